@@ -1,0 +1,29 @@
+"""Writes the hashed locks from pyproject.toml: one for the images, one for working on the project.
+
+The locks hold for every Python and platform we support, and record hashes but no download addresses.
+"""
+
+import subprocess
+import sys
+
+LOCKS = {
+    "requirements/services.lock": (),
+    "requirements/dev.lock": ("--extra", "embedded", "--extra", "dev"),
+}
+
+
+def main() -> None:
+    for lock, extras in LOCKS.items():
+        print(f"Resolving {lock} …", flush=True)
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *extras),
+                *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"),
+                *("--no-header", "--upgrade", "--quiet", "--output-file", lock),
+            ],
+            check=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
