@@ -1,0 +1,74 @@
+"""The answer to an introspection (RFC 7662 §2.2) and the grant that a guard reads from it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from shared.contract.scope import Action, Place, Scope, parse_scopes
+
+AUDIENCE: Final = "polls"
+"""The `aud` of every access token: the resource that its scopes speak of."""
+
+
+class Inactive(msgspec.Struct, frozen=True):
+    """All that is said of a token that is unknown, expired, revoked or malformed: `{"active": false}`."""
+
+    active: bool = False
+
+
+class Active(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A token that works. Times are whole seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
+
+    `client_id` and `jti` are the token's id: every access token is a client of its own.
+    """
+
+    active: bool
+    scope: str
+    client_id: str
+    token_type: str
+    iat: int
+    iss: str
+    aud: str
+    jti: str
+    site: str
+    endpoint_id: str
+    exp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a guard knows of an active token; never the token itself."""
+
+    token_id: str
+    site: str
+    endpoint_id: str
+    scopes: tuple[Scope, ...]
+    expires_at_s: float
+
+    @classmethod
+    def read(cls, body: bytes) -> "Grant | None":
+        """Read an introspection answer; `None` where the token is not active.
+
+        Raises `ValueError` where the answer is not one: a guard then knows nothing and must refuse.
+        """
+        if not msgspec.json.decode(body, type=_Activity).active:
+            return None
+        answer = msgspec.json.decode(body, type=Active)
+        if answer.aud != AUDIENCE:
+            return None
+        return cls(
+            token_id=answer.jti,
+            site=answer.site,
+            endpoint_id=answer.endpoint_id,
+            scopes=parse_scopes(answer.scope),
+            expires_at_s=float("inf") if answer.exp is None else answer.exp,
+        )
+
+    def covers(self, action: Action, place: Place) -> bool:
+        """Whether one of the scopes allows `action` at `place`."""
+        return any(scope.covers(action, place) for scope in self.scopes)
+
+
+class _Activity(msgspec.Struct):
+    active: bool

@@ -1,0 +1,144 @@
+"""The grammar of scopes: `polls:<actions>:<selector>`, and what a scope covers.
+
+Actions are comma-separated names, or `*`. A selector is `*` or a path of one to three segments, workspace, content
+and container, each covering what lies below. A segment writes every character but `A-Z a-z 0-9 - . _ ~` as percent-
+encoded UTF-8, so a scope is one scope-token of RFC 6749 §3.3 and needs no escaping elsewhere.
+"""
+
+import enum
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+MAX_SCOPE_LENGTH: Final = 1024
+"""Characters of one scope as written."""
+
+
+class Action(enum.StrEnum):
+    """What may be done with polls."""
+
+    READ = "read"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    VOTE = "vote"
+    RESULTS = "results"
+
+
+ALL_ACTIONS: Final = frozenset(Action)
+
+
+class ScopeError(ValueError):
+    """A text is not a scope. `position` counts characters from 0 to where the fault is."""
+
+    def __init__(self, position: int, fault: str) -> None:
+        super().__init__(f"at character {position + 1}: {fault}")
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a poll lives: a Jira issue (no container) or a macro on a Confluence page."""
+
+    workspace: str
+    content: str
+    container: str = ""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The place as a selector's path, from the widest segment to the narrowest."""
+        path = (self.workspace, self.content)
+        return (*path, self.container) if self.container else path
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Some actions below one path; the empty path is everywhere."""
+
+    actions: frozenset[Action]
+    path: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Scope":
+        """Read one scope. Raises `ScopeError`."""
+        if len(text) > MAX_SCOPE_LENGTH:
+            raise ScopeError(MAX_SCOPE_LENGTH, f"a scope has at most {MAX_SCOPE_LENGTH} characters")
+        resource, colon, rest = text.partition(":")
+        if resource != "polls" or not colon:
+            raise ScopeError(0, "a scope begins with 'polls:', as in 'polls:read,create:PLAT'")
+        actions, colon, selector = rest.partition(":")
+        start_of_actions = len("polls:")
+        if not colon:
+            raise ScopeError(len(text), "a selector is missing; add ':*' for everywhere or ':PLAT' for one workspace")
+        start_of_selector = start_of_actions + len(actions) + 1
+        return cls(_parse_actions(actions, start_of_actions), _parse_selector(selector, start_of_selector))
+
+    def __str__(self) -> str:
+        actions = "*" if self.actions == ALL_ACTIONS else ",".join(a for a in Action if a in self.actions)
+        selector = "/".join(quote(segment, safe="") for segment in self.path) or "*"
+        return f"polls:{actions}:{selector}"
+
+    def covers(self, action: Action, place: Place) -> bool:
+        """Whether this scope allows `action` at `place`."""
+        return action in self.actions and place.path[: len(self.path)] == self.path
+
+
+def parse_scopes(text: str) -> tuple[Scope, ...]:
+    """Read the space-separated scopes of an introspection answer. Raises `ScopeError`."""
+    return tuple(Scope.parse(part) for part in text.split(" ") if part)
+
+
+def print_scopes(scopes: Iterable[Scope]) -> str:
+    """Write scopes as one `scope` string (RFC 6749 §3.3)."""
+    return " ".join(map(str, scopes))
+
+
+def _parse_actions(text: str, start: int) -> frozenset[Action]:
+    if text == "*":
+        return ALL_ACTIONS
+    actions: set[Action] = set()
+    position = start
+    for name in text.split(","):
+        if name not in ALL_ACTIONS:
+            raise ScopeError(position, f"an action is one of {', '.join(Action)}, or '*' for all")
+        if name in actions:
+            raise ScopeError(position, f"the action '{name}' stands here twice")
+        actions.add(Action(name))
+        position += len(name) + 1
+    return frozenset(actions)
+
+
+_SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~-]|%[0-9A-Fa-f]{2})+")
+_MAX_SEGMENTS: Final = 3
+
+
+def _parse_selector(text: str, start: int) -> tuple[str, ...]:
+    if text == "*":
+        return ()
+    path: list[str] = []
+    position = start
+    for segment in text.split("/"):
+        if len(path) == _MAX_SEGMENTS:
+            raise ScopeError(position, "a selector has at most three segments: workspace/content/container")
+        path.append(_parse_segment(segment, position))
+        position += len(segment) + 1
+    return tuple(path)
+
+
+def _parse_segment(text: str, position: int) -> str:
+    if not text:
+        raise ScopeError(position, "a name of a workspace, content or container is missing")
+    match = _SEGMENT.match(text)
+    matched = match.end() if match else 0
+    if matched < len(text):
+        fault = "percent-encode every character but A-Z a-z 0-9 - . _ ~ here; '*' stands only alone"
+        raise ScopeError(position + matched, fault)
+    try:
+        name = unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise ScopeError(position, "the percent-encoded bytes are not UTF-8") from None
+    if "\0" in name:
+        raise ScopeError(position, "the NUL character cannot be part of a name")
+    return name
