@@ -1,0 +1,58 @@
+"""Settings from the environment: one Struct a service, checked before anything is opened.
+
+A field `redis_url` is read from `REDIS_URL`, or from the file that `REDIS_URL_FILE` names, as secrets are given to
+containers. An empty variable counts as not set.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar, get_type_hints
+
+import msgspec
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong. The message names the variable and never its value."""
+
+
+def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
+    """Fill `kind` from `environ`. Raises `SettingsError` for the first variable that is missing or wrong."""
+    values = {}
+    for field in msgspec.structs.fields(kind):
+        variable = field.name.upper()
+        text = _read_variable(variable, environ)
+        if text is None:
+            if field.required:
+                raise SettingsError(f"{variable} is not set; set it, or {variable}_FILE to a file that holds it")
+            continue
+        try:
+            values[field.name] = msgspec.convert(text, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            raise SettingsError(f"{variable} is wrong: {error}") from None
+    return kind(**values)
+
+
+def describe_settings(kind: type[msgspec.Struct]) -> str:
+    """The variables of `kind` with default and meaning, a line each, for `--help`."""
+    hints = get_type_hints(kind, include_extras=True)
+    lines = []
+    for field in msgspec.structs.fields(kind):
+        notes = getattr(hints[field.name], "__metadata__", ())
+        meaning = next((note.description for note in notes if isinstance(note, msgspec.Meta)), "") or ""
+        default = "required" if field.required else f"default {field.default!r}"
+        lines.append(f"  {field.name.upper():<32} {meaning} ({default})")
+    return "\n".join(lines)
+
+
+def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:
+    text, file = environ.get(variable) or None, environ.get(f"{variable}_FILE") or None
+    if file is None:
+        return text
+    if text is not None:
+        raise SettingsError(f"{variable} and {variable}_FILE are both set; keep one")
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"{variable}_FILE cannot be read: {error.strerror}: {file}") from None

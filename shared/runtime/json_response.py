@@ -1,0 +1,13 @@
+"""A value as an answer in JSON."""
+
+from collections.abc import Mapping
+
+import msgspec
+from aiohttp import web
+
+
+def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`value`, a Struct or built of what JSON knows, as `application/json`."""
+    return web.Response(
+        status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers
+    )

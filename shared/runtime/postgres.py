@@ -1,0 +1,165 @@
+"""PostgreSQL with a time limit on everything, fair under contention, and one error for "not there".
+
+Nothing of a session outlives a statement or a transaction, so that a transaction pooler may stand in between.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+import structlog
+
+STATEMENT_LIMIT_S: Final = 1.0
+CALL_LIMIT_S: Final = 1.5
+"""From waiting for a connection to the result of one statement."""
+TRANSACTION_LIMIT_S: Final = 2.0
+
+_log = structlog.get_logger()
+
+Row = Mapping[str, Any]
+
+
+class DatabaseUnavailable(Exception):
+    """PostgreSQL did not answer, in time or at all. The message says which address was tried and what came of it."""
+
+
+class UnstorableValue(Exception):
+    """PostgreSQL cannot hold a value that it was given, such as text with a NUL character."""
+
+
+class Executor(Protocol):
+    """What storage needs: one statement, in a transaction or on its own."""
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]: ...
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None: ...
+    async def execute(self, query: str, *arguments: Any) -> str: ...
+
+
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+
+
+class Database:
+    """A pool of connections to one database as one role."""
+
+    def __init__(self, pool: "asyncpg.Pool", address: str, size: int) -> None:
+        self._pool = pool
+        self._turns = asyncio.Semaphore(size)
+        self.address = address
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        """The rows of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
+        async with self._connection(CALL_LIMIT_S) as connection:
+            return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        """The first row of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
+        async with self._connection(CALL_LIMIT_S) as connection:
+            return await connection.fetchrow(query, *arguments)  # type: ignore[no-any-return]
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        """The command tag of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
+        async with self._connection(CALL_LIMIT_S) as connection:
+            return await connection.execute(query, *arguments)  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def transaction(self, limit_s: float = TRANSACTION_LIMIT_S) -> AsyncGenerator[Executor, None]:
+        """One transaction, committed when the block ends and rolled back when it raises."""
+        async with self._connection(limit_s) as connection, connection.transaction():
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection, waiting no longer than a statement may take."""
+        try:
+            await asyncio.wait_for(self._pool.close(), STATEMENT_LIMIT_S)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def _connection(self, limit_s: float) -> AsyncGenerator[Any, None]:
+        """Hands connections out in the order of asking; asyncpg's own pool is last in, first out."""
+        try:
+            async with asyncio.timeout(limit_s), self._turns:
+                connection = await self._pool.acquire()
+                try:
+                    yield connection
+                except (TimeoutError, asyncio.CancelledError):
+                    connection.terminate()
+                    raise
+                finally:
+                    await self._pool.release(connection)
+        except asyncpg.DataError as error:
+            raise UnstorableValue(type(error).__name__) from None
+        except _AWAY as error:
+            raise self._unavailable(error) from None
+
+    def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
+        _log.warning("PostgreSQL is away", address=self.address, error=_reason(error))
+        return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
+
+
+@asynccontextmanager
+async def database(
+    url: str, *, size: int, statement_cache: int, patience_s: float = 10.0
+) -> AsyncGenerator[Database, None]:
+    """Connects, trying for `patience_s` while the server starts, and closes at the end.
+
+    Raises `DatabaseUnavailable` with the address and what to do about it.
+    """
+    address = address_of(url)
+    loop = asyncio.get_running_loop()
+    give_up = loop.time() + patience_s
+    pool = None
+    while pool is None:
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                timeout=STATEMENT_LIMIT_S,
+                command_timeout=STATEMENT_LIMIT_S,
+                statement_cache_size=statement_cache,
+                reset=_keep,
+            )
+        except _AWAY as error:
+            if loop.time() > give_up:
+                raise DatabaseUnavailable(
+                    f"PostgreSQL at {address} was tried for {patience_s:.0f} s: {_reason(error)}. "
+                    "Start it, or correct the database URL."
+                ) from None
+            await asyncio.sleep(0.25)
+    opened = Database(pool, address, size)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+def address_of(url: str) -> str:
+    """Host and port of a database URL, or the socket's folder; never the user or the password."""
+    parts = urlsplit(url)
+    socket = parse_qs(parts.query).get("host")
+    if socket:
+        return socket[0]
+    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+
+
+async def _keep(_connection: object) -> None:
+    """In place of asyncpg's reset on release, a round trip that we have no use for: no session state is ever set."""
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__

@@ -1,0 +1,135 @@
+"""Errors as problem documents (RFC 9457): what is wrong, where, and what would be right."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.runtime.request_id import REQUEST_ID
+
+_log = structlog.get_logger()
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing wrong with a request: `pointer` into the body (RFC 6901), or a query `parameter` or `header`."""
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+    header: str | None = None
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What an error looks like to the caller. `slug` ends its `type`, which stays stable over releases."""
+
+    status: int
+    slug: str
+    title: str
+    detail: str
+    faults: tuple[Fault, ...] = ()
+    headers: Mapping[str, str] = {}
+
+
+ProblemTable = Mapping[type[Exception], Callable[[Any], Problem]]
+"""From an error to the problem it is told as; a base class stands for its subclasses that have no row."""
+
+
+class BadRequest(Exception):
+    """The request cannot be read: 400."""
+
+    def __init__(self, detail: str, *faults: Fault) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = faults
+
+
+class UnsupportedMediaType(Exception):
+    """The body is of a type that this route does not read: 415."""
+
+
+class InvalidBody(Exception):
+    """The body can be read and breaks a rule: 422."""
+
+    def __init__(self, *faults: Fault) -> None:
+        super().__init__("; ".join(fault.detail for fault in faults))
+        self.faults = faults
+
+
+RETRY_AFTER_S: Final = 1
+"""How long a caller is told to wait where something that we need does not answer."""
+
+
+def unavailable(detail: str) -> Problem:
+    """503, to be tried again."""
+    return Problem(503, "unavailable", "Temporarily unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+RUNTIME_PROBLEMS: Final[ProblemTable] = {
+    BadRequest: lambda e: Problem(400, "bad-request", "Bad request", e.detail, e.faults),
+    UnsupportedMediaType: lambda e: Problem(415, "unsupported-media-type", "Unsupported media type", str(e)),
+    InvalidBody: lambda e: Problem(422, "invalid-body", "Invalid body", str(e), e.faults),
+    TimeoutError: lambda _: unavailable("The request took too long and was given up; try again."),
+}
+
+
+def problem_response(problem: Problem, request_id: str | None) -> web.Response:
+    """The problem as `application/problem+json`, carrying the request's id where it has one."""
+    document: dict[str, object] = {
+        "type": f"/docs/problems/{problem.slug}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if problem.faults:
+        document["errors"] = problem.faults
+    if request_id is not None:
+        document["request_id"] = request_id
+    return web.Response(
+        status=problem.status,
+        body=msgspec.json.encode(document),
+        content_type="application/problem+json",
+        headers=problem.headers,
+    )
+
+
+def problems(table: ProblemTable) -> Middleware:
+    """A middleware that tells errors by `table`, then by the runtime's own; whatever has no row is a logged 500."""
+    rows = {**RUNTIME_PROBLEMS, **table}
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            problem = _from_aiohttp(error)
+        except Exception as error:  # noqa: BLE001 - the edge: nothing unexpected may reach the caller raw
+            row = next((rows[kind] for kind in type(error).__mro__ if kind in rows), None)
+            if row is None:
+                _log.error("request failed", exc_info=error)
+                row = _unexpected
+            problem = row(error)
+        return problem_response(problem, request[REQUEST_ID])
+
+    return middleware
+
+
+def _unexpected(_error: Exception) -> Problem:
+    return Problem(500, "internal", "Internal error", "The fault is ours and has been logged under this request id.")
+
+
+def _from_aiohttp(error: web.HTTPException) -> Problem:
+    status = HTTPStatus(error.status)
+    headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    slug = status.phrase.lower().replace(" ", "-")
+    return Problem(error.status, slug, status.phrase, _DETAILS.get(error.status, status.description), (), headers)
+
+
+_DETAILS: Final = {
+    404: "Nothing is found under this path.",
+    405: "This path does not know this method; the Allow header names those it knows.",
+    413: "The body is larger than 64 KiB.",
+}

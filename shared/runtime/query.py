@@ -1,0 +1,57 @@
+"""A request's query, read strictly: what is not UTF-8 is an error instead of a guess."""
+
+from collections.abc import Mapping
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from shared.runtime.problem import BadRequest, Fault
+
+MAX_PARAMETERS = 50
+
+
+class Query:
+    """The decoded parameters of a query string, in which a parameter may stand once."""
+
+    def __init__(self, raw: str) -> None:
+        try:
+            pairs = parse_qsl(raw, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+        except UnicodeDecodeError:
+            raise BadRequest("The query is not percent-encoded UTF-8.") from None
+        except ValueError:
+            raise BadRequest(f"The query has more than {MAX_PARAMETERS} parameters.") from None
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of the parameter, in order."""
+        return self._values.get(name, [])
+
+    def optional(self, name: str) -> str:
+        """The parameter's value, empty where it is absent. Raises `BadRequest` where it stands twice or holds NUL."""
+        values = self.all(name)
+        if len(values) > 1:
+            raise BadRequest(f"The parameter '{name}' is given {len(values)} times.", _once(name))
+        value = values[0] if values else ""
+        if "\0" in value:
+            raise BadRequest(f"The parameter '{name}' holds a NUL character.", Fault("remove it", parameter=name))
+        return value
+
+    def required(self, *names: str) -> Mapping[str, str]:
+        """The parameters' values. Raises `BadRequest` that names every one that is absent or empty."""
+        values = {name: self.optional(name) for name in names}
+        missing = [name for name, value in values.items() if not value]
+        if missing:
+            faults = [Fault("this parameter is required and may not be empty", parameter=name) for name in missing]
+            raise BadRequest(f"A required parameter is missing or empty: {', '.join(missing)}.", *faults)
+        return values
+
+
+def query_of(request: web.Request) -> Query:
+    """The request's query. Raises `BadRequest`."""
+    return Query(request.rel_url.raw_query_string)
+
+
+def _once(name: str) -> Fault:
+    return Fault("give this parameter once", parameter=name)

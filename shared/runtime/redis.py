@@ -1,0 +1,27 @@
+"""A Redis client that gives up in time: every call is bounded, and nothing waits for a server that is not there."""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+REDIS_LIMIT_S: Final = 1.0
+
+
+def redis_client(url: str) -> Redis:
+    """A client for `redis://[user:password@]host[:port]`; the caller closes it. Connects when first used."""
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_LIMIT_S,
+        socket_connect_timeout=REDIS_LIMIT_S,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=False,
+    )
+
+
+def redis_address_of(url: str) -> str:
+    """Host and port of a Redis URL; never the user or the password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"

@@ -1,0 +1,111 @@
+"""What every request goes through first: its id, a bounded body, a deadline, the safe headers and one line of log.
+
+The log line says the route's template, never the URL: a query may carry a secret in any encoding.
+"""
+
+import asyncio
+import time
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.runtime.problem import Problem, ProblemTable, problem_response, problems
+from shared.runtime.request_id import REQUEST_ID, request_id_of
+from shared.runtime.secret import Redact
+
+MAX_BODY_BYTES: Final = 64 * 1024
+BODY_LIMIT_S: Final = 10.0
+"""How long a caller may take to send its body."""
+HANDLING_LIMIT_S: Final = 2.5
+"""How long a request may take from there to its answer."""
+
+SAFE_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Server": "pollgate",
+}
+
+_log = structlog.get_logger()
+
+
+def new_application(table: ProblemTable, redact: Redact) -> web.Application:
+    """An application whose requests are bounded, logged, and told their errors as problems by `table`."""
+    app = web.Application(
+        middlewares=[_request_line(redact), problems(table), _bounded_body, _bounded_time],
+        client_max_size=MAX_BODY_BYTES,
+    )
+    app.on_response_prepare.append(_add_headers)
+    return app
+
+
+def _request_line(redact: Redact) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = request_id_of(request, redact)
+        request[REQUEST_ID] = request_id
+        status = 500
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                response = await handler(request)
+                status = response.status
+                if response.content_type == "application/problem+json":
+                    _redact_problem(response, redact)
+            finally:
+                _log.info(
+                    "request",
+                    method=request.method if request.method.isalpha() else "?",
+                    route=route_template(request),
+                    status=status,
+                    duration_ms=round((time.perf_counter() - started) * 1000, 2),
+                    **request.get(LOG_FIELDS, {}),
+                )
+        return response
+
+    return middleware
+
+
+LOG_FIELDS: Final = web.RequestKey("log_fields", dict[str, str])
+"""What a handler or an inner middleware wants in the request's log line."""
+
+
+def route_template(request: web.Request) -> str:
+    """The route as it was declared, `/x1/{endpoint}`, or `unmatched`."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"
+
+
+@web.middleware
+async def _bounded_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        async with asyncio.timeout(BODY_LIMIT_S):
+            if (request.content_length or 0) > MAX_BODY_BYTES:
+                raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
+            await request.read()
+    except TimeoutError:
+        slow = f"The body did not arrive within {BODY_LIMIT_S:.0f} seconds."
+        return problem_response(Problem(408, "request-timeout", "Request timeout", slow), request[REQUEST_ID])
+    return await handler(request)
+
+
+@web.middleware
+async def _bounded_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async with asyncio.timeout(HANDLING_LIMIT_S):
+        return await handler(request)
+
+
+def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
+    """A problem may repeat what was sent, in the wrong place also a secret."""
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        response.body = redact(response.body.decode()).encode()
+    for name, value in response.headers.items():
+        response.headers[name] = redact(value)
+
+
+async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(SAFE_HEADERS)
+    if REQUEST_ID in request:
+        response.headers["X-Request-ID"] = request[REQUEST_ID]

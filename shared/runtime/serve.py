@@ -1,0 +1,130 @@
+"""Starts a service, keeps it up until it is told to stop, and lets requests in flight finish before it ends."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import msgspec
+import structlog
+import uvloop
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from shared.runtime.environment import SettingsError, describe_settings, read_settings
+from shared.runtime.logs import configure_logs
+from shared.runtime.migrate import NotMigrated
+from shared.runtime.postgres import DatabaseUnavailable
+from shared.runtime.problem import Problem, problem_response
+from shared.runtime.request_line import SAFE_HEADERS
+from shared.runtime.secret import Redact
+from shared.runtime.supervised import FATAL
+
+DRAIN_LIMIT_S: Final = 5.0
+"""How long requests in flight may go on after SIGTERM."""
+KEEPALIVE_S: Final = 75.0
+
+_log = structlog.get_logger()
+
+
+class CannotStart(Exception):
+    """The service cannot start; the message is one sentence for the operator."""
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def run_service(name: str, kind: type[S], build: Callable[[S], web.Application], redact: Redact) -> None:
+    """The whole life of a service process: settings, logs, application, stop. Ends the process with its status.
+
+    `kind` has the fields `<name>_host` and `<name>_port`.
+    """
+    if "--help" in sys.argv:
+        sys.stdout.write(f"Serves {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
+        return
+    configure_logs(name, redact)
+    prefix = name.replace("-", "_")
+    try:
+        settings = read_settings(kind, os.environ)
+        host, port = getattr(settings, f"{prefix}_host"), getattr(settings, f"{prefix}_port")
+        status = uvloop.run(_serve(name, build(settings), host, port))
+    except (SettingsError, CannotStart, DatabaseUnavailable, NotMigrated) as error:
+        sys.exit(f"{name} cannot start: {error}")
+    sys.exit(status)
+
+
+async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with listening(app, host, port) as bound:
+        _log.info("serving", host=host, port=bound)
+        waits = [asyncio.create_task(event.wait()) for event in (stop, app[FATAL])]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        _log.info("draining")
+    _log.info("stopped", service=name)
+    return 1 if app[FATAL].is_set() else 0
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncGenerator[int, None]:
+    """Serve `app` for the length of the block; gives the port, which is a free one where 0 was asked for.
+
+    Raises `CannotStart` where the port is taken.
+    """
+    app[FATAL] = asyncio.Event()
+    runner = _Runner(
+        app,
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=DRAIN_LIMIT_S,
+        handle_signals=False,
+    )
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise CannotStart(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+class _Connection(RequestHandler):
+    """Answers what is not HTTP without repeating it, in the answer or in the log: it may hold a secret."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        _log.warning("malformed request", status=status, error=type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a part of the answer has been sent")
+        detail = "The request is not well-formed HTTP/1.1, or a line of it is too long."
+        response = problem_response(Problem(status, "malformed-request", "Malformed request", detail), None)
+        response.headers.update(SAFE_HEADERS)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        # aiohttp has no setting for the class of its connections.
+        server = await super()._make_server()
+        server.__class__ = _Server
+        return server
