@@ -1,0 +1,16 @@
+"""What handlers find in the application and in a request."""
+
+from typing import Final
+
+from aiohttp import web
+
+from services.token_authority.operations.relay import ChangeRelay
+from services.token_authority.settings import TokenAuthoritySettings
+from shared.runtime.postgres import Database
+
+SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
+DATABASE: Final = web.AppKey("database", Database)
+RELAY: Final = web.AppKey("relay", ChangeRelay)
+
+ADMIN_KEY_ID: Final = web.RequestKey("admin_key_id", str)
+"""Who manages, on routes for administrators."""

@@ -1,0 +1,1 @@
+"""The rules of tokens and sites: no I/O, time as an argument."""

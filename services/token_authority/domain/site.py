@@ -1,0 +1,29 @@
+"""A site: one installation of the polls app, which its polls and tokens belong to."""
+
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from shared.contract.token import random_base62
+
+ENDPOINT_ID_LENGTH: Final = 27
+
+
+class Site(Struct, frozen=True):
+    """`endpoint_id` is the opaque, URL-safe last segment of the site's polls URL."""
+
+    id: str
+    name: str
+    endpoint_id: str
+    created_at: datetime
+
+
+def new_site(name: str, now: datetime) -> Site:
+    """A site with an id and an endpoint of its own (160 random bits)."""
+    return Site(
+        id=f"site_{random_base62(16)}",
+        name=name,
+        endpoint_id=random_base62(ENDPOINT_ID_LENGTH),
+        created_at=now,
+    )

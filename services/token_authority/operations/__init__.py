@@ -1,0 +1,1 @@
+"""One module a use case that needs a transaction or several steps."""

@@ -1,0 +1,35 @@
+"""Every route of the authority, and who may call it."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from services.token_authority.handlers import introspection, sites, tokens
+from services.token_authority.handlers.access import for_administrators, for_services
+
+
+class Route(NamedTuple):
+    """`access` wraps the handler and lets through only who may call it; there is no route without."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Callable[[Handler], Handler]
+
+
+ROUTES: Final = (
+    Route("GET", "/v1/sites", sites.list_sites, for_administrators),
+    Route("POST", "/v1/tokens", tokens.create_token, for_administrators),
+    Route("GET", "/v1/tokens", tokens.list_tokens, for_administrators),
+    Route("GET", "/v1/tokens/{id}", tokens.show_token, for_administrators),
+    Route("POST", "/v1/tokens/{id}/revoke", tokens.revoke_token, for_administrators),
+    Route("POST", "/oauth2/introspect", introspection.introspect, for_services),
+)
+
+
+def add_routes(app: web.Application) -> None:
+    """Mount every route behind its access rule."""
+    for route in ROUTES:
+        app.router.add_route(route.method, route.path, route.access(route.handler))

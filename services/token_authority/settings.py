@@ -1,0 +1,28 @@
+"""Every variable of the token authority, with its default, unit and meaning."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+
+class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
+    """Read by `shared.runtime.environment`; the field `redis_url` is the variable `REDIS_URL`."""
+
+    token_authority_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    token_authority_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8081
+    token_authority_issuer: Annotated[str, Meta(description="URL that tokens name as their issuer")] = (
+        "http://127.0.0.1:8081"
+    )
+    token_authority_database_url: Annotated[str, Meta(description="PostgreSQL, as the role token_authority")]
+    redis_url: Annotated[str, Meta(description="Redis, as a user that may publish changes")]
+    service_credentials: Annotated[
+        str,
+        Meta(description="services that may introspect, as client_id:client_secret, separated by spaces or lines"),
+    ]
+    admin_key_file: Annotated[str, Meta(description="where the first admin key is put")] = ".pollgate/admin.key"
+    first_site_name: Annotated[str, Meta(description="name of the site made at first start")] = "My site"
+    database_pool_size: Annotated[int, Meta(ge=2, le=100, description="connections to PostgreSQL")] = 10
+    database_statement_cache: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
+    ] = 100

@@ -1,0 +1,29 @@
+"""Sites in PostgreSQL."""
+
+from typing import Final
+
+from services.token_authority.domain.site import Site
+from shared.runtime.postgres import Executor, Row
+
+_INSERT: Final = """
+    -- insert_site: a new installation
+    INSERT INTO token_authority.site (id, name, endpoint_id, created_at) VALUES ($1, $2, $3, $4)
+"""
+_SELECT: Final = """
+    -- select_sites: every installation, the default one first
+    SELECT id, name, endpoint_id, created_at FROM token_authority.site ORDER BY created_at, id
+"""
+
+
+async def insert_site(executor: Executor, site: Site) -> None:
+    """Keep a new site."""
+    await executor.execute(_INSERT, site.id, site.name, site.endpoint_id, site.created_at)
+
+
+async def select_sites(executor: Executor) -> list[Site]:
+    """Every site, the oldest first: that one is the default."""
+    return [_site(row) for row in await executor.fetch(_SELECT)]
+
+
+def _site(row: Row) -> Site:
+    return Site(id=row["id"], name=row["name"], endpoint_id=row["endpoint_id"], created_at=row["created_at"])
