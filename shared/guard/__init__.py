@@ -1,0 +1,38 @@
+"""The guard: what a service puts before its handlers so that only good tokens get through.
+
+    from shared.guard import caller, guard_settings, mount_guard
+
+    mount_guard(app, guard_settings())                               # every route now needs a token
+    caller(request).require(Action.READ, Place("PLAT", "PLAT-1"))    # in a handler: this one needs this scope
+
+The entry test of this folder: would a third service mount it unchanged?
+"""
+
+from shared.guard.caller import Caller, caller
+from shared.guard.errors import (
+    GuardError,
+    GuardUnavailable,
+    InsufficientScope,
+    TokenInvalid,
+    TokenMissing,
+    TokenTwice,
+)
+from shared.guard.mount import FEED, GUARD, INTROSPECTION, mount_guard
+from shared.guard.settings import GuardSettings, guard_settings
+
+__all__ = [
+    "FEED",
+    "GUARD",
+    "INTROSPECTION",
+    "Caller",
+    "GuardError",
+    "GuardSettings",
+    "GuardUnavailable",
+    "InsufficientScope",
+    "TokenInvalid",
+    "TokenMissing",
+    "TokenTwice",
+    "caller",
+    "guard_settings",
+    "mount_guard",
+]

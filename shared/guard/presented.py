@@ -1,0 +1,20 @@
+"""The token that a request presents: `?token=` or `Authorization: Bearer` (RFC 6750 §2), once."""
+
+from aiohttp import web
+
+from shared.guard.errors import TokenMissing, TokenTwice
+from shared.runtime.query import query_of
+
+
+def presented_token(request: web.Request) -> str:
+    """The token as it was sent. Raises `TokenMissing`, `TokenTwice`, and `BadRequest` for a query that is not UTF-8."""
+    tokens = query_of(request).all("token")
+    for header in request.headers.getall("Authorization", []):
+        scheme, _, credential = header.partition(" ")
+        if scheme.lower() == "bearer":
+            tokens.append(credential.strip())
+    if len(tokens) > 1:
+        raise TokenTwice
+    if not tokens or not tokens[0]:
+        raise TokenMissing
+    return tokens[0]
