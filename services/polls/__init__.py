@@ -1,0 +1,1 @@
+"""The polls service: polls on issues and pages, behind the guard."""

@@ -1,0 +1,50 @@
+"""Composition root of the polls service: settings become a pool, a guard and an application."""
+
+from collections.abc import AsyncGenerator, Callable
+
+from aiohttp import web
+
+from services.polls.app_keys import DATABASE
+from services.polls.problems import PROBLEMS, X1_GUARD_PROBLEMS
+from services.polls.routes import add_routes
+from services.polls.settings import PollsSettings
+from services.polls.storage.schema import SCHEMA
+from shared.contract.token import SECRET_PATTERN
+from shared.guard import FEED, INTROSPECTION, mount_guard
+from shared.runtime.health import add_health
+from shared.runtime.migrate import require_migrated
+from shared.runtime.postgres import database
+from shared.runtime.request_line import new_application
+from shared.runtime.secret import redactor
+
+
+def build_app(settings: PollsSettings) -> web.Application:
+    """The polls service, ready to be started."""
+    app = new_application(PROBLEMS, redactor(SECRET_PATTERN))
+    add_routes(app)
+    add_health(
+        app,
+        required={"postgres": lambda: _ping_database(app)},
+        reported={"changes": lambda: app[FEED].ping(), "token_authority": lambda: app[INTROSPECTION].ping()},
+    )
+    app.cleanup_ctx.append(_open_database(settings))
+    mount_guard(app, settings, problems=X1_GUARD_PROBLEMS)
+    return app
+
+
+def _open_database(settings: PollsSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
+    async def opened(app: web.Application) -> AsyncGenerator[None, None]:
+        async with database(
+            settings.polls_database_url,
+            size=settings.database_pool_size,
+            statement_cache=settings.database_statement_cache,
+        ) as pool:
+            await require_migrated(pool, SCHEMA)
+            app[DATABASE] = pool
+            yield
+
+    return opened
+
+
+async def _ping_database(app: web.Application) -> None:
+    await app[DATABASE].fetchrow("SELECT 1")

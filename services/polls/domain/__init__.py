@@ -1,0 +1,1 @@
+"""The rules of polls: no I/O, time as an argument."""

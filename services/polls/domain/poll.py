@@ -1,0 +1,134 @@
+"""A poll: a question, its options, and how it may be answered."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from msgspec import Struct
+
+MAX_TITLE_LENGTH: Final = 255
+MAX_DESCRIPTION_LENGTH: Final = 10_000
+MAX_OPTIONS: Final = 100
+MAX_ORDER: Final = 2**31 - 1
+
+ResultsVisibility = Literal["alwaysPublic", "afterVote", "afterClose", "never"]
+
+
+class Option(Struct, frozen=True):
+    """One answer. `id` is chosen by the client and unique in the poll; `order` says where it stands."""
+
+    id: str
+    title: str
+    order: int
+
+
+class Settings(Struct, frozen=True):
+    """How a poll may be answered. `end_date` is empty, an RFC 3339 date (the end of that day, UTC) or date and time."""
+
+    allow_selection_of_multiple_options: bool = False
+    results_visibility: ResultsVisibility = "alwaysPublic"
+    end_date: str = ""
+    hide_absolute_numbers: bool = False
+    allow_revote: bool = False
+    save_participant_names: bool = False
+    close_poll_on_end_date: bool = False
+    allow_comment: bool = False
+
+
+class Draft(Struct, frozen=True):
+    """A poll without its id: what a client writes."""
+
+    title: str
+    options: tuple[Option, ...]
+    description: str = ""
+    settings: Settings = Settings()
+
+
+class Poll(Struct, frozen=True):
+    """A poll as it is kept."""
+
+    id: UUID
+    draft: Draft
+
+
+class UnknownPoll(LookupError):
+    """There is no such poll at this place."""
+
+
+class Flaw(NamedTuple):
+    """A rule that a draft breaks; `path` leads there in the poll's own JSON."""
+
+    path: tuple[str | int, ...]
+    reason: str
+
+
+class InvalidPoll(ValueError):
+    """A draft breaks rules, all of which are in `flaws`."""
+
+    def __init__(self, flaws: list[Flaw]) -> None:
+        super().__init__("; ".join(flaw.reason for flaw in flaws))
+        self.flaws = flaws
+
+
+def check(draft: Draft) -> Draft:
+    """The draft, if it keeps every rule of a poll. Raises `InvalidPoll`."""
+    flaws = [*_text_flaws(draft), *_option_flaws(draft.options), *_settings_flaws(draft.settings)]
+    if flaws:
+        raise InvalidPoll(flaws)
+    return draft
+
+
+def read_end_date(text: str) -> datetime | None:
+    """The instant that an `end_date` names, in UTC; `None` for an empty one. Raises `ValueError`."""
+    if not text:
+        return None
+    if _DATE.fullmatch(text):
+        return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=1)
+    if not _DATE_TIME.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_DATE_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+def _text_flaws(draft: Draft) -> Iterator[Flaw]:
+    if not 1 <= len(draft.title) <= MAX_TITLE_LENGTH:
+        yield Flaw(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(draft.title)}")
+    if len(draft.description) > MAX_DESCRIPTION_LENGTH:
+        yield Flaw(("description",), f"a description has at most {MAX_DESCRIPTION_LENGTH} characters")
+    for field, text in (("title", draft.title), ("description", draft.description)):
+        if "\0" in text:
+            yield Flaw((field,), "the NUL character cannot be stored; remove it")
+
+
+def _option_flaws(options: tuple[Option, ...]) -> Iterator[Flaw]:
+    if not 1 <= len(options) <= MAX_OPTIONS:
+        yield Flaw(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
+    uses = Counter(option.id for option in options)
+    for index, option in enumerate(options):
+        if uses[option.id] > 1:
+            yield Flaw(("options", index, "id"), "every option has an id of its own")
+        if abs(option.order) > MAX_ORDER:
+            yield Flaw(("options", index, "order"), f"an order is a number up to {MAX_ORDER}")
+        for field, text in (("id", option.id), ("title", option.title)):
+            if not 1 <= len(text) <= MAX_TITLE_LENGTH or "\0" in text:
+                reason = f"1 to {MAX_TITLE_LENGTH} characters without NUL are wanted here"
+                yield Flaw(("options", index, field), reason)
+
+
+def _settings_flaws(settings: Settings) -> Iterator[Flaw]:
+    try:
+        ends_at = read_end_date(settings.end_date)
+    except (ValueError, OverflowError):
+        example = "'2026-12-24', '2026-12-24T18:00:00Z' or an empty string"
+        yield Flaw(("settings", "endDate"), f"an end is a date or a date and time as in RFC 3339: {example}")
+        return
+    if settings.close_poll_on_end_date and ends_at is None:
+        yield Flaw(("settings", "endDate"), "closePollOnEndDate needs an end date")
+    if settings.results_visibility == "afterClose" and not settings.close_poll_on_end_date:
+        yield Flaw(("settings", "resultsVisibility"), "afterClose needs closePollOnEndDate and an end date")

@@ -1,0 +1,20 @@
+"""Every variable of the polls service, with its default, unit and meaning."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from shared.guard import GuardSettings
+
+
+class PollsSettings(GuardSettings, frozen=True, kw_only=True):
+    """Read by `shared.runtime.environment`; the field `polls_port` is the variable `POLLS_PORT`."""
+
+    polls_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    polls_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8080
+    polls_database_url: Annotated[str, Meta(description="PostgreSQL, as the role polls")]
+    database_pool_size: Annotated[int, Meta(ge=1, le=100, description="connections to PostgreSQL")] = 10
+    database_statement_cache: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
+    ] = 100
