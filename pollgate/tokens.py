@@ -1,0 +1,147 @@
+"""`pollgate token`: make, list, show and revoke access tokens against a running authority."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from getpass import getpass
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from pollgate.client import AuthorityClient, Token
+from pollgate.sentence import Sentence
+from shared.contract.scope import Action, Scope
+
+app = App(
+    name="token",
+    help="""Make, list, show and revoke access tokens.
+
+    The admin key is read from POLLGATE_ADMIN_KEY, from the file that POLLGATE_ADMIN_KEY_FILE names, from admin.key in
+    POLLGATE_DIR (.pollgate), or asked for. The authority is at TOKEN_AUTHORITY_URL (http://127.0.0.1:8081).
+    """,
+)
+
+T = TypeVar("T")
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
+
+
+@app.command
+def create(
+    *,
+    name: str,
+    scope: Annotated[list[str], Parameter(negative="")],
+    expires_at: datetime | None = None,
+    site: str | None = None,
+    as_json: Json = False,
+) -> None:
+    """Make a token and show it, this once.
+
+    Parameters
+    ----------
+    name
+        What the token is for, 1 to 255 characters.
+    scope
+        What it may do and where: polls:ACTIONS:SELECTOR, as in polls:read,create:PLAT or polls:*:PLAT/PLAT-1. Repeat
+        for several.
+    expires_at
+        When it ends, as in 2027-01-31T00:00:00 (local time). Without this it never does.
+    site
+        The id of the site it is for; the default site where this is left out.
+    """
+    expiry = expires_at.astimezone() if expires_at else None
+    token = _call(lambda authority: authority.create_token(name, scope, expires_at=expiry, site=site))
+    if as_json:
+        _print_json(token)
+        return
+    _print_table([token])
+    print(f"\n{token.token}\n\nStore this token now: it is not shown again.")
+    if any(_reaches_everything(text) for text in token.scopes):
+        print("It reaches ANY content of its site. A narrower scope, such as polls:read:PLAT, is safer.")
+
+
+@app.command(name="list")
+def list_(*, as_json: Json = False) -> None:
+    """List every token by name."""
+
+    async def gather(authority: AuthorityClient) -> list[Token]:
+        return [token async for token in authority.tokens()]
+
+    found = _call(gather)
+    if as_json:
+        _print_json(found)
+    elif found:
+        _print_table(found)
+    else:
+        print("There are no tokens yet; `pollgate token create` makes one.")
+
+
+@app.command
+def show(token_id: str, /, *, as_json: Json = False) -> None:
+    """Show one token by its id."""
+    token = _call(lambda authority: authority.token(token_id))
+    _print_json(token) if as_json else _print_table([token])
+
+
+@app.command
+def revoke(token_id: str, /, *, as_json: Json = False) -> None:
+    """End a token for good, by its id."""
+    revocation = _call(lambda authority: authority.revoke(token_id))
+    if as_json:
+        _print_json(revocation)
+    else:
+        print(f"Revoked {revocation.id} at {revocation.revoked_at:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+def read_admin_key() -> str:
+    """The admin key from the environment, a file or a prompt. Raises `Sentence`."""
+    key = os.environ.get("POLLGATE_ADMIN_KEY")
+    if key:
+        return key.strip()
+    named = os.environ.get("POLLGATE_ADMIN_KEY_FILE")
+    file = Path(named) if named else Path(os.environ.get("POLLGATE_DIR", ".pollgate")) / "admin.key"
+    try:
+        if named or file.exists():
+            return file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise Sentence(f"cannot read the admin key: {error.strerror}: {file}") from None
+    if not sys.stdin.isatty():
+        raise Sentence("no admin key: set POLLGATE_ADMIN_KEY or POLLGATE_ADMIN_KEY_FILE")
+    return getpass("Admin key: ").strip()
+
+
+def _call(use: Callable[[AuthorityClient], Awaitable[T]]) -> T:
+    async def call() -> T:
+        url = os.environ.get("TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081")
+        async with AuthorityClient(url, read_admin_key()) as authority:
+            return await use(authority)
+
+    return asyncio.run(call())
+
+
+def _print_json(value: object) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _print_table(tokens: Sequence[Token]) -> None:
+    table = Table("Name", "Id", "Scope", "Token", "Status", "Expires")
+    for token in tokens:
+        scopes = "\n".join(_shown(text) for text in token.scopes)
+        expires = f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "never"
+        table.add_row(token.name, token.id, scopes, token.hint, token.status, expires)
+    # A pipe has no width: nothing is cut off there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def _shown(text: str) -> str:
+    return "ANY" if _reaches_everything(text) else text
+
+
+def _reaches_everything(text: str) -> bool:
+    scope = Scope.parse(text)
+    return not scope.path and scope.actions == frozenset(Action)

@@ -1,0 +1,41 @@
+"""What `pollgate up` prints when the stack is up: what to do next, ready to be pasted."""
+
+from pathlib import Path
+from typing import Final
+
+_POLL: Final = '{"title": "Lunch?", "options": [{"id": "1", "title": "Yes", "order": 0}, {"id": "2", "title": "No"}]}'
+
+
+def welcome(*, endpoint: str, authority: str, folder: Path, demo_token: str | None) -> str:
+    """The text; with a token where one has just been made, else with the command that makes one."""
+    query = f"token={demo_token or 'YOUR_TOKEN'}&type=polls&workspace=PLAT&content=PLAT-1"
+    token = (
+        f"Demo token, for the workspace PLAT and 30 days; it is not shown again:\n\n  {demo_token}"
+        if demo_token
+        else "Make a token, and put it in the place of YOUR_TOKEN below:\n\n"
+        f"  {_pollgate(folder, authority)} token create --name 'My automation' --scope 'polls:*:PLAT'"
+    )
+    return f"""
+Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
+
+Endpoint: {endpoint}
+
+{token}
+
+Create a poll, list the polls, list the tokens, revoke one by its id:
+
+  curl -X POST '{endpoint}?{query}' \\
+    -d '{_POLL}'
+  curl '{endpoint}?{query}'
+  {_pollgate(folder, authority)} token list
+  {_pollgate(folder, authority)} token revoke TOKEN_ID
+
+The admin key is in {folder / "admin.key"}, the logs are in {folder / "logs"}.
+"""
+
+
+def _pollgate(folder: Path, authority: str) -> str:
+    command = Path(".venv/bin/pollgate")
+    words = [] if authority.endswith(":8081") else [f"TOKEN_AUTHORITY_URL={authority}"]
+    words += [] if folder == Path(".pollgate").resolve() else [f"POLLGATE_DIR='{folder}'"]
+    return " ".join([*words, str(command) if command.exists() else "pollgate"])
