@@ -65,8 +65,9 @@ class Introspection:
 @asynccontextmanager
 async def introspection(settings: GuardSettings) -> AsyncGenerator[Introspection, None]:
     """An introspection client with its connections, closed at the end."""
+    credential = aiohttp.encode_basic_auth(settings.introspection_client_id, settings.introspection_client_secret)
     async with aiohttp.ClientSession(
-        auth=aiohttp.BasicAuth(settings.introspection_client_id, settings.introspection_client_secret),
+        headers={"Authorization": credential},
         timeout=aiohttp.ClientTimeout(total=INTROSPECTION_LIMIT_S),
         connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
         cookie_jar=aiohttp.DummyCookieJar(),

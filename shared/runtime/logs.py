@@ -6,7 +6,7 @@ Every line, also those of the libraries, passes through the redactor before it i
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -15,8 +15,9 @@ from shared.runtime.secret import Redact
 Processor = structlog.types.Processor
 
 
-def configure_logs(service: str, redact: Redact) -> None:
-    """Send structlog's and the standard library's logs to standard error, each line carrying `service`."""
+def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -> None:
+    """Send structlog's and the standard library's logs to `stream`, standard error by default."""
+    stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -24,14 +25,14 @@ def configure_logs(service: str, redact: Redact) -> None:
         structlog.processors.format_exc_info,
         _name_the_service(service),
     ]
-    render: Processor = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    render: Processor = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -76,6 +76,9 @@ RUNTIME_PROBLEMS: Final[ProblemTable] = {
 }
 
 
+INTERNAL_PROBLEM: Final = Problem(500, "internal", "Internal error", "The fault is ours and has been logged.")
+
+
 def problem_response(problem: Problem, request_id: str | None) -> web.Response:
     """The problem as `application/problem+json`, carrying the request's id where it has one."""
     document: dict[str, object] = {
@@ -110,15 +113,12 @@ def problems(table: ProblemTable) -> Middleware:
             row = next((rows[kind] for kind in type(error).__mro__ if kind in rows), None)
             if row is None:
                 _log.error("request failed", exc_info=error)
-                row = _unexpected
-            problem = row(error)
+                problem = INTERNAL_PROBLEM
+            else:
+                problem = row(error)
         return problem_response(problem, request[REQUEST_ID])
 
     return middleware
-
-
-def _unexpected(_error: Exception) -> Problem:
-    return Problem(500, "internal", "Internal error", "The fault is ours and has been logged under this request id.")
 
 
 def _from_aiohttp(error: web.HTTPException) -> Problem:

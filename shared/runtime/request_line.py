@@ -101,7 +101,7 @@ def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
     """A problem may repeat what was sent, in the wrong place also a secret."""
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         response.body = redact(response.body.decode()).encode()
-    for name, value in response.headers.items():
+    for name, value in list(response.headers.items()):
         response.headers[name] = redact(value)
 
 

@@ -18,7 +18,7 @@ from shared.runtime.environment import SettingsError, describe_settings, read_se
 from shared.runtime.logs import configure_logs
 from shared.runtime.migrate import NotMigrated
 from shared.runtime.postgres import DatabaseUnavailable
-from shared.runtime.problem import Problem, problem_response
+from shared.runtime.problem import INTERNAL_PROBLEM, Problem, problem_response
 from shared.runtime.request_line import SAFE_HEADERS
 from shared.runtime.secret import Redact
 from shared.runtime.supervised import FATAL
@@ -95,6 +95,11 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
         await runner.cleanup()
 
 
+_MALFORMED: Final = Problem(
+    400, "malformed-request", "Malformed request", "The request is not well-formed HTTP/1.1, or a line is too long."
+)
+
+
 class _Connection(RequestHandler):
     """Answers what is not HTTP without repeating it, in the answer or in the log: it may hold a secret."""
 
@@ -107,11 +112,15 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        _log.warning("malformed request", status=status, error=type(exc).__name__)
+        problem = _MALFORMED
+        if status >= 500:
+            problem = INTERNAL_PROBLEM
+            _log.error("request failed", exc_info=exc)
+        else:
+            _log.warning("malformed request", status=status, error=type(exc).__name__)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer has been sent")
-        detail = "The request is not well-formed HTTP/1.1, or a line of it is too long."
-        response = problem_response(Problem(status, "malformed-request", "Malformed request", detail), None)
+        response = problem_response(problem, None)
         response.headers.update(SAFE_HEADERS)
         response.force_close()
         return response

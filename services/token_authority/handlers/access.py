@@ -1,9 +1,10 @@
 """Who is calling: an administrator by an admin key, or a service by its client credential."""
 
 import hmac
+from base64 import b64decode
 from urllib.parse import unquote
 
-from aiohttp import BasicAuth, web
+from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from services.token_authority.app_keys import ADMIN_KEY_ID, DATABASE
@@ -42,11 +43,12 @@ def for_services(handler: Handler) -> Handler:
 
 
 def _basic_credential(request: web.Request) -> tuple[str, str]:
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
     try:
-        basic = BasicAuth.decode(request.headers.get("Authorization", ""), encoding="utf-8")
+        credential = b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
     except ValueError:
-        basic = BasicAuth("")
-    client_id, secret = unquote(basic.login), unquote(basic.password)
+        credential = ""
+    client_id, _, secret = (unquote(part) for part in credential.partition(":"))
     if "\0" in client_id or not is_well_formed(secret, CLIENT_SECRET):
         raise Unauthenticated("Basic", "Send the service's client id and secret by HTTP Basic.")
     return client_id, secret

@@ -1,0 +1,258 @@
+"""The wire contract, call by call, as an integrator's client would make them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Authority, Polls
+
+STARS: dict[str, Any] = {
+    "title": "Stars from ⭐ to ⭐⭐⭐⭐⭐",
+    "description": "Simple scoring from 1 to 5 stars",
+    "options": [{"id": str(n), "title": "⭐" * n, "order": n - 1} for n in range(1, 6)],
+    "settings": {
+        "allowSelectionOfMultipleOptions": False,
+        "resultsVisibility": "alwaysPublic",
+        "endDate": "",
+        "hideAbsoluteNumbers": False,
+        "allowRevote": False,
+        "saveParticipantNames": False,
+        "closePollOnEndDate": False,
+        "allowComment": False,
+    },
+}
+NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+LUNCH: dict[str, Any] = {"title": "Lunch?", "options": [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]}
+
+
+async def test_the_manuals_example_goes_through_every_method_unchanged(polls: Polls) -> None:
+    created = await polls.call("POST", STARS)
+    poll = created.json
+    poll_id = poll["id"]
+    listed = await polls.call("GET", pollId=poll_id)
+    renamed = {**poll, "title": "Stars, again: ⭐"}
+    replaced = await polls.call("PUT", renamed, pollId=poll_id)
+    listed_again = await polls.call("GET")
+    deleted = await polls.call("DELETE", pollId=poll_id)
+
+    assert (created.status, poll) == (200, {"id": poll_id, **STARS})
+    assert (listed.status, listed.json) == (200, [poll])
+    assert (replaced.status, replaced.json) == (200, renamed)
+    assert listed_again.json == [renamed]
+    assert (deleted.status, deleted.body) == (200, b"")
+    assert (await polls.call("GET")).json == []
+
+
+async def test_unicode_comes_back_byte_for_byte(polls: Polls) -> None:
+    title = "e\u0301 é 🏳️\u200d🌈 שלום \u202e\u200b\u007f\t \\\"'</script>"
+
+    created = await polls.call("POST", {**LUNCH, "title": title})
+
+    assert created.json["title"] == title
+    assert (await polls.call("GET")).json[0]["title"] == title
+
+
+async def test_what_a_body_leaves_out_has_the_contracts_defaults(polls: Polls) -> None:
+    created = await polls.call("POST", LUNCH)
+
+    assert created.json["description"] == ""
+    assert created.json["settings"] == STARS["settings"]
+    assert [option["order"] for option in created.json["options"]] == [0, 1]
+
+
+async def test_fields_that_are_not_known_are_ignored(polls: Polls) -> None:
+    created = await polls.call("POST", {**LUNCH, "colour": "red"})
+
+    assert created.status == 200
+    assert "colour" not in created.json
+
+
+async def test_polls_are_listed_in_the_order_of_creation(polls: Polls) -> None:
+    ids = [(await polls.call("POST", {**LUNCH, "title": f"Poll {n}"})).json["id"] for n in range(5)]
+
+    assert [poll["id"] for poll in (await polls.call("GET")).json] == ids
+
+
+async def test_a_confluence_macro_has_polls_of_its_own(polls: Polls) -> None:
+    macro = polls.at(workspace="SPACE", content="12345", container="macro-7")
+
+    poll_id = (await macro.call("POST", LUNCH)).json["id"]
+
+    assert [poll["id"] for poll in (await macro.call("GET")).json] == [poll_id]
+    assert (await macro.at(workspace="SPACE", content="12345").call("GET")).json == []
+    assert (await macro.at(workspace="SPACE", content="12345", container="").call("GET")).json == []
+
+
+async def test_a_place_may_be_called_anything(polls: Polls) -> None:
+    odd = polls.at(workspace="A&B=C/D?E#F", content="ß %2F +", container="宏")
+
+    poll_id = (await odd.call("POST", LUNCH)).json["id"]
+
+    assert [poll["id"] for poll in (await odd.call("GET")).json] == [poll_id]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_a_poll_of_another_place_is_404(polls: Polls, method: str) -> None:
+    poll_id = (await polls.call("POST", LUNCH)).json["id"]
+
+    elsewhere = await polls.at(workspace="PLAT", content="PLAT-2").call(
+        method, LUNCH if method == "PUT" else None, pollId=poll_id
+    )
+
+    assert elsewhere.status == 404
+    assert (await polls.call("GET")).json[0]["id"] == poll_id
+
+
+@pytest.mark.parametrize("poll_id", [NOBODYS_ID, "1", "not-an-id", "{}", "😀"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_an_unknown_poll_is_404(polls: Polls, method: str, poll_id: str) -> None:
+    answer = await polls.call(method, LUNCH if method == "PUT" else None, pollId=poll_id)
+
+    assert answer.status == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["title"] == "Not found"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+@pytest.mark.parametrize("missing", ["type", "workspace", "content"])
+@pytest.mark.parametrize("value", [None, ""])
+async def test_a_missing_parameter_is_400_and_named(polls: Polls, method: str, missing: str, value: str | None) -> None:
+    query: Any = {"pollId": NOBODYS_ID, missing: value}
+
+    answer = await polls.call(method, LUNCH, **query)
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["parameter"] == missing
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_put_and_delete_need_a_poll_id(polls: Polls, method: str) -> None:
+    answer = await polls.call(method, LUNCH)
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["parameter"] == "pollId"
+
+
+async def test_another_type_than_polls_is_400(polls: Polls) -> None:
+    assert (await polls.call("GET", type="votes")).status == 400
+
+
+async def test_an_unknown_expand_is_400(polls: Polls) -> None:
+    assert (await polls.call("GET", expand="everything")).status == 400
+
+
+async def test_a_body_with_another_id_is_400(polls: Polls) -> None:
+    poll_id = (await polls.call("POST", LUNCH)).json["id"]
+
+    answer = await polls.call("PUT", {**LUNCH, "id": NOBODYS_ID}, pollId=poll_id)
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["pointer"] == "/id"
+
+
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"title": ""}, "/title"),
+    ({"title": "x" * 256}, "/title"),
+    ({"title": "a\0b"}, "/title"),
+    ({"title": 7}, "/title"),
+    ({"description": "x" * 10_001}, "/description"),
+    ({"options": []}, "/options"),
+    ({"options": [{"id": str(n), "title": "x"} for n in range(101)]}, "/options"),
+    ({"options": [{"id": "", "title": "x"}]}, "/options/0/id"),
+    ({"options": [{"id": "1", "title": ""}]}, "/options/0/title"),
+    ({"options": [{"id": "1", "title": "x"}, {"id": "1", "title": "y"}]}, "/options/0/id"),
+    ({"options": [{"id": "1", "title": "x", "order": 2**31}]}, "/options/0/order"),
+    ({"options": [{"id": 1, "title": "x"}]}, "/options/0/id"),
+    ({"settings": {"endDate": "tomorrow"}}, "/settings/endDate"),
+    ({"settings": {"endDate": "2026-02-30"}}, "/settings/endDate"),
+    ({"settings": {"endDate": "9999-12-31"}}, "/settings/endDate"),
+    ({"settings": {"endDate": "0001-01-01T00:00:00+14:00"}}, "/settings/endDate"),
+    ({"settings": {"closePollOnEndDate": True}}, "/settings/endDate"),
+    ({"settings": {"resultsVisibility": "sometimes"}}, "/settings/resultsVisibility"),
+    ({"settings": {"resultsVisibility": "afterClose"}}, "/settings/resultsVisibility"),
+    ({"settings": {"allowRevote": "yes"}}, "/settings/allowRevote"),
+]
+
+
+@pytest.mark.parametrize(("change", "pointer"), INVALID)
+async def test_a_body_that_is_no_valid_poll_is_400_and_says_where(
+    polls: Polls, change: dict[str, Any], pointer: str
+) -> None:
+    answer = await polls.call("POST", {**LUNCH, **change})
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["pointer"] == pointer
+    assert (await polls.call("GET")).json == []
+
+
+@pytest.mark.parametrize("end", ["2026-12-24", "2026-12-24T18:00:00Z", "2026-12-24T18:00:00.5+02:00", ""])
+async def test_an_end_date_comes_back_as_it_was_written(polls: Polls, end: str) -> None:
+    created = await polls.call("POST", {**LUNCH, "settings": {"endDate": end}})
+
+    assert created.json["settings"]["endDate"] == end
+
+
+NASTY: list[tuple[bytes, int]] = [
+    (b"", 400),
+    (b"{", 400),
+    (b"[]", 400),
+    (b"null", 400),
+    (b'{"title": "\xff\xfe"}', 400),
+    (b'{"title": "\\ud800", "options": [{"id": "1", "title": "x"}]}', 400),
+    (b'{"a":' * 10_000, 400),
+    (b"[" * 60_000, 400),
+    (b'{"title": 1e999, "options": []}', 400),
+    (b'{"title": "x", "options": [{"id": "1", "title": "x", "order": ' + b"9" * 5000 + b"}]}", 400),
+    (b"\0" * 100, 400),
+    (b'{"title": "' + b"x" * 70_000 + b'"}', 413),
+]
+
+
+@pytest.mark.parametrize(("body", "status"), NASTY, ids=range(len(NASTY)))
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_nasty_body_gets_its_problem(polls: Polls, method: str, body: bytes, status: int) -> None:
+    answer = await polls.call(method, body, pollId=NOBODYS_ID)
+
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["status"] == status
+
+
+async def test_a_body_that_is_streamed_without_end_is_413(polls: Polls) -> None:
+    async def endless() -> Any:
+        for _ in range(10_000):
+            yield b"x" * 1000
+            await asyncio.sleep(0)
+
+    path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
+    answer = await polls("POST", path, data=endless())
+
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["workspace=%FF&content=1", "workspace=%00&content=1", "workspace=A&workspace=B&content=1", "&".join("abc") * 30],
+)
+async def test_a_nasty_query_is_400(polls: Polls, query: str) -> None:
+    answer = await polls("GET", f"/x1/{polls.endpoint}?token={polls.token}&type=polls&{query}")
+
+    assert answer.status == 400
+    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+
+
+async def test_many_writers_at_once_lose_nothing(polls: Polls) -> None:
+    created = await asyncio.gather(*(polls.call("POST", {**LUNCH, "title": f"Poll {n}"}) for n in range(50)))
+
+    assert {answer.status for answer in created} == {200}
+    assert len((await polls.call("GET")).json) == 50
+
+
+async def test_an_unknown_endpoint_is_404(polls: Polls, authority: Authority) -> None:
+    polls.endpoint = "A" * 27
+
+    answer = await polls.call("GET")
+
+    assert answer.status == 404
+    assert answer.json["type"].endswith("/unknown-endpoint")

@@ -1,0 +1,89 @@
+"""A TCP proxy between a service and what it needs, which can stop forwarding, refuse, or cut off."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+Mode = Literal["ok", "black hole", "refuse"]
+
+
+class Proxy:
+    """Forwards to one server. In a black hole connections stand open and nothing comes through, old ones included."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self._open = asyncio.Event()
+        self._open.set()
+        self._mode: Mode = "ok"
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.port = 0
+
+    def url(self, like: str | None = None) -> str:
+        """The proxied URL, or another one of the same server led through the proxy."""
+        parts = urlsplit(like) if like else self._url
+        user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+        return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}", query=""))
+
+    def become(self, mode: Mode) -> None:
+        """Change what happens to connections from now on; `refuse` also cuts those that stand."""
+        self._mode = mode
+        self._open.set() if mode == "ok" else self._open.clear()
+        if mode == "refuse":
+            for writer in self._writers:
+                writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with suppress(OSError):
+            if self._mode == "refuse":
+                return writer.transport.abort()
+            await self._open.wait()
+            there, back = await self._connect()
+            self._writers.add(back)
+            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+        return None
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        socket_folder = parse_qs(self._url.query).get("host")
+        if socket_folder:
+            return await asyncio.open_unix_connection(f"{socket_folder[0]}/.s.PGSQL.5432")
+        return await asyncio.open_connection(self._url.hostname, self._url.port)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                await self._open.wait()
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def _track(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        with suppress(asyncio.CancelledError):
+            await self._serve(reader, writer)
+
+    async def close(self) -> None:
+        """Cut everything."""
+        for task in self._tasks:
+            task.cancel()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def proxied(url: str) -> AsyncGenerator[Proxy, None]:
+    """A proxy to the server that `url` names, for the length of the block."""
+    proxy = Proxy(url)
+    server = await asyncio.start_server(proxy._track, "127.0.0.1", 0)
+    proxy.port = server.sockets[0].getsockname()[1]
+    try:
+        yield proxy
+    finally:
+        server.close()
+        await proxy.close()

@@ -1,0 +1,89 @@
+"""The real PostgreSQL and Redis that the tests run against: those named, else containers, else embedded ones."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import asyncpg
+import docker
+from docker.errors import DockerException
+from testcontainers.community.postgres import PostgresContainer
+from testcontainers.community.redis import RedisContainer
+
+from pollgate.embedded import start_postgres, temporary_redis
+
+SUPERUSER_PASSWORD = "postgres"
+
+
+class Servers(NamedTuple):
+    """`postgres_url` is of a superuser; `source` says where the two come from."""
+
+    postgres_url: str
+    redis_url: str
+    source: str
+
+
+@contextmanager
+def servers() -> Generator[Servers, None, None]:
+    """For the length of the block."""
+    postgres_url, redis_url = os.environ.get("TEST_POSTGRES_URL"), os.environ.get("TEST_REDIS_URL")
+    if postgres_url and redis_url:
+        yield Servers(postgres_url, redis_url, "TEST_POSTGRES_URL and TEST_REDIS_URL")
+        return
+    with ExitStack() as stack:
+        why_not = "no Docker engine answers"
+        if _docker_answers():
+            try:
+                started = stack.enter_context(_containers())
+            except DockerException as error:
+                why_not = f"the Docker engine cannot start them: {error}"
+            else:
+                yield started
+                return
+        started = stack.enter_context(_embedded())
+        yield started._replace(source=f"{started.source} ({why_not})")
+
+
+def _docker_answers() -> bool:
+    try:
+        client = docker.from_env(timeout=3)
+    except DockerException:
+        return False
+    with ExitStack() as stack:
+        stack.callback(client.close)
+        return bool(client.ping())
+
+
+@contextmanager
+def _containers() -> Generator[Servers, None, None]:
+    postgres = PostgresContainer("postgres:17", username="postgres", password=SUPERUSER_PASSWORD, driver=None)
+    postgres.with_command("postgres -c fsync=off -c max_connections=300")
+    with postgres, RedisContainer("redis:8") as redis:
+        redis_url = f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}"
+        yield Servers(postgres.get_connection_url(), redis_url, "containers (testcontainers)")
+
+
+@contextmanager
+def _embedded() -> Generator[Servers, None, None]:
+    with tempfile.TemporaryDirectory(prefix="pollgate-tests-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        postgres = asyncio.run(start_postgres(folder / "postgres", SUPERUSER_PASSWORD))
+        try:
+            url = postgres.url("postgres", SUPERUSER_PASSWORD, "postgres")
+            asyncio.run(_hurry(url))
+            with temporary_redis(folder / "redis") as redis_url:
+                yield Servers(url, redis_url, "embedded servers")
+        finally:
+            postgres.stop()
+
+
+async def _hurry(url: str) -> None:
+    """These data need not survive a power cut."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER SYSTEM SET fsync = off")
+    await connection.execute("SELECT pg_reload_conf()")
+    await connection.close()

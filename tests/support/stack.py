@@ -1,0 +1,156 @@
+"""The two services in this process, over real HTTP, as a test's arrangement tells them to be."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from services.polls.app import build_app as build_polls
+from services.polls.settings import PollsSettings
+from services.token_authority.app import build_app as build_token_authority
+from services.token_authority.settings import TokenAuthoritySettings
+from shared.contract.token import mint
+from shared.runtime.serve import listening
+from tests.support.databases import TestDatabase
+
+CLIENT_SECRET = mint("pgs")
+HOST = "127.0.0.1"
+
+
+class Answer(msgspec.Struct):
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+
+class Caller:
+    """Sends requests to one base URL; `path` is sent as it is written, without requoting."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
+        self.session = session
+        self.base = base
+
+    async def __call__(self, method: str, path: str, **options: Any) -> Answer:
+        options.setdefault("timeout", aiohttp.ClientTimeout(total=20))
+        async with self.session.request(method, URL(self.base + path, encoded=True), **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    """A service's credential as a header."""
+    return {"Authorization": aiohttp.encode_basic_auth(client_id, secret)}
+
+
+class Authority(Caller):
+    """The token authority's API in the words of its administrator."""
+
+    admin_key: str = ""
+
+    @property
+    def admin(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.admin_key}"}
+
+    async def manage(self, method: str, path: str, body: Any = None) -> Answer:
+        """A call as the administrator."""
+        headers = {**self.admin, "Content-Type": "application/json"}
+        return await self(method, path, headers=headers, data=None if body is None else msgspec.json.encode(body))
+
+    async def issue(self, *scopes: str, name: str = "a token", **fields: Any) -> Any:
+        """The 201 answer for a new token; everything everywhere where no scope is named."""
+        answer = await self.manage("POST", "/v1/tokens", {"name": name, "scopes": scopes or ["polls:*:*"], **fields})
+        assert answer.status == 201, answer.body
+        return answer.json
+
+    async def revoke(self, token_id: str) -> Any:
+        """The 200 answer for a revocation."""
+        answer = await self.manage("POST", f"/v1/tokens/{token_id}/revoke")
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def introspect(self, token: str, client_id: str = "polls", secret: str = CLIENT_SECRET) -> Answer:
+        """A service's question about a token."""
+        return await self("POST", "/oauth2/introspect", data={"token": token}, headers=basic(client_id, secret))
+
+    async def endpoint(self) -> str:
+        """The endpoint id of the default site."""
+        return str((await self.manage("GET", "/v1/sites")).json["items"][0]["endpoint_id"])
+
+
+class Polls(Caller):
+    """The polls API as an integrator calls it, with one token at one place."""
+
+    endpoint: str = ""
+    token: str = ""
+    place: Mapping[str, str] = {"workspace": "PLAT", "content": "PLAT-1"}
+
+    def at(self, **place: str) -> Self:
+        """The same caller at another place."""
+        other = type(self)(self.session, self.base)
+        other.endpoint, other.token, other.place = self.endpoint, self.token, place
+        return other
+
+    def holding(self, token: str) -> Self:
+        """The same caller with another token."""
+        other = self.at(**self.place)
+        other.token = token
+        return other
+
+    async def call(self, method: str, body: Any = None, **query: str) -> Answer:
+        """One call of the contract; `body` is sent as JSON unless it is bytes."""
+        parameters = {"token": self.token, "type": "polls", **self.place, **query}
+        path = f"/x1/{self.endpoint}?{urlencode({k: v for k, v in parameters.items() if v is not None})}"
+        data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
+        return await self(method, path, data=data)
+
+
+@asynccontextmanager
+async def token_authority(
+    database: TestDatabase, redis_url: str, folder: Path, **settings: Any
+) -> AsyncGenerator[Authority, None]:
+    """A running token authority, and its administrator."""
+    key_file = folder / "admin.key"
+    made = TokenAuthoritySettings(
+        **{
+            "token_authority_database_url": database.token_authority_url,
+            "redis_url": redis_url,
+            "service_credentials": f"polls:{CLIENT_SECRET}",
+            "admin_key_file": str(key_file),
+            "database_pool_size": 4,
+            **settings,
+        }
+    )
+    async with listening(build_token_authority(made), HOST, 0) as port, aiohttp.ClientSession() as session:
+        authority = Authority(session, f"http://{HOST}:{port}")
+        authority.admin_key = key_file.read_text().strip()
+        yield authority
+
+
+@asynccontextmanager
+async def polls_service(
+    database: TestDatabase, redis_url: str, authority_url: str, **settings: Any
+) -> AsyncGenerator[Polls, None]:
+    """A running polls service, and a caller without a token."""
+    made = PollsSettings(
+        **{
+            "polls_database_url": database.polls_url,
+            "redis_url": redis_url,
+            "token_authority_url": authority_url,
+            "introspection_client_secret": CLIENT_SECRET,
+            "database_pool_size": 4,
+            **settings,
+        }
+    )
+    app = build_polls(made)
+    async with listening(app, HOST, 0) as port, aiohttp.ClientSession() as session:
+        yield Polls(session, f"http://{HOST}:{port}")
