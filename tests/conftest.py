@@ -14,7 +14,7 @@ import pytest
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.logs import configure_logs
 from shared.runtime.secret import redactor
-from tests.support.databases import TestDatabase, clone, drop, make_template
+from tests.support.databases import ClonedDatabase, clone, drop, make_template
 from tests.support.secrets_in_output import files_with_secrets
 from tests.support.servers import servers
 from tests.support.stack import Authority, Polls, polls_service, token_authority
@@ -41,6 +41,11 @@ def pytest_configure(config: pytest.Config) -> None:
     log = (Path(os.environ["POLLGATE_TEST_OUTPUT"]) / f"in-process-{os.getpid()}.log").open("a", encoding="utf-8")
     config.stash[_LOG] = log
     configure_logs("tests", redactor(SECRET_PATTERN), log)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Keep long and random values out of the names of tests."""
+    return argname if isinstance(val, str) and len(val) > 30 else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -81,28 +86,28 @@ def redis_url() -> str:
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncGenerator[TestDatabase, None]:
+async def database(postgres_url: str) -> AsyncGenerator[ClonedDatabase, None]:
     """A migrated database of this test's own."""
     async with clone(postgres_url, os.environ["POLLGATE_TEST_TEMPLATE"]) as cloned:
         yield cloned
 
 
 @pytest.fixture
-async def empty_database(postgres_url: str) -> AsyncGenerator[TestDatabase, None]:
+async def empty_database(postgres_url: str) -> AsyncGenerator[ClonedDatabase, None]:
     """A database in which nothing has happened yet."""
     async with clone(postgres_url, None) as cloned:
         yield cloned
 
 
 @pytest.fixture
-async def authority(database: TestDatabase, redis_url: str, tmp_path: Path) -> AsyncGenerator[Authority, None]:
+async def authority(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> AsyncGenerator[Authority, None]:
     """A running token authority, and its administrator."""
     async with token_authority(database, redis_url, tmp_path) as running:
         yield running
 
 
 @pytest.fixture
-async def polls(database: TestDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Polls, None]:
+async def polls(database: ClonedDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Polls, None]:
     """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
     async with polls_service(database, redis_url, authority.base) as caller:
         caller.endpoint = await authority.endpoint()

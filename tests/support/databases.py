@@ -14,7 +14,7 @@ from shared.runtime.migrate import Schema
 ROLE_PASSWORD = "of-a-test"
 
 
-class TestDatabase(NamedTuple):
+class ClonedDatabase(NamedTuple):
     """One database, as its owner and as the services see it."""
 
     admin_url: str
@@ -34,9 +34,9 @@ def url_to(admin_url: str, database: str, role: str | None = None) -> str:
     return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
 
 
-def described(admin_url: str, name: str) -> TestDatabase:
+def described(admin_url: str, name: str) -> ClonedDatabase:
     """The database of this name."""
-    return TestDatabase(
+    return ClonedDatabase(
         admin_url=url_to(admin_url, name),
         token_authority_url=url_to(admin_url, name, "token_authority"),
         polls_url=url_to(admin_url, name, "polls"),
@@ -57,7 +57,7 @@ async def drop(admin_url: str, name: str) -> None:
 
 
 @asynccontextmanager
-async def clone(admin_url: str, template: str | None) -> AsyncGenerator[TestDatabase, None]:
+async def clone(admin_url: str, template: str | None) -> AsyncGenerator[ClonedDatabase, None]:
     """A database for the length of the block: a clone of the template, or an empty one without."""
     name = f"pollgate_test_{secrets.token_hex(6)}"
     await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")

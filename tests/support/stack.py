@@ -16,7 +16,7 @@ from services.token_authority.app import build_app as build_token_authority
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.contract.token import mint
 from shared.runtime.serve import listening
-from tests.support.databases import TestDatabase
+from tests.support.databases import ClonedDatabase
 
 CLIENT_SECRET = mint("pgs")
 HOST = "127.0.0.1"
@@ -116,7 +116,7 @@ class Polls(Caller):
 
 @asynccontextmanager
 async def token_authority(
-    database: TestDatabase, redis_url: str, folder: Path, **settings: Any
+    database: ClonedDatabase, redis_url: str, folder: Path, **settings: Any
 ) -> AsyncGenerator[Authority, None]:
     """A running token authority, and its administrator."""
     key_file = folder / "admin.key"
@@ -138,7 +138,7 @@ async def token_authority(
 
 @asynccontextmanager
 async def polls_service(
-    database: TestDatabase, redis_url: str, authority_url: str, **settings: Any
+    database: ClonedDatabase, redis_url: str, authority_url: str, **settings: Any
 ) -> AsyncGenerator[Polls, None]:
     """A running polls service, and a caller without a token."""
     made = PollsSettings(

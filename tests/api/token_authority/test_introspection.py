@@ -1,0 +1,95 @@
+"""RFC 7662, as a service asks."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.contract.token import mint
+from tests.support.stack import CLIENT_SECRET, Authority, basic
+
+FORM = "application/x-www-form-urlencoded"
+
+
+async def test_an_active_token_is_explained(authority: Authority) -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    before = int(datetime.now(UTC).timestamp())
+    issued = await authority.issue("polls:read:PLAT", "polls:*:A%2FB", expires_at=expires_at.isoformat())
+
+    answer = await authority.introspect(issued["token"])
+
+    body = answer.json
+    assert before <= body.pop("iat") <= datetime.now(UTC).timestamp()
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert body == {
+        "active": True,
+        "scope": "polls:read:PLAT polls:*:A%2FB",
+        "client_id": issued["id"],
+        "token_type": "Bearer",
+        "exp": int(expires_at.timestamp()),
+        "iss": "http://127.0.0.1:8081",
+        "aud": "polls",
+        "jti": issued["id"],
+        "site": issued["site"],
+        "endpoint_id": await authority.endpoint(),
+    }
+
+
+async def test_a_token_for_good_has_no_exp(authority: Authority) -> None:
+    assert "exp" not in (await authority.introspect((await authority.issue())["token"])).json
+
+
+@pytest.mark.parametrize("token", [mint("pgt"), mint("pga"), "x", "\0", "pgt_" + "A" * 38, "é" * 100, "%70"])
+async def test_of_anything_else_only_that_it_is_not_active(authority: Authority, token: str) -> None:
+    answer = await authority.introspect(token)
+
+    assert (answer.status, answer.json) == (200, {"active": False})
+
+
+async def test_a_revoked_token_is_not_active_from_the_answer_on(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    await authority.revoke(issued["id"])
+
+    assert (await authority.introspect(issued["token"])).json == {"active": False}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic ====="},
+        {"Authorization": "Basic /w=="},
+        {"Authorization": f"Bearer {CLIENT_SECRET}"},
+        basic("polls", ""),
+        basic("polls", mint("pgs")),
+        basic("other", CLIENT_SECRET),
+        basic("\0", CLIENT_SECRET),
+    ],
+)
+async def test_without_a_good_credential_it_is_401(authority: Authority, headers: dict[str, str]) -> None:
+    answer = await authority("POST", "/oauth2/introspect", headers=headers, data={"token": mint("pgt")})
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic")
+
+
+async def test_an_administrator_is_no_service(authority: Authority) -> None:
+    answer = await authority("POST", "/oauth2/introspect", headers=authority.admin, data={"token": "x"})
+
+    assert answer.status == 401
+
+
+@pytest.mark.parametrize("body", [b"", b"token=", b"token=a&token=b", b"token=%FF", b"\xff", b"&".join([b"a=1"] * 99)])
+async def test_a_form_without_one_token_is_400(authority: Authority, body: bytes) -> None:
+    headers = {**basic("polls", CLIENT_SECRET), "Content-Type": FORM}
+
+    assert (await authority("POST", "/oauth2/introspect", headers=headers, data=body)).status == 400
+
+
+async def test_json_is_415_and_get_is_405(authority: Authority) -> None:
+    headers = {**basic("polls", CLIENT_SECRET), "Content-Type": "application/json"}
+
+    assert (await authority("POST", "/oauth2/introspect", headers=headers, data=b"{}")).status == 415
+    assert (await authority("GET", "/oauth2/introspect?token=x", headers=headers)).status == 405

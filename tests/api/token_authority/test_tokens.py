@@ -1,0 +1,204 @@
+"""Issue, list, show and revoke, as an administrator does."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.contract.token import digest, is_well_formed, mint
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
+from tests.support.stack import Authority, basic
+
+
+async def test_a_token_is_shown_once_when_it_is_made(authority: Authority) -> None:
+    answer = await authority.manage("POST", "/v1/tokens", {"name": "Automation", "scopes": ["polls:*:PLAT"]})
+
+    issued = answer.json
+    secret = issued.pop("token")
+    assert answer.status == 201
+    assert is_well_formed(secret, "pgt")
+    assert issued["hint"] == f"pgt_…{secret[-4:]}"
+    assert answer.headers["Location"] == f"/v1/tokens/{issued['id']}"
+    assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json == issued
+    assert (await authority.manage("GET", "/v1/tokens")).json == {"items": [issued], "next": None}
+
+
+async def test_only_the_digest_of_a_secret_is_stored(authority: Authority, database: ClonedDatabase) -> None:
+    issued = await authority.issue()
+
+    rows = await fetch(database.admin_url, "SELECT t.*, t::text AS whole FROM token_authority.token t")
+
+    assert rows[0]["digest"] == digest(issued["token"])
+    assert issued["token"][4:-4] not in rows[0]["whole"]
+
+
+async def test_a_token_is_for_the_default_site_unless_another_is_named(authority: Authority) -> None:
+    site = (await authority.manage("GET", "/v1/sites")).json["items"][0]
+
+    assert len(site["endpoint_id"]) == 27
+    assert (await authority.issue())["site"] == site["id"]
+    assert (await authority.issue(site=site["id"]))["site"] == site["id"]
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 255, "Poll Management Token for Automation ⭐", "名" * 255])
+async def test_a_name_has_1_to_255_characters(authority: Authority, name: str) -> None:
+    assert (await authority.issue(name=name))["name"] == name
+
+
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"name": ""}, "/name"),
+    ({"name": "x" * 256}, "/name"),
+    ({"name": "  "}, "/name"),
+    ({"name": "a\0b"}, "/name"),
+    ({"name": "a\nb"}, "/name"),
+    ({"name": None}, "/name"),
+    ({"scopes": []}, "/scopes"),
+    ({"scopes": ["polls:read:*"] * 101}, "/scopes"),
+    ({"scopes": "polls:read:*"}, "/scopes"),
+    ({"scopes": ["polls:read:*", "polls:write:*"]}, "/scopes/1"),
+    ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
+    ({"expires_at": "2030-01-01T00:00:00"}, "/expires_at"),
+    ({"expires_at": "9999-12-31T23:59:59-23:59"}, "/expires_at"),
+    ({"expires_at": "soon"}, "/expires_at"),
+    ({"site": "site_unknown"}, "/site"),
+    ({"site": "\0"}, "/site"),
+    ({"colour": "red"}, ""),
+]
+
+
+@pytest.mark.parametrize(("change", "pointer"), INVALID)
+async def test_a_token_that_breaks_a_rule_is_422_and_says_where(
+    authority: Authority, change: dict[str, Any], pointer: str
+) -> None:
+    answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **change})
+
+    assert answer.status == 422
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json["errors"][0]["pointer"] == pointer
+    assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
+
+
+async def test_a_scope_that_cannot_be_parsed_says_at_which_character(authority: Authority) -> None:
+    answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:read,wriet:*"]})
+
+    assert answer.status == 422
+    assert "at character 12" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"{", 400),
+        (b'{"name": "\xff"}', 400),
+        (b'{"name": "\\ud800", "scopes": []}', 400),
+        (b'{"a":' * 10_000, 422),
+        (b"x" * 70_000, 413),
+        (b"[]", 422),
+    ],
+)
+async def test_a_nasty_body_gets_its_problem(authority: Authority, body: bytes, status: int) -> None:
+    headers = {**authority.admin, "Content-Type": "application/json"}
+
+    assert (await authority("POST", "/v1/tokens", headers=headers, data=body)).status == status
+
+
+async def test_another_media_type_is_415(authority: Authority) -> None:
+    headers = {**authority.admin, "Content-Type": "text/plain"}
+
+    assert (await authority("POST", "/v1/tokens", headers=headers, data=b"{}")).status == 415
+
+
+async def test_tokens_are_listed_by_name_in_pages(authority: Authority) -> None:
+    for name in ("c", "a", "b", "a"):
+        await authority.issue(name=name)
+
+    first = (await authority.manage("GET", "/v1/tokens?limit=3")).json
+    second = (await authority.manage("GET", f"/v1/tokens?limit=3&cursor={first['next']}")).json
+
+    assert [token["name"] for token in first["items"] + second["items"]] == ["a", "a", "b", "c"]
+    assert second["next"] is None
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=1001", "limit=1&limit=2", "cursor=%", "cursor=AAAA"])
+async def test_a_page_that_cannot_be_is_400(authority: Authority, query: str) -> None:
+    assert (await authority.manage("GET", f"/v1/tokens?{query}")).status == 400
+
+
+@pytest.mark.parametrize("token_id", ["tok_unknown", "%00", "%FF", "..%2F", "x" * 3000])
+@pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("POST", "/revoke")])
+async def test_an_unknown_token_is_404(authority: Authority, token_id: str, method: str, suffix: str) -> None:
+    answer = await authority.manage(method, f"/v1/tokens/{token_id}{suffix}")
+
+    assert answer.status == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_revoked_token_stays_listed_with_when(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    revocation = await authority.revoke(issued["id"])
+
+    shown = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
+    assert revocation["id"] == issued["id"]
+    assert (shown["status"], shown["revoked_at"]) == ("revoked", revocation["revoked_at"])
+
+
+async def test_revoking_again_answers_the_first_revocation(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    assert await authority.revoke(issued["id"]) == await authority.revoke(issued["id"])
+
+
+async def test_revocations_are_numbered_without_gaps_in_the_order_of_commit(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = [await authority.issue() for _ in range(20)]
+
+    revocations = await asyncio.gather(*(authority.revoke(token["id"]) for token in issued))
+
+    log = await fetch(database.admin_url, "SELECT seq, token_id FROM token_authority.change_log ORDER BY recorded_at")
+    assert sorted(revocation["seq"] for revocation in revocations) == list(range(1, 21))
+    assert {row["token_id"]: row["seq"] for row in log} == {each["id"]: each["seq"] for each in revocations}
+
+
+async def test_an_expired_token_is_shown_as_expired(authority: Authority) -> None:
+    soon = datetime.now(UTC) + timedelta(seconds=1)
+    issued = await authority.issue(expires_at=soon.isoformat())
+    await asyncio.sleep(1.1)
+
+    assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["status"] == "expired"
+    assert (await authority.introspect(issued["token"])).json == {"active": False}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer x"},
+        {"Authorization": f"Bearer {mint('pga')}"},
+        {"Authorization": f"Bearer {mint('pgt')}"},
+        {"Authorization": "Basic Og=="},
+        basic("polls", mint("pgs")),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/sites"),
+        ("POST", "/v1/tokens"),
+        ("GET", "/v1/tokens"),
+        ("GET", "/v1/tokens/tok_1"),
+        ("POST", "/v1/tokens/tok_1/revoke"),
+    ],
+)
+async def test_nobody_manages_without_an_admin_key(
+    authority: Authority, method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = await authority(method, path, headers=headers, data=b"{}" if method == "POST" else None)
+
+    assert answer.status == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")

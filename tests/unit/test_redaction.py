@@ -1,0 +1,39 @@
+"""The last net before a line is written."""
+
+from urllib.parse import quote
+
+import pytest
+
+from shared.contract.token import SECRET_PATTERN, mint
+from shared.runtime.secret import redactor
+
+redact = redactor(SECRET_PATTERN)
+TOKEN = mint("pgt")
+
+
+def _percent(text: str) -> str:
+    return "".join(f"%{byte:02x}" for byte in text.encode())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        TOKEN,
+        f"GET /x1/abc?token={TOKEN}&type=polls",
+        f"?tok%65n={_percent(TOKEN)}",
+        f"?token=%70{TOKEN[1:]}",
+        f"?token={quote(_percent(TOKEN), safe='')}",
+        f"x{TOKEN}y",
+    ],
+)
+def test_a_secret_does_not_get_through_in_any_spelling(written: str) -> None:
+    redacted = redact(written)
+
+    assert "[redacted]" in redacted
+    assert TOKEN[10:30] not in redacted
+    assert _percent(TOKEN[10:20]) not in redacted
+
+
+@pytest.mark.parametrize("plain", ["", "100 % of tok_31BGMbH3qUe88eqh", "pgt_…w9Zq", "%F0%9F%98%80", "pgt_short"])
+def test_anything_else_stays_as_it_is(plain: str) -> None:
+    assert redact(plain) == plain

@@ -1,0 +1,92 @@
+"""Scopes: what is read comes back as written, what covers what, and what is said of a text that is no scope."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contract.scope import Action, Place, Scope, ScopeError, parse_scopes, print_scopes
+
+_NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
+_PATHS = st.lists(_NAMES, max_size=3).map(tuple)
+_SCOPES = st.builds(Scope, st.sets(st.sampled_from(Action), min_size=1).map(frozenset), _PATHS)
+_PLACES = st.builds(Place, _NAMES, _NAMES, st.one_of(st.just(""), _NAMES))
+
+
+@given(_SCOPES)
+def test_a_scope_is_read_as_it_was_written(scope: Scope) -> None:
+    assert Scope.parse(str(scope)) == scope
+
+
+@given(st.lists(_SCOPES))
+def test_so_is_a_list_of_them(scopes: list[Scope]) -> None:
+    assert parse_scopes(print_scopes(scopes)) == tuple(scopes)
+
+
+@given(_SCOPES)
+def test_a_written_scope_is_one_scope_token_of_rfc_6749(scope: Scope) -> None:
+    assert all(0x21 <= ord(character) <= 0x7E and character not in '"\\' for character in str(scope))
+
+
+@given(_SCOPES, st.sampled_from(Action), _PLACES, st.integers(0, 3))
+def test_covering_agrees_with_a_plain_model(scope: Scope, action: Action, place: Place, take: int) -> None:
+    near = Scope(scope.actions, place.path[:take])
+
+    for candidate in (scope, near):
+        below = all(a == b for a, b in zip(candidate.path, place.path, strict=False))
+        expected = action in candidate.actions and below and len(candidate.path) <= len(place.path)
+        assert candidate.covers(action, place) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "covered"),
+    [
+        ("polls:read:*", Place("PLAT", "PLAT-1"), True),
+        ("polls:read:PLAT", Place("PLAT", "PLAT-1"), True),
+        ("polls:read:PLAT", Place("PLATFORM", "PLAT-1"), False),
+        ("polls:read:PLAT/PLAT-1", Place("PLAT", "PLAT-1"), True),
+        ("polls:read:PLAT/PLAT-1", Place("PLAT", "PLAT-12"), False),
+        ("polls:read:SPACE/12345/macro-7", Place("SPACE", "12345", "macro-7"), True),
+        ("polls:read:SPACE/12345/macro-7", Place("SPACE", "12345", "macro-8"), False),
+        ("polls:read:SPACE/12345/macro-7", Place("SPACE", "12345"), False),
+        ("polls:read:SPACE/12345", Place("SPACE", "12345", "macro-7"), True),
+        ("polls:create,update:*", Place("PLAT", "PLAT-1"), False),
+        ("polls:read:%2A", Place("PLAT", "PLAT-1"), False),
+        ("polls:read:A%2FB", Place("A/B", "1"), True),
+        ("polls:read:A%2FB", Place("A", "B"), False),
+    ],
+)
+def test_a_selector_covers_what_lies_below_it_and_nothing_else(text: str, place: Place, covered: bool) -> None:
+    assert Scope.parse(text).covers(Action.READ, place) is covered
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("", 0),
+        ("issues:read:*", 0),
+        ("polls", 0),
+        ("polls:read", 10),
+        ("polls::PLAT", 6),
+        ("polls:read,write:*", 11),
+        ("polls:read,read:*", 11),
+        ("polls:READ:*", 6),
+        ("polls:*,read:*", 6),
+        ("polls:read:", 11),
+        ("polls:read:PLAT/", 16),
+        ("polls:read:PLAT//x", 16),
+        ("polls:read:PLAT/*", 16),
+        ("polls:read:PL AT", 13),
+        ("polls:read:PL%4", 13),
+        ("polls:read:%FF", 11),
+        ("polls:read:%00", 11),
+        ("polls:read:ß", 11),
+        ("polls:read:a/b/c/d", 17),
+        ("polls:read:" + "a" * 2000, 1024),
+    ],
+)
+def test_a_text_that_is_no_scope_is_refused_at_the_right_place(text: str, position: int) -> None:
+    with pytest.raises(ScopeError) as fault:
+        Scope.parse(text)
+
+    assert fault.value.position == position
+    assert f"at character {position + 1}" in str(fault.value)

@@ -1,0 +1,55 @@
+"""Settings: each fault in one sentence that names the variable and never its value."""
+
+from pathlib import Path
+
+import pytest
+
+from services.polls.settings import PollsSettings
+from services.token_authority.settings import TokenAuthoritySettings
+from shared.runtime.environment import SettingsError, describe_settings, read_settings
+
+GOOD = {
+    "POLLS_DATABASE_URL": "postgresql://polls@db/pollgate",
+    "REDIS_URL": "redis://redis",
+    "TOKEN_AUTHORITY_URL": "http://authority",
+    "INTROSPECTION_CLIENT_SECRET": "s3cret",
+}
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    settings = read_settings(PollsSettings, {**GOOD, "POLLS_PORT": ""})
+
+    assert (settings.polls_port, settings.redis_url) == (8080, "redis://redis")
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from a file\n")
+    environ = {**GOOD, "INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_CLIENT_SECRET_FILE": str(file)}
+
+    assert read_settings(PollsSettings, environ).introspection_client_secret == "from a file"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"POLLS_DATABASE_URL": ""}, "POLLS_DATABASE_URL is not set"),
+        ({"POLLS_PORT": "s3cret"}, "POLLS_PORT is wrong"),
+        ({"POLLS_PORT": "99999"}, "POLLS_PORT is wrong"),
+        ({"REDIS_URL_FILE": "/nowhere"}, "REDIS_URL and REDIS_URL_FILE are both set"),
+        ({"REDIS_URL": "", "REDIS_URL_FILE": "/nowhere"}, "REDIS_URL_FILE cannot be read: No such file"),
+    ],
+)
+def test_a_fault_names_the_variable_and_not_its_value(change: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as fault:
+        read_settings(PollsSettings, {**GOOD, **change})
+
+    assert message in str(fault.value)
+    assert "s3cret" not in str(fault.value)
+
+
+@pytest.mark.parametrize("kind", [PollsSettings, TokenAuthoritySettings])
+def test_every_variable_is_explained(kind: type[PollsSettings] | type[TokenAuthoritySettings]) -> None:
+    for line in describe_settings(kind).splitlines():
+        _variable, meaning = line.split(maxsplit=1)
+        assert not meaning.startswith("(")

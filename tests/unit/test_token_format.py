@@ -1,0 +1,47 @@
+"""The spelling of secrets: what any service can tell without asking."""
+
+import random
+import string
+
+import pytest
+
+from shared.contract.token import SECRET_PATTERN, digest, hint, is_well_formed, mint
+
+
+def test_a_minted_token_is_well_formed_and_found_by_scanners() -> None:
+    token = mint("pgt")
+
+    assert is_well_formed(token, "pgt")
+    assert SECRET_PATTERN.findall(f"curl 'http://x/?token={token}&type=polls'") == [token]
+
+
+def test_a_secret_of_one_kind_is_none_of_another() -> None:
+    assert not is_well_formed(mint("pga"), "pgt")
+
+
+def test_any_single_mistyped_character_is_noticed() -> None:
+    token = mint("pgt")
+
+    for position in range(4, len(token)):
+        for other in random.Random(position).sample(string.ascii_letters + string.digits, 5):
+            mistyped = token[:position] + other + token[position + 1 :]
+            assert mistyped == token or not is_well_formed(mistyped, "pgt")
+
+
+@pytest.mark.parametrize("made_up", ["", "pgt_", "x", "pgt_" + "A" * 38, "pgt_" + "é" * 38, "pgt_" + "A" * 5000, "\0"])
+def test_a_made_up_token_is_not_well_formed(made_up: str) -> None:
+    assert not is_well_formed(made_up, "pgt")
+
+
+def test_tokens_do_not_repeat_and_use_the_whole_alphabet() -> None:
+    tokens = [mint("pgt") for _ in range(2000)]
+
+    assert len(set(tokens)) == 2000
+    assert set("".join(token[4:36] for token in tokens)) == set(string.ascii_letters + string.digits)
+
+
+def test_the_hint_shows_four_characters_and_the_digest_is_sha256() -> None:
+    token = mint("pgt")
+
+    assert hint(token) == f"pgt_…{token[-4:]}"
+    assert len(digest(token)) == 32
