@@ -76,8 +76,18 @@ class Database:
     @asynccontextmanager
     async def transaction(self, limit_s: float = TRANSACTION_LIMIT_S) -> AsyncGenerator[Executor, None]:
         """One transaction, committed when the block ends and rolled back when it raises."""
-        async with self._connection(limit_s) as connection, connection.transaction():
-            yield connection
+        async with self._connection(limit_s) as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # No ROLLBACK over a connection that may be busy or dead; it is closed, which ends the transaction.
+                raise
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await transaction.commit()
 
     async def close(self) -> None:
         """Close every connection, waiting no longer than a statement may take."""

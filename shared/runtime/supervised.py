@@ -31,5 +31,6 @@ async def supervised(
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():  # a library may swallow one cancellation
+            task.cancel()
+            await asyncio.wait({task}, timeout=1.0)

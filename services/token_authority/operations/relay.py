@@ -1,6 +1,7 @@
 """Publishes the change log on Redis, in order, as soon as a change commits or Redis is back."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 import msgspec
@@ -50,12 +51,10 @@ class ChangeRelay:
             await self._wait()
 
     async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._awake.wait(), RETRY_S)
-        except TimeoutError:
-            return
-        finally:
-            self._awake.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RETRY_S):
+                await self._awake.wait()
+        self._awake.clear()
 
     async def _publish_batch(self) -> int:
         async with self._database.transaction() as transaction:
