@@ -55,12 +55,18 @@ def create(
         The id of the site it is for; the default site where this is left out.
     """
     expiry = expires_at.astimezone() if expires_at else None
-    token = _call(lambda authority: authority.create_token(name, scope, expires_at=expiry, site=site))
+
+    async def make(authority: AuthorityClient) -> tuple[Token, str]:
+        made = await authority.create_token(name, scope, expires_at=expiry, site=site)
+        return made, next(each.endpoint_id for each in await authority.sites() if each.id == made.site)
+
+    token, endpoint_id = _call(make)
     if as_json:
         _print_json(token)
         return
     _print_table([token])
     print(f"\n{token.token}\n\nStore this token now: it is not shown again.")
+    print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{endpoint_id}")
     if any(_reaches_everything(text) for text in token.scopes):
         print("It reaches ANY content of its site. A narrower scope, such as polls:read:PLAT, is safer.")
 

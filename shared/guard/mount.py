@@ -20,6 +20,7 @@ from shared.guard.guard import Guard
 from shared.guard.introspection import Introspection, introspection
 from shared.guard.presented import presented_token
 from shared.guard.settings import GuardSettings
+from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.problem import Problem, ProblemTable, problem_response, unavailable
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_id import REQUEST_ID
@@ -29,8 +30,6 @@ from shared.runtime.supervised import supervised
 GUARD: Final = web.AppKey("guard", Guard)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 INTROSPECTION: Final = web.AppKey("introspection", Introspection)
-
-HEALTH_ROUTES: Final = frozenset({"/livez", "/readyz"})
 
 
 def _unauthorized(detail: str, challenge: str) -> Problem:

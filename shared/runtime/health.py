@@ -11,6 +11,7 @@ Check = Callable[[], Awaitable[None]]
 """Returns where all is well, else raises whatever says why not."""
 
 CHECK_LIMIT_S: Final = 1.0
+HEALTH_ROUTES: Final = frozenset({"/livez", "/readyz"})
 
 
 def add_health(app: web.Application, required: Mapping[str, Check], reported: Mapping[str, Check]) -> None:

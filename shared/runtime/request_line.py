@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.problem import Problem, ProblemTable, problem_response, problems
 from shared.runtime.request_id import REQUEST_ID, request_id_of
 from shared.runtime.secret import Redact
@@ -55,7 +56,8 @@ def _request_line(redact: Redact) -> Middleware:
                 if response.content_type == "application/problem+json":
                     _redact_problem(response, redact)
             finally:
-                _log.info(
+                log = _log.debug if route_template(request) in HEALTH_ROUTES else _log.info
+                log(
                     "request",
                     method=request.method if request.method.isalpha() else "?",
                     route=route_template(request),
