@@ -108,7 +108,7 @@ class Polls(Caller):
 
     async def call(self, method: str, body: Any = None, **query: str) -> Answer:
         """One call of the contract; `body` is sent as JSON unless it is bytes."""
-        parameters = {"token": self.token, "type": "polls", **self.place, **query}
+        parameters: dict[str, str | None] = {"token": self.token, "type": "polls", **self.place, **query}
         path = f"/x1/{self.endpoint}?{urlencode({k: v for k, v in parameters.items() if v is not None})}"
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         return await self(method, path, data=data)

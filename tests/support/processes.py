@@ -1,0 +1,68 @@
+"""The services as processes of their own, as they run in production."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from pollgate.embedded import free_port
+from tests.support.databases import ClonedDatabase
+from tests.support.http import answers
+from tests.support.stack import CLIENT_SECRET
+
+
+class Service:
+    """One running process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], base: str, log: Path) -> None:
+        self.process = process
+        self.base = base
+        self.log = log
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+
+@asynccontextmanager
+async def service(name: str, settings: Mapping[str, str], output: Path) -> AsyncGenerator[Service, None]:
+    """`python -m services.<name>`, ready; what it prints goes to a file in `output`."""
+    port = free_port()
+    log = output / f"{name}-{port}.log"
+    command = [sys.executable, "-m", f"services.{name}"]
+    environment = {**os.environ, **settings, f"{name.upper()}_PORT": str(port)}
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
+    try:
+        base = f"http://127.0.0.1:{port}"
+        await answers(f"{base}/readyz", process)
+        yield Service(process, base, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(15)
+
+
+def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -> dict[str, str]:
+    """The environment of a token authority."""
+    return {
+        "TOKEN_AUTHORITY_DATABASE_URL": database.token_authority_url,
+        "REDIS_URL": redis_url,
+        "SERVICE_CREDENTIALS": f"polls:{CLIENT_SECRET}",
+        "ADMIN_KEY_FILE": str(folder / "admin.key"),
+        "DATABASE_POOL_SIZE": "4",
+    }
+
+
+def polls_settings(database: ClonedDatabase, redis_url: str, authority_url: str) -> dict[str, str]:
+    """The environment of a polls service."""
+    return {
+        "POLLS_DATABASE_URL": database.polls_url,
+        "REDIS_URL": redis_url,
+        "TOKEN_AUTHORITY_URL": authority_url,
+        "INTROSPECTION_CLIENT_SECRET": CLIENT_SECRET,
+        "DATABASE_POOL_SIZE": "4",
+    }

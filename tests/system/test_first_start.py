@@ -1,0 +1,114 @@
+"""An empty database: migrations, the first site, the first admin key, the services' rights."""
+
+import asyncio
+import stat
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import aiohttp
+import asyncpg
+import pytest
+
+from pollgate.migrate import SCHEMAS, migrate_all
+from pollgate.sentence import Sentence
+from services.polls.storage.schema import SCHEMA as POLLS
+from shared.runtime.migrate import NotMigrated
+from tests.support.databases import ClonedDatabase, passwords
+from tests.support.postgres import fetch
+from tests.support.processes import authority_settings, service
+from tests.support.stack import Authority, token_authority
+
+
+async def test_two_concurrent_first_starts_on_an_empty_database_both_come_up(
+    empty_database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
+) -> None:
+    settings = authority_settings(empty_database, redis_url, tmp_path)
+
+    async def start(stack: AsyncExitStack) -> str:
+        await migrate_all(empty_database.admin_url, passwords())
+        return (await stack.enter_async_context(service("token_authority", settings, output))).base
+
+    async with AsyncExitStack() as one, AsyncExitStack() as two:
+        bases = await asyncio.gather(start(one), start(two))
+
+        key_file = tmp_path / "admin.key"
+        for base in bases:
+            async with aiohttp.ClientSession() as session:
+                authority = Authority(session, base)
+                authority.admin_key = key_file.read_text().strip()
+                assert len((await authority.manage("GET", "/v1/sites")).json["items"]) == 1
+    assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
+    for table in ("site", "admin_key", "service"):
+        rows = await fetch(empty_database.admin_url, f"SELECT count(*) AS n FROM token_authority.{table}")
+        assert rows[0]["n"] == 1
+
+
+async def test_eight_concurrent_migrations_apply_each_file_once(empty_database: ClonedDatabase) -> None:
+    lines = await asyncio.gather(*(migrate_all(empty_database.admin_url, passwords()) for _ in range(8)))
+
+    applied = [line for each in lines for line in each if "applied" in line]
+    assert len(applied) == len(SCHEMAS)
+    assert len(await fetch(empty_database.admin_url, "SELECT name FROM polls.schema_migrations")) == len(POLLS.files())
+
+
+async def test_a_database_that_is_newer_than_the_code_is_refused(database: ClonedDatabase) -> None:
+    await fetch(database.admin_url, "INSERT INTO polls.schema_migrations VALUES ('9999_the_future.sql')")
+
+    with pytest.raises(Sentence, match=r"9999_the_future\.sql.*newer release"):
+        await migrate_all(database.admin_url, passwords())
+
+
+async def test_a_database_that_is_not_migrated_is_refused_in_a_sentence(
+    empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    with pytest.raises(NotMigrated, match="run `pollgate migrate` first"):
+        async with token_authority(empty_database, redis_url, tmp_path):
+            pass
+
+
+async def test_an_admin_key_file_that_a_crash_has_left_is_taken_up(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with token_authority(database, redis_url, tmp_path) as authority:
+        key = authority.admin_key
+    await fetch(database.admin_url, "DELETE FROM token_authority.admin_key")
+
+    async with token_authority(database, redis_url, tmp_path) as again:
+        assert again.admin_key == key
+        assert (await again.manage("GET", "/v1/sites")).status == 200
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM token_authority.token",
+        "SELECT * FROM token_authority.change_log",
+        "CREATE TABLE polls.mine (id int)",
+        "CREATE TABLE public.mine (id int)",
+        "DROP TABLE polls.poll",
+        "INSERT INTO polls.schema_migrations VALUES ('x')",
+        "SET ROLE token_authority",
+        "CREATE ROLE more",
+    ],
+)
+async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: ClonedDatabase, statement: str) -> None:
+    assert await fetch(database.polls_url, "SELECT * FROM polls.poll") == []
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await fetch(database.polls_url, statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM polls.poll",
+        "DELETE FROM token_authority.token",
+        "UPDATE token_authority.token SET digest = sha256('x')",
+        "UPDATE token_authority.token SET scopes = '{polls:*:*}'",
+        "DELETE FROM token_authority.change_log",
+        "DELETE FROM token_authority.admin_key",
+    ],
+)
+async def test_the_authoritys_role_cannot_rewrite_what_was_issued(database: ClonedDatabase, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await fetch(database.token_authority_url, statement)

@@ -1,0 +1,157 @@
+"""A service as an operator meets it: what it says when it cannot start, how it stops, and what it never writes."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import asyncpg
+import pytest
+
+from shared.contract.token import mint
+from tests.support.databases import ClonedDatabase
+from tests.support.processes import authority_settings, polls_settings, service
+from tests.support.secrets_in_output import secrets_in
+from tests.support.stack import Authority, Polls
+
+GONE = "postgresql://polls:hush@127.0.0.1:1/pollgate"
+
+
+def _run(module: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", module],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_missing_setting_is_named(output: Path) -> None:
+    ended = _run("services.polls", {})
+
+    assert ended.returncode == 1
+    assert "token_authority_url".upper() in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_database_that_is_not_there_is_named_without_its_password(redis_url: str) -> None:
+    database = ClonedDatabase(GONE, GONE, GONE)
+
+    ended = await asyncio.to_thread(_run, "services.polls", polls_settings(database, redis_url, "http://127.0.0.1:1"))
+
+    assert ended.returncode == 1
+    assert "PostgreSQL at 127.0.0.1:1 was tried for 10 s" in ended.stderr
+    assert "hush" not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_taken_port_is_named(database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path) -> None:
+    settings = authority_settings(database, redis_url, tmp_path)
+    async with service("token_authority", settings, output) as running:
+        port = running.base.rpartition(":")[2]
+        ended = await asyncio.to_thread(_run, "services.token_authority", {**settings, "TOKEN_AUTHORITY_PORT": port})
+
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_request_in_flight_is_answered_before_the_service_ends(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path, number: signal.Signals
+) -> None:
+    async with service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running:
+        key = (tmp_path / "admin.key").read_text().strip()
+        lock = await asyncpg.connect(database.admin_url)
+        transaction = lock.transaction()
+        await transaction.start()
+        await lock.execute("LOCK TABLE token_authority.token IN ACCESS EXCLUSIVE MODE")
+        async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
+            body = {"name": "in flight", "scopes": ["polls:read:*"]}
+            posting = asyncio.create_task(session.post(f"{running.base}/v1/tokens", json=body))
+            await asyncio.sleep(0.3)
+            running.signal(number)
+            await asyncio.sleep(0.3)
+            await transaction.rollback()
+            async with await posting as answer:
+                assert answer.status == 201
+        await lock.close()
+        assert await asyncio.to_thread(running.process.wait, 10) == 0
+
+
+async def test_no_secret_is_ever_written(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
+) -> None:
+    bodies: list[str] = []
+    async with (
+        service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running,
+        service("polls", polls_settings(database, redis_url, running.base), output) as serving,
+        aiohttp.ClientSession() as session,
+    ):
+        authority = Authority(session, running.base)
+        authority.admin_key = (tmp_path / "admin.key").read_text().strip()
+        issued = await authority.issue("polls:read:PLAT")
+        polls = Polls(session, serving.base)
+        polls.endpoint, polls.token = await authority.endpoint(), issued["token"]
+        assert (await polls.call("GET")).status == 200
+        for token in (polls.token, mint("pgt"), authority.admin_key):
+            bodies += [str(each) for each in await _careless_requests(polls, authority, token)]
+            for port in (serving.base.rpartition(":")[2], running.base.rpartition(":")[2]):
+                bodies += [await _raw(int(port), request) for request in _malformed_requests(token)]
+        await authority.revoke(issued["id"])
+        await polls.call("GET")
+    logs = [serving.log.read_text(), running.log.read_text()]
+
+    assert all('"route": "/x1/{endpoint}"' in log or "/v1/tokens" in log for log in logs)
+    assert [secrets_in(text) for text in (*bodies, *logs) if secrets_in(text)] == []
+
+
+async def _careless_requests(polls: Polls, authority: Authority, token: str) -> list[tuple[object, bytes]]:
+    encoded = "".join(f"%{ord(character):02x}" for character in token)
+    twice = quote(encoded)
+    paths = [
+        f"/x1/{polls.endpoint}?token={encoded}&type=polls",
+        f"/x1/{polls.endpoint}?tok%65n={token}&token={encoded}",
+        f"/x1/{polls.endpoint}?token={twice}",
+        f"/x1/{polls.endpoint}?token={token}&type={token}&workspace={token}&content={encoded}",
+        f"/x1/{token}?token={token}",
+        f"/{encoded}",
+        f"/x1/{polls.endpoint}?{token}",
+        "/readyz",
+    ]
+    headers = {"X-Request-ID": token, "User-Agent": token, "Referer": f"http://x/?token={token}"}
+    answers = [await polls(method, path, headers=headers) for path in paths for method in ("GET", "DELETE", "PATCH")]
+    answers += [await authority(method, path, headers=headers) for path in paths for method in ("GET", "POST")]
+    answers.append(await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": [f"polls:{token}:*"]}))
+    answers.append(await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": [], token: 1}))
+    answers.append(await authority.manage("GET", f"/v1/tokens/{token}"))
+    return [(dict(answer.headers), answer.body) for answer in answers]
+
+
+def _malformed_requests(token: str) -> list[bytes]:
+    return [
+        f"GET /x1/a?token={token}\x01 HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        f"GE(T /x1/a?token={token} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        f"GET /x1/a?token={token} HTTP/9.9\r\nHost: x\r\n\r\n".encode(),
+        f"GET /x1/a HTTP/1.1\r\nHost: x\r\nBad Header {token}\r\n\r\n".encode(),
+        f"GET /x1/a?token={token}&{'x' * 9000} HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+        f"{token}\r\n\r\n".encode(),
+        f"POST /x1/a?token={token} HTTP/1.1\r\nHost: x\r\nContent-Length: {token}\r\n\r\n".encode(),
+        f"POST /x1/a?token={token} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{token}\r\n".encode(),
+    ]
+
+
+async def _raw(port: int, request: bytes) -> str:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    writer.write_eof()
+    async with asyncio.timeout(15):
+        answer = (await reader.read()).decode(errors="replace")
+    writer.close()
+    assert " 500 " not in answer.partition("\r\n")[0]
+    return answer

@@ -1,0 +1,168 @@
+"""`pollgate up`: from nothing to a stack that works, and nothing left behind."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from pollgate.embedded import free_port
+
+POLL = b'{"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}'
+
+
+class Runner:
+    """One `pollgate up` on a folder and two ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ports = (free_port(), free_port())
+        self.screen = folder.with_name("screen.txt")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        polls, authority = self.ports
+        return {
+            **os.environ,
+            "POLLGATE_DIR": str(self.folder),
+            "POLLS_PORT": str(polls),
+            "TOKEN_AUTHORITY_PORT": str(authority),
+            "TOKEN_AUTHORITY_URL": f"http://127.0.0.1:{authority}",
+        }
+
+    async def start(self) -> str:
+        """Wait until it says what to do next; what it printed."""
+        with self.screen.open("wb") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "pollgate", "up"], env=self.environment, stdout=stream, stderr=stream
+            )
+        async with asyncio.timeout(60):
+            while "The admin key is in" not in self.screen.read_text():
+                assert self.process.poll() is None, self.screen.read_text()
+                await asyncio.sleep(0.1)
+        return self.screen.read_text()
+
+    async def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return await asyncio.to_thread(self.process.wait, 60)
+
+    async def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """The command line beside it."""
+        return await asyncio.to_thread(
+            lambda: subprocess.run(
+                [sys.executable, "-m", "pollgate", *arguments],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        )
+
+    def left_behind(self) -> list[str]:
+        """Processes that have something to do with the folder or the ports."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                about = " ".join([*process.cmdline(), *process.environ().values()])
+            except psutil.Error:
+                continue
+            if str(self.folder) in about and process.pid not in (os.getpid(), getattr(self, "process", process).pid):
+                found.append(f"{process.pid} {process.cmdline()}")
+        return found
+
+
+async def test_a_day_with_the_stack(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+
+    screen = await runner.start()
+    token, endpoint = _find(r"pgt_\w{38}", screen), _find(r"http://\S+/x1/\w{27}", screen)
+    query = f"?token={token}&type=polls&workspace=PLAT&content=PLAT-1"
+    async with aiohttp.ClientSession() as session:
+        async with session.post(endpoint + query, data=POLL) as answer:
+            assert answer.status == 200
+
+        assert await runner.stop(signal.SIGINT) == 0
+        assert runner.left_behind() == []
+        screen = await runner.start()
+        assert "pgt_" not in screen
+        async with session.get(endpoint + query) as answer:
+            assert [poll["title"] for poll in await answer.json()] == ["Lunch?"]
+
+        listed = await runner.run("token", "list", "--json")
+        token_id = _find(r"tok_\w+", listed.stdout)
+        revoked = await runner.run("token", "revoke", token_id)
+        assert f"Revoked {token_id}" in revoked.stdout
+        async with session.get(endpoint + query) as answer:
+            assert answer.status == 403
+
+        refused = await runner.run("token", "create", "--name", "x", "--scope", "polls:fly:PLAT")
+        assert refused.returncode == 1
+        assert "/scopes/0: at character 7" in refused.stderr
+        made = await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*")
+        assert _find(r"pgt_\w{38}", made.stdout)
+        shown = await runner.run("token", "show", _find(r"tok_\w+", made.stdout))
+        assert "polls:read:*" in shown.stdout
+
+    assert await runner.stop(signal.SIGTERM) == 0
+    assert runner.left_behind() == []
+    assert (runner.folder / "admin.key").stat().st_mode & 0o777 == 0o600
+    assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_a_killed_runner_leaves_is_taken_over(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+    await runner.start()
+
+    await runner.stop(signal.SIGKILL)
+    assert runner.left_behind()
+    screen = await runner.start()
+
+    assert "Ended polls, which an earlier run had left" in screen
+    assert await runner.stop(signal.SIGINT) == 0
+    assert runner.left_behind() == []
+
+
+async def test_each_fault_is_one_clear_sentence(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", runner.ports[0]))
+        taken.listen()
+        port_taken = await runner.run("up")
+    (tmp_path / "file").write_text("")
+    no_folder = await runner.run("up", "--dir", str(tmp_path / "file" / "below"))
+    no_authority = await runner.run("token", "list")
+    (runner.folder / "admin.key").write_text("pga_x")
+    refused = await runner.run("token", "list")
+
+    assert f"cannot listen on 127.0.0.1:{runner.ports[0]}: Address already in use" in port_taken.stderr
+    assert "POLLS_PORT=" in port_taken.stderr
+    assert "cannot use the folder" in no_folder.stderr
+    assert "no admin key: set POLLGATE_ADMIN_KEY" in no_authority.stderr
+    assert "does not answer" in refused.stderr
+    for ended in (port_taken, no_folder, no_authority, refused):
+        assert ended.returncode == 1
+        assert len(ended.stderr.strip().splitlines()) == 1
+
+
+async def test_a_second_runner_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+    first, second = Runner(tmp_path / "stack"), Runner(tmp_path / "stack")
+    await first.start()
+
+    ended = await second.run("up")
+
+    assert "another `pollgate up` is using" in ended.stderr
+    assert await first.stop(signal.SIGINT) == 0
+
+
+def _find(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found, text
+    return found.group()
