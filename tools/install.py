@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
         return
     try:
         print(f"Making the virtual environment in {folder} …", flush=True)
-        venv.create(folder, with_pip=True, clear=folder.exists())
+        venv.create(folder, with_pip=True, symlinks=True, clear=folder.exists())
     except OSError as error:
         sys.exit(f"Cannot make the virtual environment: {error}. Is this folder writable?")
     except subprocess.CalledProcessError:
@@ -35,8 +35,8 @@ def main(folder: Path) -> None:
 
 
 def fingerprint() -> str:
-    """Changes when the lock or the project's metadata does, or the checkout has moved."""
-    state = hashlib.sha256(str(Path.cwd()).encode())
+    """Changes when the lock or the project's metadata does, the interpreter, or where the checkout is."""
+    state = hashlib.sha256(f"{Path.cwd()} {sys.version} {sys.base_prefix}".encode())
     for file in (LOCK, Path("pyproject.toml")):
         state.update(file.read_bytes())
     return state.hexdigest()
