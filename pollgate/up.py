@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import SubprocessError
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -99,7 +100,15 @@ def _only_runner(folder: Path) -> Generator[None, None, None]:
 @asynccontextmanager
 async def _postgres(folder: Path, secrets: StackSecrets) -> AsyncGenerator[EmbeddedPostgres, None]:
     started = time.monotonic()
-    postgres = await start_postgres(folder / "postgres", secrets.postgres_password)
+    if " " in str(folder):
+        raise Sentence(
+            f"the embedded PostgreSQL cannot run in a path with a space: {folder}; choose another with --dir"
+        )
+    try:
+        postgres = await start_postgres(folder / "postgres", secrets.postgres_password)
+    except SubprocessError:
+        log = folder / "postgres" / "log"
+        raise Sentence(f"PostgreSQL does not start: {_last_line(log)}") from None
     _say(f"PostgreSQL is up ({time.monotonic() - started:.1f} s)")
     try:
         yield postgres

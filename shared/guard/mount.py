@@ -1,6 +1,6 @@
 """Puts the guard before every route of an aiohttp application."""
 
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Final
 
 from aiohttp import web
@@ -64,9 +64,7 @@ def mount_guard(
     app.cleanup_ctx.append(_open(settings))
 
 
-def _guarded(public: frozenset[str], problems: Mapping[type[Exception], object]) -> Middleware:
-    table: ProblemTable = problems  # type: ignore[assignment]
-
+def _guarded(public: frozenset[str], problems: ProblemTable) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
@@ -78,12 +76,12 @@ def _guarded(public: frozenset[str], problems: Mapping[type[Exception], object])
             request[LOG_FIELDS] = {"token_id": grant.token_id}
             return await handler(request)
         except GuardError as error:
-            return problem_response(table[type(error)](error), request.get(REQUEST_ID))
+            return problem_response(problems[type(error)](error), request.get(REQUEST_ID))
 
     return middleware
 
 
-def _open(settings: GuardSettings):  # type: ignore[no-untyped-def]
+def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
     async def opened(app: web.Application) -> AsyncGenerator[None, None]:
         async with introspection(settings) as asking, redis_client(settings.redis_url) as redis:
             app[INTROSPECTION] = asking
