@@ -1,6 +1,7 @@
 """`pollgate up`: from nothing to a stack that works, and nothing left behind."""
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -166,3 +167,15 @@ def _find(pattern: str, text: str) -> str:
     found = re.search(pattern, text)
     assert found, text
     return found.group()
+
+
+async def test_a_part_that_ends_by_itself_ends_the_stack(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+    await runner.start()
+    records = json.loads((runner.folder / "processes.json").read_text())
+
+    os.kill(next(record["pid"] for record in records if record["name"] == "polls"), signal.SIGKILL)
+
+    assert await asyncio.to_thread(runner.process.wait, 30) == 1
+    assert "pollgate: polls has ended by itself" in runner.screen.read_text()
+    assert runner.left_behind() == []
