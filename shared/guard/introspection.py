@@ -13,7 +13,6 @@ from shared.guard.settings import GuardSettings
 
 INTROSPECTION_LIMIT_S: Final = 1.0
 MAX_CONNECTIONS: Final = 32
-MAX_ANSWER_BYTES: Final = 1 << 20
 
 _log = structlog.get_logger()
 
@@ -53,7 +52,7 @@ class Introspection:
             if answer.status != 200:
                 raise self._unavailable(f"it answered {answer.status}")
             try:
-                return Grant.read(await answer.content.read(MAX_ANSWER_BYTES))
+                return Grant.read(await answer.read())
             except ValueError:
                 raise self._unavailable("its answer is no introspection answer") from None
 

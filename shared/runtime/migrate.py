@@ -4,6 +4,7 @@ The lock is what lets several processes start at once on an empty database. The 
 do what the files grant it, and only in its own schema.
 """
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from shared.runtime.postgres import Executor
 _LOCK: Final = 0x706F6C6C  # any number that others do not use: "poll"
 _CONNECT_LIMIT_S: Final = 5.0
 _STATEMENT_LIMIT_S: Final = 60.0
+_ROLE_ATTEMPTS: Final = 20
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,9 @@ async def migrate(url: str, schema: Schema, role_password: str) -> list[str]:
     """
     connection = await asyncpg.connect(url, timeout=_CONNECT_LIMIT_S, command_timeout=_STATEMENT_LIMIT_S)
     try:
+        await _ensure_role(connection, schema.name, role_password)
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-            await _ensure_role(connection, schema.name, role_password)
             await connection.execute(_ENSURE_SCHEMA.format(schema=schema.name))
             rows = await connection.fetch(f"SELECT name FROM {schema.name}.schema_migrations")  # noqa: S608
             applied = {row["name"] for row in rows}
@@ -88,10 +90,33 @@ _ENSURE_SCHEMA: Final = """
 """
 
 
+# What a client gave up on ends on the server too, so that connections cannot pile up behind a lock.
+_ROLE_SETTINGS: Final = {
+    "statement_timeout": "1500ms",
+    "idle_in_transaction_session_timeout": "5s",
+    "client_connection_check_interval": "1s",
+}
+
+
 async def _ensure_role(connection: "asyncpg.Connection", role: str, password: str) -> None:
+    """Roles belong to the whole server, where our lock does not reach: who loses a race tries again."""
+    for attempts_left in reversed(range(_ROLE_ATTEMPTS)):
+        try:
+            async with connection.transaction():
+                return await _write_role(connection, role, password)
+        except (asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError, asyncpg.InternalServerError):
+            if not attempts_left:
+                raise
+            await asyncio.sleep(0.1)
+    return None
+
+
+async def _write_role(connection: "asyncpg.Connection", role: str, password: str) -> None:
     exists = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
     verb = "ALTER" if exists else "CREATE"
     quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
     await connection.execute(
         f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT PASSWORD {quoted}"
     )
+    for setting, value in _ROLE_SETTINGS.items():
+        await connection.execute(f"ALTER ROLE {role} SET {setting} = '{value}'")

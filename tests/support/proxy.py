@@ -20,6 +20,7 @@ class Proxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
+        self.pieces = False
 
     def url(self, like: str | None = None) -> str:
         """The proxied URL, or another one of the same server led through the proxy."""
@@ -56,8 +57,10 @@ class Proxy:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._open.wait()
-                writer.write(data)
-                await writer.drain()
+                for piece in (data[i : i + 64] for i in range(0, len(data), 64)) if self.pieces else (data,):
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.01 if self.pieces else 0)
         writer.close()
 
     async def _track(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import asyncpg
 import pytest
 
 from shared.guard.guard import GRANT_LIFE_S
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.proxy import Mode, Proxy, proxied
 from tests.support.stack import Authority, Polls, polls_service, token_authority
 
@@ -111,6 +113,44 @@ async def test_without_redis_a_revocation_succeeds_and_is_published_when_redis_i
         while (await scene.polls("GET", "/readyz")).json["checks"]["changes"] != "ok":
             await asyncio.sleep(0.05)
     await _revocation_is_pushed(scene)
+
+
+async def test_statements_behind_a_lock_do_not_pile_up_on_the_server(scene: Scene, database: ClonedDatabase) -> None:
+    holder = await asyncpg.connect(database.admin_url)
+    async with holder.transaction():
+        await holder.execute("LOCK TABLE polls.poll IN ACCESS EXCLUSIVE MODE")
+        for _ in range(5):
+            answers = await asyncio.gather(*(scene.polls.call("GET") for _ in range(10)))
+            assert {answer.status for answer in answers} == {503}
+        backends = await holder.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'polls'"
+        )
+    await holder.close()
+
+    assert backends <= 3 * 4
+    await _until(scene, 200)
+
+
+async def test_a_read_only_database_is_503(scene: Scene, database: ClonedDatabase) -> None:
+    name = database.admin_url.partition("?")[0].rpartition("/")[2]
+    await fetch(database.admin_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await fetch(
+        database.admin_url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename <> 'postgres'",
+        name,
+    )
+    body = {"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}
+
+    statuses = {(await scene.polls.call("POST", body)).status for _ in range(6)}
+
+    assert statuses == {503}
+
+
+async def test_an_introspection_answer_in_pieces_is_read_whole(scene: Scene) -> None:
+    scene.introspection.pieces = True
+    fresh = scene.polls.holding((await scene.authority.issue())["token"])
+
+    assert (await fresh.call("GET")).status == 200
 
 
 async def test_a_lost_push_is_made_up_for_when_the_subscription_is_back(scene: Scene) -> None:

@@ -64,7 +64,9 @@ def _read_or_write_admin_key(file: Path) -> str:
     if file.exists():
         return file.read_text(encoding="utf-8").strip()
     key = mint(ADMIN_KEY)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
         opened.write(key + "\n")
+    unfinished.replace(file)
     return key

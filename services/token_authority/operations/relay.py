@@ -58,7 +58,8 @@ class ChangeRelay:
 
     async def _publish_batch(self) -> int:
         async with self._database.transaction() as transaction:
-            await changes.lock_publishing(transaction)
+            if not await changes.try_lock_publishing(transaction):
+                return 0
             batch = await changes.select_unpublished(transaction, BATCH)
             if not batch:
                 return 0

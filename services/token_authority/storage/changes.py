@@ -12,6 +12,10 @@ _LOCK: Final = """
     -- lock: held to the end of the transaction
     SELECT pg_advisory_xact_lock($1)
 """
+_TRY_LOCK: Final = """
+    -- try_lock: the same, at once or not at all
+    SELECT pg_try_advisory_xact_lock($1) AS locked
+"""
 _APPEND: Final = """
     -- append_change: the next number of the log; whoever runs this holds the lock
     INSERT INTO token_authority.change_log (seq, kind, token_id)
@@ -51,9 +55,10 @@ async def select_revocation(executor: Executor, token_id: str) -> int | None:
     return row["seq"] if row else None
 
 
-async def lock_publishing(executor: Executor) -> None:
-    """Keep other processes from publishing until this transaction ends."""
-    await executor.execute(_LOCK, _RELAY_LOCK)
+async def try_lock_publishing(executor: Executor) -> bool:
+    """Keep other processes from publishing until this transaction ends, unless one of them does so now."""
+    (row,) = await executor.fetch(_TRY_LOCK, _RELAY_LOCK)
+    return bool(row["locked"])
 
 
 async def select_unpublished(executor: Executor, limit: int) -> list[Change]:
