@@ -32,7 +32,7 @@ class Processes:
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         """Start a child in a session of its own, so that Ctrl-C reaches the runner alone, which stops all in order."""
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._running[name] = subprocess.Popen(
                 command,

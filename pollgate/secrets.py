@@ -99,7 +99,7 @@ def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str
 
 def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
     """Write `file` whole or not at all, never readable to others on the way."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as opened:

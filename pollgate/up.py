@@ -86,7 +86,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
 @contextmanager
 def _only_runner(folder: Path) -> Generator[None, None, None]:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

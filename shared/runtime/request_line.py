@@ -12,7 +12,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.runtime.health import HEALTH_ROUTES
-from shared.runtime.problem import Problem, ProblemTable, problem_response, problems
+from shared.runtime.problem import (
+    BadRequest,
+    Problem,
+    ProblemTable,
+    UnsupportedMediaType,
+    problem_response,
+    problems,
+)
 from shared.runtime.request_id import REQUEST_ID, request_id_of
 from shared.runtime.secret import Redact
 
@@ -86,7 +93,11 @@ async def _bounded_body(request: web.Request, handler: Handler) -> web.StreamRes
         async with asyncio.timeout(BODY_LIMIT_S):
             if (request.content_length or 0) > MAX_BODY_BYTES:
                 raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise UnsupportedMediaType("A body is read as it is; send it without a Content-Encoding.")
             await request.read()
+    except web.RequestPayloadError:
+        raise BadRequest("The body is not framed as its headers say.") from None
     except TimeoutError:
         slow = f"The body did not arrive within {BODY_LIMIT_S:.0f} seconds."
         return problem_response(Problem(408, "request-timeout", "Request timeout", slow), request[REQUEST_ID])

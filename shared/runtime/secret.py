@@ -6,20 +6,28 @@ from typing import Final
 from urllib.parse import unquote
 
 _ENCODABLE: Final = re.compile(r"(?:%[0-9A-Fa-f]{2}|[0-9A-Za-z_])+")
-_MAX_ENCODINGS: Final = 3
+_MAX_ENCODINGS: Final = 10
 
 Redact = Callable[[str], str]
 
 
 def redactor(secret: re.Pattern[str]) -> Redact:
-    """A function that replaces whatever `secret` finds, as it stands or percent-encoded up to three times over."""
+    """A function that replaces every run of characters in which `secret` finds something, however often encoded.
 
-    def redact_run(run: re.Match[str]) -> str:
-        text = run.group()
+    A run that is encoded more often than anyone has a reason to is replaced too.
+    """
+
+    def hides_a_secret(text: str) -> bool:
         for _ in range(_MAX_ENCODINGS):
             if secret.search(text):
-                return secret.sub("[redacted]", text)
-            text = unquote(text)
-        return secret.sub("[redacted]", text) if secret.search(text) else run.group()
+                return True
+            decoded = unquote(text)
+            if decoded == text:
+                return False
+            text = decoded
+        return True
 
-    return lambda text: _ENCODABLE.sub(redact_run, text) if "_" in text or "%" in text else text
+    def redact_run(run: re.Match[str]) -> str:
+        return "[redacted]" if hides_a_secret(run.group()) else run.group()
+
+    return lambda text: _ENCODABLE.sub(redact_run, text)

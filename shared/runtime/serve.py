@@ -82,6 +82,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=DRAIN_LIMIT_S,
+        auto_decompress=False,
         handle_signals=False,
     )
     await runner.setup()
@@ -124,6 +125,18 @@ class _Connection(RequestHandler):
         response.headers.update(SAFE_HEADERS)
         response.force_close()
         return response
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        if isinstance(resp, web.HTTPException):
+            # Raised before the middlewares: aiohttp repeats an Expect header that it does not know.
+            problem = Problem(
+                resp.status, "expectation-failed", "Expectation failed", "Expect is '100-continue' or absent."
+            )
+            resp = problem_response(problem, None)
+            resp.headers.update(SAFE_HEADERS)
+        return await super().finish_response(request, resp, start_time)
 
 
 class _Server(web.Server):

@@ -124,12 +124,14 @@ async def _careless_requests(polls: Polls, authority: Authority, token: str) -> 
         f"/x1/{polls.endpoint}?{token}",
         "/readyz",
     ]
+    unexpected = {"Expect": token}
     headers = {"X-Request-ID": token, "User-Agent": token, "Referer": f"http://x/?token={token}"}
     answers = [await polls(method, path, headers=headers) for path in paths for method in ("GET", "DELETE", "PATCH")]
     answers += [await authority(method, path, headers=headers) for path in paths for method in ("GET", "POST")]
     answers.append(await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": [f"polls:{token}:*"]}))
     answers.append(await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": [], token: 1}))
     answers.append(await authority.manage("GET", f"/v1/tokens/{token}"))
+    answers += [await each("GET", path, headers=unexpected) for each in (polls, authority) for path in ("/livez", "/x")]
     return [(dict(answer.headers), answer.body) for answer in answers]
 
 

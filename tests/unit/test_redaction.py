@@ -24,6 +24,8 @@ def _percent(text: str) -> str:
         f"?token=%70{TOKEN[1:]}",
         f"?token={quote(_percent(TOKEN), safe='')}",
         f"x{TOKEN}y",
+        f"{mint('pgt')}%2570{TOKEN[1:]}",
+        f"?token={quote(quote(quote(quote(_percent(TOKEN), safe=''), safe=''), safe=''), safe='')}",
     ],
 )
 def test_a_secret_does_not_get_through_in_any_spelling(written: str) -> None:

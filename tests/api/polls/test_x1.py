@@ -219,6 +219,13 @@ async def test_a_nasty_body_gets_its_problem(polls: Polls, method: str, body: by
     assert answer.json["status"] == status
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "x"])
+async def test_a_compressed_body_is_415(polls: Polls, encoding: str) -> None:
+    path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
+
+    assert (await polls("POST", path, data=b"garbage", headers={"Content-Encoding": encoding})).status == 415
+
+
 async def test_a_body_that_is_streamed_without_end_is_413(polls: Polls) -> None:
     async def endless() -> Any:
         for _ in range(10_000):
