@@ -18,14 +18,15 @@ _log = structlog.get_logger()
 async def supervised(
     app: web.Application, name: str, run: Callable[[], Coroutine[None, None, None]]
 ) -> AsyncGenerator[None, None]:
-    """Run `run()` beside the block and cancel it at the end. A crash is logged and sets the application's `FATAL`."""
+    """Run `run()` beside the block and cancel it at the end. A crash is logged and sets the application's `FATAL`, if it has one."""
 
     async def watch() -> None:
         try:
             await run()
         except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without the task
-            _log.critical("a task has crashed; the process ends", task=name, exc_info=error)
-            app[FATAL].set()
+            _log.critical("a task has crashed", task=name, exc_info=error)
+            if FATAL in app:
+                app[FATAL].set()
 
     task = asyncio.create_task(watch(), name=name)
     try:
