@@ -18,7 +18,10 @@ _log = structlog.get_logger()
 async def supervised(
     app: web.Application, name: str, run: Callable[[], Coroutine[None, None, None]]
 ) -> AsyncGenerator[None, None]:
-    """Run `run()` beside the block and cancel it at the end. A crash is logged and sets the application's `FATAL`, if it has one."""
+    """Run `run()` beside the block and cancel it at the end.
+
+    A crash is logged, and sets the application's `FATAL` where it has one.
+    """
 
     async def watch() -> None:
         try:
