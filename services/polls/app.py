@@ -1,10 +1,10 @@
 """Composition root of the polls service: settings become a pool, a guard and an application."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE
+from services.polls.app_keys import DATABASE, SETTINGS
 from services.polls.problems import PROBLEMS, X1_GUARD_PROBLEMS
 from services.polls.routes import add_routes
 from services.polls.settings import PollsSettings
@@ -24,27 +24,22 @@ def build_app(settings: PollsSettings) -> web.Application:
     add_routes(app)
     add_health(
         app,
-        required={"postgres": lambda: _ping_database(app)},
+        required={"postgres": lambda: app[DATABASE].ping()},
         reported={"changes": lambda: app[FEED].ping(), "token_authority": lambda: app[INTROSPECTION].ping()},
     )
-    app.cleanup_ctx.append(_open_database(settings))
+    app[SETTINGS] = settings
+    app.cleanup_ctx.append(_open_database)
     mount_guard(app, settings, problems=X1_GUARD_PROBLEMS)
     return app
 
 
-def _open_database(settings: PollsSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
-    async def opened(app: web.Application) -> AsyncGenerator[None, None]:
-        async with database(
-            settings.polls_database_url,
-            size=settings.database_pool_size,
-            statement_cache=settings.database_statement_cache,
-        ) as pool:
-            await require_migrated(pool, SCHEMA)
-            app[DATABASE] = pool
-            yield
-
-    return opened
-
-
-async def _ping_database(app: web.Application) -> None:
-    await app[DATABASE].fetchrow("SELECT 1")
+async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
+    settings = app[SETTINGS]
+    async with database(
+        settings.polls_database_url,
+        size=settings.database_pool_size,
+        statement_cache=settings.database_statement_cache,
+    ) as opened:
+        await require_migrated(opened, SCHEMA)
+        app[DATABASE] = opened
+        yield

@@ -45,7 +45,7 @@ class PollBody(Struct, frozen=True):
                 Option(option.id, option.title, index if option.order is None else option.order)
                 for index, option in enumerate(self.options)
             ),
-            settings=Settings(*msgspec.structs.astuple(self.settings)),
+            settings=Settings(**msgspec.structs.asdict(self.settings)),
         )
 
 
@@ -67,5 +67,5 @@ class PollPayload(Struct, frozen=True):
             title=draft.title,
             description=draft.description,
             options=[OptionPayload(option.id, option.title, option.order) for option in draft.options],
-            settings=SettingsPayload(*msgspec.structs.astuple(draft.settings)),
+            settings=SettingsPayload(**msgspec.structs.asdict(draft.settings)),
         )

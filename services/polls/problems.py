@@ -2,14 +2,10 @@
 
 from typing import Final
 
-from services.polls.domain.poll import InvalidPoll, UnknownPoll
+from services.polls.domain.poll import InvalidPoll, UnknownEndpoint, UnknownPoll
 from shared.guard import TokenInvalid, TokenMissing
 from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
 from shared.runtime.problem import Fault, InvalidBody, Problem, ProblemTable, unavailable
-
-
-class UnknownEndpoint(LookupError):
-    """The token's site has another endpoint."""
 
 
 def _invalid_poll(error: InvalidPoll) -> Problem:

@@ -28,7 +28,7 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     app = new_application(PROBLEMS, redactor(SECRET_PATTERN))
     app[SETTINGS] = settings
     add_routes(app)
-    add_health(app, required={"postgres": lambda: _ping_database(app)}, reported={"redis": lambda: _ping_redis(app)})
+    add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     app.cleanup_ctx.extend([_open_database, _relay_changes])
     return app
 
@@ -59,11 +59,3 @@ async def _relay_changes(app: web.Application) -> AsyncGenerator[None, None]:
         app[RELAY] = relay
         async with supervised(app, "change relay", relay.run):
             yield
-
-
-async def _ping_database(app: web.Application) -> None:
-    await app[DATABASE].fetchrow("SELECT 1")
-
-
-async def _ping_redis(app: web.Application) -> None:
-    await app[RELAY].ping()

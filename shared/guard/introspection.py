@@ -27,10 +27,11 @@ class Introspection:
     async def __call__(self, token: str) -> Grant | None:
         """The grant of an active token, else `None`. Raises `GuardUnavailable`."""
         try:
-            return await self._ask(token)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # A kept connection that the authority has closed meanwhile, as it does when it restarts.
-            return await self._ask_again(token)
+            try:
+                return await self._ask(token)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # A kept connection that the authority has closed meanwhile, as it does when it restarts.
+                return await self._ask(token)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unavailable(type(error).__name__) from None
 
@@ -38,12 +39,6 @@ class Introspection:
         """Raises where the authority does not answer."""
         async with self._session.get(self._url.removesuffix("/oauth2/introspect") + "/livez") as answer:
             answer.raise_for_status()
-
-    async def _ask_again(self, token: str) -> Grant | None:
-        try:
-            return await self._ask(token)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._unavailable(type(error).__name__) from None
 
     async def _ask(self, token: str) -> Grant | None:
         async with self._session.post(self._url, data={"token": token}, allow_redirects=False) as answer:

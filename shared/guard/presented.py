@@ -8,7 +8,7 @@ from shared.runtime.query import query_of
 
 def presented_token(request: web.Request) -> str:
     """The token as it was sent. Raises `TokenMissing`, `TokenTwice`, and `BadRequest` for a query that is not UTF-8."""
-    tokens = query_of(request).all("token")
+    tokens = list(query_of(request).all("token"))
     for header in request.headers.getall("Authorization", []):
         scheme, _, credential = header.partition(" ")
         if scheme.lower() == "bearer":

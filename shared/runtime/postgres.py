@@ -76,6 +76,10 @@ class Database:
         async with self._connection(CALL_LIMIT_S) as connection:
             return await connection.execute(query, *arguments)  # type: ignore[no-any-return]
 
+    async def ping(self) -> None:
+        """Raises `DatabaseUnavailable` where the server does not answer."""
+        await self.execute("SELECT 1")
+
     @asynccontextmanager
     async def transaction(self, limit_s: float = TRANSACTION_LIMIT_S) -> AsyncGenerator[Executor, None]:
         """One transaction, committed when the block ends and rolled back when it raises."""

@@ -15,12 +15,11 @@ _log = structlog.get_logger()
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with a request: `pointer` into the body (RFC 6901), or a query `parameter` or `header`."""
+    """One thing wrong with a request: `pointer` into the body (RFC 6901), or a query `parameter`."""
 
     detail: str
     pointer: str | None = None
     parameter: str | None = None
-    header: str | None = None
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -1,13 +1,14 @@
 """A request's query, read strictly: what is not UTF-8 is an error instead of a guess."""
 
 from collections.abc import Mapping
+from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from shared.runtime.problem import BadRequest, Fault
 
-MAX_PARAMETERS = 50
+MAX_PARAMETERS: Final = 50
 
 
 class Query:
@@ -48,9 +49,14 @@ class Query:
         return values
 
 
+_QUERY: Final = web.RequestKey("query", Query)
+
+
 def query_of(request: web.Request) -> Query:
-    """The request's query. Raises `BadRequest`."""
-    return Query(request.rel_url.raw_query_string)
+    """The request's query, parsed once however many ask. Raises `BadRequest`."""
+    if _QUERY not in request:
+        request[_QUERY] = Query(request.rel_url.raw_query_string)
+    return request[_QUERY]
 
 
 def _once(name: str) -> Fault:

@@ -54,6 +54,10 @@ class Poll(Struct, frozen=True):
     draft: Draft
 
 
+class UnknownEndpoint(LookupError):
+    """The caller's site has another endpoint."""
+
+
 class UnknownPoll(LookupError):
     """There is no such poll at this place."""
 

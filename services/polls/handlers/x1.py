@@ -7,9 +7,8 @@ from uuid import UUID, uuid4
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE
-from services.polls.domain.poll import Draft, Poll, UnknownPoll, check
+from services.polls.domain.poll import Draft, Poll, UnknownEndpoint, UnknownPoll, check
 from services.polls.payloads import PollBody, PollPayload
-from services.polls.problems import UnknownEndpoint
 from services.polls.storage import polls
 from shared.contract.scope import Action, Place
 from shared.guard import caller

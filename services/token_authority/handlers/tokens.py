@@ -8,7 +8,7 @@ from aiohttp import web
 
 from services.token_authority.app_keys import ADMIN_KEY_ID, DATABASE, RELAY
 from services.token_authority.domain.errors import InvalidValue, UnknownToken
-from services.token_authority.domain.token import Token, issue
+from services.token_authority.domain.token import issue
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
 from services.token_authority.operations.revoke import revoke
 from services.token_authority.payloads import (
@@ -56,22 +56,23 @@ async def list_tokens(request: web.Request) -> web.Response:
 
 async def show_token(request: web.Request) -> web.Response:
     """200 with the token, never with its secret; 404 for an unknown id."""
-    return json_response(TokenPayload.of(await _token_of(request), datetime.now(UTC)))
+    token = await tokens.select_token(request.app[DATABASE], _token_id(request))
+    if token is None:
+        raise UnknownToken
+    return json_response(TokenPayload.of(token, datetime.now(UTC)))
 
 
 async def revoke_token(request: web.Request) -> web.Response:
     """200 with when it was revoked, also when that was before; 404 for an unknown id."""
-    token = await _token_of(request)
-    revocation = await revoke(request.app[DATABASE], request.app[RELAY], token.id)
+    revocation = await revoke(request.app[DATABASE], request.app[RELAY], _token_id(request))
     return json_response(RevocationPayload.of(revocation))
 
 
-async def _token_of(request: web.Request) -> Token:
+def _token_id(request: web.Request) -> str:
     token_id = request.match_info["id"]
-    token = None if "\0" in token_id else await tokens.select_token(request.app[DATABASE], token_id)
-    if token is None:
+    if "\0" in token_id:
         raise UnknownToken
-    return token
+    return token_id
 
 
 def _read_limit(text: str) -> int:

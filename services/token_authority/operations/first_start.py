@@ -4,7 +4,6 @@ import asyncio
 import os
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -13,8 +12,6 @@ from services.token_authority.storage import credentials, sites
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, digest, is_well_formed, mint, random_base62
 from shared.runtime.environment import SettingsError
 from shared.runtime.postgres import Database, Executor
-
-_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtext('token_authority first start'))"
 
 _log = structlog.get_logger()
 
@@ -25,7 +22,7 @@ async def prepare(
     """Make what is missing; several processes may do this at once. Raises `SettingsError` for what is unusable."""
     services = parse_credentials(service_credentials)
     async with database.transaction() as transaction:
-        await transaction.execute(_LOCK)
+        await sites.lock_first_start(transaction)
         if not await sites.select_sites(transaction):
             await sites.insert_site(transaction, new_site(site_name, now))
         if not await credentials.has_admin_key(transaction):

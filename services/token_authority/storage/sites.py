@@ -5,6 +5,10 @@ from typing import Final
 from services.token_authority.domain.site import Site
 from shared.runtime.postgres import Executor, Row
 
+_LOCK: Final = """
+    -- lock_first_start: held to the end of the transaction
+    SELECT pg_advisory_xact_lock(hashtext('token_authority first start'))
+"""
 _INSERT: Final = """
     -- insert_site: a new installation
     INSERT INTO token_authority.site (id, name, endpoint_id, created_at) VALUES ($1, $2, $3, $4)
@@ -13,6 +17,11 @@ _SELECT: Final = """
     -- select_sites: every installation, the default one first
     SELECT id, name, endpoint_id, created_at FROM token_authority.site ORDER BY created_at, id
 """
+
+
+async def lock_first_start(executor: Executor) -> None:
+    """Let one process at a time make what an authority needs first."""
+    await executor.execute(_LOCK)
 
 
 async def insert_site(executor: Executor, site: Site) -> None:
