@@ -1,6 +1,6 @@
 """A typed client of the token authority's management API."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -11,6 +11,8 @@ import msgspec
 from pollgate.sentence import Sentence
 
 CALL_LIMIT_S: Final = 10.0
+REVOCATION_LIMIT_S: Final = 100.0
+"""A revocation waits for guards that are cut off until their leases have run out, of up to 60 seconds."""
 
 T = TypeVar("T")
 
@@ -36,15 +38,33 @@ class Token(msgspec.Struct, frozen=True, omit_defaults=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    owner: str | None = None
     token: str | None = None
 
 
-class Revocation(msgspec.Struct, frozen=True):
-    """When a token was revoked, and the number of that change in the log."""
+class Guards(msgspec.Struct, frozen=True):
+    """How many guards have confirmed a revocation, and how many have run out of their lease instead."""
 
-    id: str
+    confirmed: int
+    expired: int
+
+
+class Revocation(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A revocation: in force everywhere where it is `effective`, else from `effective_by` on."""
+
     revoked_at: datetime
     seq: int
+    effective: bool
+    waited_ms: float | None = None
+    guards: Guards | None = None
+    effective_by: datetime | None = None
+
+
+class BulkRevocation(msgspec.Struct, frozen=True):
+    """How many tokens were revoked, and their revocation."""
+
+    revoked: int
+    revocation: Revocation | None
 
 
 class _Sites(msgspec.Struct):
@@ -74,9 +94,7 @@ class AuthorityClient:
         self._admin_key = admin_key
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {self._admin_key}"}, timeout=aiohttp.ClientTimeout(total=CALL_LIMIT_S)
-        )
+        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._admin_key}"})
         return self
 
     async def __aexit__(
@@ -89,10 +107,16 @@ class AuthorityClient:
         return (await self._call("GET", "/v1/sites", _Sites)).items
 
     async def create_token(
-        self, name: str, scopes: Sequence[str], *, expires_at: datetime | None = None, site: str | None = None
+        self,
+        name: str,
+        scopes: Sequence[str],
+        *,
+        expires_at: datetime | None = None,
+        site: str | None = None,
+        owner: str | None = None,
     ) -> Token:
         """A new token, this once with its secret."""
-        body = {"name": name, "scopes": list(scopes), "expires_at": expires_at, "site": site}
+        body = {"name": name, "scopes": list(scopes), "expires_at": expires_at, "site": site, "owner": owner}
         return await self._call("POST", "/v1/tokens", Token, body=body)
 
     async def tokens(self) -> AsyncIterator[Token]:
@@ -108,18 +132,46 @@ class AuthorityClient:
         """One token."""
         return await self._call("GET", f"/v1/tokens/{_segment(token_id)}", Token)
 
-    async def revoke(self, token_id: str) -> Revocation:
-        """End a token for good."""
-        return await self._call("POST", f"/v1/tokens/{_segment(token_id)}/revoke", Revocation)
+    async def revoke(self, token_id: str, *, wait: bool = True) -> Revocation:
+        """End a token for good; returns when that is in force everywhere, unless told not to wait."""
+        return await self._call(
+            "POST",
+            f"/v1/tokens/{_segment(token_id)}/revoke",
+            Revocation,
+            query=_waiting(wait),
+            limit_s=REVOCATION_LIMIT_S,
+        )
+
+    async def revoke_many(self, conditions: Mapping[str, Any], *, wait: bool = True) -> BulkRevocation:
+        """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `issued_before`,
+        `unused_since`; or, with `all`, every token.
+        """
+        return await self._call(
+            *("POST", "/v1/tokens/revoke", BulkRevocation),
+            query=_waiting(wait),
+            body=conditions,
+            limit_s=REVOCATION_LIMIT_S,
+        )
 
     async def _call(
-        self, method: str, path: str, kind: type[T], *, query: dict[str, str] | None = None, body: Any = None
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        query: dict[str, str] | None = None,
+        body: Any = None,
+        limit_s: float = CALL_LIMIT_S,
     ) -> T:
         encoded = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"} if encoded else {}
         try:
             async with self._session.request(
-                method, self._url + path, params=query, data=encoded, headers=headers
+                *(method, self._url + path),
+                params=query,
+                data=encoded,
+                headers=headers,
+                timeout=aiohttp.ClientTimeout(total=limit_s),
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -130,6 +182,10 @@ class AuthorityClient:
         if answer.status >= 400:
             raise Sentence(_explain(answer.status, content))
         return msgspec.json.decode(content, type=kind)
+
+
+def _waiting(wait: bool) -> dict[str, str]:
+    return {} if wait else {"wait": "false"}
 
 
 def _segment(token_id: str) -> str:

@@ -14,7 +14,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from pollgate.client import AuthorityClient, Token
+from pollgate.client import AuthorityClient, BulkRevocation, Guards, Token
 from pollgate.sentence import Sentence
 from shared.contract.scope import Action, Scope
 
@@ -38,6 +38,7 @@ def create(
     scope: Annotated[list[str], Parameter(negative="")],
     expires_at: datetime | None = None,
     site: str | None = None,
+    owner: str | None = None,
     as_json: Json = False,
 ) -> None:
     """Make a token and show it, this once.
@@ -53,11 +54,13 @@ def create(
         When it ends, as in 2027-01-31T00:00:00 (local time). Without this it never does.
     site
         The id of the site it is for; the default site where this is left out.
+    owner
+        Who answers for it: a person, a team or a job.
     """
     expiry = expires_at.astimezone() if expires_at else None
 
     async def make(authority: AuthorityClient) -> tuple[Token, str]:
-        made = await authority.create_token(name, scope, expires_at=expiry, site=site)
+        made = await authority.create_token(name, scope, expires_at=expiry, site=site, owner=owner)
         return made, next(each.endpoint_id for each in await authority.sites() if each.id == made.site)
 
     token, endpoint_id = _call(make)
@@ -95,13 +98,70 @@ def show(token_id: str, /, *, as_json: Json = False) -> None:
 
 
 @app.command
-def revoke(token_id: str, /, *, as_json: Json = False) -> None:
-    """End a token for good, by its id."""
-    revocation = _call(lambda authority: authority.revoke(token_id))
-    if as_json:
-        _print_json(revocation)
-    else:
-        print(f"Revoked {revocation.id} at {revocation.revoked_at:%Y-%m-%d %H:%M:%S} UTC.")
+def revoke(
+    *token_ids: str,
+    owner: str | None = None,
+    site: str | None = None,
+    scope: str | None = None,
+    issued_before: datetime | None = None,
+    unused_since: datetime | None = None,
+    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    wait: bool = True,
+    as_json: Json = False,
+) -> None:
+    """End tokens for good: those named by their ids, or all that meet every condition given.
+
+    Returns when no replica of any service accepts them any more.
+
+    Parameters
+    ----------
+    owner
+        Those of this owner.
+    site
+        Those of the site with this id.
+    scope
+        Those that can do something of this scope: polls:*:PLAT takes all that reach into PLAT.
+    issued_before
+        Those made before this time, as in 2026-11-30T12:00:00 (local time).
+    unused_since
+        Those not used since this time, or never.
+    every
+        Every token.
+    wait
+        With --no-wait, return at once and say from when on it is in force.
+    """
+    conditions = {
+        "ids": list(token_ids) or None,
+        "owner": owner,
+        "site": site,
+        "scope": scope,
+        "issued_before": issued_before.astimezone() if issued_before else None,
+        "unused_since": unused_since.astimezone() if unused_since else None,
+    }
+    given = {name: value for name, value in conditions.items() if value is not None} | ({"all": True} if every else {})
+    if not given:
+        raise Sentence("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
+
+    async def end(authority: AuthorityClient) -> BulkRevocation:
+        if given.keys() == {"ids"} and len(token_ids) == 1:
+            return BulkRevocation(1, await authority.revoke(token_ids[0], wait=wait))
+        return await authority.revoke_many(given, wait=wait)
+
+    ended = _call(end)
+    _print_json(ended) if as_json else print(_told(ended, token_ids))
+
+
+def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:
+    revocation = ended.revocation
+    if revocation is None:
+        return "No token meets that, so none was revoked."
+    what = token_ids[0] if len(token_ids) == 1 else f"{ended.revoked} token{'s' if ended.revoked > 1 else ''}"
+    revoked = f"Revoked {what} at {revocation.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+    if revocation.effective_by:
+        return f"{revoked}; in force everywhere by {revocation.effective_by:%H:%M:%S.%f} UTC."
+    guards = revocation.guards or Guards(0, 0)
+    cut_off = f", {guards.expired} cut off" if guards.expired else ""
+    return f"{revoked}; in force everywhere after {revocation.waited_ms:.0f} ms ({guards.confirmed} guards{cut_off})."
 
 
 def read_admin_key() -> str:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -100,9 +100,17 @@ async def empty_database(postgres_url: str) -> AsyncGenerator[ClonedDatabase, No
 
 
 @pytest.fixture
-async def authority(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> AsyncGenerator[Authority, None]:
+def authority_settings() -> dict[str, Any]:
+    """What a test module wants the authority to be told otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def authority(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, authority_settings: dict[str, Any]
+) -> AsyncGenerator[Authority, None]:
     """A running token authority, and its administrator."""
-    async with token_authority(database, redis_url, tmp_path) as running:
+    async with token_authority(database, redis_url, tmp_path, **authority_settings) as running:
         yield running
 
 

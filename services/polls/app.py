@@ -10,8 +10,9 @@ from services.polls.routes import add_routes
 from services.polls.settings import PollsSettings
 from services.polls.storage.schema import SCHEMA
 from shared.contract.token import SECRET_PATTERN
-from shared.guard import FEED, INTROSPECTION, mount_guard
+from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.runtime.health import add_health
+from shared.runtime.metrics import add_metrics
 from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database
 from shared.runtime.request_line import new_application
@@ -25,8 +26,13 @@ def build_app(settings: PollsSettings) -> web.Application:
     add_health(
         app,
         required={"postgres": lambda: app[DATABASE].ping()},
-        reported={"changes": lambda: app[FEED].ping(), "token_authority": lambda: app[INTROSPECTION].ping()},
+        reported={
+            "changes": lambda: app[FEED].ping(),
+            "lease": lambda: app[FOLLOWER].ping(),
+            "token_authority": lambda: app[AUTHORITY].ping(),
+        },
     )
+    add_metrics(app)
     app[SETTINGS] = settings
     app.cleanup_ctx.append(_open_database)
     mount_guard(app, settings, problems=X1_GUARD_PROBLEMS)

@@ -1,20 +1,28 @@
-"""Composition root of the token authority: settings become a pool, a Redis client, a relay and an application."""
+"""Composition root of the token authority: settings become a pool, a Redis client, tasks and an application."""
 
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE, RELAY, SETTINGS
+from services.token_authority.app_keys import CONFIRMATIONS, DATABASE, RELAY, REVOKER, SETTINGS
+from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.first_start import prepare
 from services.token_authority.operations.relay import ChangeRelay
+from services.token_authority.operations.revoke import Revoker
+from services.token_authority.operations.signing import Signer
+from services.token_authority.operations.upkeep import Upkeep
 from services.token_authority.problems import PROBLEMS
 from services.token_authority.routes import add_routes
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.token import SECRET_PATTERN
+from shared.runtime.clock import elapsed_s
 from shared.runtime.health import add_health
+from shared.runtime.metrics import METRICS, add_metrics
 from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database
 from shared.runtime.redis import redis_address_of, redis_client
@@ -29,7 +37,9 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     app[SETTINGS] = settings
     add_routes(app)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
-    app.cleanup_ctx.extend([_open_database, _relay_changes])
+    add_metrics(app)
+    app.cleanup_ctx.extend([_open_database, _follow_changes])
+    app.on_shutdown.append(_stop_waiting)
     return app
 
 
@@ -52,10 +62,28 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         yield
 
 
-async def _relay_changes(app: web.Application) -> AsyncGenerator[None, None]:
-    url = app[SETTINGS].redis_url
-    async with redis_client(url) as redis:
-        relay = ChangeRelay(app[DATABASE], redis, redis_address_of(url))
-        app[RELAY] = relay
-        async with supervised(app, "change relay", relay.run):
-            yield
+async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
+    settings, opened = app[SETTINGS], app[DATABASE]
+    metrics, signer = AuthorityMetrics(app[METRICS]), Signer(opened)
+    await signer.prepare()
+    confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(redis_client(settings.redis_url))
+        relay = app[RELAY] = ChangeRelay(
+            *(opened, redis, signer, metrics),
+            issuer=settings.token_authority_issuer,
+            redis_address=redis_address_of(settings.redis_url),
+        )
+        app[REVOKER] = Revoker(opened, relay, confirmations, clock=elapsed_s)
+        for name, run in {
+            "signing keys": signer.run,
+            "change relay": relay.run,
+            "confirmations": confirmations.run,
+            "upkeep": Upkeep(opened).run,
+        }.items():
+            await stack.enter_async_context(supervised(app, name, run))
+        yield
+
+
+async def _stop_waiting(app: web.Application) -> None:
+    app[CONFIRMATIONS].stop_waiting()

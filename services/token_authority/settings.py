@@ -19,6 +19,15 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         str,
         Meta(description="services that may introspect, as client_id:client_secret, separated by spaces or lines"),
     ]
+    revocation_lease: Annotated[
+        float,
+        Meta(
+            ge=0.5,
+            le=60,
+            description="seconds for which a guard may use its cache without hearing from us; longer rides out longer "
+            "restarts, and makes a revocation wait longer for a guard that is cut off",
+        ),
+    ] = 5.0
     admin_key_file: Annotated[str, Meta(description="where the first admin key is put")] = ".pollgate/admin.key"
     first_site_name: Annotated[str, Meta(description="name of the site made at first start")] = "My site"
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="connections to PostgreSQL")] = 10
@@ -26,3 +35,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
     ] = 100
+
+    @property
+    def lease_ms(self) -> int:
+        """The lease in milliseconds."""
+        return round(self.revocation_lease * 1000)

@@ -1,11 +1,20 @@
-"""What the authority tells every guard when a token stops being what it was."""
+"""What becomes of tokens, as the authority tells every guard: rows of the change log, pushed or asked for.
+
+A push is a Security Event Token (RFC 8417): a JWT of type `secevent+jwt`, signed with EdDSA by a key of the authority's
+`/.well-known/jwks.json`, that carries some rows in order under the event `CHANGES_EVENT`.
+"""
 
 from typing import Final, Literal
 
 import msgspec
 
 CHANGES_CHANNEL: Final = "pollgate:changes"
-"""The Redis channel on which changes are published, each as the JSON of one `Change`."""
+"""The Redis channel on which changes are pushed, each message one Security Event Token."""
+
+CHANGES_EVENT: Final = "urn:pollgate:event:changes"
+SET_TYPE: Final = "secevent+jwt"
+SET_AUDIENCE: Final = "urn:pollgate:guards"
+SIGNATURE_ALGORITHM: Final = "EdDSA"
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -15,3 +24,26 @@ class Change(msgspec.Struct, frozen=True):
     kind: Literal["revoked"]
     token_id: str
     digest: str
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """The rows of one push."""
+
+    changes: list[Change]
+
+
+class PushedEvents(msgspec.Struct, frozen=True):
+    """The `events` claim of a push (RFC 8417 §2.2)."""
+
+    changes: Changes = msgspec.field(name=CHANGES_EVENT)
+
+
+class PushClaims(msgspec.Struct, frozen=True):
+    """The claims of a push. `iat` is whole seconds since 1970; `toe_ms` says when the oldest row was recorded."""
+
+    iss: str
+    aud: str
+    iat: int
+    jti: str
+    toe_ms: int
+    events: PushedEvents

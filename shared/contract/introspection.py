@@ -20,7 +20,8 @@ class Inactive(msgspec.Struct, frozen=True):
 class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token that works. Times are whole seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
 
-    `client_id` and `jti` are the token's id: every access token is a client of its own.
+    `client_id` and `jti` are the token's id: every access token is a client of its own. `as_of` is the `seq` of the
+    newest change that the authority knew of when it read the token.
     """
 
     active: bool
@@ -33,18 +34,20 @@ class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     jti: str
     site: str
     endpoint_id: str
+    as_of: int
     exp: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a guard knows of an active token; never the token itself."""
+    """What a guard knows of an active token as of a change of the log; never the token itself."""
 
     token_id: str
     site: str
     endpoint_id: str
     scopes: tuple[Scope, ...]
     expires_at_s: float
+    as_of: int
 
     @classmethod
     def read(cls, body: bytes) -> "Grant | None":
@@ -63,6 +66,7 @@ class Grant:
             endpoint_id=answer.endpoint_id,
             scopes=parse_scopes(answer.scope),
             expires_at_s=float("inf") if answer.exp is None else answer.exp,
+            as_of=answer.as_of,
         )
 
     def covers(self, action: Action, place: Place) -> bool:

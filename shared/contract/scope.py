@@ -84,6 +84,11 @@ class Scope:
         """Whether this scope allows `action` at `place`."""
         return action in self.actions and place.path[: len(self.path)] == self.path
 
+    def overlaps(self, other: "Scope") -> bool:
+        """Whether some action at some place is covered by both."""
+        shorter, longer = sorted((self.path, other.path), key=len)
+        return bool(self.actions & other.actions) and longer[: len(shorter)] == shorter
+
 
 def parse_scopes(text: str) -> tuple[Scope, ...]:
     """Read the space-separated scopes of an introspection answer. Raises `ScopeError`."""

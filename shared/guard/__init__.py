@@ -17,13 +17,13 @@ from shared.guard.errors import (
     TokenMissing,
     TokenTwice,
 )
-from shared.guard.mount import FEED, GUARD, INTROSPECTION, mount_guard
+from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.guard.settings import GuardSettings, guard_settings
 
 __all__ = [
+    "AUTHORITY",
     "FEED",
-    "GUARD",
-    "INTROSPECTION",
+    "FOLLOWER",
     "Caller",
     "GuardError",
     "GuardSettings",

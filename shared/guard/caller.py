@@ -1,5 +1,6 @@
 """Who is calling, as handlers know it: what the token grants, never the token."""
 
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -10,10 +11,12 @@ from shared.guard.errors import InsufficientScope
 
 
 class Caller:
-    """The bearer of a token that works."""
+    """The bearer of a token that works. `note_use` is told of a request that the token's scopes allow, once."""
 
-    def __init__(self, grant: Grant) -> None:
+    def __init__(self, grant: Grant, note_use: Callable[[str], None]) -> None:
         self._grant = grant
+        self._note_use = note_use
+        self._noted = False
 
     @property
     def token_id(self) -> str:
@@ -34,6 +37,9 @@ class Caller:
         """Raises `InsufficientScope` unless the token allows `action` at `place`."""
         if not self._grant.covers(action, place):
             raise InsufficientScope(action, place)
+        if not self._noted:
+            self._noted = True
+            self._note_use(self._grant.token_id)
 
 
 CALLER: Final = web.RequestKey("caller", Caller)

@@ -1,59 +1,69 @@
-"""Follows the authority's changes over Redis and makes the guard forget what they are about.
+"""Receives the authority's pushes over Redis and hands them to the follower.
 
-Redis may lose messages and says nothing when it does. So the guard forgets everything whenever a subscription is
-confirmed, for what came before it may have been missed; and a server that has gone silent is left and tried anew.
+Redis may lose messages and says nothing when it does, so nothing rests on it: whenever a subscription is confirmed the
+follower syncs, for what came before may have been missed, and a server that has gone silent is left and tried anew.
 """
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.contract.change import CHANGES_CHANNEL, Change
+from shared.contract.change import CHANGES_CHANNEL
+from shared.guard.follower import Follower
+from shared.guard.keys import InvalidPush, KeyRing
+from shared.guard.metrics import GuardMetrics
 
 PING_EVERY_S: Final = 1.0
 SILENCE_LIMIT_S: Final = 3.0
 RETRY_S: Final = 0.5
+REPORT_EVERY_S: Final = 60.0
 
 _log = structlog.get_logger()
 
 
-class Forgetful(Protocol):
-    """What the feed does to a guard."""
-
-    def forget(self, token_digest: bytes) -> None: ...
-    def forget_all(self) -> None: ...
-
-
 class ChangeFeed:
-    """One a process. `live` says whether changes arrive."""
+    """One a process. `live` says whether pushes arrive; `now` is wall time, for the metric of their delay."""
 
-    def __init__(self, guard: Forgetful, redis: Redis, redis_address: str) -> None:
-        self._guard = guard
+    def __init__(
+        self,
+        follower: Follower,
+        keys: KeyRing,
+        redis: Redis,
+        redis_address: str,
+        metrics: GuardMetrics,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._follower = follower
+        self._keys = keys
         self._redis = redis
         self._redis_address = redis_address
+        self._metrics = metrics
+        self._now = now
         self._reported = False
+        self._refusal_reported_at = float("-inf")
         self.live = False
 
     async def ping(self) -> None:
-        """Raises where changes do not arrive."""
+        """Raises where pushes do not arrive."""
         if not self.live:
             raise ConnectionError("the subscription to changes is not confirmed")
 
     async def run(self) -> None:
-        """Follow until cancelled."""
+        """Receive until cancelled."""
         while True:
             try:
-                await self._follow()
+                await self._receive()
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_away(error)
             await asyncio.sleep(RETRY_S)
 
-    async def _follow(self) -> None:
+    async def _receive(self) -> None:
         clock = asyncio.get_running_loop().time
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANGES_CHANNEL)
@@ -62,35 +72,47 @@ class ChangeFeed:
                 message = await pubsub.get_message(timeout=PING_EVERY_S)
                 if message is not None:
                     heard_at = clock()
-                    self._take(message)
+                    await self._take(message)
                 elif clock() - heard_at > SILENCE_LIMIT_S:
                     raise TimeoutError("silent")
                 else:
                     await pubsub.ping()
 
-    def _take(self, message: Mapping[str, Any]) -> None:
+    async def _take(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "subscribe":
             self._note_live()
-            self._guard.forget_all()
+            self._follower.want_sync()
         elif message["type"] == "message":
             try:
-                change = msgspec.json.decode(message["data"], type=Change)
-                self._guard.forget(bytes.fromhex(change.digest))
-            except ValueError:
-                _log.warning("a change cannot be read, so everything is asked anew", redis=self._redis_address)
-                self._guard.forget_all()
+                claims = await self._keys.read(message["data"])
+            except InvalidPush as error:
+                self._note_refused(error)
+            else:
+                self._follower.pushed(claims.events.changes.changes)
+                self._metrics.push_delay_s.observe(max(0.0, self._now() - claims.toe_ms / 1000))
 
     def _note_live(self) -> None:
         self.live = True
         _log.info("following changes", redis=self._redis_address)
         self._reported = False
 
+    def _note_refused(self, error: InvalidPush) -> None:
+        self._metrics.pushes_refused.inc()
+        now = asyncio.get_running_loop().time()
+        if now - self._refusal_reported_at >= REPORT_EVERY_S:
+            self._refusal_reported_at = now
+            _log.warning(
+                "a message on the changes' channel is not signed by the authority, and is ignored",
+                redis=self._redis_address,
+                error=str(error),
+            )
+
     def _note_away(self, error: Exception) -> None:
         self.live = False
         if not self._reported:
             self._reported = True
             _log.error(
-                "Redis is away: revocations take effect here within the life of a cache entry; "
+                "Redis is away: revocations arrive by sync alone and take up to a fifth of the lease; "
                 "start Redis or correct REDIS_URL",
                 address=self._redis_address,
                 error=type(error).__name__,

@@ -1,118 +1,162 @@
-"""Decides whether a token works, from a cache that forgets a token the moment its revocation arrives.
+"""Decides whether a token works, from a cache that never outlives what the authority has said.
 
-Every check is made on every request, cached or not: format, expiry, and, by `Caller.require`, scope. The cache is
-keyed by the token's SHA-256; the token itself is kept nowhere.
+Every check is made on every request, cached or not: format, lease, expiry, and, by `Caller.require`, scope. The cache
+is keyed by the token's SHA-256; the token itself is kept nowhere. Why this is exact is argued in `docs/revocation.md`.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
+from shared.contract.change import Change
 from shared.contract.introspection import Grant
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.guard.cache import ExpiringCache
 from shared.guard.errors import GuardUnavailable, TokenInvalid
+from shared.guard.lease import Lease
+from shared.guard.metrics import GuardMetrics
+from shared.guard.tombstones import Tombstones
 
-GRANT_LIFE_S: Final = 5.0
-"""How long a grant is believed without asking again: the bound on a revocation that could not be pushed."""
+GRANT_LIFE_S: Final = 300.0
+"""How long a grant is kept without asking again. Exactness does not rest on it: changes evict, and the lease guards."""
 REFUSAL_LIFE_S: Final = 2.0
 MAX_GRANTS: Final = 100_000
 MAX_REFUSALS: Final = 10_000
 MAX_FLIGHTS: Final = 256
 """Introspections under way at once; a flood of made-up tokens may use up these, and no more of the authority."""
+ATTEMPTS: Final = 4
+"""Answers that a request waits for where each is too old to be believed."""
 
 Introspect = Callable[[str], Awaitable[Grant | None]]
 """Asks the authority about a token: its grant, or `None`. Raises `GuardUnavailable`."""
 
 
+class Validated(NamedTuple):
+    """A token that works, and for how long nothing newer has been heard of it."""
+
+    grant: Grant
+    age_s: float
+
+
 class Guard:
-    """One a process. `clock` is monotonic and counts lives; `now` is wall time and is compared with `exp`."""
+    """One a process. `clock` counts lengths of time; `now` is wall time and is compared with `exp`."""
 
     def __init__(
         self,
         introspect: Introspect,
+        lease: Lease,
+        metrics: GuardMetrics,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float],
         now: Callable[[], float] = time.time,
     ) -> None:
         self._introspect = introspect
+        self._lease = lease
+        self._metrics = metrics
         self._clock = clock
         self._now = now
-        self._grants = ExpiringCache[Grant](size=MAX_GRANTS, life_s=GRANT_LIFE_S, clock=clock)
-        self._refusals = ExpiringCache[bool](size=MAX_REFUSALS, life_s=REFUSAL_LIFE_S, clock=clock)
+        self._grants = ExpiringCache[_Answer](size=MAX_GRANTS, life_s=GRANT_LIFE_S, clock=clock)
+        self._refusals = ExpiringCache[_Answer](size=MAX_REFUSALS, life_s=REFUSAL_LIFE_S, clock=clock)
+        self._tombstones = Tombstones()
         self._flights: dict[bytes, _Flight] = {}
+        self._takeoffs = 0
 
-    async def check(self, token: str) -> Grant:
-        """What the token grants. Raises `TokenInvalid`, or `GuardUnavailable` where that cannot be known now."""
+    async def check(self, token: str, *, no_cache: bool = False) -> Validated:
+        """What the token grants; with `no_cache` as the authority says after this call.
+
+        Raises `TokenInvalid`, or `GuardUnavailable` where that cannot be known now.
+        """
         if not is_well_formed(token, ACCESS_TOKEN):
             raise TokenInvalid
         key = digest(token)
-        grant = self._grants.get(key)
-        if grant is None:
-            if self._refusals.get(key):
-                raise TokenInvalid
-            grant = await self._ask(key, token)
-        if grant is None or grant.expires_at_s <= self._now():
+        answer = self._look_up(key, no_cache=no_cache) or await self._ask(key, token, no_cache=no_cache)
+        if answer.grant is None or answer.grant.expires_at_s <= self._now():
             raise TokenInvalid
-        return grant
+        known_at = max(answer.asked_at, self._lease.confirmed_at)
+        return Validated(answer.grant, max(0.0, self._clock() - known_at))
 
-    def forget(self, token_digest: bytes) -> None:
-        """The token has changed: what is known of it, or is being asked about it, counts no more."""
-        self._grants.drop(token_digest)
-        self._refusals.drop(token_digest)
-        flight = self._flights.pop(token_digest, None)
-        if flight is not None:
-            flight.superseded = True
+    def apply(self, change: Change) -> None:
+        """The token has changed: what is known of it counts no more, nor does an answer from before the change."""
+        key = bytes.fromhex(change.digest)
+        self._tombstones.add(key, change.seq)
+        self._grants.drop(key)
+        self._refusals.drop(key)
 
-    def forget_all(self) -> None:
-        """Any token may have changed: word of it may have been missed."""
+    def start_afresh(self, head: int) -> None:
+        """Any token may have changed, up to and with `head`."""
+        self._tombstones.start_afresh(head)
         self._grants.clear()
         self._refusals.clear()
-        for flight in self._flights.values():
-            flight.superseded = True
-        self._flights.clear()
 
-    async def _ask(self, key: bytes, token: str) -> Grant | None:
-        """One introspection answers all who ask at once; an answer that may be older than a change is asked again."""
-        while True:
+    def _look_up(self, key: bytes, *, no_cache: bool) -> "_Answer | None":
+        if no_cache:
+            self._metrics.bypassed.inc()
+            return None
+        if not self._lease.held:
+            self._metrics.stale.inc()
+            return None
+        found = self._grants.get(key) or self._refusals.get(key)
+        (self._metrics.hit if found else self._metrics.miss).inc()
+        return found
+
+    async def _ask(self, key: bytes, token: str, *, no_cache: bool) -> "_Answer":
+        """One introspection answers all who ask at once, but nobody by what may be older than his request allows."""
+        takeoffs_before = self._takeoffs
+        for _ in range(ATTEMPTS):
             flight = self._flights.get(key) or self._take_off(key, token)
-            grant = await asyncio.shield(flight.task)
-            if not flight.superseded:
-                return grant
+            answer = await asyncio.shield(flight.task)
+            asked_since = flight.number > takeoffs_before
+            if self._may_use(key, answer, asked_since=asked_since, no_cache=no_cache):
+                return answer
+            self._metrics.stale_answers.inc()
+        raise GuardUnavailable("the authority's answers are older than the changes it has told of")
+
+    def _may_use(self, key: bytes, answer: "_Answer", *, asked_since: bool, no_cache: bool) -> bool:
+        """An answer asked for before the request came is worth what a cached one is: nothing without the lease."""
+        return self._is_current(key, answer) and (asked_since or (self._lease.held and not no_cache))
+
+    def _is_current(self, key: bytes, answer: "_Answer") -> bool:
+        return answer.grant is None or self._tombstones.allow(key, answer.grant.as_of)
 
     def _take_off(self, key: bytes, token: str) -> "_Flight":
         if len(self._flights) >= MAX_FLIGHTS:
             raise GuardUnavailable("too many tokens are being introspected at once")
-        flight = _Flight()
-        flight.task = asyncio.create_task(self._fly(flight, key, token))
+        self._takeoffs += 1
+        flight = _Flight(self._takeoffs)
+        flight.task = asyncio.create_task(self._fly(key, token))
         flight.task.add_done_callback(_retrieve)
         self._flights[key] = flight
         return flight
 
-    async def _fly(self, flight: "_Flight", key: bytes, token: str) -> Grant | None:
+    async def _fly(self, key: bytes, token: str) -> "_Answer":
         asked_at = self._clock()
         try:
-            grant = await self._introspect(token)
-            if not flight.superseded:
-                if grant is None:
-                    self._refusals.put(key, True, asked_at)
-                else:
-                    self._grants.put(key, grant, asked_at)
-            return grant
+            answer = _Answer(await self._introspect(token), asked_at)
+            if self._is_current(key, answer):
+                (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
+            return answer
         finally:
-            if self._flights.get(key) is flight:
-                del self._flights[key]
+            del self._flights[key]
+
+
+class _Answer(NamedTuple):
+    """`grant` is `None` for a token that does not work."""
+
+    grant: Grant | None
+    asked_at: float
 
 
 class _Flight:
     """An introspection under way, which any number of requests wait for."""
 
-    task: "asyncio.Task[Grant | None]"
-    superseded = False
+    task: "asyncio.Task[_Answer]"
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
-def _retrieve(task: "asyncio.Task[Grant | None]") -> None:
+def _retrieve(task: "asyncio.Task[_Answer]") -> None:
     """So that an error which nobody waits for any more, the requests having timed out, is not reported as lost."""
     if not task.cancelled():
         task.exception()

@@ -1,11 +1,16 @@
 """Puts the guard before every route of an aiohttp application."""
 
+import random
+import secrets
 from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CollectorRegistry
 
+from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
 from shared.guard.errors import (
     GuardError,
@@ -16,20 +21,32 @@ from shared.guard.errors import (
     TokenTwice,
 )
 from shared.guard.feed import ChangeFeed
+from shared.guard.follower import Follower
 from shared.guard.guard import Guard
-from shared.guard.introspection import Introspection, introspection
-from shared.guard.presented import presented_token
+from shared.guard.keys import KeyRing
+from shared.guard.lease import Lease
+from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
+from shared.guard.metrics import GuardMetrics
+from shared.guard.presented import asks_anew, presented_token
 from shared.guard.settings import GuardSettings
+from shared.guard.usage import Usage
+from shared.runtime.clock import elapsed_s
 from shared.runtime.health import HEALTH_ROUTES
+from shared.runtime.metrics import METRICS, METRICS_ROUTE
 from shared.runtime.problem import Problem, ProblemTable, problem_response, unavailable
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_id import REQUEST_ID
 from shared.runtime.request_line import LOG_FIELDS
 from shared.runtime.supervised import supervised
 
-GUARD: Final = web.AppKey("guard", Guard)
+AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
-INTROSPECTION: Final = web.AppKey("introspection", Introspection)
+FOLLOWER: Final = web.AppKey("follower", Follower)
+_GUARD: Final = web.AppKey("guard", Guard)
+_USAGE: Final = web.AppKey("usage", Usage)
+_AGE_S: Final = web.RequestKey("token_validated_age_s", float)
+
+OPEN_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE, RESOURCE_METADATA_ROUTE}
 
 
 def _unauthorized(detail: str, challenge: str) -> Problem:
@@ -53,27 +70,31 @@ def mount_guard(
     app: web.Application,
     settings: GuardSettings,
     *,
-    public: Collection[str] = HEALTH_ROUTES,
+    public: Collection[str] = (),
     problems: ProblemTable = GUARD_PROBLEMS,
 ) -> None:
-    """Let only requests with a good token reach a handler, but for the routes whose templates are in `public`.
+    """Let only requests with a good token reach a handler, but for `OPEN_ROUTES` and the templates in `public`.
 
     `problems` tells every guard error, from here or raised in a handler by `caller(request).require(…)`.
     """
-    app.middlewares.append(_guarded(frozenset(public), {**GUARD_PROBLEMS, **problems}))
+    app.middlewares.append(_guarded(OPEN_ROUTES | set(public), {**GUARD_PROBLEMS, **problems}))
+    app.on_response_prepare.append(_add_age)
     app.cleanup_ctx.append(_open(settings))
+    app.router.add_get(RESOURCE_METADATA_ROUTE, _metadata(settings))
 
 
-def _guarded(public: frozenset[str], problems: ProblemTable) -> Middleware:
+def _guarded(public: Collection[str], problems: ProblemTable) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
         if resource is None or resource.canonical in public:
             return await handler(request)
         try:
-            grant = await request.app[GUARD].check(presented_token(request))
-            request[CALLER] = Caller(grant)
-            request[LOG_FIELDS] = {"token_id": grant.token_id}
+            token, no_cache = presented_token(request), asks_anew(request)
+            validated = await request.app[_GUARD].check(token, no_cache=no_cache)
+            request[_AGE_S] = validated.age_s
+            request[CALLER] = Caller(validated.grant, request.app[_USAGE].count)
+            request[LOG_FIELDS] = {"token_id": validated.grant.token_id}
             return await handler(request)
         except GuardError as error:
             return problem_response(problems[type(error)](error), request.get(REQUEST_ID))
@@ -81,13 +102,50 @@ def _guarded(public: frozenset[str], problems: ProblemTable) -> Middleware:
     return middleware
 
 
+async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
+    """For how many milliseconds nothing newer has been heard of the token that was let through."""
+    if _AGE_S in request:
+        response.headers["Token-Validated-Age"] = str(round(request[_AGE_S] * 1000))
+
+
+def _metadata(settings: GuardSettings) -> Handler:
+    async def show(request: web.Request) -> web.Response:
+        follower = request.app[FOLLOWER]
+        issuer = follower.issuer or settings.token_authority_url
+        return resource_metadata(settings.resource_url, issuer, follower.lease_s)
+
+    return show
+
+
 def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
     async def opened(app: web.Application) -> AsyncGenerator[None, None]:
-        async with introspection(settings) as asking, redis_client(settings.redis_url) as redis:
-            app[INTROSPECTION] = asking
-            app[GUARD] = Guard(asking)
-            app[FEED] = ChangeFeed(app[GUARD], redis, redis_address_of(settings.redis_url))
-            async with supervised(app, "change feed", app[FEED].run):
+        metrics = GuardMetrics(app[METRICS] if METRICS in app else CollectorRegistry())
+        lease, usage = Lease(elapsed_s), Usage(elapsed_s)
+        async with token_authority(settings) as authority, redis_client(settings.redis_url) as redis:
+            guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
+            follower = Follower(
+                *(guard, lease, usage, authority, metrics),
+                guard_id=secrets.token_hex(16),
+                clock=elapsed_s,
+                jitter=random.random,
+            )
+            keys = KeyRing(authority.signing_keys, elapsed_s)
+            feed = ChangeFeed(follower, keys, redis, redis_address_of(settings.redis_url), metrics)
+            app[AUTHORITY], app[FEED] = authority, feed
+            app[_GUARD], app[FOLLOWER], app[_USAGE] = guard, follower, usage
+            async with (
+                _stopped(follower),
+                supervised(app, "follower", follower.run),
+                supervised(app, "change feed", feed.run),
+            ):
                 yield
 
     return opened
+
+
+@asynccontextmanager
+async def _stopped(follower: Follower) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await follower.stop()

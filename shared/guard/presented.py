@@ -18,3 +18,9 @@ def presented_token(request: web.Request) -> str:
     if not tokens or not tokens[0]:
         raise TokenMissing
     return tokens[0]
+
+
+def asks_anew(request: web.Request) -> bool:
+    """Whether the request wants no cached answer: `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
+    directives = ",".join(request.headers.getall("Cache-Control", ())).lower().split(",")
+    return any(directive.strip() == "no-cache" for directive in directives)

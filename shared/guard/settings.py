@@ -15,6 +15,9 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     introspection_client_id: Annotated[str, Meta(description="as whom")] = "polls"
     introspection_client_secret: Annotated[str, Meta(description="and with which secret")]
     redis_url: Annotated[str, Meta(description="Redis, as a user that may subscribe to changes")]
+    resource_url: Annotated[str, Meta(description="URL of this service, as its callers know it")] = (
+        "http://127.0.0.1:8080"
+    )
 
 
 def guard_settings() -> GuardSettings:

@@ -93,7 +93,7 @@ _ENSURE_SCHEMA: Final = """
 # What a client gave up on ends on the server too, so that connections cannot pile up behind a lock.
 _ROLE_SETTINGS: Final = {
     "statement_timeout": "1500ms",
-    "idle_in_transaction_session_timeout": "5s",
+    "idle_in_transaction_session_timeout": "2s",
     "client_connection_check_interval": "1s",
 }
 

@@ -81,10 +81,13 @@ class Database:
         await self.execute("SELECT 1")
 
     @asynccontextmanager
-    async def transaction(self, limit_s: float = TRANSACTION_LIMIT_S) -> AsyncGenerator[Executor, None]:
-        """One transaction, committed when the block ends and rolled back when it raises."""
-        async with self._connection(limit_s) as connection:
-            transaction = connection.transaction()
+    async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Executor, None]:
+        """One transaction, committed when the block ends and rolled back when it raises.
+
+        Each of its statements sees all that was committed before it began.
+        """
+        async with self._connection(limit_s or TRANSACTION_LIMIT_S) as connection:
+            transaction = connection.transaction(isolation="read_committed")
             await transaction.start()
             try:
                 yield connection

@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.runtime.health import HEALTH_ROUTES
+from shared.runtime.metrics import METRICS_ROUTE
 from shared.runtime.problem import (
     BadRequest,
     Problem,
@@ -28,6 +29,8 @@ BODY_LIMIT_S: Final = 10.0
 """How long a caller may take to send its body."""
 HANDLING_LIMIT_S: Final = 2.5
 """How long a request may take from there to its answer."""
+QUIET_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE}
+"""What is asked every few seconds and would fill the log."""
 
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -63,7 +66,7 @@ def _request_line(redact: Redact) -> Middleware:
                 if response.content_type == "application/problem+json":
                     _redact_problem(response, redact)
             finally:
-                log = _log.debug if route_template(request) in HEALTH_ROUTES else _log.info
+                log = _log.debug if route_template(request) in QUIET_ROUTES else _log.info
                 log(
                     "request",
                     method=request.method if request.method.isalpha() else "?",
@@ -104,10 +107,18 @@ async def _bounded_body(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
+_DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
+
+
 @web.middleware
 async def _bounded_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    async with asyncio.timeout(HANDLING_LIMIT_S):
+    async with asyncio.timeout(HANDLING_LIMIT_S) as request[_DEADLINE]:
         return await handler(request)
+
+
+def allow_more_time(request: web.Request, seconds: float) -> None:
+    """Let the request take so much longer than `HANDLING_LIMIT_S`, from now."""
+    request[_DEADLINE].reschedule(asyncio.get_running_loop().time() + HANDLING_LIMIT_S + seconds)
 
 
 def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:

@@ -105,7 +105,7 @@ async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: Clo
         "DELETE FROM token_authority.token",
         "UPDATE token_authority.token SET digest = sha256('x')",
         "UPDATE token_authority.token SET scopes = '{polls:*:*}'",
-        "DELETE FROM token_authority.change_log",
+        "UPDATE token_authority.change_log SET token_id = 'x'",
         "DELETE FROM token_authority.admin_key",
     ],
 )

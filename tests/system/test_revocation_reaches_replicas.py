@@ -1,7 +1,5 @@
 """One token authority and three polls replicas, each a process of its own."""
 
-import asyncio
-import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from tests.support.processes import authority_settings, polls_settings, service
 from tests.support.stack import Authority, Polls
 
 
-async def test_a_revoked_token_is_refused_by_three_replicas_within_a_second(
+async def test_a_revoked_token_is_refused_by_three_replicas_from_the_answer_on(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -27,25 +25,19 @@ async def test_a_revoked_token_is_refused_by_three_replicas_within_a_second(
         authority = Authority(session, running.base)
         authority.admin_key = (tmp_path / "admin.key").read_text().strip()
         endpoint = await authority.endpoint()
-        issued = await authority.issue("polls:read:PLAT")
-        callers = []
-        for replica in replicas:
-            caller = Polls(session, replica.base)
-            caller.endpoint, caller.token = endpoint, issued["token"]
-            callers.append(caller)
-            assert (await caller.call("GET")).status == 200
+        waited_ms = []
+        for _ in range(20):
+            issued = await authority.issue("polls:read:PLAT")
+            callers = []
+            for replica in replicas:
+                caller = Polls(session, replica.base)
+                caller.endpoint, caller.token = endpoint, issued["token"]
+                callers.append(caller)
+                assert (await caller.call("GET")).status == 200
 
-        await authority.revoke(issued["id"])
-        answered = time.monotonic()
-        refused_after_ms = await asyncio.gather(*(_until_refused(caller, answered) for caller in callers))
+            answer = await authority.revoke(issued["id"])
 
-        print(f"\nrefused by three replicas after {sorted(refused_after_ms)} ms from the revocation's answer")
-        assert max(refused_after_ms) < 1000
-        assert {(await caller.call("GET")).status for caller in callers} == {403}
-
-
-async def _until_refused(caller: Polls, since: float) -> int:
-    async with asyncio.timeout(10):
-        while (await caller.call("GET")).status != 403:
-            await asyncio.sleep(0.002)
-    return round((time.monotonic() - since) * 1000)
+            assert [(await caller.call("GET")).status for caller in callers] == [403, 403, 403]
+            assert answer["guards"] == {"confirmed": 3, "expired": 0}
+            waited_ms.append(answer["waited_ms"])
+        print(f"\nin force at three replicas after {sorted(waited_ms)} ms")

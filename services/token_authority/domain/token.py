@@ -28,6 +28,7 @@ class Token(Struct, frozen=True):
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    owner: str | None = None
 
     def status(self, now: datetime) -> Status:
         """Revoked wins over expired."""
@@ -36,6 +37,13 @@ class Token(Struct, frozen=True):
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
         return "active"
+
+
+class Ended(Struct, frozen=True):
+    """When tokens were revoked, and the number of the last of these changes in the log."""
+
+    revoked_at: datetime
+    seq: int
 
 
 class IssuedToken(Struct, frozen=True):
@@ -52,6 +60,7 @@ class TokenRequest(Struct, frozen=True):
     name: str
     scopes: list[str]
     expires_at: datetime | None = None
+    owner: str | None = None
 
 
 def issue(request: TokenRequest, site_id: str, created_by: str, now: datetime) -> IssuedToken:
@@ -60,22 +69,23 @@ def issue(request: TokenRequest, site_id: str, created_by: str, now: datetime) -
     token = Token(
         id=f"tok_{random_base62(16)}",
         site_id=site_id,
-        name=_checked_name(request.name),
+        name=_checked_text("name", request.name),
         scopes=_checked_scopes(request.scopes),
         hint=hint(secret),
         created_by=created_by,
         created_at=now,
         expires_at=_checked_expiry(request.expires_at, now),
+        owner=None if request.owner is None else _checked_text("owner", request.owner),
     )
     return IssuedToken(token=token, secret=secret, digest=digest(secret))
 
 
-def _checked_name(name: str) -> str:
-    if not 1 <= len(name) <= MAX_NAME_LENGTH:
-        raise InvalidValue(("name",), f"a name has 1 to {MAX_NAME_LENGTH} characters, this one has {len(name)}")
-    if name.isspace() or not name.isprintable():
-        raise InvalidValue(("name",), "a name has something to see in it, and no control characters")
-    return name
+def _checked_text(field: str, text: str) -> str:
+    if not 1 <= len(text) <= MAX_NAME_LENGTH:
+        raise InvalidValue((field,), f"1 to {MAX_NAME_LENGTH} characters; this has {len(text)}")
+    if text.isspace() or not text.isprintable():
+        raise InvalidValue((field,), "something to see, and no control characters")
+    return text
 
 
 def _checked_scopes(texts: list[str]) -> tuple[Scope, ...]:

@@ -1,4 +1,4 @@
-"""Who is calling: an administrator by an admin key, or a service by its client credential."""
+"""Who is calling: an administrator by an admin key, a service by its client credential, or anyone."""
 
 import hmac
 from base64 import b64decode
@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from services.token_authority.app_keys import ADMIN_KEY_ID, DATABASE
+from services.token_authority.app_keys import ADMIN_KEY_ID, CLIENT_ID, DATABASE
 from services.token_authority.domain.errors import Unauthenticated
 from services.token_authority.storage.credentials import select_admin_key, select_service_digest
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, digest, is_well_formed
@@ -37,9 +37,15 @@ def for_services(handler: Handler) -> Handler:
         expected = await select_service_digest(request.app[DATABASE], client_id)
         if not hmac.compare_digest(digest(secret), expected or b""):
             raise Unauthenticated("Basic", "This client id and secret are not known here.")
+        request[CLIENT_ID] = client_id
         return await handler(request)
 
     return guarded
+
+
+def for_everyone(handler: Handler) -> Handler:
+    """Let every request through: the route tells no secret, or its body is the credential."""
+    return handler
 
 
 def _basic_credential(request: web.Request) -> tuple[str, str]:

@@ -23,12 +23,10 @@ async def introspect(request: web.Request) -> web.Response:
 async def _activity(request: web.Request, secret: str) -> Active | Inactive:
     if not is_well_formed(secret, ACCESS_TOKEN):
         return Inactive()
-    found = await select_token_by_digest(request.app[DATABASE], digest(secret))
-    if found is None:
+    known = await select_token_by_digest(request.app[DATABASE], digest(secret))
+    if known is None or known.token.status(datetime.now(UTC)) != "active":
         return Inactive()
-    token, endpoint_id = found
-    if token.status(datetime.now(UTC)) != "active":
-        return Inactive()
+    token = known.token
     return Active(
         active=True,
         scope=print_scopes(token.scopes),
@@ -40,5 +38,6 @@ async def _activity(request: web.Request, secret: str) -> Active | Inactive:
         aud=AUDIENCE,
         jti=token.id,
         site=token.site_id,
-        endpoint_id=endpoint_id,
+        endpoint_id=known.endpoint_id,
+        as_of=known.as_of,
     )

@@ -1,4 +1,4 @@
-"""`/v1/tokens`: issue, list, show and revoke."""
+"""`/v1/tokens`: issue, list and show."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -6,15 +6,13 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from services.token_authority.app_keys import ADMIN_KEY_ID, DATABASE, RELAY
+from services.token_authority.app_keys import ADMIN_KEY_ID, DATABASE
 from services.token_authority.domain.errors import InvalidValue, UnknownToken
 from services.token_authority.domain.token import issue
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
-from services.token_authority.operations.revoke import revoke
 from services.token_authority.payloads import (
     CreateToken,
     IssuedTokenPayload,
-    RevocationPayload,
     TokenPage,
     TokenPayload,
 )
@@ -56,19 +54,14 @@ async def list_tokens(request: web.Request) -> web.Response:
 
 async def show_token(request: web.Request) -> web.Response:
     """200 with the token, never with its secret; 404 for an unknown id."""
-    token = await tokens.select_token(request.app[DATABASE], _token_id(request))
+    token = await tokens.select_token(request.app[DATABASE], token_id_of(request))
     if token is None:
         raise UnknownToken
     return json_response(TokenPayload.of(token, datetime.now(UTC)))
 
 
-async def revoke_token(request: web.Request) -> web.Response:
-    """200 with when it was revoked, also when that was before; 404 for an unknown id."""
-    revocation = await revoke(request.app[DATABASE], request.app[RELAY], _token_id(request))
-    return json_response(RevocationPayload.of(revocation))
-
-
-def _token_id(request: web.Request) -> str:
+def token_id_of(request: web.Request) -> str:
+    """The id in the path. Raises `UnknownToken` for what cannot be one."""
     token_id = request.match_info["id"]
     if "\0" in token_id:
         raise UnknownToken

@@ -1,7 +1,9 @@
-"""Publishes the change log on Redis, in order, as soon as a change commits or Redis is back."""
+"""Publishes the change log on Redis, signed and in order, as soon as a change commits or Redis is back."""
 
 import asyncio
 import contextlib
+import secrets
+import time
 from typing import Final
 
 import msgspec
@@ -9,13 +11,17 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.operations.signing import Signer
 from services.token_authority.storage import changes
-from shared.contract.change import CHANGES_CHANNEL
+from services.token_authority.storage.changes import Unpublished
+from shared.contract.change import CHANGES_CHANNEL, SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
 from shared.runtime.postgres import Database, DatabaseUnavailable
 
 RETRY_S: Final = 0.5
 """How often the relay looks for changes that nobody woke it for: those of another process, or of an outage."""
-BATCH: Final = 500
+BATCH: Final = 200
+"""Changes in one push, of about 130 bytes each."""
 
 _log = structlog.get_logger()
 
@@ -23,9 +29,21 @@ _log = structlog.get_logger()
 class ChangeRelay:
     """One runs in each process; a lock lets one publish at a time, so that changes leave in the order of `seq`."""
 
-    def __init__(self, database: Database, redis: Redis, redis_address: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        redis: Redis,
+        signer: Signer,
+        metrics: AuthorityMetrics,
+        *,
+        issuer: str,
+        redis_address: str,
+    ) -> None:
         self._database = database
         self._redis = redis
+        self._signer = signer
+        self._metrics = metrics
+        self._issuer = issuer
         self._redis_address = redis_address
         self._awake = asyncio.Event()
         self._redis_is_away = False
@@ -63,25 +81,34 @@ class ChangeRelay:
             batch = await changes.select_unpublished(transaction, BATCH)
             if not batch:
                 return 0
-            pipeline = self._redis.pipeline(transaction=False)
-            for change in batch:
-                pipeline.publish(CHANGES_CHANNEL, msgspec.json.encode(change))
-            await pipeline.execute()
-            await changes.mark_published(transaction, batch)
-        if self._redis_is_away:
-            self._redis_is_away = False
-            _log.info(
-                "Redis is back, and the changes are published",
-                address=self._redis_address,
-                changes=len(batch),
-            )
+            await self._redis.publish(CHANGES_CHANNEL, self._signed(batch))
+            await changes.mark_published(transaction, [row.change.seq for row in batch])
+        self._note_published(len(batch))
         return len(batch)
 
+    def _signed(self, batch: list[Unpublished]) -> str:
+        claims = PushClaims(
+            iss=self._issuer,
+            aud=SET_AUDIENCE,
+            iat=int(time.time()),
+            jti=secrets.token_hex(16),
+            toe_ms=int(batch[0].recorded_at.timestamp() * 1000),
+            events=PushedEvents(Changes([row.change for row in batch])),
+        )
+        return self._signer.sign(msgspec.to_builtins(claims), SET_TYPE)
+
+    def _note_published(self, count: int) -> None:
+        self._metrics.unpublished.set(0)
+        if self._redis_is_away:
+            self._redis_is_away = False
+            _log.info("Redis is back, and the changes are published", address=self._redis_address, changes=count)
+
     def _note_redis_away(self, error: Exception) -> None:
+        self._metrics.unpublished.set(1)
         if not self._redis_is_away:
             self._redis_is_away = True
             _log.error(
-                "Redis is away: changes wait here, and guards learn of them within the life of a cache entry; "
+                "Redis is away: changes wait here, and guards learn of them by their syncs; "
                 "start Redis or correct REDIS_URL",
                 address=self._redis_address,
                 error=type(error).__name__,

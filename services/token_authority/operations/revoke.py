@@ -1,41 +1,100 @@
-"""Revoke a token: the token's row and the change log's in one transaction, then word to the relay."""
+"""Revoke tokens: their rows and the change log's in one transaction, then word to the relay, then the wait.
 
+The tokens' rows are locked before the log, and in the order of their ids, so that the log is held briefly and two
+revocations of the same tokens cannot block each other.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct
 
 from services.token_authority.domain.errors import UnknownToken
+from services.token_authority.domain.lease import Lease
+from services.token_authority.domain.selection import Selection
+from services.token_authority.operations.confirmations import Confirmations, Effect
 from services.token_authority.operations.relay import ChangeRelay
-from services.token_authority.storage import changes, tokens
-from shared.runtime.postgres import Database, Executor
+from services.token_authority.storage import changes, guards, tokens
+from shared.contract.sync import revocation_bound_s
+from shared.runtime.postgres import Database
+
+CHUNK: Final = 5000
+BULK_LIMIT_S: Final = 30.0
 
 
 class Revocation(Struct, frozen=True):
-    """When a token was revoked, and the number of that change in the log."""
+    """A revocation that is committed: of `tokens` tokens, the last under `seq`, with the leases of that moment."""
 
-    token_id: str
+    tokens: int
     revoked_at: datetime
     seq: int
+    leases: Sequence[Lease]
+    committed_at: float
+
+    def bound_s(self, lease_s: float) -> float:
+        """How long after the commit it is in force everywhere at the latest; `lease_s` is what is granted now."""
+        return revocation_bound_s(max([lease_s, *(lease.lease_s for lease in self.leases)]))
 
 
-async def revoke(database: Database, relay: ChangeRelay, token_id: str) -> Revocation:
-    """End the token for good. Repeated, it answers the first revocation. Raises `UnknownToken`.
+class Revoker:
+    """One a process. `clock` is the one that the confirmations count on."""
 
-    It does not depend on Redis: the relay publishes the change as soon as Redis takes it.
-    """
-    async with database.transaction() as transaction:
-        await changes.lock_changes(transaction)
-        revoked_at = await tokens.revoke_token(transaction, token_id)
-        if revoked_at is None:
-            return await _earlier_revocation(transaction, token_id)
-        seq = await changes.append_revocation(transaction, token_id)
-    relay.wake()
-    return Revocation(token_id=token_id, revoked_at=revoked_at, seq=seq)
+    def __init__(
+        self, database: Database, relay: ChangeRelay, confirmations: Confirmations, *, clock: Callable[[], float]
+    ) -> None:
+        self._database = database
+        self._relay = relay
+        self._confirmations = confirmations
+        self._clock = clock
+
+    async def revoke(self, token_id: str) -> Revocation:
+        """End a token for good. Repeated, it answers the first revocation. Raises `UnknownToken`.
+
+        It does not depend on Redis: the relay publishes the change as soon as Redis takes it.
+        """
+        return await self._end([token_id]) or await self._earlier(token_id)
+
+    async def revoke_selected(self, selection: Selection) -> Revocation | None:
+        """End every token of a selection in one transaction; `None` where none of them was alive."""
+        return await self._end(await self._select(selection))
+
+    async def effect(self, revocation: Revocation) -> Effect:
+        """Wait until it is in force everywhere. To be cancelled here changes nothing about the revocation."""
+        return await self._confirmations.wait(revocation.seq, revocation.leases, revocation.committed_at)
+
+    async def _end(self, token_ids: Sequence[str]) -> Revocation | None:
+        async with self._database.transaction(BULK_LIMIT_S if len(token_ids) > 1 else None) as transaction:
+            alive = []
+            for chunk in _chunks(sorted(token_ids)):
+                alive += await tokens.lock_alive(transaction, chunk)
+            if not alive:
+                return None
+            await changes.lock_log(transaction)
+            ended = [await changes.append_revocations(transaction, chunk) for chunk in _chunks(alive)][-1]
+            leases = await guards.select_leases(transaction)
+        committed_at = self._clock()
+        self._relay.wake()
+        return Revocation(len(alive), ended.revoked_at, ended.seq, leases, committed_at)
+
+    async def _earlier(self, token_id: str) -> Revocation:
+        ended = await tokens.select_end(self._database, token_id)
+        if ended is None:
+            raise UnknownToken(token_id)
+        leases = await guards.select_leases(self._database)
+        return Revocation(0, ended.revoked_at, ended.seq, leases, self._clock())
+
+    async def _select(self, selection: Selection) -> list[str]:
+        """Scopes are compared here, not in SQL: the grammar has one home."""
+        chosen: list[str] = []
+        after = ""
+        while True:
+            page = await tokens.select_alive(self._database, selection, after, CHUNK)
+            chosen += [token_id for token_id, scopes in page if selection.takes(scopes)]
+            if len(page) < CHUNK:
+                return chosen
+            after = page[-1][0]
 
 
-async def _earlier_revocation(executor: Executor, token_id: str) -> Revocation:
-    token = await tokens.select_token(executor, token_id)
-    seq = await changes.select_revocation(executor, token_id)
-    if token is None or token.revoked_at is None or seq is None:
-        raise UnknownToken(token_id)
-    return Revocation(token_id=token_id, revoked_at=token.revoked_at, seq=seq)
+def _chunks(token_ids: Sequence[str]) -> list[list[str]]:
+    return [list(token_ids[start : start + CHUNK]) for start in range(0, len(token_ids), CHUNK)]

@@ -1,17 +1,17 @@
 """Tokens in PostgreSQL."""
 
-from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from services.token_authority.domain.token import IssuedToken, Token
+from services.token_authority.domain.selection import Selection
+from services.token_authority.domain.token import Ended, IssuedToken, Token
 from shared.contract.scope import Scope
 from shared.runtime.postgres import Executor, Row
 
-_COLUMNS: Final = "id, site_id, name, scopes, hint, created_by, created_at, expires_at, revoked_at"
+_COLUMNS: Final = "id, site_id, name, scopes, hint, created_by, created_at, expires_at, revoked_at, owner"
 
 _INSERT: Final = f"""
     -- insert_token: a new token, its secret as a digest
-    INSERT INTO token_authority.token ({_COLUMNS}, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    INSERT INTO token_authority.token ({_COLUMNS}, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """  # noqa: S608
 _SELECT_PAGE: Final = f"""
     -- select_tokens: a page of tokens by name, from behind the one given
@@ -22,17 +22,40 @@ _SELECT: Final = f"""
     SELECT {_COLUMNS} FROM token_authority.token WHERE id = $1
 """  # noqa: S608
 _SELECT_BY_DIGEST: Final = """
-    -- select_token_by_digest: the token of a secret, with its site's endpoint
-    SELECT t.id, t.site_id, t.name, t.scopes, t.hint, t.created_by, t.created_at, t.expires_at, t.revoked_at,
-           s.endpoint_id
+    -- select_token_by_digest: the token of a secret, with its site's endpoint and the newest change, of one moment
+    SELECT t.id, t.site_id, t.name, t.scopes, t.hint, t.created_by, t.created_at, t.expires_at, t.revoked_at, t.owner,
+           s.endpoint_id, (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) AS as_of
     FROM token_authority.token t JOIN token_authority.site s ON s.id = t.site_id
     WHERE t.digest = $1
 """
-_REVOKE: Final = """
-    -- revoke_token: end a token that has not been revoked yet
-    UPDATE token_authority.token SET revoked_at = clock_timestamp()
-    WHERE id = $1 AND revoked_at IS NULL RETURNING revoked_at
+_LOCK_ALIVE: Final = """
+    -- lock_alive: of these tokens those not revoked yet, which nobody else can revoke until this transaction ends
+    SELECT id FROM token_authority.token WHERE id = ANY ($1) AND revoked_at IS NULL ORDER BY id FOR UPDATE
 """
+_SELECT_ALIVE: Final = """
+    -- select_alive: a page of tokens by id that are not revoked and meet every condition that is not null
+    SELECT t.id, t.scopes
+    FROM token_authority.token t LEFT JOIN token_authority.token_use u ON u.token_id = t.id
+    WHERE t.revoked_at IS NULL AND t.id > $1
+      AND ($2::text[] IS NULL OR t.id = ANY ($2))
+      AND ($3::text IS NULL OR t.owner = $3)
+      AND ($4::text IS NULL OR t.site_id = $4)
+      AND ($5::timestamptz IS NULL OR t.created_at < $5)
+      AND ($6::timestamptz IS NULL OR coalesce(u.last_used_at, '-infinity') < $6)
+    ORDER BY t.id LIMIT $7
+"""
+_SELECT_END: Final = """
+    -- select_end: when a token was revoked, and by which change
+    SELECT revoked_at, revoked_seq FROM token_authority.token WHERE id = $1 AND revoked_at IS NOT NULL
+"""
+
+
+class Known(NamedTuple):
+    """A token with the endpoint id of its site, as of the change of this `seq`."""
+
+    token: Token
+    endpoint_id: str
+    as_of: int
 
 
 async def insert_token(executor: Executor, issued: IssuedToken) -> None:
@@ -41,7 +64,7 @@ async def insert_token(executor: Executor, issued: IssuedToken) -> None:
     await executor.execute(
         _INSERT,
         *(token.id, token.site_id, token.name, [str(scope) for scope in token.scopes], token.hint),
-        *(token.created_by, token.created_at, token.expires_at, token.revoked_at, issued.digest),
+        *(token.created_by, token.created_at, token.expires_at, token.revoked_at, token.owner, issued.digest),
     )
 
 
@@ -56,16 +79,36 @@ async def select_token(executor: Executor, token_id: str) -> Token | None:
     return _token(row) if row else None
 
 
-async def select_token_by_digest(executor: Executor, digest: bytes) -> tuple[Token, str] | None:
-    """The token whose secret has this SHA-256, and the endpoint id of its site."""
+async def select_token_by_digest(executor: Executor, digest: bytes) -> Known | None:
+    """The token whose secret has this SHA-256."""
     row = await executor.fetchrow(_SELECT_BY_DIGEST, digest)
-    return (_token(row), row["endpoint_id"]) if row else None
+    return Known(_token(row), row["endpoint_id"], row["as_of"]) if row else None
 
 
-async def revoke_token(executor: Executor, token_id: str) -> datetime | None:
-    """End the token; when, by the database's clock. `None` where it is unknown or has been revoked before."""
-    row = await executor.fetchrow(_REVOKE, token_id)
-    return row["revoked_at"] if row else None
+async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:
+    """Those of the tokens that are not revoked, in the order of their ids, held until the transaction ends."""
+    return [row["id"] for row in await executor.fetch(_LOCK_ALIVE, token_ids)]
+
+
+async def select_alive(
+    executor: Executor, selection: Selection, after: str, limit: int
+) -> list[tuple[str, tuple[Scope, ...]]]:
+    """Up to `limit` ids of tokens not revoked, behind the id given, by every condition but that on scopes."""
+    conditions = (
+        selection.ids,
+        selection.owner,
+        selection.site,
+        selection.issued_before,
+        selection.unused_since,
+    )
+    rows = await executor.fetch(_SELECT_ALIVE, after, *conditions, limit)
+    return [(row["id"], tuple(map(Scope.parse, row["scopes"]))) for row in rows]
+
+
+async def select_end(executor: Executor, token_id: str) -> Ended | None:
+    """The token's revocation; `None` where it is unknown or alive."""
+    row = await executor.fetchrow(_SELECT_END, token_id)
+    return Ended(row["revoked_at"], row["revoked_seq"]) if row else None
 
 
 def _token(row: Row) -> Token:
@@ -79,4 +122,5 @@ def _token(row: Row) -> Token:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        owner=row["owner"],
     )

@@ -32,6 +32,7 @@ async def test_an_active_token_is_explained(authority: Authority) -> None:
         "jti": issued["id"],
         "site": issued["site"],
         "endpoint_id": await authority.endpoint(),
+        "as_of": 0,
     }
 
 

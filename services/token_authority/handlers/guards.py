@@ -1,0 +1,45 @@
+"""`/v1/guards`: where services' guards learn what has changed and get their leases."""
+
+import re
+from typing import Final
+
+from aiohttp import web
+
+from services.token_authority.app_keys import CLIENT_ID, CONFIRMATIONS, DATABASE, SETTINGS
+from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.lease import GuardKey
+from services.token_authority.operations.sync import sync
+from services.token_authority.storage import guards
+from shared.contract.sync import SyncRequest
+from shared.runtime.body import read_json, require_media_type
+from shared.runtime.json_response import json_response
+
+_GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
+
+
+async def sync_guard(request: web.Request) -> web.Response:
+    """200 with what has changed since, and a lease."""
+    require_media_type(request, "application/json")
+    settings = request.app[SETTINGS]
+    answer = await sync(
+        request.app[DATABASE],
+        request.app[CONFIRMATIONS],
+        _guard(request),
+        read_json(await request.read(), SyncRequest),
+        lease_ms=settings.lease_ms,
+        issuer=settings.token_authority_issuer,
+    )
+    return json_response(answer)
+
+
+async def release_guard(request: web.Request) -> web.Response:
+    """204: no revocation waits for this guard any more."""
+    await guards.release_lease(request.app[DATABASE], _guard(request))
+    return web.Response(status=204)
+
+
+def _guard(request: web.Request) -> GuardKey:
+    guard_id = request.match_info["guard_id"]
+    if not _GUARD_ID.fullmatch(guard_id):
+        raise InvalidValue((), "a guard's id is 16 to 64 random characters of A-Z a-z 0-9 _ -")
+    return GuardKey(request[CLIENT_ID], guard_id)

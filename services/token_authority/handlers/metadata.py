@@ -1,0 +1,20 @@
+"""What the authority publishes of itself: its signing keys (RFC 7517) and its metadata (RFC 8414)."""
+
+from aiohttp import web
+
+from services.token_authority.app_keys import DATABASE, SETTINGS
+from services.token_authority.payloads import AuthorizationServerMetadata, KeyPayload, KeySet
+from services.token_authority.storage.signing_keys import select_signing_keys
+from shared.runtime.json_response import json_response
+
+
+async def show_signing_keys(request: web.Request) -> web.Response:
+    """200 with the public keys of every process."""
+    keys = await select_signing_keys(request.app[DATABASE])
+    return json_response(KeySet([KeyPayload.of(kid, public_key) for kid, public_key in keys.items()]))
+
+
+async def show_metadata(request: web.Request) -> web.Response:
+    """200 with the metadata."""
+    settings = request.app[SETTINGS]
+    return json_response(AuthorizationServerMetadata.of(settings.token_authority_issuer, settings.revocation_lease))

@@ -1,0 +1,24 @@
+"""What the authority counts about revocations."""
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+_WAIT_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+
+
+class AuthorityMetrics:
+    """One a process, in the registry that it shows under `/metrics`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.revocation_wait_s = Histogram(
+            "pollgate_revocation_wait_seconds",
+            "From the commit of a revocation until it was in force everywhere",
+            buckets=_WAIT_S,
+            registry=registry,
+        )
+        self.guards = Gauge("pollgate_guards", "Leases on record", registry=registry, multiprocess_mode="mostrecent")
+        self.unpublished = Gauge(
+            "pollgate_changes_unpublished",
+            "1 while changes wait for Redis, else 0",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )

@@ -1,0 +1,110 @@
+"""Knows when a change is in force everywhere: every guard that held a lease has confirmed it, or is out of its lease.
+
+A guard confirms with its next sync, at whichever process of the authority; so while someone waits, the leases on record
+are read every few milliseconds. No wall clock decides: leases are counted out on this process's own `clock`.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from services.token_authority.domain.lease import GuardKey, Lease, LeaseWatch, Wait
+from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.storage import guards
+from shared.runtime.postgres import Database, DatabaseUnavailable
+
+WATCH_EVERY_S: Final = 0.5
+FIRST_LOOK_S: Final = 0.004
+SLOWEST_LOOK_S: Final = 0.05
+
+
+class Effect(Struct, frozen=True):
+    """How far a change is in force: `confirmed` and `expired` count the guards that it has waited for."""
+
+    effective: bool
+    waited_ms: float
+    confirmed: int
+    expired: int
+
+
+class Confirmations:
+    """One a process."""
+
+    def __init__(self, database: Database, metrics: AuthorityMetrics, *, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._metrics = metrics
+        self._clock = clock
+        self._watch = LeaseWatch()
+        self._waits: dict[Wait, asyncio.Event] = {}
+        self._look = asyncio.Event()
+        self._pause_s = FIRST_LOOK_S
+        self._stopping = False
+
+    async def wait(self, seq: int, leases: Sequence[Lease], committed_at: float) -> Effect:
+        """Return when the change is in force everywhere, or when this process is stopping.
+
+        `leases` are those on record when the change was committed, which was before `committed_at`.
+        """
+        wait, heard = Wait(seq, leases, committed_at), asyncio.Event()
+        self._waits[wait] = heard
+        self._pause_s = FIRST_LOOK_S
+        self._look.set()
+        try:
+            while not wait.is_over and not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait.deadline - self._clock()):
+                        await heard.wait()
+                heard.clear()
+                wait.pass_to(self._clock())
+        finally:
+            del self._waits[wait]
+        waited_s = self._clock() - committed_at
+        if wait.is_over:
+            self._metrics.revocation_wait_s.observe(waited_s)
+        return Effect(wait.is_over, round(waited_s * 1000, 1), wait.confirmed, wait.expired)
+
+    def hear(self, guard: GuardKey, applied: int) -> None:
+        """A guard has told this process how far it has applied the log."""
+        for wait, heard in self._waits.items():
+            wait.hear(guard, applied)
+            if wait.is_over:
+                heard.set()
+
+    def stop_waiting(self) -> None:
+        """Answer those who wait with what is known."""
+        self._stopping = True
+        for heard in self._waits.values():
+            heard.set()
+
+    async def run(self) -> None:
+        """Watch the leases until cancelled."""
+        while True:
+            await self._rest()
+            with contextlib.suppress(DatabaseUnavailable):
+                await self._see()
+
+    async def _rest(self) -> None:
+        if not self._waits:
+            self._look.clear()
+            self._pause_s = FIRST_LOOK_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WATCH_EVERY_S):
+                    await self._look.wait()
+        if self._waits:
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(self._pause_s * 2, SLOWEST_LOOK_S)
+
+    async def _see(self) -> None:
+        waits = list(self._waits.items())  # whose changes were committed before the leases are read
+        leases = await guards.select_leases(self._database)
+        seen_at = self._clock()
+        self._metrics.guards.set(len(leases))
+        for wait, heard in waits:
+            wait.see(leases)
+            if wait.is_over:
+                heard.set()
+        for lease in self._watch.run_out(leases, seen_at):
+            await guards.remove_expired(self._database, lease)

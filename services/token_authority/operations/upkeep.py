@@ -1,0 +1,35 @@
+"""Trims the change log: a row goes when every guard has applied it and Redis has had it, and it is old."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from services.token_authority.storage import changes
+from shared.runtime.postgres import Database, DatabaseUnavailable
+
+EVERY_S: Final = 60.0
+KEPT: Final = timedelta(minutes=10)
+"""For guards whose lease has run out, which would start with an empty cache without these rows."""
+
+
+class Upkeep:
+    """One a process; several at once do no harm."""
+
+    def __init__(self, database: Database, *, every_s: float = EVERY_S, kept: timedelta = KEPT) -> None:
+        self._database = database
+        self._every_s = every_s
+        self._kept = kept
+
+    async def run(self) -> None:
+        """Trim until cancelled."""
+        while True:
+            await asyncio.sleep(self._every_s)
+            with contextlib.suppress(DatabaseUnavailable):
+                await self.trim(datetime.now(UTC))
+
+    async def trim(self, now: datetime) -> None:
+        """Remove what is old at `now` and needed by nobody."""
+        async with self._database.transaction() as transaction:
+            await changes.lock_log(transaction)
+            await changes.trim_log(transaction, now - self._kept)

@@ -1,0 +1,54 @@
+"""Guards' leases in PostgreSQL: who may answer from a cache, and how far each has applied the change log."""
+
+from typing import Final
+
+from services.token_authority.domain.lease import GuardKey, Lease
+from shared.runtime.postgres import Executor, Row
+
+_UPSERT: Final = """
+    -- renew_lease: a guard's lease, with what it says it has applied
+    INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (client_id, guard_id) DO UPDATE
+    SET applied = EXCLUDED.applied, lease_ms = EXCLUDED.lease_ms, renewal = gen_random_uuid()
+"""
+_SELECT: Final = """
+    -- select_leases: every lease on record
+    SELECT client_id, guard_id, applied, lease_ms, renewal FROM token_authority.guard_lease
+"""
+_DELETE: Final = """
+    -- release_lease: a guard that has given its lease back
+    DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2
+"""
+_DELETE_EXPIRED: Final = """
+    -- remove_expired: a lease that has not been renewed since it was seen with this renewal
+    DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2 AND renewal = $3
+"""
+
+
+async def renew_lease(executor: Executor, guard: GuardKey, applied: int, lease_ms: int) -> None:
+    """Put a lease on record. The caller holds `lock_log_shared`."""
+    await executor.execute(_UPSERT, guard.client_id, guard.guard_id, applied, lease_ms)
+
+
+async def select_leases(executor: Executor) -> list[Lease]:
+    """Every lease on record."""
+    return [_lease(row) for row in await executor.fetch(_SELECT)]
+
+
+async def release_lease(executor: Executor, guard: GuardKey) -> None:
+    """Forget a lease that its guard uses no more."""
+    await executor.execute(_DELETE, guard.client_id, guard.guard_id)
+
+
+async def remove_expired(executor: Executor, lease: Lease) -> None:
+    """Forget a lease, unless it has been renewed meanwhile."""
+    await executor.execute(_DELETE_EXPIRED, lease.guard.client_id, lease.guard.guard_id, lease.renewal)
+
+
+def _lease(row: Row) -> Lease:
+    return Lease(
+        guard=GuardKey(row["client_id"], row["guard_id"]),
+        applied=row["applied"],
+        lease_s=row["lease_ms"] / 1000,
+        renewal=row["renewal"],
+    )

@@ -1,0 +1,51 @@
+"""The sync: how a guard learns every change, tells what it has applied, and renews its lease.
+
+`POST /v1/guards/{guard_id}/sync` as a service, with a `SyncRequest`, answers a `SyncAnswer`.
+`DELETE /v1/guards/{guard_id}` gives the lease back.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from shared.contract.change import Change
+
+MAX_USES_A_SYNC: Final = 500
+MAX_CHANGES_A_SYNC: Final = 5000
+"""A guard that lacks more changes than these is told to start afresh."""
+CLOCK_RATE_MARGIN: Final = 0.02
+"""By how much of a lease the authority waits longer than the guard uses it: clocks may tick this differently."""
+
+
+def revocation_bound_s(lease_s: float) -> float:
+    """How long a revocation waits at most for a guard that is cut off, under leases of this length."""
+    return lease_s * (1 + CLOCK_RATE_MARGIN)
+
+
+class TokenUse(msgspec.Struct, frozen=True):
+    """How often a token was let through since the last sync that succeeded, and how many ms ago the last time was."""
+
+    token_id: str
+    uses: Annotated[int, Meta(ge=1, le=2**53)]
+    last_used_ms_ago: Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class SyncRequest(msgspec.Struct, frozen=True):
+    """`applied` is the highest `seq` up to which the guard has taken every change in; null where it begins."""
+
+    applied: Annotated[int, Meta(ge=0, le=2**53)] | None
+    usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_A_SYNC)] = []
+
+
+class SyncAnswer(msgspec.Struct, frozen=True):
+    """All that has changed after `applied`, up to `head`, and a lease that counts from when the guard asked.
+
+    With `afresh` no changes come along: the guard forgets all it knows, and has thereby applied `head`.
+    """
+
+    head: int
+    lease_ms: int
+    afresh: bool
+    changes: list[Change]
+    issuer: str

@@ -1,0 +1,171 @@
+"""Keeps a guard's place in the change log: by pushes as they come, and by syncs, which lose nothing.
+
+A push is applied only where it is the next change; after a gap, and after every change, a sync tells the authority how
+far this guard is. The sync also renews the lease, which counts from when the sync was sent.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from shared.contract.change import Change
+from shared.contract.sync import SyncAnswer, SyncRequest
+from shared.guard.errors import GuardUnavailable
+from shared.guard.guard import Guard
+from shared.guard.lease import Lease
+from shared.guard.metrics import GuardMetrics
+from shared.guard.usage import Usage
+
+FIRST_INTERVAL_S: Final = 0.5
+"""Between syncs, before the authority has said how long a lease is."""
+SYNCS_A_LEASE: Final = 5
+SHORTEST_SYNC_LIMIT_S: Final = 0.25
+RELEASE_LIMIT_S: Final = 0.5
+
+_log = structlog.get_logger()
+
+
+class SyncTransport(Protocol):
+    """The authority, as far as a follower needs it. Both raise `GuardUnavailable`."""
+
+    async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer: ...
+    async def release(self, guard_id: str) -> None: ...
+
+
+class Follower:
+    """One a guard. `guard_id` is random; `jitter` gives numbers from 0 to 1."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        lease: Lease,
+        usage: Usage,
+        authority: SyncTransport,
+        metrics: GuardMetrics,
+        *,
+        guard_id: str,
+        clock: Callable[[], float],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._guard = guard
+        self._lease = lease
+        self._usage = usage
+        self._authority = authority
+        self._metrics = metrics
+        self._guard_id = guard_id
+        self._clock = clock
+        self._jitter = jitter
+        self._applied: int | None = None
+        self._newest_seen = 0
+        self._wanted = asyncio.Event()
+        self._interval_s = FIRST_INTERVAL_S
+        self._degraded_since: float | None = clock()
+        self._degraded_is_logged = False
+        self.lease_s: float | None = None
+        self.issuer: str | None = None
+
+    def pushed(self, changes: Sequence[Change]) -> None:
+        """Take changes in, in the order of `seq`: known ones are passed over, and after a gap none is applied."""
+        before = self._applied
+        for change in changes:
+            self._newest_seen = max(self._newest_seen, change.seq)
+            self._apply(change)
+        self._note_lag()
+        if self._applied != before or self._newest_seen > (self._applied or 0):
+            self.want_sync()
+
+    def want_sync(self) -> None:
+        """Sync at once: something has been applied, or may have been missed."""
+        self._wanted.set()
+
+    async def ping(self) -> None:
+        """Raises where the cache may not be used."""
+        if not self._lease.held:
+            raise ConnectionError("the lease has run out")
+
+    async def run(self) -> None:
+        """Sync until cancelled."""
+        while True:
+            self._wanted.clear()
+            if not await self._sync():
+                await asyncio.sleep(self._pause_s())
+                continue
+            try:
+                async with asyncio.timeout(self._pause_s()):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def stop(self) -> None:
+        """Use the cache no more, and tell the authority, so that no revocation waits for this guard."""
+        self._lease.give_up()
+        try:
+            async with asyncio.timeout(RELEASE_LIMIT_S):
+                await self._authority.release(self._guard_id)
+        except (GuardUnavailable, TimeoutError):
+            _log.info("the lease was not given back; it runs out by itself")
+
+    def _pause_s(self) -> float:
+        return self._interval_s * (0.9 + 0.2 * self._jitter())
+
+    async def _sync(self) -> bool:
+        self._watch_lease()
+        used = self._usage.take()
+        request = SyncRequest(applied=self._applied, usage=self._usage.told(used))
+        asked_at = self._clock()
+        try:
+            async with asyncio.timeout(max(SHORTEST_SYNC_LIMIT_S, self._interval_s)):
+                answer = await self._authority.sync(self._guard_id, request)
+        except (GuardUnavailable, TimeoutError) as error:
+            self._usage.put_back(used)
+            self._metrics.sync_failures.inc()
+            self._watch_lease(str(error) or "no answer in time")
+            return False
+        self._take(answer, asked_at)
+        self._metrics.sync_s.observe(self._clock() - asked_at)
+        if self._applied != request.applied:
+            self.want_sync()
+        return True
+
+    def _take(self, answer: SyncAnswer, asked_at: float) -> None:
+        if answer.afresh:
+            self._guard.start_afresh(answer.head)
+            self._applied = answer.head
+        for change in answer.changes:
+            self._apply(change)
+        self._newest_seen = max(self._newest_seen, answer.head)
+        self._note_lag()
+        if self._applied is None or self._applied < answer.head:
+            return
+        self.issuer = answer.issuer
+        self.lease_s = answer.lease_ms / 1000
+        self._interval_s = self.lease_s / SYNCS_A_LEASE
+        self._lease.renew(asked_at, self.lease_s)
+        self._watch_lease()
+
+    def _apply(self, change: Change) -> None:
+        if self._applied is not None and change.seq == self._applied + 1:
+            self._guard.apply(change)
+            self._applied = change.seq
+
+    def _note_lag(self) -> None:
+        self._metrics.lag.set(self._newest_seen - (self._applied or 0))
+
+    def _watch_lease(self, failure: str | None = None) -> None:
+        """Count the time without a lease; log when it is lost and when it is back, once each."""
+        now = self._clock()
+        if self._lease.held:
+            self._metrics.lease_held.set(1)
+            if self._degraded_is_logged:
+                _log.info("the lease is back: tokens are answered from the cache again")
+            self._degraded_since, self._degraded_is_logged = None, False
+            return
+        self._metrics.lease_held.set(0)
+        since = self._lease.until if self._degraded_since is None else self._degraded_since
+        self._metrics.degraded_s.inc(max(0.0, now - since))
+        self._degraded_since = now
+        if failure is not None and not self._degraded_is_logged:
+            self._degraded_is_logged = True
+            _log.error("the lease has run out: every request asks the token authority now", error=failure)

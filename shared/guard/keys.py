@@ -1,0 +1,71 @@
+"""The authority's signing keys, and the pushes that they vouch for: whoever can write to Redis cannot make one."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import jwt
+import msgspec
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from shared.contract.change import SET_AUDIENCE, SET_TYPE, SIGNATURE_ALGORITHM, PushClaims
+from shared.guard.errors import GuardUnavailable
+
+REFRESH_EVERY_S: Final = 1.0
+"""How often the keys may be asked for: pushes under made-up keys cost the authority no more."""
+KEY_LIFE_S: Final = 300.0
+"""How long a key is believed without asking whether the authority still has it, where it answers."""
+
+
+class InvalidPush(Exception):
+    """A message on Redis is not a push of the authority's."""
+
+
+class KeyRing:
+    """The keys known so far; a push under another one makes it ask for the authority's current ones."""
+
+    def __init__(self, fetch: Callable[[], Awaitable[bytes]], clock: Callable[[], float]) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._keys: dict[str, PyJWK] = {}
+        self._asked_at = float("-inf")
+
+    async def read(self, push: bytes) -> PushClaims:
+        """The claims of a push (RFC 8417). Raises `InvalidPush` where the authority has not signed them."""
+        try:
+            header = jwt.get_unverified_header(push)
+            kid = header.get("kid")
+            if header.get("typ") != SET_TYPE or not isinstance(kid, str):
+                raise InvalidPush("it is no security event token with a key id")
+            claims = jwt.decode(
+                push,
+                await self._key(kid),
+                algorithms=[SIGNATURE_ALGORITHM],
+                audience=SET_AUDIENCE,
+                # The order of changes is their `seq`; the two machines' wall clocks are not compared.
+                options={"require": ["iss", "aud", "iat", "jti", "events"], "verify_iat": False},
+            )
+            return msgspec.convert(claims, PushClaims)
+        except (PyJWTError, msgspec.MsgspecError, ValueError) as error:
+            raise InvalidPush(type(error).__name__) from None
+
+    async def _key(self, kid: str) -> PyJWK:
+        if self._clock() - self._asked_at >= (KEY_LIFE_S if kid in self._keys else REFRESH_EVERY_S):
+            self._asked_at = self._clock()
+            with suppress(GuardUnavailable):
+                self._keys = _read_keys(await self._fetch())
+        key = self._keys.get(kid)
+        if key is None:
+            raise InvalidPush("its key is not the authority's")
+        return key
+
+
+class _KeySet(msgspec.Struct):
+    keys: list[dict[str, str]]
+
+
+def _read_keys(document: bytes) -> dict[str, PyJWK]:
+    keys = msgspec.json.decode(document, type=_KeySet).keys
+    usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519"))
+    return {key["kid"]: PyJWK(key, SIGNATURE_ALGORITHM) for key in usable}

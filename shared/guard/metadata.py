@@ -1,0 +1,32 @@
+"""`/.well-known/oauth-protected-resource` (RFC 9728): which authority's tokens work here, and how soon they do not."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from shared.contract.sync import revocation_bound_s
+from shared.runtime.json_response import json_response
+
+RESOURCE_METADATA_ROUTE: Final = "/.well-known/oauth-protected-resource"
+
+
+class ResourceMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`revocation_bound_ms`: how long a revocation may wait for this service to take it in, at most."""
+
+    resource: str
+    authorization_servers: list[str]
+    bearer_methods_supported: list[str]
+    revocation_bound_ms: int | None = None
+
+
+def resource_metadata(resource: str, issuer: str, lease_s: float | None) -> web.Response:
+    """The document; without the bound as long as the authority has not said it."""
+    return json_response(
+        ResourceMetadata(
+            resource=resource,
+            authorization_servers=[issuer],
+            bearer_methods_supported=["header", "query"],
+            revocation_bound_ms=None if lease_s is None else round(revocation_bound_s(lease_s) * 1000),
+        )
+    )

@@ -1,0 +1,68 @@
+"""What the authority publishes of itself, for those who verify and those who ask."""
+
+from typing import Any
+
+import jwt
+import pytest
+from redis.asyncio import Redis
+
+from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE
+from tests.support.stack import Authority
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"revocation_lease": 2.0}
+
+
+async def test_the_metadata_names_the_endpoints_and_the_bound_on_revocation(authority: Authority) -> None:
+    answer = await authority("GET", "/.well-known/oauth-authorization-server")
+
+    issuer = "http://127.0.0.1:8081"
+    assert answer.json == {
+        "issuer": issuer,
+        "introspection_endpoint": f"{issuer}/oauth2/introspect",
+        "revocation_endpoint": f"{issuer}/oauth2/revoke",
+        "jwks_uri": f"{issuer}/.well-known/jwks.json",
+        "revocation_bound_ms": 2040,
+        "response_types_supported": [],
+        "grant_types_supported": [],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+    }
+
+
+async def test_a_push_is_a_security_event_token_signed_by_a_published_key(authority: Authority, redis_url: str) -> None:
+    issued = await authority.issue()
+    async with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub:
+        await pubsub.subscribe(CHANGES_CHANNEL)
+        await pubsub.get_message(timeout=5)
+        await authority.revoke(issued["id"])
+        message = None
+        while message is None or issued["id"] not in str(_unverified(message["data"])):
+            message = await pubsub.get_message(timeout=5)
+            assert message is not None
+
+    keys = jwt.PyJWKSet.from_dict((await authority("GET", "/.well-known/jwks.json")).json)
+    header = jwt.get_unverified_header(message["data"])
+    claims = jwt.decode(message["data"], keys[header["kid"]], algorithms=["EdDSA"], audience=SET_AUDIENCE)
+
+    assert header["typ"] == "secevent+jwt"
+    assert claims["iss"] == "http://127.0.0.1:8081"
+    (change,) = claims["events"][CHANGES_EVENT]["changes"]
+    assert (change["seq"], change["kind"], change["token_id"]) == (1, "revoked", issued["id"])
+    assert issued["token"] not in str(claims)
+
+
+async def test_what_is_counted_is_shown_without_secrets(authority: Authority) -> None:
+    issued = await authority.issue()
+    await authority.revoke(issued["id"])
+
+    answer = await authority("GET", "/metrics")
+
+    assert b"pollgate_revocation_wait_seconds_count 1.0" in answer.body
+    assert b"pgt_" not in answer.body
+
+
+def _unverified(push: bytes) -> Any:
+    return jwt.decode(push, options={"verify_signature": False})

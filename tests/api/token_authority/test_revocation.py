@@ -1,0 +1,325 @@
+"""Revocation: one token or many, by the administrator or by whoever holds the token, in force when it is answered."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.contract.token import mint
+from tests.support.databases import ClonedDatabase
+from tests.support.guards import FakeGuard
+from tests.support.postgres import fetch
+from tests.support.stack import Answer, Authority
+
+LEASE_S = 0.5
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"revocation_lease": LEASE_S}
+
+
+async def test_without_guards_a_revocation_is_in_force_at_once(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    answer = await authority.revoke(issued["id"])
+
+    assert (answer["seq"], answer["effective"], answer["guards"]) == (1, True, {"confirmed": 0, "expired": 0})
+    assert answer["waited_ms"] < LEASE_S * 1000
+    assert set(answer) == {"revoked_at", "seq", "effective", "waited_ms", "guards"}
+
+
+async def test_it_waits_until_every_guard_with_a_lease_has_confirmed(authority: Authority) -> None:
+    guards = [FakeGuard(authority) for _ in range(3)]
+    for guard in guards:
+        await guard.follow()
+    issued = await authority.issue()
+
+    revoking = asyncio.create_task(authority.revoke(issued["id"]))
+    for guard in guards:
+        await asyncio.sleep(0.05)
+        assert not revoking.done()
+        await guard.follow()
+
+    assert (await revoking)["guards"] == {"confirmed": 3, "expired": 0}
+
+
+async def test_a_guard_that_only_hears_of_it_has_not_confirmed_yet(authority: Authority) -> None:
+    guard = FakeGuard(authority)
+    await guard.follow()
+    issued = await authority.issue()
+    revoking = asyncio.create_task(authority.revoke(issued["id"]))
+    while (await guard.sync()).json["head"] == 0:
+        pass
+
+    await asyncio.sleep(0.1)
+    assert not revoking.done()
+    await guard.follow()
+
+    assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
+
+
+async def test_it_waits_no_longer_than_the_lease_of_a_guard_that_is_silent(authority: Authority) -> None:
+    await FakeGuard(authority).follow()
+    issued = await authority.issue()
+
+    answer = await authority.revoke(issued["id"])
+
+    assert (answer["effective"], answer["guards"]) == (True, {"confirmed": 0, "expired": 1})
+    assert LEASE_S * 900 <= answer["waited_ms"] <= LEASE_S * 1000 + 300
+
+
+async def test_a_lease_that_was_given_back_is_not_waited_for(authority: Authority) -> None:
+    guard = FakeGuard(authority)
+    await guard.follow()
+    await guard.release()
+
+    answer = await authority.revoke((await authority.issue())["id"])
+
+    assert answer["guards"] == {"confirmed": 0, "expired": 0}
+
+
+async def test_a_lease_that_ran_out_is_removed(authority: Authority, database: ClonedDatabase) -> None:
+    await FakeGuard(authority).follow()
+
+    async with asyncio.timeout(LEASE_S + 5):
+        while await fetch(database.admin_url, "SELECT 1 FROM token_authority.guard_lease"):
+            await asyncio.sleep(0.05)
+
+    assert (await authority.revoke((await authority.issue())["id"]))["guards"]["expired"] == 0
+
+
+async def test_without_waiting_it_says_by_when(authority: Authority) -> None:
+    await FakeGuard(authority).follow()
+    issued = await authority.issue()
+
+    started = time.monotonic()
+    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
+
+    assert time.monotonic() - started < LEASE_S
+    assert set(answer.json) == {"revoked_at", "seq", "effective", "effective_by"}
+    assert answer.json["effective"] is False
+    left = datetime.fromisoformat(answer.json["effective_by"]) - datetime.fromisoformat(answer.json["revoked_at"])
+    assert LEASE_S <= left.total_seconds() <= LEASE_S * 1.1
+
+
+async def test_a_choice_of_waiting_that_is_not_understood_is_400(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=maybe")
+
+    assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "wait")
+    assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["status"] == "active"
+
+
+async def test_revoking_again_answers_the_first_revocation_and_waits_as_well(authority: Authority) -> None:
+    issued = await authority.issue()
+    first = await authority.revoke(issued["id"])
+    guard = FakeGuard(authority)
+    await guard.follow()
+    other = asyncio.create_task(authority.revoke((await authority.issue())["id"]))
+    while (await guard.sync()).json["head"] < 2:
+        pass
+
+    again = await authority.revoke(issued["id"])
+
+    assert (again["seq"], again["revoked_at"]) == (first["seq"], first["revoked_at"])
+    assert again["guards"] == {"confirmed": 1, "expired": 0}
+    await other
+
+
+async def test_a_client_that_goes_away_while_waiting_changes_nothing(authority: Authority) -> None:
+    guard = FakeGuard(authority)
+    await guard.follow()
+    issued = await authority.issue()
+    waiting = asyncio.create_task(authority.revoke(issued["id"]))
+    while (await guard.sync()).json["head"] == 0:
+        pass
+
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+    assert (await guard.sync()).json["changes"][0]["token_id"] == issued["id"]
+    assert (await authority.introspect(issued["token"])).json == {"active": False}
+
+
+async def test_revocations_are_numbered_without_gaps_in_the_order_of_commit(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = [await authority.issue() for _ in range(20)]
+
+    revocations = await asyncio.gather(*(authority.revoke(token["id"]) for token in issued))
+
+    log = await fetch(database.admin_url, "SELECT seq, token_id FROM token_authority.change_log")
+    assert sorted(revocation["seq"] for revocation in revocations) == list(range(1, 21))
+    assert {row["token_id"]: row["seq"] for row in log} == {
+        token["id"]: revocation["seq"] for token, revocation in zip(issued, revocations, strict=True)
+    }
+
+
+async def test_whoever_holds_a_token_may_revoke_it(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    answer = await _present(authority, issued["token"], token_type_hint="access_token")
+
+    assert (answer.status, answer.json["effective"]) == (200, True)
+    assert (await authority.introspect(issued["token"])).json == {"active": False}
+
+
+@pytest.mark.parametrize("unknown", [mint("pgt"), "x", "pgt_" + "A" * 38, mint("pga")])
+async def test_a_token_that_is_not_known_is_revoked_already(authority: Authority, unknown: str) -> None:
+    answer = await _present(authority, unknown)
+
+    assert (answer.status, answer.json) == (200, {})
+
+
+@pytest.mark.parametrize(("body", "status"), [({}, 400), ({"token": ""}, 400), ({"tok": "x"}, 400)])
+async def test_a_presented_revocation_without_a_token_is_400(
+    authority: Authority, body: dict[str, str], status: int
+) -> None:
+    assert (await authority("POST", "/oauth2/revoke", data=body)).status == status
+
+
+class Fleet:
+    """Tokens of two owners."""
+
+    def __init__(self, authority: Authority) -> None:
+        self.authority = authority
+        self.tokens: dict[str, Any] = {}
+
+    async def issue(self) -> None:
+        for owner in ("ada", "bob"):
+            for name, scope in (("all", "polls:*:*"), ("plat", "polls:read:PLAT"), ("issue", "polls:vote:PLAT/PLAT-1")):
+                self.tokens[f"{owner} {name}"] = await self.authority.issue(scope, name=name, owner=owner)
+
+    async def revoke(self, **conditions: Any) -> Any:
+        answer = await self.authority.manage("POST", "/v1/tokens/revoke", conditions)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def alive(self) -> set[str]:
+        page = (await self.authority.manage("GET", "/v1/tokens")).json["items"]
+        return {f"{token['owner']} {token['name']}" for token in page if token["status"] == "active"}
+
+
+@pytest.fixture
+async def fleet(authority: Authority) -> Fleet:
+    made = Fleet(authority)
+    await made.issue()
+    return made
+
+
+Conditions = Callable[[Fleet], Awaitable[dict[str, Any]]]
+
+
+async def _ids(fleet: Fleet) -> dict[str, Any]:
+    return {"ids": [fleet.tokens["ada all"]["id"], fleet.tokens["bob plat"]["id"], "tok_unknown"]}
+
+
+async def _before(fleet: Fleet) -> dict[str, Any]:
+    return {"issued_before": fleet.tokens["bob all"]["created_at"]}
+
+
+async def _unused(fleet: Fleet) -> dict[str, Any]:
+    await FakeGuard(fleet.authority).sync([(fleet.tokens["ada plat"]["id"], 3, 0)])
+    return {"unused_since": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
+
+
+async def _owner(_fleet: Fleet) -> dict[str, Any]:
+    return {"owner": "ada"}
+
+
+async def _reading_plat(_fleet: Fleet) -> dict[str, Any]:
+    return {"scope": "polls:read:PLAT/PLAT-1"}
+
+
+async def _both(_fleet: Fleet) -> dict[str, Any]:
+    return {"owner": "bob", "scope": "polls:vote:PLAT"}
+
+
+async def _everything(_fleet: Fleet) -> dict[str, Any]:
+    return {"all": True}
+
+
+async def _site(fleet: Fleet) -> dict[str, Any]:
+    return {"site": fleet.tokens["ada all"]["site"]}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "left"),
+    [
+        (_ids, {"ada plat", "ada issue", "bob all", "bob issue"}),
+        (_before, {"bob all", "bob plat", "bob issue"}),
+        (_unused, {"ada plat"}),
+        (_owner, {"bob all", "bob plat", "bob issue"}),
+        (_reading_plat, {"ada issue", "bob issue"}),
+        (_both, {"ada all", "ada plat", "ada issue", "bob plat"}),
+        (_everything, set()),
+        (_site, set()),
+    ],
+)
+async def test_many_are_revoked_by_conditions_that_they_meet_all_of(
+    fleet: Fleet, conditions: Conditions, left: set[str]
+) -> None:
+    answer = await fleet.revoke(**await conditions(fleet))
+
+    assert await fleet.alive() == left
+    assert answer["revoked"] == 6 - len(left)
+    assert answer["revocation"]["seq"] == answer["revoked"]
+    assert answer["revocation"]["effective"] is True
+
+
+async def test_a_selection_of_nothing_revokes_nothing(fleet: Fleet) -> None:
+    assert await fleet.revoke(owner="eve") == {"revoked": 0, "revocation": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, ""),
+        ({"all": True, "owner": "ada"}, ""),
+        ({"all": False}, ""),
+        ({"ids": []}, "/ids"),
+        ({"ids": ["x"] * 1001}, "/ids"),
+        ({"scope": "polls:fly:PLAT"}, "/scope"),
+        ({"issued_before": "2026-11-23"}, "/issued_before"),
+        ({"owned": "ada"}, ""),
+    ],
+)
+async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(
+    fleet: Fleet, body: dict[str, Any], pointer: str
+) -> None:
+    answer = await fleet.authority.manage("POST", "/v1/tokens/revoke", body)
+
+    assert (answer.status, answer.json["errors"][0].get("pointer", "")) == (422, pointer)
+    assert len(await fleet.alive()) == 6
+
+
+async def test_thousands_are_one_range_and_one_wait(authority: Authority, database: ClonedDatabase) -> None:
+    issued = await authority.issue(owner="batch")
+    await fetch(
+        database.admin_url,
+        "INSERT INTO token_authority.token (id, site_id, name, scopes, digest, hint, created_by, created_at, owner) "
+        "SELECT 'tok_' || n, site_id, name, scopes, sha256(n::text::bytea), hint, created_by, created_at, owner "
+        "FROM token_authority.token, generate_series(1, 12000) AS n WHERE id = $1",
+        issued["id"],
+    )
+    guard = FakeGuard(authority)
+    await guard.follow()
+
+    revoking = asyncio.create_task(authority.manage("POST", "/v1/tokens/revoke", {"owner": "batch"}))
+    while (answer := (await guard.sync()).json)["head"] == 0:
+        await asyncio.sleep(0.01)
+    assert (answer["head"], answer["afresh"], answer["changes"]) == (12001, True, [])
+    await guard.follow()
+
+    ended = (await revoking).json
+    assert (ended["revoked"], ended["revocation"]["seq"]) == (12001, 12001)
+    assert ended["revocation"]["guards"]["confirmed"] == 1
+
+
+async def _present(authority: Authority, token: str, **more: str) -> Answer:
+    return await authority("POST", "/oauth2/revoke", data={"token": token, **more})

@@ -1,0 +1,44 @@
+"""A guard as the authority sees it, which syncs when a test says so."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+
+
+class FakeGuard:
+    """Speaks the sync's contract, as the service `polls`."""
+
+    def __init__(self, authority: Authority, guard_id: str | None = None) -> None:
+        self._authority = authority
+        self._path = f"/v1/guards/{guard_id or secrets.token_hex(16)}"
+        self.applied: int | None = None
+
+    async def sync(self, usage: Sequence[tuple[str, int, int]] = ()) -> Answer:
+        """Tell what is applied; what the authority answers is not taken in."""
+        counted = [{"token_id": token_id, "uses": uses, "last_used_ms_ago": ago} for token_id, uses, ago in usage]
+        return await self.send({"applied": self.applied, "usage": counted})
+
+    async def send(self, body: Any, **headers: str) -> Answer:
+        """A sync with any body."""
+        return await self._authority(
+            *("POST", f"{self._path}/sync"),
+            headers={**basic("polls", CLIENT_SECRET), "Content-Type": "application/json", **headers},
+            data=msgspec.json.encode(body),
+        )
+
+    async def follow(self) -> None:
+        """Sync until there is nothing new, and say so."""
+        while True:
+            answer = await self.sync()
+            assert answer.status == 200, answer.body
+            if answer.json["head"] == self.applied:
+                return
+            self.applied = answer.json["head"]
+
+    async def release(self) -> None:
+        """Give the lease back."""
+        assert (await self._authority("DELETE", self._path, headers=basic("polls", CLIENT_SECRET))).status == 204
