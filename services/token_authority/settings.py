@@ -10,6 +10,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
 
     token_authority_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     token_authority_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8081
+    token_authority_workers: Annotated[int, Meta(ge=1, le=64, description="processes that share the port")] = 1
     token_authority_issuer: Annotated[str, Meta(description="URL that tokens name as their issuer")] = (
         "http://127.0.0.1:8081"
     )

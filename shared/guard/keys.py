@@ -7,7 +7,6 @@ from typing import Final
 import jwt
 import msgspec
 from jwt import PyJWK
-from jwt.exceptions import PyJWTError
 
 from shared.contract.change import SET_AUDIENCE, SET_TYPE, SIGNATURE_ALGORITHM, PushClaims
 from shared.guard.errors import GuardUnavailable
@@ -34,21 +33,26 @@ class KeyRing:
     async def read(self, push: bytes) -> PushClaims:
         """The claims of a push (RFC 8417). Raises `InvalidPush` where the authority has not signed them."""
         try:
-            header = jwt.get_unverified_header(push)
-            kid = header.get("kid")
-            if header.get("typ") != SET_TYPE or not isinstance(kid, str):
-                raise InvalidPush("it is no security event token with a key id")
-            claims = jwt.decode(
-                push,
-                await self._key(kid),
-                algorithms=[SIGNATURE_ALGORITHM],
-                audience=SET_AUDIENCE,
-                # The order of changes is their `seq`; the two machines' wall clocks are not compared.
-                options={"require": ["iss", "aud", "iat", "jti", "events"], "verify_iat": False},
-            )
-            return msgspec.convert(claims, PushClaims)
-        except (PyJWTError, msgspec.MsgspecError, ValueError) as error:
+            return await self._verified(push)
+        except InvalidPush:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a stranger may have written there, it is not a push
             raise InvalidPush(type(error).__name__) from None
+
+    async def _verified(self, push: bytes) -> PushClaims:
+        header = jwt.get_unverified_header(push)
+        kid = header.get("kid")
+        if header.get("typ") != SET_TYPE or not isinstance(kid, str):
+            raise InvalidPush("it is no security event token with a key id")
+        claims = jwt.decode(
+            push,
+            await self._key(kid),
+            algorithms=[SIGNATURE_ALGORITHM],
+            audience=SET_AUDIENCE,
+            # The order of changes is their `seq`; the two machines' wall clocks are not compared.
+            options={"require": ["iss", "aud", "iat", "jti", "events"], "verify_iat": False},
+        )
+        return msgspec.convert(claims, PushClaims)
 
     async def _key(self, kid: str) -> PyJWK:
         if self._clock() - self._asked_at >= (KEY_LIFE_S if kid in self._keys else REFRESH_EVERY_S):
@@ -67,5 +71,5 @@ class _KeySet(msgspec.Struct):
 
 def _read_keys(document: bytes) -> dict[str, PyJWK]:
     keys = msgspec.json.decode(document, type=_KeySet).keys
-    usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519"))
+    usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519") and "kid" in key)
     return {key["kid"]: PyJWK(key, SIGNATURE_ALGORITHM) for key in usable}

@@ -22,6 +22,7 @@ from shared.runtime.problem import INTERNAL_PROBLEM, Problem, problem_response
 from shared.runtime.request_line import SAFE_HEADERS
 from shared.runtime.secret import Redact
 from shared.runtime.supervised import FATAL
+from shared.runtime.workers import is_worker, run_workers
 
 DRAIN_LIMIT_S: Final = 5.0
 """How long requests in flight may go on after SIGTERM."""
@@ -40,7 +41,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 def run_service(name: str, kind: type[S], build: Callable[[S], web.Application], redact: Redact) -> None:
     """The whole life of a service process: settings, logs, application, stop. Ends the process with its status.
 
-    `kind` has the fields `<name>_host` and `<name>_port`.
+    `kind` has the fields `<name>_host`, `<name>_port` and `<name>_workers`.
     """
     if "--help" in sys.argv:
         sys.stdout.write(f"Serves {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
@@ -49,7 +50,9 @@ def run_service(name: str, kind: type[S], build: Callable[[S], web.Application],
     prefix = name.replace("-", "_")
     try:
         settings = read_settings(kind, os.environ)
-        host, port = getattr(settings, f"{prefix}_host"), getattr(settings, f"{prefix}_port")
+        host, port, workers = (getattr(settings, f"{prefix}_{field}") for field in ("host", "port", "workers"))
+        if workers > 1 and not is_worker():
+            sys.exit(run_workers(workers))
         status = uvloop.run(_serve(name, build(settings), host, port))
     except (SettingsError, CannotStart, DatabaseUnavailable, NotMigrated) as error:
         sys.exit(f"{name} cannot start: {error}")
@@ -61,7 +64,9 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with listening(app, host, port) as bound:
+    if is_worker():
+        loop.add_reader(sys.stdin.fileno(), stop.set)
+    async with listening(app, host, port, shared=is_worker()) as bound:
         _log.info("serving", host=host, port=bound)
         waits = [asyncio.create_task(event.wait()) for event in (stop, app[FATAL])]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -71,9 +76,10 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int) -> AsyncGenerator[int, None]:
+async def listening(app: web.Application, host: str, port: int, *, shared: bool = False) -> AsyncGenerator[int, None]:
     """Serve `app` for the length of the block; gives the port, which is a free one where 0 was asked for.
 
+    A `shared` port is one that other processes of the same user may listen on too.
     Raises `CannotStart` where the port is taken.
     """
     app[FATAL] = asyncio.Event()
@@ -88,7 +94,7 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncGenerato
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await web.TCPSite(runner, host, port, reuse_port=shared).start()
         except OSError as error:
             raise CannotStart(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}") from None
         yield runner.addresses[0][1]

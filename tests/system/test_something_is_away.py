@@ -154,7 +154,7 @@ async def test_a_read_only_database_is_503(scene: Scene, database: ClonedDatabas
     await fetch(database.admin_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     await fetch(
         database.admin_url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND usename <> 'postgres'",
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND usename <> 'postgres'",
         name,
     )
     body = {"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}

@@ -1,0 +1,183 @@
+"""What an integrator sees of exact revocation, and what the polls service does with what reaches it over Redis."""
+
+import asyncio
+import base64
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from redis.asyncio import Redis
+
+from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.contract.token import digest
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
+from tests.support.stack import Authority, Polls, polls_service
+
+LEASE_S = 1.0
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"revocation_lease": LEASE_S}
+
+
+@pytest.fixture
+async def polls(polls: Polls) -> Polls:
+    """With its lease."""
+    async with asyncio.timeout(5):
+        while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":
+            await asyncio.sleep(0.02)
+    return polls
+
+
+async def test_a_token_is_refused_from_the_answer_of_its_revocation_on(polls: Polls, authority: Authority) -> None:
+    for _ in range(20):
+        issued = await authority.issue()
+        mine = polls.holding(issued["token"])
+        assert (await mine.call("GET")).status == 200
+
+        answer = await authority.revoke(issued["id"])
+
+        assert (await mine.call("GET")).status == 403
+        assert answer["guards"] == {"confirmed": 1, "expired": 0}
+
+
+async def test_after_a_bulk_revocation_all_are_refused(polls: Polls, authority: Authority) -> None:
+    callers = [polls.holding((await authority.issue(owner="ada"))["token"]) for _ in range(20)]
+    for caller in callers:
+        assert (await caller.call("GET")).status == 200
+
+    answer = await authority.manage("POST", "/v1/tokens/revoke", {"owner": "ada"})
+
+    assert answer.json["revocation"]["effective"] is True
+    assert {(await caller.call("GET")).status for caller in callers} == {403}
+    assert (await polls.call("GET")).status == 200
+
+
+async def test_the_answer_says_for_how_long_nothing_newer_was_heard_of_the_token(polls: Polls) -> None:
+    await polls.call("GET")
+    ages = []
+    for _ in range(12):
+        await asyncio.sleep(LEASE_S / 10)
+        ages.append(int((await polls.call("GET")).headers["Token-Validated-Age"]))
+
+    assert 0 <= min(ages) <= max(ages) < LEASE_S * 1000
+    assert "Token-Validated-Age" in (await polls.call("GET", expand="x")).headers
+    assert "Token-Validated-Age" not in (await polls.holding("x").call("GET")).headers
+
+
+async def test_no_cache_asks_the_authority_anew(polls: Polls) -> None:
+    await polls.call("GET")
+    where = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
+    before = await _metric(polls, 'pollgate_guard_cache_total{result="bypassed"}')
+
+    answer = await polls("GET", where, headers={"Cache-Control": "max-age=0, No-Cache"})
+
+    assert (answer.status, await _metric(polls, 'pollgate_guard_cache_total{result="bypassed"}')) == (200, before + 1)
+
+
+async def test_the_resource_metadata_names_the_authority_and_the_bound(polls: Polls) -> None:
+    answer = await polls("GET", "/.well-known/oauth-protected-resource")
+
+    assert answer.json == {
+        "resource": "http://127.0.0.1:8080",
+        "authorization_servers": ["http://127.0.0.1:8081"],
+        "bearer_methods_supported": ["header", "query"],
+        "revocation_bound_ms": 1020,
+    }
+
+
+async def test_who_can_write_to_redis_cannot_forge_a_revocation(
+    polls: Polls, authority: Authority, redis_url: str
+) -> None:
+    (kid, *_) = [key["kid"] for key in (await authority("GET", "/.well-known/jwks.json")).json["keys"]]
+    change = {"seq": 1, "kind": "revoked", "token_id": "x", "digest": digest(polls.token).hex()}
+    claims = {
+        "iss": "http://127.0.0.1:8081",
+        "aud": SET_AUDIENCE,
+        "iat": 1_800_000_000,
+        "jti": "1",
+        "toe_ms": 0,
+        "events": {CHANGES_EVENT: {"changes": [change]}},
+    }
+    foe = Ed25519PrivateKey.generate()
+    await polls.call("GET")
+    refused = await _metric(polls, "pollgate_guard_pushes_refused_total")
+    hits = await _metric(polls, 'pollgate_guard_cache_total{result="hit"}')
+
+    async with Redis.from_url(redis_url) as redis:
+        for forged in (
+            msgspec.json.encode(change),
+            jwt.encode(claims, foe, algorithm="EdDSA", headers={"kid": kid, "typ": SET_TYPE}),
+            jwt.encode(claims, foe, algorithm="EdDSA", headers={"kid": "foe", "typ": SET_TYPE}),
+            base64.b64encode(b"[" * 100_000),
+        ):
+            await redis.publish(CHANGES_CHANNEL, forged)
+    async with asyncio.timeout(5):
+        while await _metric(polls, "pollgate_guard_pushes_refused_total") < refused + 4:
+            await asyncio.sleep(0.02)
+
+    assert (await polls.call("GET")).status == 200
+    assert await _metric(polls, 'pollgate_guard_cache_total{result="hit"}') == hits + 1
+
+
+async def test_a_use_is_counted_for_a_request_that_the_scopes_allow_and_not_for_a_refused_one(
+    polls: Polls, authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue("polls:read:PLAT")
+    mine = polls.holding(issued["token"])
+    for _ in range(3):
+        assert (await mine.call("GET")).status == 200
+    uses, last_used_at = await _use(database, issued["id"], at_least=3)
+
+    assert (await mine.at(workspace="OTHER", content="1").call("GET")).status == 403
+    assert (await mine.call("POST", {"title": "x", "options": []})).status == 403
+    assert (await polls.call("GET")).status == 200
+    await _use(database, (await _only(authority, "a token", besides=issued["id"])), at_least=1)
+    await authority.revoke(issued["id"])
+    assert (await mine.call("GET")).status == 403
+    await asyncio.sleep(LEASE_S)
+
+    assert await _use(database, issued["id"], at_least=3) == (uses, last_used_at) == (3, last_used_at)
+
+
+async def test_every_replica_gets_every_change(
+    polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
+) -> None:
+    async with polls_service(database, redis_url, authority.base) as other:
+        other.endpoint, other.token = polls.endpoint, polls.token
+        assert {(await caller.call("GET")).status for caller in (polls, other)} == {200}
+        async with asyncio.timeout(5):
+            while (await other("GET", "/readyz")).json["checks"]["lease"] != "ok":
+                await asyncio.sleep(0.02)
+
+        for _ in range(10):
+            issued = await authority.issue()
+            replicas = [polls.holding(issued["token"]), other.holding(issued["token"])]
+            assert {(await replica.call("GET")).status for replica in replicas} == {200}
+
+            answer = await authority.revoke(issued["id"])
+
+            assert {(await replica.call("GET")).status for replica in replicas} == {403}
+            assert answer["guards"] == {"confirmed": 2, "expired": 0}
+
+
+async def _metric(polls: Polls, name: str) -> float:
+    lines = (await polls("GET", "/metrics")).body.decode().splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(name + " ")), 0.0)
+
+
+async def _use(database: ClonedDatabase, token_id: str, at_least: int) -> tuple[int, Any]:
+    query = "SELECT uses, last_used_at FROM token_authority.token_use WHERE token_id = $1 AND uses >= $2"
+    async with asyncio.timeout(5):
+        while not (rows := await fetch(database.admin_url, query, token_id, at_least)):
+            await asyncio.sleep(0.02)
+    return rows[0]["uses"], rows[0]["last_used_at"]
+
+
+async def _only(authority: Authority, name: str, besides: str) -> str:
+    tokens = (await authority.manage("GET", "/v1/tokens")).json["items"]
+    return str(next(token["id"] for token in tokens if token["name"] == name and token["id"] != besides))

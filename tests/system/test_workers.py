@@ -1,0 +1,87 @@
+"""Several worker processes of one replica: each with a guard of its own, and together one service."""
+
+import asyncio
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import NamedTuple
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.support.databases import ClonedDatabase
+from tests.support.processes import Service, polls_settings, service
+from tests.support.stack import Authority, Polls
+
+WORKERS = 2
+
+
+class Replica(NamedTuple):
+    """One service of two workers, and a caller that makes a connection for each request."""
+
+    service: Service
+    polls: Polls
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        return psutil.Process(self.service.process.pid).children()
+
+
+@pytest.fixture
+async def replica(
+    database: ClonedDatabase, redis_url: str, authority: Authority, output: Path
+) -> AsyncGenerator[Replica, None]:
+    settings = {**polls_settings(database, redis_url, authority.base), "POLLS_WORKERS": str(WORKERS)}
+    async with (
+        service("polls", settings, output) as running,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
+    ):
+        polls = Polls(session, running.base)
+        polls.endpoint = await authority.endpoint()
+        yield Replica(running, polls)
+
+
+async def test_every_worker_confirms_a_revocation(replica: Replica, authority: Authority) -> None:
+    async with asyncio.timeout(10):
+        while (await authority.revoke((await authority.issue())["id"]))["guards"]["confirmed"] < WORKERS:
+            await asyncio.sleep(0.05)
+    issued = await authority.issue()
+    mine = replica.polls.holding(issued["token"])
+    assert {(await mine.call("GET")).status for _ in range(20)} == {200}
+
+    answer = await authority.revoke(issued["id"])
+
+    assert answer["guards"] == {"confirmed": WORKERS, "expired": 0}
+    assert {(await mine.call("GET")).status for _ in range(20)} == {403}
+    metrics = (await replica.polls("GET", "/metrics")).body.decode()
+    (hits,) = (line for line in metrics.splitlines() if line.startswith('pollgate_guard_cache_total{result="hit"}'))
+    assert float(hits.split()[-1]) == 2 * (20 - WORKERS)
+
+
+async def test_sigterm_ends_them_all_in_order(replica: Replica) -> None:
+    workers = replica.workers
+    assert len(workers) == WORKERS
+
+    replica.service.signal(signal.SIGTERM)
+
+    assert await asyncio.to_thread(replica.service.process.wait, 15) == 0
+    assert not any(worker.is_running() for worker in workers)
+
+
+async def test_a_worker_that_dies_ends_the_service_with_an_error(replica: Replica) -> None:
+    workers = replica.workers
+
+    workers[0].kill()
+
+    assert await asyncio.to_thread(replica.service.process.wait, 15) == 1
+    assert not any(worker.is_running() for worker in workers)
+
+
+async def test_no_worker_outlives_the_first_process(replica: Replica) -> None:
+    workers = replica.workers
+
+    replica.service.signal(signal.SIGKILL)
+
+    gone, alive = await asyncio.to_thread(psutil.wait_procs, workers, 15)
+    assert (len(gone), alive) == (WORKERS, [])

@@ -1,0 +1,149 @@
+"""Which messages on Redis a guard believes: those that a key of the authority has signed, and no other."""
+
+import base64
+from typing import Any
+
+import jwt
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.guard.errors import GuardUnavailable
+from shared.guard.keys import KEY_LIFE_S, REFRESH_EVERY_S, InvalidPush, KeyRing
+
+CLAIMS: dict[str, Any] = {
+    "iss": "https://authority.example",
+    "aud": SET_AUDIENCE,
+    "iat": 1_800_000_000,
+    "jti": "1",
+    "toe_ms": 1_800_000_000_000,
+    "events": {
+        CHANGES_EVENT: {"changes": [{"seq": 1, "kind": "revoked", "token_id": "tok_1", "digest": "00" * 32}]},
+    },
+}
+
+
+class Issuer:
+    """An authority's key set, and a clock."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Ed25519PrivateKey] = {}
+        self.asked = 0
+        self.away = False
+        self.time = 1000.0
+        self.ring = KeyRing(self._fetch, lambda: self.time)
+        self.add("one")
+
+    def add(self, kid: str) -> None:
+        self.keys[kid] = Ed25519PrivateKey.generate()
+
+    def push(self, kid: str = "one", claims: dict[str, Any] | None = None, **header: Any) -> bytes:
+        headers = {"kid": kid, "typ": SET_TYPE, **header}
+        return jwt.encode(claims or CLAIMS, self.keys[kid], algorithm="EdDSA", headers=headers).encode()
+
+    async def reads(self, push: bytes) -> bool:
+        try:
+            await self.ring.read(push)
+        except InvalidPush:
+            return False
+        return True
+
+    async def _fetch(self) -> bytes:
+        self.asked += 1
+        if self.away:
+            raise GuardUnavailable("away")
+        return msgspec.json.encode({"keys": [_jwk(kid, key) for kid, key in self.keys.items()]})
+
+
+def _jwk(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:
+    x = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).decode().rstrip("=")
+    return {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": kid, "x": x}
+
+
+async def test_a_signed_push_is_read() -> None:
+    issuer = Issuer()
+
+    claims = await issuer.ring.read(issuer.push())
+
+    assert [change.seq for change in claims.events.changes.changes] == [1]
+
+
+async def test_a_message_that_the_authority_has_not_signed_is_refused() -> None:
+    issuer, foe = Issuer(), Issuer()
+    good = issuer.push()
+    head, payload, signature = good.split(b".")
+
+    forged = [
+        b"",
+        b"x",
+        b'{"seq": 1, "kind": "revoked", "token_id": "tok_1", "digest": ""}',
+        foe.push(),
+        jwt.encode(CLAIMS, "", algorithm="none", headers={"kid": "one", "typ": SET_TYPE}).encode(),
+        jwt.encode(CLAIMS, b"k" * 32, algorithm="HS256", headers={"kid": "one", "typ": SET_TYPE}).encode(),
+        b".".join((head, payload.swapcase(), signature)),
+        issuer.push(typ="JWT"),
+        issuer.push(claims={**CLAIMS, "aud": "polls"}),
+        issuer.push(claims={**CLAIMS, "events": {}}),
+        issuer.push(claims={key: value for key, value in CLAIMS.items() if key != "jti"}),
+        good[:-4],
+        b"\xff\xfe",
+        b".".join((base64.urlsafe_b64encode(b"[" * 100_000), payload, signature)),
+    ]
+
+    assert [await issuer.reads(push) for push in forged] == [False] * len(forged)
+    assert await issuer.reads(good)
+
+
+async def test_the_authoritys_wall_clock_does_not_matter() -> None:
+    issuer = Issuer()
+
+    assert await issuer.reads(issuer.push(claims={**CLAIMS, "iat": 4_000_000_000}))
+    assert await issuer.reads(issuer.push(claims={**CLAIMS, "iat": 1}))
+
+
+async def test_a_new_key_is_fetched_when_it_is_first_met_and_the_old_one_still_works() -> None:
+    issuer = Issuer()
+    assert await issuer.reads(issuer.push("one"))
+    issuer.add("two")
+    issuer.time += REFRESH_EVERY_S
+
+    assert await issuer.reads(issuer.push("two"))
+    assert await issuer.reads(issuer.push("one"))
+    assert issuer.asked == 2
+
+
+async def test_made_up_keys_cost_the_authority_one_call_a_second() -> None:
+    issuer, foe = Issuer(), Issuer()
+    for kid in map(str, range(50)):
+        foe.add(kid)
+
+    assert not any([await issuer.reads(foe.push(str(kid))) for kid in range(50)])
+
+    assert issuer.asked == 1
+    issuer.time += REFRESH_EVERY_S
+    assert await issuer.reads(issuer.push())
+
+
+async def test_a_withdrawn_key_is_forgotten_in_time_but_not_while_the_authority_is_away() -> None:
+    issuer = Issuer()
+    push = issuer.push("one")
+    assert await issuer.reads(push)
+    issuer.away = True
+    issuer.time += KEY_LIFE_S
+    assert await issuer.reads(push)
+
+    issuer.away = False
+    del issuer.keys["one"]
+    issuer.time += KEY_LIFE_S
+
+    assert not await issuer.reads(push)
+
+
+@pytest.mark.parametrize("document", [b"", b"{}", b'{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one"}]}'])
+async def test_a_key_set_that_cannot_be_read_is_no_key(document: bytes) -> None:
+    async def fetch() -> bytes:
+        return document
+
+    with pytest.raises(InvalidPush):
+        await KeyRing(fetch, lambda: 1000.0).read(Issuer().push())
