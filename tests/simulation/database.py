@@ -1,0 +1,296 @@
+"""PostgreSQL as far as the authority's change log needs it: committed state, transactions, and the two kinds of locks.
+
+The real storage functions run against it: a statement is known by the name in its first line. As under READ COMMITTED,
+each statement sees what is committed when it runs; a transaction's writes are seen by others from its commit on.
+"""
+
+import asyncio
+import random
+import re
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from contextvars import Context
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.runtime.postgres import DatabaseUnavailable, Row
+from tests.simulation.loop import NODE, Node
+
+STATEMENT_TIMEOUT_S: Final = 1.5
+IDLE_TIMEOUT_S: Final = 2.0
+TRANSACTION_LIMIT_S: Final = 2.0
+
+_NAME: Final = re.compile(r"--\s+(\w+):")
+
+
+class Transaction:
+    """What a transaction holds and has written; it ends by commit or because the server gives it up."""
+
+    def __init__(self, node: Node | None) -> None:
+        self.node = node
+        self.open = True
+        self.committing = False
+        self.writes: list[Callable[[], None]] = []
+        self.appended = 0
+        self.steps = 0
+
+
+class LogLock:
+    """The advisory lock: many share it or one has it, first come, first served."""
+
+    def __init__(self) -> None:
+        self._holders: dict[Transaction, bool] = {}
+        self._queue: deque[tuple[Transaction, bool, asyncio.Future[None]]] = deque()
+
+    async def acquire(self, transaction: Transaction, *, shared: bool) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((transaction, shared, turn))
+        self._let_in()
+        try:
+            async with asyncio.timeout(STATEMENT_TIMEOUT_S):
+                await turn
+        except TimeoutError:
+            self._queue = deque(entry for entry in self._queue if entry[2] is not turn)
+            self._let_in()
+            raise DatabaseUnavailable("canceling statement due to statement timeout") from None
+
+    def release(self, transaction: Transaction) -> None:
+        self._holders.pop(transaction, None)
+        self._queue = deque(entry for entry in self._queue if entry[0] is not transaction)
+        self._let_in()
+
+    def _let_in(self) -> None:
+        while self._queue:
+            transaction, shared, turn = self._queue[0]
+            if self._holders and not (shared and all(self._holders.values())):
+                return
+            self._queue.popleft()
+            self._holders[transaction] = shared
+            turn.set_result(None)
+
+
+class Server:
+    """The committed state, and what is going on. `now` is the server's wall clock, which nothing may rest on."""
+
+    def __init__(self, chance: random.Random, now: Callable[[], float]) -> None:
+        self.chance = chance
+        self.now = now
+        self.tokens: dict[str, dict[str, Any]] = {}
+        self.log: list[tuple[int, str]] = []
+        self.leases: dict[tuple[str, str], dict[str, Any]] = {}
+        self.log_lock = LogLock()
+        self.row_locks: dict[str, Transaction] = {}
+        self.open: set[Transaction] = set()
+        self.slow_s = 0.0
+
+    def add_token(self, token_id: str, digest: bytes) -> None:
+        """An active token."""
+        self.tokens[token_id] = {"digest": digest, "revoked_at": None, "revoked_seq": None}
+
+    def lose(self, node: Node) -> None:
+        """The node has been killed: its connections are found closed a while later."""
+        for transaction in [each for each in self.open if each.node is node]:
+            delay_s = self.chance.uniform(0, 0.3)
+            asyncio.get_running_loop().call_later(delay_s, self.give_up, transaction, context=Context())
+
+    def begin(self, node: Node | None) -> Transaction:
+        transaction = Transaction(node)
+        self.open.add(transaction)
+        return transaction
+
+    def give_up(self, transaction: Transaction) -> None:
+        """The client has gone away, or is done; a COMMIT that it has sent is carried out all the same."""
+        if not transaction.committing:
+            self.end(transaction)
+
+    def end(self, transaction: Transaction) -> None:
+        """Release what it holds; what it has not committed is gone."""
+        transaction.open = False
+        self.open.discard(transaction)
+        self.row_locks = {token: holder for token, holder in self.row_locks.items() if holder is not transaction}
+        self.log_lock.release(transaction)
+
+    async def pause(self) -> None:
+        """On the way to the server or back."""
+        await asyncio.sleep(self.chance.uniform(0, self.slow_s) if self.slow_s else self.chance.expovariate(1000))
+
+
+class Database:
+    """A node's connection pool, in the place of `shared.runtime.postgres.Database`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        transaction = self._server.begin(NODE.get(None))
+        try:
+            return await Session(self._server, transaction).fetch(query, *arguments, commit=True)
+        finally:
+            self._server.give_up(transaction)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        rows = await self.fetch(query, *arguments)
+        return rows[0] if rows else None
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        await self.fetch(query, *arguments)
+        return ""
+
+    @asynccontextmanager
+    async def transaction(self, limit_s: float | None = None) -> AsyncGenerator["Session", None]:
+        transaction = self._server.begin(NODE.get(None))
+        session = Session(self._server, transaction)
+        try:
+            async with asyncio.timeout(limit_s or TRANSACTION_LIMIT_S):
+                yield session
+                await session.commit()
+        except TimeoutError:
+            raise DatabaseUnavailable("no answer in time") from None
+        finally:
+            self._server.give_up(transaction)
+
+
+class Session:
+    """The statements of one transaction. They run at the server, whatever becomes of the node meanwhile."""
+
+    def __init__(self, server: Server, transaction: Transaction) -> None:
+        self._server = server
+        self._transaction = transaction
+
+    async def fetch(self, query: str, *arguments: Any, commit: bool = False) -> list[Row]:
+        found = _NAME.search(query)
+        assert found, query
+        return await self._at_server(f"_{found[1]}", arguments, commit=commit)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        rows = await self.fetch(query, *arguments)
+        return rows[0] if rows else None
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        await self.fetch(query, *arguments)
+        return ""
+
+    async def commit(self) -> None:
+        """From here on others see what was written, also where the node does not live to hear it."""
+        await self._at_server("_nothing", (), commit=True)
+
+    async def _at_server(self, statement: str, arguments: tuple[Any, ...], *, commit: bool) -> list[Row]:
+        loop = asyncio.get_running_loop()
+        self._transaction.committing = commit
+        coroutine = self._run(statement, arguments, commit=commit)
+        task = loop.create_task(coroutine, context=Context())
+        done, _ = await asyncio.wait({task})
+        return done.pop().result()
+
+    async def _run(self, statement: str, arguments: tuple[Any, ...], *, commit: bool) -> list[Row]:
+        await self._server.pause()
+        if not self._transaction.open:
+            raise DatabaseUnavailable("terminating connection due to idle-in-transaction timeout")
+        rows = getattr(self, statement)(*arguments)
+        if asyncio.iscoroutine(rows):
+            rows = await rows
+        self._transaction.steps += 1
+        if commit:
+            for write in self._transaction.writes:
+                write()
+            self._server.end(self._transaction)
+        else:
+            step = self._transaction.steps
+            asyncio.get_running_loop().call_later(IDLE_TIMEOUT_S, self._end_if_idle, step, context=Context())
+        await self._server.pause()
+        return rows or []
+
+    def _end_if_idle(self, step: int) -> None:
+        if self._transaction.open and self._transaction.steps == step:
+            self._server.end(self._transaction)
+
+    def _nothing(self) -> None:
+        return None
+
+    async def _lock_log(self, _key: int) -> None:
+        await self._server.log_lock.acquire(self._transaction, shared=False)
+
+    async def _lock_log_shared(self, _key: int) -> None:
+        await self._server.log_lock.acquire(self._transaction, shared=True)
+
+    async def _lock_alive(self, token_ids: list[str]) -> list[Row]:
+        locks = self._server.row_locks
+        give_up = asyncio.get_running_loop().time() + STATEMENT_TIMEOUT_S
+        for token_id in token_ids:
+            while locks.get(token_id, self._transaction) is not self._transaction:
+                if asyncio.get_running_loop().time() > give_up:
+                    raise DatabaseUnavailable("canceling statement due to statement timeout")
+                await self._server.pause()
+                locks = self._server.row_locks
+            locks[token_id] = self._transaction
+        tokens = self._server.tokens
+        return [{"id": each} for each in token_ids if each in tokens and tokens[each]["revoked_at"] is None]
+
+    def _append_revocations(self, token_ids: list[str]) -> list[Row]:
+        server = self._server
+        head = (server.log[-1][0] if server.log else 0) + self._transaction.appended
+        self._transaction.appended += len(token_ids)
+        revoked_at = datetime.fromtimestamp(server.now(), UTC)
+        rows = [(head + place, token_id) for place, token_id in enumerate(token_ids, start=1)]
+
+        def write() -> None:
+            server.log += rows
+            for seq, token_id in rows:
+                server.tokens[token_id].update(revoked_at=revoked_at, revoked_seq=seq)
+
+        self._transaction.writes.append(write)
+        return [{"revoked_at": revoked_at, "seq": rows[-1][0]}]
+
+    def _select_leases(self) -> list[Row]:
+        return [{"client_id": key[0], "guard_id": key[1], **row} for key, row in self._server.leases.items()]
+
+    def _renew_lease(self, client_id: str, guard_id: str, applied: int, lease_ms: int) -> None:
+        renewal = uuid.UUID(int=self._server.chance.getrandbits(128))
+        row = {"applied": applied, "lease_ms": lease_ms, "renewal": renewal}
+        self._transaction.writes.append(lambda: self._server.leases.update({(client_id, guard_id): row}))
+
+    def _release_lease(self, client_id: str, guard_id: str) -> None:
+        self._server.leases.pop((client_id, guard_id), None)
+
+    def _remove_expired(self, client_id: str, guard_id: str, renewal: uuid.UUID) -> None:
+        row = self._server.leases.get((client_id, guard_id))
+        if row is not None and row["renewal"] == renewal:
+            del self._server.leases[client_id, guard_id]
+
+    def _select_span(self) -> list[Row]:
+        log = self._server.log
+        return [{"head": log[-1][0] if log else 0, "floor": log[0][0] - 1 if log else 0}]
+
+    def _select_changes(self, after: int) -> list[Row]:
+        return [self._change(seq, token_id) for seq, token_id in self._server.log if seq > after]
+
+    def _select_end(self, token_id: str) -> list[Row]:
+        token = self._server.tokens.get(token_id)
+        return [token] if token and token["revoked_at"] is not None else []
+
+    def _select_alive(self, after: str, ids: list[str] | None, *_: Any) -> list[Row]:
+        alive = (each for each, token in sorted(self._server.tokens.items()) if token["revoked_at"] is None)
+        return [{"id": each, "scopes": []} for each in alive if each > after and (ids is None or each in ids)]
+
+    def _add_uses(self, *_: Any) -> None:
+        return None
+
+    def _change(self, seq: int, token_id: str) -> Row:
+        digest = self._server.tokens[token_id]["digest"].hex()
+        return {"seq": seq, "kind": "revoked", "token_id": token_id, "digest": digest}
+
+    def _select_token_by_digest(self, digest: bytes) -> list[Row]:
+        """The columns that decide: whether the token lives, and as of which change."""
+        as_of = self._server.log[-1][0] if self._server.log else 0
+        found = ((each, token) for each, token in self._server.tokens.items() if token["digest"] == digest)
+        return [{"id": each, "revoked_at": token["revoked_at"], "as_of": as_of} for each, token in found]
+
+    def _trim_log(self, _recorded_before: datetime) -> None:
+        needed = min((row["applied"] for row in self._server.leases.values()), default=1 << 62)
+
+        def write() -> None:
+            self._server.log = [row for row in self._server.log[:-1] if row[0] > needed] + self._server.log[-1:]
+
+        self._transaction.writes.append(write)

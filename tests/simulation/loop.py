@@ -1,0 +1,146 @@
+"""An event loop in which time is counted, not waited for, and whose nodes can be stopped, resumed and killed.
+
+A node is a process of the simulated system: whatever runs in a context where `NODE` names it. As with SIGSTOP, what
+becomes due for a stopped node waits, timers included, and all of it runs when it goes on.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+NODE: Final[ContextVar["Node"]] = ContextVar("node")
+
+
+class Node:
+    """`name` says which; `alive` turns false for good when it is killed."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.alive = True
+        self.stopped = False
+        self.backlog: list[_Due] = []
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """Run in this node."""
+        context, loop = Context(), asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.nodes.add(self)
+        context.run(NODE.set, self)
+        return loop.create_task(coroutine, context=context)
+
+    def stop(self) -> None:
+        """SIGSTOP."""
+        self.stopped = True
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self.stopped = False
+        due, self.backlog = self.backlog, []
+        for each in due:
+            each.run_late()
+
+    def kill(self) -> None:
+        """SIGKILL: like a stop from which it never goes on."""
+        self.alive = False
+        self.stopped = True
+
+
+class _Due:
+    """A callback of a node, which waits while the node is stopped."""
+
+    __slots__ = ("_args", "_callback", "_node", "handle", "loop")
+
+    def __init__(self, loop: "VirtualLoop", node: Node, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.loop = loop
+        self._node = node
+        self._callback = callback
+        self._args = args
+        self.handle: asyncio.Handle
+
+    def __call__(self) -> None:
+        if self._node.stopped:
+            self._node.backlog.append(self)
+        else:
+            self._callback(*self._args)
+
+    def run_late(self) -> None:
+        if not self.handle.cancelled():
+            self.loop.call_in(self.handle._context, self)  # type: ignore[attr-defined]
+
+
+class _Selector:
+    """Where a real loop waits for sockets, this one moves the clock."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def select(self, timeout: float | None) -> list[object]:
+        if timeout is None:
+            raise RuntimeError("everyone waits for nothing")
+        self.time += timeout
+        return []
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """Its course depends on what is run on it alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._selector = _Selector()
+        self._clock_resolution = 1e-9
+        self.nodes: set[Node] = set()
+
+    def time(self) -> float:
+        """Seconds since the simulation began."""
+        return self._selector.time
+
+    def call_in(self, context: Context, callback: Callable[..., object]) -> asyncio.Handle:
+        """Call soon, in this context."""
+        return super().call_soon(callback, context=context)
+
+    def call_soon(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        node = context.get(NODE) if context is not None else NODE.get(None)
+        if node is None:
+            return super().call_soon(callback, *args, context=context)
+        due = _Due(self, node, callback, args)
+        due.handle = super().call_soon(due, context=context)
+        return due.handle
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        node = context.get(NODE) if context is not None else NODE.get(None)
+        if node is None:
+            return super().call_at(when, callback, *args, context=context)
+        due = _Due(self, node, callback, args)
+        handle = super().call_at(when, due, context=context)
+        due.handle = handle
+        return handle
+
+    def _process_events(self, event_list: list[object]) -> None:
+        """There are no sockets."""
+
+
+def simulate(main: Coroutine[Any, Any, T]) -> T:
+    """Run to its end, and then end whatever still runs."""
+    loop = VirtualLoop()
+    try:
+        return loop.run_until_complete(main)
+    finally:
+        while rest := asyncio.all_tasks(loop):
+            for task in rest:
+                task.cancel()
+            loop.run_until_complete(_end(loop, rest))
+        loop.close()
+
+
+async def _end(loop: VirtualLoop, tasks: "set[asyncio.Task[Any]]") -> None:
+    """Also those of nodes that were stopped or killed."""
+    for node in loop.nodes:
+        node.go_on()
+    await asyncio.wait(tasks, timeout=1.0)

@@ -1,0 +1,117 @@
+"""The two kinds of processes, around the real code: an authority's operations, and a guard."""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from services.token_authority.domain.lease import GuardKey
+from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.operations.confirmations import Confirmations
+from services.token_authority.operations.revoke import Revoker
+from services.token_authority.operations.sync import sync
+from shared.contract.introspection import Grant
+from shared.contract.sync import SyncAnswer, SyncRequest
+from shared.contract.token import digest
+from shared.guard.follower import Follower
+from shared.guard.guard import Guard
+from shared.guard.lease import Lease
+from shared.guard.metrics import GuardMetrics
+from shared.guard.usage import Usage
+from tests.simulation.database import Database, Server
+from tests.simulation.loop import Node
+from tests.simulation.network import Link
+
+FOREVER: Final = float("inf")
+Clock = Callable[[], float]
+
+
+class AuthorityNode:
+    """A process of the authority. `relay` is told of each commit."""
+
+    def __init__(self, name: str, server: Server, lease_ms: int, clock: Clock, relay: "Relay") -> None:
+        self.node = Node(name)
+        self._lease_ms = lease_ms
+        self._database = Database(server)
+        self.confirmations = Confirmations(
+            self._database,  # type: ignore[arg-type]
+            AUTHORITY_METRICS,
+            clock=clock,
+        )
+        self.revoker = Revoker(
+            self._database,  # type: ignore[arg-type]
+            relay,  # type: ignore[arg-type]
+            self.confirmations,
+            clock=clock,
+        )
+        self.node.start(self.confirmations.run())
+
+    async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
+        """As the handler does."""
+        return await sync(
+            self._database,  # type: ignore[arg-type]
+            self.confirmations,
+            GuardKey("polls", guard_id),
+            request,
+            lease_ms=self._lease_ms,
+            issuer="simulated",
+        )
+
+    async def introspect(self, token: str) -> Grant | None:
+        """As the handler does: the token and `as_of` are of one moment."""
+        row = await self._database.fetchrow("-- select_token_by_digest:", digest(token))
+        if row is None or row["revoked_at"] is not None:
+            return None
+        return Grant(row["id"], "site", "endpoint", (), FOREVER, row["as_of"])
+
+
+class Relay:
+    """Redis as guards know it: a woken relay publishes what is new; messages may be lost, repeated and reordered."""
+
+    def __init__(self, publish: Callable[[], None]) -> None:
+        self.wake = publish
+
+
+class GuardNode:
+    """A guard's process, with a link of its own for each kind of traffic."""
+
+    def __init__(self, name: str, clock: Clock, now: Clock, chance: random.Random, world: "Authorities") -> None:
+        self.node = Node(name)
+        self.introspections, self.syncs, self.pushes = Link(chance), Link(chance), Link(chance)
+        self._world = world
+        self.lease = Lease(clock)
+        self.guard = Guard(self._introspect, self.lease, GUARD_METRICS, clock=clock, now=now)
+        self.follower = Follower(
+            *(self.guard, self.lease, Usage(clock), self, GUARD_METRICS),
+            guard_id=name.replace(" ", "-"),
+            clock=clock,
+            jitter=chance.random,
+        )
+        self.node.start(self.follower.run())
+
+    @property
+    def links(self) -> tuple[Link, Link, Link]:
+        return self.introspections, self.syncs, self.pushes
+
+    async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
+        authority = self._world.any_authority()
+        return await self.syncs.call(authority.node, lambda: authority.sync(guard_id, request))
+
+    async def release(self, guard_id: str) -> None:
+        raise NotImplementedError
+
+    async def _introspect(self, token: str) -> Grant | None:
+        authority = self._world.any_authority()
+        return await self.introspections.call(authority.node, lambda: authority.introspect(token))
+
+
+class Authorities:
+    """Where a guard finds one."""
+
+    def any_authority(self) -> AuthorityNode:
+        raise NotImplementedError
+
+
+AUTHORITY_METRICS: Final = AuthorityMetrics(CollectorRegistry())
+GUARD_METRICS: Final = GuardMetrics(CollectorRegistry())

@@ -1,0 +1,75 @@
+"""The promise under thousands of courses of events, in which the real code runs in counted time.
+
+A course that breaks it is named by its seed; `SIMULATION_SEED=… make test ARGS='-n 0 -s tests/simulation'` replays it.
+`SIMULATION_SCHEDULES` says how many courses each part tries.
+"""
+
+import logging
+import os
+from collections.abc import Generator
+from typing import Final
+
+import pytest
+
+from tests.simulation.history import History, Request, Revocation, findings
+from tests.simulation.loop import simulate
+from tests.simulation.world import World
+
+PARTS: Final = 4
+SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "400"))
+LENGTH_S: Final = 2.0
+SEED: Final = os.environ.get("SIMULATION_SEED")
+
+
+def course(seed: int) -> World:
+    async def run() -> World:
+        world = World(seed)
+        await world.run(LENGTH_S)
+        return world
+
+    return simulate(run())
+
+
+@pytest.fixture(autouse=True)
+def _in_silence() -> Generator[None, None, None]:
+    """What thousands of guards log of their leases is no news."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_request_sent_after_a_revocations_answer_is_accepted(part: int) -> None:
+    seeds = [int(SEED)] if SEED else range(part * SCHEDULES, (part + 1) * SCHEDULES)
+    requests = revocations = faults = 0
+    for seed in seeds:
+        try:
+            world = course(seed)
+        except Exception as error:
+            raise AssertionError(f"SIMULATION_SEED={seed}: {error}") from error
+        found = findings(world.history)
+        assert not found, f"SIMULATION_SEED={seed}: {found[:3]}"
+        requests += len(world.history.requests)
+        revocations += len(world.history.revocations)
+        faults += world.faults
+
+    print(f"\n{len(seeds)} schedules: {requests} requests, {revocations} revocations, {faults} faults")
+
+
+def test_the_same_seed_gives_the_same_course() -> None:
+    assert course(7).history == course(7).history
+
+
+def test_the_checker_finds_a_token_that_works_after_its_revocation() -> None:
+    history = History(
+        [Request("t", "guard", 0.9, "accepted"), Request("t", "guard", 1.1, "accepted")], [Revocation("t", 0.5, 1.0)]
+    )
+
+    assert findings(history) == ["guard accepted t, sent at 1.100000, revoked at 1.000000"]
+
+
+def test_the_checker_finds_a_refusal_without_a_reason() -> None:
+    history = History([Request("t", "guard", 0.9, "refused"), Request("u", "guard", 0.9, "unknown")], [])
+
+    assert findings(history) == ["guard refused t, sent at 0.900000, which nobody has revoked"]

@@ -1,0 +1,294 @@
+"""One seeded course of events: nodes, clients that use and revoke tokens, and what goes wrong meanwhile."""
+
+import asyncio
+import random
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import Context
+from functools import partial
+from typing import Any, Final
+
+from services.token_authority.domain.selection import Selection
+from shared.contract.change import Change
+from shared.contract.sync import revocation_bound_s
+from shared.contract.token import digest
+from shared.guard.errors import GuardUnavailable, TokenInvalid
+from shared.runtime.postgres import DatabaseUnavailable
+from tests.simulation.database import Server
+from tests.simulation.history import History, Outcome, Request, Revocation
+from tests.simulation.loop import Node
+from tests.simulation.network import Link
+from tests.simulation.nodes import Authorities, AuthorityNode, GuardNode, Relay
+
+ANSWER_LIMIT_S: Final = 3.0
+SETTLING_S: Final = 6.0
+
+
+class World(Authorities):
+    """Two authorities, two or three guards, one database."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.history = History([], [])
+        self.faults = 0
+        self._lease_ms = self.chance.choice([300, 500, 700])
+        self._wall_offset_s = 0.0
+        self._server = Server(self.chance, self._wall)
+        self._hurry = asyncio.Event()
+        self._relay = Relay(self._publish_soon)
+        self._published = 0
+        self._nodes_made = 0
+        self.tokens = [_token(seed, number) for number in range(self.chance.randint(6, 10))]
+        for number, token in enumerate(self.tokens):
+            self._server.add_token(f"tok_{number}", digest(token))
+        self.authorities = [self._new_authority() for _ in range(2)]
+        self.guards = [self._new_guard() for _ in range(self.chance.randint(2, 3))]
+
+    def any_authority(self) -> AuthorityNode:
+        return self.chance.choice(self.authorities)
+
+    async def run(self, length_s: float) -> History:
+        """Let everything happen for so long, then heal everything and ask every guard about every token."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + length_s
+        await asyncio.sleep(0.1)
+        await asyncio.gather(
+            *(self._use(end) for _ in range(2)),
+            *(self._revoke_some(end) for _ in range(2)),
+            self._break_things(end),
+        )
+        self._heal()
+        await self._settle()
+        return self.history
+
+    async def _settle(self) -> None:
+        async with asyncio.timeout(SETTLING_S):
+            for guard in self.guards:
+                while not guard.lease.held:
+                    await asyncio.sleep(0.05)
+                for number, token in enumerate(self.tokens):
+                    while (outcome := await self._check(guard, token, no_cache=False)) == "unknown":
+                        await asyncio.sleep(0.05)
+                    revoked = self._server.tokens[f"tok_{number}"]["revoked_at"] is not None
+                    assert outcome == ("refused" if revoked else "accepted"), f"{guard.node.name}: {outcome}"
+
+    async def _use(self, end: float) -> None:
+        """Requests come in bursts, so that they join introspections under way."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < end:
+            token = self.chance.choice(self.tokens)
+            for _ in range(self.chance.randint(1, 4)):
+                self._check_beside(self.chance.choice(self.guards), token)
+                await asyncio.sleep(self.chance.expovariate(300))
+            await asyncio.sleep(self.chance.expovariate(25))
+
+    async def _revoke_some(self, end: float) -> None:
+        loop = asyncio.get_running_loop()
+        left = list(enumerate(self.tokens))
+        self.chance.shuffle(left)
+        while loop.time() < end and len(left) > 1:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.chance.expovariate(6)):
+                    await self._hurry.wait()
+            self._hurry.clear()
+            await asyncio.sleep(self.chance.expovariate(150))
+            chosen = [left.pop()]
+            if len(left) > 2 and self.chance.random() < 0.2:
+                chosen.append(left.pop())
+            for _ in range(self.chance.choice([1, 1, 2])):
+                await self._revoke(dict(chosen))
+
+    async def _revoke(self, tokens: dict[int, str]) -> None:
+        """Whoever has the answer uses the tokens again at once, everywhere."""
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
+        authority = self.any_authority()
+        for token in tokens.values():
+            for guard in self.guards:
+                self._check_beside(guard, token)
+        task = authority.node.start(self._in_force(authority, [f"tok_{number}" for number in tokens]))
+        patience_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self._lease_ms / 1000) + ANSWER_LIMIT_S
+        done, _ = await asyncio.wait({task}, timeout=patience_s)
+        effective = bool(done) and task.exception() is None and task.result()
+        if not done and self.chance.random() < 0.5:
+            task.cancel()
+        answered_at = loop.time() if effective else None
+        self.history.revocations.extend(Revocation(token[-6:], sent_at, answered_at) for token in tokens.values())
+        await asyncio.sleep(1e-6)
+        for _ in range(2):
+            for token in tokens.values():
+                for guard in self.guards:
+                    self._check_beside(guard, token)
+            await asyncio.sleep(self.chance.expovariate(50))
+
+    async def _in_force(self, authority: AuthorityNode, ids: list[str]) -> bool:
+        if len(ids) == 1:
+            revocation = await authority.revoker.revoke(ids[0])
+        else:
+            selected = await authority.revoker.revoke_selected(Selection(ids=ids))
+            if selected is None:
+                return False
+            revocation = selected
+        return (await authority.revoker.effect(revocation)).effective
+
+    def _check_beside(self, guard: GuardNode, token: str) -> None:
+        no_cache = self.chance.random() < 0.05
+        asyncio.get_running_loop().create_task(self._check(guard, token, no_cache=no_cache), context=Context())
+
+    async def _check(self, guard: GuardNode, token: str, *, no_cache: bool) -> Outcome:
+        sent_at = asyncio.get_running_loop().time()
+        outcome: Outcome = "unknown"
+        if guard.node.alive:
+            task = guard.node.start(guard.guard.check(token, no_cache=no_cache))
+            done, _ = await asyncio.wait({task}, timeout=ANSWER_LIMIT_S)
+            if done:
+                outcome = _outcome(task.exception())
+            else:
+                task.cancel()
+        self.history.requests.append(Request(token[-6:], guard.node.name, sent_at, outcome))
+        return outcome
+
+    async def _break_things(self, end: float) -> None:
+        loop = asyncio.get_running_loop()
+        kinds = [
+            *(self._stop_a_node, self._kill_a_guard, self._kill_an_authority, self._cut_some, self._slow_some),
+            *(self._lose, self._lapse, self._slow_the_database),
+        ]
+        while loop.time() < end:
+            await asyncio.sleep(self.chance.expovariate(6))
+            self.faults += 1
+            if self.chance.random() < 0.15:
+                self._wall_offset_s = self.chance.uniform(-1e5, 1e5)
+            else:
+                self.chance.choice(kinds)()
+
+    def _stop_a_node(self) -> None:
+        node = self.chance.choice(self._nodes())
+        node.stop()
+        self._later(self.chance.choice([0.1, 0.3, 0.6, 1.2]), partial(_go_on, node))
+
+    def _kill_a_guard(self) -> None:
+        """The new one gets its first lease while tokens are being revoked."""
+        place = self.chance.randrange(len(self.guards))
+        self.guards[place].node.kill()
+        self.guards[place] = self._new_guard()
+        if self.chance.random() < 0.5:
+            self._slow_down(self.guards[place])
+            self._cut(self.guards[place].links[2:])
+        self._hurry.set()
+
+    def _kill_an_authority(self) -> None:
+        place = self.chance.randrange(len(self.authorities))
+        node = self.authorities[place].node
+        node.kill()
+        self._server.lose(node)
+        self.authorities[place] = self._new_authority()
+
+    def _cut_some(self) -> None:
+        """Often all that tells a guard of changes, and not the introspections."""
+        links = self.chance.choice(self.guards).links
+        self._cut(self.chance.choice([links, links[1:], links[1:], links[2:], links[:1]]))
+
+    def _cut(self, links: Sequence[Link]) -> None:
+        for link in links:
+            link.cut = True
+            self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "cut", False))
+
+    def _lapse(self) -> None:
+        """A guard's lease runs out and is taken off the record; it gets a new one while tokens are being revoked."""
+        guard, absence_s = self.chance.choice(self.guards), self.chance.uniform(0.8, 1.5)
+        guard.syncs.cut = guard.pushes.cut = True
+        self._later(absence_s, partial(setattr, guard.syncs, "cut", False))
+        self._later(absence_s, self._slow_the_database)
+        self._later(absence_s + self.chance.uniform(0, 0.1), self._hurry.set)
+        self._later(absence_s + 0.5, partial(setattr, guard.pushes, "cut", False))
+
+    def _slow_the_database(self) -> None:
+        self._server.slow_s = self.chance.choice([0.01, 0.03])
+        self._later(self.chance.uniform(0.1, 0.4), partial(setattr, self._server, "slow_s", 0.0))
+
+    def _slow_some(self) -> None:
+        self._slow_down(self.chance.choice(self.guards))
+
+    def _slow_down(self, guard: GuardNode) -> None:
+        for link in self.chance.sample(guard.links, self.chance.randint(1, 3)):
+            link.slow_s = self.chance.choice([0.05, 0.3, 0.6])
+            self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "slow_s", 0.0))
+
+    def _lose(self) -> None:
+        for link in self.chance.choice(self.guards).links:
+            link.loss = self.chance.choice([0.2, 0.5])
+            self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "loss", 0.0))
+
+    def _heal(self) -> None:
+        self._server.slow_s = 0.0
+        for guard in self.guards:
+            for link in guard.links:
+                link.cut, link.slow_s, link.loss = False, 0.0, 0.0
+        for node in self._nodes():
+            node.go_on()
+
+    def _nodes(self) -> list[Node]:
+        return [*(each.node for each in self.authorities), *(each.node for each in self.guards)]
+
+    def _publish_soon(self) -> None:
+        self._later(self.chance.expovariate(500), self._publish)
+
+    def _publish(self) -> None:
+        """What is new, as one push or several, to each guard on a way of its own, sometimes twice."""
+        new = [row for row in self._server.log if row[0] > self._published]
+        self._published = max([self._published, *(seq for seq, _ in new)])
+        changes = [Change(seq, "revoked", each, self._server.tokens[each]["digest"].hex()) for seq, each in new]
+        for guard in self.guards:
+            pushes = [changes] if self.chance.random() < 0.5 else [[change] for change in changes]
+            for push in pushes * self.chance.choice([1, 1, 1, 2]):
+                guard.pushes.send(partial(guard.follower.pushed, push), guard.node)
+
+    def _later(self, delay_s: float, do: Callable[[], Any]) -> None:
+        asyncio.get_running_loop().call_later(delay_s, do, context=Context())
+
+    def _new_authority(self) -> AuthorityNode:
+        self._nodes_made += 1
+        return AuthorityNode(f"authority {self._nodes_made}", self._server, self._lease_ms, self._clock(), self._relay)
+
+    def _new_guard(self) -> GuardNode:
+        self._nodes_made += 1
+        return GuardNode(f"guard {self._nodes_made}", self._clock(), self._wall, self.chance, self)
+
+    def _clock(self) -> Callable[[], float]:
+        """Every node has a clock of its own, which ticks a little differently."""
+        loop, offset_s, rate = (
+            asyncio.get_running_loop(),
+            self.chance.uniform(0, 1e5),
+            self.chance.uniform(0.995, 1.005),
+        )
+        return lambda: offset_s + loop.time() * rate
+
+    def _wall(self) -> float:
+        return 1_800_000_000.0 + asyncio.get_running_loop().time() + self._wall_offset_s
+
+
+def _go_on(node: Node) -> None:
+    if node.alive:
+        node.go_on()
+
+
+def _outcome(error: BaseException | None) -> Outcome:
+    if error is None:
+        return "accepted"
+    if isinstance(error, TokenInvalid):
+        return "refused"
+    assert isinstance(error, GuardUnavailable | DatabaseUnavailable), error
+    return "unknown"
+
+
+def _token(seed: int, number: int) -> str:
+    """A well-formed token that is the same for the same seed."""
+    unsigned = f"pgt_{seed:024d}{number:08d}"
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    checksum, rest = "", zlib.crc32(unsigned.encode())
+    for _ in range(6):
+        rest, digit = divmod(rest, 62)
+        checksum = digits[digit] + checksum
+    return unsigned + checksum
