@@ -3,10 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fmt lock clean
+.PHONY: help install run test faults mutants bench-revocation check fmt lock clean
 
 help: ## Say what each target does
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 install: ## Make the virtual environment and install from the hashed lock
 	@$(PYTHON) tools/install.py $(VENV)
@@ -16,6 +16,15 @@ run: install ## Run the whole stack here: PostgreSQL, Redis, token authority and
 
 test: install ## Run all tests against a real PostgreSQL and a real Redis
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+faults: install ## Break every part in turn under load, for FAULTS_SECONDS (600), and check what was promised
+	@FAULTS_SECONDS=$${FAULTS_SECONDS:-600} $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
+
+mutants: install ## Take out each piece that exactness rests on, and show that a test notices
+	@$(BIN)/python tools/mutants.py
+
+bench-revocation: install ## Measure how long a revocation takes, with 1, 4 and 8 guards
+	@$(BIN)/python -m bench.revocation $(ARGS)
 
 check: install ## Lint, check formatting, types and import rules
 	$(BIN)/ruff check .

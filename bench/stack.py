@@ -1,0 +1,194 @@
+"""The stack that is measured: embedded PostgreSQL and Redis, one token authority, and guards, each a polls process."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import aiohttp
+import asyncpg
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from bench.guarded import Place
+from bench.load import LoadOrder, LoadReport
+from pollgate.client import AuthorityClient
+from pollgate.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
+from pollgate.migrate import SCHEMAS, migrate_all
+from pollgate.processes import Processes
+from pollgate.secrets import StackSecrets, load_or_make, redis_users
+from pollgate.sentence import Sentence
+from shared.runtime.redis import redis_client
+
+START_LIMIT_S: Final = 30.0
+LOOK_EVERY_S: Final = 0.05
+HOST: Final = "127.0.0.1"
+
+
+class Running(NamedTuple):
+    """A token authority and the guards that follow it."""
+
+    authority: AuthorityClient
+    guards: list[Place]
+    endpoint_id: str
+
+
+class Stack:
+    """PostgreSQL and Redis, with services to be started on them. Lives in a folder of its own."""
+
+    def __init__(
+        self, folder: Path, processes: Processes, secrets: StackSecrets, postgres: EmbeddedPostgres, lease_s: float
+    ) -> None:
+        self._folder = folder
+        self._processes = processes
+        self._secrets = secrets
+        self._postgres = postgres
+        self._redis_port = free_port()
+        self._redis = redis_command(folder / "redis", redis_users(secrets), self._redis_port)
+        self._lease_s = lease_s
+
+    async def versions(self) -> tuple[str, str]:
+        """Which PostgreSQL and which Redis."""
+        connection = await asyncpg.connect(self._postgres.url("postgres", self._secrets.postgres_password))
+        try:
+            postgres = await connection.fetchval("SELECT split_part(version(), ' on ', 1)")
+        finally:
+            await connection.close()
+        redis = await asyncio.to_thread(subprocess.check_output, [self._redis[0], "--version"], text=True)
+        return postgres, redis.partition(" sha=")[0].replace(" server v=", " ")
+
+    @asynccontextmanager
+    async def redis(self) -> AsyncGenerator[None, None]:
+        """A Redis for the length of the block, always on the same port."""
+        async with (
+            self._process("redis", self._redis, {}),
+            redis_client(f"redis://{HOST}:{self._redis_port}") as client,
+        ):
+            await self._until("redis", lambda: _answers(client))
+            yield
+
+    @asynccontextmanager
+    async def services(self, guards: int) -> AsyncGenerator[Running, None]:
+        """A token authority and so many guards, each with its lease and its subscription."""
+        async with AsyncExitStack() as stack:
+            authority_port = await stack.enter_async_context(self._service("token_authority", 0, self._authority()))
+            url = f"http://{HOST}:{authority_port}"
+            ports = [
+                await stack.enter_async_context(self._service("polls", number, self._polls(url)))
+                for number in range(guards)
+            ]
+            admin_key = (self._folder / "admin.key").read_text(encoding="utf-8").strip()
+            authority = await stack.enter_async_context(AuthorityClient(url, admin_key))
+            endpoint_id = (await authority.sites())[0].endpoint_id
+            yield Running(authority, [Place(port, endpoint_id) for port in ports], endpoint_id)
+
+    @asynccontextmanager
+    async def load(self, running: Running, rate: float) -> AsyncGenerator[None, None]:
+        """So many reads a second over all guards, for the length of the block. Raises `Sentence` if they fail."""
+        token = (await running.authority.create_token("Load", ["polls:read:PLAT"])).token
+        ports = [guard.port for guard in running.guards]
+        order = msgspec.json.encode(LoadOrder(rate, token or "", running.endpoint_id, ports)).decode()
+        log = self._log("load")
+        log.unlink(missing_ok=True)
+        async with self._process("load", [sys.executable, "-m", "bench.load", order], {}):
+            await asyncio.sleep(1)
+            yield
+        try:
+            report = msgspec.json.decode(log.read_bytes(), type=LoadReport)
+        except msgspec.MsgspecError:
+            raise Sentence(f"the load has broken down: {log.read_text(encoding='utf-8')[-500:]}") from None
+        if report.others or report.rate < 0.95 * rate:
+            raise Sentence(f"the load was {report.rate:.0f} reads a second, and {report.others} were not let through")
+
+    @asynccontextmanager
+    async def _service(self, kind: str, number: int, settings: Mapping[str, str]) -> AsyncGenerator[int, None]:
+        name, port = f"{kind}-{number}", free_port()
+        command = [sys.executable, "-m", f"services.{kind}"]
+        async with self._process(name, command, {**settings, f"{kind.upper()}_PORT": str(port)}):
+            async with aiohttp.ClientSession() as session:
+                await self._until(name, lambda: _is_well(session, f"http://{HOST}:{port}/readyz"))
+            yield port
+
+    @asynccontextmanager
+    async def _process(self, name: str, command: list[str], settings: Mapping[str, str]) -> AsyncGenerator[None, None]:
+        self._processes.start(name, command, {**os.environ, **settings}, self._log(name))
+        try:
+            yield
+        finally:
+            await self._processes.stop(name)
+
+    async def _until(self, name: str, is_well: Callable[[], Awaitable[bool]]) -> None:
+        give_up_at = time.monotonic() + START_LIMIT_S
+        while not await is_well():
+            if self._processes.ended() or time.monotonic() > give_up_at:
+                raise Sentence(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _log(self, name: str) -> Path:
+        return self._folder / "logs" / f"{name}.log"
+
+    def _authority(self) -> dict[str, str]:
+        return {
+            "TOKEN_AUTHORITY_DATABASE_URL": self._postgres.url(
+                "token_authority", self._secrets.token_authority_database_password
+            ),
+            "REDIS_URL": self._redis_url("token-authority", self._secrets.token_authority_redis_password),
+            "SERVICE_CREDENTIALS": self._secrets.service_credentials,
+            "ADMIN_KEY_FILE": str(self._folder / "admin.key"),
+            "REVOCATION_LEASE": str(self._lease_s),
+        }
+
+    def _polls(self, authority_url: str) -> dict[str, str]:
+        return {
+            "POLLS_DATABASE_URL": self._postgres.url("polls", self._secrets.polls_database_password),
+            "REDIS_URL": self._redis_url("polls", self._secrets.polls_redis_password),
+            "TOKEN_AUTHORITY_URL": authority_url,
+            "INTROSPECTION_CLIENT_SECRET": self._secrets.polls_client_secret,
+        }
+
+    def _redis_url(self, user: str, password: str) -> str:
+        return f"redis://{user}:{password}@{HOST}:{self._redis_port}"
+
+
+@asynccontextmanager
+async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
+    """PostgreSQL, migrated, for the length of the block; Redis and the services are started on the stack."""
+    secrets = load_or_make(folder / "secrets.json")
+    # A Ctrl-C meanwhile lets the start go on to its end, for what has not started cannot be stopped.
+    starting = asyncio.ensure_future(start_postgres(folder / "postgres", secrets.postgres_password))
+    try:
+        postgres = await asyncio.shield(starting)
+        passwords = (secrets.token_authority_database_password, secrets.polls_database_password)
+        admin_url = postgres.url("postgres", secrets.postgres_password)
+        await migrate_all(admin_url, dict(zip(SCHEMAS, passwords, strict=True)))
+        yield Stack(folder, Processes(folder / "processes.json"), secrets, postgres, lease_s)
+    finally:
+        await asyncio.to_thread((await starting).stop)
+
+
+async def _answers(redis: Redis) -> bool:
+    try:
+        await redis.ping()
+    except (RedisError, OSError):
+        return False
+    return True
+
+
+class _Health(msgspec.Struct):
+    checks: dict[str, str]
+
+
+async def _is_well(session: aiohttp.ClientSession, url: str) -> bool:
+    """Whether all is as it should be, also what the service could do without."""
+    try:
+        async with session.get(url) as answer:
+            health = msgspec.json.decode(await answer.read(), type=_Health)
+    except (aiohttp.ClientError, msgspec.MsgspecError):
+        return False
+    return set(health.checks.values()) == {"ok"}
