@@ -77,6 +77,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
         "POLLS_DATABASE_URL": postgres.url("polls", secrets.polls_database_password),
         "REDIS_URL": f"redis://polls:{secrets.polls_redis_password}@{HOST}:{redis_port}",
         "TOKEN_AUTHORITY_URL": authority_url,
+        "RESOURCE_URL": f"http://{HOST}:{ports.polls}",
         "INTROSPECTION_CLIENT_SECRET": secrets.polls_client_secret,
     }
     await stack.enter_async_context(_service(processes, folder, "token-authority", ports.token_authority, authority))

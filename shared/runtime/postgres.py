@@ -16,6 +16,8 @@ STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
 """From waiting for a connection to the result of one statement."""
 TRANSACTION_LIMIT_S: Final = 2.0
+KEPT_OPEN: Final = 4
+"""Connections that are opened at the start, so that the first requests do not wait for them."""
 
 _log = structlog.get_logger()
 
@@ -145,7 +147,7 @@ async def database(
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=1,
+                min_size=min(size, KEPT_OPEN),
                 max_size=size,
                 timeout=STATEMENT_LIMIT_S,
                 command_timeout=STATEMENT_LIMIT_S,

@@ -38,7 +38,7 @@ class Wait:
     """
 
     def __init__(self, seq: int, leases: Iterable[Lease], committed_at: float) -> None:
-        self._seq = seq
+        self.seq = seq
         self._pending: set[GuardKey] = set()
         self._deadline = committed_at
         self.confirmed = 0
@@ -62,7 +62,7 @@ class Wait:
 
     def hear(self, guard: GuardKey, applied: int) -> None:
         """A guard says how far it has applied the log."""
-        if applied >= self._seq and guard in self._pending:
+        if applied >= self.seq and guard in self._pending:
             self._pending.remove(guard)
             self.confirmed += 1
 

@@ -17,7 +17,7 @@ from services.token_authority.storage import guards
 from shared.runtime.postgres import Database, DatabaseUnavailable
 
 WATCH_EVERY_S: Final = 0.5
-FIRST_LOOK_S: Final = 0.004
+FIRST_LOOK_S: Final = 0.008
 SLOWEST_LOOK_S: Final = 0.05
 
 
@@ -72,6 +72,11 @@ class Confirmations:
             wait.hear(guard, applied)
             if wait.is_over:
                 heard.set()
+
+    def hear_early(self, guard: GuardKey, applied: int) -> None:
+        """The same, while the log has not been asked whether it goes that far: believed as far as it is known to."""
+        if applied <= max((wait.seq for wait in self._waits), default=0):
+            self.hear(guard, applied)
 
     def stop_waiting(self) -> None:
         """Answer those who wait with what is known."""

@@ -18,6 +18,8 @@ async def sync(
     issuer: str,
 ) -> SyncAnswer:
     """Put the lease on record with what the guard says it has applied, never with more."""
+    if request.applied is not None:
+        confirmations.hear_early(guard, request.applied)
     if request.usage:
         await usage.add_uses(database, request.usage)
     applied = request.applied
