@@ -11,9 +11,9 @@ from typing import Final
 
 import pytest
 
-from tests.simulation.history import History, Request, Revocation, findings
 from tests.simulation.loop import simulate
 from tests.simulation.world import World
+from tests.support.history import findings
 
 PARTS: Final = 4
 SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "400"))
@@ -59,17 +59,3 @@ def test_no_request_sent_after_a_revocations_answer_is_accepted(part: int) -> No
 
 def test_the_same_seed_gives_the_same_course() -> None:
     assert course(7).history == course(7).history
-
-
-def test_the_checker_finds_a_token_that_works_after_its_revocation() -> None:
-    history = History(
-        [Request("t", "guard", 0.9, "accepted"), Request("t", "guard", 1.1, "accepted")], [Revocation("t", 0.5, 1.0)]
-    )
-
-    assert findings(history) == ["guard accepted t, sent at 1.100000, revoked at 1.000000"]
-
-
-def test_the_checker_finds_a_refusal_without_a_reason() -> None:
-    history = History([Request("t", "guard", 0.9, "refused"), Request("u", "guard", 0.9, "unknown")], [])
-
-    assert findings(history) == ["guard refused t, sent at 0.900000, which nobody has revoked"]

@@ -16,10 +16,10 @@ from shared.contract.token import digest
 from shared.guard.errors import GuardUnavailable, TokenInvalid
 from shared.runtime.postgres import DatabaseUnavailable
 from tests.simulation.database import Server
-from tests.simulation.history import History, Outcome, Request, Revocation
 from tests.simulation.loop import Node
 from tests.simulation.network import Link
 from tests.simulation.nodes import Authorities, AuthorityNode, GuardNode, Relay
+from tests.support.history import History, Outcome, Request, Revocation, new_history
 
 ANSWER_LIMIT_S: Final = 3.0
 SETTLING_S: Final = 6.0
@@ -30,7 +30,7 @@ class World(Authorities):
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.history = History([], [])
+        self.history = new_history()
         self.faults = 0
         self._lease_ms = self.chance.choice([300, 500, 700])
         self._wall_offset_s = 0.0
@@ -113,8 +113,10 @@ class World(Authorities):
         effective = bool(done) and task.exception() is None and task.result()
         if not done and self.chance.random() < 0.5:
             task.cancel()
-        answered_at = loop.time() if effective else None
-        self.history.revocations.extend(Revocation(token[-6:], sent_at, answered_at) for token in tokens.values())
+        answered_at = loop.time()
+        self.history.revocations.extend(
+            Revocation(token[-6:], sent_at, answered_at, effective=effective) for token in tokens.values()
+        )
         await asyncio.sleep(1e-6)
         for _ in range(2):
             for token in tokens.values():
@@ -137,7 +139,8 @@ class World(Authorities):
         asyncio.get_running_loop().create_task(self._check(guard, token, no_cache=no_cache), context=Context())
 
     async def _check(self, guard: GuardNode, token: str, *, no_cache: bool) -> Outcome:
-        sent_at = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        sent_at = loop.time()
         outcome: Outcome = "unknown"
         if guard.node.alive:
             task = guard.node.start(guard.guard.check(token, no_cache=no_cache))
@@ -146,7 +149,7 @@ class World(Authorities):
                 outcome = _outcome(task.exception())
             else:
                 task.cancel()
-        self.history.requests.append(Request(token[-6:], guard.node.name, sent_at, outcome))
+        self.history.requests.append(Request(token[-6:], guard.node.name, sent_at, loop.time(), outcome))
         return outcome
 
     async def _break_things(self, end: float) -> None:

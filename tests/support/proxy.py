@@ -1,19 +1,24 @@
 """A TCP proxy between a service and what it needs, which can stop forwarding, refuse, or cut off."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
 Mode = Literal["ok", "black hole", "refuse"]
 
 
 class Proxy:
-    """Forwards to one server. In a black hole connections stand open and nothing comes through, old ones included."""
+    """Forwards to a server, or to several in turn, passing over those that refuse.
 
-    def __init__(self, url: str) -> None:
-        self._url = urlsplit(url)
+    In a black hole connections stand open and nothing comes through, old ones included.
+    """
+
+    def __init__(self, *urls: str) -> None:
+        self._upstreams = deque(map(urlsplit, urls))
+        self._url = self._upstreams[0]
         self._open = asyncio.Event()
         self._open.set()
         self._mode: Mode = "ok"
@@ -42,16 +47,21 @@ class Proxy:
             if self._mode == "refuse":
                 return writer.transport.abort()
             await self._open.wait()
-            there, back = await self._connect()
+            try:
+                there, back = await self._connect()
+            except OSError:
+                return writer.transport.abort()
             self._writers.add(back)
             await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
         return None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        socket_folder = parse_qs(self._url.query).get("host")
-        if socket_folder:
-            return await asyncio.open_unix_connection(f"{socket_folder[0]}/.s.PGSQL.5432")
-        return await asyncio.open_connection(self._url.hostname, self._url.port)
+        for _ in range(len(self._upstreams) - 1):
+            self._upstreams.rotate()
+            with suppress(OSError):
+                return await _open(self._upstreams[0])
+        self._upstreams.rotate()
+        return await _open(self._upstreams[0])
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
@@ -79,10 +89,17 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
+async def _open(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    socket_folder = parse_qs(url.query).get("host")
+    if socket_folder:
+        return await asyncio.open_unix_connection(f"{socket_folder[0]}/.s.PGSQL.5432")
+    return await asyncio.open_connection(url.hostname, url.port)
+
+
 @asynccontextmanager
-async def proxied(url: str) -> AsyncGenerator[Proxy, None]:
-    """A proxy to the server that `url` names, for the length of the block."""
-    proxy = Proxy(url)
+async def proxied(*urls: str) -> AsyncGenerator[Proxy, None]:
+    """A proxy to the servers that the URLs name, for the length of the block."""
+    proxy = Proxy(*urls)
     server = await asyncio.start_server(proxy._track, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:

@@ -1,0 +1,117 @@
+"""What goes wrong, in an order that a seed decides: every kind once, and then any of them."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Final
+
+from tests.faults.parts import Part, RedisPart
+from tests.faults.stage import Stage
+from tests.support.proxy import Mode, Proxy
+
+Fault = Callable[[], Coroutine[None, None, None]]
+
+SHORTEST_STOP_S: Final = 1.0
+
+
+class Faults:
+    """Breaks one thing after the other, some of them at once. `longest_stop_s` bounds how long one lasts."""
+
+    def __init__(self, stage: Stage, chance: random.Random, longest_stop_s: float) -> None:
+        self.seen: Counter[str] = Counter()
+        self._stage = stage
+        self._chance = chance
+        self._longest_stop_s = longest_stop_s
+        self._busy: set[object] = set()
+
+    async def run(self, length_s: float) -> None:
+        """For about so long; everything is whole again at the end."""
+        loop = asyncio.get_running_loop()
+        kinds = self._kinds()
+        names = sorted(kinds)
+        self._chance.shuffle(names)
+        end = loop.time() + length_s
+        async with asyncio.TaskGroup() as group:
+            while loop.time() < end:
+                name = names.pop() if names else self._chance.choice(sorted(kinds))
+                self.seen[name] += 1
+                fault = group.create_task(kinds[name]())
+                await asyncio.wait({fault}, timeout=self._chance.uniform(0.5, self._longest_stop_s))
+                await asyncio.sleep(self._chance.uniform(0.1, 0.6))
+
+    def _kinds(self) -> dict[str, Fault]:
+        stage = self._stage
+        kinds: dict[str, Fault] = {
+            "redis restarted, data lost": lambda: self._restart(stage.redis),
+            "redis stopped": lambda: self._stop(stage.redis),
+            "postgres stopped": self._stop_postgres,
+            "postgres killed": self._crash_postgres,
+            "authority killed": lambda: self._restart(self._chance.choice(stage.authorities)),
+            "authority stopped": lambda: self._stop(self._chance.choice(stage.authorities)),
+            "replica killed": lambda: self._restart(self._chance.choice(stage.replicas)),
+            "replica stopped": lambda: self._stop(self._chance.choice(stage.replicas)),
+        }
+        modes: tuple[Mode, ...] = ("black hole", "refuse")
+        for mode in modes:
+            kinds |= {
+                f"replica from authority: {mode}": partial(self._cut, mode, "polls", "authority"),
+                f"replica from redis: {mode}": partial(self._cut, mode, "polls", "redis"),
+                f"replica from all but postgres: {mode}": partial(self._cut, mode, "polls", "authority", "redis"),
+                f"service from postgres: {mode}": partial(self._cut, mode, "", "postgres"),
+                f"authority from redis: {mode}": partial(self._cut, mode, "authority", "redis"),
+            }
+        return kinds
+
+    async def _stop(self, part: Part) -> None:
+        if self._claim(part):
+            part.stop()
+            try:
+                await asyncio.sleep(self._stop_s())
+            finally:
+                part.go_on()
+                self._busy.discard(part)
+
+    async def _restart(self, part: Part | RedisPart) -> None:
+        if self._claim(part):
+            part.kill()
+            await asyncio.sleep(self._chance.uniform(0, 1))
+            await part.start_again()
+            self._busy.discard(part)
+
+    async def _stop_postgres(self) -> None:
+        postgres = self._stage.postgres
+        if self._claim(postgres):
+            postgres.stop()
+            try:
+                await asyncio.sleep(self._stop_s())
+            finally:
+                postgres.go_on()
+                self._busy.discard(postgres)
+
+    async def _crash_postgres(self) -> None:
+        if self._claim(self._stage.postgres):
+            await self._stage.postgres.crash()
+            await asyncio.sleep(1)
+            self._busy.discard(self._stage.postgres)
+
+    async def _cut(self, mode: Mode, whose: str, *ways: str) -> None:
+        names = sorted(name for name in self._stage.links if name.startswith(whose))
+        links = self._stage.links[self._chance.choice(names)]
+        proxies: list[Proxy] = [getattr(links, way) for way in ways]
+        for proxy in proxies:
+            proxy.become(mode)
+        await asyncio.sleep(self._stop_s())
+        for proxy in proxies:
+            proxy.become("ok")
+
+    def _claim(self, part: object) -> bool:
+        """One fault at a time for one process."""
+        if part in self._busy:
+            return False
+        self._busy.add(part)
+        return True
+
+    def _stop_s(self) -> float:
+        return self._chance.uniform(SHORTEST_STOP_S, self._longest_stop_s)

@@ -1,0 +1,155 @@
+"""The processes of the system under test, each of which can be killed and started again, stopped and resumed."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from pollgate.embedded import EmbeddedPostgres, redis_command
+from shared.runtime.clock import elapsed_s
+from tests.support.history import Stop
+from tests.support.http import answers
+
+END_LIMIT_S: Final = 10.0
+
+
+class Part:
+    """One program, at the same address whenever it runs. `stops` are the times in which it did not."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.name = name
+        self.stops: list[Stop] = []
+        self._command = command
+        self._environment = {**os.environ, **environment}
+        self._log = log
+        self._process: subprocess.Popen[bytes]
+        self._down_since = elapsed_s()
+
+    def start(self) -> None:
+        """Start it."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+
+    async def ready(self) -> None:
+        """Wait until it works; the time since it did not is on record then."""
+
+    def up(self) -> None:
+        """It runs again."""
+        self.stops.append(Stop(self.name, self._down_since, elapsed_s()))
+
+    def stop(self) -> None:
+        """SIGSTOP."""
+        self._down_since = elapsed_s()
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+        self.up()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._down_since = elapsed_s()
+        self._process.kill()
+        self._process.wait()
+
+    async def start_again(self) -> None:
+        """Start it, and wait until it works."""
+        self.start()
+        await self.ready()
+        self.up()
+
+    def end(self) -> None:
+        """End it, whatever state it is in."""
+        if not hasattr(self, "_process"):
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        try:
+            self._process.wait(END_LIMIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class ServicePart(Part):
+    """A service on a fixed port."""
+
+    def __init__(self, name: str, service: str, port: int, settings: Mapping[str, str], output: Path) -> None:
+        command = [sys.executable, "-m", f"services.{service}"]
+        environment = {**settings, f"{service.upper()}_PORT": str(port)}
+        super().__init__(name, command, environment, output / f"{name}-{port}.log")
+        self.base = f"http://127.0.0.1:{port}"
+
+    async def ready(self) -> None:
+        """It answers."""
+        await answers(f"{self.base}/livez", self._process)
+
+
+class RedisPart(Part):
+    """A Redis that keeps nothing over a restart."""
+
+    def __init__(self, folder: Path, port: int, output: Path) -> None:
+        folder.mkdir()
+        command = redis_command(folder, "user default on nopass allkeys allchannels +@all\n", port)
+        super().__init__("redis", command, {}, output / f"redis-{port}.log")
+        self.url = f"redis://127.0.0.1:{port}"
+
+
+class PostgresPart:
+    """PostgreSQL, whose processes can be stopped together, and killed and started again on the same data."""
+
+    def __init__(self, server: EmbeddedPostgres, url: str, log: Path) -> None:
+        self._server = server
+        self._url = url
+        self._log = log
+        self._postmaster = psutil.Process(server._server.get_pid())
+        self._command = self._postmaster.cmdline()
+        self._user = self._postmaster.uids().real
+        self._restarted: list[subprocess.Popen[bytes]] = []
+
+    def stop(self) -> None:
+        """SIGSTOP to all of it."""
+        self._signal(psutil.Process.suspend)
+
+    def go_on(self) -> None:
+        """SIGCONT to all of it."""
+        self._signal(psutil.Process.resume)
+
+    async def crash(self) -> None:
+        """SIGKILL to all of it, and a start that recovers."""
+        family = self._family()
+        for process in family:
+            process.kill()
+        await asyncio.to_thread(psutil.wait_procs, family, END_LIMIT_S)
+        with self._log.open("ab") as log:
+            started = subprocess.Popen(self._command, user=self._user, stdout=log, stderr=log, cwd="/")
+        self._restarted.append(started)
+        self._postmaster = psutil.Process(started.pid)
+
+    def end(self) -> None:
+        """End it, whatever state it is in."""
+        self.go_on()
+        if self._restarted:
+            self._postmaster.send_signal(signal.SIGINT)  # its fast shutdown
+            self._postmaster.wait(END_LIMIT_S)
+            for process in self._restarted:
+                process.wait(END_LIMIT_S)
+        else:
+            self._server.stop()
+
+    def _signal(self, send: Callable[[psutil.Process], None]) -> None:
+        for process in self._family():
+            try:
+                send(process)
+            except psutil.NoSuchProcess:
+                continue
+
+    def _family(self) -> list[psutil.Process]:
+        return [self._postmaster, *self._postmaster.children(recursive=True)]

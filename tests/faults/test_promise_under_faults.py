@@ -1,0 +1,104 @@
+"""The promise, kept by real processes while each of them, and each way between them, fails in turn.
+
+`FAULTS_SECONDS` says for how long and `FAULTS_SEED` in which order; `make faults` runs the long form.
+"""
+
+import asyncio
+import os
+import random
+import secrets
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import pytest
+
+from shared.contract.sync import revocation_bound_s
+from tests.faults.faults import Faults
+from tests.faults.load import Load, Token
+from tests.faults.stage import LEASE_S, Stage, set_up
+from tests.support.history import Request, findings, late, longest_s
+
+SECONDS: Final = float(os.environ.get("FAULTS_SECONDS", "25"))
+SEED: Final = int(os.environ.get("FAULTS_SEED", secrets.randbelow(10**6)))
+LIMIT_S: Final = 3.0
+SETTLING_S: Final = 20.0
+LONG_S: Final = 120.0
+
+
+@pytest.mark.timeout(SECONDS * 1.5 + 150)
+async def test_what_was_promised_is_kept_whatever_fails(tmp_path: Path, output: Path) -> None:
+    print(f"\nFAULTS_SEED={SEED} for {SECONDS:.0f} s", flush=True)
+    async with (
+        set_up(tmp_path, output) as stage,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
+    ):
+        load = Load(stage, session, random.Random(SEED))
+        await load.prepare()
+        faults = Faults(stage, random.Random(SEED), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(load.run(stop))
+            await faults.run(SECONDS)
+            stop.set()
+        await _settled(stage, session)
+        lost = await _lost(load)
+    for part in stage.replicas:
+        load.history.stops.extend(part.stops)
+    _report(load, faults)
+
+    broken = findings(load.history) + late(load.history, LIMIT_S, LIMIT_S + revocation_bound_s(LEASE_S)) + lost
+    assert broken == [], f"FAULTS_SEED={SEED}"
+
+
+async def _settled(stage: Stage, session: aiohttp.ClientSession) -> None:
+    """Every replica has its lease back."""
+    async with asyncio.timeout(SETTLING_S):
+        for replica in stage.replicas:
+            while True:
+                async with session.get(f"{replica.base}/readyz") as answer:
+                    document = await answer.json()
+                if document["status"] == "ready" and document["checks"]["lease"] == "ok":
+                    break
+                await asyncio.sleep(0.1)
+
+
+async def _lost(load: Load) -> list[str]:
+    """Acknowledged revocations that do not hold now, and tokens that should work and do not."""
+    found = []
+    for token in load.acknowledged.values():
+        status = await load.status(token)
+        if status != "revoked":
+            found.append(f"the authority says of {token.id}, whose revocation was acknowledged: {status}")
+    recent = list(load.acknowledged.values())[-200:]
+    found += [
+        f"{each.guard} does not refuse {each.token}: {each.outcome}"
+        for each in await _one_by_one(load, recent)
+        if each.outcome != "refused"
+    ]
+    found += [
+        f"{each.guard} does not accept {each.token}: {each.outcome}"
+        for each in await _one_by_one(load, load.alive.values())
+        if each.outcome != "accepted"
+    ]
+    return found
+
+
+async def _one_by_one(load: Load, tokens: Iterable[Token]) -> list[Request]:
+    return [request for token in tokens for request in await load.use_everywhere([token])]
+
+
+def _report(load: Load, faults: Faults) -> None:
+    requests, revocations = [*load.history.requests, *load.history.beyond], load.history.revocations
+    outcomes = Counter(request.outcome for request in requests)
+    print(f"{faults.seen.total()} faults: " + ", ".join(f"{name} {n}" for name, n in sorted(faults.seen.items())))
+    print(
+        f"{len(requests)} requests: {outcomes['accepted']} accepted, {outcomes['refused']} refused, "
+        f"{outcomes['unknown']} unknown; {len(revocations)} revocations: "
+        f"{sum(each.effective for each in revocations)} in force when answered\n"
+        f"slowest request {longest_s(requests):.2f} s (a stopped process may take its time), "
+        f"slowest revocation in force {longest_s([each for each in revocations if each.effective]):.2f} s",
+        flush=True,
+    )

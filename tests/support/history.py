@@ -1,0 +1,103 @@
+"""What happened, by one clock, and whether it is what was promised. Knows nothing of how it came about."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, NamedTuple
+
+Outcome = Literal["accepted", "refused", "unknown"]
+"""Unknown is all that tells nothing of the token: an error of the server, a lost connection, no answer in time."""
+
+FOREVER: Final = float("inf")
+
+
+class Request(NamedTuple):
+    """A request with a token to a guard, from when it was sent until its outcome was known."""
+
+    token: str
+    guard: str
+    sent_at: float
+    answered_at: float
+    outcome: Outcome
+
+
+class Revocation(NamedTuple):
+    """A revocation; `effective` where its answer said that it is in force."""
+
+    token: str
+    sent_at: float
+    answered_at: float
+    effective: bool
+
+
+class Stop(NamedTuple):
+    """A guard's process did not run in this time: it was stopped, or killed and not up again yet."""
+
+    guard: str
+    begin: float
+    end: float
+
+
+class History(NamedTuple):
+    """All of it, in any order. `beyond` are requests for what the token's scopes do not reach."""
+
+    requests: list[Request]
+    revocations: list[Revocation]
+    beyond: list[Request]
+    stops: list[Stop]
+
+
+def new_history() -> History:
+    """Nothing has happened yet."""
+    return History([], [], [], [])
+
+
+def findings(history: History) -> list[str]:
+    """Each request whose outcome breaks the promise; empty where all is well."""
+    attempted: dict[str, float] = {}
+    ended: dict[str, float] = {}
+    for each in history.revocations:
+        attempted[each.token] = min(each.sent_at, attempted.get(each.token, FOREVER))
+        if each.effective:
+            ended[each.token] = min(each.answered_at, ended.get(each.token, FOREVER))
+    return (
+        [
+            f"{each.guard} accepted {each.token}, sent at {each.sent_at:.6f}, revoked at {ended[each.token]:.6f}"
+            for each in history.requests
+            if each.outcome == "accepted" and each.sent_at > ended.get(each.token, FOREVER)
+        ]
+        + [
+            f"{each.guard} refused {each.token}, answered at {each.answered_at:.6f}, which nobody had begun to revoke"
+            for each in history.requests
+            if each.outcome == "refused" and each.answered_at < attempted.get(each.token, FOREVER)
+        ]
+        + [
+            f"{each.guard} accepted {each.token} beyond its scope, sent at {each.sent_at:.6f}"
+            for each in history.beyond
+            if each.outcome == "accepted"
+        ]
+    )
+
+
+def late(history: History, limit_s: float, revocation_limit_s: float) -> list[str]:
+    """Each answer that took too long, but for requests to a guard whose own process did not run meanwhile."""
+    slow = (each for each in (*history.requests, *history.beyond) if each.answered_at - each.sent_at > limit_s)
+    return [
+        f"{each.guard} took {each.answered_at - each.sent_at:.3f} s, sent at {each.sent_at:.6f}"
+        for each in slow
+        if not _stopped(history.stops, each)
+    ] + [
+        f"a revocation took {each.answered_at - each.sent_at:.3f} s, sent at {each.sent_at:.6f}"
+        for each in history.revocations
+        if each.effective and each.answered_at - each.sent_at > revocation_limit_s
+    ]
+
+
+def longest_s(calls: Iterable[Request] | Iterable[Revocation]) -> float:
+    """How long the slowest of them took."""
+    return max((each.answered_at - each.sent_at for each in calls), default=0.0)
+
+
+def _stopped(stops: Sequence[Stop], request: Request) -> bool:
+    return any(
+        stop.guard == request.guard and stop.begin <= request.answered_at and request.sent_at <= stop.end
+        for stop in stops
+    )
