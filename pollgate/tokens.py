@@ -160,8 +160,9 @@ def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:
     if revocation.effective_by:
         return f"{revoked}; in force everywhere by {revocation.effective_by:%H:%M:%S.%f} UTC."
     guards = revocation.guards or Guards(0, 0)
+    confirmed = f"{guards.confirmed} guard{'' if guards.confirmed == 1 else 's'}"
     cut_off = f", {guards.expired} cut off" if guards.expired else ""
-    return f"{revoked}; in force everywhere after {revocation.waited_ms:.0f} ms ({guards.confirmed} guards{cut_off})."
+    return f"{revoked}; in force everywhere after {revocation.waited_ms:.0f} ms ({confirmed}{cut_off})."
 
 
 def read_admin_key() -> str:

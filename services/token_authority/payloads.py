@@ -1,7 +1,7 @@
 """The JSON of the authority's API, as Structs that validate and encode."""
 
 from base64 import urlsafe_b64encode
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 import msgspec
@@ -145,17 +145,16 @@ class RevocationPayload(Struct, frozen=True, omit_defaults=True):
     effective_by: datetime | None = None
 
     @classmethod
-    def of(cls, revocation: Revocation, effect: Effect | None, lease_s: float) -> "RevocationPayload":
+    def of(cls, revocation: Revocation, effect: Effect | None, effective_by: datetime) -> "RevocationPayload":
         """How `revocation` is shown; without `effect` where nobody has waited."""
         effective = effect is not None and effect.effective
-        bound = timedelta(seconds=revocation.bound_s(lease_s))
         return cls(
             revoked_at=revocation.revoked_at,
-            seq=revocation.seq,
+            seq=revocation.wait.seq,
             effective=effective,
             waited_ms=effect.waited_ms if effect else None,
             guards=GuardsPayload(effect.confirmed, effect.expired) if effect else None,
-            effective_by=None if effective else revocation.revoked_at + bound,
+            effective_by=None if effective else effective_by,
         )
 
 

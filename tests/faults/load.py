@@ -94,10 +94,11 @@ class Load:
             await self.use_everywhere(chosen)
             self.attempted.update(token.id for token in chosen)
             sent_at = elapsed_s()
-            effective = await self._end(chosen)
+            authority = self._chance.choice(self._stage.authorities)
+            effective = await self._end(chosen, authority)
             answered_at = elapsed_s()
             self.history.revocations.extend(
-                Revocation(token.id, sent_at, answered_at, effective=effective) for token in chosen
+                Revocation(token.id, authority.name, sent_at, answered_at, effective=effective) for token in chosen
             )
             if effective:
                 self.acknowledged.update((token.id, token) for token in chosen)
@@ -106,15 +107,14 @@ class Load:
                 await self._issue()
             await asyncio.sleep(self._chance.expovariate(4))
 
-    async def _end(self, tokens: list[Token]) -> bool:
+    async def _end(self, tokens: list[Token], authority: ServicePart) -> bool:
         wait = "?wait=false" if self._chance.random() < 0.1 else ""
         if len(tokens) == 1:
-            answer = await self._manage("POST", f"/v1/tokens/{tokens[0].id}/revoke{wait}", limit_s=REVOCATION_LIMIT_S)
+            path, body = f"/v1/tokens/{tokens[0].id}/revoke{wait}", None
         else:
-            body = {"ids": [token.id for token in tokens]}
-            bulk = await self._manage("POST", f"/v1/tokens/revoke{wait}", body, limit_s=REVOCATION_LIMIT_S)
-            answer = bulk["revocation"] if bulk else None
-        return answer is not None and bool(answer["effective"])
+            path, body = f"/v1/tokens/revoke{wait}", {"ids": [token.id for token in tokens]}
+        answer = await self._call(authority, "POST", path, body, limit_s=REVOCATION_LIMIT_S)
+        return answer is not None and bool((answer.get("revocation") or answer).get("effective"))
 
     async def _issue(self) -> None:
         scope = self._chance.choice(["polls:*:*", "polls:*:*", "polls:read:PLAT"])
@@ -125,16 +125,21 @@ class Load:
         token = msgspec.convert(made, Token)
         self.alive[token.id] = token
 
-    async def _manage(
-        self, method: str, path: str, body: Any = None, *, limit_s: float = MANAGEMENT_LIMIT_S
+    async def _manage(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
+        authority = self._chance.choice(self._stage.authorities)
+        return await self._call(authority, method, path, body, limit_s=MANAGEMENT_LIMIT_S)
+
+    async def _call(
+        self, authority: ServicePart, method: str, path: str, body: Any, *, limit_s: float
     ) -> dict[str, Any] | None:
-        """The JSON of a good answer, from either authority."""
+        """The JSON of a good answer."""
         headers = {"Authorization": f"Bearer {self._stage.admin_key}", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
-        url = self._chance.choice(self._stage.authorities).base + path
         timeout = aiohttp.ClientTimeout(total=limit_s)
         try:
-            async with self._session.request(method, url, headers=headers, data=data, timeout=timeout) as answer:
+            async with self._session.request(
+                method, authority.base + path, headers=headers, data=data, timeout=timeout
+            ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None

@@ -115,7 +115,8 @@ class World(Authorities):
             task.cancel()
         answered_at = loop.time()
         self.history.revocations.extend(
-            Revocation(token[-6:], sent_at, answered_at, effective=effective) for token in tokens.values()
+            Revocation(token[-6:], authority.node.name, sent_at, answered_at, effective=effective)
+            for token in tokens.values()
         )
         await asyncio.sleep(1e-6)
         for _ in range(2):

@@ -20,18 +20,19 @@ class Request(NamedTuple):
 
 
 class Revocation(NamedTuple):
-    """A revocation; `effective` where its answer said that it is in force."""
+    """A revocation by a process of the authority; `effective` where its answer said that it is in force."""
 
     token: str
+    authority: str
     sent_at: float
     answered_at: float
     effective: bool
 
 
 class Stop(NamedTuple):
-    """A guard's process did not run in this time: it was stopped, or killed and not up again yet."""
+    """A process did not run in this time: it was stopped, or killed and not up again yet."""
 
-    guard: str
+    process: str
     begin: float
     end: float
 
@@ -78,16 +79,14 @@ def findings(history: History) -> list[str]:
 
 
 def late(history: History, limit_s: float, revocation_limit_s: float) -> list[str]:
-    """Each answer that took too long, but for requests to a guard whose own process did not run meanwhile."""
-    slow = (each for each in (*history.requests, *history.beyond) if each.answered_at - each.sent_at > limit_s)
+    """Each answer that took too long, but for those of a process that did not run meanwhile."""
+    calls = [(each.guard, each, limit_s) for each in (*history.requests, *history.beyond)] + [
+        (each.authority, each, revocation_limit_s) for each in history.revocations if each.effective
+    ]
     return [
-        f"{each.guard} took {each.answered_at - each.sent_at:.3f} s, sent at {each.sent_at:.6f}"
-        for each in slow
-        if not _stopped(history.stops, each)
-    ] + [
-        f"a revocation took {each.answered_at - each.sent_at:.3f} s, sent at {each.sent_at:.6f}"
-        for each in history.revocations
-        if each.effective and each.answered_at - each.sent_at > revocation_limit_s
+        f"{process} took {call.answered_at - call.sent_at:.3f} s for a {type(call).__name__} sent at {call.sent_at:.6f}"
+        for process, call, longest in calls
+        if call.answered_at - call.sent_at > longest and not _stopped(history.stops, process, call)
     ]
 
 
@@ -96,8 +95,7 @@ def longest_s(calls: Iterable[Request] | Iterable[Revocation]) -> float:
     return max((each.answered_at - each.sent_at for each in calls), default=0.0)
 
 
-def _stopped(stops: Sequence[Stop], request: Request) -> bool:
+def _stopped(stops: Sequence[Stop], process: str, call: Request | Revocation) -> bool:
     return any(
-        stop.guard == request.guard and stop.begin <= request.answered_at and request.sent_at <= stop.end
-        for stop in stops
+        stop.process == process and stop.begin <= call.answered_at and call.sent_at <= stop.end for stop in stops
     )

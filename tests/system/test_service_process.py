@@ -14,6 +14,7 @@ import pytest
 
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
+from tests.support.guards import FakeGuard
 from tests.support.processes import authority_settings, polls_settings, service
 from tests.support.secrets_in_output import secrets_in
 from tests.support.stack import Authority, Polls
@@ -82,6 +83,26 @@ async def test_a_request_in_flight_is_answered_before_the_service_ends(
                 assert answer.status == 201
         await lock.close()
         assert await asyncio.to_thread(running.process.wait, 10) == 0
+
+
+async def test_who_waits_for_a_revocation_is_told_how_far_it_is_when_the_service_ends(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
+) -> None:
+    settings = {**authority_settings(database, redis_url, tmp_path), "REVOCATION_LEASE": "60"}
+    async with service("token_authority", settings, output) as running, aiohttp.ClientSession() as session:
+        authority = Authority(session, running.base)
+        authority.admin_key = (tmp_path / "admin.key").read_text().strip()
+        silent, issued = FakeGuard(authority), await authority.issue()
+        await silent.follow()
+        revoking = asyncio.create_task(authority.revoke(issued["id"]))
+        while (await silent.sync()).json["head"] == 0:
+            pass
+        running.signal(signal.SIGTERM)
+        answer = await revoking
+
+        assert await asyncio.to_thread(running.process.wait, 10) == 0
+    assert (answer["effective"], answer["guards"]) == (False, {"confirmed": 0, "expired": 0})
+    assert answer["effective_by"] > answer["revoked_at"]
 
 
 async def test_no_secret_is_ever_written(

@@ -100,7 +100,9 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         listed = await runner.run("token", "list", "--json")
         token_id = _find(r"tok_\w+", listed.stdout)
         revoked = await runner.run("token", "revoke", token_id)
-        assert f"Revoked {token_id}" in revoked.stdout
+        assert re.match(
+            rf"Revoked {token_id} at .* UTC; in force everywhere after \d+ ms \(1 guard\)\.", revoked.stdout
+        )
         async with session.get(endpoint + query) as answer:
             assert answer.status == 403
 
@@ -111,6 +113,19 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         assert _find(r"pgt_\w{38}", made.stdout)
         shown = await runner.run("token", "show", _find(r"tok_\w+", made.stdout))
         assert "polls:read:*" in shown.stdout
+
+        for owner in ("bot", "bot", "person"):
+            await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*", "--owner", owner)
+        by_owner = await runner.run("token", "revoke", "--owner", "bot", "--no-wait")
+        assert re.match(r"Revoked 2 tokens at .* UTC; in force everywhere by \S+ UTC\.", by_owner.stdout)
+        nobody = await runner.run("token", "revoke", "--owner", "bot", "--scope", "polls:*:PLAT")
+        assert nobody.stdout == "No token meets that, so none was revoked.\n"
+        nothing = await runner.run("token", "revoke")
+        assert (nothing.returncode, "name tokens by their ids" in nothing.stderr) == (1, True)
+        unknown = await runner.run("token", "revoke", "tok_AAAAAAAAAAAAAAAA")
+        assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False)
+        the_rest = json.loads((await runner.run("token", "revoke", "--all", "--json")).stdout)
+        assert (the_rest["revoked"], the_rest["revocation"]["effective"]) == (2, True)
 
     assert await runner.stop(signal.SIGTERM) == 0
     assert runner.left_behind() == []

@@ -48,6 +48,15 @@ def test_a_fault_names_the_variable_and_not_its_value(change: dict[str, str], me
     assert "s3cret" not in str(fault.value)
 
 
+@pytest.mark.parametrize("lease", ["0", "-1", "0.4", "60.1", "1e9", "nan", "inf", "5s", "true"])
+def test_a_lease_of_nothing_or_of_an_absurd_length_is_refused(lease: str) -> None:
+    environ = {**GOOD, "TOKEN_AUTHORITY_DATABASE_URL": "postgresql://db", "SERVICE_CREDENTIALS": "polls:s3cret"}
+
+    assert read_settings(TokenAuthoritySettings, {**environ, "REVOCATION_LEASE": "0.5"}).lease_ms == 500
+    with pytest.raises(SettingsError, match="REVOCATION_LEASE is wrong"):
+        read_settings(TokenAuthoritySettings, {**environ, "REVOCATION_LEASE": lease})
+
+
 @pytest.mark.parametrize("kind", [PollsSettings, TokenAuthoritySettings])
 def test_every_variable_is_explained(kind: type[PollsSettings] | type[TokenAuthoritySettings]) -> None:
     for line in describe_settings(kind).splitlines():

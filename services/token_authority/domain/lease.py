@@ -34,13 +34,15 @@ class Lease(NamedTuple):
 class Wait:
     """What a change waits for: each guard that held a lease when it was committed, confirming it or out of its lease.
 
-    A lease granted later needs no waiting for: it came along with the change. `committed_at` is of the caller's clock.
+    A lease granted later needs no waiting for: it came along with the change. `committed_at`, after the commit, is of
+    the caller's clock, as is `deadline`: when every lease that it waits for has run out, if none confirms.
     """
 
     def __init__(self, seq: int, leases: Iterable[Lease], committed_at: float) -> None:
         self.seq = seq
+        self.committed_at = committed_at
+        self.deadline = committed_at
         self._pending: set[GuardKey] = set()
-        self._deadline = committed_at
         self.confirmed = 0
         self.expired = 0
         for lease in leases:
@@ -48,12 +50,7 @@ class Wait:
                 self.confirmed += 1
             else:
                 self._pending.add(lease.guard)
-                self._deadline = max(self._deadline, committed_at + revocation_bound_s(lease.lease_s))
-
-    @property
-    def deadline(self) -> float:
-        """When every lease that it waits for has run out, if none confirms."""
-        return self._deadline
+                self.deadline = max(self.deadline, committed_at + revocation_bound_s(lease.lease_s))
 
     @property
     def is_over(self) -> bool:
@@ -75,7 +72,7 @@ class Wait:
 
     def pass_to(self, now: float) -> None:
         """Time goes on."""
-        if now >= self._deadline:
+        if now >= self.deadline:
             self._expire(set(self._pending))
 
     def _expire(self, guards: set[GuardKey]) -> None:

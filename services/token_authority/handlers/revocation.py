@@ -3,9 +3,11 @@
 Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with when it will be.
 """
 
+from datetime import UTC, datetime, timedelta
+
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE, REVOKER, SETTINGS
+from services.token_authority.app_keys import DATABASE, REVOKER
 from services.token_authority.handlers.tokens import token_id_of
 from services.token_authority.operations.revoke import BULK_LIMIT_S, Revocation
 from services.token_authority.payloads import BulkRevocationPayload, RevocationPayload, RevokeTokens
@@ -50,12 +52,13 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
 
 
 async def _in_force(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:
-    lease_s = request.app[SETTINGS].revocation_lease
+    revoker = request.app[REVOKER]
     effect = None
     if wait:
-        allow_more_time(request, revocation.bound_s(lease_s))
-        effect = await request.app[REVOKER].effect(revocation)
-    return RevocationPayload.of(revocation, effect, lease_s)
+        allow_more_time(request, revoker.left_s(revocation))
+        effect = await revoker.effect(revocation)
+    effective_by = datetime.now(UTC) + timedelta(seconds=revoker.left_s(revocation))
+    return RevocationPayload.of(revocation, effect, effective_by)
 
 
 def _wait(request: web.Request) -> bool:

@@ -6,12 +6,12 @@ are read every few milliseconds. No wall clock decides: leases are counted out o
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
-from services.token_authority.domain.lease import GuardKey, Lease, LeaseWatch, Wait
+from services.token_authority.domain.lease import GuardKey, LeaseWatch, Wait
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import guards
 from shared.runtime.postgres import Database, DatabaseUnavailable
@@ -43,13 +43,9 @@ class Confirmations:
         self._pause_s = FIRST_LOOK_S
         self._stopping = False
 
-    async def wait(self, seq: int, leases: Sequence[Lease], committed_at: float) -> Effect:
-        """Return when the change is in force everywhere, or when this process is stopping.
-
-        `leases` are those on record when the change was committed, which was before `committed_at`.
-        """
-        wait, heard = Wait(seq, leases, committed_at), asyncio.Event()
-        self._waits[wait] = heard
+    async def wait(self, wait: Wait) -> Effect:
+        """Return when the change is in force everywhere, or when this process is stopping."""
+        heard = self._waits[wait] = asyncio.Event()
         self._pause_s = FIRST_LOOK_S
         self._look.set()
         try:
@@ -61,7 +57,7 @@ class Confirmations:
                 wait.pass_to(self._clock())
         finally:
             del self._waits[wait]
-        waited_s = self._clock() - committed_at
+        waited_s = self._clock() - wait.committed_at
         if wait.is_over:
             self._metrics.revocation_wait_s.observe(waited_s)
         return Effect(wait.is_over, round(waited_s * 1000, 1), wait.confirmed, wait.expired)

@@ -11,12 +11,11 @@ from typing import Final
 from msgspec import Struct
 
 from services.token_authority.domain.errors import UnknownToken
-from services.token_authority.domain.lease import Lease
+from services.token_authority.domain.lease import Wait
 from services.token_authority.domain.selection import Selection
 from services.token_authority.operations.confirmations import Confirmations, Effect
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.storage import changes, guards, tokens
-from shared.contract.sync import revocation_bound_s
 from shared.runtime.postgres import Database
 
 CHUNK: Final = 5000
@@ -24,17 +23,11 @@ BULK_LIMIT_S: Final = 30.0
 
 
 class Revocation(Struct, frozen=True):
-    """A revocation that is committed: of `tokens` tokens, the last under `seq`, with the leases of that moment."""
+    """A revocation that is committed, of `tokens` tokens, and the wait until it is in force everywhere."""
 
     tokens: int
     revoked_at: datetime
-    seq: int
-    leases: Sequence[Lease]
-    committed_at: float
-
-    def bound_s(self, lease_s: float) -> float:
-        """How long after the commit it is in force everywhere at the latest; `lease_s` is what is granted now."""
-        return revocation_bound_s(max([lease_s, *(lease.lease_s for lease in self.leases)]))
+    wait: Wait
 
 
 class Revoker:
@@ -61,7 +54,11 @@ class Revoker:
 
     async def effect(self, revocation: Revocation) -> Effect:
         """Wait until it is in force everywhere. To be cancelled here changes nothing about the revocation."""
-        return await self._confirmations.wait(revocation.seq, revocation.leases, revocation.committed_at)
+        return await self._confirmations.wait(revocation.wait)
+
+    def left_s(self, revocation: Revocation) -> float:
+        """In how many seconds it is in force everywhere, if nobody confirms."""
+        return max(0.0, revocation.wait.deadline - self._clock())
 
     async def _end(self, token_ids: Sequence[str]) -> Revocation | None:
         async with self._database.transaction(BULK_LIMIT_S if len(token_ids) > 1 else None) as transaction:
@@ -73,16 +70,16 @@ class Revoker:
             await changes.lock_log(transaction)
             ended = [await changes.append_revocations(transaction, chunk) for chunk in _chunks(alive)][-1]
             leases = await guards.select_leases(transaction)
-        committed_at = self._clock()
+        wait = Wait(ended.seq, leases, self._clock())
         self._relay.wake()
-        return Revocation(len(alive), ended.revoked_at, ended.seq, leases, committed_at)
+        return Revocation(len(alive), ended.revoked_at, wait)
 
     async def _earlier(self, token_id: str) -> Revocation:
         ended = await tokens.select_end(self._database, token_id)
         if ended is None:
             raise UnknownToken(token_id)
         leases = await guards.select_leases(self._database)
-        return Revocation(0, ended.revoked_at, ended.seq, leases, self._clock())
+        return Revocation(0, ended.revoked_at, Wait(ended.seq, leases, self._clock()))
 
     async def _select(self, selection: Selection) -> list[str]:
         """Scopes are compared here, not in SQL: the grammar has one home."""

@@ -31,8 +31,10 @@ class _Key(NamedTuple):
 class Signer:
     """One a process; `prepare` it before its first signature."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, rotate_every_s: float = ROTATE_EVERY_S, rest_s: float = REST_S) -> None:
         self._database = database
+        self._rotate_every_s = rotate_every_s
+        self._rest_s = rest_s
         self._key: _Key
 
     async def prepare(self) -> None:
@@ -46,7 +48,7 @@ class Signer:
 
     async def run(self) -> None:
         """Rotate the key until cancelled."""
-        pause_s = ROTATE_EVERY_S
+        pause_s = self._rotate_every_s
         while True:
             await asyncio.sleep(pause_s)
             try:
@@ -55,8 +57,8 @@ class Signer:
             except DatabaseUnavailable:
                 pause_s = RETRY_S
                 continue
-            await asyncio.sleep(REST_S)
-            self._key, pause_s = key, ROTATE_EVERY_S
+            await asyncio.sleep(self._rest_s)
+            self._key, pause_s = key, self._rotate_every_s
 
     async def _publish_key(self) -> _Key:
         key = _Key(secrets.token_hex(8), Ed25519PrivateKey.generate())

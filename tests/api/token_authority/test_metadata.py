@@ -1,13 +1,28 @@
 """What the authority publishes of itself, for those who verify and those who ask."""
 
+import asyncio
+import itertools
 from typing import Any
 
 import jwt
 import pytest
 from redis.asyncio import Redis
 
-from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE
+from services.token_authority.operations.signing import Signer
+from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.guard.keys import KeyRing
+from shared.runtime.postgres import database as opened
+from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority
+
+CLAIMS = {
+    "iss": "the authority",
+    "aud": SET_AUDIENCE,
+    "iat": 0,
+    "jti": "1",
+    "toe_ms": 0,
+    "events": {CHANGES_EVENT: {"changes": []}},
+}
 
 
 @pytest.fixture
@@ -52,6 +67,24 @@ async def test_a_push_is_a_security_event_token_signed_by_a_published_key(author
     (change,) = claims["events"][CHANGES_EVENT]["changes"]
     assert (change["seq"], change["kind"], change["token_id"]) == (1, "revoked", issued["id"])
     assert issued["token"] not in str(claims)
+
+
+async def test_keys_rotate_while_every_push_can_be_verified(authority: Authority, database: ClonedDatabase) -> None:
+    async def fetch_keys() -> bytes:
+        return (await authority("GET", "/.well-known/jwks.json")).body
+
+    seconds = itertools.count()
+    ring = KeyRing(fetch_keys, lambda: float(next(seconds)))
+    seen: set[str] = set()
+    async with opened(database.token_authority_url, size=2, statement_cache=0) as pool:
+        signer = Signer(pool, rotate_every_s=0.05, rest_s=0.05)
+        await signer.prepare()
+        rotating = asyncio.create_task(signer.run())
+        while len(seen) < 4:
+            push = signer.sign(CLAIMS, SET_TYPE)
+            assert (await ring.read(push.encode())).iss == CLAIMS["iss"]
+            seen.add(jwt.get_unverified_header(push)["kid"])
+        rotating.cancel()
 
 
 async def test_what_is_counted_is_shown_without_secrets(authority: Authority) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +13,14 @@ from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import fetch
-from tests.support.stack import Answer, Authority
+from tests.support.stack import Answer, Authority, token_authority
 
 LEASE_S = 0.5
+SLOW_COMMIT = (
+    "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END'",
+    "CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON token_authority.token DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION public.wait()",
+)
 
 
 @pytest.fixture
@@ -45,6 +51,21 @@ async def test_it_waits_until_every_guard_with_a_lease_has_confirmed(authority: 
         await guard.follow()
 
     assert (await revoking)["guards"] == {"confirmed": 3, "expired": 0}
+
+
+async def test_a_guard_may_confirm_at_another_process(
+    authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with token_authority(database, redis_url, tmp_path, revocation_lease=30.0) as other:
+        guard = FakeGuard(other)
+        await guard.follow()
+        issued = await authority.issue()
+
+        revoking = asyncio.create_task(authority.revoke(issued["id"]))
+        while guard.applied != 1:
+            await guard.follow()
+
+        assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
 
 
 async def test_a_guard_that_only_hears_of_it_has_not_confirmed_yet(authority: Authority) -> None:
@@ -103,7 +124,22 @@ async def test_without_waiting_it_says_by_when(authority: Authority) -> None:
     assert set(answer.json) == {"revoked_at", "seq", "effective", "effective_by"}
     assert answer.json["effective"] is False
     left = datetime.fromisoformat(answer.json["effective_by"]) - datetime.fromisoformat(answer.json["revoked_at"])
-    assert LEASE_S <= left.total_seconds() <= LEASE_S * 1.1
+    assert LEASE_S <= left.total_seconds() <= LEASE_S + 1
+
+
+async def test_when_it_is_in_force_counts_from_the_commit_and_not_from_the_revocations_time(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    guard = FakeGuard(authority)
+    await guard.follow()
+    issued = await authority.issue()
+    for statement in SLOW_COMMIT:
+        await fetch(database.admin_url, statement)
+
+    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
+
+    left = datetime.fromisoformat(answer.json["effective_by"]) - datetime.fromisoformat(answer.json["revoked_at"])
+    assert left.total_seconds() >= LEASE_S + 0.6
 
 
 async def test_a_choice_of_waiting_that_is_not_understood_is_400(authority: Authority) -> None:
