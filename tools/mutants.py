@@ -68,8 +68,8 @@ MUTANTS = (
     Mutant(
         "a sync that confirms what it has only sent",
         "services/token_authority/operations/sync.py",
-        "await guards.renew_lease(transaction, guard, applied or 0, lease_ms)",
-        "await guards.renew_lease(transaction, guard, span.head, lease_ms)",
+        "{guard: seq or 0 for guard, seq in applied.items()}",
+        "dict.fromkeys(applied, span.head)",
     ),
     Mutant(
         "an answer that does not wait",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 from aiohttp import web
 
-from services.token_authority.app_keys import CONFIRMATIONS, DATABASE, RELAY, REVOKER, SETTINGS
+from services.token_authority.app_keys import CONFIRMATIONS, DATABASE, RELAY, REVOKER, SETTINGS, SYNCS
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.first_start import prepare
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
 from services.token_authority.operations.signing import Signer
+from services.token_authority.operations.sync import Syncs
 from services.token_authority.operations.upkeep import Upkeep
 from services.token_authority.problems import PROBLEMS
 from services.token_authority.routes import add_routes
@@ -75,10 +76,14 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             redis_address=redis_address_of(settings.redis_url),
         )
         app[REVOKER] = Revoker(opened, relay, confirmations, clock=elapsed_s)
+        syncs = app[SYNCS] = Syncs(
+            *(opened, confirmations), lease_ms=settings.lease_ms, issuer=settings.token_authority_issuer
+        )
         for name, run in {
             "signing keys": signer.run,
             "change relay": relay.run,
             "confirmations": confirmations.run,
+            "syncs": syncs.run,
             "upkeep": Upkeep(opened).run,
         }.items():
             await stack.enter_async_context(supervised(app, name, run))

@@ -7,6 +7,7 @@ from aiohttp import web
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
+from services.token_authority.operations.sync import Syncs
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.postgres import Database
 
@@ -14,6 +15,7 @@ SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
 DATABASE: Final = web.AppKey("database", Database)
 RELAY: Final = web.AppKey("relay", ChangeRelay)
 REVOKER: Final = web.AppKey("revoker", Revoker)
+SYNCS: Final = web.AppKey("syncs", Syncs)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)
 
 ADMIN_KEY_ID: Final = web.RequestKey("admin_key_id", str)

@@ -246,10 +246,12 @@ class Session:
     def _select_leases(self) -> list[Row]:
         return [{"client_id": key[0], "guard_id": key[1], **row} for key, row in self._server.leases.items()]
 
-    def _renew_lease(self, client_id: str, guard_id: str, applied: int, lease_ms: int) -> None:
-        renewal = uuid.UUID(int=self._server.chance.getrandbits(128))
-        row = {"applied": applied, "lease_ms": lease_ms, "renewal": renewal}
-        self._transaction.writes.append(lambda: self._server.leases.update({(client_id, guard_id): row}))
+    def _renew_leases(self, client_ids: list[str], guard_ids: list[str], applied: list[int], lease_ms: int) -> None:
+        rows = {}
+        for client_id, guard_id, seq in zip(client_ids, guard_ids, applied, strict=True):
+            renewal = uuid.UUID(int=self._server.chance.getrandbits(128))
+            rows[client_id, guard_id] = {"applied": seq, "lease_ms": lease_ms, "renewal": renewal}
+        self._transaction.writes.append(lambda: self._server.leases.update(rows))
 
     def _release_lease(self, client_id: str, guard_id: str) -> None:
         self._server.leases.pop((client_id, guard_id), None)

@@ -10,7 +10,7 @@ from services.token_authority.domain.lease import GuardKey
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.revoke import Revoker
-from services.token_authority.operations.sync import sync
+from services.token_authority.operations.sync import Syncs
 from shared.contract.introspection import Grant
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest
@@ -32,7 +32,6 @@ class AuthorityNode:
 
     def __init__(self, name: str, server: Server, lease_ms: int, clock: Clock, relay: "Relay") -> None:
         self.node = Node(name)
-        self._lease_ms = lease_ms
         self._database = Database(server)
         self.confirmations = Confirmations(
             self._database,  # type: ignore[arg-type]
@@ -45,18 +44,18 @@ class AuthorityNode:
             self.confirmations,
             clock=clock,
         )
+        self.syncs = Syncs(
+            self._database,  # type: ignore[arg-type]
+            self.confirmations,
+            lease_ms=lease_ms,
+            issuer="simulated",
+        )
         self.node.start(self.confirmations.run())
+        self.node.start(self.syncs.run())
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
         """As the handler does."""
-        return await sync(
-            self._database,  # type: ignore[arg-type]
-            self.confirmations,
-            GuardKey("polls", guard_id),
-            request,
-            lease_ms=self._lease_ms,
-            issuer="simulated",
-        )
+        return await self.syncs.sync(GuardKey("polls", guard_id), request)
 
     async def introspect(self, token: str) -> Grant | None:
         """As the handler does: the token and `as_of` are of one moment."""

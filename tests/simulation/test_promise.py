@@ -16,8 +16,8 @@ from tests.simulation.world import World
 from tests.support.history import findings
 
 PARTS: Final = 4
-SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "400"))
-LENGTH_S: Final = 2.0
+SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "500"))
+LENGTH_S: Final = 1.0
 SEED: Final = os.environ.get("SIMULATION_SEED")
 
 

@@ -5,10 +5,9 @@ from typing import Final
 
 from aiohttp import web
 
-from services.token_authority.app_keys import CLIENT_ID, CONFIRMATIONS, DATABASE, SETTINGS
+from services.token_authority.app_keys import CLIENT_ID, DATABASE, SYNCS
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import GuardKey
-from services.token_authority.operations.sync import sync
 from services.token_authority.storage import guards
 from shared.contract.sync import SyncRequest
 from shared.runtime.body import read_json, require_media_type
@@ -20,16 +19,8 @@ _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
 async def sync_guard(request: web.Request) -> web.Response:
     """200 with what has changed since, and a lease."""
     require_media_type(request, "application/json")
-    settings = request.app[SETTINGS]
-    answer = await sync(
-        request.app[DATABASE],
-        request.app[CONFIRMATIONS],
-        _guard(request),
-        read_json(await request.read(), SyncRequest),
-        lease_ms=settings.lease_ms,
-        issuer=settings.token_authority_issuer,
-    )
-    return json_response(answer)
+    guard, asked = _guard(request), read_json(await request.read(), SyncRequest)
+    return json_response(await request.app[SYNCS].sync(guard, asked))
 
 
 async def release_guard(request: web.Request) -> web.Response:

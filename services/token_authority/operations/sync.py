@@ -1,6 +1,13 @@
-"""Sync a guard: what has changed since it last asked, and a lease, with no change slipping in between the two."""
+"""Sync guards: what has changed since each last asked, and a lease, with no change slipping in between the two.
 
-from services.token_authority.domain.lease import GuardKey, may_follow
+Guards that ask while a transaction is under way share the next one: a push makes all of them ask at once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from services.token_authority.domain.lease import GuardKey, Span, may_follow
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.storage import changes, guards, usage
 from shared.contract.change import Change
@@ -8,36 +15,85 @@ from shared.contract.sync import MAX_CHANGES_A_SYNC, SyncAnswer, SyncRequest
 from shared.runtime.postgres import Database
 
 
-async def sync(
-    database: Database,
-    confirmations: Confirmations,
-    guard: GuardKey,
-    request: SyncRequest,
-    *,
-    lease_ms: int,
-    issuer: str,
-) -> SyncAnswer:
-    """Put the lease on record with what the guard says it has applied, never with more."""
-    if request.applied is not None:
-        confirmations.hear_early(guard, request.applied)
-    if request.usage:
-        await usage.add_uses(database, request.usage)
-    applied = request.applied
-    found: list[Change] = []
-    async with database.transaction() as transaction:
-        await changes.lock_log_shared(transaction)
-        span = await changes.select_span(transaction)
-        if applied is not None and not span.floor <= applied <= span.head:
-            applied = None
-        if applied is not None and 0 < span.head - applied <= MAX_CHANGES_A_SYNC:
-            found = await changes.select_changes(transaction, applied)
-        await guards.renew_lease(transaction, guard, applied or 0, lease_ms)
-    confirmations.hear(guard, applied or 0)
-    follows = may_follow(applied, span, found)
-    return SyncAnswer(
-        head=span.head,
-        lease_ms=lease_ms,
-        afresh=not follows,
-        changes=found if follows else [],
-        issuer=issuer,
-    )
+class Syncs:
+    """One a process; `run` it beside."""
+
+    def __init__(self, database: Database, confirmations: Confirmations, *, lease_ms: int, issuer: str) -> None:
+        self._database = database
+        self._confirmations = confirmations
+        self._lease_ms = lease_ms
+        self._issuer = issuer
+        self._asking: list[_Ask] = []
+        self._someone_asks = asyncio.Event()
+
+    async def sync(self, guard: GuardKey, request: SyncRequest) -> SyncAnswer:
+        """Put the lease on record with what the guard says it has applied, never with more."""
+        if request.applied is not None:
+            self._confirmations.hear_early(guard, request.applied)
+        if request.usage:
+            await usage.add_uses(self._database, request.usage)
+        ask = _Ask(guard, request.applied, asyncio.get_running_loop().create_future())
+        self._asking.append(ask)
+        self._someone_asks.set()
+        return await ask.answer
+
+    async def run(self) -> None:
+        """Answer until cancelled."""
+        while True:
+            await self._someone_asks.wait()
+            self._someone_asks.clear()
+            asking, self._asking = self._asking, []
+            try:
+                answers = await self._answers(asking)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is an answer to those who wait
+                for ask in asking:
+                    ask.fail(error)
+            else:
+                for ask, answer in zip(asking, answers, strict=True):
+                    ask.succeed(answer)
+
+    async def _answers(self, asking: "Sequence[_Ask]") -> list[SyncAnswer]:
+        async with self._database.transaction() as transaction:
+            await changes.lock_log_shared(transaction)
+            span = await changes.select_span(transaction)
+            applied = {ask.guard: _believed(ask.applied, span) for ask in asking}
+            missing = [seq for seq in applied.values() if seq is not None and seq < span.head]
+            found = await changes.select_changes(transaction, min(missing)) if missing else []
+            await guards.renew_leases(transaction, {guard: seq or 0 for guard, seq in applied.items()}, self._lease_ms)
+        for guard, seq in applied.items():
+            self._confirmations.hear(guard, seq or 0)
+        return [self._answer(_believed(ask.applied, span), span, found) for ask in asking]
+
+    def _answer(self, applied: int | None, span: Span, found: list[Change]) -> SyncAnswer:
+        missing = [] if applied is None else [change for change in found if change.seq > applied]
+        follows = may_follow(applied, span, missing)
+        return SyncAnswer(
+            head=span.head,
+            lease_ms=self._lease_ms,
+            afresh=not follows,
+            changes=missing if follows else [],
+            issuer=self._issuer,
+        )
+
+
+class _Ask(NamedTuple):
+    """A guard that waits; nobody waits any more where its request has been given up."""
+
+    guard: GuardKey
+    applied: int | None
+    answer: "asyncio.Future[SyncAnswer]"
+
+    def succeed(self, answer: SyncAnswer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+def _believed(applied: int | None, span: Span) -> int | None:
+    """Where in the log a guard is; `None` where it has to start afresh, the log not holding what it lacks."""
+    if applied is None or not max(span.floor, span.head - MAX_CHANGES_A_SYNC) <= applied <= span.head:
+        return None
+    return applied

@@ -1,13 +1,17 @@
 """Guards' leases in PostgreSQL: who may answer from a cache, and how far each has applied the change log."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from services.token_authority.domain.lease import GuardKey, Lease
 from shared.runtime.postgres import Executor, Row
 
 _UPSERT: Final = """
-    -- renew_lease: a guard's lease, with what it says it has applied
-    INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms) VALUES ($1, $2, $3, $4)
+    -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock
+    INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms)
+    SELECT client_id, guard_id, applied, $4
+    FROM unnest($1::text[], $2::text[], $3::bigint[]) AS asking (client_id, guard_id, applied)
+    ORDER BY client_id, guard_id
     ON CONFLICT (client_id, guard_id) DO UPDATE
     SET applied = EXCLUDED.applied, lease_ms = EXCLUDED.lease_ms, renewal = gen_random_uuid()
 """
@@ -25,9 +29,10 @@ _DELETE_EXPIRED: Final = """
 """
 
 
-async def renew_lease(executor: Executor, guard: GuardKey, applied: int, lease_ms: int) -> None:
-    """Put a lease on record. The caller holds `lock_log_shared`."""
-    await executor.execute(_UPSERT, guard.client_id, guard.guard_id, applied, lease_ms)
+async def renew_leases(executor: Executor, applied: Mapping[GuardKey, int], lease_ms: int) -> None:
+    """Put leases on record. The caller holds `lock_log_shared`."""
+    client_ids, guard_ids = [guard.client_id for guard in applied], [guard.guard_id for guard in applied]
+    await executor.execute(_UPSERT, client_ids, guard_ids, list(applied.values()), lease_ms)
 
 
 async def select_leases(executor: Executor) -> list[Lease]:

@@ -11,7 +11,7 @@ from shared.contract.token import mint
 from shared.runtime.postgres import database as open_database
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
-from tests.support.postgres import fetch
+from tests.support.postgres import SLOW_COMMIT_S, fetch, slow_down_commits
 from tests.support.stack import Authority, basic
 
 
@@ -85,6 +85,32 @@ async def test_nothing_is_trimmed_that_a_lease_needs_or_redis_has_not_had(
         return [row["seq"] for row in await fetch(database.admin_url, "SELECT seq FROM token_authority.change_log")]
 
     assert min(await kept()) == 3
+
+
+async def test_a_lease_is_on_record_before_a_change_or_comes_along_with_it(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued, late = await authority.issue(), FakeGuard(authority)
+    await slow_down_commits(database)
+
+    revoking = asyncio.create_task(authority.revoke(issued["id"]))
+    await asyncio.sleep(SLOW_COMMIT_S / 2)
+    answer = await late.sync()
+
+    assert (answer.json["head"], (await revoking)["guards"]) == (1, {"confirmed": 0, "expired": 0})
+
+
+async def test_guards_that_ask_together_get_each_their_own_answer(authority: Authority) -> None:
+    guards = [FakeGuard(authority) for _ in range(20)]
+    await asyncio.gather(*(guard.follow() for guard in guards[:10]))
+    await _revoke(authority, 3)
+    guards[0].applied, guards[1].applied, guards[2].applied = 1, 2, 99
+
+    answers = await asyncio.gather(*(guard.sync() for guard in guards))
+
+    lacking = [[change["seq"] for change in answer.json["changes"]] for answer in answers]
+    assert lacking == [[2, 3], [3], [], *([[1, 2, 3]] * 7), *([[]] * 10)]
+    assert [answer.json["afresh"] for answer in answers] == [False, False, True, *([False] * 7), *([True] * 10)]
 
 
 async def test_a_guard_ahead_of_the_log_starts_afresh_and_confirms_nothing(

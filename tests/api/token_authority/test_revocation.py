@@ -12,15 +12,10 @@ import pytest
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
-from tests.support.postgres import fetch
+from tests.support.postgres import SLOW_COMMIT_S, fetch, slow_down_commits
 from tests.support.stack import Answer, Authority, token_authority
 
 LEASE_S = 0.5
-SLOW_COMMIT = (
-    "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.6); RETURN NULL; END'",
-    "CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON token_authority.token DEFERRABLE INITIALLY DEFERRED"
-    " FOR EACH ROW EXECUTE FUNCTION public.wait()",
-)
 
 
 @pytest.fixture
@@ -133,13 +128,12 @@ async def test_when_it_is_in_force_counts_from_the_commit_and_not_from_the_revoc
     guard = FakeGuard(authority)
     await guard.follow()
     issued = await authority.issue()
-    for statement in SLOW_COMMIT:
-        await fetch(database.admin_url, statement)
+    await slow_down_commits(database)
 
     answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
 
     left = datetime.fromisoformat(answer.json["effective_by"]) - datetime.fromisoformat(answer.json["revoked_at"])
-    assert left.total_seconds() >= LEASE_S + 0.6
+    assert left.total_seconds() >= LEASE_S + SLOW_COMMIT_S
 
 
 async def test_a_choice_of_waiting_that_is_not_understood_is_400(authority: Authority) -> None:
