@@ -1,10 +1,12 @@
 """Takes out, one at a time, each piece that exact revocation rests on, and shows that a test notices.
 
-Each mutant is a copy of the checkout with one text replaced. The simulation has to fail on it, or where that does not
-see the piece the fault tests; the copy without a mutation has to pass both. Ends with status 1 otherwise.
+Each mutant is a copy of the checkout with one text replaced. The simulation has to find that the promise is broken, or
+where that does not see the piece the fault tests; the copy without a mutation has to pass both. Ends with status 1
+otherwise. A mutant that fails for another reason, such as an error in the test, counts as not noticed.
 """
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -80,22 +82,33 @@ MUTANTS = (
 )
 
 
+FINDING = re.compile(r"AssertionError: (?:SIMULATION|FAULTS)_SEED=\d+:\s*(?:E\s+)?(.+)")
+
+
 def main() -> None:
     for folder in (SIMULATION, FAULTS):
-        if not report("the code as it is", folder, run(None, folder), expected=0):
+        if not report("the code as it is", folder, run(None, folder), expected="passes"):
             sys.exit("The tests have to pass before they can show anything.")
     survivors = [
         mutant.name
         for mutant in MUTANTS
-        if not report(mutant.name, mutant.seen_by, run(mutant, mutant.seen_by), expected=1)
+        if not report(mutant.name, mutant.seen_by, run(mutant, mutant.seen_by), expected="is noticed")
     ]
     if survivors:
         sys.exit(f"Not noticed: {', '.join(survivors)}")
     print(f"All {len(MUTANTS)} mutants were noticed.")
 
 
-def run(mutant: Mutant | None, tests: str) -> tuple[int, float]:
-    """The status of pytest on a copy of the checkout, and how many seconds that took."""
+class Verdict(NamedTuple):
+    """`passes`, `is noticed`, or what else came of it; and what the tests have found."""
+
+    word: str
+    finding: str
+    took_s: float
+
+
+def run(mutant: Mutant | None, tests: str) -> Verdict:
+    """What pytest says of a copy of the checkout."""
     with tempfile.TemporaryDirectory(prefix="pollgate-mutant-") as name:
         copy = Path(name)
         copy_checkout(copy)
@@ -104,8 +117,12 @@ def run(mutant: Mutant | None, tests: str) -> tuple[int, float]:
         started = time.monotonic()
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "2", tests]
         environment = {**os.environ, "PYTHONPATH": str(copy)}
-        ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False)
-        return ended.returncode, time.monotonic() - started
+        ended = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        took_s = time.monotonic() - started
+    finding = FINDING.search(ended.stdout)
+    if finding:
+        return Verdict("is noticed", finding[1], took_s)
+    return Verdict("passes" if ended.returncode == 0 else f"ends with status {ended.returncode}", "", took_s)
 
 
 def copy_checkout(target: Path) -> None:
@@ -128,11 +145,11 @@ def mutate(file: Path, mutant: Mutant) -> None:
     file.write_text(text.replace(mutant.old, mutant.new))
 
 
-def report(name: str, tests: str, result: tuple[int, float], *, expected: int) -> bool:
-    status, took_s = result
-    verdict = {0: "passes", 1: "fails"}.get(status, f"pytest ended with status {status}")
-    print(f"  {name:<45} {tests:<18} {verdict} ({took_s:.0f} s)", flush=True)
-    return status == expected
+def report(name: str, tests: str, verdict: Verdict, *, expected: str) -> bool:
+    print(f"{name}: {verdict.word}, {tests}, {verdict.took_s:.0f} s", flush=True)
+    if verdict.finding:
+        print(f"    {verdict.finding}", flush=True)
+    return verdict.word == expected
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_no_request_sent_after_a_revocations_answer_is_accepted(part: int) -> No
         except Exception as error:
             raise AssertionError(f"SIMULATION_SEED={seed}: {error}") from error
         found = findings(world.history)
-        assert not found, f"SIMULATION_SEED={seed}: {found[:3]}"
+        assert not found, f"SIMULATION_SEED={seed}: " + "\n".join(found[:3])
         requests += len(world.history.requests)
         revocations += len(world.history.revocations)
         faults += world.faults
