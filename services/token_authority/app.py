@@ -17,7 +17,7 @@ from services.token_authority.operations.signing import Signer
 from services.token_authority.operations.sync import Syncs
 from services.token_authority.operations.upkeep import Upkeep
 from services.token_authority.problems import PROBLEMS
-from services.token_authority.routes import add_routes
+from services.token_authority.routes import FREQUENT_ROUTES, add_routes
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.token import SECRET_PATTERN
@@ -34,7 +34,7 @@ from shared.runtime.supervised import supervised
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """The authority, ready to be started."""
-    app = new_application(PROBLEMS, redactor(SECRET_PATTERN))
+    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), quiet=FREQUENT_ROUTES)
     app[SETTINGS] = settings
     add_routes(app)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})

@@ -34,6 +34,9 @@ ROUTES: Final = (
     Route("GET", "/.well-known/oauth-authorization-server", metadata.show_metadata, for_everyone),
 )
 
+FREQUENT_ROUTES: Final = frozenset({"/v1/guards/{guard_id}/sync"})
+"""What every guard asks five times a lease."""
+
 
 def add_routes(app: web.Application) -> None:
     """Mount every route behind its access rule."""

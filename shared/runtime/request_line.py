@@ -5,6 +5,7 @@ The log line says the route's template, never the URL: a query may carry a secre
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -30,7 +31,7 @@ BODY_LIMIT_S: Final = 10.0
 HANDLING_LIMIT_S: Final = 2.5
 """How long a request may take from there to its answer."""
 QUIET_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE}
-"""What is asked every few seconds and would fill the log."""
+"""What is asked every few seconds and would fill the log, where all is well."""
 
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -42,17 +43,20 @@ SAFE_HEADERS: Final = {
 _log = structlog.get_logger()
 
 
-def new_application(table: ProblemTable, redact: Redact) -> web.Application:
-    """An application whose requests are bounded, logged, and told their errors as problems by `table`."""
+def new_application(table: ProblemTable, redact: Redact, *, quiet: Collection[str] = ()) -> web.Application:
+    """An application whose requests are bounded, logged, and told their errors as problems by `table`.
+
+    Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`.
+    """
     app = web.Application(
-        middlewares=[_request_line(redact), problems(table), _bounded_body, _bounded_time],
+        middlewares=[_request_line(redact, QUIET_ROUTES | set(quiet)), problems(table), _bounded_body, _bounded_time],
         client_max_size=MAX_BODY_BYTES,
     )
     app.on_response_prepare.append(_add_headers)
     return app
 
 
-def _request_line(redact: Redact) -> Middleware:
+def _request_line(redact: Redact, quiet: Collection[str]) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = request_id_of(request, redact)
@@ -66,7 +70,7 @@ def _request_line(redact: Redact) -> Middleware:
                 if response.content_type == "application/problem+json":
                     _redact_problem(response, redact)
             finally:
-                log = _log.debug if route_template(request) in QUIET_ROUTES else _log.info
+                log = _log.debug if status < 400 and route_template(request) in quiet else _log.info
                 log(
                     "request",
                     method=request.method if request.method.isalpha() else "?",
