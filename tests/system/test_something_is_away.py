@@ -113,6 +113,27 @@ async def test_without_redis_a_revocation_is_in_force_within_a_sync_interval(sce
             await asyncio.sleep(0.05)
 
 
+async def test_when_redis_is_back_no_process_says_that_changes_wait_for_it(
+    scene: Scene, database: ClonedDatabase, tmp_path: Path
+) -> None:
+    async with token_authority(database, scene.redis.url(), tmp_path) as other:
+        scene.redis.become("refuse")
+        await scene.authority.revoke((await scene.authority.issue())["id"])
+        for authority in (scene.authority, other):
+            await _until_unpublished_is(authority, 1)
+
+        scene.redis.become("ok")
+
+        for authority in (scene.authority, other):
+            await _until_unpublished_is(authority, 0)
+
+
+async def _until_unpublished_is(authority: Authority, value: int) -> None:
+    async with asyncio.timeout(10):
+        while f"pollgate_changes_unpublished {value}.0".encode() not in (await authority("GET", "/metrics")).body:
+            await asyncio.sleep(0.05)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_replica_that_is_cut_off_is_waited_for_until_its_lease_is_out(scene: Scene, fault: Mode) -> None:
     issued = await scene.authority.issue()

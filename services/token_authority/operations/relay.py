@@ -80,6 +80,7 @@ class ChangeRelay:
                 return 0
             batch = await changes.select_unpublished(transaction, BATCH)
             if not batch:
+                self._note_published(0)  # by another process, where this one could not
                 return 0
             await self._redis.publish(CHANGES_CHANNEL, self._signed(batch))
             await changes.mark_published(transaction, [row.change.seq for row in batch])
