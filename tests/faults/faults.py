@@ -3,15 +3,17 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from tests.faults.parts import Part, RedisPart
+from tests.faults.parts import Part, PostgresPart
 from tests.faults.stage import Stage
 from tests.support.proxy import Mode, Proxy
 
-Fault = Callable[[], Coroutine[None, None, None]]
+Fault = Callable[[], Coroutine[None, None, bool]]
+"""Breaks something and mends it; false where it was broken already."""
 
 SHORTEST_STOP_S: Final = 1.0
 
@@ -36,17 +38,20 @@ class Faults:
         async with asyncio.TaskGroup() as group:
             while loop.time() < end:
                 name = names.pop() if names else self._chance.choice(sorted(kinds))
-                self.seen[name] += 1
-                fault = group.create_task(kinds[name]())
+                fault = group.create_task(self._break(name, kinds[name]))
                 await asyncio.wait({fault}, timeout=self._chance.uniform(0.5, self._longest_stop_s))
                 await asyncio.sleep(self._chance.uniform(0.1, 0.6))
+
+    async def _break(self, name: str, fault: Fault) -> None:
+        if await fault():
+            self.seen[name] += 1
 
     def _kinds(self) -> dict[str, Fault]:
         stage = self._stage
         kinds: dict[str, Fault] = {
             "redis restarted, data lost": lambda: self._restart(stage.redis),
             "redis stopped": lambda: self._stop(stage.redis),
-            "postgres stopped": self._stop_postgres,
+            "postgres stopped": lambda: self._stop(stage.postgres),
             "postgres killed": self._crash_postgres,
             "authority killed": lambda: self._restart(self._chance.choice(stage.authorities)),
             "authority stopped": lambda: self._stop(self._chance.choice(stage.authorities)),
@@ -64,39 +69,35 @@ class Faults:
             }
         return kinds
 
-    async def _stop(self, part: Part) -> None:
-        if self._claim(part):
+    async def _stop(self, part: Part | PostgresPart) -> bool:
+        if part in self._busy:
+            return False
+        with self._claimed(part):
             part.stop()
             try:
                 await asyncio.sleep(self._stop_s())
             finally:
                 part.go_on()
-                self._busy.discard(part)
+        return True
 
-    async def _restart(self, part: Part | RedisPart) -> None:
-        if self._claim(part):
+    async def _restart(self, part: Part) -> bool:
+        if part in self._busy:
+            return False
+        with self._claimed(part):
             part.kill()
             await asyncio.sleep(self._chance.uniform(0, 1))
             await part.start_again()
-            self._busy.discard(part)
+        return True
 
-    async def _stop_postgres(self) -> None:
-        postgres = self._stage.postgres
-        if self._claim(postgres):
-            postgres.stop()
-            try:
-                await asyncio.sleep(self._stop_s())
-            finally:
-                postgres.go_on()
-                self._busy.discard(postgres)
-
-    async def _crash_postgres(self) -> None:
-        if self._claim(self._stage.postgres):
+    async def _crash_postgres(self) -> bool:
+        if self._stage.postgres in self._busy:
+            return False
+        with self._claimed(self._stage.postgres):
             await self._stage.postgres.crash()
             await asyncio.sleep(1)
-            self._busy.discard(self._stage.postgres)
+        return True
 
-    async def _cut(self, mode: Mode, whose: str, *ways: str) -> None:
+    async def _cut(self, mode: Mode, whose: str, *ways: str) -> bool:
         names = sorted(name for name in self._stage.links if name.startswith(whose))
         links = self._stage.links[self._chance.choice(names)]
         proxies: list[Proxy] = [getattr(links, way) for way in ways]
@@ -105,13 +106,16 @@ class Faults:
         await asyncio.sleep(self._stop_s())
         for proxy in proxies:
             proxy.become("ok")
-
-    def _claim(self, part: object) -> bool:
-        """One fault at a time for one process."""
-        if part in self._busy:
-            return False
-        self._busy.add(part)
         return True
+
+    @contextmanager
+    def _claimed(self, part: object) -> Generator[None, None, None]:
+        """One fault at a time for one process."""
+        self._busy.add(part)
+        try:
+            yield
+        finally:
+            self._busy.discard(part)
 
     def _stop_s(self) -> float:
         return self._chance.uniform(SHORTEST_STOP_S, self._longest_stop_s)
