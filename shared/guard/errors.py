@@ -11,6 +11,10 @@ class TokenMissing(GuardError):
     """The request carries no token."""
 
 
+class QueryUnreadable(GuardError):
+    """The query is not percent-encoded UTF-8, or too long, so no token can be found in it; the message says which."""
+
+
 class TokenTwice(GuardError):
     """The request carries a token twice (RFC 6750 §2): it could mean either."""
 

@@ -83,10 +83,11 @@ class Follower:
     async def ping(self) -> None:
         """Raises where the cache may not be used."""
         if not self._lease.held:
-            raise ConnectionError("the lease has run out")
+            raise ConnectionError("this guard holds no lease")
 
     async def run(self) -> None:
         """Sync until cancelled."""
+        _log.info("guard started", guard_id=self._guard_id)
         while True:
             self._wanted.clear()
             if not await self._sync():
@@ -132,7 +133,7 @@ class Follower:
     def _take(self, answer: SyncAnswer, asked_at: float) -> None:
         if answer.afresh:
             self._guard.start_afresh(answer.head)
-            self._applied = answer.head
+            self._applied = self._newest_seen = answer.head
         for change in answer.changes:
             self._apply(change)
         self._newest_seen = max(self._newest_seen, answer.head)
@@ -159,7 +160,7 @@ class Follower:
         if self._lease.held:
             self._metrics.lease_held.set(1)
             if self._degraded_is_logged:
-                _log.info("the lease is back: tokens are answered from the cache again")
+                _log.info("the lease is back: tokens are answered from the cache again", guard_id=self._guard_id)
             self._degraded_since, self._degraded_is_logged = None, False
             return
         self._metrics.lease_held.set(0)
@@ -168,4 +169,4 @@ class Follower:
         self._degraded_since = now
         if failure is not None and not self._degraded_is_logged:
             self._degraded_is_logged = True
-            _log.error("the lease has run out: every request asks the token authority now", error=failure)
+            _log.error("without a lease every request asks the token authority", guard_id=self._guard_id, error=failure)

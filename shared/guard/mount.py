@@ -16,6 +16,7 @@ from shared.guard.errors import (
     GuardError,
     GuardUnavailable,
     InsufficientScope,
+    QueryUnreadable,
     TokenInvalid,
     TokenMissing,
     TokenTwice,
@@ -56,6 +57,7 @@ def _unauthorized(detail: str, challenge: str) -> Problem:
 GUARD_PROBLEMS: Final[ProblemTable] = {
     TokenMissing: lambda _: _unauthorized("Send an access token, as '?token=' or as a bearer.", "Bearer"),
     TokenInvalid: lambda _: _unauthorized("This access token does not work.", 'Bearer error="invalid_token"'),
+    QueryUnreadable: lambda e: Problem(400, "bad-request", "Bad request", str(e)),
     TokenTwice: lambda _: Problem(400, "token-twice", "Bad request", "Send the access token once, in one place."),
     InsufficientScope: lambda e: Problem(
         *(403, "insufficient-scope", "Forbidden", f"The token's scopes do not reach; '{e.needed}' would."),

@@ -2,13 +2,17 @@
 
 from aiohttp import web
 
-from shared.guard.errors import TokenMissing, TokenTwice
+from shared.guard.errors import QueryUnreadable, TokenMissing, TokenTwice
+from shared.runtime.problem import BadRequest
 from shared.runtime.query import query_of
 
 
 def presented_token(request: web.Request) -> str:
-    """The token as it was sent. Raises `TokenMissing`, `TokenTwice`, and `BadRequest` for a query that is not UTF-8."""
-    tokens = list(query_of(request).all("token"))
+    """The token as it was sent. Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`."""
+    try:
+        tokens = list(query_of(request).all("token"))
+    except BadRequest as error:
+        raise QueryUnreadable(error.detail) from None
     for header in request.headers.getall("Authorization", []):
         scheme, _, credential = header.partition(" ")
         if scheme.lower() == "bearer":

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
+from yarl import URL
 
 from shared.contract.scope import Action, Place
 from shared.guard import GuardSettings, caller, mount_guard
@@ -32,6 +33,7 @@ async def test_a_service_that_knows_nothing_of_polls_is_guarded(
     without = await client.get("/reports/PLAT")
     beyond = await client.get("/reports/OTHER", headers=bearer)
     twice = await client.get("/reports/PLAT?token=x", headers=bearer)
+    unreadable = await client.get(URL("/reports/PLAT?token=%ff", encoded=True))
 
     assert (good.status, await good.text()) == (200, f"a report for {issued['site']}")
     assert (without.status, without.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -39,4 +41,5 @@ async def test_a_service_that_knows_nothing_of_polls_is_guarded(
         403,
         'Bearer error="insufficient_scope", scope="polls:read:OTHER/any"',
     )
-    assert twice.status == 400
+    assert (twice.status, unreadable.status) == (400, 400)
+    assert (await unreadable.json())["detail"] == "The query is not percent-encoded UTF-8."

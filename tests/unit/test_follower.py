@@ -239,6 +239,7 @@ async def test_where_the_guard_is_ahead_of_the_log_it_starts_afresh() -> None:
         await scene.settled()
 
         assert not await scene.works()
+        assert scene.metric("pollgate_guard_lag_changes") == 0
 
 
 async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_counted(
@@ -262,7 +263,11 @@ async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_cou
                 await asyncio.sleep(0.001)
             await scene.rest()
 
-    assert [entry["log_level"] for entry in logs] == ["error", "info"]
+    assert [(entry["log_level"], entry["guard_id"]) for entry in logs] == [
+        ("info", "guard"),
+        ("error", "guard"),
+        ("info", "guard"),
+    ]
     assert scene.metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
 
 
