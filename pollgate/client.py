@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from pollgate.sentence import Sentence
+from shared.contract.token import ACCESS_TOKEN
 
 CALL_LIMIT_S: Final = 10.0
 REVOCATION_LIMIT_S: Final = 100.0
@@ -61,9 +62,11 @@ class Revocation(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class BulkRevocation(msgspec.Struct, frozen=True):
-    """How many tokens were revoked, and their revocation."""
+    """How many tokens were revoked, how many had been, which ids named none, and the revocation of them all."""
 
     revoked: int
+    already_revoked: int
+    unmatched: list[str]
     revocation: Revocation | None
 
 
@@ -146,6 +149,8 @@ class AuthorityClient:
         """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `issued_before`,
         `unused_since`; or, with `all`, every token.
         """
+        for token_id in conditions.get("ids", ()):
+            _segment(token_id)
         return await self._call(
             *("POST", "/v1/tokens/revoke", BulkRevocation),
             query=_waiting(wait),
@@ -181,7 +186,12 @@ class AuthorityClient:
             ) from None
         if answer.status >= 400:
             raise Sentence(_explain(answer.status, content))
-        return msgspec.json.decode(content, type=kind)
+        try:
+            return msgspec.json.decode(content, type=kind)
+        except msgspec.MsgspecError:
+            raise Sentence(
+                f"what answers at {self._url} is not this release's token authority; check TOKEN_AUTHORITY_URL"
+            ) from None
 
 
 def _waiting(wait: bool) -> dict[str, str]:
@@ -189,6 +199,8 @@ def _waiting(wait: bool) -> dict[str, str]:
 
 
 def _segment(token_id: str) -> str:
+    if token_id.startswith(ACCESS_TOKEN):
+        raise Sentence("that is a token's secret, not its id, tok_…; `pollgate token list` shows the ids")
     if not token_id.replace("_", "").isalnum():
         raise Sentence("that is not a token's id; `pollgate token list` shows them")
     return token_id
@@ -199,5 +211,5 @@ def _explain(status: int, content: bytes) -> str:
         problem = msgspec.json.decode(content, type=_Problem)
     except msgspec.MsgspecError:
         return f"the token authority answered {status}"
-    faults = "".join(f"\n  {fault.pointer}: {fault.detail}" for fault in problem.errors)
+    faults = "".join(f"\n  {fault.pointer}{': ' if fault.pointer else ''}{fault.detail}" for fault in problem.errors)
     return f"the token authority answered {status}: {problem.detail}{faults}"

@@ -111,7 +111,8 @@ def revoke(
 ) -> None:
     """End tokens for good: those named by their ids, or all that meet every condition given.
 
-    Returns when no replica of any service accepts them any more.
+    Returns when no replica of any service accepts them any more, also where they had been revoked before. Status 1
+    where that is not so in the end, or an id names no token.
 
     Parameters
     ----------
@@ -124,11 +125,12 @@ def revoke(
     issued_before
         Those made before this time, as in 2026-11-30T12:00:00 (local time).
     unused_since
-        Those not used since this time, or never.
+        Those not used since this time, or never. Services report uses about once a second; introspections by other
+        services are not counted.
     every
         Every token.
     wait
-        With --no-wait, return at once and say from when on it is in force.
+        With --no-wait, return at once and say by when it will be in force.
     """
     conditions = {
         "ids": list(token_ids) or None,
@@ -144,25 +146,40 @@ def revoke(
 
     async def end(authority: AuthorityClient) -> BulkRevocation:
         if given.keys() == {"ids"} and len(token_ids) == 1:
-            return BulkRevocation(1, await authority.revoke(token_ids[0], wait=wait))
+            return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], wait=wait))
         return await authority.revoke_many(given, wait=wait)
 
     ended = _call(end)
     _print_json(ended) if as_json else print(_told(ended, token_ids))
+    if wait and ended.revocation and not ended.revocation.effective:
+        raise Sentence(
+            "the authority could not wait until it was in force everywhere; the same command again waits for the rest"
+        )
+    if ended.unmatched:
+        raise Sentence(f"no token of these ids, or none that meets the conditions: {', '.join(ended.unmatched)}")
 
 
 def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:
     revocation = ended.revocation
     if revocation is None:
         return "No token meets that, so none was revoked."
-    what = token_ids[0] if len(token_ids) == 1 else f"{ended.revoked} token{'s' if ended.revoked > 1 else ''}"
-    revoked = f"Revoked {what} at {revocation.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+    time = f"{revocation.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+    if not ended.revoked:
+        revoked = f"No token was left to revoke: {_tokens(ended.already_revoked)} revoked before, the last at {time}"
+    else:
+        what = token_ids[0] if len(token_ids) == 1 else _tokens(ended.revoked)
+        before = f" ({ended.already_revoked} more had been before)" if ended.already_revoked else ""
+        revoked = f"Revoked {what} at {time}{before}"
     if revocation.effective_by:
-        return f"{revoked}; in force everywhere by {revocation.effective_by:%H:%M:%S.%f} UTC."
+        return f"{revoked}; in force everywhere by {revocation.effective_by:%H:%M:%S.%f} UTC at the latest."
     guards = revocation.guards or Guards(0, 0)
     confirmed = f"{guards.confirmed} guard{'' if guards.confirmed == 1 else 's'}"
     cut_off = f", {guards.expired} cut off" if guards.expired else ""
     return f"{revoked}; in force everywhere after {revocation.waited_ms:.0f} ms ({confirmed}{cut_off})."
+
+
+def _tokens(number: int) -> str:
+    return f"{number} token{'' if number == 1 else 's'}"
 
 
 def read_admin_key() -> str:

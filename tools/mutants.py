@@ -70,8 +70,8 @@ MUTANTS = (
     Mutant(
         "a sync that confirms what it has only sent",
         "services/token_authority/operations/sync.py",
-        "{guard: seq or 0 for guard, seq in applied.items()}",
-        "dict.fromkeys(applied, span.head)",
+        "{ask.guard: seq or 0 for ask, seq in zip(asking, places, strict=True)}",
+        "{ask.guard: span.head for ask in asking}",
     ),
     Mutant(
         "an answer that does not wait",

@@ -11,7 +11,7 @@ from services.token_authority.domain.selection import Selection, selection
 from services.token_authority.domain.site import Site
 from services.token_authority.domain.token import IssuedToken, Status, Token, TokenRequest
 from services.token_authority.operations.confirmations import Effect
-from services.token_authority.operations.revoke import Revocation
+from services.token_authority.operations.revoke import BulkRevocation, Revocation
 from shared.contract.change import SIGNATURE_ALGORITHM
 from shared.contract.sync import revocation_bound_s
 
@@ -159,10 +159,19 @@ class RevocationPayload(Struct, frozen=True, omit_defaults=True):
 
 
 class BulkRevocationPayload(Struct, frozen=True):
-    """How many tokens a bulk revocation has ended, and their revocation; null where there were none."""
+    """How many tokens a bulk revocation has ended, how many had been, and which of the ids named no token has that
+    meets the conditions. `revocation` is of all that meet them, and null where none does.
+    """
 
     revoked: int
+    already_revoked: int
+    unmatched: list[str]
     revocation: RevocationPayload | None
+
+    @classmethod
+    def of(cls, bulk: BulkRevocation, revocation: RevocationPayload | None) -> "BulkRevocationPayload":
+        """How `bulk` is shown."""
+        return cls(bulk.revoked, bulk.already_revoked, bulk.unmatched, revocation)
 
 
 class KeyPayload(Struct, frozen=True):

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from shared.runtime.postgres import DatabaseUnavailable, Row
@@ -256,10 +257,12 @@ class Session:
     def _release_lease(self, client_id: str, guard_id: str) -> None:
         self._server.leases.pop((client_id, guard_id), None)
 
-    def _remove_expired(self, client_id: str, guard_id: str, renewal: uuid.UUID) -> None:
+    def _remove_expired(self, client_id: str, guard_id: str, renewal: uuid.UUID) -> list[Row]:
         row = self._server.leases.get((client_id, guard_id))
-        if row is not None and row["renewal"] == renewal:
-            del self._server.leases[client_id, guard_id]
+        if row is None or row["renewal"] != renewal:
+            return []
+        del self._server.leases[client_id, guard_id]
+        return [{"guard_id": guard_id}]
 
     def _select_span(self) -> list[Row]:
         log = self._server.log
@@ -268,16 +271,14 @@ class Session:
     def _select_changes(self, after: int) -> list[Row]:
         return [self._change(seq, token_id) for seq, token_id in self._server.log if seq > after]
 
-    def _select_end(self, token_id: str) -> list[Row]:
-        token = self._server.tokens.get(token_id)
-        return [token] if token and token["revoked_at"] is not None else []
+    def _select_newest_end(self, token_ids: list[str]) -> list[Row]:
+        found = (self._server.tokens[each] for each in token_ids if each in self._server.tokens)
+        ended: list[Row] = [token for token in found if token["revoked_at"] is not None]
+        return sorted(ended, key=itemgetter("revoked_seq"))[-1:]
 
-    def _select_alive(self, after: str, ids: list[str] | None, *_: Any) -> list[Row]:
-        alive = (each for each, token in sorted(self._server.tokens.items()) if token["revoked_at"] is None)
-        return [{"id": each, "scopes": []} for each in alive if each > after and (ids is None or each in ids)]
-
-    def _add_uses(self, *_: Any) -> None:
-        return None
+    def _select_matching(self, after: str, ids: list[str] | None, *_: Any) -> list[Row]:
+        matching = (each for each in sorted(self._server.tokens) if each > after and (ids is None or each in ids))
+        return [{"id": each, "scopes": []} for each in matching]
 
     def _change(self, seq: int, token_id: str) -> Row:
         digest = self._server.tokens[token_id]["digest"].hex()

@@ -2,7 +2,9 @@
 
 import random
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
@@ -11,6 +13,8 @@ from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.revoke import Revoker
 from services.token_authority.operations.sync import Syncs
+from services.token_authority.operations.upkeep import Upkeep
+from services.token_authority.storage import guards
 from shared.contract.introspection import Grant
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest
@@ -19,6 +23,7 @@ from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.usage import Usage
+from shared.runtime.postgres import DatabaseUnavailable
 from tests.simulation.database import Database, Server
 from tests.simulation.loop import Node
 from tests.simulation.network import Link
@@ -57,6 +62,16 @@ class AuthorityNode:
         """As the handler does."""
         return await self.syncs.sync(GuardKey("polls", guard_id), request)
 
+    async def release(self, guard_id: str) -> None:
+        """As the handler does."""
+        await guards.release_lease(self._database, GuardKey("polls", guard_id))
+
+    async def trim(self) -> None:
+        """As from time to time, but of young changes too."""
+        upkeep = Upkeep(self._database, kept=timedelta(0))  # type: ignore[arg-type]
+        with suppress(DatabaseUnavailable):
+            await upkeep.trim(datetime.now(UTC))
+
     async def introspect(self, token: str) -> Grant | None:
         """As the handler does: the token and `as_of` are of one moment."""
         row = await self._database.fetchrow("-- select_token_by_digest:", digest(token))
@@ -87,7 +102,12 @@ class GuardNode:
             clock=clock,
             jitter=chance.random,
         )
-        self.node.start(self.follower.run())
+        self._following = self.node.start(self.follower.run())
+
+    async def leave(self) -> None:
+        """As on SIGTERM; it still answers what it is asked."""
+        self._following.cancel()
+        await self.follower.stop()
 
     @property
     def links(self) -> tuple[Link, Link, Link]:
@@ -98,18 +118,18 @@ class GuardNode:
         return await self.syncs.call(authority.node, lambda: authority.sync(guard_id, request))
 
     async def release(self, guard_id: str) -> None:
-        raise NotImplementedError
+        authority = self._world.any_authority()
+        await self.syncs.call(authority.node, lambda: authority.release(guard_id))
 
     async def _introspect(self, token: str) -> Grant | None:
         authority = self._world.any_authority()
         return await self.introspections.call(authority.node, lambda: authority.introspect(token))
 
 
-class Authorities:
+class Authorities(Protocol):
     """Where a guard finds one."""
 
-    def any_authority(self) -> AuthorityNode:
-        raise NotImplementedError
+    def any_authority(self) -> AuthorityNode: ...
 
 
 AUTHORITY_METRICS: Final = AuthorityMetrics(CollectorRegistry())

@@ -18,14 +18,14 @@ from shared.runtime.postgres import DatabaseUnavailable
 from tests.simulation.database import Server
 from tests.simulation.loop import Node
 from tests.simulation.network import Link
-from tests.simulation.nodes import Authorities, AuthorityNode, GuardNode, Relay
+from tests.simulation.nodes import AuthorityNode, GuardNode, Relay
 from tests.support.history import History, Outcome, Request, Revocation, new_history
 
 ANSWER_LIMIT_S: Final = 3.0
 SETTLING_S: Final = 6.0
 
 
-class World(Authorities):
+class World:
     """Two authorities, two or three guards, one database."""
 
     def __init__(self, seed: int) -> None:
@@ -44,6 +44,7 @@ class World(Authorities):
             self._server.add_token(f"tok_{number}", digest(token))
         self.authorities = [self._new_authority() for _ in range(2)]
         self.guards = [self._new_guard() for _ in range(self.chance.randint(2, 3))]
+        self._leaving: list[GuardNode] = []
 
     def any_authority(self) -> AuthorityNode:
         return self.chance.choice(self.authorities)
@@ -84,7 +85,7 @@ class World(Authorities):
         while loop.time() < end:
             token = self.chance.choice(self.tokens)
             for _ in range(self.chance.randint(1, 4)):
-                self._check_beside(self.chance.choice(self.guards), token)
+                self._check_beside(self.chance.choice(self._answering()), token)
                 await asyncio.sleep(self.chance.expovariate(300))
             await asyncio.sleep(self.chance.expovariate(25))
 
@@ -110,7 +111,7 @@ class World(Authorities):
         sent_at = loop.time()
         authority = self.any_authority()
         for token in tokens.values():
-            for guard in self.guards:
+            for guard in self._answering():
                 self._check_beside(guard, token)
         task = authority.node.start(self._in_force(authority, [f"tok_{number}" for number in tokens]))
         patience_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self._lease_ms / 1000) + ANSWER_LIMIT_S
@@ -126,7 +127,7 @@ class World(Authorities):
         await asyncio.sleep(1e-6)
         for _ in range(2):
             for token in tokens.values():
-                for guard in self.guards:
+                for guard in self._answering():
                     self._check_beside(guard, token)
             await asyncio.sleep(self.chance.expovariate(50))
 
@@ -134,11 +135,13 @@ class World(Authorities):
         if len(ids) == 1:
             revocation = await authority.revoker.revoke(ids[0])
         else:
-            selected = await authority.revoker.revoke_selected(Selection(ids=ids))
-            if selected is None:
-                return False
-            revocation = selected
+            bulk = await authority.revoker.revoke_selected(Selection(ids=ids))
+            assert bulk.revocation, "no token was found"
+            revocation = bulk.revocation
         return (await authority.revoker.effect(revocation)).effective
+
+    def _answering(self) -> list[GuardNode]:
+        return [*self.guards, *self._leaving]
 
     def _check_beside(self, guard: GuardNode, token: str) -> None:
         no_cache = self.chance.random() < 0.05
@@ -163,7 +166,7 @@ class World(Authorities):
         loop = asyncio.get_running_loop()
         kinds = [
             *(self._stop_a_node, self._kill_a_guard, self._kill_an_authority, self._cut_some, self._slow_some),
-            *(self._lose, self._lapse, self._slow_the_database),
+            *(self._lose, self._lapse, self._slow_the_database, self._replace_a_guard, self._trim),
         ]
         kinds = self.chance.sample(kinds, self.chance.randint(1, len(kinds)))
         while loop.time() < end:
@@ -190,6 +193,24 @@ class World(Authorities):
             self._cut([guard.pushes])
         for _ in range(3):
             self._later(self.chance.uniform(0, 0.2), self._hurry.set)
+
+    def _replace_a_guard(self) -> None:
+        """One ends in peace, answering to the last what it is asked, and another takes its place."""
+        place = self.chance.randrange(len(self.guards))
+        leaving, self.guards[place] = self.guards[place], self._new_guard()
+        if leaving.node.alive:
+            leaving.node.start(leaving.leave())
+            self._leaving.append(leaving)
+            self._later(self.chance.uniform(0, 1), partial(self._gone, leaving))
+
+    def _gone(self, guard: GuardNode) -> None:
+        guard.node.kill()
+        self._leaving.remove(guard)
+
+    def _trim(self) -> None:
+        authority = self.any_authority()
+        if authority.node.alive:
+            authority.node.start(authority.trim())
 
     def _kill_an_authority(self) -> None:
         place = self.chance.randrange(len(self.authorities))
@@ -244,7 +265,7 @@ class World(Authorities):
             node.go_on()
 
     def _nodes(self) -> list[Node]:
-        return [*(each.node for each in self.authorities), *(each.node for each in self.guards)]
+        return [*(each.node for each in self.authorities), *(each.node for each in self._answering())]
 
     def _publish_soon(self) -> None:
         self._later(self.chance.expovariate(500), self._publish)

@@ -117,9 +117,15 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         for owner in ("bot", "bot", "person"):
             await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*", "--owner", owner)
         by_owner = await runner.run("token", "revoke", "--owner", "bot", "--no-wait")
-        assert re.match(r"Revoked 2 tokens at .* UTC; in force everywhere by \S+ UTC\.", by_owner.stdout)
-        nobody = await runner.run("token", "revoke", "--owner", "bot", "--scope", "polls:*:PLAT")
+        assert re.match(r"Revoked 2 tokens at .* UTC; in force everywhere by \S+ UTC at the latest\.", by_owner.stdout)
+        again = await runner.run("token", "revoke", "--owner", "bot", "--scope", "polls:*:PLAT")
+        assert again.stdout.startswith("No token was left to revoke: 2 tokens revoked before")
+        nobody = await runner.run("token", "revoke", "--owner", "eve")
         assert nobody.stdout == "No token meets that, so none was revoked.\n"
+        mistyped = await runner.run("token", "revoke", token_id, "tok_AAAAAAAAAAAAAAAA")
+        assert (mistyped.returncode, "tok_AAAAAAAAAAAAAAAA" in mistyped.stderr) == (1, True)
+        secret = await runner.run("token", "revoke", token)
+        assert (secret.returncode, "secret, not its id" in secret.stderr, token in secret.stderr) == (1, True, False)
         nothing = await runner.run("token", "revoke")
         assert (nothing.returncode, "name tokens by their ids" in nothing.stderr) == (1, True)
         unknown = await runner.run("token", "revoke", "tok_AAAAAAAAAAAAAAAA")

@@ -43,6 +43,9 @@ def selection(
         raise InvalidValue((), "give conditions, or 'all': true alone to revoke every token")
     if ids is not None and not 1 <= len(ids) <= MAX_IDS:
         raise InvalidValue(("ids",), f"name 1 to {MAX_IDS} tokens; revoke more by another condition")
+    for name, value in (("owner", owner), ("site", site)):
+        if value == "":
+            raise InvalidValue((name,), "give at least one character, or leave it out")
     return Selection(
         ids=ids,
         owner=owner,

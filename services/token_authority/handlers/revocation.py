@@ -1,6 +1,6 @@
 """Revocation: by an administrator, one or many, and by whoever holds the token (RFC 7009).
 
-Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with when it will be.
+Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with by when it will be.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -28,14 +28,13 @@ async def revoke_token(request: web.Request) -> web.Response:
 
 
 async def revoke_tokens(request: web.Request) -> web.Response:
-    """200 with the revocation of every token that meets the conditions of the body."""
+    """200 with the revocation of every token that meets the conditions of the body, also of those revoked before."""
     require_media_type(request, "application/json")
     wait, chosen = _wait(request), read_json(await request.read(), RevokeTokens).to_selection()
     allow_more_time(request, BULK_LIMIT_S)
-    revocation = await request.app[REVOKER].revoke_selected(chosen)
-    if revocation is None:
-        return json_response(BulkRevocationPayload(0, None))
-    return json_response(BulkRevocationPayload(revocation.tokens, await _in_force(request, revocation, wait=wait)))
+    bulk = await request.app[REVOKER].revoke_selected(chosen)
+    in_force = await _in_force(request, bulk.revocation, wait=wait) if bulk.revocation else None
+    return json_response(BulkRevocationPayload.of(bulk, in_force))
 
 
 async def revoke_presented_token(request: web.Request) -> web.Response:

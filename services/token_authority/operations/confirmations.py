@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
+import structlog
 from msgspec import Struct
 
 from services.token_authority.domain.lease import GuardKey, LeaseWatch, Wait
@@ -19,6 +20,8 @@ from shared.runtime.postgres import Database, DatabaseUnavailable
 WATCH_EVERY_S: Final = 0.5
 FIRST_LOOK_S: Final = 0.008
 SLOWEST_LOOK_S: Final = 0.05
+
+_log = structlog.get_logger()
 
 
 class Effect(Struct, frozen=True):
@@ -108,4 +111,5 @@ class Confirmations:
             if wait.is_over:
                 heard.set()
         for lease in self._watch.run_out(leases, seen_at):
-            await guards.remove_expired(self._database, lease)
+            if await guards.remove_expired(self._database, lease):
+                _log.warning("a guard's lease has run out: it is dead, stopped or cut off", **lease.guard._asdict())

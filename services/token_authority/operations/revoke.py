@@ -6,6 +6,7 @@ revocations of the same tokens cannot block each other.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -23,11 +24,23 @@ BULK_LIMIT_S: Final = 30.0
 
 
 class Revocation(Struct, frozen=True):
-    """A revocation that is committed, of `tokens` tokens, and the wait until it is in force everywhere."""
+    """A revocation that is committed, with the wait until it is in force everywhere."""
 
     tokens: int
+    """How many tokens this call has ended; 0 where an earlier one had."""
     revoked_at: datetime
     wait: Wait
+
+
+class BulkRevocation(Struct, frozen=True):
+    """What has become of a selection. Its revocation is in force no earlier than that of each token in it."""
+
+    revoked: int
+    already_revoked: int
+    unmatched: list[str]
+    """Ids that the selection names, of no token that meets it."""
+    revocation: Revocation | None
+    """`None` where no token meets the selection."""
 
 
 class Revoker:
@@ -46,11 +59,18 @@ class Revoker:
 
         It does not depend on Redis: the relay publishes the change as soon as Redis takes it.
         """
-        return await self._end([token_id]) or await self._earlier(token_id)
+        revocation = await self._end([token_id]) or await self._earlier([token_id])
+        if revocation is None:
+            raise UnknownToken(token_id)
+        return revocation
 
-    async def revoke_selected(self, selection: Selection) -> Revocation | None:
-        """End every token of a selection in one transaction; `None` where none of them was alive."""
-        return await self._end(await self._select(selection))
+    async def revoke_selected(self, selection: Selection) -> BulkRevocation:
+        """End every token of a selection in one transaction. Repeated, it answers the newest revocation of them."""
+        chosen = await self._select(selection)
+        revocation = await self._end(chosen) or await self._earlier(chosen)
+        revoked = revocation.tokens if revocation else 0
+        unmatched = sorted({*(selection.ids or ())} - {*chosen})
+        return BulkRevocation(revoked, len(chosen) - revoked, unmatched, revocation)
 
     async def effect(self, revocation: Revocation) -> Effect:
         """Wait until it is in force everywhere. To be cancelled here changes nothing about the revocation."""
@@ -74,19 +94,20 @@ class Revoker:
         self._relay.wake()
         return Revocation(len(alive), ended.revoked_at, wait)
 
-    async def _earlier(self, token_id: str) -> Revocation:
-        ended = await tokens.select_end(self._database, token_id)
-        if ended is None:
-            raise UnknownToken(token_id)
+    async def _earlier(self, token_ids: Sequence[str]) -> Revocation | None:
+        ends = [await tokens.select_newest_end(self._database, chunk) for chunk in _chunks(token_ids)]
+        newest = max((end for end in ends if end), key=attrgetter("seq"), default=None)
+        if newest is None:
+            return None
         leases = await guards.select_leases(self._database)
-        return Revocation(0, ended.revoked_at, Wait(ended.seq, leases, self._clock()))
+        return Revocation(0, newest.revoked_at, Wait(newest.seq, leases, self._clock()))
 
     async def _select(self, selection: Selection) -> list[str]:
         """Scopes are compared here, not in SQL: the grammar has one home."""
         chosen: list[str] = []
         after = ""
         while True:
-            page = await tokens.select_alive(self._database, selection, after, CHUNK)
+            page = await tokens.select_matching(self._database, selection, after, CHUNK)
             chosen += [token_id for token_id, scopes in page if selection.takes(scopes)]
             if len(page) < CHUNK:
                 return chosen

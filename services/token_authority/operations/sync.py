@@ -56,13 +56,14 @@ class Syncs:
         async with self._database.transaction() as transaction:
             await changes.lock_log_shared(transaction)
             span = await changes.select_span(transaction)
-            applied = {ask.guard: _believed(ask.applied, span) for ask in asking}
-            missing = [seq for seq in applied.values() if seq is not None and seq < span.head]
+            places = [_believed(ask.applied, span) for ask in asking]
+            missing = [seq for seq in places if seq is not None and seq < span.head]
             found = await changes.select_changes(transaction, min(missing)) if missing else []
-            await guards.renew_leases(transaction, {guard: seq or 0 for guard, seq in applied.items()}, self._lease_ms)
+            applied = {ask.guard: seq or 0 for ask, seq in zip(asking, places, strict=True)}
+            await guards.renew_leases(transaction, applied, self._lease_ms)
         for guard, seq in applied.items():
-            self._confirmations.hear(guard, seq or 0)
-        return [self._answer(_believed(ask.applied, span), span, found) for ask in asking]
+            self._confirmations.hear(guard, seq)
+        return [self._answer(seq, span, found) for seq in places]
 
     def _answer(self, applied: int | None, span: Span, found: list[Change]) -> SyncAnswer:
         missing = [] if applied is None else [change for change in found if change.seq > applied]

@@ -6,7 +6,7 @@ from typing import Final
 from services.token_authority.domain.lease import GuardKey, Lease
 from shared.runtime.postgres import Executor, Row
 
-_UPSERT: Final = """
+_RENEW: Final = """
     -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock
     INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms)
     SELECT client_id, guard_id, applied, $4
@@ -15,39 +15,39 @@ _UPSERT: Final = """
     ON CONFLICT (client_id, guard_id) DO UPDATE
     SET applied = EXCLUDED.applied, lease_ms = EXCLUDED.lease_ms, renewal = gen_random_uuid()
 """
-_SELECT: Final = """
+_SELECT_LEASES: Final = """
     -- select_leases: every lease on record
     SELECT client_id, guard_id, applied, lease_ms, renewal FROM token_authority.guard_lease
 """
-_DELETE: Final = """
+_RELEASE: Final = """
     -- release_lease: a guard that has given its lease back
     DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2
 """
-_DELETE_EXPIRED: Final = """
+_REMOVE_EXPIRED: Final = """
     -- remove_expired: a lease that has not been renewed since it was seen with this renewal
-    DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2 AND renewal = $3
+    DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2 AND renewal = $3 RETURNING guard_id
 """
 
 
 async def renew_leases(executor: Executor, applied: Mapping[GuardKey, int], lease_ms: int) -> None:
     """Put leases on record. The caller holds `lock_log_shared`."""
     client_ids, guard_ids = [guard.client_id for guard in applied], [guard.guard_id for guard in applied]
-    await executor.execute(_UPSERT, client_ids, guard_ids, list(applied.values()), lease_ms)
+    await executor.execute(_RENEW, client_ids, guard_ids, list(applied.values()), lease_ms)
 
 
 async def select_leases(executor: Executor) -> list[Lease]:
     """Every lease on record."""
-    return [_lease(row) for row in await executor.fetch(_SELECT)]
+    return [_lease(row) for row in await executor.fetch(_SELECT_LEASES)]
 
 
 async def release_lease(executor: Executor, guard: GuardKey) -> None:
     """Forget a lease that its guard uses no more."""
-    await executor.execute(_DELETE, guard.client_id, guard.guard_id)
+    await executor.execute(_RELEASE, *guard)
 
 
-async def remove_expired(executor: Executor, lease: Lease) -> None:
-    """Forget a lease, unless it has been renewed meanwhile."""
-    await executor.execute(_DELETE_EXPIRED, lease.guard.client_id, lease.guard.guard_id, lease.renewal)
+async def remove_expired(executor: Executor, lease: Lease) -> bool:
+    """Forget a lease; false where it has been renewed, or forgotten, meanwhile."""
+    return await executor.fetchrow(_REMOVE_EXPIRED, *lease.guard, lease.renewal) is not None
 
 
 def _lease(row: Row) -> Lease:

@@ -32,11 +32,11 @@ _LOCK_ALIVE: Final = """
     -- lock_alive: of these tokens those not revoked yet, which nobody else can revoke until this transaction ends
     SELECT id FROM token_authority.token WHERE id = ANY ($1) AND revoked_at IS NULL ORDER BY id FOR UPDATE
 """
-_SELECT_ALIVE: Final = """
-    -- select_alive: a page of tokens by id that are not revoked and meet every condition that is not null
+_SELECT_MATCHING: Final = """
+    -- select_matching: a page of tokens by id, revoked ones too, that meet every condition that is not null
     SELECT t.id, t.scopes
     FROM token_authority.token t LEFT JOIN token_authority.token_use u ON u.token_id = t.id
-    WHERE t.revoked_at IS NULL AND t.id > $1
+    WHERE t.id > $1
       AND ($2::text[] IS NULL OR t.id = ANY ($2))
       AND ($3::text IS NULL OR t.owner = $3)
       AND ($4::text IS NULL OR t.site_id = $4)
@@ -44,9 +44,10 @@ _SELECT_ALIVE: Final = """
       AND ($6::timestamptz IS NULL OR coalesce(u.last_used_at, '-infinity') < $6)
     ORDER BY t.id LIMIT $7
 """
-_SELECT_END: Final = """
-    -- select_end: when a token was revoked, and by which change
-    SELECT revoked_at, revoked_seq FROM token_authority.token WHERE id = $1 AND revoked_at IS NOT NULL
+_SELECT_NEWEST_END: Final = """
+    -- select_newest_end: when the last revoked of these tokens was revoked, and by which change
+    SELECT revoked_at, revoked_seq FROM token_authority.token
+    WHERE id = ANY ($1) AND revoked_at IS NOT NULL ORDER BY revoked_seq DESC LIMIT 1
 """
 
 
@@ -90,10 +91,10 @@ async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:
     return [row["id"] for row in await executor.fetch(_LOCK_ALIVE, token_ids)]
 
 
-async def select_alive(
+async def select_matching(
     executor: Executor, selection: Selection, after: str, limit: int
 ) -> list[tuple[str, tuple[Scope, ...]]]:
-    """Up to `limit` ids of tokens not revoked, behind the id given, by every condition but that on scopes."""
+    """Up to `limit` ids of tokens, dead or alive, behind the id given, by every condition but that on scopes."""
     conditions = (
         selection.ids,
         selection.owner,
@@ -101,13 +102,13 @@ async def select_alive(
         selection.issued_before,
         selection.unused_since,
     )
-    rows = await executor.fetch(_SELECT_ALIVE, after, *conditions, limit)
+    rows = await executor.fetch(_SELECT_MATCHING, after, *conditions, limit)
     return [(row["id"], tuple(map(Scope.parse, row["scopes"]))) for row in rows]
 
 
-async def select_end(executor: Executor, token_id: str) -> Ended | None:
-    """The token's revocation; `None` where it is unknown or alive."""
-    row = await executor.fetchrow(_SELECT_END, token_id)
+async def select_newest_end(executor: Executor, token_ids: list[str]) -> Ended | None:
+    """The newest of these tokens' revocations; `None` where each is unknown or alive."""
+    row = await executor.fetchrow(_SELECT_NEWEST_END, token_ids)
     return Ended(row["revoked_at"], row["revoked_seq"]) if row else None
 
 

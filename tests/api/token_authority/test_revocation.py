@@ -78,6 +78,23 @@ async def test_a_guard_that_only_hears_of_it_has_not_confirmed_yet(authority: Au
     assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
 
 
+async def test_a_guard_that_claims_more_than_the_log_holds_has_confirmed_nothing(authority: Authority) -> None:
+    guard = FakeGuard(authority)
+    await guard.follow()
+    issued = await authority.issue()
+    revoking = asyncio.create_task(authority.revoke(issued["id"]))
+    while (await guard.sync()).json["head"] == 0:
+        pass
+
+    guard.applied = 1000
+    answer = await guard.sync()
+
+    assert (answer.json["afresh"], answer.json["head"]) == (True, 1)
+    assert not revoking.done()
+    await guard.follow()
+    assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
+
+
 async def test_it_waits_no_longer_than_the_lease_of_a_guard_that_is_silent(authority: Authority) -> None:
     await FakeGuard(authority).follow()
     issued = await authority.issue()
@@ -303,7 +320,46 @@ async def test_many_are_revoked_by_conditions_that_they_meet_all_of(
 
 
 async def test_a_selection_of_nothing_revokes_nothing(fleet: Fleet) -> None:
-    assert await fleet.revoke(owner="eve") == {"revoked": 0, "revocation": None}
+    assert await fleet.revoke(owner="eve") == {
+        "revoked": 0,
+        "already_revoked": 0,
+        "unmatched": [],
+        "revocation": None,
+    }
+
+
+async def test_ids_that_name_no_token_or_none_that_meets_the_conditions_are_told(fleet: Fleet) -> None:
+    of_ada, of_bob = fleet.tokens["ada all"]["id"], fleet.tokens["bob all"]["id"]
+
+    answer = await fleet.revoke(ids=["tok_unknown", of_ada, of_bob, of_ada], owner="ada")
+
+    assert (answer["revoked"], answer["unmatched"]) == (1, sorted(["tok_unknown", of_bob]))
+
+
+async def test_many_revoked_again_answer_the_newest_revocation_and_wait_as_well(fleet: Fleet) -> None:
+    await fleet.revoke(owner="bob")
+    guard = FakeGuard(fleet.authority)
+    await guard.follow()
+    first = await fleet.authority.manage("POST", "/v1/tokens/revoke?wait=false", {"owner": "ada"})
+
+    again = asyncio.create_task(fleet.revoke(all=True))
+    done, _ = await asyncio.wait({again}, timeout=0.1)
+    assert not done
+    await guard.follow()
+
+    answer = await again
+    assert (answer["revoked"], answer["already_revoked"]) == (0, 6)
+    assert answer["revocation"]["seq"] == first.json["revocation"]["seq"] == 6
+    assert answer["revocation"]["revoked_at"] == first.json["revocation"]["revoked_at"]
+    assert answer["revocation"]["guards"] == {"confirmed": 1, "expired": 0}
+
+
+async def test_many_of_which_some_were_revoked_before_wait_for_all_of_them(fleet: Fleet) -> None:
+    await fleet.revoke(ids=[fleet.tokens["ada all"]["id"]])
+
+    answer = await fleet.revoke(owner="ada")
+
+    assert (answer["revoked"], answer["already_revoked"], answer["revocation"]["seq"]) == (2, 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -314,6 +370,8 @@ async def test_a_selection_of_nothing_revokes_nothing(fleet: Fleet) -> None:
         ({"all": False}, ""),
         ({"ids": []}, "/ids"),
         ({"ids": ["x"] * 1001}, "/ids"),
+        ({"owner": ""}, "/owner"),
+        ({"site": ""}, "/site"),
         ({"scope": "polls:fly:PLAT"}, "/scope"),
         ({"issued_before": "2026-11-23"}, "/issued_before"),
         ({"owned": "ada"}, ""),
