@@ -41,7 +41,8 @@ def create(
     owner: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Make a token and show it, this once.
+    """Make a token and show it, this once, with the URL where it works: that of polls is read from POLLS_URL
+    (http://127.0.0.1:8080).
 
     Parameters
     ----------

@@ -13,6 +13,10 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
     polls_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     polls_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8080
     polls_workers: Annotated[int, Meta(ge=1, le=64, description="processes that share the port")] = 1
+    introspection_client_id: Annotated[str, Meta(description="as whom")] = "polls"
+    resource_url: Annotated[str, Meta(description="URL of this service, as its callers know it")] = (
+        "http://127.0.0.1:8080"
+    )
     polls_database_url: Annotated[str, Meta(description="PostgreSQL, as the role polls")]
     database_pool_size: Annotated[int, Meta(ge=1, le=100, description="connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[

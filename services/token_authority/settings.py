@@ -18,7 +18,10 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     redis_url: Annotated[str, Meta(description="Redis, as a user that may publish changes")]
     service_credentials: Annotated[
         str,
-        Meta(description="services that may introspect, as client_id:client_secret, separated by spaces or lines"),
+        Meta(
+            description="services that may introspect, as client_id:client_secret, separated by spaces or lines; one "
+            "that is left out later keeps its last secret"
+        ),
     ]
     revocation_lease: Annotated[
         float,

@@ -12,12 +12,10 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     """A service's own settings may extend this."""
 
     token_authority_url: Annotated[str, Meta(description="where tokens are introspected")]
-    introspection_client_id: Annotated[str, Meta(description="as whom")] = "polls"
+    introspection_client_id: Annotated[str, Meta(description="as whom")]
     introspection_client_secret: Annotated[str, Meta(description="and with which secret")]
     redis_url: Annotated[str, Meta(description="Redis, as a user that may subscribe to changes")]
-    resource_url: Annotated[str, Meta(description="URL of this service, as its callers know it")] = (
-        "http://127.0.0.1:8080"
-    )
+    resource_url: Annotated[str, Meta(description="URL of this service, as its callers know it")]
 
 
 def guard_settings() -> GuardSettings:

@@ -8,9 +8,13 @@ import tempfile
 from types import FrameType
 from typing import Final
 
+import structlog
+
 from shared.runtime.metrics import SHARED_FOLDER
 
 _MARK: Final = "POLLGATE_WORKER"
+
+_log = structlog.get_logger()
 
 
 def is_worker() -> bool:
@@ -39,8 +43,10 @@ def run_workers(count: int) -> int:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-        if not stopping:
+        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        if not stopping and ended:
+            how = "exit_status" if ended.si_code == os.CLD_EXITED else "signal"
+            _log.error("a worker has ended by itself; stopping the others", pid=ended.si_pid, **{how: ended.si_status})
             _terminate(workers)
         statuses = [worker.wait() for worker in workers]
         # A worker that has not begun to serve yet is ended by the signal itself.

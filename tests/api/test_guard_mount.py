@@ -22,7 +22,11 @@ async def test_a_service_that_knows_nothing_of_polls_is_guarded(
     mount_guard(
         app,
         GuardSettings(
-            token_authority_url=authority.base, introspection_client_secret=CLIENT_SECRET, redis_url=redis_url
+            token_authority_url=authority.base,
+            introspection_client_id="polls",
+            introspection_client_secret=CLIENT_SECRET,
+            redis_url=redis_url,
+            resource_url="http://reports.internal",
         ),
     )
     client = await aiohttp_client(app)

@@ -76,6 +76,7 @@ async def test_a_worker_that_dies_ends_the_service_with_an_error(replica: Replic
 
     assert await asyncio.to_thread(replica.service.process.wait, 15) == 1
     assert not any(worker.is_running() for worker in workers)
+    assert f'"pid": {workers[0].pid}, "signal": {signal.SIGKILL}' in replica.service.log.read_text()
 
 
 async def test_no_worker_outlives_the_first_process(replica: Replica) -> None:

@@ -1,7 +1,8 @@
 """Signs what the authority says. A private key lives and dies with the process; its public half is in the database.
 
-So every process has its own keys, and there is none at rest that could be stolen. A new key is published a while before
-it signs, and stays published long after.
+So every process has its own keys, and there is none at rest that could be stolen. The key that takes another's place is
+published a while before it signs; each stays published long after. A process's first key signs at once: a guard that
+cannot fetch it in time refuses that push, and learns of the change by its next sync.
 """
 
 import asyncio
