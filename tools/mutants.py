@@ -79,6 +79,18 @@ MUTANTS = (
         "return not self._pending",
         "return True",
     ),
+    Mutant(
+        "a repeated revocation that does not wait",
+        "services/token_authority/operations/revoke.py",
+        "Wait(newest.seq, leases, self._clock())",
+        "Wait(newest.seq, [], self._clock())",
+    ),
+    Mutant(
+        "a guard that uses a lease it has given back",
+        "shared/guard/follower.py",
+        "self._lease.give_up()",
+        "pass",
+    ),
 )
 
 

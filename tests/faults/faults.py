@@ -53,8 +53,10 @@ class Faults:
             "redis stopped": lambda: self._stop(stage.redis),
             "postgres stopped": lambda: self._stop(stage.postgres),
             "postgres killed": self._crash_postgres,
+            "authority ended": lambda: self._restart(self._chance.choice(stage.authorities), in_order=True),
             "authority killed": lambda: self._restart(self._chance.choice(stage.authorities)),
             "authority stopped": lambda: self._stop(self._chance.choice(stage.authorities)),
+            "replica ended": lambda: self._restart(self._chance.choice(stage.replicas), in_order=True),
             "replica killed": lambda: self._restart(self._chance.choice(stage.replicas)),
             "replica stopped": lambda: self._stop(self._chance.choice(stage.replicas)),
         }
@@ -70,52 +72,54 @@ class Faults:
         return kinds
 
     async def _stop(self, part: Part | PostgresPart) -> bool:
-        if part in self._busy:
-            return False
-        with self._claimed(part):
-            part.stop()
-            try:
-                await asyncio.sleep(self._stop_s())
-            finally:
-                part.go_on()
-        return True
+        with self._claimed(part) as free:
+            if free:
+                part.stop()
+                try:
+                    await asyncio.sleep(self._stop_s())
+                finally:
+                    part.go_on()
+        return free
 
-    async def _restart(self, part: Part) -> bool:
-        if part in self._busy:
-            return False
-        with self._claimed(part):
-            part.kill()
-            await asyncio.sleep(self._chance.uniform(0, 1))
-            await part.start_again()
-        return True
+    async def _restart(self, part: Part, *, in_order: bool = False) -> bool:
+        with self._claimed(part) as free:
+            if free:
+                await (part.leave() if in_order else part.kill())
+                await asyncio.sleep(self._chance.uniform(0, 1))
+                await part.start_again()
+        return free
 
     async def _crash_postgres(self) -> bool:
-        if self._stage.postgres in self._busy:
-            return False
-        with self._claimed(self._stage.postgres):
-            await self._stage.postgres.crash()
-            await asyncio.sleep(1)
-        return True
+        with self._claimed(self._stage.postgres) as free:
+            if free:
+                await self._stage.postgres.crash()
+                await asyncio.sleep(1)
+        return free
 
     async def _cut(self, mode: Mode, whose: str, *ways: str) -> bool:
         names = sorted(name for name in self._stage.links if name.startswith(whose))
         links = self._stage.links[self._chance.choice(names)]
         proxies: list[Proxy] = [getattr(links, way) for way in ways]
-        for proxy in proxies:
-            proxy.become(mode)
-        await asyncio.sleep(self._stop_s())
-        for proxy in proxies:
-            proxy.become("ok")
-        return True
+        with self._claimed(*proxies) as free:
+            if free:
+                for proxy in proxies:
+                    proxy.become(mode)
+                await asyncio.sleep(self._stop_s())
+                for proxy in proxies:
+                    proxy.become("ok")
+        return free
 
     @contextmanager
-    def _claimed(self, part: object) -> Generator[None, None, None]:
-        """One fault at a time for one process."""
-        self._busy.add(part)
+    def _claimed(self, *things: object) -> Generator[bool, None, None]:
+        """Whether none of them is broken already: one fault at a time for one process and one way."""
+        if not self._busy.isdisjoint(things):
+            yield False
+            return
+        self._busy.update(things)
         try:
-            yield
+            yield True
         finally:
-            self._busy.discard(part)
+            self._busy.difference_update(things)
 
     def _stop_s(self) -> float:
         return self._chance.uniform(SHORTEST_STOP_S, self._longest_stop_s)

@@ -40,7 +40,6 @@ class Load:
     def __init__(self, stage: Stage, session: aiohttp.ClientSession, chance: random.Random) -> None:
         self.history = new_history()
         self.acknowledged: dict[str, Token] = {}
-        self.attempted: set[str] = set()
         self.alive: dict[str, Token] = {}
         self._stage = stage
         self._session = session
@@ -87,34 +86,34 @@ class Load:
             await asyncio.sleep(self._chance.expovariate(1 / OFTEN_S))
 
     async def _revoke(self, stop: asyncio.Event) -> None:
-        """What has been revoked is used again at every replica as soon as the answer is read."""
+        """What is not in force when answered is often asked again, and what is is used at every replica at once."""
         while not stop.is_set():
             count = self._chance.choice([1, 1, 1, 2])
             chosen = [self.alive.pop(each) for each in self._chance.sample(sorted(self.alive), count)]
             await self.use_everywhere(chosen)
-            self.attempted.update(token.id for token in chosen)
-            sent_at = elapsed_s()
-            authority = self._chance.choice(self._stage.authorities)
-            effective = await self._end(chosen, authority)
-            answered_at = elapsed_s()
-            self.history.revocations.extend(
-                Revocation(token.id, authority.name, sent_at, answered_at, effective=effective) for token in chosen
-            )
-            if effective:
-                self.acknowledged.update((token.id, token) for token in chosen)
+            for _ in range(self._chance.randint(1, 3)):
+                if await self._end(chosen):
+                    self.acknowledged.update((token.id, token) for token in chosen)
+                    break
             await self.use_everywhere(chosen)
             while len(self.alive) < KEPT and not stop.is_set():
                 await self._issue()
             await asyncio.sleep(self._chance.expovariate(4))
 
-    async def _end(self, tokens: list[Token], authority: ServicePart) -> bool:
+    async def _end(self, tokens: list[Token]) -> bool:
+        authority, sent_at = self._chance.choice(self._stage.authorities), elapsed_s()
         wait = "?wait=false" if self._chance.random() < 0.1 else ""
         if len(tokens) == 1:
             path, body = f"/v1/tokens/{tokens[0].id}/revoke{wait}", None
         else:
             path, body = f"/v1/tokens/revoke{wait}", {"ids": [token.id for token in tokens]}
         answer = await self._call(authority, "POST", path, body, limit_s=REVOCATION_LIMIT_S)
-        return answer is not None and bool((answer.get("revocation") or answer).get("effective"))
+        effective = answer is not None and bool((answer.get("revocation") or answer).get("effective"))
+        answered_at = elapsed_s()
+        self.history.revocations.extend(
+            Revocation(token.id, authority.name, sent_at, answered_at, effective=effective) for token in tokens
+        )
+        return effective
 
     async def _issue(self) -> None:
         scope = self._chance.choice(["polls:*:*", "polls:*:*", "polls:read:PLAT"])

@@ -53,11 +53,17 @@ class Part:
         self._process.send_signal(signal.SIGCONT)
         self.up()
 
-    def kill(self) -> None:
+    async def kill(self) -> None:
         """SIGKILL."""
         self._down_since = elapsed_s()
         self._process.kill()
-        self._process.wait()
+        await asyncio.to_thread(self._process.wait)
+
+    async def leave(self) -> None:
+        """SIGTERM, until it has ended in order."""
+        self._down_since = elapsed_s()
+        self._process.terminate()
+        assert await asyncio.to_thread(self._process.wait, END_LIMIT_S) == 0, f"{self.name} did not end in order"
 
     async def start_again(self) -> None:
         """Start it, and wait until it works."""
@@ -105,9 +111,8 @@ class RedisPart(Part):
 class PostgresPart:
     """PostgreSQL, whose processes can be stopped together, and killed and started again on the same data."""
 
-    def __init__(self, server: EmbeddedPostgres, url: str, log: Path) -> None:
+    def __init__(self, server: EmbeddedPostgres, log: Path) -> None:
         self._server = server
-        self._url = url
         self._log = log
         self._postmaster = psutil.Process(server._server.get_pid())
         self._command = self._postmaster.cmdline()

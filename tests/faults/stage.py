@@ -49,7 +49,7 @@ async def set_up(folder: Path, output: Path) -> AsyncGenerator[Stage, None]:
     async with AsyncExitStack() as stack:
         password = secrets.token_hex(16)
         server = await start_postgres(folder / "postgres", password)
-        postgres = PostgresPart(server, server.url("postgres", password), output / "postgres.log")
+        postgres = PostgresPart(server, output / "postgres.log")
         stack.callback(postgres.end)
         database = described(server.url("postgres", password), "pollgate")
         await migrate_all(database.admin_url, passwords())

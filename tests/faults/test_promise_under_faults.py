@@ -37,7 +37,7 @@ async def test_what_was_promised_is_kept_whatever_fails(tmp_path: Path, output: 
     ):
         load = Load(stage, session, random.Random(SEED))
         await load.prepare()
-        faults = Faults(stage, random.Random(SEED), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
+        faults = Faults(stage, random.Random(SEED + 1), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(stop))
