@@ -252,7 +252,13 @@ class Session:
         for client_id, guard_id, seq in zip(client_ids, guard_ids, applied, strict=True):
             renewal = uuid.UUID(int=self._server.chance.getrandbits(128))
             rows[client_id, guard_id] = {"applied": seq, "lease_ms": lease_ms, "renewal": renewal}
-        self._transaction.writes.append(lambda: self._server.leases.update(rows))
+
+        def write() -> None:
+            for key, row in rows.items():
+                longest_ms = max(lease_ms, self._server.leases.get(key, row)["lease_ms"])
+                self._server.leases[key] = {**row, "lease_ms": longest_ms}
+
+        self._transaction.writes.append(write)
 
     def _release_lease(self, client_id: str, guard_id: str) -> None:
         self._server.leases.pop((client_id, guard_id), None)

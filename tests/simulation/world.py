@@ -284,8 +284,10 @@ class World:
         asyncio.get_running_loop().call_later(delay_s, do, context=Context())
 
     def _new_authority(self) -> AuthorityNode:
+        """Some are set to a shorter lease than the others, as in the midst of an operator's change."""
         self._nodes_made += 1
-        return AuthorityNode(f"authority {self._nodes_made}", self._server, self._lease_ms, self._clock(), self._relay)
+        lease_ms = self._lease_ms // self.chance.choice([1, 1, 1, 3])
+        return AuthorityNode(f"authority {self._nodes_made}", self._server, lease_ms, self._clock(), self._relay)
 
     def _new_guard(self) -> GuardNode:
         self._nodes_made += 1

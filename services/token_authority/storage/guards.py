@@ -7,13 +7,15 @@ from services.token_authority.domain.lease import GuardKey, Lease
 from shared.runtime.postgres import Executor, Row
 
 _RENEW: Final = """
-    -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock
+    -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock.
+    -- A guard that was granted a longer lease by another process may be using that one still.
     INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms)
     SELECT client_id, guard_id, applied, $4
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS asking (client_id, guard_id, applied)
     ORDER BY client_id, guard_id
     ON CONFLICT (client_id, guard_id) DO UPDATE
-    SET applied = EXCLUDED.applied, lease_ms = EXCLUDED.lease_ms, renewal = gen_random_uuid()
+    SET applied = EXCLUDED.applied, lease_ms = greatest(guard_lease.lease_ms, EXCLUDED.lease_ms),
+        renewal = gen_random_uuid()
 """
 _SELECT_LEASES: Final = """
     -- select_leases: every lease on record

@@ -1,6 +1,7 @@
 """Revocation: one token or many, by the administrator or by whoever holds the token, in force when it is answered."""
 
 import asyncio
+import secrets
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,21 @@ async def test_a_guard_may_confirm_at_another_process(
             await guard.follow()
 
         assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
+
+
+async def test_a_guard_is_waited_for_as_long_as_the_longest_lease_that_it_was_granted(
+    authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with token_authority(database, redis_url, tmp_path, revocation_lease=3 * LEASE_S) as other:
+        guard_id = secrets.token_hex(16)
+        await FakeGuard(other, guard_id).follow()
+        await FakeGuard(authority, guard_id).follow()
+        issued = await authority.issue()
+
+        answer = await authority.revoke(issued["id"])
+
+        assert answer["guards"] == {"confirmed": 0, "expired": 1}
+        assert answer["waited_ms"] > 3 * LEASE_S * 1000
 
 
 async def test_a_guard_that_only_hears_of_it_has_not_confirmed_yet(authority: Authority) -> None:
