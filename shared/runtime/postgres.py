@@ -45,6 +45,7 @@ _AWAY: Final = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
@@ -116,7 +117,8 @@ class Database:
                 connection = await self._pool.acquire()
                 try:
                     yield connection
-                except (TimeoutError, asyncio.CancelledError):
+                except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
+                    # The last is how asyncpg tells of a connection that the server has given up, but not closed yet.
                     connection.terminate()
                     raise
                 finally:

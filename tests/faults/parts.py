@@ -17,6 +17,7 @@ from tests.support.history import Stop
 from tests.support.http import answers
 
 END_LIMIT_S: Final = 10.0
+LAST_LINES: Final = 20
 
 
 class Part:
@@ -45,7 +46,7 @@ class Part:
 
     def stop(self) -> None:
         """SIGSTOP."""
-        self._down_since = elapsed_s()
+        self._go_down()
         self._process.send_signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
@@ -55,21 +56,34 @@ class Part:
 
     async def kill(self) -> None:
         """SIGKILL."""
-        self._down_since = elapsed_s()
+        self._go_down()
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
 
     async def leave(self) -> None:
         """SIGTERM, until it has ended in order."""
-        self._down_since = elapsed_s()
+        self._go_down()
         self._process.terminate()
-        assert await asyncio.to_thread(self._process.wait, END_LIMIT_S) == 0, f"{self.name} did not end in order"
+        status = await asyncio.to_thread(self._process.wait, END_LIMIT_S)
+        assert status == 0, f"{self.name} ended with status {status}:\n{self._last_words()}"
+
+    def must_run(self) -> None:
+        """Fails where it has ended by itself."""
+        status = self._process.poll()
+        assert status is None, f"{self.name} has ended by itself with status {status}:\n{self._last_words()}"
 
     async def start_again(self) -> None:
         """Start it, and wait until it works."""
         self.start()
         await self.ready()
         self.up()
+
+    def _go_down(self) -> None:
+        self.must_run()
+        self._down_since = elapsed_s()
+
+    def _last_words(self) -> str:
+        return "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-LAST_LINES:])
 
     def end(self) -> None:
         """End it, whatever state it is in."""

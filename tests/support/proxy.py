@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and what it needs, which can stop forwarding, refuse, or cut off."""
+"""A TCP proxy between a service and what it needs, which can stop forwarding, refuse, cut off, or hide an end."""
 
 import asyncio
 from collections import deque
@@ -7,25 +7,27 @@ from contextlib import asynccontextmanager, suppress
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, urlsplit, urlunsplit
 
-Mode = Literal["ok", "black hole", "refuse"]
+Mode = Literal["ok", "black hole", "refuse", "no end"]
 
 
 class Proxy:
     """Forwards to a server, or to several in turn, passing over those that refuse.
 
-    In a black hole connections stand open and nothing comes through, old ones included.
+    In a black hole connections stand open and nothing comes through, old ones included. With no end, all comes through
+    but the news that the other side has closed the connection.
     """
 
     def __init__(self, *urls: str) -> None:
         self._upstreams = deque(map(urlsplit, urls))
         self._url = self._upstreams[0]
         self._open = asyncio.Event()
-        self._open.set()
-        self._mode: Mode = "ok"
+        self._ends = asyncio.Event()
+        self._mode: Mode
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.pieces = False
+        self.become("ok")
 
     def url(self, like: str | None = None) -> str:
         """The proxied URL, or another one of the same server led through the proxy."""
@@ -36,7 +38,8 @@ class Proxy:
     def become(self, mode: Mode) -> None:
         """Change what happens to connections from now on; `refuse` also cuts those that stand."""
         self._mode = mode
-        self._open.set() if mode == "ok" else self._open.clear()
+        _turn(self._open, on=mode in ("ok", "no end"))
+        _turn(self._ends, on=mode in ("ok", "refuse"))
         if mode == "refuse":
             for writer in self._writers:
                 writer.transport.abort()
@@ -71,6 +74,7 @@ class Proxy:
                     writer.write(piece)
                     await writer.drain()
                     await asyncio.sleep(0.01 if self.pieces else 0)
+        await self._ends.wait()
         writer.close()
 
     async def _track(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,6 +91,10 @@ class Proxy:
         for writer in self._writers:
             writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _turn(event: asyncio.Event, *, on: bool) -> None:
+    event.set() if on else event.clear()
 
 
 async def _open(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -43,9 +43,7 @@ async def _scene(database: ClonedDatabase, redis_url: str, folder: Path) -> Asyn
         ):
             polls.endpoint = await authority.endpoint()
             polls.token = (await authority.issue())["token"]
-            async with asyncio.timeout(5):
-                while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":
-                    await asyncio.sleep(0.02)
+            await _until_check_is(polls, "lease", "ok")
             assert (await polls.call("GET")).status == 200
             yield Scene(authority, polls, postgres, redis, introspection)
             for proxy in (postgres, redis, introspection):
@@ -75,6 +73,21 @@ async def test_without_postgresql_both_services_answer_503_in_time_and_recover(s
     assert (await scene.polls("GET", "/livez")).status == 200
     scene.postgres.become("ok")
     await _until(scene, 200)
+
+
+async def test_a_connection_that_the_server_has_given_up_is_503_and_replaced(
+    scene: Scene, database: ClonedDatabase
+) -> None:
+    scene.postgres.become("no end")
+    name = database.admin_url.partition("?")[0].rpartition("/")[2]
+    query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND usename <> 'postgres'"
+    await fetch(database.admin_url, query, name)
+
+    answers = [await scene.polls.call("GET") for _ in range(10)]
+
+    assert {answer.status for answer in answers[:-2]} <= {200, 503}
+    assert {answer.status for answer in answers[-2:]} == {200}
+    assert (await scene.authority("GET", "/readyz")).status == 200
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -108,9 +121,13 @@ async def test_without_redis_a_revocation_is_in_force_within_a_sync_interval(sce
     assert answer["guards"] == {"confirmed": 1, "expired": 0}
     assert answer["waited_ms"] < LEASE_S * 1000 / 2
     scene.redis.become("ok")
-    async with asyncio.timeout(15):
-        while (await scene.polls("GET", "/readyz")).json["checks"]["changes"] != "ok":
-            await asyncio.sleep(0.05)
+    await _until_check_is(scene.polls, "changes", "ok")
+
+
+async def _until_check_is(polls: Polls, name: str, state: str) -> None:
+    async with asyncio.timeout(10):
+        while (await polls("GET", "/readyz")).json["checks"][name] != state:
+            await asyncio.sleep(0.02)
 
 
 async def test_when_redis_is_back_no_process_says_that_changes_wait_for_it(
