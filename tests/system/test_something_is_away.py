@@ -8,8 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
+import jwt
 import pytest
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
+from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
+from shared.guard.follower import SYNCS_A_LEASE
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.proxy import Mode, Proxy, proxied
@@ -122,6 +127,69 @@ async def test_without_redis_a_revocation_is_in_force_within_a_sync_interval(sce
     assert answer["waited_ms"] < LEASE_S * 1000 / 2
     scene.redis.become("ok")
     await _until_check_is(scene.polls, "changes", "ok")
+
+
+async def test_a_new_subscription_makes_a_guard_ask_for_what_it_may_have_missed(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        proxied(redis_url) as of_authority,
+        proxied(redis_url) as of_polls,
+        token_authority(database, of_authority.url(), tmp_path, revocation_lease=60.0) as authority,
+        polls_service(database, of_polls.url(), authority.base) as polls,
+    ):
+        of_authority.become("refuse")
+        issued = await authority.issue()
+        polls.endpoint, polls.token = await authority.endpoint(), issued["token"]
+        await _until_check_is(polls, "lease", "ok")
+        assert (await polls.call("GET")).status == 200
+        of_polls.become("refuse")
+        await _until_check_is(polls, "changes", "ConnectionError")
+        await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
+        assert (await polls.call("GET")).status == 200
+
+        of_polls.become("ok")
+
+        async with asyncio.timeout(60.0 / SYNCS_A_LEASE / 2):
+            while (await polls.call("GET")).status != 403:
+                await asyncio.sleep(0.05)
+
+
+async def test_after_an_outage_of_redis_one_process_publishes_each_change_once_and_in_order(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        proxied(redis_url) as proxy,
+        token_authority(database, proxy.url(), tmp_path) as one,
+        token_authority(database, proxy.url(), tmp_path) as two,
+        Redis.from_url(redis_url) as redis,
+        redis.pubsub() as pubsub,
+    ):
+        proxy.become("refuse")
+        for authority in (one, two, one, two, two, one):
+            await authority.revoke((await authority.issue(name="of the outage"))["id"])
+        await pubsub.subscribe(CHANGES_CHANNEL)
+        mine = {token["id"] for token in (await one.manage("GET", "/v1/tokens")).json["items"]}
+
+        proxy.become("ok")
+
+        assert await _published(pubsub, mine, until=6) == [1, 2, 3, 4, 5, 6]
+        last = await one.issue()
+        await one.revoke(last["id"])
+        assert await _published(pubsub, mine | {last["id"]}, until=7) == [7]
+
+
+async def _published(pubsub: PubSub, tokens: set[str], until: int) -> list[int]:
+    """The numbers of the changes of these tokens in the order of their pushes, until this one comes."""
+    seqs: list[int] = []
+    async with asyncio.timeout(10):
+        while until not in seqs:
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
+            if message is not None:
+                claims = jwt.decode(message["data"], options={"verify_signature": False})
+                changes = claims["events"][CHANGES_EVENT]["changes"]
+                seqs += [change["seq"] for change in changes if change["token_id"] in tokens]
+    return seqs
 
 
 async def _until_check_is(polls: Polls, name: str, state: str) -> None:
