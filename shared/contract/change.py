@@ -4,7 +4,7 @@ A push is a Security Event Token (RFC 8417): a JWT of type `secevent+jwt`, signe
 `/.well-known/jwks.json`, that carries some rows in order under the event `CHANGES_EVENT`.
 """
 
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
@@ -18,10 +18,14 @@ SIGNATURE_ALGORITHM: Final = "EdDSA"
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One row of the change log. `seq` grows by one in commit order; `digest` is the token's SHA-256 in hex."""
+    """One row of the change log. `seq` grows by one in commit order; `digest` is the token's SHA-256 in hex.
+
+    `kind` says what has become of the token, such as `revoked`. A guard forgets the token whatever it says, so that one
+    it does not know, of a newer authority, is no reason to fail.
+    """
 
     seq: int
-    kind: Literal["revoked"]
+    kind: str
     token_id: str
     digest: str
 

@@ -25,8 +25,8 @@ LEASE_S: Final = 5.0
 TOKEN: Final = mint("pgt")
 
 
-def change(seq: int, token: str | None = None) -> Change:
-    return Change(seq, "revoked", "tok_1", digest(token or f"token {seq}").hex())
+def change(seq: int, token: str | None = None, kind: str = "revoked") -> Change:
+    return Change(seq, kind, "tok_1", digest(token or f"token {seq}").hex())
 
 
 class Log:
@@ -136,6 +136,19 @@ async def test_a_push_of_the_next_change_is_applied_at_once_and_confirmed() -> N
         assert await scene.works()
 
         scene.log.changes.append(change(1, TOKEN))
+        scene.follower.pushed(scene.log.changes)
+
+        assert not await scene.works()
+        await scene.settled()
+
+
+async def test_a_token_is_forgotten_whatever_has_become_of_it() -> None:
+    scene = Scene()
+    async with scene.running():
+        await scene.settled()
+        assert await scene.works()
+
+        scene.log.changes.append(change(1, TOKEN, kind="something of a newer authority"))
         scene.follower.pushed(scene.log.changes)
 
         assert not await scene.works()
