@@ -22,7 +22,7 @@ FIRST_INTERVAL_S: Final = 0.5
 """Between syncs, before the authority has said how long a lease is."""
 SYNCS_A_LEASE: Final = 5
 SHORTEST_SYNC_LIMIT_S: Final = 0.25
-RELEASE_LIMIT_S: Final = 0.5
+LAST_CALL_LIMIT_S: Final = 0.5
 
 _log = structlog.get_logger()
 
@@ -100,13 +100,26 @@ class Follower:
                 continue
 
     async def stop(self) -> None:
-        """Use the cache no more, and tell the authority, so that no revocation waits for this guard."""
+        """Use the cache no more; tell the last uses, and give the lease back, so that no revocation waits for it.
+
+        Call this when `run` has been cancelled.
+        """
         self._lease.give_up()
         try:
-            async with asyncio.timeout(RELEASE_LIMIT_S):
+            async with asyncio.timeout(LAST_CALL_LIMIT_S):
+                await self._tell_last_uses()
+        except (GuardUnavailable, TimeoutError):
+            _log.warning("the last uses of tokens were not told to the token authority")
+        try:
+            async with asyncio.timeout(LAST_CALL_LIMIT_S):
                 await self._authority.release(self._guard_id)
         except (GuardUnavailable, TimeoutError):
             _log.info("the lease was not given back; it runs out by itself")
+
+    async def _tell_last_uses(self) -> None:
+        """What these syncs are answered does not matter: the lease that they put on record is not used."""
+        while used := self._usage.take():
+            await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.told(used)))
 
     def _pause_s(self) -> float:
         return self._interval_s * (0.9 + 0.2 * self._jitter())

@@ -323,8 +323,24 @@ async def test_at_the_end_the_cache_is_used_no_more_and_the_lease_is_given_back(
     assert not scene.lease.held
 
 
+async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back() -> None:
+    scene = Scene()
+    async with scene.running():
+        await scene.settled()
+    for number in range(MAX_USES_A_SYNC + 1):
+        scene.usage.count(f"tok_{number}")
+    before = len(scene.log.requests)
+
+    await scene.follower.stop()
+
+    assert [len(request.usage) for request in scene.log.requests[before:]] == [MAX_USES_A_SYNC, 1]
+    assert scene.log.released
+    assert not scene.lease.held
+
+
 async def test_an_authority_that_is_away_does_not_keep_the_guard_from_ending() -> None:
     scene = Scene()
+    scene.usage.count("tok_1")
     scene.log.away = True
 
     await scene.follower.stop()
