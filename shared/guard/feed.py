@@ -82,6 +82,7 @@ class ChangeFeed:
         if message["type"] == "subscribe":
             self._note_live()
             self._follower.want_sync()
+            await self._keys.refresh()  # so that the first push does not wait for it
         elif message["type"] == "message":
             try:
                 claims = await self._keys.read(message["data"])

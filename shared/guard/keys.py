@@ -7,12 +7,13 @@ from typing import Final
 import jwt
 import msgspec
 from jwt import PyJWK
+from jwt.exceptions import PyJWTError
 
 from shared.contract.change import SET_AUDIENCE, SET_TYPE, SIGNATURE_ALGORITHM, PushClaims
 from shared.guard.errors import GuardUnavailable
 
-REFRESH_EVERY_S: Final = 1.0
-"""How often the keys may be asked for: pushes under made-up keys cost the authority no more."""
+ASK_AGAIN_S: Final = 1.0
+"""For so long nothing is asked after a key that the authority did not have: made-up ones cost it no more."""
 KEY_LIFE_S: Final = 300.0
 """How long a key is believed without asking whether the authority still has it, where it answers."""
 
@@ -22,13 +23,23 @@ class InvalidPush(Exception):
 
 
 class KeyRing:
-    """The keys known so far; a push under another one makes it ask for the authority's current ones."""
+    """The keys known so far; a push under another one makes it ask for the authority's current ones.
+
+    `fetch` gives a JSON Web Key Set (RFC 7517 §5), or raises `GuardUnavailable`.
+    """
 
     def __init__(self, fetch: Callable[[], Awaitable[bytes]], clock: Callable[[], float]) -> None:
         self._fetch = fetch
         self._clock = clock
         self._keys: dict[str, PyJWK] = {}
         self._asked_at = float("-inf")
+        self._missed_at = float("-inf")
+
+    async def refresh(self) -> None:
+        """Ask for the authority's current keys; where it has no answer, those known before stay."""
+        self._asked_at = self._clock()
+        with suppress(GuardUnavailable):
+            self._keys = _read_keys(await self._fetch())
 
     async def read(self, push: bytes) -> PushClaims:
         """The claims of a push (RFC 8417). Raises `InvalidPush` where the authority has not signed them."""
@@ -55,10 +66,11 @@ class KeyRing:
         return msgspec.convert(claims, PushClaims)
 
     async def _key(self, kid: str) -> PyJWK:
-        if self._clock() - self._asked_at >= (KEY_LIFE_S if kid in self._keys else REFRESH_EVERY_S):
-            self._asked_at = self._clock()
-            with suppress(GuardUnavailable):
-                self._keys = _read_keys(await self._fetch())
+        last, pause_s = (self._asked_at, KEY_LIFE_S) if kid in self._keys else (self._missed_at, ASK_AGAIN_S)
+        if self._clock() - last >= pause_s:
+            await self.refresh()
+            if kid not in self._keys:
+                self._missed_at = self._clock()
         key = self._keys.get(kid)
         if key is None:
             raise InvalidPush("its key is not the authority's")
@@ -70,6 +82,9 @@ class _KeySet(msgspec.Struct):
 
 
 def _read_keys(document: bytes) -> dict[str, PyJWK]:
-    keys = msgspec.json.decode(document, type=_KeySet).keys
-    usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519") and "kid" in key)
-    return {key["kid"]: PyJWK(key, SIGNATURE_ALGORITHM) for key in usable}
+    try:
+        keys = msgspec.json.decode(document, type=_KeySet).keys
+        usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519") and "kid" in key)
+        return {key["kid"]: PyJWK(key, SIGNATURE_ALGORITHM) for key in usable}
+    except (msgspec.MsgspecError, UnicodeDecodeError, PyJWTError) as error:
+        raise GuardUnavailable(f"the authority's key set cannot be read: {type(error).__name__}") from None

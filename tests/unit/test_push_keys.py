@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
 from shared.guard.errors import GuardUnavailable
-from shared.guard.keys import KEY_LIFE_S, REFRESH_EVERY_S, InvalidPush, KeyRing
+from shared.guard.keys import ASK_AGAIN_S, KEY_LIFE_S, InvalidPush, KeyRing
 
 CLAIMS: dict[str, Any] = {
     "iss": "https://authority.example",
@@ -106,11 +106,21 @@ async def test_a_new_key_is_fetched_when_it_is_first_met_and_the_old_one_still_w
     issuer = Issuer()
     assert await issuer.reads(issuer.push("one"))
     issuer.add("two")
-    issuer.time += REFRESH_EVERY_S
 
     assert await issuer.reads(issuer.push("two"))
     assert await issuer.reads(issuer.push("one"))
     assert issuer.asked == 2
+
+
+async def test_keys_asked_for_before_cost_a_push_no_call_and_hold_up_no_other_key() -> None:
+    issuer = Issuer()
+    await issuer.ring.refresh()
+    assert await issuer.reads(issuer.push("one"))
+    assert issuer.asked == 1
+
+    issuer.add("two")
+
+    assert await issuer.reads(issuer.push("two"))
 
 
 async def test_made_up_keys_cost_the_authority_one_call_a_second() -> None:
@@ -121,7 +131,7 @@ async def test_made_up_keys_cost_the_authority_one_call_a_second() -> None:
     assert not any([await issuer.reads(foe.push(str(kid))) for kid in range(50)])
 
     assert issuer.asked == 1
-    issuer.time += REFRESH_EVERY_S
+    issuer.time += ASK_AGAIN_S
     assert await issuer.reads(issuer.push())
 
 
