@@ -65,7 +65,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
 
 async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     settings, opened = app[SETTINGS], app[DATABASE]
-    metrics, signer = AuthorityMetrics(app[METRICS]), Signer(opened)
+    metrics, signer = AuthorityMetrics(app[METRICS]), Signer(opened, clock=elapsed_s)
     await signer.prepare()
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:

@@ -11,8 +11,10 @@ from redis.asyncio import Redis
 from services.token_authority.operations.signing import Signer
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
 from shared.guard.keys import KeyRing
+from shared.runtime.clock import elapsed_s
 from shared.runtime.postgres import database as opened
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.stack import Authority
 
 CLAIMS = {
@@ -77,7 +79,7 @@ async def test_keys_rotate_while_every_push_can_be_verified(authority: Authority
     ring = KeyRing(fetch_keys, lambda: float(next(seconds)))
     seen: set[str] = set()
     async with opened(database.token_authority_url, size=2, statement_cache=0) as pool:
-        signer = Signer(pool, rotate_every_s=0.05, rest_s=0.05)
+        signer = Signer(pool, clock=elapsed_s, renew_every_s=0.02, rotate_every_s=0.05, rest_s=0.05)
         await signer.prepare()
         rotating = asyncio.create_task(signer.run())
         while len(seen) < 4:
@@ -85,6 +87,36 @@ async def test_keys_rotate_while_every_push_can_be_verified(authority: Authority
             assert (await ring.read(push.encode())).iss == CLAIMS["iss"]
             seen.add(jwt.get_unverified_header(push)["kid"])
         rotating.cancel()
+
+
+async def test_a_key_is_published_as_long_as_its_process_runs_and_a_while_longer(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    async def published() -> set[str]:
+        return {key["kid"] for key in (await authority("GET", "/.well-known/jwks.json")).json["keys"]}
+
+    (first,) = await published()
+    async with opened(database.token_authority_url, size=2, statement_cache=0) as pool:
+        ended = [Signer(pool, clock=elapsed_s) for _ in range(150)]
+        for signer in ended:
+            await signer.prepare()
+        running = Signer(pool, clock=elapsed_s, renew_every_s=0.02)
+        await running.prepare()
+        assert len(await published()) == 1 + 150 + 1
+
+        await fetch(database.admin_url, "UPDATE token_authority.signing_key SET renewed_at = now() - interval '2 h'")
+        task = asyncio.create_task(running.run())
+        async with asyncio.timeout(5):
+            while len(left := await published()) > 1:
+                await asyncio.sleep(0.01)
+        assert left == {jwt.get_unverified_header(running.sign(CLAIMS, SET_TYPE))["kid"]}
+
+        await fetch(database.admin_url, "DELETE FROM token_authority.signing_key")
+        async with asyncio.timeout(5):
+            while await published() != left:
+                await asyncio.sleep(0.01)
+        task.cancel()
+    assert first not in left
 
 
 async def test_what_is_counted_is_shown_without_secrets(authority: Authority) -> None:
