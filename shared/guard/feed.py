@@ -19,7 +19,8 @@ from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics
 
 PING_EVERY_S: Final = 1.0
-SILENCE_LIMIT_S: Final = 3.0
+UNANSWERED_PINGS: Final = 3
+"""After so many the server is taken for gone. Time would not do: this process may have been stopped meanwhile."""
 RETRY_S: Final = 0.5
 REPORT_EVERY_S: Final = 60.0
 
@@ -64,19 +65,19 @@ class ChangeFeed:
             await asyncio.sleep(RETRY_S)
 
     async def _receive(self) -> None:
-        clock = asyncio.get_running_loop().time
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(CHANGES_CHANNEL)
-            heard_at = clock()
+            unanswered = 0
             while True:
                 message = await pubsub.get_message(timeout=PING_EVERY_S)
                 if message is not None:
-                    heard_at = clock()
+                    unanswered = 0
                     await self._take(message)
-                elif clock() - heard_at > SILENCE_LIMIT_S:
+                elif unanswered == UNANSWERED_PINGS:
                     raise TimeoutError("silent")
                 else:
                     await pubsub.ping()
+                    unanswered += 1
 
     async def _take(self, message: Mapping[str, Any]) -> None:
         if message["type"] == "subscribe":

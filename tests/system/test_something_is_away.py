@@ -1,6 +1,7 @@
 """PostgreSQL, Redis or the authority black-holed or down: an answer in time, and never a guess."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -14,9 +15,11 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
+from shared.guard.feed import PING_EVERY_S, UNANSWERED_PINGS
 from shared.guard.follower import SYNCS_A_LEASE
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
+from tests.support.processes import polls_settings, service
 from tests.support.proxy import Mode, Proxy, proxied
 from tests.support.stack import Authority, Polls, polls_service, token_authority
 
@@ -153,6 +156,27 @@ async def test_a_new_subscription_makes_a_guard_ask_for_what_it_may_have_missed(
         async with asyncio.timeout(60.0 / SYNCS_A_LEASE / 2):
             while (await polls.call("GET")).status != 403:
                 await asyncio.sleep(0.05)
+
+
+async def test_a_replica_that_was_stopped_does_not_take_redis_for_gone(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
+) -> None:
+    async with (
+        token_authority(database, redis_url, tmp_path, revocation_lease=60.0) as authority,
+        service("polls", polls_settings(database, redis_url, authority.base), output) as replica,
+    ):
+        async with asyncio.timeout(10):
+            while "following changes" not in replica.log.read_text():
+                await asyncio.sleep(0.05)
+        replica.signal(signal.SIGSTOP)
+        await asyncio.sleep(PING_EVERY_S * (UNANSWERED_PINGS + 1.5))
+
+        replica.signal(signal.SIGCONT)
+
+        for _ in range(3):
+            answer = await authority.revoke((await authority.issue())["id"])
+            assert answer["guards"] == {"confirmed": 1, "expired": 0}
+        assert "Redis is away" not in replica.log.read_text()
 
 
 async def test_after_an_outage_of_redis_one_process_publishes_each_change_once_and_in_order(
