@@ -11,7 +11,7 @@ from shared.guard.errors import InsufficientScope
 
 
 class Caller:
-    """The bearer of a token that works. `note_use` is told of a request that the token's scopes allow, once."""
+    """The bearer of a token that works. `note_use` is told once of a request that is let through."""
 
     def __init__(self, grant: Grant, note_use: Callable[[str], None]) -> None:
         self._grant = grant
@@ -37,6 +37,10 @@ class Caller:
         """Raises `InsufficientScope` unless the token allows `action` at `place`."""
         if not self._grant.covers(action, place):
             raise InsufficientScope(action, place)
+        self.count_use()
+
+    def count_use(self) -> None:
+        """The request is let through; said again, it counts no more."""
         if not self._noted:
             self._noted = True
             self._note_use(self._grant.token_id)

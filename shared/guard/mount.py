@@ -95,11 +95,13 @@ def _guarded(public: Collection[str], problems: ProblemTable) -> Middleware:
             token, no_cache = presented_token(request), asks_anew(request)
             validated = await request.app[_GUARD].check(token, no_cache=no_cache)
             request[_AGE_S] = validated.age_s
-            request[CALLER] = Caller(validated.grant, request.app[_USAGE].count)
+            bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE].count)
             request[LOG_FIELDS] = {"token_id": validated.grant.token_id}
-            return await handler(request)
+            response = await handler(request)
         except GuardError as error:
             return problem_response(problems[type(error)](error), request.get(REQUEST_ID))
+        bearer.count_use()  # also where the handler has asked for no scope
+        return response
 
     return middleware
 

@@ -1,12 +1,19 @@
 """A third service mounts the guard in three lines, as the README shows."""
 
+import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
 from shared.contract.scope import Action, Place
 from shared.guard import GuardSettings, caller, mount_guard
+from shared.runtime.metrics import add_metrics
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
+
+Client = TestClient[web.Request, web.Application]
 
 
 async def report(request: web.Request) -> web.Response:
@@ -14,11 +21,16 @@ async def report(request: web.Request) -> web.Response:
     return web.Response(text=f"a report for {caller(request).site}")
 
 
-async def test_a_service_that_knows_nothing_of_polls_is_guarded(
-    aiohttp_client: AiohttpClient, authority: Authority, redis_url: str
-) -> None:
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(text=f"hello {caller(request).token_id}")
+
+
+@pytest.fixture
+async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str) -> Client:
+    """A service of two routes, of which one asks for a scope."""
     app = web.Application()
     app.router.add_get("/reports/{workspace}", report)
+    app.router.add_get("/hello", hello)
     mount_guard(
         app,
         GuardSettings(
@@ -29,7 +41,11 @@ async def test_a_service_that_knows_nothing_of_polls_is_guarded(
             resource_url="http://reports.internal",
         ),
     )
-    client = await aiohttp_client(app)
+    add_metrics(app)
+    return await aiohttp_client(app)
+
+
+async def test_a_service_that_knows_nothing_of_polls_is_guarded(client: Client, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
     bearer = {"Authorization": f"Bearer {issued['token']}"}
 
@@ -47,3 +63,21 @@ async def test_a_service_that_knows_nothing_of_polls_is_guarded(
     )
     assert (twice.status, unreadable.status) == (400, 400)
     assert (await unreadable.json())["detail"] == "The query is not percent-encoded UTF-8."
+
+
+async def test_a_use_counts_where_a_handler_asks_for_no_scope_too_and_once(
+    client: Client, authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue("polls:read:PLAT")
+    bearer = {"Authorization": f"Bearer {issued['token']}"}
+    for path, status in (("/hello", 200), ("/reports/PLAT", 200), ("/reports/OTHER", 403)):
+        assert (await client.get(path, headers=bearer)).status == status
+
+    await client.close()
+
+    rows = await fetch(database.admin_url, "SELECT token_id, uses FROM token_authority.token_use")
+    assert [tuple(row) for row in rows] == [(issued["id"], 2)]
+
+
+async def test_its_metrics_say_what_the_guard_does(client: Client) -> None:
+    assert "pollgate_guard_lease_held" in await (await client.get("/metrics")).text()
