@@ -28,8 +28,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0.5,
             le=60,
-            description="seconds for which a guard may use its cache without hearing from us; longer rides out longer "
-            "restarts, and makes a revocation wait longer for a guard that is cut off",
+            description="for how many seconds, 0.5 to 60, a guard may use its cache without hearing from us; longer "
+            "rides out longer restarts, and makes a revocation wait longer for a guard that is cut off",
         ),
     ] = 5.0
     admin_key_file: Annotated[str, Meta(description="where the first admin key is put")] = ".pollgate/admin.key"

@@ -30,20 +30,23 @@ def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError as error:
-            raise SettingsError(f"{variable} is wrong: {error}") from None
+            fault = str(error).replace("`", "'")
+            raise SettingsError(f"{variable} is wrong: {fault}; it says {_meaning(kind, field.name)}") from None
     return kind(**values)
 
 
 def describe_settings(kind: type[msgspec.Struct]) -> str:
     """The variables of `kind` with default and meaning, a line each, for `--help`."""
-    hints = get_type_hints(kind, include_extras=True)
     lines = []
     for field in msgspec.structs.fields(kind):
-        notes = getattr(hints[field.name], "__metadata__", ())
-        meaning = next((note.description for note in notes if isinstance(note, msgspec.Meta)), "") or ""
         default = "required" if field.required else f"default {field.default!r}"
-        lines.append(f"  {field.name.upper():<32} {meaning} ({default})")
+        lines.append(f"  {field.name.upper():<32} {_meaning(kind, field.name)} ({default})")
     return "\n".join(lines)
+
+
+def _meaning(kind: type[msgspec.Struct], field: str) -> str:
+    notes = getattr(get_type_hints(kind, include_extras=True)[field], "__metadata__", ())
+    return next((note.description for note in notes if isinstance(note, msgspec.Meta)), "") or ""
 
 
 def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:
