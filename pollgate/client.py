@@ -89,6 +89,10 @@ class _Problem(msgspec.Struct):
     errors: list[_Fault] = []
 
 
+class NoAnswer(Sentence):
+    """The authority does not answer, or the answer was lost."""
+
+
 class AuthorityClient:
     """Use as `async with AuthorityClient(url, admin_key) as authority`. Every call raises `Sentence` where it fails."""
 
@@ -137,13 +141,7 @@ class AuthorityClient:
 
     async def revoke(self, token_id: str, *, wait: bool = True) -> Revocation:
         """End a token for good; returns when that is in force everywhere, unless told not to wait."""
-        return await self._call(
-            "POST",
-            f"/v1/tokens/{_segment(token_id)}/revoke",
-            Revocation,
-            query=_waiting(wait),
-            limit_s=REVOCATION_LIMIT_S,
-        )
+        return await self._revoke(f"/v1/tokens/{_segment(token_id)}/revoke", Revocation, wait=wait)
 
     async def revoke_many(self, conditions: Mapping[str, Any], *, wait: bool = True) -> BulkRevocation:
         """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `issued_before`,
@@ -151,12 +149,18 @@ class AuthorityClient:
         """
         for token_id in conditions.get("ids", ()):
             _segment(token_id)
-        return await self._call(
-            *("POST", "/v1/tokens/revoke", BulkRevocation),
-            query=_waiting(wait),
-            body=conditions,
-            limit_s=REVOCATION_LIMIT_S,
-        )
+        return await self._revoke("/v1/tokens/revoke", BulkRevocation, wait=wait, body=conditions)
+
+    async def _revoke(self, path: str, kind: type[T], *, wait: bool, body: Any = None) -> T:
+        try:
+            return await self._call(
+                *("POST", path, kind),
+                query={} if wait else {"wait": "false"},
+                body=body,
+                limit_s=REVOCATION_LIMIT_S,
+            )
+        except NoAnswer as error:
+            raise Sentence(f"{error}. The revocation may be committed all the same: ask again") from None
 
     async def _call(
         self,
@@ -180,7 +184,7 @@ class AuthorityClient:
             ) as answer:
                 content = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Sentence(
+            raise NoAnswer(
                 f"the token authority at {self._url} does not answer ({type(error).__name__}); "
                 "start it, or set TOKEN_AUTHORITY_URL"
             ) from None
@@ -192,10 +196,6 @@ class AuthorityClient:
             raise Sentence(
                 f"what answers at {self._url} is not this release's token authority; check TOKEN_AUTHORITY_URL"
             ) from None
-
-
-def _waiting(wait: bool) -> dict[str, str]:
-    return {} if wait else {"wait": "false"}
 
 
 def _segment(token_id: str) -> str:
@@ -211,5 +211,6 @@ def _explain(status: int, content: bytes) -> str:
         problem = msgspec.json.decode(content, type=_Problem)
     except msgspec.MsgspecError:
         return f"the token authority answered {status}"
-    faults = "".join(f"\n  {fault.pointer}{': ' if fault.pointer else ''}{fault.detail}" for fault in problem.errors)
-    return f"the token authority answered {status}: {problem.detail}{faults}"
+    faults = [f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail for fault in problem.errors]
+    told = faults if problem.detail in (fault.detail for fault in problem.errors) else [problem.detail, *faults]
+    return f"the token authority answered {status}: " + "\n  ".join(told)

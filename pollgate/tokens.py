@@ -3,11 +3,11 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from cyclopts import App, Parameter
@@ -28,6 +28,8 @@ app = App(
 )
 
 T = TypeVar("T")
+
+QUIET_S: Final = 1.5
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
 
 
@@ -142,13 +144,16 @@ def revoke(
         "unused_since": unused_since.astimezone() if unused_since else None,
     }
     given = {name: value for name, value in conditions.items() if value is not None} | ({"all": True} if every else {})
+    if every and len(given) > 1:
+        raise Sentence("--all is every token, so it stands alone; leave it out for those that meet the conditions")
     if not given:
         raise Sentence("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
 
     async def end(authority: AuthorityClient) -> BulkRevocation:
         if given.keys() == {"ids"} and len(token_ids) == 1:
-            return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], wait=wait))
-        return await authority.revoke_many(given, wait=wait)
+            revoked = await _patiently(authority.revoke(token_ids[0], wait=wait))
+            return BulkRevocation(1, 0, [], revoked)
+        return await _patiently(authority.revoke_many(given, wait=wait))
 
     ended = _call(end)
     _print_json(ended) if as_json else print(_told(ended, token_ids))
@@ -177,6 +182,19 @@ def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:
     confirmed = f"{guards.confirmed} guard{'' if guards.confirmed == 1 else 's'}"
     cut_off = f", {guards.expired} cut off" if guards.expired else ""
     return f"{revoked}; in force everywhere after {revocation.waited_ms:.0f} ms ({confirmed}{cut_off})."
+
+
+async def _patiently(revocation: Coroutine[None, None, T]) -> T:
+    """The answer; who has to wait for it is told why."""
+    task = asyncio.create_task(revocation)
+    done, _ = await asyncio.wait({task}, timeout=QUIET_S)
+    if not done:
+        print(
+            "Waiting until it is in force everywhere: for a guard that is cut off, until its lease is over. "
+            "Ctrl-C ends the waiting, not the revocation.",
+            file=sys.stderr,
+        )
+    return await task
 
 
 def _tokens(number: int) -> str:

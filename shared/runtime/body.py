@@ -56,4 +56,11 @@ def _fault(message: str) -> Fault:
     match = _PATH.match(message)
     reason, path = (match["reason"], match["path"] or "") if match else (message, "")
     pointer = "".join(f"/{name or index}" for name, index in _STEP.findall(path))
-    return Fault(reason.replace("`", "'"), pointer=pointer)
+    return Fault(_REMEDIES.get(reason) or reason.replace("`", "'"), pointer=pointer)
+
+
+_REMEDIES: Final = {
+    "Invalid RFC3339 encoded datetime": "a time as RFC 3339 has it, such as 2026-11-30T12:00:00Z",
+    "Expected `datetime` with a timezone component": "a time with its offset, such as 2026-11-30T12:00:00Z",
+}
+"""What would be right, where msgspec's own words do not say it."""
