@@ -45,9 +45,10 @@ _SELECT_MATCHING: Final = """
     ORDER BY t.id LIMIT $7
 """
 _SELECT_NEWEST_END: Final = """
-    -- select_newest_end: when the last revoked of these tokens was revoked, and by which change
+    -- select_newest_end: when the last revoked of these tokens was revoked, and by which change; the row's lock makes
+    -- it a commit, which a synchronous standby has to confirm, and with it the revocation that it reads of
     SELECT revoked_at, revoked_seq FROM token_authority.token
-    WHERE id = ANY ($1) AND revoked_at IS NOT NULL ORDER BY revoked_seq DESC LIMIT 1
+    WHERE id = ANY ($1) AND revoked_at IS NOT NULL ORDER BY revoked_seq DESC LIMIT 1 FOR UPDATE
 """
 
 

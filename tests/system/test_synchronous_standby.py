@@ -1,0 +1,60 @@
+"""PostgreSQL with a synchronous standby: what it has not confirmed may be lost, so it is not said to be in force."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from pollgate.embedded import start_postgres
+from pollgate.migrate import migrate_all
+from tests.support.databases import ClonedDatabase, described, passwords
+from tests.support.stack import token_authority
+
+
+@pytest.fixture
+async def own_database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
+    """A server for this test alone, whose settings it may change."""
+    server = await start_postgres(tmp_path / "postgres", "s3cret")
+    try:
+        database = described(server.url("postgres", "s3cret"), "pollgate")
+        await migrate_all(database.admin_url, passwords())
+        yield database
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def test_a_revocation_that_no_standby_has_is_not_said_to_be_in_force_when_asked_again(
+    own_database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with token_authority(own_database, redis_url, tmp_path) as authority:
+        issued = await authority.issue()
+        revoke = f"/v1/tokens/{issued['id']}/revoke"
+        admin = await asyncpg.connect(own_database.admin_url)
+        await admin.execute("SET synchronous_commit = local")
+        await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+        await admin.execute("SELECT pg_reload_conf()")
+        while await admin.fetchval("SHOW synchronous_standby_names") == "":
+            await asyncio.sleep(0.01)
+
+        assert (await authority.manage("POST", revoke)).status == 503
+        await _until_committed_here_alone(admin)
+
+        assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["status"] == "revoked"
+        assert (await authority.manage("POST", revoke)).status == 503
+        await admin.execute("ALTER SYSTEM RESET synchronous_standby_names")
+        await admin.execute("SELECT pg_reload_conf()")
+        async with asyncio.timeout(10):
+            while (answer := await authority.manage("POST", revoke)).status == 503:
+                await asyncio.sleep(0.05)
+        assert answer.json["effective"] is True
+        await admin.close()
+
+
+async def _until_committed_here_alone(admin: "asyncpg.Connection") -> None:
+    """As after a restart of the server, which gives up waiting for the standby."""
+    async with asyncio.timeout(10):
+        while not await admin.fetchval("SELECT count(*) FROM token_authority.token WHERE revoked_at IS NOT NULL"):
+            await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
+            await asyncio.sleep(0.05)
