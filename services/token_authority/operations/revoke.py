@@ -20,6 +20,8 @@ from services.token_authority.storage import changes, guards, tokens
 from shared.runtime.postgres import Database
 
 CHUNK: Final = 5000
+PAGE: Final = 500
+"""Tokens whose scopes are read and compared at a time, in which nothing else is done."""
 BULK_LIMIT_S: Final = 30.0
 
 
@@ -107,9 +109,9 @@ class Revoker:
         chosen: list[str] = []
         after = ""
         while True:
-            page = await tokens.select_matching(self._database, selection, after, CHUNK)
+            page = await tokens.select_matching(self._database, selection, after, PAGE)
             chosen += [token_id for token_id, scopes in page if selection.takes(scopes)]
-            if len(page) < CHUNK:
+            if len(page) < PAGE:
                 return chosen
             after = page[-1][0]
 

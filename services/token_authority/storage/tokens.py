@@ -34,7 +34,7 @@ _LOCK_ALIVE: Final = """
 """
 _SELECT_MATCHING: Final = """
     -- select_matching: a page of tokens by id, revoked ones too, that meet every condition that is not null
-    SELECT t.id, t.scopes
+    SELECT t.id, CASE WHEN $8 THEN t.scopes ELSE '{}' END AS scopes
     FROM token_authority.token t LEFT JOIN token_authority.token_use u ON u.token_id = t.id
     WHERE t.id > $1
       AND ($2::text[] IS NULL OR t.id = ANY ($2))
@@ -95,7 +95,10 @@ async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:
 async def select_matching(
     executor: Executor, selection: Selection, after: str, limit: int
 ) -> list[tuple[str, tuple[Scope, ...]]]:
-    """Up to `limit` ids of tokens, dead or alive, behind the id given, by every condition but that on scopes."""
+    """Up to `limit` ids of tokens, dead or alive, behind the id given, by every condition but that on scopes.
+
+    Their scopes come along where the selection asks for some.
+    """
     conditions = (
         selection.ids,
         selection.owner,
@@ -103,7 +106,7 @@ async def select_matching(
         selection.issued_before,
         selection.unused_since,
     )
-    rows = await executor.fetch(_SELECT_MATCHING, after, *conditions, limit)
+    rows = await executor.fetch(_SELECT_MATCHING, after, *conditions, limit, selection.scope is not None)
     return [(row["id"], tuple(map(Scope.parse, row["scopes"]))) for row in rows]
 
 
