@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from os import environ
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import asyncpg
 from msgspec import Struct
@@ -11,7 +11,7 @@ from msgspec import Struct
 from pollgate.sentence import Sentence
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
-from shared.runtime.environment import SettingsError, read_settings
+from shared.runtime.environment import SettingsError, read_settings, split_url
 from shared.runtime.migrate import DatabaseTooNew, Schema, migrate
 from shared.runtime.postgres import address_of
 
@@ -30,12 +30,13 @@ async def migrate_from_environment() -> list[str]:
     """Migrate as the environment says; a line for each schema. Raises `Sentence`."""
     try:
         settings = read_settings(MigrateSettings, environ)
+        split_url(settings.database_admin_url, "DATABASE_ADMIN_URL")
+        passwords = {
+            TOKEN_AUTHORITY: _password(settings.token_authority_database_url, "TOKEN_AUTHORITY_DATABASE_URL"),
+            POLLS: _password(settings.polls_database_url, "POLLS_DATABASE_URL"),
+        }
     except SettingsError as error:
         raise Sentence(str(error)) from None
-    passwords = {
-        TOKEN_AUTHORITY: _password(settings.token_authority_database_url, "TOKEN_AUTHORITY_DATABASE_URL"),
-        POLLS: _password(settings.polls_database_url, "POLLS_DATABASE_URL"),
-    }
     return await migrate_all(settings.database_admin_url, passwords)
 
 
@@ -55,7 +56,7 @@ async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[s
 
 
 def _password(url: str, variable: str) -> str:
-    password = urlsplit(url).password
+    password = split_url(url, variable).password
     if not password:
         raise Sentence(f"{variable} has no password; the service's role needs one")
     return unquote(password)

@@ -7,6 +7,7 @@ containers. An empty variable counts as not set.
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar, get_type_hints
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -42,6 +43,17 @@ def describe_settings(kind: type[msgspec.Struct]) -> str:
         default = "required" if field.required else f"default {field.default!r}"
         lines.append(f"  {field.name.upper():<32} {_meaning(kind, field.name)} ({default})")
     return "\n".join(lines)
+
+
+def split_url(url: str, name: str) -> SplitResult:
+    """The parts of a URL. Raises `SettingsError`, that says the URL's `name` and nothing of the URL itself."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        encode = "percent-encode all but letters and digits in its user and password"
+        raise SettingsError(f"{name} cannot be read as a URL; {encode}") from None
+    return parts
 
 
 def _meaning(kind: type[msgspec.Struct], field: str) -> str:

@@ -7,10 +7,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import asyncpg
 import structlog
+
+from shared.runtime.environment import split_url
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
@@ -171,12 +173,13 @@ async def database(
 
 
 def address_of(url: str) -> str:
-    """Host and port of a database URL, or the socket's folder; never the user or the password."""
-    parts = urlsplit(url)
+    """Host and port of a database URL, or the socket's folder; never the user or the password.
+
+    Raises `SettingsError` for what cannot be read as a URL.
+    """
+    parts = split_url(url, "the database URL")
     socket = parse_qs(parts.query).get("host")
-    if socket:
-        return socket[0]
-    return f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
+    return socket[0] if socket else f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
 
 
 async def _keep(_connection: object) -> None:

@@ -1,17 +1,22 @@
 """A Redis client that gives up in time: every call is bounded, and nothing waits for a server that is not there."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from shared.runtime.environment import split_url
+
 REDIS_LIMIT_S: Final = 1.0
 
 
 def redis_client(url: str) -> Redis:
-    """A client for `redis://[user:password@]host[:port]`; the caller closes it. Connects when first used."""
+    """A client for `redis://[user:password@]host[:port]`; the caller closes it. Connects when first used.
+
+    Raises `SettingsError` for what cannot be read as a URL.
+    """
+    redis_address_of(url)
     return Redis.from_url(
         url,
         socket_timeout=REDIS_LIMIT_S,
@@ -22,6 +27,6 @@ def redis_client(url: str) -> Redis:
 
 
 def redis_address_of(url: str) -> str:
-    """Host and port of a Redis URL; never the user or the password."""
-    parts = urlsplit(url)
+    """Host and port of a Redis URL; never the user or the password. Raises `SettingsError`."""
+    parts = split_url(url, "the Redis URL")
     return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"

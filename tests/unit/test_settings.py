@@ -7,6 +7,8 @@ import pytest
 from services.polls.settings import PollsSettings
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.environment import SettingsError, describe_settings, read_settings
+from shared.runtime.postgres import address_of
+from shared.runtime.redis import redis_client
 
 GOOD = {
     "POLLS_DATABASE_URL": "postgresql://polls@db/pollgate",
@@ -46,6 +48,15 @@ def test_a_fault_names_the_variable_and_not_its_value(change: dict[str, str], me
 
     assert message in str(fault.value)
     assert "s3cret" not in str(fault.value)
+
+
+@pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])
+def test_a_url_that_cannot_be_read_is_not_repeated(password: str) -> None:
+    for read in (address_of, redis_client):
+        with pytest.raises(SettingsError, match="cannot be read as a URL; percent-encode") as fault:
+            read(f"postgresql://polls:{password}@db:5432/pollgate")
+
+        assert "s3cret" not in str(fault.value)
 
 
 @pytest.mark.parametrize("lease", ["0", "-1", "0.4", "60.1", "1e9", "nan", "inf", "5s", "true"])
