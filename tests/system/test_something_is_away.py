@@ -17,6 +17,8 @@ from redis.asyncio.client import PubSub
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
 from shared.guard.feed import PING_EVERY_S, UNANSWERED_PINGS
 from shared.guard.follower import SYNCS_A_LEASE
+from shared.runtime.postgres import DatabaseUnavailable
+from shared.runtime.postgres import database as opened
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.processes import polls_settings, service
@@ -77,7 +79,9 @@ async def test_without_postgresql_both_services_answer_503_in_time_and_recover(s
     assert {answer.status for answer in answers} == {503}
     assert {answer.headers["Retry-After"] for answer in answers} == {"1"}
     assert took_s < LIMIT_S
-    assert (await scene.polls("GET", "/readyz")).status == 503
+    async with asyncio.timeout(LIMIT_S):
+        while (await scene.polls("GET", "/readyz")).status != 503:
+            await asyncio.sleep(0.05)
     assert (await scene.polls("GET", "/livez")).status == 200
     scene.postgres.become("ok")
     await _until(scene, 200)
@@ -277,6 +281,13 @@ async def test_statements_behind_a_lock_do_not_pile_up_on_the_server(scene: Scen
 
     assert backends <= 3 * 4
     await _until(scene, 200)
+
+
+@pytest.mark.parametrize("code", ["58030", "XX000", "XX001", "53100", "25P03", "55006", "57P01", "40001"])
+async def test_what_a_server_in_trouble_answers_is_that_it_is_away(database: ClonedDatabase, code: str) -> None:
+    async with opened(database.token_authority_url, size=1, statement_cache=0) as pool:
+        with pytest.raises(DatabaseUnavailable):
+            await pool.execute(f"DO $$ BEGIN RAISE EXCEPTION SQLSTATE '{code}'; END $$")
 
 
 async def test_a_read_only_database_is_503(scene: Scene, database: ClonedDatabase) -> None:
