@@ -1,0 +1,43 @@
+"""`/readyz`: what it answers, and what it costs those that it asks."""
+
+import asyncio
+
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpClient
+
+from shared.runtime.health import add_health
+
+
+async def test_however_many_ask_at_once_a_check_is_made_once(aiohttp_client: AiohttpClient) -> None:
+    made = 0
+
+    async def check() -> None:
+        nonlocal made
+        made += 1
+        await asyncio.sleep(0.05)
+
+    app = web.Application()
+    add_health(app, required={"one": check}, reported={})
+    client = await aiohttp_client(app)
+
+    answers = await asyncio.gather(*(client.get("/readyz") for _ in range(50)))
+
+    assert {answer.status for answer in answers} == {200}
+    assert made == 1
+
+
+async def test_what_it_needs_makes_it_unready_and_what_it_reports_does_not(aiohttp_client: AiohttpClient) -> None:
+    async def fails() -> None:
+        raise ConnectionError("to whatever")
+
+    async def works() -> None:
+        return
+
+    for required, reported, status in (({"a": fails}, {"b": works}, 503), ({"a": works}, {"b": fails}, 200)):
+        app = web.Application()
+        add_health(app, required=required, reported=reported)
+
+        answer = await (await aiohttp_client(app)).get("/readyz")
+
+        assert answer.status == status
+        assert set((await answer.json())["checks"].values()) == {"ok", "ConnectionError"}
