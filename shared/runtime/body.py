@@ -43,7 +43,8 @@ def read_form_field(body: bytes, name: str) -> str:
 
 def require_media_type(request: web.Request, media_type: str) -> None:
     """Raises `UnsupportedMediaType` where the request says that its body is of another type."""
-    if request.content_type != media_type:
+    sent = request.headers.get("Content-Type", "").partition(";")[0]  # aiohttp's own parser fails on odd parameters
+    if sent.strip().lower() != media_type:
         raise UnsupportedMediaType(f"This route reads {media_type}; set the Content-Type header to that.")
 
 

@@ -4,12 +4,12 @@ import os
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.aiohttp import make_aiohttp_handler
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
 METRICS_ROUTE: Final = "/metrics"
+TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where several worker processes of one service keep what they count, so that each can show the sum."""
 
@@ -20,4 +20,9 @@ def add_metrics(app: web.Application) -> None:
     if SHARED_FOLDER in os.environ:
         shown = CollectorRegistry()
         MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
-    app.router.add_get(METRICS_ROUTE, make_aiohttp_handler(shown))
+
+    async def show(_request: web.Request) -> web.Response:
+        """Always the text format, which every collector reads: prometheus-client's own handler fails on odd Accepts."""
+        return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
+
+    app.router.add_get(METRICS_ROUTE, show)

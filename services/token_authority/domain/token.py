@@ -103,6 +103,7 @@ def _checked_scopes(texts: list[str]) -> tuple[Scope, ...]:
 def _checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
     if expires_at is None:
         return None
+    expires_at = expires_at.replace(microsecond=0)  # as `exp` says it, so that both sides see it end at once
     if expires_at <= now:
         raise InvalidValue(("expires_at",), "a token expires in the future; leave this out for one that never does")
     if expires_at >= LAST_EXPIRY:

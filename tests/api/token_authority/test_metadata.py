@@ -123,10 +123,12 @@ async def test_what_is_counted_is_shown_without_secrets(authority: Authority) ->
     issued = await authority.issue()
     await authority.revoke(issued["id"])
 
-    answer = await authority("GET", "/metrics")
+    for accept in ("*/*", "application/openmetrics-text;version=1.0.0", "application/openmetrics-text;version=abc"):
+        answer = await authority("GET", "/metrics", headers={"Accept": accept})
 
-    assert b"pollgate_revocation_wait_seconds_count 1.0" in answer.body
-    assert b"pgt_" not in answer.body
+        assert answer.status == 200
+        assert b"pollgate_revocation_wait_seconds_count 1.0" in answer.body
+        assert b"pgt_" not in answer.body
 
 
 def _unverified(push: bytes) -> Any:
