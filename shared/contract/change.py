@@ -4,9 +4,10 @@ A push is a Security Event Token (RFC 8417): a JWT of type `secevent+jwt`, signe
 `/.well-known/jwks.json`, that carries some rows in order under the event `CHANGES_EVENT`.
 """
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 CHANGES_CHANNEL: Final = "pollgate:changes"
 """The Redis channel on which changes are pushed, each message one Security Event Token."""
@@ -15,6 +16,7 @@ CHANGES_EVENT: Final = "urn:pollgate:event:changes"
 SET_TYPE: Final = "secevent+jwt"
 SET_AUDIENCE: Final = "urn:pollgate:guards"
 SIGNATURE_ALGORITHM: Final = "EdDSA"
+MAX_SEQ: Final = 2**53
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -24,10 +26,10 @@ class Change(msgspec.Struct, frozen=True):
     it does not know, of a newer authority, is no reason to fail.
     """
 
-    seq: int
+    seq: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
     kind: str
     token_id: str
-    digest: str
+    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class Changes(msgspec.Struct, frozen=True):

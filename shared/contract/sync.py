@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from shared.contract.change import Change
+from shared.contract.change import MAX_SEQ, Change
 
 MAX_USES_A_SYNC: Final = 500
 MAX_CHANGES_A_SYNC: Final = 5000
@@ -34,7 +34,7 @@ class TokenUse(msgspec.Struct, frozen=True):
 class SyncRequest(msgspec.Struct, frozen=True):
     """`applied` is the highest `seq` up to which the guard has taken every change in; null where it begins."""
 
-    applied: Annotated[int, Meta(ge=0, le=2**53)] | None
+    applied: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None
     usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_A_SYNC)] = []
 
 
@@ -44,8 +44,8 @@ class SyncAnswer(msgspec.Struct, frozen=True):
     With `afresh` no changes come along: the guard forgets all it knows, and has thereby applied `head`.
     """
 
-    head: int
-    lease_ms: int
+    head: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
+    lease_ms: Annotated[int, Meta(ge=1, le=3_600_000)]
     afresh: bool
     changes: list[Change]
     issuer: str

@@ -42,7 +42,7 @@ class TokenAuthority:
         except GuardUnavailable as error:
             _log.error("a token cannot be introspected", url=self._url, error=str(error))
             raise
-        except ValueError:
+        except (ValueError, RecursionError):
             raise GuardUnavailable(f"{self._url}: its answer is no introspection answer") from None
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
@@ -52,7 +52,7 @@ class TokenAuthority:
         answer = await self._call(self._syncs, "POST", f"/v1/guards/{guard_id}/sync", data=body, headers=headers)
         try:
             return msgspec.json.decode(answer, type=SyncAnswer)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):
             raise GuardUnavailable(f"{self._url}: its answer is no sync answer") from None
 
     async def release(self, guard_id: str) -> None:

@@ -86,5 +86,5 @@ def _read_keys(document: bytes) -> dict[str, PyJWK]:
         keys = msgspec.json.decode(document, type=_KeySet).keys
         usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519") and "kid" in key)
         return {key["kid"]: PyJWK(key, SIGNATURE_ALGORITHM) for key in usable}
-    except (msgspec.MsgspecError, UnicodeDecodeError, PyJWTError) as error:
+    except (ValueError, RecursionError, PyJWTError) as error:
         raise GuardUnavailable(f"the authority's key set cannot be read: {type(error).__name__}") from None

@@ -1,0 +1,60 @@
+"""An authority, or whatever answers in its place, that answers what it should not: a guard knows nothing then."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpServer
+
+from shared.contract.sync import SyncRequest
+from shared.guard.authority import TokenAuthority, token_authority
+from shared.guard.errors import GuardUnavailable
+from shared.guard.keys import InvalidPush, KeyRing
+from shared.guard.settings import GuardSettings
+
+SYNC = b'{"head": 1, "lease_ms": 5000, "afresh": false, "changes": [%s], "issuer": "x"}'
+CHANGE = b'{"seq": 1, "kind": "revoked", "token_id": "tok_1", "digest": "%s"}'
+ODD = {
+    "nothing": b"",
+    "no JSON": b"<html>",
+    "not UTF-8": b'{"active": true, "scope": "\xff", "keys": "\xff", "issuer": "\xff"}',
+    "too deep": b'{"x": ' + b"[" * 100_000,
+    "a deep sync": SYNC % (b'{"x":' * 100_000),
+    "an endless lease": SYNC.replace(b"5000", b"9" * 400) % b"",
+    "no lease": SYNC.replace(b"5000", b"0") % b"",
+    "a digest that is none": SYNC % (CHANGE % b"zz"),
+    "an active token of which nothing is said": b'{"active": true}',
+}
+
+
+@pytest.fixture
+async def authority(aiohttp_server: AiohttpServer, body: bytes) -> AsyncGenerator[TokenAuthority, None]:
+    """It answers everything with `body`."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{any:.*}", answer)
+    server = await aiohttp_server(app)
+    settings = GuardSettings(
+        token_authority_url=str(server.make_url("")),
+        introspection_client_id="polls",
+        introspection_client_secret="s3cret",
+        redis_url="redis://redis",
+        resource_url="http://here",
+    )
+    async with token_authority(settings) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD)
+async def test_an_answer_that_is_none_is_as_good_as_no_answer(authority: TokenAuthority) -> None:
+    with pytest.raises(GuardUnavailable):
+        await authority.sync("guard", SyncRequest(None))
+    with pytest.raises(GuardUnavailable):
+        await authority.introspect("pgt_x")
+    ring = KeyRing(authority.signing_keys, lambda: 1000.0)
+    await ring.refresh()
+    with pytest.raises(InvalidPush):
+        await ring.read(b"x")
