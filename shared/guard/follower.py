@@ -21,6 +21,8 @@ from shared.guard.usage import Usage
 FIRST_INTERVAL_S: Final = 0.5
 """Between syncs, before the authority has said how long a lease is."""
 SYNCS_A_LEASE: Final = 5
+RETRY_S: Final = 1.0
+"""After a sync that failed, at the latest."""
 SHORTEST_SYNC_LIMIT_S: Final = 0.25
 LAST_CALL_LIMIT_S: Final = 0.5
 
@@ -91,7 +93,7 @@ class Follower:
         while True:
             self._wanted.clear()
             if not await self._sync():
-                await asyncio.sleep(self._pause_s())
+                await asyncio.sleep(min(self._pause_s(), RETRY_S))
                 continue
             try:
                 async with asyncio.timeout(self._pause_s()):

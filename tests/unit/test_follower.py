@@ -284,6 +284,24 @@ async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_cou
     assert scene.metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
 
 
+async def test_a_sync_that_failed_is_tried_again_soon_however_long_the_lease_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.guard.follower.SYNCS_A_LEASE", 0.01)
+    monkeypatch.setattr("shared.guard.follower.RETRY_S", 0.001)
+    scene = Scene()
+    async with scene.running():
+        await scene.settled()
+        scene.log.away = True
+        scene.log.changes.append(change(1))
+        scene.follower.pushed(scene.log.changes)
+        await scene.rest()
+
+        scene.log.away = False
+
+        await scene.settled()
+
+
 async def test_use_that_a_failed_sync_carried_is_carried_again() -> None:
     scene = Scene()
     scene.usage.count("tok_1")
