@@ -37,7 +37,7 @@ from shared.runtime.metrics import METRICS, METRICS_ROUTE
 from shared.runtime.problem import Problem, ProblemTable, problem_response, unavailable
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_id import REQUEST_ID
-from shared.runtime.request_line import LOG_FIELDS
+from shared.runtime.request_line import add_to_line
 from shared.runtime.supervised import supervised
 
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
@@ -96,7 +96,7 @@ def _guarded(public: Collection[str], problems: ProblemTable) -> Middleware:
             validated = await request.app[_GUARD].check(token, no_cache=no_cache)
             request[_AGE_S] = validated.age_s
             bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE].count)
-            request[LOG_FIELDS] = {"token_id": validated.grant.token_id}
+            add_to_line(request, token_id=validated.grant.token_id)
             response = await handler(request)
         except GuardError as error:
             return problem_response(problems[type(error)](error), request.get(REQUEST_ID))

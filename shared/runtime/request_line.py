@@ -77,15 +77,19 @@ def _request_line(redact: Redact, quiet: Collection[str]) -> Middleware:
                     route=route_template(request),
                     status=status,
                     duration_ms=round((time.perf_counter() - started) * 1000, 2),
-                    **request.get(LOG_FIELDS, {}),
+                    **request.get(_FIELDS, {}),
                 )
         return response
 
     return middleware
 
 
-LOG_FIELDS: Final = web.RequestKey("log_fields", dict[str, str])
-"""What a handler or an inner middleware wants in the request's log line."""
+_FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
+
+
+def add_to_line(request: web.Request, **fields: object) -> None:
+    """What a handler or an inner middleware wants in the request's log line too."""
+    request[_FIELDS] = {**request.get(_FIELDS, {}), **fields}
 
 
 def route_template(request: web.Request) -> str:

@@ -11,6 +11,7 @@ from services.token_authority.app_keys import ADMIN_KEY_ID, CLIENT_ID, DATABASE
 from services.token_authority.domain.errors import Unauthenticated
 from services.token_authority.storage.credentials import select_admin_key, select_service_digest
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, digest, is_well_formed
+from shared.runtime.request_line import add_to_line
 
 
 def for_administrators(handler: Handler) -> Handler:
@@ -26,6 +27,7 @@ def for_administrators(handler: Handler) -> Handler:
         if key_id is None:
             raise Unauthenticated("Bearer", "This admin key is not known here.")
         request[ADMIN_KEY_ID] = key_id
+        add_to_line(request, admin_key_id=key_id)
         return await handler(request)
 
     return guarded
@@ -40,6 +42,7 @@ def for_services(handler: Handler) -> Handler:
         if not hmac.compare_digest(digest(secret), expected or b""):
             raise Unauthenticated("Basic", "This client id and secret are not known here.")
         request[CLIENT_ID] = client_id
+        add_to_line(request, client_id=client_id)
         return await handler(request)
 
     return guarded

@@ -17,7 +17,7 @@ from shared.runtime.body import read_form_field, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import query_of
-from shared.runtime.request_line import allow_more_time
+from shared.runtime.request_line import add_to_line, allow_more_time
 
 
 async def revoke_token(request: web.Request) -> web.Response:
@@ -56,6 +56,13 @@ async def _in_force(request: web.Request, revocation: Revocation, *, wait: bool)
     if wait:
         allow_more_time(request, revoker.left_s(revocation))
         effect = await revoker.effect(revocation)
+    add_to_line(
+        request,
+        seq=revocation.wait.seq,
+        revoked=revocation.tokens,
+        confirmed=effect.confirmed if effect else None,
+        expired=effect.expired if effect else None,
+    )
     effective_by = datetime.now(UTC) + timedelta(seconds=revoker.left_s(revocation))
     return RevocationPayload.of(revocation, effect, effective_by)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
@@ -47,6 +48,20 @@ async def test_it_waits_until_every_guard_with_a_lease_has_confirmed(authority: 
         await guard.follow()
 
     assert (await revoking)["guards"] == {"confirmed": 3, "expired": 0}
+
+
+async def test_the_log_says_who_revoked_and_what_came_of_it(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    with structlog.testing.capture_logs() as logs:
+        await authority.revoke(issued["id"])
+        await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})
+
+    by_administrator, by_holder = (entry for entry in logs if entry["event"] == "request")
+    assert by_administrator["admin_key_id"].startswith("adm_")
+    assert [by_administrator[name] for name in ("seq", "revoked", "confirmed", "expired")] == [1, 1, 0, 0]
+    assert [by_holder[name] for name in ("seq", "revoked", "confirmed", "expired")] == [1, 0, 0, 0]
+    assert issued["token"] not in str(logs)
 
 
 async def test_a_guard_may_confirm_at_another_process(
