@@ -124,7 +124,8 @@ class Follower:
             await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.told(used)))
 
     def _pause_s(self) -> float:
-        return self._interval_s * (0.9 + 0.2 * self._jitter())
+        """Never longer than the interval, and not the same for all guards."""
+        return self._interval_s * (1.0 - 0.2 * self._jitter())
 
     async def _sync(self) -> bool:
         self._watch_lease()
