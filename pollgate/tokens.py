@@ -28,8 +28,9 @@ app = App(
 )
 
 T = TypeVar("T")
-
 QUIET_S: Final = 1.5
+"""How long a revocation is waited for without a word."""
+
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
 
 
@@ -151,11 +152,10 @@ def revoke(
 
     async def end(authority: AuthorityClient) -> BulkRevocation:
         if given.keys() == {"ids"} and len(token_ids) == 1:
-            revoked = await _patiently(authority.revoke(token_ids[0], wait=wait))
-            return BulkRevocation(1, 0, [], revoked)
-        return await _patiently(authority.revoke_many(given, wait=wait))
+            return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], wait=wait))
+        return await authority.revoke_many(given, wait=wait)
 
-    ended = _call(end)
+    ended = _call(lambda authority: _patiently(end(authority)) if wait else end(authority))
     _print_json(ended) if as_json else print(_told(ended, token_ids))
     if wait and ended.revocation and not ended.revocation.effective:
         raise Sentence(
