@@ -17,7 +17,10 @@ from shared.contract.sync import revocation_bound_s
 
 
 class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of `POST /v1/tokens`; without `site` for the default site, without `expires_at` for good."""
+    """The body of `POST /v1/tokens`; without `site` for the default site, without `expires_at` for good.
+
+    A fraction of a second of `expires_at` is cut off.
+    """
 
     name: str
     scopes: list[str]

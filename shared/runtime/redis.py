@@ -16,7 +16,7 @@ def redis_client(url: str) -> Redis:
 
     Raises `SettingsError` for what cannot be read as a URL.
     """
-    redis_address_of(url)
+    split_url(url, "the Redis URL")
     return Redis.from_url(
         url,
         socket_timeout=REDIS_LIMIT_S,
