@@ -33,6 +33,17 @@ class Problem(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An error (RFC 9457). `errors` says each thing that is wrong; `request_id` finds the request in our logs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[Fault, ...] = ()
+    request_id: str | None = None
+
+
 ProblemTable = Mapping[type[Exception], Callable[[Any], Problem]]
 """From an error to the problem it is told as; a base class stands for its subclasses that have no row."""
 
@@ -54,7 +65,7 @@ class InvalidBody(Exception):
     """The body can be read and breaks a rule: 422."""
 
     def __init__(self, *faults: Fault) -> None:
-        super().__init__("; ".join(fault.detail for fault in faults))
+        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}".removeprefix(": ") for fault in faults))
         self.faults = faults
 
 
@@ -80,16 +91,14 @@ INTERNAL_PROBLEM: Final = Problem(500, "internal", "Internal error", "The fault 
 
 def problem_response(problem: Problem, request_id: str | None) -> web.Response:
     """The problem as `application/problem+json`, carrying the request's id where it has one."""
-    document: dict[str, object] = {
-        "type": f"/docs/problems/{problem.slug}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": problem.detail,
-    }
-    if problem.faults:
-        document["errors"] = problem.faults
-    if request_id is not None:
-        document["request_id"] = request_id
+    document = ProblemDocument(
+        type=f"/docs/problems/{problem.slug}",
+        title=problem.title,
+        status=problem.status,
+        detail=problem.detail,
+        errors=problem.faults,
+        request_id=request_id,
+    )
     return web.Response(
         status=problem.status,
         body=msgspec.json.encode(document),

@@ -1,12 +1,16 @@
 """A request's query, read strictly: what is not UTF-8 is an error instead of a guess."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
+import msgspec
 from aiohttp import web
 
 from shared.runtime.problem import BadRequest, Fault
+from shared.runtime.texts import read_texts
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_PARAMETERS: Final = 50
 
@@ -24,6 +28,11 @@ class Query:
         self._values: dict[str, list[str]] = {}
         for name, value in pairs:
             self._values.setdefault(name, []).append(value)
+
+    @property
+    def values(self) -> Mapping[str, Sequence[str]]:
+        """Every value of every parameter."""
+        return self._values
 
     def all(self, name: str) -> list[str]:
         """Every value of the parameter, in order."""
@@ -57,6 +66,20 @@ def query_of(request: web.Request) -> Query:
     if _QUERY not in request:
         request[_QUERY] = Query(request.rel_url.raw_query_string)
     return request[_QUERY]
+
+
+def read_query(request: web.Request, kind: type[S]) -> S:
+    """The query as a `kind`, of which every field is a parameter: `?limit=10&tag=a&tag=b`.
+
+    A list is given by repeating its parameter; times are RFC 3339, booleans `true` or `false`. Raises `BadRequest` with
+    a fault for each parameter that is unknown, missing, repeated without being a list, or not what its field takes.
+    """
+    found = read_texts(query_of(request).values, kind)
+    if isinstance(found, list):
+        names = ", ".join(f"'{misread.name}'" for misread in found)
+        faults = [Fault(misread.detail, parameter=misread.name) for misread in found]
+        raise BadRequest(f"The query is not what this route reads; see {names}.", *faults)
+    return found
 
 
 def _once(name: str) -> Fault:

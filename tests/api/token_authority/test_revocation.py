@@ -405,7 +405,7 @@ async def test_many_of_which_some_were_revoked_before_wait_for_all_of_them(fleet
         ({"site": ""}, "/site"),
         ({"scope": "polls:fly:PLAT"}, "/scope"),
         ({"issued_before": "2026-11-23"}, "/issued_before"),
-        ({"owned": "ada"}, ""),
+        ({"owned": "ada"}, "/owned"),
     ],
 )
 async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(

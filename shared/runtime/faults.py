@@ -1,0 +1,111 @@
+"""What is wrong with a JSON body, each fault with a pointer to it and in words that name no type of Python's."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, inspect
+
+from shared.runtime.problem import Fault
+from shared.runtime.words import kind_of, wanted
+
+MAX_FAULTS: Final = 20
+"""How many things are said to be wrong with one body."""
+
+
+def faults_of(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequence[Fault]:
+    """What is wrong with a body that msgspec has refused as a `kind`, for `error`; at least one fault.
+
+    Of an object, each outermost field that is wrong is told. Raises `msgspec.DecodeError` where it is not JSON at all.
+    """
+    faults: Iterator[Fault] = iter(())
+    if isinstance(kind, type) and issubclass(kind, Struct) and kind.__struct_config__.tag is None:
+        faults = _faults_of_fields(body, kind)
+    return list(islice(faults, MAX_FAULTS)) or [_fault(str(error), inspect.type_info(kind))]
+
+
+def pointer_to(steps: Sequence[str]) -> str:
+    """The JSON pointer (RFC 6901) that leads through these fields and indices."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+
+
+def _faults_of_fields(body: bytes, kind: type[Struct]) -> Iterator[Fault]:
+    """One fault for each outermost field that is wrong; none where the body is no object."""
+    try:
+        sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    if kind.__struct_config__.forbid_unknown_fields:
+        unknown = f"this field is not known here; known are {', '.join(fields)}"
+        yield from (Fault(unknown, pointer=pointer_to([name])) for name in sent if name not in fields)
+    for name, field in fields.items():
+        if name in sent:
+            yield from _faults_of_field(name, sent[name], field.type)
+        elif field.required:
+            yield Fault("this field is required", pointer=pointer_to([name]))
+
+
+def _faults_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[Fault]:
+    try:
+        msgspec.json.decode(sent, type=kind)
+    except msgspec.ValidationError as error:
+        yield _fault(str(error), inspect.type_info(kind), name)
+
+
+_MESSAGE: Final = re.compile(r"(?P<reason>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?", re.DOTALL)
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]|(\[\.\.\.\])")
+_FIELD: Final = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
+_GOT: Final = re.compile(r"Expected `.*`, got `(?P<got>\w+)`")
+
+
+def _fault(message: str, kind: inspect.Type, *outer: str) -> Fault:
+    """Turns msgspec's "Expected `str`, got `int` - at `$.options[0].id`" into a fault with a JSON pointer.
+
+    `kind` is the type of what lies at the field `outer`.
+    """
+    match = _MESSAGE.fullmatch(message)
+    reason, path = (match["reason"], match["path"] or "") if match else (message, "")
+    steps: list[str] = list(outer)
+    known: inspect.Type | None = kind
+    for name, index, any_value in _STEP.findall(path):
+        known = _inside(known, name or index)
+        if any_value:  # msgspec does not say under which name, so the fault is of the whole object
+            return Fault(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
+        steps.append(name or index)
+    field = _FIELD.fullmatch(reason)
+    if field:
+        detail = "this field is required" if "missing" in reason else "this field is not known here"
+        return Fault(detail, pointer=pointer_to([*steps, field["name"]]))
+    if match and match["key"]:
+        return Fault("a name in this object is not one that belongs here", pointer=pointer_to(steps))
+    return Fault(_expected(reason, known), pointer=pointer_to(steps))
+
+
+def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -> str:
+    if kind is None:
+        return "another value is expected here"
+    got = _GOT.fullmatch(reason)
+    return f"{start} {wanted(kind)}" + (f", got {kind_of(got['got'])}" if got else "")
+
+
+def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
+    """The type of what lies at a field or index of a value of `kind`; `None` where that cannot be told."""
+    found: inspect.Type | None = None
+    match kind:
+        case inspect.Metadata():
+            found = _inside(kind.type, step)
+        case inspect.UnionType():
+            inner = [one for one in (_inside(one, step) for one in kind.types) if one is not None]
+            found = inner[0] if len(inner) == 1 else None
+        case inspect.StructType():
+            found = next((field.type for field in kind.fields if field.encode_name == step), None)
+        case inspect.DictType():
+            found = kind.value_type
+        case inspect.CollectionType():
+            found = kind.item_type
+        case inspect.TupleType():
+            found = kind.item_types[int(step)]
+    return found

@@ -1,0 +1,95 @@
+"""What a type asks for and what was sent instead, in words for whoever calls: they need not know Python's."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from msgspec import inspect
+
+
+def wanted(kind: inspect.Type) -> str:
+    """A value of this type, such as "a whole number from 1 to 1000". That null will do too is not said."""
+    match kind:
+        case inspect.Metadata():
+            return wanted(kind.type)
+        case inspect.UnionType():
+            return _any_of(wanted(one) for one in kind.types if not isinstance(one, inspect.NoneType))
+        case inspect.LiteralType():
+            return _any_of(_quoted(value) for value in kind.values)
+        case inspect.EnumType():
+            return _any_of(_quoted(member.value) for member in kind.cls)
+        case inspect.TupleType():
+            return f"a list of {len(kind.item_types)} values"
+    return next((words(kind) for family, words in _WORDS.items() if isinstance(kind, family)), "another value")
+
+
+def kind_of(name: str) -> str:
+    """What msgspec's errors call a sort of JSON value, `str` or `int`, in words."""
+    return _KINDS.get(name, "something else")
+
+
+_KINDS: Final = {
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "an object",
+}
+
+
+def _number(what: str) -> Callable[[Any], str]:
+    def words(kind: Any) -> str:
+        if kind.ge is not None and kind.le is not None:
+            return f"{what} from {kind.ge} to {kind.le}"
+        bounds = {"of at least": kind.ge, "above": kind.gt, "of at most": kind.le, "below": kind.lt}
+        return " ".join([what, " and ".join(f"{name} {bound}" for name, bound in bounds.items() if bound is not None)])
+
+    return lambda kind: words(kind).strip()
+
+
+def _length(what: str, of_what: str) -> Callable[[Any], str]:
+    def words(kind: Any) -> str:
+        least, most = kind.min_length, kind.max_length
+        if least is not None and most is not None:
+            return f"{what} of {least} to {most} {of_what}"
+        if least is not None:
+            return f"{what} of {least} or more {of_what}"
+        return what if most is None else f"{what} of at most {most} {of_what}"
+
+    return words
+
+
+def _text(kind: inspect.StrType) -> str:
+    words = _length("text", "characters")(kind)
+    return words if kind.pattern is None else f"{words} that matches {kind.pattern}"
+
+
+def _time(kind: inspect.DateTimeType) -> str:
+    return "a time such as 2026-11-30T12:00:00Z" + (", without an offset" if kind.tz is False else "")
+
+
+_WORDS: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
+    inspect.BoolType: lambda _: "true or false",
+    inspect.IntType: _number("a whole number"),
+    inspect.FloatType: _number("a number"),
+    inspect.DecimalType: lambda _: "a number",
+    inspect.StrType: _text,
+    inspect.DateTimeType: _time,
+    inspect.DateType: lambda _: "a day such as 2026-11-30",
+    inspect.UUIDType: lambda _: "a UUID such as 123e4567-e89b-42d3-a456-426614174000",
+    inspect.CollectionType: _length("a list", "values"),
+    inspect.DictType: _length("an object", "fields"),
+    inspect.StructType: lambda _: "an object",
+    inspect.NoneType: lambda _: "null",
+}
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """ "a, b or c"."""
+    *others, last = dict.fromkeys(words)
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def _quoted(value: object) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value)
