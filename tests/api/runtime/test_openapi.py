@@ -1,0 +1,128 @@
+"""A service's OpenAPI document is valid, says what its types say, and is what the service does."""
+
+import asyncio
+import copy
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+from aiohttp.web import Application, Request
+from pytest_aiohttp.plugin import AiohttpClient
+
+from tests.support.fuzz import SEED, Target, fuzz
+from tests.support.sheep import SHEPHERD, sheep_app, sheep_document
+
+Client = TestClient[Request, Application]
+
+
+@pytest.fixture
+async def client(aiohttp_client: AiohttpClient) -> Client:
+    """The service that counts sheep."""
+    return await aiohttp_client(sheep_app())
+
+
+@pytest.fixture
+async def document(client: Client) -> Any:
+    """What the service says of itself, to anyone."""
+    async with client.get("/openapi.json") as response:
+        assert (response.status, response.content_type) == (200, "application/json")
+        return await response.json()
+
+
+def target(client: Client, document: Any, **care: Any) -> Target:
+    known = {"name": ["dolly"]}
+    return Target(str(client.make_url("")).rstrip("/"), document, {"shepherd": SHEPHERD}, known, **care)
+
+
+def test_parameters_come_from_structs() -> None:
+    parameters = {one["name"]: one for one in sheep_document()["paths"]["/flocks"]["get"]["parameters"]}
+
+    assert parameters["limit"] == {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "description": "how many at most",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
+    }
+    assert parameters["shorn_before"]["schema"] == {"type": "string", "format": "date-time"}
+    assert parameters["colour"]["explode"] is True
+
+
+def test_a_path_parameter_is_described_by_its_struct() -> None:
+    (name,) = sheep_document()["paths"]["/flocks/{name}"]["get"]["parameters"]
+
+    assert (name["in"], name["required"], name["description"]) == ("path", True, "the flock's name")
+    assert name["schema"] == {"type": "string", "examples": ["dolly"]}
+
+
+def test_a_header_has_its_wire_name() -> None:
+    (header,) = sheep_document()["paths"]["/flocks"]["post"]["parameters"]
+
+    assert (header["name"], header["in"], header["required"]) == ("Flock-Key", "header", False)
+
+
+def test_structs_are_shared_components() -> None:
+    document = sheep_document()
+
+    assert document["components"]["schemas"].keys() == {"Dog", "Fault", "Flock", "Flocks", "ProblemDocument", "Whistle"}
+    content = document["paths"]["/whistle"]["post"]["requestBody"]["content"]
+    assert content == {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Whistle"}}}
+
+
+def test_every_operation_tells_the_problems_that_it_can_have() -> None:
+    paths = sheep_document()["paths"]
+
+    assert set(paths["/flocks"]["get"]["responses"]) == {"200", "400", "503", "default"}
+    assert set(paths["/flocks/{name}"]["delete"]["responses"]) == {"204", "400", "401", "404", "503", "default"}
+    assert {"401", "408", "413", "415", "422"} <= set(paths["/flocks"]["post"]["responses"])
+
+
+async def test_the_service_does_what_its_document_says(client: Client, document: Any) -> None:
+    outcome = await asyncio.to_thread(fuzz, target(client, document), cases=600, seed=SEED)
+
+    assert outcome.cases >= 600
+    assert outcome.succeeded() == {"list_flocks", "create_flock", "show_flock", "dissolve_flock", "whistle"}
+
+
+async def test_an_operation_that_is_left_out_is_not_sent(client: Client, document: Any) -> None:
+    careful = target(client, document, left_out={"dissolve_flock"})
+
+    outcome = await asyncio.to_thread(fuzz, careful, cases=100, seed=SEED)
+
+    assert "dissolve_flock" not in outcome.statuses
+
+
+def _status(document: Any) -> None:
+    responses = document["paths"]["/whistle"]["post"]["responses"]
+    responses["202"] = responses.pop("200")
+
+
+def _answer(document: Any) -> None:
+    document["components"]["schemas"]["Flock"]["properties"]["sheep"] = {"type": "string"}
+
+
+def _rule(document: Any) -> None:
+    document["paths"]["/flocks"]["get"]["parameters"][0]["schema"]["maximum"] = 50
+
+
+def _access(document: Any) -> None:
+    document["paths"]["/flocks"]["get"]["security"] = [{"shepherd": []}]
+
+
+@pytest.mark.parametrize(
+    ("lie", "told"),
+    [
+        (_status, "Undocumented status code"),
+        (_answer, "Response violates schema"),
+        (_rule, "Invalid data should"),
+        (_access, "200 without a credential"),
+    ],
+)
+async def test_a_document_that_says_something_else_is_found_out(
+    client: Client, document: Any, lie: Any, told: str
+) -> None:
+    wrong = copy.deepcopy(document)
+    lie(wrong)
+
+    with pytest.raises(AssertionError, match=told):
+        await asyncio.to_thread(fuzz, target(client, wrong), cases=200, seed=SEED)

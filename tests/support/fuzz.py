@@ -1,0 +1,208 @@
+"""Sends a running service what its OpenAPI document allows and forbids, and holds every answer against the document.
+
+Schemathesis makes the cases: first those at the edges of each operation's parameters and bodies, then random ones, of
+which half break a rule. It works with blocking calls, so run `fuzz` in a thread beside the loop that serves.
+"""
+
+import copy
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+
+import hypothesis
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, Case, CheckContext, Config, GenerationMode, Response
+from schemathesis.checks import CHECKS, load_all_checks
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.core.result import Ok
+
+from tests.support.secrets_in_output import secrets_in
+
+CASES: Final = int(os.environ.get("FUZZ_CASES", "2000"))
+"""How many cases a service is sent at least."""
+SEED: Final = int(os.environ.get("FUZZ_SEED") or (secrets.randbelow(10**9) if "FUZZ_CASES" in os.environ else 1))
+"""Of the random cases; a number of our choice in `make test`, so that what passes once passes again."""
+ROUND: Final = 25
+"""How many random cases of one sort an operation is sent before it is the next one's turn."""
+CHECKED: Final = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+)
+
+AnyCase = Case[Any]
+AnyOperation = APIOperation[Any, Any, Any, Any]
+Prepare = Callable[[AnyCase], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is sent where, and with which care.
+
+    `credentials` are `Authorization` headers by the name of the security scheme. `known` are values of path parameters
+    for which there is something; half of the cases take one. `prepare` may change a case of the operation of this id
+    before it is sent, and `left_out` are never sent. Only operations in `makes_secrets` may answer with one.
+    """
+
+    base: str
+    document: Mapping[str, Any]
+    credentials: Mapping[str, str] = field(default_factory=dict)
+    known: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    prepare: Mapping[str, Prepare] = field(default_factory=dict)
+    left_out: Collection[str] = ()
+    makes_secrets: Collection[str] = ()
+
+
+class Outcome:
+    """How often each operation was answered with each status."""
+
+    def __init__(self) -> None:
+        self.statuses: dict[str, Counter[int]] = {}
+
+    @property
+    def cases(self) -> int:
+        return sum(counter.total() for counter in self.statuses.values())
+
+    def succeeded(self) -> set[str]:
+        """The operations that have accepted a case."""
+        return {name for name, counter in self.statuses.items() if any(status < 300 for status in counter)}
+
+
+def fuzz(target: Target, *, cases: int, seed: int, progress: bool = False) -> Outcome:
+    """Send at least so many cases. Raises `AssertionError` with what was wrong, and how to repeat it."""
+    run = _Run(target)
+    started = time.monotonic()
+    for operation in run.operations:
+        run.attempt(operation, partial(run.send_edges, operation))
+    rounds = 0
+    while run.outcome.cases < cases and run.operations:
+        before = run.outcome.cases
+        for operation in list(run.operations):
+            for mode in GenerationMode:
+                run.attempt(operation, _Random(run, operation, mode, seed + rounds))
+        rounds += 1
+        if progress:
+            print(f"{run.outcome.cases} cases in {time.monotonic() - started:.0f} s, seed {seed}", flush=True)
+        if run.outcome.cases == before:
+            break
+    assert not run.failures, f"seed {seed}:\n\n" + "\n\n".join(run.failures)
+    return run.outcome
+
+
+class _Run:
+    def __init__(self, target: Target) -> None:
+        load_all_checks()
+        self._target = target
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._checks: list[Any] = [CHECKS.get_one(name) for name in CHECKED] + [self._keeps_secrets]
+        self._schema = schemathesis.openapi.from_dict(_strict(target.document), config=Config())
+        self._schema.validate()
+        self._schema.config.generation.with_security_parameters = False
+        self.outcome = Outcome()
+        self.failures: list[str] = []
+        self.operations = [
+            found.ok()
+            for found in self._schema.get_all_operations()
+            if isinstance(found, Ok) and _name(found.ok()) not in target.left_out
+        ]
+
+    def attempt(self, operation: AnyOperation, send: Callable[[], None]) -> None:
+        """Note what goes wrong, and then send this operation nothing more."""
+        try:
+            send()
+        except Unsatisfiable:  # nothing breaks a rule of an operation that has none
+            return
+        except (FailureGroup, AssertionError, requests.RequestException) as error:
+            self.failures.append(f"{_name(operation)}: {error}")
+            self.operations = [other for other in self.operations if other is not operation]
+
+    def send_edges(self, operation: AnyOperation) -> None:
+        """The least and greatest values, missing fields, other methods: whatever of that there is."""
+        modes = list(GenerationMode)
+        generation = self._schema.config.generation
+        cases: Iterator[AnyCase] = self._schema.iter_coverage_cases(
+            operation, generation_modes=modes, generation_config=generation
+        )
+        for number, case in enumerate(cases):
+            if number == 0 and self._credential(operation):
+                anonymous = case.call(self._target.base, self._session, timeout=15)
+                assert anonymous.status_code == 401, f"{anonymous.status_code} without a credential"
+            self.send(case, known=number // 2 if number % 2 else None)
+
+    def send(self, case: AnyCase, known: int | None) -> None:
+        """Send one case, to something that is there where `known` is a number."""
+        name = _name(case.operation)
+        if known is not None and not (case.meta and case.meta.is_negative_at(ParameterLocation.PATH)):
+            for parameter in case.path_parameters:
+                values = self._target.known.get(parameter, ())
+                if values:
+                    case.path_parameters[parameter] = values[known % len(values)]
+        if name in self._target.prepare:
+            self._target.prepare[name](case)
+        headers = self._credential(case.operation)
+        response = case.call(self._target.base, self._session, headers, timeout=15)
+        self.outcome.statuses.setdefault(name, Counter())[response.status_code] += 1
+        case.validate_response(response, self._checks, headers=headers)
+
+    def _credential(self, operation: AnyOperation) -> dict[str, str]:
+        schemes = [scheme for needed in operation.definition.raw["security"] for scheme in needed]
+        return {"Authorization": self._target.credentials[schemes[0]]} if schemes else {}
+
+    def _keeps_secrets(self, _ctx: CheckContext, response: Response, case: AnyCase) -> None:
+        if response.status_code < 300 and _name(case.operation) in self._target.makes_secrets:
+            return
+        assert not secrets_in(f"{response.headers}{response.text}"), "the answer holds a secret"
+
+
+class _Random:
+    """Some random cases of one operation, all of them right or all of them wrong."""
+
+    def __init__(self, run: _Run, operation: AnyOperation, mode: GenerationMode, seed: int) -> None:
+        self._run = run
+        self._strategy = operation.as_strategy(generation_mode=mode)
+        self._seed = seed
+
+    def __call__(self) -> None:
+        known = st.none() | st.integers(0, 99)
+
+        @hypothesis.seed(self._seed)
+        @hypothesis.settings(
+            max_examples=ROUND,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        )
+        @hypothesis.given(case=self._strategy, known=known)
+        def send(case: AnyCase, known: int | None) -> None:
+            self._run.send(case, known)
+
+        send()
+
+
+def _name(operation: AnyOperation) -> str:
+    return str(operation.definition.raw["operationId"])
+
+
+def _strict(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document without its answers for any other status, so that one which it does not name is found."""
+    strict: dict[str, Any] = copy.deepcopy(dict(document))
+    for path in strict["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("default", None)
+    return strict

@@ -1,0 +1,181 @@
+"""A service that counts sheep: what the runtime gives to any service, without either of ours."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from shared.runtime.body import read_form, read_json, require_media_type
+from shared.runtime.json_response import json_response
+from shared.runtime.openapi import FORM, JSON, Answer, Operation, Row, add_openapi, openapi_document
+from shared.runtime.problem import Problem
+from shared.runtime.query import read_query
+from shared.runtime.request_line import new_application
+
+SHEPHERD: Final = "Bearer of-the-shepherd"
+Colour = Literal["black", "white"]
+
+
+class NoShepherd(Exception):
+    """The caller has not shown that it is the shepherd."""
+
+
+class UnknownFlock(LookupError):
+    """No flock has this name."""
+
+
+class Dog(Struct, frozen=True):
+    """Who runs around the flock."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=40)]
+    age: Annotated[int, Meta(ge=0, le=30)]
+
+
+class Flock(Struct, frozen=True, forbid_unknown_fields=True):
+    """Some sheep that go together."""
+
+    name: Annotated[str, Meta(pattern="^[a-z]{1,20}$", description="unique", examples=["dolly"])]
+    sheep: Annotated[int, Meta(ge=1, le=1000)]
+    colour: Colour = "white"
+    shorn_at: Annotated[datetime, Meta(tz=True)] | None = None
+    dogs: Annotated[list[Dog], Meta(max_length=3)] = []
+    ages: dict[str, int] = {}
+
+
+class Flocks(Struct, frozen=True):
+    """Every flock that was asked for."""
+
+    items: list[Flock]
+
+
+class FlocksQuery(Struct, frozen=True):
+    """Which flocks to show."""
+
+    limit: Annotated[int, Meta(ge=1, le=100, description="how many at most")] = 10
+    lambs: bool = True
+    shorn_before: Annotated[datetime, Meta(tz=True, description="shorn earlier than this")] | None = None
+    colour: Annotated[list[Colour], Meta(max_length=2)] = []
+    near: str = ""
+
+
+class FlockPath(Struct, frozen=True):
+    """Which flock."""
+
+    name: Annotated[str, Meta(description="the flock's name", examples=["dolly"])]
+
+
+class Whistle(Struct, frozen=True):
+    """What the shepherd whistles."""
+
+    tune: Literal["home", "away"]
+    times: Annotated[int, Meta(ge=1, le=5)] = 1
+
+
+class CountHeaders(Struct, frozen=True):
+    """What a count may be told besides."""
+
+    flock_key: Annotated[str, Meta(description="makes a retry safe")] | None = msgspec.field(
+        name="Flock-Key", default=None
+    )
+
+
+NO_FLOCK: Final = {404: "No flock has this name."}
+
+LIST_FLOCKS: Final = Operation(
+    summary="List flocks", query=FlocksQuery, answers={200: Answer(description="The flocks.", body=Flocks)}
+)
+CREATE_FLOCK: Final = Operation(
+    summary="Form a flock",
+    body=Flock,
+    headers=CountHeaders,
+    answers={201: Answer(description="The flock.", body=Flock, headers={"Location": "where it is"})},
+    example={"name": "dolly", "sheep": 3},
+)
+SHOW_FLOCK: Final = Operation(
+    summary="Show a flock",
+    path=FlockPath,
+    answers={200: Answer(description="The flock.", body=Flock)},
+    problems=NO_FLOCK,
+)
+DISSOLVE_FLOCK: Final = Operation(
+    summary="Dissolve a flock", path=FlockPath, answers={204: Answer(description="It is gone.")}, problems=NO_FLOCK
+)
+WHISTLE: Final = Operation(
+    summary="Whistle", body=Whistle, media_type=FORM, answers={200: Answer(description="What was heard.", body=Whistle)}
+)
+
+FLOCKS: Final = web.AppKey("flocks", dict[str, Flock])
+
+
+def sheep_app() -> web.Application:
+    """The service; its shepherd's header is `SHEPHERD`."""
+    problems = {
+        NoShepherd: lambda _: Problem(401, "no-shepherd", "No shepherd", "Say who you are."),
+        UnknownFlock: lambda _: Problem(404, "unknown-flock", "Unknown flock", "No flock has this name."),
+    }
+    app = new_application(problems, redact=lambda text: text)
+    app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
+    app.router.add_get("/flocks", list_flocks, allow_head=False)
+    app.router.add_post("/flocks", create_flock)
+    app.router.add_get("/flocks/{name}", show_flock, allow_head=False)
+    app.router.add_delete("/flocks/{name}", dissolve_flock)
+    app.router.add_post("/whistle", whistle)
+    add_openapi(app, sheep_document())
+    return app
+
+
+def sheep_document() -> dict[str, Any]:
+    """What the service says of itself."""
+    rows = (
+        Row("GET", "/flocks", "list_flocks", LIST_FLOCKS),
+        Row("POST", "/flocks", "create_flock", CREATE_FLOCK, "shepherd"),
+        Row("GET", "/flocks/{name}", "show_flock", SHOW_FLOCK),
+        Row("DELETE", "/flocks/{name}", "dissolve_flock", DISSOLVE_FLOCK, "shepherd"),
+        Row("POST", "/whistle", "whistle", WHISTLE),
+    )
+    return openapi_document(
+        {"title": "Sheep", "version": "1"}, rows, {"shepherd": {"type": "http", "scheme": "bearer"}}
+    )
+
+
+async def list_flocks(request: web.Request) -> web.Response:
+    query = read_query(request, FlocksQuery)
+    found = [flock for flock in request.app[FLOCKS].values() if not query.colour or flock.colour in query.colour]
+    return json_response(Flocks(found[: query.limit]))
+
+
+async def create_flock(request: web.Request) -> web.Response:
+    _require_shepherd(request)
+    require_media_type(request, JSON)
+    flock = read_json(await request.read(), Flock)
+    request.app[FLOCKS][flock.name] = flock
+    return json_response(flock, status=201, headers={"Location": f"/flocks/{flock.name}"})
+
+
+async def show_flock(request: web.Request) -> web.Response:
+    return json_response(_flock(request))
+
+
+async def dissolve_flock(request: web.Request) -> web.Response:
+    _require_shepherd(request)
+    del request.app[FLOCKS][_flock(request).name]
+    return web.Response(status=204)
+
+
+async def whistle(request: web.Request) -> web.Response:
+    require_media_type(request, FORM)
+    return json_response(read_form(await request.read(), Whistle))
+
+
+def _flock(request: web.Request) -> Flock:
+    flock = request.app[FLOCKS].get(request.match_info["name"])
+    if flock is None:
+        raise UnknownFlock
+    return flock
+
+
+def _require_shepherd(request: web.Request) -> None:
+    if request.headers.get("Authorization") != SHEPHERD:
+        raise NoShepherd
