@@ -139,13 +139,16 @@ class AuthorityClient:
         """One token."""
         return await self._call("GET", f"/v1/tokens/{_segment(token_id)}", Token)
 
-    async def revoke(self, token_id: str, *, wait: bool = True) -> Revocation:
-        """End a token for good; returns when that is in force everywhere, unless told not to wait."""
-        return await self._revoke(f"/v1/tokens/{_segment(token_id)}/revoke", Revocation, wait=wait)
+    async def revoke(self, token_id: str, why: Mapping[str, Any], *, wait: bool = True) -> Revocation:
+        """End a token for good; returns when that is in force everywhere, unless told not to wait.
+
+        `why` is a `reason` and, where there is more to say, a `text`.
+        """
+        return await self._revoke(f"/v1/tokens/{_segment(token_id)}/revoke", Revocation, wait=wait, body=why)
 
     async def revoke_many(self, conditions: Mapping[str, Any], *, wait: bool = True) -> BulkRevocation:
-        """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `issued_before`,
-        `unused_since`; or, with `all`, every token.
+        """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `status`, `issued_before`,
+        `unused_since`; or, with `all`, every token. A `reason` is always given, and nothing ended with `dry_run`.
         """
         for token_id in conditions.get("ids", ()):
             _segment(token_id)

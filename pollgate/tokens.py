@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import datetime
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 from cyclopts import App, Parameter
@@ -28,6 +28,7 @@ app = App(
 )
 
 T = TypeVar("T")
+ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
 QUIET_S: Final = 1.5
 """How long a revocation is waited for without a word."""
 
@@ -104,6 +105,8 @@ def show(token_id: str, /, *, as_json: Json = False) -> None:
 @app.command
 def revoke(
     *token_ids: str,
+    reason: ReasonKind,
+    text: str | None = None,
     owner: str | None = None,
     site: str | None = None,
     scope: str | None = None,
@@ -120,6 +123,10 @@ def revoke(
 
     Parameters
     ----------
+    reason
+        Why.
+    text
+        What else there is to say; required with the reason other.
     owner
         Those of this owner.
     site
@@ -150,10 +157,12 @@ def revoke(
     if not given:
         raise Sentence("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
 
+    why = {"reason": reason} | ({"text": text} if text else {})
+
     async def end(authority: AuthorityClient) -> BulkRevocation:
         if given.keys() == {"ids"} and len(token_ids) == 1:
-            return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], wait=wait))
-        return await authority.revoke_many(given, wait=wait)
+            return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], why, wait=wait))
+        return await authority.revoke_many({**given, **why}, wait=wait)
 
     ended = _call(lambda authority: _patiently(end(authority)) if wait else end(authority))
     _print_json(ended) if as_json else print(_told(ended, token_ids))

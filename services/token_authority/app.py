@@ -7,10 +7,21 @@ from pathlib import Path
 
 from aiohttp import web
 
-from services.token_authority.app_keys import CONFIRMATIONS, DATABASE, RELAY, REVOKER, SETTINGS, SYNCS
+from services.token_authority.app_keys import (
+    CHANGES,
+    CONFIRMATIONS,
+    DATABASE,
+    PRESENTED,
+    RELAY,
+    REVOKER,
+    SETTINGS,
+    SYNCS,
+)
 from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.operations.change import TokenChanges
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.first_start import prepare
+from services.token_authority.operations.presented import PresentedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
 from services.token_authority.operations.signing import Signer
@@ -75,7 +86,9 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             issuer=settings.token_authority_issuer,
             redis_address=redis_address_of(settings.redis_url),
         )
-        app[REVOKER] = Revoker(opened, relay, confirmations, clock=elapsed_s)
+        app[REVOKER] = Revoker(opened, relay, clock=elapsed_s)
+        app[CHANGES] = TokenChanges(opened, relay, clock=elapsed_s)
+        app[PRESENTED] = PresentedTokens(opened, relay)
         syncs = app[SYNCS] = Syncs(
             *(opened, confirmations), lease_ms=settings.lease_ms, issuer=settings.token_authority_issuer
         )

@@ -4,7 +4,11 @@ from typing import Final
 
 from aiohttp import web
 
+from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.service import Service
+from services.token_authority.operations.change import TokenChanges
 from services.token_authority.operations.confirmations import Confirmations
+from services.token_authority.operations.presented import PresentedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
 from services.token_authority.operations.sync import Syncs
@@ -15,11 +19,13 @@ SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
 DATABASE: Final = web.AppKey("database", Database)
 RELAY: Final = web.AppKey("relay", ChangeRelay)
 REVOKER: Final = web.AppKey("revoker", Revoker)
+CHANGES: Final = web.AppKey("changes", TokenChanges)
+PRESENTED: Final = web.AppKey("presented", PresentedTokens)
 SYNCS: Final = web.AppKey("syncs", Syncs)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)
 
-ADMIN_KEY_ID: Final = web.RequestKey("admin_key_id", str)
+ADMIN_KEY: Final = web.RequestKey("admin_key", AdminKey)
 """Who manages, on routes for administrators."""
 
-CLIENT_ID: Final = web.RequestKey("client_id", str)
+SERVICE: Final = web.RequestKey("service", Service)
 """Which service asks, on routes for services."""

@@ -1,8 +1,11 @@
 """Every variable of the token authority, with its default, unit and meaning."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
+
+from shared.runtime.client_address import ProxyHops
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -34,11 +37,23 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     ] = 5.0
     admin_key_file: Annotated[str, Meta(description="where the first admin key is put")] = ".pollgate/admin.key"
     first_site_name: Annotated[str, Meta(description="name of the site made at first start")] = "My site"
+    max_token_lifetime_days: Annotated[
+        int, Meta(ge=0, le=36500, description="after how many days a token has to end; 0 for no such rule")
+    ] = 0
+    disable_unused_after_days: Annotated[
+        int, Meta(ge=0, le=36500, description="after how many days without use a token is disabled; 0 for never")
+    ] = 0
+    trusted_proxy_hops: ProxyHops = 0
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
         Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
     ] = 100
+
+    @property
+    def longest_lifetime(self) -> timedelta | None:
+        """How long a token may live; `None` for as long as anyone likes."""
+        return timedelta(days=self.max_token_lifetime_days) if self.max_token_lifetime_days else None
 
     @property
     def lease_ms(self) -> int:

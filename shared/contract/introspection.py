@@ -1,7 +1,7 @@
 """The answer to an introspection (RFC 7662 §2.2) and the grant that a guard reads from it."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -20,8 +20,10 @@ class Inactive(msgspec.Struct, frozen=True):
 class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token that works. Times are whole seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
 
-    `client_id` and `jti` are the token's id: every access token is a client of its own. `as_of` is the `seq` of the
-    newest change that the authority knew of when it read the token.
+    `client_id` is the token's id: every access token is a client of its own. `jti` is the id of the secret by which it
+    was presented, of which a token has two while it is rotated. `allowed_ips` are networks, none for everywhere;
+    `rate_limit` is in requests a minute; `authorization_details` say what `scope` says as objects (RFC 9396). `as_of`
+    is the `seq` of the newest change that the authority knew of when it read the token.
     """
 
     active: bool
@@ -36,6 +38,11 @@ class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     endpoint_id: str
     as_of: int
     exp: int | None = None
+    allow_query: bool = True
+    allowed_ips: list[str] = []
+    rate_limit: int | None = None
+    metadata: dict[str, Any] = {}
+    authorization_details: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +68,7 @@ class Grant:
         if answer.aud != AUDIENCE:
             return None
         return cls(
-            token_id=answer.jti,
+            token_id=answer.client_id,
             site=answer.site,
             endpoint_id=answer.endpoint_id,
             scopes=parse_scopes(answer.scope),

@@ -24,10 +24,14 @@ def revocation_bound_s(lease_s: float) -> float:
 
 
 class TokenUse(msgspec.Struct, frozen=True):
-    """How often a token was let through since the last sync that succeeded, and how many ms ago the last time was."""
+    """How often a token, by one of its secrets, was let through and refused since the last sync that succeeded, and how
+    many ms ago the last time was.
+    """
 
     token_id: str
-    uses: Annotated[int, Meta(ge=1, le=2**53)]
+    secret_id: str
+    uses: Annotated[int, Meta(ge=0, le=2**53)]
+    refusals: Annotated[int, Meta(ge=0, le=2**53)]
     last_used_ms_ago: Annotated[int, Meta(ge=0, le=2**53)]
 
 

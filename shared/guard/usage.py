@@ -43,6 +43,6 @@ class Usage:
         """`taken` in the words of the contract, which compares no clocks."""
         now = self._clock()
         return [
-            TokenUse(token_id, use.uses, max(0, round((now - use.last_used_at) * 1000)))
+            TokenUse(token_id, token_id, use.uses, 0, max(0, round((now - use.last_used_at) * 1000)))
             for token_id, use in taken.items()
         ]

@@ -1,11 +1,12 @@
 """The OpenAPI 3.1 document of a service, from the very types that its handlers read and answer with."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from msgspec import Struct
 
 from shared.runtime.problem import ProblemDocument
@@ -18,7 +19,7 @@ Schema = dict[str, Any]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One way in which an operation succeeds. `body` is the type of what it answers with, if anything."""
+    """One way in which an operation succeeds. `body` is the type of what it answers with, or a tuple of several."""
 
     description: str
     body: Any = None
@@ -46,6 +47,27 @@ class Operation(Struct, frozen=True, kw_only=True):
     example: Any = None
     """Of the body."""
     problems: Mapping[int, str] = {}
+
+
+class Endpoint(NamedTuple):
+    """A handler and what a caller may know of it."""
+
+    handler: Handler
+    operation: Operation
+
+    @property
+    def name(self) -> str:
+        """The operation's id: the handler's name."""
+        return self.handler.__name__
+
+
+def endpoint(**operation: Any) -> Callable[[Handler], Endpoint]:
+    """Put an `Operation` of these fields beside a handler."""
+
+    def document(handler: Handler) -> Endpoint:
+        return Endpoint(handler, Operation(**operation))
+
+    return document
 
 
 class Row(NamedTuple):
@@ -86,7 +108,7 @@ def add_openapi(app: web.Application, document: Schema) -> None:
 def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Schema], dict[str, Schema]]:
     """The schema of each type that any body is of, and the components that they refer to."""
     bodies = [row.operation.body for row in rows]
-    answers = [answer.body for row in rows for answer in row.operation.answers.values()]
+    answers = [kind for row in rows for answer in row.operation.answers.values() for kind in _kinds(answer)]
     kinds = list(dict.fromkeys(kind for kind in [*bodies, *answers, ProblemDocument] if kind is not None))
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     return dict(zip(kinds, schemas, strict=True)), components
@@ -119,14 +141,19 @@ def _operation(row: Row, schemas: Mapping[Any, Schema], components: Mapping[str,
 
 def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
     document: Schema = {"description": answer.description}
-    if answer.body is not None:
-        document["content"] = {answer.media_type: {"schema": schemas[answer.body]}}
+    options = [schemas[kind] for kind in _kinds(answer)]
+    if options:
+        document["content"] = {answer.media_type: {"schema": options[0] if len(options) == 1 else {"anyOf": options}}}
     if answer.headers:
         text = {"type": "string"}
         document["headers"] = {
             name: {"description": says, "required": True, "schema": text} for name, says in answer.headers.items()
         }
     return document
+
+
+def _kinds(answer: Answer) -> tuple[Any, ...]:
+    return answer.body if isinstance(answer.body, tuple) else (answer.body,) if answer.body is not None else ()
 
 
 def _problems(row: Row) -> dict[int, str]:

@@ -103,10 +103,11 @@ class Load:
     async def _end(self, tokens: list[Token]) -> bool:
         authority, sent_at = self._chance.choice(self._stage.authorities), elapsed_s()
         wait = "?wait=false" if self._chance.random() < 0.1 else ""
+        body: dict[str, Any] = {"reason": "unneeded"}
         if len(tokens) == 1:
-            path, body = f"/v1/tokens/{tokens[0].id}/revoke{wait}", None
+            path = f"/v1/tokens/{tokens[0].id}/revoke{wait}"
         else:
-            path, body = f"/v1/tokens/revoke{wait}", {"ids": [token.id for token in tokens]}
+            path, body["ids"] = f"/v1/tokens/revoke{wait}", [token.id for token in tokens]
         answer = await self._call(authority, "POST", path, body, limit_s=REVOCATION_LIMIT_S)
         effective = answer is not None and bool((answer.get("revocation") or answer).get("effective"))
         answered_at = elapsed_s()

@@ -229,7 +229,7 @@ class Session:
         tokens = self._server.tokens
         return [{"id": each} for each in token_ids if each in tokens and tokens[each]["revoked_at"] is None]
 
-    def _append_revocations(self, token_ids: list[str]) -> list[Row]:
+    def _append_revocations(self, token_ids: list[str], *_why: str | None) -> list[Row]:
         server = self._server
         head = (server.log[-1][0] if server.log else 0) + self._transaction.appended
         self._transaction.appended += len(token_ids)
@@ -282,9 +282,17 @@ class Session:
         ended: list[Row] = [token for token in found if token["revoked_at"] is not None]
         return sorted(ended, key=itemgetter("revoked_seq"))[-1:]
 
-    def _select_matching(self, after: str, ids: list[str] | None, *_: Any) -> list[Row]:
-        matching = (each for each in sorted(self._server.tokens) if each > after and (ids is None or each in ids))
-        return [{"id": each, "scopes": []} for each in matching]
+    def _select_matching(self, after: str, _limit: int, ids: list[str]) -> list[Row]:
+        return [{"id": each} for each in sorted(self._server.tokens) if each > after and each in ids]
+
+    def _lock_audit(self, _key: int) -> None:
+        return None
+
+    def _select_audit_head(self) -> list[Row]:
+        return [{"seq": 0, "hash": None, "now": datetime.fromtimestamp(self._server.now(), UTC)}]
+
+    def _insert_audit(self, *_columns: Any) -> None:
+        return None
 
     def _change(self, seq: int, token_id: str) -> Row:
         digest = self._server.tokens[token_id]["digest"].hex()

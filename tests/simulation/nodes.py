@@ -46,7 +46,6 @@ class AuthorityNode:
         self.revoker = Revoker(
             self._database,  # type: ignore[arg-type]
             relay,  # type: ignore[arg-type]
-            self.confirmations,
             clock=clock,
         )
         self.syncs = Syncs(

@@ -9,6 +9,8 @@ from contextvars import Context
 from functools import partial
 from typing import Any, Final
 
+from services.token_authority.domain.actor import SYSTEM
+from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.selection import Selection
 from shared.contract.change import Change
 from shared.contract.sync import revocation_bound_s
@@ -23,6 +25,7 @@ from tests.support.history import History, Outcome, Request, Revocation, new_his
 
 ANSWER_LIMIT_S: Final = 3.0
 SETTLING_S: Final = 6.0
+WHY: Final = Reason("unneeded")
 
 
 class World:
@@ -133,12 +136,12 @@ class World:
 
     async def _in_force(self, authority: AuthorityNode, ids: list[str]) -> bool:
         if len(ids) == 1:
-            revocation = await authority.revoker.revoke(ids[0])
+            revocation = await authority.revoker.revoke(ids[0], WHY, None, SYSTEM)
         else:
-            bulk = await authority.revoker.revoke_selected(Selection(ids=ids))
+            bulk = await authority.revoker.revoke_selected(Selection(ids=ids), WHY, SYSTEM)
             assert bulk.revocation, "no token was found"
             revocation = bulk.revocation
-        return (await authority.revoker.effect(revocation)).effective
+        return (await authority.confirmations.wait(revocation.wait)).effective
 
     def _answering(self) -> list[GuardNode]:
         return [*self.guards, *self._leaving]

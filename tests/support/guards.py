@@ -19,7 +19,10 @@ class FakeGuard:
 
     async def sync(self, usage: Sequence[tuple[str, int, int]] = ()) -> Answer:
         """Tell what is applied; what the authority answers is not taken in."""
-        counted = [{"token_id": token_id, "uses": uses, "last_used_ms_ago": ago} for token_id, uses, ago in usage]
+        counted = [
+            {"token_id": token_id, "secret_id": "", "uses": uses, "refusals": 0, "last_used_ms_ago": ago}
+            for token_id, uses, ago in usage
+        ]
         return await self.send({"applied": self.applied, "usage": counted})
 
     async def send(self, body: Any, **headers: str) -> Answer:

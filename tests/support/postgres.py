@@ -18,6 +18,20 @@ async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
         await connection.close()
 
 
+async def copy_token(database: ClonedDatabase, token_id: str, count: int) -> None:
+    """More tokens like this one, each with a secret that nobody knows."""
+    for statement in (
+        "INSERT INTO token_authority.token (id, site_id, name, scopes, reach, hint, created_by, created_at, owner) "
+        "SELECT 'tok_' || n, site_id, name, scopes, reach, hint, created_by, created_at, owner "
+        f"FROM token_authority.token, generate_series(1, {count}) AS n WHERE id = $1",
+        "INSERT INTO token_authority.secret (id, holder_kind, holder_id, digest, hint, created_at) "
+        "SELECT 'sec_' || id, 'token', id, sha256(id::bytea), hint, created_at "
+        "FROM token_authority.token WHERE id <> $1",
+        "INSERT INTO token_authority.token_use (token_id, uses) SELECT id, 0 FROM token_authority.token WHERE id <> $1",
+    ):
+        await fetch(database.admin_url, statement, token_id)
+
+
 async def slow_down_commits(database: ClonedDatabase) -> None:
     """Each commit that changes tokens takes `SLOW_COMMIT_S` from now on."""
     for statement in (

@@ -72,9 +72,9 @@ class Authority(Caller):
         assert answer.status == 201, answer.body
         return answer.json
 
-    async def revoke(self, token_id: str) -> Any:
+    async def revoke(self, token_id: str, **query: str) -> Any:
         """The 200 answer for a revocation."""
-        answer = await self.manage("POST", f"/v1/tokens/{token_id}/revoke")
+        answer = await self.manage("POST", f"/v1/tokens/{token_id}/revoke?{urlencode(query)}", {"reason": "unneeded"})
         assert answer.status == 200, answer.body
         return answer.json
 

@@ -154,7 +154,7 @@ async def test_a_new_subscription_makes_a_guard_ask_for_what_it_may_have_missed(
         assert (await polls.call("GET")).status == 200
         of_polls.become("refuse")
         await _until_check_is(polls, "changes", "ConnectionError")
-        await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
+        await authority.revoke(issued["id"], wait="false")
         assert (await polls.call("GET")).status == 200
 
         of_polls.become("ok")

@@ -1,63 +1,74 @@
-"""Which tokens a bulk revocation takes: those that meet every condition given."""
+"""Which tokens are meant: those that meet every condition given."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
+from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidValue
-from shared.contract.scope import Scope, ScopeError
+from services.token_authority.domain.reach import covering, touching
+from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 
 MAX_IDS: Final = 1000
+EXPIRING: Final = timedelta(days=7)
+"""A token that ends within this time is expiring."""
+
+StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Conditions, of which `None` asks nothing. `unused_since` takes tokens that were never used too."""
+    """Conditions, of which `None` asks nothing. Ranges have their beginning and not their end.
+
+    `alive` takes those not revoked, `unused_since` those that were never used too. `touching` are marks of
+    `domain/reach.py`. `sites` and `covering` keep an administrator within its limits.
+    """
 
     ids: Sequence[str] | None = None
+    alive: bool | None = None
+    text: str | None = None
+    status: StatusFilter | None = None
     owner: str | None = None
     site: str | None = None
-    scope: Scope | None = None
-    issued_before: datetime | None = None
+    touching: Sequence[str] | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    used_after: datetime | None = None
     unused_since: datetime | None = None
+    expires_after: datetime | None = None
+    expires_before: datetime | None = None
+    sites: Sequence[str] | None = None
+    covering: Sequence[str] | None = None
 
-    def takes(self, scopes: Sequence[Scope]) -> bool:
-        """Whether a token with these scopes can do something that the condition on scopes speaks of."""
-        return self.scope is None or any(self.scope.overlaps(scope) for scope in scopes)
+    def within(self, caller: AdminKey) -> "Selection":
+        """Of these the tokens that `caller` sees."""
+        limits: dict[str, Any] = {"sites": caller.sites}
+        if caller.scopes is not None:
+            limits["covering"] = covering(caller.scopes)
+        return msgspec.structs.replace(self, **limits)
 
 
-def selection(
-    *,
-    ids: Sequence[str] | None,
-    owner: str | None,
-    site: str | None,
-    scope: str | None,
-    issued_before: datetime | None,
-    unused_since: datetime | None,
-    everything: bool,
-) -> Selection:
-    """Check the conditions. Raises `InvalidValue`, also where there is none and `everything` is not said."""
-    conditions = (ids, owner, site, scope, issued_before, unused_since)
-    if everything == any(condition is not None for condition in conditions):
-        raise InvalidValue((), "give conditions, or 'all': true alone to revoke every token")
+def selection(scope: str | None = None, **conditions: Any) -> Selection:
+    """Check conditions, named as `Selection` has them. Raises `InvalidValue`.
+
+    `scope` takes tokens that can do something it speaks of; a selector alone, `PLAT/PLAT-1`, speaks of every action.
+    """
+    ids = conditions.get("ids")
     if ids is not None and not 1 <= len(ids) <= MAX_IDS:
-        raise InvalidValue(("ids",), f"name 1 to {MAX_IDS} tokens; revoke more by another condition")
-    for name, value in (("owner", owner), ("site", site)):
-        if value == "":
+        raise InvalidValue(("ids",), f"name 1 to {MAX_IDS} tokens; take more by another condition")
+    for name in ("owner", "site", "text"):
+        if conditions.get(name) == "":
             raise InvalidValue((name,), "give at least one character, or leave it out")
-    return Selection(
-        ids=ids,
-        owner=owner,
-        site=site,
-        scope=None if scope is None else _scope(scope),
-        issued_before=issued_before,
-        unused_since=unused_since,
-    )
+    marks = None if scope is None else touching(_scope(scope))
+    return Selection(**conditions, touching=marks)
 
 
 def _scope(text: str) -> Scope:
+    if text == "ANY":
+        return Scope(ALL_ACTIONS, ())
     try:
-        return Scope.parse(text)
+        return Scope.parse(text if ":" in text else f"polls:*:{text}")
     except ScopeError as error:
         raise InvalidValue(("scope",), str(error)) from None

@@ -1,42 +1,72 @@
-"""An access token as the authority keeps it: what it may do and until when, but not the secret itself."""
+"""An access token as the authority keeps it: what it may do, from where and until when, but not its secrets."""
 
-from datetime import UTC, datetime
-from typing import Final, Literal
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from msgspec import Struct
 
-from services.token_authority.domain.errors import InvalidValue
-from shared.contract.scope import Scope, ScopeError
-from shared.contract.token import ACCESS_TOKEN, digest, hint, mint, random_base62
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.secret import MintedSecret, mint_secret
+from services.token_authority.domain.token_fields import (
+    Lifetime,
+    checked_description,
+    checked_metadata,
+    checked_networks,
+    checked_rate,
+    checked_scopes,
+    checked_text,
+)
+from shared.contract.scope import Scope
+from shared.contract.token import random_base62
 
-MAX_NAME_LENGTH: Final = 255
-MAX_SCOPES: Final = 100
-LAST_EXPIRY: Final = datetime(9999, 1, 1, tzinfo=UTC)
-
-Status = Literal["active", "expired", "revoked"]
+Status = Literal["active", "disabled", "expired", "revoked"]
 
 
-class Token(Struct, frozen=True):
-    """`hint` shows the last four characters of the secret, for recognition; times are aware, in UTC."""
+class Token(Struct, frozen=True, kw_only=True):
+    """`hint` shows the last four characters of the newest secret, for recognition; times are aware, in UTC.
+
+    `allowed_ips` are networks, none for everywhere; `rate_limit` is in requests a minute. `created_by`, `disabled_by`
+    and `revoked_by` are actors as they are written. `late_use_at`: when a secret was last presented after its end.
+    """
 
     id: str
     site_id: str
     name: str
+    description: str = ""
+    owner: str | None = None
     scopes: tuple[Scope, ...]
+    allow_query: bool = True
+    allowed_ips: tuple[str, ...] = ()
+    rate_limit: int | None = None
+    metadata: Mapping[str, Any] = {}
     hint: str
     created_by: str
     created_at: datetime
     expires_at: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_by: str | None = None
+    disabled_reason: str | None = None
     revoked_at: datetime | None = None
-    owner: str | None = None
+    revoked_by: str | None = None
+    revoked_reason: str | None = None
+    revoked_text: str | None = None
+    late_use_at: datetime | None = None
 
     def status(self, now: datetime) -> Status:
-        """Revoked wins over expired."""
+        """What ended it for good wins over what can be undone."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
+        if self.disabled_at is not None:
+            return "disabled"
         return "active"
+
+
+def searchable(text: str) -> str:
+    """A text as tokens are searched by it: without regard to case."""
+    return text.casefold()
 
 
 class Ended(Struct, frozen=True):
@@ -46,66 +76,50 @@ class Ended(Struct, frozen=True):
     seq: int
 
 
-class IssuedToken(Struct, frozen=True):
-    """A token and, this once, its secret; `digest` is what is kept of it."""
-
-    token: Token
-    secret: str
-    digest: bytes
-
-
-class TokenRequest(Struct, frozen=True):
+class TokenRequest(Struct, frozen=True, kw_only=True):
     """What a new token is to be, not yet checked."""
 
     name: str
-    scopes: list[str]
-    expires_at: datetime | None = None
-    owner: str | None = None
+    description: str
+    owner: str | None
+    scopes: Sequence[str]
+    lifetime: Lifetime
+    allow_query: bool
+    allowed_ips: Sequence[str]
+    rate_limit: int | None
+    metadata: Mapping[str, Any]
 
 
-def issue(request: TokenRequest, site_id: str, created_by: str, now: datetime) -> IssuedToken:
-    """Check the request and make the token. Raises `InvalidValue` for the first rule that is broken."""
-    secret = mint(ACCESS_TOKEN)
+class IssuedToken(Struct, frozen=True):
+    """A token and, this once, its secret."""
+
+    token: Token
+    minted: MintedSecret
+
+
+def issue(
+    request: TokenRequest, site_id: str, created_by: Actor, now: datetime, longest: timedelta | None
+) -> IssuedToken:
+    """Check the request and make the token. Raises `InvalidValue` for the first rule that is broken.
+
+    `longest` is how long tokens may live here.
+    """
+    token_id = f"tok_{random_base62(16)}"
+    minted = mint_secret("token", token_id, now)
     token = Token(
-        id=f"tok_{random_base62(16)}",
+        id=token_id,
         site_id=site_id,
-        name=_checked_text("name", request.name),
-        scopes=_checked_scopes(request.scopes),
-        hint=hint(secret),
-        created_by=created_by,
+        name=checked_text("name", request.name),
+        description=checked_description(request.description),
+        owner=None if request.owner is None else checked_text("owner", request.owner),
+        scopes=checked_scopes(request.scopes),
+        allow_query=request.allow_query,
+        allowed_ips=checked_networks(request.allowed_ips),
+        rate_limit=checked_rate(request.rate_limit),
+        metadata=checked_metadata(request.metadata),
+        hint=minted.secret.hint,
+        created_by=str(created_by),
         created_at=now,
-        expires_at=_checked_expiry(request.expires_at, now),
-        owner=None if request.owner is None else _checked_text("owner", request.owner),
+        expires_at=request.lifetime.end(now, longest),
     )
-    return IssuedToken(token=token, secret=secret, digest=digest(secret))
-
-
-def _checked_text(field: str, text: str) -> str:
-    if not 1 <= len(text) <= MAX_NAME_LENGTH:
-        raise InvalidValue((field,), f"1 to {MAX_NAME_LENGTH} characters; this has {len(text)}")
-    if text.isspace() or not text.isprintable():
-        raise InvalidValue((field,), "something to see, and no control characters")
-    return text
-
-
-def _checked_scopes(texts: list[str]) -> tuple[Scope, ...]:
-    if not 1 <= len(texts) <= MAX_SCOPES:
-        raise InvalidValue(("scopes",), f"a token has 1 to {MAX_SCOPES} scopes, this one has {len(texts)}")
-    scopes = []
-    for index, text in enumerate(texts):
-        try:
-            scopes.append(Scope.parse(text))
-        except ScopeError as error:
-            raise InvalidValue(("scopes", index), str(error)) from None
-    return tuple(dict.fromkeys(scopes))
-
-
-def _checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
-    if expires_at is None:
-        return None
-    expires_at = expires_at.replace(microsecond=0)  # as `exp` says it, so that both sides see it end at once
-    if expires_at <= now:
-        raise InvalidValue(("expires_at",), "a token expires in the future; leave this out for one that never does")
-    if expires_at >= LAST_EXPIRY:
-        raise InvalidValue(("expires_at",), "a token expires before the year 9999")
-    return expires_at.astimezone(UTC)
+    return IssuedToken(token, minted)

@@ -5,17 +5,25 @@ from typing import Final
 
 from aiohttp import web
 
-from services.token_authority.app_keys import CLIENT_ID, DATABASE, SYNCS
+from services.token_authority.app_keys import DATABASE, SERVICE, SYNCS
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import guards
-from shared.contract.sync import SyncRequest
+from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.runtime.body import read_json, require_media_type
 from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
 
 _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 
+@endpoint(
+    summary="Sync a guard",
+    description="What has changed since, and a lease on the guard's cache. `shared/contract/sync.py` has the protocol.",
+    tags=("guards",),
+    body=SyncRequest,
+    answers={200: Answer(description="The changes, and the lease.", body=SyncAnswer)},
+)
 async def sync_guard(request: web.Request) -> web.Response:
     """200 with what has changed since, and a lease."""
     require_media_type(request, "application/json")
@@ -23,6 +31,12 @@ async def sync_guard(request: web.Request) -> web.Response:
     return json_response(await request.app[SYNCS].sync(guard, asked))
 
 
+@endpoint(
+    summary="Give a guard's lease back",
+    tags=("guards",),
+    answers={204: Answer(description="No change waits for this guard any more.")},
+    problems={422: "The guard's id is not one."},
+)
 async def release_guard(request: web.Request) -> web.Response:
     """204: no revocation waits for this guard any more."""
     await guards.release_lease(request.app[DATABASE], _guard(request))
@@ -33,4 +47,4 @@ def _guard(request: web.Request) -> GuardKey:
     guard_id = request.match_info["guard_id"]
     if not _GUARD_ID.fullmatch(guard_id):
         raise InvalidValue((), "a guard's id is 16 to 64 random characters of A-Z a-z 0-9 _ -")
-    return GuardKey(request[CLIENT_ID], guard_id)
+    return GuardKey(request[SERVICE].client_id, guard_id)

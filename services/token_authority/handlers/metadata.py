@@ -3,17 +3,28 @@
 from aiohttp import web
 
 from services.token_authority.app_keys import DATABASE, SETTINGS
-from services.token_authority.payloads import AuthorizationServerMetadata, KeyPayload, KeySet
+from services.token_authority.payloads.metadata import AuthorizationServerMetadata, KeyPayload, KeySet
 from services.token_authority.storage.signing_keys import select_signing_keys
 from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
 
 
+@endpoint(
+    summary="Show the signing keys (RFC 7517)",
+    tags=("metadata",),
+    answers={200: Answer(description="The public keys.", body=KeySet)},
+)
 async def show_signing_keys(request: web.Request) -> web.Response:
     """200 with the public keys of every process."""
     keys = await select_signing_keys(request.app[DATABASE])
     return json_response(KeySet([KeyPayload.of(kid, public_key) for kid, public_key in keys.items()]))
 
 
+@endpoint(
+    summary="Show the authority's metadata (RFC 8414)",
+    tags=("metadata",),
+    answers={200: Answer(description="The metadata.", body=AuthorizationServerMetadata)},
+)
 async def show_metadata(request: web.Request) -> web.Response:
     """200 with the metadata."""
     settings = request.app[SETTINGS]

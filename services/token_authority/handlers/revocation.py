@@ -3,72 +3,129 @@
 Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with by when it will be.
 """
 
-from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from aiohttp import web
+from msgspec import Meta, Struct
 
-from services.token_authority.app_keys import DATABASE, REVOKER
-from services.token_authority.handlers.tokens import token_id_of
+from services.token_authority.app_keys import ADMIN_KEY, DATABASE, REVOKER
+from services.token_authority.domain.reason import Reason
+from services.token_authority.handlers.access import administrator_of, holder_of
+from services.token_authority.handlers.effect import effect_of, waits
+from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
+from services.token_authority.operations.presented import known_by
 from services.token_authority.operations.revoke import BULK_LIMIT_S, Revocation
-from services.token_authority.payloads import BulkRevocationPayload, RevocationPayload, RevokeTokens
-from services.token_authority.storage.tokens import select_token_by_digest
-from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
+from services.token_authority.payloads.revocation import (
+    BulkRevocationPayload,
+    LeakedPayload,
+    LeakedTokens,
+    NothingRevoked,
+    RevocationPayload,
+    RevokeToken,
+    RevokeTokens,
+    Waiting,
+)
 from shared.runtime.body import read_form_field, read_json, require_media_type
 from shared.runtime.json_response import json_response
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.query import query_of
+from shared.runtime.openapi import FORM, Answer, endpoint
 from shared.runtime.request_line import add_to_line, allow_more_time
 
+BY_HOLDER = Reason("other", "revoked by whoever holds it")
+LEAKED = Reason("leaked", "reported as leaked")
 
+
+class PresentedToken(Struct, frozen=True):
+    """A token, as RFC 7009 and RFC 7662 have it presented."""
+
+    token: Annotated[str, Meta(min_length=1)]
+    token_type_hint: Annotated[str, Meta(description="is not looked at")] = ""
+
+
+@endpoint(
+    summary="Revoke a token",
+    description="Answers when no replica of any service accepts it any more; repeated, it answers the first one.",
+    tags=("revocation",),
+    query=Waiting,
+    body=RevokeToken,
+    answers={200: Answer(description="The revocation.", body=RevocationPayload)},
+    problems=UNKNOWN,
+)
 async def revoke_token(request: web.Request) -> web.Response:
     """200 with the revocation, also with an earlier one; 404 for an unknown id."""
-    wait = _wait(request)
-    revocation = await request.app[REVOKER].revoke(token_id_of(request))
+    require_media_type(request, "application/json")
+    wait, why = waits(request), read_json(await request.read(), RevokeToken).to_reason()
+    revocation = await request.app[REVOKER].revoke(token_id_of(request), why, *administrator_of(request))
     return json_response(await _in_force(request, revocation, wait=wait))
 
 
+@endpoint(
+    summary="Revoke every token that meets conditions",
+    tags=("revocation",),
+    query=Waiting,
+    body=RevokeTokens,
+    answers={200: Answer(description="What has become of them.", body=BulkRevocationPayload)},
+)
 async def revoke_tokens(request: web.Request) -> web.Response:
     """200 with the revocation of every token that meets the conditions of the body, also of those revoked before."""
     require_media_type(request, "application/json")
-    wait, chosen = _wait(request), read_json(await request.read(), RevokeTokens).to_selection()
+    wait, body = waits(request), read_json(await request.read(), RevokeTokens)
+    chosen, why = body.to_selection().within(request[ADMIN_KEY]), body.to_reason()
     allow_more_time(request, BULK_LIMIT_S)
-    bulk = await request.app[REVOKER].revoke_selected(chosen)
+    revoker = request.app[REVOKER]
+    if body.dry_run:
+        return json_response(BulkRevocationPayload.of(await revoker.preview(chosen), None))
+    _, by = administrator_of(request)
+    bulk = await revoker.revoke_selected(chosen, why, by)
     in_force = await _in_force(request, bulk.revocation, wait=wait) if bulk.revocation else None
     return json_response(BulkRevocationPayload.of(bulk, in_force))
 
 
+@endpoint(
+    summary="Revoke a token that you hold (RFC 7009)",
+    description="No admin key is needed: whoever holds a token may end it.",
+    tags=("revocation",),
+    query=Waiting,
+    body=PresentedToken,
+    media_type=FORM,
+    answers={
+        200: Answer(
+            description="The revocation; an empty object for a token that is not known here.",
+            body=(RevocationPayload, NothingRevoked),
+        )
+    },
+)
 async def revoke_presented_token(request: web.Request) -> web.Response:
     """200 with the revocation; also, with an empty object, for a token that is not known (RFC 7009 §2.2)."""
     require_media_type(request, "application/x-www-form-urlencoded")
-    wait, secret = _wait(request), read_form_field(await request.read(), "token")
-    known = None
-    if is_well_formed(secret, ACCESS_TOKEN):
-        known = await select_token_by_digest(request.app[DATABASE], digest(secret))
+    wait, secret = waits(request), read_form_field(await request.read(), "token")
+    known = await known_by(request.app[DATABASE], secret)
     if known is None:
-        return json_response({})
-    revocation = await request.app[REVOKER].revoke(known.token.id)
+        return json_response(NothingRevoked())
+    by = holder_of(request, known.token.id)
+    revocation = await request.app[REVOKER].revoke(known.token.id, BY_HOLDER, None, by)
     return json_response(await _in_force(request, revocation, wait=wait))
 
 
+@endpoint(
+    summary="Report leaked tokens",
+    description="For secret scanners, and whoever finds tokens where they should not be: up to 1000, ended at once. "
+    "No admin key is needed: whoever holds a token may end it. It does not wait until that is in force everywhere.",
+    tags=("revocation",),
+    body=LeakedTokens,
+    answers={200: Answer(description="How many were ended.", body=LeakedPayload)},
+)
+async def revoke_leaked_tokens(request: web.Request) -> web.Response:
+    """200 with how many were ended, had been ended, and are not known."""
+    require_media_type(request, "application/json")
+    texts = list(dict.fromkeys(read_json(await request.read(), LeakedTokens).tokens))
+    allow_more_time(request, BULK_LIMIT_S)
+    holder = holder_of(request, None)
+    revoked, known = await request.app[REVOKER].revoke_presented(texts, LEAKED, holder)
+    add_to_line(request, revoked=revoked, known=known, presented=len(texts))
+    return json_response(LeakedPayload(revoked, known - revoked, len(texts) - known))
+
+
 async def _in_force(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:
-    revoker = request.app[REVOKER]
-    effect = None
-    if wait:
-        allow_more_time(request, revoker.left_s(revocation))
-        effect = await revoker.effect(revocation)
-    add_to_line(
-        request,
-        seq=revocation.wait.seq,
-        revoked=revocation.tokens,
-        confirmed=effect.confirmed if effect else None,
-        expired=effect.expired if effect else None,
-    )
-    effective_by = datetime.now(UTC) + timedelta(seconds=revoker.left_s(revocation))
-    return RevocationPayload.of(revocation, effect, effective_by)
-
-
-def _wait(request: web.Request) -> bool:
-    choice = query_of(request).optional("wait")
-    if choice not in ("", "true", "false"):
-        raise BadRequest("The parameter 'wait' is not understood.", Fault("'true' or 'false'", parameter="wait"))
-    return choice != "false"
+    add_to_line(request, revoked=revocation.tokens)
+    effect = await effect_of(request, revocation.wait, wait=wait)
+    return RevocationPayload.of_revocation(revocation.revoked_at, effect)

@@ -2,13 +2,20 @@
 
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE
-from services.token_authority.payloads import SitePage, SitePayload
+from services.token_authority.app_keys import ADMIN_KEY, DATABASE
+from services.token_authority.payloads.sites import SitePage, SitePayload
 from services.token_authority.storage.sites import select_sites
 from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
 
 
+@endpoint(
+    summary="List sites",
+    tags=("sites",),
+    answers={200: Answer(description="Every site, the default one first.", body=SitePage)},
+)
 async def list_sites(request: web.Request) -> web.Response:
-    """200 with every site, the default one first."""
+    """200 with every site that the admin key is not kept from, the default one first."""
+    limits = request[ADMIN_KEY].sites
     found = await select_sites(request.app[DATABASE])
-    return json_response(SitePage(items=[SitePayload.of(site) for site in found]))
+    return json_response(SitePage([SitePayload.of(site) for site in found if limits is None or site.id in limits]))

@@ -65,6 +65,10 @@ class Confirmations:
             self._metrics.revocation_wait_s.observe(waited_s)
         return Effect(wait.is_over, round(waited_s * 1000, 1), wait.confirmed, wait.expired)
 
+    def left_s(self, wait: Wait) -> float:
+        """In how many seconds the change is in force everywhere, if nobody confirms."""
+        return max(0.0, wait.deadline - self._clock())
+
     def hear(self, guard: GuardKey, applied: int) -> None:
         """A guard has told this process how far it has applied the log."""
         for wait, heard in self._waits.items():

@@ -7,9 +7,16 @@ from pathlib import Path
 
 import structlog
 
+from services.token_authority.domain.actor import SYSTEM
+from services.token_authority.domain.admin_key import new_admin_key
+from services.token_authority.domain.audit import Entry
+from services.token_authority.domain.secret import secret_from
+from services.token_authority.domain.service import is_client_id, new_service
 from services.token_authority.domain.site import new_site
-from services.token_authority.storage import credentials, sites
-from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, digest, is_well_formed, mint, random_base62
+from services.token_authority.operations.recorded import recorded
+from services.token_authority.storage import admin_keys, secrets, services, sites
+from services.token_authority.storage.audit import append_audit
+from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
 from shared.runtime.environment import SettingsError
 from shared.runtime.postgres import Database, Executor
 
@@ -20,41 +27,58 @@ async def prepare(
     database: Database, *, site_name: str, admin_key_file: Path, service_credentials: str, now: datetime
 ) -> None:
     """Make what is missing; several processes may do this at once. Raises `SettingsError` for what is unusable."""
-    services = parse_credentials(service_credentials)
+    credentials = parse_credentials(service_credentials)
     async with database.transaction() as transaction:
         await sites.lock_first_start(transaction)
         if not await sites.select_sites(transaction):
             await sites.insert_site(transaction, new_site(site_name, now))
-        if not await credentials.has_admin_key(transaction):
-            await _make_admin_key(transaction, admin_key_file)
-        for client_id, secret in services.items():
-            await credentials.upsert_service(transaction, client_id, digest(secret))
+        if not await admin_keys.has_admin_key(transaction):
+            await _make_admin_key(transaction, admin_key_file, now)
+        for client_id, secret in credentials.items():
+            await _take_service(transaction, client_id, secret, now)
 
 
 def parse_credentials(text: str) -> dict[str, str]:
     """Client ids with their secrets from `client_id:client_secret …`. Raises `SettingsError`."""
-    services = {}
+    credentials = {}
     for word in text.split():
         client_id, _, secret = word.partition(":")
-        if not client_id or not is_well_formed(secret, CLIENT_SECRET):
+        if not is_client_id(client_id) or not is_well_formed(secret, CLIENT_SECRET):
             raise SettingsError(
                 "SERVICE_CREDENTIALS is wrong: write client_id:client_secret for each service, "
                 "with secrets made by `pollgate secrets`"
             )
-        services[client_id] = secret
-    return services
+        credentials[client_id] = secret
+    return credentials
 
 
-async def _make_admin_key(transaction: Executor, file: Path) -> None:
+async def _make_admin_key(transaction: Executor, file: Path, now: datetime) -> None:
     """Before the commit, so that a crash in between leaves a file that the next start takes up."""
     try:
-        key = await asyncio.to_thread(_read_or_write_admin_key, file)
+        text = await asyncio.to_thread(_read_or_write_admin_key, file)
     except OSError as error:
         raise SettingsError(f"ADMIN_KEY_FILE: {error.strerror}: {file}") from None
-    if not is_well_formed(key, ADMIN_KEY):
+    if not is_well_formed(text, ADMIN_KEY):
         raise SettingsError(f"ADMIN_KEY_FILE: {file} does not hold an admin key; remove it to have one made")
-    await credentials.insert_admin_key(transaction, f"adm_{random_base62(16)}", digest(key))
+    key = new_admin_key("First admin key", "admin", None, None, created_by=str(SYSTEM), now=now)
+    await admin_keys.insert_admin_key(transaction, key)
+    await secrets.insert_secret(transaction, "admin_key", secret_from(text, key.id, now))
+    await append_audit(transaction, [Entry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=recorded(key))])
     _log.info("the first admin key is ready", file=str(file))
+
+
+async def _take_service(transaction: Executor, client_id: str, text: str, now: datetime) -> None:
+    """A service of the environment: it is there, and the secret that is named is the only one that came from there."""
+    service = new_service(client_id, "", None, created_by=str(SYSTEM), now=now)
+    entries = []
+    if await services.insert_service(transaction, service):
+        entries.append(Entry(SYSTEM, "service.make", f"service:{client_id}", after=recorded(service)))
+    secret = secret_from(text, client_id, now)
+    if await services.take_secret_of_environment(transaction, secret):
+        await services.end_other_secrets_of_environment(transaction, client_id, secret.digest, now)
+        entries.append(Entry(SYSTEM, "service.take_secret", f"service:{client_id}", after={"hint": secret.hint}))
+    if entries:
+        await append_audit(transaction, entries)
 
 
 def _read_or_write_admin_key(file: Path) -> str:

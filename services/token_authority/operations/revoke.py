@@ -5,23 +5,28 @@ revocations of the same tokens cannot block each other.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.audit import Entry
 from services.token_authority.domain.errors import UnknownToken
 from services.token_authority.domain.lease import Wait
+from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.selection import Selection
-from services.token_authority.operations.confirmations import Confirmations, Effect
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.storage import changes, guards, tokens
+from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.selections import select_matching
+from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.runtime.postgres import Database
 
 CHUNK: Final = 5000
-PAGE: Final = 500
-"""Tokens whose scopes are read and compared at a time, in which nothing else is done."""
 BULK_LIMIT_S: Final = 30.0
 
 
@@ -48,49 +53,57 @@ class BulkRevocation(Struct, frozen=True):
 class Revoker:
     """One a process. `clock` is the one that the confirmations count on."""
 
-    def __init__(
-        self, database: Database, relay: ChangeRelay, confirmations: Confirmations, *, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, database: Database, relay: ChangeRelay, *, clock: Callable[[], float]) -> None:
         self._database = database
         self._relay = relay
-        self._confirmations = confirmations
         self._clock = clock
 
-    async def revoke(self, token_id: str) -> Revocation:
+    async def revoke(self, token_id: str, why: Reason, caller: AdminKey | None, by: Actor) -> Revocation:
         """End a token for good. Repeated, it answers the first revocation. Raises `UnknownToken`.
 
-        It does not depend on Redis: the relay publishes the change as soon as Redis takes it.
+        `caller` is the administrator who does it, `None` for others. It does not depend on Redis: the relay publishes
+        the change as soon as Redis takes it.
         """
-        revocation = await self._end([token_id]) or await self._earlier([token_id])
+        if caller is not None and not caller.sees_all:
+            token = await tokens.select_token(self._database, token_id)
+            if token is None or not caller.sees(token):
+                raise UnknownToken(token_id)
+        revocation = await self._end([token_id], why, by) or await self._earlier([token_id])
         if revocation is None:
             raise UnknownToken(token_id)
         return revocation
 
-    async def revoke_selected(self, selection: Selection) -> BulkRevocation:
+    async def revoke_selected(self, selection: Selection, why: Reason, by: Actor) -> BulkRevocation:
         """End every token of a selection in one transaction. Repeated, it answers the newest revocation of them."""
         chosen = await self._select(selection)
-        revocation = await self._end(chosen) or await self._earlier(chosen)
+        revocation = await self._end(chosen, why, by) or await self._earlier(chosen)
         revoked = revocation.tokens if revocation else 0
-        unmatched = sorted({*(selection.ids or ())} - {*chosen})
-        return BulkRevocation(revoked, len(chosen) - revoked, unmatched, revocation)
+        return BulkRevocation(revoked, len(chosen) - revoked, _unmatched(selection, chosen), revocation)
 
-    async def effect(self, revocation: Revocation) -> Effect:
-        """Wait until it is in force everywhere. To be cancelled here changes nothing about the revocation."""
-        return await self._confirmations.wait(revocation.wait)
+    async def preview(self, selection: Selection) -> BulkRevocation:
+        """What `revoke_selected` would come to now, without ending anything."""
+        chosen = await self._select(selection)
+        alive = await self._select(msgspec.structs.replace(selection, alive=True))
+        return BulkRevocation(len(alive), len(chosen) - len(alive), _unmatched(selection, chosen), None)
 
-    def left_s(self, revocation: Revocation) -> float:
-        """In how many seconds it is in force everywhere, if nobody confirms."""
-        return max(0.0, revocation.wait.deadline - self._clock())
+    async def revoke_presented(self, texts: Sequence[str], why: Reason, by: Actor) -> tuple[int, int]:
+        """End the tokens of these secrets: how many now, and how many of the secrets are of any token."""
+        digests = [digest(text) for text in texts if is_well_formed(text, ACCESS_TOKEN)]
+        ids = await tokens.select_ids_by_digests(self._database, digests)
+        revocation = await self._end(list(dict.fromkeys(ids)), why, by) if ids else None
+        return revocation.tokens if revocation else 0, len(ids)
 
-    async def _end(self, token_ids: Sequence[str]) -> Revocation | None:
+    async def _end(self, token_ids: Sequence[str], why: Reason, by: Actor) -> Revocation | None:
         async with self._database.transaction(BULK_LIMIT_S if len(token_ids) > 1 else None) as transaction:
             alive = []
             for chunk in _chunks(sorted(token_ids)):
                 alive += await tokens.lock_alive(transaction, chunk)
             if not alive:
                 return None
+            for chunk in _chunks(alive):
+                await append_audit(transaction, [_entry(token_id, why, by) for token_id in chunk])
             await changes.lock_log(transaction)
-            ended = [await changes.append_revocations(transaction, chunk) for chunk in _chunks(alive)][-1]
+            ended = [await changes.append_revocations(transaction, chunk, by, why) for chunk in _chunks(alive)][-1]
             leases = await guards.select_leases(transaction)
         wait = Wait(ended.seq, leases, self._clock())
         self._relay.wake()
@@ -105,15 +118,22 @@ class Revoker:
         return Revocation(0, newest.revoked_at, Wait(newest.seq, leases, self._clock()))
 
     async def _select(self, selection: Selection) -> list[str]:
-        """Scopes are compared here, not in SQL: the grammar has one home."""
         chosen: list[str] = []
-        after = ""
+        now = datetime.now(UTC)
         while True:
-            page = await tokens.select_matching(self._database, selection, after, PAGE)
-            chosen += [token_id for token_id, scopes in page if selection.takes(scopes)]
-            if len(page) < PAGE:
+            after = chosen[-1] if chosen else ""
+            page = await select_matching(self._database, selection, after, CHUNK, now)
+            chosen += page
+            if len(page) < CHUNK:
                 return chosen
-            after = page[-1][0]
+
+
+def _unmatched(selection: Selection, chosen: Sequence[str]) -> list[str]:
+    return sorted({*(selection.ids or ())} - {*chosen})
+
+
+def _entry(token_id: str, why: Reason, by: Actor) -> Entry:
+    return Entry(by, "token.revoke", f"token:{token_id}", after={"revoked_reason": why.kind, "revoked_text": why.text})
 
 
 def _chunks(token_ids: Sequence[str]) -> list[list[str]]:

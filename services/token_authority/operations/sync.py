@@ -32,6 +32,7 @@ class Syncs:
             self._confirmations.hear_early(guard, request.applied)
         if request.usage:
             await usage.add_uses(self._database, request.usage)
+            await usage.add_secret_uses(self._database, request.usage)
         ask = _Ask(guard, request.applied, asyncio.get_running_loop().create_future())
         self._asking.append(ask)
         self._someone_asks.set()

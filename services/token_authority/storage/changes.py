@@ -4,12 +4,15 @@ Whoever adds to the log or trims it holds the log's lock exclusively until its c
 shared. The lock is a statement of its own, so that the next statement sees all that was committed before.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from msgspec import Struct
 
+from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.lease import Span
+from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.token import Ended
 from shared.contract.change import Change
 from shared.runtime.postgres import Executor
@@ -30,20 +33,37 @@ _TRY_LOCK: Final = """
     SELECT pg_try_advisory_xact_lock($1) AS locked
 """
 _APPEND_REVOCATIONS: Final = """
-    -- append_revocations: end these tokens, and log each under the next number; whoever runs this holds the lock
+    -- append_revocations: end these tokens, and log each of their secrets under the next number; whoever runs this
+    -- holds the lock. A guard whose clock is slow may know a secret that has ended, so those are logged too for a day.
     WITH head AS (SELECT coalesce(max(seq), 0) AS seq FROM token_authority.change_log),
     numbered AS (
-        SELECT id, head.seq + row_number() OVER (ORDER BY place) AS seq
-        FROM unnest($1::text[]) WITH ORDINALITY AS ended (id, place), head
+        SELECT ended.id, s.digest, head.seq + row_number() OVER (ORDER BY place, s.created_at) AS seq
+        FROM unnest($1::text[]) WITH ORDINALITY AS ended (id, place)
+        JOIN token_authority.secret s ON s.holder_kind = 'token' AND s.holder_id = ended.id
+         AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day'),
+        head
     ),
     ended AS (
-        UPDATE token_authority.token t SET revoked_at = statement_timestamp(), revoked_seq = n.seq
-        FROM numbered n WHERE t.id = n.id
+        UPDATE token_authority.token t
+        SET revoked_at = statement_timestamp(), revoked_seq = n.seq, revoked_by = $2, revoked_reason = $3,
+            revoked_text = $4
+        FROM (SELECT id, max(seq) AS seq FROM numbered GROUP BY id) n WHERE t.id = n.id
     ),
     logged AS (
-        INSERT INTO token_authority.change_log (seq, kind, token_id) SELECT seq, 'revoked', id FROM numbered
+        INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
+        SELECT seq, 'revoked', id, digest FROM numbered
     )
     SELECT statement_timestamp() AS revoked_at, max(seq) AS seq FROM numbered
+"""
+_APPEND: Final = """
+    -- append_changes: log a change to these secrets of a token under the next numbers; whoever runs this holds the lock
+    WITH logged AS (
+        INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
+        SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) + place, $1, $2, digest
+        FROM unnest($3::bytea[]) WITH ORDINALITY AS changed (digest, place)
+        RETURNING seq
+    )
+    SELECT max(seq) AS seq FROM logged
 """
 _SELECT_SPAN: Final = """
     -- select_span: the newest number, and the one before the oldest that is still kept
@@ -51,15 +71,13 @@ _SELECT_SPAN: Final = """
 """
 _SELECT_AFTER: Final = """
     -- select_changes: what came after a number, in order
-    SELECT c.seq, c.kind, c.token_id, encode(t.digest, 'hex') AS digest
-    FROM token_authority.change_log c JOIN token_authority.token t ON t.id = c.token_id
-    WHERE c.seq > $1 ORDER BY c.seq
+    SELECT seq, kind, token_id, encode(digest, 'hex') AS digest
+    FROM token_authority.change_log WHERE seq > $1 ORDER BY seq
 """
 _SELECT_UNPUBLISHED: Final = """
     -- select_unpublished: the next changes to publish
-    SELECT c.seq, c.kind, c.token_id, encode(t.digest, 'hex') AS digest, c.recorded_at
-    FROM token_authority.change_log c JOIN token_authority.token t ON t.id = c.token_id
-    WHERE c.published_at IS NULL ORDER BY c.seq LIMIT $1
+    SELECT seq, kind, token_id, encode(digest, 'hex') AS digest, recorded_at
+    FROM token_authority.change_log WHERE published_at IS NULL ORDER BY seq LIMIT $1
 """
 _MARK_PUBLISHED: Final = """
     -- mark_published: these have reached Redis
@@ -94,10 +112,16 @@ async def lock_log_shared(executor: Executor) -> None:
     await executor.execute(_LOCK_SHARED, _LOG_LOCK)
 
 
-async def append_revocations(executor: Executor, token_ids: list[str]) -> Ended:
+async def append_revocations(executor: Executor, token_ids: list[str], by: Actor, why: Reason) -> Ended:
     """End the tokens, in this order, and log it. The caller holds `lock_log`, and the tokens' rows."""
-    (row,) = await executor.fetch(_APPEND_REVOCATIONS, token_ids)
+    (row,) = await executor.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
     return Ended(row["revoked_at"], int(row["seq"]))
+
+
+async def append_changes(executor: Executor, kind: str, token_id: str, digests: Sequence[bytes]) -> int:
+    """Log a change to at least one secret of a token; the `seq` of the last. The caller holds `lock_log`."""
+    (row,) = await executor.fetch(_APPEND, kind, token_id, digests)
+    return int(row["seq"])
 
 
 async def select_span(executor: Executor) -> Span:

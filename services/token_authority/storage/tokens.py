@@ -1,48 +1,68 @@
 """Tokens in PostgreSQL."""
 
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from services.token_authority.domain.selection import Selection
-from services.token_authority.domain.token import Ended, IssuedToken, Token
+import msgspec
+
+from services.token_authority.domain.reach import reach_of
+from services.token_authority.domain.secret import Secret
+from services.token_authority.domain.token import Ended, Token, searchable
+from services.token_authority.storage.secrets import SECRET_COLUMNS, secret_of
 from shared.contract.scope import Scope
 from shared.runtime.postgres import Executor, Row
 
-_COLUMNS: Final = "id, site_id, name, scopes, hint, created_by, created_at, expires_at, revoked_at, owner"
+TOKEN_COLUMNS: Final = """
+    t.id, t.site_id, t.name, t.description, t.owner, t.scopes, t.allow_query, t.allowed_ips, t.rate_limit, t.metadata,
+    t.hint, t.created_by, t.created_at, t.expires_at, t.disabled_at, t.disabled_by, t.disabled_reason, t.revoked_at,
+    t.revoked_by, t.revoked_reason, t.revoked_text, t.late_use_at
+"""
 
-_INSERT: Final = f"""
-    -- insert_token: a new token, its secret as a digest
-    INSERT INTO token_authority.token ({_COLUMNS}, digest) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-"""  # noqa: S608
-_SELECT_PAGE: Final = f"""
-    -- select_tokens: a page of tokens by name, from behind the one given
-    SELECT {_COLUMNS} FROM token_authority.token WHERE (name, id) > ($1, $2) ORDER BY name, id LIMIT $3
-"""  # noqa: S608
+_INSERT: Final = """
+    -- insert_token: a new token
+    INSERT INTO token_authority.token (
+        id, site_id, name, description, folded, owner, scopes, reach, allow_query, allowed_ips, rate_limit, metadata,
+        hint, created_by, created_at, expires_at
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+"""
+_INSERT_USE: Final = """
+    -- insert_token_use: a token that has not been used yet
+    INSERT INTO token_authority.token_use (token_id, uses) VALUES ($1, 0)
+"""
 _SELECT: Final = f"""
     -- select_token: one token
-    SELECT {_COLUMNS} FROM token_authority.token WHERE id = $1
+    SELECT {TOKEN_COLUMNS} FROM token_authority.token t WHERE t.id = $1
 """  # noqa: S608
-_SELECT_BY_DIGEST: Final = """
-    -- select_token_by_digest: the token of a secret, with its site's endpoint and the newest change, of one moment
-    SELECT t.id, t.site_id, t.name, t.scopes, t.hint, t.created_by, t.created_at, t.expires_at, t.revoked_at, t.owner,
-           s.endpoint_id, (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) AS as_of
-    FROM token_authority.token t JOIN token_authority.site s ON s.id = t.site_id
-    WHERE t.digest = $1
+_LOCK: Final = f"""
+    -- lock_token: one token, which nobody else can change until this transaction ends
+    SELECT {TOKEN_COLUMNS} FROM token_authority.token t WHERE t.id = $1 FOR UPDATE
+"""  # noqa: S608
+_UPDATE: Final = """
+    -- update_token: what may be changed of a token; the caller has locked it
+    UPDATE token_authority.token
+    SET name = $2, description = $3, folded = $4, owner = $5, scopes = $6, reach = $7, allow_query = $8,
+        allowed_ips = $9, rate_limit = $10, metadata = $11, hint = $12, expires_at = $13, disabled_at = $14,
+        disabled_by = $15, disabled_reason = $16
+    WHERE id = $1
+"""
+_SELECT_BY_DIGEST: Final = f"""
+    -- select_token_by_digest: a secret and its token, with its site's endpoint and the newest change, of one moment
+    SELECT {TOKEN_COLUMNS}, {SECRET_COLUMNS}, i.endpoint_id,
+           (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) AS as_of
+    FROM token_authority.secret s
+    JOIN token_authority.token t ON t.id = s.holder_id
+    JOIN token_authority.site i ON i.id = t.site_id
+    WHERE s.digest = $1 AND s.holder_kind = 'token'
+"""  # noqa: S608
+_SELECT_IDS_BY_DIGESTS: Final = """
+    -- select_ids_by_digests: the token of each of these secrets that there is
+    SELECT holder_id FROM token_authority.secret WHERE digest = ANY ($1) AND holder_kind = 'token'
 """
 _LOCK_ALIVE: Final = """
     -- lock_alive: of these tokens those not revoked yet, which nobody else can revoke until this transaction ends
     SELECT id FROM token_authority.token WHERE id = ANY ($1) AND revoked_at IS NULL ORDER BY id FOR UPDATE
-"""
-_SELECT_MATCHING: Final = """
-    -- select_matching: a page of tokens by id, revoked ones too, that meet every condition that is not null
-    SELECT t.id, CASE WHEN $8 THEN t.scopes ELSE '{}' END AS scopes
-    FROM token_authority.token t LEFT JOIN token_authority.token_use u ON u.token_id = t.id
-    WHERE t.id > $1
-      AND ($2::text[] IS NULL OR t.id = ANY ($2))
-      AND ($3::text IS NULL OR t.owner = $3)
-      AND ($4::text IS NULL OR t.site_id = $4)
-      AND ($5::timestamptz IS NULL OR t.created_at < $5)
-      AND ($6::timestamptz IS NULL OR coalesce(u.last_used_at, '-infinity') < $6)
-    ORDER BY t.id LIMIT $7
 """
 _SELECT_NEWEST_END: Final = """
     -- select_newest_end: when the last revoked of these tokens was revoked, and by which change; the row's lock makes
@@ -50,41 +70,64 @@ _SELECT_NEWEST_END: Final = """
     SELECT revoked_at, revoked_seq FROM token_authority.token
     WHERE id = ANY ($1) AND revoked_at IS NOT NULL ORDER BY revoked_seq DESC LIMIT 1 FOR UPDATE
 """
+_NOTE_LATE_USE: Final = """
+    -- note_late_use: a secret of this token has been presented after its end
+    UPDATE token_authority.token SET late_use_at = $2 WHERE id = $1
+"""
 
 
 class Known(NamedTuple):
-    """A token with the endpoint id of its site, as of the change of this `seq`."""
+    """A token by one of its secrets, with the endpoint id of its site, as of the change of this `seq`."""
 
     token: Token
+    secret: Secret
     endpoint_id: str
     as_of: int
 
+    def works(self, now: datetime) -> bool:
+        """Whether the token, presented by this secret, works."""
+        return self.token.status(now) == "active" and self.secret.works(now)
 
-async def insert_token(executor: Executor, issued: IssuedToken) -> None:
+
+async def insert_token(executor: Executor, token: Token) -> None:
     """Keep a new token."""
-    token = issued.token
     await executor.execute(
         _INSERT,
-        *(token.id, token.site_id, token.name, [str(scope) for scope in token.scopes], token.hint),
-        *(token.created_by, token.created_at, token.expires_at, token.revoked_at, token.owner, issued.digest),
+        *(token.id, token.site_id, *_said(token), token.hint, token.created_by, token.created_at, token.expires_at),
     )
-
-
-async def select_tokens(executor: Executor, after: tuple[str, str], limit: int) -> list[Token]:
-    """Up to `limit` tokens by name and id, from behind the name and id given; `("", "")` begins."""
-    return [_token(row) for row in await executor.fetch(_SELECT_PAGE, *after, limit)]
+    await executor.execute(_INSERT_USE, token.id)
 
 
 async def select_token(executor: Executor, token_id: str) -> Token | None:
     """The token of this id."""
     row = await executor.fetchrow(_SELECT, token_id)
-    return _token(row) if row else None
+    return token_of(row) if row else None
+
+
+async def lock_token(executor: Executor, token_id: str) -> Token | None:
+    """The same, for the caller's transaction alone."""
+    row = await executor.fetchrow(_LOCK, token_id)
+    return token_of(row) if row else None
+
+
+async def update_token(executor: Executor, token: Token) -> None:
+    """Keep what may change of a token. The caller holds its lock."""
+    await executor.execute(
+        _UPDATE,
+        *(token.id, *_said(token), token.hint, token.expires_at),
+        *(token.disabled_at, token.disabled_by, token.disabled_reason),
+    )
 
 
 async def select_token_by_digest(executor: Executor, digest: bytes) -> Known | None:
-    """The token whose secret has this SHA-256."""
+    """The token with a secret that has this SHA-256."""
     row = await executor.fetchrow(_SELECT_BY_DIGEST, digest)
-    return Known(_token(row), row["endpoint_id"], row["as_of"]) if row else None
+    return Known(token_of(row), secret_of(row), row["endpoint_id"], row["as_of"]) if row else None
+
+
+async def select_ids_by_digests(executor: Executor, digests: Sequence[bytes]) -> list[str]:
+    """The id of the token of each of these secrets that there is, once for each secret."""
+    return [row["holder_id"] for row in await executor.fetch(_SELECT_IDS_BY_DIGESTS, digests)]
 
 
 async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:
@@ -92,40 +135,55 @@ async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:
     return [row["id"] for row in await executor.fetch(_LOCK_ALIVE, token_ids)]
 
 
-async def select_matching(
-    executor: Executor, selection: Selection, after: str, limit: int
-) -> list[tuple[str, tuple[Scope, ...]]]:
-    """Up to `limit` ids of tokens, dead or alive, behind the id given, by every condition but that on scopes.
-
-    Their scopes come along where the selection asks for some.
-    """
-    conditions = (
-        selection.ids,
-        selection.owner,
-        selection.site,
-        selection.issued_before,
-        selection.unused_since,
-    )
-    rows = await executor.fetch(_SELECT_MATCHING, after, *conditions, limit, selection.scope is not None)
-    return [(row["id"], tuple(map(Scope.parse, row["scopes"]))) for row in rows]
-
-
-async def select_newest_end(executor: Executor, token_ids: list[str]) -> Ended | None:
+async def select_newest_end(executor: Executor, token_ids: Collection[str]) -> Ended | None:
     """The newest of these tokens' revocations; `None` where each is unknown or alive."""
     row = await executor.fetchrow(_SELECT_NEWEST_END, token_ids)
     return Ended(row["revoked_at"], row["revoked_seq"]) if row else None
 
 
-def _token(row: Row) -> Token:
+async def note_late_use(executor: Executor, token_id: str, at: datetime) -> None:
+    """A secret of this token has been presented after its end."""
+    await executor.execute(_NOTE_LATE_USE, token_id, at)
+
+
+def token_of(row: Row) -> Token:
+    """The token in a row that has `TOKEN_COLUMNS`."""
     return Token(
         id=row["id"],
         site_id=row["site_id"],
         name=row["name"],
+        description=row["description"],
+        owner=row["owner"],
         scopes=tuple(map(Scope.parse, row["scopes"])),
+        allow_query=row["allow_query"],
+        allowed_ips=tuple(row["allowed_ips"]),
+        rate_limit=row["rate_limit"],
+        metadata=msgspec.json.decode(row["metadata"]),
         hint=row["hint"],
         created_by=row["created_by"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+        disabled_at=row["disabled_at"],
+        disabled_by=row["disabled_by"],
+        disabled_reason=row["disabled_reason"],
         revoked_at=row["revoked_at"],
-        owner=row["owner"],
+        revoked_by=row["revoked_by"],
+        revoked_reason=row["revoked_reason"],
+        revoked_text=row["revoked_text"],
+        late_use_at=row["late_use_at"],
+    )
+
+
+def _said(token: Token) -> tuple[object, ...]:
+    folded = searchable(f"{token.name}\n{token.description}")
+    return (
+        *(
+            token.name,
+            token.description,
+            folded,
+            token.owner,
+            [str(scope) for scope in token.scopes],
+            reach_of(token.scopes),
+        ),
+        *(token.allow_query, list(token.allowed_ips), token.rate_limit, msgspec.json.encode(token.metadata).decode()),
     )

@@ -1,31 +1,118 @@
-"""How often and when tokens have been used, in PostgreSQL."""
+"""How often and when tokens have been used and refused, in PostgreSQL, all in all and a day in UTC."""
 
-from typing import Final
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Final, NamedTuple
 
 from shared.contract.sync import TokenUse
 from shared.runtime.postgres import Executor
 
 _ADD: Final = """
     -- add_uses: what guards have counted; tokens in order, so that two of these cannot block each other
-    INSERT INTO token_authority.token_use AS known (token_id, uses, last_used_at)
-    SELECT t.id, counted.uses, clock_timestamp() - counted.ms_ago * interval '1 millisecond'
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS counted (token_id, uses, ms_ago)
-    JOIN token_authority.token t ON t.id = counted.token_id
-    ORDER BY t.id
+    WITH counted AS (
+        SELECT t.id AS token_id, sum(c.uses)::bigint AS uses, sum(c.refusals)::bigint AS refusals,
+               max(clock_timestamp() - c.ms_ago * interval '1 millisecond') AS at
+        FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS c (token_id, uses, refusals, ms_ago)
+        JOIN token_authority.token t ON t.id = c.token_id
+        GROUP BY t.id
+    ),
+    days AS (
+        INSERT INTO token_authority.token_day AS known (token_id, day, uses, refusals)
+        SELECT token_id, (at AT TIME ZONE 'UTC')::date, uses, refusals FROM counted ORDER BY token_id
+        ON CONFLICT (token_id, day) DO UPDATE
+        SET uses = known.uses + EXCLUDED.uses, refusals = known.refusals + EXCLUDED.refusals
+    )
+    INSERT INTO token_authority.token_use AS known (token_id, uses, refusals, last_used_at)
+    SELECT token_id, uses, refusals, CASE WHEN uses > 0 THEN at END FROM counted ORDER BY token_id
     ON CONFLICT (token_id) DO UPDATE
-    SET uses = known.uses + EXCLUDED.uses, last_used_at = greatest(known.last_used_at, EXCLUDED.last_used_at)
+    SET uses = known.uses + EXCLUDED.uses, refusals = known.refusals + EXCLUDED.refusals,
+        last_used_at = greatest(known.last_used_at, EXCLUDED.last_used_at)
+"""
+_ADD_TO_SECRETS: Final = """
+    -- add_secret_uses: when each secret was used last; in order, so that two of these cannot block each other
+    UPDATE token_authority.secret s
+    SET last_used_at = greatest(s.last_used_at, clock_timestamp() - c.ms_ago * interval '1 millisecond')
+    FROM unnest($1::text[], $2::bigint[]) AS c (secret_id, ms_ago)
+    WHERE s.id = c.secret_id AND s.id IN (
+        SELECT id FROM token_authority.secret WHERE id = ANY ($1) AND holder_kind = 'token' ORDER BY id FOR UPDATE
+    )
+"""
+_ADD_REFUSAL: Final = """
+    -- add_refusal: a token that does not work was presented
+    WITH days AS (
+        INSERT INTO token_authority.token_day AS known (token_id, day, uses, refusals)
+        VALUES ($1, ($2::timestamptz AT TIME ZONE 'UTC')::date, 0, 1)
+        ON CONFLICT (token_id, day) DO UPDATE SET refusals = known.refusals + 1
+    )
+    INSERT INTO token_authority.token_use AS known (token_id, uses, refusals) VALUES ($1, 0, 1)
+    ON CONFLICT (token_id) DO UPDATE SET refusals = known.refusals + 1
+"""
+_SELECT: Final = """
+    -- select_use: how often these tokens have been used
+    SELECT token_id, uses, refusals, last_used_at FROM token_authority.token_use WHERE token_id = ANY ($1)
+"""
+_SELECT_DAYS: Final = """
+    -- select_days: a token's last days, the newest first
+    SELECT day, uses, refusals FROM token_authority.token_day WHERE token_id = $1 ORDER BY day DESC LIMIT $2
+"""
+_TRIM_DAYS: Final = """
+    -- trim_days: remove what is older than this day
+    DELETE FROM token_authority.token_day WHERE day < $1
 """
 
 
-async def add_uses(executor: Executor, usage: list[TokenUse]) -> None:
+class Use(NamedTuple):
+    """All that was counted of a token."""
+
+    uses: int = 0
+    refusals: int = 0
+    last_used_at: datetime | None = None
+
+
+class DayOfUse(NamedTuple):
+    """What was counted of a token on one day in UTC."""
+
+    day: date
+    uses: int
+    refusals: int
+
+
+async def add_uses(executor: Executor, usage: Sequence[TokenUse]) -> None:
     """Add to the tokens' counts; unknown tokens are passed over."""
-    by_token = {use.token_id: use for use in usage}
+    ago = [min(use.last_used_ms_ago, _LONGEST_MS) for use in usage]
     await executor.execute(
         _ADD,
-        list(by_token),
-        [use.uses for use in by_token.values()],
-        [min(use.last_used_ms_ago, _LONGEST_MS) for use in by_token.values()],
+        *([use.token_id for use in usage], [use.uses for use in usage], [use.refusals for use in usage], ago),
     )
+
+
+async def add_secret_uses(executor: Executor, usage: Sequence[TokenUse]) -> None:
+    """Note when their secrets were used last; unknown ones are passed over."""
+    used = sorted((use.secret_id, min(use.last_used_ms_ago, _LONGEST_MS)) for use in usage if use.uses)
+    if used:
+        await executor.execute(_ADD_TO_SECRETS, *map(list, zip(*used, strict=True)))
+
+
+async def add_refusal(executor: Executor, token_id: str, at: datetime) -> None:
+    """A token that does not work was presented."""
+    await executor.execute(_ADD_REFUSAL, token_id, at)
+
+
+async def select_use(executor: Executor, token_ids: Sequence[str]) -> dict[str, Use]:
+    """What was counted of each of the tokens that have been used or refused."""
+    rows = await executor.fetch(_SELECT, token_ids)
+    return {row["token_id"]: Use(row["uses"], row["refusals"], row["last_used_at"]) for row in rows}
+
+
+async def select_days(executor: Executor, token_id: str, days: int) -> list[DayOfUse]:
+    """The last days on which a token was used or refused, the newest first."""
+    rows = await executor.fetch(_SELECT_DAYS, token_id, days)
+    return [DayOfUse(row["day"], row["uses"], row["refusals"]) for row in rows]
+
+
+async def trim_days(executor: Executor, before: date) -> None:
+    """Forget what was counted on days before this one."""
+    await executor.execute(_TRIM_DAYS, before)
 
 
 _LONGEST_MS: Final = 10 * 365 * 86_400_000

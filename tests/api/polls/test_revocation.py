@@ -50,7 +50,7 @@ async def test_after_a_bulk_revocation_all_are_refused(polls: Polls, authority: 
     for caller in callers:
         assert (await caller.call("GET")).status == 200
 
-    answer = await authority.manage("POST", "/v1/tokens/revoke", {"owner": "ada"})
+    answer = await authority.manage("POST", "/v1/tokens/revoke", {"owner": "ada", "reason": "unneeded"})
 
     assert answer.json["revocation"]["effective"] is True
     assert {(await caller.call("GET")).status for caller in callers} == {403}

@@ -23,7 +23,7 @@ def authority_settings() -> dict[str, Any]:
 async def _revoke(authority: Authority, count: int = 1) -> list[str]:
     ids = [(await authority.issue())["id"] for _ in range(count)]
     for token_id in ids:
-        assert (await authority.manage("POST", f"/v1/tokens/{token_id}/revoke?wait=false")).status == 200
+        await authority.revoke(token_id, wait="false")
     return ids
 
 
@@ -127,14 +127,9 @@ async def test_a_guard_ahead_of_the_log_starts_afresh_and_confirms_nothing(
 
 
 async def test_one_service_cannot_speak_for_the_guard_of_another(
-    authority: Authority, database: ClonedDatabase
+    authority: Authority,
 ) -> None:
-    secret = mint("pgs")
-    await fetch(
-        database.admin_url,
-        "INSERT INTO token_authority.service (client_id, digest) VALUES ('other', sha256($1::text::bytea))",
-        secret,
-    )
+    secret = (await authority.manage("POST", "/v1/services", {"client_id": "other"})).json["secret"]
     guard = FakeGuard(authority, guard_id="the-guard-of-polls")
     await guard.follow()
     revoking = asyncio.create_task(authority.revoke((await authority.issue())["id"]))
@@ -159,6 +154,9 @@ async def test_use_is_added_up_and_the_last_time_kept(authority: Authority, data
     assert timedelta(0) <= row["ago"] < timedelta(seconds=30)
 
 
+USE = {"token_id": "x", "secret_id": "y", "uses": 1, "refusals": 0, "last_used_ms_ago": 0}
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -166,8 +164,8 @@ async def test_use_is_added_up_and_the_last_time_kept(authority: Authority, data
         {"applied": -1},
         {"applied": "1"},
         {"applied": 2**60},
-        {"applied": None, "usage": [{"token_id": "x", "uses": 0, "last_used_ms_ago": 0}]},
-        {"applied": None, "usage": [{"token_id": "x", "uses": 1, "last_used_ms_ago": 0}] * 501},
+        {"applied": None, "usage": [{**USE, "uses": -1}]},
+        {"applied": None, "usage": [USE] * 501},
         [],
     ],
 )

@@ -18,6 +18,7 @@ async def test_an_active_token_is_explained(authority: Authority) -> None:
     answer = await authority.introspect(issued["token"])
 
     body = answer.json
+    secret_id = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["secrets"][0]["id"]
     assert before <= body.pop("iat") <= datetime.now(UTC).timestamp()
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "no-store"
@@ -29,10 +30,18 @@ async def test_an_active_token_is_explained(authority: Authority) -> None:
         "exp": int(expires_at.timestamp()),
         "iss": "http://127.0.0.1:8081",
         "aud": "polls",
-        "jti": issued["id"],
+        "jti": secret_id,
         "site": issued["site"],
         "endpoint_id": await authority.endpoint(),
         "as_of": 0,
+        "authorization_details": [
+            {"type": "polls", "actions": ["read"], "workspace": "PLAT"},
+            {
+                "type": "polls",
+                "actions": ["read", "create", "update", "delete", "vote", "results"],
+                "workspace": "A/B",
+            },
+        ],
     }
 
 

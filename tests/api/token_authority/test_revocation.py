@@ -14,7 +14,7 @@ import structlog
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
-from tests.support.postgres import SLOW_COMMIT_S, fetch, slow_down_commits
+from tests.support.postgres import SLOW_COMMIT_S, copy_token, fetch, slow_down_commits
 from tests.support.stack import Answer, Authority, token_authority
 
 LEASE_S = 0.5
@@ -161,12 +161,12 @@ async def test_without_waiting_it_says_by_when(authority: Authority) -> None:
     issued = await authority.issue()
 
     started = time.monotonic()
-    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
+    answer = await authority.revoke(issued["id"], wait="false")
 
     assert time.monotonic() - started < LEASE_S
-    assert set(answer.json) == {"revoked_at", "seq", "effective", "effective_by"}
-    assert answer.json["effective"] is False
-    left = datetime.fromisoformat(answer.json["effective_by"]) - datetime.fromisoformat(answer.json["revoked_at"])
+    assert set(answer) == {"revoked_at", "seq", "effective", "effective_by"}
+    assert answer["effective"] is False
+    left = datetime.fromisoformat(answer["effective_by"]) - datetime.fromisoformat(answer["revoked_at"])
     assert LEASE_S <= left.total_seconds() <= LEASE_S + 1
 
 
@@ -178,16 +178,16 @@ async def test_when_it_is_in_force_counts_from_the_commit_and_not_from_the_revoc
     issued = await authority.issue()
     await slow_down_commits(database)
 
-    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=false")
+    answer = await authority.revoke(issued["id"], wait="false")
 
-    left = datetime.fromisoformat(answer.json["effective_by"]) - datetime.fromisoformat(answer.json["revoked_at"])
+    left = datetime.fromisoformat(answer["effective_by"]) - datetime.fromisoformat(answer["revoked_at"])
     assert left.total_seconds() >= LEASE_S + SLOW_COMMIT_S
 
 
 async def test_a_choice_of_waiting_that_is_not_understood_is_400(authority: Authority) -> None:
     issued = await authority.issue()
 
-    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=maybe")
+    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=maybe", {"reason": "unneeded"})
 
     assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "wait")
     assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["status"] == "active"
@@ -274,7 +274,7 @@ class Fleet:
                 self.tokens[f"{owner} {name}"] = await self.authority.issue(scope, name=name, owner=owner)
 
     async def revoke(self, **conditions: Any) -> Any:
-        answer = await self.authority.manage("POST", "/v1/tokens/revoke", conditions)
+        answer = await self.authority.manage("POST", "/v1/tokens/revoke", {"reason": "unneeded", **conditions})
         assert answer.status == 200, answer.body
         return answer.json
 
@@ -371,7 +371,8 @@ async def test_many_revoked_again_answer_the_newest_revocation_and_wait_as_well(
     await fleet.revoke(owner="bob")
     guard = FakeGuard(fleet.authority)
     await guard.follow()
-    first = await fleet.authority.manage("POST", "/v1/tokens/revoke?wait=false", {"owner": "ada"})
+    body = {"owner": "ada", "reason": "owner_left"}
+    first = await fleet.authority.manage("POST", "/v1/tokens/revoke?wait=false", body)
 
     again = asyncio.create_task(fleet.revoke(all=True))
     done, _ = await asyncio.wait({again}, timeout=0.1)
@@ -406,12 +407,14 @@ async def test_many_of_which_some_were_revoked_before_wait_for_all_of_them(fleet
         ({"scope": "polls:fly:PLAT"}, "/scope"),
         ({"issued_before": "2026-11-23"}, "/issued_before"),
         ({"owned": "ada"}, "/owned"),
+        ({"owner": "ada", "reason": "bored"}, "/reason"),
+        ({"owner": "ada", "reason": "other"}, "/text"),
     ],
 )
 async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(
     fleet: Fleet, body: dict[str, Any], pointer: str
 ) -> None:
-    answer = await fleet.authority.manage("POST", "/v1/tokens/revoke", body)
+    answer = await fleet.authority.manage("POST", "/v1/tokens/revoke", {"reason": "unneeded", **body})
 
     assert (answer.status, answer.json["errors"][0].get("pointer", "")) == (422, pointer)
     assert len(await fleet.alive()) == 6
@@ -419,18 +422,13 @@ async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(
 
 async def test_thousands_are_one_range_and_one_wait(authority: Authority, database: ClonedDatabase) -> None:
     issued = await authority.issue(owner="batch")
-    await fetch(
-        database.admin_url,
-        "INSERT INTO token_authority.token (id, site_id, name, scopes, digest, hint, created_by, created_at, owner) "
-        "SELECT 'tok_' || n, site_id, name, scopes, sha256(n::text::bytea), hint, created_by, created_at, owner "
-        "FROM token_authority.token, generate_series(1, 12000) AS n WHERE id = $1",
-        issued["id"],
-    )
+    await copy_token(database, issued["id"], 12_000)
     guard = FakeGuard(authority)
     await guard.follow()
 
-    revoking = asyncio.create_task(authority.manage("POST", "/v1/tokens/revoke", {"owner": "batch"}))
-    while (answer := (await guard.sync()).json)["head"] == 0:
+    body = {"owner": "batch", "reason": "unneeded"}
+    revoking = asyncio.create_task(authority.manage("POST", "/v1/tokens/revoke", body))
+    while (answer := (await guard.sync()).json).get("head", 0) == 0:
         await asyncio.sleep(0.01)
     assert (answer["head"], answer["afresh"], answer["changes"]) == (12001, True, [])
     await guard.follow()

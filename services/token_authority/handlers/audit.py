@@ -1,0 +1,66 @@
+"""`/v1/audit`: who did what, in order, as a page or as JSON lines."""
+
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from services.token_authority.app_keys import DATABASE
+from services.token_authority.payloads.audit import AuditConditions, AuditPage, ListAudit
+from services.token_authority.storage.audit import AuditSelection, select_audit
+from shared.contract.audit import AuditRecord
+from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.postgres import Database
+from shared.runtime.query import read_query
+from shared.runtime.request_line import allow_more_time
+
+JSON_LINES: Final = "application/jsonl"
+EXPORT_LIMIT_S: Final = 600.0
+CHUNK: Final = 1000
+
+
+@endpoint(
+    summary="Read the audit log",
+    description="Each record's `hash` takes in that of the record before, so that tampering shows.",
+    tags=("audit",),
+    query=ListAudit,
+    answers={200: Answer(description="A page of records in order.", body=AuditPage)},
+)
+async def list_audit(request: web.Request) -> web.Response:
+    """200 with a page of records that meet every condition."""
+    query = read_query(request, ListAudit)
+    found = await select_audit(request.app[DATABASE], query.to_selection(), query.after, query.limit + 1)
+    page = found[: query.limit]
+    return json_response(AuditPage(page, page[-1].seq if len(found) > query.limit else None))
+
+
+@endpoint(
+    summary="Export the audit log",
+    description="Every record that meets the conditions, a line of JSON each.",
+    tags=("audit",),
+    query=AuditConditions,
+    answers={200: Answer(description="Records in order.", body=AuditRecord, media_type=JSON_LINES)},
+)
+async def export_audit(request: web.Request) -> web.StreamResponse:
+    """200 with every record that meets the conditions, sent as they are read."""
+    query = read_query(request, AuditConditions)
+    allow_more_time(request, EXPORT_LIMIT_S)
+    pages = _pages(request.app[DATABASE], query.to_selection(), query.after)
+    page = await anext(pages)  # what can go wrong does so before the answer begins
+    response = web.StreamResponse(headers={"Content-Type": JSON_LINES})
+    await response.prepare(request)
+    while page:
+        await response.write(b"".join(msgspec.json.encode(record) + b"\n" for record in page))
+        page = await anext(pages)
+    await response.write_eof()
+    return response
+
+
+async def _pages(database: Database, chosen: AuditSelection, after: int) -> AsyncGenerator[list[AuditRecord], None]:
+    """Pages until one is empty."""
+    while True:
+        page = await select_audit(database, chosen, after, CHUNK)
+        yield page
+        after = page[-1].seq if page else after

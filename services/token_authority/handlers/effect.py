@@ -1,0 +1,33 @@
+"""How far a change is in force, as an answer says it: waited for, or with by when it will be."""
+
+from datetime import UTC, datetime, timedelta
+
+from aiohttp import web
+
+from services.token_authority.app_keys import CONFIRMATIONS
+from services.token_authority.domain.lease import Wait
+from services.token_authority.payloads.revocation import EffectPayload, Waiting
+from shared.runtime.query import read_query
+from shared.runtime.request_line import add_to_line, allow_more_time
+
+
+def waits(request: web.Request) -> bool:
+    """Whether the caller wants to wait. Raises `BadRequest`."""
+    return read_query(request, Waiting).wait
+
+
+async def effect_of(request: web.Request, change: Wait, *, wait: bool) -> EffectPayload:
+    """When the change is in force everywhere, or at once where nobody wants to wait."""
+    confirmations = request.app[CONFIRMATIONS]
+    effect = None
+    if wait:
+        allow_more_time(request, confirmations.left_s(change))
+        effect = await confirmations.wait(change)
+    add_to_line(
+        request,
+        seq=change.seq,
+        confirmed=effect.confirmed if effect else None,
+        expired=effect.expired if effect else None,
+    )
+    effective_by = datetime.now(UTC) + timedelta(seconds=confirmations.left_s(change))
+    return EffectPayload.of(change.seq, effect, effective_by)

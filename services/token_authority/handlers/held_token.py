@@ -1,0 +1,29 @@
+"""`GET /v1/token`: what whoever holds a token may know of it, also when it works no more."""
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from services.token_authority.app_keys import DATABASE
+from services.token_authority.domain.errors import Unauthenticated
+from services.token_authority.operations.presented import known_by
+from services.token_authority.payloads.tokens import HeldTokenPayload
+from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
+
+
+@endpoint(
+    summary="Show the token that you hold",
+    description="With the token as bearer. Says of one that does not work since when, and why.",
+    tags=("tokens",),
+    answers={200: Answer(description="The token.", body=HeldTokenPayload)},
+)
+async def show_held_token(request: web.Request) -> web.Response:
+    """200 with the token, dead or alive; 401 for one that was never issued here."""
+    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        raise Unauthenticated("Bearer", "Send an access token as 'Authorization: Bearer pgt_…'.")
+    known = await known_by(request.app[DATABASE], secret.strip())
+    if known is None:
+        raise Unauthenticated("Bearer", "This access token was not issued here.")
+    return json_response(HeldTokenPayload.of(known.token, known.secret, datetime.now(UTC)))

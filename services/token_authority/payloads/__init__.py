@@ -1,0 +1,1 @@
+"""The JSON of the authority's API, as Structs that validate and encode."""

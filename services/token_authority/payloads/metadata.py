@@ -1,0 +1,56 @@
+"""What the authority publishes of itself."""
+
+from base64 import urlsafe_b64encode
+
+from msgspec import Struct
+
+from shared.contract.change import SIGNATURE_ALGORITHM
+from shared.contract.sync import revocation_bound_s
+
+
+class KeyPayload(Struct, frozen=True):
+    """A public key as JSON Web Key (RFC 8037 §2)."""
+
+    kid: str
+    x: str
+    kty: str = "OKP"
+    crv: str = "Ed25519"
+    alg: str = SIGNATURE_ALGORITHM
+    use: str = "sig"
+
+    @classmethod
+    def of(cls, kid: str, public_key: bytes) -> "KeyPayload":
+        """How the key of these 32 bytes is shown."""
+        return cls(kid=kid, x=urlsafe_b64encode(public_key).decode().rstrip("="))
+
+
+class KeySet(Struct, frozen=True):
+    """A JSON Web Key Set (RFC 7517 §5)."""
+
+    keys: list[KeyPayload]
+
+
+class AuthorizationServerMetadata(Struct, frozen=True):
+    """RFC 8414 §2, and `revocation_bound_ms`: how long a revocation waits at most for a guard that is cut off."""
+
+    issuer: str
+    introspection_endpoint: str
+    revocation_endpoint: str
+    jwks_uri: str
+    revocation_bound_ms: int
+    response_types_supported: tuple[str, ...] = ()
+    grant_types_supported: tuple[str, ...] = ()
+    introspection_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    revocation_endpoint_auth_methods_supported: tuple[str, ...] = ("none",)
+
+    @classmethod
+    def of(cls, issuer: str, lease_s: float) -> "AuthorizationServerMetadata":
+        """The document of the authority that tokens name as `issuer`."""
+        base = issuer.rstrip("/")
+        return cls(
+            issuer=issuer,
+            introspection_endpoint=f"{base}/oauth2/introspect",
+            revocation_endpoint=f"{base}/oauth2/revoke",
+            jwks_uri=f"{base}/.well-known/jwks.json",
+            revocation_bound_ms=round(revocation_bound_s(lease_s) * 1000),
+        )

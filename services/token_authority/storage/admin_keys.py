@@ -1,0 +1,102 @@
+"""Admin keys in PostgreSQL: who manages the authority."""
+
+from datetime import datetime
+from typing import Final
+
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.admin_key import AdminKey
+from shared.contract.scope import Scope
+from shared.runtime.postgres import Executor, Row
+
+_COLUMNS: Final = """
+    a.id, a.name, a.role, a.sites, a.scopes, a.created_at, a.created_by, a.revoked_at, a.revoked_by,
+    (SELECT hint FROM token_authority.secret n WHERE n.holder_kind = 'admin_key' AND n.holder_id = a.id
+     ORDER BY created_at DESC LIMIT 1) AS hint
+"""
+
+_SELECT_BY_DIGEST: Final = f"""
+    -- select_admin_key_by_digest: the admin key with a secret of this digest, where both work
+    SELECT {_COLUMNS}
+    FROM token_authority.secret s JOIN token_authority.admin_key a ON a.id = s.holder_id
+    WHERE s.digest = $1 AND s.holder_kind = 'admin_key' AND (s.ends_at IS NULL OR s.ends_at > $2)
+      AND a.revoked_at IS NULL
+"""  # noqa: S608
+_SELECT: Final = f"""
+    -- select_admin_key: one admin key, which nobody else can change until this transaction ends
+    SELECT {_COLUMNS} FROM token_authority.admin_key a WHERE a.id = $1 FOR UPDATE
+"""  # noqa: S608
+_SELECT_ALL: Final = f"""
+    -- select_admin_keys: every admin key, revoked ones too, by name
+    SELECT {_COLUMNS} FROM token_authority.admin_key a ORDER BY a.name, a.id
+"""  # noqa: S608
+_HAS_ANY: Final = """
+    -- has_admin_key: whether anyone can manage this authority
+    SELECT EXISTS (SELECT FROM token_authority.admin_key) AS found
+"""
+_INSERT: Final = """
+    -- insert_admin_key: one more who may manage
+    INSERT INTO token_authority.admin_key (id, name, role, sites, scopes, created_at, created_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
+_LOCK_ADMINS: Final = """
+    -- lock_admins: the admin keys in the role admin that work, held so that two cannot remove the last two at once
+    SELECT id FROM token_authority.admin_key WHERE role = 'admin' AND revoked_at IS NULL ORDER BY id FOR UPDATE
+"""
+_REVOKE: Final = """
+    -- revoke_admin_key: it works no more
+    UPDATE token_authority.admin_key SET revoked_at = $2, revoked_by = $3 WHERE id = $1
+"""
+
+
+async def select_admin_key_by_digest(executor: Executor, digest: bytes, now: datetime) -> AdminKey | None:
+    """The admin key with a secret of this digest, where both work."""
+    row = await executor.fetchrow(_SELECT_BY_DIGEST, digest, now)
+    return _admin_key(row) if row else None
+
+
+async def lock_admin_key(executor: Executor, key_id: str) -> AdminKey | None:
+    """The admin key of this id, for the caller's transaction alone."""
+    row = await executor.fetchrow(_SELECT, key_id)
+    return _admin_key(row) if row else None
+
+
+async def select_admin_keys(executor: Executor) -> list[AdminKey]:
+    """Every admin key, revoked ones too, by name."""
+    return [_admin_key(row) for row in await executor.fetch(_SELECT_ALL)]
+
+
+async def has_admin_key(executor: Executor) -> bool:
+    """Whether there is, or was, any admin key."""
+    row = await executor.fetchrow(_HAS_ANY)
+    return row is not None and row["found"]
+
+
+async def insert_admin_key(executor: Executor, key: AdminKey) -> None:
+    """Keep a new admin key."""
+    scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
+    await executor.execute(_INSERT, key.id, key.name, key.role, key.sites, scopes, key.created_at, key.created_by)
+
+
+async def lock_admins(executor: Executor) -> list[str]:
+    """The ids of the admin keys in the role `admin` that work, for the caller's transaction alone."""
+    return [row["id"] for row in await executor.fetch(_LOCK_ADMINS)]
+
+
+async def revoke_admin_key(executor: Executor, key_id: str, at: datetime, by: Actor) -> None:
+    """It works no more."""
+    await executor.execute(_REVOKE, key_id, at, str(by))
+
+
+def _admin_key(row: Row) -> AdminKey:
+    return AdminKey(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        sites=None if row["sites"] is None else tuple(row["sites"]),
+        scopes=None if row["scopes"] is None else tuple(map(Scope.parse, row["scopes"])),
+        hint=row["hint"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        revoked_at=row["revoked_at"],
+        revoked_by=row["revoked_by"],
+    )

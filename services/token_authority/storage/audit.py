@@ -1,0 +1,88 @@
+"""The audit log in PostgreSQL: rows are added, each chained to the one before, and never changed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import msgspec
+
+from services.token_authority.domain.audit import Entry, records
+from shared.contract.audit import NO_HASH, AuditRecord
+from shared.runtime.postgres import Executor, Row
+
+_AUDIT_LOCK: Final = 0x61756469  # "audi"
+
+_LOCK: Final = """
+    -- lock_audit: held to the end of the transaction, so that each row follows the one before
+    SELECT pg_advisory_xact_lock($1)
+"""
+_SELECT_HEAD: Final = """
+    -- select_audit_head: the last row, and what time it is
+    SELECT coalesce(max(seq), 0) AS seq, clock_timestamp() AS now,
+           (SELECT encode(hash, 'hex') FROM token_authority.audit_log ORDER BY seq DESC LIMIT 1) AS hash
+    FROM token_authority.audit_log
+"""
+_INSERT: Final = """
+    -- insert_audit: rows that follow the last one
+    INSERT INTO token_authority.audit_log (
+        seq, at, actor_kind, actor_id, address, request_id, action, subject, before, after, previous, hash
+    )
+    SELECT seq, at, actor_kind, actor_id, address, request_id, action, subject, before, after,
+           decode(previous, 'hex'), decode(hash, 'hex')
+    FROM unnest(
+        $1::bigint[], $2::timestamptz[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::json[], $10::json[], $11::text[], $12::text[]
+    ) AS added (seq, at, actor_kind, actor_id, address, request_id, action, subject, before, after, previous, hash)
+"""
+
+
+_SELECT: Final = """
+    -- select_audit: a page of rows in order, that meet every condition that is not null
+    SELECT seq, at, actor_kind AS actor, actor_id, address, request_id, action, subject, before, after,
+           encode(previous, 'hex') AS previous, encode(hash, 'hex') AS hash
+    FROM token_authority.audit_log
+    WHERE seq > $1
+      AND ($2::text IS NULL OR actor_id = $2)
+      AND ($3::text IS NULL OR action = $3)
+      AND ($4::text IS NULL OR subject = $4)
+      AND ($5::timestamptz IS NULL OR at >= $5)
+      AND ($6::timestamptz IS NULL OR at < $6)
+    ORDER BY seq LIMIT $7
+"""
+
+
+class AuditSelection(NamedTuple):
+    """Conditions, of which `None` asks nothing; `since` is in the range, `until` is not."""
+
+    actor_id: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def append_audit(executor: Executor, entries: Sequence[Entry]) -> None:
+    """Put changes on record, in the transaction that makes them. Nobody else can until it ends."""
+    await executor.execute(_LOCK, _AUDIT_LOCK)
+    (head,) = await executor.fetch(_SELECT_HEAD)
+    added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
+    await executor.execute(_INSERT, *map(list, zip(*map(_values, added), strict=True)))
+
+
+async def select_audit(executor: Executor, selection: AuditSelection, after: int, limit: int) -> list[AuditRecord]:
+    """Up to `limit` rows in order, from behind the `seq` given."""
+    return [_record(row) for row in await executor.fetch(_SELECT, after, *selection, limit)]
+
+
+def _record(row: Row) -> AuditRecord:
+    fields = dict(row)
+    for name in ("before", "after"):
+        fields[name] = msgspec.json.decode(fields[name])
+    return AuditRecord(**fields)
+
+
+def _values(record: AuditRecord) -> tuple[object, ...]:
+    fields = msgspec.structs.asdict(record)
+    for name in ("before", "after"):
+        fields[name] = msgspec.json.encode(fields[name], order="sorted").decode()
+    return tuple(fields.values())

@@ -1,0 +1,134 @@
+"""Services that introspect, in PostgreSQL."""
+
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from services.token_authority.domain.secret import Secret
+from services.token_authority.domain.service import Service
+from shared.runtime.postgres import Executor, Row
+
+_COLUMNS: Final = """
+    v.client_id, v.name, v.sites, v.public_key, v.created_at, v.created_by, v.disabled_at, v.disabled_by
+"""
+
+_SELECT_WITH_DIGESTS: Final = f"""
+    -- select_service_to_authenticate: a service that is not disabled, with the digests of its secrets that work
+    SELECT {_COLUMNS}, ARRAY(
+        SELECT s.digest FROM token_authority.secret s
+        WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND (s.ends_at IS NULL OR s.ends_at > $2)
+    ) AS digests
+    FROM token_authority.service v WHERE v.client_id = $1 AND v.disabled_at IS NULL
+"""  # noqa: S608
+_SELECT: Final = f"""
+    -- select_service: one service
+    SELECT {_COLUMNS} FROM token_authority.service v WHERE v.client_id = $1
+"""  # noqa: S608
+_LOCK: Final = f"""
+    -- lock_service: one service, which nobody else can change until this transaction ends
+    SELECT {_COLUMNS} FROM token_authority.service v WHERE v.client_id = $1 FOR UPDATE
+"""  # noqa: S608
+_SELECT_ALL: Final = f"""
+    -- select_services: every service by client id
+    SELECT {_COLUMNS} FROM token_authority.service v ORDER BY v.client_id
+"""  # noqa: S608
+_INSERT: Final = """
+    -- insert_service: a service that may introspect; nothing where its client id is taken
+    INSERT INTO token_authority.service (client_id, name, sites, public_key, created_at, created_by)
+    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING client_id
+"""
+_UPDATE: Final = """
+    -- update_service: what may change of a service; the caller has locked it
+    UPDATE token_authority.service
+    SET name = $2, sites = $3, public_key = $4, disabled_at = $5, disabled_by = $6 WHERE client_id = $1
+"""
+_TAKE_OF_ENVIRONMENT: Final = """
+    -- take_secret_of_environment: keep it, or let it work again where another of the environment had taken its place;
+    -- one that an administrator has ended stays so
+    INSERT INTO token_authority.secret AS known (
+        id, holder_kind, holder_id, digest, hint, created_at, from_environment
+    )
+    VALUES ($1, 'service', $2, $3, $4, $5, true)
+    ON CONFLICT (digest) DO UPDATE SET ends_at = NULL
+    WHERE known.from_environment AND known.holder_id = EXCLUDED.holder_id AND known.ends_at IS NOT NULL
+    RETURNING id
+"""
+_END_OTHERS_OF_ENVIRONMENT: Final = """
+    -- end_other_secrets_of_environment: what the environment said before holds no more
+    UPDATE token_authority.secret SET ends_at = $3
+    WHERE holder_kind = 'service' AND holder_id = $1 AND from_environment AND digest <> $2
+      AND (ends_at IS NULL OR ends_at > $3)
+"""
+
+
+class Authenticating(NamedTuple):
+    """A service that says who it is, and the digests of its secrets that work."""
+
+    service: Service
+    digests: list[bytes]
+
+
+async def select_service_to_authenticate(executor: Executor, client_id: str, now: datetime) -> Authenticating | None:
+    """The service of this client id, unless it is disabled, with what its secret has to match one of."""
+    row = await executor.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
+    return Authenticating(_service(row), row["digests"]) if row else None
+
+
+async def select_service(executor: Executor, client_id: str) -> Service | None:
+    """The service of this client id."""
+    row = await executor.fetchrow(_SELECT, client_id)
+    return _service(row) if row else None
+
+
+async def lock_service(executor: Executor, client_id: str) -> Service | None:
+    """The service, for the caller's transaction alone."""
+    row = await executor.fetchrow(_LOCK, client_id)
+    return _service(row) if row else None
+
+
+async def select_services(executor: Executor) -> list[Service]:
+    """Every service by client id, disabled ones too."""
+    return [_service(row) for row in await executor.fetch(_SELECT_ALL)]
+
+
+async def insert_service(executor: Executor, service: Service) -> bool:
+    """Keep a new service; false where there is one of this client id."""
+    row = await executor.fetchrow(
+        _INSERT,
+        *(service.client_id, service.name, service.sites, service.public_key, service.created_at, service.created_by),
+    )
+    return row is not None
+
+
+async def update_service(executor: Executor, service: Service) -> None:
+    """Keep what may change of a service. The caller holds its lock."""
+    await executor.execute(
+        _UPDATE,
+        *(service.client_id, service.name, service.sites, service.public_key),
+        *(service.disabled_at, service.disabled_by),
+    )
+
+
+async def take_secret_of_environment(executor: Executor, secret: Secret) -> bool:
+    """Keep a secret that the environment names; false where it is known already."""
+    row = await executor.fetchrow(
+        _TAKE_OF_ENVIRONMENT, secret.id, secret.holder_id, secret.digest, secret.hint, secret.created_at
+    )
+    return row is not None
+
+
+async def end_other_secrets_of_environment(executor: Executor, client_id: str, digest: bytes, now: datetime) -> None:
+    """Of the secrets that the environment has named for a service, only this one goes on working."""
+    await executor.execute(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)
+
+
+def _service(row: Row) -> Service:
+    return Service(
+        client_id=row["client_id"],
+        name=row["name"],
+        sites=None if row["sites"] is None else tuple(row["sites"]),
+        public_key=row["public_key"],
+        created_at=row["created_at"],
+        created_by=row["created_by"],
+        disabled_at=row["disabled_at"],
+        disabled_by=row["disabled_by"],
+    )

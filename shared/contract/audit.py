@@ -1,0 +1,71 @@
+"""Records of the audit log, as the authority exports them, and the chain that shows where one was tampered with.
+
+A record's `hash` is the SHA-256, in hex, of the record as JSON without `hash`: its fields in the order below, no
+spaces, keys of objects in them sorted. `previous` is the hash of the record before, and 64 zeros in the first one. So
+whoever keeps the hash of one record can tell whether any record up to it has been changed, added or taken out since.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+NO_HASH: Final = "0" * 64
+"""The `previous` of the first record."""
+
+
+class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Who (`actor`, `actor_id`) did what (`action`) to which thing (`subject`), and what of it was so before and after.
+
+    `subject` is a kind and an id, such as `token:tok_…`. `seq` counts from 1 without gaps.
+    """
+
+    seq: int
+    at: datetime
+    actor: str
+    actor_id: str | None
+    address: str | None
+    request_id: str | None
+    action: str
+    subject: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+    previous: str
+    hash: str = ""
+
+    def computed_hash(self) -> str:
+        """What `hash` is where nobody has tampered with the record."""
+        fields = msgspec.structs.asdict(self)
+        del fields["hash"]
+        for name in ("before", "after"):
+            fields[name] = msgspec.Raw(msgspec.json.encode(fields[name], order="sorted"))
+        return hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
+
+    def sealed(self) -> "AuditRecord":
+        """The record with its hash."""
+        return msgspec.structs.replace(self, hash=self.computed_hash())
+
+
+class BrokenChain(Exception):
+    """The log has been tampered with, or a part of it is missing; the message says where."""
+
+
+class ChainCheck:
+    """Goes through a log in order. `head` is the `seq` and `hash` of the last record that was checked."""
+
+    def __init__(self, seq: int = 0, hash_: str = NO_HASH) -> None:
+        self.head = (seq, hash_)
+
+    def check(self, records: Iterable[AuditRecord]) -> None:
+        """Raises `BrokenChain` for the first record that does not follow, or is not what it was."""
+        for record in records:
+            seq, hash_ = self.head
+            if record.seq != seq + 1:
+                raise BrokenChain(f"record {seq + 1} is missing: the next one is {record.seq}")
+            if record.previous != hash_:
+                raise BrokenChain(f"record {record.seq} does not follow the one before: that one has been changed")
+            if record.hash != record.computed_hash():
+                raise BrokenChain(f"record {record.seq} has been changed")
+            self.head = (record.seq, record.hash)
