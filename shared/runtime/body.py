@@ -13,6 +13,8 @@ from shared.runtime.texts import read_texts
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 MAX_FIELDS: Final = 20
 
 

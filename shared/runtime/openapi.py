@@ -9,17 +9,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
+from shared.runtime.body import JSON
 from shared.runtime.problem import ProblemDocument
 
 OPENAPI_ROUTE: Final = "/openapi.json"
-JSON: Final = "application/json"
-FORM: Final = "application/x-www-form-urlencoded"
 
 Schema = dict[str, Any]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One way in which an operation succeeds. `body` is the type of what it answers with, or a tuple of several."""
+    """One way in which an operation succeeds. `body` is the type of what it answers with, or several, of which one."""
 
     description: str
     body: Any = None
@@ -108,7 +107,7 @@ def add_openapi(app: web.Application, document: Schema) -> None:
 def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Schema], dict[str, Schema]]:
     """The schema of each type that any body is of, and the components that they refer to."""
     bodies = [row.operation.body for row in rows]
-    answers = [kind for row in rows for answer in row.operation.answers.values() for kind in _kinds(answer)]
+    answers = [kind for row in rows for answer in row.operation.answers.values() for kind in _kinds(answer.body)]
     kinds = list(dict.fromkeys(kind for kind in [*bodies, *answers, ProblemDocument] if kind is not None))
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     return dict(zip(kinds, schemas, strict=True)), components
@@ -141,9 +140,9 @@ def _operation(row: Row, schemas: Mapping[Any, Schema], components: Mapping[str,
 
 def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
     document: Schema = {"description": answer.description}
-    options = [schemas[kind] for kind in _kinds(answer)]
-    if options:
-        document["content"] = {answer.media_type: {"schema": options[0] if len(options) == 1 else {"anyOf": options}}}
+    if answer.body is not None:
+        either = [schemas[kind] for kind in _kinds(answer.body)]
+        document["content"] = {answer.media_type: {"schema": either[0] if len(either) == 1 else {"anyOf": either}}}
     if answer.headers:
         text = {"type": "string"}
         document["headers"] = {
@@ -152,8 +151,8 @@ def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
     return document
 
 
-def _kinds(answer: Answer) -> tuple[Any, ...]:
-    return answer.body if isinstance(answer.body, tuple) else (answer.body,) if answer.body is not None else ()
+def _kinds(body: Any) -> tuple[Any, ...]:
+    return body if isinstance(body, tuple) else (body,)
 
 
 def _problems(row: Row) -> dict[int, str]:

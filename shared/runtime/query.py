@@ -72,14 +72,17 @@ def read_query(request: web.Request, kind: type[S]) -> S:
     """The query as a `kind`, of which every field is a parameter: `?limit=10&tag=a&tag=b`.
 
     A list is given by repeating its parameter; times are RFC 3339, booleans `true` or `false`. Raises `BadRequest` with
-    a fault for each parameter that is unknown, missing, repeated without being a list, or not what its field takes.
+    a fault for each parameter that is unknown, missing, given twice but no list, not what its field takes or holds NUL.
     """
-    found = read_texts(query_of(request).values, kind)
+    texts = query_of(request).values
+    found = read_texts(texts, kind)
+    faults = [Fault("remove the NUL character", parameter=name) for name in texts if "\0" in "".join(texts[name])]
     if isinstance(found, list):
-        names = ", ".join(f"'{misread.name}'" for misread in found)
-        faults = [Fault(misread.detail, parameter=misread.name) for misread in found]
-        raise BadRequest(f"The query is not what this route reads; see {names}.", *faults)
-    return found
+        faults += [Fault(misread.detail, parameter=misread.name) for misread in found]
+    elif not faults:
+        return found
+    names = ", ".join(dict.fromkeys(f"'{fault.parameter}'" for fault in faults))
+    raise BadRequest(f"The query is not what this route reads; see {names}.", *faults)
 
 
 def _once(name: str) -> Fault:

@@ -49,8 +49,6 @@ def _value(given: Sequence[str], field: FieldInfo) -> Any:
     is_list = isinstance(_without_null(kind), inspect.CollectionType)
     if len(given) > 1 and not is_list:
         raise _Unread(f"give this once; it is given {len(given)} times")
-    if any("\0" in text for text in given):
-        raise _Unread("remove the NUL character")
     for texts in (given, [_plain(text) for text in given]):
         with suppress(msgspec.ValidationError):
             return msgspec.convert(texts if is_list else texts[0], field.type)

@@ -28,9 +28,11 @@ from schemathesis.core.result import Ok
 
 from tests.support.secrets_in_output import secrets_in
 
+IS_LONG: Final = "FUZZ_CASES" in os.environ
+"""Whether it is `make fuzz` that runs."""
 CASES: Final = int(os.environ.get("FUZZ_CASES", "2000"))
 """How many cases a service is sent at least."""
-SEED: Final = int(os.environ.get("FUZZ_SEED") or (secrets.randbelow(10**9) if "FUZZ_CASES" in os.environ else 1))
+SEED: Final = int(os.environ.get("FUZZ_SEED") or (secrets.randbelow(10**9) if IS_LONG else 1))
 """Of the random cases; a number of our choice in `make test`, so that what passes once passes again."""
 ROUND: Final = 25
 """How many random cases of one sort an operation is sent before it is the next one's turn."""
@@ -42,6 +44,11 @@ CHECKED: Final = (
     "response_schema_conformance",
     "negative_data_rejection",
 )
+
+_CONFIG: Final = {
+    "generation": {"with-security-parameters": False},
+    "checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}},
+}
 
 AnyCase = Case[Any]
 AnyOperation = APIOperation[Any, Any, Any, Any]
@@ -88,9 +95,9 @@ def fuzz(target: Target, *, cases: int, seed: int, progress: bool = False) -> Ou
     for operation in run.operations:
         run.attempt(operation, partial(run.send_edges, operation))
     rounds = 0
-    while run.outcome.cases < cases and run.operations:
+    while run.outcome.cases < cases and any(map(_varies, run.operations)):
         before = run.outcome.cases
-        for operation in list(run.operations):
+        for operation in filter(_varies, list(run.operations)):
             for mode in GenerationMode:
                 run.attempt(operation, _Random(run, operation, mode, seed + rounds))
         rounds += 1
@@ -109,9 +116,8 @@ class _Run:
         self._session = requests.Session()
         self._session.trust_env = False
         self._checks: list[Any] = [CHECKS.get_one(name) for name in CHECKED] + [self._keeps_secrets]
-        self._schema = schemathesis.openapi.from_dict(_strict(target.document), config=Config())
+        self._schema = schemathesis.openapi.from_dict(_strict(target.document), config=Config.from_dict(_CONFIG))
         self._schema.validate()
-        self._schema.config.generation.with_security_parameters = False
         self.outcome = Outcome()
         self.failures: list[str] = []
         self.operations = [
@@ -197,6 +203,10 @@ class _Random:
 
 def _name(operation: AnyOperation) -> str:
     return str(operation.definition.raw["operationId"])
+
+
+def _varies(operation: AnyOperation) -> bool:
+    return bool(operation.definition.raw.keys() & {"parameters", "requestBody"})
 
 
 def _strict(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from shared.runtime.body import read_form, read_json, require_media_type
+from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.json_response import json_response
-from shared.runtime.openapi import FORM, JSON, Answer, Operation, Row, add_openapi, openapi_document
+from shared.runtime.openapi import Answer, Operation, Row, add_openapi, openapi_document
 from shared.runtime.problem import Problem
 from shared.runtime.query import read_query
 from shared.runtime.request_line import new_application
