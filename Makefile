@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults mutants bench-revocation check fmt lock clean
+.PHONY: help install run test fuzz faults mutants bench-revocation check fmt lock clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -16,6 +16,9 @@ run: install ## Run the whole stack here: PostgreSQL, Redis, token authority and
 
 test: install ## Run all tests against a real PostgreSQL and a real Redis
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+fuzz: install ## Send the token authority FUZZ_CASES (50000) requests that its OpenAPI document allows or forbids
+	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/api/token_authority/test_openapi.py $(ARGS)
 
 faults: install ## Break every part in turn under load, for FAULTS_SECONDS (600), and check what was promised
 	@FAULTS_SECONDS=$${FAULTS_SECONDS:-600} $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)

@@ -54,8 +54,8 @@ ROUTES: Final = (
     Route("POST", "/v1/admin-keys", admin_keys.make_admin_key, for_admins),
     Route("GET", "/v1/admin-keys", admin_keys.list_admin_keys, for_auditors),
     Route("GET", "/v1/admin-keys/own", admin_keys.show_own_admin_key, for_readers),
-    Route("POST", "/v1/admin-keys/{id}/rotate", admin_keys.rotate_admin_key, for_admins),
-    Route("DELETE", "/v1/admin-keys/{id}", admin_keys.revoke_admin_key, for_admins),
+    Route("POST", "/v1/admin-keys/{key_id}/rotate", admin_keys.rotate_admin_key, for_admins),
+    Route("DELETE", "/v1/admin-keys/{key_id}", admin_keys.revoke_admin_key, for_admins),
     Route("POST", "/v1/services", services.make_service, for_admins),
     Route("GET", "/v1/services", services.list_services, for_auditors),
     Route("GET", "/v1/services/{client_id}", services.show_service, for_auditors),
@@ -83,7 +83,7 @@ INFO: Final = {
     "description": "Issues, finds, changes, rotates and revokes scoped access tokens, and answers introspection.",
 }
 SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
-    "adminKey": {"type": "http", "scheme": "bearer", "description": "An admin key, pga_…"},
+    "admin_key": {"type": "http", "scheme": "bearer", "description": "An admin key, pga_…"},
     "service": {"type": "http", "scheme": "basic", "description": "A service's client id and secret, pgs_…"},
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
 }

@@ -50,19 +50,6 @@ def read_form(body: bytes, kind: type[S]) -> S:
     return found
 
 
-def read_form_field(body: bytes, name: str) -> str:
-    """One field of an `application/x-www-form-urlencoded` body. Raises `BadRequest` unless it stands there once."""
-    try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:
-        raise BadRequest("The body is not a form: percent-encoded UTF-8, a few fields.") from None
-    values = fields.get(name, [])
-    if len(values) != 1 or not values[0]:
-        fault = Fault("give this field once, and not empty", pointer=f"/{name}")
-        raise BadRequest(f"The form has to hold the field '{name}' once.", fault)
-    return values[0]
-
-
 def require_media_type(request: web.Request, media_type: str) -> None:
     """Raises `UnsupportedMediaType` where the request says that its body is of another type."""
     sent = request.headers.get("Content-Type", "").partition(";")[0]  # aiohttp's own parser fails on odd parameters

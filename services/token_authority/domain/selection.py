@@ -28,7 +28,7 @@ class Selection(Struct, frozen=True, kw_only=True):
 
     ids: Sequence[str] | None = None
     alive: bool | None = None
-    text: str | None = None
+    search: str | None = None
     status: StatusFilter | None = None
     owner: str | None = None
     site: str | None = None
@@ -58,7 +58,7 @@ def selection(scope: str | None = None, **conditions: Any) -> Selection:
     ids = conditions.get("ids")
     if ids is not None and not 1 <= len(ids) <= MAX_IDS:
         raise InvalidValue(("ids",), f"name 1 to {MAX_IDS} tokens; take more by another condition")
-    for name in ("owner", "site", "text"):
+    for name in ("owner", "site", "search"):
         if conditions.get(name) == "":
             raise InvalidValue((name,), "give at least one character, or leave it out")
     marks = None if scope is None else touching(_scope(scope))

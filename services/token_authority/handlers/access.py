@@ -61,7 +61,7 @@ def for_roles(*roles: Role) -> Access:
 
     named = " or ".join(roles)
     forbidden = {403: f"The admin key is not in the role {named}, or the request goes beyond its limits."}
-    return Access(wrap, "adminKey", f"For admin keys in the role {named}.", forbidden)
+    return Access(wrap, "admin_key", f"For admin keys in the role {named}.", forbidden)
 
 
 for_readers: Final = for_roles("admin", "issuer", "auditor")

@@ -16,7 +16,7 @@ from services.token_authority.payloads.admin_keys import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import admin_keys
-from shared.runtime.body import read_json, require_media_type
+from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -32,7 +32,7 @@ UNKNOWN = {404: "No admin key has this id."}
 )
 async def make_admin_key(request: web.Request) -> web.Response:
     """201 with the admin key and, this once, its secret."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     body = read_json(await request.read(), MakeAdminKey)
     _, by = administrator_of(request)
     now = datetime.now(UTC)
@@ -72,7 +72,7 @@ async def show_own_admin_key(request: web.Request) -> web.Response:
 )
 async def rotate_admin_key(request: web.Request) -> web.Response:
     """200 with the admin key and, this once, its new secret."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     body = read_json(await request.read(), RotateSecret)
     _, by = administrator_of(request)
     key, minted = await operations.rotate_admin_key(
@@ -96,7 +96,7 @@ async def revoke_admin_key(request: web.Request) -> web.Response:
 
 
 def _key_id(request: web.Request) -> str:
-    key_id = request.match_info["id"]
+    key_id = request.match_info["key_id"]
     if "\0" in key_id:
         raise UnknownAdminKey
     return key_id

@@ -10,7 +10,7 @@ from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import guards
 from shared.contract.sync import SyncAnswer, SyncRequest
-from shared.runtime.body import read_json, require_media_type
+from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -26,7 +26,7 @@ _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
 )
 async def sync_guard(request: web.Request) -> web.Response:
     """200 with what has changed since, and a lease."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     guard, asked = _guard(request), read_json(await request.read(), SyncRequest)
     return json_response(await request.app[SYNCS].sync(guard, asked))
 

@@ -10,9 +10,9 @@ from services.token_authority.handlers.revocation import PresentedToken
 from services.token_authority.storage.tokens import Known
 from shared.contract.introspection import AUDIENCE, Active, Inactive
 from shared.contract.scope import Action, Scope, print_scopes
-from shared.runtime.body import read_form_field, read_json, require_media_type
+from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.json_response import json_response
-from shared.runtime.openapi import FORM, Answer, endpoint
+from shared.runtime.openapi import Answer, endpoint
 
 MAX_BATCH: Final = 100
 
@@ -40,8 +40,8 @@ class Introspections(Struct, frozen=True):
 )
 async def introspect(request: web.Request) -> web.Response:
     """200 with the token's grant, or `{"active": false}` for all that does not work, whatever the cause."""
-    require_media_type(request, "application/x-www-form-urlencoded")
-    secret = read_form_field(await request.read(), "token")
+    require_media_type(request, FORM)
+    secret = read_form(await request.read(), PresentedToken).token
     return json_response(await _activity(request, secret))
 
 
@@ -53,7 +53,7 @@ async def introspect(request: web.Request) -> web.Response:
 )
 async def introspect_many(request: web.Request) -> web.Response:
     """200 with what `introspect` says of each, in order."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     asked = read_json(await request.read(), IntrospectTokens)
     return json_response(Introspections([await _activity(request, secret) for secret in asked.tokens]))
 

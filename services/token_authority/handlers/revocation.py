@@ -25,9 +25,9 @@ from services.token_authority.payloads.revocation import (
     RevokeTokens,
     Waiting,
 )
-from shared.runtime.body import read_form_field, read_json, require_media_type
+from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.json_response import json_response
-from shared.runtime.openapi import FORM, Answer, endpoint
+from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.request_line import add_to_line, allow_more_time
 
 BY_HOLDER = Reason("other", "revoked by whoever holds it")
@@ -52,7 +52,7 @@ class PresentedToken(Struct, frozen=True):
 )
 async def revoke_token(request: web.Request) -> web.Response:
     """200 with the revocation, also with an earlier one; 404 for an unknown id."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     wait, why = waits(request), read_json(await request.read(), RevokeToken).to_reason()
     revocation = await request.app[REVOKER].revoke(token_id_of(request), why, *administrator_of(request))
     return json_response(await _in_force(request, revocation, wait=wait))
@@ -67,7 +67,7 @@ async def revoke_token(request: web.Request) -> web.Response:
 )
 async def revoke_tokens(request: web.Request) -> web.Response:
     """200 with the revocation of every token that meets the conditions of the body, also of those revoked before."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     wait, body = waits(request), read_json(await request.read(), RevokeTokens)
     chosen, why = body.to_selection().within(request[ADMIN_KEY]), body.to_reason()
     allow_more_time(request, BULK_LIMIT_S)
@@ -96,8 +96,8 @@ async def revoke_tokens(request: web.Request) -> web.Response:
 )
 async def revoke_presented_token(request: web.Request) -> web.Response:
     """200 with the revocation; also, with an empty object, for a token that is not known (RFC 7009 §2.2)."""
-    require_media_type(request, "application/x-www-form-urlencoded")
-    wait, secret = waits(request), read_form_field(await request.read(), "token")
+    require_media_type(request, FORM)
+    wait, secret = waits(request), read_form(await request.read(), PresentedToken).token
     known = await known_by(request.app[DATABASE], secret)
     if known is None:
         return json_response(NothingRevoked())
@@ -116,7 +116,7 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
 )
 async def revoke_leaked_tokens(request: web.Request) -> web.Response:
     """200 with how many were ended, had been ended, and are not known."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     texts = list(dict.fromkeys(read_json(await request.read(), LeakedTokens).tokens))
     allow_more_time(request, BULK_LIMIT_S)
     holder = holder_of(request, None)

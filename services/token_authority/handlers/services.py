@@ -18,7 +18,7 @@ from services.token_authority.payloads.services import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import secrets, services
-from shared.runtime.body import read_json, require_media_type
+from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -35,7 +35,7 @@ UNKNOWN = {404: "No service has this client id."}
 )
 async def make_service(request: web.Request) -> web.Response:
     """201 with the service and, this once, its secret."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     body = read_json(await request.read(), MakeService)
     _, by = administrator_of(request)
     now = datetime.now(UTC)
@@ -81,7 +81,7 @@ async def show_service(request: web.Request) -> web.Response:
 )
 async def change_service(request: web.Request) -> web.Response:
     """200 with the service as it is now."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     values = read_json(await request.read(), ChangeService).to_values()
     _, by = administrator_of(request)
     changed = await operations.change_service(request.app[DATABASE], _client_id(request), values, by)
@@ -98,7 +98,7 @@ async def change_service(request: web.Request) -> web.Response:
 )
 async def rotate_service(request: web.Request) -> web.Response:
     """200 with the service and, this once, its new secret."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     body = read_json(await request.read(), RotateSecret)
     _, by = administrator_of(request)
     service, minted = await operations.rotate_service(

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from services.token_authority.app_keys import ADMIN_KEY, CHANGES, DATABASE, SETTINGS
 from services.token_authority.domain.errors import InvalidValue, UnknownToken
+from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token import Token
 from services.token_authority.handlers.access import administrator_of
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
@@ -30,9 +31,10 @@ from services.token_authority.payloads.tokens import (
 )
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.selections import Order, select_tokens
-from shared.runtime.body import read_json, require_media_type
+from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import read_query
 
 DAYS: Final = 90
@@ -52,7 +54,7 @@ ENDED: Final = {**UNKNOWN, 409: "The token has ended, so nothing about it can ch
 )
 async def create_token(request: web.Request) -> web.Response:
     """201 with the token and, this once, its secret."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     body = read_json(await request.read(), CreateToken)
     issuer, by = administrator_of(request)
     now = datetime.now(UTC)
@@ -75,7 +77,7 @@ async def list_tokens(request: web.Request) -> web.Response:
     query = read_query(request, ListTokens)
     order = Order(query.sort, query.descending)
     after, now = read_cursor(query.cursor, order), datetime.now(UTC)
-    chosen = query.to_selection().within(request[ADMIN_KEY])
+    chosen = _selection(query).within(request[ADMIN_KEY])
     found = await select_tokens(request.app[DATABASE], chosen, order, after, query.limit + 1, now)
     page = found[: query.limit]
     cursor = write_cursor(order, page[-1].place, page[-1].token.id) if len(found) > query.limit else None
@@ -112,7 +114,7 @@ async def show_token(request: web.Request) -> web.Response:
 )
 async def change_token(request: web.Request) -> web.Response:
     """200 with the token as it is now; 422 where it would be allowed more."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     wait, body = waits(request), read_json(await request.read(), ChangeToken)
     committed = await request.app[CHANGES].change(token_id_of(request), body.to_change(), *administrator_of(request))
     return await _changed(request, committed, wait=wait)
@@ -129,7 +131,7 @@ async def change_token(request: web.Request) -> web.Response:
 )
 async def disable_token(request: web.Request) -> web.Response:
     """200 with the token as it is now, also where it was disabled before."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     wait, body = waits(request), read_json(await request.read(), DisableToken)
     reason = body.to_reason()
     committed = await request.app[CHANGES].disable(token_id_of(request), reason, *administrator_of(request))
@@ -181,13 +183,21 @@ class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempoten
 )
 async def rotate_token(request: web.Request) -> web.Response:
     """200 with the token and, this once, its new secret."""
-    require_media_type(request, "application/json")
+    require_media_type(request, JSON)
     wait, body = waits(request), read_json(await request.read(), RotateSecret)
     rotation = body.to_rotation(_idempotency_key(request))
     rotated = await request.app[CHANGES].rotate(token_id_of(request), rotation, *administrator_of(request))
     effect = await effect_of(request, rotated.wait, wait=wait) if rotated.wait else None
     use = await _use(request, rotated.token)
     return json_response(RotatedTokenPayload.of_rotated(rotated, use, effect, datetime.now(UTC)))
+
+
+def _selection(query: ListTokens) -> Selection:
+    try:
+        return query.to_selection()
+    except InvalidValue as error:
+        fault = Fault(error.reason, parameter=str(error.path[0]))
+        raise BadRequest(f"The parameter '{error.path[0]}' breaks a rule.", fault) from None
 
 
 def token_id_of(request: web.Request) -> str:

@@ -144,18 +144,10 @@ class ListTokens(Struct, frozen=True):
     def to_selection(self) -> Selection:
         """What the domain makes of the conditions."""
         conditions = (
-            "status",
-            "owner",
-            "site",
-            "scope",
-            "created_after",
-            "created_before",
-            "used_after",
-            "unused_since",
-            "expires_after",
-            "expires_before",
+            *("search", "status", "owner", "site", "scope", "created_after", "created_before"),
+            *("used_after", "unused_since", "expires_after", "expires_before"),
         )
-        return selection(text=self.search, **{name: getattr(self, name) for name in conditions})
+        return selection(**{name: getattr(self, name) for name in conditions})
 
 
 class TokenPayload(Struct, frozen=True, kw_only=True):

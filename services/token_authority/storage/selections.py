@@ -18,7 +18,7 @@ SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_use
 _CONDITIONS: Final = {
     "ids": "t.id = ANY ({})",
     "alive": "(t.revoked_at IS NULL) = {}",
-    "text": "token_authority.grams(t.folded) @> token_authority.grams({0}) AND strpos(t.folded, {0}) > 0",
+    "search": "token_authority.grams(t.folded) @> token_authority.grams({0}) AND strpos(t.folded, {0}) > 0",
     "owner": "coalesce(t.owner, '') = {}",
     "site": "t.site_id = {}",
     "touching": "t.reach && {}::text[]",
@@ -124,7 +124,7 @@ def _where(selection: Selection, arguments: _Arguments, now: datetime) -> list[s
     for name, condition in _CONDITIONS.items():
         value = getattr(selection, name)
         if value is not None:
-            where.append(condition.format(arguments.add(searchable(value) if name == "text" else value)))
+            where.append(condition.format(arguments.add(searchable(value) if name == "search" else value)))
     if selection.status is not None:
         status = _STATUSES[selection.status]
         at = arguments.add(now) if "{now}" in status else ""

@@ -1,0 +1,92 @@
+"""The authority's OpenAPI document tells of every route, and is what the authority does."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.token_authority.routes import ROUTES
+from shared.contract.token import mint
+from tests.support.fuzz import CASES, IS_LONG, SEED, AnyCase, Target, fuzz
+from tests.support.stack import CLIENT_SECRET, Authority, basic
+
+KNOWN_TOKENS = 20
+KNOWN_SPARE = 5
+GUARDS = ("fuzzed-guard-0001", "fuzzed-guard-0002")
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    """Leases that run out soon, since the guards here never confirm what is revoked."""
+    return {"revocation_lease": 0.5}
+
+
+async def test_the_document_is_public_and_tells_of_every_route(authority: Authority) -> None:
+    answer = await authority("GET", "/openapi.json")
+
+    told = {(method.upper(), path) for path, methods in answer.json["paths"].items() for method in methods}
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    assert told == {(route.method, route.path) for route in ROUTES}
+
+
+async def test_it_says_by_which_credential_each_route_is_called(authority: Authority) -> None:
+    paths = (await authority("GET", "/openapi.json")).json["paths"]
+
+    assert paths["/v1/tokens"]["post"]["security"] == [{"admin_key": []}]
+    assert paths["/oauth2/introspect"]["post"]["security"] == [{"service": []}]
+    assert paths["/oauth2/revoke"]["post"]["security"] == []
+
+
+def present(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
+    """Put a real token into every other form that is well-formed."""
+    turns = itertools.cycle((True, False))
+
+    def prepare(case: AnyCase) -> None:
+        if case.meta and case.meta.generation.mode.is_positive and isinstance(case.body, dict) and next(turns):
+            case.body = {**case.body, "token": secret()}
+
+    return prepare
+
+
+async def make(authority: Authority, kind: str, **fields: Any) -> Any:
+    """A thing that the fuzz may do with as it likes."""
+    answer = await authority.manage("POST", f"/v1/{kind}", fields)
+    assert answer.status == 201, answer.body
+    return answer.json
+
+
+@pytest.mark.timeout(120 + CASES / 20)
+async def test_the_authority_does_what_its_document_says(authority: Authority) -> None:
+    issued = [await authority.issue(name=f"token {number}") for number in range(KNOWN_TOKENS)]
+    secrets = iter([token["token"] for token in issued[: KNOWN_TOKENS // 2]])
+    admin_keys = [await make(authority, "admin-keys", name="spare", role="auditor") for _ in range(KNOWN_SPARE)]
+    services = [await make(authority, "services", client_id=f"spare-{number}") for number in range(KNOWN_SPARE)]
+    target = Target(
+        base=authority.base,
+        document=(await authority("GET", "/openapi.json")).json,
+        credentials={
+            "admin_key": authority.admin["Authorization"],
+            "service": basic("polls", CLIENT_SECRET)["Authorization"],
+            "token": f"Bearer {issued[0]['token']}",
+        },
+        known={
+            "id": [token["id"] for token in issued],
+            "guard_id": GUARDS,
+            "key_id": [key["id"] for key in admin_keys],
+            "client_id": [service["client_id"] for service in services],
+        },
+        prepare={
+            "introspect": present(lambda: issued[-1]["token"]),
+            "revoke_presented_token": present(lambda: next(secrets, mint("pgt"))),
+        },
+        makes_secrets={
+            *("create_token", "rotate_token", "make_admin_key", "rotate_admin_key", "make_service", "rotate_service")
+        },
+    )
+
+    outcome = await asyncio.to_thread(fuzz, target, cases=CASES, seed=SEED, progress=IS_LONG)
+
+    assert outcome.cases >= CASES
+    assert outcome.succeeded() == {route.endpoint.name for route in ROUTES}
