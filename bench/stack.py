@@ -140,6 +140,7 @@ class Stack:
             ),
             "REDIS_URL": self._redis_url("token-authority", self._secrets.token_authority_redis_password),
             "SERVICE_CREDENTIALS": self._secrets.service_credentials,
+            "KEY_ENCRYPTION_KEY": self._secrets.key_encryption_key,
             "ADMIN_KEY_FILE": str(self._folder / "admin.key"),
             "REVOCATION_LEASE": str(self._lease_s),
         }

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from pollgate import tokens
+from pollgate import keys, tokens
 from pollgate.migrate import migrate_from_environment
 from pollgate.secrets import write_secret_files
 from pollgate.sentence import Sentence
 
 app = App(name="pollgate", help="Polls over HTTP, behind scoped access tokens that die at once.", version="0.1.0")
 app.command(tokens.app)
+app.command(keys.app)
 
 
 @app.command

@@ -70,6 +70,18 @@ class BulkRevocation(msgspec.Struct, frozen=True):
     revocation: Revocation | None
 
 
+class SigningKey(msgspec.Struct, frozen=True):
+    """A key that the authority signs with, did or will: `state` is next, signing or retired. `published_until` is
+    `None` until another is to take its place.
+    """
+
+    kid: str
+    state: str
+    created_at: datetime
+    signs_from: datetime
+    published_until: datetime | None
+
+
 class _Sites(msgspec.Struct):
     items: list[Site]
 
@@ -77,6 +89,10 @@ class _Sites(msgspec.Struct):
 class _Tokens(msgspec.Struct):
     items: list[Token]
     next: str | None
+
+
+class _SigningKeys(msgspec.Struct):
+    items: list[SigningKey]
 
 
 class _Fault(msgspec.Struct):
@@ -153,6 +169,14 @@ class AuthorityClient:
         for token_id in conditions.get("ids", ()):
             _segment(token_id)
         return await self._revoke("/v1/tokens/revoke", BulkRevocation, wait=wait, body=conditions)
+
+    async def signing_keys(self) -> list[SigningKey]:
+        """The keys that are published, in the order in which they sign."""
+        return (await self._call("GET", "/v1/keys", _SigningKeys)).items
+
+    async def rotate_signing_key(self) -> SigningKey:
+        """A key that signs soon: a new one, unless one waits to already."""
+        return await self._call("POST", "/v1/keys/rotate", SigningKey)
 
     async def _revoke(self, path: str, kind: type[T], *, wait: bool, body: Any = None) -> T:
         try:

@@ -17,7 +17,9 @@ from shared.contract.token import CLIENT_SECRET, mint
 
 
 class StackSecrets(msgspec.Struct, frozen=True):
-    """Passwords of PostgreSQL's superuser and the services' roles and Redis users, and polls' client secret."""
+    """Passwords of PostgreSQL's superuser and the services' roles and Redis users, polls' client secret, and what the
+    authority encrypts its signing keys with.
+    """
 
     postgres_password: str
     token_authority_database_password: str
@@ -25,6 +27,7 @@ class StackSecrets(msgspec.Struct, frozen=True):
     token_authority_redis_password: str
     polls_redis_password: str
     polls_client_secret: str
+    key_encryption_key: str
 
     @property
     def service_credentials(self) -> str:
@@ -42,18 +45,30 @@ _PASSWORDS: Final = (
 
 
 def load_or_make(file: Path) -> StackSecrets:
-    """The secrets in `file`, which is made with mode 0600 where it is missing. Raises `Sentence`."""
+    """The secrets in `file`, which is made with mode 0600 where it is missing, and completed where an earlier release
+    has made it. Raises `Sentence`.
+    """
     try:
-        if file.exists():
-            return msgspec.json.decode(file.read_bytes(), type=StackSecrets)
-        passwords = {f"{name}_password": secrets.token_urlsafe(24) for name in _PASSWORDS}
-        made = StackSecrets(**passwords, polls_client_secret=mint(CLIENT_SECRET))
-        write_private(file, msgspec.json.encode(made).decode())
+        kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _make_first()
+        complete = {**_make_later(), **kept}
+        made = msgspec.convert(complete, StackSecrets)
+        if complete != kept or not file.exists():
+            write_private(file, msgspec.json.encode(complete).decode())
     except OSError as error:
         raise Sentence(f"cannot keep the secrets: {error.strerror}: {file}") from None
     except msgspec.MsgspecError:
         raise Sentence(f"{file} does not hold a stack's secrets; restore it") from None
     return made
+
+
+def _make_first() -> dict[str, str]:
+    passwords = {f"{name}_password": secrets.token_urlsafe(24) for name in _PASSWORDS}
+    return {**passwords, "polls_client_secret": mint(CLIENT_SECRET)}
+
+
+def _make_later() -> dict[str, str]:
+    """What the files of the first releases lack."""
+    return {"key_encryption_key": secrets.token_urlsafe(32)}
 
 
 def redis_users(made: StackSecrets) -> str:
@@ -86,6 +101,7 @@ def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str
         "token-authority/database_url": authority_url,
         "token-authority/redis_url": f"redis://token-authority:{made.token_authority_redis_password}@{redis}",
         "token-authority/service_credentials": made.service_credentials,
+        "token-authority/key_encryption_key": made.key_encryption_key,
         "polls/database_url": polls_url,
         "polls/redis_url": f"redis://polls:{made.polls_redis_password}@{redis}",
         "polls/client_secret": made.polls_client_secret,

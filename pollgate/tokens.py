@@ -3,36 +3,28 @@
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import datetime
-from getpass import getpass
-from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 
-import msgspec
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
+from pollgate.call import WHERE_AND_AS_WHOM, Json, call, print_json
 from pollgate.client import AuthorityClient, BulkRevocation, Guards, Token
 from pollgate.sentence import Sentence
 from shared.contract.scope import Action, Scope
 
 app = App(
     name="token",
-    help="""Make, list, show and revoke access tokens.
-
-    The admin key is read from POLLGATE_ADMIN_KEY, from the file that POLLGATE_ADMIN_KEY_FILE names, from admin.key in
-    POLLGATE_DIR (.pollgate), or asked for. The authority is at TOKEN_AUTHORITY_URL (http://127.0.0.1:8081).
-    """,
+    help=f"Make, list, show and revoke access tokens.\n\n{WHERE_AND_AS_WHOM}",
 )
 
 T = TypeVar("T")
 ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
 QUIET_S: Final = 1.5
 """How long a revocation is waited for without a word."""
-
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
 
 
 @app.command
@@ -68,9 +60,9 @@ def create(
         made = await authority.create_token(name, scope, expires_at=expiry, site=site, owner=owner)
         return made, next(each.endpoint_id for each in await authority.sites() if each.id == made.site)
 
-    token, endpoint_id = _call(make)
+    token, endpoint_id = call(make)
     if as_json:
-        _print_json(token)
+        print_json(token)
         return
     _print_table([token])
     print(f"\n{token.token}\n\nStore this token now: it is not shown again.")
@@ -86,9 +78,9 @@ def list_(*, as_json: Json = False) -> None:
     async def gather(authority: AuthorityClient) -> list[Token]:
         return [token async for token in authority.tokens()]
 
-    found = _call(gather)
+    found = call(gather)
     if as_json:
-        _print_json(found)
+        print_json(found)
     elif found:
         _print_table(found)
     else:
@@ -98,8 +90,8 @@ def list_(*, as_json: Json = False) -> None:
 @app.command
 def show(token_id: str, /, *, as_json: Json = False) -> None:
     """Show one token by its id."""
-    token = _call(lambda authority: authority.token(token_id))
-    _print_json(token) if as_json else _print_table([token])
+    token = call(lambda authority: authority.token(token_id))
+    print_json(token) if as_json else _print_table([token])
 
 
 @app.command
@@ -164,8 +156,8 @@ def revoke(
             return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], why, wait=wait))
         return await authority.revoke_many({**given, **why}, wait=wait)
 
-    ended = _call(lambda authority: _patiently(end(authority)) if wait else end(authority))
-    _print_json(ended) if as_json else print(_told(ended, token_ids))
+    ended = call(lambda authority: _patiently(end(authority)) if wait else end(authority))
+    print_json(ended) if as_json else print(_told(ended, token_ids))
     if wait and ended.revocation and not ended.revocation.effective:
         raise Sentence(
             "the authority could not wait until it was in force everywhere; the same command again waits for the rest"
@@ -208,36 +200,6 @@ async def _patiently(revocation: Coroutine[None, None, T]) -> T:
 
 def _tokens(number: int) -> str:
     return f"{number} token{'' if number == 1 else 's'}"
-
-
-def read_admin_key() -> str:
-    """The admin key from the environment, a file or a prompt. Raises `Sentence`."""
-    key = os.environ.get("POLLGATE_ADMIN_KEY")
-    if key:
-        return key.strip()
-    named = os.environ.get("POLLGATE_ADMIN_KEY_FILE")
-    file = Path(named) if named else Path(os.environ.get("POLLGATE_DIR", ".pollgate")) / "admin.key"
-    try:
-        if named or file.exists():
-            return file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise Sentence(f"cannot read the admin key: {error.strerror}: {file}") from None
-    if not sys.stdin.isatty():
-        raise Sentence("no admin key: set POLLGATE_ADMIN_KEY or POLLGATE_ADMIN_KEY_FILE")
-    return getpass("Admin key: ").strip()
-
-
-def _call(use: Callable[[AuthorityClient], Awaitable[T]]) -> T:
-    async def call() -> T:
-        url = os.environ.get("TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081")
-        async with AuthorityClient(url, read_admin_key()) as authority:
-            return await use(authority)
-
-    return asyncio.run(call())
-
-
-def _print_json(value: object) -> None:
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _print_table(tokens: Sequence[Token]) -> None:

@@ -70,6 +70,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
         "TOKEN_AUTHORITY_DATABASE_URL": postgres.url("token_authority", secrets.token_authority_database_password),
         "REDIS_URL": f"redis://token-authority:{secrets.token_authority_redis_password}@{HOST}:{redis_port}",
         "SERVICE_CREDENTIALS": secrets.service_credentials,
+        "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
     }
     polls = {

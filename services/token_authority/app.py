@@ -15,6 +15,7 @@ from services.token_authority.app_keys import (
     RELAY,
     REVOKER,
     SETTINGS,
+    SIGNER,
     SYNCS,
 )
 from services.token_authority.metrics import AuthorityMetrics
@@ -24,7 +25,7 @@ from services.token_authority.operations.first_start import prepare
 from services.token_authority.operations.presented import PresentedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
-from services.token_authority.operations.signing import Signer
+from services.token_authority.operations.signing import PURPOSE, Signer
 from services.token_authority.operations.sync import Syncs
 from services.token_authority.operations.upkeep import Upkeep
 from services.token_authority.problems import PROBLEMS
@@ -39,6 +40,7 @@ from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_line import new_application
+from shared.runtime.seal import Seal
 from shared.runtime.secret import redactor
 from shared.runtime.supervised import supervised
 
@@ -76,7 +78,8 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
 
 async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     settings, opened = app[SETTINGS], app[DATABASE]
-    metrics, signer = AuthorityMetrics(app[METRICS]), Signer(opened, clock=elapsed_s)
+    metrics = AuthorityMetrics(app[METRICS])
+    signer = app[SIGNER] = Signer(opened, Seal(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
     await signer.prepare()
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:

@@ -11,6 +11,7 @@ from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.presented import PresentedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
+from services.token_authority.operations.signing import Signer
 from services.token_authority.operations.sync import Syncs
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.postgres import Database
@@ -22,6 +23,7 @@ REVOKER: Final = web.AppKey("revoker", Revoker)
 CHANGES: Final = web.AppKey("changes", TokenChanges)
 PRESENTED: Final = web.AppKey("presented", PresentedTokens)
 SYNCS: Final = web.AppKey("syncs", Syncs)
+SIGNER: Final = web.AppKey("signer", Signer)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)
 
 ADMIN_KEY: Final = web.RequestKey("admin_key", AdminKey)

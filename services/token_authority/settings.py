@@ -6,6 +6,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from shared.runtime.client_address import ProxyHops
+from shared.runtime.seal import HOW_TO_MAKE_ONE, read_secrets
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,13 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         Meta(
             description="services that may introspect, as client_id:client_secret, separated by spaces or lines; one "
             "that is left out later keeps its last secret"
+        ),
+    ]
+    key_encryption_key: Annotated[
+        str,
+        Meta(
+            description=f"encrypts the signing keys in the database: {HOW_TO_MAKE_ONE}; the same for all processes, "
+            "and while it is being replaced, the new one and behind it the old"
         ),
     ]
     revocation_lease: Annotated[
@@ -49,6 +57,15 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
     ] = 100
+
+    def __post_init__(self) -> None:
+        """Raises `SettingsError` for a wrong `key_encryption_key`, before anything is opened."""
+        _ = self.encryption_secrets
+
+    @property
+    def encryption_secrets(self) -> tuple[bytes, ...]:
+        """The secrets of `key_encryption_key`, of which the first encrypts."""
+        return read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
 
     @property
     def longest_lifetime(self) -> timedelta | None:

@@ -26,7 +26,10 @@ def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
         text = _read_variable(variable, environ)
         if text is None:
             if field.required:
-                raise SettingsError(f"{variable} is not set; set it, or {variable}_FILE to a file that holds it")
+                raise SettingsError(
+                    f"{variable} is not set; set it, or {variable}_FILE to a file that holds it; "
+                    f"it says {_meaning(kind, field.name)}"
+                )
             continue
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pollgate.embedded import free_port
 from tests.support.databases import ClonedDatabase
 from tests.support.http import answers
-from tests.support.stack import CLIENT_SECRET
+from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY
 
 
 class Service:
@@ -52,6 +52,7 @@ def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -
         "TOKEN_AUTHORITY_DATABASE_URL": database.token_authority_url,
         "REDIS_URL": redis_url,
         "SERVICE_CREDENTIALS": f"polls:{CLIENT_SECRET}",
+        "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
         "DATABASE_POOL_SIZE": "4",
     }

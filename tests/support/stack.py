@@ -1,5 +1,6 @@
 """The two services in this process, over real HTTP, as a test's arrangement tells them to be."""
 
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from shared.runtime.serve import listening
 from tests.support.databases import ClonedDatabase
 
 CLIENT_SECRET = mint("pgs")
+KEY_ENCRYPTION_KEY = secrets.token_urlsafe(32)
 HOST = "127.0.0.1"
 
 
@@ -125,6 +127,7 @@ async def token_authority(
             "token_authority_database_url": database.token_authority_url,
             "redis_url": redis_url,
             "service_credentials": f"polls:{CLIENT_SECRET}",
+            "key_encryption_key": KEY_ENCRYPTION_KEY,
             "admin_key_file": str(key_file),
             "database_pool_size": 4,
             **settings,

@@ -1,5 +1,7 @@
 """Settings: each fault in one sentence that names the variable and never its value."""
 
+import base64
+import secrets
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,11 @@ GOOD = {
     "REDIS_URL": "redis://redis",
     "TOKEN_AUTHORITY_URL": "http://authority",
     "INTROSPECTION_CLIENT_SECRET": "s3cret",
+}
+AUTHORITY = {
+    "TOKEN_AUTHORITY_DATABASE_URL": "postgresql://db",
+    "SERVICE_CREDENTIALS": "polls:s3cret",
+    "KEY_ENCRYPTION_KEY": "s3cret-" * 6 + "A",
 }
 
 
@@ -61,11 +68,33 @@ def test_a_url_that_cannot_be_read_is_not_repeated(password: str) -> None:
 
 @pytest.mark.parametrize("lease", ["0", "-1", "0.4", "60.1", "1e9", "nan", "inf", "5s", "true"])
 def test_a_lease_of_nothing_or_of_an_absurd_length_is_refused(lease: str) -> None:
-    environ = {**GOOD, "TOKEN_AUTHORITY_DATABASE_URL": "postgresql://db", "SERVICE_CREDENTIALS": "polls:s3cret"}
+    environ = {**GOOD, **AUTHORITY}
 
     assert read_settings(TokenAuthoritySettings, {**environ, "REVOCATION_LEASE": "0.5"}).lease_ms == 500
     with pytest.raises(SettingsError, match=r"REVOCATION_LEASE is wrong: .*for how many seconds, 0\.5 to 60,"):
         read_settings(TokenAuthoritySettings, {**environ, "REVOCATION_LEASE": lease})
+
+
+@pytest.mark.parametrize("text", ["{0}", "{0}=", "{0} {0}", "{0}\n{0}=\n"])
+def test_a_key_encryption_key_is_32_bytes_with_padding_or_without_and_may_have_one_behind_it(text: str) -> None:
+    key = secrets.token_bytes(32)
+    encoded = text.format(base64.urlsafe_b64encode(key).decode().rstrip("="))
+
+    settings = read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, "KEY_ENCRYPTION_KEY": encoded})
+
+    assert set(settings.encryption_secrets) == {key}
+
+
+@pytest.mark.parametrize(
+    "key", ["", " ", "s3cret", "s3cret-" * 6, "s3cret+" * 6 + "A", "s3cret-" * 7, "s3crét-" * 6 + "A"]
+)
+def test_any_other_key_encryption_key_is_refused_with_how_to_make_one(key: str) -> None:
+    with pytest.raises(
+        SettingsError, match=r"^KEY_ENCRYPTION_KEY is .*`pollgate secrets` or `python -c '.*'`"
+    ) as fault:
+        read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, "KEY_ENCRYPTION_KEY": key})
+
+    assert "s3cr" not in str(fault.value)
 
 
 @pytest.mark.parametrize("kind", [PollsSettings, TokenAuthoritySettings])

@@ -6,12 +6,12 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from services.token_authority.app_keys import PRESENTED, SERVICE, SETTINGS
+from services.token_authority.handlers.introspection_answer import introspection_answer
 from services.token_authority.handlers.revocation import PresentedToken
 from services.token_authority.storage.tokens import Known
 from shared.contract.introspection import AUDIENCE, Active, Inactive
 from shared.contract.scope import Action, Scope, print_scopes
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
-from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
 MAX_BATCH: Final = 100
@@ -42,7 +42,7 @@ async def introspect(request: web.Request) -> web.Response:
     """200 with the token's grant, or `{"active": false}` for all that does not work, whatever the cause."""
     require_media_type(request, FORM)
     secret = read_form(await request.read(), PresentedToken).token
-    return json_response(await _activity(request, secret))
+    return introspection_answer(request, await _activity(request, secret))
 
 
 @endpoint(
@@ -55,7 +55,8 @@ async def introspect_many(request: web.Request) -> web.Response:
     """200 with what `introspect` says of each, in order."""
     require_media_type(request, JSON)
     asked = read_json(await request.read(), IntrospectTokens)
-    return json_response(Introspections([await _activity(request, secret) for secret in asked.tokens]))
+    found = Introspections([await _activity(request, secret) for secret in asked.tokens])
+    return introspection_answer(request, found)
 
 
 async def _activity(request: web.Request, secret: str) -> Active | Inactive:

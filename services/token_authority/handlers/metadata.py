@@ -2,9 +2,8 @@
 
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE, SETTINGS
+from services.token_authority.app_keys import SETTINGS, SIGNER
 from services.token_authority.payloads.metadata import AuthorizationServerMetadata, KeyPayload, KeySet
-from services.token_authority.storage.signing_keys import select_signing_keys
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -15,9 +14,9 @@ from shared.runtime.openapi import Answer, endpoint
     answers={200: Answer(description="The public keys.", body=KeySet)},
 )
 async def show_signing_keys(request: web.Request) -> web.Response:
-    """200 with the public keys of every process."""
-    keys = await select_signing_keys(request.app[DATABASE])
-    return json_response(KeySet([KeyPayload.of(kid, public_key) for kid, public_key in keys.items()]))
+    """200 with the public keys: of the key that signs, the next one, and those that signed a while ago."""
+    keys = await request.app[SIGNER].published()
+    return json_response(KeySet([KeyPayload.of(each.key.kid, each.key.public_key) for each in keys]))
 
 
 @endpoint(

@@ -1,9 +1,11 @@
 """What the authority publishes of itself."""
 
 from base64 import urlsafe_b64encode
+from datetime import datetime
 
 from msgspec import Struct
 
+from services.token_authority.domain.signing_key import PublishedKey, State
 from shared.contract.change import SIGNATURE_ALGORITHM
 from shared.contract.sync import revocation_bound_s
 
@@ -30,8 +32,32 @@ class KeySet(Struct, frozen=True):
     keys: list[KeyPayload]
 
 
+class SigningKeyPayload(Struct, frozen=True):
+    """A signing key as administrators see it. `published_until` is null until another is to take its place."""
+
+    kid: str
+    state: State
+    created_at: datetime
+    signs_from: datetime
+    published_until: datetime | None
+
+    @classmethod
+    def of(cls, published: PublishedKey) -> "SigningKeyPayload":
+        """How a key is shown."""
+        key = published.key
+        return cls(key.kid, published.state, key.created_at, key.signs_from, published.published_until)
+
+
+class SigningKeyPage(Struct, frozen=True):
+    """Every key that is published, in the order in which they sign."""
+
+    items: list[SigningKeyPayload]
+
+
 class AuthorizationServerMetadata(Struct, frozen=True):
-    """RFC 8414 §2, and `revocation_bound_ms`: how long a revocation waits at most for a guard that is cut off."""
+    """RFC 8414 §2, RFC 9701 §7, and `revocation_bound_ms`: how long a revocation waits at most for a guard that is cut
+    off.
+    """
 
     issuer: str
     introspection_endpoint: str
@@ -41,6 +67,7 @@ class AuthorizationServerMetadata(Struct, frozen=True):
     response_types_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
     introspection_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    introspection_signing_alg_values_supported: tuple[str, ...] = (SIGNATURE_ALGORITHM,)
     revocation_endpoint_auth_methods_supported: tuple[str, ...] = ("none",)
 
     @classmethod

@@ -1,0 +1,40 @@
+"""`/v1/keys`: which keys the authority signs with, and since when, and another in their place."""
+
+from aiohttp import web
+
+from services.token_authority.app_keys import DATABASE, SIGNER
+from services.token_authority.handlers.access import administrator_of
+from services.token_authority.payloads.metadata import SigningKeyPage, SigningKeyPayload
+from services.token_authority.storage.signing_keys import select_signing_keys
+from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.request_line import add_to_line
+
+
+@endpoint(
+    summary="List the signing keys",
+    tags=("keys",),
+    answers={
+        200: Answer(description="Every key that is published, in the order in which they sign.", body=SigningKeyPage)
+    },
+)
+async def list_keys(request: web.Request) -> web.Response:
+    """200 with every key that is published, in the order in which they sign."""
+    keys = await select_signing_keys(request.app[DATABASE])
+    return json_response(SigningKeyPage([SigningKeyPayload.of(key) for key in keys]))
+
+
+@endpoint(
+    summary="Rotate the signing key",
+    tags=("keys",),
+    answers={
+        200: Answer(description="The key that already waits to sign.", body=SigningKeyPayload),
+        201: Answer(description="A new key, that signs soon.", body=SigningKeyPayload),
+    },
+)
+async def rotate_keys(request: web.Request) -> web.Response:
+    """201 with a new key that signs soon, or 200 with the one that already waits to."""
+    _, by = administrator_of(request)
+    rotation = await request.app[SIGNER].rotate(by)
+    add_to_line(request, kid=rotation.key.key.kid)
+    return json_response(SigningKeyPayload.of(rotation.key), status=201 if rotation.made else 200)
