@@ -91,8 +91,8 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         auto_decompress=False,
         handle_signals=False,
     )
-    await runner.setup()
     try:
+        await runner.setup()
         try:
             await web.TCPSite(runner, host, port, reuse_port=shared).start()
         except OSError as error:

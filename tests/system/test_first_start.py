@@ -38,7 +38,7 @@ async def test_two_concurrent_first_starts_on_an_empty_database_both_come_up(
                 authority.admin_key = key_file.read_text().strip()
                 assert len((await authority.manage("GET", "/v1/sites")).json["items"]) == 1
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
-    for table in ("site", "admin_key", "service"):
+    for table in ("site", "admin_key", "service", "signing_key"):
         rows = await fetch(empty_database.admin_url, f"SELECT count(*) AS n FROM token_authority.{table}")
         assert rows[0]["n"] == 1
 
@@ -83,6 +83,7 @@ async def test_an_admin_key_file_that_a_crash_has_left_is_taken_up(
     [
         "SELECT * FROM token_authority.token",
         "SELECT * FROM token_authority.change_log",
+        "SELECT * FROM token_authority.signing_key",
         "CREATE TABLE polls.mine (id int)",
         "CREATE TABLE public.mine (id int)",
         "DROP TABLE polls.poll",
@@ -107,6 +108,9 @@ async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: Clo
         "UPDATE token_authority.token SET scopes = '{polls:*:*}'",
         "UPDATE token_authority.change_log SET token_id = 'x'",
         "DELETE FROM token_authority.admin_key",
+        "UPDATE token_authority.signing_key SET public_key = sha256('x')",
+        "UPDATE token_authority.signing_key SET signs_from = now()",
+        "INSERT INTO token_authority.signing_key (kid, created_at) VALUES ('x', now())",
     ],
 )
 async def test_the_authoritys_role_cannot_rewrite_what_was_issued(database: ClonedDatabase, statement: str) -> None:

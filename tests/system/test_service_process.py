@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -60,6 +61,21 @@ async def test_a_taken_port_is_named(database: ClonedDatabase, redis_url: str, t
 
     assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+
+
+async def test_another_key_encryption_key_is_refused_in_a_sentence_without_it(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
+) -> None:
+    settings = authority_settings(database, redis_url, tmp_path)
+    other = secrets.token_urlsafe(32)
+    async with service("token_authority", settings, output):
+        ended = await asyncio.to_thread(_run, "services.token_authority", {**settings, "KEY_ENCRYPTION_KEY": other})
+
+    (line,) = [line for line in ended.stderr.splitlines() if "cannot start" in line]
+    assert ended.returncode == 1
+    assert line.startswith("token-authority cannot start: KEY_ENCRYPTION_KEY does not decrypt the signing key ")
+    assert "Traceback" not in ended.stderr
+    assert not [key for key in (other, settings["KEY_ENCRYPTION_KEY"]) if key in ended.stderr]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

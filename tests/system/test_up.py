@@ -139,6 +139,21 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
     assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
+async def test_signing_keys_are_listed_and_rotated(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+    await runner.start()
+
+    rotated = json.loads((await runner.run("keys", "rotate", "--json")).stdout)
+    again = await runner.run("keys", "rotate")
+    listed = await runner.run("keys", "list")
+    keys = json.loads((await runner.run("keys", "list", "--json")).stdout)
+
+    assert again.stdout.startswith(f"The key {rotated['kid']} is published, and signs from ")
+    assert [key["state"] for key in keys] == ["signing", "next"]
+    assert all(key["kid"] in listed.stdout for key in keys)
+    assert await runner.stop(signal.SIGTERM) == 0
+
+
 async def test_what_a_killed_runner_leaves_is_taken_over(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()

@@ -12,11 +12,13 @@ from redis.asyncio import Redis
 
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
 from shared.contract.token import digest
+from shared.guard.keys import ASK_AGAIN_S
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls, polls_service
 
 LEASE_S = 1.0
+TAKEN = "pollgate_guard_push_delay_seconds_count"
 
 
 @pytest.fixture
@@ -122,6 +124,39 @@ async def test_who_can_write_to_redis_cannot_forge_a_revocation(
 
     assert (await polls.call("GET")).status == 200
     assert await _metric(polls, 'pollgate_guard_cache_total{result="hit"}') == hits + 1
+
+
+async def test_pushes_are_taken_before_during_and_after_a_rotation_of_the_key(
+    polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
+) -> None:
+    async with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub:
+        await pubsub.subscribe(CHANGES_CHANNEL)
+
+        async def push() -> str:
+            """The key that signed the push of a revocation, which polls has taken too."""
+            taken = await _metric(polls, TAKEN)
+            issued = await authority.issue()
+            await authority.revoke(issued["id"])
+            async with asyncio.timeout(5):
+                while True:
+                    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
+                    if message and issued["id"] in str(
+                        jwt.decode(message["data"], options={"verify_signature": False})
+                    ):
+                        break
+                while await _metric(polls, TAKEN) == taken:
+                    await asyncio.sleep(0.02)
+            return str(jwt.get_unverified_header(message["data"])["kid"])
+
+        old = await push()
+        new = (await authority.manage("POST", "/v1/keys/rotate")).json["kid"]
+        assert await push() == old
+        await asyncio.sleep(ASK_AGAIN_S)  # so long a guard may not ask again, after a push of another test's authority
+        await fetch(database.admin_url, "UPDATE token_authority.signing_key SET signs_from = now() WHERE kid = $1", new)
+        async with asyncio.timeout(10):
+            while (signed_by := await push()) != new:
+                assert signed_by == old
+        assert await push() == new
 
 
 async def test_a_use_is_counted_for_a_request_that_the_scopes_allow_and_not_for_a_refused_one(

@@ -1,0 +1,91 @@
+"""RFC 9701: an introspection answer that the service can show to others, for the authority has signed it."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+import pytest
+
+from shared.contract.token import mint
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+
+JWT = "application/token-introspection+jwt"
+OTHER_SECRET = mint("pgs")
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"service_credentials": f"polls:{CLIENT_SECRET} other:{OTHER_SECRET}"}
+
+
+async def test_the_answer_is_signed_for_the_service_that_asks(authority: Authority) -> None:
+    issued = await authority.issue("polls:read:PLAT")
+    in_json = (await authority.introspect(issued["token"])).json
+    before = int(time.time())
+
+    for client_id, secret in (("polls", CLIENT_SECRET), ("other", OTHER_SECRET)):
+        answer = await _ask(authority, issued["token"], basic(client_id, secret))
+
+        assert (answer.status, answer.headers["Content-Type"]) == (200, JWT)
+        claims = await _verified(authority, answer, client_id)
+        assert before <= claims.pop("iat") <= time.time()
+        assert claims == {"iss": "http://127.0.0.1:8081", "aud": client_id, "token_introspection": in_json}
+        assert in_json["active"] is True
+
+
+@pytest.mark.parametrize("token", [mint("pgt"), "x"])
+async def test_that_a_token_is_not_active_is_signed_too(authority: Authority, token: str) -> None:
+    claims = await _verified(authority, await _ask(authority, token), "polls")
+
+    assert claims["token_introspection"] == {"active": False}
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", f"{JWT};q=0", f"application/json, {JWT};q=0.9", "a\xffb"]
+)
+async def test_who_would_rather_have_json_gets_it(authority: Authority, accept: str) -> None:
+    issued = await authority.issue()
+
+    answer = await _ask(authority, issued["token"], accept=accept)
+
+    assert answer.headers["Content-Type"].startswith("application/json")
+    assert answer.json["active"] is True
+
+
+async def test_an_answer_for_one_service_is_none_for_another(authority: Authority) -> None:
+    answer = await _ask(authority, (await authority.issue())["token"])
+
+    with pytest.raises(jwt.InvalidAudienceError):
+        await _verified(authority, answer, "other")
+
+
+async def test_a_fault_is_told_as_a_problem_all_the_same(authority: Authority) -> None:
+    answer = await _ask(authority, "x", basic("polls", OTHER_SECRET))
+
+    assert (answer.status, answer.headers["Content-Type"]) == (401, "application/problem+json")
+
+
+async def _ask(
+    authority: Authority, token: str, credential: Mapping[str, str] | None = None, accept: str = JWT
+) -> Answer:
+    headers = {**(credential or basic("polls", CLIENT_SECRET)), "Accept": accept}
+    return await authority("POST", "/oauth2/introspect", data={"token": token}, headers=headers)
+
+
+async def _verified(authority: Authority, answer: Answer, client_id: str) -> Any:
+    """The claims, once all is checked that a recipient has to check."""
+    metadata = (await authority("GET", "/.well-known/oauth-authorization-server")).json
+    keys = jwt.PyJWKSet.from_dict((await authority("GET", "/.well-known/jwks.json")).json)
+    signed = answer.body.decode()
+    header = jwt.get_unverified_header(signed)
+    assert header["typ"] == "token-introspection+jwt"
+    assert header["alg"] in metadata["introspection_signing_alg_values_supported"]
+    return jwt.decode(
+        signed,
+        keys[header["kid"]],
+        algorithms=metadata["introspection_signing_alg_values_supported"],
+        issuer=metadata["issuer"],
+        audience=client_id,
+        options={"require": ["iss", "aud", "iat", "token_introspection"], "strict_aud": True},
+    )
