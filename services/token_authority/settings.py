@@ -30,8 +30,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     key_encryption_key: Annotated[
         str,
         Meta(
-            description=f"encrypts the signing keys in the database: {HOW_TO_MAKE_ONE}; the same for all processes, "
-            "and while it is being replaced, the new one and behind it the old"
+            description=f"what the signing keys in the database are encrypted with: {HOW_TO_MAKE_ONE}; the same for "
+            "all processes, and while it is being replaced, the new one and behind it the old"
         ),
     ]
     revocation_lease: Annotated[
