@@ -1,0 +1,195 @@
+"""Counts how often something happens in a minute, over Redis for all processes together.
+
+While Redis is away, refuses or is slow, this process counts in its own memory: a limit then holds for each process. It
+is limits' sliding window counter: within a percent or so of an exact log of times, in two numbers a key instead of one
+an event, decided and counted in one call that other processes cannot get between; a second one reads what is left.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple, TypeVar
+
+import structlog
+from limits.aio.storage import RedisStorage
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from redis.asyncio import BlockingConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from shared.runtime.clock import elapsed_s
+from shared.runtime.rate_window import WINDOW_S, Window, WindowMemory
+from shared.runtime.redis import redis_address_of
+
+REDIS_LIMIT_S: Final = 0.2
+"""How long a request waits for Redis at most."""
+PAUSE_S: Final = 1.0
+"""After a failure, until one request tries Redis again; the others do not wait for it."""
+MAX_CONNECTIONS: Final = 8
+MAX_KEYS: Final = 50_000
+"""What this process remembers by itself, a few hundred bytes each."""
+
+T = TypeVar("T")
+_log = structlog.get_logger()
+
+
+class Verdict(NamedTuple):
+    """Whether it may happen; how often it still may, and in how many seconds more often than that."""
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+class RateLimitMetrics:
+    """One a limiter, in the registry that its process shows under `/metrics`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        decisions = Counter(
+            "pollgate_rate_limit_decisions",
+            "What was counted against a limit: allowed, or refused",
+            ["result"],
+            registry=registry,
+        )
+        self.allowed, self.refused = decisions.labels("allowed"), decisions.labels("refused")
+        self.in_memory = Gauge(
+            "pollgate_rate_limit_in_memory",
+            "1 while Redis is away and each process counts by itself, else 0",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+
+
+class RateLimiter:
+    """Made by `rate_limiter`. A key may be any string, and is its own whichever limit it is held against."""
+
+    def __init__(
+        self, counts: RedisStorage, redis_address: str, metrics: RateLimitMetrics, *, clock: Callable[[], float]
+    ) -> None:
+        self._counts = counts
+        self._redis_address = redis_address
+        self._metrics = metrics
+        self._clock = clock
+        self._memory = WindowMemory(MAX_KEYS, clock)
+        self._away = False
+        self._retry_at = 0.0
+
+    async def hit(self, key: str, limit_a_minute: int, cost: int = 1) -> Verdict:
+        """Count `cost` against the limit, unless it goes beyond; what is refused is not counted."""
+        key = _safe(key)
+        verdict = await self._ask(lambda: self._hit_in_redis(key, limit_a_minute, cost))
+        if verdict is None:
+            verdict = self._hit_in_memory(key, limit_a_minute, cost)
+        elif verdict.allowed:
+            self._memory.add(key, cost)  # so that Redis going away gives nobody a second allowance here
+        (self._metrics.allowed if verdict.allowed else self._metrics.refused).inc()
+        return verdict
+
+    async def is_exhausted(self, key: str, limit_a_minute: int) -> bool:
+        """Whether a `hit` would be refused; nothing is counted."""
+        key = _safe(key)
+        window = await self._ask(lambda: self._read_redis(key))
+        return (self._memory.read(key) if window is None else window).used >= limit_a_minute
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
+        """What Redis answers in time; `None` where it does not, or did not a moment ago."""
+        probing = self._away
+        if probing:
+            now = self._clock()
+            if now < self._retry_at:
+                return None
+            self._retry_at = now + PAUSE_S
+        try:
+            async with asyncio.timeout(REDIS_LIMIT_S):
+                answer = await question()
+        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
+            # uvloop raises RuntimeError for a connection that has been closed under it.
+            self._note_away(error)
+            return None
+        if probing:
+            self._note_back()
+        return answer
+
+    async def _hit_in_redis(self, key: str, limit: int, cost: int) -> Verdict:
+        allowed = await self._counts.acquire_sliding_window_entry(key, limit, WINDOW_S, cost)
+        return _verdict(await self._read_redis(key), limit, allowed=allowed)
+
+    async def _read_redis(self, key: str) -> Window:
+        previous, _, current, expires_in_s = await self._counts.get_sliding_window(key, WINDOW_S)
+        return Window(previous, current, max(0.0, expires_in_s - WINDOW_S))
+
+    def _hit_in_memory(self, key: str, limit: int, cost: int) -> Verdict:
+        window = self._memory.read(key)
+        allowed = window.used + cost <= limit
+        return _verdict(self._memory.add(key, cost) if allowed else window, limit, allowed=allowed)
+
+    def _note_away(self, error: Exception) -> None:
+        self._retry_at = self._clock() + PAUSE_S
+        if self._away:
+            return
+        self._away = True
+        self._metrics.in_memory.set(1)
+        _log.error(
+            "Redis is away: each process counts requests by itself, so a limit holds for each of them instead of for "
+            "all together; start Redis, or correct REDIS_URL or the rights of its user",
+            address=self._redis_address,
+            error=type(error).__name__,
+        )
+
+    def _note_back(self) -> None:
+        if self._away:
+            self._away = False
+            self._metrics.in_memory.set(0)
+            _log.info("Redis is back: limits hold for all processes together again", address=self._redis_address)
+
+
+@asynccontextmanager
+async def rate_limiter(url: str, key_prefix: str, registry: CollectorRegistry) -> AsyncGenerator[RateLimiter, None]:
+    """A limiter whose keys in Redis start with `key_prefix` and a colon, with its connections, closed at the end.
+
+    Connects when first used. Its Redis user needs the rights `~<key_prefix>:*` and `RATE_LIMIT_COMMANDS`.
+    Raises `SettingsError` for what cannot be read as a URL.
+    """
+    address = redis_address_of(url)
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=MAX_CONNECTIONS,
+        timeout=None,  # REDIS_LIMIT_S is over all
+        socket_timeout=REDIS_LIMIT_S,
+        socket_connect_timeout=REDIS_LIMIT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+    # The URL is for the pool alone: limits repeats it in its errors.
+    counts = RedisStorage(
+        "redis://",
+        implementation="redispy",
+        key_prefix=key_prefix,
+        connection_pool=pool,  # type: ignore[arg-type]
+    )
+    try:
+        yield RateLimiter(counts, address, RateLimitMetrics(registry), clock=elapsed_s)
+    finally:
+        await pool.aclose()
+
+
+RATE_LIMIT_COMMANDS: Final = "+evalsha +script|load +exists +get +incrby +pttl +rename +set"
+"""What a Redis user has to be allowed on the keys: limits' two scripts, and what these call."""
+
+
+def _verdict(window: Window, limit: int, *, allowed: bool) -> Verdict:
+    remaining = max(0, limit - window.used) if allowed else 0
+    return Verdict(allowed, limit, remaining, window.reset_s)
+
+
+_PLAIN: Final = re.compile(r"[0-9A-Za-z_.:-]{1,64}")
+
+
+def _safe(key: str) -> str:
+    """The key where it is short and plain, else a hash of it that no plain key is spelled like."""
+    if _PLAIN.fullmatch(key):
+        return key
+    return f"#{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()}"
