@@ -13,7 +13,9 @@ import msgspec
 
 from pollgate.sentence import Sentence
 from shared.contract.change import CHANGES_CHANNEL
+from shared.contract.limit import limit_keys
 from shared.contract.token import CLIENT_SECRET, mint
+from shared.runtime.rate_limit import RATE_LIMIT_COMMANDS
 
 
 class StackSecrets(msgspec.Struct, frozen=True):
@@ -72,12 +74,15 @@ def _make_later() -> dict[str, str]:
 
 
 def redis_users(made: StackSecrets) -> str:
-    """Redis's ACL file: the authority may publish changes, polls may subscribe, everyone else may ping."""
+    """Redis's ACL file: the authority may publish changes, polls may subscribe, everyone else may ping.
+
+    Both may count against limits, each under keys of its own.
+    """
     return "\n".join(
         (
             "user default on nopass resetchannels -@all +ping",
-            _redis_user("token-authority", made.token_authority_redis_password, "+publish"),
-            _redis_user("polls", made.polls_redis_password, "+subscribe +unsubscribe"),
+            _redis_user("token-authority", made.token_authority_redis_password, "authority", "+publish"),
+            _redis_user("polls", made.polls_redis_password, "polls", "+subscribe +unsubscribe"),
             "",
         )
     )
@@ -124,6 +129,7 @@ def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
     unfinished.replace(file)
 
 
-def _redis_user(name: str, password: str, rights: str) -> str:
+def _redis_user(name: str, password: str, limits_of: str, rights: str) -> str:
     hashed = hashlib.sha256(password.encode()).hexdigest()
-    return f"user {name} on #{hashed} resetchannels &{CHANGES_CHANNEL} -@all +@connection {rights}"
+    reach = f"resetchannels &{CHANGES_CHANNEL} resetkeys ~{limit_keys(limits_of)}:*"
+    return f"user {name} on #{hashed} {reach} -@all +@connection {rights} {RATE_LIMIT_COMMANDS}"

@@ -1,0 +1,48 @@
+"""A Redis of a test's own, with the users that the test names."""
+
+import asyncio
+import secrets
+import subprocess
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from redis.exceptions import RedisError
+
+from pollgate.embedded import free_port, redis_command
+from shared.runtime.redis import redis_client
+
+ADMIN_PASSWORD = secrets.token_hex(16)
+_ADMIN = f"user admin on >{ADMIN_PASSWORD} allkeys allchannels +@all\n"
+
+
+class RedisServer:
+    """A running one."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def url(self, user: str = "admin", password: str = ADMIN_PASSWORD) -> str:
+        """Where a user reaches it; by itself one that may do everything."""
+        return f"redis://{user}:{password}@127.0.0.1:{self._port}"
+
+
+@asynccontextmanager
+async def redis_server(folder: Path, users: str) -> AsyncGenerator[RedisServer, None]:
+    """A server with the users of an ACL file, and an administrator, for the length of the block."""
+    server = RedisServer(free_port())
+    command = redis_command(folder, users + _ADMIN, server._port)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(20), redis_client(server.url()) as client:
+            while True:
+                try:
+                    await client.ping()
+                except (RedisError, OSError):
+                    await asyncio.sleep(0.05)
+                else:
+                    break
+        yield server
+    finally:
+        process.terminate()
+        process.wait(10)

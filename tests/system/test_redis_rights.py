@@ -1,0 +1,103 @@
+"""What the two Redis users of the stack may do: what their services do, and nothing beside it."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from limits.aio.storage.redis.bridge import RedisBridge
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from pollgate.secrets import load_or_make, redis_users
+from shared.contract.change import CHANGES_CHANNEL
+from shared.contract.limit import limit_keys
+from shared.runtime.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
+from shared.runtime.redis import redis_client
+from tests.support.redis_server import redis_server
+
+_READ_WINDOW = hashlib.sha1(RedisBridge.SCRIPT_SLIDING_WINDOW).hexdigest()  # noqa: S324 - as Redis names it
+
+
+async def _used(url: str, prefix: str) -> bool:
+    """Whether a limiter works with Redis: over a window's end, and where scripts and keys are known or not."""
+    registry = CollectorRegistry()
+    async with rate_limiter(url, prefix, registry) as limiter:
+        verdicts = [await limiter.hit("key", 2) for _ in range(3)]
+        assert [verdict.allowed for verdict in verdicts] == [True, True, False]
+        return registry.get_sample_value("pollgate_rate_limit_in_memory") == 0
+
+
+async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.json")
+    users = {
+        "polls": ("polls", made.polls_redis_password, "authority"),
+        "token-authority": ("authority", made.token_authority_redis_password, "polls"),
+    }
+
+    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+        for name, (own, password, _) in users.items():
+            assert await _used(server.url(name, password), limit_keys(own))
+
+        for name, (own, password, other) in users.items():
+            async with redis_client(server.url(name, password)) as client:
+                unwanted = "PUBLISH" if own == "polls" else "SUBSCRIBE"
+                for command in (*_forbidden(limit_keys(own), limit_keys(other)), (unwanted, CHANGES_CHANNEL, "x")):
+                    with pytest.raises(NoPermissionError):
+                        await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:
+    return [
+        ("GET", f"{other}:{{key}}"),
+        ("SET", f"{other}:{{key}}", 0),
+        ("RENAME", f"{own}:{{key}}", f"{other}:{{key}}"),
+        ("EVALSHA", _READ_WINDOW, 2, f"{other}:{{key}}/-1", f"{other}:{{key}}", 60),
+        ("GET", own),
+        ("SET", "pollgate:changes", "x"),
+        ("DEL", f"{own}:{{key}}"),
+        ("EVAL", "return 1", 0),
+        ("SCRIPT", "FLUSH"),
+        ("KEYS", "*"),
+        ("SCAN", 0),
+        ("FLUSHALL",),
+        ("CONFIG", "GET", "*"),
+        ("ACL", "LIST"),
+        ("INFO",),
+    ]
+
+
+async def test_a_script_does_not_reach_further_than_its_user(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.json")
+    foreign = f"{limit_keys('authority')}:{{key}}"
+
+    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+        async with redis_client(server.url()) as admin:
+            await admin.set(foreign, "theirs")
+        async with redis_client(server.url("polls", made.polls_redis_password)) as client:
+            script = await client.script_load(f"return redis.call('get', '{foreign}')")
+            with pytest.raises(ResponseError, match="(?i)no permissions? "):
+                await client.evalsha(script, 0)
+
+
+@pytest.mark.parametrize("missing", RATE_LIMIT_COMMANDS.split())
+async def test_no_right_is_given_that_a_limiter_does_without(tmp_path: Path, missing: str) -> None:
+    rights = RATE_LIMIT_COMMANDS.replace(missing, "")
+    users = f"user limiter on >secret ~test:limit:* -@all +@connection {rights}\n"
+
+    async with redis_server(tmp_path / "redis", users) as server:
+        async with redis_client(server.url()) as admin:
+            if "script" not in missing:
+                await _teach(server.url())
+            await _end_minute(admin)
+
+        assert not await _used(server.url("limiter", "secret"), "test:limit")
+
+
+async def _teach(url: str) -> None:
+    assert await _used(url, "test:taught")
+
+
+async def _end_minute(admin: Redis) -> None:
+    """Counted once, and the minute is over, so that the next call moves the window."""
+    await admin.set("test:limit:{key}", 0, px=59_000)
