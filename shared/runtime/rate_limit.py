@@ -8,14 +8,14 @@ an event, decided and counted in one call that other processes cannot get betwee
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 from limits.aio.storage import RedisStorage
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from redis.asyncio import BlockingConnectionPool
+from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -25,10 +25,13 @@ from shared.runtime.rate_window import WINDOW_S, Window, WindowMemory
 from shared.runtime.redis import redis_address_of
 
 REDIS_LIMIT_S: Final = 0.2
-"""How long a request waits for Redis at most."""
+"""How long a request waits for Redis at most, once it is its turn."""
+TURN_LIMIT_S: Final = 0.5
+"""And for that; where Redis fails meanwhile, those that wait for their turn go on at once."""
 PAUSE_S: Final = 1.0
 """After a failure, until one request tries Redis again; the others do not wait for it."""
-MAX_CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 4
+"""Calls at once: enough for what a process can take in, and few to be opened when many requests come first."""
 MAX_KEYS: Final = 50_000
 """What this process remembers by itself, a few hundred bytes each."""
 
@@ -75,6 +78,7 @@ class RateLimiter:
         self._metrics = metrics
         self._clock = clock
         self._memory = WindowMemory(MAX_KEYS, clock)
+        self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
         self._away = False
         self._retry_at = 0.0
 
@@ -95,7 +99,7 @@ class RateLimiter:
         window = await self._ask(lambda: self._read_redis(key))
         return (self._memory.read(key) if window is None else window).used >= limit_a_minute
 
-    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
+    async def _ask(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """What Redis answers in time; `None` where it does not, or did not a moment ago."""
         probing = self._away
         if probing:
@@ -104,8 +108,10 @@ class RateLimiter:
                 return None
             self._retry_at = now + PAUSE_S
         try:
-            async with asyncio.timeout(REDIS_LIMIT_S):
-                answer = await question()
+            async with self._turn():
+                if self._away and not probing:
+                    return None
+                answer = await _in_time(question())
         except (RedisError, OSError, TimeoutError, RuntimeError) as error:
             # uvloop raises RuntimeError for a connection that has been closed under it.
             self._note_away(error)
@@ -113,6 +119,15 @@ class RateLimiter:
         if probing:
             self._note_back()
         return answer
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncGenerator[None, None]:
+        async with asyncio.timeout(TURN_LIMIT_S):
+            await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _hit_in_redis(self, key: str, limit: int, cost: int) -> Verdict:
         allowed = await self._counts.acquire_sliding_window_entry(key, limit, WINDOW_S, cost)
@@ -155,10 +170,9 @@ async def rate_limiter(url: str, key_prefix: str, registry: CollectorRegistry) -
     Raises `SettingsError` for what cannot be read as a URL.
     """
     address = redis_address_of(url)
-    pool = BlockingConnectionPool.from_url(
+    pool = ConnectionPool.from_url(
         url,
         max_connections=MAX_CONNECTIONS,
-        timeout=None,  # REDIS_LIMIT_S is over all
         socket_timeout=REDIS_LIMIT_S,
         socket_connect_timeout=REDIS_LIMIT_S,
         retry=Retry(NoBackoff(), 0),
@@ -178,6 +192,27 @@ async def rate_limiter(url: str, key_prefix: str, registry: CollectorRegistry) -
 
 RATE_LIMIT_COMMANDS: Final = "+evalsha +script|load +exists +get +incrby +pttl +rename +set"
 """What a Redis user has to be allowed on the keys: limits' two scripts, and what these call."""
+
+
+_PATIENCE: Final = 4
+
+
+async def _in_time(question: Coroutine[Any, Any, T]) -> T:
+    """What Redis answers. Raises `TimeoutError` where it has not in `REDIS_LIMIT_S`.
+
+    That is waited for in parts: when this process itself has been held up, one part is over, and not all of the time.
+    """
+    asked = asyncio.create_task(question)
+    try:
+        for _ in range(_PATIENCE):
+            await asyncio.wait({asked}, timeout=REDIS_LIMIT_S / _PATIENCE)
+            if asked.done():
+                return asked.result()
+        raise TimeoutError
+    finally:
+        if not asked.done():
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)  # the connection is given back before the turn is
 
 
 def _verdict(window: Window, limit: int, *, allowed: bool) -> Verdict:

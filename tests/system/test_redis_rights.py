@@ -76,7 +76,7 @@ async def test_a_script_does_not_reach_further_than_its_user(tmp_path: Path) -> 
             await admin.set(foreign, "theirs")
         async with redis_client(server.url("polls", made.polls_redis_password)) as client:
             script = await client.script_load(f"return redis.call('get', '{foreign}')")
-            with pytest.raises(ResponseError, match="(?i)no permissions? "):
+            with pytest.raises(ResponseError, match=r"(?i)no permissions? "):
                 await client.evalsha(script, 0)
 
 
