@@ -20,7 +20,6 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     )
     token_authority_database_url: Annotated[str, Meta(description="PostgreSQL, as the role token_authority")]
     redis_url: Annotated[str, Meta(description="Redis, as a user that may publish changes")]
-    trusted_proxy_hops: ProxyHops = 0
     service_credentials: Annotated[
         str,
         Meta(

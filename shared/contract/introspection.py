@@ -1,9 +1,13 @@
 """The answer to an introspection (RFC 7662 §2.2) and the grant that a guard reads from it."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from types import MappingProxyType
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 
 from shared.contract.scope import Action, Place, Scope, parse_scopes
 
@@ -20,10 +24,13 @@ class Inactive(msgspec.Struct, frozen=True):
 class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token that works. Times are whole seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
 
-    `client_id` is the token's id: every access token is a client of its own. `jti` is the id of the secret by which it
-    was presented, of which a token has two while it is rotated. `allowed_ips` are networks, none for everywhere;
-    `rate_limit` is in requests a minute; `authorization_details` say what `scope` says as objects (RFC 9396). `as_of`
-    is the `seq` of the newest change that the authority knew of when it read the token.
+    `client_id` is the token's id: every access token is a client of its own. `jti` is the id of the secret that was
+    presented: a token has two that work while it is rotated. `as_of` is the `seq` of the newest change that the
+    authority knew of when it read the token.
+
+    With `allow_query` false the token may not be sent in a URL. It works from the networks in `allowed_ips` alone, in
+    CIDR notation, where there are any, and for `rate_limit` requests a minute. `metadata` is for the services.
+    `authorization_details` say what `scope` says as objects (RFC 9396).
     """
 
     active: bool
@@ -40,21 +47,30 @@ class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     exp: int | None = None
     allow_query: bool = True
     allowed_ips: list[str] = []
-    rate_limit: int | None = None
+    rate_limit: Annotated[int, Meta(ge=1)] | None = None
     metadata: dict[str, Any] = {}
     authorization_details: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a guard knows of an active token as of a change of the log; never the token itself."""
+    """What a guard knows of an active token as of a change of the log; never the token itself.
+
+    `secret_id` is of the secret that was presented. `rate_limit` is in requests a minute. `metadata` is read-only, in
+    all its depth.
+    """
 
     token_id: str
+    secret_id: str
     site: str
     endpoint_id: str
     scopes: tuple[Scope, ...]
     expires_at_s: float
     as_of: int
+    allow_query: bool = True
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...] = ()
+    rate_limit: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @classmethod
     def read(cls, body: bytes) -> "Grant | None":
@@ -69,17 +85,35 @@ class Grant:
             return None
         return cls(
             token_id=answer.client_id,
+            secret_id=answer.jti,
             site=answer.site,
             endpoint_id=answer.endpoint_id,
             scopes=parse_scopes(answer.scope),
             expires_at_s=float("inf") if answer.exp is None else answer.exp,
             as_of=answer.as_of,
+            allow_query=answer.allow_query,
+            allowed_ips=tuple(map(ip_network, answer.allowed_ips)),
+            rate_limit=answer.rate_limit,
+            metadata=_read_only(answer.metadata),
         )
 
     def covers(self, action: Action, place: Place) -> bool:
         """Whether one of the scopes allows `action` at `place`."""
         return any(scope.covers(action, place) for scope in self.scopes)
 
+    def works_from(self, address: IPv4Address | IPv6Address | None) -> bool:
+        """Whether the token may be sent from `address`; from one that is not known, only where any will do."""
+        if not self.allowed_ips:
+            return True
+        return address is not None and any(address in network for network in self.allowed_ips)
+
 
 class _Activity(msgspec.Struct):
     active: bool
+
+
+def _read_only(value: Any) -> Any:
+    """JSON that nobody who is handed it can change for the others."""
+    if isinstance(value, dict):
+        return MappingProxyType({name: _read_only(each) for name, each in value.items()})
+    return tuple(map(_read_only, value)) if isinstance(value, list) else value

@@ -24,8 +24,10 @@ def revocation_bound_s(lease_s: float) -> float:
 
 
 class TokenUse(msgspec.Struct, frozen=True):
-    """How often a token, by one of its secrets, was let through and refused since the last sync that succeeded, and how
-    many ms ago the last time was.
+    """How often a token was let through by one of its secrets, and refused, since the last sync that succeeded.
+
+    Refused is a request with a token that works, for its scopes, its limit, or how or from where it was sent.
+    `last_used_ms_ago` is of the last refusal where there was no use.
     """
 
     token_id: str

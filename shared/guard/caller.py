@@ -1,21 +1,22 @@
 """Who is calling, as handlers know it: what the token grants, never the token."""
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import web
 
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Place
 from shared.guard.errors import InsufficientScope
+from shared.guard.usage import Usage
 
 
 class Caller:
-    """The bearer of a token that works. `note_use` is told once of a request that is let through."""
+    """The bearer of a token that works. `usage` is told once of a request that is let through."""
 
-    def __init__(self, grant: Grant, note_use: Callable[[str], None]) -> None:
+    def __init__(self, grant: Grant, usage: Usage) -> None:
         self._grant = grant
-        self._note_use = note_use
+        self._usage = usage
         self._noted = False
 
     @property
@@ -33,6 +34,11 @@ class Caller:
         """The last segment of that site's URL."""
         return self._grant.endpoint_id
 
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """The JSON object that the token was given for services to read; it cannot be changed."""
+        return self._grant.metadata
+
     def require(self, action: Action, place: Place) -> None:
         """Raises `InsufficientScope` unless the token allows `action` at `place`."""
         if not self._grant.covers(action, place):
@@ -43,7 +49,11 @@ class Caller:
         """The request is let through; said again, it counts no more."""
         if not self._noted:
             self._noted = True
-            self._note_use(self._grant.token_id)
+            self._usage.count(self._grant.token_id, self._grant.secret_id)
+
+    def count_refusal(self) -> None:
+        """The request is not let through, though the token works."""
+        self._usage.count_refusal(self._grant.token_id, self._grant.secret_id)
 
 
 CALLER: Final = web.RequestKey("caller", Caller)

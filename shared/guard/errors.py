@@ -1,5 +1,7 @@
 """Why a guard does not let a request through."""
 
+from ipaddress import IPv4Address, IPv6Address
+
 from shared.contract.scope import Action, Place, Scope
 
 
@@ -21,6 +23,27 @@ class TokenTwice(GuardError):
 
 class TokenInvalid(GuardError):
     """The token does not work: malformed, unknown, expired or revoked, which are not told apart."""
+
+
+class QueryNotAllowed(GuardError):
+    """The token works, and may not be sent in a URL."""
+
+
+class AddressNotAllowed(GuardError):
+    """The token works, and not from `address`, which is `None` where it cannot be told."""
+
+    def __init__(self, address: IPv4Address | IPv6Address | None) -> None:
+        self.address = address
+        super().__init__(str(address))
+
+
+class RateLimited(GuardError):
+    """The token works, and has been sent more often than its `limit` a minute; not again in `retry_after_s`."""
+
+    def __init__(self, limit: int, retry_after_s: int) -> None:
+        self.limit = limit
+        self.retry_after_s = retry_after_s
+        super().__init__(str(limit))
 
 
 class InsufficientScope(GuardError):

@@ -10,13 +10,17 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry
 
+from shared.contract.limit import limit_keys
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
 from shared.guard.errors import (
+    AddressNotAllowed,
     GuardError,
     GuardUnavailable,
     InsufficientScope,
+    QueryNotAllowed,
     QueryUnreadable,
+    RateLimited,
     TokenInvalid,
     TokenMissing,
     TokenTwice,
@@ -29,12 +33,14 @@ from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
 from shared.guard.presented import asks_anew, presented_token
+from shared.guard.rules import Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
 from shared.guard.usage import Usage
 from shared.runtime.clock import elapsed_s
 from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.metrics import METRICS, METRICS_ROUTE
 from shared.runtime.problem import Problem, ProblemTable, problem_response, unavailable
+from shared.runtime.rate_limit import rate_limiter
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_id import REQUEST_ID
 from shared.runtime.request_line import add_to_line
@@ -44,9 +50,11 @@ AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 FOLLOWER: Final = web.AppKey("follower", Follower)
 _GUARD: Final = web.AppKey("guard", Guard)
+_RULES: Final = web.AppKey("rules", Rules)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
+_OF_A_TOKEN_THAT_WORKS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
 OPEN_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE, RESOURCE_METADATA_ROUTE}
 
 
@@ -59,6 +67,19 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
     TokenInvalid: lambda _: _unauthorized("This access token does not work.", 'Bearer error="invalid_token"'),
     QueryUnreadable: lambda e: Problem(400, "bad-request", "Bad request", str(e)),
     TokenTwice: lambda _: Problem(400, "token-twice", "Bad request", "Send the access token once, in one place."),
+    QueryNotAllowed: lambda _: Problem(
+        *(403, "query-not-allowed", "Forbidden"),
+        "This access token may not stand in a URL; send it as 'Authorization: Bearer'.",
+    ),
+    AddressNotAllowed: lambda e: Problem(
+        *(403, "address-not-allowed", "Forbidden"),
+        f"This access token does not work from {e.address or 'an address that cannot be told'}.",
+    ),
+    RateLimited: lambda e: Problem(
+        *(429, "rate-limited", "Too many requests"),
+        f"This access token is good for {e.limit} requests a minute; try again in {e.retry_after_s} s.",
+        headers={"Retry-After": str(e.retry_after_s)},
+    ),
     InsufficientScope: lambda e: Problem(
         *(403, "insufficient-scope", "Forbidden", f"The token's scopes do not reach; '{e.needed}' would."),
         headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{e.needed}"'},
@@ -80,7 +101,7 @@ def mount_guard(
     `problems` tells every guard error, from here or raised in a handler by `caller(request).require(…)`.
     """
     app.middlewares.append(_guarded(OPEN_ROUTES | set(public), {**GUARD_PROBLEMS, **problems}))
-    app.on_response_prepare.append(_add_age)
+    app.on_response_prepare.extend((_add_age, add_rate_limit))
     app.cleanup_ctx.append(_open(settings))
     app.router.add_get(RESOURCE_METADATA_ROUTE, _metadata(settings))
 
@@ -92,13 +113,16 @@ def _guarded(public: Collection[str], problems: ProblemTable) -> Middleware:
         if resource is None or resource.canonical in public:
             return await handler(request)
         try:
-            token, no_cache = presented_token(request), asks_anew(request)
-            validated = await request.app[_GUARD].check(token, no_cache=no_cache)
+            presented, no_cache = presented_token(request), asks_anew(request)
+            validated = await request.app[_GUARD].check(presented.token, no_cache=no_cache)
             request[_AGE_S] = validated.age_s
-            bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE].count)
+            bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
             add_to_line(request, token_id=validated.grant.token_id)
+            await request.app[_RULES].require(request, presented, validated.grant)
             response = await handler(request)
         except GuardError as error:
+            if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
+                request[CALLER].count_refusal()
             return problem_response(problems[type(error)](error), request.get(REQUEST_ID))
         bearer.count_use()  # also where the handler has asked for no scope
         return response
@@ -123,9 +147,13 @@ def _metadata(settings: GuardSettings) -> Handler:
 
 def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
     async def opened(app: web.Application) -> AsyncGenerator[None, None]:
-        metrics = GuardMetrics(app[METRICS] if METRICS in app else CollectorRegistry())
-        lease, usage = Lease(elapsed_s), Usage(elapsed_s)
-        async with token_authority(settings) as authority, redis_client(settings.redis_url) as redis:
+        registry = app[METRICS] if METRICS in app else CollectorRegistry()
+        metrics, lease, usage = GuardMetrics(registry), Lease(elapsed_s), Usage(elapsed_s)
+        async with (
+            token_authority(settings) as authority,
+            redis_client(settings.redis_url) as redis,
+            rate_limiter(settings.redis_url, limit_keys(settings.introspection_client_id), registry) as limiter,
+        ):
             guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
             follower = Follower(
                 *(guard, lease, usage, authority, metrics),
@@ -137,6 +165,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             feed = ChangeFeed(follower, keys, redis, redis_address_of(settings.redis_url), metrics)
             app[AUTHORITY], app[FEED] = authority, feed
             app[_GUARD], app[FOLLOWER], app[_USAGE] = guard, follower, usage
+            app[_RULES] = Rules(limiter, settings.trusted_proxy_hops)
             async with (
                 _stopped(follower),
                 supervised(app, "follower", follower.run),

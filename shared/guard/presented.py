@@ -1,5 +1,7 @@
 """The token that a request presents: `?token=` or `Authorization: Bearer` (RFC 6750 §2), once."""
 
+from typing import NamedTuple
+
 from aiohttp import web
 
 from shared.guard.errors import QueryUnreadable, TokenMissing, TokenTwice
@@ -7,12 +9,20 @@ from shared.runtime.problem import BadRequest
 from shared.runtime.query import query_of
 
 
-def presented_token(request: web.Request) -> str:
+class Presented(NamedTuple):
+    """A token as it was sent, and whether that was in the URL."""
+
+    token: str
+    in_query: bool
+
+
+def presented_token(request: web.Request) -> Presented:
     """The token as it was sent. Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`."""
     try:
-        tokens = list(query_of(request).all("token"))
+        in_query = query_of(request).all("token")
     except BadRequest as error:
         raise QueryUnreadable(error.detail) from None
+    tokens = list(in_query)
     for header in request.headers.getall("Authorization", []):
         scheme, _, credential = header.partition(" ")
         if scheme.lower() == "bearer":
@@ -21,7 +31,7 @@ def presented_token(request: web.Request) -> str:
         raise TokenTwice
     if not tokens or not tokens[0]:
         raise TokenMissing
-    return tokens[0]
+    return Presented(tokens[0], in_query=bool(in_query))
 
 
 def asks_anew(request: web.Request) -> bool:

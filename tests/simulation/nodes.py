@@ -76,7 +76,7 @@ class AuthorityNode:
         row = await self._database.fetchrow("-- select_token_by_digest:", digest(token))
         if row is None or row["revoked_at"] is not None:
             return None
-        return Grant(row["id"], "site", "endpoint", (), FOREVER, row["as_of"])
+        return Grant(row["id"], row["id"], "site", "endpoint", (), FOREVER, row["as_of"])
 
 
 class Relay:

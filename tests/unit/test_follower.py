@@ -63,7 +63,7 @@ class Log:
         self.introspections += 1
         if change_of(token, self.changes):
             return None
-        return Grant("tok_1", "site", "endpoint", (Scope.parse("polls:*:*"),), float("inf"), self.head)
+        return Grant("tok_1", "sec_1", "site", "endpoint", (Scope.parse("polls:*:*"),), float("inf"), self.head)
 
 
 def change_of(token: str, changes: list[Change]) -> bool:
@@ -304,11 +304,11 @@ async def test_a_sync_that_failed_is_tried_again_soon_however_long_the_lease_is(
 
 async def test_use_that_a_failed_sync_carried_is_carried_again() -> None:
     scene = Scene()
-    scene.usage.count("tok_1")
+    scene.usage.count("tok_1", "sec_1")
     scene.log.away = True
     async with scene.running():
         await scene.rest()
-    scene.usage.count("tok_1")
+    scene.usage.count("tok_1", "sec_1")
     scene.time += 2
     scene.log.away = False
 
@@ -322,7 +322,7 @@ async def test_use_that_a_failed_sync_carried_is_carried_again() -> None:
 async def test_much_use_is_carried_by_several_syncs() -> None:
     scene = Scene()
     for number in range(MAX_USES_A_SYNC + 1):
-        scene.usage.count(f"tok_{number}")
+        scene.usage.count(f"tok_{number}", f"sec_{number}")
 
     async with scene.running():
         await scene.settled()
@@ -346,7 +346,7 @@ async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back(
     async with scene.running():
         await scene.settled()
     for number in range(MAX_USES_A_SYNC + 1):
-        scene.usage.count(f"tok_{number}")
+        scene.usage.count(f"tok_{number}", f"sec_{number}")
     before = len(scene.log.requests)
 
     await scene.follower.stop()
@@ -358,7 +358,7 @@ async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back(
 
 async def test_an_authority_that_is_away_does_not_keep_the_guard_from_ending() -> None:
     scene = Scene()
-    scene.usage.count("tok_1")
+    scene.usage.count("tok_1", "sec_1")
     scene.log.away = True
 
     await scene.follower.stop()

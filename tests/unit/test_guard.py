@@ -22,7 +22,7 @@ LEASE_S = 5.0
 
 
 def grant(token_id: str = "tok_1", expires_at_s: float = FOREVER, as_of: int = 0) -> Grant:
-    return Grant(token_id, "site_1", "endpoint", (Scope.parse("polls:*:*"),), expires_at_s, as_of)
+    return Grant(token_id, "sec_1", "site_1", "endpoint", (Scope.parse("polls:*:*"),), expires_at_s, as_of)
 
 
 def revoked(seq: int, token: str = TOKEN) -> Change:

@@ -1,0 +1,145 @@
+"""An authority that says of tokens what a test wants, and a service of two routes that is guarded by it."""
+
+import secrets
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import aiohttp
+import msgspec
+from aiohttp import web
+
+from shared.contract.introspection import AUDIENCE, Active, Inactive
+from shared.contract.scope import Action, Place
+from shared.contract.sync import SyncAnswer, SyncRequest, TokenUse
+from shared.contract.token import mint
+from shared.guard import GuardSettings, caller, mount_guard
+from shared.runtime.metrics import add_metrics
+from shared.runtime.serve import listening
+from tests.support.stack import HOST, Caller
+
+
+class FakeAuthority:
+    """`url` is where it answers; `usage` is what guards have told it."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.usage: list[TokenUse] = []
+        self._answers: dict[str, Any] = {}
+
+    def issue(self, token_id: str | None = None, **properties: Any) -> str:
+        """A token of its own, or another secret of one; reads everything, but for what `properties` say otherwise."""
+        token = mint("pgt")
+        active = Active(
+            active=True,
+            scope="polls:read:*",
+            client_id=token_id or f"tok_{secrets.token_hex(8)}",
+            token_type="Bearer",
+            iat=0,
+            iss=self.url,
+            aud=AUDIENCE,
+            jti=f"sec_{secrets.token_hex(8)}",
+            site="site_1",
+            endpoint_id="endpoint",
+            as_of=0,
+        )
+        self._answers[token] = {**msgspec.to_builtins(active), **properties}
+        return token
+
+    def ids(self, token: str) -> tuple[str, str]:
+        """Of the token, and of this secret."""
+        return self._answers[token]["client_id"], self._answers[token]["jti"]
+
+    def told(self, token: str) -> tuple[int, int]:
+        """How many uses and refusals by this secret guards have told of."""
+        counted: Counter[str] = Counter()
+        for use in self.usage:
+            if (use.token_id, use.secret_id) == self.ids(token):
+                counted.update(uses=use.uses, refusals=use.refusals)
+        return counted["uses"], counted["refusals"]
+
+    def app(self) -> web.Application:
+        """What a guard asks of it."""
+        app = web.Application()
+        app.router.add_post("/oauth2/introspect", self._introspect)
+        app.router.add_post("/v1/guards/{guard}/sync", self._sync)
+        app.router.add_delete("/v1/guards/{guard}", _release)
+        app.router.add_get("/.well-known/jwks.json", _keys)
+        return app
+
+    async def _introspect(self, request: web.Request) -> web.Response:
+        token = str((await request.post())["token"])
+        return web.Response(body=msgspec.json.encode(self._answers.get(token, Inactive())))
+
+    async def _sync(self, request: web.Request) -> web.Response:
+        asked = msgspec.json.decode(await request.read(), type=SyncRequest)
+        self.usage += asked.usage
+        answer = SyncAnswer(head=0, lease_ms=5000, afresh=asked.applied is None, changes=[], issuer=self.url)
+        return web.Response(body=msgspec.json.encode(answer))
+
+
+async def _release(_request: web.Request) -> web.Response:
+    return web.Response(status=204)
+
+
+async def _keys(_request: web.Request) -> web.Response:
+    return web.json_response({"keys": []})
+
+
+@asynccontextmanager
+async def fake_authority() -> AsyncGenerator[FakeAuthority, None]:
+    """A running one."""
+    authority = FakeAuthority()
+    async with listening(authority.app(), HOST, 0) as port:
+        authority.url = f"http://{HOST}:{port}"
+        yield authority
+
+
+@asynccontextmanager
+async def guarded_service(
+    authority: FakeAuthority, redis_url: str, **settings: Any
+) -> AsyncGenerator["GuardedService", None]:
+    """A running service: `/hello` is for each good token, `/reports/{workspace}` wants a scope, `/missing` is 404."""
+    app = web.Application()
+    app.router.add_get("/hello", _hello)
+    app.router.add_get("/reports/{workspace}", _report)
+    app.router.add_get("/missing", _missing)
+    add_metrics(app)
+    mount_guard(
+        app,
+        GuardSettings(
+            token_authority_url=authority.url,
+            introspection_client_id="polls",
+            introspection_client_secret=mint("pgs"),
+            redis_url=redis_url,
+            resource_url="http://reports.internal",
+            **settings,
+        ),
+    )
+    async with listening(app, HOST, 0) as port, aiohttp.ClientSession() as session:
+        yield GuardedService(session, f"http://{HOST}:{port}")
+
+
+class GuardedService(Caller):
+    """Its routes, as the bearer of a token calls them."""
+
+    async def get(self, token: str, path: str = "/hello", **headers: str) -> Any:
+        """With the token as bearer."""
+        return await self("GET", path, headers={"Authorization": f"Bearer {token}", **headers})
+
+
+async def _hello(request: web.Request) -> web.Response:
+    metadata = caller(request).metadata
+    with suppress(KeyError, TypeError):
+        metadata["labels"]["env"] = "changed"
+    return web.json_response({"token_id": caller(request).token_id, "env": metadata.get("labels", {}).get("env")})
+
+
+async def _report(request: web.Request) -> web.Response:
+    caller(request).require(Action.READ, Place(request.match_info["workspace"], "any"))
+    return web.Response()
+
+
+async def _missing(_request: web.Request) -> web.Response:
+    raise web.HTTPNotFound
