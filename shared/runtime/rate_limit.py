@@ -22,9 +22,9 @@ from redis.exceptions import RedisError
 
 from shared.runtime.clock import elapsed_s
 from shared.runtime.rate_window import WINDOW_S, Window, WindowMemory
-from shared.runtime.redis import redis_address_of
+from shared.runtime.redis import REDIS_LIMIT_S, redis_address_of
 
-REDIS_LIMIT_S: Final = 0.2
+ANSWER_LIMIT_S: Final = 0.2
 """How long a request waits for Redis at most, once it is its turn."""
 TURN_LIMIT_S: Final = 0.5
 """And for that; where Redis fails meanwhile, those that wait for their turn go on at once."""
@@ -198,14 +198,14 @@ _PATIENCE: Final = 4
 
 
 async def _in_time(question: Coroutine[Any, Any, T]) -> T:
-    """What Redis answers. Raises `TimeoutError` where it has not in `REDIS_LIMIT_S`.
+    """What Redis answers. Raises `TimeoutError` where it has not in `ANSWER_LIMIT_S`.
 
     That is waited for in parts: when this process itself has been held up, one part is over, and not all of the time.
     """
     asked = asyncio.create_task(question)
     try:
         for _ in range(_PATIENCE):
-            await asyncio.wait({asked}, timeout=REDIS_LIMIT_S / _PATIENCE)
+            await asyncio.wait({asked}, timeout=ANSWER_LIMIT_S / _PATIENCE)
             if asked.done():
                 return asked.result()
         raise TimeoutError
