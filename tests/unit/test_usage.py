@@ -1,0 +1,74 @@
+"""What a guard tells of uses and refusals, whatever becomes of the syncs that carry them."""
+
+from shared.contract.sync import TokenUse
+from shared.guard.usage import MAX_SECRETS, Usage
+
+
+class Scene:
+    """A count, on a clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.usage = Usage(lambda: self.time)
+
+    def count(self, *secrets: str) -> None:
+        for secret_id in secrets:
+            self.usage.count("tok_1", secret_id)
+
+    def refuse(self, secret_id: str) -> None:
+        self.usage.count_refusal("tok_1", secret_id)
+
+    def told(self) -> list[TokenUse]:
+        return self.usage.told(self.usage.take())
+
+
+def test_each_secret_of_a_token_is_told_of_by_itself() -> None:
+    scene = Scene()
+    scene.count("sec_1", "sec_2", "sec_1")
+    scene.refuse("sec_2")
+
+    assert scene.told() == [TokenUse("tok_1", "sec_1", 2, 0, 0), TokenUse("tok_1", "sec_2", 1, 1, 0)]
+    assert scene.told() == []
+
+
+def test_a_refusal_is_the_last_time_only_where_there_was_no_use() -> None:
+    scene = Scene()
+    scene.refuse("sec_1")
+    scene.time += 1
+    scene.refuse("sec_2")
+    scene.count("sec_1")
+    scene.time += 1
+    scene.refuse("sec_1")
+    scene.refuse("sec_2")
+    scene.time += 1
+
+    assert scene.told() == [TokenUse("tok_1", "sec_1", 1, 2, 2000), TokenUse("tok_1", "sec_2", 0, 2, 1000)]
+
+
+def test_what_a_lost_sync_carried_is_told_again_with_what_came_meanwhile() -> None:
+    scene = Scene()
+    scene.count("sec_1", "sec_2")
+    scene.refuse("sec_3")
+    taken = scene.usage.take()
+    scene.time += 1
+    scene.refuse("sec_1")
+    scene.count("sec_2")
+
+    scene.usage.put_back(taken)
+
+    told = {use.secret_id: (use.uses, use.refusals, use.last_used_ms_ago) for use in scene.told()}
+    assert told == {"sec_1": (1, 1, 1000), "sec_2": (2, 0, 0), "sec_3": (0, 1, 1000)}
+
+
+def test_made_up_secrets_do_not_fill_the_memory() -> None:
+    scene = Scene()
+    for number in range(MAX_SECRETS + 10):
+        scene.refuse(f"sec_{number}")
+    scene.count("sec_0")
+
+    told = []
+    while taken := scene.told():
+        told += taken
+
+    assert len(told) == MAX_SECRETS
+    assert sum(use.uses for use in told) == 1
