@@ -144,12 +144,12 @@ class AuthorityClient:
 
     async def tokens(self) -> AsyncIterator[Token]:
         """Every token by name, page after page."""
-        cursor: str | None = ""
-        while cursor is not None:
-            page = await self._call("GET", "/v1/tokens", _Tokens, query={"cursor": cursor})
+        query: dict[str, str] | None = {}
+        while query is not None:
+            page = await self._call("GET", "/v1/tokens", _Tokens, query=query)
             for token in page.items:
                 yield token
-            cursor = page.next
+            query = {"cursor": page.next} if page.next else None
 
     async def token(self, token_id: str) -> Token:
         """One token."""

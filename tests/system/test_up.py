@@ -99,7 +99,7 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
 
         listed = await runner.run("token", "list", "--json")
         token_id = _find(r"tok_\w+", listed.stdout)
-        revoked = await runner.run("token", "revoke", token_id)
+        revoked = await runner.run("token", "revoke", token_id, "--reason", "unneeded")
         assert re.match(
             rf"Revoked {token_id} at .* UTC; in force everywhere after \d+ ms \(1 guard\)\.", revoked.stdout
         )
@@ -122,7 +122,7 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         assert again.stdout.startswith("No token was left to revoke: 2 tokens revoked before")
         nobody = await runner.run("token", "revoke", "--owner", "eve")
         assert nobody.stdout == "No token meets that, so none was revoked.\n"
-        mistyped = await runner.run("token", "revoke", token_id, "tok_AAAAAAAAAAAAAAAA")
+        mistyped = await runner.run("token", "revoke", token_id, "--reason", "unneeded", "tok_AAAAAAAAAAAAAAAA")
         assert (mistyped.returncode, "tok_AAAAAAAAAAAAAAAA" in mistyped.stderr) == (1, True)
         secret = await runner.run("token", "revoke", token)
         assert (secret.returncode, "secret, not its id" in secret.stderr, token in secret.stderr) == (1, True, False)

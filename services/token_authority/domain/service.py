@@ -11,6 +11,7 @@ from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import checked_text
 
 MAX_KEY_LENGTH: Final = 4096
+AUTHORITY: Final = "authority"
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -53,6 +54,8 @@ def new_service(
     now: datetime,
 ) -> Service:
     """Check and make one. Raises `InvalidValue`."""
+    if client_id == AUTHORITY:
+        raise InvalidValue(("client_id",), f"'{AUTHORITY}' is the token authority itself; choose another")
     if not is_client_id(client_id):
         raise InvalidValue(("client_id",), "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit")
     if sites is not None and not sites:

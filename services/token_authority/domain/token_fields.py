@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,6 +14,7 @@ MAX_NAME_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 2000
 MAX_SCOPES: Final = 100
 MAX_NETWORKS: Final = 100
+MAPPED: Final = 96
 MAX_RATE: Final = 1_000_000
 MAX_METADATA_BYTES: Final = 4096
 LAST_EXPIRY: Final = datetime(9999, 1, 1, tzinfo=UTC)
@@ -63,11 +64,18 @@ def checked_networks(texts: Sequence[str]) -> tuple[str, ...]:
     networks = []
     for index, text in enumerate(texts):
         try:
-            networks.append(str(ip_network(text)))
+            networks.append(str(_network(text)))
         except ValueError:
             remedy = "an address or a network, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32"
             raise InvalidValue(("allowed_ips", index), f"{remedy}, with no bits set behind its length") from None
     return tuple(dict.fromkeys(networks))
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """An IPv4 network written within IPv6 is the IPv4 network, as callers' addresses are read."""
+    network = ip_network(text)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None or network.prefixlen < MAPPED else ip_network((mapped, network.prefixlen - MAPPED))
 
 
 def checked_rate(rate: int | None) -> int | None:

@@ -11,7 +11,8 @@ _ADD: Final = """
     -- add_uses: what guards have counted; tokens in order, so that two of these cannot block each other
     WITH counted AS (
         SELECT t.id AS token_id, sum(c.uses)::bigint AS uses, sum(c.refusals)::bigint AS refusals,
-               max(clock_timestamp() - c.ms_ago * interval '1 millisecond') AS at
+               max(clock_timestamp() - c.ms_ago * interval '1 millisecond') AS at,
+               max(clock_timestamp() - c.ms_ago * interval '1 millisecond') FILTER (WHERE c.uses > 0) AS used_at
         FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS c (token_id, uses, refusals, ms_ago)
         JOIN token_authority.token t ON t.id = c.token_id
         GROUP BY t.id
@@ -23,7 +24,7 @@ _ADD: Final = """
         SET uses = known.uses + EXCLUDED.uses, refusals = known.refusals + EXCLUDED.refusals
     )
     INSERT INTO token_authority.token_use AS known (token_id, uses, refusals, last_used_at)
-    SELECT token_id, uses, refusals, CASE WHEN uses > 0 THEN at END FROM counted ORDER BY token_id
+    SELECT token_id, uses, refusals, used_at FROM counted ORDER BY token_id
     ON CONFLICT (token_id) DO UPDATE
     SET uses = known.uses + EXCLUDED.uses, refusals = known.refusals + EXCLUDED.refusals,
         last_used_at = greatest(known.last_used_at, EXCLUDED.last_used_at)

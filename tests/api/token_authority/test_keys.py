@@ -11,6 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.token_authority.domain.actor import SYSTEM
 from services.token_authority.operations.signing import PURPOSE, Signer
 from shared.contract.token import mint
 from shared.runtime.clock import elapsed_s
@@ -136,7 +137,7 @@ async def test_signing_goes_on_while_the_database_is_away_also_with_the_next_key
     async with opened(database.token_authority_url, size=2, statement_cache=0) as pool:
         signer = Signer(pool, Seal(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE), clock=elapsed_s, rest_s=0.3)
         await signer.prepare()
-        new = (await signer.rotate()).key.key.kid
+        new = (await signer.rotate(SYSTEM)).key.key.kid
         old = next(each.key.kid for each in await signer.published() if each.key.kid != new)
         await pool.close()
         with pytest.raises(DatabaseUnavailable):
