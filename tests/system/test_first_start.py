@@ -71,7 +71,8 @@ async def test_an_admin_key_file_that_a_crash_has_left_is_taken_up(
 ) -> None:
     async with token_authority(database, redis_url, tmp_path) as authority:
         key = authority.admin_key
-    await fetch(database.admin_url, "DELETE FROM token_authority.admin_key")
+    for table in ("admin_key", "secret"):
+        await fetch(database.admin_url, f"DELETE FROM token_authority.{table}")
 
     async with token_authority(database, redis_url, tmp_path) as again:
         assert again.admin_key == key
@@ -104,8 +105,8 @@ async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: Clo
     [
         "SELECT * FROM polls.poll",
         "DELETE FROM token_authority.token",
-        "UPDATE token_authority.token SET digest = sha256('x')",
-        "UPDATE token_authority.token SET scopes = '{polls:*:*}'",
+        "UPDATE token_authority.token SET site_id = 'x'",
+        "UPDATE token_authority.secret SET holder_id = 'x'",
         "UPDATE token_authority.change_log SET token_id = 'x'",
         "DELETE FROM token_authority.admin_key",
         "UPDATE token_authority.signing_key SET public_key = sha256('x')",
@@ -116,3 +117,27 @@ async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: Clo
 async def test_the_authoritys_role_cannot_rewrite_what_was_issued(database: ClonedDatabase, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await fetch(database.token_authority_url, statement)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "scopes = '{polls:*:*}'",
+        "scopes = '{polls:read,create:PLAT/PLAT-1}'",
+        "scopes = '{polls:read:PLAT/PLAT-1,polls:read:OPS}'",
+        "scopes = '{polls:read:PLAT/PLAT-10}'",
+        "expires_at = NULL",
+        "expires_at = expires_at + interval '1 day'",
+        "revoked_at = NULL",
+        "revoked_at = now()",
+    ],
+)
+async def test_no_token_is_given_life_or_rights_by_whoever_takes_the_service_over(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, change: str
+) -> None:
+    async with token_authority(database, redis_url, tmp_path) as authority:
+        issued = await authority.issue("polls:read:PLAT/PLAT-1", expires_in="7d")
+        await authority.revoke(issued["id"])
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await fetch(database.token_authority_url, f"UPDATE token_authority.token SET {change}")

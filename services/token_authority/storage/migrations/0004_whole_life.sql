@@ -25,11 +25,11 @@ CREATE UNIQUE INDEX secret_by_rotation ON token_authority.secret (holder_kind, h
     WHERE rotation_key IS NOT NULL;
 
 INSERT INTO token_authority.secret (id, holder_kind, holder_id, digest, hint, created_at)
-SELECT 'sec_' || substr(id, 5), 'token', id, digest, hint, created_at FROM token_authority.token
+SELECT 'sec_' || md5('token ' || id), 'token', id, digest, hint, created_at FROM token_authority.token
 UNION ALL
-SELECT 'sec_' || substr(id, 5), 'admin_key', id, digest, 'pga_…', created_at FROM token_authority.admin_key;
+SELECT 'sec_' || md5('admin_key ' || id), 'admin_key', id, digest, 'pga_…', created_at FROM token_authority.admin_key;
 INSERT INTO token_authority.secret (id, holder_kind, holder_id, digest, hint, created_at, from_environment)
-SELECT 'sec_' || md5(client_id), 'service', client_id, digest, 'pgs_…', created_at, true FROM token_authority.service;
+SELECT 'sec_' || md5('service ' || client_id), 'service', client_id, digest, 'pgs_…', created_at, true FROM token_authority.service;
 
 ALTER TABLE token_authority.change_log ADD COLUMN digest bytea CHECK (length(digest) = 32);
 UPDATE token_authority.change_log c SET digest = t.digest FROM token_authority.token t WHERE t.id = c.token_id;
@@ -60,24 +60,50 @@ ALTER TABLE token_authority.token
     ADD COLUMN revoked_text    text,
     ADD COLUMN late_use_at     timestamptz;
 
+-- What scopes allow, an action and where each: polls:read,vote:PLAT is read:PLAT/ and vote:PLAT/.
+CREATE FUNCTION token_authority.grants(scopes text[]) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
+    SELECT DISTINCT action || ':' || CASE selector WHEN '*' THEN '' ELSE selector || '/' END
+    FROM unnest(scopes) AS scope,
+         LATERAL (SELECT split_part(scope, ':', 2) AS actions, split_part(scope, ':', 3) AS selector) AS parts,
+         LATERAL unnest(CASE actions
+             WHEN '*' THEN '{read,create,update,delete,vote,results}'::text[]
+             ELSE string_to_array(actions, ',') END) AS action
+$$;
+
 UPDATE token_authority.token SET
     created_by = 'admin_key:' || created_by,
     folded = lower(name),
     reach = ARRAY(
-        SELECT DISTINCT mark
-        FROM unnest(scopes) AS scope,
-             LATERAL unnest(CASE split_part(scope, ':', 2)
-                 WHEN '*' THEN '{read,create,update,delete,vote,results}'::text[]
-                 ELSE string_to_array(split_part(scope, ':', 2), ',') END) AS action,
-             LATERAL (SELECT CASE split_part(scope, ':', 3)
-                 WHEN '*' THEN '{}'::text[] ELSE string_to_array(split_part(scope, ':', 3), '/') END AS path) AS selector,
-             LATERAL (
-                 SELECT action || ':' || array_to_string(path || '{""}', '/')
-                 UNION ALL
-                 SELECT action || '>' || array_to_string(path[:depth] || '{""}', '/')
-                 FROM generate_series(0, cardinality(path) - 1) AS depth
-             ) AS marks (mark)
+        SELECT "grant" FROM token_authority.grants(scopes) AS "grant"
+        UNION
+        SELECT split_part("grant", ':', 1) || '>' || array_to_string(path[:depth] || '{""}', '/')
+        FROM token_authority.grants(scopes) AS "grant",
+             LATERAL (SELECT string_to_array(split_part("grant", ':', 2), '/') AS path) AS place,
+             generate_series(0, cardinality(path) - 2) AS depth
     );
+
+-- Whoever has taken the service over may not give life or rights to a token that is out there.
+CREATE FUNCTION token_authority.only_less() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a revoked token stays revoked';
+    END IF;
+    IF coalesce(NEW.expires_at, 'infinity') > coalesce(OLD.expires_at, 'infinity') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'a token can only end earlier';
+    END IF;
+    IF NEW.scopes <> OLD.scopes AND EXISTS (
+        SELECT FROM token_authority.grants(NEW.scopes) AS wanted WHERE NOT EXISTS (
+            SELECT FROM token_authority.grants(OLD.scopes) AS had WHERE starts_with(wanted, had)
+        )
+    ) THEN
+        RAISE insufficient_privilege USING MESSAGE = 'the scopes of a token can only become narrower';
+    END IF;
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER only_less BEFORE UPDATE OF scopes, expires_at, revoked_at ON token_authority.token
+    FOR EACH ROW EXECUTE FUNCTION token_authority.only_less();
 
 ALTER TABLE token_authority.admin_key
     DROP COLUMN digest,

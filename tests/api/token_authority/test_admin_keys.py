@@ -1,0 +1,215 @@
+"""Admin keys: their roles, the limits of an issuer, and that somebody can always manage."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.contract.token import is_well_formed
+from tests.support.stack import Answer, Authority
+
+
+class Manager:
+    """Someone who manages with a key of their own."""
+
+    def __init__(self, authority: Authority, made: Any) -> None:
+        self._authority = authority
+        self.id = made["id"]
+        self.key = made["key"]
+
+    async def __call__(self, method: str, path: str, body: Any = None) -> Answer:
+        headers = {"Authorization": f"Bearer {self.key}"}
+        return await self._authority(method, f"/v1/{path}", headers=headers, json=body)
+
+
+async def make(authority: Authority, role: str, **fields: Any) -> Manager:
+    answer = await authority.manage("POST", "/v1/admin-keys", {"name": f"the {role}", "role": role, **fields})
+    assert answer.status == 201, answer.body
+    return Manager(authority, answer.json)
+
+
+async def test_an_admin_key_is_shown_once_when_it_is_made(authority: Authority) -> None:
+    answer = await authority.manage("POST", "/v1/admin-keys", {"name": "Ada", "role": "admin"})
+
+    made = answer.json
+    key = made.pop("key")
+    listed = (await authority.manage("GET", "/v1/admin-keys")).json["items"]
+    assert is_well_formed(key, "pga")
+    assert made in listed
+    assert made["hint"] == f"pga_…{key[-4:]}"
+    assert [each["name"] for each in listed] == ["Ada", "First admin key"]
+
+
+READS = ["tokens", "sites", "admin-keys/own"]
+AUDITS = ["admin-keys", "services", "services/polls", "audit", "audit/export", "keys"]
+NEW_TOKEN = ("POST", "tokens", {"name": "x", "scopes": ["polls:read:PLAT"]})
+CHANGES: list[tuple[str, str, Any]] = [
+    ("POST", "admin-keys", {"name": "x", "role": "admin"}),
+    ("POST", "services", {"client_id": "x"}),
+    ("POST", "services/polls/disable", None),
+    ("POST", "services/polls/rotate", {}),
+    ("PATCH", "services/polls", {"name": "x"}),
+    ("POST", "keys/rotate", None),
+]
+
+
+async def test_an_auditor_looks_at_everything_and_changes_nothing(authority: Authority) -> None:
+    auditor, issued = await make(authority, "auditor"), await authority.issue()
+
+    seen = [(await auditor("GET", path)).status for path in [*READS, *AUDITS]]
+    changed = [
+        (await auditor(*change)).status
+        for change in [
+            NEW_TOKEN,
+            *CHANGES,
+            ("PATCH", f"tokens/{issued['id']}", {"name": "y"}),
+            ("POST", f"tokens/{issued['id']}/revoke", {"reason": "unneeded"}),
+            ("POST", f"tokens/{issued['id']}/rotate", {}),
+            ("POST", "tokens/revoke", {"reason": "unneeded", "all": True}),
+            ("DELETE", f"admin-keys/{auditor.id}", None),
+        ]
+    ]
+
+    assert set(seen) == {200}
+    assert set(changed) == {403}
+
+
+async def test_an_issuer_manages_tokens_and_nothing_else(authority: Authority) -> None:
+    issuer = await make(authority, "issuer", scopes=["polls:*:PLAT"])
+
+    assert {(await issuer("GET", path)).status for path in READS} == {200}
+    assert {(await issuer("GET", path)).status for path in AUDITS} == {403}
+    assert {(await issuer(*change)).status for change in CHANGES} == {403}
+    assert (await issuer(*NEW_TOKEN)).status == 201
+
+
+async def test_what_it_takes_is_said_to_whom_it_is_refused(authority: Authority) -> None:
+    issuer = await make(authority, "issuer", scopes=["polls:read,vote:PLAT"])
+
+    role = await issuer("GET", "audit")
+    scope = await issuer("POST", "tokens", {"name": "x", "scopes": ["polls:read:PLAT", "polls:read,create:PLAT/1"]})
+
+    assert "admin or auditor; yours is issuer" in role.json["detail"]
+    assert "'polls:create:PLAT/1' is more than this admin key has itself" in scope.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [
+        ("polls:read:PLAT", 201),
+        ("polls:read,vote:PLAT/PLAT-1", 201),
+        ("polls:read,vote:OPS/1/macro", 201),
+        ("polls:vote:OPS", 403),
+        ("polls:*:PLAT", 403),
+        ("polls:read:*", 403),
+        ("polls:read:PLATFORM", 403),
+    ],
+)
+async def test_nobody_grants_what_they_do_not_have(authority: Authority, scope: str, status: int) -> None:
+    issuer = await make(authority, "issuer", scopes=["polls:read:PLAT", "polls:vote:PLAT", "polls:read,vote:OPS/1"])
+
+    assert (await issuer("POST", "tokens", {"name": "x", "scopes": [scope]})).status == status
+
+
+async def test_an_issuer_is_kept_to_its_sites(authority: Authority) -> None:
+    site = (await authority.manage("GET", "/v1/sites")).json["items"][0]["id"]
+    here = await make(authority, "issuer", sites=[site])
+
+    assert (await here(*NEW_TOKEN)).status == 201
+    assert [each["id"] for each in (await here("GET", "sites")).json["items"]] == [site]
+
+
+async def test_what_is_beyond_an_issuers_limits_does_not_exist_for_it(authority: Authority) -> None:
+    issuer = await make(authority, "issuer", scopes=["polls:*:PLAT"])
+    mine, foreign = await authority.issue("polls:read:PLAT"), await authority.issue("polls:read:PLAT", "polls:read:OPS")
+    path = f"tokens/{foreign['id']}"
+
+    answers = [
+        await issuer("GET", path),
+        await issuer("PATCH", path, {"name": "x"}),
+        await issuer("POST", f"{path}/disable", {}),
+        await issuer("POST", f"{path}/enable"),
+        await issuer("POST", f"{path}/rotate", {}),
+        await issuer("POST", f"{path}/revoke", {"reason": "unneeded"}),
+    ]
+    listed = (await issuer("GET", "tokens")).json["items"]
+    ended = (await issuer("POST", "tokens/revoke", {"reason": "unneeded", "all": True})).json
+
+    assert {answer.status for answer in answers} == {404}
+    assert [token["id"] for token in listed] == [mine["id"]]
+    assert ended["revoked"] == 1
+    assert (await authority.introspect(foreign["token"])).json["active"] is True
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"role": "issuer"}, "/scopes"),
+        ({"role": "issuer", "scopes": []}, "/scopes"),
+        ({"role": "issuer", "scopes": ["polls:fly:*"]}, "/scopes/0"),
+        ({"role": "issuer", "sites": []}, "/sites"),
+        ({"role": "issuer", "sites": ["site_unknown"]}, "/sites/0"),
+        ({"role": "admin", "scopes": ["polls:*:*"]}, "/role"),
+        ({"role": "boss"}, "/role"),
+        ({"role": "auditor", "name": ""}, "/name"),
+    ],
+)
+async def test_an_admin_key_that_breaks_a_rule_is_not_made(
+    authority: Authority, body: dict[str, Any], pointer: str
+) -> None:
+    answer = await authority.manage("POST", "/v1/admin-keys", {"name": "x", **body})
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+    assert len((await authority.manage("GET", "/v1/admin-keys")).json["items"]) == 1
+
+
+async def test_a_revoked_admin_key_works_no_more_and_stays_listed(authority: Authority) -> None:
+    auditor = await make(authority, "auditor")
+
+    revoked = [(await authority.manage("DELETE", f"/v1/admin-keys/{auditor.id}")).status for _ in range(2)]
+
+    (shown,) = [
+        key for key in (await authority.manage("GET", "/v1/admin-keys")).json["items"] if key["id"] == auditor.id
+    ]
+    assert revoked == [204, 204]
+    assert (await auditor("GET", "tokens")).status == 401
+    assert shown["revoked_at"]
+    assert shown["revoked_by"].startswith("admin_key:adm_")
+
+
+async def test_the_last_admin_cannot_be_removed(authority: Authority) -> None:
+    await make(authority, "auditor")
+    own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
+
+    answer = await authority.manage("DELETE", f"/v1/admin-keys/{own}")
+
+    assert (answer.status, answer.json["type"]) == (409, "/docs/problems/last-administrator")
+    assert (await authority.manage("GET", "/v1/sites")).status == 200
+
+
+async def test_two_admins_that_remove_each_other_at_once_leave_one(authority: Authority) -> None:
+    own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
+    other = await make(authority, "admin")
+
+    answers = await asyncio.gather(
+        authority.manage("DELETE", f"/v1/admin-keys/{other.id}"), other("DELETE", f"admin-keys/{own}")
+    )
+
+    assert sorted(answer.status for answer in answers) == [204, 409]
+
+
+async def test_a_rotated_admin_key_works_by_both_secrets_until_the_overlap_is_over(authority: Authority) -> None:
+    auditor = await make(authority, "auditor")
+
+    rotated = (await authority.manage("POST", f"/v1/admin-keys/{auditor.id}/rotate", {})).json
+    new = Manager(authority, rotated)
+
+    assert [(await each("GET", "tokens")).status for each in (auditor, new)] == [200, 200]
+    await authority.manage("POST", f"/v1/admin-keys/{auditor.id}/rotate", {"overlap_s": 0})
+    assert [(await each("GET", "tokens")).status for each in (auditor, new)] == [401, 401]
+
+
+@pytest.mark.parametrize("key_id", ["adm_unknown", "%00"])
+async def test_an_admin_key_that_is_not_there_is_404(authority: Authority, key_id: str) -> None:
+    assert (await authority.manage("DELETE", f"/v1/admin-keys/{key_id}")).status == 404
+    assert (await authority.manage("POST", f"/v1/admin-keys/{key_id}/rotate", {})).status == 404

@@ -1,0 +1,197 @@
+"""The audit log: who did what, when and from where, in the same transaction, and chained so that tampering shows."""
+
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from shared.contract.audit import AuditRecord, BrokenChain, ChainCheck
+from shared.contract.token import SECRET_PATTERN
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
+from tests.support.stack import Authority
+
+
+async def records(authority: Authority, query: str = "") -> list[Any]:
+    answer = await authority.manage("GET", f"/v1/audit?{query}")
+    assert answer.status == 200, answer.body
+    return list(answer.json["items"])
+
+
+async def exported(authority: Authority, query: str = "") -> list[AuditRecord]:
+    answer = await authority.manage("GET", f"/v1/audit/export?{query}")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/jsonl")
+    return [msgspec.json.decode(line, type=AuditRecord) for line in answer.body.splitlines()]
+
+
+async def a_day(authority: Authority) -> list[str]:
+    """Something of everything; what the log should say of it, in order."""
+    issued = await authority.issue(name="Nightly")
+    path = f"/v1/tokens/{issued['id']}"
+    key = (await authority.manage("POST", "/v1/admin-keys", {"name": "A", "role": "auditor"})).json
+    await authority.manage("POST", "/v1/services", {"client_id": "s"})
+    calls: list[tuple[str, str, Any]] = [
+        ("PATCH", path, {"name": "Daily"}),
+        ("PATCH", path, {"scopes": ["polls:read:PLAT"]}),
+        ("POST", f"{path}/disable", {"reason": "pause"}),
+        ("POST", f"{path}/enable", None),
+        ("POST", f"{path}/rotate", {}),
+        ("POST", f"/v1/admin-keys/{key['id']}/rotate", {}),
+        ("DELETE", f"/v1/admin-keys/{key['id']}", None),
+        ("PATCH", "/v1/services/s", {"name": "S"}),
+        ("POST", "/v1/services/s/rotate", {}),
+        ("POST", "/v1/services/s/disable", None),
+        ("POST", "/v1/services/s/enable", None),
+        ("POST", "/v1/keys/rotate", None),
+    ]
+    for method, url, body in calls:
+        assert (await authority.manage(method, url, body)).status in (200, 201, 204)
+    assert (await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})).status == 200
+    return [
+        *("admin_key.make", "service.make", "service.take_secret", "token.issue", "admin_key.make", "service.make"),
+        *("token.change", "token.change", "token.disable", "token.enable", "token.rotate", "admin_key.rotate"),
+        *("admin_key.revoke", "service.change", "service.rotate", "service.disable", "service.enable"),
+        *("signing_key.rotate", "token.revoke"),
+    ]
+
+
+async def test_every_change_is_on_record_in_order_and_chained(authority: Authority) -> None:
+    expected = await a_day(authority)
+
+    log = await exported(authority)
+
+    check = ChainCheck()
+    check.check(log)
+    assert [record.action for record in log] == expected
+    assert check.head == (len(log), log[-1].hash)
+
+
+async def test_a_record_says_who_did_what_from_where_before_and_after(authority: Authority) -> None:
+    issued = await authority.issue(name="Nightly")
+    own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
+    headers = {**authority.admin, "X-Request-ID": "of-mine"}
+
+    await authority("PATCH", f"/v1/tokens/{issued['id']}", headers=headers, json={"name": "Daily"})
+
+    record = (await records(authority))[-1]
+    assert (record["actor"], record["actor_id"], record["address"]) == ("admin_key", own, "127.0.0.1")
+    assert (record["request_id"], record["action"]) == ("of-mine", "token.change")
+    assert record["subject"] == f"token:{issued['id']}"
+    assert (record["before"], record["after"]) == ({"name": "Nightly"}, {"name": "Daily"})
+
+
+async def test_what_changes_nothing_and_what_is_refused_is_not_on_record(authority: Authority) -> None:
+    issued = await authority.issue(name="Nightly")
+    path = f"/v1/tokens/{issued['id']}"
+    before = len(await records(authority))
+
+    await authority.manage("PATCH", path, {"name": "Nightly"})
+    await authority.manage("PATCH", path, {"scopes": ["polls:*:*", "polls:fly:*"]})
+    await authority.manage("POST", f"{path}/enable")
+    await authority.manage("POST", "/v1/tokens", {"name": "", "scopes": []})
+    await authority.manage("DELETE", "/v1/admin-keys/adm_unknown")
+
+    assert len(await records(authority)) == before
+
+
+async def test_no_record_holds_a_secret(authority: Authority) -> None:
+    await a_day(authority)
+
+    for answer in (await authority.manage("GET", "/v1/audit"), await authority.manage("GET", "/v1/audit/export")):
+        assert SECRET_PATTERN.findall(answer.body.decode()) == []
+
+
+async def test_each_of_many_that_are_revoked_at_once_is_on_record(authority: Authority) -> None:
+    issued = [await authority.issue() for _ in range(3)]
+
+    await authority.manage("POST", "/v1/tokens/revoke", {"reason": "leaked", "text": "all of them", "all": True})
+
+    log = (await records(authority))[-3:]
+    assert {record["subject"] for record in log} == {f"token:{token['id']}" for token in issued}
+    assert log[0]["after"] == {"revoked_reason": "leaked", "revoked_text": "all of them"}
+
+
+async def test_the_log_is_read_in_pages_and_by_conditions(authority: Authority) -> None:
+    issued = await authority.issue()
+    await authority.revoke(issued["id"])
+    log = await records(authority)
+
+    first = (await authority.manage("GET", "/v1/audit?limit=2")).json
+    second = (await authority.manage("GET", f"/v1/audit?limit=1000&after={first['next']}")).json
+
+    assert first["items"] + second["items"] == log
+    assert second["next"] is None
+    of_token = await records(authority, f"subject=token:{issued['id']}")
+    assert [record["action"] for record in of_token] == ["token.issue", "token.revoke"]
+    assert await records(authority, "action=token.revoke") == log[-1:]
+    assert await records(authority, f"actor_id={log[-1]['actor_id']}") == log[-2:]
+    assert await records(authority, f"since={log[-1]['at']}") == log[-1:]
+    assert await records(authority, f"until={log[-1]['at']}") == log[:-1]
+    assert [record.seq for record in await exported(authority, "action=token.revoke")] == [log[-1]["seq"]]
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "after=-1", "since=yesterday", "colour=red", "after=1&after=2"]
+)
+async def test_conditions_that_are_not_understood_are_400(authority: Authority, query: str) -> None:
+    assert (await authority.manage("GET", f"/v1/audit?{query}")).status == 400
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE token_authority.audit_log SET action = 'x'",
+        "DELETE FROM token_authority.audit_log",
+        "TRUNCATE token_authority.audit_log",
+        "ALTER TABLE token_authority.audit_log DISABLE TRIGGER ALL",
+        "DROP TABLE token_authority.audit_log",
+    ],
+)
+async def test_the_service_itself_cannot_rewrite_the_log(
+    authority: Authority, database: ClonedDatabase, statement: str
+) -> None:
+    await authority.issue()
+
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await fetch(database.token_authority_url, statement)
+
+
+@pytest.mark.parametrize(
+    ("tampering", "where"),
+    [
+        ("UPDATE token_authority.audit_log SET actor_id = 'adm_other' WHERE seq = 4", "record 4 has been changed"),
+        ("UPDATE token_authority.audit_log SET after = '{}' WHERE seq = 5", "record 5 has been changed"),
+        ("UPDATE token_authority.audit_log SET at = at - interval '1 day' WHERE seq = 4", "record 4 has been changed"),
+        ("DELETE FROM token_authority.audit_log WHERE seq = 4", "record 4 is missing"),
+        ("UPDATE token_authority.audit_log SET hash = sha256('x') WHERE seq = 4", "record 4 has been changed"),
+        (
+            "UPDATE token_authority.audit_log SET seq = -seq WHERE seq IN (4, 5);"
+            "UPDATE token_authority.audit_log SET seq = 9 + seq WHERE seq < 0",
+            "record 4 has been changed|does not follow|is missing",
+        ),
+    ],
+)
+async def test_what_the_owner_of_the_database_tampers_with_shows(
+    authority: Authority, database: ClonedDatabase, tampering: str, where: str
+) -> None:
+    for _ in range(3):
+        await authority.issue()
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(tampering)
+    await connection.close()
+
+    log = await exported(authority)
+
+    with pytest.raises(BrokenChain, match=where):
+        ChainCheck().check(log)
+
+
+async def test_a_change_without_its_record_does_not_happen(authority: Authority, database: ClonedDatabase) -> None:
+    issued = await authority.issue()
+    await fetch(database.admin_url, "REVOKE INSERT ON token_authority.audit_log FROM token_authority")
+
+    answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke", {"reason": "unneeded"})
+
+    assert answer.status == 500
+    assert (await authority.introspect(issued["token"])).json["active"] is True

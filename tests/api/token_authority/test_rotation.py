@@ -1,0 +1,257 @@
+"""A new secret for the same token: the overlap, the end on first use, repetitions, and what old secrets give away."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.guards import FakeGuard
+from tests.support.stack import Answer, Authority, Polls
+
+GONE = {"active": False}
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"revocation_lease": 0.5}
+
+
+async def rotate(authority: Authority, token_id: str, key: str | None = None, **body: Any) -> Answer:
+    headers = {**authority.admin, **({"Idempotency-Key": key} if key else {})}
+    return await authority("POST", f"/v1/tokens/{token_id}/rotate", headers=headers, json=body)
+
+
+async def detail(authority: Authority, token_id: str) -> Any:
+    return (await authority.manage("GET", f"/v1/tokens/{token_id}")).json
+
+
+async def works(authority: Authority, *secrets: str) -> list[bool]:
+    return [(await authority.introspect(secret)).json["active"] for secret in secrets]
+
+
+async def test_a_rotated_token_keeps_its_id_and_gets_another_secret(authority: Authority) -> None:
+    issued = await authority.issue("polls:read:PLAT", metadata={"a": 1})
+
+    rotated = (await rotate(authority, issued["id"])).json
+
+    told = (await authority.introspect(rotated["token"])).json
+    assert rotated["id"] == issued["id"]
+    assert rotated["token"] != issued["token"]
+    assert rotated["hint"] == f"pgt_…{rotated['token'][-4:]}"
+    assert (told["client_id"], told["scope"], told["metadata"]) == (issued["id"], "polls:read:PLAT", {"a": 1})
+
+
+async def test_both_secrets_work_for_an_hour_unless_said_otherwise(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    rotated = (await rotate(authority, issued["id"])).json
+
+    old, new = (await authority.introspect(issued["token"])).json, (await authority.introspect(rotated["token"])).json
+    end = datetime.fromisoformat(rotated["old_secrets_end_at"])
+    assert timedelta(minutes=59) < end - datetime.now(UTC) <= timedelta(hours=1, seconds=1)
+    assert (old["exp"], "exp" in new) == (int(end.timestamp()), False)
+    assert old["client_id"] == new["client_id"] == issued["id"]
+    assert old["jti"] != new["jti"]
+
+
+async def test_the_old_secret_never_outlives_its_token(authority: Authority) -> None:
+    issued = await authority.issue(expires_in=60)
+
+    await rotate(authority, issued["id"], overlap_s=3600)
+
+    end = datetime.fromisoformat(issued["expires_at"])
+    assert (await authority.introspect(issued["token"])).json["exp"] == int(end.timestamp())
+
+
+async def test_without_an_overlap_the_old_secret_is_dead_everywhere_when_it_is_answered(
+    authority: Authority, polls: Polls
+) -> None:
+    issued = await authority.issue()
+    caller = polls.holding(issued["token"])
+    assert (await caller.call("GET")).status == 200
+
+    rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
+
+    assert (await caller.call("GET")).status == 403
+    assert (await polls.holding(rotated["token"]).call("GET")).status == 200
+    assert rotated["effect"]["guards"] == {"confirmed": 1, "expired": 0}
+
+
+async def test_guards_learn_of_the_end_of_the_old_secret(authority: Authority) -> None:
+    issued, guard = await authority.issue(), FakeGuard(authority)
+    await guard.follow()
+
+    rotating = asyncio.create_task(rotate(authority, issued["id"]))
+    while (answer := await guard.sync()).json["head"] == 0:
+        pass
+    await guard.follow()
+
+    (told,) = answer.json["changes"]
+    assert (told["kind"], told["token_id"]) == ("rotated", issued["id"])
+    assert (await rotating).json["effect"]["guards"]["confirmed"] == 1
+
+
+async def test_the_old_secret_ends_when_the_new_one_is_used_first_where_asked_so(
+    authority: Authority, polls: Polls
+) -> None:
+    issued = await authority.issue()
+    old = polls.holding(issued["token"])
+    rotated = (await rotate(authority, issued["id"], end_on_use=True)).json
+    assert (await old.call("GET")).status == 200
+
+    assert (await polls.holding(rotated["token"]).call("GET")).status == 200
+
+    async with asyncio.timeout(5):
+        while (await old.call("GET")).status == 200:
+            await asyncio.sleep(0.02)
+    assert await works(authority, issued["token"], rotated["token"]) == [False, True]
+
+
+async def test_a_lost_answer_is_asked_for_again_without_a_third_secret(authority: Authority) -> None:
+    issued = await authority.issue()
+    lost = (await rotate(authority, issued["id"], key="k1")).json
+
+    again = (await rotate(authority, issued["id"], key="k1")).json
+
+    assert len((await detail(authority, issued["id"]))["secrets"]) == 2
+    assert again["old_secrets_end_at"] == lost["old_secrets_end_at"]
+    assert await works(authority, issued["token"], lost["token"], again["token"]) == [True, False, True]
+
+
+async def test_a_lost_answer_locks_nobody_out_where_there_was_no_overlap(authority: Authority) -> None:
+    issued = await authority.issue()
+    await rotate(authority, issued["id"], key="k1", overlap_s=0)
+
+    again = (await rotate(authority, issued["id"], key="k1", overlap_s=0)).json
+
+    assert await works(authority, issued["token"], again["token"]) == [False, True]
+
+
+async def test_a_secret_that_is_in_use_is_not_replaced(authority: Authority) -> None:
+    issued = await authority.issue()
+    rotated = (await rotate(authority, issued["id"], key="k1")).json
+    assert await works(authority, rotated["token"]) == [True]
+
+    again = await rotate(authority, issued["id"], key="k1")
+
+    assert (again.status, again.json["type"]) == (409, "/docs/problems/rotation-in-use")
+    assert await works(authority, issued["token"], rotated["token"]) == [True, True]
+
+
+async def test_another_request_under_the_same_key_is_409(authority: Authority) -> None:
+    issued = await authority.issue()
+    await rotate(authority, issued["id"], key="k1")
+
+    other = await rotate(authority, issued["id"], key="k1", overlap_s=10)
+
+    assert (other.status, other.json["type"]) == (409, "/docs/problems/rotation-differs")
+
+
+async def test_the_same_key_of_another_token_is_another_rotation(authority: Authority) -> None:
+    one, other = await authority.issue(), await authority.issue()
+
+    answers = [await rotate(authority, token["id"], key="k1") for token in (one, other)]
+
+    assert [answer.status for answer in answers] == [200, 200]
+
+
+async def test_repetitions_at_once_leave_one_new_secret_that_works(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    answers = await asyncio.gather(*(rotate(authority, issued["id"], key="k1") for _ in range(5)))
+
+    alive = await works(authority, *(answer.json["token"] for answer in answers))
+    assert alive.count(True) == 1
+    assert len((await detail(authority, issued["id"]))["secrets"]) == 2
+
+
+@pytest.mark.parametrize("key", ["", "with space", "x" * 256, "é"])
+async def test_a_key_that_is_none_is_refused(authority: Authority, key: str) -> None:
+    issued = await authority.issue()
+    headers = {**authority.admin, "Idempotency-Key": key}
+
+    answer = await authority("POST", f"/v1/tokens/{issued['id']}/rotate", headers=headers, json={})
+
+    assert answer.status == 422
+    assert len((await detail(authority, issued["id"]))["secrets"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"overlap_s": -1}, "/overlap_s"),
+        ({"overlap_s": 30 * 86_400 + 1}, "/overlap_s"),
+        ({"overlap_s": 0, "end_on_use": True}, "/end_on_use"),
+    ],
+)
+async def test_an_overlap_that_cannot_be_is_422(authority: Authority, body: dict[str, Any], pointer: str) -> None:
+    issued = await authority.issue()
+
+    answer = await rotate(authority, issued["id"], **body)
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+
+
+async def test_earlier_overlaps_hold_through_another_rotation_up_to_five_secrets(authority: Authority) -> None:
+    issued = await authority.issue()
+    secrets = [issued["token"], *[(await rotate(authority, issued["id"])).json["token"] for _ in range(4)]]
+
+    sixth = await rotate(authority, issued["id"])
+
+    assert await works(authority, *secrets) == [True] * 5
+    assert (sixth.status, sixth.json["type"]) == (409, "/docs/problems/too-many-secrets")
+
+
+async def test_a_revocation_ends_every_secret(authority: Authority, polls: Polls) -> None:
+    issued = await authority.issue()
+    rotated = (await rotate(authority, issued["id"])).json
+    callers = [polls.holding(token["token"]) for token in (issued, rotated)]
+    assert [(await caller.call("GET")).status for caller in callers] == [200, 200]
+
+    await authority.revoke(issued["id"])
+
+    assert [(await caller.call("GET")).status for caller in callers] == [403, 403]
+
+
+async def test_use_of_an_old_secret_is_an_alert_and_does_no_harm_to_the_token(authority: Authority) -> None:
+    issued = await authority.issue()
+    rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
+    assert (await detail(authority, issued["id"]))["rotated_secret_used_at"] is None
+
+    assert await works(authority, issued["token"], issued["token"], rotated["token"]) == [False, False, True]
+
+    shown = await detail(authority, issued["id"])
+    new, old = shown["secrets"]
+    assert shown["status"] == "active"
+    assert shown["rotated_secret_used_at"] == old["last_late_use_at"] is not None
+    assert (old["works"], old["late_uses"], new["works"], new["late_uses"]) == (False, 2, True, 0)
+    assert shown["refusals"] == 2
+
+
+async def test_whoever_holds_an_old_secret_is_told_that_another_has_taken_its_place(authority: Authority) -> None:
+    issued = await authority.issue()
+    await rotate(authority, issued["id"], overlap_s=0)
+
+    answer = await authority("GET", "/v1/token", headers={"Authorization": f"Bearer {issued['token']}"})
+
+    assert (answer.json["works"], answer.json["ended"]) == (False, "rotated")
+
+
+async def test_uses_are_told_by_secret_and_by_day(authority: Authority, polls: Polls) -> None:
+    issued = await authority.issue("polls:read:PLAT")
+    caller = polls.holding(issued["token"])
+    for _ in range(3):
+        assert (await caller.call("GET")).status == 200
+    assert (await caller.call("POST", {"title": "x", "options": [{"id": "1", "title": "x"}]})).status == 403
+
+    async with asyncio.timeout(5):
+        while True:
+            shown = await detail(authority, issued["id"])
+            if (shown["uses"], shown["refusals"]) == (3, 1) and shown["secrets"][0]["last_used_at"]:
+                break
+            await asyncio.sleep(0.05)
+
+    assert sum(day["uses"] for day in shown["days"]) == 3
+    assert sum(day["refusals"] for day in shown["days"]) == 1
+    assert shown["days"][0]["day"] == shown["last_used_at"][:10]

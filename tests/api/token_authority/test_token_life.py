@@ -1,0 +1,356 @@
+"""What becomes of a token in use: changed to less, disabled, enabled, and seen by whoever holds it."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.contract.token import mint
+from tests.support.guards import FakeGuard
+from tests.support.stack import Answer, Authority
+
+LEASE_S = 0.5
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"revocation_lease": LEASE_S}
+
+
+async def change(authority: Authority, token_id: str, **fields: Any) -> Answer:
+    return await authority.manage("PATCH", f"/v1/tokens/{token_id}", fields)
+
+
+async def disable(authority: Authority, token_id: str, **fields: Any) -> Answer:
+    return await authority.manage("POST", f"/v1/tokens/{token_id}/disable", fields)
+
+
+async def enable(authority: Authority, token_id: str) -> Answer:
+    return await authority.manage("POST", f"/v1/tokens/{token_id}/enable")
+
+
+async def held(authority: Authority, secret: str) -> Answer:
+    return await authority("GET", "/v1/token", headers={"Authorization": f"Bearer {secret}"})
+
+
+async def test_a_token_is_all_that_it_was_asked_to_be(authority: Authority) -> None:
+    asked: dict[str, Any] = {
+        "description": "Posts the weekly poll.\nAsk in #polls.",
+        "owner": "ada",
+        "allow_query": False,
+        "allowed_ips": ["203.0.113.7", "10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.0/120"],
+        "rate_limit": 60,
+        "metadata": {"team": "payments", "tags": [1, 2.5, None]},
+    }
+
+    issued = await authority.issue(**asked)
+
+    asked["allowed_ips"] = ["203.0.113.7/32", "10.0.0.0/8", "2001:db8::/32", "192.0.2.0/24"]
+    told = (await authority.introspect(issued["token"])).json
+    assert asked.items() <= issued.items()
+    assert issued["created_by"].startswith("admin_key:adm_")
+    assert {name: told[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")} == {
+        name: asked[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "days"), [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]
+)
+async def test_an_end_is_one_of_the_usual_times_or_in_seconds(
+    authority: Authority, asked: str | int, days: int | None
+) -> None:
+    issued = await authority.issue(expires_in=asked)
+
+    if days is None:
+        assert issued["expires_at"] is None
+    else:
+        left = datetime.fromisoformat(issued["expires_at"]) - datetime.fromisoformat(issued["created_at"])
+        assert timedelta(days=days) - timedelta(seconds=1) <= left <= timedelta(days=days)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"expires_in": 0}, "/expires_in"),
+        ({"expires_in": -5}, "/expires_in"),
+        ({"expires_in": 10**12}, "/expires_in"),
+        ({"expires_in": 2**53}, "/expires_in"),
+        ({"expires_in": "8d"}, "/expires_in"),
+        ({"expires_in": "7d", "expires_at": "2030-01-01T00:00:00Z"}, "/expires_in"),
+        ({"allowed_ips": ["10.0.0.1/8"]}, "/allowed_ips/0"),
+        ({"allowed_ips": ["10.0.0.0/8", "here"]}, "/allowed_ips/1"),
+        ({"allowed_ips": ["10.0.0.0/8"] * 101}, "/allowed_ips"),
+        ({"rate_limit": 0}, "/rate_limit"),
+        ({"rate_limit": 1_000_001}, "/rate_limit"),
+        ({"metadata": {"x": "y" * 4096}}, "/metadata"),
+        ({"metadata": {"x": "a\0b"}}, "/metadata"),
+        ({"metadata": []}, "/metadata"),
+        ({"description": "x" * 2001}, "/description"),
+        ({"description": "\x1b[31m"}, "/description"),
+        ({"owner": ""}, "/owner"),
+    ],
+)
+async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
+    authority: Authority, fields: dict[str, Any], pointer: str
+) -> None:
+    answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+    assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
+
+
+async def test_what_is_said_of_a_token_changes_freely(authority: Authority) -> None:
+    issued = await authority.issue(owner="ada")
+
+    answer = await change(authority, issued["id"], name="new", description="d", owner=None)
+
+    assert answer.status == 200
+    assert (answer.json["name"], answer.json["description"], answer.json["owner"]) == ("new", "d", None)
+    assert answer.json["effect"] is None
+
+
+async def test_a_token_is_narrowed_in_place_with_the_promise_of_a_revocation(authority: Authority) -> None:
+    issued, guard = await authority.issue("polls:*:PLAT", "polls:read:OPS"), FakeGuard(authority)
+    await guard.follow()
+
+    changing = asyncio.create_task(change(authority, issued["id"], scopes=["polls:read,vote:PLAT/PLAT-1"]))
+    while (answer := await guard.sync()).json["head"] == 0:
+        pass
+    assert not changing.done()
+    await guard.follow()
+
+    changed = (await changing).json
+    (told,) = answer.json["changes"]
+    assert (told["kind"], told["token_id"]) == ("narrowed", issued["id"])
+    assert changed["effect"]["guards"] == {"confirmed": 1, "expired": 0}
+    assert changed["scopes"] == ["polls:read,vote:PLAT/PLAT-1"]
+    assert (await authority.introspect(issued["token"])).json["scope"] == "polls:read,vote:PLAT/PLAT-1"
+
+
+LIMITED: dict[str, Any] = {
+    "expires_in": 86_400,
+    "allow_query": False,
+    "allowed_ips": ["10.0.0.0/8", "2001:db8::/32"],
+    "rate_limit": 60,
+}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rate_limit": 10},
+        {"allowed_ips": ["10.1.0.0/16"]},
+        {"expires_in": 3600},
+        {"metadata": {"a": 1}},
+        {"scopes": ["polls:read:PLAT/1", "polls:vote:PLAT"]},
+    ],
+)
+async def test_each_limit_can_become_tighter(authority: Authority, fields: dict[str, Any]) -> None:
+    issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
+
+    answer = await change(authority, issued["id"], **fields)
+
+    assert (answer.status, answer.json["effect"]["effective"]) == (200, True)
+
+
+async def test_a_token_without_limits_can_get_them(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    answer = await change(authority, issued["id"], **LIMITED)
+
+    assert (answer.status, answer.json["rate_limit"], answer.json["allow_query"]) == (200, 60, False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"scopes": ["polls:read:*"]}, "/scopes"),
+        ({"scopes": ["polls:read,create:PLAT"]}, "/scopes"),
+        ({"scopes": ["polls:read:PLAT", "polls:read:OPS"]}, "/scopes"),
+        ({"expires_in": 2 * 86_400}, "/expires_at"),
+        ({"expires_at": None}, "/expires_at"),
+        ({"expires_in": "never"}, "/expires_at"),
+        ({"allow_query": True}, "/allow_query"),
+        ({"allowed_ips": []}, "/allowed_ips"),
+        ({"allowed_ips": ["10.0.0.0/8", "11.0.0.0/8"]}, "/allowed_ips"),
+        ({"allowed_ips": ["0.0.0.0/0"]}, "/allowed_ips"),
+        ({"rate_limit": None}, "/rate_limit"),
+        ({"rate_limit": 61}, "/rate_limit"),
+    ],
+)
+async def test_for_more_a_new_token_is_needed_and_the_answer_says_so(
+    authority: Authority, fields: dict[str, Any], pointer: str
+) -> None:
+    issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
+    before = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
+
+    answer = await change(authority, issued["id"], **fields)
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+    assert "new" in answer.json["detail"]
+    assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json == before
+
+
+async def test_a_disabled_token_does_not_work_until_it_is_enabled(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    disabled = (await disable(authority, issued["id"], reason="on holiday")).json
+    told = (await authority.introspect(issued["token"])).json
+    enabled = (await enable(authority, issued["id"])).json
+
+    assert (disabled["status"], disabled["disabled_reason"], told) == ("disabled", "on holiday", {"active": False})
+    assert disabled["disabled_by"].startswith("admin_key:")
+    assert (enabled["status"], enabled["disabled_at"], enabled["disabled_by"]) == ("active", None, None)
+    assert (await authority.introspect(issued["token"])).json["active"] is True
+
+
+async def test_disabling_waits_for_guards_also_when_it_is_repeated(authority: Authority) -> None:
+    issued, guard = await authority.issue(), FakeGuard(authority)
+    await guard.follow()
+
+    first = await authority.manage("POST", f"/v1/tokens/{issued['id']}/disable?wait=false", {})
+    again = asyncio.create_task(disable(authority, issued["id"], reason="again"))
+    while (await guard.sync()).json["head"] < 2:
+        pass
+    assert not again.done()
+    await guard.follow()
+
+    assert first.json["effect"]["effective"] is False
+    assert (await again).json["effect"]["guards"] == {"confirmed": 1, "expired": 0}
+    assert (await again).json["disabled_reason"] is None
+
+
+async def test_nothing_about_a_token_that_has_ended_can_change(authority: Authority) -> None:
+    issued = await authority.issue()
+    await authority.revoke(issued["id"])
+    path = f"/v1/tokens/{issued['id']}"
+
+    answers = [
+        await change(authority, issued["id"], name="x"),
+        await disable(authority, issued["id"]),
+        await enable(authority, issued["id"]),
+        await authority.manage("POST", f"{path}/rotate", {}),
+    ]
+
+    assert {answer.status for answer in answers} == {409}
+    assert (await authority.manage("GET", path)).json["name"] == "a token"
+
+
+async def test_every_revocation_says_when_by_whom_and_why(authority: Authority) -> None:
+    one, other, third = [await authority.issue() for _ in range(3)]
+
+    body = {"reason": "leaked", "text": "in a public repository"}
+    await authority.manage("POST", f"/v1/tokens/{one['id']}/revoke", body)
+    await authority("POST", "/oauth2/revoke", data={"token": other["token"]})
+    await authority("POST", "/v1/tokens/leaked", json={"tokens": [third["token"]]})
+
+    shown = [(await authority.manage("GET", f"/v1/tokens/{token['id']}")).json for token in (one, other, third)]
+    assert [token["revoked_reason"] for token in shown] == ["leaked", "other", "leaked"]
+    assert shown[0]["revoked_text"] == "in a public repository"
+    assert shown[0]["revoked_by"].startswith("admin_key:adm_")
+    assert shown[1]["revoked_by"] == f"holder:{other['id']}"
+    assert shown[2]["revoked_by"] == "holder"
+
+
+async def test_a_dry_run_of_a_bulk_revocation_says_how_many_and_ends_none(authority: Authority) -> None:
+    issued = [await authority.issue(owner="ada") for _ in range(3)]
+    await authority.revoke(issued[0]["id"])
+
+    body = {"reason": "owner_left", "owner": "ada", "dry_run": True}
+    answer = await authority.manage("POST", "/v1/tokens/revoke", body)
+
+    assert answer.json == {"revoked": 2, "already_revoked": 1, "unmatched": [], "revocation": None}
+    assert (await authority.introspect(issued[1]["token"])).json["active"] is True
+
+
+async def test_leaked_tokens_end_whoever_reports_them(authority: Authority) -> None:
+    alive, dead = [await authority.issue() for _ in range(2)], await authority.issue()
+    await authority.revoke(dead["id"])
+    found = [
+        *(token["token"] for token in alive),
+        dead["token"],
+        alive[0]["token"],
+        mint("pgt"),
+        "pgt_x",
+        "\ud83d\ude00",
+    ]
+
+    answer = await authority("POST", "/v1/tokens/leaked", json={"tokens": found})
+
+    assert (answer.status, answer.json) == (200, {"revoked": 2, "already_revoked": 1, "unknown": 3})
+    for token in alive:
+        assert (await authority.introspect(token["token"])).json == {"active": False}
+
+
+@pytest.mark.parametrize("body", [{}, {"tokens": []}, {"tokens": ["x"] * 1001}, {"tokens": [1]}, {"tokens": "x"}])
+async def test_a_report_that_is_none_is_422(authority: Authority, body: dict[str, Any]) -> None:
+    assert (await authority("POST", "/v1/tokens/leaked", json=body)).status == 422
+
+
+async def test_whoever_holds_a_token_sees_what_it_may_do(authority: Authority) -> None:
+    issued = await authority.issue("polls:read:PLAT", expires_in="7d", rate_limit=60, metadata={"secret": "of admins"})
+
+    answer = await held(authority, issued["token"])
+
+    assert answer.status == 200
+    assert answer.json == {
+        "id": issued["id"],
+        "name": "a token",
+        "site": issued["site"],
+        "scopes": ["polls:read:PLAT"],
+        "works": True,
+        "expires_at": issued["expires_at"],
+        "allow_query": True,
+        "allowed_ips": [],
+        "rate_limit": 60,
+        "ended": None,
+        "ended_at": None,
+        "reason": None,
+    }
+
+
+async def test_whoever_holds_a_dead_token_sees_since_when_and_why(authority: Authority) -> None:
+    revoked, disabled = await authority.issue(), await authority.issue()
+    expired = await authority.issue(expires_in=1)
+    await authority.manage("POST", f"/v1/tokens/{revoked['id']}/revoke", {"reason": "owner_left"})
+    await disable(authority, disabled["id"], reason="on holiday")
+    while datetime.now(UTC) <= datetime.fromisoformat(expired["expires_at"]):
+        await asyncio.sleep(0.05)
+
+    shown = [(await held(authority, token["token"])).json for token in (revoked, disabled, expired)]
+
+    assert [(token["works"], token["ended"], token["reason"]) for token in shown] == [
+        (False, "revoked", "owner_left"),
+        (False, "disabled", "on holiday"),
+        (False, "expired", None),
+    ]
+    assert all(token["ended_at"] for token in shown)
+
+
+@pytest.mark.parametrize("secret", ["", "x", mint("pgt"), mint("pga")])
+async def test_a_token_that_was_never_issued_is_401(authority: Authority, secret: str) -> None:
+    answer = await held(authority, secret)
+
+    assert (answer.status, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+
+
+class TestWithALongestLifetime:
+    """A policy of the operator."""
+
+    @pytest.fixture
+    def authority_settings(self) -> dict[str, Any]:
+        return {"max_token_lifetime_days": 90}
+
+    @pytest.mark.parametrize("fields", [{}, {"expires_in": "never"}, {"expires_in": "365d"}])
+    async def test_a_token_that_would_live_longer_is_not_made(
+        self, authority: Authority, fields: dict[str, Any]
+    ) -> None:
+        answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
+
+        assert answer.status == 422
+        assert "90 days" in answer.json["detail"]
+
+    async def test_one_that_ends_in_time_is_made(self, authority: Authority) -> None:
+        assert (await authority.issue(expires_in="90d"))["expires_at"]

@@ -1,0 +1,86 @@
+"""A database of an earlier release, brought up to this one with its data."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pollgate.migrate import migrate_all
+from services.token_authority.domain.reach import reach_of
+from services.token_authority.storage.schema import SCHEMA
+from shared.contract.scope import Scope
+from shared.contract.token import digest, mint
+from shared.runtime.migrate import Schema, migrate
+from tests.support.databases import ClonedDatabase, passwords
+from tests.support.postgres import fetch
+from tests.support.stack import Authority, basic, token_authority
+
+EARLIER = ("0001_tokens.sql", "0002_exact_revocation.sql", "0003_signing_key_renewal.sql")
+SCOPES = ("polls:*:*", "polls:read,vote:PLAT", "polls:read:SPACE/12345/macro%2F7")
+
+INSERT_TOKEN = """
+    INSERT INTO token_authority.token (id, site_id, name, scopes, digest, hint, created_by, created_at)
+    VALUES ($1, 'site_1', $2, $3, $4, 'pgt_…x', 'adm_1', now())
+"""
+
+
+async def an_earlier_release(database: ClonedDatabase, folder: Path, *statements: tuple[Any, ...]) -> None:
+    """Its schema, with the rows that the statements make."""
+    earlier = folder / "migrations"
+    earlier.mkdir()
+    for name in EARLIER:
+        shutil.copy(SCHEMA.migrations / name, earlier)
+    await migrate(database.admin_url, Schema(SCHEMA.name, earlier), passwords()[SCHEMA])
+    for statement, *arguments in statements:
+        await fetch(database.admin_url, statement, *arguments)
+
+
+async def test_tokens_keys_and_services_of_an_earlier_release_go_on_working(
+    empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    token, dead, admin_key, secret = mint("pgt"), mint("pgt"), mint("pga"), mint("pgs")
+    await an_earlier_release(
+        *(empty_database, tmp_path),
+        ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
+        ("INSERT INTO token_authority.admin_key VALUES ('adm_1', $1)", digest(admin_key)),
+        ("INSERT INTO token_authority.service VALUES ('reports', $1)", digest(secret)),
+        (INSERT_TOKEN, "tok_1", "One", SCOPES, digest(token)),
+        (INSERT_TOKEN, "tok_2", "Two", SCOPES, digest(dead)),
+        ("INSERT INTO token_authority.change_log (seq, kind, token_id) VALUES (1, 'revoked', 'tok_2')",),
+        ("UPDATE token_authority.token SET revoked_at = now(), revoked_seq = 1 WHERE id = 'tok_2'",),
+        ("INSERT INTO token_authority.token_use VALUES ('tok_1', 7, now())",),
+    )
+
+    await migrate_all(empty_database.admin_url, passwords())
+
+    (tmp_path / "admin.key").write_text(admin_key)
+    async with token_authority(empty_database, redis_url, tmp_path) as authority:
+        told = await authority.introspect(token, "reports", secret)
+        assert told.json["scope"].split() == list(SCOPES)
+        assert (await authority.introspect(dead, "reports", secret)).json == {"active": False}
+        await _is_found(authority)
+        assert (await authority.revoke("tok_1"))["seq"] == 2
+        sync = {"applied": 0, "usage": list[str]()}
+        headers = basic("reports", secret)
+        changes = (await authority("POST", f"/v1/guards/{'g' * 16}/sync", headers=headers, json=sync)).json["changes"]
+        assert [change["digest"] for change in changes] == [digest(dead).hex(), digest(token).hex()]
+
+
+async def _is_found(authority: Authority) -> None:
+    found = (await authority.manage("GET", "/v1/tokens?search=ONE&scope=PLAT&status=active")).json["items"]
+    assert [(each["id"], each["uses"], each["created_by"]) for each in found] == [("tok_1", 7, "admin_key:adm_1")]
+
+
+async def test_what_scopes_reach_is_written_as_for_new_tokens(empty_database: ClonedDatabase, tmp_path: Path) -> None:
+    await an_earlier_release(
+        *(empty_database, tmp_path),
+        ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
+        ("INSERT INTO token_authority.admin_key VALUES ('adm_1', sha256('x'))",),
+        *((INSERT_TOKEN, f"tok_{scope}", "x", [scope], digest(scope)) for scope in SCOPES),
+    )
+
+    await migrate_all(empty_database.admin_url, passwords())
+
+    rows = await fetch(empty_database.admin_url, "SELECT scopes, reach FROM token_authority.token")
+    assert len(rows) == len(SCOPES)
+    for row in rows:
+        assert sorted(row["reach"]) == reach_of(Scope.parse(scope) for scope in row["scopes"])
