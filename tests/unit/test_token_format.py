@@ -2,6 +2,8 @@
 
 import random
 import string
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,3 +47,14 @@ def test_the_hint_shows_four_characters_and_the_digest_is_sha256() -> None:
 
     assert hint(token) == f"pgt_…{token[-4:]}"
     assert len(digest(token)) == 32
+
+
+def test_the_check_that_the_documentation_gives_secret_scanners_is_ours() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "secret-scanning.md").read_text(encoding="utf-8")
+    published: dict[str, Any] = {}
+    exec(text.split("```python\n")[1].split("```")[0], published)  # noqa: S102
+
+    for secret in (mint("pgt"), mint("pga"), mint("pgs")):
+        damaged = secret[:-1] + ("A" if secret[-1] != "A" else "B")
+        assert (published["is_ours"](secret), published["is_ours"](damaged)) == (True, False)
+    assert f"```\n{SECRET_PATTERN.pattern}\n```" in text
