@@ -23,7 +23,13 @@ DAY_S: Final = 86_400
 Preset = Literal["7d", "30d", "90d", "365d", "never"]
 """How long a token usually lives."""
 
-_PRESETS: Final[dict[Preset, int | None]] = {f"{days}d": days * DAY_S for days in (7, 30, 90, 365)} | {"never": None}  # type: ignore[assignment]
+_PRESETS: Final[dict[Preset, int | None]] = {
+    "7d": 7 * DAY_S,
+    "30d": 30 * DAY_S,
+    "90d": 90 * DAY_S,
+    "365d": 365 * DAY_S,
+    "never": None,
+}
 
 
 def checked_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:

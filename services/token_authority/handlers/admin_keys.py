@@ -1,6 +1,7 @@
 """`/v1/admin-keys`: who manages the authority."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
@@ -20,7 +21,7 @@ from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
-UNKNOWN = {404: "No admin key has this id."}
+UNKNOWN: Final = {404: "No admin key has this id."}
 
 
 @endpoint(

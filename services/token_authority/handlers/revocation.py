@@ -3,10 +3,9 @@
 Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with by when it will be.
 """
 
-from typing import Annotated
+from typing import Final
 
 from aiohttp import web
-from msgspec import Meta, Struct
 
 from services.token_authority.app_keys import ADMIN_KEY, DATABASE, REVOKER
 from services.token_authority.domain.reason import Reason
@@ -15,6 +14,7 @@ from services.token_authority.handlers.effect import effect_of, waits
 from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
 from services.token_authority.operations.presented import known_by
 from services.token_authority.operations.revoke import BULK_LIMIT_S, Revocation
+from services.token_authority.payloads.introspection import PresentedToken
 from services.token_authority.payloads.revocation import (
     BulkRevocationPayload,
     LeakedPayload,
@@ -30,15 +30,8 @@ from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.request_line import add_to_line, allow_more_time
 
-BY_HOLDER = Reason("other", "revoked by whoever holds it")
-LEAKED = Reason("leaked", "reported as leaked")
-
-
-class PresentedToken(Struct, frozen=True):
-    """A token, as RFC 7009 and RFC 7662 have it presented."""
-
-    token: Annotated[str, Meta(min_length=1)]
-    token_type_hint: Annotated[str, Meta(description="is not looked at")] = ""
+BY_HOLDER: Final = Reason("other", "revoked by whoever holds it")
+LEAKED: Final = Reason("leaked", "reported as leaked")
 
 
 @endpoint(

@@ -1,6 +1,7 @@
 """`/v1/services`: who may introspect."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
@@ -22,7 +23,7 @@ from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
-UNKNOWN = {404: "No service has this client id."}
+UNKNOWN: Final = {404: "No service has this client id."}
 
 
 @endpoint(

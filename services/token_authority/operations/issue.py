@@ -1,11 +1,13 @@
 """Issue a token: the token, its secret and the record of it in one transaction."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.audit import Entry
 from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.site import Site
 from services.token_authority.domain.token import IssuedToken, TokenRequest, issue
 from services.token_authority.operations.recorded import recorded
 from services.token_authority.storage import secrets, sites, tokens
@@ -24,12 +26,7 @@ async def issue_token(
     longest: timedelta | None,
 ) -> IssuedToken:
     """Make a token for a site, or for the default one. Raises `InvalidValue`, `Forbidden`."""
-    known = await sites.select_sites(database)
-    allowed = [site for site in known if issuer.sites is None or site.id in issuer.sites]
-    candidates = known if site_id else allowed
-    site = next((site for site in candidates if site_id in (None, site.id)), None)
-    if site is None:
-        raise InvalidValue(("site",), "no site has this id; leave it out for the default one")
+    site = _site(await sites.select_sites(database), site_id, issuer)
     issued = issue(request, site.id, by, now, longest)
     issuer.require_within(issued.token)
     async with database.transaction() as transaction:
@@ -38,3 +35,11 @@ async def issue_token(
         subject = f"token:{issued.token.id}"
         await append_audit(transaction, [Entry(by, "token.issue", subject, after=recorded(issued.token))])
     return issued
+
+
+def _site(known: Sequence[Site], site_id: str | None, issuer: AdminKey) -> Site:
+    """The site of this id; without one the first that the issuer may issue tokens for."""
+    for site in known:
+        if site.id == site_id or (site_id is None and (issuer.sites is None or site.id in issuer.sites)):
+            return site
+    raise InvalidValue(("site",), "no site has this id; leave it out for the default one")

@@ -3,23 +3,32 @@
 The first use of a secret may end those before it; a use after its end is an alert, and does no harm to the token.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit import Entry
+from services.token_authority.domain.service import Service
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.storage import changes, secrets, tokens, usage
 from services.token_authority.storage.audit import append_audit
-from services.token_authority.storage.tokens import Known, select_token_by_digest
+from services.token_authority.storage.tokens import Known, select_tokens_by_digests
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.runtime.postgres import Database
 
 
 async def known_by(database: Database, secret: str) -> Known | None:
-    """The token of this secret, dead or alive. What is malformed is not looked up."""
-    if not is_well_formed(secret, ACCESS_TOKEN):
-        return None
-    return await select_token_by_digest(database, digest(secret))
+    """The token of this secret, dead or alive."""
+    (known,) = await _known(database, [secret])
+    return known
+
+
+async def _known(database: Database, texts: Sequence[str]) -> list[Known | None]:
+    """The tokens of these secrets. What is malformed is not looked up."""
+    digests = [digest(text) if is_well_formed(text, ACCESS_TOKEN) else None for text in texts]
+    asked = {each for each in digests if each is not None}
+    found = await select_tokens_by_digests(database, asked) if asked else {}
+    return [found.get(each) if each is not None else None for each in digests]
 
 
 class PresentedTokens:
@@ -29,13 +38,16 @@ class PresentedTokens:
         self._database = database
         self._relay = relay
 
-    async def use(self, secret: str, site_ids: tuple[str, ...] | None) -> Known | None:
-        """The token of a secret that a service asks about, where it works and is of these sites, if any are named.
+    async def use(self, texts: Sequence[str], service: Service) -> list[Known | None]:
+        """The tokens of secrets that a service asks about, where they work and are of a site that it sees.
 
-        It is on record that the secret is in use before anyone hears that it works.
+        It is on record that a secret is in use before anyone hears that it works.
         """
-        known = await known_by(self._database, secret)
-        if known is None or (site_ids is not None and known.token.site_id not in site_ids):
+        known = await _known(self._database, texts)
+        return [await self._use(each, service) if each is not None else None for each in known]
+
+    async def _use(self, known: Known, service: Service) -> Known | None:
+        if not service.sees(known.token.site_id):
             return None
         now = datetime.now(UTC)
         if not known.works(now):
@@ -44,7 +56,9 @@ class PresentedTokens:
         if known.secret.first_used_at is not None:
             return known
         await self._note_first_use(known, now)
-        return await self.use(secret, site_ids)
+        found = await select_tokens_by_digests(self._database, [known.secret.digest])
+        again = found.get(known.secret.digest)
+        return None if again is None else await self._use(again, service)
 
     async def _note_first_use(self, known: Known, now: datetime) -> None:
         token_id = known.token.id

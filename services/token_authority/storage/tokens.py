@@ -47,14 +47,14 @@ _UPDATE: Final = """
         disabled_by = $15, disabled_reason = $16
     WHERE id = $1
 """
-_SELECT_BY_DIGEST: Final = f"""
-    -- select_token_by_digest: a secret and its token, with its site's endpoint and the newest change, of one moment
+_SELECT_BY_DIGESTS: Final = f"""
+    -- select_tokens_by_digests: secrets, their tokens, sites' endpoints, and the newest change, all of one moment
     SELECT {TOKEN_COLUMNS}, {SECRET_COLUMNS}, i.endpoint_id,
            (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) AS as_of
     FROM token_authority.secret s
     JOIN token_authority.token t ON t.id = s.holder_id
     JOIN token_authority.site i ON i.id = t.site_id
-    WHERE s.digest = $1 AND s.holder_kind = 'token'
+    WHERE s.digest = ANY ($1) AND s.holder_kind = 'token'
 """  # noqa: S608
 _SELECT_IDS_BY_DIGESTS: Final = """
     -- select_ids_by_digests: the token of each of these secrets that there is
@@ -119,10 +119,11 @@ async def update_token(executor: Executor, token: Token) -> None:
     )
 
 
-async def select_token_by_digest(executor: Executor, digest: bytes) -> Known | None:
-    """The token with a secret that has this SHA-256."""
-    row = await executor.fetchrow(_SELECT_BY_DIGEST, digest)
-    return Known(token_of(row), secret_of(row), row["endpoint_id"], row["as_of"]) if row else None
+async def select_tokens_by_digests(executor: Executor, digests: Collection[bytes]) -> dict[bytes, Known]:
+    """The tokens with secrets that have these SHA-256, by those that there are."""
+    rows = await executor.fetch(_SELECT_BY_DIGESTS, digests)
+    known = [Known(token_of(row), secret_of(row), row["endpoint_id"], row["as_of"]) for row in rows]
+    return {each.secret.digest: each for each in known}
 
 
 async def select_ids_by_digests(executor: Executor, digests: Sequence[bytes]) -> list[str]:
