@@ -1,13 +1,14 @@
 """Why a token was ended."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.token_fields import checked_text
 
 ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
-MAX_TEXT_LENGTH = 500
+MAX_TEXT_LENGTH: Final = 500
 
 
 class Reason(Struct, frozen=True):
@@ -19,8 +20,8 @@ class Reason(Struct, frozen=True):
 
 def reason(kind: ReasonKind, text: str | None) -> Reason:
     """Check a reason. Raises `InvalidValue`."""
-    if text is not None and not (0 < len(text) <= MAX_TEXT_LENGTH and text.isprintable() and not text.isspace()):
-        raise InvalidValue(("text",), f"1 to {MAX_TEXT_LENGTH} characters without control characters, or leave it out")
+    if text is not None:
+        checked_text("text", text, MAX_TEXT_LENGTH)
     if kind == "other" and text is None:
         raise InvalidValue(("text",), "say in words why, or choose another reason")
     return Reason(kind, text)

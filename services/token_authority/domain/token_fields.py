@@ -9,6 +9,7 @@ import msgspec
 
 from services.token_authority.domain.errors import InvalidValue
 from shared.contract.scope import Scope, ScopeError
+from shared.contract.token import SECRET_PATTERN
 
 MAX_NAME_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 2000
@@ -32,13 +33,20 @@ _PRESETS: Final[dict[Preset, int | None]] = {
 }
 
 
+def without_secret(field: str, text: str) -> str:
+    """A text that will be stored and shown, and so may hold no secret of ours."""
+    if SECRET_PATTERN.search(text):
+        raise InvalidValue((field,), "this holds a secret, which is stored and shown nowhere; take it out, and end it")
+    return text
+
+
 def checked_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
     """A name: something to see, on one line."""
     if not 1 <= len(text) <= limit:
         raise InvalidValue((field,), f"1 to {limit} characters; this has {len(text)}")
     if text.isspace() or not text.isprintable():
         raise InvalidValue((field,), "something to see, and no control characters")
-    return text
+    return without_secret(field, text)
 
 
 def checked_description(text: str) -> str:
@@ -47,7 +55,7 @@ def checked_description(text: str) -> str:
         raise InvalidValue(("description",), f"at most {MAX_DESCRIPTION_LENGTH} characters; this has {len(text)}")
     if not text.replace("\n", " ").replace("\t", " ").isprintable():
         raise InvalidValue(("description",), "no control characters but tabs and line feeds")
-    return text
+    return without_secret("description", text)
 
 
 def checked_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
@@ -94,13 +102,14 @@ def checked_rate(rate: int | None) -> int | None:
 def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object of the caller's own."""
     try:
-        size = len(msgspec.json.encode(metadata))
+        encoded = msgspec.json.encode(metadata)
     except RecursionError:
         raise InvalidValue(("metadata",), "it nests too deeply") from None
-    if size > MAX_METADATA_BYTES:
-        raise InvalidValue(("metadata",), f"at most {MAX_METADATA_BYTES} bytes as JSON; this is {size}")
-    if "\0" in str(metadata) or "\\x00" in str(metadata):
+    if len(encoded) > MAX_METADATA_BYTES:
+        raise InvalidValue(("metadata",), f"at most {MAX_METADATA_BYTES} bytes as JSON; this is {len(encoded)}")
+    if b"\\u0000" in encoded:
         raise InvalidValue(("metadata",), "the NUL character cannot be stored")
+    without_secret("metadata", encoded.decode())
     return dict(metadata)
 
 

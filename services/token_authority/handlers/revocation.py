@@ -3,6 +3,7 @@
 Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with by when it will be.
 """
 
+from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
@@ -82,17 +83,17 @@ async def revoke_tokens(request: web.Request) -> web.Response:
     media_type=FORM,
     answers={
         200: Answer(
-            description="The revocation; an empty object for a token that is not known here.",
+            description="The revocation; an empty object for a secret that is not known here, or ended.",
             body=(RevocationPayload, NothingRevoked),
         )
     },
 )
 async def revoke_presented_token(request: web.Request) -> web.Response:
-    """200 with the revocation; also, with an empty object, for a token that is not known (RFC 7009 §2.2)."""
+    """200 with the revocation; with an empty object for a secret that is not known or has ended (RFC 7009 §2.2)."""
     require_media_type(request, FORM)
     wait, secret = waits(request), read_form(await request.read(), PresentedToken).token
     known = await known_by(request.app[DATABASE], secret)
-    if known is None:
+    if known is None or not known.secret.works(datetime.now(UTC)):
         return json_response(NothingRevoked())
     by = holder_of(request, known.token.id)
     revocation = await request.app[REVOKER].revoke(known.token.id, BY_HOLDER, None, by)

@@ -87,11 +87,15 @@ class Revoker:
         return BulkRevocation(len(alive), len(chosen) - len(alive), _unmatched(selection, chosen), None)
 
     async def revoke_presented(self, texts: Sequence[str], why: Reason, by: Actor) -> tuple[int, int]:
-        """End the tokens of these secrets: how many now, and how many of the secrets are of any token."""
+        """End the tokens of these secrets: how many now, and how many of the secrets are of any token.
+
+        A secret that has ended, another having taken its place, does its token no harm.
+        """
         digests = [digest(text) for text in texts if is_well_formed(text, ACCESS_TOKEN)]
-        ids = await tokens.select_ids_by_digests(self._database, digests)
-        revocation = await self._end(list(dict.fromkeys(ids)), why, by) if ids else None
-        return revocation.tokens if revocation else 0, len(ids)
+        known = await tokens.select_ids_by_digests(self._database, digests, datetime.now(UTC))
+        ids = {token_id for token_id, works in known if works}
+        revocation = await self._end(list(ids), why, by) if ids else None
+        return revocation.tokens if revocation else 0, len(known)
 
     async def _end(self, token_ids: Sequence[str], why: Reason, by: Actor) -> Revocation | None:
         async with self._database.transaction(BULK_LIMIT_S if len(token_ids) > 1 else None) as transaction:

@@ -122,7 +122,7 @@ class RevocationPayload(EffectPayload, frozen=True, omit_defaults=True, kw_only=
 
 
 class NothingRevoked(Struct, frozen=True):
-    """The token is not known here, so there was nothing to end (RFC 7009 §2.2)."""
+    """The secret is not known here, or has ended, so there was nothing to end (RFC 7009 §2.2)."""
 
 
 class BulkRevocationPayload(Struct, frozen=True):

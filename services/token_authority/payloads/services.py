@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.secret import MintedSecret, Secret
 from services.token_authority.domain.service import Service, checked_public_key, new_service
+from services.token_authority.domain.token_fields import checked_text
 from services.token_authority.payloads.tokens import SecretPayload
 
 ClientId = Annotated[str, Meta(description="1 to 64 of A-Z a-z 0-9 . _ -", examples=["reports"])]
@@ -43,7 +44,7 @@ class ChangeService(Struct, frozen=True, forbid_unknown_fields=True):
         """The fields that are given, as the domain has them."""
         values: dict[str, Any] = {}
         if self.name is not UNSET:
-            values["name"] = self.name
+            values["name"] = checked_text("name", self.name) if self.name else ""
         if self.sites is not UNSET:
             values["sites"] = None if self.sites is None else tuple(self.sites)
         if self.public_key is not UNSET:

@@ -57,8 +57,9 @@ _SELECT_BY_DIGESTS: Final = f"""
     WHERE s.digest = ANY ($1) AND s.holder_kind = 'token'
 """  # noqa: S608
 _SELECT_IDS_BY_DIGESTS: Final = """
-    -- select_ids_by_digests: the token of each of these secrets that there is
-    SELECT holder_id FROM token_authority.secret WHERE digest = ANY ($1) AND holder_kind = 'token'
+    -- select_ids_by_digests: the token of each of these secrets that there is, and whether the secret has not ended
+    SELECT holder_id, ends_at IS NULL OR ends_at > $2 AS works
+    FROM token_authority.secret WHERE digest = ANY ($1) AND holder_kind = 'token'
 """
 _LOCK_ALIVE: Final = """
     -- lock_alive: of these tokens those not revoked yet, which nobody else can revoke until this transaction ends
@@ -126,9 +127,10 @@ async def select_tokens_by_digests(executor: Executor, digests: Collection[bytes
     return {each.secret.digest: each for each in known}
 
 
-async def select_ids_by_digests(executor: Executor, digests: Sequence[bytes]) -> list[str]:
-    """The id of the token of each of these secrets that there is, once for each secret."""
-    return [row["holder_id"] for row in await executor.fetch(_SELECT_IDS_BY_DIGESTS, digests)]
+async def select_ids_by_digests(executor: Executor, digests: Sequence[bytes], now: datetime) -> list[tuple[str, bool]]:
+    """For each of these secrets that there is the id of its token, and whether the secret has not ended."""
+    rows = await executor.fetch(_SELECT_IDS_BY_DIGESTS, digests, now)
+    return [(row["holder_id"], row["works"]) for row in rows]
 
 
 async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:

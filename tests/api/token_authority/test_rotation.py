@@ -229,6 +229,27 @@ async def test_use_of_an_old_secret_is_an_alert_and_does_no_harm_to_the_token(au
     assert shown["refusals"] == 2
 
 
+async def test_whoever_holds_a_secret_that_has_ended_cannot_end_the_token(authority: Authority) -> None:
+    issued = await authority.issue()
+    rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
+
+    revoked = await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})
+    leaked = await authority("POST", "/v1/tokens/leaked", json={"tokens": [issued["token"]]})
+
+    assert (revoked.status, revoked.json) == (200, {})
+    assert leaked.json == {"revoked": 0, "already_revoked": 1, "unknown": 0}
+    assert await works(authority, rotated["token"]) == [True]
+
+
+async def test_whoever_holds_a_secret_in_its_overlap_ends_the_token(authority: Authority) -> None:
+    issued = await authority.issue()
+    rotated = (await rotate(authority, issued["id"])).json
+
+    await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})
+
+    assert await works(authority, issued["token"], rotated["token"]) == [False, False]
+
+
 async def test_whoever_holds_an_old_secret_is_told_that_another_has_taken_its_place(authority: Authority) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], overlap_s=0)

@@ -11,6 +11,7 @@ from tests.support.guards import FakeGuard
 from tests.support.stack import Answer, Authority
 
 LEASE_S = 0.5
+SECRET = mint("pgt")
 
 
 @pytest.fixture
@@ -90,6 +91,11 @@ async def test_an_end_is_one_of_the_usual_times_or_in_seconds(
         ({"description": "x" * 2001}, "/description"),
         ({"description": "\x1b[31m"}, "/description"),
         ({"owner": ""}, "/owner"),
+        ({"name": f"my {SECRET}"}, "/name"),
+        ({"owner": SECRET}, "/owner"),
+        ({"description": f"use {SECRET}\nhere"}, "/description"),
+        ({"metadata": {"list": [{"token": SECRET}]}}, "/metadata"),
+        ({"metadata": {SECRET: 1}}, "/metadata"),
     ],
 )
 async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
@@ -98,6 +104,7 @@ async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
     answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
 
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+    assert SECRET not in answer.body.decode()
     assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
 
 
