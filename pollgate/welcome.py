@@ -28,7 +28,7 @@ Create a poll, list the polls, list the tokens, revoke one by its id:
     -d '{_POLL}'
   curl '{endpoint}?{query}'
   {_pollgate(folder, authority)} token list
-  {_pollgate(folder, authority)} token revoke TOKEN_ID
+  {_pollgate(folder, authority)} token revoke TOKEN_ID --reason unneeded
 
 The admin key is in {folder / "admin.key"}, the logs are in {folder / "logs"}.
 """
