@@ -12,7 +12,7 @@ from typing import Final
 
 from bench.guarded import ACCEPTED, REFUSED, Connection, connected
 from bench.stack import Running
-from pollgate.client import Guards, Token
+from pollgate.answers import Guards, IssuedToken
 from pollgate.sentence import Sentence
 
 REST_S: Final = (0.03, 0.06)
@@ -44,7 +44,7 @@ class Bench:
             raise Sentence("a request sent after the revocation's answer was accepted: the promise is broken")
         return (max(refused_at for _, refused_at in heard) - sent_at) * 1000
 
-    async def _cached_token(self) -> Token:
+    async def _cached_token(self) -> IssuedToken:
         token = await self._running.authority.create_token("To be revoked", ["polls:read:PLAT"])
         for _ in range(2):
             statuses = [await guard.get(self._request(index, token)) for index, guard in enumerate(self._guards)]
@@ -53,14 +53,14 @@ class Bench:
         await asyncio.sleep(random.uniform(*self._rest_s))
         return token
 
-    async def _revoke(self, token: Token) -> float:
+    async def _revoke(self, token: IssuedToken) -> float:
         revocation = await self._running.authority.revoke(token.id, {"reason": "unneeded"})
         answered_at = time.perf_counter()
         if not revocation.effective or revocation.guards != Guards(confirmed=len(self._guards), expired=0):
             raise Sentence(f"{len(self._guards)} guards should have confirmed, but: {revocation}")
         return answered_at
 
-    async def _ask_until_refused(self, guard: int, token: Token, ask_every_s: float) -> tuple[float, float]:
+    async def _ask_until_refused(self, guard: int, token: IssuedToken, ask_every_s: float) -> tuple[float, float]:
         """When the last accepted request was sent, and when the first refusal came."""
         request, accepted_at = self._request(guard, token), 0.0
         await asyncio.sleep(ask_every_s * guard / len(self._guards))
@@ -74,8 +74,8 @@ class Bench:
             accepted_at = sent_at
             await asyncio.sleep(max(0.0, sent_at + ask_every_s - time.perf_counter()))
 
-    def _request(self, guard: int, token: Token) -> bytes:
-        return self._running.guards[guard].request(token.token or "")
+    def _request(self, guard: int, token: IssuedToken) -> bytes:
+        return self._running.guards[guard].request(token.token)
 
 
 @asynccontextmanager

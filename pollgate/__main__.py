@@ -3,19 +3,21 @@
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from pollgate import keys, tokens
 from pollgate.migrate import migrate_from_environment
+from pollgate.printed import plain
 from pollgate.secrets import write_secret_files
 from pollgate.sentence import Sentence
 
 app = App(name="pollgate", help="Polls over HTTP, behind scoped access tokens that die at once.", version="0.1.0")
-app.command(tokens.app)
-app.command(keys.app)
+for group in (tokens.app, keys.app):
+    app.command(group)
 
 
 @app.command
@@ -84,14 +86,25 @@ def secrets(
         print(f"wrote {file}")
 
 
-def main() -> None:
-    """Entry point; a known fault ends in one sentence on standard error and status 1."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; a known fault ends in one sentence on standard error and status 1, wrong usage in status 2."""
     try:
-        app()
+        app(arguments, exit_on_error=False, print_error=False)
     except Sentence as fault:
-        sys.exit(f"pollgate: {fault}")
+        _end(f"pollgate: {fault}", 1)
+    except CycloptsError as misuse:
+        _end(f"pollgate: {misuse} See --help.", 2)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python is not to complain of that when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(sentence: str, status: int) -> NoReturn:
+    print(plain(sentence), file=sys.stderr)
+    sys.exit(status)
 
 
 if __name__ == "__main__":

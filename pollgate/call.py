@@ -1,20 +1,19 @@
-"""What the commands share that manage a running authority: where it is, the admin key, and JSON for scripts."""
+"""What the commands share that manage a running authority: where it is, the admin key, and their common options."""
 
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
-import msgspec
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from pollgate.client import AuthorityClient
 from pollgate.sentence import Sentence
 
-WHERE_AND_AS_WHOM: Final = (
+_WHERE_AND_AS_WHOM: Final = (
     "The admin key is read from POLLGATE_ADMIN_KEY, from the file that POLLGATE_ADMIN_KEY_FILE names, from admin.key "
     "in POLLGATE_DIR (.pollgate), or asked for. The authority is at TOKEN_AUTHORITY_URL (http://127.0.0.1:8081)."
 )
@@ -22,6 +21,18 @@ WHERE_AND_AS_WHOM: Final = (
 T = TypeVar("T")
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
+Wait = Annotated[bool, Parameter(help="With --no-wait, return at once and say by when it will be in force.")]
+Many = Annotated[list[str], Parameter(negative="")]
+
+
+def management(name: str, does: str) -> App:
+    """A group of commands that manage a running authority."""
+    return App(
+        name=name,
+        help=f"{does}\n\n{_WHERE_AND_AS_WHOM}",
+        help_format="plaintext",
+        default_parameter=Parameter(show_default=False),
+    )
 
 
 def call(use: Callable[[AuthorityClient], Awaitable[T]]) -> T:
@@ -35,23 +46,36 @@ def call(use: Callable[[AuthorityClient], Awaitable[T]]) -> T:
     return asyncio.run(connected())
 
 
+def gather(use: Callable[[AuthorityClient], AsyncIterator[T]]) -> list[T]:
+    """Everything that `use` gives with a client of the authority. Raises `Sentence`."""
+
+    async def gathered(authority: AuthorityClient) -> list[T]:
+        return [item async for item in use(authority)]
+
+    return call(gathered)
+
+
 def read_admin_key() -> str:
     """The admin key from the environment, a file or a prompt. Raises `Sentence`."""
     key = os.environ.get("POLLGATE_ADMIN_KEY")
     if key:
-        return key.strip()
+        return _on_one_line(key)
     named = os.environ.get("POLLGATE_ADMIN_KEY_FILE")
     file = Path(named) if named else Path(os.environ.get("POLLGATE_DIR", ".pollgate")) / "admin.key"
     try:
         if named or file.exists():
-            return file.read_text(encoding="utf-8").strip()
+            return _on_one_line(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise Sentence(f"cannot read the admin key: {error.strerror}: {file}") from None
+    except UnicodeDecodeError:
+        raise Sentence(f"{file} does not hold an admin key, pga_…") from None
     if not sys.stdin.isatty():
         raise Sentence("no admin key: set POLLGATE_ADMIN_KEY or POLLGATE_ADMIN_KEY_FILE")
-    return getpass("Admin key: ").strip()
+    return _on_one_line(getpass("Admin key: "))
 
 
-def print_json(value: object) -> None:
-    """Indented, as people read it too."""
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+def _on_one_line(text: str) -> str:
+    key = text.strip()
+    if not key.isascii() or not key.isprintable():
+        raise Sentence("that is not an admin key, pga_…: check POLLGATE_ADMIN_KEY and POLLGATE_ADMIN_KEY_FILE")
+    return key

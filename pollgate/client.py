@@ -1,243 +1,255 @@
 """A typed client of the token authority's management API."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
+from urllib.parse import quote
 
-import aiohttp
-import msgspec
-
+from pollgate.answers import (
+    AdminKey,
+    BulkRevocation,
+    ChangedToken,
+    Finding,
+    IssuedToken,
+    MadeAdminKey,
+    MadeService,
+    Page,
+    Revocation,
+    RotatedToken,
+    Service,
+    ServiceDetail,
+    SigningKey,
+    Site,
+    Token,
+    TokenDetail,
+)
 from pollgate.sentence import Sentence
-from shared.contract.token import ACCESS_TOKEN
+from pollgate.transport import CALL_LIMIT_S, NoAnswer, Transport
+from shared.contract.audit import AuditRecord
+from shared.contract.token import SECRET_PATTERN
 
-CALL_LIMIT_S: Final = 10.0
-REVOCATION_LIMIT_S: Final = 100.0
+EFFECT_LIMIT_S: Final = 100.0
 """A revocation waits for guards that are cut off until their leases have run out, of up to 60 seconds."""
+MAX_PAGE: Final = 1000
 
 T = TypeVar("T")
 
 
-class Site(msgspec.Struct, frozen=True):
-    """An installation of the polls app."""
+class AuthorityClient:
+    """Use as `async with AuthorityClient(url, admin_key) as authority`. Every call raises `Sentence` where it fails.
 
-    id: str
-    name: str
-    endpoint_id: str
-    created_at: datetime
-
-
-class Token(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An access token; `token`, its secret, only in the answer that makes it."""
-
-    id: str
-    name: str
-    site: str
-    scopes: list[str]
-    hint: str
-    status: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    owner: str | None = None
-    token: str | None = None
-
-
-class Guards(msgspec.Struct, frozen=True):
-    """How many guards have confirmed a revocation, and how many have run out of their lease instead."""
-
-    confirmed: int
-    expired: int
-
-
-class Revocation(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A revocation: in force everywhere where it is `effective`, else from `effective_by` on."""
-
-    revoked_at: datetime
-    seq: int
-    effective: bool
-    waited_ms: float | None = None
-    guards: Guards | None = None
-    effective_by: datetime | None = None
-
-
-class BulkRevocation(msgspec.Struct, frozen=True):
-    """How many tokens were revoked, how many had been, which ids named none, and the revocation of them all."""
-
-    revoked: int
-    already_revoked: int
-    unmatched: list[str]
-    revocation: Revocation | None
-
-
-class SigningKey(msgspec.Struct, frozen=True):
-    """A key that the authority signs with, did or will: `state` is next, signing or retired. `published_until` is
-    `None` until another is to take its place.
+    Conditions and fields are named as the API has them; those that are `None` are left out.
     """
 
-    kid: str
-    state: str
-    created_at: datetime
-    signs_from: datetime
-    published_until: datetime | None
-
-
-class _Sites(msgspec.Struct):
-    items: list[Site]
-
-
-class _Tokens(msgspec.Struct):
-    items: list[Token]
-    next: str | None
-
-
-class _SigningKeys(msgspec.Struct):
-    items: list[SigningKey]
-
-
-class _Fault(msgspec.Struct):
-    detail: str
-    pointer: str = ""
-
-
-class _Problem(msgspec.Struct):
-    detail: str
-    errors: list[_Fault] = []
-
-
-class NoAnswer(Sentence):
-    """The authority does not answer, or the answer was lost."""
-
-
-class AuthorityClient:
-    """Use as `async with AuthorityClient(url, admin_key) as authority`. Every call raises `Sentence` where it fails."""
-
     def __init__(self, url: str, admin_key: str) -> None:
-        self._url = url.rstrip("/")
-        self._admin_key = admin_key
+        self._transport = Transport(url, admin_key)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._admin_key}"})
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._session.close()
+        await self._transport.__aexit__(kind, error, trace)
 
     async def sites(self) -> list[Site]:
         """Every site, the default one first."""
-        return (await self._call("GET", "/v1/sites", _Sites)).items
+        return (await self._transport.call("GET", "/v1/sites", Page[Site])).items
 
-    async def create_token(
-        self,
-        name: str,
-        scopes: Sequence[str],
-        *,
-        expires_at: datetime | None = None,
-        site: str | None = None,
-        owner: str | None = None,
-    ) -> Token:
+    async def create_token(self, name: str, scopes: Sequence[str], **fields: Any) -> IssuedToken:
         """A new token, this once with its secret."""
-        body = {"name": name, "scopes": list(scopes), "expires_at": expires_at, "site": site, "owner": owner}
-        return await self._call("POST", "/v1/tokens", Token, body=body)
+        body = {"name": name, "scopes": list(scopes), **_given(fields)}
+        return await self._made("/v1/tokens", IssuedToken, body)
 
-    async def tokens(self) -> AsyncIterator[Token]:
-        """Every token by name, page after page."""
-        query: dict[str, str] | None = {}
-        while query is not None:
-            page = await self._call("GET", "/v1/tokens", _Tokens, query=query)
-            for token in page.items:
-                yield token
-            query = {"cursor": page.next} if page.next else None
+    def tokens(self, limit: int | None = None, **conditions: Any) -> AsyncIterator[Token]:
+        """The tokens that meet all the conditions, in the order of `sort`, page after page; up to `limit` of them."""
+        return self._pages("/v1/tokens", Page[Token], conditions, limit)
 
-    async def token(self, token_id: str) -> Token:
+    async def token(self, token_id: str) -> TokenDetail:
         """One token."""
-        return await self._call("GET", f"/v1/tokens/{_segment(token_id)}", Token)
+        return await self._transport.call("GET", f"/v1/tokens/{_token(token_id)}", TokenDetail)
+
+    async def change_token(self, token_id: str, fields: Mapping[str, Any], *, wait: bool = True) -> ChangedToken:
+        """Give some fields of a token other values; here `None` is a value."""
+        path = f"/v1/tokens/{_token(token_id)}"
+        return await self._in_force("PATCH", path, ChangedToken, wait=wait, body=dict(fields))
+
+    async def disable_token(self, token_id: str, reason: str | None, *, wait: bool = True) -> ChangedToken:
+        """Have a token refused everywhere until it is enabled."""
+        path, body = f"/v1/tokens/{_token(token_id)}/disable", _given({"reason": reason})
+        return await self._in_force("POST", path, ChangedToken, wait=wait, body=body)
+
+    async def enable_token(self, token_id: str, *, wait: bool = True) -> ChangedToken:
+        """Have a disabled token work again."""
+        return await self._in_force("POST", f"/v1/tokens/{_token(token_id)}/enable", ChangedToken, wait=wait)
+
+    async def rotate_token(
+        self, token_id: str, rotation: Mapping[str, Any], key: str, *, wait: bool = True
+    ) -> RotatedToken:
+        """A new secret for a token. Under the same `key`, the request can be repeated where its answer was lost.
+
+        `rotation` is of `overlap_s` and `end_on_use`. Raises `NoAnswer` where it is not known what has become of it.
+        """
+        path = f"/v1/tokens/{_token(token_id)}/rotate"
+        return await self._transport.call(
+            *("POST", path, RotatedToken),
+            query=_waiting(wait),
+            body=_given(rotation),
+            headers={"Idempotency-Key": key},
+            limit_s=EFFECT_LIMIT_S if wait else CALL_LIMIT_S,
+        )
 
     async def revoke(self, token_id: str, why: Mapping[str, Any], *, wait: bool = True) -> Revocation:
         """End a token for good; returns when that is in force everywhere, unless told not to wait.
 
         `why` is a `reason` and, where there is more to say, a `text`.
         """
-        return await self._revoke(f"/v1/tokens/{_segment(token_id)}/revoke", Revocation, wait=wait, body=why)
+        return await self._in_force("POST", f"/v1/tokens/{_token(token_id)}/revoke", Revocation, wait=wait, body=why)
 
     async def revoke_many(self, conditions: Mapping[str, Any], *, wait: bool = True) -> BulkRevocation:
         """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `status`, `issued_before`,
         `unused_since`; or, with `all`, every token. A `reason` is always given, and nothing ended with `dry_run`.
         """
         for token_id in conditions.get("ids", ()):
-            _segment(token_id)
-        return await self._revoke("/v1/tokens/revoke", BulkRevocation, wait=wait, body=conditions)
+            _token(token_id)
+        return await self._in_force("POST", "/v1/tokens/revoke", BulkRevocation, wait=wait, body=conditions)
+
+    async def findings(self, kinds: Sequence[str], **conditions: Any) -> AsyncIterator[Finding]:
+        """What a review of the tokens finds, of these kinds or of every kind, page after page."""
+        for kind in kinds or (None,):
+            async for finding in self._pages("/v1/tokens/review", Page[Finding], {"kind": kind, **conditions}):
+                yield finding
+
+    async def make_admin_key(self, name: str, role: str, **limits: Any) -> MadeAdminKey:
+        """A new admin key, this once with its secret."""
+        body = {"name": name, "role": role, **_given(limits)}
+        return await self._made("/v1/admin-keys", MadeAdminKey, body)
+
+    async def admin_keys(self) -> list[AdminKey]:
+        """Every admin key by name, revoked ones too."""
+        return (await self._transport.call("GET", "/v1/admin-keys", Page[AdminKey])).items
+
+    async def own_admin_key(self) -> AdminKey:
+        """The one that this client uses."""
+        return await self._transport.call("GET", "/v1/admin-keys/own", AdminKey)
+
+    async def rotate_admin_key(self, key_id: str, overlap_s: int | None) -> MadeAdminKey:
+        """A new secret for an admin key."""
+        path, body = f"/v1/admin-keys/{_segment(key_id)}/rotate", _given({"overlap_s": overlap_s})
+        return await self._made(path, MadeAdminKey, body)
+
+    async def revoke_admin_key(self, key_id: str) -> None:
+        """End an admin key for good."""
+        await self._transport.call("DELETE", f"/v1/admin-keys/{_segment(key_id)}", type(None))
+
+    async def make_service(self, client_id: str, **fields: Any) -> MadeService:
+        """A new service, this once with its secret if it has one."""
+        body = {"client_id": client_id, **_given(fields)}
+        return await self._made("/v1/services", MadeService, body)
+
+    async def services(self) -> list[Service]:
+        """Every service by client id, disabled ones too."""
+        return (await self._transport.call("GET", "/v1/services", Page[Service])).items
+
+    async def service(self, client_id: str) -> ServiceDetail:
+        """One service."""
+        return await self._transport.call("GET", f"/v1/services/{_segment(client_id)}", ServiceDetail)
+
+    async def change_service(self, client_id: str, fields: Mapping[str, Any]) -> Service:
+        """Give some fields of a service other values; here `None` is a value."""
+        return await self._transport.call("PATCH", f"/v1/services/{_segment(client_id)}", Service, body=dict(fields))
+
+    async def rotate_service(self, client_id: str, overlap_s: int | None) -> MadeService:
+        """A new secret for a service."""
+        path, body = f"/v1/services/{_segment(client_id)}/rotate", _given({"overlap_s": overlap_s})
+        return await self._made(path, MadeService, body)
+
+    async def enable_service(self, client_id: str, *, enabled: bool) -> Service:
+        """Let a service introspect again, or no more."""
+        action = "enable" if enabled else "disable"
+        return await self._transport.call("POST", f"/v1/services/{_segment(client_id)}/{action}", Service)
 
     async def signing_keys(self) -> list[SigningKey]:
         """The keys that are published, in the order in which they sign."""
-        return (await self._call("GET", "/v1/keys", _SigningKeys)).items
+        return (await self._transport.call("GET", "/v1/keys", Page[SigningKey])).items
 
     async def rotate_signing_key(self) -> SigningKey:
         """A key that signs soon: a new one, unless one waits to already."""
-        return await self._call("POST", "/v1/keys/rotate", SigningKey)
+        return await self._transport.call("POST", "/v1/keys/rotate", SigningKey)
 
-    async def _revoke(self, path: str, kind: type[T], *, wait: bool, body: Any = None) -> T:
+    def audit(self, limit: int | None = None, **conditions: Any) -> AsyncIterator[AuditRecord]:
+        """The records of the audit log that meet all the conditions, in order; up to `limit` of them."""
+        return self._pages("/v1/audit", Page[AuditRecord], conditions, limit, behind="after")
+
+    def audit_lines(self, **conditions: Any) -> AsyncGenerator[bytes, None]:
+        """The same records as lines of JSON, as they come."""
+        return self._transport.lines("/v1/audit/export", _query(conditions))
+
+    async def _made(self, path: str, kind: type[T], body: Any) -> T:
         try:
-            return await self._call(
-                *("POST", path, kind),
-                query={} if wait else {"wait": "false"},
-                body=body,
-                limit_s=REVOCATION_LIMIT_S,
-            )
+            return await self._transport.call("POST", path, kind, body=body)
         except NoAnswer as error:
-            raise Sentence(f"{error}. The revocation may be committed all the same: ask again") from None
+            raise Sentence(f"{error}. It may be made all the same, with a secret that is lost: list it") from None
 
-    async def _call(
+    async def _in_force(self, method: str, path: str, kind: type[T], *, wait: bool, body: Any = None) -> T:
+        limit_s = EFFECT_LIMIT_S if wait or kind is BulkRevocation else CALL_LIMIT_S
+        try:
+            return await self._transport.call(method, path, kind, query=_waiting(wait), body=body, limit_s=limit_s)
+        except NoAnswer as error:
+            raise Sentence(f"{error}. It may be committed all the same: ask again") from None
+
+    async def _pages(
         self,
-        method: str,
         path: str,
-        kind: type[T],
-        *,
-        query: dict[str, str] | None = None,
-        body: Any = None,
-        limit_s: float = CALL_LIMIT_S,
-    ) -> T:
-        encoded = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"} if encoded else {}
-        try:
-            async with self._session.request(
-                *(method, self._url + path),
-                params=query,
-                data=encoded,
-                headers=headers,
-                timeout=aiohttp.ClientTimeout(total=limit_s),
-            ) as answer:
-                content = await answer.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NoAnswer(
-                f"the token authority at {self._url} does not answer ({type(error).__name__}); "
-                "start it, or set TOKEN_AUTHORITY_URL"
-            ) from None
-        if answer.status >= 400:
-            raise Sentence(_explain(answer.status, content))
-        try:
-            return msgspec.json.decode(content, type=kind)
-        except msgspec.MsgspecError:
-            raise Sentence(
-                f"what answers at {self._url} is not this release's token authority; check TOKEN_AUTHORITY_URL"
-            ) from None
+        kind: type[Page[T]],
+        conditions: Mapping[str, Any],
+        limit: int | None = None,
+        behind: str = "cursor",
+    ) -> AsyncIterator[T]:
+        """What is on each page in turn; `behind` names the parameter that asks for the next one."""
+        after, left = None, sys.maxsize if limit is None else limit
+        while left > 0:
+            query = _query({**conditions, "limit": min(left, MAX_PAGE), behind: after})
+            page = await self._transport.call("GET", path, kind, query=query)
+            for item in page.items:
+                yield item
+            after, left = page.next, left - len(page.items)
+            if after is None:
+                return
 
 
-def _segment(token_id: str) -> str:
-    if token_id.startswith(ACCESS_TOKEN):
-        raise Sentence("that is a token's secret, not its id, tok_…; `pollgate token list` shows the ids")
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _query(fields: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _parameter(value) for name, value in _given(fields).items()}
+
+
+def _parameter(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _waiting(wait: bool) -> dict[str, str]:
+    return {} if wait else {"wait": "false"}
+
+
+def _token(token_id: str) -> str:
+    segment = _segment(token_id)
     if not token_id.replace("_", "").isalnum():
         raise Sentence("that is not a token's id; `pollgate token list` shows them")
-    return token_id
+    return segment
 
 
-def _explain(status: int, content: bytes) -> str:
-    try:
-        problem = msgspec.json.decode(content, type=_Problem)
-    except msgspec.MsgspecError:
-        return f"the token authority answered {status}"
-    faults = [f"{fault.pointer}: {fault.detail}" if fault.pointer else fault.detail for fault in problem.errors]
-    told = faults if problem.detail in (fault.detail for fault in problem.errors) else [problem.detail, *faults]
-    return f"the token authority answered {status}: " + "\n  ".join(told)
+def _segment(name: str) -> str:
+    """An id as part of a path."""
+    if SECRET_PATTERN.search(name):
+        raise Sentence("that is a secret, not an id; the list commands, as `pollgate token list`, show the ids")
+    if name in ("", ".", ".."):
+        raise Sentence("that is not an id; the list commands, as `pollgate token list`, show the ids")
+    return quote(name, safe="")

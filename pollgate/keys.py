@@ -1,25 +1,23 @@
 """`pollgate keys`: list and rotate the keys that a running authority signs with."""
 
-import sys
+from collections.abc import Sequence
 
-from cyclopts import App
-from rich.console import Console
-from rich.table import Table
+from pollgate.answers import SigningKey
+from pollgate.call import Json, call, management
+from pollgate.printed import print_json, print_table
+from pollgate.times import told, told_exactly
 
-from pollgate.call import WHERE_AND_AS_WHOM, Json, call, print_json
-from pollgate.client import SigningKey
-
-app = App(name="keys", help=f"List and rotate the keys that the authority signs with.\n\n{WHERE_AND_AS_WHOM}")
+app = management("keys", "List and rotate the keys that the authority signs with.")
 
 
-@app.command(name="list")
+@app.command(name="list", help_epilogue="Example:\n\n  pollgate keys list")
 def list_(*, as_json: Json = False) -> None:
     """List the keys that are published: the one that signs, the next one, and those that signed a while ago."""
     keys = call(lambda authority: authority.signing_keys())
     print_json(keys) if as_json else _print_table(keys)
 
 
-@app.command
+@app.command(help_epilogue="Example:\n\n  pollgate keys rotate")
 def rotate(*, as_json: Json = False) -> None:
     """Publish a new key, which signs a few seconds later; what the one before has signed can be verified for an hour
     more.
@@ -28,15 +26,14 @@ def rotate(*, as_json: Json = False) -> None:
     if as_json:
         print_json(key)
         return
-    print(f"The key {key.kid} is published, and signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC on.")
+    print(f"The key {key.kid} is published, and signs from {told_exactly(key.signs_from)} on.")
 
 
-def _print_table(keys: list[SigningKey]) -> None:
-    table = Table("Key", "State", "Made (UTC)", "Signs from", "Published until")
-    for key in keys:
-        until = f"{key.published_until:%Y-%m-%d %H:%M:%S}" if key.published_until else ""
-        table.add_row(
-            key.kid, key.state, f"{key.created_at:%Y-%m-%d %H:%M}", f"{key.signs_from:%Y-%m-%d %H:%M:%S}", until
-        )
-    # A pipe has no width: nothing is cut off there.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+def _print_table(keys: Sequence[SigningKey]) -> None:
+    columns = ("Key", "State", "Made (UTC)", "Signs from", "Published until")
+    print_table(columns, (_row(key) for key in keys))
+
+
+def _row(key: SigningKey) -> tuple[str, ...]:
+    times = (told(key.created_at), told_exactly(key.signs_from), told_exactly(key.published_until, ""))
+    return (key.kid, key.state, *times)

@@ -1,43 +1,46 @@
-"""`pollgate token`: make, list, show and revoke access tokens against a running authority."""
+"""`pollgate token`: make, find and show access tokens; the commands that change and end them are in modules of their
+own.
+"""
 
-import asyncio
 import os
-import sys
-from collections.abc import Coroutine, Sequence
-from datetime import datetime
-from typing import Annotated, Final, Literal, TypeVar
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, Literal
 
-from cyclopts import App, Parameter
-from rich.console import Console
-from rich.table import Table
+import msgspec
+from cyclopts import Parameter
 
-from pollgate.call import WHERE_AND_AS_WHOM, Json, call, print_json
-from pollgate.client import AuthorityClient, BulkRevocation, Guards, Token
+from pollgate import review, revoking, token_changes
+from pollgate.answers import Day, IssuedToken, Site, Token, TokenDetail
+from pollgate.call import Json, call, gather, management
+from pollgate.client import AuthorityClient
+from pollgate.known_secrets import print_secrets
+from pollgate.printed import print_fields, print_json, print_table
 from pollgate.sentence import Sentence
-from shared.contract.scope import Action, Scope
+from pollgate.times import Duration, Future, Past, since, told, told_exactly
+from pollgate.token_fields import NO_FIELDS, TokenFields, reaches_everything, written_scopes
 
-app = App(
-    name="token",
-    help=f"Make, list, show and revoke access tokens.\n\n{WHERE_AND_AS_WHOM}",
+StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
+SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
+SHOWN_DAYS: Final = 14
+
+app = management("token", "Make, find, change, rotate and revoke access tokens.")
+
+
+@app.command(
+    help_epilogue="Examples:\n\n"
+    "  pollgate token create --name 'Weekly report' --scope polls:read:PLAT\n"
+    "  pollgate token create --name CI --scope ANY --expires-in 30d --header-only"
 )
-
-T = TypeVar("T")
-ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
-QUIET_S: Final = 1.5
-"""How long a revocation is waited for without a word."""
-
-
-@app.command
 def create(
     *,
     name: str,
     scope: Annotated[list[str], Parameter(negative="")],
-    expires_at: datetime | None = None,
     site: str | None = None,
-    owner: str | None = None,
+    fields: Annotated[TokenFields, Parameter(name="*")] = NO_FIELDS,
     as_json: Json = False,
 ) -> None:
-    """Make a token and show it, this once, with the URL where it works: that of polls is read from POLLS_URL
+    """Make a token and show its secret, this once, with the URL where it works: that of polls is read from POLLS_URL
     (http://127.0.0.1:8080).
 
     Parameters
@@ -45,177 +48,194 @@ def create(
     name
         What the token is for, 1 to 255 characters.
     scope
-        What it may do and where: polls:ACTIONS:SELECTOR, as in polls:read,create:PLAT or polls:*:PLAT/PLAT-1. Repeat
-        for several.
-    expires_at
-        When it ends, as in 2027-01-31T00:00:00 (local time). Without this it never does.
+        What it may do and where: polls:read,create:PLAT, polls:*:PLAT/PLAT-1, or ANY for everything. Repeatable.
     site
         The id of the site it is for; the default site where this is left out.
-    owner
-        Who answers for it: a person, a team or a job.
     """
-    expiry = expires_at.astimezone() if expires_at else None
+    body = fields.to_body()
 
-    async def make(authority: AuthorityClient) -> tuple[Token, str]:
-        made = await authority.create_token(name, scope, expires_at=expiry, site=site, owner=owner)
-        return made, next(each.endpoint_id for each in await authority.sites() if each.id == made.site)
+    async def make(authority: AuthorityClient) -> tuple[IssuedToken, list[Site]]:
+        sites = await authority.sites()  # first, so that nothing can fail once there is a secret to show
+        return await authority.create_token(name, written_scopes(scope), site=site, **body), sites
 
-    token, endpoint_id = call(make)
+    token, sites = call(make)
     if as_json:
         print_json(token)
         return
     _print_table([token])
     print(f"\n{token.token}\n\nStore this token now: it is not shown again.")
-    print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{endpoint_id}")
-    if any(_reaches_everything(text) for text in token.scopes):
+    for each in sites:
+        if each.id == token.site:
+            print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{each.endpoint_id}")
+    if any(reaches_everything(text) for text in token.scopes):
         print("It reaches ANY content of its site. A narrower scope, such as polls:read:PLAT, is safer.")
 
 
-@app.command(name="list")
-def list_(*, as_json: Json = False) -> None:
-    """List every token by name."""
-
-    async def gather(authority: AuthorityClient) -> list[Token]:
-        return [token async for token in authority.tokens()]
-
-    found = call(gather)
-    if as_json:
-        print_json(found)
-    elif found:
-        _print_table(found)
-    else:
-        print("There are no tokens yet; `pollgate token create` makes one.")
-
-
-@app.command
-def show(token_id: str, /, *, as_json: Json = False) -> None:
-    """Show one token by its id."""
-    token = call(lambda authority: authority.token(token_id))
-    print_json(token) if as_json else _print_table([token])
-
-
-@app.command
-def revoke(
-    *token_ids: str,
-    reason: ReasonKind,
-    text: str | None = None,
+@app.command(
+    name="list",
+    help_epilogue="Examples:\n\n"
+    "  pollgate token list --status expiring --sort expires_at\n"
+    "  pollgate token list --owner ada --unused-for 90d --json",
+)
+def list_(
+    *,
+    search: str | None = None,
+    status: StatusFilter | None = None,
     owner: str | None = None,
     site: str | None = None,
     scope: str | None = None,
-    issued_before: datetime | None = None,
-    unused_since: datetime | None = None,
-    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
-    wait: bool = True,
+    created_after: Past | None = None,
+    created_before: Past | None = None,
+    used_after: Past | None = None,
+    unused_since: Past | None = None,
+    unused_for: Duration | None = None,
+    expires_after: Future | None = None,
+    expires_before: Future | None = None,
+    sort: SortKey = "name",
+    descending: Annotated[bool, Parameter(negative="")] = False,
+    limit: Annotated[int | None, Parameter(metavar="N")] = None,
     as_json: Json = False,
 ) -> None:
-    """End tokens for good: those named by their ids, or all that meet every condition given.
+    """List the tokens that meet every condition given, dead ones too; times are shown in UTC.
 
-    Returns when no replica of any service accepts them any more, also where they had been revoked before. Status 1
-    where that is not so in the end, or an id names no token.
+    A time is given as 2027-01-31 or 2027-01-31T12:00 (local time), or as how
+    long ago, for expiry how long from now: 90d, 12h, 1h30m.
 
     Parameters
     ----------
-    reason
-        Why.
-    text
-        What else there is to say; required with the reason other.
+    search
+        Those with this in their name or description, in any case.
+    status
+        Those that are so; expiring ones are active and end within 7 days.
     owner
         Those of this owner.
     site
         Those of the site with this id.
     scope
-        Those that can do something of this scope: polls:*:PLAT takes all that reach into PLAT.
-    issued_before
-        Those made before this time, as in 2026-11-30T12:00:00 (local time).
+        Those that can do something of this scope: PLAT, polls:read:PLAT/PLAT-1 or ANY.
+    created_after
+        Those made at this time or later.
+    created_before
+        Those made before this time.
+    used_after
+        Those used at this time or later.
     unused_since
-        Those not used since this time, or never. Services report uses about once a second; introspections by other
-        services are not counted.
-    every
-        Every token.
-    wait
-        With --no-wait, return at once and say by when it will be in force.
+        Those not used since this time, or never.
+    unused_for
+        The same, by how long: 90d.
+    expires_after
+        Those that end at this time or later, or never.
+    expires_before
+        Those that end before this time.
+    sort
+        By which column; by name where this is left out.
+    descending
+        The other way round.
+    limit
+        How many at most; all where this is left out.
     """
     conditions = {
-        "ids": list(token_ids) or None,
+        "search": search,
+        "status": status,
         "owner": owner,
         "site": site,
         "scope": scope,
-        "issued_before": issued_before.astimezone() if issued_before else None,
-        "unused_since": unused_since.astimezone() if unused_since else None,
+        "created_after": created_after,
+        "created_before": created_before,
+        "used_after": used_after,
+        "unused_since": since(unused_since, unused_for),
+        "expires_after": expires_after,
+        "expires_before": expires_before,
     }
-    given = {name: value for name, value in conditions.items() if value is not None} | ({"all": True} if every else {})
-    if every and len(given) > 1:
-        raise Sentence("--all is every token, so it stands alone; leave it out for those that meet the conditions")
-    if not given:
-        raise Sentence("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
-
-    why = {"reason": reason} | ({"text": text} if text else {})
-
-    async def end(authority: AuthorityClient) -> BulkRevocation:
-        if given.keys() == {"ids"} and len(token_ids) == 1:
-            return BulkRevocation(1, 0, [], await authority.revoke(token_ids[0], why, wait=wait))
-        return await authority.revoke_many({**given, **why}, wait=wait)
-
-    ended = call(lambda authority: _patiently(end(authority)) if wait else end(authority))
-    print_json(ended) if as_json else print(_told(ended, token_ids))
-    if wait and ended.revocation and not ended.revocation.effective:
-        raise Sentence(
-            "the authority could not wait until it was in force everywhere; the same command again waits for the rest"
-        )
-    if ended.unmatched:
-        raise Sentence(f"no token of these ids, or none that meets the conditions: {', '.join(ended.unmatched)}")
-
-
-def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:
-    revocation = ended.revocation
-    if revocation is None:
-        return "No token meets that, so none was revoked."
-    time = f"{revocation.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
-    if not ended.revoked:
-        revoked = f"No token was left to revoke: {_tokens(ended.already_revoked)} revoked before, the last at {time}"
+    order = {"sort": sort, "descending": descending}
+    if limit is not None and limit < 1:
+        raise Sentence("--limit is at least 1")
+    found = gather(lambda authority: authority.tokens(limit, **conditions, **order))
+    if as_json:
+        print_json(found)
+    elif found:
+        _print_table(found)
+    elif any(condition is not None for condition in conditions.values()):
+        print("No token meets these conditions.")
     else:
-        what = token_ids[0] if len(token_ids) == 1 else _tokens(ended.revoked)
-        before = f" ({ended.already_revoked} more had been before)" if ended.already_revoked else ""
-        revoked = f"Revoked {what} at {time}{before}"
-    if revocation.effective_by:
-        return f"{revoked}; in force everywhere by {revocation.effective_by:%H:%M:%S.%f} UTC at the latest."
-    guards = revocation.guards or Guards(0, 0)
-    confirmed = f"{guards.confirmed} guard{'' if guards.confirmed == 1 else 's'}"
-    cut_off = f", {guards.expired} cut off" if guards.expired else ""
-    return f"{revoked}; in force everywhere after {revocation.waited_ms:.0f} ms ({confirmed}{cut_off})."
+        print("There are no tokens yet; `pollgate token create` makes one.")
 
 
-async def _patiently(revocation: Coroutine[None, None, T]) -> T:
-    """The answer; who has to wait for it is told why."""
-    task = asyncio.create_task(revocation)
-    done, _ = await asyncio.wait({task}, timeout=QUIET_S)
-    if not done:
-        print(
-            "Waiting until it is in force everywhere: for a guard that is cut off, until its lease is over. "
-            "Ctrl-C ends the waiting, not the revocation.",
-            file=sys.stderr,
-        )
-    return await task
+@app.command(help_epilogue="Example:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ")
+def show(token_id: str, /, *, as_json: Json = False) -> None:
+    """Show all that is known of one token: what it may do, its secrets without their text, its use, and how it ended.
+
+    Parameters
+    ----------
+    token_id
+        Its id, tok_…, as `pollgate token list` shows it.
+    """
+    token = call(lambda authority: authority.token(token_id))
+    if as_json:
+        print_json(token)
+        return
+    print_fields(_fields(token))
+    print()
+    print_secrets(token.secrets)
+    print()
+    _print_days(token.days)
 
 
-def _tokens(number: int) -> str:
-    return f"{number} token{'' if number == 1 else 's'}"
+for more in (token_changes.app, revoking.app, review.app):
+    for command_name, command in more.resolved_commands().items():
+        if not command_name.startswith("-"):
+            app.command(command, name=command_name)
 
 
 def _print_table(tokens: Sequence[Token]) -> None:
-    table = Table("Name", "Id", "Scope", "Token", "Status", "Expires")
-    for token in tokens:
-        scopes = "\n".join(_shown(text) for text in token.scopes)
-        expires = f"{token.expires_at:%Y-%m-%d %H:%M}" if token.expires_at else "never"
-        table.add_row(token.name, token.id, scopes, token.hint, token.status, expires)
-    # A pipe has no width: nothing is cut off there.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    columns = ("Name", "Id", "Owner", "Scope", "Status", "Created (UTC)", "Expires", "Last used")
+    print_table(columns, (_row(token) for token in tokens), broken=("Name", "Owner", "Scope"))
 
 
-def _shown(text: str) -> str:
-    return "ANY" if _reaches_everything(text) else text
+def _row(token: Token) -> tuple[str, ...]:
+    times = (told(token.created_at), told(token.expires_at), told(token.last_used_at))
+    return (token.name, token.id, token.owner or "", _scopes(token), token.status, *times)
 
 
-def _reaches_everything(text: str) -> bool:
-    scope = Scope.parse(text)
-    return not scope.path and scope.actions == frozenset(Action)
+def _scopes(token: Token) -> str:
+    return "\n".join("ANY" if reaches_everything(text) else text for text in token.scopes)
+
+
+def _fields(token: TokenDetail) -> list[tuple[str, str]]:
+    fields = [
+        ("Name", token.name),
+        ("Id", token.id),
+        ("Status", token.status),
+        ("Description", token.description),
+        ("Owner", token.owner or ""),
+        ("Site", token.site),
+        ("Scope", _scopes(token)),
+        ("Sent in", "the header or the query" if token.allow_query else "the header alone"),
+        ("Works from", "\n".join(token.allowed_ips) or "everywhere"),
+        ("Rate limit", f"{token.rate_limit} a minute" if token.rate_limit else "none"),
+        ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
+        ("Created", f"{told_exactly(token.created_at)} by {token.created_by}"),
+        ("Expires", told_exactly(token.expires_at)),
+        ("Last used", told_exactly(token.last_used_at)),
+        ("Uses", f"{token.uses}, and {token.refusals} refused"),
+        ("Disabled", _ended(token.disabled_at, token.disabled_by, token.disabled_reason)),
+        ("Revoked", _ended(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),
+    ]
+    return [(name, value) for name, value in fields if value]
+
+
+def _ended(at: datetime | None, by: str | None, *why: str | None) -> str:
+    if at is None:
+        return ""
+    return f"{told_exactly(at)} by {by or 'somebody'}" + "".join(f": {reason}" for reason in why if reason)
+
+
+def _print_days(days: Sequence[Day]) -> None:
+    first = datetime.now(UTC).date() - timedelta(days=SHOWN_DAYS - 1)
+    recent = [day for day in days if day.day >= first]
+    if not recent:
+        print(f"Not used in the last {SHOWN_DAYS} days.")
+        return
+    print(f"Use in the last {SHOWN_DAYS} days")
+    rows = [(str(day.day), str(day.uses), str(day.refusals)) for day in recent]
+    print_table(("Day (UTC)", "Uses", "Refusals"), rows)

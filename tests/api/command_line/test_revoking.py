@@ -1,0 +1,141 @@
+"""`pollgate token revoke`."""
+
+import re
+
+import pytest
+
+from tests.support.command_line import CommandLine
+from tests.support.stack import Authority
+
+BECAUSE = ("--reason", "unneeded")
+IN_FORCE = r"at .* UTC; in force everywhere after \d+ ms \(0 guards\)\.\n"
+
+
+async def alive(pollgate: CommandLine) -> list[str]:
+    """Owners of the tokens that work."""
+    listed = await pollgate("token", "list", "--status", "active", "--sort", "owner", "--json")
+    return [token["owner"] for token in listed.json]
+
+
+@pytest.fixture
+async def of_owners(authority: Authority) -> list[str]:
+    """The ids of the tokens of ada, bot, bot and cleo."""
+    return [(await authority.issue("polls:read:PLAT", owner=owner))["id"] for owner in ("ada", "bot", "bot", "cleo")]
+
+
+async def test_a_token_is_revoked_for_a_reason(pollgate: CommandLine, of_owners: list[str]) -> None:
+    revoked = await pollgate("token", "revoke", of_owners[0], "--reason", "other", "--text", "the project is over")
+
+    shown = await pollgate("token", "show", of_owners[0])
+    assert re.fullmatch(f"Revoked {of_owners[0]} {IN_FORCE}", revoked.out)
+    assert ": other: the project is over\n" in shown.out
+    assert await alive(pollgate) == ["bot", "bot", "cleo"]
+
+
+async def test_a_reason_is_required(pollgate: CommandLine, of_owners: list[str]) -> None:
+    refused = await pollgate("token", "revoke", of_owners[0])
+
+    assert (refused.status, refused.out) == (2, "")
+    assert "--reason" in refused.err
+    assert len(refused.err.splitlines()) == 1
+
+
+async def test_tokens_that_meet_conditions_are_revoked_and_repeated_it_says_that_they_were(
+    pollgate: CommandLine, of_owners: list[str]
+) -> None:
+    revoked = await pollgate("token", "revoke", "--owner", "bot", "--status", "active", "--unused-for", "0s", *BECAUSE)
+    again = await pollgate("token", "revoke", "--owner", "bot", "--scope", "PLAT", "--issued-before", "0s", *BECAUSE)
+
+    assert re.fullmatch(f"Revoked 2 tokens {IN_FORCE}", revoked.out)
+    assert re.fullmatch(f"No token was left to revoke: 2 tokens revoked before, the last {IN_FORCE}", again.out)
+    assert await alive(pollgate) == ["ada", "cleo"]
+
+
+async def test_a_dry_run_says_how_many_and_changes_nothing(pollgate: CommandLine, of_owners: list[str]) -> None:
+    await pollgate("token", "revoke", of_owners[1], *BECAUSE)
+
+    foreseen = await pollgate("token", "revoke", "--scope", "PLAT", "--dry-run", *BECAUSE)
+    every = await pollgate("token", "revoke", "--all", "--dry-run", "--json", *BECAUSE)
+
+    assert foreseen.out == "This would revoke 3 tokens (1 more had been before). Nothing was changed.\n"
+    assert (every.json["revoked"], every.json["revocation"]) == (3, None)
+    assert await alive(pollgate) == ["ada", "bot", "cleo"]
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+async def test_conditions_that_no_token_meets_are_told_so_with_status_1(
+    pollgate: CommandLine, of_owners: list[str], options: tuple[str, ...]
+) -> None:
+    nobody = await pollgate("token", "revoke", "--owner", "eve", *BECAUSE, *options)
+
+    assert nobody.status == 1
+    assert nobody.err == "pollgate: no token meets that, so none was revoked\n"
+    assert len(await alive(pollgate)) == 4
+
+
+async def test_an_id_that_names_no_token_is_told_with_status_1_and_the_others_are_revoked(
+    pollgate: CommandLine, of_owners: list[str]
+) -> None:
+    revoked = await pollgate("token", "revoke", of_owners[0], "tok_AAAAAAAAAAAAAAAA", *BECAUSE)
+
+    assert revoked.status == 1
+    assert revoked.out.startswith("Revoked 1 token at ")
+    assert "no token of these ids, or none that meets the conditions: tok_AAAAAAAAAAAAAAAA" in revoked.err
+    assert await alive(pollgate) == ["bot", "bot", "cleo"]
+
+
+async def test_at_a_terminal_more_than_one_token_is_revoked_by_conditions_on_a_yes_alone(
+    pollgate: CommandLine, of_owners: list[str]
+) -> None:
+    revoke = ("token", "revoke", "--owner", "bot", *BECAUSE)
+
+    declined = await pollgate(*revoke, given="\n", terminal=True)
+    left = await alive(pollgate)
+    agreed = await pollgate(*revoke, given="y\n", terminal=True)
+
+    question = "This revokes 2 tokens for good. Go on? [y/N] "
+    assert declined == (1, "", f"{question}pollgate: nothing was revoked\n")
+    assert len(left) == 4
+    assert (agreed.status, agreed.err) == (0, question)
+    assert await alive(pollgate) == ["ada", "cleo"]
+
+
+@pytest.mark.parametrize("options", [("--owner", "ada"), ("--owner", "bot", "--yes")])
+async def test_nobody_is_asked_of_one_token_or_with_yes(
+    pollgate: CommandLine, of_owners: list[str], options: tuple[str, ...]
+) -> None:
+    revoked = await pollgate("token", "revoke", *options, *BECAUSE, terminal=True)
+
+    assert (revoked.status, revoked.err) == (0, "")
+    assert len(await alive(pollgate)) < len(of_owners)
+
+
+async def test_every_token_is_revoked_by_script_with_yes_alone(pollgate: CommandLine, of_owners: list[str]) -> None:
+    unsure = await pollgate("token", "revoke", "--all", *BECAUSE)
+    left = await alive(pollgate)
+    sure = await pollgate("token", "revoke", "--all", "--yes", *BECAUSE, "--json")
+
+    assert (unsure.status, "--all takes --yes where nobody can be asked" in unsure.err) == (1, True)
+    assert len(left) == len(of_owners)
+    assert (sure.json["revoked"], sure.json["revocation"]["effective"]) == (4, True)
+    assert await alive(pollgate) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "name tokens by their ids, or give a condition"),
+        (("--all", "--owner", "ada"), "--all is every token, so it stands alone"),
+        (("--unused-since", "1d", "--unused-for", "1d"), "give either --unused-since or --unused-for"),
+        (("pgt_" + "A" * 38,), "that is a secret, not an id"),
+        (("tok_x", "--reason", "other"), "/text"),
+    ],
+)
+async def test_what_cannot_be_meant_is_one_clear_sentence(
+    pollgate: CommandLine, arguments: tuple[str, ...], sentence: str
+) -> None:
+    refused = await pollgate("token", "revoke", *(() if "--reason" in arguments else BECAUSE), *arguments)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.err
+    assert "pgt_" not in refused.err

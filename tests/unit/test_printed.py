@@ -1,0 +1,51 @@
+"""Tables at terminals of every width."""
+
+import re
+import sys
+
+import pytest
+from rich.cells import cell_len
+
+from pollgate.printed import print_table
+
+COLUMNS = ("Name", "Id", "Scope", "Created (UTC)")
+ROWS = [
+    ("Weekly report", "tok_3JDxtsz4ic3g56zQ", "polls:read:PLAT/PLAT-1\npolls:vote:PLAT", "2026-11-25 01:58"),
+    ("名" * 60, "tok_AAAAAAAAAAAAAAAA", "ANY", "2026-11-25 01:58"),
+]
+
+
+def at_terminal(patch: pytest.MonkeyPatch, width: int) -> None:
+    """Have standard output be a terminal of this width."""
+    patch.setenv("COLUMNS", str(width))
+    patch.setattr(sys.stdout, "isatty", lambda: True)
+
+
+@pytest.mark.parametrize("width", range(71, 150, 7))
+def test_a_table_is_no_wider_than_the_terminal_and_leaves_ids_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    at_terminal(monkeypatch, width)
+
+    print_table(COLUMNS, ROWS, broken=("Name", "Scope"))
+
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    assert sum(row[1] in line for line in lines for row in ROWS) == 2
+    assert lines[0].split()[:2] == ["Name", "Id"]
+
+
+def test_where_a_terminal_is_too_narrow_each_row_becomes_fields(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_terminal(monkeypatch, 40)
+
+    print_table(COLUMNS, ROWS[:1], broken=("Name", "Scope"))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Name           Weekly report",
+        "Id             tok_3JDxtsz4ic3g56zQ",
+        "Scope          polls:read:PLAT/PLAT-1",
+        "               polls:vote:PLAT",
+        "Created (UTC)  2026-11-25 01:58",
+    ]
