@@ -1,0 +1,160 @@
+"""`pollgate admin`, `pollgate service` and `pollgate keys`."""
+
+import re
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from shared.contract.token import is_well_formed
+from tests.support.command_line import CommandLine
+from tests.support.stack import Authority
+
+
+def find(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found, text
+    return found.group()
+
+
+async def test_an_admin_key_is_made_within_limits_and_works(pollgate: CommandLine, authority: Authority) -> None:
+    made = await pollgate("admin", "create", "--name", "payments", "--role", "issuer", "--scope", "polls:*:PAY")
+
+    secret = find(r"pga_\w{38}", made.out)
+    pollgate.manage(authority.base, secret)
+    whoami = await pollgate("admin", "whoami")
+    within = await pollgate("token", "create", "--name", "x", "--scope", "polls:read:PAY/PAY-1")
+    beyond = await pollgate("token", "create", "--name", "x", "--scope", "ANY")
+    assert is_well_formed(secret, "pga")
+    assert "payments" in whoami.out
+    assert secret not in whoami.out
+    assert (within.status, beyond.status) == (0, 1)
+    assert "answered 403: 'polls:*:*' is more than this admin key has itself" in beyond.err
+
+
+async def test_an_admin_key_is_listed_rotated_and_revoked(pollgate: CommandLine, authority: Authority) -> None:
+    site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
+    made = await pollgate("admin", "create", "--name", "auditor", "--role", "auditor", "--site", site, "--json")
+
+    rotated = await pollgate("admin", "rotate", made.json["id"], "--overlap", "0", "--json")
+    revoked = await pollgate("admin", "revoke", made.json["id"])
+    listed = await pollgate("admin", "list", "--json")
+
+    key = next(key for key in listed.json if key["id"] == made.json["id"])
+    assert (key["name"], key["role"], key["sites"]) == ("auditor", "auditor", [site])
+    assert key["hint"] == f"pga_…{rotated.json['key'][-4:]}"
+    assert key["revoked_at"]
+    assert revoked.out == f"Revoked {made.json['id']}; it works no more.\n"
+    pollgate.manage(authority.base, rotated.json["key"])
+    refused = await pollgate("admin", "whoami")
+    assert (refused.status, "answered 401: This admin key is not known here." in refused.err) == (1, True)
+
+
+async def test_the_last_administrator_cannot_be_revoked(pollgate: CommandLine) -> None:
+    own = (await pollgate("admin", "whoami", "--json")).json
+
+    refused = await pollgate("admin", "revoke", own["id"])
+
+    assert (refused.status, refused.out) == (1, "")
+    assert "answered 409: This is the last admin key in the role admin" in refused.err
+
+
+async def test_an_issuer_without_limits_is_refused(pollgate: CommandLine) -> None:
+    refused = await pollgate("admin", "create", "--name", "x", "--role", "issuer")
+
+    assert refused.status == 1
+    assert "/scopes: an issuer is limited" in refused.err
+
+
+async def test_a_service_is_made_rotated_disabled_and_enabled(pollgate: CommandLine, authority: Authority) -> None:
+    token = (await authority.issue())["token"]
+
+    made = await pollgate("service", "create", "reports", "--name", "Nightly reports")
+    first = find(r"pgs_\w{38}", made.out)
+    rotated = await pollgate("service", "rotate", "reports", "--overlap", "1h", "--json")
+    while_both_work = [
+        (await authority.introspect(token, "reports", secret)).status for secret in (first, rotated.json["secret"])
+    ]
+    disabled = await pollgate("service", "disable", "reports")
+    while_disabled = await authority.introspect(token, "reports", first)
+    enabled = await pollgate("service", "enable", "reports", "--json")
+
+    shown = await pollgate("service", "show", "reports")
+    assert while_both_work == [200, 200]
+    assert disabled.out == "Disabled reports; it may neither introspect nor sync.\n"
+    assert while_disabled.status == 401
+    assert enabled.json["disabled_at"] is None
+    assert re.search(r"^Name +Nightly reports$", shown.out, re.MULTILINE)
+    assert re.search(rf"pgs_…{first[-4:]} +until ", shown.out)
+    assert first not in shown.out
+
+
+async def test_a_service_is_changed_in_the_fields_given_alone(pollgate: CommandLine, tmp_path: Path) -> None:
+    site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
+    key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    file = tmp_path / "key.pem"
+    file.write_bytes(key)
+    await pollgate("service", "create", "gateway", "--public-key-file", str(file), "--site", site)
+
+    renamed = await pollgate("service", "change", "gateway", "--name", "The gateway", "--json")
+    widened = await pollgate("service", "change", "gateway", "--all-sites", "--no-public-key", "--json")
+    limited = await pollgate("service", "change", "gateway", "--site", site, "--public-key-file", str(file), "--json")
+
+    listed = (await pollgate("service", "list", "--json")).json
+    assert (renamed.json["name"], renamed.json["sites"]) == ("The gateway", [site])
+    assert renamed.json["public_key"] == key.decode().strip()
+    assert (widened.json["sites"], widened.json["public_key"]) == (None, None)
+    assert (limited.json["sites"], limited.json["public_key"]) == ([site], key.decode().strip())
+    assert [service["client_id"] for service in listed] == ["gateway", "polls"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("create", "polls"), "answered 409: A service of this client id is here already."),
+        (("create", "a/b"), "/client_id: 1 to 64 of A-Z a-z 0-9 . _ -"),
+        (("show", "nobody"), "answered 404: No service has this client id."),
+        (("show", "a/../../sites"), "answered 404: No service has this client id."),
+        (("show", ".."), "that is not an id"),
+        (("change", "polls"), "say what to change"),
+        (("change", "polls", "--site", "site_x", "--all-sites"), "give either --site or --all-sites"),
+        (("change", "polls", "--public-key-file", "nowhere.pem"), "cannot read the public key: No such file"),
+    ],
+)
+async def test_what_is_wrong_with_a_service_is_one_clear_sentence(
+    pollgate: CommandLine, arguments: tuple[str, ...], sentence: str
+) -> None:
+    refused = await pollgate("service", *arguments)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.err
+
+
+async def test_the_signing_key_is_rotated_and_listed(pollgate: CommandLine) -> None:
+    rotated = await pollgate("keys", "rotate")
+    listed = await pollgate("keys", "list")
+    keys = await pollgate("keys", "list", "--json")
+
+    kid = keys.json[-1]["kid"]
+    assert re.fullmatch(rf"The key {kid} is published, and signs from .* UTC on\.\n", rotated.out)
+    assert [key["state"] for key in keys.json] == ["signing", "next"]
+    assert all(key["kid"] in listed.out for key in keys.json)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://127.0.0.1:1", r"the token authority at \S+ does not answer \(\w+\); start it, or .*"),
+        ("authority", "TOKEN_AUTHORITY_URL is not a URL, such as http://127.0.0.1:8081"),
+    ],
+)
+async def test_an_authority_that_is_not_there_is_told_in_one_sentence(
+    pollgate: CommandLine, authority: Authority, url: str, sentence: str
+) -> None:
+    pollgate.manage(url, authority.admin_key)
+
+    refused = await pollgate("admin", "whoami")
+
+    assert (refused.status, refused.out) == (1, "")
+    assert re.fullmatch(f"pollgate: {sentence}\n", refused.err)
