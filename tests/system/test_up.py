@@ -122,6 +122,8 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False)
         misused = await runner.run("token", "revoke", "--all")
         assert (misused.returncode, len(misused.stderr.splitlines())) == (2, 1)
+        verified = await runner.run("audit", "verify")
+        assert verified.stdout.startswith("The log is whole: ")
         every = ("token", "revoke", "--all", "--yes", "--reason", "policy", "--json")
         the_rest = json.loads((await runner.run(*every)).stdout)
         assert (the_rest["revoked"], the_rest["revocation"]["effective"]) == (2, True)

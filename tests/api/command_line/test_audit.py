@@ -1,0 +1,184 @@
+"""`pollgate audit`: list, export and verify."""
+
+import json
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from shared.runtime.serve import listening
+from tests.support.command_line import CommandLine
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
+from tests.support.stack import HOST, Authority
+
+
+@pytest.fixture
+async def token_id(authority: Authority) -> str:
+    """A token about which three things are on record."""
+    token = await authority.issue(name="before", owner="ada")
+    await authority.manage("PATCH", f"/v1/tokens/{token['id']}", {"name": "after"})
+    await authority.revoke(token["id"])
+    return str(token["id"])
+
+
+async def head(pollgate: CommandLine) -> str:
+    """What `audit verify` says is to be kept."""
+    verified = await pollgate("audit", "verify", "--json")
+    return str(verified.json["head"])
+
+
+async def test_records_are_listed_by_every_condition(pollgate: CommandLine, token_id: str) -> None:
+    own = (await pollgate("admin", "whoami", "--json")).json["id"]
+    about = ("audit", "list", "--subject", f"token:{token_id}")
+
+    every = await pollgate(*about, "--actor", own, "--since", "1h", "--json")
+    some = await pollgate(*about, "--action", "token.change")
+    first = await pollgate("audit", "list", "--limit", "2", "--json")
+    none = await pollgate(*about, "--until", "1h")
+
+    assert [record["action"] for record in every.json] == ["token.issue", "token.change", "token.revoke"]
+    assert 'name: "before" → "after"' in some.out
+    assert f"admin_key:{own}" in some.out
+    assert [record["seq"] for record in first.json] == [1, 2]
+    assert none == (0, "No record meets these conditions.\n", "")
+
+
+async def test_the_log_is_exported_as_lines_of_json(pollgate: CommandLine, token_id: str, tmp_path: Path) -> None:
+    file = tmp_path / "audit.jsonl"
+
+    printed = await pollgate("audit", "export")
+    written = await pollgate("audit", "export", "--output", str(file))
+    some = await pollgate("audit", "export", "--action", "token.revoke")
+
+    records = [json.loads(line) for line in printed.out.splitlines()]
+    assert [record["seq"] for record in records] == list(range(1, len(records) + 1))
+    assert file.read_text() == printed.out
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert written.out == f"Wrote {len(records)} records to {file}.\n"
+    assert [json.loads(line)["subject"] for line in some.out.splitlines()] == [f"token:{token_id}"]
+
+
+async def test_an_export_that_fails_leaves_no_file(pollgate: CommandLine, authority: Authority, tmp_path: Path) -> None:
+    pollgate.manage(authority.base, "pga_" + "A" * 38)
+
+    refused = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))
+    no_folder = await pollgate("audit", "export", "--output", str(tmp_path / "nowhere" / "audit.jsonl"))
+
+    assert (refused.status, "answered 401" in refused.err) == (1, True)
+    assert (no_folder.status, "cannot write the audit log: No such file or directory" in no_folder.err) == (1, True)
+    assert [file.name for file in tmp_path.iterdir()] == ["admin.key"]  # noqa: ASYNC240
+
+
+@pytest.mark.usefixtures("token_id")
+async def test_a_whole_log_is_verified_and_its_head_said(
+    pollgate: CommandLine, authority: Authority, tmp_path: Path
+) -> None:
+    file = tmp_path / "audit.jsonl"
+    await pollgate("audit", "export", "--output", str(file))
+    earlier = await head(pollgate)
+    await authority.issue()
+
+    verified = await pollgate("audit", "verify", "--head", earlier)
+    of_file = await pollgate("audit", "verify", "--file", str(file), "--head", earlier)
+    of_input = await pollgate("audit", "verify", "--file", "-", given=file.read_text())
+
+    later = await head(pollgate)
+    assert verified.out == f"The log is whole: {later.partition(':')[0]} records. Head: {later}\n"
+    assert later != earlier
+    assert of_file.out.endswith(f" Head: {earlier}\n")
+    assert of_input == of_file
+
+
+async def test_a_log_that_breaks_off_is_neither_verified_nor_exported(pollgate: CommandLine, tmp_path: Path) -> None:
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        assert request.transport is not None
+        request.transport.close()
+        return answer
+
+    app = web.Application()
+    app.router.add_get("/v1/audit/export", break_off)
+    async with listening(app, HOST, 0) as port:
+        pollgate.manage(f"http://{HOST}:{port}", "pga_x")
+        verified = await pollgate("audit", "verify")
+        exported = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))
+
+    for ended in (verified, exported):
+        assert (ended.status, ended.out) == (1, "")
+        assert "broke off" in ended.err
+    assert [file.name for file in tmp_path.iterdir()] == ["admin.key"]  # noqa: ASYNC240
+
+
+TAMPERED = [
+    ('UPDATE token_authority.audit_log SET after = \'{"name": "x"}\' WHERE seq = 3', "record 3 has been changed"),
+    ("DELETE FROM token_authority.audit_log WHERE seq = 2", "record 2 is missing: the next one is 3"),
+    ("UPDATE token_authority.audit_log SET previous = hash WHERE seq = 3", "record 3 does not follow the one before"),
+]
+
+
+@pytest.mark.usefixtures("token_id")
+@pytest.mark.parametrize(("statement", "sentence"), TAMPERED)
+async def test_a_log_that_was_tampered_with_is_found(
+    pollgate: CommandLine, database: ClonedDatabase, statement: str, sentence: str
+) -> None:
+    await fetch(database.admin_url, statement)
+
+    verified = await pollgate("audit", "verify")
+
+    assert (verified.status, verified.out) == (1, "")
+    assert f"the audit log is not whole: {sentence}" in verified.err
+
+
+@pytest.mark.usefixtures("token_id")
+async def test_a_log_whose_end_was_cut_off_is_found_by_an_earlier_head(
+    pollgate: CommandLine, database: ClonedDatabase
+) -> None:
+    earlier = await head(pollgate)
+    seq = int(earlier.partition(":")[0])
+    await fetch(database.admin_url, "DELETE FROM token_authority.audit_log WHERE seq = $1", seq)
+
+    without = await pollgate("audit", "verify")
+    verified = await pollgate("audit", "verify", "--head", earlier)
+
+    assert without.status == 0
+    assert (verified.status, verified.out) == (1, "")
+    assert f"cut off: it ends with record {seq - 1}, and record {seq} was there before" in verified.err
+
+
+async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
+    pollgate: CommandLine, authority: Authority, database: ClonedDatabase
+) -> None:
+    await authority.issue(name="embarrassing")
+    earlier = await head(pollgate)
+    seq = int(earlier.partition(":")[0])
+    await fetch(database.admin_url, "DELETE FROM token_authority.audit_log WHERE seq = $1", seq)
+    await authority.issue(name="harmless")
+
+    without = await pollgate("audit", "verify")
+    verified = await pollgate("audit", "verify", "--head", earlier)
+
+    assert without.status == 0
+    assert (verified.status, verified.out) == (1, "")
+    assert f"rewritten: record {seq} is not the one that was there before" in verified.err
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "sentence"),
+    [
+        (("--head", "12"), "", "--head takes SEQ:HASH"),
+        (("--file", "nowhere.jsonl"), "", "cannot read the audit log: No such file or directory: nowhere.jsonl"),
+        (("--file", "-"), "hello\n", "what follows record 0 is not a record of an audit log"),
+        (("--file", "-"), '{"seq": 1', "what follows record 0 is not a record of an audit log"),
+        (("--file", "-", "--head", "0:" + "f" * 64), "", "rewritten: record 0"),
+        (("--file", "-", "--head", "5:" + "f" * 64), "", "cut off: it ends with record 0, and record 5 was there"),
+    ],
+)
+async def test_what_cannot_be_verified_is_one_clear_sentence(
+    pollgate: CommandLine, options: tuple[str, ...], given: str, sentence: str
+) -> None:
+    refused = await pollgate("audit", "verify", *options, given=given)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.err
