@@ -1,0 +1,60 @@
+"""The `pollgate` command and what is written about it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from pollgate.__main__ import app, main
+
+GUIDE = Path(__file__).parents[2] / "docs" / "command-line.md"
+GROUPS = ("token", "admin", "service", "audit", "keys")
+
+
+def commands(group: App, name: str) -> Iterator[str]:
+    """The full name of every command, as it is typed."""
+    below = {each: command for each, command in group.resolved_commands().items() if not each.startswith("-")}
+    for each, command in below.items():
+        yield from commands(command, f"{name} {each}")
+    if not below:
+        yield name
+
+
+EVERY_COMMAND = list(commands(app, "pollgate"))
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND)
+def test_every_command_is_in_the_guide_with_an_example(command: str) -> None:
+    guide = GUIDE.read_text(encoding="utf-8")
+
+    assert f"`{command}`" in guide
+    assert f"\n$ {command}" in guide
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND)
+def test_every_command_says_what_it_does_and_what_each_option_is(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    words = command.split()[1:]
+
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help"])
+
+    told = capsys.readouterr().out
+    options = [line.strip("│ *\n") for line in told.splitlines() if line.startswith("│")]
+    assert len(told.splitlines()[2]) > 20
+    assert not [option for option in options if option.startswith("--") and "  " not in option]
+    assert words[0] not in GROUPS or f"\n  {command}" in told
+
+
+def test_an_unknown_command_is_told_in_one_sentence_with_what_may_be_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["token", "revoek"])
+
+    told = capsys.readouterr().err
+    assert told.startswith('pollgate: Unknown command "revoek". Did you mean "revoke"?')
+    assert len(told.splitlines()) == 1
