@@ -20,4 +20,6 @@ def recorded(thing: Token | AdminKey | Service, fields: Collection[str] | None =
         for name, value in msgspec.structs.asdict(thing).items()
         if (name in fields if fields is not None else name not in _UNSAID and value not in (None, (), "", {}))
     }
-    return msgspec.to_builtins(values, enc_hook=str)  # type: ignore[no-any-return]
+    if values.get("scopes") is not None:
+        values["scopes"] = [str(scope) for scope in values["scopes"]]
+    return msgspec.to_builtins(values)  # type: ignore[no-any-return]

@@ -81,6 +81,16 @@ async def test_a_record_says_who_did_what_from_where_before_and_after(authority:
     assert (record["before"], record["after"]) == ({"name": "Nightly"}, {"name": "Daily"})
 
 
+async def test_scopes_are_on_record_as_they_are_written(authority: Authority) -> None:
+    issued = await authority.issue("polls:*:PLAT", "polls:read:A%2FB")
+
+    await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT"]})
+
+    made, narrowed = await records(authority, f"subject=token:{issued['id']}")
+    assert made["after"]["scopes"] == narrowed["before"]["scopes"] == ["polls:*:PLAT", "polls:read:A%2FB"]
+    assert narrowed["after"]["scopes"] == ["polls:read:PLAT"]
+
+
 async def test_what_changes_nothing_and_what_is_refused_is_not_on_record(authority: Authority) -> None:
     issued = await authority.issue(name="Nightly")
     path = f"/v1/tokens/{issued['id']}"
