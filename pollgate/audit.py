@@ -54,19 +54,22 @@ app = management("audit", "Read, export and verify the audit log: who did what."
 def list_(
     *,
     conditions: Annotated[Conditions, Parameter(name="*")] = EVERYTHING,
+    oldest_first: Annotated[bool, Parameter(negative="")] = False,
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the records that meet every condition given, the oldest first.
+    """List the records that meet every condition given, the newest first.
 
     Parameters
     ----------
+    oldest_first
+        The other way round.
     limit
         How many at most; all where this is left out.
     """
     if limit is not None and limit < 1:
         raise Sentence("--limit is at least 1")
-    records = gather(lambda authority: authority.audit(limit, **conditions.to_query()))
+    records = gather(lambda authority: authority.audit(limit, newest_first=not oldest_first, **conditions.to_query()))
     if as_json:
         print_json(records)
     elif records:

@@ -31,7 +31,8 @@ CHUNK: Final = 1000
 async def list_audit(request: web.Request) -> web.Response:
     """200 with a page of records that meet every condition."""
     query = read_query(request, ListAudit)
-    found = await select_audit(request.app[DATABASE], query.to_selection(), query.after, query.limit + 1)
+    chosen, database = query.to_selection(), request.app[DATABASE]
+    found = await select_audit(database, chosen, query.after, query.limit + 1, newest_first=query.newest_first)
     page = found[: query.limit]
     return json_response(AuditPage(page, page[-1].seq if len(found) > query.limit else None))
 
@@ -58,7 +59,9 @@ async def export_audit(request: web.Request) -> web.StreamResponse:
     return response
 
 
-async def _pages(database: Database, chosen: AuditSelection, after: int) -> AsyncGenerator[list[AuditRecord], None]:
+async def _pages(
+    database: Database, chosen: AuditSelection, after: int | None
+) -> AsyncGenerator[list[AuditRecord], None]:
     """Pages until one is empty."""
     while True:
         page = await select_audit(database, chosen, after, CHUNK)

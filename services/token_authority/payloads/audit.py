@@ -19,7 +19,7 @@ class AuditConditions(Struct, frozen=True):
     )
     since: Time | None = None
     until: Time | None = None
-    after: Annotated[int, Meta(ge=0, le=2**53, description="records with a higher `seq` alone")] = 0
+    after: Annotated[int, Meta(ge=0, le=2**53, description="records behind this `seq` alone")] | None = None
 
     def to_selection(self) -> AuditSelection:
         """What storage makes of them."""
@@ -27,8 +27,9 @@ class AuditConditions(Struct, frozen=True):
 
 
 class ListAudit(AuditConditions, frozen=True):
-    """The same, and how many. The next page begins with `after` as `next` of the page before says."""
+    """The same, in which order, and how many. The next page has `after` as `next` of the page before says."""
 
+    newest_first: Annotated[bool, Meta(description="from the newest record on; else from the oldest")] = False
     limit: Annotated[int, Meta(ge=1, le=1000, description="how many at most, 1 to 1000")] = 100
 
 

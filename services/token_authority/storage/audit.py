@@ -36,18 +36,23 @@ _INSERT: Final = """
 """
 
 
-_SELECT: Final = """
-    -- select_audit: a page of rows in order, that meet every condition that is not null
+_ROWS: Final = """
     SELECT seq, at, actor_kind AS actor, actor_id, address, request_id, action, subject, before, after,
            encode(previous, 'hex') AS previous, encode(hash, 'hex') AS hash
     FROM token_authority.audit_log
-    WHERE seq > $1
-      AND ($2::text IS NULL OR actor_id = $2)
-      AND ($3::text IS NULL OR action = $3)
-      AND ($4::text IS NULL OR subject = $4)
-      AND ($5::timestamptz IS NULL OR at >= $5)
-      AND ($6::timestamptz IS NULL OR at < $6)
-    ORDER BY seq LIMIT $7
+    WHERE ($3::text IS NULL OR actor_id = $3)
+      AND ($4::text IS NULL OR action = $4)
+      AND ($5::text IS NULL OR subject = $5)
+      AND ($6::timestamptz IS NULL OR at >= $6)
+      AND ($7::timestamptz IS NULL OR at < $7)
+"""
+_SELECT: Final = f"""
+    -- select_audit: a page of rows in order, that meet every condition that is not null
+    {_ROWS} AND ($1::bigint IS NULL OR seq > $1) ORDER BY seq LIMIT $2
+"""
+_SELECT_NEWEST: Final = f"""
+    -- select_newest_audit: the same from the newest on
+    {_ROWS} AND ($1::bigint IS NULL OR seq < $1) ORDER BY seq DESC LIMIT $2
 """
 
 
@@ -69,9 +74,12 @@ async def append_audit(executor: Executor, entries: Sequence[Entry]) -> None:
     await executor.execute(_INSERT, *map(list, zip(*map(_values, added), strict=True)))
 
 
-async def select_audit(executor: Executor, selection: AuditSelection, after: int, limit: int) -> list[AuditRecord]:
+async def select_audit(
+    executor: Executor, selection: AuditSelection, after: int | None, limit: int, *, newest_first: bool = False
+) -> list[AuditRecord]:
     """Up to `limit` rows in order, from behind the `seq` given."""
-    return [_record(row) for row in await executor.fetch(_SELECT, after, *selection, limit)]
+    query = _SELECT_NEWEST if newest_first else _SELECT
+    return [_record(row) for row in await executor.fetch(query, after, limit, *selection)]
 
 
 def _record(row: Row) -> AuditRecord:

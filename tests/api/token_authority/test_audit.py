@@ -132,6 +132,9 @@ async def test_the_log_is_read_in_pages_and_by_conditions(authority: Authority) 
 
     assert first["items"] + second["items"] == log
     assert second["next"] is None
+    newest = (await authority.manage("GET", "/v1/audit?newest_first=true&limit=3")).json
+    rest = (await authority.manage("GET", f"/v1/audit?newest_first=true&after={newest['next']}")).json
+    assert newest["items"] + rest["items"] == log[::-1]
     of_token = await records(authority, f"subject=token:{issued['id']}")
     assert [record["action"] for record in of_token] == ["token.issue", "token.revoke"]
     assert await records(authority, "action=token.revoke") == log[-1:]
