@@ -5,6 +5,7 @@ it lies below. Each name in a path ends in a slash, so that a mark begins with a
 """
 
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import quote
 
 from shared.contract.scope import Action, Scope
@@ -32,6 +33,19 @@ def touching(scope: Scope) -> list[str]:
 def covering(scopes: Iterable[Scope]) -> list[str]:
     """Beginnings: scopes lie within these where each of their marks with a colon begins with one of them."""
     return sorted({_at(action, scope.path) for scope in scopes for action in scope.actions})
+
+
+def reaching(scopes: Iterable[Scope]) -> list[str]:
+    """The marks of which a token that lies within these scopes has one; so an index knows all that may do so."""
+    marks = set()
+    for scope in scopes:
+        for action in scope.actions:
+            marks |= {_at(action, scope.path), _below(action, scope.path)}
+    return sorted(marks)
+
+
+EVERYWHERE: Final = [f"{action}:" for action in sorted(Action)]
+"""The marks of which a token has one that can do something everywhere."""
 
 
 def _at(action: Action, path: tuple[str, ...]) -> str:

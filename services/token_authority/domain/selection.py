@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.reach import covering, touching
+from services.token_authority.domain.reach import covering, reaching, touching
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 
 MAX_IDS: Final = 1000
@@ -22,8 +22,8 @@ StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 class Selection(Struct, frozen=True, kw_only=True):
     """Conditions, of which `None` asks nothing. Ranges have their beginning and not their end.
 
-    `alive` takes those not revoked, `unused_since` those that were never used too. `touching` are marks of
-    `domain/reach.py`. `sites` and `covering` keep an administrator within its limits.
+    `alive` takes those not revoked, `unused_since` those that were never used too. `touching`, `covering` and
+    `reaching` are of `domain/reach.py`. `sites`, `covering` and `reaching` keep an administrator within its limits.
     """
 
     ids: Sequence[str] | None = None
@@ -41,12 +41,13 @@ class Selection(Struct, frozen=True, kw_only=True):
     expires_before: datetime | None = None
     sites: Sequence[str] | None = None
     covering: Sequence[str] | None = None
+    reaching: Sequence[str] | None = None
 
     def within(self, caller: AdminKey) -> "Selection":
         """Of these the tokens that `caller` sees."""
         limits: dict[str, Any] = {"sites": caller.sites}
         if caller.scopes is not None:
-            limits["covering"] = covering(caller.scopes)
+            limits |= {"covering": covering(caller.scopes), "reaching": reaching(caller.scopes)}
         return msgspec.structs.replace(self, **limits)
 
 

@@ -28,6 +28,7 @@ class Token(Struct, frozen=True, kw_only=True):
 
     `allowed_ips` are networks, none for everywhere; `rate_limit` is in requests a minute. `created_by`, `disabled_by`
     and `revoked_by` are actors as they are written. `late_use_at`: when a secret was last presented after its end.
+    `enabled_at`: when it was last enabled again, if ever.
     """
 
     id: str
@@ -52,6 +53,7 @@ class Token(Struct, frozen=True, kw_only=True):
     revoked_reason: str | None = None
     revoked_text: str | None = None
     late_use_at: datetime | None = None
+    enabled_at: datetime | None = None
 
     def status(self, now: datetime) -> Status:
         """What ended it for good wins over what can be undone."""

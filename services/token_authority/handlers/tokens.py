@@ -30,7 +30,7 @@ from services.token_authority.payloads.tokens import (
     TokenPage,
 )
 from services.token_authority.storage import secrets, tokens, usage
-from services.token_authority.storage.selections import Order, select_tokens
+from services.token_authority.storage.selections import Order, Page, select_tokens
 from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
@@ -78,7 +78,7 @@ async def list_tokens(request: web.Request) -> web.Response:
     order = Order(query.sort, query.descending)
     after, now = read_cursor(query.cursor, order), datetime.now(UTC)
     chosen = _selection(query).within(request[ADMIN_KEY])
-    found = await select_tokens(request.app[DATABASE], chosen, order, after, query.limit + 1, now)
+    found = await select_tokens(request.app[DATABASE], chosen, Page(order, after, query.limit + 1), now)
     page = found[: query.limit]
     cursor = write_cursor(order, page[-1].place, page[-1].token.id) if len(found) > query.limit else None
     return json_response(TokenPage.of(page, cursor, now))

@@ -1,49 +1,23 @@
-"""Finds tokens by conditions, in any order, a page at a time.
+"""Finds tokens by conditions, in any order, a page at a time. `docs/finding-tokens.md` has the plans.
 
-A statement is put together from the conditions that are given, each written here once, so that the indexes behind
-those conditions can be used. `docs/finding-tokens.md` has the plans.
+A page's ids are found first, and then what is shown of them, so that only that is carried along.
 """
 
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from services.token_authority.domain.selection import EXPIRING, Selection, StatusFilter
-from services.token_authority.domain.token import Token, searchable
+from services.token_authority.domain.selection import Selection
+from services.token_authority.domain.token import Token
+from services.token_authority.storage.conditions import Arguments, conditions, parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, token_of
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres import Executor, Row
 
 SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 
-_CONDITIONS: Final = {
-    "ids": "t.id = ANY ({})",
-    "alive": "(t.revoked_at IS NULL) = {}",
-    "search": "token_authority.grams(t.folded) @> token_authority.grams({0}) AND strpos(t.folded, {0}) > 0",
-    "owner": "coalesce(t.owner, '') = {}",
-    "site": "t.site_id = {}",
-    "touching": "t.reach && {}::text[]",
-    "created_after": "t.created_at >= {}",
-    "created_before": "t.created_at < {}",
-    "used_after": "coalesce(u.last_used_at, '-infinity') >= {}",
-    "unused_since": "coalesce(u.last_used_at, '-infinity') < {}",
-    "expires_after": "coalesce(t.expires_at, 'infinity') >= {}",
-    "expires_before": "coalesce(t.expires_at, 'infinity') < {}",
-    "sites": "t.site_id = ANY ({})",
-    "covering": (
-        "NOT EXISTS (SELECT FROM unnest(t.reach) AS mark WHERE strpos(mark, ':') > 0 AND NOT EXISTS ("
-        "SELECT FROM unnest({}::text[]) AS beginning WHERE starts_with(mark, beginning)))"
-    ),
-}
-_END: Final = "coalesce(t.expires_at, 'infinity')"
-_ALIVE: Final = "t.revoked_at IS NULL"
-_ACTIVE: Final = f"{_ALIVE} AND {_END} > {{now}} AND t.disabled_at IS NULL"
-_STATUSES: Final[dict[StatusFilter, str]] = {
-    "active": _ACTIVE,
-    "expiring": f"{_ACTIVE} AND {_END} <= {{now}} + {{soon}}::interval",
-    "disabled": f"{_ALIVE} AND {_END} > {{now}} AND t.disabled_at IS NOT NULL",
-    "expired": f"{_ALIVE} AND {_END} <= {{now}}",
-    "revoked": "t.revoked_at IS NOT NULL",
-}
+WALKED: Final = 2000
+"""Tokens among which a text is looked for in order, before its index is asked for every token that has it."""
+
 _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
     "name": ("t.name", "text"),
     "owner": ("coalesce(t.owner, '')", "text"),
@@ -52,6 +26,10 @@ _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
     "expires_at": ("coalesce(t.expires_at, 'infinity')", "timestamptz"),
     "last_used_at": ("coalesce(u.last_used_at, '-infinity')", "timestamptz"),
 }
+TABLES: Final = "token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id"
+"""Tokens as `t`, with their use as `u`."""
+SHOWN: Final = f"{TOKEN_COLUMNS}, u.uses, u.refusals, u.last_used_at"
+"""What `token_of` and `use_of` read."""
 
 
 class Order(NamedTuple):
@@ -59,6 +37,11 @@ class Order(NamedTuple):
 
     key: SortKey = "name"
     descending: bool = False
+
+    @property
+    def by_time(self) -> bool:
+        """Whether places in it are times."""
+        return _SORTS[self.key][1] == "timestamptz"
 
 
 class Found(NamedTuple):
@@ -69,65 +52,117 @@ class Found(NamedTuple):
     place: str
 
 
-async def select_tokens(
-    executor: Executor,
-    selection: Selection,
-    order: Order,
-    after: tuple[str, str] | None,
-    limit: int,
-    now: datetime,
-) -> list[Found]:
+class Page(NamedTuple):
     """Up to `limit` tokens in order, from behind the place and id given."""
-    arguments = _Arguments()
-    where = _where(selection, arguments, now)
-    expression, kind = _SORTS[order.key]
-    direction, beyond = ("DESC", "<") if order.descending else ("ASC", ">")
-    if after is not None:
-        place, token_id = after
-        where.append(f"({expression}, t.id) {beyond} ({arguments.add(place)}::text::{kind}, {arguments.add(token_id)})")
+
+    order: Order
+    after: tuple[str, str] | None
+    limit: int
+
+
+async def select_tokens(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
+    """A page of the tokens that meet every condition."""
+    if selection.search is None:
+        return await _plain(executor, selection, page, now)
+    found = await _walk(executor, selection, page, now)
+    return found if len(found) == page.limit else await _gather(executor, selection, selection.search, page, now)
+
+
+async def _plain(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
+    arguments = Arguments()
+    where = [*conditions(selection, arguments, now), *_behind(page, arguments)]
+    expression, direction = _order(page)
     query = f"""
         -- select_tokens: a page of tokens that meet every condition
-        SELECT {TOKEN_COLUMNS}, u.uses, u.refusals, u.last_used_at, ({expression})::text AS place
-        FROM token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id
-        WHERE {" AND ".join(where) or "true"}
-        ORDER BY {expression} {direction}, t.id {direction} LIMIT {arguments.add(limit)}
+        WITH page AS MATERIALIZED (
+            SELECT t.id, {expression} AS place FROM {_tables(where, page)}
+            WHERE {" AND ".join(where) or "true"}
+            ORDER BY {expression} {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
+        )
+        {_details(direction)}
     """  # noqa: S608
-    rows = await executor.fetch(query, *arguments.values)
-    return [Found(token_of(row), Use(row["uses"], row["refusals"], row["last_used_at"]), row["place"]) for row in rows]
+    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+
+
+async def _walk(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
+    """Fewer than the limit does not mean that there are no more: then the text is rare, or stands further on."""
+    arguments = Arguments()
+    *where, search = conditions(selection, arguments, now)
+    where += _behind(page, arguments)
+    expression, direction = _order(page)
+    query = f"""
+        -- walk_tokens: of the next tokens in order those with a text
+        WITH page AS MATERIALIZED (
+            SELECT t.id, t.place FROM (
+                SELECT t.id, t.folded, {expression} AS place FROM {_tables(where, page)}
+                WHERE {" AND ".join(where) or "true"}
+                ORDER BY {expression} {direction}, t.id {direction} LIMIT {WALKED}
+            ) t
+            WHERE {search} ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
+        )
+        {_details(direction)}
+    """  # noqa: S608
+    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+
+
+async def _gather(executor: Executor, selection: Selection, search: str, page: Page, now: datetime) -> list[Found]:
+    """`OFFSET 0` keeps the order's index out of it, where each row's parts would have to be made."""
+    arguments = Arguments()
+    where = [*conditions(selection, arguments, now), parts(search, arguments), *_behind(page, arguments)]
+    expression, direction = _order(page)
+    query = f"""
+        -- gather_tokens: a page of all tokens with a text
+        WITH page AS MATERIALIZED (
+            SELECT t.id, t.place FROM (
+                SELECT t.id, {expression} AS place FROM {_tables(where, page)} WHERE {" AND ".join(where)} OFFSET 0
+            ) t
+            ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
+        )
+        {_details(direction)}
+    """  # noqa: S608
+    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
 
 
 async def select_matching(executor: Executor, selection: Selection, after: str, limit: int, now: datetime) -> list[str]:
     """Up to `limit` ids of tokens, dead or alive, that meet every condition, from behind the id given."""
-    arguments = _Arguments(after, limit)
-    where = ["t.id > $1", *_where(selection, arguments, now)]
+    arguments = Arguments(after, limit)
+    where = ["t.id > $1", *conditions(selection, arguments, now)]
     query = f"""
         -- select_matching: a page of ids of tokens that meet every condition
-        SELECT t.id FROM token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id
-        WHERE {" AND ".join(where)} ORDER BY t.id LIMIT $2
+        SELECT t.id FROM {TABLES} WHERE {" AND ".join(where)} ORDER BY t.id LIMIT $2
     """  # noqa: S608
     return [row["id"] for row in await executor.fetch(query, *arguments.values)]
 
 
-class _Arguments:
-    """The arguments of a statement, each with its place in it."""
-
-    def __init__(self, *values: object) -> None:
-        self.values = list(values)
-
-    def add(self, value: object) -> str:
-        self.values.append(value)
-        return f"${len(self.values)}"
+def use_of(row: Row) -> Use:
+    """The use in a row that has `SHOWN`."""
+    return Use(row["uses"], row["refusals"], row["last_used_at"])
 
 
-def _where(selection: Selection, arguments: _Arguments, now: datetime) -> list[str]:
-    where = []
-    for name, condition in _CONDITIONS.items():
-        value = getattr(selection, name)
-        if value is not None:
-            where.append(condition.format(arguments.add(searchable(value) if name == "search" else value)))
-    if selection.status is not None:
-        status = _STATUSES[selection.status]
-        at = arguments.add(now) if "{now}" in status else ""
-        soon = arguments.add(EXPIRING) if "{soon}" in status else ""
-        where.append(status.format(now=f"{at}::timestamptz", soon=soon))
-    return where
+def _found(row: Row) -> Found:
+    return Found(token_of(row), use_of(row), row["place"])
+
+
+def _order(page: Page) -> tuple[str, str]:
+    return _SORTS[page.order.key][0], "DESC" if page.order.descending else "ASC"
+
+
+def _behind(page: Page, arguments: Arguments) -> list[str]:
+    if page.after is None:
+        return []
+    expression, kind = _SORTS[page.order.key]
+    place, token_id = map(arguments.add, page.after)
+    return [f"({expression}, t.id) {'<' if page.order.descending else '>'} ({place}::text::{kind}, {token_id})"]
+
+
+def _tables(where: list[str], page: Page) -> str:
+    """With the use only where it is asked for."""
+    uses = page.order.key == "last_used_at" or any("u." in condition for condition in where)
+    return TABLES if uses else "token_authority.token t"
+
+
+def _details(direction: str) -> str:
+    return f"""
+        SELECT {SHOWN}, page.place::text AS place
+        FROM page JOIN {TABLES} ON t.id = page.id ORDER BY page.place {direction}, page.id {direction}
+    """  # noqa: S608

@@ -16,7 +16,7 @@ from shared.runtime.postgres import Executor, Row
 TOKEN_COLUMNS: Final = """
     t.id, t.site_id, t.name, t.description, t.owner, t.scopes, t.allow_query, t.allowed_ips, t.rate_limit, t.metadata,
     t.hint, t.created_by, t.created_at, t.expires_at, t.disabled_at, t.disabled_by, t.disabled_reason, t.revoked_at,
-    t.revoked_by, t.revoked_reason, t.revoked_text, t.late_use_at
+    t.revoked_by, t.revoked_reason, t.revoked_text, t.late_use_at, t.enabled_at
 """
 
 _INSERT: Final = """
@@ -29,7 +29,7 @@ _INSERT: Final = """
 """
 _INSERT_USE: Final = """
     -- insert_token_use: a token that has not been used yet
-    INSERT INTO token_authority.token_use (token_id, uses) VALUES ($1, 0)
+    INSERT INTO token_authority.token_use (token_id, uses, owner) VALUES ($1, 0, $2)
 """
 _SELECT: Final = f"""
     -- select_token: one token
@@ -44,8 +44,12 @@ _UPDATE: Final = """
     UPDATE token_authority.token
     SET name = $2, description = $3, folded = $4, owner = $5, scopes = $6, reach = $7, allow_query = $8,
         allowed_ips = $9, rate_limit = $10, metadata = $11, hint = $12, expires_at = $13, disabled_at = $14,
-        disabled_by = $15, disabled_reason = $16
+        disabled_by = $15, disabled_reason = $16, enabled_at = $17
     WHERE id = $1
+"""
+_UPDATE_OWNER: Final = """
+    -- update_owner: whose token it is, beside its uses
+    UPDATE token_authority.token_use SET owner = $2 WHERE token_id = $1 AND owner <> $2
 """
 _SELECT_BY_DIGESTS: Final = f"""
     -- select_tokens_by_digests: secrets, their tokens, sites' endpoints, and the newest change, all of one moment
@@ -96,7 +100,7 @@ async def insert_token(executor: Executor, token: Token) -> None:
         _INSERT,
         *(token.id, token.site_id, *_said(token), token.hint, token.created_by, token.created_at, token.expires_at),
     )
-    await executor.execute(_INSERT_USE, token.id)
+    await executor.execute(_INSERT_USE, token.id, token.owner or "")
 
 
 async def select_token(executor: Executor, token_id: str) -> Token | None:
@@ -116,8 +120,9 @@ async def update_token(executor: Executor, token: Token) -> None:
     await executor.execute(
         _UPDATE,
         *(token.id, *_said(token), token.hint, token.expires_at),
-        *(token.disabled_at, token.disabled_by, token.disabled_reason),
+        *(token.disabled_at, token.disabled_by, token.disabled_reason, token.enabled_at),
     )
+    await executor.execute(_UPDATE_OWNER, token.id, token.owner or "")
 
 
 async def select_tokens_by_digests(executor: Executor, digests: Collection[bytes]) -> dict[bytes, Known]:
@@ -174,6 +179,7 @@ def token_of(row: Row) -> Token:
         revoked_reason=row["revoked_reason"],
         revoked_text=row["revoked_text"],
         late_use_at=row["late_use_at"],
+        enabled_at=row["enabled_at"],
     )
 
 
