@@ -1,0 +1,33 @@
+"""`/v1/tokens/review`: tokens worth a look, and what to do about each."""
+
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from services.token_authority.app_keys import ADMIN_KEY, DATABASE
+from services.token_authority.handlers.cursor import read_finding_cursor, write_finding_cursor
+from services.token_authority.operations.review import find
+from services.token_authority.payloads.review import FindingPayload, ReviewPage, ReviewTokens
+from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.query import read_query
+
+
+@endpoint(
+    summary="Review tokens",
+    description="Active tokens worth a look, by kind: `unused`, `never_used`, `never_expires`, `reaches_any` (a scope "
+    "for everywhere), `expiring`, `rotated_secret_in_use` (a replaced secret is still used, or was presented after its "
+    "end in the last 30 days) and `owner_inactive` (no other token of its owner was used).",
+    tags=("tokens",),
+    query=ReviewTokens,
+    answers={200: Answer(description="A page of findings.", body=ReviewPage)},
+)
+async def review_tokens(request: web.Request) -> web.Response:
+    """200 with a page of findings among the tokens that the caller sees."""
+    query, now = read_query(request, ReviewTokens), datetime.now(UTC)
+    after = read_finding_cursor(query.cursor, query.kinds)
+    asked = query.to_review(now)
+    found = await find(request.app[DATABASE], asked, request[ADMIN_KEY], query.kinds, after, query.limit + 1)
+    page = found[: query.limit]
+    cursor = write_finding_cursor(page[-1].place) if len(found) > query.limit else None
+    return json_response(ReviewPage([FindingPayload.of(finding, now) for finding in page], cursor))

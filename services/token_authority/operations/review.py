@@ -1,0 +1,55 @@
+"""Review tokens: findings of every kind asked for, kind after kind, as far as a page goes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.review import KINDS, Advice, FindingKind, Review, advice
+from services.token_authority.domain.token import Token
+from services.token_authority.storage.review import select_findings
+from services.token_authority.storage.usage import Use
+from shared.runtime.postgres import Executor
+
+
+class FindingPlace(NamedTuple):
+    """Where a finding stands among all."""
+
+    kind: FindingKind
+    token_id: str
+
+
+class Finding(NamedTuple):
+    """A token worth a look, and why."""
+
+    kind: FindingKind
+    token: Token
+    use: Use
+    advice: Advice
+
+    @property
+    def place(self) -> FindingPlace:
+        """Behind this begins the next page."""
+        return FindingPlace(self.kind, self.token.id)
+
+
+async def find(
+    executor: Executor,
+    review: Review,
+    caller: AdminKey,
+    kinds: Sequence[FindingKind],
+    after: FindingPlace | None,
+    limit: int,
+) -> list[Finding]:
+    """Up to `limit` findings of these kinds among what `caller` sees, in order, from behind the place given."""
+    findings: list[Finding] = []
+    for kind in sorted(kinds, key=KINDS.index):
+        if after is not None and KINDS.index(kind) < KINDS.index(after.kind):
+            continue
+        behind = after.token_id if after is not None and after.kind == kind else ""
+        found = await select_findings(executor, kind, review, caller, behind, limit - len(findings))
+        findings += [
+            Finding(kind, each.token, each.use, advice(kind, each.token, each.evidence, review)) for each in found
+        ]
+        if len(findings) == limit:
+            break
+    return findings

@@ -1,0 +1,148 @@
+"""Finds the tokens that a review tells of, a kind at a time, in the order of their ids.
+
+Each statement begins at an index that knows its kind, or walks the ids where many are of it; the planner sees which.
+"""
+
+from typing import Final, NamedTuple
+
+from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.reach import EVERYWHERE
+from services.token_authority.domain.review import Evidence, FindingKind, Review
+from services.token_authority.domain.selection import Selection
+from services.token_authority.domain.token import Token
+from services.token_authority.storage.conditions import ACTIVE, Arguments, conditions
+from services.token_authority.storage.selections import SHOWN, TABLES, use_of
+from services.token_authority.storage.tokens import token_of
+from services.token_authority.storage.usage import Use
+from shared.runtime.postgres import Executor, Row
+
+_NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
+_USED: Final = "coalesce(u.last_used_at, '-infinity')"
+
+_UNUSED: Final = f"""
+    -- review_unused: active tokens that were used, but not since
+    SELECT t.id, {_NOTHING} FROM {TABLES}
+    WHERE {_USED} < {{since}} AND u.last_used_at IS NOT NULL AND t.created_at < {{since}}
+      AND {ACTIVE} AND {{within}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
+"""  # noqa: S608
+_NEVER_USED: Final = f"""
+    -- review_never_used: active tokens that were made before, and never used
+    SELECT t.id, {_NOTHING} FROM {TABLES}
+    WHERE u.last_used_at IS NULL AND t.created_at < {{since}}
+      AND {ACTIVE} AND {{within}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
+"""  # noqa: S608
+_NEVER_EXPIRES: Final = f"""
+    -- review_never_expires: active tokens without an end
+    SELECT t.id, {_NOTHING} FROM token_authority.token t
+    WHERE t.expires_at IS NULL AND {ACTIVE} AND {{within}} AND t.id > {{after}} ORDER BY t.id LIMIT {{limit}}
+"""  # noqa: S608
+_REACHES_ANY: Final = f"""
+    -- review_reaches_any: active tokens with a scope for everywhere
+    SELECT t.id, {_NOTHING} FROM token_authority.token t
+    WHERE t.reach && '{{{{{",".join(EVERYWHERE)}}}}}'
+      AND {ACTIVE} AND {{within}} AND t.id > {{after}} ORDER BY t.id LIMIT {{limit}}
+"""  # noqa: S608
+_EXPIRING: Final = f"""
+    -- review_expiring: active tokens that end soon
+    SELECT t.id, {_NOTHING} FROM token_authority.token t
+    WHERE coalesce(t.expires_at, 'infinity') <= {{soon}}
+      AND {ACTIVE} AND {{within}} AND t.id > {{after}} ORDER BY t.id LIMIT {{limit}}
+"""  # noqa: S608
+_ROTATED: Final = f"""
+    -- review_rotated: active tokens with a secret that works still and was used since it was replaced, or that was
+    -- presented after its end of late
+    SELECT t.id, max(s.ends_at) AS replaced_ends_at, max(s.late_use_at) AS late_use_at
+    FROM (
+        SELECT holder_id, NULL::timestamptz AS ends_at, last_late_use_at AS late_use_at FROM token_authority.secret
+        WHERE holder_kind = 'token' AND last_late_use_at >= {{late}}
+        UNION ALL
+        SELECT holder_id, ends_at, NULL FROM token_authority.secret replaced
+        WHERE holder_kind = 'token' AND ends_at > {{now}} AND last_used_at > (
+            SELECT min(created_at) FROM token_authority.secret newer
+            WHERE newer.holder_kind = 'token' AND newer.holder_id = replaced.holder_id
+              AND newer.created_at > replaced.created_at
+        )
+    ) s
+    JOIN token_authority.token t ON t.id = s.holder_id
+    WHERE {ACTIVE} AND {{within}} AND t.id > {{after}} GROUP BY t.id ORDER BY t.id LIMIT {{limit}}
+"""  # noqa: S608
+_OWNER_INACTIVE: Final = f"""
+    -- review_owner_inactive: active tokens made before, whose owner has others of which none was used since. Owner by
+    -- owner it looks at the two tokens used last: with both used there is no finding, with one only that one can be.
+    SELECT t.id, {_NOTHING}
+    FROM (
+        WITH RECURSIVE owners AS (
+            SELECT min(owner) AS owner FROM token_authority.token_use WHERE owner > ''
+            UNION ALL
+            SELECT (SELECT min(n.owner) FROM token_authority.token_use n WHERE n.owner > o.owner)
+            FROM owners o WHERE o.owner IS NOT NULL
+        )
+        SELECT o.owner, CASE WHEN max(used_at) >= {{since}} THEN max(token_id) FILTER (WHERE place = 1) END AS only_id
+        FROM owners o, LATERAL (
+            SELECT token_id, used_at, row_number() OVER (ORDER BY used_at DESC) AS place
+            FROM (
+                SELECT u.token_id, {_USED} AS used_at FROM token_authority.token_use u WHERE u.owner = o.owner
+                ORDER BY u.owner DESC, {_USED} DESC LIMIT 2
+            ) newest
+        ) latest
+        GROUP BY o.owner HAVING count(*) = 2 AND min(used_at) < {{since}}
+        OFFSET 0
+    ) inactive, LATERAL (
+        SELECT t.id FROM token_authority.token t
+        WHERE coalesce(t.owner, '') = inactive.owner AND (inactive.only_id IS NULL OR t.id = inactive.only_id)
+          AND t.created_at < {{since}} AND {ACTIVE} AND {{within}} AND t.id > {{after}}
+        ORDER BY coalesce(t.owner, ''), t.id LIMIT {{limit}}
+    ) t
+    ORDER BY t.id LIMIT {{limit}}
+"""  # noqa: S608
+_OWNER_INACTIVE_WITHIN: Final = f"""
+    -- review_owner_inactive_within: the same, of what is within limits alone, so that nothing is told of other tokens
+    SELECT t.id, {_NOTHING}
+    FROM (
+        SELECT t.id, t.created_at, {ACTIVE} AS active, {_USED} >= {{since}} AS used, count(*) OVER of_owner AS tokens,
+               count(*) FILTER (WHERE {_USED} >= {{since}}) OVER of_owner AS used_tokens
+        FROM {TABLES} WHERE t.owner IS NOT NULL AND {{within}} WINDOW of_owner AS (PARTITION BY t.owner)
+    ) t
+    WHERE active AND tokens > 1 AND used_tokens = used::integer AND t.created_at < {{since}} AND t.id > {{after}}
+    ORDER BY t.id LIMIT {{limit}}
+"""  # noqa: S608
+_STATEMENTS: Final[dict[FindingKind, str]] = {
+    "unused": _UNUSED,
+    "never_used": _NEVER_USED,
+    "never_expires": _NEVER_EXPIRES,
+    "reaches_any": _REACHES_ANY,
+    "expiring": _EXPIRING,
+    "rotated_secret_in_use": _ROTATED,
+    "owner_inactive": _OWNER_INACTIVE,
+}
+
+
+class FoundFinding(NamedTuple):
+    """A token that a review tells of, with its use, and what else the finding rests on."""
+
+    token: Token
+    use: Use
+    evidence: Evidence
+
+
+async def select_findings(
+    executor: Executor, kind: FindingKind, review: Review, caller: AdminKey, after: str, limit: int
+) -> list[FoundFinding]:
+    """Up to `limit` findings of a kind among what `caller` sees, by token id, from behind the id given."""
+    arguments = Arguments()
+    within = " AND ".join(conditions(Selection().within(caller), arguments, review.now)) or "true"
+    statement = _STATEMENTS[kind] if caller.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
+    times = {"now": review.now, "since": review.unused_since, "soon": review.expiring_until, "late": review.late_since}
+    known = {name: f"{arguments.add(at)}::timestamptz" for name, at in times.items() if f"{{{name}}}" in statement}
+    found = statement.format(**known, within=within, after=arguments.add(after), limit=arguments.add(limit))
+    query = f"""
+        WITH found AS MATERIALIZED ({found})
+        SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at
+        FROM found JOIN {TABLES} ON t.id = found.id ORDER BY found.id
+    """  # noqa: S608
+    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+
+
+def _found(row: Row) -> FoundFinding:
+    use = use_of(row)
+    return FoundFinding(token_of(row), use, Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"]))

@@ -1,0 +1,401 @@
+"""Finding tokens: in any order, a page at a time, by any conditions, and never beyond the caller's limits."""
+
+import random
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.reach import covering, reaching
+from services.token_authority.domain.selection import Selection, selection
+from services.token_authority.domain.token import Token, TokenRequest, issue
+from services.token_authority.domain.token_fields import Lifetime
+from services.token_authority.storage.selections import Order, Page, select_tokens
+from services.token_authority.storage.tokens import insert_token
+from shared.contract.scope import Action, Scope, beyond
+from shared.runtime.postgres import database as connected
+from tests.support.databases import ClonedDatabase
+from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
+from tests.support.postgres import fetch
+from tests.support.stack import Authority
+
+MADE = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+SORTS = ("name", "owner", "site", "created_at", "expires_at", "last_used_at")
+
+
+@pytest.fixture
+async def look(authority: Authority) -> Reader:
+    """The administrator, looking."""
+    return Reader(authority)
+
+
+@pytest.fixture
+async def crowd(authority: Authority, database: ClonedDatabase) -> list[str]:
+    """Fourteen tokens that are equal in much, and lack much; their ids."""
+    await add_site(database)
+    ids = []
+    for number in range(14):
+        issued = await authority.issue(
+            name=f"name {number % 5}",
+            owner=[None, "ada", "bob"][number % 3],
+            site=OTHER_SITE if number % 4 == 0 else None,
+            expires_at=f"2090-0{number % 3 + 1}-01T00:00:00Z" if number % 3 else None,
+        )
+        used = None if number % 4 == 0 else MADE + timedelta(microseconds=number % 3)
+        await make_past(database, issued["id"], made=MADE + timedelta(microseconds=number % 4), used=used)
+        ids.append(issued["id"])
+    return ids
+
+
+def placed(sort: str, token: Any) -> tuple[str, str]:
+    """Where a token stands in an order; all of these write what they compare in the same length."""
+    missing = {"owner": "", "expires_at": "9999", "last_used_at": "0000"}
+    return token[sort] or missing[sort], token["id"]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("sort", SORTS)
+async def test_pages_in_any_order_have_each_token_once(
+    look: Reader, crowd: list[str], sort: str, descending: bool
+) -> None:
+    for limit in (1, 3, 7, 14, 100):
+        found = await look.all(sort=sort, descending=descending, limit=limit)
+
+        assert sorted(token["id"] for token in found) == sorted(crowd)
+        assert found == sorted(found, key=lambda token: placed(sort, token), reverse=descending)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("sort", SORTS)
+async def test_what_happens_between_two_pages_hides_and_repeats_no_other_token(
+    authority: Authority, database: ClonedDatabase, look: Reader, crowd: list[str], sort: str, descending: bool
+) -> None:
+    pages = look.pages(sort=sort, descending=descending, limit=4)
+    first = await anext(pages)
+    moved = {first[0]["id"], first[-1]["id"]}
+
+    for name in ("a first", "name 2", "z last"):
+        await authority.issue(name=name, owner="aaa", site=OTHER_SITE, expires_in=3600)
+    for token_id in moved:
+        await authority.manage("PATCH", f"/v1/tokens/{token_id}", {"name": "z moved", "owner": "zoe"})
+        await make_past(database, token_id, used=timedelta(seconds=1))
+    rest = [token["id"] async for page in pages for token in page]
+
+    seen = [token["id"] for token in first] + rest
+    others = [token_id for token_id in seen if token_id in crowd and token_id not in moved]
+    assert sorted(others) == sorted(set(crowd) - moved)
+
+
+async def test_a_search_goes_through_pages_as_well(look: Reader, crowd: list[str]) -> None:
+    for limit in (1, 2, 5, 100):
+        names = await look.names(search="AME 3", limit=limit)
+
+        assert names == ["name 3"] * 2 + ["name 3"] * (len(names) - 2)
+        assert len(names) == 2 + (len(crowd) > 13)
+
+
+SAID = {
+    "Weekly report": "Posts in every PROJECT",
+    "Straße ⭐": "50% of _all_ 'quotes' \"double\" \\back",
+    "İstanbul": "ÅNGSTRÖM ﬁn",
+    "名前 テスト": "tab\there\nand a line",
+    "x": "",
+    "👧 family": "z" * 1990 + "the end",
+}
+
+
+@pytest.mark.parametrize(
+    ("search", "names"),
+    [
+        ("weekly", ["Weekly report"]),
+        ("LY REP", ["Weekly report"]),
+        ("project", ["Weekly report"]),
+        ("STRASSE", ["Straße ⭐"]),
+        ("straße", ["Straße ⭐"]),
+        ("⭐", ["Straße ⭐"]),
+        ("👧", ["👧 family"]),
+        ("%", ["Straße ⭐"]),
+        ("_", ["Straße ⭐"]),
+        ("'", ["Straße ⭐"]),
+        ('"D', ["Straße ⭐"]),
+        ("\\b", ["Straße ⭐"]),
+        ("%report", []),
+        ("w%y", []),
+        ("w____y", []),
+        ("İST", ["İstanbul"]),
+        ("ångström", ["İstanbul"]),
+        ("FIN", ["İstanbul"]),
+        ("前", ["名前 テスト"]),
+        ("b\th", ["名前 テスト"]),
+        ("x", ["x"]),
+        ("X", ["x"]),
+        ("y r", ["Weekly report"]),
+        ("zzz", ["👧 family"]),
+        ("Z" * 1990 + "THE END", ["👧 family"]),
+        ("z" * 1991, []),
+        ("repost", []),
+        ("qq", []),
+        ("' OR true --", []),
+        ("$1", []),
+        ("{0}", []),
+    ],
+)
+async def test_a_search_finds_any_part_in_any_case_and_nothing_else(
+    authority: Authority, look: Reader, search: str, names: list[str]
+) -> None:
+    for name, description in SAID.items():
+        await authority.issue(name=name, description=description)
+
+    assert await look.names(search=search) == names
+
+
+async def test_a_search_finds_what_stands_far_behind_in_the_order(
+    authority: Authority, database: ClonedDatabase, look: Reader
+) -> None:
+    await authority.issue(name="zz the last one", description="needle")
+    copy = """
+        WITH copied AS (
+            INSERT INTO token_authority.token (id, site_id, name, folded, scopes, reach, hint, created_by, created_at)
+            SELECT 'tok_' || n, site_id, 'a name', 'a name', scopes, reach, hint, created_by, created_at
+            FROM token_authority.token, generate_series(1, 2500) AS n RETURNING id
+        )
+        INSERT INTO token_authority.token_use (token_id, uses) SELECT id, 0 FROM copied
+    """
+    await fetch(database.admin_url, copy)
+
+    assert await look.names(search="needle") == ["zz the last one"]
+    assert len(await look.names(search="nam", limit=1000)) == 2500
+
+
+@pytest.fixture
+async def variety(authority: Authority, database: ClonedDatabase) -> None:
+    """One token of each sort that a condition tells apart."""
+    await add_site(database)
+    await authority.issue("polls:*:*", name="any", owner="ada")
+    await authority.issue("polls:read:PLAT", name="plat", owner="ada", expires_in="30d")
+    await authority.issue("polls:read,vote:PLAT/PLAT-1", name="plat-1", owner="bob", expires_in=3600)
+    await authority.issue("polls:vote:PLAT/PLAT-12", "polls:read:OPS", name="two", site=OTHER_SITE)
+    tokens = {name: await authority.issue("polls:read:OPS", name=name) for name in ("disabled", "expired", "revoked")}
+    await authority.manage("POST", f"/v1/tokens/{tokens['disabled']['id']}/disable", {})
+    await end(database, tokens["expired"]["id"])
+    await authority.revoke(tokens["revoked"]["id"])
+    await make_past(database, tokens["disabled"]["id"], made=timedelta(days=50), used=timedelta(days=40))
+    await make_past(database, tokens["revoked"]["id"], made=timedelta(days=50), used=timedelta(days=10))
+
+
+def ago(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
+
+
+ALL = {"any", "plat", "plat-1", "two", "disabled", "expired", "revoked"}
+
+CONDITIONS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"status": "active"}, {"any", "plat", "plat-1", "two"}),
+    ({"status": "expiring"}, {"plat-1"}),
+    ({"status": "expired"}, {"expired"}),
+    ({"status": "disabled"}, {"disabled"}),
+    ({"status": "revoked"}, {"revoked"}),
+    ({"owner": "ada"}, {"any", "plat"}),
+    ({"owner": "nobody"}, set()),
+    ({"site": OTHER_SITE}, {"two"}),
+    ({"site": "no such site"}, set()),
+    ({"scope": "PLAT"}, {"any", "plat", "plat-1", "two"}),
+    ({"scope": "PLAT/PLAT-1"}, {"any", "plat", "plat-1"}),
+    ({"scope": "polls:read:PLAT/PLAT-1"}, {"any", "plat", "plat-1"}),
+    ({"scope": "polls:vote:PLAT"}, {"any", "plat-1", "two"}),
+    ({"scope": "polls:delete:OPS"}, {"any"}),
+    ({"scope": "OPS"}, {"any", "two", "disabled", "expired", "revoked"}),
+    ({"scope": "PLA"}, {"any"}),
+    ({"scope": "ANY"}, ALL),
+    ({"scope": "*"}, ALL),
+    ({"scope": "polls:vote:*"}, {"any", "plat-1", "two"}),
+    ({"created_before": ago(1)}, {"disabled", "revoked"}),
+    ({"created_after": ago(1)}, ALL - {"disabled", "revoked"}),
+    ({"created_after": ago(60), "created_before": ago(1)}, {"disabled", "revoked"}),
+    ({"used_after": ago(20)}, {"revoked"}),
+    ({"used_after": ago(60)}, {"disabled", "revoked"}),
+    ({"unused_since": ago(20)}, ALL - {"revoked"}),
+    ({"expires_before": ago(-1)}, {"plat-1", "expired"}),
+    ({"expires_after": ago(0), "expires_before": ago(-31)}, {"plat", "plat-1"}),
+    ({"expires_after": ago(-31)}, ALL - {"plat", "plat-1", "expired"}),
+    ({"scope": "PLAT", "owner": "ada"}, {"any", "plat"}),
+    ({"scope": "PLAT", "owner": "ada", "expires_before": ago(-60), "status": "active", "search": "LA"}, {"plat"}),
+    ({"search": "e", "status": "revoked", "scope": "OPS", "used_after": ago(20)}, {"revoked"}),
+    ({"search": "plat", "site": OTHER_SITE}, set()),
+]
+
+
+@pytest.mark.parametrize(("query", "names"), CONDITIONS)
+@pytest.mark.usefixtures("variety")
+async def test_tokens_are_those_that_meet_every_condition(look: Reader, query: dict[str, Any], names: set[str]) -> None:
+    for sort in SORTS:
+        assert set(await look.names(**query, sort=sort)) == names, sort
+
+
+async def test_a_range_has_its_beginning_and_not_its_end(
+    authority: Authority, database: ClonedDatabase, look: Reader
+) -> None:
+    issued = await authority.issue(expires_at="2090-01-01T00:00:00Z")
+    await make_past(database, issued["id"], made=MADE, used=MADE)
+    a_little_later = (MADE + timedelta(microseconds=1)).isoformat()
+
+    for name in ("created_after", "used_after"):
+        assert await look.names(**{name: MADE.isoformat()}) == ["a token"]
+        assert await look.names(**{name: a_little_later}) == []
+    for name in ("created_before", "unused_since"):
+        assert await look.names(**{name: MADE.isoformat()}) == []
+        assert await look.names(**{name: a_little_later}) == ["a token"]
+    assert await look.names(expires_after="2090-01-01T00:00:00Z") == ["a token"]
+    assert await look.names(expires_before="2090-01-01T00:00:00Z") == []
+
+
+def cursor(*values: object) -> str:
+    return urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
+
+
+BAD_CURSORS: list[tuple[dict[str, Any], str]] = [
+    ({}, ""),
+    ({}, "x"),
+    ({}, "é"),
+    ({}, "AAAA"),
+    ({}, "[" * 1000),
+    ({}, urlsafe_b64encode(b"[" * 1000).decode()),
+    ({}, cursor()),
+    ({}, cursor("name", False, "a")),
+    ({}, cursor("name", False, "a", 1)),
+    ({}, cursor("name", False, "a\0", "tok_x")),
+    ({}, cursor("name", False, "a", "\0")),
+    ({}, cursor("colour", False, "a", "tok_x")),
+    ({}, cursor("owner", False, "a", "tok_x")),
+    ({}, cursor("name", True, "a", "tok_x")),
+    ({"sort": "created_at"}, cursor("name", False, "a", "tok_x")),
+    ({"sort": "created_at"}, cursor("created_at", False, "yesterday", "tok_x")),
+    ({"sort": "created_at"}, cursor("created_at", False, "2026-13-01 00:00:00+00", "tok_x")),
+    ({"sort": "created_at"}, cursor("created_at", False, "2026-01-01 00:00:00", "tok_x")),
+    ({"sort": "last_used_at"}, cursor("last_used_at", False, "", "tok_x")),
+    ({"sort": "expires_at"}, cursor("expires_at", False, "999999-01-01 00:00:00+00", "tok_x")),
+]
+
+
+@pytest.mark.parametrize(("query", "text"), BAD_CURSORS)
+async def test_a_cursor_that_is_none_of_this_order_is_400(look: Reader, query: dict[str, Any], text: str) -> None:
+    answer = await look.get("/v1/tokens", **query, cursor=text)
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["parameter"] == "cursor"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("limit", 0), ("limit", 1001), ("limit", "many"), ("sort", "colour"), ("descending", "yes")),
+        *(("status", "dead"), ("search", ""), ("owner", ""), ("site", ""), ("scope", ""), ("scope", "polls:read")),
+        *(("scope", "polls:write:*"), ("scope", "a/b/c/d"), ("created_after", "soon"), ("colour", "red")),
+        *(("created_after", "2026-01-01T00:00:00"), ("search", "a\0b")),
+    ],
+)
+async def test_a_condition_that_cannot_be_met_by_any_token_is_400(look: Reader, name: str, value: Any) -> None:
+    answer = await look.get("/v1/tokens", **{name: value})
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["parameter"] == name
+
+
+LIMITS: list[tuple[dict[str, Any], set[str]]] = [
+    ({"scopes": ["polls:*:*"]}, ALL),
+    ({"scopes": ["polls:*:PLAT"]}, {"plat", "plat-1"}),
+    ({"scopes": ["polls:read:PLAT"]}, {"plat"}),
+    ({"scopes": ["polls:read:PLAT", "polls:vote:PLAT/PLAT-1"]}, {"plat", "plat-1"}),
+    ({"scopes": ["polls:*:PLAT/PLAT-12", "polls:read:OPS"]}, {"two", "disabled", "expired", "revoked"}),
+    ({"scopes": ["polls:*:PLA"]}, set()),
+    ({"sites": [OTHER_SITE]}, {"two"}),
+    ({"sites": [OTHER_SITE], "scopes": ["polls:*:PLAT"]}, set()),
+]
+
+
+@pytest.mark.parametrize(("limits", "names"), LIMITS)
+@pytest.mark.usefixtures("variety")
+async def test_an_issuer_sees_what_is_within_its_limits_and_nothing_else(
+    authority: Authority, look: Reader, limits: dict[str, Any], names: set[str]
+) -> None:
+    issuer = await reader(authority, role="issuer", **limits)
+
+    for sort in SORTS:
+        assert set(await issuer.names(sort=sort, limit=2)) == names, sort
+    assert set(await issuer.names(search="a")) == {name for name in names if "a" in name}
+    assert set(await issuer.names(scope="ANY", status="active")) == names & {"any", "plat", "plat-1", "two"}
+    for token in await look.all():
+        shown = await issuer.get(f"/v1/tokens/{token['id']}")
+        assert shown.status == (200 if token["name"] in names else 404)
+
+
+@pytest.mark.parametrize(("limits", "names"), LIMITS)
+@pytest.mark.usefixtures("variety")
+async def test_an_issuer_revokes_in_bulk_what_is_within_its_limits_and_nothing_else(
+    authority: Authority, look: Reader, limits: dict[str, Any], names: set[str]
+) -> None:
+    made = await authority.manage("POST", "/v1/admin-keys", {"name": "issuer", "role": "issuer", **limits})
+    headers = {"Authorization": f"Bearer {made.json['key']}", "Content-Type": "application/json"}
+    ids = {token["name"]: token["id"] for token in await look.all()}
+    body = {"reason": "unneeded", "ids": list(ids.values())}
+
+    tried = await authority("POST", "/v1/tokens/revoke", headers=headers, json={**body, "dry_run": True})
+    answer = await authority("POST", "/v1/tokens/revoke", headers=headers, json=body)
+
+    assert answer.json["revoked"] == tried.json["revoked"] == len(names - {"revoked"})
+    assert set(answer.json["unmatched"]) == {ids[name] for name in ALL - names}
+    assert set(await look.names(status="revoked")) == names | {"revoked"}
+
+
+def drawn(rng: random.Random) -> Scope:
+    """A scope in a small world, in which many touch and contain each other."""
+    actions = frozenset(rng.sample(list(Action), rng.choice((1, 1, 2, 6))))
+    return Scope(actions, tuple(rng.choices(("A", "AB", "A/B", ">"), k=rng.randrange(4))))
+
+
+def made_of(scopes: list[Scope], site_id: str, now: datetime) -> Token:
+    request = TokenRequest(
+        name="drawn",
+        description="",
+        owner=None,
+        scopes=[str(scope) for scope in scopes],
+        lifetime=Lifetime(),
+        allow_query=True,
+        allowed_ips=(),
+        rate_limit=None,
+        metadata={},
+    )
+    return issue(request, site_id, Actor("system"), now, None).token
+
+
+async def test_postgresql_finds_by_scopes_what_the_scopes_themselves_say(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    rng, now = random.Random(7), datetime.now(UTC)
+    site_id = (await authority.manage("GET", "/v1/sites")).json["items"][0]["id"]
+    tokens = [made_of([drawn(rng) for _ in range(rng.randint(1, 3))], site_id, now) for _ in range(150)]
+    page = Page(Order(), None, 1000)
+
+    async with connected(database.token_authority_url, size=2, statement_cache=100) as opened:
+        async with opened.transaction() as transaction:
+            for token in tokens:
+                await insert_token(transaction, token)
+
+        async def found(chosen: Selection) -> set[str]:
+            return {each.token.id for each in await select_tokens(opened, chosen, page, now)}
+
+        def among(holds: Callable[[Token], bool]) -> set[str]:
+            return {token.id for token in tokens if holds(token)}
+
+        for _ in range(60):
+            asked, limits = drawn(rng), [drawn(rng) for _ in range(3)]
+
+            touching = await found(selection(scope=str(asked)))
+            within = await found(Selection(covering=covering(limits), reaching=reaching(limits)))
+
+            assert touching == among(lambda token, asked=asked: any(scope.overlaps(asked) for scope in token.scopes))  # type: ignore[misc]
+            assert within == among(lambda token, limits=limits: beyond(token.scopes, limits) is None)  # type: ignore[misc]
