@@ -22,6 +22,7 @@ from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.change import TokenChanges
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.operations.first_start import prepare
+from services.token_authority.operations.policy import UnusedTokens
 from services.token_authority.operations.presented import PresentedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
@@ -101,6 +102,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "confirmations": confirmations.run,
             "syncs": syncs.run,
             "upkeep": Upkeep(opened).run,
+            "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervised(app, name, run))
         yield

@@ -75,8 +75,12 @@ class TokenChanges:
     async def enable(self, token_id: str, caller: AdminKey, by: Actor) -> Committed:
         """Let a disabled token work again. Repeated, it changes nothing."""
         async with self._locked(token_id, caller) as (transaction, token):
-            _alive_at(token)
-            enabled = msgspec.structs.replace(token, disabled_at=None, disabled_by=None, disabled_reason=None)
+            now = _alive_at(token)
+            enabled = token
+            if token.disabled_at is not None:
+                enabled = msgspec.structs.replace(
+                    token, disabled_at=None, disabled_by=None, disabled_reason=None, enabled_at=now
+                )
             await self._record(transaction, token, enabled, "token.enable", by)
             logged = await self._log(transaction, "enabled" if enabled != token else None, token.id)
         return Committed(enabled, self._wait(logged))

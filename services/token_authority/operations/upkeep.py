@@ -1,16 +1,20 @@
-"""Trims the change log: a row goes when every guard has applied it and Redis has had it, and it is old."""
+"""Trims what has had its time: changes that every guard has applied and Redis has had, and old days of use."""
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from services.token_authority.storage import changes
+from services.token_authority.storage import changes, usage
 from shared.runtime.postgres import Database, DatabaseUnavailable
 
 EVERY_S: Final = 60.0
 KEPT: Final = timedelta(minutes=10)
 """For guards whose lease has run out, which would start with an empty cache without these rows."""
+DAYS_KEPT: Final = timedelta(days=400)
+"""A year of use, and time to compare it with the month before."""
+MAX_DAYS: Final = 10_000
+"""Rows of use removed at a time, so that it stays within a statement's time."""
 
 
 class Upkeep:
@@ -33,3 +37,4 @@ class Upkeep:
         async with self._database.transaction() as transaction:
             await changes.lock_log(transaction)
             await changes.trim_log(transaction, now - self._kept)
+        await usage.trim_days(self._database, (now - DAYS_KEPT).date(), MAX_DAYS)

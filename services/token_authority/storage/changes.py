@@ -65,6 +65,16 @@ _APPEND: Final = """
     )
     SELECT max(seq) AS seq FROM logged
 """
+_APPEND_DISABLINGS: Final = """
+    -- append_disablings: log that these tokens are disabled, each of their secrets that may work under the next number;
+    -- whoever runs this holds the lock
+    INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
+    SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log)
+           + row_number() OVER (ORDER BY place, s.created_at), 'disabled', disabled.id, s.digest
+    FROM unnest($1::text[]) WITH ORDINALITY AS disabled (id, place)
+    JOIN token_authority.secret s ON s.holder_kind = 'token' AND s.holder_id = disabled.id
+     AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day')
+"""
 _SELECT_SPAN: Final = """
     -- select_span: the newest number, and the one before the oldest that is still kept
     SELECT coalesce(max(seq), 0) AS head, coalesce(min(seq) - 1, 0) AS floor FROM token_authority.change_log
@@ -122,6 +132,11 @@ async def append_changes(executor: Executor, kind: str, token_id: str, digests: 
     """Log a change to at least one secret of a token; the `seq` of the last. The caller holds `lock_log`."""
     (row,) = await executor.fetch(_APPEND, kind, token_id, digests)
     return int(row["seq"])
+
+
+async def append_disablings(executor: Executor, token_ids: Sequence[str]) -> None:
+    """Log that tokens are disabled. The caller holds `lock_log`, and the tokens' rows."""
+    await executor.execute(_APPEND_DISABLINGS, token_ids)
 
 
 async def select_span(executor: Executor) -> Span:

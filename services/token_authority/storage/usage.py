@@ -57,8 +57,10 @@ _SELECT_DAYS: Final = """
     SELECT day, uses, refusals FROM token_authority.token_day WHERE token_id = $1 ORDER BY day DESC LIMIT $2
 """
 _TRIM_DAYS: Final = """
-    -- trim_days: remove what is older than this day
-    DELETE FROM token_authority.token_day WHERE day < $1
+    -- trim_days: remove some of what is older than this day, the oldest first
+    DELETE FROM token_authority.token_day d
+    USING (SELECT token_id, day FROM token_authority.token_day WHERE day < $1 ORDER BY day LIMIT $2) old
+    WHERE d.token_id = old.token_id AND d.day = old.day
 """
 
 
@@ -111,9 +113,9 @@ async def select_days(executor: Executor, token_id: str, days: int) -> list[DayO
     return [DayOfUse(row["day"], row["uses"], row["refusals"]) for row in rows]
 
 
-async def trim_days(executor: Executor, before: date) -> None:
-    """Forget what was counted on days before this one."""
-    await executor.execute(_TRIM_DAYS, before)
+async def trim_days(executor: Executor, before: date, limit: int) -> None:
+    """Forget some of what was counted on days before this one."""
+    await executor.execute(_TRIM_DAYS, before, limit)
 
 
 _LONGEST_MS: Final = 10 * 365 * 86_400_000
