@@ -29,6 +29,7 @@ async def make_past(
     """As if it had been made, and used last, so long ago, or then."""
     for table, key, column, at in (
         ("token", "id", "created_at", made),
+        ("token_use", "token_id", "made_at", made),
         ("token_use", "token_id", "last_used_at", used),
     ):
         if at is not None:

@@ -114,7 +114,7 @@ def _rotated_secret_in_use(_token: Token, evidence: Evidence, _review: Review) -
 
 def _owner_inactive(token: Token, _evidence: Evidence, review: Review) -> Advice:
     return Advice(
-        f"No other token of {token.owner} was used in the last {_days(review.unused_days)}.",
+        f"No other token of {token.owner} was made or used in the last {_days(review.unused_days)}.",
         f"Find out whether {token.owner} is still there; if not, revoke it or give it another owner.",
     )
 

@@ -17,7 +17,7 @@ from shared.runtime.query import read_query
     summary="Review tokens",
     description="Active tokens worth a look, by kind: `unused`, `never_used`, `never_expires`, `reaches_any` (a scope "
     "for everywhere), `expiring`, `rotated_secret_in_use` (a replaced secret is still used, or was presented after its "
-    "end in the last 30 days) and `owner_inactive` (no other token of its owner was used).",
+    "end in the last 30 days) and `owner_inactive` (no other token of its owner was made or used).",
     tags=("tokens",),
     query=ReviewTokens,
     answers={200: Answer(description="A page of findings.", body=ReviewPage)},

@@ -18,6 +18,7 @@ from shared.runtime.postgres import Executor, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
 _USED: Final = "coalesce(u.last_used_at, '-infinity')"
+_SEEN: Final = "greatest(u.last_used_at, u.made_at)"
 
 _UNUSED: Final = f"""
     -- review_unused: active tokens that were used, but not since
@@ -67,8 +68,8 @@ _ROTATED: Final = f"""
     WHERE {ACTIVE} AND {{within}} AND t.id > {{after}} GROUP BY t.id ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _OWNER_INACTIVE: Final = f"""
-    -- review_owner_inactive: active tokens made before, whose owner has others of which none was used since. Owner by
-    -- owner it looks at the two tokens used last: with both used there is no finding, with one only that one can be.
+    -- review_owner_inactive: active tokens made before, whose owner has others of which none was made or used since.
+    -- Owner by owner it looks at the two seen last: both since make no finding, and one makes at most that one.
     SELECT t.id, {_NOTHING}
     FROM (
         WITH RECURSIVE owners AS (
@@ -77,15 +78,15 @@ _OWNER_INACTIVE: Final = f"""
             SELECT (SELECT min(n.owner) FROM token_authority.token_use n WHERE n.owner > o.owner)
             FROM owners o WHERE o.owner IS NOT NULL
         )
-        SELECT o.owner, CASE WHEN max(used_at) >= {{since}} THEN max(token_id) FILTER (WHERE place = 1) END AS only_id
+        SELECT o.owner, CASE WHEN max(seen_at) >= {{since}} THEN max(token_id) FILTER (WHERE place = 1) END AS only_id
         FROM owners o, LATERAL (
-            SELECT token_id, used_at, row_number() OVER (ORDER BY used_at DESC) AS place
+            SELECT token_id, seen_at, row_number() OVER (ORDER BY seen_at DESC) AS place
             FROM (
-                SELECT u.token_id, {_USED} AS used_at FROM token_authority.token_use u WHERE u.owner = o.owner
-                ORDER BY u.owner DESC, {_USED} DESC LIMIT 2
+                SELECT u.token_id, {_SEEN} AS seen_at FROM token_authority.token_use u WHERE u.owner = o.owner
+                ORDER BY u.owner DESC, {_SEEN} DESC LIMIT 2
             ) newest
         ) latest
-        GROUP BY o.owner HAVING count(*) = 2 AND min(used_at) < {{since}}
+        GROUP BY o.owner HAVING count(*) = 2 AND min(seen_at) < {{since}}
         OFFSET 0
     ) inactive, LATERAL (
         SELECT t.id FROM token_authority.token t
@@ -99,11 +100,11 @@ _OWNER_INACTIVE_WITHIN: Final = f"""
     -- review_owner_inactive_within: the same, of what is within limits alone, so that nothing is told of other tokens
     SELECT t.id, {_NOTHING}
     FROM (
-        SELECT t.id, t.created_at, {ACTIVE} AS active, {_USED} >= {{since}} AS used, count(*) OVER of_owner AS tokens,
-               count(*) FILTER (WHERE {_USED} >= {{since}}) OVER of_owner AS used_tokens
+        SELECT t.id, t.created_at, {ACTIVE} AS active, {_SEEN} >= {{since}} AS seen, count(*) OVER of_owner AS tokens,
+               count(*) FILTER (WHERE {_SEEN} >= {{since}}) OVER of_owner AS seen_tokens
         FROM {TABLES} WHERE t.owner IS NOT NULL AND {{within}} WINDOW of_owner AS (PARTITION BY t.owner)
     ) t
-    WHERE active AND tokens > 1 AND used_tokens = used::integer AND t.created_at < {{since}} AND t.id > {{after}}
+    WHERE active AND tokens > 1 AND seen_tokens = seen::integer AND t.created_at < {{since}} AND t.id > {{after}}
     ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _STATEMENTS: Final[dict[FindingKind, str]] = {

@@ -29,7 +29,7 @@ _INSERT: Final = """
 """
 _INSERT_USE: Final = """
     -- insert_token_use: a token that has not been used yet
-    INSERT INTO token_authority.token_use (token_id, uses, owner) VALUES ($1, 0, $2)
+    INSERT INTO token_authority.token_use (token_id, uses, owner, made_at) VALUES ($1, 0, $2, $3)
 """
 _SELECT: Final = f"""
     -- select_token: one token
@@ -100,7 +100,7 @@ async def insert_token(executor: Executor, token: Token) -> None:
         _INSERT,
         *(token.id, token.site_id, *_said(token), token.hint, token.created_by, token.created_at, token.expires_at),
     )
-    await executor.execute(_INSERT_USE, token.id, token.owner or "")
+    await executor.execute(_INSERT_USE, token.id, token.owner or "", token.created_at)
 
 
 async def select_token(executor: Executor, token_id: str) -> Token | None:

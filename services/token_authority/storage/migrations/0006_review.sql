@@ -5,10 +5,12 @@
 ALTER TABLE token_authority.token ADD COLUMN enabled_at timestamptz;
 GRANT UPDATE (enabled_at) ON token_authority.token TO token_authority;
 
--- The owner beside the uses, so that an index knows the last used tokens of each.
-ALTER TABLE token_authority.token_use ADD COLUMN owner text NOT NULL DEFAULT '';
-UPDATE token_authority.token_use u SET owner = t.owner
-FROM token_authority.token t WHERE t.id = u.token_id AND t.owner IS NOT NULL;
+-- The owner and the making beside the uses, so that an index knows which tokens of each owner were made or used last.
+ALTER TABLE token_authority.token_use
+    ADD COLUMN owner   text NOT NULL DEFAULT '',
+    ADD COLUMN made_at timestamptz NOT NULL DEFAULT now();
+UPDATE token_authority.token_use u SET owner = coalesce(t.owner, ''), made_at = t.created_at
+FROM token_authority.token t WHERE t.id = u.token_id;
 
 -- Tokens are never deleted, and uses are counted of known ones alone. Without this, whoever counts the first use of a
 -- day would wait for whoever holds the token's row, and hold the row of its uses meanwhile.
@@ -16,7 +18,7 @@ ALTER TABLE token_authority.token_day DROP CONSTRAINT token_day_token_id_fkey;
 
 CREATE INDEX token_without_end ON token_authority.token (id) WHERE expires_at IS NULL;
 CREATE INDEX token_use_never ON token_authority.token_use (token_id) WHERE last_used_at IS NULL;
-CREATE INDEX token_use_by_owner ON token_authority.token_use (owner, coalesce(last_used_at, '-infinity'), token_id);
+CREATE INDEX token_use_by_owner ON token_authority.token_use (owner, greatest(last_used_at, made_at), token_id);
 CREATE INDEX secret_by_end ON token_authority.secret (ends_at) WHERE holder_kind = 'token' AND ends_at IS NOT NULL;
 CREATE INDEX secret_by_late_use ON token_authority.secret (last_late_use_at)
     WHERE holder_kind = 'token' AND last_late_use_at IS NOT NULL;
