@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz faults mutants bench-revocation check fmt lock clean
+.PHONY: help install run test fuzz faults mutants bench-revocation bench-tokens check fmt lock clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ mutants: install ## Take out each piece that exactness rests on, and show that a
 
 bench-revocation: install ## Measure how long a revocation takes, with 1, 4 and 8 guards
 	@$(BIN)/python -m bench.revocation $(ARGS)
+
+bench-tokens: install ## Measure how long finding and reviewing tokens takes, among 100,000
+	@$(BIN)/python -m bench.tokens $(ARGS)
 
 check: install ## Lint, check formatting, types and import rules
 	$(BIN)/ruff check .

@@ -35,6 +35,8 @@ class Running(NamedTuple):
     """A token authority and the guards that follow it."""
 
     authority: AuthorityClient
+    url: str
+    """Of the authority."""
     guards: list[Place]
     endpoint_id: str
 
@@ -53,9 +55,19 @@ class Stack:
         self._redis = redis_command(folder / "redis", redis_users(secrets), self._redis_port)
         self._lease_s = lease_s
 
+    @property
+    def postgres_url(self) -> str:
+        """The database, as its superuser."""
+        return self._postgres.url("postgres", self._secrets.postgres_password)
+
+    @property
+    def admin_key(self) -> str:
+        """Of the authority's first start."""
+        return (self._folder / "admin.key").read_text(encoding="utf-8").strip()
+
     async def versions(self) -> tuple[str, str]:
         """Which PostgreSQL and which Redis."""
-        connection = await asyncpg.connect(self._postgres.url("postgres", self._secrets.postgres_password))
+        connection = await asyncpg.connect(self.postgres_url)
         try:
             postgres = await connection.fetchval("SELECT split_part(version(), ' on ', 1)")
         finally:
@@ -83,10 +95,9 @@ class Stack:
                 await stack.enter_async_context(self._service("polls", number, self._polls(url)))
                 for number in range(guards)
             ]
-            admin_key = (self._folder / "admin.key").read_text(encoding="utf-8").strip()
-            authority = await stack.enter_async_context(AuthorityClient(url, admin_key))
+            authority = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
             endpoint_id = (await authority.sites())[0].endpoint_id
-            yield Running(authority, [Place(port, endpoint_id) for port in ports], endpoint_id)
+            yield Running(authority, url, [Place(port, endpoint_id) for port in ports], endpoint_id)
 
     @asynccontextmanager
     async def load(self, running: Running, rate: float) -> AsyncGenerator[None, None]:

@@ -52,15 +52,16 @@ class Measured(Struct, frozen=True):
             f"lease {self.lease_s:g} s; n revocations a pass; load {self.load_rate:g} reads/s over all guards; "
             "times in ms"
         )
-        return "\n".join((about, "", *_aligned([_HEAD, *map(_cells, self.rows)])))
+        return "\n".join((about, "", *aligned([_HEAD, *map(_cells, self.rows)])))
+
+
+def aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of cells as lines, in columns."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     spreads = (row.answer_ms, row.first_refusal_ms)
     times = [f"{value:.1f}" for spread in spreads for value in (spread.median, spread.p99, spread.max)]
     return (str(row.guards), row.situation, str(row.revocations), *times)
-
-
-def _aligned(lines: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]

@@ -151,8 +151,9 @@ def _behind(page: Page, arguments: Arguments) -> list[str]:
     if page.after is None:
         return []
     expression, kind = _SORTS[page.order.key]
-    place, token_id = map(arguments.add, page.after)
-    return [f"({expression}, t.id) {'<' if page.order.descending else '>'} ({place}::text::{kind}, {token_id})"]
+    token_id = "u.token_id" if "u." in expression else "t.id"  # of the table whose index has both
+    place, after = map(arguments.add, page.after)
+    return [f"({expression}, {token_id}) {'<' if page.order.descending else '>'} ({place}::text::{kind}, {after})"]
 
 
 def _tables(where: list[str], page: Page) -> str:

@@ -1,0 +1,186 @@
+"""`python -m bench.tokens`: how long finding and reviewing tokens takes among 100,000, as the caller feels it.
+
+It fills an embedded PostgreSQL with tokens of many kinds (`bench/tokens_data.py`), starts one token authority on it,
+and sends each kind of request (`bench/tokens_requests.py`) over HTTP, one at a time, with other values each time. The
+kinds take turns, so that whatever else the machine does meets all alike. `ratio` is a kind's p95 over that of showing
+one token, of the same run. At the end it issues, changes and revokes, which the indexes must not make slow.
+"""
+
+import asyncio
+import atexit
+import math
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from subprocess import SubprocessError
+from typing import Annotated, Final
+
+import aiohttp
+import msgspec
+import uvloop
+from cyclopts import App, Parameter
+
+from bench.stack import started
+from bench.table import aligned
+from bench.tokens_data import fill
+from bench.tokens_requests import BASELINE, LIST, Calls, Kind, kinds_of_requests
+from pollgate.sentence import Sentence
+
+LEASE_S: Final = 5.0
+WRITES: Final = 100
+REVOKED: Final = 12_000
+"""Tokens revoked in one call."""
+UNTIMED: Final = 8
+"""Of each kind before the others, so that every connection knows its statements, and PostgreSQL its pages."""
+
+app = App(name="bench.tokens", help="Measure how long finding and reviewing tokens takes.", version_flags=[])
+
+
+class Timed(msgspec.Struct, frozen=True):
+    """One kind of request, in milliseconds, by nearest rank."""
+
+    request: str
+    n: int
+    p50: float
+    p95: float
+    ratio: float
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What a run has found out, and on what."""
+
+    tokens: int
+    cores: int
+    postgres: str
+    rows: list[Timed]
+    writes_ms: dict[str, float]
+
+    def text(self) -> str:
+        """A line about the conditions, the table, and a line for each sort of change."""
+        about = f"{self.tokens} tokens; {self.cores} cores; {self.postgres}; times in ms; ratio to: {BASELINE}"
+        rows = [(row.request, str(row.n), f"{row.p50:.1f}", f"{row.p95:.1f}", f"{row.ratio:.1f}") for row in self.rows]
+        table = aligned([("request", "n", "p50", "p95", "ratio"), *rows])
+        return "\n".join((about, "", *table, "", *(f"{what}: {ms:.1f} ms" for what, ms in self.writes_ms.items())))
+
+
+@app.default
+def main(
+    *,
+    tokens: int = 100_000,
+    requests: int = 100,
+    limit_ms: float = 50.0,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Measure how long finding and reviewing tokens takes; the status is 1 where a p95 is over the limit.
+
+    Parameters
+    ----------
+    tokens
+        How many there are.
+    requests
+        How many of each kind to send.
+    limit_ms
+        What no p95 of finding or reviewing may be over.
+    as_json
+        Print JSON in place of the table.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
+    # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            measured = runner.run(_measure(folder, tokens, requests))
+    except Sentence as error:
+        sys.exit(f"bench: {error}")
+    except SubprocessError as error:
+        sys.exit(f"bench: PostgreSQL does not start: {error}")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("bench: stopped")
+    print(msgspec.json.encode(measured).decode() if as_json else measured.text())
+    slow = [row.request for row in measured.rows if row.p95 > limit_ms]
+    if slow:
+        sys.exit(f"bench: the p95 is over {limit_ms:g} ms of: {'; '.join(slow)}")
+
+
+async def _measure(folder: Path, tokens: int, requests: int) -> Measured:
+    _say("starting PostgreSQL")
+    async with AsyncExitStack() as opened:
+        stack = await opened.enter_async_context(started(folder, LEASE_S))
+        await opened.enter_async_context(stack.redis())
+        running = await opened.enter_async_context(stack.services(0))
+        _say(f"filling it with {tokens} tokens")
+        await fill(stack.postgres_url, tokens)
+        headers = {"Authorization": f"Bearer {stack.admin_key}"}
+        calls = Calls(await opened.enter_async_context(aiohttp.ClientSession(running.url, headers=headers)))
+        kinds = await kinds_of_requests(calls, random.Random(2))
+        _say(f"sending {requests} requests of each of {len(kinds)} kinds")
+        rows = await _timed(calls, kinds, requests)
+        _say("issuing, changing and revoking")
+        writes_ms = await _writes(calls)
+        postgres, _ = await stack.versions()
+    return Measured(tokens, os.cpu_count() or 0, postgres, rows, writes_ms)
+
+
+async def _timed(calls: Calls, kinds: Sequence[Kind], requests: int) -> list[Timed]:
+    times_ms: dict[str, list[float]] = {kind.name: [] for kind in kinds}
+    for number in range(UNTIMED + requests):
+        for kind in kinds:
+            _, elapsed_ms = await calls.send("GET", kind.draw())
+            if number >= UNTIMED:
+                times_ms[kind.name].append(elapsed_ms)
+    base = _p95(times_ms[BASELINE])
+    return [
+        Timed(name, len(each), round(_rank(each, 0.5), 2), round(_p95(each), 2), round(_p95(each) / base, 2))
+        for name, each in times_ms.items()
+    ]
+
+
+async def _writes(calls: Calls) -> dict[str, float]:
+    issued, changed = [], []
+    for number in range(WRITES):
+        token = {"name": f"Issued {number}", "description": "What it is for. " * 15, "owner": "ada"}
+        read, elapsed_ms = await calls.send("POST", LIST, {**token, "scopes": [f"polls:read:WS{number}"]})
+        issued.append(elapsed_ms)
+        path = f"{LIST}/{msgspec.json.decode(read)['id']}"
+        changed.append((await calls.send("PATCH", path, {"name": f"Changed {number}", "owner": "bob"}))[1])
+    before = await _made_before(calls, REVOKED)
+    body = {"reason": "unneeded", "status": "active", "issued_before": before}
+    bulk, revoked_ms = await calls.send("POST", f"{LIST}/revoke", body)
+    return {
+        "issuing a token, p95": _p95(issued),
+        "changing a token, p95": _p95(changed),
+        f"revoking {msgspec.json.decode(bulk)['revoked']} tokens in one call": revoked_ms,
+    }
+
+
+async def _made_before(calls: Calls, count: int) -> str:
+    """A time before which so many of the active tokens were made."""
+    query, made_at = {"status": "active", "sort": "created_at", "limit": "1000"}, ""
+    for _ in range(count // 1000):
+        page = await calls.get(LIST, query)
+        made_at = page["items"][-1]["created_at"]
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    return made_at
+
+
+def _p95(times_ms: Sequence[float]) -> float:
+    return _rank(times_ms, 0.95)
+
+
+def _rank(times_ms: Sequence[float], share: float) -> float:
+    return sorted(times_ms)[math.ceil(share * len(times_ms)) - 1]
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,159 @@
+"""A hundred thousand tokens as an organisation of some size may have them, put straight into the database."""
+
+import random
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+
+from services.token_authority.domain.reach import reach_of
+from services.token_authority.domain.token import searchable
+from shared.contract.scope import Scope
+
+SITES: Final = ("site_bench_1", "site_bench_2", "site_bench_3")
+OWNERS: Final = 500
+WORKSPACES: Final = 300
+GONE: Final = 20
+"""Owners who have left a year ago, with their tokens still there."""
+GONE_FOR_S: Final = 365 * 86_400
+
+FREQUENT: Final = "report"
+RARE: Final = "quarterly burndown"
+ABSENT: Final = "portation of weekly"
+"""Nowhere, though each run of three letters in it is somewhere."""
+_KINDS: Final = ("Weekly report", "Release bot", "Standup poll", "Retrospective", "Survey import", "Dashboard", "Sync")
+_SAID: Final = (
+    "Posts the poll of the week in every project of the team and sends a report of it to whoever asks",
+    "Runs every night from the build server, reads what has been voted and closes what is old",
+    "Made for the migration and kept since; ask in the channel of the team before it is revoked",
+    "Counts votes for the dashboard in the hallway",
+    "",
+)
+_ACTIONS: Final = ("read", "read,results", "read,create,update", "vote", "*", "read,vote")
+
+_SITE: Final = ("id", "name", "endpoint_id", "created_at")
+_TOKEN: Final = (
+    *("id", "site_id", "name", "description", "folded", "owner", "scopes", "reach", "hint", "created_by"),
+    *("created_at", "expires_at", "disabled_at", "revoked_at", "revoked_seq", "revoked_by", "revoked_reason"),
+)
+_SECRET: Final = (
+    *("id", "holder_kind", "holder_id", "digest", "hint", "created_at", "ends_at", "last_used_at"),
+    "last_late_use_at",
+)
+_USE: Final = ("token_id", "uses", "refusals", "last_used_at", "owner", "made_at")
+
+
+class Rows(NamedTuple):
+    """One token in the three tables that hold it."""
+
+    token: tuple[Any, ...]
+    use: tuple[Any, ...]
+    secrets: list[tuple[Any, ...]]
+
+
+async def fill(url: str, count: int, seed: int = 1) -> None:
+    """Add sites with so many tokens, of the same kind for the same seed, and let the planner know of them."""
+    connection = await asyncpg.connect(url)
+    try:
+        made = list(_tokens(count, random.Random(seed)))
+        async with connection.transaction():
+            await _copy(connection, "site", _SITE, [(site, site, f"{site:x<27}", datetime.now(UTC)) for site in SITES])
+            await _copy(connection, "token", _TOKEN, [rows.token for rows in made])
+            await _copy(connection, "token_use", _USE, [rows.use for rows in made])
+            await _copy(connection, "secret", _SECRET, [secret for rows in made for secret in rows.secrets])
+        await connection.execute("VACUUM (ANALYZE)")
+    finally:
+        await connection.close()
+
+
+async def _copy(
+    connection: "asyncpg.Connection", table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> None:
+    await connection.copy_records_to_table(
+        table, schema_name="token_authority", columns=columns, records=rows, timeout=600
+    )
+
+
+def _tokens(count: int, rng: random.Random) -> Iterator[Rows]:
+    now = datetime.now(UTC).replace(microsecond=0)
+    for number in range(count):
+        yield _token(number, now, rng)
+
+
+def _token(number: int, now: datetime, rng: random.Random) -> Rows:
+    token_id = f"tok_{rng.getrandbits(96):024x}"
+    person = rng.randrange(OWNERS) if rng.random() < 0.9 else None
+    has_gone = person is not None and person < GONE
+    created_at = now - timedelta(seconds=rng.randrange(GONE_FOR_S if has_gone else 86_400, 3 * 365 * 86_400))
+    used_at = _used_at(created_at, now - timedelta(seconds=GONE_FOR_S if has_gone else 0), rng)
+    name, description = _texts(number, rng)
+    scopes = _scopes(rng)
+    owner = None if person is None else f"person-{person:03}@example.com"
+    fate, ended_at = rng.random(), now - timedelta(days=rng.randrange(1, 300))
+    revoked_at = ended_at if fate < 0.12 else None
+    token = (
+        *(token_id, rng.choice(SITES), name, description, searchable(f"{name}\n{description}"), owner),
+        *([str(scope) for scope in scopes], reach_of(scopes), "pgt_…abcd", "admin_key:adm_bench", created_at),
+        *(_expires_at(fate, ended_at, now, rng), ended_at if 0.17 < fate < 0.2 else None, revoked_at),
+        *((1, "admin_key:adm_bench", "unneeded") if revoked_at else (None, None, None)),
+    )
+    use = (token_id, rng.randrange(1, 100_000) if used_at else 0, rng.randrange(20), used_at, owner or "", created_at)
+    return Rows(token, use, _secrets(token_id, created_at, used_at, now, rng))
+
+
+def _used_at(created_at: datetime, until: datetime, rng: random.Random) -> datetime | None:
+    """Half in the last days, a tenth never, the rest some time in between."""
+    if rng.random() < 0.1:
+        return None
+    ago = timedelta(seconds=rng.expovariate(1 / (5 * 86_400)) if rng.random() < 0.6 else rng.randrange(600 * 86_400))
+    return max(created_at, until - ago)
+
+
+def _expires_at(fate: float, ended_at: datetime, now: datetime, rng: random.Random) -> datetime | None:
+    if 0.12 <= fate < 0.17:
+        return ended_at
+    return now + timedelta(days=rng.randrange(1, 365), seconds=5) if rng.random() < 0.6 else None
+
+
+def _texts(number: int, rng: random.Random) -> tuple[str, str]:
+    name = f"{rng.choice(_KINDS)} of {workspace(rng)}" + (f" ({number})" if rng.random() < 0.5 else "")
+    description = rng.choice(_SAID)
+    return name, f"{description}; {RARE}" if rng.random() < 0.0003 else description
+
+
+def _scopes(rng: random.Random) -> list[Scope]:
+    if rng.random() < 0.06:
+        return [Scope.parse(f"polls:{rng.choice(_ACTIONS)}:*")]
+    texts = [f"polls:{rng.choice(_ACTIONS)}:{selector(rng)}" for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+    return list(dict.fromkeys(map(Scope.parse, texts)))
+
+
+def workspace(rng: random.Random) -> str:
+    """One of the workspaces."""
+    return f"WS{rng.randrange(WORKSPACES)}"
+
+
+def selector(rng: random.Random) -> str:
+    """A workspace, or something in it."""
+    name = workspace(rng)
+    return name if rng.random() < 0.7 else f"{name}/{name}-{rng.randrange(2000)}"
+
+
+def _secrets(
+    token_id: str, created_at: datetime, used_at: datetime | None, now: datetime, rng: random.Random
+) -> list[tuple[Any, ...]]:
+    """One that works, and one in ten times one that it has replaced: in its overlap, ended, or presented since."""
+    rotated_at = now - timedelta(days=rng.randrange(200)) if rng.random() < 0.1 else None
+    newest = (*_of(token_id), rotated_at or created_at, None, used_at, None)
+    if rotated_at is None:
+        return [newest]
+    ends_at, late_at = rotated_at + timedelta(days=3), None
+    if rng.random() < 0.05:
+        late_at = max(ends_at, now - timedelta(days=rng.randrange(60)))
+    return [newest, (*_of(token_id), created_at, ends_at, used_at, late_at)]
+
+
+def _of(token_id: str) -> tuple[Any, ...]:
+    return (f"sec_{secrets.token_hex(12)}", "token", token_id, secrets.token_bytes(32), "pgt_…abcd")

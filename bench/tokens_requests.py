@@ -1,0 +1,158 @@
+"""The requests that find and review tokens, each kind with how another of it is drawn."""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple, get_args
+from urllib.parse import urlencode
+
+import aiohttp
+import msgspec
+
+from bench.tokens_data import ABSENT, FREQUENT, OWNERS, RARE, SITES, selector, workspace
+from pollgate.sentence import Sentence
+from services.token_authority.domain.review import KINDS
+from services.token_authority.domain.selection import StatusFilter
+
+BASELINE: Final = "show one token"
+SORTS: Final = ("name", "owner", "site", "created_at", "expires_at", "last_used_at")
+PAGES: Final = 50
+"""How many pages of a thousand deep a deep page is at most."""
+LIST: Final = "/v1/tokens"
+REVIEW: Final = "/v1/tokens/review"
+
+Draw = Callable[[], str]
+DrawQuery = Callable[[], Mapping[str, str]]
+
+
+class Calls:
+    """Requests of an administrator."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def send(self, method: str, path: str, body: Any = None) -> tuple[bytes, float]:
+        """The answer, and after how many milliseconds all of it was there. Raises `Sentence` where it is no success."""
+        sent_at = time.perf_counter()
+        async with self._session.request(method, path, json=body) as answer:
+            read = await answer.read()
+        elapsed_ms = (time.perf_counter() - sent_at) * 1000
+        if answer.status >= 300:
+            raise Sentence(f"{method} {path} was answered with {answer.status}: {read[:200]!r}")
+        return read, elapsed_ms
+
+    async def get(self, path: str, query: Mapping[str, str]) -> Any:
+        """What an answer holds."""
+        read, _ = await self.send("GET", _path(path, query))
+        return msgspec.json.decode(read)
+
+
+class Kind(NamedTuple):
+    """A kind of request, and how another of it is drawn."""
+
+    name: str
+    draw: Draw
+
+
+async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[Kind]:
+    """Every kind, the baseline first."""
+    ids = [token["id"] for token in (await calls.get(LIST, {"limit": "1000", "sort": "created_at"}))["items"]]
+    kinds = [Kind(BASELINE, lambda: f"{LIST}/{rng.choice(ids)}")]
+    for sort in SORTS:
+        for descending in ("false", "true"):
+            name = f"by {sort}, descending" if descending == "true" else f"by {sort}"
+            kinds += await _pages(calls, rng, name, LIST, {"sort": sort, "descending": descending})
+    for name, draw in _conditions(rng):
+        kinds.append(Kind(name, _drawn(LIST, draw)))
+        kinds.append(Kind(f"{name}, any order", _drawn(LIST, draw, lambda: _any_order(rng))))
+    kinds += await _pages(calls, rng, "review", REVIEW, {})
+    for kind in KINDS:
+        kinds += await _pages(calls, rng, f"review: {kind}", REVIEW, {"kind": kind})
+        kinds.append(Kind(f"review: {kind}, any days", _drawn(REVIEW, lambda: _any_days(rng), _always({"kind": kind}))))
+    return kinds
+
+
+async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: Mapping[str, str]) -> list[Kind]:
+    """The first page, and one further on where there is any."""
+    cursors: list[str] = []
+    while len(cursors) < PAGES:
+        after = {"cursor": cursors[-1]} if cursors else {}
+        page = await calls.get(path, {**query, **after, "limit": "1000"})
+        if page["next"] is None:
+            break
+        cursors.append(page["next"])
+    kinds = [Kind(f"{name}: first page", _drawn(path, _always(query)))]
+    if cursors:
+        kinds.append(Kind(f"{name}: deep page", _drawn(path, _always(query), lambda: {"cursor": rng.choice(cursors)})))
+    return kinds
+
+
+def _conditions(rng: random.Random) -> Iterator[tuple[str, DrawQuery]]:
+    def owner() -> str:
+        return f"person-{rng.randrange(OWNERS):03}@example.com"
+
+    for status in get_args(StatusFilter):
+        yield f"status {status}", _always({"status": status})
+    yield "owner", lambda: {"owner": owner()}
+    yield "site", lambda: {"site": rng.choice(SITES)}
+    yield "scope: a workspace", lambda: {"scope": workspace(rng)}
+    yield "scope: a place", lambda: {"scope": selector(rng)}
+    yield "scope: an action at a place", lambda: {"scope": f"polls:vote:{selector(rng)}"}
+    yield "scope: anything", _always({"scope": "ANY"})
+    yield "scope: an action", _always({"scope": "polls:delete:*"})
+    yield "made in a month", lambda: _month(rng, "created", -1000)
+    yield "used after", lambda: {"used_after": _in_days(-rng.uniform(0, 300))}
+    yield "unused since", lambda: {"unused_since": _in_days(-rng.uniform(0, 500))}
+    yield "ends in a month", lambda: _month(rng, "expires", 300)
+    yield "search: frequent", _always({"search": FREQUENT})
+    yield "search: one letter", lambda: {"search": rng.choice("aeiost")}
+    yield "search: two letters", lambda: {"search": rng.choice(("re", "po", "qx", "zz"))}
+    yield "search: a workspace", lambda: {"search": workspace(rng)}
+    yield "search: a number", lambda: {"search": f"({rng.randrange(100_000)})"}
+    yield "search: rare", _always({"search": RARE})
+    yield "search: absent", _always({"search": ABSENT})
+    yield "search and owner", lambda: {"search": FREQUENT, "owner": owner()}
+    yield "search, scope and status", lambda: {"search": FREQUENT, "scope": workspace(rng), "status": "active"}
+    yield "six at once", lambda: _six(rng, owner())
+
+
+def _six(rng: random.Random, owner: str) -> Mapping[str, str]:
+    return {
+        "owner": owner,
+        "scope": "ANY",
+        "status": "active",
+        "search": rng.choice(("e", "report", "the")),
+        "used_after": _in_days(-300),
+        "created_before": _in_days(-10),
+    }
+
+
+def _always(query: Mapping[str, str]) -> DrawQuery:
+    return lambda: query
+
+
+def _drawn(path: str, *draws: DrawQuery) -> Draw:
+    return lambda: _path(path, {name: value for draw in draws for name, value in draw().items()})
+
+
+def _path(path: str, query: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(query)}"
+
+
+def _any_order(rng: random.Random) -> Mapping[str, str]:
+    return {"sort": rng.choice(SORTS), "descending": rng.choice(("false", "true"))}
+
+
+def _any_days(rng: random.Random) -> Mapping[str, str]:
+    return {"unused_days": rng.choice(("30", "60", "180", "365")), "expiring_days": rng.choice(("1", "14", "30", "90"))}
+
+
+def _month(rng: random.Random, what: str, days: int) -> Mapping[str, str]:
+    """A month that begins within so many days, before or after now."""
+    begins = days * rng.random()
+    return {f"{what}_after": _in_days(begins), f"{what}_before": _in_days(begins + 30)}
+
+
+def _in_days(days: float) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat()
