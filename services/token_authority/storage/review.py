@@ -24,13 +24,13 @@ _UNUSED: Final = f"""
     -- review_unused: active tokens that were used, but not since
     SELECT t.id, {_NOTHING} FROM {TABLES}
     WHERE {_USED} < {{since}} AND u.last_used_at IS NOT NULL AND t.created_at < {{since}}
-      AND {ACTIVE} AND {{within}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
+      AND {ACTIVE} AND {{within}} AND t.id > {{after}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
 """  # noqa: S608
 _NEVER_USED: Final = f"""
     -- review_never_used: active tokens that were made before, and never used
     SELECT t.id, {_NOTHING} FROM {TABLES}
     WHERE u.last_used_at IS NULL AND t.created_at < {{since}}
-      AND {ACTIVE} AND {{within}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
+      AND {ACTIVE} AND {{within}} AND t.id > {{after}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
 """  # noqa: S608
 _NEVER_EXPIRES: Final = f"""
     -- review_never_expires: active tokens without an end

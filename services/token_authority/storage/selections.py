@@ -87,18 +87,17 @@ async def _plain(executor: Executor, selection: Selection, page: Page, now: date
 async def _walk(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
     """Fewer than the limit does not mean that there are no more: then the text is rare, or stands further on."""
     arguments = Arguments()
-    *where, search = conditions(selection, arguments, now)
-    where += _behind(page, arguments)
+    where = [condition.replace("u.", "t.") for condition in conditions(selection, arguments, now)]
     expression, direction = _order(page)
     query = f"""
         -- walk_tokens: of the next tokens in order those with a text
         WITH page AS MATERIALIZED (
             SELECT t.id, t.place FROM (
-                SELECT t.id, t.folded, {expression} AS place FROM {_tables(where, page)}
-                WHERE {" AND ".join(where) or "true"}
+                SELECT t.*, u.last_used_at, {expression} AS place FROM {TABLES}
+                WHERE {" AND ".join(_behind(page, arguments)) or "true"}
                 ORDER BY {expression} {direction}, t.id {direction} LIMIT {WALKED}
             ) t
-            WHERE {search} ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
+            WHERE {" AND ".join(where)} ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
         )
         {_details(direction)}
     """  # noqa: S608
