@@ -15,7 +15,7 @@ from shared.runtime.postgres import Executor, Row
 
 SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 
-WALKED: Final = 2000
+WALKED: Final = 1000
 """Tokens among which a text is looked for in order, before its index is asked for every token that has it."""
 
 _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
@@ -87,13 +87,15 @@ async def _plain(executor: Executor, selection: Selection, page: Page, now: date
 async def _walk(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
     """Fewer than the limit does not mean that there are no more: then the text is rare, or stands further on."""
     arguments = Arguments()
-    where = [condition.replace("u.", "t.") for condition in conditions(selection, arguments, now)]
+    asked = conditions(selection, arguments, now)
+    tables = _tables(asked, page)
+    where = [condition.replace("u.last_used_at", "t.last_used_at") for condition in asked]
     expression, direction = _order(page)
     query = f"""
         -- walk_tokens: of the next tokens in order those with a text
         WITH page AS MATERIALIZED (
             SELECT t.id, t.place FROM (
-                SELECT t.*, u.last_used_at, {expression} AS place FROM {TABLES}
+                SELECT t.*{", u.last_used_at" if tables == TABLES else ""}, {expression} AS place FROM {tables}
                 WHERE {" AND ".join(_behind(page, arguments)) or "true"}
                 ORDER BY {expression} {direction}, t.id {direction} LIMIT {WALKED}
             ) t
