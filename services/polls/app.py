@@ -14,7 +14,7 @@ from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.runtime.health import add_health
 from shared.runtime.metrics import add_metrics
 from shared.runtime.migrate import require_migrated
-from shared.runtime.postgres import database
+from shared.runtime.postgres import database, patiently
 from shared.runtime.request_line import new_application
 from shared.runtime.secret import redactor
 
@@ -46,6 +46,6 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         size=settings.database_pool_size,
         statement_cache=settings.database_statement_cache,
     ) as opened:
-        await require_migrated(opened, SCHEMA)
+        await patiently(lambda: require_migrated(opened, SCHEMA))
         app[DATABASE] = opened
         yield

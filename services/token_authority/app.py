@@ -38,7 +38,7 @@ from shared.runtime.clock import elapsed_s
 from shared.runtime.health import add_health
 from shared.runtime.metrics import METRICS, add_metrics
 from shared.runtime.migrate import require_migrated
-from shared.runtime.postgres import database
+from shared.runtime.postgres import database, patiently
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_line import new_application
 from shared.runtime.seal import Seal
@@ -65,13 +65,15 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         size=settings.database_pool_size,
         statement_cache=settings.database_statement_cache,
     ) as opened:
-        await require_migrated(opened, SCHEMA)
-        await prepare(
-            opened,
-            site_name=settings.first_site_name,
-            admin_key_file=Path(settings.admin_key_file),
-            service_credentials=settings.service_credentials,
-            now=datetime.now(UTC),
+        await patiently(lambda: require_migrated(opened, SCHEMA))
+        await patiently(
+            lambda: prepare(
+                opened,
+                site_name=settings.first_site_name,
+                admin_key_file=Path(settings.admin_key_file),
+                service_credentials=settings.service_credentials,
+                now=datetime.now(UTC),
+            )
         )
         app[DATABASE] = opened
         yield
@@ -81,7 +83,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     settings, opened = app[SETTINGS], app[DATABASE]
     metrics = AuthorityMetrics(app[METRICS])
     signer = app[SIGNER] = Signer(opened, Seal(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
-    await signer.prepare()
+    await patiently(signer.prepare)
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_client(settings.redis_url))

@@ -4,9 +4,9 @@ Nothing of a session outlives a statement or a transaction, so that a transactio
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 import asyncpg
@@ -24,6 +24,7 @@ KEPT_OPEN: Final = 4
 _log = structlog.get_logger()
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 class DatabaseUnavailable(Exception):
@@ -172,6 +173,21 @@ async def database(
         yield opened
     finally:
         await opened.close()
+
+
+async def patiently(work: Callable[[], Awaitable[T]], patience_s: float = 10.0) -> T:
+    """What `work()` gives, tried for `patience_s` while the server does not answer: for what a start cannot do without.
+
+    Raises `DatabaseUnavailable` in the end.
+    """
+    give_up = asyncio.get_running_loop().time() + patience_s
+    while True:
+        try:
+            return await work()
+        except DatabaseUnavailable:
+            if asyncio.get_running_loop().time() > give_up:
+                raise
+            await asyncio.sleep(0.25)
 
 
 def address_of(url: str) -> str:
