@@ -35,6 +35,8 @@ MAX_CONNECTIONS: Final = 4
 MAX_KEYS: Final = 50_000
 """What this process remembers by itself, a few hundred bytes each."""
 
+_NO_LIMIT: Final = 10**9
+
 T = TypeVar("T")
 _log = structlog.get_logger()
 
@@ -93,11 +95,16 @@ class RateLimiter:
         (self._metrics.allowed if verdict.allowed else self._metrics.refused).inc()
         return verdict
 
-    async def is_exhausted(self, key: str, limit_a_minute: int) -> bool:
-        """Whether a `hit` would be refused; nothing is counted."""
+    async def standing(self, key: str, limit_a_minute: int) -> Verdict:
+        """Whether a `hit` would be allowed, and if not, in how many seconds one will be; nothing is counted."""
         key = _safe(key)
-        window = await self._ask(lambda: self._read_redis(key))
-        return (self._memory.read(key) if window is None else window).used >= limit_a_minute
+        window = await self._ask(lambda: self._read_redis(key)) or self._memory.read(key)
+        remaining = max(0, limit_a_minute - window.used)
+        return Verdict(remaining > 0, limit_a_minute, remaining, window.wait_s(limit_a_minute))
+
+    async def count(self, key: str, cost: int) -> None:
+        """Count what has happened already, also beyond any limit."""
+        await self.hit(key, _NO_LIMIT, cost)
 
     async def _ask(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """What Redis answers in time; `None` where it does not, or did not a moment ago."""

@@ -27,6 +27,14 @@ class Window(NamedTuple):
         """In how many seconds less will be used than now, where nothing is counted meanwhile."""
         return self.left_s % (WINDOW_S / self.previous) if self.previous else self.left_s
 
+    def wait_s(self, limit: int) -> float:
+        """In how many seconds less than `limit` will be used, where nothing is counted meanwhile."""
+        if self.used < limit:
+            return 0.0
+        if self.current < limit:
+            return self.left_s - WINDOW_S * (limit - self.current) / self.previous
+        return self.left_s + WINDOW_S * (1 - limit / self.current)
+
 
 class WindowMemory:
     """Up to `size` windows by key; where more are wanted, the one that has gone uncounted for longest is forgotten."""

@@ -89,12 +89,22 @@ async def test_another_prefix_is_another_count(redis_url: str, prefix: str, scen
 
 
 async def test_asking_whether_a_limit_is_exhausted_counts_nothing(scene: Scene) -> None:
-    before = [await scene.limiter.is_exhausted("key", 2) for _ in range(5)]
+    before = [await scene.limiter.standing("key", 2) for _ in range(5)]
 
     assert await scene.allowed("key", 2, 2) == 2
-    assert before == [False] * 5
-    assert await scene.limiter.is_exhausted("key", 2)
-    assert not await scene.limiter.is_exhausted("key", 3)
+    assert before == [(True, 2, 2, 0.0)] * 5
+    exhausted = await scene.limiter.standing("key", 2)
+    assert (exhausted.allowed, exhausted.remaining) == (False, 0)
+    assert 50 < exhausted.reset_s <= 60
+    assert (await scene.limiter.standing("key", 3)).remaining == 1
+
+
+async def test_what_has_happened_already_counts_beyond_the_limit_too(scene: Scene) -> None:
+    await scene.limiter.count("key", 20)
+
+    standing = await scene.limiter.standing("key", 10)
+    assert not standing.allowed
+    assert 80 < standing.reset_s <= 90  # the minute, and then until half of it is forgotten
 
 
 async def test_a_minute_later_what_was_counted_goes_bit_by_bit(redis_url: str, prefix: str, scene: Scene) -> None:
@@ -157,7 +167,7 @@ async def test_without_redis_a_process_counts_by_itself_at_once_and_goes_on_from
         took_s = time.monotonic() - started
 
         assert (allowed, scene.in_memory) == (3, True)
-        assert await scene.limiter.is_exhausted("key", 5)
+        assert not (await scene.limiter.standing("key", 5)).allowed
         assert took_s < WAIT_LIMIT_S
 
 
