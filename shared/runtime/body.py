@@ -52,9 +52,14 @@ def read_form(body: bytes, kind: type[S]) -> S:
 
 def require_media_type(request: web.Request, media_type: str) -> None:
     """Raises `UnsupportedMediaType` where the request says that its body is of another type."""
-    sent = request.headers.get("Content-Type", "").partition(";")[0]  # aiohttp's own parser fails on odd parameters
-    if sent.strip().lower() != media_type:
+    if not is_of_media_type(request, media_type):
         raise UnsupportedMediaType(f"This route reads {media_type}; set the Content-Type header to that.")
+
+
+def is_of_media_type(request: web.Request, media_type: str) -> bool:
+    """Whether the request says that its body is of this type."""
+    sent = request.headers.get("Content-Type", "").partition(";")[0]  # aiohttp's own parser fails on odd parameters
+    return sent.strip().lower() == media_type
 
 
 def _decode(body: bytes, kind: type[T]) -> T:

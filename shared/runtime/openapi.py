@@ -70,13 +70,15 @@ def endpoint(**operation: Any) -> Callable[[Handler], Endpoint]:
 
 
 class Row(NamedTuple):
-    """One route. `name` is the operation's id; `security` names the scheme by which a caller shows who it is."""
+    """One route. `name` is the operation's id; `security` names the scheme by which a caller shows who it is, or
+    several, of which each will do.
+    """
 
     method: str
     path: str
     name: str
     operation: Operation
-    security: str | None = None
+    security: str | tuple[str, ...] | None = None
 
 
 def openapi_document(info: Schema, rows: Iterable[Row], security_schemes: Mapping[str, Schema]) -> Schema:
@@ -134,7 +136,8 @@ def _operation(row: Row, schemas: Mapping[Any, Schema], components: Mapping[str,
         **{str(status): {"description": text, "content": problem} for status, text in sorted(_problems(row).items())},
         "default": {"description": "Any other error.", "content": problem},
     }
-    document["security"] = [{row.security: []}] if row.security else []
+    schemes = (row.security,) if isinstance(row.security, str) else row.security or ()
+    document["security"] = [{scheme: []} for scheme in schemes]
     return document
 
 

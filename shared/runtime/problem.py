@@ -1,8 +1,8 @@
 """Errors as problem documents (RFC 9457): what is wrong, where, and what would be right."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -33,8 +33,14 @@ class Problem(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+OAuthError = Literal["invalid_request", "invalid_client"]
+
+
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error (RFC 9457). `errors` says each thing that is wrong; `request_id` finds the request in our logs."""
+    """An error (RFC 9457). `errors` says each thing that is wrong; `request_id` finds the request in our logs.
+
+    Where OAuth clients call, `error` and `error_description` say it in the words that they know (RFC 6749 §5.2).
+    """
 
     type: str
     title: str
@@ -42,6 +48,8 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     errors: tuple[Fault, ...] = ()
     request_id: str | None = None
+    error: OAuthError | None = None
+    error_description: str | None = None
 
 
 ProblemTable = Mapping[type[Exception], Callable[[Any], Problem]]
@@ -89,8 +97,12 @@ RUNTIME_PROBLEMS: Final[ProblemTable] = {
 INTERNAL_PROBLEM: Final = Problem(500, "internal", "Internal error", "The fault is ours and has been logged.")
 
 
-def problem_response(problem: Problem, request_id: str | None) -> web.Response:
-    """The problem as `application/problem+json`, carrying the request's id where it has one."""
+def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = False) -> web.Response:
+    """The problem as `application/problem+json`, carrying the request's id where it has one.
+
+    With `oauth` it is also an OAuth error (RFC 6749 §5.2), if it is one that the caller can do something about.
+    """
+    error = _oauth_error(problem.status) if oauth else None
     document = ProblemDocument(
         type=f"/docs/problems/{problem.slug}",
         title=problem.title,
@@ -98,6 +110,8 @@ def problem_response(problem: Problem, request_id: str | None) -> web.Response:
         detail=problem.detail,
         errors=problem.faults,
         request_id=request_id,
+        error=error,
+        error_description=_plain_ascii(problem.detail) if error else None,
     )
     return web.Response(
         status=problem.status,
@@ -107,8 +121,23 @@ def problem_response(problem: Problem, request_id: str | None) -> web.Response:
     )
 
 
-def problems(table: ProblemTable) -> Middleware:
-    """A middleware that tells errors by `table`, then by the runtime's own; whatever has no row is a logged 500."""
+def _oauth_error(status: int) -> OAuthError | None:
+    if status == 401:
+        return "invalid_client"
+    return "invalid_request" if 400 <= status < 500 and status != 429 else None
+
+
+def _plain_ascii(text: str) -> str:
+    """The text without what RFC 6749 §5.2 keeps out of an `error_description`."""
+    text = text.translate({ord('"'): "'", ord("\\"): "/", ord("…"): "..."})
+    return "".join(character if " " <= character <= "~" else "?" for character in text)
+
+
+def problems(table: ProblemTable, oauth: Collection[str] = ()) -> Middleware:
+    """A middleware that tells errors by `table`, then by the runtime's own; whatever has no row is a logged 500.
+
+    On the routes in `oauth`, by their templates, they are OAuth errors too.
+    """
     rows = {**RUNTIME_PROBLEMS, **table}
 
     @web.middleware
@@ -124,7 +153,9 @@ def problems(table: ProblemTable) -> Middleware:
                 problem = INTERNAL_PROBLEM
             else:
                 problem = row(error)
-        return problem_response(problem, request[REQUEST_ID])
+        resource = request.match_info.route.resource
+        is_oauth = resource is not None and resource.canonical in oauth
+        return problem_response(problem, request[REQUEST_ID], oauth=is_oauth)
 
     return middleware
 
@@ -139,5 +170,6 @@ def _from_aiohttp(error: web.HTTPException) -> Problem:
 _DETAILS: Final = {
     404: "Nothing is found under this path.",
     405: "This path does not know this method; the Allow header names those it knows.",
+    408: "The body did not arrive within 10 seconds.",
     413: "The body is larger than 64 KiB.",
 }

@@ -16,10 +16,8 @@ from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.metrics import METRICS_ROUTE
 from shared.runtime.problem import (
     BadRequest,
-    Problem,
     ProblemTable,
     UnsupportedMediaType,
-    problem_response,
     problems,
 )
 from shared.runtime.request_id import REQUEST_ID, request_id_of
@@ -43,13 +41,16 @@ SAFE_HEADERS: Final = {
 _log = structlog.get_logger()
 
 
-def new_application(table: ProblemTable, redact: Redact, *, quiet: Collection[str] = ()) -> web.Application:
+def new_application(
+    table: ProblemTable, redact: Redact, *, quiet: Collection[str] = (), oauth: Collection[str] = ()
+) -> web.Application:
     """An application whose requests are bounded, logged, and told their errors as problems by `table`.
 
-    Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`.
+    Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`; those in `oauth` tell OAuth errors.
     """
+    line, told = _request_line(redact, QUIET_ROUTES | set(quiet)), problems(table, frozenset(oauth))
     app = web.Application(
-        middlewares=[_request_line(redact, QUIET_ROUTES | set(quiet)), problems(table), _bounded_body, _bounded_time],
+        middlewares=[line, told, _bounded_body, _bounded_time],
         client_max_size=MAX_BODY_BYTES,
     )
     app.on_response_prepare.append(_add_headers)
@@ -110,8 +111,7 @@ async def _bounded_body(request: web.Request, handler: Handler) -> web.StreamRes
     except web.RequestPayloadError:
         raise BadRequest("The body is not framed as its headers say.") from None
     except TimeoutError:
-        slow = f"The body did not arrive within {BODY_LIMIT_S:.0f} seconds."
-        return problem_response(Problem(408, "request-timeout", "Request timeout", slow), request[REQUEST_ID])
+        raise web.HTTPRequestTimeout from None
     return await handler(request)
 
 
