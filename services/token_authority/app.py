@@ -8,8 +8,10 @@ from pathlib import Path
 from aiohttp import web
 
 from services.token_authority.app_keys import (
+    ATTEMPTS,
     CHANGES,
     CONFIRMATIONS,
+    CREDENTIALS,
     DATABASE,
     PRESENTED,
     RELAY,
@@ -19,8 +21,10 @@ from services.token_authority.app_keys import (
     SYNCS,
 )
 from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
 from services.token_authority.operations.change import TokenChanges
 from services.token_authority.operations.confirmations import Confirmations
+from services.token_authority.operations.credentials import Credentials
 from services.token_authority.operations.first_start import prepare
 from services.token_authority.operations.policy import UnusedTokens
 from services.token_authority.operations.presented import PresentedTokens
@@ -30,15 +34,17 @@ from services.token_authority.operations.signing import PURPOSE, Signer
 from services.token_authority.operations.sync import Syncs
 from services.token_authority.operations.upkeep import Upkeep
 from services.token_authority.problems import PROBLEMS
-from services.token_authority.routes import FREQUENT_ROUTES, add_routes
+from services.token_authority.routes import FREQUENT_ROUTES, OAUTH_ROUTES, add_routes
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
+from shared.contract.limit import limit_keys
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.clock import elapsed_s
 from shared.runtime.health import add_health
 from shared.runtime.metrics import METRICS, add_metrics
 from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database, patiently
+from shared.runtime.rate_limit import rate_limiter
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_line import new_application
 from shared.runtime.seal import Seal
@@ -48,12 +54,12 @@ from shared.runtime.supervised import supervised
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """The authority, ready to be started."""
-    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), quiet=FREQUENT_ROUTES)
+    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), quiet=FREQUENT_ROUTES, oauth=OAUTH_ROUTES)
     app[SETTINGS] = settings
     add_routes(app)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app)
-    app.cleanup_ctx.extend([_open_database, _follow_changes])
+    app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
     app.on_shutdown.append(_stop_waiting)
     return app
 
@@ -76,6 +82,16 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
             )
         )
         app[DATABASE] = opened
+        yield
+
+
+async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
+    settings = app[SETTINGS]
+    keys = f"{limit_keys('authority')}:{settings.counted_apart}"
+    async with rate_limiter(settings.redis_url, keys, app[METRICS]) as limiter:
+        attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
+        app[ATTEMPTS] = attempts
+        app[CREDENTIALS] = Credentials(app[DATABASE], attempts, settings.token_authority_issuer)
         yield
 
 
@@ -108,6 +124,14 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
         }.items():
             await stack.enter_async_context(supervised(app, name, run))
         yield
+
+
+def _limits(settings: TokenAuthoritySettings) -> Limits:
+    return Limits(
+        wrong_by_address=settings.wrong_credentials_a_minute,
+        wrong_by_client=settings.wrong_credentials_a_minute_a_service,
+        open_tokens=settings.open_tokens_a_minute,
+    )
 
 
 async def _stop_waiting(app: web.Application) -> None:

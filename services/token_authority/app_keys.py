@@ -6,8 +6,10 @@ from aiohttp import web
 
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.service import Service
+from services.token_authority.operations.attempts import Attempts
 from services.token_authority.operations.change import TokenChanges
 from services.token_authority.operations.confirmations import Confirmations
+from services.token_authority.operations.credentials import Credentials
 from services.token_authority.operations.presented import PresentedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.revoke import Revoker
@@ -18,6 +20,8 @@ from shared.runtime.postgres import Database
 
 SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
 DATABASE: Final = web.AppKey("database", Database)
+ATTEMPTS: Final = web.AppKey("attempts", Attempts)
+CREDENTIALS: Final = web.AppKey("credentials", Credentials)
 RELAY: Final = web.AppKey("relay", ChangeRelay)
 REVOKER: Final = web.AppKey("revoker", Revoker)
 CHANGES: Final = web.AppKey("changes", TokenChanges)

@@ -10,6 +10,7 @@ from services.token_authority.domain.errors import (
     RotationDiffers,
     RotationInUse,
     TokenEnded,
+    TooManyAttempts,
     TooManySecrets,
     Unauthenticated,
     UnknownAdminKey,
@@ -28,9 +29,14 @@ def _invalid_value(error: InvalidValue) -> Problem:
 
 
 def _unauthenticated(error: Unauthenticated) -> Problem:
-    scheme, detail = error.args
-    challenge = {"WWW-Authenticate": f'{scheme} realm="token authority"'}
-    return Problem(401, "unauthenticated", "Unauthenticated", detail, headers=challenge)
+    challenges = ", ".join(f'{scheme} realm="token authority"' for scheme in error.schemes)
+    return Problem(401, "unauthenticated", "Unauthenticated", error.detail, headers={"WWW-Authenticate": challenges})
+
+
+def _too_many_attempts(error: TooManyAttempts) -> Problem:
+    detail = f"{error.detail}; try again in {error.retry_after_s} s."
+    headers = {"Retry-After": str(error.retry_after_s)}
+    return Problem(429, "too-many-attempts", "Too many requests", detail, headers=headers)
 
 
 def _widening(error: Widening) -> Problem:
@@ -42,6 +48,7 @@ PROBLEMS: Final[ProblemTable] = {
     InvalidValue: _invalid_value,
     Widening: _widening,
     Unauthenticated: _unauthenticated,
+    TooManyAttempts: _too_many_attempts,
     Forbidden: lambda e: Problem(403, "forbidden", "Forbidden", str(e)),
     UnknownToken: lambda _: Problem(404, "unknown-token", "Unknown token", "No token has this id."),
     UnknownAdminKey: lambda _: Problem(404, "unknown-admin-key", "Unknown admin key", "No admin key has this id."),

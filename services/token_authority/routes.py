@@ -27,6 +27,7 @@ from services.token_authority.handlers.access import (
     for_issuers,
     for_readers,
     for_services,
+    for_strangers,
 )
 from shared.runtime.openapi import Endpoint, Row, add_openapi, openapi_document
 
@@ -46,7 +47,7 @@ ROUTES: Final = (
     Route("GET", "/v1/tokens", tokens.list_tokens, for_readers),
     Route("GET", "/v1/tokens/review", review.review_tokens, for_readers),
     Route("POST", "/v1/tokens/revoke", revocation.revoke_tokens, for_issuers),
-    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, for_everyone),
+    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, for_strangers),
     Route("GET", "/v1/tokens/{id}", tokens.show_token, for_readers),
     Route("PATCH", "/v1/tokens/{id}", tokens.change_token, for_issuers),
     Route("POST", "/v1/tokens/{id}/disable", tokens.disable_token, for_issuers),
@@ -72,7 +73,7 @@ ROUTES: Final = (
     Route("GET", "/v1/audit/export", audit.export_audit, for_auditors),
     Route("POST", "/oauth2/introspect", introspection.introspect, for_services),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, for_services),
-    Route("POST", "/oauth2/revoke", revocation.revoke_presented_token, for_everyone),
+    Route("POST", "/oauth2/revoke", revocation.revoke_presented_token, for_strangers),
     Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, for_services),
     Route("DELETE", "/v1/guards/{guard_id}", guards.release_guard, for_services),
     Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, for_everyone),
@@ -82,6 +83,9 @@ ROUTES: Final = (
 FREQUENT_ROUTES: Final = frozenset({"/v1/guards/{guard_id}/sync"})
 """What every guard asks five times a lease."""
 
+OAUTH_ROUTES: Final = frozenset(route.path for route in ROUTES if route.path.startswith("/oauth2/"))
+"""Where OAuth clients call, which know an error by its OAuth code."""
+
 INFO: Final = {
     "title": "Pollgate token authority",
     "version": "1",
@@ -90,6 +94,12 @@ INFO: Final = {
 SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
     "admin_key": {"type": "http", "scheme": "bearer", "description": "An admin key, pga_…"},
     "service": {"type": "http", "scheme": "basic", "description": "A service's client id and secret, pgs_…"},
+    "service_assertion": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A JWT that the service has signed with its own key (RFC 7523), good once",
+    },
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
 }
 

@@ -1,11 +1,13 @@
 """Every variable of the token authority, with its default, unit and meaning."""
 
+import hashlib
 from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
 from shared.runtime.client_address import ProxyHops
+from shared.runtime.environment import split_url
 from shared.runtime.seal import HOW_TO_MAKE_ONE, read_secrets
 
 
@@ -51,6 +53,33 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     disable_unused_after_days: Annotated[
         int, Meta(ge=0, le=36500, description="after how many days without use a token is disabled; 0 for never")
     ] = 0
+    wrong_credentials_a_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="after how many wrong admin keys, service credentials and tokens from one address in a minute "
+            "it has to wait",
+        ),
+    ] = 30
+    wrong_credentials_a_minute_a_service: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="after how many for one client id, from anywhere, others that are wrong are 429; good ones "
+            "always pass",
+        ),
+    ] = 100
+    open_tokens_a_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="about how many tokens one address may ask in a minute where no other credential is needed; "
+            "those that it ends do not count",
+        ),
+    ] = 600
     trusted_proxy_hops: ProxyHops = 0
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
@@ -66,6 +95,12 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     def encryption_secrets(self) -> tuple[bytes, ...]:
         """The secrets of `key_encryption_key`, of which the first encrypts."""
         return read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
+
+    @property
+    def counted_apart(self) -> str:
+        """What keeps the counts of this authority from those of another one on the same Redis."""
+        database = split_url(self.token_authority_database_url, "TOKEN_AUTHORITY_DATABASE_URL").path
+        return hashlib.sha256(f"{self.token_authority_issuer} {database}".encode()).hexdigest()[:12]
 
     @property
     def longest_lifetime(self) -> timedelta | None:

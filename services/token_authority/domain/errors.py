@@ -23,7 +23,21 @@ class UnknownService(LookupError):
 
 
 class Unauthenticated(Exception):
-    """The caller has not shown a credential that is good for this route."""
+    """The caller has not shown a credential that is good for this route; `schemes` are those by which it could."""
+
+    def __init__(self, detail: str, *schemes: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.schemes = schemes
+
+
+class TooManyAttempts(Exception):
+    """The caller has to wait for `retry_after_s`. `detail` says how much of what is too much."""
+
+    def __init__(self, detail: str, retry_after_s: int) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
 
 
 class Forbidden(Exception):

@@ -10,7 +10,6 @@ from msgspec import Struct
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import checked_text
 
-MAX_KEY_LENGTH: Final = 4096
 AUTHORITY: Final = "authority"
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -37,13 +36,6 @@ def is_client_id(text: str) -> bool:
     return _CLIENT_ID.fullmatch(text) is not None
 
 
-def checked_public_key(pem: str) -> str:
-    """The key, as it was given. Raises `InvalidValue` for what is none of the kinds that are taken."""
-    if len(pem) > MAX_KEY_LENGTH or not pem.isascii() or not pem.strip().startswith("-----BEGIN PUBLIC KEY-----"):
-        raise InvalidValue(("public_key",), "a public key as PEM, beginning with '-----BEGIN PUBLIC KEY-----'")
-    return pem.strip()
-
-
 def new_service(
     client_id: str,
     name: str,
@@ -53,7 +45,7 @@ def new_service(
     created_by: str,
     now: datetime,
 ) -> Service:
-    """Check and make one. Raises `InvalidValue`."""
+    """Check and make one; the public key has been checked. Raises `InvalidValue`."""
     if client_id == AUTHORITY:
         raise InvalidValue(("client_id",), f"'{AUTHORITY}' is the token authority itself; choose another")
     if not is_client_id(client_id):
@@ -64,7 +56,7 @@ def new_service(
         client_id=client_id,
         name=checked_text("name", name) if name else "",
         sites=None if sites is None else tuple(dict.fromkeys(sites)),
-        public_key=None if public_key is None else checked_public_key(public_key),
+        public_key=public_key,
         created_at=now,
         created_by=created_by,
     )

@@ -1,26 +1,20 @@
 """Who is calling: an administrator by an admin key, a service by its client credential, or anyone."""
 
-import hmac
-from base64 import b64decode
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from services.token_authority.app_keys import ADMIN_KEY, DATABASE, SERVICE, SETTINGS
+from services.token_authority.app_keys import ADMIN_KEY, ATTEMPTS, CREDENTIALS, SERVICE, SETTINGS
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey, Role
-from services.token_authority.domain.errors import Forbidden, Unauthenticated
+from services.token_authority.domain.errors import Forbidden
 from services.token_authority.domain.service import Service
-from services.token_authority.storage.admin_keys import select_admin_key_by_digest
-from services.token_authority.storage.services import select_service_to_authenticate
-from shared.contract import token as contract
-from shared.contract.token import CLIENT_SECRET, digest, is_well_formed
-from shared.runtime.client_address import client_address
+from services.token_authority.handlers.presented_credential import bearer_of, service_credential
+from services.token_authority.operations.credentials import ClientSecret
+from shared.runtime.client_address import Address, client_address
 from shared.runtime.openapi import Operation
 from shared.runtime.request_id import REQUEST_ID
 from shared.runtime.request_line import add_to_line
@@ -29,11 +23,11 @@ from shared.runtime.request_line import add_to_line
 class Access(NamedTuple):
     """A rule of who may call a route: `wrap` lets only those through to its handler.
 
-    `security` is how they show who they are, by its name in the API's document, which says `note` of them.
+    `security` is how they show who they are, by its names in the API's document, which says `note` of them.
     """
 
     wrap: Callable[[Handler], Handler]
-    security: str | None = None
+    security: tuple[str, ...] = ()
     note: str = ""
     problems: Mapping[int, str] = {}
 
@@ -50,7 +44,8 @@ def for_roles(*roles: Role) -> Access:
 
     def wrap(handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            key = await _admin_key(request)
+            presented = bearer_of(request, "an admin key as 'Authorization: Bearer pga_…'")
+            key = await request.app[CREDENTIALS].admin_key(presented, address_of(request))
             request[ADMIN_KEY] = key
             add_to_line(request, admin_key_id=key.id)
             if key.role not in roles:
@@ -61,7 +56,11 @@ def for_roles(*roles: Role) -> Access:
 
     named = " or ".join(roles)
     forbidden = {403: f"The admin key is not in the role {named}, or the request goes beyond its limits."}
-    return Access(wrap, "admin_key", f"For admin keys in the role {named}.", forbidden)
+    return Access(wrap, ("admin_key",), f"For admin keys in the role {named}.", {**forbidden, **_GUESSED})
+
+
+_GUESSED: Final = {429: "Too many credentials from this address, or for this client id, were wrong; see `Retry-After`."}
+_ASKED_TOO_MUCH: Final = {429: "Too many tokens were asked about from this address; see `Retry-After`."}
 
 
 for_readers: Final = for_roles("admin", "issuer", "auditor")
@@ -84,16 +83,33 @@ def _wrap_for_services(handler: Handler) -> Handler:
     return guarded
 
 
+async def _service(request: web.Request) -> Service:
+    presented, credentials = await service_credential(request), request.app[CREDENTIALS]
+    if isinstance(presented, ClientSecret):
+        return await credentials.service_by_secret(presented, address_of(request))
+    return await credentials.service_by_assertion(presented, address_of(request), request.path)
+
+
+def _wrap_for_strangers(handler: Handler) -> Handler:
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        await request.app[ATTEMPTS].admit_stranger(address_of(request))
+        return await handler(request)
+
+    return guarded
+
+
 def _wrap_for_everyone(handler: Handler) -> Handler:
     return handler
 
 
-for_services: Final = Access(_wrap_for_services, "service")
-"""Services, by client id and secret over HTTP Basic (RFC 6749 §2.3.1)."""
+for_services: Final = Access(_wrap_for_services, ("service", "service_assertion"), problems=_GUESSED)
+"""Services, by client id and secret over HTTP Basic (RFC 6749 §2.3.1), or by a JWT that they sign (RFC 7523 §2.2)."""
 for_everyone: Final = Access(_wrap_for_everyone)
-"""Everyone: the route tells no secret, or its body is the credential."""
-for_holders: Final = Access(_wrap_for_everyone, "token")
-"""Whoever shows an access token as bearer, which the handler looks at itself."""
+"""Everyone: the route tells no secret."""
+for_strangers: Final = Access(_wrap_for_strangers, problems=_ASKED_TOO_MUCH)
+"""Everyone: the body is the credential. From one address only so many tokens a minute, which the handler counts."""
+for_holders: Final = Access(_wrap_for_strangers, ("token",), problems={**_GUESSED, **_ASKED_TOO_MUCH})
+"""Whoever shows an access token as bearer, which the handler looks at itself, and counts."""
 
 
 def administrator_of(request: web.Request) -> tuple[AdminKey, Actor]:
@@ -107,40 +123,11 @@ def holder_of(request: web.Request, token_id: str | None) -> Actor:
     return Actor("holder", token_id, _address(request), request[REQUEST_ID])
 
 
+def address_of(request: web.Request) -> Address | None:
+    """Where the request comes from, as far as can be told."""
+    return client_address(request, request.app[SETTINGS].trusted_proxy_hops)
+
+
 def _address(request: web.Request) -> str | None:
-    address = client_address(request, request.app[SETTINGS].trusted_proxy_hops)
+    address = address_of(request)
     return None if address is None else str(address)
-
-
-async def _admin_key(request: web.Request) -> AdminKey:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("Bearer", "Send an admin key as 'Authorization: Bearer pga_…'.")
-    key = None
-    if is_well_formed(secret, contract.ADMIN_KEY):
-        key = await select_admin_key_by_digest(request.app[DATABASE], digest(secret), datetime.now(UTC))
-    if key is None:
-        raise Unauthenticated("Bearer", "This admin key is not known here.")
-    return key
-
-
-async def _service(request: web.Request) -> Service:
-    client_id, secret = _basic_credential(request)
-    found = await select_service_to_authenticate(request.app[DATABASE], client_id, datetime.now(UTC))
-    presented, known = digest(secret), found.digests if found else [b""]
-    matches = [hmac.compare_digest(presented, each) for each in known]
-    if found is None or not any(matches):
-        raise Unauthenticated("Basic", "This client id and secret are not known here.")
-    return found.service
-
-
-def _basic_credential(request: web.Request) -> tuple[str, str]:
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
-    try:
-        credential = b64decode(encoded, validate=True).decode() if scheme.lower() == "basic" else ""
-    except ValueError:
-        credential = ""
-    client_id, _, secret = (unquote(part) for part in credential.partition(":"))
-    if "\0" in client_id or not is_well_formed(secret, CLIENT_SECRET):
-        raise Unauthenticated("Basic", "Send the service's client id and secret by HTTP Basic.")
-    return client_id, secret

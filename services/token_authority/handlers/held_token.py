@@ -4,10 +4,13 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE
+from services.token_authority.app_keys import ATTEMPTS, DATABASE
 from services.token_authority.domain.errors import Unauthenticated
+from services.token_authority.handlers.access import address_of
+from services.token_authority.handlers.presented_credential import bearer_of
 from services.token_authority.operations.presented import known_by
 from services.token_authority.payloads.tokens import HeldTokenPayload
+from shared.contract.token import ACCESS_TOKEN, is_well_formed
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -20,10 +23,14 @@ from shared.runtime.openapi import Answer, endpoint
 )
 async def show_held_token(request: web.Request) -> web.Response:
     """200 with the token, dead or alive; 401 for one that was never issued here."""
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated("Bearer", "Send an access token as 'Authorization: Bearer pgt_…'.")
-    known = await known_by(request.app[DATABASE], secret.strip())
+    attempts, address = request.app[ATTEMPTS], address_of(request)
+    secret = bearer_of(request, "an access token as 'Authorization: Bearer pgt_…'")
+    refusal = Unauthenticated("This access token was not issued here.", "Bearer")
+    if not is_well_formed(secret, ACCESS_TOKEN):
+        raise await attempts.wrong("access_token", address, refusal)
+    await attempts.admit("access_token", address)
+    known = await known_by(request.app[DATABASE], secret)
+    await attempts.count_tokens(address, 1)
     if known is None:
-        raise Unauthenticated("Bearer", "This access token was not issued here.")
+        raise await attempts.wrong("access_token", address, refusal)
     return json_response(HeldTokenPayload.of(known.token, known.secret, datetime.now(UTC)))

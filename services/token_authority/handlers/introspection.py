@@ -4,7 +4,7 @@ from aiohttp import web
 
 from services.token_authority.app_keys import PRESENTED, SERVICE, SETTINGS
 from services.token_authority.handlers.introspection_answer import introspection_answer
-from services.token_authority.payloads.introspection import Introspections, IntrospectTokens, PresentedToken, active
+from services.token_authority.payloads.introspection import Introspections, IntrospectToken, IntrospectTokens, active
 from shared.contract.introspection import Active, Inactive
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.openapi import Answer, endpoint
@@ -15,14 +15,14 @@ from shared.runtime.openapi import Answer, endpoint
     description="Of a token that is unknown, expired, disabled, revoked or of a site that the service does not see: "
     '`{"active": false}` and no more.',
     tags=("introspection",),
-    body=PresentedToken,
+    body=IntrospectToken,
     media_type=FORM,
     answers={200: Answer(description="What the token grants, if anything.", body=(Active, Inactive))},
 )
 async def introspect(request: web.Request) -> web.Response:
     """200 with the token's grant, or `{"active": false}` for all that does not work, whatever the cause."""
     require_media_type(request, FORM)
-    secret = read_form(await request.read(), PresentedToken).token
+    secret = read_form(await request.read(), IntrospectToken).token
     return introspection_answer(request, (await _activities(request, [secret]))[0])
 
 

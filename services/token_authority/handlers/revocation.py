@@ -3,14 +3,15 @@
 Each answers when the revocation is in force everywhere, or, with `?wait=false`, at once with by when it will be.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
 
-from services.token_authority.app_keys import ADMIN_KEY, DATABASE, REVOKER
+from services.token_authority.app_keys import ADMIN_KEY, ATTEMPTS, DATABASE, REVOKER
 from services.token_authority.domain.reason import Reason
-from services.token_authority.handlers.access import administrator_of, holder_of
+from services.token_authority.handlers.access import address_of, administrator_of, holder_of
 from services.token_authority.handlers.effect import effect_of, waits
 from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
 from services.token_authority.operations.presented import known_by
@@ -26,6 +27,7 @@ from services.token_authority.payloads.revocation import (
     RevokeTokens,
     Waiting,
 )
+from shared.contract.token import ACCESS_TOKEN, is_well_formed
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
@@ -94,9 +96,11 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
     wait, secret = waits(request), read_form(await request.read(), PresentedToken).token
     known = await known_by(request.app[DATABASE], secret)
     if known is None or not known.secret.works(datetime.now(UTC)):
+        await _count(request, looked_up=_well_formed([secret]), ended=0)
         return json_response(NothingRevoked())
     by = holder_of(request, known.token.id)
     revocation = await request.app[REVOKER].revoke(known.token.id, BY_HOLDER, None, by)
+    await _count(request, looked_up=1, ended=revocation.tokens)
     return json_response(await _in_force(request, revocation, wait=wait))
 
 
@@ -115,8 +119,19 @@ async def revoke_leaked_tokens(request: web.Request) -> web.Response:
     allow_more_time(request, BULK_LIMIT_S)
     holder = holder_of(request, None)
     revoked, known = await request.app[REVOKER].revoke_presented(texts, LEAKED, holder)
+    await _count(request, looked_up=_well_formed(texts), ended=revoked)
     add_to_line(request, revoked=revoked, known=known, presented=len(texts))
     return json_response(LeakedPayload(revoked, known - revoked, len(texts) - known))
+
+
+async def _count(request: web.Request, *, looked_up: int, ended: int) -> None:
+    """A scanner that reports a thousand real tokens is not held up; one who guesses at them is."""
+    await request.app[ATTEMPTS].count_tokens(address_of(request), looked_up - ended)
+
+
+def _well_formed(texts: Sequence[str]) -> int:
+    """How many of them are looked up."""
+    return sum(is_well_formed(text, ACCESS_TOKEN) for text in texts)
 
 
 async def _in_force(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:

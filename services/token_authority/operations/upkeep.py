@@ -1,11 +1,13 @@
-"""Trims what has had its time: changes that every guard has applied and Redis has had, and old days of use."""
+"""Trims what has had its time: changes that every guard has applied and Redis has had, old days of use, and services'
+assertions that have expired.
+"""
 
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from services.token_authority.storage import changes, usage
+from services.token_authority.storage import changes, service_assertions, usage
 from shared.runtime.postgres import Database, DatabaseUnavailable
 
 EVERY_S: Final = 60.0
@@ -38,3 +40,4 @@ class Upkeep:
             await changes.lock_log(transaction)
             await changes.trim_log(transaction, now - self._kept)
         await usage.trim_days(self._database, (now - DAYS_KEPT).date(), MAX_DAYS)
+        await service_assertions.delete_expired_assertions(self._database, now)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct
 
 from services.token_authority.storage.tokens import Known
+from shared.contract.client_assertion import ASSERTION_TYPE
 from shared.contract.introspection import AUDIENCE, Active
 from shared.contract.scope import Action, Scope, print_scopes
 
@@ -28,6 +29,13 @@ class PresentedToken(Struct, frozen=True):
 
     token: Annotated[str, Meta(min_length=1)]
     token_type_hint: Annotated[str, Meta(description="is not looked at")] = ""
+
+
+class IntrospectToken(PresentedToken, frozen=True):
+    """A token to be introspected; a service that has no secret shows who it is here too (RFC 7523 §2.2)."""
+
+    client_assertion_type: Annotated[str, Meta(description=f"with an assertion: `{ASSERTION_TYPE}`")] = ""
+    client_assertion: Annotated[str, Meta(description="a JWT that the service has signed, in place of a header")] = ""
 
 
 def active(known: Known, issuer: str) -> Active:

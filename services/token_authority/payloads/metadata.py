@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from services.token_authority.domain.signing_key import PublishedKey, State
 from shared.contract.change import SIGNATURE_ALGORITHM
+from shared.contract.client_assertion import ASSERTION_ALGORITHMS
 from shared.contract.sync import revocation_bound_s
 
 
@@ -66,7 +67,8 @@ class AuthorizationServerMetadata(Struct, frozen=True):
     revocation_bound_ms: int
     response_types_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
-    introspection_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic",)
+    introspection_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic", "private_key_jwt")
+    introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
     introspection_signing_alg_values_supported: tuple[str, ...] = (SIGNATURE_ALGORITHM,)
     revocation_endpoint_auth_methods_supported: tuple[str, ...] = ("none",)
 

@@ -7,8 +7,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.secret import MintedSecret, Secret
-from services.token_authority.domain.service import Service, checked_public_key, new_service
+from services.token_authority.domain.service import Service, new_service
 from services.token_authority.domain.token_fields import checked_text
+from services.token_authority.operations.public_key import checked_public_key
 from services.token_authority.payloads.tokens import SecretPayload
 
 ClientId = Annotated[str, Meta(description="1 to 64 of A-Z a-z 0-9 . _ -", examples=["reports"])]
@@ -16,7 +17,11 @@ ServiceSites = Annotated[
     list[str], Meta(description="ids of the sites whose tokens exist for it; null for all", examples=[None])
 ]
 PublicKey = Annotated[
-    str, Meta(description="PEM of an Ed25519, P-256 or RSA key, with which it shows who it is (RFC 7523)")
+    str,
+    Meta(
+        description="PEM of an Ed25519, P-256 or RSA key (2048 to 4096 bits): the service shows who it is by JWTs that "
+        "it signs with the private one (`private_key_jwt`, RFC 7523)"
+    ),
 ]
 
 
@@ -30,7 +35,8 @@ class MakeService(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_service(self, by: Actor, now: datetime) -> Service:
         """What the domain makes of it."""
-        return new_service(self.client_id, self.name, self.sites, self.public_key, created_by=str(by), now=now)
+        key = None if self.public_key is None else checked_public_key(self.public_key)
+        return new_service(self.client_id, self.name, self.sites, key, created_by=str(by), now=now)
 
 
 class ChangeService(Struct, frozen=True, forbid_unknown_fields=True):

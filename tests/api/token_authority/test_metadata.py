@@ -27,7 +27,8 @@ async def test_the_metadata_names_the_endpoints_and_the_bound_on_revocation(auth
         "revocation_bound_ms": 2040,
         "response_types_supported": [],
         "grant_types_supported": [],
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": ["EdDSA", "ES256", "PS256", "RS256"],
         "introspection_signing_alg_values_supported": ["EdDSA"],
         "revocation_endpoint_auth_methods_supported": ["none"],
     }

@@ -19,8 +19,9 @@ GUARDS = ("fuzzed-guard-0001", "fuzzed-guard-0002")
 
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
-    """Leases that run out soon, since the guards here never confirm what is revoked."""
-    return {"revocation_lease": 0.5}
+    """Leases that run out soon, since the guards here never confirm what is revoked, and room for all cases."""
+    many = ("wrong_credentials_a_minute", "wrong_credentials_a_minute_a_service", "open_tokens_a_minute")
+    return {"revocation_lease": 0.5, **dict.fromkeys(many, 1_000_000)}
 
 
 async def test_the_document_is_public_and_tells_of_every_route(authority: Authority) -> None:
@@ -35,7 +36,7 @@ async def test_it_says_by_which_credential_each_route_is_called(authority: Autho
     paths = (await authority("GET", "/openapi.json")).json["paths"]
 
     assert paths["/v1/tokens"]["post"]["security"] == [{"admin_key": []}]
-    assert paths["/oauth2/introspect"]["post"]["security"] == [{"service": []}]
+    assert paths["/oauth2/introspect"]["post"]["security"] == [{"service": []}, {"service_assertion": []}]
     assert paths["/oauth2/revoke"]["post"]["security"] == []
 
 
@@ -45,7 +46,7 @@ def present(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
 
     def prepare(case: AnyCase) -> None:
         if case.meta and case.meta.generation.mode.is_positive and isinstance(case.body, dict) and next(turns):
-            case.body = {**case.body, "token": secret()}
+            case.body = {"token": secret()}
 
     return prepare
 

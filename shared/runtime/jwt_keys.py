@@ -1,0 +1,58 @@
+"""Which keys sign a JWT, and how: the kind of the key decides, never what a JWT says of itself."""
+
+from typing import Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+PublicKey = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
+PrivateKey = Ed25519PrivateKey | EllipticCurvePrivateKey | RSAPrivateKey
+
+FIT_KEYS: Final = "Ed25519, P-256, or RSA of 2048 to 4096 bits with the exponent 65537"
+
+
+class UnfitKey(ValueError):
+    """This is no key, or none of `FIT_KEYS`. The message repeats nothing of it."""
+
+
+def read_public_key(pem: str) -> PublicKey:
+    """The key of a PEM. Raises `UnfitKey`."""
+    try:
+        key = load_pem_public_key(pem.encode("ascii"))
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnfitKey("it is no public key in PEM") from None
+    if not isinstance(key, PublicKey):
+        raise UnfitKey("it is of another kind")
+    algorithms_of(key)
+    return key
+
+
+def read_private_key(pem: str) -> PrivateKey:
+    """The key of a PEM that is not encrypted. Raises `UnfitKey`."""
+    try:
+        key = load_pem_private_key(pem.encode("ascii"), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise UnfitKey("it is no private key in PEM, or it is encrypted") from None
+    if not isinstance(key, PrivateKey):
+        raise UnfitKey("it is of another kind")
+    algorithms_of(key.public_key())
+    return key
+
+
+def algorithms_of(key: PublicKey) -> tuple[str, ...]:
+    """What this key signs with (RFC 7518 §3, RFC 8037 §3), the best first. Raises `UnfitKey`."""
+    if isinstance(key, Ed25519PublicKey):
+        return ("EdDSA",)
+    if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
+        return ("ES256",)
+    # A large key or exponent would make whoever verifies work hard for whoever signs.
+    if isinstance(key, RSAPublicKey) and 2048 <= key.key_size <= 4096 and key.public_numbers().e == 65537:
+        return ("PS256", "RS256")
+    raise UnfitKey("it is of another curve, size or exponent")

@@ -1,0 +1,314 @@
+"""A service shows who it is by a JWT that it signs (`private_key_jwt`, RFC 7523): one that is good, and all others."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from services.token_authority.operations.upkeep import Upkeep
+from shared.contract.client_assertion import ASSERTION_TYPE
+from shared.contract.token import mint
+from shared.runtime.postgres import database as opened
+from tests.support.client_keys import INTROSPECT, ISSUER, KINDS, ClientKey, Kind, form, make_service
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic, token_authority
+
+KEY = ClientKey()
+
+
+@pytest.fixture
+async def service(authority: Authority) -> Authority:
+    """An authority that knows the service `reports` by `KEY` alone."""
+    await make_service(authority, KEY)
+    return authority
+
+
+async def introspect(authority: Authority, assertion: str, token: str = "x") -> Answer:
+    return await authority("POST", "/oauth2/introspect", data=form(assertion, token))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_service_may_introspect_by_a_key_of_any_kind(authority: Authority, kind: Kind) -> None:
+    key, token = ClientKey(kind), (await authority.issue())["token"]
+    await make_service(authority, key)
+
+    answer = await introspect(authority, key.sign(), token)
+
+    assert (answer.status, answer.json["active"]) == (200, True)
+
+
+async def test_an_rsa_key_signs_by_ps256_too(authority: Authority) -> None:
+    key = ClientKey("RSA")
+    await make_service(authority, key)
+
+    assert (await introspect(authority, key.sign(algorithm="PS256"))).status == 200
+    assert (await introspect(authority, key.sign(algorithm="RS512"))).status == 401
+
+
+async def test_where_there_is_no_form_the_assertion_is_a_bearer(service: Authority) -> None:
+    def bearer() -> dict[str, str]:
+        return {"Authorization": f"Bearer {KEY.sign()}"}
+
+    batch = await service("POST", "/oauth2/introspect/batch", headers=bearer(), json={"tokens": ["x"]})
+    sync = {"applied": None, "usage": list[str]()}
+    synced = await service("POST", f"/v1/guards/{'g' * 16}/sync", headers=bearer(), json=sync)
+    released = await service("DELETE", f"/v1/guards/{'g' * 16}", headers=bearer())
+
+    assert (batch.status, synced.status, released.status) == (200, 200, 204)
+
+
+@pytest.mark.parametrize("aud", [ISSUER, INTROSPECT, [ISSUER], ["http://elsewhere", INTROSPECT]])
+async def test_it_is_for_the_authority_or_for_the_endpoint(service: Authority, aud: Any) -> None:
+    assert (await introspect(service, KEY.sign(aud=aud))).status == 200
+
+
+SOON = int(time.time()) + 3600
+WRONG: list[tuple[dict[str, Any], str]] = [
+    *(({name: None}, "it needs") for name in ("iss", "sub", "aud", "exp", "iat", "jti")),
+    ({"iss": "polls"}, "'iss' and 'sub'"),
+    ({"iss": "polls", "sub": "polls"}, "is not good here"),
+    ({"iss": "unknown", "sub": "unknown"}, "is not good here"),
+    ({"iss": "\0", "sub": "\0"}, "'iss' and 'sub'"),
+    ({"aud": "http://elsewhere"}, "'aud' is to be"),
+    ({"aud": []}, "'aud' is to be"),
+    ({"aud": f"{ISSUER}/oauth2/introspect/batch"}, "'aud' is to be"),
+    ({"exp": SOON}, "at most 300 seconds ahead"),
+    ({"exp": 1}, "it has expired"),
+    ({"exp": 1e300}, "at most 300 seconds ahead"),
+    ({"exp": "soon"}, "it needs"),
+    ({"iat": SOON}, "in the future"),
+    ({"nbf": SOON}, "in the future"),
+    ({"jti": ""}, "'jti' is to have"),
+    ({"jti": "x" * 257}, "'jti' is to have"),
+    ({"headers": {"crit": ["exp"]}}, "its header"),
+    ({"headers": {"typ": "secevent+jwt"}}, "its header"),
+    ({"padding": "x" * 5000}, "no signed JWT"),
+]
+
+
+@pytest.mark.parametrize(("change", "detail"), WRONG)
+async def test_an_assertion_that_breaks_a_rule_is_refused(
+    service: Authority, change: dict[str, Any], detail: str
+) -> None:
+    answer = await introspect(service, KEY.sign(**change))
+
+    assert (answer.status, answer.json["error"]) == (401, "invalid_client")
+    assert detail in answer.json["detail"]
+    assert "Basic" in answer.headers["WWW-Authenticate"]
+
+
+def _unsigned(algorithm: str, signature: str = "") -> str:
+    header, claims, _ = KEY.sign().split(".")
+    header = base64.urlsafe_b64encode(json.dumps({"alg": algorithm}).encode()).decode().rstrip("=")
+    return f"{header}.{claims}.{signature}"
+
+
+def _signed_with_the_public_key() -> str:
+    """What a verifier believes that takes the algorithm of the header, and the public key for a shared secret."""
+
+    unsigned = _unsigned("HS256").rstrip(".")
+    mac = hmac.new(KEY.public_pem.strip().encode(), unsigned.encode(), hashlib.sha256).digest()
+    return f"{unsigned}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
+
+
+FORGED = {
+    "of another key": ClientKey().sign(),
+    "of a key of another kind": ClientKey("P-256").sign(),
+    "of an RSA key": ClientKey("RSA").sign(),
+    "unsigned": _unsigned("none", "AA"),
+    "without a signature": _unsigned("none"),
+    "by HS256": _signed_with_the_public_key(),
+    "with a signature that is none": _unsigned("EdDSA", "AAAA"),
+    "another algorithm in the header": _unsigned("RS256", KEY.sign().split(".")[2]),
+    "no JWT": "x.y.z",
+    "nothing": "",
+    "a secret": mint("pgs"),
+    "too deep": f"{base64.urlsafe_b64encode(b'[' * 2000).decode()}.e30.AA",
+}
+
+
+@pytest.mark.parametrize("assertion", FORGED.values(), ids=FORGED)
+async def test_nobody_else_can_make_one(service: Authority, assertion: str) -> None:
+    by_form = await introspect(service, assertion)
+    headers = {"Authorization": f"Bearer {assertion}"}
+    by_header = await service("POST", "/oauth2/introspect", headers=headers, data={"token": "x"})
+
+    assert (by_form.status, by_header.status) == (401, 401)
+
+
+async def test_an_assertion_is_good_once(service: Authority) -> None:
+    assertion = KEY.sign()
+    jti = jwt.decode(assertion, options={"verify_signature": False})["jti"]
+
+    statuses = [(await introspect(service, each)).status for each in (assertion, assertion, KEY.sign(jti=jti))]
+
+    assert statuses == [200, 401, 401]
+
+
+async def test_an_assertion_is_good_once_over_all_processes(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        token_authority(database, redis_url, tmp_path) as one,
+        token_authority(database, redis_url, tmp_path) as two,
+    ):
+        await make_service(one, KEY)
+        assertion = KEY.sign()
+
+        answers = await asyncio.gather(*(introspect(each, assertion) for each in (one, two) * 4))
+
+        assert sorted(answer.status for answer in answers) == [200] + [401] * 7
+
+
+async def test_two_services_may_choose_the_same_jti(service: Authority) -> None:
+    other = ClientKey()
+    await make_service(service, other, "other")
+
+    assert (await introspect(service, KEY.sign(jti="1"))).status == 200
+    assert (await introspect(service, other.sign(jti="1", iss="other", sub="other"))).status == 200
+
+
+async def test_what_is_no_longer_good_is_not_remembered(service: Authority, database: ClonedDatabase) -> None:
+    assert (await introspect(service, KEY.sign())).status == 200
+    query = "SELECT jti_digest FROM token_authority.service_assertion"
+    async with opened(database.token_authority_url, size=1, statement_cache=0) as pool:
+        upkeep = Upkeep(pool)
+        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=60))
+        assert len(await fetch(database.admin_url, query)) == 1
+
+        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=71))
+
+    assert await fetch(database.admin_url, query) == []
+
+
+async def test_the_authority_cannot_change_what_it_remembers(service: Authority, database: ClonedDatabase) -> None:
+    query = (
+        "SELECT privilege_type FROM information_schema.role_table_grants "
+        "WHERE table_name = 'service_assertion' AND grantee = 'token_authority'"
+    )
+
+    rows = await fetch(database.admin_url, query)
+
+    assert {row["privilege_type"] for row in rows} == {"SELECT", "INSERT", "DELETE"}
+
+
+AMBIGUOUS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "a header beside it": (basic("polls", CLIENT_SECRET), form("x")),
+    "a bearer beside it": ({"Authorization": "Bearer x"}, form("x")),
+    "a secret in the form beside a header": (basic("polls", CLIENT_SECRET), {"token": "x", "client_secret": "x"}),
+    "a secret in the form beside it": ({}, {**form("x"), "client_secret": "x"}),
+}
+
+
+@pytest.mark.parametrize(("headers", "body"), AMBIGUOUS.values(), ids=AMBIGUOUS)
+async def test_two_credentials_at_once_are_400(
+    service: Authority, headers: dict[str, str], body: dict[str, str]
+) -> None:
+    answer = await service("POST", "/oauth2/introspect", headers=headers, data=body)
+
+    assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"client_assertion": KEY.sign()},
+        {"client_assertion": KEY.sign(), "client_assertion_type": "urn:x"},
+        {"client_assertion_type": ASSERTION_TYPE},
+        {"client_id": "reports", "client_secret": mint("pgs")},
+    ],
+    ids=["no type", "another type", "a type alone", "a secret"],
+)
+async def test_another_way_to_show_who_one_is_is_401(service: Authority, body: dict[str, str]) -> None:
+    answer = await service("POST", "/oauth2/introspect", data={"token": "x", **body})
+
+    assert (answer.status, answer.json["error"]) == (401, "invalid_client")
+
+
+async def test_two_authorization_headers_are_400(service: Authority) -> None:
+    headers = [("Authorization", basic("polls", CLIENT_SECRET)["Authorization"])] * 2
+
+    answer = await service("POST", "/oauth2/introspect", headers=headers, data={"token": "x"})
+
+    assert answer.status == 400
+
+
+async def test_the_client_id_in_the_form_is_the_one_of_the_assertion(service: Authority) -> None:
+    async def ask(client_id: str) -> int:
+        body = {**form(KEY.sign()), "client_id": client_id}
+        return (await service("POST", "/oauth2/introspect", data=body)).status
+
+    assert [await ask("reports"), await ask("polls")] == [200, 401]
+
+
+async def test_a_service_that_has_a_key_and_no_secret_cannot_use_basic(service: Authority) -> None:
+    assert (await service.introspect("x", "reports", mint("pgs"))).status == 401
+    assert (await service.introspect("x", "reports", "")).status == 401
+
+
+async def test_a_disabled_service_is_refused_as_an_unknown_one_is(service: Authority) -> None:
+    await service.manage("POST", "/v1/services/reports/disable")
+
+    disabled = await introspect(service, KEY.sign())
+    unknown = await introspect(service, KEY.sign(iss="unknown", sub="unknown"))
+    await service.manage("POST", "/v1/services/reports/enable")
+
+    assert (disabled.status, disabled.json["detail"]) == (401, unknown.json["detail"])
+    assert (await introspect(service, KEY.sign())).status == 200
+
+
+async def test_another_public_key_takes_the_place_of_the_one_before(service: Authority) -> None:
+    other = ClientKey("P-256")
+
+    changed = await service.manage("PATCH", "/v1/services/reports", {"public_key": other.public_pem})
+
+    assert changed.json["public_key"] == other.public_pem.strip()
+    assert (await introspect(service, KEY.sign())).status == 401
+    assert (await introspect(service, other.sign())).status == 200
+
+
+async def test_a_private_key_pasted_by_mistake_is_refused_and_not_repeated(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    pem = KEY.private_pem
+
+    answer = await authority.manage("POST", "/v1/services", {"client_id": "reports", "public_key": pem})
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/public_key")
+    assert "this is a private key" in answer.json["detail"]
+    assert pem.splitlines()[1] not in answer.body.decode()
+
+
+def _pem(key: Any) -> str:
+    return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
+
+
+UNFIT = {
+    "no PEM": "x",
+    "an empty PEM": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
+    "P-384": _pem(ec.generate_private_key(ec.SECP384R1())),
+    "secp256k1": _pem(ec.generate_private_key(ec.SECP256K1())),
+    "a short RSA key": _pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505
+    "an odd exponent": _pem(rsa.generate_private_key(3, 2048)),
+    "a long text": KEY.public_pem + " " * 5000,
+    "not ASCII": KEY.public_pem.replace("-----END", "é-----END"),
+}
+
+
+@pytest.mark.parametrize("pem", UNFIT.values(), ids=UNFIT)
+async def test_a_key_that_is_not_taken_says_which_are(authority: Authority, pem: str) -> None:
+    answer = await authority.manage("POST", "/v1/services", {"client_id": "reports", "public_key": pem})
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/public_key")
+    assert "Ed25519, P-256, or RSA" in answer.json["detail"]

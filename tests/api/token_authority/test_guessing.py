@@ -1,0 +1,320 @@
+"""Guessing at credentials is slow, from one address and at one service, and locks nobody else out."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import structlog
+import structlog.testing
+
+from shared.contract.token import mint
+from tests.support.client_keys import ClientKey, form, make_service
+from tests.support.databases import ClonedDatabase
+from tests.support.proxy import proxied
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic, token_authority
+
+BY_ADDRESS: Final = 5
+BY_SERVICE: Final = 8
+OPEN_TOKENS: Final = 20
+SETTINGS: Final = {
+    "wrong_credentials_a_minute": BY_ADDRESS,
+    "wrong_credentials_a_minute_a_service": BY_SERVICE,
+    "open_tokens_a_minute": OPEN_TOKENS,
+    "trusted_proxy_hops": 1,
+}
+NONE: Final[Mapping[str, str]] = {}
+GUESSER, OTHER = "203.0.113.7", "198.51.100.1"
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return SETTINGS
+
+
+class From:
+    """A caller at an address, as the proxy in front says."""
+
+    def __init__(self, authority: Authority, address: str = GUESSER) -> None:
+        self._authority = authority
+        self._address = address
+
+    async def __call__(self, method: str, path: str, headers: Mapping[str, str] = NONE, **options: Any) -> Answer:
+        told = {"X-Forwarded-For": f"192.0.2.1, {self._address}", **headers}
+        return await self._authority(method, path, headers=told, **options)
+
+    async def manage(self, key: str) -> Answer:
+        return await self("GET", "/v1/sites", {"Authorization": f"Bearer {key}"})
+
+    async def introspect(self, secret: str, client_id: str = "polls") -> Answer:
+        return await self("POST", "/oauth2/introspect", basic(client_id, secret), data={"token": "x"})
+
+    async def show(self, assertion: str) -> Answer:
+        return await self("POST", "/oauth2/introspect", data=form(assertion))
+
+    async def look(self, token: str) -> Answer:
+        return await self("GET", "/v1/token", {"Authorization": f"Bearer {token}"})
+
+    async def report(self, *tokens: str) -> Answer:
+        return await self("POST", "/v1/tokens/leaked", json={"tokens": tokens})
+
+    async def revoke(self, token: str) -> Answer:
+        return await self("POST", "/oauth2/revoke?wait=false", data={"token": token})
+
+    async def guess(self, times: int = BY_ADDRESS) -> set[int]:
+        """Well-formed admin keys."""
+        return {(await self.manage(mint("pga"))).status for _ in range(times)}
+
+
+async def test_an_address_that_was_wrong_too_often_waits_whatever_it_shows_next(authority: Authority) -> None:
+    caller, token = From(authority), (await authority.issue())["token"]
+
+    assert await caller.guess() == {401}
+
+    answers = [
+        await caller.manage(mint("pga")),
+        await caller.manage(authority.admin_key),
+        await caller.manage("malformed"),
+        await caller.introspect(CLIENT_SECRET),
+        await caller.introspect("malformed"),
+        await caller.look(token),
+    ]
+    assert {answer.status for answer in answers} == {429}
+    assert {1 <= int(answer.headers["Retry-After"]) <= 61 for answer in answers} == {True}
+    assert answers[0].json["type"] == "/docs/problems/too-many-attempts"
+    assert "Up to 5 wrong credentials a minute from one address" in answers[0].json["detail"]
+    assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
+
+
+WRONG: Final[dict[str, Callable[[From], Awaitable[Answer]]]] = {
+    "a malformed admin key": lambda caller: caller.manage("malformed"),
+    "a secret": lambda caller: caller.introspect(mint("pgs")),
+    "a malformed secret": lambda caller: caller.introspect("malformed"),
+    "a secret of nobody": lambda caller: caller.introspect(mint("pgs"), "nobody"),
+    "an assertion of another": lambda caller: caller.show(ClientKey().sign()),
+    "an assertion that has expired": lambda caller: caller.show(ClientKey().sign(exp=1)),
+    "a malformed assertion": lambda caller: caller.show("malformed"),
+    "a token": lambda caller: caller.look(mint("pgt")),
+    "a malformed token": lambda caller: caller.look("malformed"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+async def test_every_kind_of_wrong_credential_counts(
+    authority: Authority, wrong: Callable[[From], Awaitable[Answer]]
+) -> None:
+    await make_service(authority, ClientKey())
+    caller = From(authority)
+
+    statuses = [(await wrong(caller)).status for _ in range(BY_ADDRESS + 1)]
+
+    assert statuses == [401] * BY_ADDRESS + [429]
+    assert (await caller.manage(authority.admin_key)).status == 429
+
+
+async def test_a_request_without_a_credential_is_no_guess(authority: Authority) -> None:
+    caller = From(authority)
+
+    for _ in range(BY_ADDRESS + 1):
+        assert (await caller("GET", "/v1/sites")).status == 401
+        assert (await caller("POST", "/oauth2/introspect", data={"token": "x"})).status == 401
+
+    assert (await caller.manage(authority.admin_key)).status == 200
+
+
+async def test_good_credentials_never_count(authority: Authority) -> None:
+    caller = From(authority)
+
+    statuses = {(await caller.manage(authority.admin_key)).status for _ in range(BY_ADDRESS * 3)}
+
+    assert statuses == {200}
+
+
+async def test_nobody_locks_a_service_out_by_guessing_at_its_name(authority: Authority) -> None:
+    guessers = [From(authority, f"203.0.113.{number}") for number in range(BY_SERVICE + 1)]
+
+    statuses = [(await guesser.introspect(mint("pgs"))).status for guesser in guessers]
+
+    refused = await From(authority, OTHER).introspect(mint("pgs"))
+    assert statuses == [401] * BY_SERVICE + [429]
+    assert (refused.status, "for one client id" in refused.json["detail"]) == (429, True)
+    assert (await From(authority, OTHER).introspect(CLIENT_SECRET)).status == 200
+    assert (await From(authority, "198.51.100.2").introspect(mint("pgs"), "other")).status == 401
+
+
+async def test_an_ipv6_caller_is_known_by_its_network(authority: Authority) -> None:
+    callers = [From(authority, f"2001:db8::{number}") for number in range(BY_ADDRESS)]
+
+    for caller in callers:
+        assert await caller.guess(1) == {401}
+
+    assert await From(authority, "2001:db8::ffff").guess(1) == {429}
+    assert await From(authority, "2001:db8:0:1::1").guess(1) == {401}
+
+
+async def test_those_whose_address_cannot_be_told_count_as_one(authority: Authority) -> None:
+    statuses = [await From(authority, address).guess(1) for address in ("x", "unknown", "", "_a", "?", "-")]
+
+    assert statuses == [{401}] * BY_ADDRESS + [{429}]
+
+
+async def test_what_a_caller_says_of_its_address_counts_for_nothing_without_a_proxy(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    settings = {**SETTINGS, "trusted_proxy_hops": 0}
+    async with token_authority(database, redis_url, tmp_path, **settings) as authority:
+        statuses = [await From(authority, f"203.0.113.{number}").guess(1) for number in range(BY_ADDRESS + 1)]
+
+    assert statuses == [{401}] * BY_ADDRESS + [{429}]
+
+
+async def test_processes_count_together(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
+    async with (
+        token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
+        token_authority(database, redis_url, tmp_path, **SETTINGS) as two,
+    ):
+        assert await From(one).guess(BY_ADDRESS - 1) == {401}
+        assert await From(two).guess(1) == {401}
+
+        assert await From(one).guess(1) == {429}
+        assert await From(two).guess(1) == {429}
+
+
+async def test_another_authority_on_the_same_redis_counts_by_itself(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    elsewhere = {**SETTINGS, "token_authority_issuer": "https://other.example.com"}
+    async with (
+        token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
+        token_authority(database, redis_url, tmp_path, **elsewhere) as other,
+    ):
+        await From(one).guess(BY_ADDRESS + 1)
+
+        assert await From(other).guess(1) == {401}
+
+
+async def test_while_redis_is_away_each_process_counts_by_itself(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        proxied(redis_url) as redis,
+        token_authority(database, redis.url(), tmp_path, **SETTINGS) as authority,
+    ):
+        assert await From(authority).guess(2) == {401}
+        redis.become("refuse")
+
+        assert await From(authority).guess(BY_ADDRESS - 2) == {401}
+
+        assert await From(authority).guess(1) == {429}
+        assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
+
+
+async def test_what_is_malformed_never_reaches_the_database(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with proxied(database.admin_url) as postgres:
+        behind = database._replace(token_authority_url=postgres.url(database.token_authority_url))
+        async with token_authority(behind, redis_url, tmp_path, **SETTINGS) as authority:
+            postgres.become("refuse")
+            caller = From(authority)
+
+            malformed = [
+                await caller.manage("malformed"),
+                await caller.introspect("malformed"),
+                await caller.show(ClientKey().sign(exp=1)),
+                await caller.look("malformed"),
+            ]
+            well_formed = await From(authority, OTHER).manage(mint("pga"))
+            postgres.become("ok")
+
+    assert [answer.status for answer in malformed] == [401] * 4
+    assert well_formed.status == 503
+
+
+async def test_an_address_that_has_to_wait_is_not_looked_up(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with proxied(database.admin_url) as postgres:
+        behind = database._replace(token_authority_url=postgres.url(database.token_authority_url))
+        async with token_authority(behind, redis_url, tmp_path, **SETTINGS) as authority:
+            await From(authority).guess()
+            postgres.become("refuse")
+
+            answer = await From(authority).manage(authority.admin_key)
+            postgres.become("ok")
+
+    assert answer.status == 429
+
+
+async def test_it_is_logged_once_a_minute_and_address_and_without_the_credential(authority: Authority) -> None:
+    secret = mint("pgs")
+
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(BY_ADDRESS + 3):
+            await From(authority).introspect(secret)
+        for _ in range(BY_ADDRESS + 3):
+            await From(authority, OTHER).introspect(secret)
+
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert [(line["address"], line["client_id"]) for line in warnings] == [(GUESSER, "polls"), (OTHER, "polls")]
+    assert secret not in str(lines)
+
+
+async def test_refused_credentials_are_counted_by_kind(authority: Authority) -> None:
+    await From(authority).guess(BY_ADDRESS + 2)
+
+    metrics = (await authority("GET", "/metrics")).body.decode()
+
+    assert 'pollgate_refused_credentials_total{kind="admin_key",why="wrong"} 5.0' in metrics
+    assert 'pollgate_refused_credentials_total{kind="admin_key",why="too_many"} 2.0' in metrics
+
+
+async def test_a_scanner_may_report_many_real_tokens_at_once(authority: Authority) -> None:
+    tokens = [(await authority.issue())["token"] for _ in range(OPEN_TOKENS + 1)]
+
+    first = await From(authority).report(*tokens)
+    more = await From(authority).report((await authority.issue())["token"])
+
+    assert (first.status, first.json["revoked"]) == (200, OPEN_TOKENS + 1)
+    assert (more.status, more.json["revoked"]) == (200, 1)
+
+
+async def test_tokens_that_are_made_up_are_asked_about_so_often(authority: Authority) -> None:
+    issued = await authority.issue()
+
+    first = await From(authority).report(*(mint("pgt") for _ in range(OPEN_TOKENS + 1)))
+
+    caller = From(authority)
+    refused = [await caller.report(issued["token"]), await caller.revoke(issued["token"]), await caller.look("x")]
+    assert (first.status, first.json["unknown"]) == (200, OPEN_TOKENS + 1)
+    assert {answer.status for answer in refused} == {429}
+    assert {int(answer.headers["Retry-After"]) >= 1 for answer in refused} == {True}
+    assert "20 tokens a minute from one address" in refused[0].json["detail"]
+    assert (await From(authority, OTHER).revoke(issued["token"])).status == 200
+
+
+async def test_what_costs_no_look_up_and_what_is_ended_does_not_count(authority: Authority) -> None:
+    caller = From(authority)
+
+    for _ in range(3):
+        assert (await caller.report(*(f"malformed {number}" for number in range(OPEN_TOKENS)))).status == 200
+    for _ in range(OPEN_TOKENS + 1):
+        assert (await caller.revoke((await authority.issue())["token"])).status == 200
+        assert (await caller.revoke("malformed")).status == 200
+
+
+async def test_a_holder_may_look_at_its_token_so_often(authority: Authority) -> None:
+    token = (await authority.issue())["token"]
+
+    statuses = [(await From(authority).look(token)).status for _ in range(OPEN_TOKENS + 1)]
+
+    assert statuses == [200] * OPEN_TOKENS + [429]
+
+
+async def test_wrong_credentials_keep_nobody_from_ending_a_token(authority: Authority) -> None:
+    caller, issued = From(authority), await authority.issue()
+    await caller.guess(BY_ADDRESS + 1)
+
+    answer = await caller.revoke(issued["token"])
+
+    assert (answer.status, "revoked_at" in answer.json) == (200, True)

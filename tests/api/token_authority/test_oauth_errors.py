@@ -1,0 +1,73 @@
+"""On `/oauth2/` an error is a problem document, and what OAuth clients read in it (RFC 6749 §5.2)."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+
+FORM = "application/x-www-form-urlencoded"
+GOOD = basic("polls", CLIENT_SECRET)
+
+
+def told(answer: Answer) -> tuple[int, str | None]:
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Cache-Control"] == "no-store"
+    return answer.status, answer.json.get("error")
+
+
+FAULTS: list[tuple[str, dict[str, Any], int, str]] = [
+    ("introspect", {"data": {"token": "x"}}, 401, "invalid_client"),
+    ("introspect", {"data": {"token": "x"}, "headers": basic("polls", "x")}, 401, "invalid_client"),
+    ("introspect", {"data": {}, "headers": {**GOOD, "Content-Type": FORM}}, 400, "invalid_request"),
+    ("introspect", {"json": {"token": "x"}, "headers": GOOD}, 415, "invalid_request"),
+    ("introspect", {"data": {"token": "x" * 70_000}, "headers": GOOD}, 413, "invalid_request"),
+    ("introspect/batch", {"json": {}, "headers": GOOD}, 422, "invalid_request"),
+    ("revoke", {"data": {"tokens": "x"}}, 400, "invalid_request"),
+    ("revoke?wait=x", {"data": {"token": "x"}}, 400, "invalid_request"),
+]
+
+
+@pytest.mark.parametrize(("path", "options", "status", "error"), FAULTS)
+async def test_a_fault_of_the_caller_has_its_oauth_code(
+    authority: Authority, path: str, options: dict[str, Any], status: int, error: str
+) -> None:
+    answer = await authority("POST", f"/oauth2/{path}", **options)
+
+    assert told(answer) == (status, error)
+    assert answer.json["error_description"]
+
+
+async def test_its_description_has_the_characters_that_oauth_allows(authority: Authority) -> None:
+    headers = {**GOOD, "Content-Type": FORM}
+
+    answer = await authority("POST", "/oauth2/introspect", headers=headers, data=b"token=a&token=b")
+    odd = await authority("POST", "/oauth2/revoke?%22%5C%C3%A9=1", data={"token": "x"})
+
+    assert answer.json["error_description"] == answer.json["detail"]
+    assert '"\\é' in odd.json["detail"]
+    assert "'/?" in odd.json["error_description"]
+
+
+async def test_elsewhere_there_is_no_oauth_code(authority: Authority) -> None:
+    for answer in (await authority("GET", "/v1/tokens"), await authority("GET", "/oauth2/nothing")):
+        assert told(answer) == (answer.status, None)
+        assert "error_description" not in answer.json
+
+
+async def test_what_the_caller_has_to_wait_for_has_none(authority: Authority) -> None:
+    await _exhaust(authority)
+
+    answer = await authority("POST", "/oauth2/introspect", headers=GOOD, data={"token": "x"})
+
+    assert told(answer) == (429, None)
+
+
+@pytest.fixture
+def authority_settings() -> dict[str, Any]:
+    return {"wrong_credentials_a_minute": 3}
+
+
+async def _exhaust(authority: Authority) -> None:
+    for _ in range(3):
+        assert (await authority("GET", "/v1/sites", headers={"Authorization": "Bearer x"})).status == 401
