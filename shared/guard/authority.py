@@ -1,6 +1,7 @@
 """The token authority as a guard asks it over HTTP: each call within its time, or `GuardUnavailable`."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import structlog
 
 from shared.contract.introspection import Grant
 from shared.contract.sync import SyncAnswer, SyncRequest
+from shared.guard.credential import Credential, KeyCredential, SecretCredential
 from shared.guard.errors import GuardUnavailable
 from shared.guard.settings import GuardSettings
 
@@ -18,16 +20,23 @@ MAX_INTROSPECTIONS: Final = 32
 MAX_SYNCS: Final = 2
 """Syncs have connections of their own, so that a flood of introspections does not hold them up."""
 
+_NONE: Final[Mapping[str, str]] = {}
+
 _log = structlog.get_logger()
 
 
 class TokenAuthority:
-    """A client of one authority, as one service."""
+    """A client of one authority, as the service of these settings."""
 
-    def __init__(self, introspections: aiohttp.ClientSession, syncs: aiohttp.ClientSession, url: str) -> None:
+    def __init__(
+        self, introspections: aiohttp.ClientSession, syncs: aiohttp.ClientSession, settings: GuardSettings
+    ) -> None:
         self._introspections = introspections
         self._syncs = syncs
-        self._url = url.rstrip("/")
+        self._url = settings.token_authority_url.rstrip("/")
+        self._credential = self._credential_of(settings)
+        self._issuer: str | None = None
+        self._issuer_is_asked = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -37,7 +46,7 @@ class TokenAuthority:
     async def introspect(self, token: str) -> Grant | None:
         """The grant of an active token, else `None` (RFC 7662 §2.1)."""
         try:
-            answer = await self._call(self._introspections, "POST", "/oauth2/introspect", data={"token": token})
+            answer = await self._ask(self._introspections, "POST", "/oauth2/introspect", data={"token": token})
             return Grant.read(answer)
         except GuardUnavailable as error:
             _log.error("a token cannot be introspected", url=self._url, error=str(error))
@@ -49,7 +58,7 @@ class TokenAuthority:
         """Tell what is applied; what has changed since, and a lease."""
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(request)
-        answer = await self._call(self._syncs, "POST", f"/v1/guards/{guard_id}/sync", data=body, headers=headers)
+        answer = await self._ask(self._syncs, "POST", f"/v1/guards/{guard_id}/sync", data=body, headers=headers)
         try:
             return msgspec.json.decode(answer, type=SyncAnswer)
         except (ValueError, RecursionError):
@@ -57,7 +66,7 @@ class TokenAuthority:
 
     async def release(self, guard_id: str) -> None:
         """Give the lease back."""
-        await self._call(self._syncs, "DELETE", f"/v1/guards/{guard_id}")
+        await self._ask(self._syncs, "DELETE", f"/v1/guards/{guard_id}")
 
     async def signing_keys(self) -> bytes:
         """The JSON Web Key Set (RFC 7517 §5) of the keys that sign pushes."""
@@ -66,6 +75,24 @@ class TokenAuthority:
     async def ping(self) -> None:
         """Raises `GuardUnavailable` where the authority does not answer."""
         await self._call(self._syncs, "GET", "/livez")
+
+    def _credential_of(self, settings: GuardSettings) -> Credential:
+        client_id, key = settings.introspection_client_id, settings.signing_key
+        if key is None:
+            return SecretCredential(client_id, settings.introspection_client_secret)
+        return KeyCredential(client_id, key, self._ask_issuer)
+
+    async def _ask_issuer(self) -> str:
+        """What the authority calls itself (RFC 8414 §3), asked for once, and again where it refuses us."""
+        async with self._issuer_is_asked:
+            if self._issuer is None:
+                answer = await self._call(self._syncs, "GET", "/.well-known/oauth-authorization-server")
+                self._issuer = _read_issuer(answer, self._url)
+            return self._issuer
+
+    async def _ask(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
+        """A call that the authority answers services alone."""
+        return await self._call(session, method, path, credential=self._credential, **options)
 
     async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
         try:
@@ -77,11 +104,24 @@ class TokenAuthority:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise GuardUnavailable(f"{self._url}: {type(error).__name__}") from None
 
-    async def _once(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
-        async with session.request(method, self._url + path, allow_redirects=False, **options) as answer:
+    async def _once(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        *,
+        credential: Credential | None = None,
+        headers: Mapping[str, str] = _NONE,
+        **options: Any,
+    ) -> bytes:
+        if credential is not None:
+            headers = {**headers, "Authorization": await credential.authorization()}
+        async with session.request(
+            method, self._url + path, allow_redirects=False, headers=headers, **options
+        ) as answer:
             if answer.status == 401:
-                refused = "it refuses our INTROSPECTION_CLIENT_ID and INTROSPECTION_CLIENT_SECRET"
-                raise GuardUnavailable(f"{self._url}: {refused}")
+                self._issuer = None
+                raise GuardUnavailable(f"{self._url}: it refuses our {self._credential.variables}")
             if answer.status not in (200, 204):
                 raise GuardUnavailable(f"{self._url}: it answered {answer.status}")
             return await answer.read()
@@ -90,14 +130,23 @@ class TokenAuthority:
 @asynccontextmanager
 async def token_authority(settings: GuardSettings) -> AsyncGenerator[TokenAuthority, None]:
     """A client with its connections, closed at the end."""
-    async with _session(settings, MAX_INTROSPECTIONS) as introspections, _session(settings, MAX_SYNCS) as syncs:
-        yield TokenAuthority(introspections, syncs, settings.token_authority_url)
+    async with _session(MAX_INTROSPECTIONS) as introspections, _session(MAX_SYNCS) as syncs:
+        yield TokenAuthority(introspections, syncs, settings)
 
 
-def _session(settings: GuardSettings, connections: int) -> aiohttp.ClientSession:
-    credential = aiohttp.encode_basic_auth(settings.introspection_client_id, settings.introspection_client_secret)
+class _Metadata(msgspec.Struct):
+    issuer: str
+
+
+def _read_issuer(metadata: bytes, url: str) -> str:
+    try:
+        return msgspec.json.decode(metadata, type=_Metadata).issuer
+    except (ValueError, RecursionError):
+        raise GuardUnavailable(f"{url}: its metadata cannot be read") from None
+
+
+def _session(connections: int) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        headers={"Authorization": credential},
         timeout=aiohttp.ClientTimeout(total=CALL_LIMIT_S),
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),

@@ -11,6 +11,7 @@ from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.postgres import address_of
 from shared.runtime.redis import redis_client
+from tests.support.client_keys import KINDS, ClientKey, Kind
 
 GOOD = {
     "POLLS_DATABASE_URL": "postgresql://polls@db/pollgate",
@@ -55,6 +56,40 @@ def test_a_fault_names_the_variable_and_not_its_value(change: dict[str, str], me
 
     assert message in str(fault.value)
     assert "s3cret" not in str(fault.value)
+
+
+PEM_TEXT = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"INTROSPECTION_CLIENT_SECRET": ""}, "set one of INTROSPECTION_CLIENT_SECRET and"),
+        (
+            {"INTROSPECTION_PRIVATE_KEY": "s3cret"},
+            "set one of INTROSPECTION_CLIENT_SECRET and",
+        ),
+        (
+            {"INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_PRIVATE_KEY": PEM_TEXT},
+            "INTROSPECTION_PRIVATE_KEY is wrong: it is no private key in PEM",
+        ),
+    ],
+)
+def test_a_guard_has_one_credential_that_can_be_one(change: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as fault:
+        read_settings(PollsSettings, {**GOOD, **change})
+
+    assert message in str(fault.value)
+    assert "s3cret" not in str(fault.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_private_key_may_stand_in_a_file(tmp_path: Path, kind: Kind) -> None:
+    file = tmp_path / "key.pem"
+    file.write_text(ClientKey(kind).private_pem)
+    environ = {**GOOD, "INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_PRIVATE_KEY_FILE": str(file)}
+
+    assert read_settings(PollsSettings, environ).signing_key is not None
 
 
 @pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])

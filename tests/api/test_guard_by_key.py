@@ -1,0 +1,75 @@
+"""A service whose guard has a private key in place of a secret: all that holds for a guard holds for it."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from shared.guard import AUTHORITY, FOLLOWER, GuardSettings, GuardUnavailable, caller, mount_guard
+from tests.support.client_keys import KINDS, ClientKey, Kind, make_service
+from tests.support.stack import Authority
+
+Client = TestClient[web.Request, web.Application]
+
+
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(text=f"hello {caller(request).token_id}")
+
+
+async def guarded(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str, key: ClientKey) -> Client:
+    app = web.Application()
+    app.router.add_get("/hello", hello)
+    settings = GuardSettings(
+        token_authority_url=authority.base,
+        introspection_client_id="reports",
+        introspection_private_key=key.private_pem,
+        redis_url=redis_url,
+        resource_url="http://reports.internal",
+    )
+    mount_guard(app, settings)
+    return await aiohttp_client(app)
+
+
+@pytest.fixture
+def key(kind: Kind) -> ClientKey:
+    return ClientKey(kind)
+
+
+@pytest.fixture
+async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str, key: ClientKey) -> Client:
+    """A service that the authority knows by its public key, and whose guard holds a lease."""
+    await make_service(authority, key)
+    made = await guarded(aiohttp_client, authority, redis_url, key)
+    async with asyncio.timeout(10):
+        while made.app[FOLLOWER].lease_s is None:
+            await asyncio.sleep(0.02)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_revocation_that_is_answered_is_in_force_there(client: Client, authority: Authority) -> None:
+    issued = await authority.issue()
+    bearer = {"Authorization": f"Bearer {issued['token']}"}
+    statuses = [(await client.get("/hello", headers=bearer)).status for _ in range(3)]
+
+    revoked = await authority.revoke(issued["id"])
+
+    assert statuses == [200, 200, 200]
+    assert revoked["guards"] == {"confirmed": 1, "expired": 0}
+    assert (await client.get("/hello", headers=bearer)).status == 401
+
+
+async def test_a_guard_with_a_key_that_the_authority_does_not_know_says_so(
+    aiohttp_client: AiohttpClient, authority: Authority, redis_url: str
+) -> None:
+    await make_service(authority, ClientKey())
+    client = await guarded(aiohttp_client, authority, redis_url, ClientKey())
+    token = (await authority.issue())["token"]
+
+    answer = await client.get("/hello", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status == 503
+    with pytest.raises(GuardUnavailable, match="refuses our INTROSPECTION_CLIENT_ID and INTROSPECTION_PRIVATE_KEY"):
+        await client.app[AUTHORITY].introspect(token)
