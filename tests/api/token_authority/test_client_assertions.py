@@ -184,10 +184,10 @@ async def test_what_is_no_longer_good_is_not_remembered(service: Authority, data
     query = "SELECT jti_digest FROM token_authority.service_assertion"
     async with opened(database.token_authority_url, size=1, statement_cache=0) as pool:
         upkeep = Upkeep(pool)
-        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=60))
+        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=120))
         assert len(await fetch(database.admin_url, query)) == 1
 
-        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=71))
+        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=131))
 
     assert await fetch(database.admin_url, query) == []
 

@@ -1,0 +1,28 @@
+"""What `docs/services.md` tells those who run a service to do does work."""
+
+import asyncio
+import os
+import re
+import sys
+from pathlib import Path
+
+from tests.support.client_keys import ClientKey, make_service
+from tests.support.stack import Authority
+
+PAGE = Path(__file__).parents[2] / "docs" / "services.md"
+
+
+async def test_its_example_introspects_by_a_key(authority: Authority, tmp_path: Path) -> None:
+    key, issued = ClientKey(), await authority.issue("polls:read:PLAT")
+    await make_service(authority, key)
+    (tmp_path / "reports.key").write_text(key.private_pem)
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    environ = {**os.environ, "AUTHORITY": authority.base, "TOKEN": issued["token"]}
+
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", example), cwd=tmp_path, env=environ, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert b"'active': True, 'scope': 'polls:read:PLAT'" in printed
