@@ -1,5 +1,8 @@
 """The database from outside of the services."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
@@ -7,6 +10,7 @@ import asyncpg
 from tests.support.databases import ClonedDatabase
 
 SLOW_COMMIT_S: Final = 0.6
+_WAITING: Final = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
@@ -16,6 +20,20 @@ async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
         return list(await connection.fetch(query, *arguments))
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def rows_held(database: ClonedDatabase, table: str, waiting: int) -> AsyncGenerator[None, None]:
+    """Lock a table's rows for the length of the block and until so many statements wait for them."""
+    holder = await asyncpg.connect(database.admin_url)
+    try:
+        async with holder.transaction(), asyncio.timeout(10):
+            await holder.execute(f"SELECT FROM {table} FOR UPDATE")
+            yield
+            while len(await fetch(database.admin_url, _WAITING)) < waiting:
+                await asyncio.sleep(0.01)
+    finally:
+        await holder.close()
 
 
 async def copy_token(database: ClonedDatabase, token_id: str, count: int) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from shared.contract.token import is_well_formed
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import rows_held
 from tests.support.stack import Answer, Authority
 
 
@@ -187,13 +189,17 @@ async def test_the_last_admin_cannot_be_removed(authority: Authority) -> None:
     assert (await authority.manage("GET", "/v1/sites")).status == 200
 
 
-async def test_two_admins_that_remove_each_other_at_once_leave_one(authority: Authority) -> None:
+async def test_two_admins_that_remove_each_other_at_once_leave_one(
+    authority: Authority, database: ClonedDatabase
+) -> None:
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
     other = await make(authority, "admin")
 
-    answers = await asyncio.gather(
-        authority.manage("DELETE", f"/v1/admin-keys/{other.id}"), other("DELETE", f"admin-keys/{own}")
-    )
+    async with rows_held(database, "token_authority.admin_key", waiting=2):
+        removals = asyncio.gather(
+            authority.manage("DELETE", f"/v1/admin-keys/{other.id}"), other("DELETE", f"admin-keys/{own}")
+        )
+    answers = await removals
 
     assert sorted(answer.status for answer in answers) == [204, 409]
 
