@@ -1,8 +1,11 @@
 """Keeps guessing slow: counts credentials that are wrong, and tokens that strangers ask about, by minute.
 
-An address that has been wrong too often has to wait, whatever it shows next: it is not looked at. Of a client id no
-such thing is said, for then anyone could lock a service out by guessing at its name: too many wrong credentials for one
-make others that are wrong 429, and one that is good always passes.
+An address that has been wrong too often has to wait, whatever admin key or token it shows next: it is not looked at. A
+service is not locked out, neither by whoever shares its address nor by whoever guesses at its name: what is wrong there
+is 429 beyond the limits, and what is good always passes.
+
+Who has not been wrong here lately is let in without asking how often it was elsewhere, which costs nothing. The first
+wrong credential is counted with those of the other processes, and tells.
 
 An IPv6 address counts with the rest of its /64, which is what one caller has. Processes count together over Redis, and
 each by itself while Redis is away.
@@ -25,8 +28,8 @@ Address = IPv4Address | IPv6Address
 Kind = Literal["admin_key", "client_secret", "client_assertion", "access_token"]
 """Of a credential."""
 
-MAX_WARNED: Final = 10_000
-"""Addresses that a process remembers to have warned of."""
+MAX_PLACES: Final = 10_000
+"""Addresses that a process remembers to have been wrong, or to have warned of."""
 
 _log = structlog.get_logger()
 
@@ -54,7 +57,7 @@ class AttemptMetrics:
 
 
 class Attempts:
-    """One a process. `clock` is for the warnings."""
+    """One a process. `clock` is for what it remembers by itself."""
 
     def __init__(
         self, limiter: RateLimiter, limits: Limits, metrics: AttemptMetrics, *, clock: Callable[[], float]
@@ -62,20 +65,24 @@ class Attempts:
         self._limiter = limiter
         self._limits = limits
         self._metrics = metrics
-        self._warned = WindowMemory(MAX_WARNED, clock)
+        self._wrong_here = WindowMemory(MAX_PLACES, clock)
+        self._warned = WindowMemory(MAX_PLACES, clock)
 
-    async def admit(self, kind: Kind, address: Address | None, client_id: str | None = None) -> None:
+    async def admit(self, kind: Kind, address: Address | None) -> None:
         """Before a credential is looked up. Raises `TooManyAttempts` where too many from there were wrong."""
         place = _place(address)
+        if not self._wrong_here.read(place).used:
+            return
         standing = await self._limiter.standing(f"wrong:{place}", self._limits.wrong_by_address)
         if not standing.allowed:
-            raise self._too_many(kind, place, client_id, _WRONG_FROM_ADDRESS, standing)
+            raise self._too_many(kind, place, None, _WRONG_FROM_ADDRESS, standing)
 
     async def wrong(
         self, kind: Kind, address: Address | None, told: Exception, client_id: str | None = None
     ) -> Exception:
         """Count a wrong credential; gives what to raise: `told`, or `TooManyAttempts` beyond a limit."""
         place, named = _place(address), client_id if client_id and is_client_id(client_id) else None
+        self._wrong_here.add(place, 1)
         here = await self._limiter.hit(f"wrong:{place}", self._limits.wrong_by_address)
         if not here.allowed:
             return self._too_many(kind, place, named, _WRONG_FROM_ADDRESS, here)

@@ -1,7 +1,9 @@
 """Tells by a credential who calls: an administrator, or a service.
 
-What is malformed is refused without the database, and before anything is looked up there, an address that has been
-wrong too often is sent away. All that is wrong is told alike and costs about the same, known client id or not.
+What is malformed is refused without the database. An address that has been wrong too often is sent away before an admin
+key is looked up. A service's credential is looked at all the same, for its guards must not be stopped by whoever shares
+their address, and only one that is wrong is told to wait. All that is wrong is told alike and costs about the same,
+known client id or not.
 """
 
 import hashlib
@@ -66,7 +68,6 @@ class Credentials:
         refusal = Unauthenticated("This client id and secret are not known here.", *_SCHEMES)
         if not is_client_id(client_id) or not is_well_formed(secret, CLIENT_SECRET):
             raise await self._attempts.wrong("client_secret", address, refusal, client_id)
-        await self._attempts.admit("client_secret", address, client_id)
         found = await select_service_to_authenticate(self._database, client_id, datetime.now(UTC))
         shown, known = digest(secret), (found and found.digests) or [_NOBODYS_DIGEST]
         matches = [hmac.compare_digest(shown, each) for each in known]
@@ -81,7 +82,6 @@ class Credentials:
         except UnfitAssertion as error:
             refusal = Unauthenticated(f"This client assertion cannot be good: {error}.", *_SCHEMES)
             raise await self._attempts.wrong("client_assertion", address, refusal) from None
-        await self._attempts.admit("client_assertion", address, assertion.client_id)
         service = await self._signer_of(assertion)
         if service is None:
             refusal = Unauthenticated(

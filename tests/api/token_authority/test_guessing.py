@@ -75,7 +75,7 @@ async def test_an_address_that_was_wrong_too_often_waits_whatever_it_shows_next(
         await caller.manage(mint("pga")),
         await caller.manage(authority.admin_key),
         await caller.manage("malformed"),
-        await caller.introspect(CLIENT_SECRET),
+        await caller.introspect(mint("pgs")),
         await caller.introspect("malformed"),
         await caller.look(token),
     ]
@@ -128,6 +128,17 @@ async def test_good_credentials_never_count(authority: Authority) -> None:
     statuses = {(await caller.manage(authority.admin_key)).status for _ in range(BY_ADDRESS * 3)}
 
     assert statuses == {200}
+
+
+async def test_nobody_locks_a_service_out_by_sharing_its_address(authority: Authority) -> None:
+    caller, key = From(authority), ClientKey()
+    await make_service(authority, key)
+
+    assert await caller.guess(BY_ADDRESS * 2) == {401, 429}
+
+    assert (await caller.introspect(CLIENT_SECRET)).status == 200
+    assert (await caller.show(key.sign())).status == 200
+    assert (await caller.introspect(mint("pgs"))).status == 429
 
 
 async def test_nobody_locks_a_service_out_by_guessing_at_its_name(authority: Authority) -> None:
