@@ -40,7 +40,7 @@ async def make_past(
 
 async def end(database: ClonedDatabase, token_id: str) -> None:
     """As if its end had come."""
-    statement = "UPDATE token_authority.token SET expires_at = now() - interval '1 minute' WHERE id = $1"
+    statement = "UPDATE token_authority.token SET expires_at = now() - interval '1 day' WHERE id = $1"
     await fetch(database.admin_url, statement, token_id)
 
 
