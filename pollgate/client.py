@@ -32,7 +32,7 @@ from shared.contract.token import SECRET_PATTERN
 
 EFFECT_LIMIT_S: Final = 100.0
 """A revocation waits for guards that are cut off until their leases have run out, of up to 60 seconds."""
-MAX_PAGE: Final = 1000
+MAX_PAGE: Final = 200
 
 T = TypeVar("T")
 

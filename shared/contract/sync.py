@@ -12,8 +12,10 @@ from msgspec import Meta
 from shared.contract.change import MAX_SEQ, Change
 
 MAX_USES_A_SYNC: Final = 500
+"""That are taken; a guard tells half as many at a time, so that the longest of them fit into a body of 64 KiB."""
 MAX_CHANGES_A_SYNC: Final = 5000
 """A guard that lacks more changes than these is told to start afresh."""
+MAX_COUNT: Final = 2**31
 CLOCK_RATE_MARGIN: Final = 0.02
 """By how much of a lease the authority waits longer than the guard uses it: clocks may tick this differently."""
 
@@ -32,8 +34,8 @@ class TokenUse(msgspec.Struct, frozen=True):
 
     token_id: str
     secret_id: str
-    uses: Annotated[int, Meta(ge=0, le=2**53)]
-    refusals: Annotated[int, Meta(ge=0, le=2**53)]
+    uses: Annotated[int, Meta(ge=0, le=MAX_COUNT)]
+    refusals: Annotated[int, Meta(ge=0, le=MAX_COUNT)]
     last_used_ms_ago: Annotated[int, Meta(ge=0, le=2**53)]
 
 

@@ -130,10 +130,11 @@ class Guard:
         return flight
 
     async def _fly(self, key: bytes, token: str) -> "_Answer":
-        asked_at = self._clock()
+        asked_at, changed_at = self._clock(), self._tombstones.changed_at(key)
         try:
             answer = _Answer(await self._introspect(token), asked_at)
-            if self._is_current(key, answer):
+            is_overtaken = answer.grant is None and self._tombstones.changed_at(key) != changed_at
+            if self._is_current(key, answer) and not is_overtaken:
                 (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
             return answer
         finally:

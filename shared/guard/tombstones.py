@@ -20,6 +20,10 @@ class Tombstones:
         if len(self._changed_at) > self._size:
             self._floor = self._changed_at.pop(next(iter(self._changed_at)))
 
+    def changed_at(self, digest: bytes) -> int:
+        """The `seq` of the token's newest change that is known, else 0."""
+        return self._changed_at.get(digest, 0)
+
     def start_afresh(self, head: int) -> None:
         """Any token may have changed, up to and with `head`."""
         self._changed_at.clear()

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from shared.contract.sync import MAX_USES_A_SYNC, TokenUse
 
+TOLD_AT_ONCE: Final = MAX_USES_A_SYNC // 2
 MAX_SECRETS: Final = 100_000
 
 
@@ -40,7 +41,7 @@ class Usage:
 
     def take(self) -> dict[str, Use]:
         """What the next sync carries, by the secret's id."""
-        return {secret_id: self._uses.pop(secret_id) for secret_id in list(islice(self._uses, MAX_USES_A_SYNC))}
+        return {secret_id: self._uses.pop(secret_id) for secret_id in list(islice(self._uses, TOLD_AT_ONCE))}
 
     def put_back(self, taken: dict[str, Use]) -> None:
         """The sync may not have arrived."""

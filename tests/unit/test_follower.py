@@ -12,14 +12,14 @@ from prometheus_client import CollectorRegistry
 from shared.contract.change import Change
 from shared.contract.introspection import Grant
 from shared.contract.scope import Scope
-from shared.contract.sync import MAX_USES_A_SYNC, SyncAnswer, SyncRequest
+from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest, mint
 from shared.guard.errors import GuardUnavailable, TokenInvalid
 from shared.guard.follower import Follower
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
-from shared.guard.usage import Usage
+from shared.guard.usage import TOLD_AT_ONCE, Usage
 
 LEASE_S: Final = 5.0
 TOKEN: Final = mint("pgt")
@@ -321,13 +321,13 @@ async def test_use_that_a_failed_sync_carried_is_carried_again() -> None:
 
 async def test_much_use_is_carried_by_several_syncs() -> None:
     scene = Scene()
-    for number in range(MAX_USES_A_SYNC + 1):
+    for number in range(TOLD_AT_ONCE + 1):
         scene.usage.count(f"tok_{number}", f"sec_{number}")
 
     async with scene.running():
         await scene.settled()
 
-    assert [len(request.usage) for request in scene.log.requests] == [MAX_USES_A_SYNC, 1]
+    assert [len(request.usage) for request in scene.log.requests] == [TOLD_AT_ONCE, 1]
 
 
 async def test_at_the_end_the_cache_is_used_no_more_and_the_lease_is_given_back() -> None:
@@ -345,13 +345,13 @@ async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back(
     scene = Scene()
     async with scene.running():
         await scene.settled()
-    for number in range(MAX_USES_A_SYNC + 1):
+    for number in range(TOLD_AT_ONCE + 1):
         scene.usage.count(f"tok_{number}", f"sec_{number}")
     before = len(scene.log.requests)
 
     await scene.follower.stop()
 
-    assert [len(request.usage) for request in scene.log.requests[before:]] == [MAX_USES_A_SYNC, 1]
+    assert [len(request.usage) for request in scene.log.requests[before:]] == [TOLD_AT_ONCE, 1]
     assert scene.log.released
     assert not scene.lease.held
 

@@ -1,7 +1,11 @@
 """What a guard tells of uses and refusals, whatever becomes of the syncs that carry them."""
 
-from shared.contract.sync import TokenUse
-from shared.guard.usage import MAX_SECRETS, Usage
+import msgspec
+
+from shared.contract.change import MAX_SEQ
+from shared.contract.sync import MAX_COUNT, SyncRequest, TokenUse
+from shared.guard.usage import MAX_SECRETS, TOLD_AT_ONCE, Usage
+from shared.runtime.request_line import MAX_BODY_BYTES
 
 
 class Scene:
@@ -72,3 +76,11 @@ def test_made_up_secrets_do_not_fill_the_memory() -> None:
 
     assert len(told) == MAX_SECRETS
     assert sum(use.uses for use in told) == 1
+
+
+def test_what_a_guard_tells_at_once_fits_into_a_body_however_long_it_is() -> None:
+    use = TokenUse("tok_" + "x" * 16, "sec_" + "x" * 32, MAX_COUNT, MAX_COUNT, 2**53)
+
+    body = msgspec.json.encode(SyncRequest(MAX_SEQ, [use] * TOLD_AT_ONCE))
+
+    assert len(body) < MAX_BODY_BYTES

@@ -20,7 +20,8 @@ _PREFIXES: Final[dict[HolderKind, Prefix]] = {"token": ACCESS_TOKEN, "admin_key"
 
 
 class Secret(Struct, frozen=True, kw_only=True):
-    """What is kept of a secret. Without `ends_at` it works as long as its holder does.
+    """What is kept of a secret. Without `ends_at` it works as long as its holder does; one that is `ended` does not,
+    whatever any clock says.
 
     `ends_on_use`: it ends when the one that has taken its place is used first. `late_uses` counts what it was presented
     for after its end.
@@ -32,6 +33,7 @@ class Secret(Struct, frozen=True, kw_only=True):
     hint: str
     created_at: datetime
     ends_at: datetime | None = None
+    ended: bool = False
     ends_on_use: bool = False
     first_used_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -40,7 +42,7 @@ class Secret(Struct, frozen=True, kw_only=True):
 
     def works(self, now: datetime) -> bool:
         """Whether it has not ended."""
-        return self.ends_at is None or self.ends_at > now
+        return not self.ended and (self.ends_at is None or self.ends_at > now)
 
 
 class MintedSecret(Struct, frozen=True):

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import checked_text
+from shared.contract.token import SECRET_PATTERN
 
 AUTHORITY: Final = "authority"
 _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -33,7 +34,14 @@ class Service(Struct, frozen=True, kw_only=True):
 
 def is_client_id(text: str) -> bool:
     """Whether it may name a service."""
-    return _CLIENT_ID.fullmatch(text) is not None
+    return _CLIENT_ID.fullmatch(text) is not None and not SECRET_PATTERN.search(text)
+
+
+def checked_sites(sites: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Each site once; `None` for all. Raises `InvalidValue`."""
+    if sites is not None and not sites:
+        raise InvalidValue(("sites",), "name at least one site, or leave this out for all")
+    return None if sites is None else tuple(dict.fromkeys(sites))
 
 
 def new_service(
@@ -50,12 +58,10 @@ def new_service(
         raise InvalidValue(("client_id",), f"'{AUTHORITY}' is the token authority itself; choose another")
     if not is_client_id(client_id):
         raise InvalidValue(("client_id",), "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit")
-    if sites is not None and not sites:
-        raise InvalidValue(("sites",), "name at least one site, or leave this out for all")
     return Service(
         client_id=client_id,
         name=checked_text("name", name) if name else "",
-        sites=None if sites is None else tuple(dict.fromkeys(sites)),
+        sites=checked_sites(sites),
         public_key=public_key,
         created_at=now,
         created_by=created_by,

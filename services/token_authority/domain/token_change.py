@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Literal
 
 import msgspec
@@ -21,6 +21,7 @@ from services.token_authority.domain.token_fields import (
 )
 from shared.contract.scope import beyond
 
+Network = IPv4Network | IPv6Network
 ChangeKind = Literal["narrowed", "updated"]
 
 _SAID = ("metadata",)
@@ -113,9 +114,9 @@ def _require_less(token: Token, values: Mapping[str, Any]) -> None:
 
 
 def _within(networks: Sequence[str], limits: Sequence[str]) -> bool:
-    return bool(networks) and all(any(_is_part(network, limit) for limit in limits) for network in networks)
+    outer = [ip_network(limit) for limit in limits]
+    return bool(networks) and all(any(_is_part(ip_network(each), limit) for limit in outer) for each in networks)
 
 
-def _is_part(network: str, of: str) -> bool:
-    inner, outer = ip_network(network), ip_network(of)
+def _is_part(inner: Network, outer: Network) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Literal
+from urllib.parse import unquote
 
 import msgspec
 
@@ -14,10 +15,12 @@ from shared.contract.token import SECRET_PATTERN
 MAX_NAME_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 2000
 MAX_SCOPES: Final = 100
+MAX_SCOPES_LENGTH: Final = 16_384
 MAX_NETWORKS: Final = 100
 MAPPED: Final = 96
 MAX_RATE: Final = 1_000_000
 MAX_METADATA_BYTES: Final = 4096
+MAX_METADATA_DEPTH: Final = 16
 LAST_EXPIRY: Final = datetime(9999, 1, 1, tzinfo=UTC)
 DAY_S: Final = 86_400
 
@@ -62,8 +65,11 @@ def checked_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
     """The scopes, each once."""
     if not 1 <= len(texts) <= MAX_SCOPES:
         raise InvalidValue(("scopes",), f"1 to {MAX_SCOPES} scopes; these are {len(texts)}")
+    if sum(map(len, texts)) > MAX_SCOPES_LENGTH:
+        raise InvalidValue(("scopes",), f"at most {MAX_SCOPES_LENGTH} characters in all; name fewer or wider places")
     scopes = []
     for index, text in enumerate(texts):
+        without_secret("scopes", unquote(text))
         try:
             scopes.append(Scope.parse(text))
         except ScopeError as error:
@@ -87,6 +93,8 @@ def checked_networks(texts: Sequence[str]) -> tuple[str, ...]:
 
 def _network(text: str) -> IPv4Network | IPv6Network:
     """An IPv4 network written within IPv6 is the IPv4 network, as callers' addresses are read."""
+    if "%" in text:
+        raise ValueError("an address with a zone is of one machine alone")
     network = ip_network(text)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return network if mapped is None or network.prefixlen < MAPPED else ip_network((mapped, network.prefixlen - MAPPED))
@@ -101,16 +109,20 @@ def checked_rate(rate: int | None) -> int | None:
 
 def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """A JSON object of the caller's own."""
-    try:
-        encoded = msgspec.json.encode(metadata)
-    except RecursionError:
-        raise InvalidValue(("metadata",), "it nests too deeply") from None
+    if not _is_flat(metadata, MAX_METADATA_DEPTH):
+        raise InvalidValue(("metadata",), f"objects and lists within each other up to {MAX_METADATA_DEPTH} deep")
+    encoded = msgspec.json.encode(metadata)
     if len(encoded) > MAX_METADATA_BYTES:
         raise InvalidValue(("metadata",), f"at most {MAX_METADATA_BYTES} bytes as JSON; this is {len(encoded)}")
     if b"\\u0000" in encoded:
         raise InvalidValue(("metadata",), "the NUL character cannot be stored")
     without_secret("metadata", encoded.decode())
     return dict(metadata)
+
+
+def _is_flat(value: object, depth: int) -> bool:
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return depth >= 0 and all(_is_flat(item, depth - 1) for item in items)
 
 
 class Lifetime(msgspec.Struct, frozen=True):

@@ -39,8 +39,11 @@ class Access(NamedTuple):
         )
 
 
-def for_roles(*roles: Role) -> Access:
-    """Let a request through that carries an admin key in one of these roles as bearer (RFC 6750 §2.1)."""
+def for_roles(*roles: Role, within_limits: bool = False) -> Access:
+    """Let a request through that carries an admin key in one of these roles as bearer (RFC 6750 §2.1).
+
+    A key with limits is let through where the handler keeps it `within_limits`.
+    """
 
     def wrap(handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
@@ -50,6 +53,8 @@ def for_roles(*roles: Role) -> Access:
             add_to_line(request, admin_key_id=key.id)
             if key.role not in roles:
                 raise Forbidden(f"This takes an admin key in the role {named}; yours is {key.role}.")
+            if not (within_limits or key.sees_all):
+                raise Forbidden("This takes an admin key without limits on sites and scopes.")
             return await handler(request)
 
         return guarded
@@ -63,9 +68,9 @@ _GUESSED: Final = {429: "Too many credentials from this address, or for this cli
 _ASKED_TOO_MUCH: Final = {429: "Too many tokens were asked about from this address; see `Retry-After`."}
 
 
-for_readers: Final = for_roles("admin", "issuer", "auditor")
+for_readers: Final = for_roles("admin", "issuer", "auditor", within_limits=True)
 """Who may look at tokens, each within its limits."""
-for_issuers: Final = for_roles("admin", "issuer")
+for_issuers: Final = for_roles("admin", "issuer", within_limits=True)
 """Who may make and manage tokens, each within its limits."""
 for_auditors: Final = for_roles("admin", "auditor")
 """Who may look at everything."""

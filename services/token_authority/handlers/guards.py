@@ -28,7 +28,7 @@ async def sync_guard(request: web.Request) -> web.Response:
     """200 with what has changed since, and a lease."""
     require_media_type(request, JSON)
     guard, asked = _guard(request), read_json(await request.read(), SyncRequest)
-    return json_response(await request.app[SYNCS].sync(guard, asked))
+    return json_response(await request.app[SYNCS].sync(guard, asked, request[SERVICE].sites))
 
 
 @endpoint(

@@ -5,7 +5,7 @@ What guards have to learn of goes through the change log like a revocation, and 
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -15,7 +15,7 @@ from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.audit import Entry
 from services.token_authority.domain.errors import TokenEnded, UnknownToken
 from services.token_authority.domain.lease import Lease, Wait
-from services.token_authority.domain.secret import MintedSecret, Rotation
+from services.token_authority.domain.secret import MintedSecret, Rotation, Secret
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_change import TokenChange, change
 from services.token_authority.operations.recorded import recorded
@@ -90,8 +90,7 @@ class TokenChanges:
         async with self._locked(token_id, caller) as (transaction, token):
             now = _alive_at(token)
             minted = await rotate_secret(transaction, "token", token.id, rotation, now)
-            known = await secrets.select_secrets(transaction, "token", token.id)
-            others = [secret for secret in known if secret.id != minted.secret.id]
+            others = [each for each in await _knowable(transaction, token.id) if each.id != minted.secret.id]
             rotated = msgspec.structs.replace(token, hint=minted.secret.hint)
             await self._record(transaction, token, rotated, "token.rotate", by)
             logged = await self._log(transaction, "rotated", token.id, [secret.digest for secret in others])
@@ -120,7 +119,7 @@ class TokenChanges:
         if kind is None:
             return None
         if digests is None:
-            digests = [secret.digest for secret in await secrets.select_secrets(transaction, "token", token_id)]
+            digests = [secret.digest for secret in await _knowable(transaction, token_id)]
         await changes.lock_log(transaction)
         seq = await changes.append_changes(transaction, kind, token_id, digests)
         return _Logged(seq, await guards.select_leases(transaction))
@@ -133,6 +132,13 @@ class TokenChanges:
 class _Logged(NamedTuple):
     seq: int
     leases: list[Lease]
+
+
+async def _knowable(transaction: Executor, token_id: str) -> list[Secret]:
+    """The secrets that a guard may know: also those that ended less than a day ago, for its clock may be slow."""
+    since = datetime.now(UTC) - timedelta(days=1)
+    known = await secrets.select_secrets(transaction, "token", token_id)
+    return [secret for secret in known if secret.ends_at is None or secret.ends_at > since]
 
 
 def _alive_at(token: Token) -> datetime:

@@ -30,12 +30,15 @@ async def prepare(
     credentials = parse_credentials(service_credentials)
     async with database.transaction() as transaction:
         await sites.lock_first_start(transaction)
+        entries: list[Entry] = []
         if not await sites.select_sites(transaction):
             await sites.insert_site(transaction, new_site(site_name, now))
         if not await admin_keys.has_admin_key(transaction):
-            await _make_admin_key(transaction, admin_key_file, now)
+            entries.append(await _make_admin_key(transaction, admin_key_file, now))
         for client_id, secret in credentials.items():
-            await _take_service(transaction, client_id, secret, now)
+            entries += await _take_service(transaction, client_id, secret, now)
+        if entries:
+            await append_audit(transaction, entries)  # last: whoever else changes something locks it last too
 
 
 def parse_credentials(text: str) -> dict[str, str]:
@@ -52,7 +55,7 @@ def parse_credentials(text: str) -> dict[str, str]:
     return credentials
 
 
-async def _make_admin_key(transaction: Executor, file: Path, now: datetime) -> None:
+async def _make_admin_key(transaction: Executor, file: Path, now: datetime) -> Entry:
     """Before the commit, so that a crash in between leaves a file that the next start takes up."""
     try:
         text = await asyncio.to_thread(_read_or_write_admin_key, file)
@@ -63,11 +66,11 @@ async def _make_admin_key(transaction: Executor, file: Path, now: datetime) -> N
     key = new_admin_key("First admin key", "admin", None, None, created_by=str(SYSTEM), now=now)
     await admin_keys.insert_admin_key(transaction, key)
     await secrets.insert_secret(transaction, "admin_key", secret_from(text, key.id, now))
-    await append_audit(transaction, [Entry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=recorded(key))])
     _log.info("the first admin key is ready", file=str(file))
+    return Entry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=recorded(key))
 
 
-async def _take_service(transaction: Executor, client_id: str, text: str, now: datetime) -> None:
+async def _take_service(transaction: Executor, client_id: str, text: str, now: datetime) -> list[Entry]:
     """A service of the environment: it is there, and the secret that is named is the only one that came from there."""
     service = new_service(client_id, "", None, created_by=str(SYSTEM), now=now)
     entries = []
@@ -77,8 +80,7 @@ async def _take_service(transaction: Executor, client_id: str, text: str, now: d
     if await services.take_secret_of_environment(transaction, secret):
         await services.end_other_secrets_of_environment(transaction, client_id, secret.digest, now)
         entries.append(Entry(SYSTEM, "service.take_secret", f"service:{client_id}", after={"hint": secret.hint}))
-    if entries:
-        await append_audit(transaction, entries)
+    return entries
 
 
 def _read_or_write_admin_key(file: Path) -> str:

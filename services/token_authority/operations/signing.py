@@ -128,7 +128,14 @@ class Signer:
                 if keys[-1].age >= ROTATED_AFTER:
                     await self.rotate(SYSTEM)
                 if keys[0].state == "retired":
-                    await withdraw_signing_keys(self._database, KEPT)
+                    await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        async with self._database.transaction() as transaction:
+            kids = await withdraw_signing_keys(transaction, KEPT)
+            entries = [Entry(SYSTEM, "signing_key.withdraw", f"signing_key:{kid}") for kid in kids]
+            if entries:
+                await append_audit(transaction, entries)
 
     async def _select_or_make(self) -> list[PublishedKey]:
         keys = await select_signing_keys(self._database)
@@ -137,7 +144,8 @@ class Signer:
         async with self._database.transaction() as transaction:
             await lock_signing_keys(transaction)
             if not await select_signing_keys(transaction):
-                await self._make(transaction, timedelta())
+                kid = await self._make(transaction, timedelta())
+                await append_audit(transaction, [Entry(SYSTEM, "signing_key.make", f"signing_key:{kid}")])
             return await select_signing_keys(transaction)
 
     async def _make(self, transaction: Executor, rest: timedelta) -> str:

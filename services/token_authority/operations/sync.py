@@ -26,13 +26,16 @@ class Syncs:
         self._asking: list[_Ask] = []
         self._someone_asks = asyncio.Event()
 
-    async def sync(self, guard: GuardKey, request: SyncRequest) -> SyncAnswer:
-        """Put the lease on record with what the guard says it has applied, never with more."""
+    async def sync(self, guard: GuardKey, request: SyncRequest, sites: Sequence[str] | None = None) -> SyncAnswer:
+        """Put the lease on record with what the guard says it has applied, never with more.
+
+        Uses count where they are of tokens of these sites, if any are named.
+        """
         if request.applied is not None:
             self._confirmations.hear_early(guard, request.applied)
         if request.usage:
-            await usage.add_uses(self._database, request.usage)
-            await usage.add_secret_uses(self._database, request.usage)
+            await usage.add_uses(self._database, request.usage, sites)
+            await usage.add_secret_uses(self._database, request.usage, sites)
         ask = _Ask(guard, request.applied, asyncio.get_running_loop().create_future())
         self._asking.append(ask)
         self._someone_asks.set()

@@ -20,7 +20,7 @@ class ReviewTokens(Struct, frozen=True):
         int, Meta(ge=1, le=MAX_DAYS, description="how many days before its end a token is told of")
     ] = 7
     kind: Annotated[FindingKind, Meta(description="findings of this kind alone")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=1000, description="how many at most, 1 to 1000")] = 100
+    limit: Annotated[int, Meta(ge=1, le=200, description="how many at most, 1 to 200")] = 100
     cursor: Annotated[str, Meta(description="`next` of the page before")] | None = None
 
     @property

@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.secret import MintedSecret, Secret
-from services.token_authority.domain.service import Service, new_service
+from services.token_authority.domain.service import Service, checked_sites, new_service
 from services.token_authority.domain.token_fields import checked_text
 from services.token_authority.operations.public_key import checked_public_key
 from services.token_authority.payloads.tokens import SecretPayload
@@ -52,7 +52,7 @@ class ChangeService(Struct, frozen=True, forbid_unknown_fields=True):
         if self.name is not UNSET:
             values["name"] = checked_text("name", self.name) if self.name else ""
         if self.sites is not UNSET:
-            values["sites"] = None if self.sites is None else tuple(self.sites)
+            values["sites"] = checked_sites(self.sites)
         if self.public_key is not UNSET:
             values["public_key"] = None if self.public_key is None else checked_public_key(self.public_key)
         return values

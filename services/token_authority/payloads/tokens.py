@@ -1,7 +1,7 @@
 """Tokens: as they are asked for, changed, rotated, listed and shown."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -28,6 +28,8 @@ from services.token_authority.payloads.texts import (
 )
 from services.token_authority.storage.selections import Found, SortKey
 from services.token_authority.storage.usage import DayOfUse, Use
+
+T = TypeVar("T")
 
 
 class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,7 +80,7 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
         """What the domain is asked for."""
         lifetime: Lifetime | UnsetType = UNSET
         if self.expires_at is not UNSET or self.expires_in is not UNSET:
-            lifetime = Lifetime(self.expires_at or None, self.expires_in or None)
+            lifetime = Lifetime(_given(self.expires_at), _given(self.expires_in))
         return TokenChange(
             name=self.name,
             description=self.description,
@@ -90,6 +92,10 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
             rate_limit=self.rate_limit,
             metadata=self.metadata,
         )
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
 
 
 class DisableToken(Struct, frozen=True, forbid_unknown_fields=True):
@@ -138,7 +144,7 @@ class ListTokens(Struct, frozen=True):
     expires_before: Time | None = None
     sort: Annotated[SortKey, Meta(description="by which column")] = "name"
     descending: Annotated[bool, Meta(description="the other way round")] = False
-    limit: Annotated[int, Meta(ge=1, le=1000, description="how many at most, 1 to 1000")] = 100
+    limit: Annotated[int, Meta(ge=1, le=200, description="how many at most, 1 to 200")] = 100
     cursor: Annotated[str, Meta(description="`next` of the page before")] | None = None
 
     def to_selection(self) -> Selection:

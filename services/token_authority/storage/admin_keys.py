@@ -18,7 +18,7 @@ _SELECT_BY_DIGEST: Final = f"""
     -- select_admin_key_by_digest: the admin key with a secret of this digest, where both work
     SELECT {_COLUMNS}
     FROM token_authority.secret s JOIN token_authority.admin_key a ON a.id = s.holder_id
-    WHERE s.digest = $1 AND s.holder_kind = 'admin_key' AND (s.ends_at IS NULL OR s.ends_at > $2)
+    WHERE s.digest = $1 AND s.holder_kind = 'admin_key' AND NOT s.ended AND (s.ends_at IS NULL OR s.ends_at > $2)
       AND a.revoked_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""

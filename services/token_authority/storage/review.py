@@ -58,7 +58,7 @@ _ROTATED: Final = f"""
         WHERE holder_kind = 'token' AND last_late_use_at >= {{late}}
         UNION ALL
         SELECT holder_id, ends_at, NULL FROM token_authority.secret replaced
-        WHERE holder_kind = 'token' AND ends_at > {{now}} AND last_used_at > (
+        WHERE holder_kind = 'token' AND NOT ended AND ends_at > {{now}} AND last_used_at > (
             SELECT min(created_at) FROM token_authority.secret newer
             WHERE newer.holder_kind = 'token' AND newer.holder_id = replaced.holder_id
               AND newer.created_at > replaced.created_at

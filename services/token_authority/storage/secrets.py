@@ -8,7 +8,7 @@ from shared.runtime.postgres import Executor, Row
 
 SECRET_COLUMNS: Final = """
     s.id AS secret_id, s.holder_id, s.digest AS secret_digest, s.hint AS secret_hint, s.created_at AS secret_created_at,
-    s.ends_at, s.ends_on_use, s.first_used_at, s.last_used_at, s.late_uses, s.last_late_use_at
+    s.ends_at, s.ended, s.ends_on_use, s.first_used_at, s.last_used_at, s.late_uses, s.last_late_use_at
 """
 
 _INSERT: Final = """
@@ -31,8 +31,8 @@ _SELECT_ROTATED: Final = f"""
 _END_OTHERS: Final = """
     -- end_other_secrets: all secrets of a holder but this one end then, where they do not end earlier
     UPDATE token_authority.secret
-    SET ends_at = least(ends_at, $4), ends_on_use = ends_on_use OR $5, from_environment = false
-    WHERE holder_kind = $1 AND holder_id = $2 AND id <> $3 AND (ends_at IS NULL OR ends_at > $6)
+    SET ends_at = least(ends_at, $4), ended = $7, ends_on_use = ends_on_use OR $5, from_environment = false
+    WHERE holder_kind = $1 AND holder_id = $2 AND id <> $3 AND NOT ended AND (ends_at IS NULL OR ends_at > $6)
 """
 _REPLACE: Final = """
     -- replace_secret: another text in the place of one that was lost
@@ -45,8 +45,8 @@ _NOTE_FIRST_USE: Final = """
 """
 _END_ON_USE: Final = """
     -- end_on_use: a newer secret is in use, and these were to end then
-    UPDATE token_authority.secret SET ends_at = $4
-    WHERE holder_kind = $1 AND holder_id = $2 AND created_at < $3 AND ends_on_use AND ends_at > $4
+    UPDATE token_authority.secret SET ends_at = $4, ended = true
+    WHERE holder_kind = $1 AND holder_id = $2 AND created_at < $3 AND ends_on_use AND NOT ended AND ends_at > $4
     RETURNING digest
 """
 _NOTE_LATE_USE: Final = """
@@ -86,7 +86,10 @@ async def end_other_secrets(
 ) -> None:
     """Let the holder's other secrets end as the rotation says."""
     ends_at = rotation.end_of_old(now)
-    await executor.execute(_END_OTHERS, holder_kind, secret.holder_id, secret.id, ends_at, rotation.end_on_use, now)
+    await executor.execute(
+        _END_OTHERS,
+        *(holder_kind, secret.holder_id, secret.id, ends_at, rotation.end_on_use, now, rotation.overlap_s == 0),
+    )
 
 
 async def replace_secret(executor: Executor, secret_id: str, minted: Secret) -> None:
@@ -121,6 +124,7 @@ def secret_of(row: Row) -> Secret:
         hint=row["secret_hint"],
         created_at=row["secret_created_at"],
         ends_at=row["ends_at"],
+        ended=row["ended"],
         ends_on_use=row["ends_on_use"],
         first_used_at=row["first_used_at"],
         last_used_at=row["last_used_at"],

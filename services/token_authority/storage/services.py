@@ -15,7 +15,8 @@ _SELECT_WITH_DIGESTS: Final = f"""
     -- select_service_to_authenticate: a service that is not disabled, with the digests of its secrets that work
     SELECT {_COLUMNS}, ARRAY(
         SELECT s.digest FROM token_authority.secret s
-        WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND (s.ends_at IS NULL OR s.ends_at > $2)
+        WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND NOT s.ended
+          AND (s.ends_at IS NULL OR s.ends_at > $2)
     ) AS digests
     FROM token_authority.service v WHERE v.client_id = $1 AND v.disabled_at IS NULL
 """  # noqa: S608
@@ -48,13 +49,13 @@ _TAKE_OF_ENVIRONMENT: Final = """
         id, holder_kind, holder_id, digest, hint, created_at, from_environment
     )
     VALUES ($1, 'service', $2, $3, $4, $5, true)
-    ON CONFLICT (digest) DO UPDATE SET ends_at = NULL
+    ON CONFLICT (digest) DO UPDATE SET ends_at = NULL, ended = false
     WHERE known.from_environment AND known.holder_id = EXCLUDED.holder_id AND known.ends_at IS NOT NULL
     RETURNING id
 """
 _END_OTHERS_OF_ENVIRONMENT: Final = """
     -- end_other_secrets_of_environment: what the environment said before holds no more
-    UPDATE token_authority.secret SET ends_at = $3
+    UPDATE token_authority.secret SET ends_at = $3, ended = true
     WHERE holder_kind = 'service' AND holder_id = $1 AND from_environment AND digest <> $2
       AND (ends_at IS NULL OR ends_at > $3)
 """

@@ -28,6 +28,7 @@ _WITHDRAW: Final = """
     DELETE FROM token_authority.signing_key old
     USING token_authority.signing_key newer
     WHERE newer.signs_from > old.signs_from AND newer.signs_from < statement_timestamp() - $1::interval
+    RETURNING old.kid
 """
 
 
@@ -49,9 +50,9 @@ async def select_signing_keys(executor: Executor) -> list[PublishedKey]:
     return published(map(_key, rows), rows[0]["seen_at"]) if rows else []
 
 
-async def withdraw_signing_keys(executor: Executor, retired_for: timedelta) -> None:
-    """Withdraw the keys that stopped signing so long ago."""
-    await executor.execute(_WITHDRAW, retired_for)
+async def withdraw_signing_keys(executor: Executor, retired_for: timedelta) -> set[str]:
+    """Withdraw the keys that stopped signing so long ago; their ids."""
+    return {row["kid"] for row in await executor.fetch(_WITHDRAW, retired_for)}
 
 
 def _key(row: Row) -> SigningKey:

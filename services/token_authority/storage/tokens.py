@@ -62,7 +62,7 @@ _SELECT_BY_DIGESTS: Final = f"""
 """  # noqa: S608
 _SELECT_IDS_BY_DIGESTS: Final = """
     -- select_ids_by_digests: the token of each of these secrets that there is, and whether the secret has not ended
-    SELECT holder_id, ends_at IS NULL OR ends_at > $2 AS works
+    SELECT holder_id, NOT ended AND (ends_at IS NULL OR ends_at > $2) AS works
     FROM token_authority.secret WHERE digest = ANY ($1) AND holder_kind = 'token'
 """
 _LOCK_ALIVE: Final = """

@@ -14,7 +14,7 @@ _ADD: Final = """
                max(clock_timestamp() - c.ms_ago * interval '1 millisecond') AS at,
                max(clock_timestamp() - c.ms_ago * interval '1 millisecond') FILTER (WHERE c.uses > 0) AS used_at
         FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS c (token_id, uses, refusals, ms_ago)
-        JOIN token_authority.token t ON t.id = c.token_id
+        JOIN token_authority.token t ON t.id = c.token_id AND ($5::text[] IS NULL OR t.site_id = ANY ($5))
         GROUP BY t.id
     ),
     days AS (
@@ -35,7 +35,9 @@ _ADD_TO_SECRETS: Final = """
     SET last_used_at = greatest(s.last_used_at, clock_timestamp() - c.ms_ago * interval '1 millisecond')
     FROM unnest($1::text[], $2::bigint[]) AS c (secret_id, ms_ago)
     WHERE s.id = c.secret_id AND s.id IN (
-        SELECT id FROM token_authority.secret WHERE id = ANY ($1) AND holder_kind = 'token' ORDER BY id FOR UPDATE
+        SELECT mine.id FROM token_authority.secret mine JOIN token_authority.token t ON t.id = mine.holder_id
+        WHERE mine.id = ANY ($1) AND mine.holder_kind = 'token' AND ($3::text[] IS NULL OR t.site_id = ANY ($3))
+        ORDER BY mine.id FOR UPDATE OF mine
     )
 """
 _ADD_REFUSAL: Final = """
@@ -80,20 +82,20 @@ class DayOfUse(NamedTuple):
     refusals: int
 
 
-async def add_uses(executor: Executor, usage: Sequence[TokenUse]) -> None:
-    """Add to the tokens' counts; unknown tokens are passed over."""
+async def add_uses(executor: Executor, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
+    """Add to the tokens' counts; those that are unknown, or of none of these sites, are passed over."""
     ago = [min(use.last_used_ms_ago, _LONGEST_MS) for use in usage]
     await executor.execute(
         _ADD,
-        *([use.token_id for use in usage], [use.uses for use in usage], [use.refusals for use in usage], ago),
+        *([use.token_id for use in usage], [use.uses for use in usage], [use.refusals for use in usage], ago, sites),
     )
 
 
-async def add_secret_uses(executor: Executor, usage: Sequence[TokenUse]) -> None:
-    """Note when their secrets were used last; unknown ones are passed over."""
+async def add_secret_uses(executor: Executor, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
+    """Note when their secrets were used last; those that are unknown, or of none of these sites, are passed over."""
     used = sorted((use.secret_id, min(use.last_used_ms_ago, _LONGEST_MS)) for use in usage if use.uses)
     if used:
-        await executor.execute(_ADD_TO_SECRETS, *map(list, zip(*used, strict=True)))
+        await executor.execute(_ADD_TO_SECRETS, *map(list, zip(*used, strict=True)), sites)
 
 
 async def add_refusal(executor: Executor, token_id: str, at: datetime) -> None:

@@ -78,7 +78,7 @@ async def test_a_review_is_told_what_to_look_for(
         *("--expiring-days", "14", "--json"),
     )
 
-    asked = {"unused_days": "30", "expiring_days": "14", "limit": "1000"}
+    asked = {"unused_days": "30", "expiring_days": "14", "limit": "200"}
     assert (reviewed.status, [each["kind"] for each in reviewed.json]) == (3, ["unused"])
     assert reviewer.asked == [{"kind": "unused", **asked}, {"kind": "never_used", **asked}]
 

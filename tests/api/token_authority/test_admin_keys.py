@@ -85,6 +85,14 @@ async def test_an_issuer_manages_tokens_and_nothing_else(authority: Authority) -
     assert (await issuer(*NEW_TOKEN)).status == 201
 
 
+async def test_an_auditor_with_limits_sees_tokens_within_them_and_nothing_else(authority: Authority) -> None:
+    auditor = await make(authority, "auditor", scopes=["polls:read:PLAT"])
+    await authority.issue("polls:read:OPS", name="hidden")
+
+    assert (await auditor("GET", "tokens")).json["items"] == []
+    assert {(await auditor("GET", path)).status for path in AUDITS} == {403}
+
+
 async def test_what_it_takes_is_said_to_whom_it_is_refused(authority: Authority) -> None:
     issuer = await make(authority, "issuer", scopes=["polls:read,vote:PLAT"])
 

@@ -49,7 +49,15 @@ async def a_day(authority: Authority) -> list[str]:
         assert (await authority.manage(method, url, body)).status in (200, 201, 204)
     assert (await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})).status == 200
     return [
-        *("admin_key.make", "service.make", "service.take_secret", "token.issue", "admin_key.make", "service.make"),
+        *(
+            "admin_key.make",
+            "service.make",
+            "service.take_secret",
+            "signing_key.make",
+            "token.issue",
+            "admin_key.make",
+            "service.make",
+        ),
         *("token.change", "token.change", "token.disable", "token.enable", "token.rotate", "admin_key.rotate"),
         *("admin_key.revoke", "service.change", "service.rotate", "service.disable", "service.enable"),
         *("signing_key.rotate", "token.revoke"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.token import mint
 from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
 
 FORM = "application/x-www-form-urlencoded"
@@ -58,7 +59,7 @@ async def test_elsewhere_there_is_no_oauth_code(authority: Authority) -> None:
 async def test_what_the_caller_has_to_wait_for_has_none(authority: Authority) -> None:
     await _exhaust(authority)
 
-    answer = await authority("POST", "/oauth2/introspect", headers=GOOD, data={"token": "x"})
+    answer = await authority("POST", "/oauth2/introspect", headers=basic("polls", mint("pgs")), data={"token": "x"})
 
     assert told(answer) == (429, None)
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
+from tests.support.postgres import fetch
 from tests.support.stack import Answer, Authority, Polls
 
 GONE = {"active": False}
@@ -201,6 +203,35 @@ async def test_earlier_overlaps_hold_through_another_rotation_up_to_five_secrets
 
     assert await works(authority, *secrets) == [True] * 5
     assert (sixth.status, sixth.json["type"]) == (409, "/docs/problems/too-many-secrets")
+    last = await rotate(authority, issued["id"], overlap_s=0)
+    assert await works(authority, *secrets, last.json["token"]) == [False] * 5 + [True]
+
+
+async def test_an_old_secret_is_dead_whatever_the_clock_of_whoever_looks_says(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue()
+    await rotate(authority, issued["id"], overlap_s=0)
+    slow = "UPDATE token_authority.secret SET ends_at = now() + interval '1 minute' WHERE ends_at IS NOT NULL"
+
+    await fetch(database.admin_url, slow)
+
+    assert await works(authority, issued["token"]) == [False]
+
+
+async def test_a_change_concerns_the_secrets_that_a_guard_may_know_alone(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue()
+    for _ in range(3):
+        await rotate(authority, issued["id"], overlap_s=0)
+    long_ago = "UPDATE token_authority.secret SET ends_at = now() - interval '2 days' WHERE ends_at IS NOT NULL"
+    await fetch(database.admin_url, long_ago)
+
+    before = (await authority.manage("POST", f"/v1/tokens/{issued['id']}/disable", {})).json["effect"]["seq"]
+    after = (await authority.manage("POST", f"/v1/tokens/{issued['id']}/enable")).json["effect"]["seq"]
+
+    assert after == before + 1
 
 
 async def test_a_revocation_ends_every_secret(authority: Authority, polls: Polls) -> None:

@@ -85,6 +85,7 @@ async def test_a_token_of_another_site_does_not_exist_for_a_service(
         ({"client_id": ""}, "/client_id"),
         ({"client_id": "a b"}, "/client_id"),
         ({"client_id": "a:b"}, "/client_id"),
+        ({"client_id": mint("pgs")}, "/client_id"),
         ({"client_id": "authority"}, "/client_id"),
         ({"client_id": "x" * 65}, "/client_id"),
         ({"sites": []}, "/sites"),
@@ -115,6 +116,36 @@ async def test_a_service_that_is_not_there_is_404(authority: Authority, client_i
     assert (await authority.manage("PATCH", path, {"name": "x"})).status == 404
     assert (await authority.manage("POST", f"{path}/disable")).status == 404
     assert (await authority.manage("POST", f"{path}/rotate", {})).status == 404
+
+
+async def test_a_service_cannot_tell_of_uses_of_tokens_that_it_does_not_see(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    await fetch(
+        database.admin_url,
+        "INSERT INTO token_authority.site (id, name, endpoint_id, created_at) VALUES ('site_b', 'B', $1, now())",
+        "b" * 27,
+    )
+    here = await authority.issue()
+    secret = (await make(authority, sites=["site_b"]))["secret"]
+    use = {"token_id": here["id"], "secret_id": "x", "uses": 7, "refusals": 1, "last_used_ms_ago": 0}
+
+    answer = await authority(
+        *("POST", "/v1/guards/0123456789abcdef/sync"),
+        headers=basic("reports", secret),
+        json={"applied": None, "usage": [use]},
+    )
+
+    shown = (await authority.manage("GET", f"/v1/tokens/{here['id']}")).json
+    assert (answer.status, shown["uses"], shown["refusals"], shown["last_used_at"]) == (200, 0, 0, None)
+
+
+async def test_a_service_is_never_left_without_any_site(authority: Authority) -> None:
+    await make(authority)
+
+    answer = await authority.manage("PATCH", "/v1/services/reports", {"sites": []})
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/sites")
 
 
 async def test_up_to_a_hundred_tokens_are_introspected_at_once_in_order(authority: Authority) -> None:

@@ -1,6 +1,7 @@
 """What becomes of a token in use: changed to less, disabled, enabled, and seen by whoever holds it."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.support.stack import Answer, Authority
 
 LEASE_S = 0.5
 SECRET = mint("pgt")
+NESTED = json.loads("[" * 500 + "]" * 500)
 
 
 @pytest.fixture
@@ -96,6 +98,10 @@ async def test_an_end_is_one_of_the_usual_times_or_in_seconds(
         ({"description": f"use {SECRET}\nhere"}, "/description"),
         ({"metadata": {"list": [{"token": SECRET}]}}, "/metadata"),
         ({"metadata": {SECRET: 1}}, "/metadata"),
+        ({"metadata": {"deep": NESTED}}, "/metadata"),
+        ({"scopes": [f"polls:read:{SECRET}"]}, "/scopes"),
+        ({"scopes": ["polls:read:" + "x" * 1000] * 20}, "/scopes"),
+        ({"allowed_ips": [f"fe80::1%{SECRET}"]}, "/allowed_ips/0"),
     ],
 )
 async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
@@ -168,6 +174,15 @@ async def test_a_token_without_limits_can_get_them(authority: Authority) -> None
     answer = await change(authority, issued["id"], **LIMITED)
 
     assert (answer.status, answer.json["rate_limit"], answer.json["allow_query"]) == (200, 60, False)
+
+
+@pytest.mark.parametrize("fields", [{"expires_in": 0}, {"expires_in": -1}, {"expires_at": "2020-01-01T00:00:00Z"}])
+async def test_a_token_cannot_be_changed_to_end_in_the_past(authority: Authority, fields: dict[str, Any]) -> None:
+    issued = await authority.issue()
+
+    answer = await change(authority, issued["id"], **fields)
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, f"/{next(iter(fields))}")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ CREATE TABLE token_authority.secret (
     hint             text NOT NULL,
     created_at       timestamptz NOT NULL,
     ends_at          timestamptz,
+    ended            boolean NOT NULL DEFAULT false,
     ends_on_use      boolean NOT NULL DEFAULT false,
     from_environment boolean NOT NULL DEFAULT false,
     rotation_key     bytea CHECK (length(rotation_key) = 32),
@@ -178,7 +179,7 @@ CREATE INDEX token_by_expiry ON token_authority.token (coalesce(expires_at, 'inf
 CREATE INDEX token_by_use ON token_authority.token_use (coalesce(last_used_at, '-infinity'), token_id);
 
 GRANT SELECT, INSERT ON token_authority.secret TO token_authority;
-GRANT UPDATE (digest, hint, ends_at, ends_on_use, from_environment, first_used_at, last_used_at, late_uses, last_late_use_at)
+GRANT UPDATE (digest, hint, ends_at, ended, ends_on_use, from_environment, first_used_at, last_used_at, late_uses, last_late_use_at)
     ON token_authority.secret TO token_authority;
 GRANT UPDATE (
     name, description, folded, owner, scopes, reach, expires_at, allow_query, allowed_ips, rate_limit, metadata, hint,
