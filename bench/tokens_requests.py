@@ -57,7 +57,7 @@ class Kind(NamedTuple):
 
 async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[Kind]:
     """Every kind, the baseline first."""
-    ids = [token["id"] for token in (await calls.get(LIST, {"limit": "1000", "sort": "created_at"}))["items"]]
+    ids = [token["id"] for token in (await calls.get(LIST, {"limit": "200", "sort": "created_at"}))["items"]]
     kinds = [Kind(BASELINE, lambda: f"{LIST}/{rng.choice(ids)}")]
     for sort in SORTS:
         for descending in ("false", "true"):
@@ -78,7 +78,7 @@ async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: 
     cursors: list[str] = []
     while len(cursors) < PAGES:
         after = {"cursor": cursors[-1]} if cursors else {}
-        page = await calls.get(path, {**query, **after, "limit": "1000"})
+        page = await calls.get(path, {**query, **after, "limit": "200"})
         if page["next"] is None:
             break
         cursors.append(page["next"])

@@ -35,9 +35,11 @@ class Conditions:
     until: Annotated[Past | None, Parameter(help="Before this time.")] = None
 
     def to_query(self) -> dict[str, Any]:
-        """As the API has them."""
+        """As the API has them. Raises `Sentence`."""
+        if self.subject is not None and ":" not in self.subject:
+            raise Sentence("--subject is a kind and an id, as token:tok_3JDxtsz4ic3g56zQ or service:reports")
         return {
-            "actor_id": self.actor,
+            "actor_id": self.actor and self.actor.rpartition(":")[2],
             "action": self.action,
             "subject": self.subject,
             "since": self.since,

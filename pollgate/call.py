@@ -38,9 +38,11 @@ def management(name: str, does: str) -> App:
 def call(use: Callable[[AuthorityClient], Awaitable[T]]) -> T:
     """What `use` gives with a client of the authority. Raises `Sentence`."""
 
+    admin_key = read_admin_key()  # before the loop, whose signal handler would keep Ctrl-C from a prompt
+
     async def connected() -> T:
         url = os.environ.get("TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081")
-        async with AuthorityClient(url, read_admin_key()) as authority:
+        async with AuthorityClient(url, admin_key) as authority:
             return await use(authority)
 
     return asyncio.run(connected())
@@ -69,9 +71,16 @@ def read_admin_key() -> str:
         raise Sentence(f"cannot read the admin key: {error.strerror}: {file}") from None
     except UnicodeDecodeError:
         raise Sentence(f"{file} does not hold an admin key, pga_…") from None
+    missing = f"no admin key: set POLLGATE_ADMIN_KEY or POLLGATE_ADMIN_KEY_FILE; {file} is not there"
     if not sys.stdin.isatty():
-        raise Sentence("no admin key: set POLLGATE_ADMIN_KEY or POLLGATE_ADMIN_KEY_FILE")
-    return _on_one_line(getpass("Admin key: "))
+        raise Sentence(missing)
+    try:
+        typed = getpass("Admin key: ")
+    except EOFError:
+        typed = ""
+    if not typed.strip():
+        raise Sentence(missing)
+    return _on_one_line(typed)
 
 
 def _on_one_line(text: str) -> str:

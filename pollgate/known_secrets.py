@@ -7,10 +7,11 @@ from pollgate.printed import counted, print_table
 from pollgate.times import told, told_exactly
 
 
-def print_secrets(secrets: Sequence[Secret]) -> None:
-    """A table of them, and an alert for each that was presented after its end."""
+def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:
+    """A table of them, `with_use` where that is recorded, and an alert for each that was presented after its end."""
     columns = ("Secret", "Works", "Made (UTC)", "First used", "Last used", "Late uses")
-    print_table(columns, (_row(secret) for secret in secrets))
+    shown = len(columns) if with_use else 3
+    print_table(columns[:shown], (_row(secret)[:shown] for secret in secrets))
     for secret in secrets:
         if secret.late_uses:
             times, last = counted(secret.late_uses, "time"), told_exactly(secret.last_late_use_at)
@@ -27,6 +28,6 @@ def _row(secret: Secret) -> tuple[str, ...]:
 
 def _works(secret: Secret) -> str:
     if not secret.works:
-        return f"ended {told(secret.ends_at)}"
+        return f"ended {told(secret.ends_at)}" if secret.ends_at else "no"
     until = f"until {told(secret.ends_at)}" if secret.ends_at else "yes"
     return f"{until}, or the next one is used" if secret.ends_on_use else until

@@ -73,7 +73,7 @@ def show(client_id: ClientId, /, *, as_json: Json = False) -> None:
     print_fields(_fields(service))
     if service.secrets:
         print()
-        print_secrets(service.secrets)
+        print_secrets(service.secrets, with_use=False)
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service change reports --site site_3JDxtsz4ic3g56zQ")

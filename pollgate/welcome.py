@@ -13,7 +13,7 @@ def welcome(*, endpoint: str, authority: str, folder: Path, demo_token: str | No
         f"Demo token, for the workspace PLAT and 30 days; it is not shown again:\n\n  {demo_token}"
         if demo_token
         else "Make a token, and put it in the place of YOUR_TOKEN below:\n\n"
-        f"  {_pollgate(folder, authority)} token create --name 'My automation' --scope 'polls:*:PLAT'"
+        f"  {_pollgate(folder, authority, endpoint)} token create --name 'My automation' --scope 'polls:*:PLAT'"
     )
     return f"""
 Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
@@ -27,15 +27,16 @@ Create a poll, list the polls, list the tokens, revoke one by its id:
   curl -X POST '{endpoint}?{query}' \\
     -d '{_POLL}'
   curl '{endpoint}?{query}'
-  {_pollgate(folder, authority)} token list
-  {_pollgate(folder, authority)} token revoke TOKEN_ID --reason unneeded
+  {_pollgate(folder, authority, endpoint)} token list
+  {_pollgate(folder, authority, endpoint)} token revoke TOKEN_ID --reason unneeded
 
 The admin key is in {folder / "admin.key"}, the logs are in {folder / "logs"}.
 """
 
 
-def _pollgate(folder: Path, authority: str) -> str:
+def _pollgate(folder: Path, authority: str, endpoint: str) -> str:
     command = Path(".venv/bin/pollgate")
     words = [] if authority.endswith(":8081") else [f"TOKEN_AUTHORITY_URL={authority}"]
+    words += [] if ":8080/" in endpoint else [f"POLLS_URL={endpoint.partition('/x1/')[0]}"]
     words += [] if folder == Path(".pollgate").resolve() else [f"POLLGATE_DIR='{folder}'"]
     return " ".join([*words, str(command) if command.exists() else "pollgate"])

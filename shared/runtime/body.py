@@ -33,6 +33,18 @@ def read_json(body: bytes, kind: type[T]) -> T:
         raise BadRequest("The body nests too deeply.") from None
 
 
+async def read_json_if_any(request: web.Request, kind: type[T]) -> T:
+    """The body as a `kind` of which every field has a default; without a body, all of these.
+
+    Raises what `read_json` and `require_media_type` raise.
+    """
+    body = await request.read()
+    if not body:
+        return kind()
+    require_media_type(request, JSON)
+    return read_json(body, kind)
+
+
 def read_form(body: bytes, kind: type[S]) -> S:
     """An `application/x-www-form-urlencoded` body as a `kind`.
 

@@ -27,15 +27,15 @@ def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
         if text is None:
             if field.required:
                 raise SettingsError(
-                    f"{variable} is not set; set it, or {variable}_FILE to a file that holds it; "
-                    f"it says {_meaning(kind, field.name)}"
+                    f"{variable} is not set; set it, or {variable}_FILE to a file that holds it"
+                    + _told(kind, field.name)
                 )
             continue
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError as error:
             fault = str(error).replace("`", "'")
-            raise SettingsError(f"{variable} is wrong: {fault}; it says {_meaning(kind, field.name)}") from None
+            raise SettingsError(f"{variable} is wrong: {fault}{_told(kind, field.name)}") from None
     return kind(**values)
 
 
@@ -57,6 +57,11 @@ def split_url(url: str, name: str) -> SplitResult:
         encode = "percent-encode all but letters and digits in its user and password"
         raise SettingsError(f"{name} cannot be read as a URL; {encode}") from None
     return parts
+
+
+def _told(kind: type[msgspec.Struct], field: str) -> str:
+    meaning = _meaning(kind, field)
+    return f"; it says {meaning}" if meaning else ""
 
 
 def _meaning(kind: type[msgspec.Struct], field: str) -> str:

@@ -42,6 +42,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     query: type[Struct] | None = None
     headers: type[Struct] | None = None
     body: Any = None
+    body_required: bool = True
     media_type: str = JSON
     example: Any = None
     """Of the body."""
@@ -129,7 +130,7 @@ def _operation(row: Row, schemas: Mapping[Any, Schema], components: Mapping[str,
         content = {"schema": schemas[operation.body]}
         if operation.example is not None:
             content["example"] = operation.example
-        document["requestBody"] = {"required": True, "content": {operation.media_type: content}}
+        document["requestBody"] = {"required": operation.body_required, "content": {operation.media_type: content}}
     problem = {"application/problem+json": {"schema": schemas[ProblemDocument]}}
     document["responses"] = {
         **{str(status): _answer(answer, schemas) for status, answer in operation.answers.items()},

@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "services.md"
 
 async def test_its_example_introspects_by_a_key(authority: Authority, tmp_path: Path) -> None:
     key, issued = ClientKey(), await authority.issue("polls:read:PLAT")
-    await make_service(authority, key)
+    await make_service(authority, key, "signing-reports")
     (tmp_path / "reports.key").write_text(key.private_pem)
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     environ = {**os.environ, "AUTHORITY": authority.base, "TOKEN": issued["token"]}

@@ -17,7 +17,7 @@ from services.token_authority.payloads.admin_keys import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import admin_keys
-from shared.runtime.body import JSON, read_json, require_media_type
+from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -68,13 +68,13 @@ async def show_own_admin_key(request: web.Request) -> web.Response:
     description="A new secret for the same admin key, shown in this answer alone.",
     tags=("admin keys",),
     body=RotateSecret,
+    body_required=False,
     answers={200: Answer(description="The admin key with its new secret.", body=MadeAdminKeyPayload)},
     problems={**UNKNOWN, 409: "Too many of its secrets work already."},
 )
 async def rotate_admin_key(request: web.Request) -> web.Response:
     """200 with the admin key and, this once, its new secret."""
-    require_media_type(request, JSON)
-    body = read_json(await request.read(), RotateSecret)
+    body = await read_json_if_any(request, RotateSecret)
     _, by = administrator_of(request)
     key, minted = await operations.rotate_admin_key(
         request.app[DATABASE], _key_id(request), body.to_rotation(), by, datetime.now(UTC)

@@ -19,7 +19,7 @@ from services.token_authority.payloads.services import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import secrets, services
-from shared.runtime.body import JSON, read_json, require_media_type
+from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 
@@ -94,13 +94,13 @@ async def change_service(request: web.Request) -> web.Response:
     description="A new secret, shown in this answer alone; the old one works on for `overlap_s`.",
     tags=("services",),
     body=RotateSecret,
+    body_required=False,
     answers={200: Answer(description="The service with its new secret.", body=MadeServicePayload)},
     problems={**UNKNOWN, 409: "Too many of its secrets work already."},
 )
 async def rotate_service(request: web.Request) -> web.Response:
     """200 with the service and, this once, its new secret."""
-    require_media_type(request, JSON)
-    body = read_json(await request.read(), RotateSecret)
+    body = await read_json_if_any(request, RotateSecret)
     _, by = administrator_of(request)
     service, minted = await operations.rotate_service(
         request.app[DATABASE], _client_id(request), body.to_rotation(), by, datetime.now(UTC)

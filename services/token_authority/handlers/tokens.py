@@ -31,7 +31,7 @@ from services.token_authority.payloads.tokens import (
 )
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.selections import Order, Page, select_tokens
-from shared.runtime.body import JSON, read_json, require_media_type
+from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.problem import BadRequest, Fault
@@ -126,13 +126,13 @@ async def change_token(request: web.Request) -> web.Response:
     tags=("tokens",),
     query=Waiting,
     body=DisableToken,
+    body_required=False,
     answers={200: Answer(description="The token as it is now.", body=ChangedTokenPayload)},
     problems=ENDED,
 )
 async def disable_token(request: web.Request) -> web.Response:
     """200 with the token as it is now, also where it was disabled before."""
-    require_media_type(request, JSON)
-    wait, body = waits(request), read_json(await request.read(), DisableToken)
+    wait, body = waits(request), await read_json_if_any(request, DisableToken)
     reason = body.to_reason()
     committed = await request.app[CHANGES].disable(token_id_of(request), reason, *administrator_of(request))
     return await _changed(request, committed, wait=wait)
@@ -175,6 +175,7 @@ class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempoten
     query=Waiting,
     headers=RotationHeaders,
     body=RotateSecret,
+    body_required=False,
     answers={200: Answer(description="The token with its new secret.", body=RotatedTokenPayload)},
     problems={
         **UNKNOWN,
@@ -183,8 +184,7 @@ class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempoten
 )
 async def rotate_token(request: web.Request) -> web.Response:
     """200 with the token and, this once, its new secret."""
-    require_media_type(request, JSON)
-    wait, body = waits(request), read_json(await request.read(), RotateSecret)
+    wait, body = waits(request), await read_json_if_any(request, RotateSecret)
     rotation = body.to_rotation(_idempotency_key(request))
     rotated = await request.app[CHANGES].rotate(token_id_of(request), rotation, *administrator_of(request))
     effect = await effect_of(request, rotated.wait, wait=wait) if rotated.wait else None

@@ -95,7 +95,10 @@ class ServiceDetailPayload(ServicePayload, frozen=True, kw_only=True):
     @classmethod
     def of_detail(cls, service: Service, secrets: list[Secret], now: datetime) -> "ServiceDetailPayload":
         """How a service is shown alone."""
-        return cls(**_shown(service), secrets=[SecretPayload.of(secret, now) for secret in secrets])
+        return cls(
+            **_shown(service),
+            secrets=[SecretPayload.of(secret, now, alive=service.disabled_at is None) for secret in secrets],
+        )
 
 
 class ServicePage(Struct, frozen=True):

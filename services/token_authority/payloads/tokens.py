@@ -262,10 +262,10 @@ class SecretPayload(Struct, frozen=True):
     last_late_use_at: datetime | None
 
     @classmethod
-    def of(cls, secret: Secret, now: datetime) -> "SecretPayload":
-        """How `secret` is shown at `now`."""
+    def of(cls, secret: Secret, now: datetime, *, alive: bool) -> "SecretPayload":
+        """How `secret` is shown at `now`; none of a holder that is not `alive` works."""
         same = {name: getattr(secret, name) for name in cls.__struct_fields__ if name != "works"}
-        return cls(**same, works=secret.works(now))
+        return cls(**same, works=alive and secret.works(now))
 
 
 class DayPayload(Struct, frozen=True):
@@ -294,7 +294,7 @@ class TokenDetailPayload(TokenPayload, frozen=True, kw_only=True):
         """How a token is shown alone."""
         return cls(
             **_shown(token, use, now),
-            secrets=[SecretPayload.of(secret, now) for secret in secrets],
+            secrets=[SecretPayload.of(secret, now, alive=token.status(now) == "active") for secret in secrets],
             days=[DayPayload.of(day) for day in days],
         )
 

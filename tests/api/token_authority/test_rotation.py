@@ -44,6 +44,17 @@ async def test_a_rotated_token_keeps_its_id_and_gets_another_secret(authority: A
     assert (told["client_id"], told["scope"], told["metadata"]) == (issued["id"], "polls:read:PLAT", {"a": 1})
 
 
+async def test_without_a_body_a_rotation_is_as_usual(authority: Authority) -> None:
+    issued = await authority.issue()
+    path = f"/v1/tokens/{issued['id']}"
+
+    rotated = await authority("POST", f"{path}/rotate", headers=authority.admin)
+    disabled = await authority("POST", f"{path}/disable", headers=authority.admin)
+
+    assert (rotated.status, disabled.status) == (200, 200)
+    assert [secret["works"] for secret in (await detail(authority, issued["id"]))["secrets"]] == [False, False]
+
+
 async def test_both_secrets_work_for_an_hour_unless_said_otherwise(authority: Authority) -> None:
     issued = await authority.issue()
 
