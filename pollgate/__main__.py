@@ -9,14 +9,14 @@ from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from pollgate import admin_keys, audit, keys, services, tokens
+from pollgate import admin_keys, audit, keys, services, sites, tokens
 from pollgate.migrate import migrate_from_environment
 from pollgate.printed import plain
 from pollgate.secrets import write_secret_files
 from pollgate.sentence import Sentence
 
 app = App(name="pollgate", help="Polls over HTTP, behind scoped access tokens that die at once.", version="0.1.0")
-for group in (tokens.app, admin_keys.app, services.app, audit.app, keys.app):
+for group in (tokens.app, sites.app, admin_keys.app, services.app, audit.app, keys.app):
     app.command(group)
 
 

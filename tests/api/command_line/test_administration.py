@@ -33,6 +33,14 @@ async def test_an_admin_key_is_made_within_limits_and_works(pollgate: CommandLin
     assert "answered 403: 'polls:*:*' is more than this admin key has itself" in beyond.err
 
 
+async def test_the_sites_are_listed_with_their_ids_and_endpoints(pollgate: CommandLine, authority: Authority) -> None:
+    listed, as_json = await pollgate("site", "list"), await pollgate("site", "list", "--json")
+
+    (site,) = as_json.json
+    assert site["endpoint_id"] == await authority.endpoint()
+    assert f"My site  {site['id']}  {site['endpoint_id']}" in listed.out
+
+
 async def test_an_admin_key_is_listed_rotated_and_revoked(pollgate: CommandLine, authority: Authority) -> None:
     site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
     made = await pollgate("admin", "create", "--name", "auditor", "--role", "auditor", "--site", site, "--json")
