@@ -102,7 +102,7 @@ class Transport:
             yield rest
 
     def _no_answer(self, error: Exception) -> Sentence:
-        if isinstance(error, aiohttp.InvalidURL):
+        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
             return Sentence("TOKEN_AUTHORITY_URL is not a URL, such as http://127.0.0.1:8081")
         never_sent = isinstance(error, aiohttp.ClientConnectorError)
         return (Sentence if never_sent else NoAnswer)(
