@@ -43,7 +43,7 @@ class TokenChange(Struct, frozen=True, kw_only=True):
 
 
 class Changed(Struct, frozen=True):
-    """The token after a change, and which of its fields have another value now."""
+    """The token after a change, and which of its fields were given, also where they had that value before."""
 
     token: Token
     fields: tuple[str, ...]
@@ -62,9 +62,7 @@ def change(token: Token, asked: TokenChange, now: datetime) -> Changed:
         raise TokenEnded
     values = _checked(asked, now)
     _require_less(token, values)
-    changed = msgspec.structs.replace(token, **values)
-    fields = tuple(field for field in values if getattr(changed, field) != getattr(token, field))
-    return Changed(changed, fields)
+    return Changed(msgspec.structs.replace(token, **values), tuple(values))
 
 
 def _checked(asked: TokenChange, now: datetime) -> dict[str, Any]:

@@ -54,7 +54,10 @@ class TokenChanges:
         self._clock = clock
 
     async def change(self, token_id: str, asked: TokenChange, caller: AdminKey, by: Actor) -> Committed:
-        """Give some fields other values. Raises `InvalidValue`, `Widening`, `TokenEnded`."""
+        """Give some fields values. Repeated, it changes nothing, and waits as well.
+
+        Raises `InvalidValue`, `Widening`, `TokenEnded`.
+        """
         async with self._locked(token_id, caller) as (transaction, token):
             changed = change(token, asked, datetime.now(UTC))
             await self._record(transaction, token, changed.token, "token.change", by)
@@ -120,6 +123,8 @@ class TokenChanges:
             return None
         if digests is None:
             digests = [secret.digest for secret in await _knowable(transaction, token_id)]
+        if not digests:  # those before the newest have ended so long ago that no guard knows them
+            return None
         await changes.lock_log(transaction)
         seq = await changes.append_changes(transaction, kind, token_id, digests)
         return _Logged(seq, await guards.select_leases(transaction))

@@ -132,6 +132,18 @@ async def test_a_lost_answer_is_asked_for_again_without_a_third_secret(authority
     assert await works(authority, issued["token"], lost["token"], again["token"]) == [True, False, True]
 
 
+async def test_a_lost_answer_is_asked_for_again_days_later(authority: Authority, database: ClonedDatabase) -> None:
+    issued = await authority.issue()
+    await rotate(authority, issued["id"], key="k1")
+    long_ago = "UPDATE token_authority.secret SET ends_at = now() - interval '2 days' WHERE ends_at IS NOT NULL"
+    await fetch(database.admin_url, long_ago)
+
+    again = await rotate(authority, issued["id"], key="k1")
+
+    assert (again.status, again.json["effect"]) == (200, None)
+    assert await works(authority, issued["token"], again.json["token"]) == [False, True]
+
+
 async def test_a_lost_answer_locks_nobody_out_where_there_was_no_overlap(authority: Authority) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], key="k1", overlap_s=0)

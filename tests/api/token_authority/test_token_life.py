@@ -142,6 +142,21 @@ async def test_a_token_is_narrowed_in_place_with_the_promise_of_a_revocation(aut
     assert (await authority.introspect(issued["token"])).json["scope"] == "polls:read,vote:PLAT/PLAT-1"
 
 
+async def test_a_narrowing_whose_answer_was_lost_is_waited_for_when_it_is_asked_for_again(authority: Authority) -> None:
+    issued, guard = await authority.issue(), FakeGuard(authority)
+    await guard.follow()
+    path, body = f"/v1/tokens/{issued['id']}?wait=false", {"scopes": ["polls:read:PLAT"]}
+    assert (await authority.manage("PATCH", path, body)).json["effect"]["effective"] is False
+
+    again = asyncio.create_task(change(authority, issued["id"], **body))
+    while (await guard.sync()).json["head"] < 2:
+        pass
+    assert not again.done()
+    await guard.follow()
+
+    assert (await again).json["effect"]["guards"] == {"confirmed": 1, "expired": 0}
+
+
 LIMITED: dict[str, Any] = {
     "expires_in": 86_400,
     "allow_query": False,
