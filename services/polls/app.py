@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, SETTINGS
-from services.polls.problems import PROBLEMS, X1_GUARD_PROBLEMS
+from services.polls.problems import FACES, PROBLEMS
 from services.polls.routes import add_routes
 from services.polls.settings import PollsSettings
 from services.polls.storage.schema import SCHEMA
@@ -21,7 +21,7 @@ from shared.runtime.secret import redactor
 
 def build_app(settings: PollsSettings) -> web.Application:
     """The polls service, ready to be started."""
-    app = new_application(PROBLEMS, redactor(SECRET_PATTERN))
+    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), faces=FACES)
     add_routes(app)
     add_health(
         app,
@@ -35,7 +35,7 @@ def build_app(settings: PollsSettings) -> web.Application:
     add_metrics(app)
     app[SETTINGS] = settings
     app.cleanup_ctx.append(_open_database)
-    mount_guard(app, settings, problems=X1_GUARD_PROBLEMS)
+    mount_guard(app, settings, faces=FACES)
     return app
 
 

@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -13,18 +13,7 @@ from prometheus_client import CollectorRegistry
 from shared.contract.limit import limit_keys
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
-from shared.guard.errors import (
-    AddressNotAllowed,
-    GuardError,
-    GuardUnavailable,
-    InsufficientScope,
-    QueryNotAllowed,
-    QueryUnreadable,
-    RateLimited,
-    TokenInvalid,
-    TokenMissing,
-    TokenTwice,
-)
+from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
 from shared.guard.feed import ChangeFeed
 from shared.guard.follower import Follower
 from shared.guard.guard import Guard
@@ -33,13 +22,14 @@ from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
 from shared.guard.presented import asks_anew, presented_token
+from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
 from shared.guard.usage import Usage
 from shared.runtime.clock import elapsed_s
 from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.metrics import METRICS, METRICS_ROUTE
-from shared.runtime.problem import Problem, ProblemTable, problem_response, unavailable
+from shared.runtime.problem import ProblemTable, problem_response
 from shared.runtime.rate_limit import rate_limiter
 from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_id import REQUEST_ID
@@ -58,55 +48,27 @@ _OF_A_TOKEN_THAT_WORKS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited
 OPEN_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE, RESOURCE_METADATA_ROUTE}
 
 
-def _unauthorized(detail: str, challenge: str) -> Problem:
-    return Problem(401, "unauthorized", "Unauthorized", detail, headers={"WWW-Authenticate": challenge})
-
-
-GUARD_PROBLEMS: Final[ProblemTable] = {
-    TokenMissing: lambda _: _unauthorized("Send an access token, as '?token=' or as a bearer.", "Bearer"),
-    TokenInvalid: lambda _: _unauthorized("This access token does not work.", 'Bearer error="invalid_token"'),
-    QueryUnreadable: lambda e: Problem(400, "bad-request", "Bad request", str(e)),
-    TokenTwice: lambda _: Problem(400, "token-twice", "Bad request", "Send the access token once, in one place."),
-    QueryNotAllowed: lambda _: Problem(
-        *(403, "query-not-allowed", "Forbidden"),
-        "This access token may not stand in a URL; send it as 'Authorization: Bearer'.",
-    ),
-    AddressNotAllowed: lambda e: Problem(
-        *(403, "address-not-allowed", "Forbidden"),
-        f"This access token does not work from {e.address or 'an address that cannot be told'}.",
-    ),
-    RateLimited: lambda e: Problem(
-        *(429, "rate-limited", "Too many requests"),
-        f"This access token is good for {e.limit} requests a minute; try again in {e.retry_after_s} s.",
-        headers={"Retry-After": str(e.retry_after_s)},
-    ),
-    InsufficientScope: lambda e: Problem(
-        *(403, "insufficient-scope", "Forbidden", f"The token's scopes do not reach; '{e.needed}' would."),
-        headers={"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{e.needed}"'},
-    ),
-    GuardUnavailable: lambda _: unavailable("The token cannot be checked at the moment; try again."),
-}
-"""How a guard's errors are told (RFC 6750 §3.1) where a service does not say otherwise."""
-
-
 def mount_guard(
     app: web.Application,
     settings: GuardSettings,
     *,
     public: Collection[str] = (),
-    problems: ProblemTable = GUARD_PROBLEMS,
+    faces: Mapping[str, ProblemTable] = {},
 ) -> None:
     """Let only requests with a good token reach a handler, but for `OPEN_ROUTES` and the templates in `public`.
 
-    `problems` tells every guard error, from here or raised in a handler by `caller(request).require(…)`.
+    Every guard error, from here or raised in a handler by `caller(request).require(…)`, is told by `GUARD_PROBLEMS`,
+    but for what the route's own table in `faces` says of it.
     """
-    app.middlewares.append(_guarded(OPEN_ROUTES | set(public), {**GUARD_PROBLEMS, **problems}))
+    app.middlewares.append(_guarded(OPEN_ROUTES | set(public), faces))
     app.on_response_prepare.extend((_add_age, add_rate_limit))
     app.cleanup_ctx.append(_open(settings))
     app.router.add_get(RESOURCE_METADATA_ROUTE, _metadata(settings))
 
 
-def _guarded(public: Collection[str], problems: ProblemTable) -> Middleware:
+def _guarded(public: Collection[str], faces: Mapping[str, ProblemTable]) -> Middleware:
+    rows_of = {template: {**GUARD_PROBLEMS, **own} for template, own in faces.items()}
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         resource = request.match_info.route.resource
@@ -123,7 +85,8 @@ def _guarded(public: Collection[str], problems: ProblemTable) -> Middleware:
         except GuardError as error:
             if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
                 request[CALLER].count_refusal()
-            return problem_response(problems[type(error)](error), request.get(REQUEST_ID))
+            rows = rows_of.get(resource.canonical, GUARD_PROBLEMS)
+            return problem_response(rows[type(error)](error), request.get(REQUEST_ID))
         bearer.count_use()  # also where the handler has asked for no scope
         return response
 

@@ -1,7 +1,6 @@
 """Errors as problem documents (RFC 9457): what is wrong, where, and what would be right."""
 
 from collections.abc import Callable, Collection, Mapping
-from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import msgspec
@@ -9,6 +8,18 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from shared.runtime.problem_types import (
+    BAD_REQUEST,
+    INTERNAL,
+    INVALID_BODY,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    REQUEST_ENTITY_TOO_LARGE,
+    REQUEST_TIMEOUT,
+    UNAVAILABLE,
+    UNSUPPORTED_MEDIA_TYPE,
+    ProblemType,
+)
 from shared.runtime.request_id import REQUEST_ID
 
 _log = structlog.get_logger()
@@ -23,14 +34,13 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What an error looks like to the caller. `slug` ends its `type`, which stays stable over releases."""
+    """What an error looks like to the caller: its kind, told with the kind's usual status where `status` is `None`."""
 
-    status: int
-    slug: str
-    title: str
+    kind: ProblemType
     detail: str
     faults: tuple[Fault, ...] = ()
     headers: Mapping[str, str] = {}
+    status: int | None = None
 
 
 OAuthError = Literal["invalid_request", "invalid_client"]
@@ -83,18 +93,18 @@ RETRY_AFTER_S: Final = 1
 
 def unavailable(detail: str) -> Problem:
     """503, to be tried again."""
-    return Problem(503, "unavailable", "Temporarily unavailable", detail, headers={"Retry-After": str(RETRY_AFTER_S)})
+    return Problem(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
 RUNTIME_PROBLEMS: Final[ProblemTable] = {
-    BadRequest: lambda e: Problem(400, "bad-request", "Bad request", e.detail, e.faults),
-    UnsupportedMediaType: lambda e: Problem(415, "unsupported-media-type", "Unsupported media type", str(e)),
-    InvalidBody: lambda e: Problem(422, "invalid-body", "Invalid body", str(e), e.faults),
+    BadRequest: lambda e: Problem(BAD_REQUEST, e.detail, e.faults),
+    UnsupportedMediaType: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e)),
+    InvalidBody: lambda e: Problem(INVALID_BODY, str(e), e.faults),
     TimeoutError: lambda _: unavailable("The request took too long and was given up; try again."),
 }
 
 
-INTERNAL_PROBLEM: Final = Problem(500, "internal", "Internal error", "The fault is ours and has been logged.")
+INTERNAL_PROBLEM: Final = Problem(INTERNAL, "The fault is ours and has been logged.")
 
 
 def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = False) -> web.Response:
@@ -102,11 +112,12 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
 
     With `oauth` it is also an OAuth error (RFC 6749 §5.2), if it is one that the caller can do something about.
     """
-    error = _oauth_error(problem.status) if oauth else None
+    kind, status = problem.kind, problem.status or problem.kind.status
+    error = _oauth_error(status) if oauth else None
     document = ProblemDocument(
-        type=f"/docs/problems/{problem.slug}",
-        title=problem.title,
-        status=problem.status,
+        type=kind.path,
+        title=kind.title,
+        status=status,
         detail=problem.detail,
         errors=problem.faults,
         request_id=request_id,
@@ -114,7 +125,7 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
         error_description=_plain_ascii(problem.detail) if error else None,
     )
     return web.Response(
-        status=problem.status,
+        status=status,
         body=msgspec.json.encode(document),
         content_type="application/problem+json",
         headers=problem.headers,
@@ -133,43 +144,47 @@ def _plain_ascii(text: str) -> str:
     return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
-def problems(table: ProblemTable, oauth: Collection[str] = ()) -> Middleware:
+def problems(table: ProblemTable, oauth: Collection[str] = (), faces: Mapping[str, ProblemTable] = {}) -> Middleware:
     """A middleware that tells errors by `table`, then by the runtime's own; whatever has no row is a logged 500.
 
-    On the routes in `oauth`, by their templates, they are OAuth errors too.
+    On the routes in `oauth`, by their templates, they are OAuth errors too; on those in `faces` their table goes first.
     """
-    rows = {**RUNTIME_PROBLEMS, **table}
+    usual = {**RUNTIME_PROBLEMS, **table}
+    rows_of = {template: {**usual, **own} for template, own in faces.items()}
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except web.HTTPException as error:
-            problem = _from_aiohttp(error)
         except Exception as error:  # noqa: BLE001 - the edge: nothing unexpected may reach the caller raw
-            row = next((rows[kind] for kind in type(error).__mro__ if kind in rows), None)
-            if row is None:
-                _log.error("request failed", exc_info=error)
-                problem = INTERNAL_PROBLEM
-            else:
-                problem = row(error)
-        resource = request.match_info.route.resource
-        is_oauth = resource is not None and resource.canonical in oauth
-        return problem_response(problem, request[REQUEST_ID], oauth=is_oauth)
+            resource = request.match_info.route.resource
+            template = "" if resource is None else resource.canonical
+            problem = _told(error, rows_of.get(template, usual))
+        return problem_response(problem, request[REQUEST_ID], oauth=template in oauth)
 
     return middleware
 
 
+def _told(error: Exception, rows: ProblemTable) -> Problem:
+    if isinstance(error, web.HTTPException):
+        return _from_aiohttp(error)
+    row = next((rows[kind] for kind in type(error).__mro__ if kind in rows), None)
+    if row is None:
+        _log.error("request failed", exc_info=error)
+        return INTERNAL_PROBLEM
+    return row(error)
+
+
 def _from_aiohttp(error: web.HTTPException) -> Problem:
-    status = HTTPStatus(error.status)
     headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    slug = status.phrase.lower().replace(" ", "-")
-    return Problem(error.status, slug, status.phrase, _DETAILS.get(error.status, status.description), (), headers)
+    usual = BAD_REQUEST if error.status < 500 else INTERNAL
+    kind, detail = _OF_AIOHTTP.get(error.status, (usual, f"{error.reason}."))
+    return Problem(kind, detail, headers=headers, status=error.status)
 
 
-_DETAILS: Final = {
-    404: "Nothing is found under this path.",
-    405: "This path does not know this method; the Allow header names those it knows.",
-    408: "The body did not arrive within 10 seconds.",
-    413: "The body is larger than 64 KiB.",
+_OF_AIOHTTP: Final = {
+    404: (NOT_FOUND, "Nothing is found under this path."),
+    405: (METHOD_NOT_ALLOWED, "This path does not know this method; the Allow header names those it knows."),
+    408: (REQUEST_TIMEOUT, "The body did not arrive within 10 seconds."),
+    413: (REQUEST_ENTITY_TOO_LARGE, "The body is larger than 64 KiB."),
 }

@@ -5,7 +5,7 @@ The log line says the route's template, never the URL: a query may carry a secre
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import structlog
@@ -14,12 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.metrics import METRICS_ROUTE
-from shared.runtime.problem import (
-    BadRequest,
-    ProblemTable,
-    UnsupportedMediaType,
-    problems,
-)
+from shared.runtime.problem import BadRequest, ProblemTable, UnsupportedMediaType, problems
 from shared.runtime.request_id import REQUEST_ID, request_id_of
 from shared.runtime.secret import Redact
 
@@ -42,13 +37,19 @@ _log = structlog.get_logger()
 
 
 def new_application(
-    table: ProblemTable, redact: Redact, *, quiet: Collection[str] = (), oauth: Collection[str] = ()
+    table: ProblemTable,
+    redact: Redact,
+    *,
+    quiet: Collection[str] = (),
+    oauth: Collection[str] = (),
+    faces: Mapping[str, ProblemTable] = {},
 ) -> web.Application:
     """An application whose requests are bounded, logged, and told their errors as problems by `table`.
 
-    Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`; those in `oauth` tell OAuth errors.
+    Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`; those in `oauth` tell OAuth errors, and
+    those in `faces` tell errors by their own table first.
     """
-    line, told = _request_line(redact, QUIET_ROUTES | set(quiet)), problems(table, frozenset(oauth))
+    line, told = _request_line(redact, QUIET_ROUTES | set(quiet)), problems(table, frozenset(oauth), faces)
     app = web.Application(
         middlewares=[line, told, _bounded_body, _bounded_time],
         client_max_size=MAX_BODY_BYTES,

@@ -19,6 +19,7 @@ from shared.runtime.logs import configure_logs
 from shared.runtime.migrate import NotMigrated
 from shared.runtime.postgres import DatabaseUnavailable
 from shared.runtime.problem import INTERNAL_PROBLEM, Problem, problem_response
+from shared.runtime.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
 from shared.runtime.request_line import SAFE_HEADERS
 from shared.runtime.secret import Redact
 from shared.runtime.supervised import FATAL
@@ -102,9 +103,7 @@ async def listening(app: web.Application, host: str, port: int, *, shared: bool 
         await runner.cleanup()
 
 
-_MALFORMED: Final = Problem(
-    400, "malformed-request", "Malformed request", "The request is not well-formed HTTP/1.1, or a line is too long."
-)
+_MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed HTTP/1.1, or a line is too long.")
 
 
 class _Connection(RequestHandler):
@@ -137,9 +136,7 @@ class _Connection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
             # Raised before the middlewares: aiohttp repeats an Expect header that it does not know.
-            problem = Problem(
-                resp.status, "expectation-failed", "Expectation failed", "Expect is '100-continue' or absent."
-            )
+            problem = Problem(EXPECTATION_FAILED, "Expect is '100-continue' or absent.", status=resp.status)
             resp = problem_response(problem, None)
             resp.headers.update(SAFE_HEADERS)
         return await super().finish_response(request, resp, start_time)

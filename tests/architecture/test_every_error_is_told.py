@@ -9,7 +9,7 @@ import services.polls.problems
 import services.token_authority.domain
 import services.token_authority.problems
 from shared.guard import GuardError
-from shared.guard.mount import GUARD_PROBLEMS
+from shared.guard.problems import GUARD_PROBLEMS
 
 
 def _errors_of(package: object) -> set[type[Exception]]:

@@ -11,6 +11,7 @@ from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, Operation, Row, add_openapi, openapi_document
 from shared.runtime.problem import Problem
+from shared.runtime.problem_types import ProblemType
 from shared.runtime.query import read_query
 from shared.runtime.request_line import new_application
 
@@ -81,6 +82,12 @@ class CountHeaders(Struct, frozen=True):
     )
 
 
+NO_SHEPHERD: Final = ProblemType(
+    *("no-shepherd", 401, "No shepherd"), meaning="The flock knows another voice.", remedy="Say who you are."
+)
+UNKNOWN_FLOCK: Final = ProblemType(
+    *("unknown-flock", 404, "Unknown flock"), meaning="No flock has this name.", remedy="Count again."
+)
 NO_FLOCK: Final = {404: "No flock has this name."}
 
 LIST_FLOCKS: Final = Operation(
@@ -112,8 +119,8 @@ FLOCKS: Final = web.AppKey("flocks", dict[str, Flock])
 def sheep_app() -> web.Application:
     """The service; its shepherd's header is `SHEPHERD`."""
     problems = {
-        NoShepherd: lambda _: Problem(401, "no-shepherd", "No shepherd", "Say who you are."),
-        UnknownFlock: lambda _: Problem(404, "unknown-flock", "Unknown flock", "No flock has this name."),
+        NoShepherd: lambda _: Problem(NO_SHEPHERD, "Say who you are."),
+        UnknownFlock: lambda _: Problem(UNKNOWN_FLOCK, "No flock has this name."),
     }
     app = new_application(problems, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
