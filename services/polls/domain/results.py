@@ -1,0 +1,182 @@
+"""What the votes of a poll come to, and how much of that who may see."""
+
+import enum
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal, localcontext
+from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from services.polls.domain.poll import Draft, Settings
+from services.polls.domain.templates import TEMPLATES
+
+Status = Literal["open", "closed"]
+WithheldReason = Literal["afterVote", "afterClose", "never", "hideAbsoluteNumbers"]
+
+
+class Tally(Struct, frozen=True):
+    """What is counted of a poll's ballots. `counts` has the votes by option id; one without votes may be absent."""
+
+    participants: int
+    votes: int
+    counts: Mapping[str, int]
+
+
+class Sight(enum.Enum):
+    """As whom someone asks for results."""
+
+    PUBLIC = "public"
+    """As anyone who may read the poll."""
+    VOTER = "voter"
+    """As one who has voted."""
+    EVERYTHING = "everything"
+    """As one to whom nothing is withheld, whatever the poll's settings."""
+
+
+class OptionResult(Struct, frozen=True):
+    """What one option has got; `None` is withheld. Percentages have one decimal.
+
+    `percentage` is of all votes, `participant_percentage` of the participants. Options with as many votes share a
+    `rank`, and the next has as many ranks below it: 1, 2, 2, 4.
+    """
+
+    id: str
+    title: str
+    order: int
+    votes: int | None = None
+    percentage: float | None = None
+    participant_percentage: float | None = None
+    rank: int | None = None
+
+
+class Results(Struct, frozen=True):
+    """The results of a poll at one moment, with its options in their order; `None` is withheld.
+
+    `average` has one decimal. It is also `None` before the first vote, and where the options' titles are neither all
+    numbers nor all of one scored template.
+    """
+
+    status: Status
+    calculated_at: datetime
+    withheld_reason: WithheldReason | None
+    options: tuple[OptionResult, ...]
+    participants: int | None = None
+    votes: int | None = None
+    average: float | None = None
+
+    @property
+    def final(self) -> bool:
+        """Whether they will not change, because nobody can vote any more."""
+        return self.status == "closed"
+
+    @property
+    def visible(self) -> bool:
+        """Whether shares are shown, if perhaps without numbers of votes."""
+        return self.withheld_reason in {None, "hideAbsoluteNumbers"}
+
+
+def results_of(draft: Draft, tally: Tally, *, now: datetime, is_closed: bool, sight: Sight) -> Results:
+    """The results as far as `sight` goes. Counts of what is no option of the poll are passed over."""
+    options = sorted(draft.options, key=lambda option: option.order)
+    heading = Results(
+        status="closed" if is_closed else "open",
+        calculated_at=now,
+        withheld_reason=_withheld_reason(draft.settings, is_closed=is_closed, sight=sight),
+        options=tuple(OptionResult(option.id, option.title, option.order) for option in options),
+    )
+    return _filled(heading, tally) if heading.visible else heading
+
+
+def _withheld_reason(settings: Settings, *, is_closed: bool, sight: Sight) -> WithheldReason | None:
+    if sight is Sight.EVERYTHING:
+        return None
+    visibility = settings.results_visibility
+    if (
+        visibility == "alwaysPublic"
+        or (visibility == "afterVote" and sight is Sight.VOTER)
+        or (visibility == "afterClose" and is_closed)
+    ):
+        return "hideAbsoluteNumbers" if settings.hide_absolute_numbers else None
+    return visibility
+
+
+def _filled(heading: Results, tally: Tally) -> Results:
+    """The results with all that may be shown."""
+    counts = [tally.counts.get(option.id, 0) for option in heading.options]
+    shows_numbers = heading.withheld_reason is None
+    figures = zip(heading.options, counts, _percentages(counts), _ranks(counts), strict=True)
+    return replace(
+        heading,
+        participants=tally.participants if shows_numbers else None,
+        votes=tally.votes if shows_numbers else None,
+        average=_average([option.title for option in heading.options], counts),
+        options=tuple(
+            replace(
+                option,
+                votes=count if shows_numbers else None,
+                percentage=percentage,
+                participant_percentage=_percentage(count, tally.participants),
+                rank=rank,
+            )
+            for option, count, percentage, rank in figures
+        ),
+    )
+
+
+def _percentages(counts: Sequence[int]) -> list[float]:
+    """Each one's share of the whole, by largest remainder, so that they sum to 100.0 unless all counts are 0."""
+    whole = sum(counts)
+    if whole == 0:
+        return [0.0] * len(counts)
+    tenths = [count * 1000 // whole for count in counts]
+    by_remainder = sorted(range(len(counts)), key=lambda index: counts[index] * 1000 % whole, reverse=True)
+    for index in by_remainder[: 1000 - sum(tenths)]:
+        tenths[index] += 1
+    return [each / 10 for each in tenths]
+
+
+def _percentage(count: int, whole: int) -> float:
+    """The share rounded by itself, a half up; 0.0 of nothing."""
+    return (2000 * count + whole) // (2 * whole) / 10 if whole else 0.0
+
+
+def _ranks(counts: Sequence[int]) -> list[int]:
+    first: dict[int, int] = {}
+    for place, count in enumerate(sorted(counts, reverse=True), start=1):
+        first.setdefault(count, place)
+    return [first[count] for count in counts]
+
+
+def _average(titles: Sequence[str], counts: Sequence[int]) -> float | None:
+    """The mean of what the options are worth, weighted by votes, a half rounded away from 0."""
+    values = _values(titles)
+    if values is None or not any(counts):
+        return None
+    with localcontext(prec=_ENOUGH_DIGITS):
+        total = sum((value * count for value, count in zip(values, counts, strict=True)), Decimal())
+        mean = (total / sum(counts)).quantize(Decimal("0.1"), ROUND_HALF_UP)
+    return float(mean) or 0.0
+
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
+_ENOUGH_DIGITS: Final = 60
+"""Exact for 100 options of 21 digits, each with as many votes as a 64-bit number holds."""
+
+_SCALES: Final = [
+    {option.title: Decimal(place) for place, option in enumerate(template.draft.options, start=1)}
+    for template in TEMPLATES
+    if template.scored
+]
+
+
+def _values(titles: Sequence[str]) -> list[Decimal] | None:
+    """What each option is worth; `None` where they are not scored."""
+    if all(_NUMBER.fullmatch(title) for title in titles):
+        return [Decimal(title) for title in titles]
+    for scale in _SCALES:
+        if all(title in scale for title in titles):
+            return [scale[title] for title in titles]
+    return None
