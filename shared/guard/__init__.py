@@ -23,6 +23,7 @@ from shared.guard.errors import (
 )
 from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.guard.settings import GuardSettings, guard_settings
+from shared.guard.stream import Stream, open_stream
 
 __all__ = [
     "AUTHORITY",
@@ -37,10 +38,12 @@ __all__ = [
     "QueryNotAllowed",
     "QueryUnreadable",
     "RateLimited",
+    "Stream",
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",
     "caller",
     "guard_settings",
     "mount_guard",
+    "open_stream",
 ]

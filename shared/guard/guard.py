@@ -6,7 +6,8 @@ is keyed by the token's SHA-256; the token itself is kept nowhere. Why this is e
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from shared.contract.change import Change
@@ -17,6 +18,7 @@ from shared.guard.errors import GuardUnavailable, TokenInvalid
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.tombstones import Tombstones
+from shared.guard.watches import Tell, Watches
 
 GRANT_LIFE_S: Final = 300.0
 """How long a grant is kept without asking again. Exactness does not rest on it: changes evict, and the lease guards."""
@@ -59,6 +61,7 @@ class Guard:
         self._grants = ExpiringCache[_Answer](size=MAX_GRANTS, life_s=GRANT_LIFE_S, clock=clock)
         self._refusals = ExpiringCache[_Answer](size=MAX_REFUSALS, life_s=REFUSAL_LIFE_S, clock=clock)
         self._tombstones = Tombstones()
+        self._watches = Watches(lease)
         self._flights: dict[bytes, _Flight] = {}
         self._takeoffs = 0
 
@@ -71,7 +74,7 @@ class Guard:
             raise TokenInvalid
         key = digest(token)
         answer = self._look_up(key, no_cache=no_cache) or await self._ask(key, token, no_cache=no_cache)
-        if answer.grant is None or answer.grant.expires_at_s <= self._now():
+        if answer.grant is None or self.left_s(answer.grant) <= 0:
             raise TokenInvalid
         known_at = max(answer.asked_at, self._lease.confirmed_at)
         return Validated(answer.grant, max(0.0, self._clock() - known_at))
@@ -82,12 +85,31 @@ class Guard:
         self._tombstones.add(key, change.seq)
         self._grants.drop(key)
         self._refusals.drop(key)
+        self._watches.changed(key)
 
     def start_afresh(self, head: int) -> None:
         """Any token may have changed, up to and with `head`."""
         self._tombstones.start_afresh(head)
         self._grants.clear()
         self._refusals.clear()
+        self._watches.any_may_have_changed()
+
+    @contextmanager
+    def watched(self, token: str, tell: Tell) -> Generator[None, None, None]:
+        """Within the block `tell` is called whenever the token may have ceased to work, but for its expiry.
+
+        That is in the same step in which a change is applied, so before any sync says that it is.
+        """
+        key = digest(token)
+        self._watches.add(key, tell)
+        try:
+            yield
+        finally:
+            self._watches.remove(key, tell)
+
+    def left_s(self, grant: Grant) -> float:
+        """In how many seconds the grant expires."""
+        return grant.expires_at_s - self._now()
 
     def _look_up(self, key: bytes, *, no_cache: bool) -> "_Answer | None":
         if no_cache:

@@ -21,10 +21,11 @@ from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
-from shared.guard.presented import asks_anew, presented_token
+from shared.guard.presented import PRESENTED, asks_anew, presented_token
 from shared.guard.problems import GUARD_PROBLEMS
-from shared.guard.rules import Rules, add_rate_limit
+from shared.guard.rules import RULES, Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
+from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.usage import Usage
 from shared.runtime.clock import elapsed_s
 from shared.runtime.health import HEALTH_ROUTES
@@ -39,8 +40,6 @@ from shared.runtime.supervised import supervised
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 FOLLOWER: Final = web.AppKey("follower", Follower)
-_GUARD: Final = web.AppKey("guard", Guard)
-_RULES: Final = web.AppKey("rules", Rules)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
@@ -61,6 +60,8 @@ def mount_guard(
     but for what the route's own table in `faces` says of it.
     """
     app.middlewares.append(_guarded(OPEN_ROUTES | set(public), faces))
+    app[STREAMS] = Streams()
+    app.on_shutdown.append(_end_streams)
     app.on_response_prepare.extend((_add_age, add_rate_limit))
     app.cleanup_ctx.append(_open(settings))
     app.router.add_get(RESOURCE_METADATA_ROUTE, _metadata(settings))
@@ -76,11 +77,12 @@ def _guarded(public: Collection[str], faces: Mapping[str, ProblemTable]) -> Midd
             return await handler(request)
         try:
             presented, no_cache = presented_token(request), asks_anew(request)
-            validated = await request.app[_GUARD].check(presented.token, no_cache=no_cache)
+            request[PRESENTED] = presented
+            validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
             request[_AGE_S] = validated.age_s
             bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
             add_to_line(request, token_id=validated.grant.token_id)
-            await request.app[_RULES].require(request, presented, validated.grant)
+            await request.app[RULES].require(request, presented, validated.grant)
             response = await handler(request)
         except GuardError as error:
             if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
@@ -91,6 +93,10 @@ def _guarded(public: Collection[str], faces: Mapping[str, ProblemTable]) -> Midd
         return response
 
     return middleware
+
+
+async def _end_streams(app: web.Application) -> None:
+    app[STREAMS].end()
 
 
 async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
@@ -127,8 +133,8 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             keys = KeyRing(authority.signing_keys, elapsed_s)
             feed = ChangeFeed(follower, keys, redis, redis_address_of(settings.redis_url), metrics)
             app[AUTHORITY], app[FEED] = authority, feed
-            app[_GUARD], app[FOLLOWER], app[_USAGE] = guard, follower, usage
-            app[_RULES] = Rules(limiter, settings.trusted_proxy_hops)
+            app[GUARD], app[LEASE], app[FOLLOWER], app[_USAGE] = guard, lease, follower, usage
+            app[RULES] = Rules(limiter, settings.trusted_proxy_hops)
             async with (
                 _stopped(follower),
                 supervised(app, "follower", follower.run),

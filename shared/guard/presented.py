@@ -1,6 +1,6 @@
 """The token that a request presents: `?token=` or `Authorization: Bearer` (RFC 6750 §2), once."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiohttp import web
 
@@ -16,10 +16,16 @@ class Presented(NamedTuple):
     in_query: bool
 
 
+PRESENTED: Final = web.RequestKey("presented_token", Presented)
+
+
 def presented_token(request: web.Request) -> Presented:
-    """The token as it was sent. Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`."""
+    """The token as it was sent, taken out of the request's `Query`, so that handlers need not know of it.
+
+    Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`.
+    """
     try:
-        in_query = query_of(request).all("token")
+        in_query = query_of(request).take("token")
     except BadRequest as error:
         raise QueryUnreadable(error.detail) from None
     tokens = list(in_query)

@@ -27,16 +27,23 @@ class Rules:
 
         Raises `QueryNotAllowed`, `AddressNotAllowed`, or `RateLimited`; only what passes the first two is counted.
         """
+        self.require_way(request, presented, grant)
+        if grant.rate_limit is not None:
+            verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit)
+            if not verdict.allowed:
+                raise RateLimited(grant.rate_limit, _whole_seconds(verdict))
+
+    def require_way(self, request: web.Request, presented: Presented, grant: Grant) -> None:
+        """How and from where the token was sent. Raises `QueryNotAllowed` or `AddressNotAllowed`."""
         if presented.in_query and not grant.allow_query:
             raise QueryNotAllowed
         if grant.allowed_ips:
             address = client_address(request, self._proxy_hops)
             if not grant.works_from(address):
                 raise AddressNotAllowed(address)
-        if grant.rate_limit is not None:
-            verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit)
-            if not verdict.allowed:
-                raise RateLimited(grant.rate_limit, _whole_seconds(verdict))
+
+
+RULES: Final = web.AppKey("rules", Rules)
 
 
 async def add_rate_limit(request: web.Request, response: web.StreamResponse) -> None:

@@ -38,6 +38,10 @@ class Query:
         """Every value of the parameter, in order."""
         return self._values.get(name, [])
 
+    def take(self, name: str) -> list[str]:
+        """Every value of the parameter, in order, which from now on is not there."""
+        return self._values.pop(name, [])
+
     def optional(self, name: str) -> str:
         """The parameter's value, empty where it is absent. Raises `BadRequest` where it stands twice or holds NUL."""
         values = self.all(name)

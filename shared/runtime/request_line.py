@@ -130,6 +130,12 @@ def allow_more_time(request: web.Request, seconds: float) -> None:
     request[_DEADLINE].reschedule(asyncio.get_running_loop().time() + HANDLING_LIMIT_S + seconds)
 
 
+def allow_any_time(request: web.Request) -> None:
+    """Let the request take as long as it does, as one does whose answer goes on; its handler bounds each step."""
+    if _DEADLINE in request:
+        request[_DEADLINE].reschedule(None)
+
+
 def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
     """A problem may repeat what was sent, in the wrong place also a secret."""
     if isinstance(response, web.Response) and isinstance(response.body, bytes):

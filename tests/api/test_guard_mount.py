@@ -1,5 +1,6 @@
 """A third service mounts the guard in three lines, as the README shows."""
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
@@ -7,8 +8,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
 from shared.contract.scope import Action, Place
-from shared.guard import GuardSettings, caller, mount_guard
+from shared.guard import GuardSettings, TokenMissing, caller, mount_guard
 from shared.runtime.metrics import add_metrics
+from shared.runtime.problem import Problem
+from shared.runtime.query import query_of, read_query
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
@@ -25,12 +28,23 @@ async def hello(request: web.Request) -> web.Response:
     return web.Response(text=f"hello {caller(request).token_id}")
 
 
+class Which(msgspec.Struct, frozen=True):
+    """Reports of one year."""
+
+    year: int
+
+
+async def yearly(request: web.Request) -> web.Response:
+    return web.Response(text=f"{read_query(request, Which).year} of {sorted(query_of(request).values)}")
+
+
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str) -> Client:
-    """A service of two routes, of which one asks for a scope."""
+    """A service of three routes, of which one asks for a scope, and one tells errors in a way of its own."""
     app = web.Application()
     app.router.add_get("/reports/{workspace}", report)
     app.router.add_get("/hello", hello)
+    app.router.add_get("/yearly/{workspace}", yearly)
     mount_guard(
         app,
         GuardSettings(
@@ -40,6 +54,9 @@ async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url:
             redis_url=redis_url,
             resource_url="http://reports.internal",
         ),
+        problems_of={
+            "/yearly/{workspace}": {TokenMissing: lambda _: Problem(403, "who", "Forbidden", "Say who you are.")}
+        },
     )
     add_metrics(app)
     return await aiohttp_client(app)
@@ -77,6 +94,24 @@ async def test_a_use_counts_where_a_handler_asks_for_no_scope_too_and_once(
 
     rows = await fetch(database.admin_url, "SELECT token_id, uses FROM token_authority.token_use")
     assert [tuple(row) for row in rows] == [(issued["id"], 2)]
+
+
+async def test_a_route_may_tell_a_guards_error_in_its_own_way(client: Client) -> None:
+    own, elsewhere = await client.get("/yearly/PLAT?year=2026"), await client.get("/reports/PLAT")
+    wrong = await client.get("/yearly/PLAT?token=x")
+
+    assert (own.status, (await own.json())["detail"]) == (403, "Say who you are.")
+    assert (elsewhere.status, wrong.status) == (401, 401)
+
+
+async def test_a_handler_that_reads_its_query_strictly_sees_no_token_in_it(
+    client: Client, authority: Authority
+) -> None:
+    token = (await authority.issue("polls:read:PLAT"))["token"]
+
+    answer = await client.get(f"/yearly/PLAT?token={token}&year=2026")
+
+    assert (answer.status, await answer.text()) == (200, "2026 of ['year']")
 
 
 async def test_its_metrics_say_what_the_guard_does(client: Client) -> None:
