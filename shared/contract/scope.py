@@ -29,6 +29,9 @@ class Action(enum.StrEnum):
 
 ALL_ACTIONS: Final = frozenset(Action)
 
+Path = tuple[str, ...]
+"""Workspace, content and container, as far as they are named; the empty path is everywhere."""
+
 
 class ScopeError(ValueError):
     """A text is not a scope. `position` counts characters from 0 to where the fault is."""
@@ -104,6 +107,12 @@ def beyond(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
     return None
 
 
+def paths_within(asked: Path, allowed: Iterable[Path]) -> list[Path]:
+    """The widest paths that lie both within `asked` and within one of `allowed`, none of them within another."""
+    common = {max(asked, path, key=len) for path in allowed if _is_within(asked, path) or _is_within(path, asked)}
+    return sorted(path for path in common if not any(path != other and _is_within(path, other) for other in common))
+
+
 def parse_scopes(text: str) -> tuple[Scope, ...]:
     """Read the space-separated scopes of an introspection answer. Raises `ScopeError`."""
     return tuple(Scope.parse(part) for part in text.split(" ") if part)
@@ -112,6 +121,10 @@ def parse_scopes(text: str) -> tuple[Scope, ...]:
 def print_scopes(scopes: Iterable[Scope]) -> str:
     """Write scopes as one `scope` string (RFC 6749 §3.3)."""
     return " ".join(map(str, scopes))
+
+
+def _is_within(path: Path, other: Path) -> bool:
+    return path[: len(other)] == other
 
 
 def _parse_actions(text: str, start: int) -> frozenset[Action]:

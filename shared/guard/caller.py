@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from shared.contract.introspection import Grant
-from shared.contract.scope import Action, Place
+from shared.contract.scope import Action, Path, Place, paths_within
 from shared.guard.errors import InsufficientScope
 from shared.guard.usage import Usage
 
@@ -41,9 +41,25 @@ class Caller:
 
     def require(self, action: Action, place: Place) -> None:
         """Raises `InsufficientScope` unless the token allows `action` at `place`."""
-        if not self._grant.covers(action, place):
-            raise InsufficientScope(action, place)
+        if not self.may(action, place):
+            raise InsufficientScope(action, place.path)
         self.count_use()
+
+    def may(self, action: Action, place: Place) -> bool:
+        """Whether the token allows `action` at `place`."""
+        return self._grant.covers(action, place)
+
+    def reach(self, action: Action, within: Path) -> list[Path]:
+        """The widest paths in a part of the site, or in all of it, to which the token allows `action`.
+
+        None lies within another. Raises `InsufficientScope` where there are none.
+        """
+        allowed = (scope.path for scope in self._grant.scopes if action in scope.actions)
+        reached = paths_within(within, allowed)
+        if not reached:
+            raise InsufficientScope(action, within)
+        self.count_use()
+        return reached
 
     def count_use(self) -> None:
         """The request is let through; said again, it counts no more."""

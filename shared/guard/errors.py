@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address
 
-from shared.contract.scope import Action, Place, Scope
+from shared.contract.scope import Action, Path, Scope
 
 
 class GuardError(Exception):
@@ -49,8 +49,8 @@ class RateLimited(GuardError):
 class InsufficientScope(GuardError):
     """The token works, and not for this. `needed` is the narrowest scope that would do."""
 
-    def __init__(self, action: Action, place: Place) -> None:
-        self.needed = Scope(frozenset({action}), place.path)
+    def __init__(self, action: Action, path: Path) -> None:
+        self.needed = Scope(frozenset({action}), path)
         super().__init__(str(self.needed))
 
 

@@ -1,6 +1,6 @@
 """Answers that go on for as long as their token works, and no byte longer: Server-Sent Events and the like.
 
-async with open_stream(request, Action.READ, place, {"Content-Type": "text/event-stream"}) as stream:
+async with open_stream(request, {Action.READ}, place, {"Content-Type": "text/event-stream"}) as stream:
     while True:
         await stream.send(what_has_changed() or b":\\n\\n")
         await stream.wait(10)
@@ -8,7 +8,7 @@ return stream.response
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -128,9 +128,11 @@ class Stream:
 
 @asynccontextmanager
 async def open_stream(
-    request: web.Request, action: Action, place: Place, headers: Mapping[str, str]
+    request: web.Request, actions: Collection[Action], place: Place, headers: Mapping[str, str]
 ) -> AsyncGenerator[Stream, None]:
-    """An answer of 200 whose body goes on within the block, for a token that allows `action` at `place`.
+    """An answer of 200 whose body goes on within the block, for a token that allows each of `actions` at `place`.
+
+    Name every action on which it depends what is sent: a token that loses one of them loses the stream.
 
     Raises `GuardError` where the token does not, before anything is sent. What ends the stream later, `Ended`, leaves
     the block and is taken here: the token works no more or cannot be checked, the caller has gone or does not read, the
@@ -138,8 +140,9 @@ async def open_stream(
 
     From the answer of a revocation on, nothing of the stream leaves this process: see `Watch`.
     """
-    caller(request).require(action, place)
-    stream = Stream(request, headers, _demand(request, action, place))
+    for action in actions:
+        caller(request).require(action, place)
+    stream = Stream(request, headers, _demand(request, actions, place))
     with stream.watch:
         await stream.watch.require()
         allow_any_time(request)
@@ -160,7 +163,7 @@ async def open_stream(
             request.app[STREAMS].open.discard(stream)
 
 
-def _demand(request: web.Request, action: Action, place: Place) -> Callable[[Grant], None]:
+def _demand(request: web.Request, actions: Collection[Action], place: Place) -> Callable[[Grant], None]:
     """What the request needs of its token's grant, all the time; how often it may be sent was asked once."""
     bearer, presented, rules = caller(request), request[PRESENTED], request.app[RULES]
 
@@ -168,7 +171,8 @@ def _demand(request: web.Request, action: Action, place: Place) -> Callable[[Gra
         if (grant.token_id, grant.site) != (bearer.token_id, bearer.site):
             raise TokenInvalid
         rules.require_way(request, presented, grant)
-        if not grant.covers(action, place):
-            raise InsufficientScope(action, place)
+        for action in actions:
+            if not grant.covers(action, place):
+                raise InsufficientScope(action, place.path)
 
     return demand

@@ -11,11 +11,13 @@ from shared.contract.scope import Action, Place
 from shared.guard import GuardSettings, TokenMissing, caller, mount_guard
 from shared.runtime.metrics import add_metrics
 from shared.runtime.problem import Problem
+from shared.runtime.problem_types import ProblemType
 from shared.runtime.query import query_of, read_query
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
 
+WHO = ProblemType("who", 403, "Forbidden", meaning="Nobody says who asks.", remedy="Say it.")
 Client = TestClient[web.Request, web.Application]
 
 
@@ -54,9 +56,7 @@ async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url:
             redis_url=redis_url,
             resource_url="http://reports.internal",
         ),
-        problems_of={
-            "/yearly/{workspace}": {TokenMissing: lambda _: Problem(403, "who", "Forbidden", "Say who you are.")}
-        },
+        faces={"/yearly/{workspace}": {TokenMissing: lambda _: Problem(WHO, "Say who you are.")}},
     )
     add_metrics(app)
     return await aiohttp_client(app)

@@ -102,26 +102,26 @@ class Ticker:
 
     async def ticks(self, request: web.Request) -> web.StreamResponse:
         place = Place(request.match_info["workspace"], "PLAT-1")
-        async with open_stream(request, Action.READ, place, {"Content-Type": "text/plain"}) as stream:
+        async with open_stream(request, {Action.READ}, place, {"Content-Type": "text/plain"}) as stream:
             while True:
                 await stream.send(f"{time.monotonic()}\n".encode())
                 await stream.wait(0.005)
         return stream.response
 
     async def flood(self, request: web.Request) -> web.StreamResponse:
-        async with open_stream(request, Action.READ, Place("PLAT", "PLAT-1"), {}) as stream:
+        async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             while True:
                 self.handed_over += len(FLOOD)
                 await stream.send(FLOOD)
         return stream.response
 
     async def quiet(self, request: web.Request) -> web.StreamResponse:
-        async with open_stream(request, Action.READ, Place("PLAT", "PLAT-1"), {}) as stream:
+        async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             await stream.wait(60)
         return stream.response
 
     async def broken(self, request: web.Request) -> web.StreamResponse:
-        async with open_stream(request, Action.READ, Place("PLAT", "PLAT-1"), {}) as stream:
+        async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             await stream.send(b"the first half\n")
             raise LookupError("the second half")
         return stream.response

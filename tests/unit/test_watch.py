@@ -75,7 +75,7 @@ class Scene:
 
 def _demand(grant: Grant) -> None:
     if not grant.covers(Action.READ, PLACE):
-        raise InsufficientScope(Action.READ, PLACE)
+        raise InsufficientScope(Action.READ, PLACE.path)
 
 
 def at_once(scene: Scene) -> bool:

@@ -1,0 +1,35 @@
+"""What a caller may do, and see, of the polls that it asks for: 403 where it reaches them, else they do not exist."""
+
+from aiohttp import web
+from msgspec import UNSET, UnsetType
+
+from services.polls.domain.poll import UnknownPoll
+from services.polls.domain.results import Results, Sight, results_of
+from services.polls.domain.state import PollState
+from services.polls.payloads.results import ResultsPayload
+from shared.contract.scope import Action, Place
+from shared.guard import Caller, caller
+
+_TELLING = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Action.RESULTS)
+"""Whoever may do one of these at a place knows of the polls there."""
+
+
+def require(request: web.Request, action: Action, place: Place) -> None:
+    """Raises `InsufficientScope`, or `UnknownPoll` where the caller may not even know that there is a poll."""
+    asking = caller(request)
+    if not any(asking.may(each, place) for each in _TELLING):
+        raise UnknownPoll
+    asking.require(action, place)
+
+
+def results_for(asking: Caller, state: PollState, *, as_voter: bool = False) -> Results:
+    """The results of the poll as far as the caller may see them."""
+    sight = Sight.VOTER if as_voter else Sight.PUBLIC
+    if asking.may(Action.RESULTS, state.poll.place):
+        sight = Sight.EVERYTHING
+    return results_of(state.poll.draft, state.tally, now=state.at, is_closed=state.is_closed, sight=sight)
+
+
+def expanded(request: web.Request, state: PollState, *, is_wanted: bool) -> ResultsPayload | UnsetType:
+    """The results to put into a poll, where they are asked for."""
+    return ResultsPayload.of(results_for(caller(request), state)) if is_wanted else UNSET

@@ -1,0 +1,299 @@
+"""`/v1/polls`: list, create, show, replace, change and delete."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID, uuid4
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from services.polls.app_keys import DATABASE, POLL_FEED
+from services.polls.domain.poll import Draft, UnknownPoll, check
+from services.polls.domain.results import Status
+from services.polls.domain.state import PollState
+from services.polls.handlers.asking import expanded, require
+from services.polls.handlers.conditions import etag_of, required_by
+from services.polls.operations.answer_once import Once, answer_once
+from services.polls.operations.edit import edit_poll, remove_poll
+from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll
+from services.polls.payloads.texts import Time
+from services.polls.storage import polls
+from services.polls.storage.answers import Answer as KeptAnswer
+from services.polls.storage.ballots import MANY_LIMIT_S
+from services.polls.storage.listing import Filter, select_page
+from shared.contract.scope import Action, Path
+from shared.guard import caller
+from shared.runtime.body import JSON, is_of_media_type, read_json, require_media_type
+from shared.runtime.cursor import read_cursor, write_cursor
+from shared.runtime.idempotency import idempotency_key
+from shared.runtime.json_response import json_response
+from shared.runtime.merge_patch import merge
+from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.path import path_uuid
+from shared.runtime.preconditions import not_modified
+from shared.runtime.problem import BadRequest, Fault
+from shared.runtime.query import read_query
+from shared.runtime.request_line import allow_more_time
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+MAX_PAGE: Final = 100
+
+UNKNOWN: Final = {404: "There is no such poll, or the token does not reach it."}
+FORBIDDEN: Final = {403: "The token reaches the poll, and not for this; the challenge names a scope that would."}
+CHANGED: Final = {412: "The poll is no longer the one that `If-Match` names."}
+VOTES: Final = {409: "The edit would drop votes; `dropVotes=true` lets it, and `errors` say how many."}
+ETAG: Final = {"ETag": "The poll as it is, for `If-Match` and `If-None-Match`."}
+
+
+class Conditions(Struct, frozen=True):
+    """Headers of a request that changes a poll."""
+
+    if_match: Annotated[
+        str | None, Meta(description="do this only to the poll with this ETag", examples=['"1"'])
+    ] = msgspec.field(default=None, name="If-Match")
+
+
+class ReadConditions(Struct, frozen=True):
+    """Headers of a request that reads a poll."""
+
+    if_none_match: Annotated[str | None, Meta(description="answer 304 where the poll still has this ETag")] = (
+        msgspec.field(default=None, name="If-None-Match")
+    )
+
+
+class OnceOnly(Struct, frozen=True):
+    """Headers of a request that can be sent again."""
+
+    idempotency_key: Annotated[
+        str | None,
+        Meta(
+            description="of your choice; for a day the same request under it is answered the same and done once",
+            examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+        ),
+    ] = msgspec.field(default=None, name="Idempotency-Key")
+
+
+class Paging(Struct, frozen=True):
+    """How much of a list, and from where on."""
+
+    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="how many at most")] = 50
+
+
+class ListPolls(Paging, frozen=True, rename="camel"):
+    """Which polls; each condition narrows."""
+
+    workspace: Annotated[str | None, Meta(description="those of this project or space", examples=["PLAT"])] = None
+    content: Annotated[str | None, Meta(description="those of this issue or page; needs `workspace`")] = None
+    container: Annotated[str | None, Meta(description="those of this macro; needs `content`")] = None
+    status: Annotated[Status | None, Meta(description="those that are so now")] = None
+    updated_since: Annotated[Time | None, Meta(description="those made or edited at this time or later")] = None
+    expand: Annotated[Literal["results"] | None, Meta(description="put the results into each poll")] = None
+
+
+class Expand(Struct, frozen=True):
+    """What to show with a poll."""
+
+    expand: Annotated[Literal["results"] | None, Meta(description="put the results into the poll; no ETag then")] = None
+
+
+class DropVotes(Struct, frozen=True, rename="camel"):
+    """How an edit treats votes."""
+
+    drop_votes: Annotated[bool, Meta(description="let it drop the votes for options that it takes away")] = False
+
+
+@endpoint(
+    summary="List polls",
+    description="Wherever the token may read, the oldest first.",
+    tags=("polls",),
+    query=ListPolls,
+    answers={200: Answer(description="A page of polls.", body=PollPage)},
+    problems={403: "The token may read nothing there."},
+)
+async def list_polls(request: web.Request) -> web.Response:
+    """200 with a page of polls."""
+    query = read_query(request, ListPolls)
+    found = Filter(_reachable(request, query), query.status, query.updated_since)
+    behind = None if query.cursor is None else read_cursor(query.cursor, tuple[datetime, UUID])
+    asking = caller(request)
+    states = await select_page(request.app[DATABASE], asking.site, found, behind, query.limit + 1)
+    page = [_payload(request, state, query.expand) for state in states[: query.limit]]
+    is_last = len(states) <= query.limit
+    last = None if is_last else states[query.limit - 1].poll
+    return json_response(PollPage(page, None if last is None else write_cursor((last.created_at, last.id))))
+
+
+@endpoint(
+    summary="Create a poll",
+    description="From a body, or from a template with what the body says in place of the template's.",
+    tags=("polls",),
+    headers=OnceOnly,
+    body=CreatePoll,
+    example=CREATE_EXAMPLE,
+    answers={201: Answer(description="The poll.", body=PollPayload, headers={"Location": "Where it is.", **ETAG})},
+    problems={403: "The token may not create polls there.", 422: "The body, or the Idempotency-Key, cannot be used."},
+)
+async def create_poll(request: web.Request) -> web.Response:
+    """201 with the new poll; the same answer again to the same request under the same Idempotency-Key."""
+    require_media_type(request, JSON)
+    content = await request.read()
+    body = read_json(content, CreatePoll)
+    place = body.location.to_place()
+    caller(request).require(Action.CREATE, place)
+    draft, poll_id, site = check(body.to_draft()), uuid4(), caller(request).site
+    once = once_of(request, content)
+
+    async def insert(executor: polls.Executor) -> KeptAnswer:
+        state = await polls.insert_poll(executor, site, place, poll_id, draft)
+        headers = {"Location": f"/v1/polls/{poll_id}", "ETag": etag_of(state)}
+        return KeptAnswer(201, headers, msgspec.json.encode(PollPayload.of(state)))
+
+    return kept_response(await answer_once(request.app[DATABASE], once, insert))
+
+
+@endpoint(
+    summary="Show a poll",
+    tags=("polls",),
+    query=Expand,
+    headers=ReadConditions,
+    answers={
+        200: Answer(description="The poll.", body=PollPayload, headers=ETAG),
+        304: Answer(description="It is as `If-None-Match` says.", headers=ETAG),
+    },
+    problems={**UNKNOWN, **FORBIDDEN},
+)
+async def show_poll(request: web.Request) -> web.Response:
+    """200 with the poll, or 304."""
+    query = read_query(request, Expand)
+    state = await reached_poll(request, Action.READ)
+    headers = {"ETag": etag_of(state)}
+    if query.expand is None and not_modified(request, etag_of(state)):
+        return web.Response(status=304, headers=headers)
+    return json_response(_payload(request, state, query.expand), headers=headers)
+
+
+@endpoint(
+    summary="Replace a poll",
+    description="Options are the same where their ids are: a renamed one keeps its votes.",
+    tags=("polls",),
+    query=DropVotes,
+    headers=Conditions,
+    body=WritePoll,
+    example=EXAMPLE,
+    answers={200: Answer(description="The poll as it is now.", body=PollPayload, headers=ETAG)},
+    problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
+)
+async def replace_poll(request: web.Request) -> web.Response:
+    """200 with the poll as it is now, and what that did to votes."""
+    require_media_type(request, JSON)
+    body = read_json(await request.read(), WritePoll)
+    return await _edited(request, lambda state: body.to_draft(state.poll))
+
+
+@endpoint(
+    summary="Change a poll",
+    description="A merge patch (RFC 7396): what is left out stays, null brings a default back, a list is replaced.",
+    tags=("polls",),
+    query=DropVotes,
+    headers=Conditions,
+    body=dict[str, Any],
+    media_type=MERGE_PATCH,
+    example={"settings": {"hideAbsoluteNumbers": True}},
+    answers={200: Answer(description="The poll as it is now.", body=PollPayload, headers=ETAG)},
+    problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
+)
+async def change_poll(request: web.Request) -> web.Response:
+    """200 with the poll as it is now, and what that did to votes."""
+    if not is_of_media_type(request, JSON):
+        require_media_type(request, MERGE_PATCH)
+    patch = read_json(await request.read(), dict[str, Any])
+    return await _edited(request, lambda state: patched(state, patch))
+
+
+@endpoint(
+    summary="Delete a poll",
+    description="With all its votes.",
+    tags=("polls",),
+    headers=Conditions,
+    answers={204: Answer(description="It is gone.")},
+    problems={**UNKNOWN, **FORBIDDEN, **CHANGED},
+)
+async def delete_poll(request: web.Request) -> web.Response:
+    """204."""
+    poll_id = poll_id_of(request)
+    allow_more_time(request, MANY_LIMIT_S)
+    required = required_by(request, Action.DELETE)
+    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
+        await remove_poll(executor, caller(request).site, poll_id, require=required)
+    request.app[POLL_FEED].announce(poll_id)
+    return web.Response(status=204)
+
+
+def poll_id_of(request: web.Request) -> UUID:
+    """The id in the path. Raises `UnknownPoll` for what cannot be one."""
+    poll_id = path_uuid(request, "id")
+    if poll_id is None:
+        raise UnknownPoll
+    return poll_id
+
+
+async def reached_poll(request: web.Request, action: Action, *, or_else: Action | None = None) -> PollState:
+    """The poll of the path, if the caller may do `action` there, or the other one. Raises `UnknownPoll`,
+    `InsufficientScope`.
+    """
+    state = await polls.select_poll(request.app[DATABASE], caller(request).site, poll_id_of(request))
+    if state is None:
+        raise UnknownPoll
+    is_other = or_else is not None and caller(request).may(or_else, state.poll.place)
+    require(request, or_else if or_else is not None and is_other else action, state.poll.place)
+    return state
+
+
+def once_of(request: web.Request, content: bytes) -> Once | None:
+    """By what this request is known when it comes again, where it has a key. Raises `BadRequest`."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
+    return Once(caller(request).token_id, key, f"{request.method} {request.path}\n".encode() + content)
+
+
+def kept_response(answer: KeptAnswer) -> web.Response:
+    """An answer that may have been given before, as it was."""
+    return web.Response(status=answer.status, headers=answer.headers, body=answer.body, content_type=JSON)
+
+
+def patched(state: PollState, patch: dict[str, Any]) -> Draft:
+    """What the poll shall be by a merge patch. Raises `InvalidBody`, `InvalidPoll`."""
+    merged = merge(msgspec.to_builtins(PollPayload.of(state)), patch)
+    return read_json(msgspec.json.encode(merged), WritePoll).to_draft(state.poll)
+
+
+async def _edited(request: web.Request, change: Callable[[PollState], Draft]) -> web.Response:
+    query = read_query(request, DropVotes)
+    poll_id, site = poll_id_of(request), caller(request).site
+    required = required_by(request, Action.UPDATE)
+    allow_more_time(request, MANY_LIMIT_S)
+    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
+        edited = await edit_poll(
+            executor, site, poll_id, change, require=required, drop_votes=query.drop_votes
+        )
+    request.app[POLL_FEED].announce(poll_id)
+    payload = PollPayload.of(edited.state, effect=edited.effect)
+    return json_response(payload, headers={"ETag": etag_of(edited.state)})
+
+
+def _payload(request: web.Request, state: PollState, expand: str | None) -> PollPayload:
+    return PollPayload.of(state, results=expanded(request, state, is_wanted=expand is not None))
+
+
+def _reachable(request: web.Request, query: ListPolls) -> list[Path]:
+    """The paths to look below. Raises `BadRequest`, `InsufficientScope`."""
+    segments = (query.workspace, query.content, query.container)
+    given = [segment for segment in segments if segment]
+    if any(given[depth] != segments[depth] for depth in range(len(given))):
+        fault = Fault("give what lies above it too: content needs workspace, container needs content", parameter="workspace")
+        raise BadRequest("The place cannot be told.", fault)
+    return caller(request).reach(Action.READ, tuple(given))

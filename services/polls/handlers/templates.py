@@ -1,0 +1,22 @@
+"""`/v1/templates`: what a new poll can begin with."""
+
+from typing import Final
+
+from aiohttp import web
+
+from services.polls.domain.templates import TEMPLATES
+from services.polls.payloads.templates import TemplatePayload, Templates
+from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
+
+_ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES])
+
+
+@endpoint(
+    summary="List templates",
+    tags=("polls",),
+    answers={200: Answer(description="The templates that `POST /v1/polls` takes.", body=Templates)},
+)
+async def list_templates(_request: web.Request) -> web.Response:
+    """200 with every template; any token will do."""
+    return json_response(_ALL)

@@ -1,0 +1,1 @@
+"""What takes a transaction, or several steps in order."""

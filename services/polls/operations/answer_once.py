@@ -1,0 +1,46 @@
+"""A request that is done once, however often it is sent: its answer is kept in the transaction that does it."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from services.polls.storage.answers import Answer, claim_key, keep_answer
+from shared.runtime.postgres import Database, Transaction
+
+Work = Callable[[Transaction], Awaitable[Answer]]
+
+
+class KeyReused(Exception):
+    """The Idempotency-Key has come with another request."""
+
+
+class Once(NamedTuple):
+    """By what a request that is sent again is known: whose it is, its key, and what it asks for."""
+
+    token_id: str
+    key: str
+    request: bytes
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What is kept of the request."""
+        return hashlib.sha256(self.request).digest()
+
+
+async def answer_once(database: Database, once: Once | None, work: Work, limit_s: float | None = None) -> Answer:
+    """What `work` answers within a transaction, or has answered to this request before; without `once`, each time.
+
+    A second request that comes while the first is worked on waits for it. What fails is not kept. Raises `KeyReused`,
+    and what `work` raises.
+    """
+    async with database.transaction(limit_s) as transaction:
+        if once is None:
+            return await work(transaction)
+        kept = await claim_key(transaction, once.token_id, once.key, once.fingerprint)
+        if kept is None:
+            answer = await work(transaction)
+            await keep_answer(transaction, once.token_id, once.key, answer)
+            return answer
+        if kept.fingerprint != once.fingerprint:
+            raise KeyReused
+        return kept.answer

@@ -1,0 +1,73 @@
+"""Replace or remove a poll, one writer at a time, with what that means for the ballots that are in it."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.polls.domain.edit import Effect, VotesWouldBeDropped, hides_names, lost_votes
+from services.polls.domain.poll import Draft, UnknownPoll, check
+from services.polls.domain.state import PollState
+from services.polls.storage import ballots, polls
+from shared.runtime.postgres import Executor
+
+Require = Callable[[PollState], None]
+"""Raises where what is asked for may not be done to the poll as it is now."""
+
+
+class Edited(Struct, frozen=True):
+    """A poll as an edit has left it."""
+
+    state: PollState
+    effect: Effect
+
+
+async def edit_poll(
+    executor: Executor,
+    site: str,
+    poll_id: UUID,
+    change: Callable[[PollState], Draft],
+    *,
+    require: Require,
+    drop_votes: bool,
+) -> Edited:
+    """Give the poll the draft that `change` makes of it, within a transaction.
+
+    Raises `UnknownPoll`, `InvalidPoll`, what `require` and `change` raise, and `VotesWouldBeDropped` unless told to.
+    """
+    before = await _locked(executor, site, poll_id, require)
+    draft = check(change(before))
+    effect = await _apply(executor, before, draft, drop_votes=drop_votes)
+    await polls.update_poll(executor, site, poll_id, draft)
+    return Edited(await _read(executor, site, poll_id), effect)
+
+
+async def remove_poll(executor: Executor, site: str, poll_id: UUID, *, require: Require) -> None:
+    """Remove the poll with its ballots, within a transaction. Raises `UnknownPoll` and what `require` raises."""
+    await _locked(executor, site, poll_id, require)
+    await polls.delete_poll(executor, site, poll_id)
+
+
+async def _locked(executor: Executor, site: str, poll_id: UUID, require: Require) -> PollState:
+    await polls.lock_polls(executor, site, [poll_id])
+    state = await _read(executor, site, poll_id)  # in a statement of its own: it sees every ballot from before the lock
+    require(state)
+    return state
+
+
+async def _apply(executor: Executor, before: PollState, draft: Draft, *, drop_votes: bool) -> Effect:
+    poll = before.poll
+    lost = lost_votes(poll.draft, draft, before.tally.counts)
+    votes = {option_id: count for option_id, count in lost.items() if count}
+    if votes and not drop_votes:
+        raise VotesWouldBeDropped(votes)
+    dropped = await ballots.drop_votes(executor, poll.id, list(votes)) if votes else 0
+    anonymized = await ballots.anonymize(executor, poll.id) if hides_names(poll.draft, draft) else 0
+    return Effect(tuple(lost), sum(votes.values()), dropped, anonymized)
+
+
+async def _read(executor: Executor, site: str, poll_id: UUID) -> PollState:
+    state = await polls.select_poll(executor, site, poll_id)
+    if state is None:
+        raise UnknownPoll
+    return state

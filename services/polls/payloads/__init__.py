@@ -1,0 +1,1 @@
+"""The JSON of the polls service, both faces."""

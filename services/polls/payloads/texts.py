@@ -1,0 +1,54 @@
+"""Fields that several payloads have, with what a reader of the API's document has to know of them."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from services.polls.domain.ballot import MAX_COMMENT_LENGTH, MAX_NAME_LENGTH, MAX_PARTICIPANT_LENGTH
+from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
+
+POLL_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+
+Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-23T10:00:00Z"])]
+PollId = Annotated[str, Meta(description="the poll's id", examples=[POLL_ID])]
+Title = Annotated[
+    str,
+    Meta(description=f"the question, 1 to {MAX_TITLE_LENGTH} characters", examples=["Which day suits you?"]),
+]
+Description = Annotated[str, Meta(description=f"what else there is to say, up to {MAX_DESCRIPTION_LENGTH} characters")]
+OptionId = Annotated[str, Meta(description="of your choice, unique in its poll, 1 to 255 characters", examples=["mon"])]
+OptionTitle = Annotated[str, Meta(description="1 to 255 characters", examples=["Monday"])]
+Order = Annotated[int, Meta(description="where the option stands; its place in the list where this is left out")]
+EndDate = Annotated[
+    str,
+    Meta(
+        description="empty, a date (the end of that day in UTC) or a date and time as in RFC 3339",
+        examples=["", "2026-12-24", "2026-12-24T18:00:00Z"],
+    ),
+]
+Participant = Annotated[
+    str,
+    Meta(
+        description=f"who votes, as the calling integration knows it, 1 to {MAX_PARTICIPANT_LENGTH} characters",
+        examples=["ada"],
+    ),
+]
+OptionIds = Annotated[list[str], Meta(description="the options chosen: their ids", examples=[["mon"]])]
+ParticipantName = Annotated[
+    str,
+    Meta(
+        description=f"how the participant is called, 1 to {MAX_NAME_LENGTH} characters; not kept where names are not",
+        examples=["Ada Lovelace"],
+    ),
+]
+Comment = Annotated[
+    str,
+    Meta(
+        description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments", examples=["After lunch"]
+    ),
+]
+ReadOnly = Annotated[
+    Any, Meta(description="as it was answered; passed over", extra_json_schema={"readOnly": True})
+]
+"""What an answer has and a body may repeat."""

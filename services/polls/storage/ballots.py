@@ -1,0 +1,153 @@
+"""Ballots in PostgreSQL; what they come to is counted by triggers, whatever statement changes them.
+
+Who votes is known here by a keyed hash. A statement that changes one ballot holds its poll as it was read: if the poll
+has been edited or closed since, it changes nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from services.polls.domain.ballot import Ballot
+from services.polls.domain.poll import Poll
+from services.polls.domain.state import PollState
+from services.polls.storage.polls import STATE, state_of
+from shared.runtime.postgres import Executor, Row
+
+MANY_LIMIT_S: Final = 60.0
+"""How long a statement over all ballots of a poll may take."""
+
+_BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
+
+_SELECT: Final = f"""
+    -- select_ballot: one poll of a site, and the ballot of one participant if there is one
+    SELECT {STATE}, {_BALLOT}
+    FROM polls.poll
+    JOIN polls.tally ON tally.poll_id = poll.id
+    LEFT JOIN polls.ballot ON ballot.poll_id = poll.id AND ballot.participant_hash = $3
+    WHERE poll.site = $1 AND poll.id = $2
+"""  # noqa: S608
+_HELD: Final = """
+    WITH held AS (
+        SELECT id FROM polls.poll
+        WHERE id = $1 AND version = $2 AND (closes_at IS NULL OR closes_at > clock_timestamp())
+        FOR SHARE
+    )
+"""
+_CAST: Final = f"""
+    -- cast_ballot: keep the ballot of one participant, in place of an earlier one where $8 allows that
+    {_HELD}
+    INSERT INTO polls.ballot (poll_id, participant_hash, option_ids, comment, participant, name, cast_at)
+    SELECT id, $3, $4::text[], $5::text, $6::text, $7::text, CASE WHEN $6 IS NOT NULL THEN clock_timestamp() END FROM held
+    ON CONFLICT (poll_id, participant_hash) DO UPDATE
+    SET option_ids = excluded.option_ids, comment = excluded.comment,
+        participant = excluded.participant, name = excluded.name, cast_at = excluded.cast_at
+    WHERE $8
+    RETURNING xmax = 0 AS is_first, cast_at
+"""  # noqa: S608
+_REMOVE: Final = f"""
+    -- remove_ballot: take the ballot of one participant back, who may vote anew
+    {_HELD}
+    DELETE FROM polls.ballot USING held
+    WHERE poll_id = held.id AND participant_hash = $3
+    RETURNING poll_id
+"""  # noqa: S608
+_EMPTY: Final = f"""
+    -- empty_ballot: take the ballot of one participant back for good
+    {_HELD}
+    UPDATE polls.ballot
+    SET option_ids = '{{}}', comment = NULL, participant = NULL, name = NULL, cast_at = NULL
+    FROM held
+    WHERE poll_id = held.id AND participant_hash = $3
+    RETURNING poll_id
+"""  # noqa: S608
+_PAGE: Final = f"""
+    -- list_ballots: the ballots of a poll whose participants are kept, in the order of their hashes
+    SELECT {_BALLOT}, ballot.participant_hash
+    FROM polls.ballot
+    WHERE poll_id = $1 AND participant_hash > $2 AND participant IS NOT NULL
+    ORDER BY participant_hash
+    LIMIT $3
+"""  # noqa: S608
+_DROP: Final = """
+    -- drop_ballots: remove the ballots of a poll that choose none but some options
+    DELETE FROM polls.ballot WHERE poll_id = $1 AND option_ids <@ $2::text[] AND option_ids <> '{}'
+"""
+_DROP_VOTES: Final = """
+    -- drop_votes: take some options out of the other ballots
+    UPDATE polls.ballot
+    SET option_ids = ARRAY(
+        SELECT option_id FROM unnest(option_ids) WITH ORDINALITY AS chosen (option_id, place)
+        WHERE option_id <> ALL ($2::text[])
+        ORDER BY place
+    )
+    WHERE poll_id = $1 AND option_ids && $2::text[]
+"""
+_ANONYMIZE: Final = """
+    -- anonymize_ballots: keep of each ballot of a poll no more than what was chosen
+    UPDATE polls.ballot SET participant = NULL, name = NULL, cast_at = NULL
+    WHERE poll_id = $1 AND participant IS NOT NULL
+"""
+
+
+async def select_ballot(
+    executor: Executor, site: str, poll_id: UUID, participant_hash: bytes
+) -> tuple[PollState, Ballot | None] | None:
+    """The poll, if the site has it, with the participant's ballot."""
+    row = await executor.fetchrow(_SELECT, site, poll_id, participant_hash)
+    if row is None:
+        return None
+    return state_of(row), None if row["option_ids"] is None else _ballot(row)
+
+
+class Cast(NamedTuple):
+    """A ballot that has been kept; whether it is the participant's first."""
+
+    ballot: Ballot
+    is_first: bool
+
+
+async def cast_ballot(executor: Executor, poll: Poll, participant_hash: bytes, ballot: Ballot) -> Cast | None:
+    """Keep the ballot; `None` where the poll is no longer as it was read, or is closed, or allows no second ballot."""
+    kept = (ballot.option_ids, ballot.comment, ballot.participant, ballot.name)
+    may_replace = poll.draft.settings.allow_revote
+    row = await executor.fetchrow(_CAST, poll.id, poll.version, participant_hash, *kept, may_replace)
+    if row is None:
+        return None
+    return Cast(Ballot(*kept, cast_at=row["cast_at"]), row["is_first"])
+
+
+async def withdraw_ballot(executor: Executor, poll: Poll, participant_hash: bytes) -> bool:
+    """Take the ballot back, for good where the poll allows no second one; `False` where the poll is no longer as it was
+    read, or is closed, or has no such ballot.
+    """
+    statement = _REMOVE if poll.draft.settings.allow_revote else _EMPTY
+    return await executor.fetchrow(statement, poll.id, poll.version, participant_hash) is not None
+
+
+async def list_ballots(
+    executor: Executor, poll_id: UUID, behind: bytes | None, limit: int
+) -> list[tuple[bytes, Ballot]]:
+    """The first `limit` ballots behind that hash, each with its own."""
+    rows = await executor.fetch(_PAGE, poll_id, behind or b"", limit)
+    return [(row["participant_hash"], _ballot(row)) for row in rows]
+
+
+async def drop_votes(executor: Executor, poll_id: UUID, option_ids: Sequence[str]) -> int:
+    """Take some options out of every ballot of the poll; how many ballots are gone, having chosen nothing else."""
+    dropped = await executor.execute(_DROP, poll_id, option_ids, timeout=MANY_LIMIT_S)
+    await executor.execute(_DROP_VOTES, poll_id, option_ids, timeout=MANY_LIMIT_S)
+    return _count(dropped)
+
+
+async def anonymize(executor: Executor, poll_id: UUID) -> int:
+    """Erase from every ballot of the poll who has cast it and when; how many there were."""
+    return _count(await executor.execute(_ANONYMIZE, poll_id, timeout=MANY_LIMIT_S))
+
+
+def _ballot(row: Row) -> Ballot:
+    return Ballot(tuple(row["option_ids"]), row["comment"], row["participant"], row["name"], row["cast_at"])
+
+
+def _count(command_tag: str) -> int:
+    return int(command_tag.rpartition(" ")[2])

@@ -1,0 +1,76 @@
+"""Polls page after page, wherever a token reaches: a branch for each path, each along an index of its own."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.polls.domain.results import Status
+from services.polls.domain.state import PollState
+from services.polls.storage.polls import STATE, state_of
+from shared.contract.scope import Path
+from shared.runtime.postgres import Executor
+
+Position = tuple[datetime, UUID]
+"""Behind which poll a page begins."""
+
+
+class Filter(Struct, frozen=True):
+    """Which polls: those below the paths, none of which is below another, that meet each condition given."""
+
+    paths: Sequence[Path]
+    status: Status | None = None
+    updated_since: datetime | None = None
+
+
+_SEGMENTS: Final = ("workspace", "content", "container")
+
+_PAGE: Final = """
+    -- list_polls: the polls below some paths that meet the conditions, the oldest first
+    WITH found AS ({branches}
+        ORDER BY created_at, id
+        LIMIT $6
+    )
+    SELECT {columns}
+    FROM found JOIN polls.poll USING (id) JOIN polls.tally ON tally.poll_id = poll.id
+    ORDER BY poll.created_at, poll.id
+"""
+_BRANCH: Final = """
+        (
+            SELECT matching.created_at, matching.id
+            FROM unnest($7::text[], $8::text[], $9::text[]) AS path (workspace, content, container),
+            LATERAL (
+                SELECT poll.created_at, poll.id
+                FROM polls.poll
+                WHERE poll.site = $1 AND (poll.created_at, poll.id) > ($2, $3) {below}
+                    AND ($4::timestamptz IS NULL OR poll.updated_at >= $4)
+                    AND ($5::boolean IS NULL OR $5 = (poll.closes_at IS NOT NULL AND poll.closes_at <= clock_timestamp()))
+                ORDER BY poll.created_at, poll.id
+                LIMIT $6
+            ) AS matching
+            WHERE num_nonnulls(path.workspace, path.content, path.container) = {depth}
+        )"""
+_FROM_THE_START: Final[Position] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+async def select_page(
+    executor: Executor, site: str, asked: Filter, behind: Position | None, limit: int
+) -> list[PollState]:
+    """The first `limit` of the polls that come behind the position, in the order of creation."""
+    is_closed = None if asked.status is None else asked.status == "closed"
+    columns = [[path[depth] if depth < len(path) else None for path in asked.paths] for depth in range(len(_SEGMENTS))]
+    conditions = (*(behind or _FROM_THE_START), asked.updated_since, is_closed, limit)
+    rows = await executor.fetch(_page(asked.paths), site, *conditions, *columns)
+    return [state_of(row) for row in rows]
+
+
+def _page(paths: Sequence[Path]) -> str:
+    branches = [_branch(depth) for depth in sorted({len(path) for path in paths})]
+    return _PAGE.format(branches="\n        UNION ALL".join(branches), columns=STATE)
+
+
+def _branch(depth: int) -> str:
+    below = " ".join(f"AND poll.{name} = path.{name}" for name in _SEGMENTS[:depth])
+    return _BRANCH.format(below=below, depth=depth)

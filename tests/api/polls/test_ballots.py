@@ -1,0 +1,236 @@
+"""Ballots: one a participant, cast, recast and withdrawn; what a poll's settings allow, and counts that are right."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Polls
+
+OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
+ENDED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
+
+
+async def make(polls: Polls, **settings: Any) -> str:
+    """The id of a new poll of three options with these settings."""
+    return str((await polls.make(options=OPTIONS, settings=settings))["id"])
+
+
+async def counts(polls: Polls, poll_id: str) -> dict[str, int]:
+    """The votes of each option."""
+    return {option["id"]: option["votes"] for option in (await polls.results(poll_id))["options"]}
+
+
+async def test_a_ballot_is_cast_and_shown(polls: Polls) -> None:
+    poll_id = await make(polls, saveParticipantNames=True, allowComment=True)
+
+    cast = await polls.vote(poll_id, "ada", "b", name="Ada Lovelace", comment="After lunch")
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+
+    assert cast.status == 201
+    assert {**cast.json, "castAt": "…"} == {
+        "participant": "ada",
+        "optionIds": ["b"],
+        "name": "Ada Lovelace",
+        "comment": "After lunch",
+        "castAt": "…",
+    }
+    assert (shown.status, shown.json) == (200, cast.json)
+    assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
+
+
+async def test_a_second_ballot_takes_the_place_of_the_first_where_that_is_allowed(polls: Polls) -> None:
+    poll_id = await make(polls, allowRevote=True)
+
+    first, second = await polls.vote(poll_id, "ada", "a"), await polls.vote(poll_id, "ada", "b")
+
+    assert (first.status, second.status) == (201, 200)
+    assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
+    assert (await polls.results(poll_id))["participants"] == 1
+
+
+@pytest.mark.parametrize("second", ["a", "b"])
+async def test_a_second_ballot_is_409_where_it_is_not(polls: Polls, second: str) -> None:
+    poll_id = await make(polls)
+    await polls.vote(poll_id, "ada", "a")
+
+    refused = await polls.vote(poll_id, "ada", second)
+
+    assert (refused.status, refused.json["type"]) == (409, "/docs/problems/already-voted")
+    assert await counts(polls, poll_id) == {"a": 1, "b": 0, "c": 0}
+
+
+async def test_a_withdrawn_ballot_counts_no_more_and_another_may_follow(polls: Polls) -> None:
+    poll_id = await make(polls, allowRevote=True)
+    await polls.vote(poll_id, "ada", "a")
+
+    withdrawn = await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada")
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+    again = await polls.vote(poll_id, "ada", "c")
+
+    assert (withdrawn.status, shown.status, again.status) == (204, 404, 201)
+    assert await counts(polls, poll_id) == {"a": 0, "b": 0, "c": 1}
+
+
+async def test_whoever_withdraws_where_no_second_ballot_is_allowed_does_so_for_good(polls: Polls) -> None:
+    poll_id = await make(polls)
+    await polls.vote(poll_id, "ada", "a")
+
+    withdrawn = await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada")
+    twice = await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada")
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+    again = await polls.vote(poll_id, "ada", "b")
+
+    assert (withdrawn.status, twice.status, shown.status, again.status) == (204, 404, 404, 409)
+    assert (await polls.results(poll_id))["participants"] == 0
+
+
+async def test_several_options_are_chosen_only_where_that_is_allowed(polls: Polls) -> None:
+    one, many = await make(polls), await make(polls, allowSelectionOfMultipleOptions=True)
+
+    refused, accepted = await polls.vote(one, "ada", "a", "b"), await polls.vote(many, "ada", "c", "a")
+
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/optionIds")
+    assert (accepted.status, accepted.json["optionIds"]) == (201, ["c", "a"])
+    results = await polls.results(many)
+    assert (results["participants"], results["votes"]) == (1, 2)
+    assert [option["participantPercentage"] for option in results["options"]] == [100.0, 0.0, 100.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"optionIds": []}, "/optionIds"),
+        ({"optionIds": ["d"]}, "/optionIds/0"),
+        ({"optionIds": ["a", "a"]}, "/optionIds/0"),
+        ({"optionIds": "a"}, "/optionIds"),
+        ({"optionIds": [1]}, "/optionIds/0"),
+        ({"options": ["a"]}, "/optionIds"),
+        ({"optionIds": ["a"], "name": ""}, "/name"),
+        ({"optionIds": ["a"], "name": "x" * 256}, "/name"),
+        ({"optionIds": ["a"], "name": "\0"}, "/name"),
+        ({"optionIds": ["a"], "comment": "x" * 2001}, "/comment"),
+    ],
+)
+async def test_what_is_no_ballot_is_refused_with_where_and_why(polls: Polls, body: Any, pointer: str) -> None:
+    poll_id = await make(polls, allowComment=True, allowSelectionOfMultipleOptions=True)
+
+    answer = await polls.v1("PUT", f"/polls/{poll_id}/votes/ada", body)
+
+    assert answer.status == 422
+    assert pointer in [error["pointer"] for error in answer.json["errors"]]
+
+
+async def test_a_comment_is_refused_where_none_is_allowed(polls: Polls) -> None:
+    poll_id = await make(polls)
+
+    answer = await polls.vote(poll_id, "ada", "a", comment="After lunch")
+
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/comment")
+    assert (await polls.v1("GET", f"/polls/{poll_id}/votes/ada")).status == 404
+
+
+async def test_nobody_votes_or_withdraws_in_a_closed_poll(polls: Polls) -> None:
+    poll_id = await make(polls, allowRevote=True)
+    await polls.vote(poll_id, "ada", "a")
+    await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": ENDED})
+
+    answers = [
+        await polls.vote(poll_id, "ada", "b"),
+        await polls.vote(poll_id, "bob", "b"),
+        await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada"),
+    ]
+
+    assert [(answer.status, answer.json["type"]) for answer in answers] == [(409, "/docs/problems/poll-closed")] * 3
+    assert (await polls.results(poll_id))["final"]
+    assert await counts(polls, poll_id) == {"a": 1, "b": 0, "c": 0}
+
+
+async def test_a_poll_that_is_opened_again_takes_votes(polls: Polls) -> None:
+    poll_id = await make(polls, **ENDED)
+    await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"endDate": None, "closePollOnEndDate": None}})
+
+    assert (await polls.vote(poll_id, "ada", "a")).status == 201
+
+
+@pytest.mark.parametrize("participant", ["a/b", "..", "%2F", "ада", "😀", " ", "a" * 255, "?x=1#y", "\u202e", "A%00B"])
+async def test_a_participant_may_be_called_anything(polls: Polls, participant: str) -> None:
+    poll_id = await make(polls)
+
+    cast = await polls.vote(poll_id, participant, "a")
+
+    assert (cast.status, cast.json["participant"]) == (201, participant)
+
+
+@pytest.mark.parametrize("segment", ["%FF", "%00", "a%00", "%zz", "%", "a" * 256, "%ED%A0%80"])
+async def test_what_cannot_be_a_participant_is_400(polls: Polls, segment: str) -> None:
+    poll_id = await make(polls)
+
+    answer = await polls.v1("PUT", f"/polls/{poll_id}/votes/{segment}", {"optionIds": ["a"]})
+
+    assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "participant")
+
+
+async def test_participants_differ_to_the_letter(polls: Polls) -> None:
+    poll_id = await make(polls)
+
+    statuses = [(await polls.vote(poll_id, who, "a")).status for who in ("ada", "Ada", "ada ", "e\u0301", "\u00e9")]
+
+    assert statuses == [201] * 5
+
+
+async def test_one_participant_from_many_clients_has_one_ballot(polls: Polls) -> None:
+    poll_id = await make(polls)
+
+    answers = await asyncio.gather(*(polls.vote(poll_id, "ada", "abc"[n % 3]) for n in range(30)))
+
+    assert Counter(answer.status for answer in answers) == {201: 1, 409: 29}
+    assert (await polls.results(poll_id))["votes"] == 1
+
+
+async def test_counts_are_right_under_concurrency(polls: Polls) -> None:
+    poll_id = await make(polls, allowRevote=True, allowSelectionOfMultipleOptions=True)
+    choices: dict[str, tuple[str, ...]] = {}
+
+    async def take_part(number: int) -> None:
+        who = f"voter {number}"
+        for turn in range(5):
+            choice = tuple("abc"[: (number + turn) % 3 + 1])
+            assert (await polls.vote(poll_id, who, *choice)).status in (200, 201)
+            choices[who] = choice
+        if number % 4 == 0:
+            assert (await polls.v1("DELETE", f"/polls/{poll_id}/votes/{who}".replace(" ", "%20"))).status == 204
+            del choices[who]
+
+    await asyncio.gather(*(take_part(number) for number in range(24)))
+
+    expected = Counter(option for choice in choices.values() for option in choice)
+    assert await counts(polls, poll_id) == expected
+    assert (await polls.results(poll_id))["participants"] == len(choices)
+
+
+async def test_ballots_are_listed_page_after_page_where_names_are_kept(polls: Polls) -> None:
+    poll_id = await make(polls, saveParticipantNames=True)
+    for number in range(5):
+        await polls.vote(poll_id, f"voter-{number}", "a", name=f"Voter {number}")
+
+    found, cursor = [], {}
+    while True:
+        page = (await polls.v1("GET", f"/polls/{poll_id}/votes", limit=2, **cursor)).json
+        found += page["items"]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+
+    assert sorted(ballot["participant"] for ballot in found) == [f"voter-{number}" for number in range(5)]
+    assert all(ballot["castAt"] and ballot["name"] for ballot in found)
+
+
+async def test_there_is_no_list_of_ballots_where_names_are_not_kept(polls: Polls) -> None:
+    poll_id = await make(polls)
+    await polls.vote(poll_id, "ada", "a")
+
+    answer = await polls.v1("GET", f"/polls/{poll_id}/votes")
+
+    assert (answer.status, answer.json["type"]) == (409, "/docs/problems/names-not-kept")

@@ -1,0 +1,92 @@
+"""`Idempotency-Key`: the same request is done once, however often it is sent."""
+
+import asyncio
+
+import asyncpg
+
+from tests.support.databases import ClonedDatabase
+from tests.support.stack import Authority, Polls
+
+KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
+BODY = {"template": "stars", "location": {"workspace": "PLAT", "content": "PLAT-1"}}
+
+
+async def how_many(polls: Polls) -> int:
+    """Polls there are."""
+    return len((await polls.v1("GET", "/polls")).json["items"])
+
+
+async def test_a_request_that_is_sent_again_is_answered_as_the_first_time(polls: Polls) -> None:
+    first = await polls.v1("POST", "/polls", BODY, KEY)
+    await polls.v1("PATCH", f"/polls/{first.json['id']}", {"title": "Changed"})
+
+    again = await polls.v1("POST", "/polls", BODY, KEY)
+
+    assert (again.status, again.body) == (201, first.body)
+    assert [again.headers[name] for name in ("Location", "ETag")] == [first.headers[n] for n in ("Location", "ETag")]
+    assert await how_many(polls) == 1
+
+
+async def test_the_key_in_quotes_is_the_same_key(polls: Polls) -> None:
+    first = await polls.v1("POST", "/polls", BODY, KEY)
+
+    again = await polls.v1("POST", "/polls", BODY, {"Idempotency-Key": f'"{KEY["Idempotency-Key"]}"'})
+
+    assert again.body == first.body
+
+
+async def test_the_same_key_with_another_body_is_422(polls: Polls) -> None:
+    await polls.v1("POST", "/polls", BODY, KEY)
+
+    reused = await polls.v1("POST", "/polls", {**BODY, "template": "hearts"}, KEY)
+
+    assert (reused.status, reused.json["type"]) == (422, "/docs/problems/idempotency-key-reused")
+    assert await how_many(polls) == 1
+
+
+async def test_what_has_failed_may_be_corrected_under_the_same_key(polls: Polls) -> None:
+    failed = await polls.v1("POST", "/polls", {**BODY, "title": ""}, KEY)
+
+    corrected = await polls.v1("POST", "/polls", BODY, KEY)
+
+    assert (failed.status, corrected.status) == (422, 201)
+
+
+async def test_many_at_once_make_one_poll(polls: Polls) -> None:
+    answers = await asyncio.gather(*(polls.v1("POST", "/polls", BODY, KEY) for _ in range(12)))
+
+    assert {(answer.status, answer.body) for answer in answers} == {(201, answers[0].body)}
+    assert await how_many(polls) == 1
+
+
+async def test_another_token_has_keys_of_its_own(polls: Polls, authority: Authority) -> None:
+    other = polls.holding((await authority.issue())["token"])
+
+    first, second = await polls.v1("POST", "/polls", BODY, KEY), await other.v1("POST", "/polls", BODY, KEY)
+
+    assert first.json["id"] != second.json["id"]
+
+
+async def test_after_a_day_the_key_is_new(polls: Polls, database: ClonedDatabase) -> None:
+    first = await polls.v1("POST", "/polls", BODY, KEY)
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute("UPDATE polls.answer SET given_at = given_at - interval '24 hours'")
+    await connection.close()
+
+    second = await polls.v1("POST", "/polls", {**BODY, "template": "hearts"}, KEY)
+
+    assert second.status == 201
+    assert second.json["id"] != first.json["id"]
+
+
+async def test_a_key_that_cannot_be_one_is_400(polls: Polls) -> None:
+    assert (await polls.v1("POST", "/polls", BODY, {"Idempotency-Key": "a b"})).status == 400
+
+
+async def test_a_batch_is_done_once_too(polls: Polls) -> None:
+    batch = {"items": [{"op": "create", "poll": BODY}]}
+
+    first, again = [await polls.v1("POST", "/polls:batch", batch, KEY) for _ in range(2)]
+
+    assert again.body == first.body
+    assert await how_many(polls) == 1

@@ -1,0 +1,140 @@
+"""`GET /v1/polls`: wherever the token reaches, page after page, while others write."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Authority, Polls
+
+CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
+
+
+async def listed(polls: Polls, **query: Any) -> list[Any]:
+    """Every poll that meets the conditions, over all pages."""
+    found, cursor = [], {}
+    while True:
+        answer = await polls.v1("GET", "/polls", **query, **cursor)
+        assert answer.status == 200, answer.body
+        found += answer.json["items"]
+        if answer.json["next"] is None:
+            return found
+        cursor = {"cursor": answer.json["next"]}
+
+
+def ids(found: list[Any]) -> list[str]:
+    """Their ids, in order."""
+    return [poll["id"] for poll in found]
+
+
+async def test_pages_hold_every_poll_once_in_the_order_of_creation(polls: Polls) -> None:
+    made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(7)]
+
+    assert ids(await listed(polls, limit=3)) == made
+    assert ids(await listed(polls, limit=7)) == made
+    assert (await polls.v1("GET", "/polls", limit=7)).json["next"] is None
+
+
+async def test_what_was_there_is_found_once_while_others_write(polls: Polls) -> None:
+    made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(20)]
+    stop = asyncio.Event()
+
+    async def write() -> None:
+        while not stop.is_set():
+            other = (await polls.make(title="Another"))["id"]
+            await polls.v1("PATCH", f"/polls/{made[0]}", {"title": "Changed"})
+            await polls.v1("DELETE", f"/polls/{other}")
+
+    writing = asyncio.create_task(write())
+    found = ids(await listed(polls, limit=2))
+    stop.set()
+    await writing
+
+    assert [poll_id for poll_id in found if poll_id in made] == made
+    assert len(found) == len(set(found))
+
+
+async def test_each_part_of_a_place_narrows(polls: Polls) -> None:
+    places = [("PLAT", "1", ""), ("PLAT", "2", ""), ("PLAT", "2", "m"), ("SPACE", "2", "m"), ("SPACE", "2", "n")]
+    made = {}
+    for workspace, content, container in places:
+        there = polls.at(workspace=workspace, content=content, container=container)
+        made[workspace, content, container] = (await there.make())["id"]
+    everywhere = list(made.values())
+
+    assert ids(await listed(polls)) == everywhere
+    assert ids(await listed(polls, workspace="PLAT")) == everywhere[:3]
+    assert ids(await listed(polls, workspace="PLAT", content="2")) == everywhere[1:3]
+    assert ids(await listed(polls, workspace="SPACE", content="2", container="n")) == everywhere[4:]
+    assert ids(await listed(polls, workspace="NONE")) == []
+
+
+@pytest.mark.parametrize("query", [{"content": "1"}, {"container": "m"}, {"workspace": "PLAT", "container": "m"}])
+async def test_a_place_is_given_from_the_outside_in(polls: Polls, query: dict[str, str]) -> None:
+    assert (await polls.v1("GET", "/polls", **query)).status == 400
+
+
+async def test_a_token_finds_what_it_reaches_and_nothing_else(polls: Polls, authority: Authority) -> None:
+    made = {}
+    for place in (("PLAT", "1", ""), ("PLAT", "2", ""), ("SPACE", "3", "m"), ("SPACE", "3", "n"), ("OTHER", "4", "")):
+        there = polls.at(workspace=place[0], content=place[1], container=place[2])
+        made[place] = (await there.make())["id"]
+    scopes = ["polls:read:PLAT", "polls:read:PLAT/2", "polls:read:SPACE/3/n", "polls:vote:OTHER", "polls:read:NONE"]
+    holder = polls.holding((await authority.issue(*scopes))["token"])
+
+    everything = await listed(holder, limit=1)
+    in_space = await listed(holder, workspace="SPACE")
+    forbidden = await holder.v1("GET", "/polls", workspace="OTHER")
+
+    assert ids(everything) == [made["PLAT", "1", ""], made["PLAT", "2", ""], made["SPACE", "3", "n"]]
+    assert ids(in_space) == [made["SPACE", "3", "n"]]
+    assert forbidden.status == 403
+    assert "polls:read:OTHER" in forbidden.json["detail"]
+
+
+async def test_polls_are_found_by_whether_they_are_open(polls: Polls) -> None:
+    is_open, is_closed = (await polls.make())["id"], (await polls.make(**CLOSED))["id"]
+
+    assert ids(await listed(polls, status="open")) == [is_open]
+    assert ids(await listed(polls, status="closed")) == [is_closed]
+
+
+async def test_polls_are_found_by_when_they_were_edited(polls: Polls) -> None:
+    edited, untouched = (await polls.make())["id"], (await polls.make())["id"]
+    since = datetime.now(UTC).isoformat()
+    await polls.v1("PATCH", f"/polls/{edited}", {"title": "Dinner?"})
+
+    assert ids(await listed(polls, updatedSince=since)) == [edited]
+    assert ids(await listed(polls, updatedSince="2026-01-01T00:00:00Z")) == [edited, untouched]
+
+
+async def test_results_come_with_each_poll_where_they_are_asked_for(polls: Polls) -> None:
+    poll = await polls.make()
+    await polls.vote(poll["id"], "ada", "y")
+
+    plain, expanded = await listed(polls), await listed(polls, expand="results")
+
+    assert "results" not in plain[0]
+    assert (expanded[0]["results"]["votes"], expanded[0]["results"]["options"][0]["votes"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "101"},
+        {"limit": "x"},
+        {"status": "ajar"},
+        {"expand": "votes"},
+        {"updatedSince": "yesterday"},
+        {"cursor": "x"},
+        {"cursor": "WyJhIiwiYiJd"},
+        {"colour": "red"},
+    ],
+)
+async def test_a_query_that_cannot_be_read_says_which_parameter(polls: Polls, query: dict[str, str]) -> None:
+    answer = await polls.v1("GET", "/polls", **query)
+
+    assert answer.status == 400
+    assert [error["parameter"] for error in answer.json["errors"]] == list(query)

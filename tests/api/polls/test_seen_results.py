@@ -1,0 +1,129 @@
+"""Results: what the votes come to, who may see how much of that, and as a table."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from tests.support.stack import Authority, Polls
+
+CLOSING = {"endDate": "2999-12-31", "closePollOnEndDate": True}
+CLOSED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
+
+
+async def test_the_manuals_example_comes_out(polls: Polls) -> None:
+    poll = await polls.make(template="score-1-to-5")
+    for option, votes in zip("12345", (8, 12, 11, 15, 10), strict=True):
+        for number in range(votes):
+            assert (await polls.vote(poll["id"], f"{option}-{number}", option)).status == 201
+
+    results = await polls.results(poll["id"])
+
+    assert (results["participants"], results["votes"], results["average"]) == (56, 56, 3.1)
+    assert results["options"][3] == {
+        "id": "4",
+        "title": "4",
+        "order": 3,
+        "votes": 15,
+        "percentage": 26.8,
+        "participantPercentage": 26.8,
+        "rank": 1,
+    }
+    assert round(sum(option["percentage"] for option in results["options"]), 1) == 100.0
+    assert {name: results[name] for name in ("status", "final", "visible", "withheldReason")} == {
+        "status": "open",
+        "final": False,
+        "visible": True,
+        "withheldReason": None,
+    }
+
+
+async def reader(polls: Polls, authority: Authority, actions: str = "read") -> Polls:
+    """The same caller with less of a token."""
+    return polls.holding((await authority.issue(f"polls:{actions}:PLAT"))["token"])
+
+
+async def voted(polls: Polls, **settings: Any) -> str:
+    """The id of a poll in which ada has voted, with these settings."""
+    poll_id = str((await polls.make())["id"])
+    await polls.vote(poll_id, "ada", "y")
+    assert (await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": settings})).status == 200
+    return poll_id
+
+
+def seen(results: Any) -> tuple[Any, ...]:
+    """Whether and why something is withheld, and what is shown of the first option."""
+    first = results["options"][0]
+    return results["visible"], results["withheldReason"], results["votes"], first["votes"], first["percentage"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"resultsVisibility": "alwaysPublic"}, (True, None, 1, 1, 100.0)),
+        ({"resultsVisibility": "afterVote"}, (False, "afterVote", None, None, None)),
+        ({"resultsVisibility": "afterClose", **CLOSING}, (False, "afterClose", None, None, None)),
+        ({"resultsVisibility": "afterClose", **CLOSED}, (True, None, 1, 1, 100.0)),
+        ({"resultsVisibility": "never"}, (False, "never", None, None, None)),
+        ({"resultsVisibility": "never", **CLOSED}, (False, "never", None, None, None)),
+        ({"hideAbsoluteNumbers": True}, (True, "hideAbsoluteNumbers", None, None, 100.0)),
+    ],
+)
+async def test_a_reader_sees_what_the_poll_shows(
+    polls: Polls, authority: Authority, settings: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    poll_id = await voted(polls, **settings)
+    only_reads = await reader(polls, authority)
+
+    assert seen(await only_reads.results(poll_id)) == expected
+    assert seen((await only_reads.v1("GET", f"/polls/{poll_id}", expand="results")).json["results"]) == expected
+    assert seen((await only_reads.v1("GET", "/polls", expand="results")).json["items"][0]["results"]) == expected
+    assert seen((await only_reads.call("GET", expand="results")).json[0]["results"]) == expected
+    assert seen(await polls.results(poll_id)) == (True, None, 1, 1, 100.0)
+
+
+async def test_a_token_for_results_alone_sees_them(polls: Polls, authority: Authority) -> None:
+    poll_id = await voted(polls, resultsVisibility="never")
+
+    assert (await (await reader(polls, authority, "results")).results(poll_id))["votes"] == 1
+
+
+async def test_after_voting_a_participant_sees_the_results(polls: Polls, authority: Authority) -> None:
+    poll_id = await voted(polls, resultsVisibility="afterVote")
+    voting = await reader(polls, authority, "read,vote")
+
+    assert (await voting.results(poll_id))["visible"] is False
+    assert (await voting.results(poll_id, participant="bob"))["visible"] is False
+    assert (await voting.results(poll_id, participant="ada"))["votes"] == 1
+
+
+async def test_who_has_voted_is_told_only_to_a_token_that_may_vote(polls: Polls, authority: Authority) -> None:
+    poll_id = await voted(polls, resultsVisibility="afterVote")
+    only_reads = await reader(polls, authority)
+
+    answer = await only_reads.v1("GET", f"/polls/{poll_id}/results", participant="ada")
+
+    assert answer.status == 403
+    assert "polls:vote:" in answer.json["detail"]
+
+
+async def test_results_are_a_table_for_those_who_ask_for_one(polls: Polls) -> None:
+    poll = await polls.make(options=[{"id": "a", "title": "=1+1"}, {"id": "b", "title": 'Tea, "black"'}])
+    await polls.vote(poll["id"], "ada", "a")
+
+    answer = await polls.v1("GET", f"/polls/{poll['id']}/results", headers={"Accept": "text/csv"})
+
+    header, *rows = csv.reader(io.StringIO(answer.body.decode(), newline=""))
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert header == ["option", "title", "votes", "percentage", "participant percentage", "rank"]
+    assert rows == [["a", "'=1+1", "1", "100.0", "100.0", "1"], ["b", 'Tea, "black"', "0", "0.0", "0.0", "2"]]
+
+
+async def test_what_is_withheld_is_empty_in_the_table(polls: Polls, authority: Authority) -> None:
+    poll_id = await voted(polls, resultsVisibility="never")
+    only_reads = await reader(polls, authority)
+
+    answer = await only_reads.v1("GET", f"/polls/{poll_id}/results", headers={"Accept": "text/csv"})
+
+    assert list(csv.reader(io.StringIO(answer.body.decode(), newline="")))[1] == ["y", "Yes", "", "", "", ""]

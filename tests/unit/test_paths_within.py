@@ -1,0 +1,29 @@
+"""Which parts of a site are asked for and allowed: what lies within both, each part once."""
+
+import pytest
+
+from shared.contract.scope import Path, paths_within
+
+EVERYWHERE: Path = ()
+PLAT: Path = ("PLAT",)
+ISSUE: Path = ("PLAT", "PLAT-1")
+MACRO: Path = ("SPACE", "12345", "macro-7")
+
+
+@pytest.mark.parametrize(
+    ("asked", "allowed", "expected"),
+    [
+        (EVERYWHERE, [], []),
+        (EVERYWHERE, [EVERYWHERE], [EVERYWHERE]),
+        (EVERYWHERE, [PLAT, MACRO], [PLAT, MACRO]),
+        (EVERYWHERE, [PLAT, ISSUE, EVERYWHERE], [EVERYWHERE]),
+        (EVERYWHERE, [ISSUE, PLAT, ISSUE], [PLAT]),
+        (PLAT, [EVERYWHERE], [PLAT]),
+        (PLAT, [ISSUE], [ISSUE]),
+        (PLAT, [MACRO], []),
+        (ISSUE, [PLAT, ISSUE], [ISSUE]),
+        (ISSUE, [("PLAT", "PLAT-10")], []),
+    ],
+)
+def test_the_widest_common_paths_are_found(asked: Path, allowed: list[Path], expected: list[Path]) -> None:
+    assert paths_within(asked, allowed) == expected
