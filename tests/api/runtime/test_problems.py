@@ -1,0 +1,63 @@
+"""An error is told as its kind says, and on some routes as their own table says."""
+
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from shared.runtime.problem import Problem, ProblemTable
+from shared.runtime.problem_types import ProblemType
+from shared.runtime.request_line import new_application
+
+Client = TestClient[web.Request, web.Application]
+
+ASTRAY = ProblemType("astray", 404, "Astray", meaning="It is not here.", remedy="Call it.")
+
+
+class Lost(Exception):
+    """Something is not here."""
+
+
+TABLE: ProblemTable = {Lost: lambda _: Problem(ASTRAY, "It is somewhere else.")}
+GOATS: ProblemTable = {Lost: lambda _: Problem(ASTRAY, "It has eaten the fence.", status=410)}
+
+
+@pytest.fixture
+async def client(aiohttp_client: AiohttpClient) -> Client:
+    """A service that finds nothing, and tells it of goats in their own way."""
+
+    async def lose(_request: web.Request) -> web.Response:
+        raise Lost
+
+    app = new_application(TABLE, redact=lambda text: text, faces={"/goats/{name}": GOATS})
+    app.router.add_get("/sheep/{name}", lose)
+    app.router.add_get("/goats/{name}", lose)
+    return await aiohttp_client(app)
+
+
+async def told(client: Client, path: str) -> tuple[int, Any]:
+    async with client.get(path) as response:
+        return response.status, await response.json(content_type="application/problem+json")
+
+
+async def test_a_problem_has_the_usual_status_of_its_kind(client: Client) -> None:
+    status, document = await told(client, "/sheep/dolly")
+
+    assert (status, document["status"], document["detail"]) == (404, 404, "It is somewhere else.")
+    assert (document["type"], document["title"]) == ("/docs/problems/astray", "Astray")
+
+
+async def test_a_route_may_tell_the_same_error_with_another_status(client: Client) -> None:
+    status, document = await told(client, "/goats/billy")
+
+    assert (status, document["status"], document["detail"]) == (410, 410, "It has eaten the fence.")
+    assert (document["type"], document["title"]) == ("/docs/problems/astray", "Astray")
+
+
+async def test_what_the_table_of_a_route_does_not_say_is_told_as_usual(client: Client) -> None:
+    async with client.post("/goats/billy") as response:
+        document = await response.json(content_type="application/problem+json")
+
+    assert (response.status, document["type"]) == (405, "/docs/problems/method-not-allowed")
