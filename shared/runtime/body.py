@@ -62,10 +62,11 @@ def read_form(body: bytes, kind: type[S]) -> S:
     return found
 
 
-def require_media_type(request: web.Request, media_type: str) -> None:
-    """Raises `UnsupportedMediaType` where the request says that its body is of another type."""
-    if not is_of_media_type(request, media_type):
-        raise UnsupportedMediaType(f"This route reads {media_type}; set the Content-Type header to that.")
+def require_media_type(request: web.Request, *media_types: str) -> None:
+    """Raises `UnsupportedMediaType` where the request says that its body is of none of these types."""
+    if not any(is_of_media_type(request, media_type) for media_type in media_types):
+        read = " or ".join(media_types)
+        raise UnsupportedMediaType(f"This route reads {read}; set the Content-Type header to that.")
 
 
 def is_of_media_type(request: web.Request, media_type: str) -> bool:

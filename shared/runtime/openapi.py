@@ -18,11 +18,16 @@ Schema = dict[str, Any]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One way in which an operation succeeds. `body` is the type of what it answers with, or several, of which one."""
+    """One way in which an operation succeeds. `body` is the type of what it answers with, or several, of which one.
+
+    `alternatives` are other media types that it answers with where it is asked to: an example of the text by each.
+    """
 
     description: str
     body: Any = None
     media_type: str = JSON
+    example: Any = None
+    alternatives: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     """What each header says, by its name."""
 
@@ -30,8 +35,9 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Operation(Struct, frozen=True, kw_only=True):
     """What a caller may know of a route. Parameters are the fields of Structs, as `read_query` takes them.
 
-    `problems` are those that are this route's own, a sentence by its status. Those of reading a request and of its
-    access rule are added to every route that can have them.
+    The body may be of one media type or of several, which are read alike. `problems` are those that are this route's
+    own, a sentence by its status. Those of reading a request and of its access rule are added to every route that can
+    have them.
     """
 
     summary: str
@@ -43,7 +49,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     headers: type[Struct] | None = None
     body: Any = None
     body_required: bool = True
-    media_type: str = JSON
+    media_type: str | tuple[str, ...] = JSON
     example: Any = None
     """Of the body."""
     problems: Mapping[int, str] = {}
@@ -127,32 +133,42 @@ def _operation(row: Row, schemas: Mapping[Any, Schema], components: Mapping[str,
     if parameters:
         document["parameters"] = parameters
     if operation.body is not None:
-        content = {"schema": schemas[operation.body]}
-        if operation.example is not None:
-            content["example"] = operation.example
-        document["requestBody"] = {"required": operation.body_required, "content": {operation.media_type: content}}
+        content = _content(schemas[operation.body], operation.example)
+        document["requestBody"] = {
+            "required": operation.body_required,
+            "content": dict.fromkeys(_each(operation.media_type), content),
+        }
     problem = {"application/problem+json": {"schema": schemas[ProblemDocument]}}
     document["responses"] = {
         **{str(status): _answer(answer, schemas) for status, answer in operation.answers.items()},
         **{str(status): {"description": text, "content": problem} for status, text in sorted(_problems(row).items())},
         "default": {"description": "Any other error.", "content": problem},
     }
-    schemes = (row.security,) if isinstance(row.security, str) else row.security or ()
-    document["security"] = [{scheme: []} for scheme in schemes]
+    document["security"] = [{scheme: []} for scheme in _each(row.security or ())]
     return document
+
+
+def _each(names: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names
 
 
 def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
     document: Schema = {"description": answer.description}
     if answer.body is not None:
         either = [schemas[kind] for kind in _kinds(answer.body)]
-        document["content"] = {answer.media_type: {"schema": either[0] if len(either) == 1 else {"anyOf": either}}}
+        schema = either[0] if len(either) == 1 else {"anyOf": either}
+        others = {name: _content({"type": "string"}, text) for name, text in answer.alternatives.items()}
+        document["content"] = {answer.media_type: _content(schema, answer.example), **others}
     if answer.headers:
         text = {"type": "string"}
         document["headers"] = {
             name: {"description": says, "required": True, "schema": text} for name, says in answer.headers.items()
         }
     return document
+
+
+def _content(schema: Schema, example: Any) -> Schema:
+    return {"schema": schema} if example is None else {"schema": schema, "example": example}
 
 
 def _kinds(body: Any) -> tuple[Any, ...]:
@@ -202,6 +218,8 @@ def _parameter(place: str, name: str, schema: Schema, *, required: bool) -> Sche
     parameter: Schema = {"name": name, "in": place, "required": required, "schema": schema}
     if "description" in schema:
         parameter["description"] = schema.pop("description")
+    if "examples" in schema:
+        parameter["example"] = schema["examples"][0]
     if schema.get("type") == "array":
         parameter |= {"style": "form", "explode": True}
     return parameter

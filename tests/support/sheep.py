@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from shared.runtime.accept import prefers
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, Operation, Row, add_openapi, openapi_document
@@ -43,6 +44,12 @@ class Flock(Struct, frozen=True, forbid_unknown_fields=True):
     shorn_at: Annotated[datetime, Meta(tz=True)] | None = None
     dogs: Annotated[list[Dog], Meta(max_length=3)] = []
     ages: dict[str, int] = {}
+
+
+class ChangeFlock(Struct, frozen=True, forbid_unknown_fields=True):
+    """What becomes different."""
+
+    sheep: Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Flocks(Struct, frozen=True):
@@ -88,10 +95,22 @@ NO_SHEPHERD: Final = ProblemType(
 UNKNOWN_FLOCK: Final = ProblemType(
     *("unknown-flock", 404, "Unknown flock"), meaning="No flock has this name.", remedy="Count again."
 )
+CSV: Final = "text/csv"
+MERGE_PATCH: Final = "application/merge-patch+json"
 NO_FLOCK: Final = {404: "No flock has this name."}
 
 LIST_FLOCKS: Final = Operation(
-    summary="List flocks", query=FlocksQuery, answers={200: Answer(description="The flocks.", body=Flocks)}
+    summary="List flocks",
+    tags=("flocks",),
+    query=FlocksQuery,
+    answers={
+        200: Answer(
+            description="The flocks.",
+            body=Flocks,
+            example={"items": [{"name": "dolly", "sheep": 3}]},
+            alternatives={CSV: "name,sheep\r\ndolly,3\r\n"},
+        )
+    },
 )
 CREATE_FLOCK: Final = Operation(
     summary="Form a flock",
@@ -106,11 +125,29 @@ SHOW_FLOCK: Final = Operation(
     answers={200: Answer(description="The flock.", body=Flock)},
     problems=NO_FLOCK,
 )
+CHANGE_FLOCK: Final = Operation(
+    summary="Change how many sheep a flock has",
+    path=FlockPath,
+    body=ChangeFlock,
+    media_type=(MERGE_PATCH, JSON),
+    answers={200: Answer(description="The flock.", body=Flock)},
+    example={"sheep": 4},
+    problems=NO_FLOCK,
+)
 DISSOLVE_FLOCK: Final = Operation(
     summary="Dissolve a flock", path=FlockPath, answers={204: Answer(description="It is gone.")}, problems=NO_FLOCK
 )
 WHISTLE: Final = Operation(
     summary="Whistle", body=Whistle, media_type=FORM, answers={200: Answer(description="What was heard.", body=Whistle)}
+)
+
+SHEEP_ROWS: Final = (
+    Row("GET", "/flocks", "list_flocks", LIST_FLOCKS),
+    Row("POST", "/flocks", "create_flock", CREATE_FLOCK, "shepherd"),
+    Row("GET", "/flocks/{name}", "show_flock", SHOW_FLOCK),
+    Row("PATCH", "/flocks/{name}", "change_flock", CHANGE_FLOCK, "shepherd"),
+    Row("DELETE", "/flocks/{name}", "dissolve_flock", DISSOLVE_FLOCK, "shepherd"),
+    Row("POST", "/whistle", "whistle", WHISTLE),
 )
 
 FLOCKS: Final = web.AppKey("flocks", dict[str, Flock])
@@ -127,6 +164,7 @@ def sheep_app() -> web.Application:
     app.router.add_get("/flocks", list_flocks, allow_head=False)
     app.router.add_post("/flocks", create_flock)
     app.router.add_get("/flocks/{name}", show_flock, allow_head=False)
+    app.router.add_patch("/flocks/{name}", change_flock)
     app.router.add_delete("/flocks/{name}", dissolve_flock)
     app.router.add_post("/whistle", whistle)
     add_openapi(app, sheep_document())
@@ -135,21 +173,17 @@ def sheep_app() -> web.Application:
 
 def sheep_document() -> dict[str, Any]:
     """What the service says of itself."""
-    rows = (
-        Row("GET", "/flocks", "list_flocks", LIST_FLOCKS),
-        Row("POST", "/flocks", "create_flock", CREATE_FLOCK, "shepherd"),
-        Row("GET", "/flocks/{name}", "show_flock", SHOW_FLOCK),
-        Row("DELETE", "/flocks/{name}", "dissolve_flock", DISSOLVE_FLOCK, "shepherd"),
-        Row("POST", "/whistle", "whistle", WHISTLE),
-    )
     return openapi_document(
-        {"title": "Sheep", "version": "1"}, rows, {"shepherd": {"type": "http", "scheme": "bearer"}}
+        {"title": "Sheep", "version": "1"}, SHEEP_ROWS, {"shepherd": {"type": "http", "scheme": "bearer"}}
     )
 
 
 async def list_flocks(request: web.Request) -> web.Response:
     query = read_query(request, FlocksQuery)
     found = [flock for flock in request.app[FLOCKS].values() if not query.colour or flock.colour in query.colour]
+    if prefers(request, CSV, JSON):
+        lines = [f"{flock.name},{flock.sheep}" for flock in found[: query.limit]]
+        return web.Response(text="\r\n".join(["name,sheep", *lines, ""]), content_type=CSV)
     return json_response(Flocks(found[: query.limit]))
 
 
@@ -163,6 +197,14 @@ async def create_flock(request: web.Request) -> web.Response:
 
 async def show_flock(request: web.Request) -> web.Response:
     return json_response(_flock(request))
+
+
+async def change_flock(request: web.Request) -> web.Response:
+    _require_shepherd(request)
+    require_media_type(request, MERGE_PATCH, JSON)
+    flock, change = _flock(request), read_json(await request.read(), ChangeFlock)
+    changed = request.app[FLOCKS][flock.name] = msgspec.structs.replace(flock, sheep=change.sheep)
+    return json_response(changed)
 
 
 async def dissolve_flock(request: web.Request) -> web.Response:

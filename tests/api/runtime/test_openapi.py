@@ -10,7 +10,7 @@ from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 
 from tests.support.fuzz import SEED, Target, fuzz
-from tests.support.sheep import SHEPHERD, sheep_app, sheep_document
+from tests.support.sheep import SHEEP_ROWS, SHEPHERD, sheep_app, sheep_document
 
 Client = TestClient[Request, Application]
 
@@ -53,6 +53,7 @@ def test_a_path_parameter_is_described_by_its_struct() -> None:
 
     assert (name["in"], name["required"], name["description"]) == ("path", True, "the flock's name")
     assert name["schema"] == {"type": "string", "examples": ["dolly"]}
+    assert name["example"] == "dolly"
 
 
 def test_a_header_has_its_wire_name() -> None:
@@ -64,7 +65,8 @@ def test_a_header_has_its_wire_name() -> None:
 def test_structs_are_shared_components() -> None:
     document = sheep_document()
 
-    assert document["components"]["schemas"].keys() == {"Dog", "Fault", "Flock", "Flocks", "ProblemDocument", "Whistle"}
+    named = {"ChangeFlock", "Dog", "Fault", "Flock", "Flocks", "ProblemDocument", "Whistle"}
+    assert document["components"]["schemas"].keys() == named
     content = document["paths"]["/whistle"]["post"]["requestBody"]["content"]
     assert content == {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Whistle"}}}
 
@@ -77,11 +79,29 @@ def test_every_operation_tells_the_problems_that_it_can_have() -> None:
     assert {"401", "408", "413", "415", "422"} <= set(paths["/flocks"]["post"]["responses"])
 
 
+def test_an_answer_has_its_example_and_its_other_media_types() -> None:
+    content = sheep_document()["paths"]["/flocks"]["get"]["responses"]["200"]["content"]
+
+    assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/Flocks"}
+    assert content["application/json"]["example"] == {"items": [{"name": "dolly", "sheep": 3}]}
+    assert content["text/csv"] == {"schema": {"type": "string"}, "example": "name,sheep\r\ndolly,3\r\n"}
+
+
+def test_a_body_may_be_of_several_media_types() -> None:
+    body = sheep_document()["paths"]["/flocks/{name}"]["patch"]["requestBody"]
+
+    told = {"schema": {"$ref": "#/components/schemas/ChangeFlock"}, "example": {"sheep": 4}}
+    assert body == {
+        "required": True,
+        "content": {"application/merge-patch+json": told, "application/json": told},
+    }
+
+
 async def test_the_service_does_what_its_document_says(client: Client, document: Any) -> None:
     outcome = await asyncio.to_thread(fuzz, target(client, document), cases=600, seed=SEED)
 
     assert outcome.cases >= 600
-    assert outcome.succeeded() == {"list_flocks", "create_flock", "show_flock", "dissolve_flock", "whistle"}
+    assert outcome.succeeded() == {row.name for row in SHEEP_ROWS}
 
 
 async def test_an_operation_that_is_left_out_is_not_sent(client: Client, document: Any) -> None:
