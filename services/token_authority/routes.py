@@ -29,7 +29,9 @@ from services.token_authority.handlers.access import (
     for_services,
     for_strangers,
 )
-from shared.runtime.openapi import Endpoint, Row, add_openapi, openapi_document
+from services.token_authority.problems import KINDS
+from shared.runtime.docs import add_docs
+from shared.runtime.openapi import Endpoint, Row, openapi_document
 
 
 class Route(NamedTuple):
@@ -105,11 +107,11 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 
 
 def add_routes(app: web.Application) -> None:
-    """Mount every route behind its access rule, and the document that describes them."""
+    """Mount every route behind its access rule, and the pages that describe them."""
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.access.wrap(route.endpoint.handler))
     rows = [_row(route) for route in ROUTES]
-    add_openapi(app, openapi_document(INFO, rows, SECURITY_SCHEMES))
+    add_docs(app, openapi_document(INFO, rows, SECURITY_SCHEMES), KINDS)
 
 
 def _row(route: Route) -> Row:

@@ -9,9 +9,12 @@ from yarl import URL
 
 from shared.contract.scope import Action, Place
 from shared.guard import GuardSettings, TokenMissing, caller, mount_guard
+from shared.guard.problems import GUARD_KINDS
+from shared.runtime.docs import DOCS_ROUTES, add_docs
 from shared.runtime.metrics import add_metrics
+from shared.runtime.openapi import openapi_document
 from shared.runtime.problem import Problem
-from shared.runtime.problem_types import ProblemType
+from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
 from shared.runtime.query import query_of, read_query
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
@@ -42,7 +45,7 @@ async def yearly(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str) -> Client:
-    """A service of three routes, of which one asks for a scope, and one tells errors in a way of its own."""
+    """A service of three routes, of which one asks for a scope, and one tells errors in its own way, with its pages."""
     app = web.Application()
     app.router.add_get("/reports/{workspace}", report)
     app.router.add_get("/hello", hello)
@@ -57,7 +60,9 @@ async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url:
             resource_url="http://reports.internal",
         ),
         faces={"/yearly/{workspace}": {TokenMissing: lambda _: Problem(WHO, "Say who you are.")}},
+        public=DOCS_ROUTES,
     )
+    add_docs(app, openapi_document({"title": "Reports", "version": "1"}, [], {}), [*RUNTIME_KINDS, *GUARD_KINDS])
     add_metrics(app)
     return await aiohttp_client(app)
 
@@ -112,6 +117,15 @@ async def test_a_handler_that_reads_its_query_strictly_sees_no_token_in_it(
     answer = await client.get(f"/yearly/PLAT?token={token}&year=2026")
 
     assert (answer.status, await answer.text()) == (200, "2026 of ['year']")
+
+
+async def test_everyone_may_read_what_its_refusals_point_at(client: Client) -> None:
+    refusal = await (await client.get("/hello")).json(content_type="application/problem+json")
+
+    pages = [await client.get(path) for path in (refusal["type"], "/docs", "/docs/problems", "/openapi.json")]
+
+    assert [page.status for page in pages] == [200, 200, 200, 200]
+    assert (await client.get("/docs/secret")).status == 404
 
 
 async def test_its_metrics_say_what_the_guard_does(client: Client) -> None:

@@ -9,10 +9,11 @@ from msgspec import Meta, Struct
 
 from shared.runtime.accept import prefers
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
+from shared.runtime.docs import add_docs
 from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, Operation, Row, add_openapi, openapi_document
+from shared.runtime.openapi import Answer, Operation, Row, openapi_document
 from shared.runtime.problem import Problem
-from shared.runtime.problem_types import ProblemType
+from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
 from shared.runtime.query import read_query
 from shared.runtime.request_line import new_application
 
@@ -95,6 +96,7 @@ NO_SHEPHERD: Final = ProblemType(
 UNKNOWN_FLOCK: Final = ProblemType(
     *("unknown-flock", 404, "Unknown flock"), meaning="No flock has this name.", remedy="Count again."
 )
+KINDS: Final = (*RUNTIME_KINDS, NO_SHEPHERD, UNKNOWN_FLOCK)
 CSV: Final = "text/csv"
 MERGE_PATCH: Final = "application/merge-patch+json"
 NO_FLOCK: Final = {404: "No flock has this name."}
@@ -167,7 +169,7 @@ def sheep_app() -> web.Application:
     app.router.add_patch("/flocks/{name}", change_flock)
     app.router.add_delete("/flocks/{name}", dissolve_flock)
     app.router.add_post("/whistle", whistle)
-    add_openapi(app, sheep_document())
+    add_docs(app, sheep_document(), KINDS)
     return app
 
 

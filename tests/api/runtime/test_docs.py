@@ -1,0 +1,170 @@
+"""A service's own pages tell all of its API and of its problems, to anyone, with nothing from elsewhere."""
+
+import re
+from urllib.parse import urldefrag
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from pytest_aiohttp.plugin import AiohttpClient
+
+from shared.runtime.docs import DOCS_ROUTES, add_docs
+from shared.runtime.openapi import Answer, Operation, Row, openapi_document
+from shared.runtime.problem_types import ProblemType
+from tests.support.html_page import HtmlPage
+from tests.support.sheep import KINDS, SHEEP_ROWS, sheep_app, sheep_document
+
+Client = TestClient[web.Request, web.Application]
+
+PAGES = ["/docs", "/docs/problems", *(kind.path for kind in KINDS)]
+
+
+@pytest.fixture
+async def client(aiohttp_client: AiohttpClient) -> Client:
+    """The service that counts sheep."""
+    return await aiohttp_client(sheep_app())
+
+
+async def page_of(client: Client, path: str) -> HtmlPage:
+    async with client.get(path) as response:
+        assert (response.status, response.content_type, response.charset) == (200, "text/html", "utf-8")
+        return HtmlPage(await response.text())
+
+
+def words_of(page: HtmlPage) -> str:
+    return " ".join(page.words.split())
+
+
+async def test_every_operation_is_on_the_page(client: Client) -> None:
+    page = await page_of(client, "/docs")
+
+    for row in SHEEP_ROWS:
+        assert f"{row.operation.summary} {row.method} {row.path}" in words_of(page)
+        assert f"operation-{row.name}" in page.ids
+
+
+async def test_every_schema_is_on_the_page_with_its_fields_and_rules(client: Client) -> None:
+    page = await page_of(client, "/docs")
+
+    assert {f"schema-{name}" for name in sheep_document()["components"]["schemas"]} <= set(page.ids)
+    assert 'name required text matches ^[a-z]{1,20}$ unique such as "dolly"' in words_of(page)
+    assert "sheep required whole number 1 to 1000" in words_of(page)
+    assert 'colour "black" or "white" default "white"' in words_of(page)
+    assert "dogs list of Dog at most 3 values default []" in words_of(page)
+    assert "ages object, each value whole number default {}" in words_of(page)
+    assert "shorn_at time (RFC 3339) or null" in words_of(page)
+
+
+async def test_an_operation_tells_its_parameters_bodies_and_answers(client: Client) -> None:
+    words = words_of(await page_of(client, "/docs"))
+
+    assert "limit query, whole number 1 to 100 default 10 how many at most" in words
+    assert "Flock-Key header, text makes a retry safe" in words
+    assert "ChangeFlock as application/merge-patch+json, application/json." in words
+    assert '{ "sheep": 4 }' in words
+    assert "200 The flocks. Flocks as application/json" in words
+    assert "text as text/csv name,sheep dolly,3" in words
+    assert "Location: where it is" in words
+    assert "With shepherd." in words
+
+
+async def test_every_link_leads_somewhere(client: Client) -> None:
+    pages = {path: await page_of(client, path) for path in PAGES}
+
+    for path, page in pages.items():
+        for reference in page.references:
+            target, anchor = urldefrag(reference)
+            async with client.get(target or path) as response:
+                assert response.status == 200, f"{path} refers to {reference}"
+            assert not anchor or anchor in pages[target or path].ids, f"{path} refers to {reference}"
+
+
+async def test_an_error_leads_to_the_problems_of_its_status(client: Client) -> None:
+    page, problems = await page_of(client, "/docs"), await page_of(client, "/docs/problems")
+
+    assert "/docs/problems#status-404" in page.references
+    assert {"status-404", "status-422"} <= set(problems.ids)
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_nothing_on_a_page_is_from_elsewhere_or_runs(client: Client, path: str) -> None:
+    page = await page_of(client, path)
+
+    assert all(re.match(r"(/|#)(?!/)", reference) for reference in page.references)
+    assert not page.tags & {"script", "style", "iframe", "img", "form", "base"}
+    assert not {name for name in page.attributes if name.startswith("on") or name == "style"}
+
+
+async def test_the_stylesheet_takes_nothing_from_elsewhere(client: Client) -> None:
+    async with client.get("/docs/style.css") as response:
+        style = await response.text()
+
+    assert (response.status, response.content_type) == (200, "text/css")
+    assert not re.search(r"url\(|@import|@font-face", style)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/docs/style.css"])
+async def test_a_page_says_that_nothing_else_may_be_loaded(client: Client, path: str) -> None:
+    async with client.get(path) as response:
+        policy = response.headers["Content-Security-Policy"].split("; ")
+
+    assert policy[:2] == ["default-src 'none'", "style-src 'self'"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_no_anchor_is_there_twice(client: Client, path: str) -> None:
+    page = await page_of(client, path)
+
+    assert len(page.ids) == len(set(page.ids))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
+async def test_every_kind_of_problem_has_a_page_that_the_list_leads_to(client: Client, kind: ProblemType) -> None:
+    listed, page = await page_of(client, "/docs/problems"), await page_of(client, kind.path)
+
+    assert kind.path in listed.references
+    for text in (kind.title, str(kind.status), kind.meaning, kind.remedy, f'"type": "{kind.path}"'):
+        assert text.replace("`", "") in words_of(page)
+
+
+@pytest.mark.parametrize("path", ["/docs/problems/wolf", "/docs/problems/..%2Fstyle.css", "/docs/problems/not-found/"])
+async def test_another_kind_of_problem_is_not_found(client: Client, path: str) -> None:
+    async with client.get(path) as response:
+        document = await response.json(content_type="application/problem+json")
+
+    assert (response.status, document["type"]) == (404, "/docs/problems/not-found")
+
+
+async def test_what_a_problem_says_leads_to_its_page(client: Client) -> None:
+    async with client.get("/flocks/none") as response:
+        document = await response.json(content_type="application/problem+json")
+
+    assert document["detail"] == "No flock has this name."
+    assert "Count again." in words_of(await page_of(client, document["type"]))
+
+
+MARKUP = "<script>alert('&amp;')</script>"
+
+
+async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpClient) -> None:
+    answers = {200: Answer(description=MARKUP, body=str, example=MARKUP, headers={"X-Wool": MARKUP})}
+    operation = Operation(summary=MARKUP, description=f"`{MARKUP}`", tags=(MARKUP,), answers=answers)
+    kind = ProblemType("wolf", 418, MARKUP, meaning=MARKUP, remedy=f"`{MARKUP}`")
+    info = {"title": MARKUP, "version": MARKUP, "description": MARKUP}
+    app = web.Application()
+    add_docs(app, openapi_document(info, [Row("GET", "/wool", "show_wool", operation)], {}), [kind])
+    client = await aiohttp_client(app)
+
+    pages = [await page_of(client, path) for path in ("/docs", "/docs/problems", kind.path)]
+
+    assert all(MARKUP in page.words for page in pages)
+    assert not any("script" in page.tags for page in pages)
+
+
+def test_what_is_mounted_is_what_everyone_may_read() -> None:
+    app = web.Application()
+
+    add_docs(app, sheep_document(), KINDS)
+
+    assert {resource.canonical for resource in app.router.resources()} == DOCS_ROUTES
