@@ -12,7 +12,7 @@ from services.polls.storage.schema import SCHEMA
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.runtime.health import add_health
-from shared.runtime.metrics import add_metrics
+from shared.runtime.metrics import METRICS, add_metrics
 from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database, patiently
 from shared.runtime.request_line import new_application
@@ -45,6 +45,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         settings.polls_database_url,
         size=settings.database_pool_size,
         statement_cache=settings.database_statement_cache,
+        registry=app[METRICS],
     ) as opened:
         await patiently(lambda: require_migrated(opened, SCHEMA))
         app[DATABASE] = opened

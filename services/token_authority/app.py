@@ -70,6 +70,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         settings.token_authority_database_url,
         size=settings.database_pool_size,
         statement_cache=settings.database_statement_cache,
+        registry=app[METRICS],
     ) as opened:
         await patiently(lambda: require_migrated(opened, SCHEMA))
         await patiently(

@@ -42,7 +42,12 @@ class NotMigrated(Exception):
 async def require_migrated(executor: Executor, schema: Schema) -> None:
     """Raises `NotMigrated` unless every migration of this code has been applied."""
     try:
-        rows = await executor.fetch(f"SELECT name FROM {schema.name}.schema_migrations")  # noqa: S608
+        rows = await executor.fetch(
+            f"""
+            -- select_migrations: what has been applied
+            SELECT name FROM {schema.name}.schema_migrations
+            """  # noqa: S608
+        )
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.InsufficientPrivilegeError):
         rows = []
     missing = schema.files().keys() - {row["name"] for row in rows}

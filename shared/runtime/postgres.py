@@ -11,8 +11,10 @@ from urllib.parse import parse_qs
 
 import asyncpg
 import structlog
+from prometheus_client import CollectorRegistry
 
 from shared.runtime.environment import split_url
+from shared.runtime.statements import Statements
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
@@ -64,29 +66,30 @@ _AWAY: Final = (
 class Database:
     """A pool of connections to one database as one role."""
 
-    def __init__(self, pool: "asyncpg.Pool", address: str, size: int) -> None:
+    def __init__(self, pool: "asyncpg.Pool", address: str, size: int, statements: Statements) -> None:
         self._pool = pool
+        self._statements = statements
         self._turns = asyncio.Semaphore(size)
         self.address = address
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
         """The rows of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+            return await self._counted(connection).fetch(query, *arguments)
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
         """The first row of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await connection.fetchrow(query, *arguments)  # type: ignore[no-any-return]
+            return await self._counted(connection).fetchrow(query, *arguments)
 
     async def execute(self, query: str, *arguments: Any) -> str:
         """The command tag of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await connection.execute(query, *arguments)  # type: ignore[no-any-return]
+            return await self._counted(connection).execute(query, *arguments)
 
     async def ping(self) -> None:
         """Raises `DatabaseUnavailable` where the server does not answer."""
-        await self.execute("SELECT 1")
+        await self.execute("-- ping: whether the server answers\nSELECT 1")
 
     @asynccontextmanager
     async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Executor, None]:
@@ -98,7 +101,7 @@ class Database:
             transaction = connection.transaction(isolation="read_committed")
             await transaction.start()
             try:
-                yield connection
+                yield self._counted(connection)
             except asyncio.CancelledError:
                 # No ROLLBACK over a connection that may be busy or dead; it is closed, which ends the transaction.
                 raise
@@ -133,16 +136,46 @@ class Database:
         except _AWAY as error:
             raise self._unavailable(error) from None
 
+    def _counted(self, connection: Any) -> Executor:
+        return _Counted(connection, self._statements)
+
     def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
         _log.warning("PostgreSQL is away", address=self.address, error=_reason(error))
         return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
 
 
+class _Counted:
+    """A connection that counts and times its statements."""
+
+    __slots__ = ("_connection", "_statements")
+
+    def __init__(self, connection: Any, statements: Statements) -> None:
+        self._connection = connection
+        self._statements = statements
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        with self._statements.of(query).time():
+            return await self._connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        with self._statements.of(query).time():
+            return await self._connection.fetchrow(query, *arguments)  # type: ignore[no-any-return]
+
+    async def execute(self, query: str, *arguments: Any) -> str:
+        with self._statements.of(query).time():
+            return await self._connection.execute(query, *arguments)  # type: ignore[no-any-return]
+
+
 @asynccontextmanager
 async def database(
-    url: str, *, size: int, statement_cache: int, patience_s: float = 10.0
+    url: str,
+    *,
+    size: int,
+    statement_cache: int,
+    patience_s: float = 10.0,
+    registry: CollectorRegistry | None = None,
 ) -> AsyncGenerator[Database, None]:
-    """Connects, trying for `patience_s` while the server starts, and closes at the end.
+    """Connects, trying for `patience_s` while the server starts, and closes at the end; counts in `registry`.
 
     Raises `DatabaseUnavailable` with the address and what to do about it.
     """
@@ -168,7 +201,7 @@ async def database(
                     "Start it, or correct the database URL."
                 ) from None
             await asyncio.sleep(0.25)
-    opened = Database(pool, address, size)
+    opened = Database(pool, address, size, Statements(registry))
     try:
         yield opened
     finally:

@@ -1,0 +1,72 @@
+"""What a request costs the database can be told from `/metrics`."""
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from shared.runtime.postgres import UnstorableValue
+from shared.runtime.postgres import database as open_database
+from shared.runtime.statements import UNNAMED, Statements
+from tests.support.databases import ClonedDatabase
+from tests.support.stack import Authority, Polls
+from tests.support.statements import counted_statements
+
+POLL: Final = {"title": "Lunch?", "options": [{"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}]}
+
+
+async def test_a_request_costs_the_statements_that_it_needs(polls: Polls) -> None:
+    for _ in range(3):
+        assert (await polls.call("POST", POLL)).status == 200
+
+    async with counted_statements(polls) as counted:
+        assert len((await polls.call("GET")).json) == 3
+
+    assert counted == {"select_polls": 1}
+
+
+async def test_statements_inside_a_transaction_count_too(authority: Authority) -> None:
+    async with counted_statements(authority) as counted:
+        await authority.issue()
+
+    assert counted["insert_token"] == counted["insert_secret"] == 1
+
+
+async def test_a_statement_that_fails_counts_too(database: ClonedDatabase) -> None:
+    registry = CollectorRegistry()
+    options: Any = {"size": 1, "statement_cache": 0, "registry": registry}
+
+    async with open_database(database.polls_url, **options) as opened:
+        with pytest.raises(UnstorableValue):
+            await opened.fetch("-- echo: what cannot be stored\nSELECT $1::text", "\0")
+
+    assert registry.get_sample_value("pollgate_database_statement_seconds_count", {"query": "echo"}) == 1
+
+
+def test_statements_that_are_put_together_count_under_one_name() -> None:
+    registry = CollectorRegistry()
+    statements = Statements(registry)
+
+    for number in range(2500):
+        statements.of(f"\n    -- find: by conditions\n    SELECT {number}").observe(0.001)
+
+    assert registry.get_sample_value("pollgate_database_statement_seconds_count", {"query": "find"}) == 2500
+
+
+async def test_every_statement_has_a_name(polls: Polls, authority: Authority) -> None:
+    assert (await polls.call("GET")).status == 200
+    assert (await polls("GET", "/readyz")).status == 200
+
+    for service in (polls, authority):
+        metrics = (await service("GET", "/metrics")).body.decode()
+
+        assert 'query="select_migrations"' in metrics
+        assert f'query="{UNNAMED}"' not in metrics
+
+
+async def test_statements_at_once_are_all_counted(polls: Polls) -> None:
+    async with counted_statements(polls) as counted:
+        await asyncio.gather(*(polls.call("GET") for _ in range(20)))
+
+    assert counted == {"select_polls": 20}
