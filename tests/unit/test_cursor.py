@@ -1,0 +1,71 @@
+"""A cursor is read as it was written, and whatever else is sent for one is told to be none."""
+
+from base64 import urlsafe_b64encode
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shared.runtime.cursor import MAX_CURSOR_LENGTH, read_cursor, write_cursor
+from shared.runtime.problem import BadRequest
+
+KINDS: tuple[Any, ...] = (tuple[str, bool, int], tuple[datetime, UUID], list[Any], Any)
+
+
+def encoded(text: str) -> str:
+    """A cursor that somebody has made up."""
+    return urlsafe_b64encode(text.encode(errors="surrogatepass")).decode().rstrip("=")
+
+
+@given(st.tuples(st.text(max_size=255), st.booleans(), st.integers(-(2**63), 2**63 - 1)))
+def test_a_cursor_is_read_as_it_was_written(values: tuple[str, bool, int]) -> None:
+    assert read_cursor(write_cursor(values), tuple[str, bool, int]) == values
+
+
+def test_a_cursor_holds_times_and_ids() -> None:
+    values = (datetime.now(UTC), uuid4())
+
+    assert read_cursor(write_cursor(values), tuple[datetime, UUID]) == values
+
+
+def test_a_cursor_has_room_for_the_longest_text() -> None:
+    cursor = write_cursor(("name", False, "\U0001f600" * 255, "tok_" + "x" * 40))
+
+    assert len(cursor) <= MAX_CURSOR_LENGTH
+
+
+@given(st.text(st.characters()) | st.text("ABCabc019-_=") | st.text(st.characters()).map(encoded))
+@example(encoded("[" * 1400))
+@example(encoded("[1e400]"))
+@example(encoded('["\ud800"]'))
+@example(encoded("[1]") + "\n")
+def test_no_text_makes_reading_fail_but_as_a_bad_request(text: str) -> None:
+    for kind in KINDS:
+        with suppress(BadRequest):
+            read_cursor(text, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A",
+        "%",
+        "WzFd=",
+        "W zFd",
+        "WzFd\n",
+        "é",
+        encoded("[1, 2]"),
+        encoded('["a", true, 1]')[:-1],
+        encoded('["' + "x" * MAX_CURSOR_LENGTH + '", true, 1]'),
+    ],
+)
+def test_what_is_no_cursor_of_this_kind_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        read_cursor(text, tuple[str, bool, int])
+
+    assert [fault.parameter for fault in caught.value.faults] == ["cursor"]
