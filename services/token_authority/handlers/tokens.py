@@ -1,6 +1,5 @@
 """`/v1/tokens`: issue, list, show, change, disable, enable and rotate."""
 
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -32,6 +31,7 @@ from services.token_authority.payloads.tokens import (
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.selections import Order, Page, select_tokens
 from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN, idempotency_key
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.problem import BadRequest, Fault
@@ -152,14 +152,14 @@ async def enable_token(request: web.Request) -> web.Response:
     return await _changed(request, committed, wait=wait)
 
 
-class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempotency-Key"}):
+class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": IDEMPOTENCY_KEY}):
     """So that a rotation can be repeated when its answer was lost."""
 
     idempotency_key: (
         Annotated[
             str,
             Meta(
-                pattern=r"^[!-~]{1,255}$",
+                pattern=IDEMPOTENCY_KEY_PATTERN,
                 description="a random text, 1 to 255 printable characters: the same request under the same key "
                 "makes no third secret but replaces the one that was lost, as long as nobody has used it",
             ),
@@ -185,7 +185,7 @@ class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": "Idempoten
 async def rotate_token(request: web.Request) -> web.Response:
     """200 with the token and, this once, its new secret."""
     wait, body = waits(request), await read_json_if_any(request, RotateSecret)
-    rotation = body.to_rotation(_idempotency_key(request))
+    rotation = body.to_rotation(idempotency_key(request))
     rotated = await request.app[CHANGES].rotate(token_id_of(request), rotation, *administrator_of(request))
     effect = await effect_of(request, rotated.wait, wait=wait) if rotated.wait else None
     use = await _use(request, rotated.token)
@@ -216,15 +216,3 @@ async def _changed(request: web.Request, committed: Committed, *, wait: bool) ->
 
 async def _use(request: web.Request, token: Token) -> usage.Use:
     return (await usage.select_use(request.app[DATABASE], [token.id])).get(token.id, usage.Use())
-
-
-_KEY: Final = re.compile(r"[!-~]{1,255}")
-
-
-def _idempotency_key(request: web.Request) -> str | None:
-    keys = request.headers.getall("Idempotency-Key", [])
-    if not keys:
-        return None
-    if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
-        raise InvalidValue((), "the header Idempotency-Key is given once, 1 to 255 printable characters without spaces")
-    return keys[0]

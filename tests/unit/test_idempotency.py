@@ -1,0 +1,61 @@
+"""The key under which a request may be repeated."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from shared.runtime.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from shared.runtime.problem import BadRequest
+
+
+def under(*keys: str) -> web.Request:
+    """A request with these keys."""
+    return make_mocked_request("POST", "/", headers=[(IDEMPOTENCY_KEY, key) for key in keys])
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        ('"8e03978e-40d5-43dd-bc93-6894a57f9324"', "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        ("a+b/c==", "a+b/c=="),
+        ("a;b\\~!", "a;b\\~!"),
+        ('"a,b"', "a,b"),
+        (r'"a\"b\\c"', r'a"b\c'),
+        ("x" * 255, "x" * 255),
+        ('"' + r"\\" * 255 + '"', "\\" * 255),
+    ],
+)
+def test_a_key_is_the_same_in_quotes_and_bare(sent: str, key: str) -> None:
+    assert idempotency_key(under(sent)) == key
+
+
+def test_a_request_may_have_none() -> None:
+    assert idempotency_key(under()) is None
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [""],
+        ['""'],
+        ['"'],
+        ['"a'],
+        ['a"'],
+        ["a b"],
+        ['"a b"'],
+        ["a,b"],
+        ["a", "a"],
+        ['"a";b=1'],
+        [r'"a\b"'],
+        ['"a\\"'],
+        ["é"],
+        ['"é"'],
+        ["a\x7f"],
+        ["x" * 256],
+        ['"' + "x" * 256 + '"'],
+    ],
+)
+def test_what_is_no_key_or_more_than_one_is_refused(keys: list[str]) -> None:
+    with pytest.raises(BadRequest, match="The header Idempotency-Key is given once"):
+        idempotency_key(under(*keys))
