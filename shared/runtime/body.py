@@ -1,14 +1,17 @@
 """A request's body as a typed value, or a problem that points at what is wrong with it."""
 
+from itertools import islice
 from typing import Final, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 from aiohttp import web
 
-from shared.runtime.faults import faults_of, pointer_to
+from shared.runtime.faults import MAX_FAULTS, faults_of, pointer_to
+from shared.runtime.i_json import LEAST_INT64, MOST_INT64, require_i_json, wide_numbers
 from shared.runtime.problem import BadRequest, Fault, InvalidBody, UnsupportedMediaType
 from shared.runtime.texts import read_texts
+from shared.runtime.words import shortened
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -19,18 +22,18 @@ MAX_FIELDS: Final = 20
 
 
 def read_json(body: bytes, kind: type[T]) -> T:
-    """Decode and validate. Raises `BadRequest` for what is not JSON, `InvalidBody` for what is not a `kind`.
+    """Decode and validate. Raises `BadRequest` for what is not I-JSON, `InvalidBody` for what is not a `kind`.
 
     Of an object, every outermost field that is wrong is told.
     """
+    has_wide_numbers = require_i_json(body)
     try:
-        return _decode(body, kind)
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not UTF-8, from byte {error.start + 1} on.") from None
-    except msgspec.DecodeError as error:
-        raise BadRequest(f"The body is not JSON: {error}." if body else "The body is empty.") from None
-    except RecursionError:
-        raise BadRequest("The body nests too deeply.") from None
+        value = msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidBody(*faults_of(body, kind, error)) from None
+    if has_wide_numbers:
+        _require_narrow_numbers(value)
+    return value
 
 
 async def read_json_if_any(request: web.Request, kind: type[T]) -> T:
@@ -56,7 +59,7 @@ def read_form(body: bytes, kind: type[S]) -> S:
         raise BadRequest("The body is not a form: percent-encoded UTF-8, a few fields.") from None
     found = read_texts(fields, kind, allow_unknown=not kind.__struct_config__.forbid_unknown_fields)
     if isinstance(found, list):
-        names = ", ".join(f"'{misread.name}'" for misread in found)
+        names = ", ".join(f"'{shortened(misread.name)}'" for misread in found)
         faults = [Fault(misread.detail, pointer=pointer_to([misread.name])) for misread in found]
         raise BadRequest(f"The form is not what this route reads; see {names}.", *faults)
     return found
@@ -75,8 +78,9 @@ def is_of_media_type(request: web.Request, media_type: str) -> bool:
     return sent.strip().lower() == media_type
 
 
-def _decode(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.ValidationError as error:
-        raise InvalidBody(*faults_of(body, kind, error)) from None
+def _require_narrow_numbers(value: object) -> None:
+    """Of what a `kind` without bounds takes, for there is no room for more in a database or another's integers."""
+    ways = islice(wide_numbers(msgspec.to_builtins(value)), MAX_FAULTS)
+    faults = [Fault(f"expected a whole number from {LEAST_INT64} to {MOST_INT64}", pointer_to(way)) for way in ways]
+    if faults:
+        raise InvalidBody(*faults)

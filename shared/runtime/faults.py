@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from shared.runtime.problem import Fault
-from shared.runtime.words import kind_of, wanted
+from shared.runtime.words import MAX_REPEATED, kind_of, shortened, wanted
 
 MAX_FAULTS: Final = 20
 """How many things are said to be wrong with one body."""
@@ -27,8 +27,8 @@ def faults_of(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequenc
 
 
 def pointer_to(steps: Sequence[str]) -> str:
-    """The JSON pointer (RFC 6901) that leads through these fields and indices."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps)
+    """The JSON pointer (RFC 6901) that leads through these fields and indices, cut short where it would be long."""
+    return shortened("".join("/" + step[:MAX_REPEATED].replace("~", "~0").replace("/", "~1") for step in steps))
 
 
 def _faults_of_fields(body: bytes, kind: type[Struct]) -> Iterator[Fault]:
@@ -85,10 +85,16 @@ def _fault(message: str, kind: inspect.Type, *outer: str) -> Fault:
 
 
 def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -> str:
-    if kind is None:
-        return "another value is expected here"
+    is_too_large = reason.endswith("out of range")
+    if kind is None or isinstance(kind, inspect.AnyType):
+        return f"{_TOO_LARGE} is in here" if is_too_large else "another value is expected here"
+    if is_too_large:
+        return f"{start} {wanted(kind)}, got {_TOO_LARGE}"
     got = _GOT.fullmatch(reason)
     return f"{start} {wanted(kind)}" + (f", got {kind_of(got['got'])}" if got else "")
+
+
+_TOO_LARGE: Final = "a number that is too large"
 
 
 def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:

@@ -5,6 +5,9 @@ from typing import Any, Final
 
 from msgspec import inspect
 
+MAX_REPEATED: Final = 100
+"""How many characters of what was sent an answer repeats."""
+
 
 def wanted(kind: inspect.Type) -> str:
     """A value of this type, such as "a whole number from 1 to 1000". That null will do too is not said."""
@@ -25,6 +28,11 @@ def wanted(kind: inspect.Type) -> str:
 def kind_of(name: str) -> str:
     """What msgspec's errors call a sort of JSON value, `str` or `int`, in words."""
     return _KINDS.get(name, "something else")
+
+
+def shortened(text: str) -> str:
+    """The text, or its beginning and "…" where it is longer than an answer should repeat."""
+    return text if len(text) <= MAX_REPEATED else text[: MAX_REPEATED - 1] + "…"
 
 
 _KINDS: Final = {

@@ -13,7 +13,7 @@ from tests.support.stack import Answer, Authority
 
 LEASE_S = 0.5
 SECRET = mint("pgt")
-NESTED = json.loads("[" * 500 + "]" * 500)
+NESTED = json.loads("[" * 50 + "]" * 50)
 
 
 @pytest.fixture
