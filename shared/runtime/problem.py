@@ -14,7 +14,6 @@ from shared.runtime.problem_types import (
     INVALID_BODY,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
-    REQUEST_ENTITY_TOO_LARGE,
     REQUEST_TIMEOUT,
     UNAVAILABLE,
     UNSUPPORTED_MEDIA_TYPE,
@@ -186,5 +185,4 @@ _OF_AIOHTTP: Final = {
     404: (NOT_FOUND, "Nothing is found under this path."),
     405: (METHOD_NOT_ALLOWED, "This path does not know this method; the Allow header names those it knows."),
     408: (REQUEST_TIMEOUT, "The body did not arrive within 10 seconds."),
-    413: (REQUEST_ENTITY_TOO_LARGE, "The body is larger than 64 KiB."),
 }

@@ -14,11 +14,13 @@ from aiohttp.typedefs import Handler, Middleware
 
 from shared.runtime.health import HEALTH_ROUTES
 from shared.runtime.metrics import METRICS_ROUTE
-from shared.runtime.problem import BadRequest, ProblemTable, UnsupportedMediaType, problems
+from shared.runtime.problem import BadRequest, Problem, ProblemTable, UnsupportedMediaType, problems
+from shared.runtime.problem_types import REQUEST_ENTITY_TOO_LARGE
 from shared.runtime.request_id import REQUEST_ID, request_id_of
 from shared.runtime.secret import Redact
 
 MAX_BODY_BYTES: Final = 64 * 1024
+"""How long a body may be where its route has no limit of its own."""
 BODY_LIMIT_S: Final = 10.0
 """How long a caller may take to send its body."""
 HANDLING_LIMIT_S: Final = 2.5
@@ -36,6 +38,18 @@ SAFE_HEADERS: Final = {
 _log = structlog.get_logger()
 
 
+class BodyTooLarge(Exception):
+    """The body is larger than its route reads: 413."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {_size(limit)}, which is as much as this route reads.")
+
+
+_PROBLEMS: Final[ProblemTable] = {
+    BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))
+}
+
+
 def new_application(
     table: ProblemTable,
     redact: Redact,
@@ -43,17 +57,17 @@ def new_application(
     quiet: Collection[str] = (),
     oauth: Collection[str] = (),
     faces: Mapping[str, ProblemTable] = {},
+    body_limits: Mapping[str, int] = {},
 ) -> web.Application:
     """An application whose requests are bounded, logged, and told their errors as problems by `table`.
 
     Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`; those in `oauth` tell OAuth errors, and
-    those in `faces` tell errors by their own table first.
+    those in `faces` tell errors by their own table first. `body_limits` are in bytes, by the templates of the routes
+    whose limit is not `MAX_BODY_BYTES`.
     """
-    line, told = _request_line(redact, QUIET_ROUTES | set(quiet)), problems(table, frozenset(oauth), faces)
-    app = web.Application(
-        middlewares=[line, told, _bounded_body, _bounded_time],
-        client_max_size=MAX_BODY_BYTES,
-    )
+    told = problems({**_PROBLEMS, **table}, frozenset(oauth), faces)
+    line = _request_line(redact, QUIET_ROUTES | set(quiet))
+    app = web.Application(middlewares=[line, told, _bounded_body(body_limits), _bounded_time])
     app.on_response_prepare.append(_add_headers)
     return app
 
@@ -100,20 +114,38 @@ def route_template(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-@web.middleware
-async def _bounded_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+def _bounded_body(limits: Mapping[str, int]) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await _read_body(request, limits.get(route_template(request), MAX_BODY_BYTES))
+        return await handler(request)
+
+    return middleware
+
+
+async def _read_body(request: web.Request, limit: int) -> None:
+    """Read no more than `limit` bytes and a piece, also where no header says how many will come."""
+    request._client_max_size = limit  # aiohttp has a limit for the application, and none for a route
     try:
         async with asyncio.timeout(BODY_LIMIT_S):
-            if (request.content_length or 0) > MAX_BODY_BYTES:
-                raise web.HTTPRequestEntityTooLarge(MAX_BODY_BYTES, request.content_length or 0)
+            if (request.content_length or 0) > limit:
+                raise BodyTooLarge(limit)
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise UnsupportedMediaType("A body is read as it is; send it without a Content-Encoding.")
             await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise BodyTooLarge(limit) from None
     except web.RequestPayloadError:
         raise BadRequest("The body is not framed as its headers say.") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
-    return await handler(request)
+
+
+def _size(limit: int) -> str:
+    for unit, name in ((1024 * 1024, "MiB"), (1024, "KiB")):
+        if limit % unit == 0:
+            return f"{limit // unit} {name}"
+    return f"{limit} bytes"
 
 
 _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
