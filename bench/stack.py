@@ -162,6 +162,7 @@ class Stack:
             "REDIS_URL": self._redis_url("polls", self._secrets.polls_redis_password),
             "TOKEN_AUTHORITY_URL": authority_url,
             "INTROSPECTION_CLIENT_SECRET": self._secrets.polls_client_secret,
+            "PARTICIPANT_KEY": self._secrets.participant_key,
         }
 
     def _redis_url(self, user: str, password: str) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from pollgate.sentence import Sentence
+from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys
 from shared.contract.token import CLIENT_SECRET, mint
@@ -19,8 +20,8 @@ from shared.runtime.rate_limit import RATE_LIMIT_COMMANDS
 
 
 class StackSecrets(msgspec.Struct, frozen=True):
-    """Passwords of PostgreSQL's superuser and the services' roles and Redis users, polls' client secret, and what the
-    authority encrypts its signing keys with.
+    """Passwords of PostgreSQL's superuser and the services' roles and Redis users, polls' client secret, what the
+    authority encrypts its signing keys with, and what polls hashes participants with.
     """
 
     postgres_password: str
@@ -30,6 +31,7 @@ class StackSecrets(msgspec.Struct, frozen=True):
     polls_redis_password: str
     polls_client_secret: str
     key_encryption_key: str
+    participant_key: str
 
     @property
     def service_credentials(self) -> str:
@@ -70,19 +72,21 @@ def _make_first() -> dict[str, str]:
 
 def _make_later() -> dict[str, str]:
     """What the files of the first releases lack."""
-    return {"key_encryption_key": secrets.token_urlsafe(32)}
+    return {name: secrets.token_urlsafe(32) for name in ("key_encryption_key", "participant_key")}
 
 
 def redis_users(made: StackSecrets) -> str:
     """Redis's ACL file: the authority may publish changes, polls may subscribe, everyone else may ping.
 
-    Both may count against limits, each under keys of its own.
+    Both may count against limits, each under keys of its own. Polls may also tell its replicas of polls, by a selector:
+    rights that hold on that channel alone, so that nobody but the authority publishes changes.
     """
     return "\n".join(
         (
             "user default on nopass resetchannels -@all +ping",
             _redis_user("token-authority", made.token_authority_redis_password, "authority", "+publish"),
-            _redis_user("polls", made.polls_redis_password, "polls", "+subscribe +unsubscribe"),
+            _redis_user("polls", made.polls_redis_password, "polls", "+subscribe +unsubscribe")
+            + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe)",
             "",
         )
     )
@@ -110,6 +114,7 @@ def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str
         "polls/database_url": polls_url,
         "polls/redis_url": f"redis://polls:{made.polls_redis_password}@{redis}",
         "polls/client_secret": made.polls_client_secret,
+        "polls/participant_key": made.participant_key,
     }
     for name, text in private.items():
         write_private(folder / name, text)

@@ -80,6 +80,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
         "TOKEN_AUTHORITY_URL": authority_url,
         "RESOURCE_URL": f"http://{HOST}:{ports.polls}",
         "INTROSPECTION_CLIENT_SECRET": secrets.polls_client_secret,
+        "PARTICIPANT_KEY": secrets.participant_key,
     }
     await stack.enter_async_context(_service(processes, folder, "token-authority", ports.token_authority, authority))
     await stack.enter_async_context(_service(processes, folder, "polls", ports.polls, polls))

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from shared.guard import GuardSettings
+from shared.runtime.seal import HOW_TO_MAKE_ONE, read_secret
 
 
 class PollsSettings(GuardSettings, frozen=True, kw_only=True):
@@ -18,8 +19,25 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         "http://127.0.0.1:8080"
     )
     polls_database_url: Annotated[str, Meta(description="PostgreSQL, as the role polls")]
+    participant_key: Annotated[
+        str,
+        Meta(
+            description="keys the hashes of participants; if it is lost or changed, people can vote twice: "
+            f"{HOW_TO_MAKE_ONE}; the same for all processes"
+        ),
+    ]
     database_pool_size: Annotated[int, Meta(ge=1, le=100, description="connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
         Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
     ] = 100
+
+    def __post_init__(self) -> None:
+        """Raises `SettingsError` for a wrong credential or `participant_key`, before anything is opened."""
+        super().__post_init__()
+        _ = self.participant_secret
+
+    @property
+    def participant_secret(self) -> bytes:
+        """The secret of `participant_key`."""
+        return read_secret("PARTICIPANT_KEY", self.participant_key)

@@ -70,5 +70,13 @@ def read_secrets(variable: str, text: str) -> tuple[bytes, ...]:
     return tuple(urlsafe_b64decode(word.rstrip("=") + "=") for word in words)
 
 
+def read_secret(variable: str, text: str) -> bytes:
+    """One secret and no more, where another cannot take its place. Raises `SettingsError`, that names the variable."""
+    found = read_secrets(variable, text)
+    if len(found) > 1:
+        raise SettingsError(f"{variable} is wrong: give one secret alone, not {len(found)}")
+    return found[0]
+
+
 def _derived_key(secret: bytes, purpose: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pollgate.embedded import free_port
 from tests.support.databases import ClonedDatabase
 from tests.support.http import answers
-from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY
+from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, PARTICIPANT_KEY
 
 
 class Service:
@@ -65,5 +65,6 @@ def polls_settings(database: ClonedDatabase, redis_url: str, authority_url: str)
         "REDIS_URL": redis_url,
         "TOKEN_AUTHORITY_URL": authority_url,
         "INTROSPECTION_CLIENT_SECRET": CLIENT_SECRET,
+        "PARTICIPANT_KEY": PARTICIPANT_KEY,
         "DATABASE_POOL_SIZE": "4",
     }

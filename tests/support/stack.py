@@ -21,6 +21,7 @@ from tests.support.databases import ClonedDatabase
 
 CLIENT_SECRET = mint("pgs")
 KEY_ENCRYPTION_KEY = secrets.token_urlsafe(32)
+PARTICIPANT_KEY = secrets.token_urlsafe(32)
 HOST = "127.0.0.1"
 
 
@@ -150,6 +151,7 @@ async def polls_service(
             "redis_url": redis_url,
             "token_authority_url": authority_url,
             "introspection_client_secret": CLIENT_SECRET,
+            "participant_key": PARTICIPANT_KEY,
             "database_pool_size": 4,
             **settings,
         }

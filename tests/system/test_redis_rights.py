@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from pollgate.secrets import load_or_make, redis_users
+from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys
 from shared.runtime.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
@@ -45,6 +46,32 @@ async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else
                 for command in (*_forbidden(limit_keys(own), limit_keys(other)), (unwanted, CHANGES_CHANNEL, "x")):
                     with pytest.raises(NoPermissionError):
                         await client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+async def test_polls_tells_its_replicas_of_polls_and_nobody_else_does(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.json")
+
+    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+        async with (
+            redis_client(server.url("polls", made.polls_redis_password)) as polls,
+            polls.pubsub() as news,
+            polls.pubsub() as changes,
+        ):
+            await news.subscribe(POLLS_CHANNEL)
+            await changes.subscribe(CHANGES_CHANNEL)
+            await polls.publish(POLLS_CHANNEL, "an id")
+            for foreign in (CHANGES_CHANNEL, "pollgate:polls:x", "x"):
+                with pytest.raises(NoPermissionError):
+                    await polls.publish(foreign, "x")
+            with pytest.raises(NoPermissionError):
+                await polls.set(POLLS_CHANNEL, "x")
+            received = [await news.get_message(timeout=5) for _ in range(2)]
+
+        async with redis_client(server.url("token-authority", made.token_authority_redis_password)) as authority:
+            with pytest.raises(NoPermissionError):
+                await authority.publish(POLLS_CHANNEL, "x")
+
+    assert [message and message["type"] for message in received] == ["subscribe", "message"]
 
 
 def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:

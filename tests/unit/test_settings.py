@@ -18,6 +18,7 @@ GOOD = {
     "REDIS_URL": "redis://redis",
     "TOKEN_AUTHORITY_URL": "http://authority",
     "INTROSPECTION_CLIENT_SECRET": "s3cret",
+    "PARTICIPANT_KEY": "s3cret-" * 6 + "A",
 }
 AUTHORITY = {
     "TOKEN_AUTHORITY_DATABASE_URL": "postgresql://db",
@@ -128,6 +129,31 @@ def test_any_other_key_encryption_key_is_refused_with_how_to_make_one(key: str) 
         SettingsError, match=r"^KEY_ENCRYPTION_KEY is .*`pollgate secrets` or `python -c '.*'`"
     ) as fault:
         read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, "KEY_ENCRYPTION_KEY": key})
+
+    assert "s3cr" not in str(fault.value)
+
+
+@pytest.mark.parametrize("text", ["{0}", "{0}=", "{0}\n"])
+def test_a_participant_key_is_32_bytes(text: str) -> None:
+    key = secrets.token_bytes(32)
+    encoded = text.format(base64.urlsafe_b64encode(key).decode().rstrip("="))
+
+    settings = read_settings(PollsSettings, {**GOOD, "PARTICIPANT_KEY": encoded})
+
+    assert settings.participant_secret == key
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("", "PARTICIPANT_KEY is not set; set it, or PARTICIPANT_KEY_FILE .*people can vote twice"),
+        ("s3cret", "PARTICIPANT_KEY is wrong: give 32 random bytes in base64url, as `pollgate secrets` or "),
+        (" ".join(["s3cret-" * 6 + "A"] * 2), "PARTICIPANT_KEY is wrong: give one secret alone, not 2"),
+    ],
+)
+def test_any_other_participant_key_is_refused_and_not_repeated(key: str, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as fault:
+        read_settings(PollsSettings, {**GOOD, "PARTICIPANT_KEY": key})
 
     assert "s3cr" not in str(fault.value)
 

@@ -8,28 +8,29 @@ import pytest
 
 from pollgate.secrets import load_or_make, write_secret_files
 from pollgate.sentence import Sentence
-from shared.runtime.seal import read_secrets
+from shared.runtime.seal import read_secret
 
 
-def test_they_are_made_once_and_the_key_encryption_key_is_good(tmp_path: Path) -> None:
+def test_they_are_made_once_and_both_keys_are_good(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.json")
 
     assert load_or_make(tmp_path / "secrets.json") == made
-    assert len(read_secrets("X", made.key_encryption_key)) == 1
+    assert read_secret("X", made.key_encryption_key) != read_secret("X", made.participant_key)
 
 
 def test_a_file_of_an_earlier_release_is_completed_and_keeps_the_rest(tmp_path: Path) -> None:
     file = tmp_path / "secrets.json"
     load_or_make(file)
     earlier = msgspec.json.decode(file.read_bytes()) | {"of_a_later_release": "x"}
-    del earlier["key_encryption_key"]
+    del earlier["key_encryption_key"], earlier["participant_key"]
     file.write_bytes(msgspec.json.encode(earlier))
 
     completed = load_or_make(file)
 
     assert completed == load_or_make(file)
     kept = msgspec.json.decode(file.read_bytes())
-    assert kept == {**earlier, "key_encryption_key": completed.key_encryption_key}
+    later = {"key_encryption_key": completed.key_encryption_key, "participant_key": completed.participant_key}
+    assert kept == {**earlier, **later}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -44,9 +45,10 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path, text: str) 
     assert file.read_text() == text
 
 
-def test_the_authority_alone_gets_the_key_encryption_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", ["token-authority/key_encryption_key", "polls/participant_key"])
+def test_one_service_alone_gets_its_key(tmp_path: Path, own: str) -> None:
     write_secret_files(tmp_path, postgres="p", redis="r", database="d")
 
-    key = (tmp_path / "token-authority" / "key_encryption_key").read_text()
+    key = (tmp_path / own).read_text()
     holders = {file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file() and key in file.read_text()}
-    assert holders == {Path("token-authority/key_encryption_key"), Path("migrate/stack.json")}
+    assert holders == {Path(own), Path("migrate/stack.json")}
