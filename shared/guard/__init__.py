@@ -5,6 +5,8 @@
     mount_guard(app, guard_settings())                               # every route now needs a token
     caller(request).require(Action.READ, Place("PLAT", "PLAT-1"))    # in a handler: this one needs this scope
 
+An answer that goes on for long is given by `open_stream`, so that it ends with its token.
+
 The entry test of this folder: would a third service mount it unchanged?
 """
 

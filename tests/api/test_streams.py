@@ -183,29 +183,46 @@ async def test_a_quiet_stream_ends_with_its_token_too(ticker: Ticker, authority:
             assert (response.status, await response.read()) == (200, b"")
 
 
+@asynccontextmanager
+async def unread(ticker: Ticker, token: str) -> AsyncGenerator[tuple[socket.socket, int], None]:
+    """A caller who reads nothing of a flood, and how much it was sent until its connection held no more."""
+    headers = f"Host: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
+    loop, where = asyncio.get_running_loop(), (HOST, int(ticker.base.rpartition(":")[2]))
+    with socket.socket() as caller:
+        caller.setblocking(False)
+        await loop.sock_connect(caller, where)
+        await loop.sock_sendall(caller, f"GET /flood HTTP/1.1\r\n{headers}\r\n".encode())
+        held = -1
+        while held != ticker.handed_over or not held:
+            held = ticker.handed_over
+            await asyncio.sleep(0.1)
+        yield caller, held
+
+
 async def test_what_a_slow_reader_has_not_been_sent_yet_is_thrown_away_by_a_revocation(
     ticker: Ticker, authority: Authority
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    loop, host = asyncio.get_running_loop(), (HOST, int(ticker.base.rpartition(":")[2]))
-    headers = f"Host: x\r\nConnection: close\r\nAuthorization: Bearer {issued['token']}\r\n"
-    with socket.socket() as caller:
-        caller.setblocking(False)
-        await loop.sock_connect(caller, host)
-        await loop.sock_sendall(caller, f"GET /flood HTTP/1.1\r\n{headers}\r\n".encode())
-        held = -1
-        while held != ticker.handed_over or not held:  # until the connection holds no more
-            held = ticker.handed_over
-            await asyncio.sleep(0.1)
-
+    async with unread(ticker, issued["token"]) as (caller, held):
         await authority.revoke(issued["id"])
 
         received = 0
         with suppress(ConnectionError):
-            while data := await loop.sock_recv(caller, 1 << 20):
+            while data := await asyncio.get_running_loop().sock_recv(caller, 1 << 20):
                 received += len(data)
     await ticker.none_open()
     assert 0 < received < held
+
+
+async def test_a_caller_who_does_not_read_does_not_hold_up_the_end_of_its_service(
+    authority: Authority, redis_url: str
+) -> None:
+    token = (await authority.issue("polls:read:PLAT"))["token"]
+    async with a_ticker(authority.base, redis_url) as ticker, unread(ticker, token):
+        await ticker.app.shutdown()
+
+        async with asyncio.timeout(2):
+            await ticker.none_open()
 
 
 async def test_a_stream_ends_when_its_token_is_narrowed_out_of_its_place(ticker: Ticker, authority: Authority) -> None:
