@@ -4,7 +4,8 @@ from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, SETTINGS
+from services.polls.app_keys import DATABASE, POLL_FEED, SETTINGS
+from services.polls.operations.feed import PollFeed
 from services.polls.problems import FACES, PROBLEMS
 from services.polls.routes import add_routes
 from services.polls.settings import PollsSettings
@@ -15,8 +16,10 @@ from shared.runtime.health import add_health
 from shared.runtime.metrics import METRICS, add_metrics
 from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database, patiently
+from shared.runtime.redis import redis_address_of, redis_client
 from shared.runtime.request_line import new_application
 from shared.runtime.secret import redactor
+from shared.runtime.supervised import supervised
 
 
 def build_app(settings: PollsSettings) -> web.Application:
@@ -34,7 +37,7 @@ def build_app(settings: PollsSettings) -> web.Application:
     )
     add_metrics(app)
     app[SETTINGS] = settings
-    app.cleanup_ctx.append(_open_database)
+    app.cleanup_ctx.extend((_open_database, _open_feed))
     mount_guard(app, settings, faces=FACES)
     return app
 
@@ -50,3 +53,11 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         await patiently(lambda: require_migrated(opened, SCHEMA))
         app[DATABASE] = opened
         yield
+
+
+async def _open_feed(app: web.Application) -> AsyncGenerator[None, None]:
+    redis_url = app[SETTINGS].redis_url
+    async with redis_client(redis_url) as redis:
+        feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url))
+        async with supervised(app, "poll feed", feed.run), supervised(app, "poll announcements", feed.publish):
+            yield

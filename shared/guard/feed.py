@@ -6,8 +6,8 @@ follower syncs, for what came before may have been missed, and a server that has
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 from redis.asyncio import Redis
@@ -17,11 +17,8 @@ from shared.contract.change import CHANGES_CHANNEL
 from shared.guard.follower import Follower
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics
+from shared.runtime.subscription import RETRY_S, follow_channel
 
-PING_EVERY_S: Final = 1.0
-UNANSWERED_PINGS: Final = 3
-"""After so many the server is taken for gone. Time would not do: this process may have been stopped meanwhile."""
-RETRY_S: Final = 0.5
 REPORT_EVERY_S: Final = 60.0
 
 _log = structlog.get_logger()
@@ -59,39 +56,24 @@ class ChangeFeed:
         """Receive until cancelled."""
         while True:
             try:
-                await self._receive()
+                await follow_channel(self._redis, CHANGES_CHANNEL, confirmed=self._confirmed, received=self._received)
             except (RedisError, OSError, TimeoutError) as error:
                 self._note_away(error)
             await asyncio.sleep(RETRY_S)
 
-    async def _receive(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(CHANGES_CHANNEL)
-            unanswered = 0
-            while True:
-                message = await pubsub.get_message(timeout=PING_EVERY_S)
-                if message is not None:
-                    unanswered = 0
-                    await self._take(message)
-                elif unanswered == UNANSWERED_PINGS:
-                    raise TimeoutError("silent")
-                else:
-                    await pubsub.ping()
-                    unanswered += 1
+    async def _confirmed(self) -> None:
+        self._note_live()
+        self._follower.want_sync()
+        await self._keys.refresh()  # so that the first push does not wait for it
 
-    async def _take(self, message: Mapping[str, Any]) -> None:
-        if message["type"] == "subscribe":
-            self._note_live()
-            self._follower.want_sync()
-            await self._keys.refresh()  # so that the first push does not wait for it
-        elif message["type"] == "message":
-            try:
-                claims = await self._keys.read(message["data"])
-            except InvalidPush as error:
-                self._note_refused(error)
-            else:
-                self._follower.pushed(claims.events.changes.changes)
-                self._metrics.push_delay_s.observe(max(0.0, self._now() - claims.toe_ms / 1000))
+    async def _received(self, push: bytes) -> None:
+        try:
+            claims = await self._keys.read(push)
+        except InvalidPush as error:
+            self._note_refused(error)
+        else:
+            self._follower.pushed(claims.events.changes.changes)
+            self._metrics.push_delay_s.observe(max(0.0, self._now() - claims.toe_ms / 1000))
 
     def _note_live(self) -> None:
         self.live = True

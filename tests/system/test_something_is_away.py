@@ -15,10 +15,10 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
-from shared.guard.feed import PING_EVERY_S, UNANSWERED_PINGS
 from shared.guard.follower import SYNCS_A_LEASE
 from shared.runtime.postgres import DatabaseUnavailable
 from shared.runtime.postgres import database as opened
+from shared.runtime.subscription import PING_EVERY_S, UNANSWERED_PINGS
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.processes import polls_settings, service

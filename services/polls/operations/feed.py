@@ -1,0 +1,162 @@
+"""Wakes those who watch a poll when something of it has changed, in whichever process; what has, they see themselves.
+
+Replicas tell each other over Redis, which may lose messages, so nothing rests on it: a watcher is also woken whenever a
+subscription is confirmed, and every few seconds in which it was not.
+"""
+
+import asyncio
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final
+from uuid import UUID
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.contract.announcement import POLLS_CHANNEL
+from shared.runtime.subscription import RETRY_S, follow_channel
+
+LOOK_S: Final = 3.0
+"""So long at most a watcher is left without being woken."""
+GAP_S: Final = 0.1
+"""Between two batches of announcements: a poll that changes all the time is announced so often and no more."""
+BATCH: Final = 500
+MAX_WAITING: Final = 10_000
+"""Polls that wait to be announced; of one beyond these, watchers elsewhere learn when they look."""
+
+_log = structlog.get_logger()
+
+
+class PollFeed:
+    """One a process. `run` and `publish` are to run all the while."""
+
+    def __init__(self, redis: Redis, redis_address: str) -> None:
+        self._redis = redis
+        self._redis_address = redis_address
+        self._watchers: dict[bytes, set[_Watcher]] = {}
+        self._waiting: dict[bytes, None] = {}
+        self._wanted = asyncio.Event()
+        self._away_is_reported = False
+        self._unpublished_is_reported = False
+        self.live = False
+
+    @contextmanager
+    def watch(self, poll_id: UUID, woken: asyncio.Event) -> Generator[None, None, None]:
+        """Set `woken` at each announcement of the poll, and when there has been none for `LOOK_S`."""
+        key, watcher = _key(poll_id), _Watcher(woken)
+        self._watchers.setdefault(key, set()).add(watcher)
+        try:
+            yield
+        finally:
+            watcher.stop()
+            self._watchers[key].discard(watcher)
+            if not self._watchers[key]:
+                del self._watchers[key]
+
+    def announce(self, poll_id: UUID) -> None:
+        """The poll has changed, and the change is committed. Neither waits nor fails, and may not arrive."""
+        key = _key(poll_id)
+        if not self.live:
+            self._wake((key,))
+        if len(self._waiting) < MAX_WAITING:
+            self._waiting[key] = None
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Receive until cancelled."""
+        while True:
+            try:
+                await follow_channel(self._redis, POLLS_CHANNEL, confirmed=self._confirmed, received=self._received)
+            except (RedisError, OSError, TimeoutError) as error:
+                self._note_away(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def publish(self) -> None:
+        """Publish what is announced until cancelled."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while batch := self._take():
+                await self._publish(batch)
+                await asyncio.sleep(GAP_S)
+
+    def _take(self) -> list[bytes]:
+        batch = list(islice(self._waiting, BATCH))
+        for key in batch:
+            del self._waiting[key]
+        return batch
+
+    async def _publish(self, batch: list[bytes]) -> None:
+        try:
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for key in batch:
+                    pipeline.publish(POLLS_CHANNEL, key)
+                await pipeline.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            self._wake(batch)
+            self._note_unpublished(error)
+        else:
+            self._unpublished_is_reported = False
+
+    async def _confirmed(self) -> None:
+        self.live = True
+        self._away_is_reported = False
+        self._wake(tuple(self._watchers))
+
+    async def _received(self, key: bytes) -> None:
+        """What is no poll's id has no watchers."""
+        self._wake((key,))
+
+    def _wake(self, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            for watcher in self._watchers.get(key, ()):
+                watcher.wake()
+
+    def _note_away(self, error: Exception) -> None:
+        self.live = False
+        if not self._away_is_reported:
+            self._away_is_reported = True
+            _log.error(
+                "changes of polls are not heard of over Redis, and take up to 3 seconds to be seen",
+                address=self._redis_address,
+                error=type(error).__name__,
+            )
+
+    def _note_unpublished(self, error: Exception) -> None:
+        if not self._unpublished_is_reported:
+            self._unpublished_is_reported = True
+            _log.error(
+                "changes of polls are not announced over Redis, and take up to 3 seconds to be seen elsewhere",
+                address=self._redis_address,
+                error=type(error).__name__,
+            )
+
+
+class _Watcher:
+    """One who watches a poll: woken when told to, and by itself after `LOOK_S`."""
+
+    def __init__(self, woken: asyncio.Event) -> None:
+        self._woken = woken
+        self._loop = asyncio.get_running_loop()
+        self._woken_at = self._loop.time()
+        self._timer = self._loop.call_later(LOOK_S, self._look)
+
+    def wake(self) -> None:
+        self._woken_at = self._loop.time()
+        self._woken.set()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        left_s = self._woken_at + LOOK_S - self._loop.time()
+        if left_s <= 0:
+            self.wake()
+            left_s = LOOK_S
+        self._timer = self._loop.call_later(left_s, self._look)
+
+
+def _key(poll_id: UUID) -> bytes:
+    return str(poll_id).encode()
