@@ -27,6 +27,8 @@ from shared.runtime.request_line import add_to_line, allow_any_time
 
 SEND_LIMIT_S: Final = 10.0
 """How long a caller may leave unread what it was sent, where that is more than the connection holds."""
+GONE_CHECK_S: Final = 1.0
+"""How often a stream that has nothing to send looks whether its caller is still there."""
 
 GUARD: Final = web.AppKey("guard", Guard)
 LEASE: Final = web.AppKey("lease", Lease)
@@ -83,7 +85,8 @@ class Stream:
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(limit_s):
-                await self.woken.wait()
+                while not await self._woken_within(GONE_CHECK_S):
+                    self._require_caller()
         was_woken = self.woken.is_set()
         self.woken.clear()
         await self._require()
@@ -113,11 +116,21 @@ class Stream:
         except (TimeoutError, ConnectionError):
             self.cut()
 
+    async def _woken_within(self, limit_s: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self.woken.wait()
+        return self.woken.is_set()
+
+    def _require_caller(self) -> None:
+        """Nobody tells a handler of a connection that is lost, so it has to look."""
+        if self._request.transport is None:
+            raise Ended("the caller has gone")
+
     async def _require(self) -> None:
         if self._streams.ending:
             raise Ended("this process stops")
-        if self._request.transport is None:
-            raise Ended("the caller has gone")
+        self._require_caller()
         try:
             await self.watch.require()
         except GuardUnavailable:

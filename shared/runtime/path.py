@@ -35,10 +35,13 @@ def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH
 def path_uuid(request: web.Request, name: str) -> UUID | None:
     """The UUID in the segment that stands for `{name}`, in either case; `None` for whatever is written differently."""
     with suppress(BadRequest):
-        text = path_text(request, name)
-        if _UUID.fullmatch(text):
-            return UUID(text)
+        return read_uuid(path_text(request, name))
     return None
+
+
+def read_uuid(text: str) -> UUID | None:
+    """The UUID that the text is, in either case, with its hyphens; `None` for whatever is written differently."""
+    return UUID(text) if _UUID.fullmatch(text) else None
 
 
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -5,7 +5,7 @@ Nothing of a session outlives a statement or a transaction, so that a transactio
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import parse_qs
 
@@ -42,7 +42,13 @@ class Executor(Protocol):
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]: ...
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None: ...
-    async def execute(self, query: str, *arguments: Any) -> str: ...
+    async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str: ...
+
+
+class Transaction(Executor, Protocol):
+    """One that is open; what is done within a savepoint is undone where the block raises, and nothing else is."""
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]: ...
 
 
 _AWAY: Final = (
@@ -82,17 +88,20 @@ class Database:
         async with self._connection(CALL_LIMIT_S) as connection:
             return await self._counted(connection).fetchrow(query, *arguments)
 
-    async def execute(self, query: str, *arguments: Any) -> str:
-        """The command tag of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
-        async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._counted(connection).execute(query, *arguments)
+    async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
+        """The command tag of one statement, which may take `limit_s` seconds where that is more than usual.
+
+        Raises `DatabaseUnavailable`, `UnstorableValue`.
+        """
+        async with self._connection(limit_s or CALL_LIMIT_S) as connection:
+            return await self._counted(connection).execute(query, *arguments, limit_s=limit_s)
 
     async def ping(self) -> None:
         """Raises `DatabaseUnavailable` where the server does not answer."""
         await self.execute("-- ping: whether the server answers\nSELECT 1")
 
     @asynccontextmanager
-    async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Executor, None]:
+    async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Transaction, None]:
         """One transaction, committed when the block ends and rolled back when it raises.
 
         Each of its statements sees all that was committed before it began.
@@ -136,7 +145,7 @@ class Database:
         except _AWAY as error:
             raise self._unavailable(error) from None
 
-    def _counted(self, connection: Any) -> Executor:
+    def _counted(self, connection: Any) -> Transaction:
         return _Counted(connection, self._statements)
 
     def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
@@ -161,9 +170,17 @@ class _Counted:
         with self._statements.of(query).time():
             return await self._connection.fetchrow(query, *arguments)  # type: ignore[no-any-return]
 
-    async def execute(self, query: str, *arguments: Any) -> str:
+    async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         with self._statements.of(query).time():
-            return await self._connection.execute(query, *arguments)  # type: ignore[no-any-return]
+            return await self._connection.execute(query, *arguments, timeout=limit_s)  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None, None]:
+        try:
+            async with self._connection.transaction():
+                yield
+        except asyncpg.DataError as error:
+            raise UnstorableValue(type(error).__name__) from None
 
 
 @asynccontextmanager

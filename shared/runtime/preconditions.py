@@ -41,6 +41,11 @@ def if_match(request: web.Request) -> IfMatch | None:
     return None if tags is None else IfMatch(tags)
 
 
+def read_if_match(text: str) -> IfMatch:
+    """The condition that a field of a body is, written as the header has it. Raises `BadRequest`."""
+    return IfMatch(_read(text, "If-Match"))
+
+
 def if_none_match(request: web.Request) -> IfNoneMatch | None:
     """The request's condition, if it has one. Raises `BadRequest`."""
     tags = _tags(request, "If-None-Match")
@@ -65,7 +70,10 @@ def _tags(request: web.Request, header: str) -> frozenset[str] | None:
     lines = request.headers.getall(header, None)
     if lines is None:
         return None
-    text = ",".join(lines)
+    return _read(",".join(lines), header)
+
+
+def _read(text: str, header: str) -> frozenset[str]:
     if text.strip(" \t") == _ANY:
         return frozenset({_ANY})
     tags: set[str] = set()

@@ -111,23 +111,28 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
 
     With `oauth` it is also an OAuth error (RFC 6749 §5.2), if it is one that the caller can do something about.
     """
-    kind, status = problem.kind, problem.status or problem.kind.status
+    document = document_of(problem, request_id, oauth=oauth)
+    return web.Response(
+        status=document.status,
+        body=msgspec.json.encode(document),
+        content_type="application/problem+json",
+        headers=problem.headers,
+    )
+
+
+def document_of(problem: Problem, request_id: str | None = None, *, oauth: bool = False) -> ProblemDocument:
+    """The problem as it is told, by itself or as a part of an answer."""
+    status = problem.status or problem.kind.status
     error = _oauth_error(status) if oauth else None
-    document = ProblemDocument(
-        type=kind.path,
-        title=kind.title,
+    return ProblemDocument(
+        type=problem.kind.path,
+        title=problem.kind.title,
         status=status,
         detail=problem.detail,
         errors=problem.faults,
         request_id=request_id,
         error=error,
         error_description=_plain_ascii(problem.detail) if error else None,
-    )
-    return web.Response(
-        status=status,
-        body=msgspec.json.encode(document),
-        content_type="application/problem+json",
-        headers=problem.headers,
     )
 
 
@@ -158,13 +163,14 @@ def problems(table: ProblemTable, oauth: Collection[str] = (), faces: Mapping[st
         except Exception as error:  # noqa: BLE001 - the edge: nothing unexpected may reach the caller raw
             resource = request.match_info.route.resource
             template = "" if resource is None else resource.canonical
-            problem = _told(error, rows_of.get(template, usual))
+            problem = told_as(error, rows_of.get(template, usual))
         return problem_response(problem, request[REQUEST_ID], oauth=template in oauth)
 
     return middleware
 
 
-def _told(error: Exception, rows: ProblemTable) -> Problem:
+def told_as(error: Exception, rows: ProblemTable) -> Problem:
+    """What the rows say of the error; of one that has no row, that the fault is ours, which is logged."""
     if isinstance(error, web.HTTPException):
         return _from_aiohttp(error)
     row = next((rows[kind] for kind in type(error).__mro__ if kind in rows), None)

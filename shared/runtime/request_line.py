@@ -45,9 +45,7 @@ class BodyTooLarge(Exception):
         super().__init__(f"The body is larger than {_size(limit)}, which is as much as this route reads.")
 
 
-_PROBLEMS: Final[ProblemTable] = {
-    BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))
-}
+_PROBLEMS: Final[ProblemTable] = {BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))}
 
 
 def new_application(

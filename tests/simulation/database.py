@@ -135,7 +135,7 @@ class Database:
         rows = await self.fetch(query, *arguments)
         return rows[0] if rows else None
 
-    async def execute(self, query: str, *arguments: Any) -> str:
+    async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         await self.fetch(query, *arguments)
         return ""
 
@@ -169,7 +169,7 @@ class Session:
         rows = await self.fetch(query, *arguments)
         return rows[0] if rows else None
 
-    async def execute(self, query: str, *arguments: Any) -> str:
+    async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         await self.fetch(query, *arguments)
         return ""
 

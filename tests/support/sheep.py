@@ -10,19 +10,14 @@ from msgspec import Meta, Struct
 from shared.runtime.accept import prefers
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.docs import add_docs
-from shared.runtime.idempotency import idempotency_key
 from shared.runtime.json_response import json_response
-from shared.runtime.merge_patch import merge
 from shared.runtime.openapi import Answer, Operation, Row, openapi_document
-from shared.runtime.path import path_text, path_uuid
-from shared.runtime.preconditions import if_match, not_modified
 from shared.runtime.problem import Problem
 from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
 from shared.runtime.query import read_query
 from shared.runtime.request_line import new_application
 
 SHEPHERD: Final = "Bearer of-the-shepherd"
-BATCH_BYTES: Final = 1024 * 1024
 Colour = Literal["black", "white"]
 
 
@@ -85,14 +80,6 @@ class Whistle(Struct, frozen=True):
 
     tune: Literal["home", "away"]
     times: Annotated[int, Meta(ge=1, le=5)] = 1
-
-
-class Count(Struct, frozen=True):
-    """How many somebody has seen; whatever else they say is passed over."""
-
-    sheep: int
-    weight: float = 0.0
-    years: list[int] = []
 
 
 class CountHeaders(Struct, frozen=True):
@@ -174,7 +161,7 @@ def sheep_app() -> web.Application:
         NoShepherd: lambda _: Problem(NO_SHEPHERD, "Say who you are."),
         UnknownFlock: lambda _: Problem(UNKNOWN_FLOCK, "No flock has this name."),
     }
-    app = new_application(problems, redact=lambda text: text, body_limits={"/flocks:batch": BATCH_BYTES})
+    app = new_application(problems, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
     app.router.add_get("/flocks", list_flocks, allow_head=False)
     app.router.add_post("/flocks", create_flock)
@@ -182,9 +169,6 @@ def sheep_app() -> web.Application:
     app.router.add_patch("/flocks/{name}", change_flock)
     app.router.add_delete("/flocks/{name}", dissolve_flock)
     app.router.add_post("/whistle", whistle)
-    app.router.add_post("/flocks:batch", form_flocks)
-    app.router.add_post("/counts", note_count)
-    app.router.add_get("/fields/{field:[^/]+}/sheep/{sheep_id:[^/]+}", show_sheep, allow_head=False)
     add_docs(app, sheep_document(), KINDS)
     return app
 
@@ -214,36 +198,15 @@ async def create_flock(request: web.Request) -> web.Response:
 
 
 async def show_flock(request: web.Request) -> web.Response:
-    flock = _flock(request)
-    if not_modified(request, _etag(flock)):
-        return web.Response(status=304, headers={"ETag": _etag(flock)})
-    return json_response(flock, headers={"ETag": _etag(flock)})
+    return json_response(_flock(request))
 
 
 async def change_flock(request: web.Request) -> web.Response:
     _require_shepherd(request)
     require_media_type(request, MERGE_PATCH, JSON)
-    flock, condition = _flock(request), if_match(request)
-    if condition and not condition.allows(_etag(flock)):
-        raise web.HTTPPreconditionFailed
-    merged = merge(msgspec.to_builtins(flock), read_json(await request.read(), dict[str, Any]))
-    changed = request.app[FLOCKS][flock.name] = read_json(msgspec.json.encode(merged), Flock)
-    return json_response(changed, headers={"ETag": _etag(changed)})
-
-
-async def form_flocks(request: web.Request) -> web.Response:
-    flocks = read_json(await request.read(), list[Flock])
-    return json_response({"formed": len(flocks)})
-
-
-async def note_count(request: web.Request) -> web.Response:
-    key = idempotency_key(request)
-    return json_response({"key": key, "count": read_json(await request.read(), Count)})
-
-
-async def show_sheep(request: web.Request) -> web.Response:
-    sheep_id = path_uuid(request, "sheep_id")
-    return json_response({"field": path_text(request, "field", max_length=10), "sheep_id": sheep_id})
+    flock, change = _flock(request), read_json(await request.read(), ChangeFlock)
+    changed = request.app[FLOCKS][flock.name] = msgspec.structs.replace(flock, sheep=change.sheep)
+    return json_response(changed)
 
 
 async def dissolve_flock(request: web.Request) -> web.Response:
@@ -262,10 +225,6 @@ def _flock(request: web.Request) -> Flock:
     if flock is None:
         raise UnknownFlock
     return flock
-
-
-def _etag(flock: Flock) -> str:
-    return f'"{flock.sheep}"'
 
 
 def _require_shepherd(request: web.Request) -> None:

@@ -10,7 +10,8 @@ from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 
-from tests.support.sheep import BATCH_BYTES, SHEPHERD, sheep_app
+from tests.support.sheep import SHEPHERD
+from tests.support.sheep_requests import BATCH_BYTES, sheep_requests_app
 
 Client = TestClient[Request, Application]
 
@@ -20,7 +21,7 @@ LONG = "x" * 10_000
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
     """The service that counts sheep."""
-    return await aiohttp_client(sheep_app())
+    return await aiohttp_client(sheep_requests_app())
 
 
 async def problem_of(client: Client, body: bytes, status: int, path: str = "/counts") -> Any:
@@ -135,9 +136,7 @@ async def test_a_number_too_large_to_hold_is_422_and_pointed_at(
 
 @pytest.mark.parametrize("value", [b"1e400", b"[1, [-1e400]]", b'{"a": {"b": %s}}' % (b"9" * 5000)])
 async def test_a_number_too_large_is_told_where_anything_is_taken(client: Client, value: bytes) -> None:
-    headers, body = {"Authorization": SHEPHERD}, b'{"sheep": ' + value + b"}"
-
-    async with client.patch("/flocks/dolly", data=body, headers=headers) as response:
+    async with client.patch("/flocks/dolly", data=b'{"sheep": ' + value + b"}") as response:
         problem = await response.json(content_type="application/problem+json")
 
     assert (response.status, problem["errors"][0]["detail"]) == (422, "a number that is too large is in here")

@@ -9,7 +9,7 @@ from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
-from tests.support.sheep import SHEPHERD, sheep_app
+from tests.support.sheep_requests import sheep_requests_app
 
 Client = TestClient[Request, Application]
 
@@ -17,7 +17,7 @@ Client = TestClient[Request, Application]
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
     """The service that counts sheep."""
-    return await aiohttp_client(sheep_app())
+    return await aiohttp_client(sheep_requests_app())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ async def test_what_the_caller_has_is_not_sent_again(client: Client) -> None:
 
 
 async def test_of_two_that_change_the_same_only_the_first_does(client: Client) -> None:
-    headers = {"Authorization": SHEPHERD, "If-Match": (await client.get("/flocks/dolly")).headers["ETag"]}
+    headers = {"If-Match": (await client.get("/flocks/dolly")).headers["ETag"]}
 
     first = await client.patch("/flocks/dolly", headers=headers, json={"sheep": 4})
     second = await client.patch("/flocks/dolly", headers=headers, json={"sheep": 5})
@@ -110,11 +110,10 @@ async def test_of_two_that_change_the_same_only_the_first_does(client: Client) -
 
 
 async def test_a_patch_is_merged_and_the_result_checked(client: Client) -> None:
-    headers = {"Authorization": SHEPHERD}
-    await client.patch("/flocks/dolly", headers=headers, json={"colour": "black", "ages": {"ann": 1, "ben": 2}})
+    await client.patch("/flocks/dolly", json={"colour": "black", "ages": {"ann": 1, "ben": 2}})
 
-    right = await client.patch("/flocks/dolly", headers=headers, json={"colour": None, "ages": {"ann": None}})
-    wrong = await client.patch("/flocks/dolly", headers=headers, json={"sheep": None})
+    right = await client.patch("/flocks/dolly", json={"colour": None, "ages": {"ann": None}})
+    wrong = await client.patch("/flocks/dolly", json={"sheep": None})
 
     assert (await right.json())["ages"] == {"ben": 2}
     assert (await right.json())["colour"] == "white"
@@ -123,7 +122,7 @@ async def test_a_patch_is_merged_and_the_result_checked(client: Client) -> None:
 
 @pytest.mark.parametrize(("header", "value"), [("If-Match", "3"), ("If-Match", '"\xff'), ("Idempotency-Key", '"\xff"')])
 async def test_a_malformed_header_is_400(client: Client, header: str, value: str) -> None:
-    headers = {"Authorization": SHEPHERD, header: value}
+    headers = {header: value}
     method, path = ("PATCH", "/flocks/dolly") if header == "If-Match" else ("POST", "/counts")
 
     async with client.request(method, path, headers=headers, json={"sheep": 4}) as response:
