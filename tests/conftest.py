@@ -115,9 +115,17 @@ async def authority(
 
 
 @pytest.fixture
-async def polls(database: ClonedDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Polls, None]:
+def polls_settings() -> dict[str, Any]:
+    """What a test module wants polls to be told otherwise."""
+    return {}
+
+
+@pytest.fixture
+async def polls(
+    database: ClonedDatabase, redis_url: str, authority: Authority, polls_settings: dict[str, Any]
+) -> AsyncGenerator[Polls, None]:
     """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
-    async with polls_service(database, redis_url, authority.base) as caller:
+    async with polls_service(database, redis_url, authority.base, **polls_settings) as caller:
         caller.endpoint = await authority.endpoint()
         caller.token = (await authority.issue())["token"]
         yield caller

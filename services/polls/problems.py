@@ -1,25 +1,49 @@
 """From the polls service's errors to the problems they are told as; the only place that names an error status."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
-from services.polls.domain.poll import InvalidPoll, UnknownEndpoint, UnknownPoll
+import msgspec
+
+from services.polls.domain.ballot import AlreadyVoted, InvalidBallot, NamesNotKept, PollClosed, UnknownBallot
+from services.polls.domain.edit import VotesWouldBeDropped
+from services.polls.domain.poll import Flaw, InvalidPoll, PollChanged, UnknownEndpoint, UnknownPoll
+from services.polls.domain.templates import UnknownTemplate
+from services.polls.operations.answer_once import KeyReused
+from services.polls.operations.batch import UndoneWithOthers
+from services.polls.operations.stream_places import NoPlaceLeft, TooManyStreams
+from services.polls.operations.vote import PollBusy
 from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_KINDS
+from shared.runtime.faults import pointer_to
 from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
 from shared.runtime.problem import Fault, InvalidBody, Problem, ProblemTable, unavailable
 from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
 
 INVALID_POLL: Final = ProblemType(
-    *("invalid-poll", 400, "Bad request"),
-    meaning="The body can be read and is not a poll: a field is missing, of another type, or breaks a rule.",
+    *("invalid-poll", 422, "Invalid poll"),
+    meaning="The body can be read and is not a poll: a field is missing, of another type, or breaks a rule. Under "
+    "`/x1` the status is 400, as the Team Voice contract has it.",
     remedy="Go through `errors`: each `pointer` leads to a field and each `detail` says what would be right.",
+)
+INVALID_BALLOT: Final = ProblemType(
+    *("invalid-ballot", 422, "Invalid ballot"),
+    meaning="The body can be read and is no ballot for this poll: it chooses an option that the poll does not have, or "
+    "more than the poll takes, or comments where that is not allowed.",
+    remedy="Go through `errors`: each `pointer` leads to a field and each `detail` says what would be right. The "
+    "poll's options and settings are in `GET /v1/polls/{id}`.",
 )
 UNKNOWN_POLL: Final = ProblemType(
     *("unknown-poll", 404, "Not found"),
-    meaning="There is no poll of this id at this place: it has been deleted, or is somewhere else.",
-    remedy="Compare workspace, content and container with those under which it was created; list the polls at the "
-    "place to see which are there.",
+    meaning="There is no poll of this id: it has been deleted, or is somewhere else. Where the access token does not "
+    "reach a poll, the answer is the same.",
+    remedy="Compare the id with the one under which the poll was created, and workspace, content and container where "
+    "they are given; list the polls to see which the token reaches.",
+)
+UNKNOWN_BALLOT: Final = ProblemType(
+    *("unknown-ballot", 404, "Not found"),
+    meaning="The participant has no ballot in this poll, or has withdrawn it.",
+    remedy="Compare the participant's id with the one under which the ballot was cast: it counts to the letter.",
 )
 UNKNOWN_ENDPOINT: Final = ProblemType(
     *("unknown-endpoint", 404, "Not found"),
@@ -36,37 +60,116 @@ TOKEN_INVALID: Final = ProblemType(
     meaning="The access token does not work. Whether it has never been, has expired or has been revoked is not told.",
     remedy="Ask whoever issued it for another one; repeating the request will not help.",
 )
+POLL_CLOSED: Final = ProblemType(
+    *("poll-closed", 409, "Conflict"),
+    meaning="The poll is closed: its end date has passed. Nobody can vote any more, or withdraw.",
+    remedy="Read the results, which are final. To open the poll again, give it a later end date or none.",
+)
+ALREADY_VOTED: Final = ProblemType(
+    *("already-voted", 409, "Conflict"),
+    meaning="The participant has voted, or has voted and withdrawn, and this poll allows no second ballot.",
+    remedy="Where the answer to the first one was lost, read the ballot to see what was kept. `allowRevote` lets "
+    "participants change their minds.",
+)
+NAMES_NOT_KEPT: Final = ProblemType(
+    *("names-not-kept", 409, "Conflict"),
+    meaning="The poll does not keep who has voted, so there is no list of its ballots.",
+    remedy="Read its results. `saveParticipantNames` keeps the names of those who vote from then on.",
+)
+VOTES_WOULD_BE_DROPPED: Final = ProblemType(
+    *("votes-would-be-dropped", 409, "Conflict"),
+    meaning="The edit takes away options that have votes, which would be lost. Nothing was changed. Under `/x1` the "
+    "status is 400, as the Team Voice contract has no 409.",
+    remedy="Keep the options in the poll: they are the same where their ids are, and may have other titles. To drop "
+    "the votes all the same, add `dropVotes=true` to the query.",
+)
+POLL_CHANGED: Final = ProblemType(
+    *("poll-changed", 412, "Precondition failed"),
+    meaning="The poll is no longer the one that `If-Match` names: somebody has edited it, or it has closed. Nothing "
+    "was changed.",
+    remedy="Read the poll again, make the change to what it is now, and send it with the new `ETag`.",
+)
+KEY_REUSED: Final = ProblemType(
+    *("idempotency-key-reused", 422, "Idempotency-Key reused"),
+    meaning="Within a day this `Idempotency-Key` has come with another request of this access token. Nothing was done.",
+    remedy="Send the same request to get the first answer again, or choose another key for another one.",
+)
+UNDONE_WITH_OTHERS: Final = ProblemType(
+    *("undone-with-others", 424, "Failed dependency"),
+    meaning="This item of an `atomic` batch could be done, and was undone because another one failed.",
+    remedy="Look for the items with another status, correct these, and send the batch again.",
+)
+TOO_MANY_STREAMS: Final = ProblemType(
+    *("too-many-streams", 429, "Too many streams"),
+    meaning="The access token follows as many polls at once as it may.",
+    remedy="End a stream that is no longer needed, or follow more than one poll by listing them with `updatedSince`. "
+    "Try again after the seconds in `Retry-After`.",
+)
 
 KINDS: Final = (
     *RUNTIME_KINDS,
     *GUARD_KINDS,
-    *(INVALID_POLL, UNKNOWN_POLL, UNKNOWN_ENDPOINT, TOKEN_MISSING, TOKEN_INVALID),
+    *(INVALID_POLL, INVALID_BALLOT, UNKNOWN_POLL, UNKNOWN_BALLOT, UNKNOWN_ENDPOINT, TOKEN_MISSING, TOKEN_INVALID),
+    *(POLL_CLOSED, ALREADY_VOTED, NAMES_NOT_KEPT, VOTES_WOULD_BE_DROPPED, POLL_CHANGED, KEY_REUSED, UNDONE_WITH_OTHERS),
+    TOO_MANY_STREAMS,
 )
 """Every kind of problem that the polls service can tell."""
 
 
-def _invalid_poll(error: InvalidPoll) -> Problem:
-    faults = [Fault(flaw.reason, pointer="".join(f"/{step}" for step in flaw.path)) for flaw in error.flaws]
-    return _not_a_poll(*faults)
+def _faults(flaws: Iterable[Flaw]) -> tuple[Fault, ...]:
+    return tuple(Fault(flaw.reason, pointer=pointer_to([str(step) for step in flaw.path])) for flaw in flaws)
 
 
 def _not_a_poll(*faults: Fault) -> Problem:
     return Problem(INVALID_POLL, "The body is not a valid poll.", faults)
 
 
+def _votes_would_be_dropped(error: VotesWouldBeDropped) -> Problem:
+    lost = sum(error.votes.values())
+    faults = [
+        Fault(f"the option '{option_id[:100]}' has {votes} and is not among these", pointer="/options")
+        for option_id, votes in error.votes.items()
+    ]
+    detail = f"The edit would drop votes: {lost}. Keep the options, or add 'dropVotes=true' to the query."
+    return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(faults))
+
+
 PROBLEMS: Final[ProblemTable] = {
-    InvalidPoll: _invalid_poll,
-    InvalidBody: lambda e: _not_a_poll(*e.faults),
-    UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll at this place."),
+    InvalidPoll: lambda e: _not_a_poll(*_faults(e.flaws)),
+    InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _faults(e.flaws)),
+    UnknownTemplate: lambda e: _not_a_poll(Fault(str(e), pointer="/template")),
+    UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll, or not for this token."),
+    UnknownBallot: lambda _: Problem(UNKNOWN_BALLOT, "The participant has no ballot in this poll."),
     UnknownEndpoint: lambda _: Problem(UNKNOWN_ENDPOINT, "No site of this token has this URL."),
+    PollClosed: lambda _: Problem(POLL_CLOSED, "The poll is closed; nobody can vote or withdraw any more."),
+    AlreadyVoted: lambda _: Problem(ALREADY_VOTED, "The participant has voted, and this poll allows no second ballot."),
+    NamesNotKept: lambda _: Problem(NAMES_NOT_KEPT, "The poll does not keep names, so its ballots are not listed."),
+    VotesWouldBeDropped: _votes_would_be_dropped,
+    PollChanged: lambda _: Problem(POLL_CHANGED, "The poll has changed; read it again."),
+    PollBusy: lambda _: unavailable("The poll is being edited at the moment; try again."),
+    KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key has come with another request; choose another one."),
+    UndoneWithOthers: lambda _: Problem(UNDONE_WITH_OTHERS, "It was undone because another item failed."),
+    TooManyStreams: lambda e: Problem(
+        TOO_MANY_STREAMS, f"This access token follows {e.limit} polls already.", headers={"Retry-After": "10"}
+    ),
+    NoPlaceLeft: lambda _: unavailable("This replica takes no more streams at the moment; try again."),
     UnstorableValue: lambda _: _not_a_poll(Fault("a value holds what cannot be stored")),
     DatabaseUnavailable: lambda _: unavailable("The polls' database does not answer; try again."),
 }
+
+
+def _as_contract(row: Callable[[Any], Problem]) -> Callable[[Any], Problem]:
+    """The wire contract has no status of its own for a body that breaks a rule, or for a conflict."""
+    return lambda error: msgspec.structs.replace(row(error), status=400)
+
 
 FACES: Final[Mapping[str, ProblemTable]] = {
     "/x1/{endpoint}": {
         TokenMissing: lambda _: Problem(TOKEN_MISSING, "Add the access token to the URL: '&token='."),
         TokenInvalid: lambda _: Problem(TOKEN_INVALID, "This access token does not work."),
+        UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll at this place."),
+        InvalidBody: _as_contract(lambda e: _not_a_poll(*e.faults)),
+        **{kind: _as_contract(PROBLEMS[kind]) for kind in (InvalidPoll, UnstorableValue, VotesWouldBeDropped)},
     }
 }
-"""The wire contract answers 403 where RFC 6750 would answer 401."""
+"""The wire contract answers 403 where RFC 6750 would answer 401, and 400 to what `/v1` answers 409 or 422."""

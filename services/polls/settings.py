@@ -31,6 +31,8 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
     ] = 100
+    event_streams: Annotated[int, Meta(ge=0, le=100_000, description="streams of events that a process takes")] = 1000
+    event_streams_a_token: Annotated[int, Meta(ge=1, le=100_000, description="of these, for one token")] = 50
 
     def __post_init__(self) -> None:
         """Raises `SettingsError` for a wrong credential or `participant_key`, before anything is opened."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
@@ -23,6 +23,7 @@ CLIENT_SECRET = mint("pgs")
 KEY_ENCRYPTION_KEY = secrets.token_urlsafe(32)
 PARTICIPANT_KEY = secrets.token_urlsafe(32)
 HOST = "127.0.0.1"
+LUNCH_OPTIONS = [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]
 
 
 class Answer(msgspec.Struct):
@@ -115,6 +116,33 @@ class Polls(Caller):
         path = f"/x1/{self.endpoint}?{urlencode({k: v for k, v in parameters.items() if v is not None})}"
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         return await self(method, path, data=data)
+
+    async def v1(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
+    ) -> Answer:
+        """One call of `/v1`, with the token as bearer; `body` is sent as JSON unless it is bytes."""
+        sent = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
+        data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
+        return await self(method, f"/v1{path}" + (f"?{urlencode(query)}" if query else ""), data=data, headers=sent)
+
+    async def make(self, **fields: Any) -> Any:
+        """The 201 answer for a new poll at this place: of two options, unless a template or fields say otherwise."""
+        usual = {} if "template" in fields else {"title": "Lunch?", "options": LUNCH_OPTIONS}
+        body = {"location": dict(self.place), **usual, **fields}
+        answer = await self.v1("POST", "/polls", body)
+        assert answer.status == 201, answer.body
+        return answer.json
+
+    async def vote(self, poll_id: str, participant: str, *option_ids: str, **fields: Any) -> Answer:
+        """A participant's ballot."""
+        path = f"/polls/{poll_id}/votes/{quote(participant, safe='')}"
+        return await self.v1("PUT", path, {"optionIds": option_ids, **fields})
+
+    async def results(self, poll_id: str, **query: Any) -> Any:
+        """The 200 answer for a poll's results."""
+        answer = await self.v1("GET", f"/polls/{poll_id}/results", **query)
+        assert answer.status == 200, answer.body
+        return answer.json
 
 
 @asynccontextmanager

@@ -8,6 +8,9 @@ from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
+
+from shared.contract.scope import Place
 
 MAX_TITLE_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 10_000
@@ -48,10 +51,19 @@ class Draft(Struct, frozen=True):
 
 
 class Poll(Struct, frozen=True):
-    """A poll as it is kept."""
+    """A poll as it is kept. `version` grows with each edit; a poll never moves to another place."""
 
     id: UUID
+    place: Place
     draft: Draft
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+    def is_closed(self, now: datetime) -> bool:
+        """Whether nobody may vote any more."""
+        end = closes_at(self.draft.settings)
+        return end is not None and end <= now
 
 
 class UnknownEndpoint(LookupError):
@@ -59,7 +71,11 @@ class UnknownEndpoint(LookupError):
 
 
 class UnknownPoll(LookupError):
-    """There is no such poll at this place."""
+    """There is no such poll, or not for this caller, or not at this place."""
+
+
+class PollChanged(Exception):
+    """The poll is no longer what the caller took it for."""
 
 
 class Flaw(NamedTuple):
@@ -83,6 +99,20 @@ def check(draft: Draft) -> Draft:
     if flaws:
         raise InvalidPoll(flaws)
     return draft
+
+
+def closes_at(settings: Settings) -> datetime | None:
+    """From when on a poll is closed, decided when asked; `None` where nothing closes it. The settings are checked."""
+    return read_end_date(settings.end_date) if settings.close_poll_on_end_date else None
+
+
+def closed_at(draft: Draft, now: datetime) -> Draft:
+    """The draft, closed from `now` on at the latest: its end date is what closes a poll, and nothing else."""
+    end = closes_at(draft.settings)
+    if end is not None and end <= now:
+        return draft
+    text = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return replace(draft, settings=replace(draft.settings, end_date=text, close_poll_on_end_date=True))
 
 
 def read_end_date(text: str) -> datetime | None:

@@ -33,7 +33,7 @@ from services.polls.payloads.polls import PollPayload
 from services.polls.problems import PROBLEMS
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
-from services.polls.storage.ballots import MANY_LIMIT_S
+from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action
 from shared.guard import caller
 from shared.guard.problems import GUARD_PROBLEMS
@@ -61,7 +61,7 @@ class _Undone(Exception):
 
 @endpoint(
     summary="Change several polls",
-    description="Up to 100, in one transaction. Each item has an outcome of its own; with `atomic` all are done or none.",
+    description="Up to 100, in one transaction. Each item has its own outcome; with `atomic` all are done or none.",
     tags=("polls",),
     headers=OnceOnly,
     body=Batch,

@@ -21,8 +21,8 @@ from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, P
 from services.polls.payloads.texts import Time
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
-from services.polls.storage.ballots import MANY_LIMIT_S
 from services.polls.storage.listing import Filter, select_page
+from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Path
 from shared.guard import caller
 from shared.runtime.body import JSON, is_of_media_type, read_json, require_media_type
@@ -32,6 +32,7 @@ from shared.runtime.json_response import json_response
 from shared.runtime.merge_patch import merge
 from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.path import path_uuid
+from shared.runtime.postgres import Transaction
 from shared.runtime.preconditions import not_modified
 from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import read_query
@@ -50,9 +51,9 @@ ETAG: Final = {"ETag": "The poll as it is, for `If-Match` and `If-None-Match`."}
 class Conditions(Struct, frozen=True):
     """Headers of a request that changes a poll."""
 
-    if_match: Annotated[
-        str | None, Meta(description="do this only to the poll with this ETag", examples=['"1"'])
-    ] = msgspec.field(default=None, name="If-Match")
+    if_match: Annotated[str | None, Meta(description="do this only to the poll with this ETag", examples=['"1"'])] = (
+        msgspec.field(default=None, name="If-Match")
+    )
 
 
 class ReadConditions(Struct, frozen=True):
@@ -146,8 +147,8 @@ async def create_poll(request: web.Request) -> web.Response:
     draft, poll_id, site = check(body.to_draft()), uuid4(), caller(request).site
     once = once_of(request, content)
 
-    async def insert(executor: polls.Executor) -> KeptAnswer:
-        state = await polls.insert_poll(executor, site, place, poll_id, draft)
+    async def insert(transaction: Transaction) -> KeptAnswer:
+        state = await polls.insert_poll(transaction, site, place, poll_id, draft)
         headers = {"Location": f"/v1/polls/{poll_id}", "ETag": etag_of(state)}
         return KeptAnswer(201, headers, msgspec.json.encode(PollPayload.of(state)))
 
@@ -200,7 +201,7 @@ async def replace_poll(request: web.Request) -> web.Response:
     query=DropVotes,
     headers=Conditions,
     body=dict[str, Any],
-    media_type=MERGE_PATCH,
+    media_type=(MERGE_PATCH, JSON),
     example={"settings": {"hideAbsoluteNumbers": True}},
     answers={200: Answer(description="The poll as it is now.", body=PollPayload, headers=ETAG)},
     problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
@@ -277,9 +278,7 @@ async def _edited(request: web.Request, change: Callable[[PollState], Draft]) ->
     required = required_by(request, Action.UPDATE)
     allow_more_time(request, MANY_LIMIT_S)
     async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
-        edited = await edit_poll(
-            executor, site, poll_id, change, require=required, drop_votes=query.drop_votes
-        )
+        edited = await edit_poll(executor, site, poll_id, change, require=required, drop_votes=query.drop_votes)
     request.app[POLL_FEED].announce(poll_id)
     payload = PollPayload.of(edited.state, effect=edited.effect)
     return json_response(payload, headers={"ETag": etag_of(edited.state)})
@@ -294,6 +293,8 @@ def _reachable(request: web.Request, query: ListPolls) -> list[Path]:
     segments = (query.workspace, query.content, query.container)
     given = [segment for segment in segments if segment]
     if any(given[depth] != segments[depth] for depth in range(len(given))):
-        fault = Fault("give what lies above it too: content needs workspace, container needs content", parameter="workspace")
+        fault = Fault(
+            "give what lies above it too: content needs workspace, container needs content", parameter="workspace"
+        )
         raise BadRequest("The place cannot be told.", fault)
     return caller(request).reach(Action.READ, tuple(given))

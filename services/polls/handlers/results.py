@@ -24,6 +24,9 @@ from shared.runtime.query import read_query
 
 CSV: Final = "text/csv"
 COLUMNS: Final = ("option", "title", "votes", "percentage", "participant percentage", "rank")
+CSV_EXAMPLE: Final = (
+    '"option","title","votes","percentage","participant percentage","rank"\r\n"4","4",15,26.8,26.8,1\r\n'
+)
 
 
 class AskResults(Struct, frozen=True):
@@ -32,7 +35,8 @@ class AskResults(Struct, frozen=True):
     participant: Annotated[
         str | None,
         Meta(
-            description="one who has voted sees those of `afterVote`; takes a token that may vote, too", examples=["ada"]
+            description="one who has voted sees those of `afterVote`; takes a token that may vote, too",
+            examples=["ada"],
         ),
     ] = None
 
@@ -42,7 +46,9 @@ class AskResults(Struct, frozen=True):
     description="What may not be seen is null. A token with the action `results` sees everything, and needs no other.",
     tags=("results",),
     query=AskResults,
-    answers={200: Answer(description="The results as they are now.", body=ResultsPayload, alternatives={CSV: str})},
+    answers={
+        200: Answer(description="The results as they are now.", body=ResultsPayload, alternatives={CSV: CSV_EXAMPLE})
+    },
     problems={**UNKNOWN, **FORBIDDEN},
 )
 async def show_results(request: web.Request) -> web.Response:

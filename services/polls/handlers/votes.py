@@ -57,7 +57,10 @@ async def cast_ballot(request: web.Request) -> web.Response:
     tags=("votes",),
     path=BallotPath,
     answers={200: Answer(description="The ballot.", body=BallotPayload)},
-    problems={**FORBIDDEN, 404: "There is no such poll, the token does not reach it, or the participant has no ballot."},
+    problems={
+        **FORBIDDEN,
+        404: "There is no such poll, the token does not reach it, or the participant has no ballot.",
+    },
 )
 async def show_ballot(request: web.Request) -> web.Response:
     """200 with the participant's ballot."""

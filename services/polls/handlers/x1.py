@@ -1,76 +1,171 @@
 """`/x1/{endpoint}`: the wire contract. The method says what happens; all but the poll itself is in the query."""
 
 import re
-from typing import Final
+from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
 from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from services.polls.app_keys import DATABASE
-from services.polls.domain.poll import Draft, Poll, UnknownEndpoint, UnknownPoll, check
-from services.polls.payloads import PollBody, PollPayload
+from services.polls.app_keys import DATABASE, POLL_FEED
+from services.polls.domain.poll import UnknownEndpoint, UnknownPoll, check
+from services.polls.domain.state import PollState
+from services.polls.handlers.asking import expanded
+from services.polls.operations.edit import Require, edit_poll, remove_poll
+from services.polls.payloads.polls import EXAMPLE
+from services.polls.payloads.texts import PollId
+from services.polls.payloads.x1 import ContractPoll, ContractPollBody
 from services.polls.storage import polls
+from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Place
 from shared.guard import caller
 from shared.runtime.body import read_json
 from shared.runtime.json_response import json_response
+from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import Query, query_of
+from shared.runtime.request_line import allow_more_time
+
+Workspace = Annotated[str, Meta(description="project key in Jira, space id in Confluence", examples=["PLAT"])]
+Content = Annotated[str, Meta(description="issue key in Jira, page id in Confluence", examples=["PLAT-1"])]
+Container = Annotated[str, Meta(description="macro id in Confluence; left out in Jira")]
 
 
-async def list_polls(request: web.Request) -> web.Response:
+class AtPlace(Struct, frozen=True):
+    """Where. Parameters that are not known are ignored."""
+
+    type: Literal["polls"]
+    workspace: Workspace
+    content: Content
+    container: Container = ""
+
+
+class SomeAtPlace(AtPlace, frozen=True):
+    """Where, which of the polls there, and what to show with them."""
+
+    poll_id: Annotated[PollId | UnsetType, Meta(description="this one alone")] = field(default=UNSET, name="pollId")
+    expand: Annotated[Literal["results"] | UnsetType, Meta(description="put the results into each poll")] = UNSET
+
+
+class OneAtPlace(AtPlace, frozen=True, kw_only=True):
+    """Which poll, and where that is."""
+
+    poll_id: PollId = field(name="pollId")
+
+
+class EditedAtPlace(OneAtPlace, frozen=True, kw_only=True):
+    """Which poll, where that is, and how the edit treats votes."""
+
+    drop_votes: Annotated[bool, Meta(description="let it drop the votes for options that it takes away")] = field(
+        default=False, name="dropVotes"
+    )
+
+
+PROBLEMS: Final = {
+    400: "A required parameter is missing, or the body is not a valid poll.",
+    403: "The token is missing, does not work, or does not reach the place.",
+    404: "No site of this token has this URL.",
+}
+ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll is not at this place."}
+
+
+@endpoint(
+    summary="List the polls at a place",
+    tags=("Team Voice contract",),
+    query=SomeAtPlace,
+    answers={
+        200: Answer(description="All of them, or the one of `pollId`, the oldest first.", body=list[ContractPoll])
+    },
+    problems=ONE,
+)
+async def list_contract_polls(request: web.Request) -> web.Response:
     """200 with an array of the polls at the place, or of the one that `pollId` names; 404 where that is not there."""
     query = query_of(request)
     place = _authorized(request, query, Action.READ)
-    if query.optional("expand"):
-        raise BadRequest("Unknown 'expand'.", Fault("this release has nothing to expand", parameter="expand"))
-    database, site = request.app[DATABASE], caller(request).site
-    if not query.optional("pollId"):
-        found = await polls.select_polls(database, site, place)
-    else:
-        poll = await polls.select_poll(database, site, place, _read_poll_id(query))
-        if poll is None:
-            raise UnknownPoll
-        found = [poll]
-    return json_response([PollPayload.of(poll) for poll in found])
+    is_expanded = _expands(query)
+    states = await _asked(request, query, place)
+    return json_response([ContractPoll.of(state, expanded(request, state, is_wanted=is_expanded)) for state in states])
 
 
-async def create_poll(request: web.Request) -> web.Response:
+@endpoint(
+    summary="Create a poll",
+    tags=("Team Voice contract",),
+    query=AtPlace,
+    body=ContractPollBody,
+    example=EXAMPLE,
+    answers={200: Answer(description="The poll with its id.", body=ContractPoll)},
+    problems=PROBLEMS,
+)
+async def create_contract_poll(request: web.Request) -> web.Response:
     """200 with the new poll and its id."""
     place = _authorized(request, query_of(request), Action.CREATE)
-    draft, _ = await _read_draft(request)
-    poll = Poll(id=uuid4(), draft=draft)
-    await polls.insert_poll(request.app[DATABASE], caller(request).site, place, poll)
-    return json_response(PollPayload.of(poll))
+    draft = check(read_json(await request.read(), ContractPollBody).to_draft())
+    state = await polls.insert_poll(request.app[DATABASE], caller(request).site, place, uuid4(), draft)
+    return json_response(ContractPoll.of(state))
 
 
-async def replace_poll(request: web.Request) -> web.Response:
+@endpoint(
+    summary="Replace a poll",
+    description="An edit that would take away options that have votes is refused without `dropVotes=true`.",
+    tags=("Team Voice contract",),
+    query=EditedAtPlace,
+    body=ContractPollBody,
+    example=EXAMPLE,
+    answers={200: Answer(description="The poll as it is now.", body=ContractPoll)},
+    problems=ONE,
+)
+async def replace_contract_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now; 404 where `pollId` is not at the place."""
     query = query_of(request)
     place = _authorized(request, query, Action.UPDATE, "pollId")
-    draft, body_id = await _read_draft(request)
-    if body_id not in (None, query.optional("pollId")):
+    drop_votes = _drops_votes(query)
+    body = read_json(await request.read(), ContractPollBody)
+    if body.id not in (None, query.optional("pollId")):
         fault = Fault("leave it out, or repeat the parameter pollId", pointer="/id")
         raise BadRequest("The poll's id in the body is not the one in the query.", fault)
-    poll = Poll(id=_read_poll_id(query), draft=draft)
-    if not await polls.update_poll(request.app[DATABASE], caller(request).site, place, poll):
-        raise UnknownPoll
-    return json_response(PollPayload.of(poll))
+    draft, poll_id, site = check(body.to_draft()), _read_poll_id(query), caller(request).site
+    allow_more_time(request, MANY_LIMIT_S)
+    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
+        edited = await edit_poll(executor, site, poll_id, lambda _: draft, require=_is_at(place), drop_votes=drop_votes)
+    request.app[POLL_FEED].announce(poll_id)
+    return json_response(ContractPoll.of(edited.state))
 
 
-async def delete_poll(request: web.Request) -> web.Response:
+@endpoint(
+    summary="Delete a poll",
+    description="With all its votes.",
+    tags=("Team Voice contract",),
+    query=OneAtPlace,
+    answers={200: Answer(description="It is gone; there is no body.")},
+    problems=ONE,
+)
+async def delete_contract_poll(request: web.Request) -> web.Response:
     """200 without a body; 404 where `pollId` is not at the place."""
     query = query_of(request)
     place = _authorized(request, query, Action.DELETE, "pollId")
-    if not await polls.delete_poll(request.app[DATABASE], caller(request).site, place, _read_poll_id(query)):
-        raise UnknownPoll
+    poll_id, site = _read_poll_id(query), caller(request).site
+    allow_more_time(request, MANY_LIMIT_S)
+    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
+        await remove_poll(executor, site, poll_id, require=_is_at(place))
+    request.app[POLL_FEED].announce(poll_id)
     return web.Response()
+
+
+async def _asked(request: web.Request, query: Query, place: Place) -> list[PollState]:
+    database, site = request.app[DATABASE], caller(request).site
+    if not query.optional("pollId"):
+        return await polls.select_polls(database, site, place)
+    state = await polls.select_poll(database, site, _read_poll_id(query))
+    if state is None or state.poll.place != place:
+        raise UnknownPoll
+    return [state]
 
 
 def _authorized(request: web.Request, query: Query, action: Action, *also_required: str) -> Place:
     """The place that the query names, once the caller may do `action` there."""
     if request.match_info["endpoint"] != caller(request).endpoint_id:
         raise UnknownEndpoint
+    _refuse_old_form(query)
     values = query.required("type", "workspace", "content", *also_required)
     if values["type"] != "polls":
         raise BadRequest("Unknown 'type'.", Fault("this is always 'polls'", parameter="type"))
@@ -79,9 +174,39 @@ def _authorized(request: web.Request, query: Query, action: Action, *also_requir
     return place
 
 
-async def _read_draft(request: web.Request) -> tuple[Draft, str | None]:
-    body = read_json(await request.read(), PollBody)
-    return check(body.to_draft()), body.id
+_OLD_FORM: Final = {
+    "issueKey": "this was replaced: send the project's key as 'workspace' and the issue's key as 'content'",
+}
+
+
+def _refuse_old_form(query: Query) -> None:
+    """Raises `BadRequest` for a request from before workspace and content, which says what they are now."""
+    old = [name for name in _OLD_FORM if query.all(name)]
+    if old and not (query.all("workspace") and query.all("content")):
+        faults = [Fault(_OLD_FORM[name], parameter=name) for name in old]
+        raise BadRequest(f"This is the old form of the request: {_OLD_FORM[old[0]]}.", *faults)
+
+
+def _expands(query: Query) -> bool:
+    expand = query.optional("expand")
+    if expand not in ("", "results"):
+        raise BadRequest("Unknown 'expand'.", Fault("this is 'results' or left out", parameter="expand"))
+    return expand == "results"
+
+
+def _drops_votes(query: Query) -> bool:
+    text = query.optional("dropVotes")
+    if text not in ("", "true", "false"):
+        raise BadRequest("Unknown 'dropVotes'.", Fault("this is 'true', 'false' or left out", parameter="dropVotes"))
+    return text == "true"
+
+
+def _is_at(place: Place) -> Require:
+    def check_place(state: PollState) -> None:
+        if state.poll.place != place:
+            raise UnknownPoll
+
+    return check_place
 
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -12,9 +12,7 @@ class UndoneWithOthers(Exception):
     """It could be done, and was undone because another one failed."""
 
 
-async def each_by_itself(
-    transaction: Transaction, works: Sequence[Callable[[], Awaitable[T]]]
-) -> list[T | Exception]:
+async def each_by_itself(transaction: Transaction, works: Sequence[Callable[[], Awaitable[T]]]) -> list[T | Exception]:
     """What each of the works gives in turn, or raises, in which case nothing of it is done.
 
     Raises `DatabaseUnavailable`, after which none can be done.

@@ -5,7 +5,7 @@ subscription is confirmed, and every few seconds in which it was not.
 """
 
 import asyncio
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final
@@ -43,9 +43,9 @@ class PollFeed:
         self.live = False
 
     @contextmanager
-    def watch(self, poll_id: UUID, woken: asyncio.Event) -> Generator[None, None, None]:
-        """Set `woken` at each announcement of the poll, and when there has been none for `LOOK_S`."""
-        key, watcher = _key(poll_id), _Watcher(woken)
+    def watch(self, poll_id: UUID, wake: Callable[[], None]) -> Generator[None, None, None]:
+        """Call `wake` at each announcement of the poll, and when there has been none for `LOOK_S`."""
+        key, watcher = _key(poll_id), _Watcher(wake)
         self._watchers.setdefault(key, set()).add(watcher)
         try:
             yield
@@ -137,15 +137,15 @@ class PollFeed:
 class _Watcher:
     """One who watches a poll: woken when told to, and by itself after `LOOK_S`."""
 
-    def __init__(self, woken: asyncio.Event) -> None:
-        self._woken = woken
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._woken_at = self._loop.time()
         self._timer = self._loop.call_later(LOOK_S, self._look)
 
     def wake(self) -> None:
         self._woken_at = self._loop.time()
-        self._woken.set()
+        self._wake()
 
     def stop(self) -> None:
         self._timer.cancel()

@@ -1,4 +1,4 @@
-"""Cast, recast and withdraw a participant's ballot: read, decided by the domain, and kept if nothing has changed since."""
+"""Cast, recast and withdraw a ballot: read, decided by the domain, and kept if nothing has changed since."""
 
 from typing import Final
 from uuid import UUID

@@ -12,7 +12,6 @@ from services.polls.domain.state import PollState
 from services.polls.domain.templates import template
 from services.polls.payloads.results import ResultsPayload
 from services.polls.payloads.texts import (
-    POLL_ID,
     Description,
     EndDate,
     OptionId,
@@ -92,7 +91,9 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
             for name, text in texts.items()
             if "\0" in text or len(text) > MAX_SEGMENT_LENGTH
         ]
-        flaws += [Flaw(("location", name), "this may not be empty") for name in ("workspace", "content") if not texts[name]]
+        flaws += [
+            Flaw(("location", name), "this may not be empty") for name in ("workspace", "content") if not texts[name]
+        ]
         if flaws:
             raise InvalidPoll(flaws)
         return Place(**texts)
@@ -205,7 +206,9 @@ class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
             return msgspec.structs.replace(template(self.template).draft, **given)
         missing = [name for name in ("title", "options") if name not in given]
         if missing:
-            raise InvalidPoll([Flaw((name,), "this is required, unless 'template' names a template") for name in missing])
+            raise InvalidPoll(
+                [Flaw((name,), "this is required, unless 'template' names a template") for name in missing]
+            )
         return Draft(**given)
 
 

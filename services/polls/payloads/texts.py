@@ -44,11 +44,7 @@ ParticipantName = Annotated[
 ]
 Comment = Annotated[
     str,
-    Meta(
-        description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments", examples=["After lunch"]
-    ),
+    Meta(description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments", examples=["After lunch"]),
 ]
-ReadOnly = Annotated[
-    Any, Meta(description="as it was answered; passed over", extra_json_schema={"readOnly": True})
-]
+ReadOnly = Annotated[Any, Meta(description="as it was answered; passed over", extra_json_schema={"readOnly": True})]
 """What an answer has and a body may repeat."""

@@ -1,4 +1,4 @@
-"""A poll as the wire contract spells it, with what that leaves open: unknown fields are ignored, for old clients live."""
+"""A poll as the wire contract spells it. Unknown fields are ignored, for old clients live."""
 
 from msgspec import UNSET, Struct, UnsetType
 

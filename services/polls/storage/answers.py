@@ -54,8 +54,7 @@ async def claim_key(executor: Executor, token_id: str, key: str, fingerprint: by
     """Take the key for this transaction, or give what was answered under it."""
     if await executor.fetchrow(_CLAIM, token_id, key, fingerprint):
         return None
-    row = await executor.fetchrow(_SELECT, token_id, key)
-    assert row is not None  # nothing removes it within the day
+    (row,) = await executor.fetch(_SELECT, token_id, key)
     return Kept(row["fingerprint"], Answer(row["status"], msgspec.json.decode(row["headers"]), row["body"]))
 
 

@@ -11,11 +11,8 @@ from uuid import UUID
 from services.polls.domain.ballot import Ballot
 from services.polls.domain.poll import Poll
 from services.polls.domain.state import PollState
-from services.polls.storage.polls import STATE, state_of
+from services.polls.storage.polls import MANY_LIMIT_S, STATE, state_of
 from shared.runtime.postgres import Executor, Row
-
-MANY_LIMIT_S: Final = 60.0
-"""How long a statement over all ballots of a poll may take."""
 
 _BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
 
@@ -38,7 +35,8 @@ _CAST: Final = f"""
     -- cast_ballot: keep the ballot of one participant, in place of an earlier one where $8 allows that
     {_HELD}
     INSERT INTO polls.ballot (poll_id, participant_hash, option_ids, comment, participant, name, cast_at)
-    SELECT id, $3, $4::text[], $5::text, $6::text, $7::text, CASE WHEN $6 IS NOT NULL THEN clock_timestamp() END FROM held
+    SELECT id, $3, $4::text[], $5::text, $6::text, $7::text, CASE WHEN $6 IS NOT NULL THEN clock_timestamp() END
+    FROM held
     ON CONFLICT (poll_id, participant_hash) DO UPDATE
     SET option_ids = excluded.option_ids, comment = excluded.comment,
         participant = excluded.participant, name = excluded.name, cast_at = excluded.cast_at
@@ -135,14 +133,14 @@ async def list_ballots(
 
 async def drop_votes(executor: Executor, poll_id: UUID, option_ids: Sequence[str]) -> int:
     """Take some options out of every ballot of the poll; how many ballots are gone, having chosen nothing else."""
-    dropped = await executor.execute(_DROP, poll_id, option_ids, timeout=MANY_LIMIT_S)
-    await executor.execute(_DROP_VOTES, poll_id, option_ids, timeout=MANY_LIMIT_S)
+    dropped = await executor.execute(_DROP, poll_id, option_ids, limit_s=MANY_LIMIT_S)
+    await executor.execute(_DROP_VOTES, poll_id, option_ids, limit_s=MANY_LIMIT_S)
     return _count(dropped)
 
 
 async def anonymize(executor: Executor, poll_id: UUID) -> int:
     """Erase from every ballot of the poll who has cast it and when; how many there were."""
-    return _count(await executor.execute(_ANONYMIZE, poll_id, timeout=MANY_LIMIT_S))
+    return _count(await executor.execute(_ANONYMIZE, poll_id, limit_s=MANY_LIMIT_S))
 
 
 def _ballot(row: Row) -> Ballot:

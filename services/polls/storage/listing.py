@@ -46,7 +46,7 @@ _BRANCH: Final = """
                 FROM polls.poll
                 WHERE poll.site = $1 AND (poll.created_at, poll.id) > ($2, $3) {below}
                     AND ($4::timestamptz IS NULL OR poll.updated_at >= $4)
-                    AND ($5::boolean IS NULL OR $5 = (poll.closes_at IS NOT NULL AND poll.closes_at <= clock_timestamp()))
+                    AND ($5::boolean IS NULL OR $5 = coalesce(poll.closes_at <= clock_timestamp(), false))
                 ORDER BY poll.created_at, poll.id
                 LIMIT $6
             ) AS matching

@@ -1,86 +1,123 @@
-"""Polls in PostgreSQL. The site and the place are in every WHERE: what is elsewhere does not exist."""
+"""Polls in PostgreSQL, each read with its tally in one statement. A caller names a poll within its site alone."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from services.polls.domain.poll import Draft, Option, Poll, Settings
+from services.polls.domain.poll import Draft, Option, Poll, Settings, closes_at
+from services.polls.domain.results import Tally
+from services.polls.domain.state import PollState
 from shared.contract.scope import Place
 from shared.runtime.postgres import Executor, Row
 
-_COLUMNS: Final = "id, title, description, options, settings"
-_AT_PLACE: Final = "site = $1 AND workspace = $2 AND content = $3 AND container = $4"
+MANY_LIMIT_S: Final = 60.0
+"""How long a statement over all ballots of a poll may take."""
+
+STATE: Final = """
+    poll.id, poll.workspace, poll.content, poll.container, poll.title, poll.description, poll.options, poll.settings,
+    poll.version, poll.created_at, poll.updated_at,
+    tally.participants, tally.votes, tally.counts, tally.revision, clock_timestamp() AS at
+"""
+"""The columns that `state_of` reads."""
+
+_FROM: Final = "FROM polls.poll JOIN polls.tally ON tally.poll_id = poll.id"
+_AT_PLACE: Final = "poll.site = $1 AND poll.workspace = $2 AND poll.content = $3 AND poll.container = $4"
 
 _INSERT: Final = """
     -- insert_poll: a new poll at a place
-    INSERT INTO polls.poll (site, workspace, content, container, id, title, description, options, settings)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    INSERT INTO polls.poll
+        (site, workspace, content, container, id, title, description, options, settings, closes_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    RETURNING created_at, updated_at, version
 """
 _SELECT_PLACE: Final = f"""
     -- select_polls: every poll at a place, the oldest first
-    SELECT {_COLUMNS} FROM polls.poll WHERE {_AT_PLACE} ORDER BY created_at, id
-"""  # noqa: S608
+    SELECT {STATE} {_FROM} WHERE {_AT_PLACE} ORDER BY poll.created_at, poll.id
+"""
 _SELECT_ONE: Final = f"""
-    -- select_poll: one poll, if it is at this place
-    SELECT {_COLUMNS} FROM polls.poll WHERE {_AT_PLACE} AND id = $5
-"""  # noqa: S608
-_UPDATE: Final = f"""
-    -- update_poll: replace a poll, if it is at this place
+    -- select_poll: one poll of a site
+    SELECT {STATE} {_FROM} WHERE poll.site = $1 AND poll.id = $2
+"""
+_SELECT_MANY: Final = f"""
+    -- select_watched: some polls, of whatever site
+    SELECT {STATE} {_FROM} WHERE poll.id = ANY($1)
+"""
+_LOCK: Final = """
+    -- lock_polls: keep others from changing some polls of a site, or voting in them, until the transaction ends
+    SELECT id FROM polls.poll WHERE site = $1 AND id = ANY($2) ORDER BY id FOR UPDATE
+"""
+_UPDATE: Final = """
+    -- update_poll: replace what a client writes of a poll
     UPDATE polls.poll
-    SET title = $6, description = $7, options = $8, settings = $9, updated_at = clock_timestamp()
-    WHERE {_AT_PLACE} AND id = $5
-    RETURNING id
-"""  # noqa: S608
-_DELETE: Final = f"""
-    -- delete_poll: remove a poll, if it is at this place
-    DELETE FROM polls.poll WHERE {_AT_PLACE} AND id = $5 RETURNING id
-"""  # noqa: S608
+    SET title = $3, description = $4, options = $5, settings = $6, closes_at = $7,
+        version = version + 1, updated_at = clock_timestamp()
+    WHERE site = $1 AND id = $2
+"""
+_DELETE: Final = """
+    -- delete_poll: remove a poll and all its ballots
+    DELETE FROM polls.poll WHERE site = $1 AND id = $2
+"""
 
 
-async def insert_poll(executor: Executor, site: str, place: Place, poll: Poll) -> None:
-    """Keep a new poll."""
-    await executor.execute(_INSERT, *_at(site, place), poll.id, *_values(poll.draft))
+async def insert_poll(executor: Executor, site: str, place: Place, poll_id: UUID, draft: Draft) -> PollState:
+    """Keep a new poll, in which nobody has voted."""
+    where = (site, place.workspace, place.content, place.container)
+    (row,) = await executor.fetch(_INSERT, *where, poll_id, *_values(draft))
+    poll = Poll(poll_id, place, draft, row["version"], row["created_at"], row["updated_at"])
+    return PollState(poll, Tally(0, 0, {}), revision=0, at=row["created_at"])
 
 
-async def select_polls(executor: Executor, site: str, place: Place) -> list[Poll]:
+async def select_polls(executor: Executor, site: str, place: Place) -> list[PollState]:
     """Every poll at the place, in the order of creation."""
-    return [_poll(row) for row in await executor.fetch(_SELECT_PLACE, *_at(site, place))]
+    rows = await executor.fetch(_SELECT_PLACE, site, place.workspace, place.content, place.container)
+    return [state_of(row) for row in rows]
 
 
-async def select_poll(executor: Executor, site: str, place: Place, poll_id: UUID) -> Poll | None:
-    """The poll, if it is at the place."""
-    row = await executor.fetchrow(_SELECT_ONE, *_at(site, place), poll_id)
-    return _poll(row) if row else None
+async def select_poll(executor: Executor, site: str, poll_id: UUID) -> PollState | None:
+    """The poll, if the site has it."""
+    row = await executor.fetchrow(_SELECT_ONE, site, poll_id)
+    return state_of(row) if row else None
 
 
-async def update_poll(executor: Executor, site: str, place: Place, poll: Poll) -> bool:
-    """Replace the poll of this id; whether it is at the place."""
-    return await executor.fetchrow(_UPDATE, *_at(site, place), poll.id, *_values(poll.draft)) is not None
+async def select_watched(executor: Executor, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:
+    """Those of the polls that there are, by their ids; whoever asks has been let in to each."""
+    return {row["id"]: state_of(row) for row in await executor.fetch(_SELECT_MANY, poll_ids)}
 
 
-async def delete_poll(executor: Executor, site: str, place: Place, poll_id: UUID) -> bool:
-    """Remove the poll; whether it was at the place."""
-    return await executor.fetchrow(_DELETE, *_at(site, place), poll_id) is not None
+async def lock_polls(executor: Executor, site: str, poll_ids: Sequence[UUID]) -> None:
+    """Keep the polls as they are for this transaction, in an order that keeps two from waiting for each other."""
+    await executor.fetch(_LOCK, site, poll_ids)
 
 
-def _at(site: str, place: Place) -> tuple[str, str, str, str]:
-    return site, place.workspace, place.content, place.container
+async def update_poll(executor: Executor, site: str, poll_id: UUID, draft: Draft) -> None:
+    """Replace what a client writes of the poll, which has been locked."""
+    await executor.execute(_UPDATE, site, poll_id, *_values(draft))
 
 
-def _values(draft: Draft) -> tuple[str, str, str, str]:
-    return draft.title, draft.description, _json(draft.options), _json(draft.settings)
+async def delete_poll(executor: Executor, site: str, poll_id: UUID) -> None:
+    """Remove the poll with all its ballots."""
+    await executor.execute(_DELETE, site, poll_id, limit_s=MANY_LIMIT_S)
 
 
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _poll(row: Row) -> Poll:
+def state_of(row: Row) -> PollState:
+    """What a row with the columns of `STATE` says."""
     draft = Draft(
         title=row["title"],
         description=row["description"],
         options=msgspec.json.decode(row["options"], type=tuple[Option, ...]),
         settings=msgspec.json.decode(row["settings"], type=Settings),
     )
-    return Poll(id=row["id"], draft=draft)
+    place = Place(row["workspace"], row["content"], row["container"])
+    poll = Poll(row["id"], place, draft, row["version"], row["created_at"], row["updated_at"])
+    counts = msgspec.json.decode(row["counts"], type=dict[str, int])
+    return PollState(poll, Tally(row["participants"], row["votes"], counts), row["revision"], row["at"])
+
+
+def _values(draft: Draft) -> tuple[object, ...]:
+    return draft.title, draft.description, _json(draft.options), _json(draft.settings), closes_at(draft.settings)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

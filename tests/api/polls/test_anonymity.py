@@ -3,6 +3,7 @@
 import asyncpg
 
 from services.polls.domain.participant import Participants
+from shared.runtime.seal import read_secret
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import PARTICIPANT_KEY, Polls
 
@@ -42,7 +43,7 @@ async def test_the_hash_is_keyed_and_another_in_each_poll(polls: Polls, database
     rows = await connection.fetch("SELECT poll_id, participant_hash FROM polls.ballot")
     await connection.close()
 
-    ours = Participants(PARTICIPANT_KEY)
+    ours = Participants(read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY))
     assert len({row["participant_hash"] for row in rows}) == 2
     assert [row["participant_hash"] for row in rows] == [ours.hashed(row["poll_id"], ADA) for row in rows]
     assert Participants(bytes(32)).hashed(rows[0]["poll_id"], ADA) != rows[0]["participant_hash"]

@@ -9,7 +9,10 @@ NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 def create(content: str = "PLAT-1", **fields: Any) -> dict[str, Any]:
     """An item that makes a poll."""
-    return {"op": "create", "poll": {"template": "stars", "location": {"workspace": "PLAT", "content": content}, **fields}}
+    return {
+        "op": "create",
+        "poll": {"template": "stars", "location": {"workspace": "PLAT", "content": content}, **fields},
+    }
 
 
 async def batch(polls: Polls, *items: Any, **fields: Any) -> Any:

@@ -67,7 +67,7 @@ async def test_an_announcement_wakes_watchers_of_that_poll_in_every_process_and_
 ) -> None:
     poll, another = uuid4(), uuid4()
     here, there, elsewhere = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    with feed.watch(poll, here), other.watch(poll, there), other.watch(another, elsewhere):
+    with feed.watch(poll, here.set), other.watch(poll, there.set), other.watch(another, elsewhere.set):
         feed.announce(poll)
 
         assert await is_woken(here)
@@ -80,7 +80,7 @@ async def test_a_poll_that_changes_all_the_time_wakes_its_watchers_a_few_times_a
 ) -> None:
     poll, woken, wakes = uuid4(), asyncio.Event(), 0
     started = time.monotonic()
-    with other.watch(poll, woken):
+    with other.watch(poll, woken.set):
         for _ in range(20):
             for _ in range(500):
                 feed.announce(poll)
@@ -94,7 +94,7 @@ async def test_a_poll_that_changes_all_the_time_wakes_its_watchers_a_few_times_a
 
 async def test_many_polls_at_once_are_all_announced(feed: PollFeed, other: PollFeed) -> None:
     polls = {uuid4(): asyncio.Event() for _ in range(1200)}
-    watches = [other.watch(poll, woken) for poll, woken in polls.items()]
+    watches = [other.watch(poll, woken.set) for poll, woken in polls.items()]
     for watch in watches:
         watch.__enter__()
 
@@ -108,7 +108,7 @@ async def test_many_polls_at_once_are_all_announced(feed: PollFeed, other: PollF
 
 async def test_without_any_announcement_a_watcher_looks_by_itself(feed: PollFeed) -> None:
     woken = asyncio.Event()
-    with feed.watch(uuid4(), woken):
+    with feed.watch(uuid4(), woken.set):
         started = time.monotonic()
 
         assert await is_woken(woken, 2 * LOOK_S)
@@ -117,7 +117,7 @@ async def test_without_any_announcement_a_watcher_looks_by_itself(feed: PollFeed
 
 async def test_what_is_no_id_of_a_poll_is_ignored(feed: PollFeed, redis_url: str) -> None:
     poll, woken = uuid4(), asyncio.Event()
-    with feed.watch(poll, woken):
+    with feed.watch(poll, woken.set):
         async with redis_client(redis_url) as redis:
             for message in (b"", b"\xff\xfe", b"x" * 100_000, str(poll).upper().encode(), b'{"id": 1}'):
                 await redis.publish(POLLS_CHANNEL, message)
@@ -134,7 +134,7 @@ async def test_while_redis_is_away_watchers_of_the_same_process_are_woken_and_no
     async with proxied(redis_url) as between:
         between.become("refuse")
         async with a_feed(between.url()) as feed:
-            with feed.watch(poll, woken):
+            with feed.watch(poll, woken.set):
                 feed.announce(poll)
 
                 assert await is_woken(woken)
@@ -144,7 +144,7 @@ async def test_when_redis_is_back_everyone_looks_and_hears_of_polls_again(redis_
     poll, woken = uuid4(), asyncio.Event()
     async with proxied(redis_url) as between, a_feed(between.url()) as feed:
         await live(feed)
-        with feed.watch(poll, woken), structlog.testing.capture_logs() as logs:
+        with feed.watch(poll, woken.set), structlog.testing.capture_logs() as logs:
             between.become("refuse")
             async with asyncio.timeout(5):
                 while feed.live:
@@ -179,8 +179,8 @@ async def test_a_redis_that_has_gone_silent_is_left_and_tried_anew(redis_url: st
 
 async def test_a_watch_that_is_over_leaves_nothing_behind(feed: PollFeed) -> None:
     poll, first, second = uuid4(), asyncio.Event(), asyncio.Event()
-    with feed.watch(poll, first):
-        with feed.watch(poll, second):
+    with feed.watch(poll, first.set):
+        with feed.watch(poll, second.set):
             pass
 
         feed.announce(poll)

@@ -13,7 +13,8 @@ CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
 
 async def listed(polls: Polls, **query: Any) -> list[Any]:
     """Every poll that meets the conditions, over all pages."""
-    found, cursor = [], {}
+    found: list[Any] = []
+    cursor: dict[str, Any] = {}
     while True:
         answer = await polls.v1("GET", "/polls", **query, **cursor)
         assert answer.status == 200, answer.body
@@ -71,7 +72,7 @@ async def test_each_part_of_a_place_narrows(polls: Polls) -> None:
 
 
 @pytest.mark.parametrize("query", [{"content": "1"}, {"container": "m"}, {"workspace": "PLAT", "container": "m"}])
-async def test_a_place_is_given_from_the_outside_in(polls: Polls, query: dict[str, str]) -> None:
+async def test_a_place_is_given_from_the_outside_in(polls: Polls, query: dict[str, Any]) -> None:
     assert (await polls.v1("GET", "/polls", **query)).status == 400
 
 
@@ -133,7 +134,7 @@ async def test_results_come_with_each_poll_where_they_are_asked_for(polls: Polls
         {"colour": "red"},
     ],
 )
-async def test_a_query_that_cannot_be_read_says_which_parameter(polls: Polls, query: dict[str, str]) -> None:
+async def test_a_query_that_cannot_be_read_says_which_parameter(polls: Polls, query: dict[str, Any]) -> None:
     answer = await polls.v1("GET", "/polls", **query)
 
     assert answer.status == 400

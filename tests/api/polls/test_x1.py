@@ -138,6 +138,31 @@ async def test_another_type_than_polls_is_400(polls: Polls) -> None:
     assert (await polls.call("GET", type="votes")).status == 400
 
 
+async def test_results_come_with_each_poll_where_they_are_asked_for(polls: Polls) -> None:
+    poll_id = (await polls.call("POST", STARS)).json["id"]
+    await polls.vote(poll_id, "ada", "4")
+
+    plain, expanded = await polls.call("GET"), await polls.call("GET", expand="results", pollId=poll_id)
+
+    assert plain.json == [{"id": poll_id, **STARS}]
+    shown = expanded.json[0]
+    results = shown.pop("results")
+    assert [shown] == plain.json
+    assert (results["votes"], results["average"], results["options"][3]["percentage"]) == (1, 4.0, 100.0)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+async def test_the_old_form_of_a_request_is_told_what_replaced_it(polls: Polls, method: str) -> None:
+    old = polls.at(issueKey="PLAT-1")
+
+    answer = await old.call(method, LUNCH if method in ("POST", "PUT") else None, pollId=NOBODYS_ID)
+
+    assert answer.status == 400
+    assert answer.json["errors"][0]["parameter"] == "issueKey"
+    assert "'workspace'" in answer.json["detail"]
+    assert "'content'" in answer.json["detail"]
+
+
 async def test_an_unknown_expand_is_400(polls: Polls) -> None:
     assert (await polls.call("GET", expand="everything")).status == 400
 

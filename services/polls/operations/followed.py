@@ -1,0 +1,114 @@
+"""The polls that somebody follows, each read once for all in this process who do."""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from services.polls.domain.poll import closes_at
+from services.polls.domain.state import PollState
+from services.polls.operations.feed import PollFeed
+from services.polls.storage.polls import select_watched
+from shared.runtime.postgres import Database, DatabaseUnavailable
+
+PAUSE_S: Final = 0.1
+"""Between two looks, so that many votes in a moment are read once."""
+
+_log = structlog.get_logger()
+
+
+class Followed:
+    """One poll as it was last read: `None` before the first look, and when it is gone."""
+
+    def __init__(self) -> None:
+        self.state: PollState | None = None
+        self.is_gone = False
+        self._followers: set[Callable[[], None]] = set()
+
+    @property
+    def closes_in_s(self) -> float:
+        """How long after the last look the poll closes by itself."""
+        end = None if self.state is None else closes_at(self.state.poll.draft.settings)
+        if self.state is None or end is None or self.state.is_closed:
+            return float("inf")
+        return (end - self.state.at).total_seconds()
+
+    def take(self, state: PollState | None) -> None:
+        """What a look has found."""
+        has_changed = _stage(state) != _stage(self.state)
+        self.state, self.is_gone = state, state is None
+        if has_changed or self.is_gone:
+            for tell in self._followers:
+                tell()
+
+    def add(self, tell: Callable[[], None]) -> None:
+        """Call `tell` after each look that finds a change."""
+        self._followers.add(tell)
+
+    def remove(self, tell: Callable[[], None]) -> bool:
+        """Call it no more; whether nobody is left."""
+        self._followers.discard(tell)
+        return not self._followers
+
+
+class FollowedPolls:
+    """One a process. `run` is to run all the while."""
+
+    def __init__(self, database: Database, feed: PollFeed) -> None:
+        self._database = database
+        self._feed = feed
+        self._polls: dict[UUID, Followed] = {}
+        self._wanted: set[UUID] = set()
+        self._news = asyncio.Event()
+
+    @contextmanager
+    def follow(self, poll_id: UUID, tell: Callable[[], None]) -> Generator[Followed, None, None]:
+        """The poll, read anew before long and whenever it may have changed; `tell` is called when it has."""
+        followed = self._polls.setdefault(poll_id, Followed())
+        followed.add(tell)
+        self._want(poll_id)
+        try:
+            with self._feed.watch(poll_id, lambda: self._want(poll_id)):
+                yield followed
+        finally:
+            if followed.remove(tell):
+                del self._polls[poll_id]
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._closes_in_s()):
+                    await self._news.wait()
+            except TimeoutError:
+                self._wanted |= self._polls.keys()
+            self._news.clear()
+            wanted, self._wanted = self._wanted & self._polls.keys(), set()
+            if wanted:
+                await self._look(wanted)
+            await asyncio.sleep(PAUSE_S)
+
+    def _want(self, poll_id: UUID) -> None:
+        self._wanted.add(poll_id)
+        self._news.set()
+
+    def _closes_in_s(self) -> float | None:
+        """When the next poll closes, which nobody announces; it is looked at so soon after it was looked at last."""
+        soonest = min((followed.closes_in_s for followed in self._polls.values()), default=float("inf"))
+        return None if soonest == float("inf") else soonest
+
+    async def _look(self, poll_ids: set[UUID]) -> None:
+        try:
+            states = await select_watched(self._database, list(poll_ids))
+        except DatabaseUnavailable as error:
+            _log.warning("followed polls were not read; tried again", error=str(error))
+            return
+        for poll_id in poll_ids & self._polls.keys():
+            self._polls[poll_id].take(states.get(poll_id))
+
+
+def _stage(state: PollState | None) -> tuple[int, int, bool] | None:
+    return None if state is None else (state.poll.version, state.revision, state.is_closed)

@@ -1,0 +1,215 @@
+"""`GET /v1/polls/{id}/events`: a poll as it changes, in every replica, until its token or the poll is no more."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from tests.support.databases import ClonedDatabase
+from tests.support.stack import Authority, Polls, polls_service
+
+CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
+
+
+class Received(msgspec.Struct):
+    """One event."""
+
+    id: str
+    name: str
+    data: Any
+
+
+class Follower:
+    """Someone who follows a poll."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.response = response
+
+    async def next(self, within_s: float = 10) -> Received:
+        """The next event. Raises `EOFError` at the end."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(within_s):
+            async for line in self.response.content:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                fields[name] = value
+                if not name and "event" in fields:
+                    return Received(fields["id"], fields["event"], msgspec.json.decode(fields["data"]))
+        raise EOFError
+
+    async def until(self, is_it: Callable[[Received], bool]) -> Received:
+        """The first of the next events that is the one."""
+        while not is_it(event := await self.next()):
+            pass
+        return event
+
+    async def end(self) -> None:
+        """Wait for it."""
+        with suppress(aiohttp.ClientPayloadError, EOFError):
+            while True:
+                await self.next()
+
+
+@asynccontextmanager
+async def following(polls: Polls, poll_id: str, last: str | None = None) -> AsyncGenerator[Follower, None]:
+    """A follower for the length of the block."""
+    headers = {"Authorization": f"Bearer {polls.token}"} | ({"Last-Event-ID": last} if last else {})
+    async with polls.session.get(f"{polls.base}/v1/polls/{poll_id}/events", headers=headers) as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, "text/event-stream")
+        yield Follower(response)
+
+
+async def test_a_follower_is_told_of_the_poll_as_it_is_and_as_it_changes(polls: Polls) -> None:
+    poll = await polls.make()
+    async with following(polls, poll["id"]) as follower:
+        first, second = await follower.next(), await follower.next()
+        await polls.vote(poll["id"], "ada", "y")
+        voted = await follower.next()
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+        edited = await follower.next()
+        await polls.v1("PATCH", f"/polls/{poll['id']}", CLOSED)
+        closed = await follower.until(lambda event: event.name == "closed")
+        await polls.v1("DELETE", f"/polls/{poll['id']}")
+        deleted = await follower.next()
+        with pytest.raises(EOFError):
+            await follower.next()
+
+    assert (first.name, first.data) == ("poll", poll)
+    assert (second.name, second.data["votes"]) == ("results", 0)
+    assert (voted.name, voted.data["votes"], voted.data["options"][0]["votes"]) == ("results", 1, 1)
+    assert (edited.name, edited.data["title"]) == ("poll", "Dinner?")
+    assert closed.data["status"] == "closed"
+    assert deleted.name == "deleted"
+
+
+async def test_replicas_tell_each_other(
+    polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
+) -> None:
+    poll = await polls.make()
+    async with polls_service(database, redis_url, authority.base) as other:
+        other.token = polls.token
+        async with following(other, poll["id"]) as follower:
+            await follower.until(lambda event: event.name == "results")
+            await polls.vote(poll["id"], "ada", "y")
+
+            assert (await follower.until(lambda event: event.name == "results")).data["votes"] == 1
+
+
+async def test_a_follower_goes_on_where_it_was(polls: Polls) -> None:
+    poll = await polls.make()
+    async with following(polls, poll["id"]) as follower:
+        last = await follower.until(lambda event: event.name == "results")
+
+    async with following(polls, poll["id"], last.id) as follower:
+        with pytest.raises(TimeoutError):
+            await follower.next(within_s=0.5)
+    await polls.vote(poll["id"], "ada", "y")
+    async with following(polls, poll["id"], last.id) as follower:
+        missed = await follower.next()
+    await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+    async with following(polls, poll["id"], missed.id) as follower:
+        edited = await follower.next()
+
+    assert (missed.name, missed.data["votes"]) == ("results", 1)
+    assert (edited.name, edited.data["title"]) == ("poll", "Dinner?")
+
+
+@pytest.mark.parametrize("last", ["x", "1", "..", "9.9.9", "é", "1.2.3.4", "0" * 1000])
+async def test_an_id_that_is_none_of_ours_begins_anew(polls: Polls, last: str) -> None:
+    poll = await polls.make()
+
+    async with following(polls, poll["id"], last) as follower:
+        first = await follower.next()
+
+    assert first.name == "poll"
+
+
+async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+    poll = await polls.make(settings={"endDate": soon, "closePollOnEndDate": True})
+    async with following(polls, poll["id"]) as follower:
+        closed = await follower.until(lambda event: event.name == "closed")
+
+    assert closed.data["status"] == "closed"
+    assert datetime.now(UTC) - datetime.fromisoformat(soon) < timedelta(seconds=1.5)
+
+
+async def test_the_stream_ends_before_the_revocation_of_its_token_is_answered(
+    polls: Polls, authority: Authority
+) -> None:
+    poll = await polls.make()
+    issued = await authority.issue("polls:read:PLAT")
+    async with following(polls.holding(issued["token"]), poll["id"]) as follower:
+        await follower.until(lambda event: event.name == "results")
+        await authority.revoke(issued["id"])
+        await polls.vote(poll["id"], "ada", "y")
+
+        await follower.end()
+        assert (await polls.holding(issued["token"]).v1("GET", f"/polls/{poll['id']}/events")).status == 401
+
+
+async def test_whoever_may_no_longer_see_all_results_is_not_told_of_them(polls: Polls, authority: Authority) -> None:
+    poll = await polls.make(settings={"resultsVisibility": "never"})
+    issued = await authority.issue("polls:read,results:PLAT")
+    async with following(polls.holding(issued["token"]), poll["id"]) as follower:
+        assert (await follower.until(lambda event: event.name == "results")).data["votes"] == 0
+        await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT"]})
+        await polls.vote(poll["id"], "ada", "y")
+
+        await follower.end()
+
+
+async def test_votes_whose_results_are_withheld_are_not_told_of(polls: Polls, authority: Authority) -> None:
+    poll = await polls.make(settings={"resultsVisibility": "never"})
+    reader = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
+    async with following(reader, poll["id"]) as follower:
+        withheld = await follower.until(lambda event: event.name == "results")
+        await polls.vote(poll["id"], "ada", "y")
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+        after = await follower.next()
+
+    assert withheld.data["votes"] is None
+    assert (after.name, after.id.split(".")[1]) == ("poll", withheld.id.split(".")[1])
+
+
+@pytest.fixture
+def polls_settings() -> dict[str, Any]:
+    """Few places."""
+    return {"event_streams": 3, "event_streams_a_token": 2}
+
+
+async def test_streams_are_limited_for_each_token_and_in_all(polls: Polls, authority: Authority) -> None:
+    poll = await polls.make()
+    other, third = [polls.holding((await authority.issue())["token"]) for _ in range(2)]
+    path = f"/polls/{poll['id']}/events"
+    async with following(polls, poll["id"]) as follower, following(polls, poll["id"]), following(other, poll["id"]):
+        too_many = await polls.v1("GET", path)
+        full = await third.v1("GET", path)
+        follower.response.close()
+
+    assert (too_many.status, too_many.json["type"]) == (429, "/docs/problems/too-many-streams")
+    assert (full.status, full.headers["Retry-After"]) == (503, "1")
+    async with asyncio.timeout(10):
+        while not await can_follow(third, poll["id"]):
+            await asyncio.sleep(0.1)
+
+
+async def can_follow(polls: Polls, poll_id: str) -> bool:
+    """Whether there is a place."""
+    headers = {"Authorization": f"Bearer {polls.token}"}
+    async with polls.session.get(f"{polls.base}/v1/polls/{poll_id}/events", headers=headers) as response:
+        return response.status == 200
+
+
+async def test_a_poll_that_cannot_be_read_cannot_be_followed(polls: Polls, authority: Authority) -> None:
+    poll = await polls.make()
+    votes = polls.holding((await authority.issue("polls:vote:PLAT"))["token"])
+    elsewhere = polls.holding((await authority.issue("polls:*:OTHER"))["token"])
+
+    answers = [await each.v1("GET", f"/polls/{poll['id']}/events") for each in (votes, elsewhere)]
+
+    assert [answer.status for answer in answers] == [403, 404]

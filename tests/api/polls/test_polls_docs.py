@@ -1,0 +1,31 @@
+"""The polls service's own pages are for everyone, and tell of every route and of every problem."""
+
+import asyncio
+
+from services.polls.problems import KINDS
+from services.polls.routes import ROUTES
+from tests.support.html_page import HtmlPage
+from tests.support.stack import Polls
+
+
+async def test_the_page_tells_of_every_route(polls: Polls) -> None:
+    answer = await polls("GET", "/docs")
+
+    page = HtmlPage(answer.body.decode())
+    words = " ".join(page.words.split())
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert all(f"{route.method} {route.path}" in words for route in ROUTES)
+    assert {reference[1:] for reference in page.references if reference.startswith("#")} <= set(page.ids)
+
+
+async def test_the_type_of_every_problem_resolves(polls: Polls) -> None:
+    answers = await asyncio.gather(*(polls("GET", kind.path) for kind in KINDS))
+
+    assert {answer.status for answer in answers} == {200}
+
+
+async def test_what_a_refusal_points_at_is_there(polls: Polls) -> None:
+    refusal = await polls("GET", "/v1/polls")
+
+    assert refusal.status == 401
+    assert (await polls("GET", refusal.json["type"])).status == 200
