@@ -46,16 +46,16 @@ class Event(NamedTuple):
 
 def events_since(seen: Position, state: PollState, results: ResultsPayload) -> Iterator[Event]:
     """What there is to tell of the poll to someone who has been told what was at `seen`."""
-    poll = msgspec.json.encode(PollPayload.of(state))
+    poll, is_closed = msgspec.json.encode(PollPayload.of(state)), state.is_closed
     at = seen._replace(version=str(state.poll.version))
     if at != seen:
+        at = at if is_closed else at._replace(status="open")
         yield Event("poll", poll, at)
     before, at = at, at._replace(results=_digest(results))
     if at != before:
         yield Event("results", msgspec.json.encode(results), at)
-    before, at = at, at._replace(status="closed" if state.is_closed else "open")
-    if at != before and state.is_closed:
-        yield Event("closed", poll, at)
+    if is_closed and at.status != "closed":
+        yield Event("closed", poll, at._replace(status="closed"))
 
 
 def _digest(results: ResultsPayload) -> str:

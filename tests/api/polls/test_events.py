@@ -138,6 +138,18 @@ async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> 
     assert datetime.now(UTC) - datetime.fromisoformat(soon) < timedelta(seconds=1.5)
 
 
+async def test_a_poll_that_is_opened_again_is_told_of_when_it_closes_again(polls: Polls) -> None:
+    poll = await polls.make(**CLOSED)
+    async with following(polls, poll["id"]) as follower:
+        await follower.until(lambda event: event.name == "closed")
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"settings": {"endDate": "2999-12-31"}})
+        opened = await follower.until(lambda event: event.name == "poll")
+        await polls.v1("PATCH", f"/polls/{poll['id']}", CLOSED)
+        await follower.until(lambda event: event.name == "closed")
+
+    assert opened.data["status"] == "open"
+
+
 async def test_the_stream_ends_before_the_revocation_of_its_token_is_answered(
     polls: Polls, authority: Authority
 ) -> None:
