@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pollgate.migrate import migrate_all
+from services.polls.storage.schema import SCHEMA as POLLS_SCHEMA
 from services.token_authority.domain.reach import reach_of
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.scope import Scope
@@ -12,9 +13,12 @@ from shared.contract.token import digest, mint
 from shared.runtime.migrate import Schema, migrate
 from tests.support.databases import ClonedDatabase, passwords
 from tests.support.postgres import fetch
-from tests.support.stack import Authority, basic, token_authority
+from tests.support.stack import Authority, basic, polls_service, token_authority
 
-EARLIER = ("0001_tokens.sql", "0002_exact_revocation.sql", "0003_signing_key_renewal.sql")
+EARLIER = {
+    SCHEMA: ("0001_tokens.sql", "0002_exact_revocation.sql", "0003_signing_key_renewal.sql"),
+    POLLS_SCHEMA: ("0001_polls.sql",),
+}
 SCOPES = ("polls:*:*", "polls:read,vote:PLAT", "polls:read:SPACE/12345/macro%2F7")
 
 INSERT_TOKEN = """
@@ -23,13 +27,20 @@ INSERT_TOKEN = """
 """
 
 
+INSERT_POLL = """
+    INSERT INTO polls.poll (id, site, workspace, content, container, title, description, options, settings)
+    VALUES (gen_random_uuid(), $1, 'PLAT', 'PLAT-1', '', $2, '', '[{"id": "y", "title": "Yes", "order": 0}]', $3)
+"""
+
+
 async def an_earlier_release(database: ClonedDatabase, folder: Path, *statements: tuple[Any, ...]) -> None:
-    """Its schema, with the rows that the statements make."""
-    earlier = folder / "migrations"
-    earlier.mkdir()
-    for name in EARLIER:
-        shutil.copy(SCHEMA.migrations / name, earlier)
-    await migrate(database.admin_url, Schema(SCHEMA.name, earlier), passwords()[SCHEMA])
+    """Its schemas, with the rows that the statements make."""
+    for schema, names in EARLIER.items():
+        earlier = folder / schema.name
+        earlier.mkdir()
+        for name in names:
+            shutil.copy(schema.migrations / name, earlier)
+        await migrate(database.admin_url, Schema(schema.name, earlier), passwords()[schema])
     for statement, *arguments in statements:
         await fetch(database.admin_url, statement, *arguments)
 
@@ -84,3 +95,36 @@ async def test_what_scopes_reach_is_written_as_for_new_tokens(empty_database: Cl
     assert len(rows) == len(SCOPES)
     for row in rows:
         assert sorted(row["reach"]) == reach_of(Scope.parse(scope) for scope in row["scopes"])
+
+
+async def test_polls_of_an_earlier_release_take_votes_and_close_when_they_said(
+    empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    token, admin_key, site = mint("pgt"), mint("pga"), "site_1"
+    ended = {"Open": "", "Over": "2026-01-01", "Over since": "2026-01-01T12:00:00+02:00", "To come": "2999-12-31"}
+    await an_earlier_release(
+        *(empty_database, tmp_path),
+        ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
+        ("INSERT INTO token_authority.admin_key VALUES ('adm_1', $1)", digest(admin_key)),
+        (INSERT_TOKEN, "tok_1", "One", SCOPES, digest(token)),
+        *(
+            (INSERT_POLL, site, title, f'{{"end_date": "{end}", "close_poll_on_end_date": {str(bool(end)).lower()}}}')
+            for title, end in ended.items()
+        ),
+    )
+
+    await migrate_all(empty_database.admin_url, passwords())
+
+    (tmp_path / "admin.key").write_text(admin_key)
+    async with (
+        token_authority(empty_database, redis_url, tmp_path) as authority,
+        polls_service(empty_database, redis_url, authority.base) as polls,
+    ):
+        polls.token = token
+        found = (await polls.v1("GET", "/polls", expand="results")).json["items"]
+        statuses = {poll["title"]: poll["status"] for poll in found}
+        closed = {poll["title"] for poll in (await polls.v1("GET", "/polls", status="closed")).json["items"]}
+        assert statuses == {"Open": "open", "Over": "closed", "Over since": "closed", "To come": "open"}
+        assert closed == {"Over", "Over since"}
+        assert (await polls.vote(found[0]["id"], "ada", "y")).status == 201
+        assert (await polls.results(found[0]["id"]))["votes"] == 1
