@@ -46,7 +46,7 @@ from shared.runtime.problem import RUNTIME_PROBLEMS, ProblemTable, document_of, 
 from shared.runtime.request_line import allow_more_time
 
 BATCH_ROUTE: Final = "/v1/polls:batch"
-MAX_BATCH_BYTES: Final = 1_048_576
+MAX_BATCH_BYTES: Final = 262_144
 
 _TOLD: Final[ProblemTable] = {**RUNTIME_PROBLEMS, **GUARD_PROBLEMS, **PROBLEMS}
 
