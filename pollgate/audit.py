@@ -1,9 +1,7 @@
 """`pollgate audit`: who did what, and whether the log of it is whole."""
 
-import os
 import sys
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -17,6 +15,7 @@ from pollgate.client import AuthorityClient
 from pollgate.printed import counted, print_json, print_table
 from pollgate.sentence import Sentence
 from pollgate.times import Past, told_exactly
+from pollgate.written_whole import written_whole
 from shared.contract.audit import AuditRecord
 
 
@@ -111,7 +110,7 @@ def export(
         call(lambda authority: write(authority, sys.stdout.buffer))
         sys.stdout.buffer.flush()
         return
-    with _written_whole(output) as file:
+    with written_whole(output, "the audit log") as file:
         number = call(lambda authority: write(authority, file))
     print(f"Wrote {counted(number, 'record')} to {output}.")
 
@@ -177,22 +176,6 @@ def _tell(head: Head, *, as_json: bool) -> None:
         print_json({"records": head.seq, "head": str(head)})
         return
     print(f"The log is whole: {counted(head.seq, 'record')}. Head: {head}")
-
-
-@contextmanager
-def _written_whole(file: Path) -> Generator[BinaryIO, None, None]:
-    """A file that is there when the block has ended well, for its owner alone to read."""
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as opened:
-                yield opened
-            unfinished.replace(file)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise Sentence(f"cannot write the audit log: {error.strerror}: {file}") from None
 
 
 def _print_table(records: Sequence[AuditRecord]) -> None:

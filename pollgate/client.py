@@ -1,11 +1,8 @@
 """A typed client of the token authority's management API."""
 
-import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
-from urllib.parse import quote
 
 from pollgate.answers import (
     AdminKey,
@@ -25,14 +22,15 @@ from pollgate.answers import (
     Token,
     TokenDetail,
 )
+from pollgate.request_parts import each_page, given, query_of, segment
 from pollgate.sentence import Sentence
-from pollgate.transport import CALL_LIMIT_S, NoAnswer, Transport
+from pollgate.transport import CALL_LIMIT_S, NoAnswer, Server, Transport
 from shared.contract.audit import AuditRecord
-from shared.contract.token import SECRET_PATTERN
 
 EFFECT_LIMIT_S: Final = 100.0
 """A revocation waits for guards that are cut off until their leases have run out, of up to 60 seconds."""
 MAX_PAGE: Final = 200
+AUTHORITY: Final = Server("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081")
 
 T = TypeVar("T")
 
@@ -44,7 +42,7 @@ class AuthorityClient:
     """
 
     def __init__(self, url: str, admin_key: str) -> None:
-        self._transport = Transport(url, admin_key)
+        self._transport = Transport(AUTHORITY, url, admin_key)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -61,7 +59,7 @@ class AuthorityClient:
 
     async def create_token(self, name: str, scopes: Sequence[str], **fields: Any) -> IssuedToken:
         """A new token, this once with its secret."""
-        body = {"name": name, "scopes": list(scopes), **_given(fields)}
+        body = {"name": name, "scopes": list(scopes), **given(fields)}
         return await self._made("/v1/tokens", IssuedToken, body)
 
     def tokens(self, limit: int | None = None, **conditions: Any) -> AsyncIterator[Token]:
@@ -79,7 +77,7 @@ class AuthorityClient:
 
     async def disable_token(self, token_id: str, reason: str | None, *, wait: bool = True) -> ChangedToken:
         """Have a token refused everywhere until it is enabled."""
-        path, body = f"/v1/tokens/{_token(token_id)}/disable", _given({"reason": reason})
+        path, body = f"/v1/tokens/{_token(token_id)}/disable", given({"reason": reason})
         return await self._in_force("POST", path, ChangedToken, wait=wait, body=body)
 
     async def enable_token(self, token_id: str, *, wait: bool = True) -> ChangedToken:
@@ -97,7 +95,7 @@ class AuthorityClient:
         return await self._transport.call(
             *("POST", path, RotatedToken),
             query=_waiting(wait),
-            body=_given(rotation),
+            body=given(rotation),
             headers={"Idempotency-Key": key},
             limit_s=EFFECT_LIMIT_S if wait else CALL_LIMIT_S,
         )
@@ -125,7 +123,7 @@ class AuthorityClient:
 
     async def make_admin_key(self, name: str, role: str, **limits: Any) -> MadeAdminKey:
         """A new admin key, this once with its secret."""
-        body = {"name": name, "role": role, **_given(limits)}
+        body = {"name": name, "role": role, **given(limits)}
         return await self._made("/v1/admin-keys", MadeAdminKey, body)
 
     async def admin_keys(self) -> list[AdminKey]:
@@ -138,7 +136,7 @@ class AuthorityClient:
 
     async def rotate_admin_key(self, key_id: str, overlap_s: int | None) -> MadeAdminKey:
         """A new secret for an admin key."""
-        path, body = f"/v1/admin-keys/{_segment(key_id)}/rotate", _given({"overlap_s": overlap_s})
+        path, body = f"/v1/admin-keys/{_segment(key_id)}/rotate", given({"overlap_s": overlap_s})
         return await self._made(path, MadeAdminKey, body)
 
     async def revoke_admin_key(self, key_id: str) -> None:
@@ -147,7 +145,7 @@ class AuthorityClient:
 
     async def make_service(self, client_id: str, **fields: Any) -> MadeService:
         """A new service, this once with its secret if it has one."""
-        body = {"client_id": client_id, **_given(fields)}
+        body = {"client_id": client_id, **given(fields)}
         return await self._made("/v1/services", MadeService, body)
 
     async def services(self) -> list[Service]:
@@ -164,7 +162,7 @@ class AuthorityClient:
 
     async def rotate_service(self, client_id: str, overlap_s: int | None) -> MadeService:
         """A new secret for a service."""
-        path, body = f"/v1/services/{_segment(client_id)}/rotate", _given({"overlap_s": overlap_s})
+        path, body = f"/v1/services/{_segment(client_id)}/rotate", given({"overlap_s": overlap_s})
         return await self._made(path, MadeService, body)
 
     async def enable_service(self, client_id: str, *, enabled: bool) -> Service:
@@ -186,7 +184,7 @@ class AuthorityClient:
 
     def audit_lines(self, **conditions: Any) -> AsyncGenerator[bytes, None]:
         """The same records as lines of JSON, as they come."""
-        return self._transport.lines("/v1/audit/export", _query(conditions))
+        return self._transport.lines("/v1/audit/export", query_of(conditions))
 
     async def _made(self, path: str, kind: type[T], body: Any) -> T:
         try:
@@ -201,7 +199,7 @@ class AuthorityClient:
         except NoAnswer as error:
             raise Sentence(f"{error}. It may be committed all the same: ask again") from None
 
-    async def _pages(
+    def _pages(
         self,
         path: str,
         kind: type[Page[T]],
@@ -209,30 +207,10 @@ class AuthorityClient:
         limit: int | None = None,
         behind: str = "cursor",
     ) -> AsyncIterator[T]:
-        """What is on each page in turn; `behind` names the parameter that asks for the next one."""
-        after, left = None, sys.maxsize if limit is None else limit
-        while left > 0:
-            query = _query({**conditions, "limit": min(left, MAX_PAGE), behind: after})
-            page = await self._transport.call("GET", path, kind, query=query)
-            for item in page.items:
-                yield item
-            after, left = page.next, left - len(page.items)
-            if after is None:
-                return
+        def read(query: Mapping[str, str]) -> Awaitable[Page[T]]:
+            return self._transport.call("GET", path, kind, query=query)
 
-
-def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _query(fields: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _parameter(value) for name, value in _given(fields).items()}
-
-
-def _parameter(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+        return each_page(read, conditions, limit, most=MAX_PAGE, behind=behind)
 
 
 def _waiting(wait: bool) -> dict[str, str]:
@@ -247,9 +225,4 @@ def _token(token_id: str) -> str:
 
 
 def _segment(name: str) -> str:
-    """An id as part of a path."""
-    if SECRET_PATTERN.search(name):
-        raise Sentence("that is a secret, not an id; the list commands, as `pollgate token list`, show the ids")
-    if name in ("", ".", ".."):
-        raise Sentence("that is not an id; the list commands, as `pollgate token list`, show the ids")
-    return quote(name, safe="")
+    return segment(name, "the list commands, as `pollgate token list`")

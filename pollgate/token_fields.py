@@ -1,15 +1,13 @@
 """The options that say what a token is and may do, as `token create` and `token change` both have them."""
 
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any, Final
 
-import msgspec
 from cyclopts import Parameter
 
 from pollgate.call import Many
+from pollgate.json_file import read_json_object
 from pollgate.sentence import Sentence
 from pollgate.times import DurationOrNever, Time
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
@@ -74,7 +72,7 @@ class TokenFields:
         if self.metadata_json is not None:
             if self.metadata:
                 raise Sentence("give either --metadata or --metadata-json")
-            return _json_object(self.metadata_json)
+            return read_json_object(self.metadata_json, "the metadata", '{"team": "payments"}')
         return None if self.metadata is None else dict(_pair(text) for text in self.metadata)
 
 
@@ -104,14 +102,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise Sentence(f"--metadata takes KEY=VALUE, as in team=payments, not '{text}'")
     return key, value
-
-
-def _json_object(name: str) -> dict[str, Any]:
-    where = "standard input" if name == "-" else name
-    try:
-        content = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-        return msgspec.json.decode(content, type=dict[str, Any])
-    except OSError as error:
-        raise Sentence(f"cannot read the metadata: {error.strerror}: {where}") from None
-    except (ValueError, RecursionError):
-        raise Sentence(f"{where} does not hold a JSON object, as in {{'team': 'payments'}}".replace("'", '"')) from None

@@ -1,8 +1,8 @@
-"""HTTP to the token authority: JSON in and out, time-limited, and every failure as a sentence."""
+"""HTTP to one of our servers: JSON in and out, time-limited, and every failure as a sentence."""
 
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,8 +17,51 @@ STREAM_PAUSE_LIMIT_S: Final = 60.0
 T = TypeVar("T")
 
 
-class NoAnswer(Sentence):
+class Server(NamedTuple):
+    """Whom a client speaks to: what it is called, and the variable that says where it is, with an example."""
+
+    name: str
+    variable: str
+    example: str
+
+
+class Answer(NamedTuple):
+    """What came back where the request was done."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Failure(Sentence):
+    """The server answered with a failure, or not at all, where `status` is `None`.
+
+    `kind` ends the problem's type, as `unknown-poll`; `retry_after_s` is how long the server asks to wait.
+    """
+
+    def __init__(
+        self, sentence: str, status: int | None = None, kind: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.kind = kind
+        self.retry_after_s = retry_after_s
+
+
+class Refused(Failure):
+    """The request was not done, and the sentence says why."""
+
+
+class NoAnswer(Failure):
     """The request was sent, and it is not known what has become of it: its answer was lost, or is a failure."""
+
+
+class Unreached(Failure):
+    """The request was never sent."""
+
+
+class _Lost(aiohttp.ClientError):
+    """The answer to a change was lost; the cause says how."""
 
 
 class _Fault(msgspec.Struct):
@@ -29,18 +72,24 @@ class _Fault(msgspec.Struct):
 
 class _Problem(msgspec.Struct):
     detail: str
+    type: str = ""
     errors: list[_Fault] = []
 
 
 class Transport:
-    """Use as `async with Transport(url, admin_key) as transport`. Everything raises `Sentence` where it fails."""
+    """Use as `async with Transport(server, url, secret) as transport`. Everything raises `Sentence` where it fails:
+    `Failure` where that is the server's answer, or the lack of one.
+    """
 
-    def __init__(self, url: str, admin_key: str) -> None:
+    def __init__(self, server: Server, url: str, secret: str) -> None:
+        self._server = server
         self._url = url.rstrip("/")
-        self._admin_key = admin_key
+        self._secret = secret
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._admin_key}"})
+        self._session = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {self._secret}"}, middlewares=(_send_changes_once,)
+        )
         return self
 
     async def __aexit__(
@@ -60,69 +109,119 @@ class Transport:
         limit_s: float = CALL_LIMIT_S,
     ) -> T:
         """The answer, as `kind`; `path` is sent as it is."""
+        answer = await self.ask(method, path, query=query, body=body, headers=headers, limit_s=limit_s)
+        return self.read(answer, kind)
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        limit_s: float = CALL_LIMIT_S,
+    ) -> Answer:
+        """The answer as it came; `path` is sent as it is."""
         encoded = None if body is None else msgspec.json.encode(body)
         try:
             async with self._session.request(
                 *(method, URL(self._url + path, encoded=True)),
                 params=query,
                 data=encoded,
-                headers={**(headers or {}), **({"Content-Type": "application/json"} if encoded else {})},
+                headers={**({"Content-Type": "application/json"} if encoded else {}), **(headers or {})},
                 timeout=aiohttp.ClientTimeout(total=limit_s),
                 allow_redirects=False,
-            ) as answer:
-                content = await answer.read()
+            ) as response:
+                answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._no_answer(error) from None
-        _require_success(answer.status, content)
+        self._require_success(answer)
+        return answer
+
+    def read(self, answer: Answer, kind: type[T]) -> T:
+        """What the answer says, as `kind`."""
         try:
-            return msgspec.json.decode(content or b"null", type=kind)
+            return msgspec.json.decode(answer.content or b"null", type=kind)
         except msgspec.MsgspecError:
             raise self._stranger() from None
 
-    async def lines(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
+    async def lines(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """The lines of an answer, as they come. Ends only where the answer is whole."""
         timeout = aiohttp.ClientTimeout(sock_connect=CALL_LIMIT_S, sock_read=STREAM_PAUSE_LIMIT_S)
         try:
             async with self._session.get(
-                URL(self._url + path, encoded=True), params=query, timeout=timeout, allow_redirects=False
-            ) as answer:
-                if answer.status != 200:
-                    _require_success(answer.status, await answer.read())
+                URL(self._url + path, encoded=True),
+                params=query,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                if response.status != 200:
+                    self._require_success(Answer(response.status, response.headers, await response.read()))
                     raise self._stranger()
                 rest = b""
-                async for piece in answer.content.iter_any():
+                async for piece in response.content.iter_any():
                     *whole, rest = (rest + piece).split(b"\n")
                     for line in whole:
                         yield line
         except aiohttp.ClientPayloadError:
-            raise NoAnswer(f"the answer of the token authority at {self._url} broke off") from None
+            raise NoAnswer(f"the answer of the {self._server.name} at {self._url} broke off") from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._no_answer(error) from None
         if rest:
             yield rest
 
     def _no_answer(self, error: Exception) -> Sentence:
+        name, variable, example = self._server
         if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-            return Sentence("TOKEN_AUTHORITY_URL is not a URL, such as http://127.0.0.1:8081")
+            return Sentence(f"{variable} is not a URL, such as {example}")
         never_sent = isinstance(error, aiohttp.ClientConnectorError)
-        return (Sentence if never_sent else NoAnswer)(
-            f"the token authority at {self._url} does not answer ({type(error).__name__}); "
-            "start it, or set TOKEN_AUTHORITY_URL"
+        cause = error.__cause__ if isinstance(error, _Lost) else error
+        return (Unreached if never_sent else NoAnswer)(
+            f"the {name} at {self._url} does not answer ({type(cause).__name__}); start it, or set {variable}"
         )
 
     def _stranger(self) -> Sentence:
-        return Sentence(f"what answers at {self._url} is not this release's token authority; check TOKEN_AUTHORITY_URL")
+        name, variable, _ = self._server
+        return Sentence(f"what answers at {self._url} is not this release's {name}; check {variable}")
+
+    def _require_success(self, answer: Answer) -> None:
+        status = answer.status
+        if status < 400:
+            return
+        try:
+            problem = msgspec.json.decode(answer.content, type=_Problem)
+        except msgspec.MsgspecError:
+            problem = _Problem("")
+        told = _told(problem)
+        sentence = f"the {self._server.name} answered {status}" + (f": {told}" if told else "")
+        known = (status, problem.type.rpartition("/")[2], _seconds(answer.headers.get("Retry-After", "")))
+        raise NoAnswer(sentence.rstrip("."), *known) if status >= 500 else Refused(sentence, *known)
 
 
-def _require_success(status: int, content: bytes) -> None:
-    if status < 400:
-        return
+async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a PUT or DELETE again whose answer is lost: to whoever asked, the second answer would
+    seem to be the first.
+    """
     try:
-        problem = msgspec.json.decode(content, type=_Problem)
-    except msgspec.MsgspecError:
-        problem = _Problem("")
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise _Lost from error
+
+
+def _told(problem: _Problem) -> str:
     faults = [": ".join(filter(None, (fault.pointer or fault.parameter, fault.detail))) for fault in problem.errors]
     repeated = problem.detail in (fault.detail for fault in problem.errors)
-    told = "\n  ".join(faults if repeated else filter(None, (problem.detail, *faults)))
-    sentence = f"the token authority answered {status}" + (f": {told}" if told else "")
-    raise NoAnswer(sentence.rstrip(".")) if status >= 500 else Sentence(sentence)
+    return "\n  ".join(faults if repeated else filter(None, (problem.detail, *faults)))
+
+
+def _seconds(text: str) -> float | None:
+    """What `Retry-After` says; as a date, which our servers never send, nothing."""
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
