@@ -31,7 +31,7 @@ class Ran(NamedTuple):
 
 
 class CommandLine:
-    """Runs commands one after the other, as the administrator of the authority at `url`."""
+    """Runs commands one after the other, as the administrator of an authority, or with a token of a polls service."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
         self._capsys = capsys
@@ -41,6 +41,11 @@ class CommandLine:
         """Whom the commands speak to from now on."""
         self._patch.setenv("TOKEN_AUTHORITY_URL", url)
         self._patch.setenv("POLLGATE_ADMIN_KEY", admin_key)
+
+    def integrate(self, url: str, token: str) -> None:
+        """Which polls service the commands speak to from now on, and with which token."""
+        self._patch.setenv("POLLS_URL", url)
+        self._patch.setenv("POLLGATE_TOKEN", token)
 
     async def __call__(self, *arguments: str, given: str = "", terminal: bool = False) -> Ran:
         """Run one; `given` is its standard input, where somebody sits whom it can ask if that is a `terminal`."""
@@ -67,29 +72,40 @@ def _status(arguments: Sequence[str]) -> int:
 
 
 class ForgetfulProxy:
-    """In front of an authority: passes requests on, and loses the answers to the next `lost` that change something."""
+    """In front of a service: passes requests on, and loses the answers to the next `lost` that change something.
+
+    Before that it answers requests with the statuses in `turned_away`, one each, with `retry_after`, and passes none of
+    them on. `asked` are the methods and paths of all that came.
+    """
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
-        self._authority = url
+        self._service = url
         self.url = ""
         self.lost = 0
+        self.turned_away: list[int] = []
+        self.retry_after = "0"
+        self.asked: list[str] = []
 
     async def pass_on(self, request: web.Request) -> web.Response:
+        self.asked.append(f"{request.method} {request.path}")
+        if self.turned_away:
+            return web.Response(status=self.turned_away.pop(0), headers={"Retry-After": self.retry_after})
         headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Content-Length")}
         async with self._session.request(
-            request.method, self._authority + request.path_qs, data=await request.read(), headers=headers
+            request.method, self._service + request.path_qs, data=await request.read(), headers=headers
         ) as answer:
             content = await answer.read()
         if self.lost and request.method != "GET" and request.transport is not None:
             self.lost -= 1
             request.transport.close()
-        return web.Response(body=content, status=answer.status, content_type=answer.content_type)
+        tag = {"ETag": answer.headers["ETag"]} if "ETag" in answer.headers else {}
+        return web.Response(body=content, status=answer.status, content_type=answer.content_type, headers=tag)
 
 
 @asynccontextmanager
 async def forgetful_proxy(url: str) -> AsyncGenerator[ForgetfulProxy, None]:
-    """One in front of the authority at `url`, for the length of the block."""
+    """One in front of the service at `url`, for the length of the block."""
     async with aiohttp.ClientSession() as session:
         proxy = ForgetfulProxy(session, url)
         app = web.Application()
