@@ -1,6 +1,7 @@
 """The `pollgate` command."""
 
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -9,14 +10,15 @@ from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from pollgate import admin_keys, audit, keys, services, sites, tokens
+from pollgate import admin_keys, audit, keys, polls, services, sites, tokens
 from pollgate.migrate import migrate_from_environment
+from pollgate.polls_call import require_no_token
 from pollgate.printed import plain
 from pollgate.secrets import write_secret_files
 from pollgate.sentence import Sentence
 
 app = App(name="pollgate", help="Polls over HTTP, behind scoped access tokens that die at once.", version="0.1.0")
-for group in (tokens.app, sites.app, admin_keys.app, services.app, audit.app, keys.app):
+for group in (polls.app, tokens.app, sites.app, admin_keys.app, services.app, audit.app, keys.app):
     app.command(group)
 
 
@@ -88,8 +90,13 @@ def secrets(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; a known fault ends in one sentence on standard error and status 1, wrong usage in status 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _print_whatever_comes()
     try:
-        app(arguments, exit_on_error=False, print_error=False)
+        _require_text(words)
+        if words[:1] == [polls.app.name[0]]:
+            require_no_token(words)
+        app(words, exit_on_error=False, print_error=False)
     except Sentence as fault:
         _end(f"pollgate: {fault}", 1)
     except CycloptsError as misuse:
@@ -100,6 +107,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _print_whatever_comes() -> None:
+    """A terminal that cannot show a character shows its number, in place of an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _require_text(words: Sequence[str]) -> None:
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        raise Sentence("an argument is not text in UTF-8") from None
 
 
 def _end(sentence: str, status: int) -> NoReturn:

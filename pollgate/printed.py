@@ -28,7 +28,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, broken
     """
     shown = [[plain(cell) for cell in row] for row in rows]
     widths = [_width([column, *cells]) for column, *cells in zip(columns, *shown, strict=True)]
-    terminal = Console().width if sys.stdout.isatty() else sum(widths) + _GAP * len(columns)
+    terminal = terminal_width() or sum(widths) + _GAP * len(columns)
     least = [
         min(width, _NARROWEST) if column in broken else _width(" ".join([column, *cells]).split())
         for width, (column, *cells) in zip(widths, zip(columns, *shown, strict=True), strict=True)
@@ -51,6 +51,11 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     width = max(len(name) for name, _ in shown) + _GAP
     for name, value in shown:
         print(name.ljust(width) + plain(value).replace("\n", "\n" + " " * width))
+
+
+def terminal_width() -> int | None:
+    """How many columns there are; `None` where what is printed goes elsewhere."""
+    return Console().width if sys.stdout.isatty() else None
 
 
 def plain(text: str) -> str:

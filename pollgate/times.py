@@ -11,6 +11,7 @@ from pollgate.sentence import Sentence
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _LONGEST: Final = timedelta(days=365_000)
 _PART: Final = re.compile(r"(\d+)([wdhms])")
 
@@ -33,6 +34,17 @@ def time(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise ValueError(f"'{text}' is not a time; write it as 2027-01-31 or 2027-01-31T12:00 (local time)") from None
+
+
+def end_date(text: str) -> str:
+    """When a poll ends, as the API has it: a date stays one, and `never` is an empty text. Raises `ValueError`."""
+    if text in ("", "never"):
+        return ""
+    if _DATE.fullmatch(text):
+        time(text)
+        return text
+    at = _now() + duration(text) if _DURATION.fullmatch(text) else time(text)
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def since(at: datetime | None, ago: timedelta | None) -> datetime | None:

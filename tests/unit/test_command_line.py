@@ -9,7 +9,7 @@ from cyclopts import App
 from pollgate.__main__ import app, main
 
 GUIDE = Path(__file__).parents[2] / "docs" / "command-line.md"
-GROUPS = ("token", "admin", "service", "audit", "keys")
+GROUPS = ("poll", "token", "admin", "service", "audit", "keys")
 
 
 def commands(group: App, name: str) -> Iterator[str]:

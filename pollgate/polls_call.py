@@ -1,0 +1,58 @@
+"""What the commands share that use the polls API: where it is, the token, and their common options."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, TypeVar
+
+from cyclopts import App
+
+from pollgate.call import group
+from pollgate.credential import Credential
+from pollgate.polls_client import POLLS, PollsClient
+from pollgate.sentence import Sentence
+from shared.contract.token import SECRET_PATTERN
+
+TOKEN: Final = Credential("access token", "pgt_…", "POLLGATE_TOKEN")
+_WHERE_AND_AS_WHOM: Final = (
+    "The access token is read from POLLGATE_TOKEN, from the file that POLLGATE_TOKEN_FILE names, or asked for. Polls "
+    "is at POLLS_URL (http://127.0.0.1:8080)."
+)
+
+T = TypeVar("T")
+
+
+def integration(name: str, does: str) -> App:
+    """A group of commands that use the polls API."""
+    return group(name, f"{does}\n\n{_WHERE_AND_AS_WHOM}")
+
+
+def call_polls(use: Callable[[PollsClient], Awaitable[T]]) -> T:
+    """What `use` gives with a client of polls. Raises `Sentence`."""
+    token = TOKEN.read()  # before the loop, whose signal handler would keep Ctrl-C from a prompt
+
+    async def connected() -> T:
+        async with PollsClient(os.environ.get(POLLS.variable) or POLLS.example, token) as polls:
+            return await use(polls)
+
+    return asyncio.run(connected())
+
+
+def gather_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T]:
+    """Everything that `use` gives with a client of polls. Raises `Sentence`."""
+
+    async def gathered(polls: PollsClient) -> list[T]:
+        return [item async for item in use(polls)]
+
+    return call_polls(gathered)
+
+
+def require_no_token(arguments: Sequence[str]) -> None:
+    """Raises `Sentence` where a token stands on the command line, or an option that would take one."""
+    is_there = any(SECRET_PATTERN.search(argument) for argument in arguments)
+    if is_there or any(argument.partition("=")[0] == "--token" for argument in arguments):
+        told = "it is in the shell's history and the list of processes now, so rotate it" if is_there else ""
+        raise Sentence(
+            "no command takes a token as an argument: set POLLGATE_TOKEN, or POLLGATE_TOKEN_FILE to a file with it"
+            + (f"; {told}" if told else "")
+        )

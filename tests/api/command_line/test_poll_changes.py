@@ -1,0 +1,151 @@
+"""`pollgate poll update` and `delete`."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.command_line import CommandLine
+from tests.support.stack import Authority, Polls
+
+OPTIONS = [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]
+
+
+@pytest.fixture
+async def poll(polls: Polls) -> Any:
+    """One that ada has said yes to."""
+    made = await polls.make(options=OPTIONS, settings={"allowComment": True, "saveParticipantNames": True})
+    await polls.vote(made["id"], "ada", "y")
+    return made
+
+
+async def options_of(polls: Polls, poll_id: str) -> list[tuple[str, str]]:
+    """Id and title of each, in order."""
+    options = (await polls.v1("GET", f"/polls/{poll_id}")).json["options"]
+    return [(option["id"], option["title"]) for option in options]
+
+
+async def test_some_fields_are_given_other_values(integrator: CommandLine, poll: Any) -> None:
+    changed = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--no-allow-comment", "--json")
+
+    assert changed.json["title"] == "Dinner?"
+    assert changed.json["settings"] == {**poll["settings"], "allowComment": False}
+    assert changed.json["etag"] == '"2"'
+
+
+async def test_an_option_given_by_its_title_keeps_its_id_and_votes(
+    integrator: CommandLine, polls: Polls, poll: Any
+) -> None:
+    updated = await integrator(
+        "poll", "update", poll["id"], *("--option", "No", "--option", "Maybe", "--option", "Yes")
+    )
+
+    assert (updated.status, updated.out) == (0, f"Updated {poll['id']}.\n")
+    assert await options_of(polls, poll["id"]) == [("n", "No"), ("1", "Maybe"), ("y", "Yes")]
+    assert (await polls.results(poll["id"]))["votes"] == 1
+
+
+async def test_an_option_given_by_its_id_gets_another_title(integrator: CommandLine, polls: Polls, poll: Any) -> None:
+    await integrator("poll", "update", poll["id"], "--option", "y=Gladly", "--option", "No")
+
+    assert await options_of(polls, poll["id"]) == [("y", "Gladly"), ("n", "No")]
+
+
+async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
+    integrator: CommandLine, polls: Polls, poll: Any
+) -> None:
+    refused = await integrator("poll", "update", poll["id"], "--option", "No")
+    dropped = await integrator("poll", "update", poll["id"], "--option", "No", "--drop-votes")
+
+    assert refused.status == 1
+    assert "answered 409: The edit would drop votes: 1." in refused.err
+    assert "--drop-votes does that" in refused.err
+    assert dropped.out == f"Updated {poll['id']}; dropped 1 vote for y; 1 ballot had no other.\n"
+    assert await options_of(polls, poll["id"]) == [("n", "No")]
+
+
+async def test_names_that_are_taken_off_are_told(integrator: CommandLine, poll: Any) -> None:
+    updated = await integrator("poll", "update", poll["id"], "--no-save-names")
+
+    assert updated.out == f"Updated {poll['id']}; took the names off 1 ballot.\n"
+
+
+async def test_what_is_shown_as_json_is_edited_as_a_file(integrator: CommandLine, poll: Any) -> None:
+    as_json = await integrator("poll", "show", poll["id"], "--json")
+
+    edited = {**as_json.json, "title": "Dinner?"}
+    updated = await integrator("poll", "update", poll["id"], "--file", "-", "--json", given=json.dumps(edited))
+
+    assert updated.json["title"] == "Dinner?"
+
+
+async def test_an_edit_is_refused_where_the_poll_is_another_one_by_now(integrator: CommandLine, poll: Any) -> None:
+    first = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--if-match", '"1"')
+    second = await integrator("poll", "update", poll["id"], "--title", "Breakfast?", "--if-match", '"1"')
+
+    assert (first.status, second.status) == (0, 1)
+    assert "answered 412: The poll has changed; read it again." in second.err
+
+
+async def test_a_poll_is_closed_now_and_opened_again(integrator: CommandLine, polls: Polls, poll: Any) -> None:
+    late = await integrator("poll", "update", poll["id"], "--close", "--if-match", '"7"')
+    closed = await integrator("poll", "update", poll["id"], "--close")
+    while_closed = await polls.vote(poll["id"], "bob", "y")
+    opened = await integrator("poll", "update", poll["id"], "--ends", "never", "--no-close-on-end", "--json")
+
+    assert (late.status, "answered 412: The poll has changed" in late.err) == (1, True)
+    assert closed.out == f"Closed {poll['id']}.\n"
+    assert while_closed.status == 409
+    assert opened.json["status"] == "open"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((), "say what to change; `pollgate poll update --help` lists it"),
+        (("--close", "--title", "x"), "--close stands alone"),
+        (("--title", ""), "/title: a title has 1 to 255 characters"),
+    ],
+)
+async def test_what_is_wrong_with_an_edit_is_one_clear_sentence(
+    integrator: CommandLine, poll: Any, options: tuple[str, ...], sentence: str
+) -> None:
+    refused = await integrator("poll", "update", poll["id"], *options)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.err
+
+
+async def test_a_poll_is_deleted_by_whoever_confirms_it(integrator: CommandLine, polls: Polls, poll: Any) -> None:
+    in_a_script = await integrator("poll", "delete", poll["id"])
+    declined = await integrator("poll", "delete", poll["id"], given="n\n", terminal=True)
+    before = await polls.v1("GET", f"/polls/{poll['id']}")
+    confirmed = await integrator("poll", "delete", poll["id"], given="y\n", terminal=True)
+
+    assert (in_a_script.status, in_a_script.err) == (
+        1,
+        "pollgate: deleting a poll takes --yes where nobody can be asked\n",
+    )
+    assert "This deletes 'Lunch?' with all its votes for good. Go on? [y/N]" in declined.err
+    assert "nothing was deleted" in declined.err
+    assert before.status == 200
+    assert confirmed.out == f"Deleted {poll['id']}.\n"
+    assert (await polls.v1("GET", f"/polls/{poll['id']}")).status == 404
+
+
+async def test_a_script_says_yes_beforehand(integrator: CommandLine, poll: Any) -> None:
+    late = await integrator("poll", "delete", poll["id"], "--yes", "--if-match", '"7"')
+    deleted = await integrator("poll", "delete", poll["id"], "--yes")
+
+    assert (late.status, deleted.status) == (1, 0)
+
+
+async def test_a_poll_can_be_deleted_with_a_token_that_may_do_nothing_else(
+    integrator: CommandLine, polls: Polls, authority: Authority, poll: Any
+) -> None:
+    integrator.integrate(polls.base, (await authority.issue("polls:delete:PLAT"))["token"])
+
+    deleted = await integrator("poll", "delete", poll["id"], given="y\n", terminal=True)
+
+    assert f"This deletes {poll['id']} with all its votes" in deleted.err
+    assert deleted.status == 0

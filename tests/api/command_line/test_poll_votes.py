@@ -1,0 +1,106 @@
+"""`pollgate poll vote` and `withdraw`."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.stack import Authority, Polls
+
+OPTIONS = [
+    {"id": "y", "title": "Yes"},
+    {"id": "n", "title": "No"},
+    {"id": "No", "title": "y"},
+    {"id": "m1", "title": "Maybe"},
+    {"id": "m2", "title": "Maybe"},
+]
+
+
+async def make(polls: Polls, **settings: Any) -> str:
+    """The id of a new poll."""
+    return str((await polls.make(options=OPTIONS, settings=settings))["id"])
+
+
+async def chosen(polls: Polls, poll_id: str) -> list[str]:
+    """The options that have votes."""
+    return [option["id"] for option in (await polls.results(poll_id))["options"] if option["votes"]]
+
+
+@pytest.mark.parametrize(("word", "option_id"), [("y", "y"), ("Yes", "y"), ("No", "No")])
+async def test_an_option_is_chosen_by_its_id_or_else_its_title(
+    integrator: CommandLine, polls: Polls, word: str, option_id: str
+) -> None:
+    poll_id = await make(polls)
+
+    cast = await integrator("poll", "vote", poll_id, "--as", "ada", word)
+
+    title = next(option["title"] for option in OPTIONS if option["id"] == option_id)
+    assert (cast.status, cast.out) == (0, f"Cast the ballot of ada: {title}.\n")
+    assert await chosen(polls, poll_id) == [option_id]
+
+
+async def test_several_options_are_chosen_with_a_name_and_a_comment(integrator: CommandLine, polls: Polls) -> None:
+    settings = {"allowSelectionOfMultipleOptions": True, "saveParticipantNames": True, "allowComment": True}
+    poll_id = await make(polls, **settings)
+
+    cast = await integrator(
+        *("poll", "vote", poll_id, "Yes", "m2", "--as", "ada", "--name", "Ada", "--comment", "After lunch", "--json")
+    )
+
+    assert cast.json["optionIds"] == ["y", "m2"]
+    assert (cast.json["participant"], cast.json["name"], cast.json["comment"]) == ("ada", "Ada", "After lunch")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ((), "say what is chosen: the id or the title of an option"),
+        (("Maybe",), "several options have the title 'Maybe'; give an id: m1, m2"),
+        (("Never",), "/optionIds/0: this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
+        (("y", "n"), "/optionIds: this poll takes exactly one option, these are 2"),
+        (("y", "--comment", "x"), "/comment: this poll takes no comments"),
+    ],
+)
+async def test_what_is_wrong_with_a_ballot_is_one_clear_sentence(
+    integrator: CommandLine, polls: Polls, words: tuple[str, ...], sentence: str
+) -> None:
+    poll_id = await make(polls)
+
+    refused = await integrator("poll", "vote", poll_id, "--as", "ada", *words)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert sentence in refused.err
+    assert await chosen(polls, poll_id) == []
+
+
+async def test_a_token_that_may_vote_alone_takes_ids(
+    integrator: CommandLine, polls: Polls, authority: Authority
+) -> None:
+    poll_id = await make(polls)
+    integrator.integrate(polls.base, (await authority.issue("polls:vote:PLAT"))["token"])
+
+    cast = await integrator("poll", "vote", poll_id, "--as", "ada", "y")
+
+    assert (cast.status, cast.out) == (0, "Cast the ballot of ada: y.\n")
+
+
+async def test_a_ballot_is_cast_once_also_where_the_answer_is_lost(integrator: CommandLine, polls: Polls) -> None:
+    poll_id = await make(polls)
+    async with forgetful_proxy(polls.base) as proxy:
+        integrator.integrate(proxy.url, polls.token)
+        proxy.lost = 1
+        cast = await integrator("poll", "vote", poll_id, "--as", "ada", "y")
+
+    assert (cast.status, (await polls.results(poll_id))["votes"]) == (0, 1)
+
+
+async def test_a_ballot_is_withdrawn(integrator: CommandLine, polls: Polls) -> None:
+    poll_id = await make(polls)
+    await polls.vote(poll_id, "ada", "y")
+
+    withdrawn = await integrator("poll", "withdraw", poll_id, "--as", "ada")
+    again = await integrator("poll", "withdraw", poll_id, "--as", "ada")
+
+    assert (withdrawn.status, withdrawn.out) == (0, "Withdrew the ballot of ada.\n")
+    assert (again.status, "answered 404: The participant has no ballot in this poll." in again.err) == (1, True)
+    assert await chosen(polls, poll_id) == []

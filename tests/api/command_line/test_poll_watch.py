@@ -1,0 +1,110 @@
+"""`pollgate poll watch`, as a process of its own, whose lines are read as they come."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+
+from tests.support.stack import Authority, Polls
+
+
+class Watch(NamedTuple):
+    """A command that runs."""
+
+    process: asyncio.subprocess.Process
+
+    async def line(self) -> str:
+        """The next line that it prints, without the time; empty where there is none any more."""
+        assert self.process.stdout is not None
+        return (await self.process.stdout.readline()).decode().rstrip("\n")
+
+    async def end(self) -> tuple[int, str]:
+        """Its exit status, and what it says on standard error."""
+        _, err = await self.process.communicate()
+        return self.process.returncode or 0, err.decode()
+
+
+@asynccontextmanager
+async def watching(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]:
+    """The command, with the token of `polls`."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pollgate", "poll", "watch", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "POLLS_URL": polls.base, "POLLGATE_TOKEN": polls.token, "PYTHONUTF8": "1"},
+    )
+    try:
+        yield Watch(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.fixture
+async def poll(polls: Polls) -> Any:
+    """One of two options."""
+    return await polls.make(options=[{"id": "y", "title": "Yes 👍"}, {"id": "n", "title": "No\u202e"}])
+
+
+async def test_each_change_is_a_line_until_the_poll_is_gone(polls: Polls, poll: Any) -> None:
+    async with watching(polls, poll["id"]) as watch:
+        begun = [await watch.line(), await watch.line()]
+        await polls.vote(poll["id"], "ada", "n")
+        voted = await watch.line()
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+        edited = await watch.line()
+        await polls.v1("DELETE", f"/polls/{poll['id']}")
+        deleted = await watch.line()
+        status, err = await watch.end()
+
+    assert [line[10:] for line in (*begun, voted, edited, deleted)] == [
+        "poll     Lunch? (open)",
+        "results  0 participants: Yes 👍 0.0 %, No\\u202e 0.0 %",
+        "results  1 participant: No\\u202e 100.0 %, Yes 👍 0.0 %",
+        "poll     Dinner? (open)",
+        "deleted  the poll is gone",
+    ]
+    assert (status, err) == (0, "")
+
+
+async def test_that_a_poll_closes_is_told(polls: Polls, poll: Any) -> None:
+    async with watching(polls, poll["id"], "--json") as watch:
+        await watch.line()
+        await watch.line()
+        await polls.v1("POST", "/polls:batch", {"items": [{"op": "close", "id": poll["id"]}]})
+        events = [msgspec.json.decode(await watch.line()) for _ in range(3)]
+
+    assert [event["event"] for event in events] == ["poll", "results", "closed"]
+    assert events[1]["results"]["final"]
+    assert events[2]["poll"]["status"] == "closed"
+
+
+async def test_a_watch_ends_with_its_token_in_one_sentence(polls: Polls, authority: Authority, poll: Any) -> None:
+    issued = await authority.issue("polls:read:PLAT")
+    async with watching(polls.holding(issued["token"]), poll["id"]) as watch:
+        await watch.line()
+        await watch.line()
+
+        await authority.revoke(issued["id"])
+
+        status, err = await watch.end()
+
+    assert status == 1
+    assert err.startswith("pollgate: the events have ended: the polls service answered 401")
+    assert len(err.splitlines()) == 1
+
+
+async def test_a_poll_that_is_not_there_cannot_be_watched(polls: Polls) -> None:
+    async with watching(polls, "ee9107b5-5041-4c15-8c76-f14404fa1fad") as watch:
+        status, err = await watch.end()
+
+    assert (status, err) == (
+        1,
+        "pollgate: the polls service answered 404: There is no such poll, or not for this token.\n",
+    )
