@@ -26,9 +26,11 @@ Create a poll, list the polls, list the tokens, revoke one by its id:
 
   curl -X POST '{endpoint}?{query}' \\
     -d '{_POLL}'
-  curl '{endpoint}?{query}'
+  {_pollgate(folder, authority, endpoint)} poll list      # asks for the token, or reads POLLGATE_TOKEN
   {_pollgate(folder, authority, endpoint)} token list
   {_pollgate(folder, authority, endpoint)} token revoke TOKEN_ID --reason unneeded
+
+Every route, with an example: {endpoint.partition("/x1/")[0]}/docs and {authority}/docs
 
 The admin key is in {folder / "admin.key"}, the logs are in {folder / "logs"}.
 """
