@@ -3,10 +3,12 @@
 import re
 from typing import Final, NamedTuple
 
+import msgspec
 from aiohttp import web
 
 from services.polls.handlers import batch, events, polls, results, templates, votes, x1
-from services.polls.problems import KINDS
+from services.polls.problems import FACES, KINDS
+from shared.guard.problems import GUARDED
 from shared.runtime.docs import add_docs
 from shared.runtime.openapi import Endpoint, Row, openapi_document
 
@@ -47,8 +49,8 @@ INFO: Final = {
     "`/x1` for those that speak the Team Voice contract.",
 }
 SECURITY_SCHEMES: Final = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
-    "query": {
+    "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
+    "token_in_url": {
         "type": "apiKey",
         "in": "query",
         "name": "token",
@@ -70,4 +72,10 @@ def add_routes(app: web.Application) -> None:
 
 
 def _row(route: Route) -> Row:
-    return Row(route.method, route.path, route.endpoint.name, route.endpoint.operation, ("bearer", "query"))
+    operation = route.endpoint.operation
+    told = msgspec.structs.replace(operation, problems={**GUARDED, **operation.problems})
+    return Row(route.method, route.path, route.endpoint.name, told, _WAYS_OF[route.path in FACES])
+
+
+_WAYS_OF: Final = {False: ("token", "token_in_url"), True: ("token_in_url", "token")}
+"""In which ways a token may be sent, whether by the contract or not; the usual one first."""

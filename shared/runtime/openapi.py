@@ -37,7 +37,7 @@ class Operation(Struct, frozen=True, kw_only=True):
 
     The body may be of one media type or of several, which are read alike. `problems` are those that are this route's
     own, a sentence by its status. Those of reading a request and of its access rule are added to every route that can
-    have them.
+    have them, but for those in `without`.
     """
 
     summary: str
@@ -53,6 +53,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     example: Any = None
     """Of the body."""
     problems: Mapping[int, str] = {}
+    without: tuple[int, ...] = ()
 
 
 class Endpoint(NamedTuple):
@@ -177,13 +178,14 @@ def _kinds(body: Any) -> tuple[Any, ...]:
 
 def _problems(row: Row) -> dict[int, str]:
     reads_body = row.operation.body is not None
-    return {
+    told = {
         400: "The request is malformed, or its query is not what this route reads.",
         **(_OF_ACCESS if row.security else {}),
         **(_OF_BODIES if reads_body else {}),
         503: "Something that this needs does not answer; try again after the seconds in `Retry-After`.",
         **row.operation.problems,
     }
+    return {status: text for status, text in told.items() if status not in row.operation.without}
 
 
 _OF_ACCESS: Final = {401: "The credential is missing, or is not known here."}

@@ -59,7 +59,8 @@ Prepare = Callable[[AnyCase], None]
 class Target:
     """What is sent where, and with which care.
 
-    `credentials` are `Authorization` headers by the name of the security scheme. `known` are values of path parameters
+    `credentials` are by the name of the security scheme: an `Authorization` header, or what stands in the query. An
+    operation is sent each way that it knows in turn. `known` are values of path parameters
     for which there is something; half of the cases take one. `prepare` may change a case of the operation of this id
     before it is sent, and `left_out` are never sent. Only operations in `makes_secrets` may answer with one.
     """
@@ -146,7 +147,7 @@ class _Run:
         for number, case in enumerate(cases):
             if number == 0 and self._credential(operation):
                 anonymous = case.call(self._target.base, self._session, timeout=15)
-                assert anonymous.status_code == 401, f"{anonymous.status_code} without a credential"
+                assert anonymous.status_code == _refusal(operation), f"{anonymous.status_code} without a credential"
             self.send(case, known=number // 2 if number % 2 else None)
 
     def send(self, case: AnyCase, known: int | None) -> None:
@@ -159,14 +160,25 @@ class _Run:
                     case.path_parameters[parameter] = values[known % len(values)]
         if name in self._target.prepare:
             self._target.prepare[name](case)
-        headers = self._credential(case.operation)
-        response = case.call(self._target.base, self._session, headers, timeout=15)
+        credential = self._credential(case.operation)
+        response = case.call(self._target.base, self._session, **credential, timeout=15)
         self.outcome.statuses.setdefault(name, Counter())[response.status_code] += 1
-        case.validate_response(response, self._checks, headers=headers)
+        case.validate_response(response, self._checks, headers=credential.get("headers"))
 
-    def _credential(self, operation: AnyOperation) -> dict[str, str]:
-        schemes = [scheme for needed in operation.definition.raw["security"] for scheme in needed]
-        return {"Authorization": self._target.credentials[schemes[0]]} if schemes else {}
+    def _credential(self, operation: AnyOperation) -> dict[str, dict[str, str]]:
+        """The credential of one scheme, as the headers or the query to send."""
+        names = [scheme for needed in operation.definition.raw["security"] for scheme in needed]
+        known = [name for name in names if name in self._target.credentials]
+        if not known:
+            return {}
+        name = known[self.outcome.cases % len(known)]
+        scheme = self._target.document["components"]["securitySchemes"][name]
+        value = self._target.credentials[name]
+        return (
+            {"params": {scheme["name"]: value}}
+            if scheme.get("in") == "query"
+            else {"headers": {"Authorization": value}}
+        )
 
     def _keeps_secrets(self, _ctx: CheckContext, response: Response, case: AnyCase) -> None:
         if response.status_code < 300 and _name(case.operation) in self._target.makes_secrets:
@@ -203,6 +215,11 @@ class _Random:
 
 def _name(operation: AnyOperation) -> str:
     return str(operation.definition.raw["operationId"])
+
+
+def _refusal(operation: AnyOperation) -> int:
+    """How whoever sends no credential is refused; the wire contract has no 401."""
+    return 401 if "401" in operation.definition.raw["responses"] else 403
 
 
 def _varies(operation: AnyOperation) -> bool:

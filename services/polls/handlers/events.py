@@ -40,7 +40,11 @@ class Resume(Struct, frozen=True):
     tags=("results",),
     headers=Resume,
     answers={200: Answer(description="Events, without an end.", body=str, media_type=EVENT_STREAM)},
-    problems={**UNKNOWN, **FORBIDDEN, 429: "The token follows as many polls as it may; see `Retry-After`."},
+    problems={
+        **UNKNOWN,
+        **FORBIDDEN,
+        429: "The token follows as many polls as it may, or is used too often; see `Retry-After`.",
+    },
 )
 async def follow_poll(request: web.Request) -> web.StreamResponse:
     """200 with what changes, until the poll is gone or the token works no more."""

@@ -97,7 +97,9 @@ class ListPolls(Paging, frozen=True, rename="camel"):
 class Expand(Struct, frozen=True):
     """What to show with a poll."""
 
-    expand: Annotated[Literal["results"] | None, Meta(description="put the results into the poll; no ETag then")] = None
+    expand: Annotated[
+        Literal["results"] | None, Meta(description="put the results into the poll, of which the ETag says nothing")
+    ] = None
 
 
 class DropVotes(Struct, frozen=True, rename="camel"):

@@ -19,16 +19,26 @@ from services.polls.storage import polls
 from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Place
 from shared.guard import caller
-from shared.runtime.body import read_json
+from shared.runtime.body import JSON, read_json
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import Query, query_of
 from shared.runtime.request_line import allow_more_time
 
-Workspace = Annotated[str, Meta(description="project key in Jira, space id in Confluence", examples=["PLAT"])]
-Content = Annotated[str, Meta(description="issue key in Jira, page id in Confluence", examples=["PLAT-1"])]
+Workspace = Annotated[
+    str, Meta(min_length=1, description="project key in Jira, space id in Confluence", examples=["PLAT"])
+]
+Content = Annotated[
+    str, Meta(min_length=1, description="issue key in Jira, page id in Confluence", examples=["PLAT-1"])
+]
 Container = Annotated[str, Meta(description="macro id in Confluence; left out in Jira")]
+
+
+class Site(Struct, frozen=True):
+    """Whose polls."""
+
+    endpoint: Annotated[str, Meta(description="the site's own, issued with the token", examples=["A" * 27])]
 
 
 class AtPlace(Struct, frozen=True):
@@ -44,7 +54,7 @@ class SomeAtPlace(AtPlace, frozen=True):
     """Where, which of the polls there, and what to show with them."""
 
     poll_id: Annotated[PollId | UnsetType, Meta(description="this one alone")] = field(default=UNSET, name="pollId")
-    expand: Annotated[Literal["results"] | UnsetType, Meta(description="put the results into each poll")] = UNSET
+    expand: Annotated[Literal["results", ""] | UnsetType, Meta(description="put the results into each poll")] = UNSET
 
 
 class OneAtPlace(AtPlace, frozen=True, kw_only=True):
@@ -63,20 +73,25 @@ class EditedAtPlace(OneAtPlace, frozen=True, kw_only=True):
 
 PROBLEMS: Final = {
     400: "A required parameter is missing, or the body is not a valid poll.",
+    415: "The body has a `Content-Encoding`. Whatever `Content-Type` says, it is read as JSON.",
     403: "The token is missing, does not work, or does not reach the place.",
     404: "No site of this token has this URL.",
 }
+ANY_TYPE: Final = (JSON, "*/*")
+NEVER: Final = (401, 422)
 ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll is not at this place."}
 
 
 @endpoint(
     summary="List the polls at a place",
     tags=("Team Voice contract",),
+    path=Site,
     query=SomeAtPlace,
     answers={
         200: Answer(description="All of them, or the one of `pollId`, the oldest first.", body=list[ContractPoll])
     },
     problems=ONE,
+    without=NEVER,
 )
 async def list_contract_polls(request: web.Request) -> web.Response:
     """200 with an array of the polls at the place, or of the one that `pollId` names; 404 where that is not there."""
@@ -90,11 +105,14 @@ async def list_contract_polls(request: web.Request) -> web.Response:
 @endpoint(
     summary="Create a poll",
     tags=("Team Voice contract",),
+    path=Site,
     query=AtPlace,
     body=ContractPollBody,
+    media_type=ANY_TYPE,
     example=EXAMPLE,
     answers={200: Answer(description="The poll with its id.", body=ContractPoll)},
     problems=PROBLEMS,
+    without=NEVER,
 )
 async def create_contract_poll(request: web.Request) -> web.Response:
     """200 with the new poll and its id."""
@@ -108,11 +126,14 @@ async def create_contract_poll(request: web.Request) -> web.Response:
     summary="Replace a poll",
     description="An edit that would take away options that have votes is refused without `dropVotes=true`.",
     tags=("Team Voice contract",),
+    path=Site,
     query=EditedAtPlace,
     body=ContractPollBody,
+    media_type=ANY_TYPE,
     example=EXAMPLE,
     answers={200: Answer(description="The poll as it is now.", body=ContractPoll)},
     problems=ONE,
+    without=NEVER,
 )
 async def replace_contract_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now; 404 where `pollId` is not at the place."""
@@ -135,9 +156,11 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
     summary="Delete a poll",
     description="With all its votes.",
     tags=("Team Voice contract",),
+    path=Site,
     query=OneAtPlace,
     answers={200: Answer(description="It is gone; there is no body.")},
     problems=ONE,
+    without=NEVER,
 )
 async def delete_contract_poll(request: web.Request) -> web.Response:
     """200 without a body; 404 where `pollId` is not at the place."""
@@ -196,7 +219,7 @@ def _expands(query: Query) -> bool:
 
 def _drops_votes(query: Query) -> bool:
     text = query.optional("dropVotes")
-    if text not in ("", "true", "false"):
+    if text not in ("true", "false") and query.all("dropVotes"):
         raise BadRequest("Unknown 'dropVotes'.", Fault("this is 'true', 'false' or left out", parameter="dropVotes"))
     return text == "true"
 

@@ -1,0 +1,165 @@
+"""The polls service's OpenAPI document tells of every route, and is what the service does."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+import requests
+
+from services.polls.routes import ROUTES
+from tests.support.fuzz import CASES, IS_LONG, SEED, AnyCase, Prepare, Target, fuzz
+from tests.support.stack import LUNCH_OPTIONS, Polls
+
+KNOWN_POLLS: Final = 10
+STREAMS: Final = {"follow_poll"}
+"""Its answer has no end."""
+
+
+async def document_of(polls: Polls) -> Any:
+    """What the service says of itself, to anyone."""
+    answer = await polls("GET", "/openapi.json")
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
+    return answer.json
+
+
+async def test_the_document_tells_of_every_route(polls: Polls) -> None:
+    document = await document_of(polls)
+
+    told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert told == {(route.method, route.path) for route in ROUTES}
+
+
+async def test_every_route_says_how_a_token_is_sent_and_refused(polls: Polls) -> None:
+    paths = (await document_of(polls))["paths"]
+
+    for path, methods in paths.items():
+        is_contract = path.startswith("/x1/")
+        for operation in methods.values():
+            statuses = operation["responses"].keys()
+            assert {next(iter(way)) for way in operation["security"]} == {"token", "token_in_url"}
+            assert {"403", "429"} <= statuses
+            assert ("401" in statuses) is not is_contract
+
+
+async def test_the_contract_has_no_401_and_no_422_and_reads_a_body_of_any_type(polls: Polls) -> None:
+    contract = (await document_of(polls))["paths"]["/x1/{endpoint}"]
+
+    assert not {"401", "409", "422"} & {status for operation in contract.values() for status in operation["responses"]}
+    assert contract["get"]["security"][0] == {"token_in_url": []}
+    assert set(contract["post"]["requestBody"]["content"]) == {"application/json", "*/*"}
+
+
+def half(change: Callable[[AnyCase], None]) -> Prepare:
+    """Change every other case that keeps to the rules."""
+    turns = itertools.cycle((True, False))
+
+    def prepare(case: AnyCase) -> None:
+        if case.meta and case.meta.generation.mode.is_positive and next(turns):
+            change(case)
+
+    return prepare
+
+
+async def test_a_stream_begins_as_the_document_says(polls: Polls) -> None:
+    operation = (await document_of(polls))["paths"]["/v1/polls/{id}/events"]["get"]
+    poll = await polls.make()
+    path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {polls.token}"}
+
+    async with polls.session.get(polls.base + path, headers=headers) as response:
+        first = [await response.content.readline() for _ in range(5)]
+
+    assert response.content_type in operation["responses"][str(response.status)]["content"]
+    assert [line.partition(b":")[0].strip() for line in first] == [b"retry", b"", b"id", b"event", b"data"]
+
+
+class Known:
+    """Polls for the fuzz to do with as it likes. Whatever deletes one gets another, so that they do not run out."""
+
+    def __init__(self, polls: Polls, ids: list[str]) -> None:
+        self._polls = polls
+        self._ids = itertools.cycle(ids)
+
+    def at_place(self, case: Any) -> None:
+        """Where the polls are."""
+        case.path_parameters["endpoint"] = self._polls.endpoint
+        case.query = {**(case.query or {}), "type": "polls", **self._polls.place, "container": ""}
+
+    def of_place(self, case: Any) -> None:
+        """One of them, there."""
+        self.at_place(case)
+        case.query["pollId"] = next(self._ids)
+        if isinstance(case.body, dict):
+            case.body.pop("id", None)
+
+    def patching(self, case: Any) -> None:
+        """A patch of something that every poll has."""
+        case.path_parameters["id"] = next(self._ids)
+        case.body = {"description": "Where to?", "settings": {"allowComment": True}}
+
+    def new_of_path(self, case: Any) -> None:
+        """One of this case's own, by the path."""
+        case.path_parameters["id"] = self._new()
+
+    def new_of_place(self, case: Any) -> None:
+        """One of this case's own, by the query."""
+        self.at_place(case)
+        case.query["pollId"] = self._new()
+
+    def with_a_ballot(self, case: Any) -> None:
+        """A participant who has voted, in a poll of this case's own."""
+        case.path_parameters = {"id": self._new(), "participant": "ada"}
+        self._send("PUT", f"/v1/polls/{case.path_parameters['id']}/votes/ada", {"optionIds": ["y"]})
+
+    def choosing(self, case: Any) -> None:
+        """What can be chosen."""
+        case.path_parameters["id"] = self._new()
+        case.body = {"optionIds": ["y"], "name": "Ada"}
+
+    def in_batch(self, case: Any) -> None:
+        """Polls that are there, for whatever is done to them."""
+        for item in case.body["items"]:
+            if "id" in item:
+                item["id"] = next(self._ids)
+
+    def _new(self) -> str:
+        body = {"title": "Lunch?", "options": LUNCH_OPTIONS, "location": dict(self._polls.place)}
+        return str(self._send("POST", "/v1/polls", {**body, "settings": {"saveParticipantNames": True}}).json()["id"])
+
+    def _send(self, method: str, path: str, body: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self._polls.token}"}
+        response = requests.request(method, self._polls.base + path, json=body, headers=headers, timeout=15)
+        response.raise_for_status()
+        return response
+
+
+@pytest.mark.timeout(120 + CASES / 20)
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the guard does, in the thread that serves
+async def test_polls_does_what_its_document_says(polls: Polls) -> None:
+    made = [await polls.make(settings={"saveParticipantNames": True, "allowRevote": True}) for _ in range(KNOWN_POLLS)]
+    ids = [poll["id"] for poll in made]
+    known = Known(polls, ids)
+    target = Target(
+        base=polls.base,
+        document=await document_of(polls),
+        credentials={"token": f"Bearer {polls.token}", "token_in_url": polls.token},
+        known={"id": ids, "participant": ["ada", "grace"], "endpoint": [polls.endpoint]},
+        prepare={
+            "change_poll": half(known.patching),
+            **dict.fromkeys(("delete_poll", "show_results", "list_ballots"), half(known.new_of_path)),
+            "cast_ballot": half(known.choosing),
+            **dict.fromkeys(("show_ballot", "withdraw_ballot"), half(known.with_a_ballot)),
+            "change_polls": half(known.in_batch),
+            "list_contract_polls": half(known.of_place),
+            "create_contract_poll": half(known.at_place),
+            "replace_contract_poll": half(known.of_place),
+            "delete_contract_poll": half(known.new_of_place),
+        },
+        left_out=STREAMS,
+    )
+
+    outcome = await asyncio.to_thread(fuzz, target, cases=CASES, seed=SEED, progress=IS_LONG)
+
+    assert outcome.cases >= CASES
+    assert outcome.succeeded() == {route.endpoint.name for route in ROUTES} - STREAMS
