@@ -18,7 +18,8 @@ Schema = dict[str, Any]
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """One way in which an operation succeeds. `body` is the type of what it answers with, or several, of which one.
+    """One way in which an operation succeeds. `body` is the type of what it answers with, or several, of which one;
+    `example` is one of these, or what it is as JSON.
 
     `alternatives` are other media types that it answers with where it is asked to: an example of the text by each.
     """
@@ -169,7 +170,7 @@ def _answer(answer: Answer, schemas: Mapping[Any, Schema]) -> Schema:
 
 
 def _content(schema: Schema, example: Any) -> Schema:
-    return {"schema": schema} if example is None else {"schema": schema, "example": example}
+    return {"schema": schema} if example is None else {"schema": schema, "example": msgspec.to_builtins(example)}
 
 
 def _kinds(body: Any) -> tuple[Any, ...]:

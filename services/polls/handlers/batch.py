@@ -17,6 +17,7 @@ from services.polls.handlers.polls import OnceOnly, kept_response, once_of
 from services.polls.operations.answer_once import answer_once
 from services.polls.operations.batch import UndoneWithOthers, each_by_itself
 from services.polls.operations.edit import Require, edit_poll, remove_poll
+from services.polls.payloads import examples
 from services.polls.payloads.batch import (
     EXAMPLE,
     Batch,
@@ -66,7 +67,13 @@ class _Undone(Exception):
     headers=OnceOnly,
     body=Batch,
     example=EXAMPLE,
-    answers={200: Answer(description="What became of each item, also where some or all have failed.", body=Outcomes)},
+    answers={
+        200: Answer(
+            description="What became of each item, also where some or all have failed.",
+            body=Outcomes,
+            example=examples.OUTCOMES,
+        )
+    },
     problems={422: "The body, or the Idempotency-Key, cannot be used."},
 )
 async def change_polls(request: web.Request) -> web.Response:

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from services.polls.app_keys import FOLLOWED, STREAM_PLACES
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import results_for
-from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, reached_poll
+from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, PollPath, reached_poll
+from services.polls.payloads import examples
 from services.polls.payloads.events import Event, Position, events_since
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
@@ -38,8 +39,13 @@ class Resume(Struct, frozen=True):
     description="Server-Sent Events: `poll` when it is edited, `results` when those that the token may see change, "
     "`closed`, and `deleted`, which is the last. At first they are sent as they are. The stream ends with its token.",
     tags=("results",),
+    path=PollPath,
     headers=Resume,
-    answers={200: Answer(description="Events, without an end.", body=str, media_type=EVENT_STREAM)},
+    answers={
+        200: Answer(
+            description="Events, without an end.", body=str, media_type=EVENT_STREAM, example=examples.FIRST_EVENT
+        )
+    },
     problems={
         **UNKNOWN,
         **FORBIDDEN,

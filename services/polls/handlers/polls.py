@@ -17,8 +17,9 @@ from services.polls.handlers.asking import expanded, require
 from services.polls.handlers.conditions import etag_of, required_by
 from services.polls.operations.answer_once import Once, answer_once
 from services.polls.operations.edit import edit_poll, remove_poll
+from services.polls.payloads import examples
 from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll
-from services.polls.payloads.texts import Time
+from services.polls.payloads.texts import PollId, Time
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.listing import Filter, select_page
@@ -46,6 +47,12 @@ FORBIDDEN: Final = {403: "The token reaches the poll, and not for this; the chal
 CHANGED: Final = {412: "The poll is no longer the one that `If-Match` names."}
 VOTES: Final = {409: "The edit would drop votes; `dropVotes=true` lets it, and `errors` say how many."}
 ETAG: Final = {"ETag": "The poll as it is, for `If-Match` and `If-None-Match`."}
+
+
+class PollPath(Struct, frozen=True):
+    """Which poll."""
+
+    id: PollId
 
 
 class Conditions(Struct, frozen=True):
@@ -87,9 +94,11 @@ class ListPolls(Paging, frozen=True, rename="camel"):
     """Which polls; each condition narrows."""
 
     workspace: Annotated[str | None, Meta(description="those of this project or space", examples=["PLAT"])] = None
-    content: Annotated[str | None, Meta(description="those of this issue or page; needs `workspace`")] = None
+    content: Annotated[
+        str | None, Meta(description="those of this issue or page; needs `workspace`", examples=["PLAT-1"])
+    ] = None
     container: Annotated[str | None, Meta(description="those of this macro; needs `content`")] = None
-    status: Annotated[Status | None, Meta(description="those that are so now")] = None
+    status: Annotated[Status | None, Meta(description="those that are so now", examples=["open"])] = None
     updated_since: Annotated[Time | None, Meta(description="those made or edited at this time or later")] = None
     expand: Annotated[Literal["results"] | None, Meta(description="put the results into each poll")] = None
 
@@ -113,7 +122,7 @@ class DropVotes(Struct, frozen=True, rename="camel"):
     description="Wherever the token may read, the oldest first.",
     tags=("polls",),
     query=ListPolls,
-    answers={200: Answer(description="A page of polls.", body=PollPage)},
+    answers={200: Answer(description="A page of polls.", body=PollPage, example=examples.PAGE)},
     problems={403: "The token may read nothing there."},
 )
 async def list_polls(request: web.Request) -> web.Response:
@@ -136,7 +145,14 @@ async def list_polls(request: web.Request) -> web.Response:
     headers=OnceOnly,
     body=CreatePoll,
     example=CREATE_EXAMPLE,
-    answers={201: Answer(description="The poll.", body=PollPayload, headers={"Location": "Where it is.", **ETAG})},
+    answers={
+        201: Answer(
+            description="The poll.",
+            body=PollPayload,
+            example=examples.POLL,
+            headers={"Location": "Where it is.", **ETAG},
+        )
+    },
     problems={403: "The token may not create polls there.", 422: "The body, or the Idempotency-Key, cannot be used."},
 )
 async def create_poll(request: web.Request) -> web.Response:
@@ -160,10 +176,11 @@ async def create_poll(request: web.Request) -> web.Response:
 @endpoint(
     summary="Show a poll",
     tags=("polls",),
+    path=PollPath,
     query=Expand,
     headers=ReadConditions,
     answers={
-        200: Answer(description="The poll.", body=PollPayload, headers=ETAG),
+        200: Answer(description="The poll.", body=PollPayload, example=examples.POLL, headers=ETAG),
         304: Answer(description="It is as `If-None-Match` says.", headers=ETAG),
     },
     problems={**UNKNOWN, **FORBIDDEN},
@@ -182,11 +199,14 @@ async def show_poll(request: web.Request) -> web.Response:
     summary="Replace a poll",
     description="Options are the same where their ids are: a renamed one keeps its votes.",
     tags=("polls",),
+    path=PollPath,
     query=DropVotes,
     headers=Conditions,
     body=WritePoll,
     example=EXAMPLE,
-    answers={200: Answer(description="The poll as it is now.", body=PollPayload, headers=ETAG)},
+    answers={
+        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.EDITED, headers=ETAG)
+    },
     problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
 )
 async def replace_poll(request: web.Request) -> web.Response:
@@ -200,12 +220,15 @@ async def replace_poll(request: web.Request) -> web.Response:
     summary="Change a poll",
     description="A merge patch (RFC 7396): what is left out stays, null brings a default back, a list is replaced.",
     tags=("polls",),
+    path=PollPath,
     query=DropVotes,
     headers=Conditions,
     body=dict[str, Any],
     media_type=(MERGE_PATCH, JSON),
     example={"settings": {"hideAbsoluteNumbers": True}},
-    answers={200: Answer(description="The poll as it is now.", body=PollPayload, headers=ETAG)},
+    answers={
+        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.EDITED, headers=ETAG)
+    },
     problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
 )
 async def change_poll(request: web.Request) -> web.Response:
@@ -220,6 +243,7 @@ async def change_poll(request: web.Request) -> web.Response:
     summary="Delete a poll",
     description="With all its votes.",
     tags=("polls",),
+    path=PollPath,
     headers=Conditions,
     answers={204: Answer(description="It is gone.")},
     problems={**UNKNOWN, **FORBIDDEN, **CHANGED},

@@ -10,7 +10,8 @@ from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require, results_for
-from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, poll_id_of, reached_poll
+from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, PollPath, poll_id_of, reached_poll
+from services.polls.payloads import examples
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
 from shared.guard import caller
@@ -45,9 +46,15 @@ class AskResults(Struct, frozen=True):
     summary="Show results",
     description="What may not be seen is null. A token with the action `results` sees everything, and needs no other.",
     tags=("results",),
+    path=PollPath,
     query=AskResults,
     answers={
-        200: Answer(description="The results as they are now.", body=ResultsPayload, alternatives={CSV: CSV_EXAMPLE})
+        200: Answer(
+            description="The results as they are now.",
+            body=ResultsPayload,
+            example=examples.RESULTS,
+            alternatives={CSV: CSV_EXAMPLE},
+        )
     },
     problems={**UNKNOWN, **FORBIDDEN},
 )

@@ -15,7 +15,7 @@ _ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES]
 @endpoint(
     summary="List templates",
     tags=("polls",),
-    answers={200: Answer(description="The templates that `POST /v1/polls` takes.", body=Templates)},
+    answers={200: Answer(description="The templates that `POST /v1/polls` takes.", body=Templates, example=_ALL)},
 )
 async def list_templates(_request: web.Request) -> web.Response:
     """200 with every template; any token will do."""

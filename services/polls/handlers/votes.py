@@ -6,8 +6,9 @@ from msgspec import Struct
 from services.polls.app_keys import DATABASE, POLL_FEED, VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH, NamesNotKept
 from services.polls.handlers.asking import require
-from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, Paging, poll_id_of, reached_poll
+from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, Paging, PollPath, poll_id_of, reached_poll
 from services.polls.operations.vote import Voter
+from services.polls.payloads import examples
 from services.polls.payloads.ballots import BallotPage, BallotPayload, CastBallot
 from services.polls.payloads.texts import Participant, PollId
 from services.polls.storage import ballots
@@ -34,10 +35,12 @@ class BallotPath(Struct, frozen=True):
     tags=("votes",),
     path=BallotPath,
     body=CastBallot,
-    example={"optionIds": ["mon"], "name": "Ada Lovelace"},
+    example=examples.CHOICE,
     answers={
-        201: Answer(description="The participant's first ballot.", body=BallotPayload),
-        200: Answer(description="The ballot that has taken another one's place.", body=BallotPayload),
+        201: Answer(description="The participant's first ballot.", body=BallotPayload, example=examples.BALLOT),
+        200: Answer(
+            description="The ballot that has taken another one's place.", body=BallotPayload, example=examples.BALLOT
+        ),
     },
     problems={**UNKNOWN, **FORBIDDEN, 409: "The poll is closed, or the participant has voted and may not again."},
 )
@@ -56,7 +59,7 @@ async def cast_ballot(request: web.Request) -> web.Response:
     summary="Show a ballot",
     tags=("votes",),
     path=BallotPath,
-    answers={200: Answer(description="The ballot.", body=BallotPayload)},
+    answers={200: Answer(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},
     problems={
         **FORBIDDEN,
         404: "There is no such poll, the token does not reach it, or the participant has no ballot.",
@@ -92,8 +95,9 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
     summary="List ballots",
     description="Of a poll that keeps names, those whose participants are kept, in no order that means anything.",
     tags=("votes",),
+    path=PollPath,
     query=Paging,
-    answers={200: Answer(description="A page of ballots.", body=BallotPage)},
+    answers={200: Answer(description="A page of ballots.", body=BallotPage, example=examples.BALLOTS)},
     problems={**UNKNOWN, **FORBIDDEN, 409: "The poll keeps no names."},
 )
 async def list_ballots(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from services.polls.domain.poll import UnknownEndpoint, UnknownPoll, check
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import expanded
 from services.polls.operations.edit import Require, edit_poll, remove_poll
+from services.polls.payloads import examples
 from services.polls.payloads.polls import EXAMPLE
 from services.polls.payloads.texts import PollId
 from services.polls.payloads.x1 import ContractPoll, ContractPollBody
@@ -88,7 +89,11 @@ ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll 
     path=Site,
     query=SomeAtPlace,
     answers={
-        200: Answer(description="All of them, or the one of `pollId`, the oldest first.", body=list[ContractPoll])
+        200: Answer(
+            description="All of them, or the one of `pollId`, the oldest first.",
+            body=list[ContractPoll],
+            example=[examples.CONTRACT_POLL],
+        )
     },
     problems=ONE,
     without=NEVER,
@@ -110,7 +115,7 @@ async def list_contract_polls(request: web.Request) -> web.Response:
     body=ContractPollBody,
     media_type=ANY_TYPE,
     example=EXAMPLE,
-    answers={200: Answer(description="The poll with its id.", body=ContractPoll)},
+    answers={200: Answer(description="The poll with its id.", body=ContractPoll, example=examples.CONTRACT_POLL)},
     problems=PROBLEMS,
     without=NEVER,
 )
@@ -131,7 +136,7 @@ async def create_contract_poll(request: web.Request) -> web.Response:
     body=ContractPollBody,
     media_type=ANY_TYPE,
     example=EXAMPLE,
-    answers={200: Answer(description="The poll as it is now.", body=ContractPoll)},
+    answers={200: Answer(description="The poll as it is now.", body=ContractPoll, example=examples.CONTRACT_POLL)},
     problems=ONE,
     without=NEVER,
 )

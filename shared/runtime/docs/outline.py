@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
+from shared.runtime.docs.curl import curl_command
 from shared.runtime.docs.schemas import Field, as_json, field_of, fields_of, referred, type_of
 from shared.runtime.openapi import Schema
 from shared.runtime.problem_types import PROBLEMS_ROUTE
@@ -53,6 +54,8 @@ class OperationOutline(NamedTuple):
     body_required: bool
     answers: list[Answer]
     errors: list[Error]
+    command: str
+    """By which it is called from a shell."""
 
 
 class SchemaOutline(NamedTuple):
@@ -79,7 +82,7 @@ def outline_of(document: Schema, statuses: Collection[int]) -> Outline:
     groups: dict[str, list[OperationOutline]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            told = _operation(method.upper(), path, operation, components, statuses)
+            told = _operation(method.upper(), path, operation, document["components"], statuses)
             groups.setdefault(operation.get("tags", [UNTAGGED])[0], []).append(told)
     schemas = [
         SchemaOutline(name, schema.get("description", ""), type_of(schema), fields_of(schema))
@@ -89,8 +92,9 @@ def outline_of(document: Schema, statuses: Collection[int]) -> Outline:
 
 
 def _operation(
-    method: str, path: str, operation: Schema, components: Mapping[str, Schema], statuses: Collection[int]
+    method: str, path: str, operation: Schema, components: Mapping[str, Any], statuses: Collection[int]
 ) -> OperationOutline:
+    schemas, security_schemes = components["schemas"], components["securitySchemes"]
     body, responses = operation.get("requestBody"), operation["responses"]
     fails = {status for status in responses if not status.startswith(("2", "3"))}
     return OperationOutline(
@@ -101,10 +105,11 @@ def _operation(
         description=operation.get("description", ""),
         credentials=[scheme for either in operation["security"] for scheme in either],
         parameters=[(each["in"], _parameter(each)) for each in operation.get("parameters", ())],
-        body=next(_contents(body["content"], components), None) if body else None,
+        body=next(_contents(body["content"], schemas), None) if body else None,
         body_required=bool(body and body["required"]),
-        answers=[_answer(status, told, components) for status, told in responses.items() if status not in fails],
+        answers=[_answer(status, told, schemas) for status, told in responses.items() if status not in fails],
         errors=[_error(status, told["description"], statuses) for status, told in responses.items() if status in fails],
+        command=curl_command(method, path, operation, schemas, security_schemes),
     )
 
 

@@ -68,6 +68,15 @@ async def test_an_operation_tells_its_parameters_bodies_and_answers(client: Clie
     assert "With shepherd." in words
 
 
+async def test_an_operation_is_shown_as_a_command_made_of_its_examples(client: Client) -> None:
+    words = words_of(await page_of(client, "/docs"))
+
+    assert 'curl "$URL/flocks" Parameters' in words
+    assert 'curl -X PATCH "$URL/flocks/dolly" \\ -H "Authorization: Bearer $SHEPHERD"' in words
+    assert "-H 'Content-Type: application/merge-patch+json' \\ -d '{\"sheep\": 4}'" in words
+    assert 'curl -X POST "$URL/whistle" \\ --data-urlencode tune=away Body' in words
+
+
 async def test_every_link_leads_somewhere(client: Client) -> None:
     pages = {path: await page_of(client, path) for path in PAGES}
 

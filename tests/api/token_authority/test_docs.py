@@ -18,6 +18,15 @@ async def test_the_page_tells_of_every_route(authority: Authority) -> None:
     assert {reference[1:] for reference in page.references if reference.startswith("#")} <= set(page.ids)
 
 
+async def test_the_page_says_how_to_call_each_route_from_a_shell(authority: Authority) -> None:
+    page = HtmlPage((await authority("GET", "/docs")).body.decode())
+
+    words = " ".join(page.words.split())
+    assert words.count("curl ") == len(ROUTES)
+    assert 'curl "$URL/v1/tokens/$ID" \\ -H "Authorization: Bearer $ADMIN_KEY"' in words
+    assert 'curl -X POST "$URL/oauth2/introspect" \\ -u "$SERVICE" \\ --data-urlencode \'token=…\'' in words
+
+
 async def test_the_type_of_every_problem_resolves(authority: Authority) -> None:
     answers = await asyncio.gather(*(authority("GET", kind.path) for kind in KINDS))
 

@@ -1,0 +1,55 @@
+"""One poll and what comes of it, as every operation would answer: the examples in the API's document.
+
+They are made of the types that are answered. A test sends each operation's request and compares.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from services.polls.domain.edit import Effect
+from services.polls.domain.poll import Poll
+from services.polls.domain.results import Sight, Tally, results_of
+from services.polls.domain.state import PollState
+from services.polls.payloads.ballots import BallotPage, BallotPayload
+from services.polls.payloads.batch import EXAMPLE as BATCH
+from services.polls.payloads.batch import Outcome, Outcomes
+from services.polls.payloads.events import Event, Position
+from services.polls.payloads.polls import CREATE_EXAMPLE, CreatePoll, PollPage, PollPayload
+from services.polls.payloads.results import ResultsPayload
+from services.polls.payloads.texts import POLL_ID
+from services.polls.payloads.x1 import ContractPoll
+
+_MADE_AT: Final = datetime(2026, 11, 23, 10, tzinfo=UTC)
+
+
+def _state(body: object, tally: Tally) -> PollState:
+    create = msgspec.convert(body, CreatePoll)
+    poll = Poll(UUID(POLL_ID), create.location.to_place(), create.to_draft(), 1, _MADE_AT, _MADE_AT)
+    return PollState(poll, tally, revision=tally.votes, at=_MADE_AT)
+
+
+_STATE: Final = _state(CREATE_EXAMPLE, Tally(3, 3, {"mon": 2, "tue": 1}))
+
+POLL: Final = PollPayload.of(_STATE)
+EDITED: Final = PollPayload.of(_STATE, effect=Effect())
+PAGE: Final = PollPage([POLL], next=None)
+RESULTS: Final = ResultsPayload.of(
+    results_of(_STATE.poll.draft, _STATE.tally, now=_MADE_AT, is_closed=False, sight=Sight.PUBLIC)
+)
+CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
+BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)
+BALLOTS: Final = BallotPage([BALLOT], next=None)
+FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1")).encoded().decode()
+OUTCOMES: Final = Outcomes(
+    committed=True,
+    items=[
+        Outcome(
+            op="create", status=201, id=POLL_ID, etag='"1"', poll=PollPayload.of(_state(item["poll"], Tally(0, 0, {})))
+        )
+        for item in BATCH["items"]
+    ],
+)
+CONTRACT_POLL: Final = ContractPoll.of(_STATE)
