@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 ACCEPTED: Final = 200
 REFUSED: Final = 403
@@ -22,6 +22,13 @@ class Place:
         return f"GET {self._path}{token} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
 
 
+class Answered(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+
 class Connection:
     """Sends one request at a time."""
 
@@ -31,18 +38,29 @@ class Connection:
 
     async def get(self, request: bytes) -> int:
         """The status of the answer, once all of it is there. Raises `TimeoutError`, `EOFError`, `OSError`."""
+        return (await self.send(request)).status
+
+    async def send(self, request: bytes) -> Answered:
+        """The answer, once all of it is there. Raises `TimeoutError`, `EOFError`, `OSError`."""
         async with asyncio.timeout(LIMIT_S):
             self._writer.write(request)
             head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
-            await self._reader.readexactly(int(length))
-        return int(head.split(b" ", 2)[1])
+            body = await self._reader.readexactly(int(length or 0))  # an answer of 204 has none
+        return Answered(int(head.split(b" ", 2)[1]), body)
 
 
 @asynccontextmanager
 async def connected(place: Place) -> AsyncGenerator[Connection, None]:
     """A connection for the length of the block."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
+    async with connection_to(place.port) as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def connection_to(port: int) -> AsyncGenerator[Connection, None]:
+    """A connection to whatever listens on the port, for the length of the block."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         yield Connection(reader, writer)
     finally:

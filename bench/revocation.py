@@ -30,6 +30,7 @@ import msgspec
 import uvloop
 from cyclopts import App, Parameter
 
+from bench.machine import machine
 from bench.passes import REST_S, bench
 from bench.stack import Running, Stack, started
 from bench.table import Measured, Row, Spread
@@ -109,7 +110,7 @@ async def _measure(plan: Plan, folder: Path) -> Measured:
         rows = [row for guards in plan.guards for row in await _rows(stack, guards, plan)]
         postgres, redis = await stack.versions()
     return Measured(
-        machine=_machine(),
+        machine=machine(),
         cores=os.cpu_count() or 0,
         python=platform.python_version(),
         postgres=postgres,
@@ -149,13 +150,6 @@ async def _row(situation: Situation, running: Running, plan: Plan) -> Row:
         _say(f"{guards} guards, {situation}: first refusals after {times} revocations")
         refusals = [await measuring.refusal_ms(ask_every_s) for _ in range(times)]
     return Row(guards, situation, times, Spread.of(answers), Spread.of(refusals))
-
-
-def _machine() -> str:
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{platform.system()} {platform.machine()} {model}".strip()
 
 
 def _say(line: str) -> None:

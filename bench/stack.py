@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from shared.runtime.redis import redis_client
 START_LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.05
 HOST: Final = "127.0.0.1"
+_PORT_OF: Final = {"services.token_authority": "TOKEN_AUTHORITY_PORT"}
 
 
 class Running(NamedTuple):
@@ -39,6 +41,45 @@ class Running(NamedTuple):
     """Of the authority."""
     guards: list[Place]
     endpoint_id: str
+
+
+class Service:
+    """A process of a service, always on the same port, that can be killed and started again."""
+
+    def __init__(
+        self,
+        port: int,
+        launch: Callable[[], int],
+        until_well: Callable[[], Awaitable[None]],
+        stop: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.port = port
+        self.pid: int | None = None
+        self._launch = launch
+        self._until_well = until_well
+        self._stop = stop
+
+    @property
+    def base(self) -> str:
+        """Its URL."""
+        return f"http://{HOST}:{self.port}"
+
+    async def start(self) -> None:
+        """Start it, and wait until all is well with it."""
+        self.pid = self._launch()
+        await self._until_well()
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+        await self.end()
+
+    async def end(self) -> None:
+        """End it where it runs."""
+        if self.pid is not None:
+            self.pid = None
+            await self._stop()
 
 
 class Stack:
@@ -59,6 +100,14 @@ class Stack:
     def postgres_url(self) -> str:
         """The database, as its superuser."""
         return self._postgres.url("postgres", self._secrets.postgres_password)
+
+    @property
+    def postgres_pid(self) -> int:
+        """The process whose children serve the connections."""
+        pid = self._postgres._server.get_pid()
+        if pid is None:
+            raise Sentence("PostgreSQL has ended")
+        return pid
 
     @property
     def admin_key(self) -> str:
@@ -89,15 +138,20 @@ class Stack:
     async def services(self, guards: int) -> AsyncGenerator[Running, None]:
         """A token authority and so many guards, each with its lease and its subscription."""
         async with AsyncExitStack() as stack:
-            authority_port = await stack.enter_async_context(self._service("token_authority", 0, self._authority()))
-            url = f"http://{HOST}:{authority_port}"
-            ports = [
-                await stack.enter_async_context(self._service("polls", number, self._polls(url)))
-                for number in range(guards)
-            ]
+            started = self._service("token_authority-0", "services.token_authority", self._authority())
+            url = (await stack.enter_async_context(started)).base
+            polls = [await stack.enter_async_context(self.polls(url, f"polls-{number}")) for number in range(guards)]
             authority = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
             endpoint_id = (await authority.sites())[0].endpoint_id
-            yield Running(authority, url, [Place(port, endpoint_id) for port in ports], endpoint_id)
+            yield Running(authority, url, [Place(each.port, endpoint_id) for each in polls], endpoint_id)
+
+    @asynccontextmanager
+    async def polls(
+        self, authority_url: str, name: str, module: str = "services.polls", **settings: str
+    ) -> AsyncGenerator[Service, None]:
+        """One polls process more, or what `module` makes of it."""
+        async with self._service(name, module, {**self._polls(authority_url), **settings}) as service:
+            yield service
 
     @asynccontextmanager
     async def load(self, running: Running, rate: float) -> AsyncGenerator[None, None]:
@@ -118,13 +172,23 @@ class Stack:
             raise Sentence(f"the load was {report.rate:.0f} reads a second, and {report.others} were not let through")
 
     @asynccontextmanager
-    async def _service(self, kind: str, number: int, settings: Mapping[str, str]) -> AsyncGenerator[int, None]:
-        name, port = f"{kind}-{number}", free_port()
-        command = [sys.executable, "-m", f"services.{kind}"]
-        async with self._process(name, command, {**settings, f"{kind.upper()}_PORT": str(port)}):
+    async def _service(self, name: str, module: str, settings: Mapping[str, str]) -> AsyncGenerator[Service, None]:
+        port, command = free_port(), [sys.executable, "-m", module]
+        environment = {**os.environ, **settings, _PORT_OF.get(module, "POLLS_PORT"): str(port)}
+
+        def launch() -> int:
+            return self._processes.start(name, command, environment, self._log(name))
+
+        async def until_well() -> None:
             async with aiohttp.ClientSession() as session:
-                await self._until(name, lambda: _is_well(session, f"http://{HOST}:{port}/readyz"))
-            yield port
+                await self._until(name, lambda: _is_well(session, f"{service.base}/readyz"))
+
+        service = Service(port, launch, until_well, lambda: self._processes.stop(name))
+        try:
+            await service.start()
+            yield service
+        finally:
+            await service.end()
 
     @asynccontextmanager
     async def _process(self, name: str, command: list[str], settings: Mapping[str, str]) -> AsyncGenerator[None, None]:

@@ -30,11 +30,14 @@ class Processes:
         self._file = file
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start a child in a session of its own, so that Ctrl-C reaches the runner alone, which stops all in order."""
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+        """Start a child in a session of its own, so that Ctrl-C reaches the runner alone, which stops all in order.
+
+        Gives its pid.
+        """
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as output:
-            self._running[name] = subprocess.Popen(
+            started = self._running[name] = subprocess.Popen(
                 command,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
@@ -43,6 +46,7 @@ class Processes:
                 start_new_session=True,
             )
         self._write()
+        return started.pid
 
     def ended(self) -> str | None:
         """The name of a child that has ended by itself."""

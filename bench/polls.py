@@ -1,0 +1,116 @@
+"""`python -m bench.polls`: what the polls service does under load, as ratios to a baseline of the same run.
+
+1. `guard`: reading one poll with its token in the guard's cache, to the same handler without a guard.
+2. `listing`: a list of 50 polls with their results, to one poll.
+
+The services are processes of their own on an embedded PostgreSQL and Redis. The status is 1 where a limit is missed.
+"""
+
+import asyncio
+import atexit
+import os
+import platform
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from subprocess import SubprocessError
+from typing import Annotated, Final, Literal, get_args
+
+import msgspec
+import uvloop
+from cyclopts import App, Parameter
+
+from bench.figures import Figure, Measured
+from bench.machine import machine
+from bench.reading import guard_figures, listing_figures
+from bench.stack import Running, Stack, started
+from pollgate.sentence import Sentence
+
+LEASE_S: Final = 5.0
+
+Part = Literal["guard", "listing"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+app = App(name="bench.polls", help="Measure what the polls service does under load.", version_flags=[])
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is asked for."""
+
+    parts: tuple[Part, ...]
+    rounds: int
+    least_guarded: float
+
+
+@app.default
+def main(
+    *,
+    parts: Annotated[tuple[Part, ...], Parameter(consume_multiple=True, negative="")] = PARTS,
+    rounds: int = 20,
+    least_guarded: float = 0.85,
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Measure what the polls service does under load; the status is 1 where a limit is missed.
+
+    Parameters
+    ----------
+    parts
+        Which parts to measure.
+    rounds
+        How many rounds of half a second each of two kinds of request has.
+    least_guarded
+        The least share of the unguarded requests a second that is left with the guard.
+    as_json
+        Print JSON in place of the table.
+    """
+    plan = Plan(parts, rounds, least_guarded)
+    folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
+    # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            measured = runner.run(_measure(plan, folder))
+    except Sentence as error:
+        sys.exit(f"bench: {error}")
+    except SubprocessError as error:
+        sys.exit(f"bench: PostgreSQL does not start: {error}")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.exit("bench: stopped")
+    print(msgspec.json.encode(measured).decode() if as_json else measured.text())
+    missed = [f"{figure.part}: {figure.what}" for figure in measured.figures if figure.is_missed]
+    if missed:
+        sys.exit(f"bench: a limit is missed by {'; '.join(missed)}")
+
+
+async def _measure(plan: Plan, folder: Path) -> Measured:
+    this = asyncio.current_task()
+    if this is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    _say("starting PostgreSQL")
+    async with AsyncExitStack() as opened:
+        stack = await opened.enter_async_context(started(folder, LEASE_S))
+        await opened.enter_async_context(stack.redis())
+        running = await opened.enter_async_context(stack.services(0))
+        figures = [figure for part in plan.parts for figure in await _figures(part, stack, running, plan)]
+        postgres, redis = await stack.versions()
+    return Measured(machine(), os.cpu_count() or 0, platform.python_version(), postgres, redis, figures)
+
+
+async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> list[Figure]:
+    _say(f"measuring: {part}")
+    match part:
+        case "guard":
+            return await guard_figures(stack, running, plan.rounds, plan.least_guarded)
+        case "listing":
+            return await listing_figures(stack, running, plan.rounds)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    app()

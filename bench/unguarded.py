@@ -1,0 +1,86 @@
+"""`python -m bench.unguarded`: the polls service without its guard, to measure what the guard costs. It lets anyone in.
+
+Its handlers, middlewares and database are those of the service; in the guard's place stands a caller of one site who
+may do everything, asked for nothing. It is made for showing a poll: there are no votes, no events and no lists.
+"""
+
+from collections.abc import AsyncGenerator
+from typing import Annotated, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from msgspec import Meta
+
+from services.polls.app_keys import DATABASE
+from services.polls.handlers.batch import BATCH_ROUTE, MAX_BATCH_BYTES
+from services.polls.problems import FACES, PROBLEMS
+from services.polls.routes import add_routes
+from services.polls.settings import PollsSettings
+from shared.contract.introspection import Grant
+from shared.contract.scope import Action, Place
+from shared.contract.token import SECRET_PATTERN
+from shared.guard.caller import CALLER, Caller
+from shared.guard.usage import Usage
+from shared.runtime.clock import elapsed_s
+from shared.runtime.health import add_health
+from shared.runtime.metrics import METRICS, add_metrics
+from shared.runtime.postgres import database
+from shared.runtime.request_line import new_application
+from shared.runtime.secret import redactor
+from shared.runtime.serve import run_service
+
+
+class UnguardedSettings(PollsSettings, frozen=True, kw_only=True):
+    """Those of the polls service, and whose polls are read."""
+
+    unguarded_site: Annotated[str, Meta(description="the id of the site whose polls anyone may read")]
+
+
+class Anyone(Caller):
+    """Who may do everything, and is not counted."""
+
+    def require(self, action: Action, place: Place) -> None:
+        """Never raises."""
+
+    def may(self, action: Action, place: Place) -> bool:
+        """Always."""
+        return True
+
+
+def build_app(settings: UnguardedSettings) -> web.Application:
+    """The polls service but for its guard and its feed, ready to be started."""
+    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), faces=FACES, body_limits={BATCH_ROUTE: MAX_BATCH_BYTES})
+    add_routes(app)
+    add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={})
+    add_metrics(app)
+    app.middlewares.append(_open_to(settings.unguarded_site))
+
+    async def open_database(_: web.Application) -> AsyncGenerator[None, None]:
+        async with database(
+            settings.polls_database_url,
+            size=settings.database_pool_size,
+            statement_cache=settings.database_statement_cache,
+            registry=app[METRICS],
+        ) as app[DATABASE]:
+            yield
+
+    app.cleanup_ctx.append(open_database)
+    return app
+
+
+_NEVER: Final = float("inf")
+
+
+def _open_to(site: str) -> Middleware:
+    anyone = Anyone(Grant("tok_", "sec_", site, "", (), _NEVER, as_of=0), Usage(elapsed_s))
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request[CALLER] = anyone
+        return await handler(request)
+
+    return middleware
+
+
+if __name__ == "__main__":
+    run_service("polls", UnguardedSettings, build_app, redactor(SECRET_PATTERN))
