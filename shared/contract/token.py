@@ -22,6 +22,8 @@ SECRET_PATTERN: Final = re.compile(r"pg[ats]_[0-9A-Za-z]{38}")
 """Finds every secret of ours in a text; confirm a find with `is_well_formed`."""
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_PAIRS: Final = [high + low for high in _BASE62 for low in _BASE62]
+"""Two digits at a time, for every request has its checksum computed."""
 _RANDOM_LENGTH: Final = 32
 _CHECKSUM_LENGTH: Final = 6
 
@@ -60,9 +62,6 @@ def random_base62(length: int) -> str:
 
 
 def _checksum(unsigned: str) -> str:
-    number = zlib.crc32(unsigned.encode())
-    digits = []
-    for _ in range(_CHECKSUM_LENGTH):
-        number, remainder = divmod(number, 62)
-        digits.append(_BASE62[remainder])
-    return "".join(reversed(digits))
+    rest, last = divmod(zlib.crc32(unsigned.encode()), len(_PAIRS))
+    first, middle = divmod(rest, len(_PAIRS))
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]

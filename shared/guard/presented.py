@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shared.guard.errors import QueryUnreadable, TokenMissing, TokenTwice
 from shared.runtime.problem import BadRequest
@@ -29,7 +29,7 @@ def presented_token(request: web.Request) -> Presented:
     except BadRequest as error:
         raise QueryUnreadable(error.detail) from None
     tokens = list(in_query)
-    for header in request.headers.getall("Authorization", []):
+    for header in request.headers.getall(hdrs.AUTHORIZATION, ()):
         scheme, _, credential = header.partition(" ")
         if scheme.lower() == "bearer":
             tokens.append(credential.strip())
@@ -42,5 +42,7 @@ def presented_token(request: web.Request) -> Presented:
 
 def asks_anew(request: web.Request) -> bool:
     """Whether the request wants no cached answer: `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
-    directives = ",".join(request.headers.getall("Cache-Control", ())).lower().split(",")
+    if hdrs.CACHE_CONTROL not in request.headers:
+        return False
+    directives = ",".join(request.headers.getall(hdrs.CACHE_CONTROL)).lower().split(",")
     return any(directive.strip() == "no-cache" for directive in directives)

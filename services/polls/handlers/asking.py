@@ -17,7 +17,7 @@ _TELLING = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Action.RESUL
 def require(request: web.Request, action: Action, place: Place) -> None:
     """Raises `InsufficientScope`, or `UnknownPoll` where the caller may not even know that there is a poll."""
     asking = caller(request)
-    if not any(asking.may(each, place) for each in _TELLING):
+    if not asking.may(action, place) and not any(asking.may(each, place) for each in _TELLING):
         raise UnknownPoll
     asking.require(action, place)
 
