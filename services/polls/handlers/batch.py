@@ -13,10 +13,11 @@ from services.polls.domain.poll import Draft, UnknownPoll, check, closed_at
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
 from services.polls.handlers.conditions import etag_of, require_unchanged
-from services.polls.handlers.polls import OnceOnly, kept_response, once_of
+from services.polls.handlers.once import kept_response, once_of
+from services.polls.handlers.parameters import OnceOnly
 from services.polls.operations.answer_once import answer_once
 from services.polls.operations.batch import UndoneWithOthers, each_by_itself
-from services.polls.operations.edit import Require, edit_poll, remove_poll
+from services.polls.operations.edit import Require, edit_within, remove_within
 from services.polls.payloads import examples
 from services.polls.payloads.batch import (
     EXAMPLE,
@@ -134,14 +135,14 @@ class _Changes:
     ) -> Outcome:
         poll_id, required = _poll_id(item), self._required(Action.UPDATE, item)
         drop_votes = isinstance(item, UpdateItem) and item.drop_votes
-        edited = await edit_poll(transaction, self._site, poll_id, change, require=required, drop_votes=drop_votes)
+        edited = await edit_within(transaction, self._site, poll_id, change, require=required, drop_votes=drop_votes)
         self.changed.add(poll_id)
         payload = PollPayload.of(edited.state, effect=edited.effect)
         return Outcome(op=_op(item), status=200, id=item.id, etag=etag_of(edited.state), poll=payload)
 
     async def _delete(self, transaction: Transaction, item: DeleteItem) -> Outcome:
         poll_id, required = _poll_id(item), self._required(Action.DELETE, item)
-        await remove_poll(transaction, self._site, poll_id, require=required)
+        await remove_within(transaction, self._site, poll_id, require=required)
         self.changed.add(poll_id)
         return Outcome(op="delete", status=204, id=item.id)
 

@@ -8,8 +8,8 @@ from msgspec import Meta, Struct
 
 from services.polls.app_keys import FOLLOWED, STREAM_PLACES
 from services.polls.domain.state import PollState
-from services.polls.handlers.asking import results_for
-from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, PollPath, reached_poll
+from services.polls.handlers.asking import reached_poll, results_for
+from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, PollPath
 from services.polls.payloads import examples
 from services.polls.payloads.events import Event, Position, events_since
 from services.polls.payloads.results import ResultsPayload

@@ -7,32 +7,45 @@ from uuid import UUID, uuid4
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from services.polls.app_keys import DATABASE, POLL_FEED
-from services.polls.domain.poll import Draft, UnknownPoll, check
+from services.polls.domain.poll import Draft, check
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
-from services.polls.handlers.asking import expanded, require
+from services.polls.handlers.asking import expanded, poll_id_of, reached_poll
 from services.polls.handlers.conditions import etag_of, required_by
-from services.polls.operations.answer_once import Once, answer_once
+from services.polls.handlers.once import kept_response, once_of
+from services.polls.handlers.parameters import (
+    CHANGED,
+    ETAG,
+    FORBIDDEN,
+    UNKNOWN,
+    VOTES,
+    Conditions,
+    DropVotes,
+    Expand,
+    OnceOnly,
+    Paging,
+    PollPath,
+    ReadConditions,
+)
+from services.polls.operations.answer_once import answer_once
 from services.polls.operations.edit import edit_poll, remove_poll
 from services.polls.payloads import examples
 from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll
-from services.polls.payloads.texts import PollId, Time
+from services.polls.payloads.texts import Time
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.listing import Filter, select_page
 from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Path
 from shared.guard import caller
-from shared.runtime.body import JSON, is_of_media_type, read_json, require_media_type
+from shared.runtime.body import JSON, read_json, require_media_type
 from shared.runtime.cursor import read_cursor, write_cursor
-from shared.runtime.idempotency import idempotency_key
 from shared.runtime.json_response import json_response
 from shared.runtime.merge_patch import merge
 from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.path import path_uuid
 from shared.runtime.postgres import Transaction
 from shared.runtime.preconditions import not_modified
 from shared.runtime.problem import BadRequest, Fault
@@ -40,54 +53,6 @@ from shared.runtime.query import read_query
 from shared.runtime.request_line import allow_more_time
 
 MERGE_PATCH: Final = "application/merge-patch+json"
-MAX_PAGE: Final = 100
-
-UNKNOWN: Final = {404: "There is no such poll, or the token does not reach it."}
-FORBIDDEN: Final = {403: "The token reaches the poll, and not for this; the challenge names a scope that would."}
-CHANGED: Final = {412: "The poll is no longer the one that `If-Match` names."}
-VOTES: Final = {409: "The edit would drop votes; `dropVotes=true` lets it, and `errors` say how many."}
-ETAG: Final = {"ETag": "The poll as it is, for `If-Match` and `If-None-Match`."}
-
-
-class PollPath(Struct, frozen=True):
-    """Which poll."""
-
-    id: PollId
-
-
-class Conditions(Struct, frozen=True):
-    """Headers of a request that changes a poll."""
-
-    if_match: Annotated[str | None, Meta(description="do this only to the poll with this ETag", examples=['"1"'])] = (
-        msgspec.field(default=None, name="If-Match")
-    )
-
-
-class ReadConditions(Struct, frozen=True):
-    """Headers of a request that reads a poll."""
-
-    if_none_match: Annotated[str | None, Meta(description="answer 304 where the poll still has this ETag")] = (
-        msgspec.field(default=None, name="If-None-Match")
-    )
-
-
-class OnceOnly(Struct, frozen=True):
-    """Headers of a request that can be sent again."""
-
-    idempotency_key: Annotated[
-        str | None,
-        Meta(
-            description="of your choice; for a day the same request under it is answered the same and done once",
-            examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
-        ),
-    ] = msgspec.field(default=None, name="Idempotency-Key")
-
-
-class Paging(Struct, frozen=True):
-    """How much of a list, and from where on."""
-
-    cursor: Annotated[str | None, Meta(description="`next` of the page before")] = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="how many at most")] = 50
 
 
 class ListPolls(Paging, frozen=True, rename="camel"):
@@ -101,20 +66,6 @@ class ListPolls(Paging, frozen=True, rename="camel"):
     status: Annotated[Status | None, Meta(description="those that are so now", examples=["open"])] = None
     updated_since: Annotated[Time | None, Meta(description="those made or edited at this time or later")] = None
     expand: Annotated[Literal["results"] | None, Meta(description="put the results into each poll")] = None
-
-
-class Expand(Struct, frozen=True):
-    """What to show with a poll."""
-
-    expand: Annotated[
-        Literal["results"] | None, Meta(description="put the results into the poll, of which the ETag says nothing")
-    ] = None
-
-
-class DropVotes(Struct, frozen=True, rename="camel"):
-    """How an edit treats votes."""
-
-    drop_votes: Annotated[bool, Meta(description="let it drop the votes for options that it takes away")] = False
 
 
 @endpoint(
@@ -233,8 +184,7 @@ async def replace_poll(request: web.Request) -> web.Response:
 )
 async def change_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now, and what that did to votes."""
-    if not is_of_media_type(request, JSON):
-        require_media_type(request, MERGE_PATCH)
+    require_media_type(request, MERGE_PATCH, JSON)
     patch = read_json(await request.read(), dict[str, Any])
     return await _edited(request, lambda state: patched(state, patch))
 
@@ -253,43 +203,9 @@ async def delete_poll(request: web.Request) -> web.Response:
     poll_id = poll_id_of(request)
     allow_more_time(request, MANY_LIMIT_S)
     required = required_by(request, Action.DELETE)
-    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
-        await remove_poll(executor, caller(request).site, poll_id, require=required)
+    await remove_poll(request.app[DATABASE], caller(request).site, poll_id, require=required)
     request.app[POLL_FEED].announce(poll_id)
     return web.Response(status=204)
-
-
-def poll_id_of(request: web.Request) -> UUID:
-    """The id in the path. Raises `UnknownPoll` for what cannot be one."""
-    poll_id = path_uuid(request, "id")
-    if poll_id is None:
-        raise UnknownPoll
-    return poll_id
-
-
-async def reached_poll(request: web.Request, action: Action, *, or_else: Action | None = None) -> PollState:
-    """The poll of the path, if the caller may do `action` there, or the other one. Raises `UnknownPoll`,
-    `InsufficientScope`.
-    """
-    state = await polls.select_poll(request.app[DATABASE], caller(request).site, poll_id_of(request))
-    if state is None:
-        raise UnknownPoll
-    is_other = or_else is not None and caller(request).may(or_else, state.poll.place)
-    require(request, or_else if or_else is not None and is_other else action, state.poll.place)
-    return state
-
-
-def once_of(request: web.Request, content: bytes) -> Once | None:
-    """By what this request is known when it comes again, where it has a key. Raises `BadRequest`."""
-    key = idempotency_key(request)
-    if key is None:
-        return None
-    return Once(caller(request).token_id, key, f"{request.method} {request.path}\n".encode() + content)
-
-
-def kept_response(answer: KeptAnswer) -> web.Response:
-    """An answer that may have been given before, as it was."""
-    return web.Response(status=answer.status, headers=answer.headers, body=answer.body, content_type=JSON)
 
 
 def patched(state: PollState, patch: dict[str, Any]) -> Draft:
@@ -303,8 +219,9 @@ async def _edited(request: web.Request, change: Callable[[PollState], Draft]) ->
     poll_id, site = poll_id_of(request), caller(request).site
     required = required_by(request, Action.UPDATE)
     allow_more_time(request, MANY_LIMIT_S)
-    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
-        edited = await edit_poll(executor, site, poll_id, change, require=required, drop_votes=query.drop_votes)
+    edited = await edit_poll(
+        request.app[DATABASE], site, poll_id, change, require=required, drop_votes=query.drop_votes
+    )
     request.app[POLL_FEED].announce(poll_id)
     payload = PollPayload.of(edited.state, effect=edited.effect)
     return json_response(payload, headers={"ETag": etag_of(edited.state)})

@@ -9,8 +9,8 @@ from services.polls.app_keys import VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
-from services.polls.handlers.asking import require, results_for
-from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, PollPath, poll_id_of, reached_poll
+from services.polls.handlers.asking import poll_id_of, reached_poll, require, results_for
+from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, PollPath
 from services.polls.payloads import examples
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
@@ -73,7 +73,7 @@ async def show_results(request: web.Request) -> web.Response:
 async def _asked(request: web.Request, participant: str | None) -> tuple[PollState, bool]:
     """The poll, and whether the participant has voted in it."""
     if participant is None:
-        return await reached_poll(request, Action.READ, or_else=Action.RESULTS), False
+        return await reached_poll(request, Action.READ, Action.RESULTS), False
     if not 1 <= len(participant) <= MAX_PARTICIPANT_LENGTH:
         fault = Fault(f"1 to {MAX_PARTICIPANT_LENGTH} characters are wanted here", parameter="participant")
         raise BadRequest("Nobody can be called that.", fault)

@@ -5,8 +5,8 @@ from msgspec import Struct
 
 from services.polls.app_keys import DATABASE, POLL_FEED, VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH, NamesNotKept
-from services.polls.handlers.asking import require
-from services.polls.handlers.polls import FORBIDDEN, UNKNOWN, Paging, PollPath, poll_id_of, reached_poll
+from services.polls.handlers.asking import poll_id_of, reached_poll, require
+from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, Paging, PollPath
 from services.polls.operations.vote import Voter
 from services.polls.payloads import examples
 from services.polls.payloads.ballots import BallotPage, BallotPayload, CastBallot

@@ -151,8 +151,9 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
         raise BadRequest("The poll's id in the body is not the one in the query.", fault)
     draft, poll_id, site = check(body.to_draft()), _read_poll_id(query), caller(request).site
     allow_more_time(request, MANY_LIMIT_S)
-    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
-        edited = await edit_poll(executor, site, poll_id, lambda _: draft, require=_is_at(place), drop_votes=drop_votes)
+    edited = await edit_poll(
+        request.app[DATABASE], site, poll_id, lambda _: draft, require=_is_at(place), drop_votes=drop_votes
+    )
     request.app[POLL_FEED].announce(poll_id)
     return json_response(ContractPoll.of(edited.state))
 
@@ -173,8 +174,7 @@ async def delete_contract_poll(request: web.Request) -> web.Response:
     place = _authorized(request, query, Action.DELETE, "pollId")
     poll_id, site = _read_poll_id(query), caller(request).site
     allow_more_time(request, MANY_LIMIT_S)
-    async with request.app[DATABASE].transaction(MANY_LIMIT_S) as executor:
-        await remove_poll(executor, site, poll_id, require=_is_at(place))
+    await remove_poll(request.app[DATABASE], site, poll_id, require=_is_at(place))
     request.app[POLL_FEED].announce(poll_id)
     return web.Response()
 

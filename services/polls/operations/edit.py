@@ -9,7 +9,8 @@ from services.polls.domain.edit import Effect, VotesWouldBeDropped, hides_names,
 from services.polls.domain.poll import Draft, UnknownPoll, check
 from services.polls.domain.state import PollState
 from services.polls.storage import ballots, polls
-from shared.runtime.postgres import Executor
+from services.polls.storage.polls import MANY_LIMIT_S
+from shared.runtime.postgres import Database, Executor
 
 Require = Callable[[PollState], None]
 """Raises where what is asked for may not be done to the poll as it is now."""
@@ -23,6 +24,26 @@ class Edited(Struct, frozen=True):
 
 
 async def edit_poll(
+    database: Database,
+    site: str,
+    poll_id: UUID,
+    change: Callable[[PollState], Draft],
+    *,
+    require: Require,
+    drop_votes: bool,
+) -> Edited:
+    """Give the poll the draft that `change` makes of it. Raises what `edit_within` raises."""
+    async with database.transaction(MANY_LIMIT_S) as transaction:
+        return await edit_within(transaction, site, poll_id, change, require=require, drop_votes=drop_votes)
+
+
+async def remove_poll(database: Database, site: str, poll_id: UUID, *, require: Require) -> None:
+    """Remove the poll with its ballots. Raises what `remove_within` raises."""
+    async with database.transaction(MANY_LIMIT_S) as transaction:
+        await remove_within(transaction, site, poll_id, require=require)
+
+
+async def edit_within(
     executor: Executor,
     site: str,
     poll_id: UUID,
@@ -31,7 +52,7 @@ async def edit_poll(
     require: Require,
     drop_votes: bool,
 ) -> Edited:
-    """Give the poll the draft that `change` makes of it, within a transaction.
+    """Give the poll the draft that `change` makes of it, as a part of a transaction.
 
     Raises `UnknownPoll`, `InvalidPoll`, what `require` and `change` raise, and `VotesWouldBeDropped` unless told to.
     """
@@ -42,8 +63,8 @@ async def edit_poll(
     return Edited(await _read(executor, site, poll_id), effect)
 
 
-async def remove_poll(executor: Executor, site: str, poll_id: UUID, *, require: Require) -> None:
-    """Remove the poll with its ballots, within a transaction. Raises `UnknownPoll` and what `require` raises."""
+async def remove_within(executor: Executor, site: str, poll_id: UUID, *, require: Require) -> None:
+    """Remove the poll with its ballots, as a part of a transaction. Raises `UnknownPoll` and what `require` raises."""
     await _locked(executor, site, poll_id, require)
     await polls.delete_poll(executor, site, poll_id)
 
