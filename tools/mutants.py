@@ -1,8 +1,8 @@
 """Takes out, one at a time, each piece that exact revocation rests on, and shows that a test notices.
 
 Each mutant is a copy of the checkout with one text replaced. The simulation has to find that the promise is broken, or
-where that does not see the piece the fault tests; the copy without a mutation has to pass both. Ends with status 1
-otherwise. A mutant that fails for another reason, such as an error in the test, counts as not noticed.
+where that does not see the piece the fault tests, or those of streams; the copy without a mutation has to pass them all.
+Ends with status 1 otherwise. A mutant that fails for another reason, such as an error in the test, counts as not noticed.
 """
 
 import os
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 SIMULATION = "tests/simulation"
 FAULTS = "tests/faults"
+STREAMS = "tests/api/test_streams.py"
 
 
 class Mutant(NamedTuple):
@@ -51,7 +52,7 @@ MUTANTS = (
     Mutant(
         "no scope check on hits",
         "shared/guard/caller.py",
-        "if not self._grant.covers(action, place):",
+        "if not self.may(action, place):",
         "if False:",
         FAULTS,
     ),
@@ -91,14 +92,38 @@ MUTANTS = (
         "self._lease.give_up()",
         "pass",
     ),
+    Mutant(
+        "a stream that is not told of a change",
+        "shared/guard/guard.py",
+        "self._watches.changed(key)",
+        "pass",
+        STREAMS,
+    ),
+    Mutant(
+        "a stream that goes on without the lease",
+        "shared/guard/watch.py",
+        "self._checked is not None and self._lease.held and",
+        "self._checked is not None and",
+        STREAMS,
+    ),
+    Mutant(
+        "a stream whose backlog outlives a change",
+        "shared/guard/stream.py",
+        "if transport is not None and transport.get_write_buffer_size():",
+        "if False:",
+        STREAMS,
+    ),
 )
 
 
-FINDING = re.compile(r"AssertionError: (?:SIMULATION|FAULTS)_SEED=\d+:\s*(?:E\s+)?(.+)")
+FINDING = re.compile(
+    r"AssertionError: (?:SIMULATION|FAULTS)_SEED=\d+:\s*(?:E\s+)?(?P<violation>.+)"
+    rf"|FAILED {re.escape(STREAMS)}::(?P<test>\w+)"
+)
 
 
 def main() -> None:
-    for folder in (SIMULATION, FAULTS):
+    for folder in (SIMULATION, FAULTS, STREAMS):
         if not report("the code as it is", folder, run(None, folder), expected="passes"):
             sys.exit("The tests have to pass before they can show anything.")
     survivors = [
@@ -133,7 +158,7 @@ def run(mutant: Mutant | None, tests: str) -> Verdict:
         took_s = time.monotonic() - started
     finding = FINDING.search(ended.stdout)
     if finding:
-        return Verdict("is noticed", finding[1], took_s)
+        return Verdict("is noticed", finding["violation"] or finding["test"], took_s)
     return Verdict("passes" if ended.returncode == 0 else f"ends with status {ended.returncode}", "", took_s)
 
 
