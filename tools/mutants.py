@@ -1,8 +1,8 @@
 """Takes out, one at a time, each piece that exact revocation rests on, and shows that a test notices.
 
 Each mutant is a copy of the checkout with one text replaced. The simulation has to find that the promise is broken, or
-where that does not see the piece the fault tests, or those of streams; the copy without a mutation has to pass them all.
-Ends with status 1 otherwise. A mutant that fails for another reason, such as an error in the test, counts as not noticed.
+where that does not see the piece the fault tests, or those of streams; the copy without a mutation passes all three.
+Ends with status 1 otherwise. A mutant that fails for another reason, such as an error in the test, is not noticed.
 """
 
 import os
