@@ -61,8 +61,9 @@ def not_modified(request: web.Request, etag: str) -> bool:
 _ANY: Final = "*"
 _WEAK: Final = "W/"
 _TAG: Final = r'(?:W/)?"[!\x23-\x7e\x80-\U0010ffff]*"'
-_FIRST_TAG: Final = re.compile(rf"[ \t]*(?:,[ \t]*)*({_TAG})[ \t]*(?=,|\Z)")
-_FOLLOWING: Final = re.compile(rf",[ \t]*({_TAG})?[ \t]*(?=,|\Z)")
+_FIRST_TAG: Final = re.compile(rf"[ \t]*+(?:,[ \t]*+)*+({_TAG})[ \t]*+(?=,|\Z)")
+_FOLLOWING: Final = re.compile(rf",[ \t]*+({_TAG})?[ \t]*+(?=,|\Z)")
+"""Neither takes spaces back once they are matched, or a body with many of them would be read for minutes."""
 
 
 def _tags(request: web.Request, header: str) -> frozenset[str] | None:

@@ -1,12 +1,13 @@
 """If-Match and If-None-Match: what they let through, and what is not one of them."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from shared.runtime.preconditions import if_match, if_none_match, not_modified
+from shared.runtime.preconditions import if_match, if_none_match, not_modified, read_if_match
 from shared.runtime.problem import BadRequest
 
 
@@ -100,3 +101,13 @@ def test_what_is_no_list_of_entity_tags_is_refused_and_told_what_one_is(
 ) -> None:
     with pytest.raises(BadRequest, match=f'The header {header} is .*: {header}: "1", W/"2"'):
         read(asking(header, *lines))
+
+
+@pytest.mark.parametrize("text", ['"1",' + " " * 200_000 + "x", " " * 200_000 + "x", '"1",' + ', "2" ' * 40_000 + "x"])
+def test_a_long_list_in_a_body_is_refused_without_holding_up_everybody_else(text: str) -> None:
+    started = time.process_time()
+
+    with pytest.raises(BadRequest):
+        read_if_match(text)
+
+    assert time.process_time() - started < 1.0
