@@ -30,10 +30,15 @@ async def rows_held(database: ClonedDatabase, table: str, waiting: int) -> Async
         async with holder.transaction(), asyncio.timeout(10):
             await holder.execute(f"SELECT FROM {table} FOR UPDATE")
             yield
-            while len(await fetch(database.admin_url, _WAITING)) < waiting:
-                await asyncio.sleep(0.01)
+            await until_waiting(database, waiting)
     finally:
         await holder.close()
+
+
+async def until_waiting(database: ClonedDatabase, count: int) -> None:
+    """Return once so many statements wait for locks."""
+    while len(await fetch(database.admin_url, _WAITING)) < count:
+        await asyncio.sleep(0.01)
 
 
 async def copy_token(database: ClonedDatabase, token_id: str, count: int) -> None:

@@ -1,7 +1,8 @@
 """Ballots in PostgreSQL; what they come to is counted by triggers, whatever statement changes them.
 
 Who votes is known here by a keyed hash. A statement that changes one ballot holds its poll as it was read: if the poll
-has been edited or closed since, it changes nothing.
+has been edited or closed since, it changes nothing. It does not share that lock: those who share one let each other
+pass, so that an edit would wait for as long as people vote; and they wait for each other anyway, for the tally.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ _HELD: Final = """
     WITH held AS (
         SELECT id FROM polls.poll
         WHERE id = $1 AND version = $2 AND (closes_at IS NULL OR closes_at > clock_timestamp())
-        FOR SHARE
+        FOR NO KEY UPDATE
     )
 """
 _CAST: Final = f"""

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import rows_held, until_waiting
 from tests.support.stack import Polls
 
 OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
@@ -91,6 +93,20 @@ async def test_under_the_contract_it_is_400_unless_told_to(polls: Polls) -> None
     assert (refused.status, refused.json["type"]) == (400, "/docs/problems/votes-would-be-dropped")
     assert dropped.status == 200
     assert await counts(polls, poll_id) == {"a": 0}
+
+
+async def test_votes_that_come_later_do_not_overtake_an_edit(polls: Polls, database: ClonedDatabase) -> None:
+    """Or it would not be done for as long as people vote."""
+    poll_id = await voted(polls)
+
+    async with asyncio.TaskGroup() as tasks, rows_held(database, "polls.tally", waiting=3):
+        earlier = tasks.create_task(polls.vote(poll_id, "ada", "a"))
+        await until_waiting(database, 1)
+        edit = tasks.create_task(polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:2]}))
+        await until_waiting(database, 2)
+        later = tasks.create_task(polls.vote(poll_id, "bob", "c"))
+
+    assert [task.result().status for task in (earlier, edit, later)] == [201, 200, 422]
 
 
 async def test_no_vote_goes_to_an_option_that_is_being_taken_away(polls: Polls) -> None:
