@@ -2,6 +2,8 @@
 
 1. `guard`: reading one poll with its token in the guard's cache, to the same handler without a guard.
 2. `listing`: a list of 50 polls with their results, to one poll.
+4. `contest`: 32 clients who vote at once, retry what goes unanswered, and go round four processes that are killed one
+   after the other, to one client undisturbed; exactly the ballots that were accepted have to be counted.
 
 The services are processes of their own on an embedded PostgreSQL and Redis. The status is 1 where a limit is missed.
 """
@@ -23,6 +25,7 @@ import msgspec
 import uvloop
 from cyclopts import App, Parameter
 
+from bench.contest import contest_figures
 from bench.figures import Figure, Measured
 from bench.machine import machine
 from bench.reading import guard_figures, listing_figures
@@ -31,7 +34,7 @@ from pollgate.sentence import Sentence
 
 LEASE_S: Final = 5.0
 
-Part = Literal["guard", "listing"]
+Part = Literal["guard", "listing", "contest"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 app = App(name="bench.polls", help="Measure what the polls service does under load.", version_flags=[])
@@ -43,6 +46,7 @@ class Plan(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
     rounds: int
     least_guarded: float
+    ballots: int
 
 
 @app.default
@@ -51,6 +55,7 @@ def main(
     parts: Annotated[tuple[Part, ...], Parameter(consume_multiple=True, negative="")] = PARTS,
     rounds: int = 20,
     least_guarded: float = 0.85,
+    ballots: int = 100_000,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Measure what the polls service does under load; the status is 1 where a limit is missed.
@@ -63,10 +68,12 @@ def main(
         How many rounds of half a second each of two kinds of request has.
     least_guarded
         The least share of the unguarded requests a second that is left with the guard.
+    ballots
+        How many ballots are cast in the contest.
     as_json
         Print JSON in place of the table.
     """
-    plan = Plan(parts, rounds, least_guarded)
+    plan = Plan(parts, rounds, least_guarded, ballots)
     folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
     # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -106,6 +113,8 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
             return await guard_figures(stack, running, plan.rounds, plan.least_guarded)
         case "listing":
             return await listing_figures(stack, running, plan.rounds)
+        case "contest":
+            return await contest_figures(stack, running, plan.ballots)
 
 
 def _say(line: str) -> None:

@@ -105,6 +105,7 @@ class ServicePart(Part):
         command = [sys.executable, "-m", f"services.{service}"]
         environment = {**settings, f"{service.upper()}_PORT": str(port)}
         super().__init__(name, command, environment, output / f"{name}-{port}.log")
+        self.port = port
         self.base = f"http://127.0.0.1:{port}"
 
     async def ready(self) -> None:

@@ -1,0 +1,77 @@
+"""No ballot is lost, and none counted twice, while the processes that take them are killed. `make bench` casts more."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from bench.recount import differences, quiet
+from bench.voters import Poll, Voters
+from pollgate.embedded import free_port
+from tests.faults.parts import ServicePart
+from tests.support.databases import ClonedDatabase
+from tests.support.processes import polls_settings
+from tests.support.stack import Authority, Polls
+
+BALLOTS = 2_000
+CLIENTS = 16
+OPTIONS = ("red", "green", "blue")
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {"saveParticipantNames": True},
+    {"allowRevote": True, "allowSelectionOfMultipleOptions": True},
+)
+
+
+@pytest.fixture
+async def replicas(
+    database: ClonedDatabase, redis_url: str, authority: Authority, output: Path
+) -> AsyncGenerator[list[ServicePart], None]:
+    """Two polls processes."""
+    settings = polls_settings(database, redis_url, authority.base)
+    parts = [ServicePart(f"polls-of-voters-{number}", "polls", free_port(), settings, output) for number in range(2)]
+    async with AsyncExitStack() as stack:
+        for part in parts:
+            stack.push_async_callback(asyncio.to_thread, part.end)
+            part.start()
+        for part in parts:
+            await part.ready()
+        yield parts
+
+
+async def test_exactly_the_accepted_ballots_are_counted_while_processes_are_killed(
+    replicas: list[ServicePart], database: ClonedDatabase, authority: Authority
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        caller = Polls(session, replicas[0].base)
+        caller.token = (await authority.issue())["token"]
+        polls = [await _made(caller, settings) for settings in SETTINGS]
+        voters = Voters(polls, [part.port for part in replicas], caller.token, seed=1)
+
+        async with asyncio.TaskGroup() as group:
+            killing = group.create_task(_kill_each(replicas, voters))
+            group.create_task(voters.vote(CLIENTS, lambda: voters.casts >= BALLOTS and killing.done()))
+
+        await quiet(database.admin_url)
+        results = {poll.id: await caller.results(poll.id) for poll in polls}
+        assert voters.lost > 0
+        assert await differences(voters, polls, results, database.admin_url) == []
+
+
+async def _made(caller: Polls, settings: dict[str, Any]) -> Poll:
+    options = [{"id": option, "title": option} for option in OPTIONS]
+    made = await caller.make(options=options, settings=settings)
+    chosen = made["settings"]
+    return Poll(made["id"], OPTIONS, chosen["allowSelectionOfMultipleOptions"], chosen["allowRevote"])
+
+
+async def _kill_each(replicas: list[ServicePart], voters: Voters) -> None:
+    """One after the other, spread over the vote."""
+    for number, part in enumerate(replicas, start=1):
+        while voters.casts < number * BALLOTS / (len(replicas) + 1):
+            await asyncio.sleep(0.01)
+        await part.kill()
+        await part.start_again()
