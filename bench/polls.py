@@ -2,6 +2,7 @@
 
 1. `guard`: reading one poll with its token in the guard's cache, to the same handler without a guard.
 2. `listing`: a list of 50 polls with their results, to one poll.
+3. `large`: the results of a poll with a million ballots, to those of one with a hundred; and edits of all of these.
 4. `contest`: 32 clients who vote at once, retry what goes unanswered, and go round four processes that are killed one
    after the other, to one client undisturbed; exactly the ballots that were accepted have to be counted.
 
@@ -27,6 +28,7 @@ from cyclopts import App, Parameter
 
 from bench.contest import contest_figures
 from bench.figures import Figure, Measured
+from bench.large import large_figures
 from bench.machine import machine
 from bench.reading import guard_figures, listing_figures
 from bench.stack import Running, Stack, started
@@ -34,7 +36,7 @@ from pollgate.sentence import Sentence
 
 LEASE_S: Final = 5.0
 
-Part = Literal["guard", "listing", "contest"]
+Part = Literal["guard", "listing", "large", "contest"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 app = App(name="bench.polls", help="Measure what the polls service does under load.", version_flags=[])
@@ -46,6 +48,9 @@ class Plan(msgspec.Struct, frozen=True):
     parts: tuple[Part, ...]
     rounds: int
     least_guarded: float
+    large: int
+    most_large: float
+    most_edit_s: float
     ballots: int
 
 
@@ -55,6 +60,9 @@ def main(
     parts: Annotated[tuple[Part, ...], Parameter(consume_multiple=True, negative="")] = PARTS,
     rounds: int = 20,
     least_guarded: float = 0.85,
+    large: int = 1_000_000,
+    most_large: float = 5.0,
+    most_edit_s: float = 15.0,
     ballots: int = 100_000,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
@@ -68,12 +76,18 @@ def main(
         How many rounds of half a second each of two kinds of request has.
     least_guarded
         The least share of the unguarded requests a second that is left with the guard.
+    large
+        How many ballots the large poll has.
+    most_large
+        How many times as long its results may take as those of a poll with a hundred ballots.
+    most_edit_s
+        How many seconds an edit of all its ballots may take; by itself so long as the proxy waits for a replica.
     ballots
         How many ballots are cast in the contest.
     as_json
         Print JSON in place of the table.
     """
-    plan = Plan(parts, rounds, least_guarded, ballots)
+    plan = Plan(parts, rounds, least_guarded, large, most_large, most_edit_s, ballots)
     folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
     # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -113,6 +127,8 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
             return await guard_figures(stack, running, plan.rounds, plan.least_guarded)
         case "listing":
             return await listing_figures(stack, running, plan.rounds)
+        case "large":
+            return await large_figures(stack, running, plan.large, plan.rounds, plan.most_large, plan.most_edit_s)
         case "contest":
             return await contest_figures(stack, running, plan.ballots)
 

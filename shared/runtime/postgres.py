@@ -93,8 +93,11 @@ class Database:
 
         Raises `DatabaseUnavailable`, `UnstorableValue`.
         """
-        async with self._connection(limit_s or CALL_LIMIT_S) as connection:
-            return await self._counted(connection).execute(query, *arguments, limit_s=limit_s)
+        if limit_s is not None:
+            async with self.transaction(limit_s) as transaction:
+                return await transaction.execute(query, *arguments, limit_s=limit_s)
+        async with self._connection(CALL_LIMIT_S) as connection:
+            return await self._counted(connection).execute(query, *arguments)
 
     async def ping(self) -> None:
         """Raises `DatabaseUnavailable` where the server does not answer."""
@@ -171,6 +174,8 @@ class _Counted:
             return await self._connection.fetchrow(query, *arguments)  # type: ignore[no-any-return]
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
+        if limit_s is not None:
+            await self._allow(limit_s)
         with self._statements.of(query).time():
             return await self._connection.execute(query, *arguments, timeout=limit_s)  # type: ignore[no-any-return]
 
@@ -181,6 +186,10 @@ class _Counted:
                 yield
         except asyncpg.DataError as error:
             raise UnstorableValue(type(error).__name__) from None
+
+    async def _allow(self, limit_s: float) -> None:
+        """Have the server, where a role has a limit of its own, wait as long; until the transaction ends."""
+        await self._connection.execute(f"SET LOCAL statement_timeout = {round(limit_s * 1000)}")
 
 
 @asynccontextmanager

@@ -1,0 +1,40 @@
+"""A statement that is given more time has it on the server, too, where the role has less."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from shared.runtime.postgres import Database, DatabaseUnavailable, Executor
+from shared.runtime.postgres import database as opened_database
+from tests.support.databases import ClonedDatabase
+
+SLEEP = "-- sleep: longer than a role may, by itself\nSELECT pg_sleep(1.7)"
+
+
+@pytest.fixture
+async def opened(database: ClonedDatabase) -> AsyncGenerator[Database, None]:
+    """The database, over one connection."""
+    async with opened_database(database.polls_url, size=1, statement_cache=0) as it:
+        yield it
+
+
+async def test_a_statement_that_is_given_no_time_is_ended(opened: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        await opened.execute(SLEEP)
+
+
+async def test_a_statement_that_is_given_time_has_it_also_on_the_server(opened: Database) -> None:
+    assert await opened.execute(SLEEP, limit_s=5.0) == "SELECT 1"
+
+
+async def test_the_time_that_a_statement_is_given_ends_with_its_transaction(opened: Database) -> None:
+    async with opened.transaction(5.0) as transaction:
+        await transaction.execute("-- nothing: takes its time\nSELECT 1", limit_s=5.0)
+        within = await _allowed(transaction)
+
+    assert (within, await _allowed(opened)) == ("5s", "1500ms")
+
+
+async def _allowed(executor: Executor) -> str:
+    (row,) = await executor.fetch("-- show_limit: how long a statement may take\nSHOW statement_timeout")
+    return str(row["statement_timeout"])
