@@ -61,30 +61,31 @@ TOKEN_INVALID: Final = ProblemType(
     remedy="Ask whoever issued it for another one; repeating the request will not help.",
 )
 POLL_CLOSED: Final = ProblemType(
-    *("poll-closed", 409, "Conflict"),
+    *("poll-closed", 409, "Poll closed"),
     meaning="The poll is closed: its end date has passed. Nobody can vote any more, or withdraw.",
-    remedy="Read the results, which are final. To open the poll again, give it a later end date or none.",
+    remedy="Read the results, which are final. To open the poll again, give it a later end date, "
+    "or set `closePollOnEndDate` to false.",
 )
 ALREADY_VOTED: Final = ProblemType(
-    *("already-voted", 409, "Conflict"),
+    *("already-voted", 409, "Already voted"),
     meaning="The participant has voted, or has voted and withdrawn, and this poll allows no second ballot.",
     remedy="Where the answer to the first one was lost, read the ballot to see what was kept. `allowRevote` lets "
     "participants change their minds.",
 )
 NAMES_NOT_KEPT: Final = ProblemType(
-    *("names-not-kept", 409, "Conflict"),
+    *("names-not-kept", 409, "Names not kept"),
     meaning="The poll does not keep who has voted, so there is no list of its ballots.",
     remedy="Read its results. `saveParticipantNames` keeps the names of those who vote from then on.",
 )
 VOTES_WOULD_BE_DROPPED: Final = ProblemType(
-    *("votes-would-be-dropped", 409, "Conflict"),
+    *("votes-would-be-dropped", 409, "Votes would be dropped"),
     meaning="The edit takes away options that have votes, which would be lost. Nothing was changed. Under `/x1` the "
     "status is 400, as the Team Voice contract has no 409.",
     remedy="Keep the options in the poll: they are the same where their ids are, and may have other titles. To drop "
     "the votes all the same, add `dropVotes=true` to the query.",
 )
 POLL_CHANGED: Final = ProblemType(
-    *("poll-changed", 412, "Precondition failed"),
+    *("poll-changed", 412, "Poll changed meanwhile"),
     meaning="The poll is no longer the one that `If-Match` names: somebody has edited it, or it has closed. Nothing "
     "was changed.",
     remedy="Read the poll again, make the change to what it is now, and send it with the new `ETag`.",
@@ -95,7 +96,7 @@ KEY_REUSED: Final = ProblemType(
     remedy="Send the same request to get the first answer again, or choose another key for another one.",
 )
 UNDONE_WITH_OTHERS: Final = ProblemType(
-    *("undone-with-others", 424, "Failed dependency"),
+    *("undone-with-others", 424, "Undone with others"),
     meaning="This item of an `atomic` batch could be done, and was undone because another one failed.",
     remedy="Look for the items with another status, correct these, and send the batch again.",
 )

@@ -105,7 +105,9 @@ def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
             found = _inside(kind.type, step)
         case inspect.UnionType():
             inner = [one for one in (_inside(one, step) for one in kind.types) if one is not None]
-            found = inner[0] if len(inner) == 1 else None
+            found = _either(inner)
+        case inspect.StructType() if step == kind.tag_field:
+            found = inspect.LiteralType((kind.tag,))
         case inspect.StructType():
             found = next((field.type for field in kind.fields if field.encode_name == step), None)
         case inspect.DictType():
@@ -115,3 +117,11 @@ def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
         case inspect.TupleType():
             found = kind.item_types[int(step)]
     return found
+
+
+def _either(kinds: Sequence[inspect.Type]) -> inspect.Type | None:
+    """What stands at one place in values of several types, if that can be told: one type, or their tags."""
+    tags = [kind.values for kind in kinds if isinstance(kind, inspect.LiteralType)]
+    if len(kinds) > 1 and len(tags) == len(kinds):
+        return inspect.LiteralType(tuple(tag for values in tags for tag in values))
+    return kinds[0] if len(kinds) == 1 else None

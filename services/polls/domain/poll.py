@@ -163,6 +163,9 @@ def _settings_flaws(settings: Settings) -> Iterator[Flaw]:
         yield Flaw(("settings", "endDate"), f"an end is a date or a date and time as in RFC 3339: {example}")
         return
     if settings.close_poll_on_end_date and ends_at is None:
-        yield Flaw(("settings", "endDate"), "closePollOnEndDate needs an end date")
+        yield Flaw(
+            ("settings", "endDate"),
+            "closePollOnEndDate needs an end date; without one, set it to false",
+        )
     if settings.results_visibility == "afterClose" and not settings.close_poll_on_end_date:
         yield Flaw(("settings", "resultsVisibility"), "afterClose needs closePollOnEndDate and an end date")

@@ -12,7 +12,7 @@ from services.polls.app_keys import DATABASE, POLL_FEED
 from services.polls.domain.poll import Draft, UnknownPoll, check, closed_at
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
-from services.polls.handlers.conditions import etag_of, require_unchanged
+from services.polls.handlers.conditions import require_unchanged
 from services.polls.handlers.once import kept_response, once_of
 from services.polls.handlers.parameters import OnceOnly
 from services.polls.operations.answer_once import answer_once
@@ -31,7 +31,7 @@ from services.polls.payloads.batch import (
     Outcomes,
     UpdateItem,
 )
-from services.polls.payloads.polls import PollPayload
+from services.polls.payloads.polls import PollPayload, etag_of
 from services.polls.problems import PROBLEMS
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
@@ -118,7 +118,7 @@ class _Changes:
             case CreateItem():
                 return await self._create(transaction, item)
             case UpdateItem():
-                return await self._edit(transaction, item, lambda state: item.poll.to_draft(state.poll))
+                return await self._edit(transaction, item, lambda state: item.poll.to_draft(state))
             case CloseItem():
                 return await self._edit(transaction, item, lambda state: closed_at(state.poll.draft, state.at))
             case DeleteItem():

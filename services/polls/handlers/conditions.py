@@ -7,13 +7,9 @@ from aiohttp import web
 from services.polls.domain.poll import PollChanged
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
+from services.polls.payloads.polls import etag_of
 from shared.contract.scope import Action
 from shared.runtime.preconditions import IfMatch, if_match
-
-
-def etag_of(state: PollState) -> str:
-    """Another one whenever the poll is shown otherwise: by an edit, or by being closed."""
-    return f'"{state.poll.version}-closed"' if state.is_closed else f'"{state.poll.version}"'
 
 
 def require_unchanged(state: PollState, expected: IfMatch | None) -> None:

@@ -14,7 +14,7 @@ from services.polls.domain.poll import Draft, check
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import expanded, poll_id_of, reached_poll
-from services.polls.handlers.conditions import etag_of, required_by
+from services.polls.handlers.conditions import required_by
 from services.polls.handlers.once import kept_response, once_of
 from services.polls.handlers.parameters import (
     CHANGED,
@@ -33,7 +33,7 @@ from services.polls.handlers.parameters import (
 from services.polls.operations.answer_once import answer_once
 from services.polls.operations.edit import edit_poll, remove_poll
 from services.polls.payloads import examples
-from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll
+from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll, etag_of
 from services.polls.payloads.texts import Time
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
@@ -164,7 +164,7 @@ async def replace_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now, and what that did to votes."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), WritePoll)
-    return await _edited(request, lambda state: body.to_draft(state.poll))
+    return await _edited(request, lambda state: body.to_draft(state))
 
 
 @endpoint(
@@ -211,7 +211,7 @@ async def delete_poll(request: web.Request) -> web.Response:
 def patched(state: PollState, patch: dict[str, Any]) -> Draft:
     """What the poll shall be by a merge patch. Raises `InvalidBody`, `InvalidPoll`."""
     merged = merge(msgspec.to_builtins(PollPayload.of(state)), patch)
-    return read_json(msgspec.json.encode(merged), WritePoll).to_draft(state.poll)
+    return read_json(msgspec.json.encode(merged), WritePoll).to_draft(state)
 
 
 async def _edited(request: web.Request, change: Callable[[PollState], Draft]) -> web.Response:

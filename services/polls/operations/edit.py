@@ -52,12 +52,14 @@ async def edit_within(
     require: Require,
     drop_votes: bool,
 ) -> Edited:
-    """Give the poll the draft that `change` makes of it, as a part of a transaction.
+    """Give the poll the draft that `change` makes of it, as a part of a transaction; what is no change is no edit.
 
     Raises `UnknownPoll`, `InvalidPoll`, what `require` and `change` raise, and `VotesWouldBeDropped` unless told to.
     """
     before = await _locked(executor, site, poll_id, require)
     draft = check(change(before))
+    if draft == before.poll.draft:
+        return Edited(before, Effect())
     effect = await _apply(executor, before, draft, drop_votes=drop_votes)
     await polls.update_poll(executor, site, poll_id, draft)
     return Edited(await _read(executor, site, poll_id), effect)

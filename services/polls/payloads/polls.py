@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.polls.domain.edit import Effect
-from services.polls.domain.poll import Draft, Flaw, InvalidPoll, Option, Poll, ResultsVisibility, Settings
+from services.polls.domain.poll import Draft, Flaw, InvalidPoll, Option, ResultsVisibility, Settings
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
 from services.polls.domain.templates import template
@@ -102,6 +102,12 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
 MAX_SEGMENT_LENGTH: Final = 255
 
 
+_HOW_TO_CLOSE: Final = (
+    "a poll is closed by its settings: set endDate and closePollOnEndDate, or use the batch's 'close'; to open it, set "
+    "closePollOnEndDate to false or endDate to later"
+)
+
+
 class EffectPayload(Struct, frozen=True, rename="camel"):
     """What an edit has done to votes. A dropped ballot had no other option; an anonymized one has lost who and when."""
 
@@ -123,6 +129,7 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
     status: Status
     created_at: Time
     updated_at: Time
+    etag: Annotated[str, Meta(description="for `If-Match`, as the header has it", examples=['"1"'])]
     results: ResultsPayload | UnsetType = UNSET
     effect: EffectPayload | UnsetType = UNSET
 
@@ -139,9 +146,10 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
             options=options_of(draft),
             settings=SettingsPayload.of(draft.settings),
             location=LocationPayload.of(poll.place),
-            status="closed" if state.is_closed else "open",
+            status=status_of(state),
             created_at=poll.created_at,
             updated_at=poll.updated_at,
+            etag=etag_of(state),
             results=results,
             effect=UNSET if effect is None else msgspec.convert(effect, EffectPayload, from_attributes=True),
         )
@@ -163,22 +171,26 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     settings: StrictSettings = StrictSettings()
     id: PollId | None = None
     location: LocationPayload | None = None
-    status: ReadOnly = None
+    status: Status | None = None
     created_at: ReadOnly = None
     updated_at: ReadOnly = None
+    etag: ReadOnly = None
     results: ReadOnly = None
     effect: ReadOnly = None
 
-    def to_draft(self, poll: Poll) -> Draft:
-        """What `poll` shall be, not yet checked. Raises `InvalidPoll` where that is another poll or elsewhere."""
-        flaws = []
+    def to_draft(self, state: PollState) -> Draft:
+        """What the poll shall be, not yet checked. Raises `InvalidPoll` for what cannot be written."""
+        poll, flaws = state.poll, []
         if self.id not in (None, str(poll.id)):
             flaws.append(Flaw(("id",), "this is not the id of the poll that the URL names; leave it out"))
         if self.location not in (None, LocationPayload.of(poll.place)):
             flaws.append(Flaw(("location",), "a poll cannot move; leave this out, or create it anew where it belongs"))
+        draft = Draft(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
+        if self.status not in (None, status_of(state), _status_after(draft, state)):
+            flaws.append(Flaw(("status",), _HOW_TO_CLOSE))
         if flaws:
             raise InvalidPoll(flaws)
-        return Draft(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
+        return draft
 
 
 class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
@@ -220,6 +232,24 @@ EXAMPLE: Final = {
 """A poll as a client may write it."""
 
 CREATE_EXAMPLE: Final = {**EXAMPLE, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
+
+
+def status_of(state: PollState) -> Status:
+    """Whether the poll is open, in a word."""
+    return "closed" if state.is_closed else "open"
+
+
+def _status_after(draft: Draft, state: PollState) -> Status | None:
+    """What the poll's status is once it is so; `None` where its end cannot be read."""
+    try:
+        return status_of(msgspec.structs.replace(state, poll=msgspec.structs.replace(state.poll, draft=draft)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def etag_of(state: PollState) -> str:
+    """Another one whenever the poll is shown otherwise: by an edit, or by being closed."""
+    return f'"{state.poll.version}-closed"' if state.is_closed else f'"{state.poll.version}"'
 
 
 def options_of(draft: Draft) -> list[OptionPayload]:

@@ -10,10 +10,11 @@ from shared.runtime.docs.pages import TEMPLATES, render_api, render_problem, ren
 from shared.runtime.openapi import OPENAPI_ROUTE, Schema, add_openapi
 from shared.runtime.problem_types import PROBLEMS_ROUTE, ProblemType
 
+ROOT_ROUTE: Final = "/"
 DOCS_ROUTE: Final = "/docs"
 STYLE_ROUTE: Final = "/docs/style.css"
 PROBLEM_ROUTE: Final = PROBLEMS_ROUTE + "/{slug}"
-DOCS_ROUTES: Final = frozenset({OPENAPI_ROUTE, DOCS_ROUTE, STYLE_ROUTE, PROBLEMS_ROUTE, PROBLEM_ROUTE})
+DOCS_ROUTES: Final = frozenset({ROOT_ROUTE, OPENAPI_ROUTE, DOCS_ROUTE, STYLE_ROUTE, PROBLEMS_ROUTE, PROBLEM_ROUTE})
 """What everyone may read: the templates of all that `add_docs` mounts."""
 
 _HEADERS: Final = {
@@ -36,7 +37,11 @@ def add_docs(app: web.Application, document: Schema, kinds: Sequence[ProblemType
             raise web.HTTPNotFound
         return _page(page)
 
+    async def show_docs(_request: web.Request) -> web.Response:
+        raise web.HTTPSeeOther(DOCS_ROUTE)
+
     add_openapi(app, document)
+    app.router.add_get(ROOT_ROUTE, show_docs)
     app.router.add_get(DOCS_ROUTE, _shows(render_api(environment, document, kinds)))
     app.router.add_get(STYLE_ROUTE, _shows((TEMPLATES / "style.css").read_text(encoding="utf-8"), "text/css"))
     app.router.add_get(PROBLEMS_ROUTE, _shows(render_problems(environment, service, kinds)))

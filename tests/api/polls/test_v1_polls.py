@@ -194,6 +194,37 @@ async def test_an_unknown_poll_is_404(polls: Polls, method: str, poll_id: str) -
     assert answer.status == 404
 
 
+async def test_what_changes_nothing_is_no_edit(polls: Polls) -> None:
+    poll = await polls.make()
+
+    same = [
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {}),
+        await polls.v1("PUT", f"/polls/{poll['id']}", poll),
+    ]
+
+    assert [(answer.status, answer.headers["ETag"]) for answer in same] == [(200, poll["etag"])] * 2
+    assert same[1].json["updatedAt"] == poll["updatedAt"]
+
+
+async def test_a_status_cannot_be_written_and_says_what_can(polls: Polls) -> None:
+    poll = await polls.make()
+
+    refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"status": "closed"})
+
+    assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/status")
+    assert "closePollOnEndDate" in refused.json["errors"][0]["detail"]
+
+
+async def test_a_status_may_be_the_one_that_the_settings_bring_about(polls: Polls) -> None:
+    poll = await polls.make()
+    path, closing = f"/polls/{poll['id']}", {"endDate": "2026-01-01", "closePollOnEndDate": True}
+
+    closed = await polls.v1("PATCH", path, {"status": "closed", "settings": closing})
+    opened = await polls.v1("PATCH", path, {"status": "open", "settings": {"closePollOnEndDate": False}})
+
+    assert [(answer.status, answer.json["status"]) for answer in (closed, opened)] == [(200, "closed"), (200, "open")]
+
+
 class TestConditions:
     async def test_a_poll_that_is_known_is_not_sent_again(self, polls: Polls) -> None:
         poll = await polls.make()
