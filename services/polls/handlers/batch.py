@@ -36,7 +36,7 @@ from services.polls.problems import PROBLEMS
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.polls import MANY_LIMIT_S
-from shared.contract.scope import Action
+from shared.contract.scope import Action, Place
 from shared.guard import caller
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.runtime.body import JSON, read_json, require_media_type
@@ -106,12 +106,22 @@ class _Changes:
     async def make(self, transaction: Transaction) -> KeptAnswer:
         """Make them all. Raises `_Undone` where they hang together and some have failed."""
         items = self._batch.items
-        await polls.lock_polls(transaction, self._site, sorted({_id_of(item) for item in items} - {_NO_ID}))
+        await self._lock(transaction)
         made = await each_by_itself(transaction, [partial(self._make, transaction, item) for item in items])
         if self._batch.atomic and any(isinstance(each, Exception) for each in made):
             undone = [each if isinstance(each, Exception) else UndoneWithOthers() for each in made]
             raise _Undone(_told(items, undone))
         return _answer(Outcomes(committed=True, items=_told(items, made)))
+
+    async def _lock(self, transaction: Transaction) -> None:
+        """All at once, so that no two batches wait for each other; and nothing that others alone may change."""
+        named = {_id_of(item) for item in self._batch.items} - {_NO_ID}
+        places = await polls.select_places(transaction, self._site, named)
+        changeable = [poll_id for poll_id, place in places.items() if self._may_change(place)]
+        await polls.lock_polls(transaction, self._site, sorted(changeable))
+
+    def _may_change(self, place: Place) -> bool:
+        return any(caller(self._request).may(action, place) for action in (Action.UPDATE, Action.DELETE))
 
     async def _make(self, transaction: Transaction, item: Item) -> Outcome:
         match item:

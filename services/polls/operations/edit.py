@@ -72,6 +72,7 @@ async def remove_within(executor: Executor, site: str, poll_id: UUID, *, require
 
 
 async def _locked(executor: Executor, site: str, poll_id: UUID, require: Require) -> PollState:
+    require(await _read(executor, site, poll_id))  # who may not do it shall not hold up those who may
     await polls.lock_polls(executor, site, [poll_id])
     state = await _read(executor, site, poll_id)  # in a statement of its own: it sees every ballot from before the lock
     require(state)

@@ -1,6 +1,6 @@
 """Polls in PostgreSQL, each read with its tally in one statement. A caller names a poll within its site alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -44,6 +44,10 @@ _SELECT_MANY: Final = f"""
     -- select_watched: some polls, of whatever site
     SELECT {STATE} {_FROM} WHERE poll.id = ANY($1)
 """
+_SELECT_PLACES: Final = """
+    -- select_places: where some polls of a site are
+    SELECT id, workspace, content, container FROM polls.poll WHERE site = $1 AND id = ANY($2)
+"""
 _LOCK: Final = """
     -- lock_polls: keep others from changing some polls of a site, or voting in them, until the transaction ends
     SELECT id FROM polls.poll WHERE site = $1 AND id = ANY($2) ORDER BY id FOR UPDATE
@@ -84,6 +88,12 @@ async def select_poll(executor: Executor, site: str, poll_id: UUID) -> PollState
 async def select_watched(executor: Executor, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:
     """Those of the polls that there are, by their ids; whoever asks has been let in to each."""
     return {row["id"]: state_of(row) for row in await executor.fetch(_SELECT_MANY, poll_ids)}
+
+
+async def select_places(executor: Executor, site: str, poll_ids: Collection[UUID]) -> dict[UUID, Place]:
+    """Where those of the polls are that the site has, which is for good."""
+    rows = await executor.fetch(_SELECT_PLACES, site, poll_ids)
+    return {row["id"]: Place(row["workspace"], row["content"], row["container"]) for row in rows}
 
 
 async def lock_polls(executor: Executor, site: str, poll_ids: Sequence[UUID]) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import rows_held
 from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
 
 NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
@@ -121,3 +123,18 @@ async def test_an_item_that_cannot_be_read_is_named(polls: Polls) -> None:
     assert answer.json["errors"] == [
         {"detail": "expected 'create', 'update', 'close' or 'delete'", "pointer": "/items/1/op"}
     ]
+
+
+async def test_whoever_may_not_change_a_poll_does_not_lock_it(
+    polls: Polls, authority: Authority, database: ClonedDatabase
+) -> None:
+    """Or a token would keep others from voting at places that it does not reach."""
+    poll = await polls.make()
+    elsewhere = polls.holding((await authority.issue("polls:*:OTHER"))["token"])
+
+    async with rows_held(database, "polls.poll", waiting=0):
+        done = await batch(elsewhere, {"op": "close", "id": poll["id"]}, {"op": "delete", "id": poll["id"]})
+        alone = await elsewhere.v1("PATCH", f"/polls/{poll['id']}", {"title": "Mine"})
+
+    assert statuses(done) == [404, 404]
+    assert alone.status == 404
