@@ -18,4 +18,9 @@ def request_id_of(request: web.Request, redact: Redact) -> str:
     given = request.headers.get("X-Request-ID", "")
     if _ACCEPTED.fullmatch(given) and redact(given) == given:
         return given
+    return new_request_id()
+
+
+def new_request_id() -> str:
+    """One of ours."""
     return secrets.token_hex(8)

@@ -20,6 +20,7 @@ from shared.runtime.migrate import NotMigrated
 from shared.runtime.postgres import DatabaseUnavailable
 from shared.runtime.problem import INTERNAL_PROBLEM, Problem, problem_response
 from shared.runtime.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
+from shared.runtime.request_id import new_request_id
 from shared.runtime.request_line import SAFE_HEADERS
 from shared.runtime.secret import Redact
 from shared.runtime.supervised import FATAL
@@ -118,16 +119,15 @@ class _Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        problem = _MALFORMED
+        problem, request_id = _MALFORMED, new_request_id()
         if status >= 500:
             problem = INTERNAL_PROBLEM
-            _log.error("request failed", exc_info=exc)
+            _log.error("request failed", exc_info=exc, request_id=request_id)
         else:
-            _log.warning("malformed request", status=status, error=type(exc).__name__)
+            _log.warning("malformed request", status=status, error=type(exc).__name__, request_id=request_id)
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the answer has been sent")
-        response = problem_response(problem, None)
-        response.headers.update(SAFE_HEADERS)
+        response = _refusal(problem, request_id)
         response.force_close()
         return response
 
@@ -137,9 +137,17 @@ class _Connection(RequestHandler):
         if isinstance(resp, web.HTTPException):
             # Raised before the middlewares: aiohttp repeats an Expect header that it does not know.
             problem = Problem(EXPECTATION_FAILED, "Expect is '100-continue' or absent.", status=resp.status)
-            resp = problem_response(problem, None)
-            resp.headers.update(SAFE_HEADERS)
+            request_id = new_request_id()
+            _log.warning("expectation failed", status=resp.status, request_id=request_id)
+            resp = _refusal(problem, request_id)
         return await super().finish_response(request, resp, start_time)
+
+
+def _refusal(problem: Problem, request_id: str) -> web.Response:
+    """An answer from before the middlewares, with what they would add."""
+    response = problem_response(problem, request_id)
+    response.headers.update({**SAFE_HEADERS, "X-Request-ID": request_id})
+    return response
 
 
 class _Server(web.Server):
