@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -19,8 +19,8 @@ from pollgate.sentence import Sentence
 PROCESSES: Final = 4
 CLIENTS: Final = 32
 KILL_EVERY_S: Final = 3.0
-ALONE: Final = 500
-"""Ballots that one client casts while nobody else does anything."""
+ALONE: Final = 1_000
+"""Ballots that one client casts while nobody else does anything, before the others and again after them."""
 
 SETTINGS: Final[Sequence[dict[str, Any]]] = (
     {},
@@ -42,21 +42,25 @@ async def contest_figures(stack: Stack, running: Running, ballots: int) -> list[
         ]
         integrator, ports = Integrator(session, services[0].base, token), [each.port for each in services]
         alone = Voters(await _polls(integrator, "ALONE"), ports[:1], token, seed=1)
-        alone_s = await _voted(alone, 1, ALONE)
         polls = await _polls(integrator, "CONTEST")
         voters = Voters(polls, ports, token, seed=2)
+        alone_s = await _voted(alone, 1, lambda: alone.casts >= ALONE)
         async with _kills(services) as kills:
-            took_s = await _voted(voters, CLIENTS, ballots)
+            took_s = await _voted(voters, CLIENTS, lambda: bool(kills) and voters.casts >= ballots)
+        alone_s += await _voted(alone, 1, lambda: alone.casts >= 2 * ALONE)
         await quiet(stack.postgres_url)
         results = {poll.id: await integrator("GET", f"/v1/polls/{poll.id}/results") for poll in polls}
         wrong = await differences(voters, polls, results, stack.postgres_url)
     if wrong:
         raise Sentence("not exactly what was accepted was counted: " + "; ".join(wrong))
-    rate, alone_rate = voters.casts / took_s, alone.casts / alone_s
-    part = "contest"
+    return _figures(voters, took_s, len(kills), alone.casts / alone_s)
+
+
+def _figures(voters: Voters, took_s: float, kills: int, alone_rate: float) -> list[Figure]:
+    part, rate = "contest", voters.casts / took_s
     return [
         Figure(part, "ballots accepted, all of them counted", voters.casts, ""),
-        Figure(part, "processes killed meanwhile", len(kills), ""),
+        Figure(part, "processes killed meanwhile", kills, ""),
         Figure(part, "attempts whose answer was lost", voters.lost, ""),
         Figure(part, f"{CLIENTS} clients, {PROCESSES} processes, with kills", rate, "ballots/s"),
         Figure(part, "one client, one process, undisturbed", alone_rate, "ballots/s"),
@@ -76,11 +80,11 @@ async def _polls(integrator: Integrator, workspace: str) -> list[Poll]:
     ]
 
 
-async def _voted(voters: Voters, clients: int, ballots: int) -> float:
+async def _voted(voters: Voters, clients: int, is_over: Callable[[], bool]) -> float:
     """How long it took."""
     started = time.perf_counter()
     try:
-        await voters.vote(clients, lambda: voters.casts >= ballots)
+        await voters.vote(clients, is_over)
     except ExceptionGroup as errors:
         wrong, _ = errors.split(VotersError)
         raise Sentence(str(wrong.exceptions[0])) if wrong else errors from None

@@ -71,6 +71,7 @@ class Voters:
         self._ports = ports
         self._token = token
         self._seed = seed
+        self._serials = itertools.count()
         self._accepted: dict[str, dict[str, tuple[str, ...]]] = {poll.id: {} for poll in polls}
 
     async def vote(self, clients: int, is_over: Callable[[], bool]) -> None:
@@ -93,11 +94,9 @@ class Voters:
     async def _client(self, number: int, is_over: Callable[[], bool]) -> None:
         chance = random.Random(f"{self._seed}-{number}")
         async with _Connections(self._ports, number) as connections:
-            for serial in itertools.count():
-                if is_over():
-                    return
-                ballot_box = _BallotBox(self, connections, chance.choice(self._polls), f"client-{number}-{serial}")
-                await ballot_box.vote(chance)
+            while not is_over():
+                participant = f"participant-{next(self._serials)}"
+                await _BallotBox(self, connections, chance.choice(self._polls), participant).vote(chance)
 
     def request(self, method: str, poll: Poll, participant: str, body: Any = None) -> bytes:
         """About one ballot, as it goes over the wire."""
