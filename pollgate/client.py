@@ -30,7 +30,9 @@ from shared.contract.audit import AuditRecord
 EFFECT_LIMIT_S: Final = 100.0
 """A revocation waits for guards that are cut off until their leases have run out, of up to 60 seconds."""
 MAX_PAGE: Final = 200
-AUTHORITY: Final = Server("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081")
+AUTHORITY: Final = Server(
+    *("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081"), client="AuthorityClient(…) as authority"
+)
 
 T = TypeVar("T")
 

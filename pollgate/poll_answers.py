@@ -89,8 +89,8 @@ class Effect(Struct, frozen=True, rename="camel"):
 
 
 class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """A poll. `etag` is there where it was read or written by itself, `results` where they were asked for, and `effect`
-    where it has just been edited.
+    """A poll. With its `etag`, an edit can ask that nobody has edited it meanwhile; `results` are there where they were
+    asked for, and `effect` where it has just been edited.
     """
 
     id: str

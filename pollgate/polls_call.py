@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from cyclopts import App
@@ -16,8 +16,9 @@ from shared.contract.token import SECRET_PATTERN
 TOKEN: Final = Credential("access token", "pgt_…", "POLLGATE_TOKEN")
 _WHERE_AND_AS_WHOM: Final = (
     "The access token is read from POLLGATE_TOKEN, from the file that POLLGATE_TOKEN_FILE names, or asked for. Polls "
-    "is at POLLS_URL (http://127.0.0.1:8080)."
+    "is at POLLS_URL (http://127.0.0.1:8080); where that cannot be reached from here, at POLLS_API_URL."
 )
+_INSIDE: Final = POLLS._replace(variable="POLLS_API_URL")
 
 T = TypeVar("T")
 
@@ -27,24 +28,27 @@ def integration(name: str, does: str) -> App:
     return group(name, f"{does}\n\n{_WHERE_AND_AS_WHOM}")
 
 
-def call_polls(use: Callable[[PollsClient], Awaitable[T]]) -> T:
-    """What `use` gives with a client of polls. Raises `Sentence`."""
+def call_polls(use: Callable[[PollsClient], Awaitable[T]], options: Mapping[str, str] = {}) -> T:
+    """What `use` gives with a client of polls; `options` are those that parts of a request are given by, by their
+    pointer or parameter. Raises `Sentence`.
+    """
     token = TOKEN.read()  # before the loop, whose signal handler would keep Ctrl-C from a prompt
+    server = (_INSIDE if os.environ.get(_INSIDE.variable) else POLLS)._replace(parts=options)
 
     async def connected() -> T:
-        async with PollsClient(os.environ.get(POLLS.variable) or POLLS.example, token) as polls:
+        async with PollsClient(os.environ.get(server.variable) or server.example, token, server=server) as polls:
             return await use(polls)
 
     return asyncio.run(connected())
 
 
-def gather_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T]:
-    """Everything that `use` gives with a client of polls. Raises `Sentence`."""
+def gather_polls(use: Callable[[PollsClient], AsyncIterator[T]], options: Mapping[str, str] = {}) -> list[T]:
+    """Everything that `use` gives with a client of polls, in the same way. Raises `Sentence`."""
 
     async def gathered(polls: PollsClient) -> list[T]:
         return [item async for item in use(polls)]
 
-    return call_polls(gathered)
+    return call_polls(gathered, options)
 
 
 def require_no_token(arguments: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ from pollgate.request_parts import each_page, given, participant_segment, query_
 from pollgate.retries import Attempts, sent_again
 from pollgate.transport import Answer, Failure, NoAnswer, Refused, Server, Transport
 
-POLLS: Final = Server("polls service", "POLLS_URL", "http://127.0.0.1:8080")
+POLLS: Final = Server("polls service", "POLLS_URL", "http://127.0.0.1:8080", "PollsClient(…) as polls")
 MAX_PAGE: Final = 100
 EDIT_LIMIT_S: Final = 60.0
 """An edit or a deletion can go over a million ballots."""
@@ -47,11 +47,11 @@ class PollsClient:
     """Use as `async with PollsClient(url, token) as polls`. The token goes into a header, never into a URL.
 
     Every call raises `Sentence` where it fails; a `Failure` has the `status`, and the `kind` of problem, by which a
-    program can tell them apart. Conditions that are `None` are left out.
+    program can tell them apart. Conditions that are `None` are left out. `server` is how sentences name the service.
     """
 
-    def __init__(self, url: str, token: str) -> None:
-        self._transport = Transport(POLLS, url, token)
+    def __init__(self, url: str, token: str, *, server: Server = POLLS) -> None:
+        self._transport = Transport(server, url, token)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -71,7 +71,7 @@ class PollsClient:
         return self._pages("/v1/polls", Page[Poll], conditions, limit)
 
     async def poll(self, poll_id: str, *, with_results: bool = False) -> Poll:
-        """One poll, with its `etag`."""
+        """One poll."""
         query = {"expand": "results"} if with_results else {}
         return self._with_etag(await self._ask("GET", _path(poll_id), query=query))
 
@@ -108,7 +108,7 @@ class PollsClient:
             problem = outcome.problem
             detail, kind = (problem.detail, problem.type.rpartition("/")[2]) if problem else ("", "")
             raise Refused(f"the polls service answered {outcome.status}: {detail}", outcome.status, kind)
-        return msgspec.structs.replace(outcome.poll, etag=outcome.etag)
+        return msgspec.structs.replace(outcome.poll, etag=outcome.poll.etag or outcome.etag)
 
     async def delete_poll(self, poll_id: str, *, if_match: str | None = None) -> None:
         """Remove a poll with all its votes."""
@@ -222,7 +222,8 @@ class PollsClient:
             return None
 
     def _with_etag(self, answer: Answer) -> Poll:
-        return msgspec.structs.replace(self._transport.read(answer, Poll), etag=answer.headers.get("ETag"))
+        poll = self._transport.read(answer, Poll)
+        return msgspec.structs.replace(poll, etag=poll.etag or answer.headers.get("ETag"))
 
     def _pages(
         self, path: str, kind: type[Page[T]], conditions: Mapping[str, Any], limit: int | None

@@ -18,11 +18,27 @@ T = TypeVar("T")
 
 
 class Server(NamedTuple):
-    """Whom a client speaks to: what it is called, and the variable that says where it is, with an example."""
+    """Whom a client speaks to: what it is called, the variable that says where it is, with an example, and what `async
+    with` makes the client.
+
+    `parts` is what a caller calls parts of a request, by their pointer into the body or their parameter, where that is
+    not what the API calls them.
+    """
 
     name: str
     variable: str
     example: str
+    client: str
+    parts: Mapping[str, str] = {}
+
+    def part(self, pointer_or_parameter: str) -> str:
+        """What a caller calls it: the part itself, or else the one around it that has a name."""
+        outer = pointer_or_parameter
+        while outer:
+            if outer in self.parts:
+                return self.parts[outer]
+            outer = outer.rpartition("/")[0]
+        return pointer_or_parameter
 
 
 class Answer(NamedTuple):
@@ -85,9 +101,10 @@ class Transport:
         self._server = server
         self._url = url.rstrip("/")
         self._secret = secret
+        self._opened: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
+        self._opened = aiohttp.ClientSession(
             headers={"Authorization": f"Bearer {self._secret}"}, middlewares=(_send_changes_once,)
         )
         return self
@@ -96,6 +113,7 @@ class Transport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._session.close()
+        self._opened = None
 
     async def call(
         self,
@@ -136,7 +154,7 @@ class Transport:
                 answer = Answer(response.status, response.headers, await response.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._no_answer(error) from None
-        self._require_success(answer)
+        self._require_success(answer, path)
         return answer
 
     def read(self, answer: Answer, kind: type[T]) -> T:
@@ -160,7 +178,7 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 if response.status != 200:
-                    self._require_success(Answer(response.status, response.headers, await response.read()))
+                    self._require_success(Answer(response.status, response.headers, await response.read()), path)
                     raise self._stranger()
                 rest = b""
                 async for piece in response.content.iter_any():
@@ -174,8 +192,14 @@ class Transport:
         if rest:
             yield rest
 
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            raise RuntimeError(f"a client works within its block alone: `async with {self._server.client}:`")
+        return self._opened
+
     def _no_answer(self, error: Exception) -> Sentence:
-        name, variable, example = self._server
+        name, variable, example = self._server[:3]
         if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
             return Sentence(f"{variable} is not a URL, such as {example}")
         never_sent = isinstance(error, aiohttp.ClientConnectorError)
@@ -185,10 +209,10 @@ class Transport:
         )
 
     def _stranger(self) -> Sentence:
-        name, variable, _ = self._server
+        name, variable = self._server[:2]
         return Sentence(f"what answers at {self._url} is not this release's {name}; check {variable}")
 
-    def _require_success(self, answer: Answer) -> None:
+    def _require_success(self, answer: Answer, path: str) -> None:
         status = answer.status
         if status < 400:
             return
@@ -196,10 +220,26 @@ class Transport:
             problem = msgspec.json.decode(answer.content, type=_Problem)
         except msgspec.MsgspecError:
             problem = _Problem("")
-        told = _told(problem)
+        kind = problem.type.rpartition("/")[2]
+        told = self._told(problem) if status != 404 or kind not in ("", "not-found") else self._nothing_at(path)
         sentence = f"the {self._server.name} answered {status}" + (f": {told}" if told else "")
-        known = (status, problem.type.rpartition("/")[2], _seconds(answer.headers.get("Retry-After", "")))
+        known = (status, kind, _seconds(answer.headers.get("Retry-After", "")))
         raise NoAnswer(sentence.rstrip("."), *known) if status >= 500 else Refused(sentence, *known)
+
+    def _told(self, problem: _Problem) -> str:
+        faults = [
+            ": ".join(filter(None, (self._server.part(fault.pointer or fault.parameter), fault.detail)))
+            for fault in problem.errors
+        ]
+        is_repeated = bool(faults) and all(fault.detail in problem.detail for fault in problem.errors)
+        return "\n  ".join(faults if is_repeated else filter(None, (problem.detail, *faults)))
+
+    def _nothing_at(self, path: str) -> str:
+        name, variable, example = self._server[:3]
+        told = f"nothing is found at {self._url}{path}; check {variable}"
+        if URL(self._url).path.strip("/"):
+            told += f", which is the root of the {name}, without a path, such as {example}"
+        return told
 
 
 async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -214,12 +254,6 @@ async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.Clien
         if request.method == "GET":
             raise
         raise _Lost from error
-
-
-def _told(problem: _Problem) -> str:
-    faults = [": ".join(filter(None, (fault.pointer or fault.parameter, fault.detail))) for fault in problem.errors]
-    repeated = problem.detail in (fault.detail for fault in problem.errors)
-    return "\n  ".join(faults if repeated else filter(None, (problem.detail, *faults)))
 
 
 def _seconds(text: str) -> float | None:

@@ -249,3 +249,14 @@ async def test_what_is_no_id_is_never_sent(polls: Polls, poll_id: str) -> None:
             await client.poll(poll_id)
 
     assert proxy.asked == []
+
+
+async def test_a_client_says_that_it_works_within_its_block_alone(polls: Polls) -> None:
+    client = PollsClient(polls.base, polls.token)
+
+    with pytest.raises(RuntimeError, match=r"`async with PollsClient\(…\) as polls:`"):
+        await client.templates()
+    async with client:
+        await client.templates()
+    with pytest.raises(RuntimeError, match="works within its block alone"):
+        await client.templates()
