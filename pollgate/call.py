@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from pollgate.client import AuthorityClient
 from pollgate.credential import Credential
 
-ADMIN_KEY: Final = Credential("admin key", "pga_…", "POLLGATE_ADMIN_KEY")
+ADMIN_KEY: Final = Credential("admin key", "pga_…", "POLLGATE_ADMIN_KEY", made_by="pollgate admin create")
 _WHERE_AND_AS_WHOM: Final = (
     "The admin key is read from POLLGATE_ADMIN_KEY, from the file that POLLGATE_ADMIN_KEY_FILE names, from admin.key "
     "in POLLGATE_DIR (.pollgate), or asked for. The authority is at TOKEN_AUTHORITY_URL (http://127.0.0.1:8081)."

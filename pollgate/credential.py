@@ -6,29 +6,34 @@ import os
 import sys
 from getpass import getpass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pollgate.sentence import Sentence
 
+_KINDS: Final = {"pgt_": "an access token", "pga_": "an admin key", "pgs_": "a service's secret"}
+
 
 class Credential(NamedTuple):
-    """One kind of secret: what it is called, how it looks, and which variable holds it, or names its file as X_FILE."""
+    """One kind of secret: what it is called, how it looks, which variable holds it, or names its file as X_FILE, and
+    which command makes one.
+    """
 
     name: str
     like: str
     variable: str
+    made_by: str
 
     def read(self, usual_file: Path | None = None) -> str:
         """The secret; where neither variable is set, from the usual file, if that is there. Raises `Sentence`."""
         given = os.environ.get(self.variable)
         if given:
-            return self._on_one_line(given)
+            return self._of_this_kind(given, self.variable)
         named = os.environ.get(f"{self.variable}_FILE")
         file = Path(named) if named else usual_file
         text = None if file is None else self._text_of(file, must_exist=bool(named))
         if text is None:
             return self._asked_for(f"; {file} is not there" if file else "")
-        return self._on_one_line(text)
+        return self._of_this_kind(text, str(file))
 
     def _text_of(self, file: Path, *, must_exist: bool) -> str | None:
         try:
@@ -48,11 +53,17 @@ class Credential(NamedTuple):
             typed = ""
         if not typed.strip():
             raise Sentence(missing)
-        return self._on_one_line(typed)
+        return self._of_this_kind(typed, "your answer")
 
-    def _on_one_line(self, text: str) -> str:
+    def _of_this_kind(self, text: str, where: str) -> str:
         secret = text.strip()
         if not secret.isascii() or not secret.isprintable():
             told = f"check {self.variable} and {self.variable}_FILE"
             raise Sentence(f"that is not an {self.name}, {self.like}: {told}")
+        kind = secret[:4]
+        if kind in _KINDS and not self.like.startswith(kind):
+            raise Sentence(
+                f"{where} holds {_KINDS[kind]}, {kind}…, and an {self.name}, {self.like}, is wanted there; "
+                f"`{self.made_by}` makes one"
+            )
         return secret

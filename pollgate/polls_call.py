@@ -13,7 +13,7 @@ from pollgate.polls_client import POLLS, PollsClient
 from pollgate.sentence import Sentence
 from shared.contract.token import SECRET_PATTERN
 
-TOKEN: Final = Credential("access token", "pgt_…", "POLLGATE_TOKEN")
+TOKEN: Final = Credential("access token", "pgt_…", "POLLGATE_TOKEN", made_by="pollgate token create")
 _WHERE_AND_AS_WHOM: Final = (
     "The access token is read from POLLGATE_TOKEN, from the file that POLLGATE_TOKEN_FILE names, or asked for. Polls "
     "is at POLLS_URL (http://127.0.0.1:8080); where that cannot be reached from here, at POLLS_API_URL."
