@@ -1,6 +1,7 @@
 """From the polls service's errors to the problems they are told as; the only place that names an error status."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from services.polls.operations.stream_places import NoPlaceLeft, TooManyStreams
 from services.polls.operations.vote import PollBusy
 from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_KINDS
-from shared.runtime.faults import pointer_to
+from shared.runtime.faults import MAX_FAULTS, pointer_to
 from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
 from shared.runtime.problem import Fault, InvalidBody, Problem, ProblemTable, unavailable
 from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
@@ -118,7 +119,8 @@ KINDS: Final = (
 
 
 def _faults(flaws: Iterable[Flaw]) -> tuple[Fault, ...]:
-    return tuple(Fault(flaw.reason, pointer=pointer_to([str(step) for step in flaw.path])) for flaw in flaws)
+    told = islice(flaws, MAX_FAULTS)
+    return tuple(Fault(flaw.reason, pointer=pointer_to([str(step) for step in flaw.path])) for flaw in told)
 
 
 def _not_a_poll(*faults: Fault) -> Problem:

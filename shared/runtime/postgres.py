@@ -69,6 +69,12 @@ _AWAY: Final = (
 )
 
 
+_UNSTORABLE: Final = (
+    asyncpg.DataError,
+    asyncpg.ProgramLimitExceededError,  # longer than an index holds
+)
+
+
 class Database:
     """A pool of connections to one database as one role."""
 
@@ -143,7 +149,7 @@ class Database:
                     raise
                 finally:
                     await self._pool.release(connection)
-        except asyncpg.DataError as error:
+        except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
         except _AWAY as error:
             raise self._unavailable(error) from None
@@ -184,7 +190,7 @@ class _Counted:
         try:
             async with self._connection.transaction():
                 yield
-        except asyncpg.DataError as error:
+        except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
 
     async def _allow(self, limit_s: float) -> None:

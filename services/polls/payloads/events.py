@@ -1,9 +1,10 @@
 """Server-Sent Events of a poll: each carries the state, so that nothing has to be sent again that was missed."""
 
 import hashlib
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -25,11 +26,13 @@ class Position(NamedTuple):
     @classmethod
     def read(cls, event_id: str) -> "Position":
         """The position of an id that we have sent; of any other text one that nothing is at."""
-        parts = event_id.split(".")
-        return cls(*parts) if len(parts) == len(cls._fields) else cls()
+        return cls(*event_id.split(".")) if _EVENT_ID.fullmatch(event_id) else cls()
 
     def __str__(self) -> str:
         return ".".join(self)
+
+
+_EVENT_ID: Final = re.compile(r"[0-9]{1,19}\.[0-9A-Za-z_-]{16}\.(open|closed)")
 
 
 class Event(NamedTuple):

@@ -135,9 +135,9 @@ async def test_of_two_writers_with_the_same_etag_exactly_one_wins(polls: Polls) 
     poll = await polls.make()
     path = f"/polls/{poll['id']}"
 
-    for _ in range(5):
+    for turn in range(5):
         etag = (await polls.v1("GET", path)).headers["ETag"]
-        titles = [f"Writer {number}" for number in range(6)]
+        titles = [f"Writer {number} in turn {turn}" for number in range(6)]
         answers = await asyncio.gather(
             *(polls.v1("PATCH", path, {"title": title}, {"If-Match": etag}) for title in titles)
         )

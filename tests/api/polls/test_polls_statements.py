@@ -14,7 +14,7 @@ KEY: Final = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
 NAMED: Final = {"saveParticipantNames": True, "allowRevote": True}
 FOLLOWERS: Final = 50
-EDIT: Final = {"lock_polls": 1, "select_poll": 2, "update_poll": 1}
+EDIT: Final = {"lock_polls": 1, "select_poll": 3, "update_poll": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ async def test_deleting_a_poll(polls: Polls) -> None:
     async with counted_statements(polls) as counted:
         assert (await polls.v1("DELETE", f"/polls/{poll['id']}")).status == 204
 
-    assert counted == {"lock_polls": 1, "select_poll": 1, "delete_poll": 1}
+    assert counted == {"lock_polls": 1, "select_poll": 2, "delete_poll": 1}
 
 
 async def test_voting_and_voting_again_and_withdrawing(polls: Polls) -> None:
@@ -161,12 +161,12 @@ async def test_a_batch_costs_each_of_its_items_alone(polls: Polls, count: int) -
     assert {outcome["status"] for outcome in changed.json["items"]} == {200, 201, 204}
     assert counted["insert_poll"] == count
     assert counted["lock_polls"] == 1 + 3 * count
-    assert counted.total() == 1 + (1 + 4 + 4 + 3) * count
+    assert counted.total() == 2 + (1 + 5 + 5 + 4) * count
 
 
 @pytest.mark.parametrize(
     ("method", "cost"),
-    [("POST", {"insert_poll": 1}), ("PUT", EDIT), ("DELETE", {"lock_polls": 1, "select_poll": 1, "delete_poll": 1})],
+    [("POST", {"insert_poll": 1}), ("PUT", EDIT), ("DELETE", {"lock_polls": 1, "select_poll": 2, "delete_poll": 1})],
 )
 async def test_the_contracts_calls(polls: Polls, method: str, cost: dict[str, int]) -> None:
     poll = await polls.make()

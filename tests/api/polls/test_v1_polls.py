@@ -158,6 +158,15 @@ async def test_what_is_no_poll_is_refused_with_where_and_why(
     assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
+async def test_of_very_many_faults_some_are_told(polls: Polls) -> None:
+    options = [{"id": "", "title": ""}] * 2_000
+
+    answer = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": options, "location": JIRA})
+
+    assert answer.status == 422
+    assert len(answer.json["errors"]) == 20
+
+
 async def test_without_a_template_title_and_options_are_required(polls: Polls) -> None:
     answer = await polls.v1("POST", "/polls", {"location": JIRA})
 

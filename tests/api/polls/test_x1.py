@@ -1,6 +1,7 @@
 """The wire contract, call by call, as an integrator's client would make them."""
 
 import asyncio
+import secrets
 from typing import Any
 
 import pytest
@@ -90,6 +91,14 @@ async def test_a_place_may_be_called_anything(polls: Polls) -> None:
     poll_id = (await odd.call("POST", LUNCH)).json["id"]
 
     assert [poll["id"] for poll in (await odd.call("GET")).json] == [poll_id]
+
+
+async def test_a_place_with_too_long_a_name_is_400(polls: Polls) -> None:
+    long = polls.at(workspace="W" + secrets.token_hex(3_000), content="PLAT-1")
+
+    answer = await long.call("POST", LUNCH)
+
+    assert (answer.status, answer.json["type"]) == (400, "/docs/problems/invalid-poll")
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
