@@ -89,6 +89,8 @@ async def change_polls(request: web.Request) -> web.Response:
         answer = await answer_once(request.app[DATABASE], once, changes.make, MANY_LIMIT_S)
     except _Undone as undone:
         return kept_response(_answer(Outcomes(committed=False, items=undone.outcomes)))
+    if not changes.are_made:
+        _require_still(request, answer)
     for poll_id in changes.changed:
         request.app[POLL_FEED].announce(poll_id)
     return kept_response(answer)
@@ -101,11 +103,13 @@ class _Changes:
         self._request = request
         self._batch = batch
         self._site = caller(request).site
+        self.are_made = False
         self.changed: set[UUID] = set()
 
     async def make(self, transaction: Transaction) -> KeptAnswer:
         """Make them all. Raises `_Undone` where they hang together and some have failed."""
         items = self._batch.items
+        self.are_made = True
         await self._lock(transaction)
         made = await each_by_itself(transaction, [partial(self._make, transaction, item) for item in items])
         if self._batch.atomic and any(isinstance(each, Exception) for each in made):
@@ -199,6 +203,14 @@ def _failed(number: int, item: Item, error: Exception) -> Outcome:
     document = document_of(msgspec.structs.replace(problem, faults=faults))
     named = None if isinstance(item, CreateItem) else item.id
     return Outcome(op=_op(item), status=document.status, id=named, problem=document)
+
+
+def _require_still(request: web.Request, answer: KeptAnswer) -> None:
+    """An answer that was given before is for a token that may still do what it tells of. Raises `InsufficientScope`."""
+    for outcome in msgspec.json.decode(answer.body, type=Outcomes).items:
+        if outcome.poll is not None:
+            action = Action.CREATE if outcome.op == "create" else Action.UPDATE
+            caller(request).require(action, outcome.poll.location.to_place())
 
 
 def _answer(outcomes: Outcomes) -> KeptAnswer:

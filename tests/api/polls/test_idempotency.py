@@ -90,3 +90,18 @@ async def test_a_batch_is_done_once_too(polls: Polls) -> None:
 
     assert again.body == first.body
     assert await how_many(polls) == 1
+
+
+async def test_a_token_that_has_lost_a_place_is_not_told_again_of_the_polls_there(
+    polls: Polls, authority: Authority
+) -> None:
+    issued = await authority.issue("polls:*:PLAT", "polls:read:OTHER")
+    narrowed = polls.holding(issued["token"])
+    batch = {"items": [{"op": "close", "id": (await polls.make())["id"]}]}
+    first = await narrowed.v1("POST", "/polls:batch", batch, KEY)
+
+    await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:OTHER"]})
+    again = await narrowed.v1("POST", "/polls:batch", batch, KEY)
+
+    assert (first.status, again.status) == (200, 403)
+    assert "polls:update:PLAT/PLAT-1" in again.json["detail"]
