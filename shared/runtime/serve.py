@@ -29,6 +29,8 @@ from shared.runtime.workers import is_worker, run_workers
 DRAIN_LIMIT_S: Final = 5.0
 """How long requests in flight may go on after SIGTERM."""
 KEEPALIVE_S: Final = 75.0
+ANSWER_LIMIT_S: Final = 60.0
+"""How long a caller may take to read an answer that is given as a whole."""
 
 _log = structlog.get_logger()
 
@@ -140,7 +142,13 @@ class _Connection(RequestHandler):
             request_id = new_request_id()
             _log.warning("expectation failed", status=resp.status, request_id=request_id)
             resp = _refusal(problem, request_id)
-        return await super().finish_response(request, resp, start_time)
+        try:
+            async with asyncio.timeout(ANSWER_LIMIT_S):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            if request.transport is not None:
+                request.transport.abort()  # and with it what waits there to be read
+            return resp, True
 
 
 def _refusal(problem: Problem, request_id: str) -> web.Response:

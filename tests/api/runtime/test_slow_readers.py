@@ -1,0 +1,46 @@
+"""An answer that its caller does not read: it takes memory, and shall not for ever."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+import pytest
+from aiohttp import web
+
+from shared.runtime.serve import listening
+
+HOST = "127.0.0.1"
+MUCH = b"x" * 32 * 1024 * 1024
+
+
+async def test_a_caller_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.runtime.serve.ANSWER_LIMIT_S", 0.3)
+    app = web.Application()
+    app.router.add_get("/", _much)
+    loop = asyncio.get_running_loop()
+
+    async with listening(app, HOST, 0) as port:
+        with socket.socket() as caller:
+            caller.setblocking(False)
+            await loop.sock_connect(caller, (HOST, port))
+            await loop.sock_sendall(caller, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(1.0)
+            received = await _all_of(caller)
+
+    assert received < len(MUCH)
+
+
+async def _much(_request: web.Request) -> web.Response:
+    return web.Response(body=MUCH)
+
+
+async def _all_of(caller: socket.socket) -> int:
+    """How many bytes there were to be read until the connection was over."""
+    count = 0
+    with suppress(ConnectionResetError):
+        async with asyncio.timeout(10):
+            while piece := await asyncio.get_running_loop().sock_recv(caller, 1024 * 1024):
+                count += len(piece)
+                if count >= len(MUCH):
+                    break
+    return count
