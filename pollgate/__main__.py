@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from pollgate import admin_keys, audit, keys, polls, services, sites, tokens
 from pollgate.migrate import migrate_from_environment
+from pollgate.misuse import told
 from pollgate.polls_call import require_no_token
 from pollgate.printed import plain
 from pollgate.secrets import write_secret_files
@@ -100,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Sentence as fault:
         _end(f"pollgate: {fault}", 1)
     except CycloptsError as misuse:
-        _end(f"pollgate: {misuse} See --help.", 2)
+        _end(f"pollgate: {told(misuse)} See --help.", 2)
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python is not to complain of that when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,6 +12,8 @@ from pollgate.sentence import Sentence
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_AGO: Final = ", or how long ago, as 7d"
+_FROM_NOW: Final = ", or how long from now, as 7d"
 _LONGEST: Final = timedelta(days=365_000)
 _PART: Final = re.compile(r"(\d+)([wdhms])")
 
@@ -28,12 +30,15 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def time(text: str) -> datetime:
-    """What 2027-01-31 or 2027-01-31T12:00 says, in local time unless it names an offset. Raises `ValueError`."""
+def time(text: str, *, also: str = "") -> datetime:
+    """What 2027-01-31 or 2027-01-31T12:00 says, in local time unless it names an offset. Raises `ValueError`, which
+    says what else could be written.
+    """
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise ValueError(f"'{text}' is not a time; write it as 2027-01-31 or 2027-01-31T12:00 (local time)") from None
+        written = f"2027-01-31 or 2027-01-31T12:00 (local time){also}"
+        raise ValueError(f"'{text}' is not a time; write it as {written}") from None
 
 
 def end_date(text: str) -> str:
@@ -43,7 +48,7 @@ def end_date(text: str) -> str:
     if _DATE.fullmatch(text):
         time(text)
         return text
-    at = _now() + duration(text) if _DURATION.fullmatch(text) else time(text)
+    at = _now() + duration(text) if _DURATION.fullmatch(text) else time(text, also=f"{_FROM_NOW}, or never")
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -79,12 +84,12 @@ def _time(_: Any, tokens: Sequence[Token]) -> datetime:
 
 def _past(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() - duration(text) if _DURATION.fullmatch(text) else time(text)
+    return _now() - duration(text) if _DURATION.fullmatch(text) else time(text, also=_AGO)
 
 
 def _future(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() + duration(text) if _DURATION.fullmatch(text) else time(text)
+    return _now() + duration(text) if _DURATION.fullmatch(text) else time(text, also=_FROM_NOW)
 
 
 def _now() -> datetime:
