@@ -1,9 +1,10 @@
 """`pollgate poll update` and `delete`."""
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from pollgate.call import Json
 from pollgate.poll_answers import Effect, Poll
@@ -16,8 +17,20 @@ from pollgate.transport import Refused
 
 app = integration("poll", "Change and delete polls.")
 
+
+def _tags(_: Any, tokens: Sequence[Token]) -> str:
+    """The tag in the quotes that belong to it, which a shell takes off."""
+    text = tokens[0].value
+    return text if text == "*" or '"' in text else f'"{text}"'
+
+
 IfMatch = Annotated[
-    str | None, Parameter(metavar="ETAG", help="Only if its ETag, as `pollgate poll show` tells it, is still this one.")
+    str | None,
+    Parameter(
+        converter=_tags,
+        metavar="ETAG",
+        help="Only if its ETag, as `pollgate poll show` tells it, is still this one, with or without its quotes.",
+    ),
 ]
 
 
@@ -66,7 +79,7 @@ def update(
         return await polls.change_poll(poll_id, body, if_match=if_match or compared, drop_votes=drop_votes)
 
     try:
-        poll = call_polls(change)
+        poll = call_polls(change, fields.options())
     except Refused as refusal:
         if refusal.kind != "votes-would-be-dropped":
             raise

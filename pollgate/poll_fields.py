@@ -14,6 +14,18 @@ from pollgate.request_parts import given
 from pollgate.sentence import Sentence
 from pollgate.times import end_date
 
+_SETTINGS: Final = {
+    "allowSelectionOfMultipleOptions": "multiple",
+    "allowRevote": "allow_revote",
+    "saveParticipantNames": "save_names",
+    "allowComment": "allow_comment",
+    "hideAbsoluteNumbers": "hide_numbers",
+    "resultsVisibility": "results",
+    "endDate": "ends",
+    "closePollOnEndDate": "close_on_end",
+}
+"""The settings as the API has them, and the fields that they are given by."""
+
 Visibility = Literal["alwaysPublic", "afterVote", "afterClose", "never"]
 
 
@@ -47,7 +59,7 @@ class PollFields:
             converter=_end_date,
             metavar="TIME",
             help="When: 2027-01-31 (the end of that day in UTC), 2027-01-31T12:00 (local time), how long from now, as "
-            "7d, or never.",
+            "7d, or never, which takes closing then away, too.",
         ),
     ] = None
     close_on_end: Annotated[bool | None, Parameter(help="Take no more votes from then on, or go on.")] = None
@@ -65,6 +77,8 @@ class PollFields:
         body = (
             {} if self.file is None else read_json_object(self.file, "the poll", '{"title": "Lunch?", "options": […]}')
         )
+        if self.ends == "" and self.close_on_end:
+            raise Sentence("a poll that never ends cannot close on its end: give either --ends never or --close-on-end")
         body |= given({"title": self.title, "description": self.description})
         settings = self._settings()
         if settings:
@@ -72,19 +86,17 @@ class PollFields:
             body["settings"] = {**(kept if isinstance(kept, Mapping) else {}), **settings}
         return body
 
+    def options(self) -> dict[str, str]:
+        """The options that give parts of the body, by their pointers; none where a file may be what gives them."""
+        if self.file is not None:
+            return {}
+        each = {f"/options/{index}": f"--option '{text}'" for index, text in enumerate(self.option or ())}
+        settings = {f"/settings/{name}": f"--{field.replace('_', '-')}" for name, field in _SETTINGS.items()}
+        return {"/title": "--title", "/description": "--description", "/options": "--option", **each, **settings}
+
     def _settings(self) -> dict[str, Any]:
-        return given(
-            {
-                "allowSelectionOfMultipleOptions": self.multiple,
-                "allowRevote": self.allow_revote,
-                "saveParticipantNames": self.save_names,
-                "allowComment": self.allow_comment,
-                "hideAbsoluteNumbers": self.hide_numbers,
-                "resultsVisibility": self.results,
-                "endDate": self.ends,
-                "closePollOnEndDate": self.close_on_end,
-            }
-        )
+        settings = given({name: getattr(self, field) for name, field in _SETTINGS.items()})
+        return {**settings, "closePollOnEndDate": False} if self.ends == "" else settings
 
 
 NO_FIELDS: Final = PollFields()
@@ -96,6 +108,7 @@ def written_options(texts: Sequence[str], present: Sequence[Option] = ()) -> lis
     One without an id is the present one of its title, if there is just one; else it gets a number that no other has.
     """
     split = [_id_and_title(text) for text in texts]
+    _require_told_apart(split)
     given_ids = {given_id for given_id, _ in split}
     by_title = {title: ids[0] for title, ids in _ids_by_title(present).items() if len(ids) == 1}
     by_title = {title: option_id for title, option_id in by_title.items() if option_id not in given_ids}
@@ -117,6 +130,17 @@ def _id_and_title(text: str) -> tuple[str, str]:
     if not title:
         raise Sentence(f"--option takes TITLE or ID=TITLE, as in no='No, thanks', not '{text}'")
     return given_id, title
+
+
+def _require_told_apart(split: Sequence[tuple[str, str]]) -> None:
+    """Raises `Sentence` where two have the same title, unless each is given an id."""
+    ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
+    for title, given_ids in ids.items():
+        if len(given_ids) > 1 and "" in given_ids:
+            raise Sentence(
+                f"two options have the title '{title}': leave one out, or give both an id, as in "
+                f"--option 'a={title}' --option 'b={title}'"
+            )
 
 
 def _ids_by_title(options: Sequence[Option]) -> dict[str, list[str]]:

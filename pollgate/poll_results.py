@@ -20,6 +20,7 @@ from shared.runtime.csv_table import Cell, csv_table
 
 app = integration("poll", "Read and export the results of polls.")
 
+_OPTIONS: Final = {"participant": "--as"}
 CHOSEN: Final = 1
 """What a cell holds whose option a ballot has chosen; the others are empty."""
 
@@ -47,9 +48,9 @@ def results(
     if as_csv and as_json:
         raise Sentence("give either --csv or --json")
     if as_csv:
-        _print_bytes(call_polls(lambda polls: polls.results_csv(poll_id, participant=participant)))
+        _print_bytes(call_polls(lambda polls: polls.results_csv(poll_id, participant=participant), _OPTIONS))
         return
-    found = call_polls(lambda polls: polls.results(poll_id, participant=participant))
+    found = call_polls(lambda polls: polls.results(poll_id, participant=participant), _OPTIONS)
     print_json(found) if as_json else print_results(found)
 
 

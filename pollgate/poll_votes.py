@@ -21,9 +21,10 @@ Participant = Annotated[
 
 
 @app.command(
+    usage="Usage: pollgate poll vote --as PARTICIPANT [OPTIONS] POLL_ID OPTION...",
     help_epilogue="Examples:\n\n"
     "  pollgate poll vote ID --as ada Yes\n"
-    "  pollgate poll vote ID --as bob mon tue --name 'Bob' --comment 'After lunch'"
+    "  pollgate poll vote ID --as bob mon tue --name 'Bob' --comment 'After lunch'",
 )
 def vote(
     poll_id: Annotated[str, Parameter(metavar="ID")],
@@ -57,7 +58,9 @@ def vote(
         ballot = await polls.cast_ballot(poll_id, participant, chosen, name=name, comment=comment)
         return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids]
 
-    ballot, titles = call_polls(cast)
+    words = {f"/optionIds/{index}": f"'{word}'" for index, word in enumerate(option)}
+    options = {**words, "/optionIds": "OPTION", "/name": "--name", "/comment": "--comment"}
+    ballot, titles = call_polls(cast, options)
     print_json(ballot) if as_json else print(plain(f"Cast the ballot of {participant}: {', '.join(titles)}."))
 
 

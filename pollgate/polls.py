@@ -1,6 +1,6 @@
 """`pollgate poll`: find, show and make polls; the other commands are in modules of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
@@ -18,6 +18,12 @@ from pollgate.times import Past, told, told_exactly
 StatusFilter = Literal["open", "closed"]
 ANSWERED: Final = ("id", "status", "createdAt", "updatedAt", "results", "effect", "etag")
 """What a poll has that is shown, and a new one does not begin with."""
+_OPTIONS: Final = {
+    "/location/workspace": "--workspace",
+    "/location/content": "--content",
+    "/location/container": "--container",
+    "/template": "--template",
+}
 
 app = integration("poll", "Make, find, change and delete polls, vote in them, and read their results.")
 
@@ -61,6 +67,10 @@ def list_(
     """
     if limit is not None and limit < 1:
         raise Sentence("--limit is at least 1")
+    if content and not workspace:
+        raise Sentence("--content needs --workspace")
+    if container and not content:
+        raise Sentence("--container needs --content")
     conditions = {
         "workspace": workspace,
         "content": content,
@@ -69,7 +79,8 @@ def list_(
         "updatedSince": updated_since,
     }
     expanded = {"expand": "results"} if expand else {}
-    found = gather_polls(lambda polls: polls.polls(limit, **conditions, **expanded))
+    options = {name: f"--{name}" for name in conditions} | {"updatedSince": "--updated-since"}
+    found = gather_polls(lambda polls: polls.polls(limit, **conditions, **expanded), options)
     if as_json:
         print_json(found)
     elif found:
@@ -134,7 +145,8 @@ def create(
     body |= given({"template": template})
     if fields.option is not None:
         body["options"] = written_options(fields.option)
-    poll = call_polls(lambda polls: polls.create_poll(body))
+    _require_question(body)
+    poll = call_polls(lambda polls: polls.create_poll(body), {} if fields.file else {**_OPTIONS, **fields.options()})
     print_json(poll) if as_json else print_fields(_fields(poll))
 
 
@@ -162,9 +174,30 @@ def _location(body: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
     """Where the poll is to be, of which the options take precedence over the file. Raises `Sentence`."""
     in_file = body.get("location", {})
     location = {**in_file, **options} if isinstance(in_file, dict) else in_file
-    if not location:
-        raise Sentence("say where the poll is to be: --workspace PLAT --content PLAT-1")
+    if isinstance(location, dict):
+        _require(
+            location, "say where the poll is to be", {"workspace": "--workspace PLAT", "content": "--content PLAT-1"}
+        )
     return {"location": location}
+
+
+def _require_question(body: Mapping[str, Any]) -> None:
+    """Raises `Sentence` where a poll that begins with nothing has no title or no options."""
+    if "template" not in body:
+        _require(
+            body,
+            "say what is asked, or begin with a --template",
+            {"title": "--title 'Lunch?'", "options": "--option Yes"},
+        )
+
+
+def _require(body: Collection[str], wanted: str, options: Mapping[str, str]) -> None:
+    """Raises `Sentence`, with an example of each option by which a part of the body would be given that it has not."""
+    missing = [example for name, example in options.items() if name not in body]
+    if missing:
+        names = " and ".join(example.partition(" ")[0] for example in missing)
+        are = "is" if len(missing) == 1 else "are"
+        raise Sentence(f"{wanted}: {names} {are} missing, as in {' '.join(missing)}")
 
 
 def _print_table(polls: Sequence[Poll], *, expand: bool) -> None:

@@ -87,11 +87,20 @@ async def test_an_edit_is_refused_where_the_poll_is_another_one_by_now(integrato
     assert "answered 412: The poll has changed; read it again." in second.err
 
 
+@pytest.mark.parametrize("tag", ["1", '"1"', "*", '"7", "1"'])
+async def test_an_etag_is_given_with_or_without_its_quotes(integrator: CommandLine, poll: Any, tag: str) -> None:
+    as_it_is = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--if-match", tag)
+    other = await integrator("poll", "update", poll["id"], "--title", "Breakfast?", "--if-match", "1")
+
+    assert (as_it_is.status, other.status) == (0, 1)
+    assert "answered 412: The poll has changed; read it again." in other.err
+
+
 async def test_a_poll_is_closed_now_and_opened_again(integrator: CommandLine, polls: Polls, poll: Any) -> None:
     late = await integrator("poll", "update", poll["id"], "--close", "--if-match", '"7"')
     closed = await integrator("poll", "update", poll["id"], "--close")
     while_closed = await polls.vote(poll["id"], "bob", "y")
-    opened = await integrator("poll", "update", poll["id"], "--ends", "never", "--no-close-on-end", "--json")
+    opened = await integrator("poll", "update", poll["id"], "--ends", "never", "--json")
 
     assert (late.status, "answered 412: The poll has changed" in late.err) == (1, True)
     assert closed.out == f"Closed {poll['id']}.\n"
@@ -104,7 +113,8 @@ async def test_a_poll_is_closed_now_and_opened_again(integrator: CommandLine, po
     [
         ((), "say what to change; `pollgate poll update --help` lists it"),
         (("--close", "--title", "x"), "--close stands alone"),
-        (("--title", ""), "/title: a title has 1 to 255 characters"),
+        (("--option", "Yes", "--option", "Yes"), "two options have the title 'Yes': leave one out, or give both an id"),
+        (("--title", ""), "--title: a title has 1 to 255 characters"),
     ],
 )
 async def test_what_is_wrong_with_an_edit_is_one_clear_sentence(

@@ -56,9 +56,9 @@ async def test_several_options_are_chosen_with_a_name_and_a_comment(integrator: 
     [
         ((), "say what is chosen: the id or the title of an option"),
         (("Maybe",), "several options have the title 'Maybe'; give an id: m1, m2"),
-        (("Never",), "/optionIds/0: this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
-        (("y", "n"), "/optionIds: this poll takes exactly one option, these are 2"),
-        (("y", "--comment", "x"), "/comment: this poll takes no comments"),
+        (("Never",), "\n  'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
+        (("y", "n"), "OPTION: this poll takes exactly one option, these are 2"),
+        (("y", "--comment", "x"), "--comment: this poll takes no comments"),
     ],
 )
 async def test_what_is_wrong_with_a_ballot_is_one_clear_sentence(
@@ -71,6 +71,19 @@ async def test_what_is_wrong_with_a_ballot_is_one_clear_sentence(
     assert (refused.status, refused.out) == (1, "")
     assert sentence in refused.err
     assert await chosen(polls, poll_id) == []
+
+
+@pytest.mark.parametrize("words", [("vote", "ID", "Yes"), ("vote", "ID", "Yes", "--as"), ("withdraw", "ID")])
+async def test_who_votes_is_to_be_said(integrator: CommandLine, words: tuple[str, ...]) -> None:
+    refused = await integrator("poll", *words)
+
+    assert (refused.status, refused.err) == (2, "pollgate: say who votes: --as PARTICIPANT. See --help.\n")
+
+
+async def test_how_options_are_given_stands_in_the_usage(integrator: CommandLine) -> None:
+    told = await integrator("poll", "vote", "--help")
+
+    assert told.out.startswith("Usage: pollgate poll vote --as PARTICIPANT [OPTIONS] POLL_ID OPTION...\n")
 
 
 async def test_a_token_that_may_vote_alone_takes_ids(

@@ -111,15 +111,20 @@ async def test_a_poll_is_made_once_also_where_the_answer_is_lost(integrator: Com
 
 
 WRONG = [
-    (("--title", "x"), 1, "/options: this is required"),
-    (("--template", "sun"), 1, "/template: There is no such template; there are blank, yes-no"),
-    (("--template", "stars", "--ends", "soon"), 2, "'soon' is not a time; write it as 2027-01-31"),
+    (("--title", "x"), 1, "--option is missing, as in --option Yes"),
+    ((), 1, "--title and --option are missing, as in --title 'Lunch?' --option Yes"),
+    (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
+    (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
+    (("--title", "x", "--option", "A", "--option", "b=A"), 1, "two options have the title 'A'"),
+    (("--template", "sun"), 1, "--template: There is no such template; there are blank, yes-no"),
+    (("--template", "stars", "--ends", "soon"), 2, "(local time), or how long from now, as 7d, or never. See --help."),
+    (("--template", "stars", "--ends", "never", "--close-on-end"), 1, "a poll that never ends cannot close on its end"),
     (("--template", "stars", "--ends", "2031-13-31"), 2, "'2031-13-31' is not a time"),
     (("--template", "stars", "--option", "a="), 1, "--option takes TITLE or ID=TITLE"),
     (("--template", "stars", "--results", "always"), 2, "--results"),
     (("--file", "-"), 1, "standard input does not hold a JSON object"),
     (("--file", "nowhere.json"), 1, "cannot read the poll: No such file or directory: nowhere.json"),
-    (("--template", "stars", "--close-on-end"), 1, "/settings/endDate: closePollOnEndDate needs an end date"),
+    (("--template", "stars", "--close-on-end"), 1, "--ends: closePollOnEndDate needs an end date"),
     (("--template", "stars", "--colour", "red"), 2, "--colour"),
 ]
 
@@ -138,11 +143,73 @@ async def test_what_is_wrong_with_a_new_poll_is_one_clear_sentence(
 
 async def test_a_poll_is_somewhere(integrator: CommandLine) -> None:
     nowhere = await integrator("poll", "create", "--template", "stars")
+    half = await integrator("poll", "create", "--template", "stars", "--workspace", "PLAT")
 
-    assert (nowhere.status, nowhere.err) == (
-        1,
-        "pollgate: say where the poll is to be: --workspace PLAT --content PLAT-1\n",
+    assert nowhere.err == (
+        "pollgate: say where the poll is to be: --workspace and --content are missing, as in --workspace PLAT "
+        "--content PLAT-1\n"
     )
+    assert half.err == "pollgate: say where the poll is to be: --content is missing, as in --content PLAT-1\n"
+    assert (nowhere.status, half.status) == (1, 1)
+
+
+async def test_a_fault_is_told_by_the_option_or_by_where_it_is_in_a_file(integrator: CommandLine) -> None:
+    wrong = {"location": {"workspace": "", "content": "PLAT-1"}, "template": "stars"}
+
+    by_option = await integrator("poll", "create", "--workspace", "", "--content", "PLAT-1", "--template", "stars")
+    in_file = await integrator("poll", "create", "--file", "-", given=json.dumps(wrong))
+
+    assert by_option.err.endswith("\n  --workspace: this may not be empty\n")
+    assert in_file.err.endswith("\n  /location/workspace: this may not be empty\n")
+
+
+async def test_one_fault_is_told_once(integrator: CommandLine) -> None:
+    wrong = {"location": {"workspace": "PLAT", "content": "PLAT-1"}, "template": 5}
+
+    refused = await integrator("poll", "create", "--file", "-", given=json.dumps(wrong))
+
+    assert refused.err.startswith("pollgate: the polls service answered 422: /template: ")
+    assert refused.err.count("\n") == 1
+
+
+async def test_two_options_may_have_the_same_title_where_each_is_given_an_id(integrator: CommandLine) -> None:
+    made = await integrator(*CREATE, "--title", "x", "--option", "a=A", "--option", "b=A", "--json")
+
+    assert [(each["id"], each["title"]) for each in made.json["options"]] == [("a", "A"), ("b", "A")]
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "sentence"),
+    [
+        (("--content", "PLAT-1"), 1, "pollgate: --content needs --workspace\n"),
+        (("--workspace", "PLAT", "--container", "m"), 1, "pollgate: --container needs --content\n"),
+        (("--updated-since", "1x"), 2, "or 2027-01-31T12:00 (local time), or how long ago, as 7d. See --help.\n"),
+        (("--limit", "0"), 1, "pollgate: --limit is at least 1\n"),
+    ],
+)
+async def test_what_is_wrong_with_a_condition_is_one_clear_sentence(
+    integrator: CommandLine, options: tuple[str, ...], status: int, sentence: str
+) -> None:
+    refused = await integrator("poll", "list", *options)
+
+    assert (refused.status, refused.out) == (status, "")
+    assert refused.err.endswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("show",), "POLL_ID is missing. See --help.\n"),
+        (("create", "--title"), "--title takes a value. See --help.\n"),
+        (("shwo",), 'Unknown command "shwo". Did you mean "show"?'),
+    ],
+)
+async def test_what_is_wrong_with_a_command_is_told_in_whole_sentences(
+    integrator: CommandLine, words: tuple[str, ...], sentence: str
+) -> None:
+    refused = await integrator("poll", *words)
+
+    assert (refused.status, refused.err.startswith(f"pollgate: {sentence}")) == (2, True)
 
 
 async def test_polls_are_found_by_every_condition(integrator: CommandLine, polls: Polls) -> None:
