@@ -17,7 +17,9 @@ app = management("admin", "Make, list, rotate and revoke admin keys.")
 
 
 @app.command(
-    help_epilogue="Example:\n\n  pollgate admin create --name 'Team payments' --role issuer --scope 'polls:*:PAY'"
+    help_epilogue="Example:\n\n"
+    "  pollgate admin create --name 'Team payments' --role issuer \\\n"
+    "    --scope 'polls:*:PAY'"
 )
 def create(
     *, name: str, role: Role, site: Many | None = None, scope: Many | None = None, as_json: Json = False

@@ -114,9 +114,12 @@ def show(
 
 @app.command(
     help_epilogue="Examples:\n\n"
-    "  pollgate poll create --workspace PLAT --content PLAT-1 --template stars --title 'How was it?'\n"
-    "  pollgate poll create --workspace PLAT --content PLAT-1 --title 'Lunch?' --option Yes --option 'no=No, thanks'\n"
-    "  pollgate poll show ID --json | pollgate poll create --content PLAT-2 --file -"
+    "  pollgate poll create --workspace PLAT --content PLAT-1 --template stars \\\n"
+    "    --title 'How was it?'\n"
+    "  pollgate poll create --workspace PLAT --content PLAT-1 --title 'Lunch?' \\\n"
+    "    --option Yes --option 'no=No, thanks'\n"
+    "  pollgate poll show ID --json \\\n"
+    "    | pollgate poll create --content PLAT-2 --file -"
 )
 def create(
     *,
