@@ -45,6 +45,22 @@ async def test_a_poll_is_made_read_and_written_back_with_other_values(polls: Pol
     assert (refused.value.status, refused.value.kind) == (412, "poll-changed")
 
 
+async def test_an_etag_comes_with_a_poll_wherever_it_is_told(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        made = await client.create_poll(LUNCH)
+        listed = [poll async for poll in client.polls()]
+        events = client.events(made.id)
+        told = await anext(events)
+        await events.aclose()
+        closed = await client.close_poll(made.id, if_match=listed[0].etag)
+        read = await client.poll(made.id)
+
+    assert listed == [made]
+    assert isinstance(told, PollIs)
+    assert (told.poll.etag, made.etag) == ('"1"', '"1"')
+    assert closed.etag == read.etag
+
+
 async def test_what_an_edit_drops_is_told(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)
