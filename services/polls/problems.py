@@ -119,6 +119,7 @@ KINDS: Final = (
 
 
 def _faults(flaws: Iterable[Flaw]) -> tuple[Fault, ...]:
+    """The first of them: what is sent may have more than anyone reads."""
     told = islice(flaws, MAX_FAULTS)
     return tuple(Fault(flaw.reason, pointer=pointer_to([str(step) for step in flaw.path])) for flaw in told)
 
@@ -131,7 +132,7 @@ def _votes_would_be_dropped(error: VotesWouldBeDropped) -> Problem:
     lost = sum(error.votes.values())
     faults = [
         Fault(f"the option '{option_id[:100]}' has {votes} and is not among these", pointer="/options")
-        for option_id, votes in error.votes.items()
+        for option_id, votes in islice(error.votes.items(), MAX_FAULTS)
     ]
     detail = f"The edit would drop votes: {lost}. Keep the options, or add 'dropVotes=true' to the query."
     return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(faults))

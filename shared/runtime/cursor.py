@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from shared.runtime.problem import BadRequest, Fault
+from shared.runtime.texts import in_utc
 
 T = TypeVar("T")
 
@@ -25,9 +26,12 @@ def read_cursor(text: str, kind: type[T]) -> T:
     if not _CURSOR.fullmatch(text):
         raise changed_cursor()
     try:
-        return msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
-    except (ValueError, RecursionError):
+        values = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
+        for value in values if isinstance(values, tuple) else ():
+            in_utc(value)
+    except (ValueError, RecursionError, OverflowError):
         raise changed_cursor() from None
+    return values
 
 
 def changed_cursor() -> BadRequest:

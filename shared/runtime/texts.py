@@ -6,6 +6,7 @@ A field that is a list takes each text given under its name, in order: `?tag=a&t
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec.structs import FieldInfo
 from shared.runtime.words import wanted
 
 S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
 
 
 class Misread(NamedTuple):
@@ -40,6 +42,13 @@ def read_texts(texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unkno
     return misread or kind(**values)
 
 
+def in_utc(value: T) -> T:
+    """The value, a time in UTC. Raises `OverflowError` for one that is in another year there than there are."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC)
+    return value
+
+
 class _Unread(Exception):
     """Says what would be right."""
 
@@ -50,8 +59,8 @@ def _value(given: Sequence[str], field: FieldInfo) -> Any:
     if len(given) > 1 and not is_list:
         raise _Unread(f"give this once; it is given {len(given)} times")
     for texts in (given, [_plain(text) for text in given]):
-        with suppress(msgspec.ValidationError):
-            return msgspec.convert(texts if is_list else texts[0], field.type)
+        with suppress(msgspec.ValidationError, OverflowError):
+            return in_utc(msgspec.convert(texts if is_list else texts[0], field.type))
     raise _Unread(_wanted(kind, is_list=is_list))
 
 

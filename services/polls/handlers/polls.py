@@ -1,7 +1,6 @@
 """`/v1/polls`: list, create, show, replace, change and delete."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
@@ -80,7 +79,7 @@ async def list_polls(request: web.Request) -> web.Response:
     """200 with a page of polls."""
     query = read_query(request, ListPolls)
     found = Filter(_reachable(request, query), query.status, query.updated_since)
-    behind = None if query.cursor is None else read_cursor(query.cursor, tuple[datetime, UUID])
+    behind = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
     asking = caller(request)
     states = await select_page(request.app[DATABASE], asking.site, found, behind, query.limit + 1)
     page = [_payload(request, state, query.expand) for state in states[: query.limit]]

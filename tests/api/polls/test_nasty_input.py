@@ -1,0 +1,360 @@
+"""A fixed corpus of nasty bodies for every route that reads one, each with what it is answered. Never a 500."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from typing import Final
+
+import pytest
+
+from shared.runtime import request_line
+from tests.support.body_routes import (
+    BODY_ROUTES,
+    LUNCH,
+    POLL_ROUTES,
+    option_with,
+    poll_with,
+    refused,
+    route_to,
+    settings_with,
+    status_of,
+    with_raw,
+    wrong,
+)
+from tests.support.stack import Polls
+
+NOT_JSON: Final[dict[str, bytes]] = {
+    "nothing": b"",
+    "white space": b" \r\n\t ",
+    "a byte order mark": b"\xef\xbb\xbf" + json.dumps(LUNCH).encode(),
+    "UTF-16": json.dumps(LUNCH).encode("utf-16"),
+    "bad UTF-8": b'{"title": "\xff\xfe"}',
+    "overlong UTF-8": b'{"title": "\xc0\xaf"}',
+    "a surrogate in UTF-8": b'{"title": "\xed\xa0\x80"}',
+    "cut UTF-8": b'{"title": "\xf0\x9f\x98"}',
+    "NUL": b"\0" * 100,
+    "NUL behind": json.dumps(LUNCH).encode() + b"\0",
+    "a control character in a text": b'{"title": "a\x01b"}',
+    "half a pair, high": b'{"title": "\\ud800"}',
+    "half a pair, low": b'{"title": "\\udc00 "}',
+    "half a pair in a name": b'{"\\ud83d": 1}',
+    "half a pair deep inside": b'{"x": [{"y": "\\udfff\\ud800"}]}',
+    "arrays, deep": b"[" * 60_000,
+    "objects, deep": b'{"a":' * 10_000,
+    "arrays, deep and closed": b'{"x": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
+    "just too deep": b'{"x": ' + b"[" * 100 + b"]" * 100 + b"}",
+    "an open brace": b"{",
+    "a text behind": json.dumps(LUNCH).encode() + b"x",
+    "two values": b"{}{}",
+    "a comma too much": b'{"title": "x",}',
+    "single quotes": b"{'title': 'x'}",
+    "a comment": b'{"title": "x"} // y',
+    "NaN": b'{"title": NaN}',
+    "Infinity": b'{"x": -Infinity}',
+    "hexadecimal": b'{"x": 0x10}',
+    "a leading zero": b'{"x": 007}',
+    "a form": b"title=x&options=y",
+    "XML": b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY y SYSTEM "file:///etc/passwd">]><x>&y;</x>',
+    "a name twice": b'{"title": "x", "title": "x"}',
+    "a name twice, once escaped": b'{"title": "x", "\\u0074itle": "x"}',
+    "a name twice, deep inside": b'{"x": {"y": [0, {"z": [{"a": 1, "a": 2}]}]}}',
+    "a thousand names twice": b"{" + b", ".join(b'"%d": 1, "%d": 2' % (n, n) for n in range(1000)) + b"}",
+}
+NO_OBJECT: Final[dict[str, bytes]] = {
+    "null": b"null",
+    "true": b"true",
+    "a number": b"7",
+    "negative zero": b"-0",
+    "negative zero with a point": b"-0.0",
+    "a huge number": b"9" * 5_000,
+    "an endless number": b"1e400",
+    "a text": b'"title"',
+    "an array": b"[]",
+    "an array of objects": b"[{}]",
+    "a long text": b'"' + b"x" * 60_000 + b'"',
+    "many nulls": b"[" + b"null," * 10_000 + b"null]",
+}
+
+
+@pytest.mark.parametrize("name", BODY_ROUTES)
+async def test_a_body_that_is_not_json_is_400(polls: Polls, name: str) -> None:
+    route = await route_to(polls, name)
+
+    answers = {case: (body, await route.send(body)) for case, body in NOT_JSON.items()}
+
+    assert wrong(answers, dict.fromkeys(NOT_JSON, 400)) == {}
+
+
+@pytest.mark.parametrize("name", BODY_ROUTES)
+async def test_a_body_that_is_no_object_is_refused(polls: Polls, name: str) -> None:
+    route = await route_to(polls, name)
+
+    answers = {case: (body, await route.send(body)) for case, body in NO_OBJECT.items()}
+
+    assert wrong(answers, dict.fromkeys(NO_OBJECT, refused(route))) == {}
+
+
+@pytest.mark.parametrize("name", BODY_ROUTES)
+async def test_a_body_that_is_too_large_is_413(polls: Polls, name: str) -> None:
+    route = await route_to(polls, name)
+    limit = 1024 * 1024 if name == "batch" else 64 * 1024
+    bodies = {
+        "a long title": route.around(with_raw({**LUNCH, "title": "x" * 1024 * 1024}, "")),
+        "junk": b"x" * (limit + 1),
+    }
+
+    answers = {case: (body, await route.send(body)) for case, body in bodies.items()}
+
+    assert wrong(answers, dict.fromkeys(bodies, 413)) == {}
+
+
+@pytest.mark.parametrize("name", BODY_ROUTES)
+async def test_a_body_in_pieces_without_end_is_given_up(
+    polls: Polls, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_line, "BODY_LIMIT_S", 0.3)
+    route = await route_to(polls, name)
+    pieces = {b"": 408, b"1\r\n{\r\n": 408, b"ffff\r\n{": 408, b"x\r\n{\r\n": 400}
+
+    answers = {str(piece): (b"", await route.send_without_end(piece)) for piece in pieces}
+
+    assert wrong(answers, {str(piece): status for piece, status in pieces.items()}) == {}
+
+
+@pytest.mark.parametrize("name", BODY_ROUTES)
+async def test_a_body_in_pieces_that_never_stops_is_413(polls: Polls, name: str) -> None:
+    route = await route_to(polls, name)
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        for _ in range(10_000):
+            yield b" " * 1000
+            await asyncio.sleep(0)
+
+    answer = await route.send(endless())
+
+    assert wrong({name: (b"", answer)}, {name: 413}) == {}
+
+
+HUGE: Final = "9" * 5_000
+NO_NUMBERS: Final = (
+    "1.5",
+    "7.0",
+    "-0.0",
+    "1e2",
+    "1e400",
+    "-1e400",
+    "9" * 30,
+    HUGE,
+    str(2**31),
+    str(-(2**31)),
+    str(2**63),
+    '"0"',
+    "true",
+    "[]",
+    "{}",
+)
+NO_DATES: Final = (
+    *("0000-01-01", "0000-00-00", "10000-01-01", "2026-02-30", "2026-13-01", "2026-00-10", "2025-02-29", "9999-12-31"),
+    *("2026-12-31T23:59:60Z", "2016-12-31T23:59:60Z", "2026-12-24T24:00:00Z", "2026-12-24T18:00:00"),
+    *(
+        "9999-12-31T23:59:59-23:59",
+        "0001-01-01T00:00:00+23:59",
+        "2026-12-24T18:00:00+24:00",
+        "2026-12-24T18:00:00-24:00",
+    ),
+    *(
+        "2026-12-24T18:00:00+23:60",
+        "2026-12-24 18:00:00Z",
+        "2026-W01-1",
+        "20261224",
+        "1767225600",
+        "now",
+        " 2026-12-24",
+    ),
+    *(
+        "2026-12-24\n",
+        "٢٠٢٦-١٢-٢٤",
+        "2026-12-24T18:00:00.Z",
+        "2026-12-24T18:00Z",
+        "-2026-12-24",
+        "2026-12-24\0",
+        "x" * 5_000,
+    ),
+)
+NO_POLLS: Final[dict[str, bytes]] = {
+    **{f"order {raw[:40]} of {len(raw)}": with_raw(option_with(order="RAW"), raw) for raw in NO_NUMBERS},
+    **{
+        f"endDate {text[:40]!r}": with_raw(settings_with(endDate=text, closePollOnEndDate=True), "")
+        for text in NO_DATES
+    },
+    **{f"endDate {raw}": with_raw(settings_with(endDate="RAW"), raw) for raw in ("0", "[]", "{}", "false")},
+    **{f"title {raw}": with_raw(poll_with(title="RAW"), raw) for raw in ("7", "[]", "{}", "true", '""', '"\\u0000"')},
+    **{f"description {raw}": with_raw(poll_with(description="RAW"), raw) for raw in ("7", "[]", '"a\\u0000"')},
+    **{
+        f"options {raw}": with_raw(poll_with(options="RAW"), raw)
+        for raw in ("7", '"y"', "{}", "[]", "[null]", "[[]]", "[7]")
+    },
+    **{f"option {raw}": with_raw(poll_with(options=["RAW"]), raw) for raw in ("{}", '{"id": "y"}', '{"title": "Yes"}')},
+    **{f"option id {raw}": with_raw(option_with(id="RAW"), raw) for raw in ("null", "1", '""', '"\\u0000"', '"n"')},
+    **{f"option title {raw}": with_raw(option_with(title="RAW"), raw) for raw in ("null", "1", '""', '"\\u0000"')},
+    **{f"settings {raw}": with_raw(poll_with(settings="RAW"), raw) for raw in ("7", "[]", '"x"', "true")},
+    **{f"allowRevote {raw}": with_raw(settings_with(allowRevote="RAW"), raw) for raw in ('"true"', "1", "[]", "{}")},
+    **{
+        f"visibility {raw}": with_raw(settings_with(resultsVisibility="RAW"), raw) for raw in ('""', "0", '"__proto__"')
+    },
+    "endDate null, not closing": with_raw(settings_with(endDate=None), ""),
+    "a title of 256 characters": with_raw(poll_with(title="😀" * 256), ""),
+    "a title of 60,000": with_raw(poll_with(title="x" * 60_000), ""),
+    "a description of 10,001": with_raw(poll_with(description="x" * 10_001), ""),
+    "an option id of 60,000": with_raw(option_with(id="x" * 60_000), ""),
+    "101 options": with_raw(poll_with(options=[{"id": str(n), "title": "x"} for n in range(101)]), ""),
+    "2,500 empty options": with_raw(poll_with(options=[{"id": "", "title": ""}] * 2_500), ""),
+    "100 options of one id": with_raw(poll_with(options=[{"id": "~/" * 120, "title": "x"}] * 100), ""),
+    "another's id": with_raw(poll_with(id="../../etc/passwd"), ""),
+    "an id that is a number": with_raw(poll_with(id="RAW"), "7"),
+}
+
+
+ACCEPTED: Final = {("change", "endDate null, not closing"): 200, ("contract create", "another's id"): 200}
+"""In a merge patch null brings a default back; the contract gives a new poll an id whatever its body says."""
+
+
+@pytest.mark.parametrize("name", POLL_ROUTES)
+async def test_what_is_no_poll_is_refused_and_nothing_is_kept(polls: Polls, name: str) -> None:
+    route = await route_to(polls, name)
+    before = len((await polls.call("GET")).json)
+
+    answers = {case: (body, await route.send(route.around(body))) for case, body in NO_POLLS.items()}
+
+    accepted = {case: status for (route_name, case), status in ACCEPTED.items() if route_name == name}
+    assert wrong(answers, {**dict.fromkeys(NO_POLLS, refused(route)), **accepted}) == {}
+    assert len((await polls.call("GET")).json) == before + ((name, "another's id") in ACCEPTED)
+
+
+UNKNOWN: Final = {
+    "a huge number": HUGE,
+    "an endless number": "1e400",
+    "deep, but not too deep": "[" * 90 + "]" * 90,
+    "a long text": '"' + "x" * 50_000 + '"',
+    "negative zero": "-0",
+}
+
+
+@pytest.mark.parametrize("name", POLL_ROUTES)
+async def test_an_unknown_field_is_refused_by_us_and_passed_over_by_the_contract(polls: Polls, name: str) -> None:
+    route = await route_to(polls, name)
+    bodies = {
+        f"{field[:40]} is {case}": with_raw(poll_with(**{field: "RAW"}), raw)
+        for field in ("colour", "__proto__", "constructor", "a/b~c", "", "😀", "x" * 5_000)
+        for case, raw in UNKNOWN.items()
+    }
+
+    answers = {case: (body, await route.send(route.around(body))) for case, body in bodies.items()}
+
+    assert wrong(answers, dict.fromkeys(bodies, 200 if route.is_contract else 422)) == {}
+    assert not [case for case, (_, answer) in answers.items() if b"colour" in answer.body and answer.status == 200]
+
+
+async def test_a_pointer_escapes_what_a_pointer_is_made_of(polls: Polls) -> None:
+    route = await route_to(polls, "create")
+
+    refusal = await route.send(route.around(with_raw(poll_with(**{"a/b~c": 1}), "")))
+
+    assert [error["pointer"] for error in refusal.json["errors"]] == ["/a~1b~0c"]
+
+
+NO_PLACES: Final = ("null", "7", "[]", "{}", '""', '{"workspace": "A"}', '{"workspace": "", "content": "1"}')
+MORE_NO_PLACES: Final = (
+    '{"workspace": "A\\u0000", "content": "1"}',
+    '{"workspace": "A", "content": 1}',
+    '{"workspace": "A", "content": "1", "container": null}',
+    '{"workspace": "' + "x" * 256 + '", "content": "1"}',
+    '{"workspace": "A", "content": "1", "__proto__": {}}',
+)
+
+
+async def test_what_is_no_place_is_422(polls: Polls) -> None:
+    route = await route_to(polls, "create")
+    bodies = {raw: with_raw({**LUNCH, "location": "RAW"}, raw) for raw in (*NO_PLACES, *MORE_NO_PLACES)}
+
+    answers = {raw: (body, await route.send(body)) for raw, body in bodies.items()}
+
+    assert wrong(answers, dict.fromkeys(bodies, 422)) == {}
+
+
+NO_BATCHES: Final = {
+    "no items": '{"items": []}',
+    "items that are null": '{"items": null}',
+    "items that are an object": '{"items": {"0": {"op": "delete", "id": "x"}}}',
+    "an item that is none": '{"items": [null]}',
+    "an item without op": '{"items": [{"id": "x"}]}',
+    "an unknown op": '{"items": [{"op": "__proto__", "id": "x"}]}',
+    "an op that is a number": '{"items": [{"op": 7, "id": "x"}]}',
+    "a long op": '{"items": [{"op": "' + "x" * 500_000 + '"}]}',
+    "101 items": '{"items": [' + ", ".join(['{"op": "close", "id": "x"}'] * 101) + "]}",
+    "a foreign field": '{"items": [{"op": "delete", "id": "x", "poll": {}}]}',
+    "an id that is a number": '{"items": [{"op": "delete", "id": 7}]}',
+    "atomic as a text": '{"atomic": "true", "items": [{"op": "delete", "id": "x"}]}',
+}
+
+
+async def test_what_is_no_batch_is_422(polls: Polls) -> None:
+    route = await route_to(polls, "batch")
+
+    answers = {case: (text.encode(), await route.send(text.encode())) for case, text in NO_BATCHES.items()}
+
+    assert wrong(answers, dict.fromkeys(NO_BATCHES, 422)) == {}
+
+
+async def test_an_item_with_an_id_that_is_none_is_404(polls: Polls) -> None:
+    route = await route_to(polls, "batch")
+    bodies = {
+        each[:40]: json.dumps({"items": [{"op": "close", "id": each}]}).encode()
+        for each in ("x" * 100_000, "\0", "../..", "😀", "__proto__")
+    }
+
+    answers = {case: (body, await route.send(body)) for case, body in bodies.items()}
+
+    assert {case: status_of(answer) for case, (_, answer) in answers.items()} == dict.fromkeys(bodies, 404)
+
+
+async def test_an_item_with_a_condition_that_cannot_be_read_is_400(polls: Polls) -> None:
+    route = await route_to(polls, "batch")
+    item = {"op": "close", "id": route.poll_id, "ifMatch": "1\r\nX-Evil: 1"}
+
+    answer = await route.send(json.dumps({"items": [item]}).encode())
+
+    assert status_of(answer) == 400
+
+
+NO_BALLOTS: Final = {
+    **{f"optionIds {raw}": with_raw({"optionIds": "RAW"}, raw) for raw in ("null", '"y"', "{}", "[]", "[7]", "[null]")},
+    **{
+        f"optionIds {raw}": with_raw({"optionIds": "RAW"}, raw)
+        for raw in ('["y", "y"]', '["\\u0000"]', '["__proto__"]')
+    },
+    **{
+        f"name {raw}": with_raw({"optionIds": ["y"], "name": "RAW"}, raw)
+        for raw in ("7", '""', '"\\u0000"', "{}", "[]")
+    },
+    **{
+        f"comment {raw}": with_raw({"optionIds": ["y"], "comment": "RAW"}, raw)
+        for raw in ("7", '""', '"\\u0000"', "{}")
+    },
+    "no optionIds": b"{}",
+    "20,000 option ids": with_raw({"optionIds": ["x"] * 12_000}, ""),
+    "a long option id": with_raw({"optionIds": ["x" * 60_000]}, ""),
+    "a long name": with_raw({"optionIds": ["y"], "name": "x" * 256}, ""),
+    "a long comment": with_raw({"optionIds": ["y"], "comment": "x" * 2_001}, ""),
+    "an unknown field": with_raw({"optionIds": ["y"], "participant": "eve"}, ""),
+    "a huge number where nothing is": with_raw({"optionIds": ["y"], "x": "RAW"}, HUGE),
+}
+
+
+async def test_what_is_no_ballot_is_422_and_not_counted(polls: Polls) -> None:
+    route = await route_to(polls, "cast")
+
+    answers = {case: (body, await route.send(body)) for case, body in NO_BALLOTS.items()}
+
+    assert wrong(answers, dict.fromkeys(NO_BALLOTS, 422)) == {}
+    assert (await polls.results(route.poll_id))["participants"] == 0

@@ -1,0 +1,185 @@
+"""A fixed corpus of nasty paths, queries and headers, each with what it is answered. Never a 500."""
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Final
+from urllib.parse import quote
+
+import pytest
+
+from tests.support.body_routes import JIRA, LUNCH, wrong
+from tests.support.raw_http import send_raw
+from tests.support.stack import Answer, Polls
+from tests.support.told import flaws_of
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_a_participant_that_cannot_be_read_is_400(polls: Polls, method: str) -> None:
+    poll = await polls.make()
+    odd = ("%00", "%FF", "%ED%A0%80", "%C0%AF", "%", "%zz", "a%00b", "x" * 256, "%F0%9F%98")
+    body = {"optionIds": ["y"]} if method == "PUT" else None
+
+    answers = {each: (each.encode(), await polls.v1(method, f"/polls/{poll['id']}/votes/{each}", body)) for each in odd}
+
+    assert wrong(answers, dict.fromkeys(odd, 400)) == {}
+
+
+def cursor(*values: object) -> str:
+    """As we would write it, with values of the caller's choice."""
+    return urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
+
+
+SOME_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+EXTREMES: Final = ("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59")
+NO_CURSORS: Final = (
+    *("x", "=", "%00", "%FF", "e30", "W10", "A" * 2_001, "..%2F", cursor(), cursor(1, 2), cursor(None, SOME_ID)),
+    *(
+        cursor("2026-01-01T00:00:00", SOME_ID),
+        cursor("2026-01-01T00:00:00Z", "x"),
+        cursor("2026-02-30T00:00:00Z", SOME_ID),
+    ),
+    *(cursor(end, SOME_ID) for end in EXTREMES),
+)
+NO_QUERIES: Final = (
+    *("workspace=%FF", "workspace=%00", "workspace=%ED%A0%80", "workspace=A&workspace=A", "content=1", "container=1"),
+    *("workspace=A&container=1", "&".join(f"x{n}=1" for n in range(51)), "colour=red", "__proto__=1", "%00=1", "%FF=1"),
+    *("limit=0", "limit=101", "limit=-1", "limit=1e2", "limit=1.5", "limit=%D9%A3", "limit=", f"limit={'9' * 5_000}"),
+    *("limit=10&limit=10", "status=", "status=OPEN", "status=null", "expand=", "expand=votes", "updatedSince="),
+    *(
+        f"updatedSince={quote(text)}"
+        for text in (*EXTREMES, "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01")
+    ),
+    *(f"updatedSince={text}" for text in ("2026-01-01T00:00:60Z", "2026-01-01T00:00:00", "10000-01-01T00:00:00Z", "1")),
+    *(f"cursor={text}" for text in NO_CURSORS),
+)
+
+
+async def test_a_query_that_cannot_be_read_is_400(polls: Polls) -> None:
+    await polls.make()
+
+    answers = {query[:80]: (query.encode(), await polls.v1("GET", f"/polls?{query}")) for query in NO_QUERIES}
+
+    assert wrong(answers, {query[:80]: 400 for query in NO_QUERIES}) == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "queries"),
+    [
+        ("", ("expand=votes", "expand=results&expand=results", "x=1", "expand=%FF")),
+        ("/results", ("participant=", "participant=%00", f"participant={'x' * 256}", "participant=%ED%A0%80", "x=1")),
+        (
+            "/votes",
+            ("limit=0", "cursor=x", "cursor=%00", f"cursor={cursor(1)}", f"cursor={'A' * 2_001}", "participant=a"),
+        ),
+    ],
+)
+async def test_a_query_of_one_poll_that_cannot_be_read_is_400(
+    polls: Polls, path: str, queries: tuple[str, ...]
+) -> None:
+    poll = await polls.make(settings={"saveParticipantNames": True})
+
+    answers = {
+        query[:80]: (query.encode(), await polls.v1("GET", f"/polls/{poll['id']}{path}?{query}")) for query in queries
+    }
+
+    assert wrong(answers, {query[:80]: 400 for query in queries}) == {}
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+async def test_a_query_of_an_edit_that_cannot_be_read_is_400(polls: Polls, method: str) -> None:
+    poll = await polls.make()
+    queries = ("dropVotes=", "dropVotes=1", "dropVotes=True", "dropVotes=true&dropVotes=true", "dropVotes=%00", "x=1")
+
+    answers = {
+        query: (query.encode(), await polls.v1(method, f"/polls/{poll['id']}?{query}", LUNCH)) for query in queries
+    }
+
+    assert wrong(answers, dict.fromkeys(queries, 400)) == {}
+
+
+NO_CONTRACT_QUERIES: Final = {
+    **dict.fromkeys(("workspace=%FF&content=1", "workspace=%00&content=1", "workspace=A&workspace=B&content=1"), 400),
+    **dict.fromkeys(("workspace=%ED%A0%80&content=1", "workspace=A&content=1&expand=x", "content=1"), 400),
+    **dict.fromkeys(("workspace=A&content=1&container=%00", "workspace=A&content=1&type=polls"), 400),
+    **dict.fromkeys((f"workspace=A&content=1&pollId={each}" for each in ("x", "%F0%9F%98%80", "..", "1" * 5_000)), 404),
+    **dict.fromkeys(
+        (f"workspace=A&content=1&pollId={each}" for each in ("%00", "%FF", f"{SOME_ID}&pollId={SOME_ID}")), 400
+    ),
+    "workspace=A&content=1&__proto__=1&x%00=1": 200,
+    f"workspace={'x' * 5_000}&content={'y' * 2_000}": 200,
+}
+
+
+async def test_a_query_of_the_contract_that_cannot_be_read_is_told_so(polls: Polls) -> None:
+    path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&"
+
+    answers = {query: (query.encode(), await polls("GET", path + query)) for query in NO_CONTRACT_QUERIES}
+
+    assert wrong(answers, NO_CONTRACT_QUERIES) == {}
+
+
+async def test_an_endpoint_that_is_none_is_404(polls: Polls) -> None:
+    query = f"token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
+    odd = ("%00", "%FF", "..%2F", "A" * 5_000, "%F0%9F%98%80", "{endpoint}")
+
+    answers = {each: (each.encode(), await polls("GET", f"/x1/{each}?{query}")) for each in odd}
+
+    assert wrong(answers, dict.fromkeys(odd, 404)) == {}
+
+
+LONG: Final = "x" * 5_000
+NO_HEADERS: Final[dict[str, dict[str, int]]] = {
+    "Idempotency-Key": dict.fromkeys(("", "a b", "é", '"a', 'a"', '"a\\b"', "a,b", "x" * 256, LONG), 400),
+    "If-Match": dict.fromkeys(("", "1", '"1', '"1" "2"', "W/1", '*, "1"', '"1",x', "'1'", LONG), 400),
+    "If-None-Match": dict.fromkeys(("1", '"1', '"1" "2"', "W/1", '*, "1"', '"a b"', LONG), 400),
+    "Last-Event-ID": dict.fromkeys(("", "é", "1.2", "1.1.1.1", "-1..", '"', LONG), 200),
+    "Accept": dict.fromkeys(("", ";", "text/csv;q=x", "*/*;q=9", "text/*, ,", "é", "q=0", LONG), 200),
+    "Content-Type": {
+        **dict.fromkeys(("", "x", "application/jsonx", "text/json", "application/json, text/plain", "é", LONG), 415),
+        **dict.fromkeys(("application/json;charset=utf-16", "APPLICATION/JSON ;;;", 'application/json; x="'), 201),
+    },
+}
+"""What each value of each header that we read is answered with."""
+
+
+@pytest.mark.parametrize("name", NO_HEADERS)
+async def test_a_header_that_cannot_be_read_is_told_so_or_passed_over(polls: Polls, name: str) -> None:
+    poll = await polls.make()
+
+    answers = {value: (value.encode(), await with_header(polls, poll["id"], name, value)) for value in NO_HEADERS[name]}
+
+    assert wrong(answers, NO_HEADERS[name]) == {}
+
+
+async def with_header(polls: Polls, poll_id: str, name: str, value: str) -> Answer:
+    """The answer to a request that reads this header."""
+    headers = {"Authorization": f"Bearer {polls.token}", "Content-Type": "application/json", name: value}
+    path = f"/v1/polls/{poll_id}"
+    if name in ("Idempotency-Key", "Content-Type"):
+        return await polls.v1("POST", "/polls", {**LUNCH, "location": JIRA}, headers)
+    if name == "Last-Event-ID":
+        async with polls.session.get(f"{polls.base}{path}/events", headers=headers) as response:
+            return Answer(response.status, response.headers, await response.content.readline())
+    path += "/results" if name == "Accept" else ""
+    return await polls(
+        "PATCH" if name == "If-Match" else "GET", path, headers=headers, data=b"{}" if name == "If-Match" else None
+    )
+
+
+SPLITS: Final = (
+    *(b"a\rX-Evil: 1", b"a\0b", b"a\nX-Evil: 1", b"a\r\n X-Evil: 1", b"%0d%0aX-Evil:%201"),
+    "\u560d\u560aX-Evil: 1".encode(),
+)
+
+
+@pytest.mark.parametrize("name", [*NO_HEADERS, "X-Request-ID", "Authorization"])
+async def test_no_header_splits_an_answer(polls: Polls, name: str) -> None:
+    poll = await polls.make()
+    token = b"" if name == "Authorization" else f"Authorization: Bearer {polls.token}\r\n".encode()
+    head = f"GET /v1/polls/{poll['id']}/results HTTP/1.1\r\nHost: x\r\n".encode() + token + name.encode() + b": "
+
+    answers = [await send_raw(polls, head + split + b"\r\n\r\n") for split in SPLITS]
+
+    assert {answer.status for answer in answers} <= {200, 400, 401}
+    assert [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)] == [[]] * len(SPLITS)
+    assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)
