@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from services.polls.app_keys import DATABASE
 from services.polls.domain.poll import UnknownPoll
-from services.polls.domain.results import Results, Sight, results_of
+from services.polls.domain.results import Sight
 from services.polls.domain.state import PollState
 from services.polls.payloads.results import ResultsPayload
 from services.polls.storage import polls
@@ -27,17 +27,18 @@ def require(request: web.Request, action: Action, place: Place) -> None:
     asking.require(action, place)
 
 
-def results_for(asking: Caller, state: PollState, *, as_voter: bool = False) -> Results:
-    """The results of the poll as far as the caller may see them."""
-    sight = Sight.VOTER if as_voter else Sight.PUBLIC
-    if asking.may(Action.RESULTS, state.poll.place):
-        sight = Sight.EVERYTHING
-    return results_of(state.poll.draft, state.tally, now=state.at, is_closed=state.is_closed, sight=sight)
+def sight_of(asking: Caller, place: Place, *, as_voter: bool = False) -> Sight:
+    """As whom the caller sees results there."""
+    if asking.may(Action.RESULTS, place):
+        return Sight.EVERYTHING
+    return Sight.VOTER if as_voter else Sight.PUBLIC
 
 
 def expanded(request: web.Request, state: PollState, *, is_wanted: bool) -> ResultsPayload | UnsetType:
     """The results to put into a poll, where they are asked for."""
-    return ResultsPayload.of(results_for(caller(request), state)) if is_wanted else UNSET
+    if not is_wanted:
+        return UNSET
+    return ResultsPayload.of(state.results(sight_of(caller(request), state.poll.place)))
 
 
 def poll_id_of(request: web.Request) -> UUID:

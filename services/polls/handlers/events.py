@@ -8,11 +8,10 @@ from msgspec import Meta, Struct
 
 from services.polls.app_keys import FOLLOWED, STREAM_PLACES
 from services.polls.domain.state import PollState
-from services.polls.handlers.asking import reached_poll, results_for
+from services.polls.handlers.asking import reached_poll, sight_of
 from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, PollPath
 from services.polls.payloads import examples
-from services.polls.payloads.events import Event, Position, events_since
-from services.polls.payloads.results import ResultsPayload
+from services.polls.payloads.events import Event, News, Position
 from shared.contract.scope import Action
 from shared.guard import Stream, caller, open_stream
 from shared.runtime.clock import elapsed_s
@@ -65,12 +64,12 @@ async def follow_poll(request: web.Request) -> web.StreamResponse:
 
 async def _follow(stream: Stream, request: web.Request, state: PollState) -> None:
     seen = Position.read(request.headers.get("Last-Event-ID", ""))
+    sight = sight_of(caller(request), state.poll.place)
     await stream.send(RETRY)
     quiet_since = elapsed_s()
-    with request.app[FOLLOWED].follow(state.poll.id, stream.woken.set) as followed:
+    with request.app[FOLLOWED].follow(state, stream.woken.set) as followed:
         while not followed.is_gone:
-            state = followed.state or state
-            news = list(events_since(seen, state, ResultsPayload.of(results_for(caller(request), state))))
+            news = list(followed.made(News.of, sight).since(seen))
             if news or elapsed_s() - quiet_since >= SIGN_OF_LIFE_S:
                 await stream.send(b"".join(event.encoded() for event in news) or SIGN_OF_LIFE)
                 quiet_since = elapsed_s()

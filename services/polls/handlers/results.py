@@ -9,7 +9,7 @@ from services.polls.app_keys import VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
-from services.polls.handlers.asking import poll_id_of, reached_poll, require, results_for
+from services.polls.handlers.asking import poll_id_of, reached_poll, require, sight_of
 from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, PollPath
 from services.polls.payloads import examples
 from services.polls.payloads.results import ResultsPayload
@@ -62,7 +62,7 @@ async def show_results(request: web.Request) -> web.Response:
     """200 with the results, or with a line for each option by `Accept: text/csv`."""
     query = read_query(request, AskResults)
     state, as_voter = await _asked(request, query.participant)
-    results = results_for(caller(request), state, as_voter=as_voter)
+    results = state.results(sight_of(caller(request), state.poll.place, as_voter=as_voter))
     headers = {"Vary": "Accept"}
     if prefers(request, CSV, JSON):
         headers["Content-Disposition"] = f'attachment; filename="results-{state.poll.id}.csv"'

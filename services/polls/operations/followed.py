@@ -1,14 +1,15 @@
-"""The polls that somebody follows, each read once for all in this process who do."""
+"""The polls that somebody follows, each read once for all in this process who do, and told in the same bytes."""
 
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import structlog
 
 from services.polls.domain.poll import closes_at
+from services.polls.domain.results import Sight
 from services.polls.domain.state import PollState
 from services.polls.operations.feed import PollFeed
 from services.polls.storage.polls import select_watched
@@ -19,30 +20,45 @@ PAUSE_S: Final = 0.1
 
 _log = structlog.get_logger()
 
+T = TypeVar("T")
+
 
 class Followed:
-    """One poll as it was last read: `None` before the first look, and when it is gone."""
+    """One poll as it was last read."""
 
-    def __init__(self) -> None:
-        self.state: PollState | None = None
+    def __init__(self, state: PollState) -> None:
         self.is_gone = False
+        self._state = state
+        self._made: dict[Sight, Any] = {}  # whatever the followers make of it
         self._followers: set[Callable[[], None]] = set()
+
+    def made(self, make: Callable[[PollState, Sight], T], sight: Sight) -> T:
+        """What `make`, always the same one, makes of the poll: once for all who follow it and see as much."""
+        if sight not in self._made:
+            self._made[sight] = make(self._state, sight)
+        made: T = self._made[sight]
+        return made
 
     @property
     def closes_in_s(self) -> float:
         """How long after the last look the poll closes by itself."""
-        end = None if self.state is None else closes_at(self.state.poll.draft.settings)
-        if self.state is None or end is None or self.state.is_closed:
+        end = closes_at(self._state.poll.draft.settings)
+        if end is None or self._state.is_closed:
             return float("inf")
-        return (end - self.state.at).total_seconds()
+        return (end - self._state.at).total_seconds()
 
     def take(self, state: PollState | None) -> None:
         """What a look has found."""
-        has_changed = _stage(state) != _stage(self.state)
-        self.state, self.is_gone = state, state is None
-        if has_changed or self.is_gone:
-            for tell in self._followers:
-                tell()
+        if state is None:
+            self.is_gone = True
+        else:
+            has_changed = _stage(state) != _stage(self._state)
+            self._state = state
+            if not has_changed:
+                return
+            self._made.clear()
+        for tell in self._followers:
+            tell()
 
     def add(self, tell: Callable[[], None]) -> None:
         """Call `tell` after each look that finds a change."""
@@ -65,9 +81,10 @@ class FollowedPolls:
         self._news = asyncio.Event()
 
     @contextmanager
-    def follow(self, poll_id: UUID, tell: Callable[[], None]) -> Generator[Followed, None, None]:
+    def follow(self, state: PollState, tell: Callable[[], None]) -> Generator[Followed, None, None]:
         """The poll, read anew before long and whenever it may have changed; `tell` is called when it has."""
-        followed = self._polls.setdefault(poll_id, Followed())
+        poll_id = state.poll.id
+        followed = self._polls.setdefault(poll_id, Followed(state))
         followed.add(tell)
         self._want(poll_id)
         try:
@@ -110,5 +127,5 @@ class FollowedPolls:
             self._polls[poll_id].take(states.get(poll_id))
 
 
-def _stage(state: PollState | None) -> tuple[int, int, bool] | None:
-    return None if state is None else (state.poll.version, state.revision, state.is_closed)
+def _stage(state: PollState) -> tuple[int, int, bool]:
+    return state.poll.version, state.revision, state.is_closed

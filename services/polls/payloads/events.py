@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from services.polls.domain.results import Sight
 from services.polls.domain.state import PollState
 from services.polls.payloads.polls import PollPayload
 from services.polls.payloads.results import ResultsPayload
@@ -47,18 +48,32 @@ class Event(NamedTuple):
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(self.position).encode(), self.name.encode(), self.data)
 
 
-def events_since(seen: Position, state: PollState, results: ResultsPayload) -> Iterator[Event]:
-    """What there is to tell of the poll to someone who has been told what was at `seen`."""
-    poll, is_closed = msgspec.json.encode(PollPayload.of(state)), state.is_closed
-    at = seen._replace(version=str(state.poll.version))
-    if at != seen:
-        at = at if is_closed else at._replace(status="open")
-        yield Event("poll", poll, at)
-    before, at = at, at._replace(results=_digest(results))
-    if at != before:
-        yield Event("results", msgspec.json.encode(results), at)
-    if is_closed and at.status != "closed":
-        yield Event("closed", poll, at._replace(status="closed"))
+class News(NamedTuple):
+    """A poll as it is told to those who see as much of its results; `at` is where they are who have been told it."""
+
+    poll: bytes
+    results: bytes
+    at: Position
+
+    @classmethod
+    def of(cls, state: PollState, sight: Sight) -> "News":
+        """What there is to tell of the poll."""
+        results = ResultsPayload.of(state.results(sight))
+        at = Position(str(state.poll.version), _digest(results), results.status)
+        return cls(msgspec.json.encode(PollPayload.of(state)), msgspec.json.encode(results), at)
+
+    def since(self, seen: Position) -> Iterator[Event]:
+        """The events for someone who has been told what was at `seen`."""
+        is_closed = self.at.status == "closed"
+        at = seen._replace(version=self.at.version)
+        if at != seen:
+            at = at if is_closed else at._replace(status="open")
+            yield Event("poll", self.poll, at)
+        before, at = at, at._replace(results=self.at.results)
+        if at != before:
+            yield Event("results", self.results, at)
+        if is_closed and at.status != "closed":
+            yield Event("closed", self.poll, self.at)
 
 
 def _digest(results: ResultsPayload) -> str:

@@ -1,66 +1,14 @@
 """`GET /v1/polls/{id}/events`: a poll as it changes, in every replica, until its token or the poll is no more."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import aiohttp
-import msgspec
 import pytest
 
 from tests.support.databases import ClonedDatabase
+from tests.support.following import following
 from tests.support.stack import Authority, Polls, polls_service
 
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
-
-
-class Received(msgspec.Struct):
-    """One event."""
-
-    id: str
-    name: str
-    data: Any
-
-
-class Follower:
-    """Someone who follows a poll."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.response = response
-
-    async def next(self, within_s: float = 10) -> Received:
-        """The next event. Raises `EOFError` at the end."""
-        fields: dict[str, str] = {}
-        async with asyncio.timeout(within_s):
-            async for line in self.response.content:
-                name, _, value = line.decode().rstrip("\n").partition(": ")
-                fields[name] = value
-                if not name and "event" in fields:
-                    return Received(fields["id"], fields["event"], msgspec.json.decode(fields["data"]))
-        raise EOFError
-
-    async def until(self, is_it: Callable[[Received], bool]) -> Received:
-        """The first of the next events that is the one."""
-        while not is_it(event := await self.next()):
-            pass
-        return event
-
-    async def end(self) -> None:
-        """Wait for it."""
-        with suppress(aiohttp.ClientPayloadError, EOFError):
-            while True:
-                await self.next()
-
-
-@asynccontextmanager
-async def following(polls: Polls, poll_id: str, last: str | None = None) -> AsyncGenerator[Follower, None]:
-    """A follower for the length of the block."""
-    headers = {"Authorization": f"Bearer {polls.token}"} | ({"Last-Event-ID": last} if last else {})
-    async with polls.session.get(f"{polls.base}/v1/polls/{poll_id}/events", headers=headers) as response:
-        assert (response.status, response.headers["Content-Type"]) == (200, "text/event-stream")
-        yield Follower(response)
 
 
 async def test_a_follower_is_told_of_the_poll_as_it_is_and_as_it_changes(polls: Polls) -> None:
@@ -186,35 +134,6 @@ async def test_votes_whose_results_are_withheld_are_not_told_of(polls: Polls, au
 
     assert withheld.data["votes"] is None
     assert (after.name, after.id.split(".")[1]) == ("poll", withheld.id.split(".")[1])
-
-
-@pytest.fixture
-def polls_settings() -> dict[str, Any]:
-    """Few places."""
-    return {"event_streams": 3, "event_streams_a_token": 2}
-
-
-async def test_streams_are_limited_for_each_token_and_in_all(polls: Polls, authority: Authority) -> None:
-    poll = await polls.make()
-    other, third = [polls.holding((await authority.issue())["token"]) for _ in range(2)]
-    path = f"/polls/{poll['id']}/events"
-    async with following(polls, poll["id"]) as follower, following(polls, poll["id"]), following(other, poll["id"]):
-        too_many = await polls.v1("GET", path)
-        full = await third.v1("GET", path)
-        follower.response.close()
-
-    assert (too_many.status, too_many.json["type"]) == (429, "/docs/problems/too-many-streams")
-    assert (full.status, full.headers["Retry-After"]) == (503, "1")
-    async with asyncio.timeout(10):
-        while not await can_follow(third, poll["id"]):
-            await asyncio.sleep(0.1)
-
-
-async def can_follow(polls: Polls, poll_id: str) -> bool:
-    """Whether there is a place."""
-    headers = {"Authorization": f"Bearer {polls.token}"}
-    async with polls.session.get(f"{polls.base}/v1/polls/{poll_id}/events", headers=headers) as response:
-        return response.status == 200
 
 
 async def test_a_poll_that_cannot_be_read_cannot_be_followed(polls: Polls, authority: Authority) -> None:
