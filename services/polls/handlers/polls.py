@@ -8,10 +8,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from services.polls.app_keys import DATABASE, POLL_FEED
+from services.polls.app_keys import DATABASE
 from services.polls.domain.poll import Draft, check
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
+from services.polls.handlers import changing
 from services.polls.handlers.asking import expanded, poll_id_of, reached_poll
 from services.polls.handlers.conditions import required_by
 from services.polls.handlers.once import kept_response, once_of
@@ -30,14 +31,12 @@ from services.polls.handlers.parameters import (
     ReadConditions,
 )
 from services.polls.operations.answer_once import answer_once
-from services.polls.operations.edit import edit_poll, remove_poll
 from services.polls.payloads import examples
 from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll, etag_of
 from services.polls.payloads.texts import Time
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.listing import Filter, select_page
-from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Path
 from shared.guard import caller
 from shared.runtime.body import JSON, read_json, require_media_type
@@ -49,7 +48,6 @@ from shared.runtime.postgres import Transaction
 from shared.runtime.preconditions import not_modified
 from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import read_query
-from shared.runtime.request_line import allow_more_time
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -199,11 +197,7 @@ async def change_poll(request: web.Request) -> web.Response:
 )
 async def delete_poll(request: web.Request) -> web.Response:
     """204."""
-    poll_id = poll_id_of(request)
-    allow_more_time(request, MANY_LIMIT_S)
-    required = required_by(request, Action.DELETE)
-    await remove_poll(request.app[DATABASE], caller(request).site, poll_id, require=required)
-    request.app[POLL_FEED].announce(poll_id)
+    await changing.remove(request, poll_id_of(request), required_by(request, Action.DELETE))
     return web.Response(status=204)
 
 
@@ -215,13 +209,8 @@ def patched(state: PollState, patch: dict[str, Any]) -> Draft:
 
 async def _edited(request: web.Request, change: Callable[[PollState], Draft]) -> web.Response:
     query = read_query(request, DropVotes)
-    poll_id, site = poll_id_of(request), caller(request).site
-    required = required_by(request, Action.UPDATE)
-    allow_more_time(request, MANY_LIMIT_S)
-    edited = await edit_poll(
-        request.app[DATABASE], site, poll_id, change, require=required, drop_votes=query.drop_votes
-    )
-    request.app[POLL_FEED].announce(poll_id)
+    poll_id, required = poll_id_of(request), required_by(request, Action.UPDATE)
+    edited = await changing.edit(request, poll_id, change, required, drop_votes=query.drop_votes)
     payload = PollPayload.of(edited.state, effect=edited.effect)
     return json_response(payload, headers={"ETag": etag_of(edited.state)})
 

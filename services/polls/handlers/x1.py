@@ -7,17 +7,17 @@ from uuid import UUID, uuid4
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from services.polls.app_keys import DATABASE, POLL_FEED
+from services.polls.app_keys import DATABASE
 from services.polls.domain.poll import UnknownEndpoint, UnknownPoll, check
 from services.polls.domain.state import PollState
+from services.polls.handlers import changing
 from services.polls.handlers.asking import expanded
-from services.polls.operations.edit import Require, edit_poll, remove_poll
+from services.polls.operations.edit import Require
 from services.polls.payloads import examples
 from services.polls.payloads.polls import EXAMPLE
 from services.polls.payloads.texts import PollId
 from services.polls.payloads.x1 import ContractPoll, ContractPollBody
 from services.polls.storage import polls
-from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Place
 from shared.guard import caller
 from shared.runtime.body import JSON, read_json
@@ -25,7 +25,6 @@ from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, endpoint
 from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import Query, query_of
-from shared.runtime.request_line import allow_more_time
 
 Workspace = Annotated[
     str, Meta(min_length=1, description="project key in Jira, space id in Confluence", examples=["PLAT"])
@@ -149,12 +148,8 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
     if body.id not in (None, query.optional("pollId")):
         fault = Fault("leave it out, or repeat the parameter pollId", pointer="/id")
         raise BadRequest("The poll's id in the body is not the one in the query.", fault)
-    draft, poll_id, site = check(body.to_draft()), _read_poll_id(query), caller(request).site
-    allow_more_time(request, MANY_LIMIT_S)
-    edited = await edit_poll(
-        request.app[DATABASE], site, poll_id, lambda _: draft, require=_is_at(place), drop_votes=drop_votes
-    )
-    request.app[POLL_FEED].announce(poll_id)
+    draft, poll_id = check(body.to_draft()), _read_poll_id(query)
+    edited = await changing.edit(request, poll_id, lambda _: draft, _is_at(place), drop_votes=drop_votes)
     return json_response(ContractPoll.of(edited.state))
 
 
@@ -172,10 +167,7 @@ async def delete_contract_poll(request: web.Request) -> web.Response:
     """200 without a body; 404 where `pollId` is not at the place."""
     query = query_of(request)
     place = _authorized(request, query, Action.DELETE, "pollId")
-    poll_id, site = _read_poll_id(query), caller(request).site
-    allow_more_time(request, MANY_LIMIT_S)
-    await remove_poll(request.app[DATABASE], site, poll_id, require=_is_at(place))
-    request.app[POLL_FEED].announce(poll_id)
+    await changing.remove(request, _read_poll_id(query), _is_at(place))
     return web.Response()
 
 
