@@ -9,21 +9,14 @@
 The services are processes of their own on an embedded PostgreSQL and Redis. The status is 1 where a limit is missed.
 """
 
-import asyncio
-import atexit
 import os
 import platform
-import shutil
-import signal
 import sys
-import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
-import uvloop
 from cyclopts import App, Parameter
 
 from bench.contest import contest_figures
@@ -31,8 +24,8 @@ from bench.figures import Figure, Measured
 from bench.large import large_figures
 from bench.machine import machine
 from bench.reading import guard_figures, listing_figures
+from bench.running import run, say
 from bench.stack import Running, Stack, started
-from pollgate.sentence import Sentence
 
 LEASE_S: Final = 5.0
 
@@ -81,25 +74,14 @@ def main(
     most_large
         How many times as long its results may take as those of a poll with a hundred ballots.
     most_edit_s
-        How many seconds an edit of all its ballots may take; by itself so long as the proxy waits for a replica.
+        How many seconds an edit of all its ballots may take.
     ballots
         How many ballots are cast in the contest.
     as_json
         Print JSON in place of the table.
     """
     plan = Plan(parts, rounds, least_guarded, large, most_large, most_edit_s, ballots)
-    folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
-    # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            measured = runner.run(_measure(plan, folder))
-    except Sentence as error:
-        sys.exit(f"bench: {error}")
-    except SubprocessError as error:
-        sys.exit(f"bench: PostgreSQL does not start: {error}")
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("bench: stopped")
+    measured = run(lambda folder: _measure(plan, folder))
     print(msgspec.json.encode(measured).decode() if as_json else measured.text())
     missed = [f"{figure.part}: {figure.what}" for figure in measured.figures if figure.is_missed]
     if missed:
@@ -107,10 +89,7 @@ def main(
 
 
 async def _measure(plan: Plan, folder: Path) -> Measured:
-    this = asyncio.current_task()
-    if this is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    _say("starting PostgreSQL")
+    say("starting PostgreSQL")
     async with AsyncExitStack() as opened:
         stack = await opened.enter_async_context(started(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
@@ -121,7 +100,7 @@ async def _measure(plan: Plan, folder: Path) -> Measured:
 
 
 async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> list[Figure]:
-    _say(f"measuring: {part}")
+    say(f"measuring: {part}")
     match part:
         case "guard":
             return await guard_figures(stack, running, plan.rounds, plan.least_guarded)
@@ -131,10 +110,6 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
             return await large_figures(stack, running, plan.large, plan.rounds, plan.most_large, plan.most_edit_s)
         case "contest":
             return await contest_figures(stack, running, plan.ballots)
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,27 +14,20 @@ request sent after the answer may be accepted.
 """
 
 import asyncio
-import atexit
 import os
 import platform
-import shutil
-import signal
-import sys
-import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import Annotated, Final, Literal, get_args
 
 import msgspec
-import uvloop
 from cyclopts import App, Parameter
 
 from bench.machine import machine
 from bench.passes import REST_S, bench
+from bench.running import run, say
 from bench.stack import Running, Stack, started
 from bench.table import Measured, Row, Spread
-from pollgate.sentence import Sentence
 
 LEASE_S: Final = 5.0
 SYNC_EVERY_S: Final = LEASE_S / 5
@@ -86,26 +79,12 @@ def main(
         Print JSON in place of the table.
     """
     plan = Plan(guards, situations, revocations, away_revocations, load_rate)
-    folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
-    # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            measured = runner.run(_measure(plan, folder))
-    except Sentence as error:
-        sys.exit(f"bench: {error}")
-    except SubprocessError as error:
-        sys.exit(f"bench: PostgreSQL does not start: {error}")
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("bench: stopped")
+    measured = run(lambda folder: _measure(plan, folder))
     print(msgspec.json.encode(measured).decode() if as_json else measured.text())
 
 
 async def _measure(plan: Plan, folder: Path) -> Measured:
-    this = asyncio.current_task()
-    if this is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
-    _say("starting PostgreSQL")
+    say("starting PostgreSQL")
     async with started(folder, LEASE_S) as stack:
         rows = [row for guards in plan.guards for row in await _rows(stack, guards, plan)]
         postgres, redis = await stack.versions()
@@ -145,15 +124,11 @@ async def _row(situation: Situation, running: Running, plan: Plan) -> Row:
     times = plan.away_revocations if away else plan.revocations
     ask_every_s = guards / (AWAY_ASKED_PER_S if away else ASKED_PER_S)
     async with bench(running, (0.0, SYNC_EVERY_S) if away else REST_S) as measuring:
-        _say(f"{guards} guards, {situation}: answers to {times} revocations")
+        say(f"{guards} guards, {situation}: answers to {times} revocations")
         answers = [await measuring.answer_ms() for _ in range(times)]
-        _say(f"{guards} guards, {situation}: first refusals after {times} revocations")
+        say(f"{guards} guards, {situation}: first refusals after {times} revocations")
         refusals = [await measuring.refusal_ms(ask_every_s) for _ in range(times)]
     return Row(guards, situation, times, Spread.of(answers), Spread.of(refusals))
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,30 +6,24 @@ kinds take turns, so that whatever else the machine does meets all alike. `ratio
 one token, of the same run. At the end it issues, changes and revokes, which the indexes must not make slow.
 """
 
-import asyncio
-import atexit
 import math
 import os
 import random
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from subprocess import SubprocessError
 from typing import Annotated, Final
 
 import aiohttp
 import msgspec
-import uvloop
 from cyclopts import App, Parameter
 
+from bench.running import run, say
 from bench.stack import started
 from bench.table import aligned
 from bench.tokens_data import fill
 from bench.tokens_requests import BASELINE, LIST, Calls, Kind, kinds_of_requests
-from pollgate.sentence import Sentence
 
 LEASE_S: Final = 5.0
 WRITES: Final = 100
@@ -89,18 +83,7 @@ def main(
     as_json
         Print JSON in place of the table.
     """
-    folder = Path(tempfile.mkdtemp(prefix="pollgate-bench-"))
-    # At exit, and registered before the embedded PostgreSQL's own hook, which runs first and still writes there.
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            measured = runner.run(_measure(folder, tokens, requests))
-    except Sentence as error:
-        sys.exit(f"bench: {error}")
-    except SubprocessError as error:
-        sys.exit(f"bench: PostgreSQL does not start: {error}")
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        sys.exit("bench: stopped")
+    measured = run(lambda folder: _measure(folder, tokens, requests))
     print(msgspec.json.encode(measured).decode() if as_json else measured.text())
     slow = [row.request for row in measured.rows if row.p95 > limit_ms]
     if slow:
@@ -108,19 +91,19 @@ def main(
 
 
 async def _measure(folder: Path, tokens: int, requests: int) -> Measured:
-    _say("starting PostgreSQL")
+    say("starting PostgreSQL")
     async with AsyncExitStack() as opened:
         stack = await opened.enter_async_context(started(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
         running = await opened.enter_async_context(stack.services(0))
-        _say(f"filling it with {tokens} tokens")
+        say(f"filling it with {tokens} tokens")
         await fill(stack.postgres_url, tokens)
         headers = {"Authorization": f"Bearer {stack.admin_key}"}
         calls = Calls(await opened.enter_async_context(aiohttp.ClientSession(running.url, headers=headers)))
         kinds = await kinds_of_requests(calls, random.Random(2))
-        _say(f"sending {requests} requests of each of {len(kinds)} kinds")
+        say(f"sending {requests} requests of each of {len(kinds)} kinds")
         rows = await _timed(calls, kinds, requests)
-        _say("issuing, changing and revoking")
+        say("issuing, changing and revoking")
         writes_ms = await _writes(calls)
         postgres, _ = await stack.versions()
     return Measured(tokens, os.cpu_count() or 0, postgres, rows, writes_ms)
@@ -176,10 +159,6 @@ def _p95(times_ms: Sequence[float]) -> float:
 
 def _rank(times_ms: Sequence[float], share: float) -> float:
     return sorted(times_ms)[math.ceil(share * len(times_ms)) - 1]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
