@@ -136,6 +136,6 @@ def _plain_environment() -> Generator[None, None, None]:
     """Nothing of the developer's own Pollgate reaches a test."""
     with pytest.MonkeyPatch.context() as patch:
         secrets = ("POLLGATE_ADMIN_KEY", "POLLGATE_ADMIN_KEY_FILE", "POLLGATE_TOKEN", "POLLGATE_TOKEN_FILE")
-        for name in (*secrets, "POLLGATE_DIR", "TOKEN_AUTHORITY_URL", "POLLS_URL"):
+        for name in (*secrets, "POLLGATE_DIR", "TOKEN_AUTHORITY_URL", "POLLS_URL", "POLLS_API_URL"):
             patch.delenv(name, raising=False)
         yield

@@ -10,7 +10,6 @@ from tests.support.stack import Authority, Polls
 def pollgate(authority: Authority, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The `pollgate` command."""
     command_line = CommandLine(capsys, monkeypatch)
-    monkeypatch.delenv("POLLS_API_URL", raising=False)
     command_line.manage(authority.base, authority.admin_key)
     return command_line
 
