@@ -79,6 +79,8 @@ PROBLEMS: Final = {
 }
 ANY_TYPE: Final = (JSON, "*/*")
 NEVER: Final = (401, 422)
+MAX_LISTED: Final = 1000
+"""Polls in one answer."""
 ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll is not at this place."}
 
 
@@ -89,7 +91,7 @@ ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll 
     query=SomeAtPlace,
     answers={
         200: Answer(
-            description="All of them, or the one of `pollId`, the oldest first.",
+            description="All of them, the oldest first, or the one of `pollId`; of more than 1000 that one alone.",
             body=list[ContractPoll],
             example=[examples.CONTRACT_POLL],
         )
@@ -98,7 +100,10 @@ ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll 
     without=NEVER,
 )
 async def list_contract_polls(request: web.Request) -> web.Response:
-    """200 with an array of the polls at the place, or of the one that `pollId` names; 404 where that is not there."""
+    """200 with an array of the polls at the place, or of the one that `pollId` names; 404 where that is not there.
+
+    400 where there are more than `MAX_LISTED`.
+    """
     query = query_of(request)
     place = _authorized(request, query, Action.READ)
     is_expanded = _expands(query)
@@ -174,11 +179,19 @@ async def delete_contract_poll(request: web.Request) -> web.Response:
 async def _asked(request: web.Request, query: Query, place: Place) -> list[PollState]:
     database, site = request.app[DATABASE], caller(request).site
     if not query.optional("pollId"):
-        return await polls.select_polls(database, site, place)
+        return _all_of(await polls.select_polls(database, site, place, MAX_LISTED + 1))
     state = await polls.select_poll(database, site, _read_poll_id(query))
     if state is None or state.poll.place != place:
         raise UnknownPoll
     return [state]
+
+
+def _all_of(states: list[PollState]) -> list[PollState]:
+    """The contract has no pages, and what would fill this process's memory is no answer."""
+    if len(states) > MAX_LISTED:
+        fault = Fault("name one of them, or page through them under /v1/polls", parameter="pollId")
+        raise BadRequest(f"There are more than {MAX_LISTED} polls at this place, too many for one answer.", fault)
+    return states
 
 
 def _authorized(request: web.Request, query: Query, action: Action, *also_required: str) -> Place:

@@ -33,8 +33,8 @@ _INSERT: Final = """
     RETURNING created_at, updated_at, version
 """
 _SELECT_PLACE: Final = f"""
-    -- select_polls: every poll at a place, the oldest first
-    SELECT {STATE} {_FROM} WHERE {_AT_PLACE} ORDER BY poll.created_at, poll.id
+    -- select_polls: the polls at a place, the oldest first
+    SELECT {STATE} {_FROM} WHERE {_AT_PLACE} ORDER BY poll.created_at, poll.id LIMIT $5
 """
 _SELECT_ONE: Final = f"""
     -- select_poll: one poll of a site
@@ -73,9 +73,9 @@ async def insert_poll(executor: Executor, site: str, place: Place, poll_id: UUID
     return PollState(poll, Tally(0, 0, {}), revision=0, at=row["created_at"])
 
 
-async def select_polls(executor: Executor, site: str, place: Place) -> list[PollState]:
-    """Every poll at the place, in the order of creation."""
-    rows = await executor.fetch(_SELECT_PLACE, site, place.workspace, place.content, place.container)
+async def select_polls(executor: Executor, site: str, place: Place, limit: int) -> list[PollState]:
+    """The first `limit` polls at the place, in the order of creation."""
+    rows = await executor.fetch(_SELECT_PLACE, site, place.workspace, place.content, place.container, limit)
     return [state_of(row) for row in rows]
 
 

@@ -75,6 +75,22 @@ async def test_polls_are_listed_in_the_order_of_creation(polls: Polls) -> None:
     assert [poll["id"] for poll in (await polls.call("GET")).json] == ids
 
 
+async def test_of_more_polls_than_fit_an_answer_one_is_shown_at_a_time(polls: Polls) -> None:
+    item = {"op": "create", "poll": {"template": "yes-no", "location": {"workspace": "PLAT", "content": "PLAT-1"}}}
+    made = [await polls.v1("POST", "/polls:batch", {"items": [item] * 100}) for _ in range(10)]
+    as_many_as_fit = await polls.call("GET")
+    await polls.call("POST", LUNCH)
+
+    too_many = await polls.call("GET")
+    last = made[-1].json["items"][-1]["id"]
+    one = await polls.call("GET", pollId=last)
+
+    assert len(as_many_as_fit.json) == 1000
+    assert (too_many.status, too_many.json["errors"][0]["parameter"]) == (400, "pollId")
+    assert "/v1/polls" in too_many.json["errors"][0]["detail"]
+    assert [poll["id"] for poll in one.json] == [last]
+
+
 async def test_a_confluence_macro_has_polls_of_its_own(polls: Polls) -> None:
     macro = polls.at(workspace="SPACE", content="12345", container="macro-7")
 
