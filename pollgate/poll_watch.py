@@ -20,8 +20,9 @@ app = integration("poll", "Follow what becomes of polls.")
 def watch(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, as_json: Json = False) -> None:
     """Print a line for each change of a poll and of its results, until it is deleted or you end it with Ctrl-C.
 
-    Where the connection is lost it is made anew, and what has changed meanwhile is told. Ends with status 1 where the
-    token works no more. With --json each line is a JSON object.
+    Where the connection is lost it is made anew, and what has changed meanwhile
+    is told. Ends with status 1 where the token works no more. With --json each
+    line is a JSON object.
 
     Parameters
     ----------

@@ -64,7 +64,8 @@ def change(
 def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, as_json: Json = False) -> None:
     """Have a token refused everywhere until it is enabled again.
 
-    Returns when it is in force everywhere; status 1 where that is not so in the end.
+    Returns when it is in force everywhere; status 1 where that is not so in
+    the end.
 
     Parameters
     ----------
@@ -82,7 +83,8 @@ def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, a
 def enable(token_id: str, /, *, wait: Wait = True, as_json: Json = False) -> None:
     """Have a disabled token work again.
 
-    Returns when it is in force everywhere; status 1 where that is not so in the end.
+    Returns when it is in force everywhere; status 1 where that is not so in
+    the end.
 
     Parameters
     ----------
