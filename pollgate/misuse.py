@@ -4,7 +4,10 @@ from typing import Final
 
 from cyclopts import CycloptsError, MissingArgumentError
 
-_WANTED: Final = {"--as": "say who votes: --as PARTICIPANT"}
+_WANTED: Final = {
+    "--as": "say who votes: --as PARTICIPANT",
+    "OPTION": "say what is chosen: the id or the title of an option",
+}
 
 
 def told(misuse: CycloptsError) -> str:

@@ -16,7 +16,8 @@ from pollgate.transport import Refused
 app = integration("poll", "Vote in polls, and withdraw.")
 
 Participant = Annotated[
-    str, Parameter(name="--as", metavar="PARTICIPANT", help="Who votes, as you know them; you vouch for who that is.")
+    str,
+    Parameter(name="--as", metavar="PARTICIPANT", help="The participant, as you know them; you vouch for who that is."),
 ]
 
 
@@ -29,7 +30,7 @@ Participant = Annotated[
 def vote(
     poll_id: Annotated[str, Parameter(metavar="ID")],
     /,
-    *option: str,
+    *option: Annotated[str, Parameter(required=True)],
     participant: Participant,
     name: str | None = None,
     comment: str | None = None,
@@ -48,8 +49,6 @@ def vote(
     comment
         What the participant has to say, for a poll that takes comments.
     """
-    if not option:
-        raise Sentence("say what is chosen: the id or the title of an option")
 
     async def cast(polls: PollsClient) -> tuple[Ballot, list[str]]:
         options = await _options(polls, poll_id)

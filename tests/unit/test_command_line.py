@@ -48,6 +48,33 @@ def test_every_command_says_what_it_does_and_what_each_option_is(
     assert words[0] not in GROUPS or f"\n  {command}" in told
 
 
+@pytest.mark.parametrize("command", [each for each in EVERY_COMMAND if each.split()[1] in GROUPS])
+def test_what_a_command_says_of_itself_stands_as_it_is_in_80_columns(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.help_print(command.split()[1:], console=Console(width=200))
+
+    told = capsys.readouterr().out.split("╭")[0]
+    _usage, _first, *paragraphs = told.strip().split("\n\n")
+    assert [line for each in paragraphs for line in each.splitlines() if len(line.rstrip()) > 80] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("ID", "--as", "ada"), "say what is chosen: the id or the title of an option. See --help."),
+        (("ID", "Yes"), "say who votes: --as PARTICIPANT. See --help."),
+    ],
+)
+def test_a_ballot_without_what_it_always_has_is_wrong_usage(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["poll", "vote", *words])
+
+    assert capsys.readouterr().err == f"pollgate: {sentence}\n"
+
+
 def test_an_unknown_command_is_told_in_one_sentence_with_what_may_be_meant(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -54,7 +54,6 @@ async def test_several_options_are_chosen_with_a_name_and_a_comment(integrator: 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "say what is chosen: the id or the title of an option"),
         (("Maybe",), "several options have the title 'Maybe'; give an id: m1, m2"),
         (("Never",), "\n  'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
         (("y", "n"), "OPTION: this poll takes exactly one option, these are 2"),
