@@ -71,6 +71,7 @@ async def test_an_operation_tells_its_parameters_bodies_and_answers(client: Clie
 async def test_an_operation_is_shown_as_a_command_made_of_its_examples(client: Client) -> None:
     words = words_of(await page_of(client, "/docs"))
 
+    assert "In the commands $URL is the address of this page without /docs" in words
     assert 'curl "$URL/flocks" Parameters' in words
     assert 'curl -X PATCH "$URL/flocks/dolly" \\ -H "Authorization: Bearer $SHEPHERD"' in words
     assert "-H 'Content-Type: application/merge-patch+json' \\ -d '{\"sheep\": 4}'" in words
