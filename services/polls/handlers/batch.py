@@ -14,7 +14,7 @@ from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
 from services.polls.handlers.conditions import require_unchanged
 from services.polls.handlers.once import kept_response, once_of
-from services.polls.handlers.parameters import OnceOnly
+from services.polls.handlers.parameters import BatchOnceOnly
 from services.polls.operations.answer_once import answer_once
 from services.polls.operations.batch import UndoneWithOthers, each_by_itself
 from services.polls.operations.edit import Require, edit_within, remove_within
@@ -65,7 +65,7 @@ class _Undone(Exception):
     summary="Change several polls",
     description="Up to 100, in one transaction. Each item has its own outcome; with `atomic` all are done or none.",
     tags=("polls",),
-    headers=OnceOnly,
+    headers=BatchOnceOnly,
     body=Batch,
     example=EXAMPLE,
     answers={

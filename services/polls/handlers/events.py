@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from services.polls.app_keys import FOLLOWED, STREAM_PLACES
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import reached_poll, sight_of
-from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, PollPath
+from services.polls.handlers.parameters import UNKNOWN, PollPath, forbidden
 from services.polls.payloads import examples
 from services.polls.payloads.events import Event, News, Position
 from shared.contract.scope import Action
@@ -47,7 +47,7 @@ class Resume(Struct, frozen=True):
     },
     problems={
         **UNKNOWN,
-        **FORBIDDEN,
+        **forbidden(Action.READ),
         429: "The token follows as many polls as it may, or is used too often; see `Retry-After`.",
     },
 )

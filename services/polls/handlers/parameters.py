@@ -6,14 +6,21 @@ import msgspec
 from msgspec import Meta, Struct
 
 from services.polls.payloads.texts import PollId
+from shared.contract.scope import Action
+from shared.runtime.idempotency import IDEMPOTENCY_KEY
 
 MAX_PAGE: Final = 100
 
 UNKNOWN: Final = {404: "There is no such poll, or the token does not reach it."}
-FORBIDDEN: Final = {403: "The token reaches the poll, and not for this; the challenge names a scope that would."}
 CHANGED: Final = {412: "The poll is no longer the one that `If-Match` names."}
 VOTES: Final = {409: "The edit would drop votes; `dropVotes=true` lets it, and `errors` say how many."}
 ETAG: Final = {"ETag": "The poll as it is, for `If-Match` and `If-None-Match`."}
+
+
+def forbidden(action: Action, *others: Action) -> dict[int, str]:
+    """What to tell of 403 where one of the actions is asked for at the poll's place."""
+    actions = " or ".join(f"`{each}`" for each in (action, *others))
+    return {403: f"The token reaches the poll, and not for {actions}; the challenge names a scope that would."}
 
 
 class PollPath(Struct, frozen=True):
@@ -38,16 +45,23 @@ class ReadConditions(Struct, frozen=True):
     )
 
 
+_IDEMPOTENCY_KEY: Final = "of your choice; for a day the same request under it is answered the same and done once"
+
+
 class OnceOnly(Struct, frozen=True):
     """Headers of a request that can be sent again."""
 
     idempotency_key: Annotated[
-        str | None,
-        Meta(
-            description="of your choice; for a day the same request under it is answered the same and done once",
-            examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
-        ),
-    ] = msgspec.field(default=None, name="Idempotency-Key")
+        str | None, Meta(description=_IDEMPOTENCY_KEY, examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"])
+    ] = msgspec.field(default=None, name=IDEMPOTENCY_KEY)
+
+
+class BatchOnceOnly(Struct, frozen=True):
+    """The same of a batch, with a key of its own as the example: under one key there are no two requests."""
+
+    idempotency_key: Annotated[
+        str | None, Meta(description=_IDEMPOTENCY_KEY, examples=["f1b0c0de-52f6-4d5c-9d5e-0f0a3cf1a7b2"])
+    ] = msgspec.field(default=None, name=IDEMPOTENCY_KEY)
 
 
 class Paging(Struct, frozen=True):

@@ -19,7 +19,6 @@ from services.polls.handlers.once import kept_response, once_of
 from services.polls.handlers.parameters import (
     CHANGED,
     ETAG,
-    FORBIDDEN,
     UNKNOWN,
     VOTES,
     Conditions,
@@ -29,10 +28,20 @@ from services.polls.handlers.parameters import (
     Paging,
     PollPath,
     ReadConditions,
+    forbidden,
 )
 from services.polls.operations.answer_once import answer_once
 from services.polls.payloads import examples
-from services.polls.payloads.polls import CREATE_EXAMPLE, EXAMPLE, CreatePoll, PollPage, PollPayload, WritePoll, etag_of
+from services.polls.payloads.polls import (
+    CREATE_EXAMPLE,
+    EXAMPLE,
+    PATCH_EXAMPLE,
+    CreatePoll,
+    PollPage,
+    PollPayload,
+    WritePoll,
+    etag_of,
+)
 from services.polls.payloads.texts import Time
 from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
@@ -131,7 +140,7 @@ async def create_poll(request: web.Request) -> web.Response:
         200: Answer(description="The poll.", body=PollPayload, example=examples.POLL, headers=ETAG),
         304: Answer(description="It is as `If-None-Match` says.", headers=ETAG),
     },
-    problems={**UNKNOWN, **FORBIDDEN},
+    problems={**UNKNOWN, **forbidden(Action.READ)},
 )
 async def show_poll(request: web.Request) -> web.Response:
     """200 with the poll, or 304."""
@@ -155,7 +164,7 @@ async def show_poll(request: web.Request) -> web.Response:
     answers={
         200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.EDITED, headers=ETAG)
     },
-    problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
+    problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )
 async def replace_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now, and what that did to votes."""
@@ -173,11 +182,11 @@ async def replace_poll(request: web.Request) -> web.Response:
     headers=Conditions,
     body=dict[str, Any],
     media_type=(MERGE_PATCH, JSON),
-    example={"settings": {"hideAbsoluteNumbers": True}},
+    example=PATCH_EXAMPLE,
     answers={
-        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.EDITED, headers=ETAG)
+        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.PATCHED, headers=ETAG)
     },
-    problems={**UNKNOWN, **FORBIDDEN, **VOTES, **CHANGED},
+    problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )
 async def change_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now, and what that did to votes."""
@@ -193,7 +202,7 @@ async def change_poll(request: web.Request) -> web.Response:
     path=PollPath,
     headers=Conditions,
     answers={204: Answer(description="It is gone.")},
-    problems={**UNKNOWN, **FORBIDDEN, **CHANGED},
+    problems={**UNKNOWN, **forbidden(Action.DELETE), **CHANGED},
 )
 async def delete_poll(request: web.Request) -> web.Response:
     """204."""

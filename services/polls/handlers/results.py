@@ -10,7 +10,7 @@ from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import poll_id_of, reached_poll, require, sight_of
-from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, PollPath
+from services.polls.handlers.parameters import UNKNOWN, PollPath, forbidden
 from services.polls.payloads import examples
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
@@ -26,7 +26,8 @@ from shared.runtime.query import read_query
 CSV: Final = "text/csv"
 COLUMNS: Final = ("option", "title", "votes", "percentage", "participant percentage", "rank")
 CSV_EXAMPLE: Final = (
-    '"option","title","votes","percentage","participant percentage","rank"\r\n"4","4",15,26.8,26.8,1\r\n'
+    '"option","title","votes","percentage","participant percentage","rank"\r\n'
+    '"mon","Monday",2,66.7,66.7,1\r\n"tue","Tuesday",1,33.3,33.3,2\r\n'
 )
 
 
@@ -44,7 +45,8 @@ class AskResults(Struct, frozen=True):
 
 @endpoint(
     summary="Show results",
-    description="What may not be seen is null. A token with the action `results` sees everything, and needs no other.",
+    description="What may not be seen is null. A token with the action `results` sees everything, and needs no other. "
+    "With `Accept: text/csv`, a table for spreadsheets.",
     tags=("results",),
     path=PollPath,
     query=AskResults,
@@ -56,7 +58,7 @@ class AskResults(Struct, frozen=True):
             alternatives={CSV: CSV_EXAMPLE},
         )
     },
-    problems={**UNKNOWN, **FORBIDDEN},
+    problems={**UNKNOWN, **forbidden(Action.READ, Action.RESULTS)},
 )
 async def show_results(request: web.Request) -> web.Response:
     """200 with the results, or with a line for each option by `Accept: text/csv`."""

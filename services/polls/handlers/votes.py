@@ -6,7 +6,7 @@ from msgspec import Struct
 from services.polls.app_keys import DATABASE, POLL_FEED, VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH, NamesNotKept
 from services.polls.handlers.asking import poll_id_of, reached_poll, require
-from services.polls.handlers.parameters import FORBIDDEN, UNKNOWN, Paging, PollPath
+from services.polls.handlers.parameters import UNKNOWN, Paging, PollPath, forbidden
 from services.polls.operations.vote import Voter
 from services.polls.payloads import examples
 from services.polls.payloads.ballots import BallotPage, BallotPayload, CastBallot
@@ -42,7 +42,11 @@ class BallotPath(Struct, frozen=True):
             description="The ballot that has taken another one's place.", body=BallotPayload, example=examples.BALLOT
         ),
     },
-    problems={**UNKNOWN, **FORBIDDEN, 409: "The poll is closed, or the participant has voted and may not again."},
+    problems={
+        **UNKNOWN,
+        **forbidden(Action.VOTE),
+        409: "The poll is closed, or the participant has voted and may not again.",
+    },
 )
 async def cast_ballot(request: web.Request) -> web.Response:
     """201 with the first ballot, 200 with one that has taken its place."""
@@ -61,7 +65,7 @@ async def cast_ballot(request: web.Request) -> web.Response:
     path=BallotPath,
     answers={200: Answer(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},
     problems={
-        **FORBIDDEN,
+        **forbidden(Action.VOTE),
         404: "There is no such poll, the token does not reach it, or the participant has no ballot.",
     },
 )
@@ -78,7 +82,7 @@ async def show_ballot(request: web.Request) -> web.Response:
     path=BallotPath,
     answers={204: Answer(description="It counts no more.")},
     problems={
-        **FORBIDDEN,
+        **forbidden(Action.VOTE),
         404: "There is no such poll, the token does not reach it, or the participant has no ballot.",
         409: "The poll is closed.",
     },
@@ -98,7 +102,7 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
     path=PollPath,
     query=Paging,
     answers={200: Answer(description="A page of ballots.", body=BallotPage, example=examples.BALLOTS)},
-    problems={**UNKNOWN, **FORBIDDEN, 409: "The poll keeps no names."},
+    problems={**UNKNOWN, **forbidden(Action.RESULTS), 409: "The poll keeps no names."},
 )
 async def list_ballots(request: web.Request) -> web.Response:
     """200 with a page of ballots."""

@@ -10,7 +10,7 @@ from shared.runtime.problem import ProblemDocument
 
 MAX_ITEMS: Final = 100
 
-IfMatch = Annotated[str | None, Meta(description="the ETag of the poll as it is to be", examples=['"3"'])]
+IfMatch = Annotated[str | None, Meta(description="do this only to the poll with this ETag", examples=['"3"'])]
 
 
 class CreateItem(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="create"):

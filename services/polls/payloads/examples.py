@@ -17,24 +17,27 @@ from services.polls.payloads.ballots import BallotPage, BallotPayload
 from services.polls.payloads.batch import EXAMPLE as BATCH
 from services.polls.payloads.batch import Outcome, Outcomes
 from services.polls.payloads.events import Event, Position
-from services.polls.payloads.polls import CREATE_EXAMPLE, CreatePoll, PollPage, PollPayload
+from services.polls.payloads.polls import CREATE_EXAMPLE, PATCH_EXAMPLE, CreatePoll, PollPage, PollPayload
 from services.polls.payloads.results import ResultsPayload
 from services.polls.payloads.texts import POLL_ID
 from services.polls.payloads.x1 import ContractPoll
+from shared.runtime.merge_patch import merge
 
 _MADE_AT: Final = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
-def _state(body: object, tally: Tally) -> PollState:
+def _state(body: object, tally: Tally, version: int = 1) -> PollState:
     create = msgspec.convert(body, CreatePoll)
-    poll = Poll(UUID(POLL_ID), create.location.to_place(), create.to_draft(), 1, _MADE_AT, _MADE_AT)
+    poll = Poll(UUID(POLL_ID), create.location.to_place(), create.to_draft(), version, _MADE_AT, _MADE_AT)
     return PollState(poll, tally, revision=tally.votes, at=_MADE_AT)
 
 
-_STATE: Final = _state(CREATE_EXAMPLE, Tally(3, 3, {"mon": 2, "tue": 1}))
+_TALLY: Final = Tally(3, 3, {"mon": 2, "tue": 1})
+_STATE: Final = _state(CREATE_EXAMPLE, _TALLY)
 
 POLL: Final = PollPayload.of(_STATE)
-EDITED: Final = PollPayload.of(_STATE, effect=Effect())
+EDITED: Final = PollPayload.of(_state(CREATE_EXAMPLE, _TALLY, version=2), effect=Effect())
+PATCHED: Final = PollPayload.of(_state(merge(CREATE_EXAMPLE, PATCH_EXAMPLE), _TALLY, version=2), effect=Effect())
 PAGE: Final = PollPage([POLL], next=None)
 RESULTS: Final = ResultsPayload.of(
     results_of(_STATE.poll.draft, _STATE.tally, now=_MADE_AT, is_closed=False, sight=Sight.PUBLIC)
@@ -42,7 +45,7 @@ RESULTS: Final = ResultsPayload.of(
 CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
 BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)
 BALLOTS: Final = BallotPage([BALLOT], next=None)
-FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1")).encoded().decode()
+FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1", status="open")).encoded().decode()
 OUTCOMES: Final = Outcomes(
     committed=True,
     items=[

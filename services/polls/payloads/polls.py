@@ -233,6 +233,8 @@ EXAMPLE: Final = {
 
 CREATE_EXAMPLE: Final = {**EXAMPLE, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
 
+PATCH_EXAMPLE: Final = {"settings": {"hideAbsoluteNumbers": True}}
+
 
 def status_of(state: PollState) -> Status:
     """Whether the poll is open, in a word."""

@@ -154,6 +154,28 @@ async def test_the_other_media_type_of_results_is_as_its_example(scene: Scene) -
     assert len(rows) == 2
 
 
+async def test_the_example_of_a_patch_is_answered_with_what_it_asks_for(scene: Scene) -> None:
+    operation = scene.document["paths"]["/v1/polls/{id}"]["patch"]
+    patch = msgspec.json.decode(example_body(operation) or b"")
+
+    answered = success_of(operation)[1]["content"]["application/json"]["example"]
+
+    assert answered["settings"].items() >= patch["settings"].items()
+    assert answered["etag"] == '"2"'
+
+
+async def test_examples_of_idempotency_keys_are_one_for_each_route(scene: Scene) -> None:
+    keys = [
+        parameter["example"]
+        for methods in scene.document["paths"].values()
+        for operation in methods.values()
+        for parameter in operation.get("parameters", ())
+        if parameter["name"] == "Idempotency-Key"
+    ]
+
+    assert len(set(keys)) == len(keys) == 2
+
+
 async def test_every_operation_has_examples_of_what_it_takes_and_answers(scene: Scene) -> None:
     for path, methods in scene.document["paths"].items():
         for method, operation in methods.items():
