@@ -71,7 +71,7 @@ def counted(number: int, thing: str) -> str:
 def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for index, cells in enumerate(rows):
         print("" if index == 0 else "\n", end="")
-        print_fields((column, cell) for column, cell in zip(columns, cells, strict=True) if cell)
+        print_fields((column, cell.strip(" ")) for column, cell in zip(columns, cells, strict=True) if cell)
 
 
 def _width(cells: Sequence[str]) -> int:

@@ -49,3 +49,13 @@ def test_where_a_terminal_is_too_narrow_each_row_becomes_fields(
         "               polls:vote:PLAT",
         "Created (UTC)  2026-11-25 01:58",
     ]
+
+
+def test_a_number_that_stands_to_the_right_in_a_table_does_not_in_a_field(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at_terminal(monkeypatch, 20)
+
+    print_table(("Option", "Percentage", "Rank"), [("Yes", "     7.5 %", "   2")])
+
+    assert capsys.readouterr().out.splitlines() == ["Option      Yes", "Percentage  7.5 %", "Rank        2"]
