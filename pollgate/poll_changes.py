@@ -130,7 +130,8 @@ def _told(effect: Effect | None) -> str:
         return ""
     parts = []
     if effect.dropped_votes:
-        parts.append(f"dropped {counted(effect.dropped_votes, 'vote')} for {', '.join(effect.dropped_options)}")
+        options = ", ".join(f"'{option}'" for option in effect.dropped_options)
+        parts.append(f"took away {options} with {counted(effect.dropped_votes, 'vote')}")
     if effect.dropped_ballots:
         parts.append(f"{counted(effect.dropped_ballots, 'ballot')} had no other")
     if effect.anonymized_ballots:

@@ -60,7 +60,7 @@ async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
     assert refused.status == 1
     assert "answered 409: The edit would drop votes: 1." in refused.err
     assert "--drop-votes does that" in refused.err
-    assert dropped.out == f"Updated {poll['id']}; dropped 1 vote for y; 1 ballot had no other.\n"
+    assert dropped.out == f"Updated {poll['id']}; took away 'y' with 1 vote; 1 ballot had no other.\n"
     assert await options_of(polls, poll["id"]) == [("n", "No")]
 
 
