@@ -208,7 +208,7 @@ def _authorized(request: web.Request, query: Query, action: Action, *also_requir
 
 
 _OLD_FORM: Final = {
-    "issueKey": "this was replaced: send the project's key as 'workspace' and the issue's key as 'content'",
+    "issueKey": "send the project's key as 'workspace' and the issue's key as 'content'",
 }
 
 
