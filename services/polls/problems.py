@@ -158,7 +158,7 @@ PROBLEMS: Final[ProblemTable] = {
     ),
     NoPlaceLeft: lambda _: unavailable("This replica takes no more streams at the moment; try again."),
     UnstorableValue: lambda _: _not_a_poll(Fault("a value holds what cannot be stored")),
-    DatabaseUnavailable: lambda _: unavailable("The polls' database does not answer; try again."),
+    DatabaseUnavailable: lambda _: unavailable("The polls' database does not answer in time; try again."),
 }
 
 
