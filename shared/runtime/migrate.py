@@ -95,10 +95,11 @@ _ENSURE_SCHEMA: Final = """
 """
 
 
-# What a client gave up on ends on the server too, so that connections cannot pile up behind a lock. A statement takes
-# one processor: to start helpers takes longer than what a service asks for.
+# A statement ends on the server before its client gives it up: what a caller is told has failed is not done after all,
+# and connections cannot pile up behind a lock. It takes one processor: to start helpers takes longer than what a
+# service asks for.
 _ROLE_SETTINGS: Final = {
-    "statement_timeout": "1500ms",
+    "statement_timeout": "900ms",
     "idle_in_transaction_session_timeout": "2s",
     "client_connection_check_interval": "1s",
     "max_parallel_workers_per_gather": "0",

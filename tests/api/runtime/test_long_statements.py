@@ -32,7 +32,7 @@ async def test_the_time_that_a_statement_is_given_ends_with_its_transaction(open
         await transaction.execute("-- nothing: takes its time\nSELECT 1", limit_s=5.0)
         within = await _allowed(transaction)
 
-    assert (within, await _allowed(opened)) == ("5s", "1500ms")
+    assert (within, await _allowed(opened)) == ("5s", "900ms")
 
 
 async def _allowed(executor: Executor) -> str:
