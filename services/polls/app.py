@@ -4,12 +4,13 @@ from collections.abc import AsyncGenerator
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, FOLLOWED, POLL_FEED, SETTINGS, STREAM_PLACES, VOTES
+from services.polls.app_keys import DATABASE, FOLLOWED, POLL_FEED, SETTINGS, STREAM_PLACES, TURNS, VOTES
 from services.polls.domain.participant import Participants
 from services.polls.handlers.batch import BATCH_ROUTE, MAX_BATCH_BYTES
 from services.polls.operations.feed import PollFeed
 from services.polls.operations.followed import FollowedPolls
 from services.polls.operations.stream_places import StreamPlaces
+from services.polls.operations.turns import Turns
 from services.polls.operations.upkeep import Upkeep
 from services.polls.operations.vote import Votes
 from services.polls.problems import FACES, PROBLEMS
@@ -60,7 +61,8 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
     ) as opened:
         await patiently(lambda: require_migrated(opened, SCHEMA))
         app[DATABASE] = opened
-        app[VOTES] = Votes(opened, Participants(settings.participant_secret))
+        app[TURNS] = Turns()
+        app[VOTES] = Votes(opened, Participants(settings.participant_secret), app[TURNS])
         async with supervised(app, "upkeep", Upkeep(opened).run):
             yield
 

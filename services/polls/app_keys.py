@@ -7,12 +7,14 @@ from aiohttp import web
 from services.polls.operations.feed import PollFeed
 from services.polls.operations.followed import FollowedPolls
 from services.polls.operations.stream_places import StreamPlaces
+from services.polls.operations.turns import Turns
 from services.polls.operations.vote import Votes
 from services.polls.settings import PollsSettings
 from shared.runtime.postgres import Database
 
 SETTINGS: Final = web.AppKey("settings", PollsSettings)
 DATABASE: Final = web.AppKey("database", Database)
+TURNS: Final = web.AppKey("turns", Turns)
 VOTES: Final = web.AppKey("votes", Votes)
 POLL_FEED: Final = web.AppKey("poll_feed", PollFeed)
 FOLLOWED: Final = web.AppKey("followed", FollowedPolls)

@@ -37,8 +37,13 @@ async def rows_held(database: ClonedDatabase, table: str, waiting: int) -> Async
 
 async def until_waiting(database: ClonedDatabase, count: int) -> None:
     """Return once so many statements wait for locks."""
-    while len(await fetch(database.admin_url, _WAITING)) < count:
+    while await how_many_wait(database) < count:
         await asyncio.sleep(0.01)
+
+
+async def how_many_wait(database: ClonedDatabase) -> int:
+    """Statements that wait for locks."""
+    return len(await fetch(database.admin_url, _WAITING))
 
 
 async def copy_token(database: ClonedDatabase, token_id: str, count: int) -> None:

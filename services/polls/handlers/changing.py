@@ -5,7 +5,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, POLL_FEED
+from services.polls.app_keys import DATABASE, POLL_FEED, TURNS
 from services.polls.domain.poll import Draft
 from services.polls.domain.state import PollState
 from services.polls.operations.edit import Edited, Require, edit_poll, remove_poll
@@ -20,7 +20,8 @@ async def edit(
     """Give the poll the draft that `change` makes of it. Raises what `edit_poll` raises."""
     allow_more_time(request, MANY_LIMIT_S)
     database, site = request.app[DATABASE], caller(request).site
-    edited = await edit_poll(database, site, poll_id, change, require=require, drop_votes=drop_votes)
+    async with request.app[TURNS].of(poll_id):
+        edited = await edit_poll(database, site, poll_id, change, require=require, drop_votes=drop_votes)
     request.app[POLL_FEED].announce(poll_id)
     return edited
 
@@ -28,5 +29,6 @@ async def edit(
 async def remove(request: web.Request, poll_id: UUID, require: Require) -> None:
     """Remove the poll with its ballots. Raises what `remove_poll` raises."""
     allow_more_time(request, MANY_LIMIT_S)
-    await remove_poll(request.app[DATABASE], caller(request).site, poll_id, require=require)
+    async with request.app[TURNS].of(poll_id):
+        await remove_poll(request.app[DATABASE], caller(request).site, poll_id, require=require)
     request.app[POLL_FEED].announce(poll_id)

@@ -9,6 +9,7 @@ from services.polls.domain.ballot import Ballot, Choice, UnknownBallot, ballot_o
 from services.polls.domain.participant import Participants
 from services.polls.domain.poll import UnknownPoll
 from services.polls.domain.state import PollState
+from services.polls.operations.turns import Turns
 from services.polls.storage import ballots
 from services.polls.storage.ballots import Cast
 from shared.runtime.postgres import Database
@@ -44,9 +45,10 @@ class Voter(Struct, frozen=True):
 class Votes:
     """One a process."""
 
-    def __init__(self, database: Database, participants: Participants) -> None:
+    def __init__(self, database: Database, participants: Participants, turns: Turns) -> None:
         self._database = database
         self._participants = participants
+        self._turns = turns
 
     async def voter(self, site: str, poll_id: UUID, participant: str) -> Voter:
         """The participant in the poll. Raises `UnknownPoll`."""
@@ -61,26 +63,28 @@ class Votes:
 
         Raises `PollClosed`, `AlreadyVoted`, `InvalidBallot`, `PollBusy`, or `UnknownPoll` where it is gone meanwhile.
         """
-        for _ in range(ATTEMPTS):
-            poll = voter.state.poll
-            check_choice(choice, poll, voter.kept, voter.state.at)
-            ballot = ballot_of(choice, voter.participant, poll)
-            cast = await ballots.cast_ballot(self._database, poll, voter.participant_hash, ballot)
-            if cast is not None:
-                return cast
-            voter = await self.voter(site, poll.id, voter.participant)
-        raise PollBusy
+        async with self._turns.of(voter.state.poll.id):
+            for _ in range(ATTEMPTS):
+                poll = voter.state.poll
+                check_choice(choice, poll, voter.kept, voter.state.at)
+                ballot = ballot_of(choice, voter.participant, poll)
+                cast = await ballots.cast_ballot(self._database, poll, voter.participant_hash, ballot)
+                if cast is not None:
+                    return cast
+                voter = await self.voter(site, poll.id, voter.participant)
+            raise PollBusy
 
     async def withdraw(self, site: str, voter: Voter) -> None:
         """Take the voter's ballot back.
 
         Raises `PollClosed`, `UnknownBallot`, `PollBusy`, or `UnknownPoll` where it is gone meanwhile.
         """
-        for _ in range(ATTEMPTS):
-            poll = voter.state.poll
-            require_open(poll, voter.state.at)
-            _ = voter.ballot
-            if await ballots.withdraw_ballot(self._database, poll, voter.participant_hash):
-                return
-            voter = await self.voter(site, poll.id, voter.participant)
-        raise PollBusy
+        async with self._turns.of(voter.state.poll.id):
+            for _ in range(ATTEMPTS):
+                poll = voter.state.poll
+                require_open(poll, voter.state.at)
+                _ = voter.ballot
+                if await ballots.withdraw_ballot(self._database, poll, voter.participant_hash):
+                    return
+                voter = await self.voter(site, poll.id, voter.participant)
+            raise PollBusy

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import rows_held, until_waiting
+from tests.support.postgres import how_many_wait, rows_held, until_waiting
 from tests.support.stack import Polls
 
 OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
@@ -107,6 +107,30 @@ async def test_votes_that_come_later_do_not_overtake_an_edit(polls: Polls, datab
         later = tasks.create_task(polls.vote(poll_id, "bob", "c"))
 
     assert [task.result().status for task in (earlier, edit, later)] == [201, 200, 422]
+
+
+async def test_who_waits_for_one_poll_leaves_connections_to_the_others(polls: Polls, database: ClonedDatabase) -> None:
+    held, other = await voted(polls), await voted(polls)
+
+    async with asyncio.TaskGroup() as tasks, rows_held(database, "polls.poll", waiting=0):
+        votes = [tasks.create_task(polls.vote(held, f"voter-{number}", "a")) for number in range(60)]
+        await until_waiting(database, 3)
+        shown = [await polls.v1("GET", f"/polls/{other}") for _ in range(20)]
+        waiting = await how_many_wait(database)
+
+    assert {answer.status for answer in shown} == {200}
+    assert waiting <= 3
+    assert {vote.result().status for vote in votes} <= {201, 503}
+
+
+async def test_a_vote_that_is_told_to_have_failed_is_not_counted_later(polls: Polls, database: ClonedDatabase) -> None:
+    poll_id = await voted(polls)
+
+    async with rows_held(database, "polls.poll", waiting=0):
+        failed = await polls.vote(poll_id, "ada", "a")
+    again = await polls.vote(poll_id, "ada", "a")
+
+    assert (failed.status, again.status) == (503, 201)
 
 
 async def test_no_vote_goes_to_an_option_that_is_being_taken_away(polls: Polls) -> None:
