@@ -30,12 +30,16 @@ class Followed:
         self.is_gone = False
         self._state = state
         self._made: dict[Sight, Any] = {}  # whatever the followers make of it
+        self._up_to_date: set[Sight] = set()
         self._followers: set[Callable[[], None]] = set()
 
-    def made(self, make: Callable[[PollState, Sight], T], sight: Sight) -> T:
-        """What `make`, always the same one, makes of the poll: once for all who follow it and see as much."""
-        if sight not in self._made:
-            self._made[sight] = make(self._state, sight)
+    def made(self, make: Callable[[PollState, Sight, T | None], T], sight: Sight) -> T:
+        """What `make`, always the same one, makes of the poll and of what it has made of it before: once for all who
+        follow it and see as much.
+        """
+        if sight not in self._up_to_date:
+            self._made[sight] = make(self._state, sight, self._made.get(sight))
+            self._up_to_date.add(sight)
         made: T = self._made[sight]
         return made
 
@@ -56,9 +60,14 @@ class Followed:
             self._state = state
             if not has_changed:
                 return
-            self._made.clear()
+            self._up_to_date.clear()
         for tell in self._followers:
             tell()
+
+    def take_if_newer(self, state: PollState) -> None:
+        """What somebody has found who begins to follow: when that was says nothing of when the poll has changed."""
+        if state.at > self._state.at:
+            self.take(state)
 
     def add(self, tell: Callable[[], None]) -> None:
         """Call `tell` after each look that finds a change."""
@@ -85,6 +94,7 @@ class FollowedPolls:
         """The poll, read anew before long and whenever it may have changed; `tell` is called when it has."""
         poll_id = state.poll.id
         followed = self._polls.setdefault(poll_id, Followed(state))
+        followed.take_if_newer(state)
         followed.add(tell)
         self._want(poll_id)
         try:

@@ -56,10 +56,14 @@ class News(NamedTuple):
     at: Position
 
     @classmethod
-    def of(cls, state: PollState, sight: Sight) -> "News":
-        """What there is to tell of the poll."""
+    def of(cls, state: PollState, sight: Sight, before: "News | None" = None) -> "News":
+        """What there is to tell of the poll. Where nothing of it has changed that may be seen, that is what was told
+        `before`, whose `calculatedAt` does not say when somebody has voted whose vote is withheld.
+        """
         results = ResultsPayload.of(state.results(sight))
         at = Position(str(state.poll.version), _digest(results), results.status)
+        if before is not None and before.at == at:
+            return before
         return cls(msgspec.json.encode(PollPayload.of(state)), msgspec.json.encode(results), at)
 
     def since(self, seen: Position) -> Iterator[Event]:

@@ -1,5 +1,6 @@
 """`GET /v1/polls/{id}/events`: a poll as it changes, in every replica, until its token or the poll is no more."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -134,6 +135,24 @@ async def test_votes_whose_results_are_withheld_are_not_told_of(polls: Polls, au
 
     assert withheld.data["votes"] is None
     assert (after.name, after.id.split(".")[1]) == ("poll", withheld.id.split(".")[1])
+
+
+@pytest.mark.parametrize("is_followed_by_one_who_sees_all", [True, False])
+async def test_whoever_joins_later_does_not_learn_when_withheld_votes_were_cast(
+    polls: Polls, authority: Authority, *, is_followed_by_one_who_sees_all: bool
+) -> None:
+    poll = await polls.make(settings={"resultsVisibility": "never"})
+    reader = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
+    async with following(polls if is_followed_by_one_who_sees_all else reader, poll["id"]) as first:
+        await first.until(lambda event: event.name == "results")
+        await asyncio.sleep(1)
+        voting = datetime.now(UTC)
+        await polls.vote(poll["id"], "ada", "y")
+        await asyncio.sleep(1)
+        async with following(reader, poll["id"]) as second:
+            withheld = await second.until(lambda event: event.name == "results")
+
+    assert abs(datetime.fromisoformat(withheld.data["calculatedAt"]) - voting) > timedelta(seconds=0.5)
 
 
 async def test_a_poll_that_cannot_be_read_cannot_be_followed(polls: Polls, authority: Authority) -> None:
