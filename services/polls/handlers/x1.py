@@ -1,9 +1,11 @@
 """`/x1/{endpoint}`: the wire contract. The method says what happens; all but the poll itself is in the query."""
 
 import re
+from collections.abc import AsyncGenerator
 from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
+import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
@@ -81,6 +83,10 @@ ANY_TYPE: Final = (JSON, "*/*")
 NEVER: Final = (401, 422)
 MAX_LISTED: Final = 1000
 """Polls in one answer."""
+MAX_LISTED_BYTES: Final = 16 * 1024 * 1024
+"""How long that answer may be: a poll may be a thousand times as long as another."""
+PART: Final = 100
+"""Polls that are read and written at once, between which other requests have their turn."""
 ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll is not at this place."}
 
 
@@ -91,7 +97,8 @@ ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll 
     query=SomeAtPlace,
     answers={
         200: Answer(
-            description="All of them, the oldest first, or the one of `pollId`; of more than 1000 that one alone.",
+            description="All of them, the oldest first, or the one of `pollId`; that one alone, where they are more "
+            "than 1000, or than 16 MiB.",
             body=list[ContractPoll],
             example=[examples.CONTRACT_POLL],
         )
@@ -102,13 +109,17 @@ ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll 
 async def list_contract_polls(request: web.Request) -> web.Response:
     """200 with an array of the polls at the place, or of the one that `pollId` names; 404 where that is not there.
 
-    400 where there are more than `MAX_LISTED`.
+    400 where there are more than `MAX_LISTED`, or more than fit `MAX_LISTED_BYTES`.
     """
     query = query_of(request)
     place = _authorized(request, query, Action.READ)
     is_expanded = _expands(query)
-    states = await _asked(request, query, place)
-    return json_response([ContractPoll.of(state, expanded(request, state, is_wanted=is_expanded)) for state in states])
+    if not query.optional("pollId"):
+        return json_response([poll async for poll in _all_at(request, place, is_expanded=is_expanded)])
+    state = await polls.select_poll(request.app[DATABASE], caller(request).site, _read_poll_id(query))
+    if state is None or state.poll.place != place:
+        raise UnknownPoll
+    return json_response([_shown(request, state, is_expanded=is_expanded)])
 
 
 @endpoint(
@@ -176,22 +187,32 @@ async def delete_contract_poll(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def _asked(request: web.Request, query: Query, place: Place) -> list[PollState]:
+async def _all_at(request: web.Request, place: Place, *, is_expanded: bool) -> AsyncGenerator[msgspec.Raw, None]:
+    """Each poll as it is written. Raises `BadRequest` for more than one answer may have: the contract has no pages, and
+    what would fill this process's memory is no answer.
+    """
     database, site = request.app[DATABASE], caller(request).site
-    if not query.optional("pollId"):
-        return _all_of(await polls.select_polls(database, site, place, MAX_LISTED + 1))
-    state = await polls.select_poll(database, site, _read_poll_id(query))
-    if state is None or state.poll.place != place:
-        raise UnknownPoll
-    return [state]
+    behind, number, size, is_last = None, 0, 0, False
+    while not is_last:
+        states = await polls.select_polls(database, site, place, behind, PART)
+        for state in states:
+            written = msgspec.json.encode(_shown(request, state, is_expanded=is_expanded))
+            number, size = number + 1, size + len(written)
+            if number > MAX_LISTED or size > MAX_LISTED_BYTES:
+                raise _too_many()
+            yield msgspec.Raw(written)
+            behind = (state.poll.created_at, state.poll.id)
+        is_last = len(states) < PART
 
 
-def _all_of(states: list[PollState]) -> list[PollState]:
-    """The contract has no pages, and what would fill this process's memory is no answer."""
-    if len(states) > MAX_LISTED:
-        fault = Fault("name one of them, or page through them under /v1/polls", parameter="pollId")
-        raise BadRequest(f"There are more than {MAX_LISTED} polls at this place, too many for one answer.", fault)
-    return states
+def _too_many() -> BadRequest:
+    fault = Fault("name one of them, or page through them under /v1/polls", parameter="pollId")
+    most = f"{MAX_LISTED} of them, or {MAX_LISTED_BYTES // 1024**2} MiB"
+    return BadRequest(f"The polls at this place are too many for one answer, which holds up to {most}.", fault)
+
+
+def _shown(request: web.Request, state: PollState, *, is_expanded: bool) -> ContractPoll:
+    return ContractPoll.of(state, expanded(request, state, is_wanted=is_expanded))
 
 
 def _authorized(request: web.Request, query: Query, action: Action, *also_required: str) -> Place:

@@ -1,20 +1,16 @@
 """Polls page after page, wherever a token reaches: a branch for each path, each along an index of its own."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
-from uuid import UUID
 
 from msgspec import Struct
 
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
-from services.polls.storage.polls import STATE, state_of
+from services.polls.storage.polls import FROM_THE_START, STATE, Position, state_of
 from shared.contract.scope import Path
 from shared.runtime.postgres import Executor
-
-Position = tuple[datetime, UUID]
-"""Behind which poll a page begins."""
 
 
 class Filter(Struct, frozen=True):
@@ -52,7 +48,6 @@ _BRANCH: Final = """
             ) AS matching
             WHERE num_nonnulls(path.workspace, path.content, path.container) = {depth}
         )"""
-_FROM_THE_START: Final[Position] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
 async def select_page(
@@ -61,7 +56,7 @@ async def select_page(
     """The first `limit` of the polls that come behind the position, in the order of creation."""
     is_closed = None if asked.status is None else asked.status == "closed"
     columns = [[path[depth] if depth < len(path) else None for path in asked.paths] for depth in range(len(_SEGMENTS))]
-    conditions = (*(behind or _FROM_THE_START), asked.updated_since, is_closed, limit)
+    conditions = (*(behind or FROM_THE_START), asked.updated_since, is_closed, limit)
     rows = await executor.fetch(_page(asked.paths), site, *conditions, *columns)
     return [state_of(row) for row in rows]
 

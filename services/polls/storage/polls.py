@@ -1,6 +1,7 @@
 """Polls in PostgreSQL, each read with its tally in one statement. A caller names a poll within its site alone."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +15,10 @@ from shared.runtime.postgres import Executor, Row
 
 MANY_LIMIT_S: Final = 60.0
 """How long a statement over all ballots of a poll may take."""
+
+Position = tuple[datetime, UUID]
+"""Behind which poll a page begins."""
+FROM_THE_START: Final[Position] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 STATE: Final = """
     poll.id, poll.workspace, poll.content, poll.container, poll.title, poll.description, poll.options, poll.settings,
@@ -34,7 +39,8 @@ _INSERT: Final = """
 """
 _SELECT_PLACE: Final = f"""
     -- select_polls: the polls at a place, the oldest first
-    SELECT {STATE} {_FROM} WHERE {_AT_PLACE} ORDER BY poll.created_at, poll.id LIMIT $5
+    SELECT {STATE} {_FROM} WHERE {_AT_PLACE} AND (poll.created_at, poll.id) > ($5, $6)
+    ORDER BY poll.created_at, poll.id LIMIT $7
 """
 _SELECT_ONE: Final = f"""
     -- select_poll: one poll of a site
@@ -73,9 +79,12 @@ async def insert_poll(executor: Executor, site: str, place: Place, poll_id: UUID
     return PollState(poll, Tally(0, 0, {}), revision=0, at=row["created_at"])
 
 
-async def select_polls(executor: Executor, site: str, place: Place, limit: int) -> list[PollState]:
-    """The first `limit` polls at the place, in the order of creation."""
-    rows = await executor.fetch(_SELECT_PLACE, site, place.workspace, place.content, place.container, limit)
+async def select_polls(
+    executor: Executor, site: str, place: Place, behind: Position | None, limit: int
+) -> list[PollState]:
+    """The first `limit` of the polls at the place that come behind the position, in the order of creation."""
+    where = (site, place.workspace, place.content, place.container)
+    rows = await executor.fetch(_SELECT_PLACE, *where, *(behind or FROM_THE_START), limit)
     return [state_of(row) for row in rows]
 
 

@@ -91,6 +91,19 @@ async def test_of_more_polls_than_fit_an_answer_one_is_shown_at_a_time(polls: Po
     assert [poll["id"] for poll in one.json] == [last]
 
 
+async def test_polls_so_long_that_they_do_not_fit_an_answer_are_shown_one_at_a_time(polls: Polls) -> None:
+    options = [{"id": f"{n:03}" + "€" * 252, "title": "€" * 255} for n in range(100)]
+    place = {"workspace": "PLAT", "content": "PLAT-1"}
+    item = {"op": "create", "poll": {"title": "Long", "options": options, "location": place}}
+    made = [await polls.v1("POST", "/polls:batch", {"items": [item]}) for _ in range(60)]
+
+    too_long = await polls.call("GET", expand="results")
+    one = await polls.call("GET", pollId=made[-1].json["items"][0]["id"])
+
+    assert (too_long.status, too_long.json["errors"][0]["parameter"]) == (400, "pollId")
+    assert len(one.json) == 1
+
+
 async def test_a_confluence_macro_has_polls_of_its_own(polls: Polls) -> None:
     macro = polls.at(workspace="SPACE", content="12345", container="macro-7")
 
