@@ -14,6 +14,7 @@ from shared.contract.scope import Place
 
 MAX_TITLE_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 10_000
+MAX_END_DATE_LENGTH: Final = 64
 MAX_OPTIONS: Final = 100
 MAX_ORDER: Final = 2**31 - 1
 
@@ -130,6 +131,13 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DATE_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 
 
+def _read_short_end_date(text: str) -> datetime | None:
+    """Raises `ValueError` also where a fraction of a second has more digits than anyone means."""
+    if len(text) > MAX_END_DATE_LENGTH:
+        raise ValueError(text[:MAX_END_DATE_LENGTH])
+    return read_end_date(text)
+
+
 def _text_flaws(draft: Draft) -> Iterator[Flaw]:
     if not 1 <= len(draft.title) <= MAX_TITLE_LENGTH:
         yield Flaw(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(draft.title)}")
@@ -157,7 +165,7 @@ def _option_flaws(options: tuple[Option, ...]) -> Iterator[Flaw]:
 
 def _settings_flaws(settings: Settings) -> Iterator[Flaw]:
     try:
-        ends_at = read_end_date(settings.end_date)
+        ends_at = _read_short_end_date(settings.end_date)
     except (ValueError, OverflowError):
         example = "'2026-12-24', '2026-12-24T18:00:00Z' or an empty string"
         yield Flaw(("settings", "endDate"), f"an end is a date or a date and time as in RFC 3339: {example}")

@@ -140,6 +140,7 @@ async def test_the_templates_are_listed(polls: Polls) -> None:
         ({"settings": {"resultsVisibility": "afterClose"}}, "/settings/resultsVisibility"),
         ({"settings": {"closePollOnEndDate": True}}, "/settings/endDate"),
         ({"settings": {"endDate": "tomorrow"}}, "/settings/endDate"),
+        ({"settings": {"endDate": f"2026-12-24T18:00:00.{'0' * 60_000}Z"}}, "/settings/endDate"),
         ({"template": "moons"}, "/template"),
         ({"location": {"workspace": "", "content": "x"}}, "/location/workspace"),
         ({"location": {"workspace": "PLAT"}}, "/location/content"),
