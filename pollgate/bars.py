@@ -7,7 +7,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from pollgate.poll_answers import OptionResult, Results
-from pollgate.printed import counted, print_table, terminal_width
+from pollgate.printed import counted, plain, print_table, terminal_width
 
 _SCALE: Final = "0 to 100 %"
 _EIGHTHS: Final = "▏▎▍▌▋▊▉█"
@@ -32,7 +32,7 @@ def print_results(results: Results) -> None:
     print_table([name for name, _ in columns], zip(*(cells for _, cells in columns), strict=True), broken=("Option",))
     print()
     for line in _summary(results):
-        print(line)
+        print(plain(line))
 
 
 def results_line(results: Results) -> str:

@@ -11,7 +11,7 @@ from pollgate.poll_answers import Effect, Poll
 from pollgate.poll_fields import NO_FIELDS, PollFields, all_have_ids, written_options
 from pollgate.polls_call import call_polls, integration
 from pollgate.polls_client import PollsClient
-from pollgate.printed import counted, plain, print_json
+from pollgate.printed import counted, on_one_line, print_json
 from pollgate.sentence import Sentence
 from pollgate.transport import Refused
 
@@ -87,7 +87,7 @@ def update(
     if as_json:
         print_json(poll)
     else:
-        print(f"{'Closed' if close else 'Updated'} {poll.id}{_told(poll.effect)}.")
+        print(on_one_line(f"{'Closed' if close else 'Updated'} {poll.id}{_told(poll.effect)}."))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate poll delete ee9107b5-5041-4c15-8c76-f14404fa1fad")
@@ -110,7 +110,7 @@ def delete(
     if not yes:
         _confirm(poll_id)
     call_polls(lambda polls: polls.delete_poll(poll_id, if_match=if_match))
-    print(f"Deleted {poll_id}.")
+    print(on_one_line(f"Deleted {poll_id}."))
 
 
 async def _with_options(polls: PollsClient, poll_id: str, fields: PollFields, body: dict[str, Any]) -> str | None:
@@ -143,7 +143,7 @@ def _confirm(poll_id: str) -> None:
     """Ask whoever sits at a terminal. Raises `Sentence`."""
     if not sys.stdin.isatty():
         raise Sentence("deleting a poll takes --yes where nobody can be asked")
-    question = f"This deletes {plain(_described(poll_id))} with all its votes for good. Go on? [y/N] "
+    question = f"This deletes {on_one_line(_described(poll_id))} with all its votes for good. Go on? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Sentence("nothing was deleted")

@@ -13,7 +13,7 @@ from pollgate.call import Json
 from pollgate.poll_answers import Ballot, OptionResult
 from pollgate.polls_call import call_polls, integration
 from pollgate.polls_client import PollsClient
-from pollgate.printed import counted, print_json
+from pollgate.printed import counted, plain, print_json
 from pollgate.sentence import Sentence
 from pollgate.written_whole import written_whole
 from shared.runtime.csv_table import Cell, csv_table
@@ -48,7 +48,7 @@ def results(
     if as_csv and as_json:
         raise Sentence("give either --csv or --json")
     if as_csv:
-        _print_bytes(call_polls(lambda polls: polls.results_csv(poll_id, participant=participant), _OPTIONS))
+        _print_csv(call_polls(lambda polls: polls.results_csv(poll_id, participant=participant), _OPTIONS))
         return
     found = call_polls(lambda polls: polls.results(poll_id, participant=participant), _OPTIONS)
     print_json(found) if as_json else print_results(found)
@@ -80,7 +80,7 @@ def export(
     what = "the ballots" if votes else "the results"
     table = call_polls(lambda polls: _ballots(polls, poll_id) if votes else polls.results_csv(poll_id))
     if output is None:
-        _print_bytes(table)
+        _print_csv(table)
         return
     with written_whole(output, what) as file:
         file.write(table)
@@ -109,6 +109,10 @@ def _lines(ballots: Sequence[Ballot], option_ids: Sequence[str]) -> Iterator[Seq
         yield (ballot.participant, ballot.name, cast_at, *chosen, ballot.comment)
 
 
-def _print_bytes(content: bytes) -> None:
+def _print_csv(content: bytes) -> None:
+    """As it is, but for what a terminal would act on, where it goes to one."""
+    if sys.stdout.isatty():
+        print(plain(content.decode().replace("\r\n", "\n")), end="")
+        return
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -9,7 +9,7 @@ from pollgate.call import Json
 from pollgate.poll_answers import Ballot, Option
 from pollgate.polls_call import call_polls, integration
 from pollgate.polls_client import PollsClient
-from pollgate.printed import plain, print_json
+from pollgate.printed import on_one_line, print_json
 from pollgate.sentence import Sentence
 from pollgate.transport import Refused
 
@@ -60,7 +60,7 @@ def vote(
     words = {f"/optionIds/{index}": f"'{word}'" for index, word in enumerate(option)}
     options = {**words, "/optionIds": "OPTION", "/name": "--name", "/comment": "--comment"}
     ballot, titles = call_polls(cast, options)
-    print_json(ballot) if as_json else print(plain(f"Cast the ballot of {participant}: {', '.join(titles)}."))
+    print_json(ballot) if as_json else print(on_one_line(f"Cast the ballot of {participant}: {', '.join(titles)}."))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate poll withdraw ID --as ada")
@@ -73,7 +73,7 @@ def withdraw(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, participant
         Its id, as `pollgate poll list` shows it.
     """
     call_polls(lambda polls: polls.withdraw_ballot(poll_id, participant))
-    print(plain(f"Withdrew the ballot of {participant}."))
+    print(on_one_line(f"Withdrew the ballot of {participant}."))
 
 
 async def _options(polls: PollsClient, poll_id: str) -> Sequence[Option]:

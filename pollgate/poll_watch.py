@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from pollgate.bars import results_line
@@ -11,7 +10,7 @@ from pollgate.call import Json
 from pollgate.poll_answers import PollClosed, PollEvent, PollIs, ResultsAre
 from pollgate.polls_call import call_polls, integration
 from pollgate.polls_client import PollsClient
-from pollgate.printed import plain
+from pollgate.printed import json_line, plain
 
 app = integration("poll", "Follow what becomes of polls.")
 
@@ -32,7 +31,7 @@ def watch(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, as_json: Json 
 
     async def print_events(polls: PollsClient) -> None:
         async for event in polls.events(poll_id):
-            print(msgspec.json.encode(event).decode() if as_json else _line(event), flush=True)
+            print(json_line(event) if as_json else _line(event), flush=True)
 
     call_polls(print_events)
 

@@ -18,7 +18,12 @@ _NARROWEST: Final = 16
 
 def print_json(value: object) -> None:
     """Indented, as people read it too."""
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    print(_inert(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+
+
+def json_line(value: object) -> str:
+    """JSON on one line."""
+    return _inert(msgspec.json.encode(value).decode())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, broken: Sequence[str] = ()) -> None:
@@ -63,9 +68,24 @@ def plain(text: str) -> str:
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
+def on_one_line(text: str) -> str:
+    """The same, also with line breaks written out, so that what somebody else wrote is not taken for a line of ours."""
+    return plain(text).replace("\n", "\\n")
+
+
 def counted(number: int, thing: str) -> str:
     """`1 token`, `2 tokens`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+def _inert(json: str) -> str:
+    """JSON of the same meaning, in which what a terminal would act on is escaped."""
+    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in json)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def _print_records(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,12 +1,14 @@
 """Tables at terminals of every width."""
 
+import json
 import re
 import sys
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
 
-from pollgate.printed import print_table
+from pollgate.printed import json_line, print_json, print_table
 
 COLUMNS = ("Name", "Id", "Scope", "Created (UTC)")
 ROWS = [
@@ -59,3 +61,15 @@ def test_a_number_that_stands_to_the_right_in_a_table_does_not_in_a_field(
     print_table(("Option", "Percentage", "Rank"), [("Yes", "     7.5 %", "   2")])
 
     assert capsys.readouterr().out.splitlines() == ["Option      Yes", "Percentage  7.5 %", "Rank        2"]
+
+
+@pytest.mark.parametrize("printed", [print_json, lambda value: print(json_line(value))])
+def test_json_says_the_same_and_moves_no_cursor(capsys: pytest.CaptureFixture[str], printed: Any) -> None:
+    value = {"\x9b2J": ["\x1b[2J", "\u202e\U000e0041\x7f", "é 名 🏳️\u200d🌈 \\u009b"]}
+
+    printed(value)
+
+    out = capsys.readouterr().out
+    assert json.loads(out) == value
+    assert out.replace("\n", "").isprintable()
+    assert "é 名 🏳" in out

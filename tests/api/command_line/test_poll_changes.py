@@ -51,6 +51,17 @@ async def test_an_option_given_by_its_id_gets_another_title(integrator: CommandL
     assert await options_of(polls, poll["id"]) == [("y", "Gladly"), ("n", "No")]
 
 
+async def test_an_option_that_is_dropped_cannot_act_on_the_terminal(integrator: CommandLine, polls: Polls) -> None:
+    odd = "\x1b]0;x\x07\x9b2J\nDeleted everything."
+    poll = await polls.make(options=[{"id": odd, "title": "Odd"}])
+    await polls.vote(poll["id"], "ada", odd)
+
+    dropped = await integrator("poll", "update", poll["id"], "--option", "n=No", "--drop-votes")
+
+    assert dropped.status == 0
+    assert dropped.out.removesuffix("\n").isprintable()
+
+
 async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
     integrator: CommandLine, polls: Polls, poll: Any
 ) -> None:

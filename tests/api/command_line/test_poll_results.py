@@ -223,3 +223,12 @@ async def test_ballots_of_a_poll_that_keeps_no_names_are_not_exported(integrator
 
     assert (refused.status, refused.out) == (1, "")
     assert "answered 409: The poll does not keep names" in refused.err
+
+
+async def test_a_table_for_spreadsheets_cannot_act_on_a_terminal(polls: Polls) -> None:
+    poll = await polls.make(options=[{"id": "y", "title": "\x1b]0;x\x07\x9b2JYes"}])
+
+    printed = await in_a_terminal(polls, "poll", "results", poll["id"], "--csv")
+
+    assert printed.replace("\n", "").isprintable()
+    assert "Yes" in printed
