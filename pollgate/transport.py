@@ -212,10 +212,17 @@ class Transport:
         name, variable = self._server[:2]
         return Sentence(f"what answers at {self._url} is not this release's {name}; check {variable}")
 
+    def _elsewhere(self, status: int) -> Sentence:
+        """No redirection is followed: it might lead to another host, which would be shown the secret."""
+        told = f"{self._url} sends its callers elsewhere ({status}); nothing was done"
+        return Sentence(f"{told}. Set {self._server.variable} to where the {self._server.name} is itself")
+
     def _require_success(self, answer: Answer, path: str) -> None:
         status = answer.status
-        if status < 400:
+        if status < 300:
             return
+        if status < 400:
+            raise self._elsewhere(status)
         try:
             problem = msgspec.json.decode(answer.content, type=_Problem)
         except msgspec.MsgspecError:

@@ -6,6 +6,8 @@ from pollgate.client import AuthorityClient
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority, Polls
 
+NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+
 
 async def test_polls_is_asked_where_it_is_reached_from_here_and_named_as_it_is_from_elsewhere(
     integrator: CommandLine, polls: Polls, monkeypatch: pytest.MonkeyPatch
@@ -46,6 +48,30 @@ async def test_a_url_with_a_path_is_told_to_be_the_services_root(
     assert "nothing is found at" in of_authority.err
     assert "check TOKEN_AUTHORITY_URL, which is the root of the token authority" in of_authority.err
     assert (of_polls.status, of_authority.status) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list",),
+        ("delete", NOBODYS_ID, "--yes"),
+        ("withdraw", NOBODYS_ID, "--as", "ada"),
+        ("results", NOBODYS_ID, "--csv"),
+        ("watch", NOBODYS_ID),
+    ],
+)
+async def test_what_is_sent_elsewhere_has_not_been_done(
+    integrator: CommandLine, polls: Polls, command: tuple[str, ...]
+) -> None:
+    async with forgetful_proxy(polls.base) as proxy:
+        proxy.turned_away = [307]
+        integrator.integrate(proxy.url, polls.token)
+
+        refused = await integrator("poll", *command)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err.endswith("Set POLLS_URL to where the polls service is itself\n")
+    assert len(proxy.asked) == 1
 
 
 async def test_a_url_of_the_other_service_is_told_with_its_variable(
