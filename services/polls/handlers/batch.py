@@ -1,6 +1,6 @@
 """`/v1/polls:batch`: several changes in one request, each with its own outcome."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from uuid import UUID, uuid4
@@ -37,6 +37,7 @@ from services.polls.storage import polls
 from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.polls import MANY_LIMIT_S
 from shared.contract.scope import Action, Place
+from shared.contract.token import SECRET_PATTERN
 from shared.guard import caller
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.runtime.body import JSON, read_json, require_media_type
@@ -46,9 +47,13 @@ from shared.runtime.postgres import Transaction
 from shared.runtime.preconditions import read_if_match
 from shared.runtime.problem import RUNTIME_PROBLEMS, ProblemTable, document_of, told_as
 from shared.runtime.request_line import allow_more_time
+from shared.runtime.secret import redactor
 
 BATCH_ROUTE: Final = "/v1/polls:batch"
 MAX_BATCH_BYTES: Final = 262_144
+
+_redact: Final = redactor(SECRET_PATTERN)
+"""A problem may repeat what was sent; those of items are in an answer that is none, and may be kept."""
 
 _TOLD: Final[ProblemTable] = {**RUNTIME_PROBLEMS, **GUARD_PROBLEMS, **PROBLEMS}
 
@@ -90,7 +95,7 @@ async def change_polls(request: web.Request) -> web.Response:
     except _Undone as undone:
         return kept_response(_answer(Outcomes(committed=False, items=undone.outcomes)))
     if not changes.are_made:
-        _require_still(request, answer)
+        await _require_still(request, batch.items, answer)
     for poll_id in changes.changed:
         request.app[POLL_FEED].announce(poll_id)
     return kept_response(answer)
@@ -202,15 +207,32 @@ def _failed(number: int, item: Item, error: Exception) -> Outcome:
     faults = tuple(msgspec.structs.replace(fault, pointer=inside + (fault.pointer or "")) for fault in problem.faults)
     document = document_of(msgspec.structs.replace(problem, faults=faults))
     named = None if isinstance(item, CreateItem) else item.id
-    return Outcome(op=_op(item), status=document.status, id=named, problem=document)
+    told = msgspec.json.encode(Outcome(op=_op(item), status=document.status, id=named, problem=document))
+    return msgspec.json.decode(_redact(told.decode()), type=Outcome)
 
 
-def _require_still(request: web.Request, answer: KeptAnswer) -> None:
-    """An answer that was given before is for a token that may still do what it tells of. Raises `InsufficientScope`."""
-    for outcome in msgspec.json.decode(answer.body, type=Outcomes).items:
-        if outcome.poll is not None:
-            action = Action.CREATE if outcome.op == "create" else Action.UPDATE
-            caller(request).require(action, outcome.poll.location.to_place())
+async def _require_still(request: web.Request, items: Sequence[Item], answer: KeptAnswer) -> None:
+    """An answer that was given before is for a token that may still do what it tells of, also where that has failed,
+    for of votes that would be dropped it tells how many. Raises `InsufficientScope`.
+    """
+    outcomes = msgspec.json.decode(answer.body, type=Outcomes).items
+    told = [each for each in zip(items, outcomes, strict=True) if each[1].status in _LET_THROUGH]
+    named = {_id_of(item) for item, _ in told} - {_NO_ID}
+    places = await polls.select_places(request.app[DATABASE], caller(request).site, named)
+    for item, outcome in told:
+        place = places.get(_id_of(item)) if outcome.poll is None else outcome.poll.location.to_place()
+        if place is not None:
+            caller(request).require(_ACTIONS[_op(item)], place)
+
+
+_LET_THROUGH: Final = frozenset({200, 201, 204, 409, 412, 422})
+"""With what an item ends that its token was allowed; of the others nothing is told that it may not know."""
+_ACTIONS: Final[Mapping[Op, Action]] = {
+    "create": Action.CREATE,
+    "update": Action.UPDATE,
+    "close": Action.UPDATE,
+    "delete": Action.DELETE,
+}
 
 
 def _answer(outcomes: Outcomes) -> KeptAnswer:

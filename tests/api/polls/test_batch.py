@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import asyncpg
+
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import rows_held
+from tests.support.secrets_in_output import secrets_in
 from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
 
 NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
@@ -123,6 +126,26 @@ async def test_an_item_that_cannot_be_read_is_named(polls: Polls) -> None:
     assert answer.json["errors"] == [
         {"detail": "expected 'create', 'update', 'close' or 'delete'", "pointer": "/items/1/op"}
     ]
+
+
+async def test_a_secret_in_the_wrong_place_is_neither_told_again_nor_kept(
+    polls: Polls, authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue("polls:create,delete:PLAT")
+    astray = create()
+    astray["poll"]["location"]["workspace"] = issued["token"]
+    items = [astray, {"op": "delete", "id": issued["token"]}]
+
+    answer = await polls.holding(issued["token"]).v1(
+        "POST", "/polls:batch", {"items": items}, {"Idempotency-Key": "once"}
+    )
+    connection = await asyncpg.connect(database.admin_url)
+    kept = await connection.fetchval("SELECT body FROM polls.answer")
+    await connection.close()
+
+    assert statuses(answer.json) == [403, 404]
+    assert "polls:create:[redacted]/PLAT-1" in answer.json["items"][0]["problem"]["detail"]
+    assert secrets_in(f"{answer.body!r}{kept!r}") == []
 
 
 async def test_whoever_may_not_change_a_poll_does_not_lock_it(

@@ -105,3 +105,21 @@ async def test_a_token_that_has_lost_a_place_is_not_told_again_of_the_polls_ther
 
     assert (first.status, again.status) == (200, 403)
     assert "polls:update:PLAT/PLAT-1" in again.json["detail"]
+
+
+async def test_a_token_that_may_no_longer_edit_is_not_told_again_what_an_edit_would_have_dropped(
+    polls: Polls, authority: Authority
+) -> None:
+    poll = await polls.make(settings={"resultsVisibility": "never"})
+    await polls.vote(poll["id"], "ada", "y")
+    issued = await authority.issue("polls:create,update:PLAT")
+    narrowed = polls.holding(issued["token"])
+    without = {"title": "Lunch?", "options": [{"id": "n", "title": "No"}]}
+    batch = {"items": [{"op": "update", "id": poll["id"], "poll": without}]}
+    first = await narrowed.v1("POST", "/polls:batch", batch, KEY)
+
+    await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:create:PLAT"]})
+    again = await narrowed.v1("POST", "/polls:batch", batch, KEY)
+
+    assert [item["status"] for item in first.json["items"]] == [409]
+    assert again.status == 403
