@@ -1,6 +1,6 @@
 """`/v1/polls`: list, create, show, replace, change and delete."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID, uuid4
 
@@ -59,6 +59,8 @@ from shared.runtime.problem import BadRequest, Fault
 from shared.runtime.query import read_query
 
 MERGE_PATCH: Final = "application/merge-patch+json"
+MAX_PAGE_BYTES: Final = 1024 * 1024
+"""A page of longer polls has fewer: an answer is held until it is read, and a poll may have hundreds of kilobytes."""
 
 
 class ListPolls(Paging, frozen=True, rename="camel"):
@@ -76,7 +78,8 @@ class ListPolls(Paging, frozen=True, rename="camel"):
 
 @endpoint(
     summary="List polls",
-    description="Wherever the token may read, the oldest first.",
+    description="Wherever the token may read, the oldest first. A page has up to `limit` polls, fewer where they are "
+    "long; the last one is the one without `next`.",
     tags=("polls",),
     query=ListPolls,
     answers={200: Answer(description="A page of polls.", body=PollPage, example=examples.PAGE)},
@@ -89,10 +92,9 @@ async def list_polls(request: web.Request) -> web.Response:
     behind = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
     asking = caller(request)
     states = await select_page(request.app[DATABASE], asking.site, found, behind, query.limit + 1)
-    page = [_payload(request, state, query.expand) for state in states[: query.limit]]
-    is_last = len(states) <= query.limit
-    last = None if is_last else states[query.limit - 1].poll
-    return json_response(PollPage(page, None if last is None else write_cursor((last.created_at, last.id))))
+    page = _page(_payload(request, state, query.expand) for state in states[: query.limit])
+    last = None if len(page) == len(states) else states[len(page) - 1].poll
+    return json_response({"items": page, "next": None if last is None else write_cursor((last.created_at, last.id))})
 
 
 @endpoint(
@@ -226,6 +228,19 @@ async def _edited(request: web.Request, change: Callable[[PollState], Draft]) ->
 
 def _payload(request: web.Request, state: PollState, expand: str | None) -> PollPayload:
     return PollPayload.of(state, results=expanded(request, state, is_wanted=expand is not None))
+
+
+def _page(payloads: Iterable[PollPayload]) -> list[msgspec.Raw]:
+    """As many of the polls, as they are written, as fit; one at the least."""
+    page: list[msgspec.Raw] = []
+    left = MAX_PAGE_BYTES
+    for payload in payloads:
+        written = msgspec.json.encode(payload)
+        left -= len(written)
+        if page and left < 0:
+            break
+        page.append(msgspec.Raw(written))
+    return page
 
 
 def _reachable(request: web.Request, query: ListPolls) -> list[Path]:

@@ -37,6 +37,21 @@ async def test_pages_hold_every_poll_once_in_the_order_of_creation(polls: Polls)
     assert (await polls.v1("GET", "/polls", limit=7)).json["next"] is None
 
 
+async def test_a_page_of_long_polls_has_fewer_and_goes_on_where_it_ends(polls: Polls) -> None:
+    options = [{"id": f"{number:03}" + "€" * 252, "title": "€" * 255} for number in range(100)]
+    poll = {"title": "Long", "options": options, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
+    made = []
+    for _ in range(10):
+        answer = await polls.v1("POST", "/polls:batch", {"items": [{"op": "create", "poll": poll}]})
+        made.append(answer.json["items"][0]["id"])
+
+    first = await polls.v1("GET", "/polls", limit=10, expand="results")
+
+    assert len(first.body) <= 1_100_000
+    assert 1 < len(first.json["items"]) < 10
+    assert ids(await listed(polls, limit=10, expand="results")) == made
+
+
 async def test_what_was_there_is_found_once_while_others_write(polls: Polls) -> None:
     made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(20)]
     stop = asyncio.Event()
