@@ -172,7 +172,7 @@ class PollsClient:
         await self._ended(_ballot(poll_id, participant), "unknown-ballot")
 
     def ballots(self, poll_id: str, limit: int | None = None) -> AsyncIterator[Ballot]:
-        """The ballots of a poll that keeps names, in no order that means anything, page after page."""
+        """The ballots of a poll that keeps names, in the order of their participants' ids, page after page."""
         return self._pages(f"{_path(poll_id)}/votes", Page[Ballot], {}, limit)
 
     async def templates(self) -> list[Template]:

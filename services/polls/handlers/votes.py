@@ -1,7 +1,9 @@
 """`/v1/polls/{id}/votes`: cast, show, withdraw and list ballots. The caller vouches for whom it names."""
 
+from typing import Annotated
+
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from services.polls.app_keys import DATABASE, POLL_FEED, VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH, NamesNotKept
@@ -97,7 +99,7 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
 
 @endpoint(
     summary="List ballots",
-    description="Of a poll that keeps names, those whose participants are kept, in no order that means anything.",
+    description="Of a poll that keeps names, those whose participants are kept, in the order of their ids.",
     tags=("votes",),
     path=PollPath,
     query=Paging,
@@ -107,14 +109,17 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
 async def list_ballots(request: web.Request) -> web.Response:
     """200 with a page of ballots."""
     query = read_query(request, Paging)
-    behind = None if query.cursor is None else read_cursor(query.cursor, bytes)
+    (behind,) = ("",) if query.cursor is None else read_cursor(query.cursor, tuple[_Storable])
     poll = (await reached_poll(request, Action.RESULTS)).poll
     if not poll.draft.settings.save_participant_names:
         raise NamesNotKept
     found = await ballots.list_ballots(request.app[DATABASE], poll.id, behind, query.limit + 1)
     page = found[: query.limit]
-    items = [BallotPayload.of(ballot, ballot.participant or "") for _, ballot in page]
-    return json_response(BallotPage(items, write_cursor(page[-1][0]) if len(found) > len(page) else None))
+    items = [BallotPayload.of(ballot, ballot.participant or "") for ballot in page]
+    return json_response(BallotPage(items, write_cursor((items[-1].participant,)) if len(found) > len(page) else None))
+
+
+_Storable = Annotated[str, Meta(pattern=r"^[^\x00]*$")]
 
 
 async def _voter(request: web.Request) -> Voter:

@@ -34,7 +34,7 @@ class BallotPayload(Struct, frozen=True, rename="camel"):
 
 
 class BallotPage(Struct, frozen=True):
-    """Some ballots, in no order that means anything, and the `cursor` for those that follow."""
+    """Some ballots, in the order of their participants' ids, and the `cursor` for those that follow."""
 
     items: list[BallotPayload]
     next: str | None

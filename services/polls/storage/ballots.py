@@ -61,11 +61,11 @@ _EMPTY: Final = f"""
     RETURNING poll_id
 """  # noqa: S608
 _PAGE: Final = f"""
-    -- list_ballots: the ballots of a poll whose participants are kept, in the order of their hashes
-    SELECT {_BALLOT}, ballot.participant_hash
+    -- list_ballots: the ballots of a poll whose participants are kept, in the order of these
+    SELECT {_BALLOT}
     FROM polls.ballot
-    WHERE poll_id = $1 AND participant_hash > $2 AND participant IS NOT NULL
-    ORDER BY participant_hash
+    WHERE poll_id = $1 AND participant COLLATE "C" > $2 AND participant IS NOT NULL
+    ORDER BY participant COLLATE "C"
     LIMIT $3
 """  # noqa: S608
 _DROP: Final = """
@@ -124,12 +124,9 @@ async def withdraw_ballot(executor: Executor, poll: Poll, participant_hash: byte
     return await executor.fetchrow(statement, poll.id, poll.version, participant_hash) is not None
 
 
-async def list_ballots(
-    executor: Executor, poll_id: UUID, behind: bytes | None, limit: int
-) -> list[tuple[bytes, Ballot]]:
-    """The first `limit` ballots behind that hash, each with its own."""
-    rows = await executor.fetch(_PAGE, poll_id, behind or b"", limit)
-    return [(row["participant_hash"], _ballot(row)) for row in rows]
+async def list_ballots(executor: Executor, poll_id: UUID, behind: str, limit: int) -> list[Ballot]:
+    """The first `limit` ballots of participants behind that one, which are kept."""
+    return [_ballot(row) for row in await executor.fetch(_PAGE, poll_id, behind, limit)]
 
 
 async def drop_votes(executor: Executor, poll_id: UUID, option_ids: Sequence[str]) -> int:

@@ -69,7 +69,15 @@ async def test_a_query_that_cannot_be_read_is_400(polls: Polls) -> None:
         ("/results", ("participant=", "participant=%00", f"participant={'x' * 256}", "participant=%ED%A0%80", "x=1")),
         (
             "/votes",
-            ("limit=0", "cursor=x", "cursor=%00", f"cursor={cursor(1)}", f"cursor={'A' * 2_001}", "participant=a"),
+            (
+                "limit=0",
+                "cursor=x",
+                "cursor=%00",
+                f"cursor={cursor(1)}",
+                f"cursor={cursor(chr(0))}",
+                f"cursor={'A' * 2_001}",
+                "participant=a",
+            ),
         ),
     ],
 )
