@@ -17,6 +17,8 @@ MAX_DESCRIPTION_LENGTH: Final = 10_000
 MAX_END_DATE_LENGTH: Final = 64
 MAX_OPTIONS: Final = 100
 MAX_ORDER: Final = 2**31 - 1
+MAX_POLL_BYTES: Final = 64 * 1024
+"""All its texts together, in UTF-8."""
 
 ResultsVisibility = Literal["alwaysPublic", "afterVote", "afterClose", "never"]
 
@@ -96,7 +98,7 @@ class InvalidPoll(ValueError):
 
 def check(draft: Draft) -> Draft:
     """The draft, if it keeps every rule of a poll. Raises `InvalidPoll`."""
-    flaws = [*_text_flaws(draft), *_option_flaws(draft.options), *_settings_flaws(draft.settings)]
+    flaws = [*_text_flaws(draft), *_option_flaws(draft.options), *_settings_flaws(draft.settings), *_size_flaws(draft)]
     if flaws:
         raise InvalidPoll(flaws)
     return draft
@@ -161,6 +163,13 @@ def _option_flaws(options: tuple[Option, ...]) -> Iterator[Flaw]:
             if not 1 <= len(text) <= MAX_TITLE_LENGTH or "\0" in text:
                 reason = f"1 to {MAX_TITLE_LENGTH} characters without NUL are wanted here"
                 yield Flaw(("options", index, field), reason)
+
+
+def _size_flaws(draft: Draft) -> Iterator[Flaw]:
+    texts = (draft.title, draft.description, *(text for option in draft.options for text in (option.id, option.title)))
+    size = sum(len(text.encode()) for text in texts)
+    if size > MAX_POLL_BYTES:
+        yield Flaw((), f"a poll has up to {MAX_POLL_BYTES} bytes of text, in UTF-8; this one has {size}")
 
 
 def _settings_flaws(settings: Settings) -> Iterator[Flaw]:

@@ -119,6 +119,18 @@ async def test_a_hundred_polls_are_made_in_one_request_and_no_more(polls: Polls)
     assert (too_many.status, none.status) == (422, 422)
 
 
+async def test_a_poll_is_no_longer_than_a_request_of_its_own_could_make_it(polls: Polls) -> None:
+    """A batch's body may be longer."""
+    fits = [{"id": str(number), "title": "é" * 255} for number in range(100)]
+    too_long = [{"id": str(number), "title": "€" * 255} for number in range(100)]
+
+    done = await batch(polls, create(options=fits), create(options=too_long))
+
+    assert statuses(done) == [201, 422]
+    assert done["items"][1]["problem"]["errors"][0]["pointer"] == "/items/1/poll"
+    assert "65536 bytes" in done["items"][1]["problem"]["errors"][0]["detail"]
+
+
 async def test_an_item_that_cannot_be_read_is_named(polls: Polls) -> None:
     answer = await polls.v1("POST", "/polls:batch", {"items": [create(), {"op": "explode"}]})
 

@@ -92,10 +92,10 @@ async def test_of_more_polls_than_fit_an_answer_one_is_shown_at_a_time(polls: Po
 
 
 async def test_polls_so_long_that_they_do_not_fit_an_answer_are_shown_one_at_a_time(polls: Polls) -> None:
-    options = [{"id": f"{n:03}" + "€" * 252, "title": "€" * 255} for n in range(100)]
+    options = [{"id": f"{n:03}" + "€" * 60, "title": "€" * 140} for n in range(100)]
     place = {"workspace": "PLAT", "content": "PLAT-1"}
     item = {"op": "create", "poll": {"title": "Long", "options": options, "location": place}}
-    made = [await polls.v1("POST", "/polls:batch", {"items": [item]}) for _ in range(60)]
+    made = [await polls.v1("POST", "/polls:batch", {"items": [item] * 3}) for _ in range(50)]
 
     too_long = await polls.call("GET", expand="results")
     one = await polls.call("GET", pollId=made[-1].json["items"][0]["id"])
