@@ -13,6 +13,7 @@ from services.polls.domain.results import Sight
 from services.polls.domain.state import PollState
 from services.polls.operations.feed import PollFeed
 from services.polls.storage.polls import select_watched
+from shared.runtime.clock import elapsed_s
 from shared.runtime.postgres import Database, DatabaseUnavailable
 
 PAUSE_S: Final = 0.1
@@ -29,6 +30,7 @@ class Followed:
     def __init__(self, state: PollState) -> None:
         self.is_gone = False
         self._state = state
+        self._read_at_s = elapsed_s()
         self._made: dict[Sight, Any] = {}  # whatever the followers make of it
         self._up_to_date: set[Sight] = set()
         self._followers: set[Callable[[], None]] = set()
@@ -45,11 +47,11 @@ class Followed:
 
     @property
     def closes_in_s(self) -> float:
-        """How long after the last look the poll closes by itself."""
+        """In how long from now the poll closes by itself, by the clock of the database that it was read from."""
         end = closes_at(self._state.poll.draft.settings)
         if end is None or self._state.is_closed:
             return float("inf")
-        return (end - self._state.at).total_seconds()
+        return (end - self._state.at).total_seconds() - (elapsed_s() - self._read_at_s)
 
     def take(self, state: PollState | None) -> None:
         """What a look has found."""
@@ -57,7 +59,7 @@ class Followed:
             self.is_gone = True
         else:
             has_changed = _stage(state) != _stage(self._state)
-            self._state = state
+            self._state, self._read_at_s = state, elapsed_s()
             if not has_changed:
                 return
             self._up_to_date.clear()
@@ -123,7 +125,7 @@ class FollowedPolls:
         self._news.set()
 
     def _closes_in_s(self) -> float | None:
-        """When the next poll closes, which nobody announces; it is looked at so soon after it was looked at last."""
+        """In how long the next poll closes, which nobody announces."""
         soonest = min((followed.closes_in_s for followed in self._polls.values()), default=float("inf"))
         return None if soonest == float("inf") else soonest
 

@@ -87,6 +87,26 @@ async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> 
     assert datetime.now(UTC) - datetime.fromisoformat(soon) < timedelta(seconds=1.5)
 
 
+async def test_that_other_polls_change_does_not_put_off_that_one_closes(polls: Polls) -> None:
+    busy = await polls.make(settings={"allowRevote": True})
+    closes_at = datetime.now(UTC) + timedelta(seconds=2.2)  # between two looks of whoever hears of nothing
+    poll = await polls.make(settings={"endDate": closes_at.isoformat(), "closePollOnEndDate": True})
+
+    async def vote() -> None:
+        while True:
+            for option in "yn":
+                await polls.vote(busy["id"], "ada", option)
+                await asyncio.sleep(0.1)
+
+    voting = asyncio.create_task(vote())
+    async with following(polls, busy["id"]), following(polls, poll["id"]) as follower:
+        await follower.until(lambda event: event.name == "closed")
+        told_at = datetime.now(UTC)
+    voting.cancel()
+
+    assert told_at - closes_at < timedelta(seconds=0.6)
+
+
 async def test_a_poll_that_is_opened_again_is_told_of_when_it_closes_again(polls: Polls) -> None:
     poll = await polls.make(**CLOSED)
     async with following(polls, poll["id"]) as follower:
