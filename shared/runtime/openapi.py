@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 document of a service, from the very types that its handlers read and answer with."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -121,6 +122,9 @@ def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Schema], dict[str, Schema]]
     answers = [kind for row in rows for answer in row.operation.answers.values() for kind in _kinds(answer.body)]
     kinds = list(dict.fromkeys(kind for kind in [*bodies, *answers, ProblemDocument] if kind is not None))
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    for component in components.values():
+        if "description" in component:  # a docstring, whose indentation Markdown would take for code
+            component["description"] = inspect.cleandoc(component["description"])
     return dict(zip(kinds, schemas, strict=True)), components
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -49,6 +50,22 @@ async def test_the_contract_has_no_401_and_no_422_and_reads_a_body_of_any_type(p
     assert not {"401", "409", "422"} & {status for operation in contract.values() for status in operation["responses"]}
     assert contract["get"]["security"][0] == {"token_in_url": []}
     assert set(contract["post"]["requestBody"]["content"]) == {"application/json", "*/*"}
+
+
+async def test_no_description_is_indented(polls: Polls) -> None:
+    """Markdown would show it as code."""
+    components = (await document_of(polls))["components"]["schemas"].values()
+
+    assert not [each["title"] for each in components if "\n " in each.get("description", "")]
+
+
+async def test_the_document_says_what_an_idempotency_key_is(polls: Polls) -> None:
+    paths = (await document_of(polls))["paths"]
+
+    for path in ("/v1/polls", "/v1/polls:batch"):
+        (key,) = [each for each in paths[path]["post"]["parameters"] if each["name"] == "Idempotency-Key"]
+        assert re.fullmatch(key["schema"]["pattern"], key["example"])
+        assert not re.fullmatch(key["schema"]["pattern"], "a b")
 
 
 def half(change: Callable[[AnyCase], None]) -> Prepare:
