@@ -12,6 +12,7 @@ TIME_LIMIT_S: Final = 30.0
 """How long after the first attempt another one may begin."""
 
 TOO_MANY_REQUESTS: Final = 429
+KEY_IN_USE: Final = "idempotency-key-in-use"
 _PASSING: Final = frozenset({None, 502, 503, 504})
 """With these the next attempt may fare better; `None` is an answer that was lost."""
 
@@ -53,4 +54,5 @@ class Attempts(Generic[T]):
 def _is_passing(failure: Failure, *, also_after_loss: bool) -> bool:
     if isinstance(failure, NoAnswer):
         return also_after_loss and failure.status in _PASSING
-    return isinstance(failure, Refused) and failure.status == TOO_MANY_REQUESTS
+    is_for_haste = failure.status == TOO_MANY_REQUESTS or failure.kind == KEY_IN_USE
+    return isinstance(failure, Refused) and is_for_haste

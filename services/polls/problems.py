@@ -10,7 +10,7 @@ from services.polls.domain.ballot import AlreadyVoted, InvalidBallot, NamesNotKe
 from services.polls.domain.edit import VotesWouldBeDropped
 from services.polls.domain.poll import Flaw, InvalidPoll, PollChanged, UnknownEndpoint, UnknownPoll
 from services.polls.domain.templates import UnknownTemplate
-from services.polls.operations.answer_once import KeyReused
+from services.polls.operations.answer_once import KeyInUse, KeyReused
 from services.polls.operations.batch import UndoneWithOthers
 from services.polls.operations.stream_places import NoPlaceLeft, TooManyStreams
 from services.polls.operations.vote import PollBusy
@@ -96,6 +96,11 @@ KEY_REUSED: Final = ProblemType(
     meaning="Within a day this `Idempotency-Key` has come with another request of this access token. Nothing was done.",
     remedy="Send the same request to get the first answer again, or choose another key for another one.",
 )
+KEY_IN_USE: Final = ProblemType(
+    *("idempotency-key-in-use", 409, "Idempotency-Key in use"),
+    meaning="A request under this `Idempotency-Key` is still being worked on. This one has done nothing.",
+    remedy="Send the same request again after the seconds in `Retry-After`: it is answered as the first one was.",
+)
 UNDONE_WITH_OTHERS: Final = ProblemType(
     *("undone-with-others", 424, "Undone with others"),
     meaning="This item of an `atomic` batch could be done, and was undone because another one failed.",
@@ -112,8 +117,8 @@ KINDS: Final = (
     *RUNTIME_KINDS,
     *GUARD_KINDS,
     *(INVALID_POLL, INVALID_BALLOT, UNKNOWN_POLL, UNKNOWN_BALLOT, UNKNOWN_ENDPOINT, TOKEN_MISSING, TOKEN_INVALID),
-    *(POLL_CLOSED, ALREADY_VOTED, NAMES_NOT_KEPT, VOTES_WOULD_BE_DROPPED, POLL_CHANGED, KEY_REUSED, UNDONE_WITH_OTHERS),
-    TOO_MANY_STREAMS,
+    *(POLL_CLOSED, ALREADY_VOTED, NAMES_NOT_KEPT, VOTES_WOULD_BE_DROPPED, POLL_CHANGED, KEY_REUSED, KEY_IN_USE),
+    *(UNDONE_WITH_OTHERS, TOO_MANY_STREAMS),
 )
 """Every kind of problem that the polls service can tell."""
 
@@ -152,6 +157,9 @@ PROBLEMS: Final[ProblemTable] = {
     PollChanged: lambda _: Problem(POLL_CHANGED, "The poll has changed; read it again."),
     PollBusy: lambda _: unavailable("The poll is being edited at the moment; try again."),
     KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key has come with another request; choose another one."),
+    KeyInUse: lambda _: Problem(
+        KEY_IN_USE, "A request under this Idempotency-Key is being worked on.", headers={"Retry-After": "1"}
+    ),
     UndoneWithOthers: lambda _: Problem(UNDONE_WITH_OTHERS, "It was undone because another item failed."),
     TooManyStreams: lambda e: Problem(
         TOO_MANY_STREAMS, f"This access token follows {e.limit} polls already.", headers={"Retry-After": "10"}

@@ -33,6 +33,10 @@ class DatabaseUnavailable(Exception):
     """PostgreSQL did not answer, in time or at all. The message says which address was tried and what came of it."""
 
 
+class LockHeld(DatabaseUnavailable):
+    """Another transaction had what this one waited for, for longer than the `lock_timeout` that it had set."""
+
+
 class UnstorableValue(Exception):
     """PostgreSQL cannot hold a value that it was given, such as text with a NUL character."""
 
@@ -62,7 +66,7 @@ _AWAY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidTransactionStateError,  # read-only, or ended by the server for having been idle
-    asyncpg.ObjectNotInPrerequisiteStateError,  # a lock that is not to be had
+    asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.TransactionRollbackError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -151,6 +155,8 @@ class Database:
                     await self._pool.release(connection)
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
+        except asyncpg.LockNotAvailableError as error:
+            raise LockHeld(str(error)) from None
         except _AWAY as error:
             raise self._unavailable(error) from None
 

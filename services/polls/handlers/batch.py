@@ -14,7 +14,7 @@ from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
 from services.polls.handlers.conditions import require_unchanged
 from services.polls.handlers.once import kept_response, once_of
-from services.polls.handlers.parameters import BatchOnceOnly
+from services.polls.handlers.parameters import IN_USE, BatchOnceOnly
 from services.polls.operations.answer_once import answer_once
 from services.polls.operations.batch import UndoneWithOthers, each_by_itself
 from services.polls.operations.edit import Require, edit_within, remove_within
@@ -80,7 +80,7 @@ class _Undone(Exception):
             example=examples.OUTCOMES,
         )
     },
-    problems={422: "The body, or the Idempotency-Key, cannot be used."},
+    problems={**IN_USE, 422: "The body, or the Idempotency-Key, cannot be used."},
 )
 async def change_polls(request: web.Request) -> web.Response:
     """200 with the outcome of each item, whatever these are."""

@@ -14,6 +14,7 @@ MAX_PAGE: Final = 100
 UNKNOWN: Final = {404: "There is no such poll, or the token does not reach it."}
 CHANGED: Final = {412: "The poll is no longer the one that `If-Match` names."}
 VOTES: Final = {409: "The edit would drop votes; `dropVotes=true` lets it, and `errors` say how many."}
+IN_USE: Final = {409: "A request under this `Idempotency-Key` is still being worked on; see `Retry-After`."}
 ETAG: Final = {"ETag": "The poll as it is, for `If-Match` and `If-None-Match`."}
 
 

@@ -19,6 +19,7 @@ from services.polls.handlers.once import kept_response, once_of
 from services.polls.handlers.parameters import (
     CHANGED,
     ETAG,
+    IN_USE,
     UNKNOWN,
     VOTES,
     Conditions,
@@ -112,7 +113,11 @@ async def list_polls(request: web.Request) -> web.Response:
             headers={"Location": "Where it is.", **ETAG},
         )
     },
-    problems={403: "The token may not create polls there.", 422: "The body, or the Idempotency-Key, cannot be used."},
+    problems={
+        403: "The token may not create polls there.",
+        **IN_USE,
+        422: "The body, or the Idempotency-Key, cannot be used.",
+    },
 )
 async def create_poll(request: web.Request) -> web.Response:
     """201 with the new poll; the same answer again to the same request under the same Idempotency-Key."""

@@ -5,13 +5,17 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from services.polls.storage.answers import Answer, claim_key, keep_answer
-from shared.runtime.postgres import Database, Transaction
+from shared.runtime.postgres import Database, LockHeld, Transaction
 
 Work = Callable[[Transaction], Awaitable[Answer]]
 
 
 class KeyReused(Exception):
     """The Idempotency-Key has come with another request."""
+
+
+class KeyInUse(Exception):
+    """A request under the Idempotency-Key is still being worked on."""
 
 
 class Once(NamedTuple):
@@ -30,17 +34,22 @@ class Once(NamedTuple):
 async def answer_once(database: Database, once: Once | None, work: Work, limit_s: float | None = None) -> Answer:
     """What `work` answers within a transaction, or has answered to this request before; without `once`, each time.
 
-    A second request that comes while the first is worked on waits for it. What fails is not kept. Raises `KeyReused`,
-    and what `work` raises.
+    A second request that comes while the first is worked on waits for it, but not for long. What fails is not kept.
+    Raises `KeyReused`, `KeyInUse`, and what `work` raises.
     """
-    async with database.transaction(limit_s) as transaction:
-        if once is None:
-            return await work(transaction)
-        kept = await claim_key(transaction, once.token_id, once.key, once.fingerprint)
-        if kept is None:
-            answer = await work(transaction)
-            await keep_answer(transaction, once.token_id, once.key, answer)
-            return answer
-        if kept.fingerprint != once.fingerprint:
-            raise KeyReused
-        return kept.answer
+    try:
+        async with database.transaction(limit_s) as transaction:
+            return await (work(transaction) if once is None else _answered(transaction, once, work))
+    except LockHeld:
+        raise KeyInUse from None
+
+
+async def _answered(transaction: Transaction, once: Once, work: Work) -> Answer:
+    kept = await claim_key(transaction, once.token_id, once.key, once.fingerprint)
+    if kept is None:
+        answer = await work(transaction)
+        await keep_answer(transaction, once.token_id, once.key, answer)
+        return answer
+    if kept.fingerprint != once.fingerprint:
+        raise KeyReused
+    return kept.answer

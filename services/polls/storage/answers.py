@@ -8,6 +8,8 @@ from msgspec import Struct
 from shared.runtime.postgres import Executor
 
 LIFE_H: Final = 24
+WAIT_MS: Final = 800
+"""How long a request waits for another one under its key; less than a statement may take."""
 
 
 class Answer(Struct, frozen=True):
@@ -27,11 +29,12 @@ class Kept(Struct, frozen=True):
 
 _CLAIM: Final = f"""
     -- claim_key: take an idempotency key that is new or older than a day; waits for a transaction that has it
-    INSERT INTO polls.answer AS answer (token_id, key, fingerprint) VALUES ($1, $2, $3)
+    INSERT INTO polls.answer AS answer (token_id, key, fingerprint)
+    SELECT $1, $2, $3 FROM set_config('lock_timeout', '{WAIT_MS}', true)
     ON CONFLICT (token_id, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, given_at = excluded.given_at
     WHERE answer.given_at < clock_timestamp() - interval '{LIFE_H} hours'
-    RETURNING key
+    RETURNING set_config('lock_timeout', '0', true)
 """  # noqa: S608
 _SELECT: Final = """
     -- select_answer: what was answered under a key
@@ -51,7 +54,7 @@ _FORGET: Final = f"""
 
 
 async def claim_key(executor: Executor, token_id: str, key: str, fingerprint: bytes) -> Kept | None:
-    """Take the key for this transaction, or give what was answered under it."""
+    """Take the key for this transaction, or give what was answered under it. Raises `LockHeld`."""
     if await executor.fetchrow(_CLAIM, token_id, key, fingerprint):
         return None
     (row,) = await executor.fetch(_SELECT, token_id, key)

@@ -9,6 +9,7 @@ import pytest
 from services.polls.problems import KINDS
 from shared.runtime import request_line
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import rows_held
 from tests.support.proxy import Proxy, proxied
 from tests.support.raw_http import send_raw
 from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls, polls_service
@@ -26,6 +27,7 @@ class Scene(NamedTuple):
     polls: Polls
     authority: Authority
     postgres: Proxy
+    database: ClonedDatabase
 
     async def holding(self, *scopes: str, **fields: Any) -> Polls:
         """The same with another token."""
@@ -39,7 +41,7 @@ async def scene(database: ClonedDatabase, redis_url: str, authority: Authority) 
         async with polls_service(behind, redis_url, authority.base, event_streams_a_token=1) as polls:
             polls.endpoint = await authority.endpoint()
             polls.token = (await authority.issue())["token"]
-            yield Scene(polls, authority, postgres)
+            yield Scene(polls, authority, postgres, database)
 
 
 async def bad_request(scene: Scene) -> Answer:
@@ -201,6 +203,12 @@ async def idempotency_key_reused(scene: Scene) -> Answer:
     return await scene.polls.v1("POST", "/polls", {"template": "hearts", "location": JIRA}, KEY)
 
 
+async def idempotency_key_in_use(scene: Scene) -> Answer:
+    await scene.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+    async with rows_held(scene.database, "polls.answer", waiting=0):
+        return await scene.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+
+
 async def undone_with_others(scene: Scene) -> Answer:
     good = {"op": "create", "poll": {"template": "stars", "location": JIRA}}
     items = [good, {"op": "delete", "id": NOBODYS_ID}]
@@ -282,6 +290,7 @@ OVERVIEW: Final[list[tuple[int, str, Callable[[Scene], Awaitable[Answer]]]]] = [
     (409, "already-voted", already_voted),
     (409, "names-not-kept", names_not_kept),
     (409, "votes-would-be-dropped", votes_would_be_dropped),
+    (409, "idempotency-key-in-use", idempotency_key_in_use),
     (412, "poll-changed", poll_changed),
     (413, "request-entity-too-large", request_entity_too_large),
     (415, "unsupported-media-type", unsupported_media_type),
@@ -300,7 +309,7 @@ OVERVIEW: Final[list[tuple[int, str, Callable[[Scene], Awaitable[Answer]]]]] = [
     (503, "unavailable", unavailable_under_the_contract),
 ]
 CHALLENGED: Final = {"unauthorized", "insufficient-scope"}
-TRIED_AGAIN: Final = {"rate-limited", "too-many-streams", "unavailable"}
+TRIED_AGAIN: Final = {"idempotency-key-in-use", "rate-limited", "too-many-streams", "unavailable"}
 
 
 @pytest.mark.parametrize(("status", "slug", "ask"), OVERVIEW, ids=[ask.__name__ for _, _, ask in OVERVIEW])

@@ -59,6 +59,34 @@ async def test_many_at_once_make_one_poll(polls: Polls) -> None:
     assert await how_many(polls) == 1
 
 
+async def test_who_comes_while_the_first_takes_long_is_told_to_come_again(
+    polls: Polls, database: ClonedDatabase
+) -> None:
+    """And not that the database is away, nor that it waits for as long as a batch may take."""
+    poll = await polls.make()
+    batch = {"items": [{"op": "create", "poll": BODY}, {"op": "delete", "id": poll["id"]}]}
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(
+        "CREATE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(3); RETURN OLD; END'"
+    )
+    await connection.execute(
+        "CREATE TRIGGER dawdle BEFORE DELETE ON polls.poll FOR EACH ROW EXECUTE FUNCTION public.dawdle()"
+    )
+    await connection.close()
+
+    first = asyncio.create_task(polls.v1("POST", "/polls:batch", batch, KEY))
+    await asyncio.sleep(0.5)
+    meanwhile = await polls.v1("POST", "/polls:batch", batch, KEY)
+    done = await first
+    afterwards = await polls.v1("POST", "/polls:batch", batch, KEY)
+
+    assert (meanwhile.status, meanwhile.json["type"]) == (409, "/docs/problems/idempotency-key-in-use")
+    assert [item["status"] for item in done.json["items"]] == [201, 204]
+    assert afterwards.body == done.body
+    assert await how_many(polls) == 1
+
+
 async def test_another_token_has_keys_of_its_own(polls: Polls, authority: Authority) -> None:
     other = polls.holding((await authority.issue())["token"])
 

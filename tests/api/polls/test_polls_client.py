@@ -9,6 +9,7 @@ import pytest
 import pollgate.polls_client
 from pollgate.poll_answers import Location, NewPoll, Option, PollDeleted, PollIs, ResultsAre, Settings
 from pollgate.polls_client import PollsClient
+from pollgate.retries import sent_again
 from pollgate.sentence import Sentence
 from pollgate.transport import NoAnswer, Refused
 from tests.support.command_line import forgetful_proxy
@@ -132,6 +133,18 @@ async def test_a_service_that_is_busy_is_asked_again(polls: Polls, statuses: lis
         read = await client.poll(made.id)
 
     assert read == made
+
+
+async def test_what_is_still_worked_on_is_asked_for_again_and_what_is_refused_is_not() -> None:
+    refusals = [Refused("", 409, "idempotency-key-in-use"), Refused("", 409, "already-voted")]
+
+    async def send() -> None:
+        raise refusals.pop(0)
+
+    with pytest.raises(Refused) as refused:
+        await sent_again(send)
+
+    assert (refused.value.kind, refusals) == ("already-voted", [])
 
 
 @pytest.mark.parametrize(("status", "retry_after"), [(500, "0"), (503, "3600"), (429, "3600")])
