@@ -198,6 +198,8 @@ class _Counted:
                 yield
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
+        except _AWAY as error:
+            raise DatabaseUnavailable(_reason(error)) from None
 
     async def _allow(self, limit_s: float) -> None:
         """Have the server, where a role has a limit of its own, wait as long; until the transaction ends."""

@@ -1,18 +1,22 @@
 """What a request costs the database can be told from `/metrics`."""
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from shared.runtime.postgres import UnstorableValue
+from services.polls.operations.batch import each_by_itself
+from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
 from shared.runtime.postgres import database as open_database
 from shared.runtime.statements import UNNAMED, Statements
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Polls
 from tests.support.statements import counted_statements
 
+END_CONNECTION: Final = "-- end: the connection\nSELECT pg_terminate_backend(pg_backend_pid())"
 POLL: Final = {"title": "Lunch?", "options": [{"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}]}
 
 
@@ -42,6 +46,21 @@ async def test_a_statement_that_fails_counts_too(database: ClonedDatabase) -> No
             await opened.fetch("-- echo: what cannot be stored\nSELECT $1::text", "\0")
 
     assert registry.get_sample_value("pollgate_database_statement_seconds_count", {"query": "echo"}) == 1
+
+
+async def test_a_connection_that_is_lost_is_no_outcome_of_one_item(database: ClonedDatabase) -> None:
+    """Or each that follows would fail too, and be logged as a fault of ours."""
+    raised: list[Exception] = []
+
+    async with open_database(database.polls_url, size=1, statement_cache=0) as opened:
+        with suppress(DatabaseUnavailable):
+            async with opened.transaction() as transaction:
+                try:
+                    await each_by_itself(transaction, [partial(transaction.execute, END_CONNECTION)] * 2)
+                except DatabaseUnavailable as error:
+                    raised.append(error)
+
+    assert len(raised) == 1
 
 
 def test_statements_that_are_put_together_count_under_one_name() -> None:
