@@ -67,10 +67,15 @@ MAX_PAGE_BYTES: Final = 1024 * 1024
 class ListPolls(Paging, frozen=True, rename="camel"):
     """Which polls; each condition narrows."""
 
-    workspace: Annotated[str | None, Meta(description="those of this project or space", examples=["PLAT"])] = None
-    content: Annotated[
-        str | None, Meta(description="those of this issue or page; needs `workspace`", examples=["PLAT-1"])
-    ] = None
+    workspace: (
+        Annotated[str, Meta(min_length=1, description="those of this project or space", examples=["PLAT"])] | None
+    ) = None
+    content: (
+        Annotated[
+            str, Meta(min_length=1, description="those of this issue or page; needs `workspace`", examples=["PLAT-1"])
+        ]
+        | None
+    ) = None
     container: Annotated[str | None, Meta(description="those of this macro; needs `content`")] = None
     status: Annotated[Status | None, Meta(description="those that are so now", examples=["open"])] = None
     updated_since: Annotated[Time | None, Meta(description="those made or edited at this time or later")] = None

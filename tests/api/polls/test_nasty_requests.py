@@ -42,9 +42,27 @@ NO_CURSORS: Final = (
 )
 NO_QUERIES: Final = (
     *("workspace=%FF", "workspace=%00", "workspace=%ED%A0%80", "workspace=A&workspace=A", "content=1", "container=1"),
-    *("workspace=A&container=1", "&".join(f"x{n}=1" for n in range(51)), "colour=red", "__proto__=1", "%00=1", "%FF=1"),
+    *(
+        "workspace=A&container=1",
+        "workspace=A&content=",
+        "&".join(f"x{n}=1" for n in range(51)),
+        "colour=red",
+        "__proto__=1",
+        "%00=1",
+        "%FF=1",
+    ),
     *("limit=0", "limit=101", "limit=-1", "limit=1e2", "limit=1.5", "limit=%D9%A3", "limit=", f"limit={'9' * 5_000}"),
-    *("limit=10&limit=10", "status=", "status=OPEN", "status=null", "expand=", "expand=votes", "updatedSince="),
+    *(
+        "limit=10&limit=10",
+        "workspace=",
+        "workspace=&content=",
+        "status=",
+        "status=OPEN",
+        "status=null",
+        "expand=",
+        "expand=votes",
+        "updatedSince=",
+    ),
     *(
         f"updatedSince={quote(text)}"
         for text in (*EXTREMES, "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01")
