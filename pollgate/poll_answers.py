@@ -1,9 +1,12 @@
 """What the polls API answers, and a new poll, as Python has them; what is withheld is `None`."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
+
+Status = Literal["open", "closed"]
+"""By which polls can be asked for."""
 
 
 class Location(Struct, frozen=True):

@@ -1,13 +1,13 @@
 """`pollgate poll`: find, show and make polls; the other commands are in modules of their own."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
 from pollgate import poll_changes, poll_results, poll_votes, poll_watch
 from pollgate.call import Json
-from pollgate.poll_answers import Poll, Settings
+from pollgate.poll_answers import Poll, Settings, Status
 from pollgate.poll_fields import NO_FIELDS, PollFields, written_options
 from pollgate.polls_call import call_polls, gather_polls, integration
 from pollgate.printed import print_fields, print_json, print_table
@@ -15,7 +15,6 @@ from pollgate.request_parts import given
 from pollgate.sentence import Sentence
 from pollgate.times import Past, told, told_exactly
 
-StatusFilter = Literal["open", "closed"]
 ANSWERED: Final = ("id", "status", "createdAt", "updatedAt", "results", "effect", "etag")
 """What a poll has that is shown, and a new one does not begin with."""
 _OPTIONS: Final = {
@@ -23,6 +22,11 @@ _OPTIONS: Final = {
     "/location/content": "--content",
     "/location/container": "--container",
     "/template": "--template",
+}
+
+_CONDITIONS: Final = {
+    **{name: f"--{name}" for name in ("workspace", "content", "container", "status")},
+    "updatedSince": "--updated-since",
 }
 
 app = integration("poll", "Make, find, change and delete polls, vote in them, and read their results.")
@@ -39,7 +43,7 @@ def list_(
     workspace: str | None = None,
     content: str | None = None,
     container: str | None = None,
-    status: StatusFilter | None = None,
+    status: Status | None = None,
     updated_since: Past | None = None,
     expand: Annotated[bool, Parameter(negative="")] = False,
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
@@ -71,21 +75,23 @@ def list_(
         raise Sentence("--content needs --workspace")
     if container and not content:
         raise Sentence("--container needs --content")
-    conditions = {
-        "workspace": workspace,
-        "content": content,
-        "container": container,
-        "status": status,
-        "updatedSince": updated_since,
-    }
-    expanded = {"expand": "results"} if expand else {}
-    options = {name: f"--{name}" for name in conditions} | {"updatedSince": "--updated-since"}
-    found = gather_polls(lambda polls: polls.polls(limit, **conditions, **expanded), options)
+    found = gather_polls(
+        lambda polls: polls.polls(
+            limit,
+            workspace=workspace,
+            content=content,
+            container=container,
+            status=status,
+            updated_since=updated_since,
+            with_results=expand,
+        ),
+        _CONDITIONS,
+    )
     if as_json:
         print_json(found)
     elif found:
         _print_table(found, expand=expand)
-    elif given(conditions):
+    elif any(condition is not None for condition in (workspace, status, updated_since)):
         print("No poll meets these conditions.")
     else:
         print("There are no polls yet that this token may read; `pollgate poll create` makes one.")

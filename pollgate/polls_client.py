@@ -23,13 +23,14 @@ What can be sent again without harm is, a few times, where an answer is lost or 
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
 from pollgate.answers import Page
-from pollgate.poll_answers import Ballot, NewPoll, Outcomes, Poll, PollEvent, Results, Template
+from pollgate.poll_answers import Ballot, NewPoll, Outcomes, Poll, PollEvent, Results, Status, Template
 from pollgate.poll_events import follow
 from pollgate.request_parts import each_page, given, participant_segment, query_of, segment
 from pollgate.retries import Attempts, sent_again
@@ -62,12 +63,29 @@ class PollsClient:
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
-    def polls(self, limit: int | None = None, **conditions: Any) -> AsyncIterator[Poll]:
+    def polls(
+        self,
+        limit: int | None = None,
+        *,
+        workspace: str | None = None,
+        content: str | None = None,
+        container: str | None = None,
+        status: Status | None = None,
+        updated_since: datetime | None = None,
+        with_results: bool = False,
+    ) -> AsyncIterator[Poll]:
         """The polls that meet all the conditions, the oldest first, page after page; up to `limit` of them.
 
-        Conditions: `workspace`, `content`, `container`, `status` (open or closed), `updatedSince` (a datetime with an
-        offset). With `expand="results"` each comes with its results.
+        `updated_since` has an offset; `content` needs `workspace`, and `container` both.
         """
+        conditions = {
+            "workspace": workspace,
+            "content": content,
+            "container": container,
+            "status": status,
+            "updatedSince": updated_since,
+            "expand": "results" if with_results else None,
+        }
         return self._pages("/v1/polls", Page[Poll], conditions, limit)
 
     async def poll(self, poll_id: str, *, with_results: bool = False) -> Poll:

@@ -1,6 +1,7 @@
 """`PollsClient`: typed, in pages, and once also where answers are lost."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -85,6 +86,19 @@ async def test_polls_come_page_after_page(polls: Polls) -> None:
 
     assert sorted(every) == sorted(str(poll_id) for poll_id in made)
     assert some == every[:120]
+
+
+async def test_polls_are_asked_for_by_conditions(polls: Polls) -> None:
+    in_a_while = datetime(2999, 1, 1, tzinfo=UTC)
+    async with PollsClient(polls.base, polls.token) as client:
+        made = await client.create_poll(LUNCH)
+
+        by_place = [poll async for poll in client.polls(workspace="PLAT", content="PLAT-1", with_results=True)]
+        later = [poll async for poll in client.polls(updated_since=in_a_while)]
+        closed = [poll async for poll in client.polls(status="closed")]
+
+    assert [(poll.id, poll.results and poll.results.votes) for poll in by_place] == [(made.id, 0)]
+    assert (later, closed) == ([], [])
 
 
 async def test_a_batch_tells_what_became_of_each_item(polls: Polls) -> None:
