@@ -83,7 +83,7 @@ _DROP_VOTES: Final = """
     WHERE poll_id = $1 AND option_ids && $2::text[]
 """
 _ANONYMIZE: Final = """
-    -- anonymize_ballots: keep of each ballot of a poll no more than what was chosen
+    -- anonymize_ballots: forget who has cast the ballots of a poll, and when
     UPDATE polls.ballot SET participant = NULL, name = NULL, cast_at = NULL
     WHERE poll_id = $1 AND participant IS NOT NULL
 """

@@ -71,6 +71,17 @@ async def test_what_was_there_is_found_once_while_others_write(polls: Polls) -> 
     assert len(found) == len(set(found))
 
 
+async def test_what_goes_from_a_page_that_was_read_moves_nothing_on_those_that_follow(polls: Polls) -> None:
+    made = [(await polls.make())["id"] for _ in range(6)]
+    first = (await polls.v1("GET", "/polls", limit=2)).json
+
+    for poll_id in made[:2]:
+        await polls.v1("DELETE", f"/polls/{poll_id}")
+    second = (await polls.v1("GET", "/polls", limit=2, cursor=first["next"])).json
+
+    assert [ids(page["items"]) for page in (first, second)] == [made[:2], made[2:4]]
+
+
 async def test_each_part_of_a_place_narrows(polls: Polls) -> None:
     places = [("PLAT", "1", ""), ("PLAT", "2", ""), ("PLAT", "2", "m"), ("SPACE", "2", "m"), ("SPACE", "2", "n")]
     made = {}
