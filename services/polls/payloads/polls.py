@@ -12,6 +12,9 @@ from services.polls.domain.state import PollState
 from services.polls.domain.templates import template
 from services.polls.payloads.results import ResultsPayload
 from services.polls.payloads.texts import (
+    MAX_SEGMENT_LENGTH,
+    OPTIONS,
+    SEGMENT,
     Description,
     EndDate,
     OptionId,
@@ -74,9 +77,15 @@ class StrictSettings(SettingsPayload, frozen=True, forbid_unknown_fields=True, r
 class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a poll is: a Jira project's key and an issue's, or a Confluence space's id, a page's and a macro's."""
 
-    workspace: Annotated[str, Meta(description="project key, or space id", examples=["PLAT"])]
-    content: Annotated[str, Meta(description="issue key, or page id", examples=["PLAT-1"])]
-    container: Annotated[str, Meta(description="macro id in Confluence, else empty")] = ""
+    workspace: Annotated[str, SEGMENT, Meta(description="project key, or space id", examples=["PLAT"])]
+    content: Annotated[str, SEGMENT, Meta(description="issue key, or page id", examples=["PLAT-1"])]
+    container: Annotated[
+        str,
+        Meta(
+            description="macro id in Confluence, else empty",
+            extra_json_schema={"maxLength": MAX_SEGMENT_LENGTH},
+        ),
+    ] = ""
 
     @classmethod
     def of(cls, place: Place) -> "LocationPayload":
@@ -97,9 +106,6 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
         if flaws:
             raise InvalidPoll(flaws)
         return Place(**texts)
-
-
-MAX_SEGMENT_LENGTH: Final = 255
 
 
 _HOW_TO_CLOSE: Final = (
@@ -123,7 +129,7 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
     id: PollId
     title: Title
     description: Description
-    options: list[OptionPayload]
+    options: Annotated[list[OptionPayload], OPTIONS]
     settings: SettingsPayload
     location: LocationPayload
     status: Status
@@ -166,7 +172,7 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     """A poll as it shall be. What was answered with it may be repeated; `id` and `location` never change."""
 
     title: Title
-    options: list[StrictOption]
+    options: Annotated[list[StrictOption], OPTIONS]
     description: Description = ""
     settings: StrictSettings = StrictSettings()
     id: PollId | None = None
@@ -201,7 +207,7 @@ class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
         str | None, Meta(description="the id of a template, as GET /v1/templates lists them", examples=["stars"])
     ] = None
     title: Title | UnsetType = UNSET
-    options: list[StrictOption] | UnsetType = UNSET
+    options: Annotated[list[StrictOption], OPTIONS] | UnsetType = UNSET
     description: Description | UnsetType = UNSET
     settings: StrictSettings | UnsetType = UNSET
 

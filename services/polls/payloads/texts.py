@@ -1,4 +1,7 @@
-"""Fields that several payloads have, with what a reader of the API's document has to know of them."""
+"""Fields that several payloads have, with what a reader of the API's document has to know of them.
+
+Their limits are told here and held by the domain, which tells of all that is wrong with a poll at once.
+"""
 
 from datetime import datetime
 from typing import Annotated, Any, Final
@@ -6,7 +9,14 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from services.polls.domain.ballot import MAX_COMMENT_LENGTH, MAX_NAME_LENGTH, MAX_PARTICIPANT_LENGTH
-from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH
+from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_OPTIONS, MAX_ORDER, MAX_TITLE_LENGTH
+
+MAX_SEGMENT_LENGTH: Final = 255
+
+
+def _from_1_to(characters: int) -> dict[str, int]:
+    return {"minLength": 1, "maxLength": characters}
+
 
 POLL_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
@@ -14,12 +24,47 @@ Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-23T10:00:00Z"])]
 PollId = Annotated[str, Meta(description="the poll's id", examples=[POLL_ID])]
 Title = Annotated[
     str,
-    Meta(description=f"the question, 1 to {MAX_TITLE_LENGTH} characters", examples=["Which day suits you?"]),
+    Meta(
+        description=f"the question, 1 to {MAX_TITLE_LENGTH} characters",
+        examples=["Which day suits you?"],
+        extra_json_schema=_from_1_to(MAX_TITLE_LENGTH),
+    ),
 ]
-Description = Annotated[str, Meta(description=f"what else there is to say, up to {MAX_DESCRIPTION_LENGTH} characters")]
-OptionId = Annotated[str, Meta(description="of your choice, unique in its poll, 1 to 255 characters", examples=["mon"])]
-OptionTitle = Annotated[str, Meta(description="1 to 255 characters", examples=["Monday"])]
-Order = Annotated[int, Meta(description="where the option stands; its place in the list where this is left out")]
+Description = Annotated[
+    str,
+    Meta(
+        description=f"what else there is to say, up to {MAX_DESCRIPTION_LENGTH} characters",
+        extra_json_schema={"maxLength": MAX_DESCRIPTION_LENGTH},
+    ),
+]
+OptionId = Annotated[
+    str,
+    Meta(
+        description="of your choice, unique in its poll, 1 to 255 characters",
+        examples=["mon"],
+        extra_json_schema=_from_1_to(MAX_TITLE_LENGTH),
+    ),
+]
+OptionTitle = Annotated[
+    str,
+    Meta(
+        description="1 to 255 characters",
+        examples=["Monday"],
+        extra_json_schema=_from_1_to(MAX_TITLE_LENGTH),
+    ),
+]
+Order = Annotated[
+    int,
+    Meta(
+        description="where the option stands; its place in the list where this is left out",
+        extra_json_schema={"minimum": -MAX_ORDER, "maximum": MAX_ORDER},
+    ),
+]
+OPTIONS: Final = Meta(
+    description=f"1 to {MAX_OPTIONS} of them", extra_json_schema={"minItems": 1, "maxItems": MAX_OPTIONS}
+)
+SEGMENT: Final = Meta(extra_json_schema=_from_1_to(MAX_SEGMENT_LENGTH))
+"""Of a place."""
 EndDate = Annotated[
     str,
     Meta(
@@ -32,19 +77,28 @@ Participant = Annotated[
     Meta(
         description=f"who votes, as the calling integration knows it, 1 to {MAX_PARTICIPANT_LENGTH} characters",
         examples=["ada"],
+        extra_json_schema=_from_1_to(MAX_PARTICIPANT_LENGTH),
     ),
 ]
-OptionIds = Annotated[list[str], Meta(description="the options chosen: their ids", examples=[["mon"]])]
+OptionIds = Annotated[
+    list[str],
+    Meta(description="the options chosen: their ids", examples=[["mon"]], extra_json_schema={"minItems": 1}),
+]
 ParticipantName = Annotated[
     str,
     Meta(
         description=f"how the participant is called, 1 to {MAX_NAME_LENGTH} characters; not kept where names are not",
         examples=["Ada Lovelace"],
+        extra_json_schema=_from_1_to(MAX_NAME_LENGTH),
     ),
 ]
 Comment = Annotated[
     str,
-    Meta(description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments", examples=["After lunch"]),
+    Meta(
+        description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments",
+        examples=["After lunch"],
+        extra_json_schema=_from_1_to(MAX_COMMENT_LENGTH),
+    ),
 ]
 ReadOnly = Annotated[Any, Meta(description="as it was answered; passed over", extra_json_schema={"readOnly": True})]
 """What an answer has and a body may repeat."""

@@ -1,19 +1,21 @@
 """A poll as the wire contract spells it. Unknown fields are ignored, for old clients live."""
 
+from typing import Annotated
+
 from msgspec import UNSET, Struct, UnsetType
 
 from services.polls.domain.poll import Draft
 from services.polls.domain.state import PollState
 from services.polls.payloads.polls import OptionBody, OptionPayload, SettingsPayload, drafted_options, options_of
 from services.polls.payloads.results import ResultsPayload
-from services.polls.payloads.texts import Description, PollId, Title
+from services.polls.payloads.texts import OPTIONS, Description, PollId, Title
 
 
 class ContractPollBody(Struct, frozen=True):
     """What a client writes. Fields that are not known here are ignored, and not repeated."""
 
     title: Title
-    options: list[OptionBody]
+    options: Annotated[list[OptionBody], OPTIONS]
     id: PollId | None = None
     description: Description = ""
     settings: SettingsPayload = SettingsPayload()
@@ -29,7 +31,7 @@ class ContractPoll(Struct, frozen=True, omit_defaults=True):
     id: PollId
     title: Title
     description: Description
-    options: list[OptionPayload]
+    options: Annotated[list[OptionPayload], OPTIONS]
     settings: SettingsPayload
     results: ResultsPayload | UnsetType = UNSET
 
