@@ -18,6 +18,8 @@ from shared.runtime.postgres import Database, DatabaseUnavailable
 
 PAUSE_S: Final = 0.1
 """Between two looks, so that many votes in a moment are read once."""
+AWAY_S: Final = 1.0
+"""Before another look where the database was away: a poll that is to close meanwhile would be asked for at once."""
 
 _log = structlog.get_logger()
 
@@ -134,6 +136,7 @@ class FollowedPolls:
             states = await select_watched(self._database, list(poll_ids))
         except DatabaseUnavailable as error:
             _log.warning("followed polls were not read; tried again", error=str(error))
+            await asyncio.sleep(AWAY_S)
             return
         for poll_id in poll_ids & self._polls.keys():
             self._polls[poll_id].take(states.get(poll_id))

@@ -4,9 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from tests.support.databases import ClonedDatabase
 from tests.support.following import following
+from tests.support.proxy import proxied
 from tests.support.stack import Authority, Polls, polls_service
 
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
@@ -105,6 +107,27 @@ async def test_that_other_polls_change_does_not_put_off_that_one_closes(polls: P
     voting.cancel()
 
     assert told_at - closes_at < timedelta(seconds=0.6)
+
+
+async def test_a_poll_that_closes_while_the_database_is_away_is_told_of_when_it_is_back(
+    polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
+) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    poll = await polls.make(settings={"endDate": soon, "closePollOnEndDate": True})
+    async with proxied(database.admin_url) as postgres:
+        behind = database._replace(polls_url=postgres.url(database.polls_url))
+        async with polls_service(behind, redis_url, authority.base) as cut_off:
+            cut_off.token = polls.token
+            async with following(cut_off, poll["id"]) as follower:
+                await follower.until(lambda event: event.name == "results")
+                with structlog.testing.capture_logs() as logs:
+                    postgres.become("refuse")
+                    await asyncio.sleep(3.5)
+                    postgres.become("ok")
+                    closed = await follower.until(lambda event: event.name == "closed")
+
+    assert closed.data["status"] == "closed"
+    assert 1 <= sum("were not read" in line["event"] for line in logs) <= 6
 
 
 async def test_a_poll_that_is_opened_again_is_told_of_when_it_closes_again(polls: Polls) -> None:
