@@ -174,7 +174,7 @@ async def show_poll(request: web.Request) -> web.Response:
     body=WritePoll,
     example=EXAMPLE,
     answers={
-        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.EDITED, headers=ETAG)
+        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.UNCHANGED, headers=ETAG)
     },
     problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )

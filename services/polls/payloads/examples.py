@@ -36,7 +36,7 @@ _TALLY: Final = Tally(3, 3, {"mon": 2, "tue": 1})
 _STATE: Final = _state(CREATE_EXAMPLE, _TALLY)
 
 POLL: Final = PollPayload.of(_STATE)
-EDITED: Final = PollPayload.of(_state(CREATE_EXAMPLE, _TALLY, version=2), effect=Effect())
+UNCHANGED: Final = PollPayload.of(_STATE, effect=Effect())
 PATCHED: Final = PollPayload.of(_state(merge(CREATE_EXAMPLE, PATCH_EXAMPLE), _TALLY, version=2), effect=Effect())
 PAGE: Final = PollPage([POLL], next=None)
 RESULTS: Final = ResultsPayload.of(
