@@ -17,7 +17,7 @@ from services.polls.operations.vote import PollBusy
 from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_KINDS
 from shared.runtime.faults import MAX_FAULTS, pointer_to
-from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
+from shared.runtime.postgres import DatabaseUnavailable, LockHeld, UnstorableValue
 from shared.runtime.problem import Fault, InvalidBody, Problem, ProblemTable, unavailable
 from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
 
@@ -143,6 +143,8 @@ def _votes_would_be_dropped(error: VotesWouldBeDropped) -> Problem:
     return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(faults))
 
 
+_BUSY: Final = unavailable("The poll is being changed by others at the moment; try again.")
+
 PROBLEMS: Final[ProblemTable] = {
     InvalidPoll: lambda e: _not_a_poll(*_faults(e.flaws)),
     InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _faults(e.flaws)),
@@ -155,7 +157,7 @@ PROBLEMS: Final[ProblemTable] = {
     NamesNotKept: lambda _: Problem(NAMES_NOT_KEPT, "The poll does not keep names, so its ballots are not listed."),
     VotesWouldBeDropped: _votes_would_be_dropped,
     PollChanged: lambda _: Problem(POLL_CHANGED, "The poll has changed; read it again."),
-    PollBusy: lambda _: unavailable("The poll is being edited at the moment; try again."),
+    PollBusy: lambda _: _BUSY,
     KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key has come with another request; choose another one."),
     KeyInUse: lambda _: Problem(
         KEY_IN_USE, "A request under this Idempotency-Key is being worked on.", headers={"Retry-After": "1"}
@@ -166,6 +168,7 @@ PROBLEMS: Final[ProblemTable] = {
     ),
     NoPlaceLeft: lambda _: unavailable("This replica takes no more streams at the moment; try again."),
     UnstorableValue: lambda _: _not_a_poll(Fault("a value holds what cannot be stored")),
+    LockHeld: lambda _: _BUSY,
     DatabaseUnavailable: lambda _: unavailable("The polls' database does not answer in time; try again."),
 }
 

@@ -100,6 +100,7 @@ _ENSURE_SCHEMA: Final = """
 # service asks for.
 _ROLE_SETTINGS: Final = {
     "statement_timeout": "900ms",
+    "lock_timeout": "800ms",
     "idle_in_transaction_session_timeout": "2s",
     "client_connection_check_interval": "1s",
     "max_parallel_workers_per_gather": "0",

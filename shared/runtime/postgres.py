@@ -34,7 +34,7 @@ class DatabaseUnavailable(Exception):
 
 
 class LockHeld(DatabaseUnavailable):
-    """Another transaction had what this one waited for, for longer than the `lock_timeout` that it had set."""
+    """Another transaction had what this one needs, for longer than it waits."""
 
 
 class UnstorableValue(Exception):
@@ -155,8 +155,6 @@ class Database:
                     await self._pool.release(connection)
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
-        except asyncpg.LockNotAvailableError as error:
-            raise LockHeld(str(error)) from None
         except _AWAY as error:
             raise self._unavailable(error) from None
 
@@ -178,18 +176,15 @@ class _Counted:
         self._statements = statements
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
-        with self._statements.of(query).time():
-            return await self._connection.fetch(query, *arguments)  # type: ignore[no-any-return]
+        return await self._timed(query, self._connection.fetch(query, *arguments))
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
-        with self._statements.of(query).time():
-            return await self._connection.fetchrow(query, *arguments)  # type: ignore[no-any-return]
+        return await self._timed(query, self._connection.fetchrow(query, *arguments))
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         if limit_s is not None:
             await self._allow(limit_s)
-        with self._statements.of(query).time():
-            return await self._connection.execute(query, *arguments, timeout=limit_s)  # type: ignore[no-any-return]
+        return await self._timed(query, self._connection.execute(query, *arguments, timeout=limit_s))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None, None]:
@@ -201,9 +196,17 @@ class _Counted:
         except _AWAY as error:
             raise DatabaseUnavailable(_reason(error)) from None
 
+    async def _timed(self, query: str, answered: Awaitable[T]) -> T:
+        with self._statements.of(query).time():
+            try:
+                return await answered
+            except asyncpg.LockNotAvailableError as error:
+                raise LockHeld(str(error)) from None
+
     async def _allow(self, limit_s: float) -> None:
-        """Have the server, where a role has a limit of its own, wait as long; until the transaction ends."""
-        await self._connection.execute(f"SET LOCAL statement_timeout = {round(limit_s * 1000)}")
+        """Have the server, where a role has limits of its own, wait as long; until the transaction ends."""
+        limit_ms = round(limit_s * 1000)
+        await self._connection.execute(f"SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {limit_ms}")
 
 
 @asynccontextmanager

@@ -37,15 +37,15 @@ async def answer_once(database: Database, once: Once | None, work: Work, limit_s
     A second request that comes while the first is worked on waits for it, but not for long. What fails is not kept.
     Raises `KeyReused`, `KeyInUse`, and what `work` raises.
     """
-    try:
-        async with database.transaction(limit_s) as transaction:
-            return await (work(transaction) if once is None else _answered(transaction, once, work))
-    except LockHeld:
-        raise KeyInUse from None
+    async with database.transaction(limit_s) as transaction:
+        return await (work(transaction) if once is None else _answered(transaction, once, work))
 
 
 async def _answered(transaction: Transaction, once: Once, work: Work) -> Answer:
-    kept = await claim_key(transaction, once.token_id, once.key, once.fingerprint)
+    try:
+        kept = await claim_key(transaction, once.token_id, once.key, once.fingerprint)
+    except LockHeld:
+        raise KeyInUse from None
     if kept is None:
         answer = await work(transaction)
         await keep_answer(transaction, once.token_id, once.key, answer)

@@ -8,8 +8,6 @@ from msgspec import Struct
 from shared.runtime.postgres import Executor
 
 LIFE_H: Final = 24
-WAIT_MS: Final = 800
-"""How long a request waits for another one under its key; less than a statement may take."""
 
 
 class Answer(Struct, frozen=True):
@@ -29,12 +27,11 @@ class Kept(Struct, frozen=True):
 
 _CLAIM: Final = f"""
     -- claim_key: take an idempotency key that is new or older than a day; waits for a transaction that has it
-    INSERT INTO polls.answer AS answer (token_id, key, fingerprint)
-    SELECT $1, $2, $3 FROM set_config('lock_timeout', '{WAIT_MS}', true)
+    INSERT INTO polls.answer AS answer (token_id, key, fingerprint) VALUES ($1, $2, $3)
     ON CONFLICT (token_id, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, given_at = excluded.given_at
     WHERE answer.given_at < clock_timestamp() - interval '{LIFE_H} hours'
-    RETURNING set_config('lock_timeout', '0', true)
+    RETURNING key
 """  # noqa: S608
 _SELECT: Final = """
     -- select_answer: what was answered under a key
