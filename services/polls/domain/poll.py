@@ -143,6 +143,8 @@ def _read_short_end_date(text: str) -> datetime | None:
 def _text_flaws(draft: Draft) -> Iterator[Flaw]:
     if not 1 <= len(draft.title) <= MAX_TITLE_LENGTH:
         yield Flaw(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(draft.title)}")
+    elif not _can_be_seen(draft.title):
+        yield Flaw(("title",), _NOTHING_TO_SEE)
     if len(draft.description) > MAX_DESCRIPTION_LENGTH:
         yield Flaw(("description",), f"a description has at most {MAX_DESCRIPTION_LENGTH} characters")
     for field, text in (("title", draft.title), ("description", draft.description)):
@@ -163,6 +165,16 @@ def _option_flaws(options: tuple[Option, ...]) -> Iterator[Flaw]:
             if not 1 <= len(text) <= MAX_TITLE_LENGTH or "\0" in text:
                 reason = f"1 to {MAX_TITLE_LENGTH} characters without NUL are wanted here"
                 yield Flaw(("options", index, field), reason)
+            elif field == "title" and not _can_be_seen(text):
+                yield Flaw(("options", index, field), _NOTHING_TO_SEE)
+
+
+_NOTHING_TO_SEE: Final = "a title has a character that can be seen"
+
+
+def _can_be_seen(text: str) -> bool:
+    """Whether there is more than blanks, and what has no width or only changes the direction."""
+    return any(each.isprintable() and not each.isspace() for each in text)
 
 
 def _size_flaws(draft: Draft) -> Iterator[Flaw]:

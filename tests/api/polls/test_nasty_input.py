@@ -185,6 +185,15 @@ NO_DATES: Final = (
         "x" * 5_000,
     ),
 )
+INVISIBLE: Final = (
+    " ",
+    "\u200b\u200c\u200d\u2060\ufeff",
+    "\u202e\u2066\u2069",
+    "\u061c\u200f",
+    "\t\r\n\u2028\x7f",
+    "\u00ad\u3000",
+)
+
 NO_POLLS: Final[dict[str, bytes]] = {
     **{f"order {raw[:40]} of {len(raw)}": with_raw(option_with(order="RAW"), raw) for raw in NO_NUMBERS},
     **{
@@ -193,6 +202,8 @@ NO_POLLS: Final[dict[str, bytes]] = {
     },
     **{f"endDate {raw}": with_raw(settings_with(endDate="RAW"), raw) for raw in ("0", "[]", "{}", "false")},
     **{f"title {raw}": with_raw(poll_with(title="RAW"), raw) for raw in ("7", "[]", "{}", "true", '""', '"\\u0000"')},
+    **{f"title {text!r}": with_raw(poll_with(title=text), "") for text in INVISIBLE},
+    **{f"option title {text!r}": with_raw(option_with(title=text), "") for text in INVISIBLE},
     **{f"description {raw}": with_raw(poll_with(description="RAW"), raw) for raw in ("7", "[]", '"a\\u0000"')},
     **{
         f"options {raw}": with_raw(poll_with(options="RAW"), raw)

@@ -13,12 +13,13 @@ from tests.support.body_routes import POLL_ROUTES, option_with, poll_with, route
 from tests.support.stack import Answer, Polls
 
 ODD_TEXTS: Final = (
+    "\u202eless\u200b \u2066is\u2069\ufeff",
     "e\u0301 é Å A\u030a ﬁ ß ẞ İ ı",
     "שלום \u202eevil\u202c \u2066x\u2069 مرحبا",
-    "\u200b\u200c\u200d\u2060\ufeff",
+    "x\u200b\u200c\u200d\u2060\ufeff",
     "🏳️\u200d🌈 👩\u200d👩\u200d👧\u200d👦 \U0010ffff \ufffe\uffff",
     "Z" + "\u0300" * 254,
-    "\t\r\n\x01\x1f\x7f\x80\x9f\u2028\u2029",
+    "\t\r\n\x01\x1f\x7f\x80\x9f\u2028\u2029x",
     "=1+1",
     "@SUM(A1)\t=cmd|' /C calc'!A0",
     "__proto__",
@@ -26,7 +27,7 @@ ODD_TEXTS: Final = (
     "'; DROP TABLE polls.poll; --",
     "{{7*7}} ${jndi:ldap://x} %s %n <script>alert(1)</script>",
     "../../etc/passwd\r\nX-Evil: 1",
-    " ",
+    " x ",
     "\\u0000 \\ud800",
     "null",
 )
