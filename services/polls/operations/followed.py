@@ -1,7 +1,7 @@
 """The polls that somebody follows, each read once for all in this process who do, and told in the same bytes."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -18,6 +18,8 @@ from shared.runtime.postgres import Database, DatabaseUnavailable
 
 PAUSE_S: Final = 0.1
 """Between two looks, so that many votes in a moment are read once."""
+PART: Final = 100
+"""Polls that are read at once, so that no number of long ones takes more time than a statement has."""
 AWAY_S: Final = 1.0
 """Before another look where the database was away: a poll that is to close meanwhile would be asked for at once."""
 
@@ -132,14 +134,19 @@ class FollowedPolls:
         return None if soonest == float("inf") else soonest
 
     async def _look(self, poll_ids: set[UUID]) -> None:
+        wanted = list(poll_ids)
         try:
-            states = await select_watched(self._database, list(poll_ids))
+            for start in range(0, len(wanted), PART):
+                part = wanted[start : start + PART]
+                self._take(part, await select_watched(self._database, part))
         except DatabaseUnavailable as error:
             _log.warning("followed polls were not read; tried again", error=str(error))
             await asyncio.sleep(AWAY_S)
-            return
-        for poll_id in poll_ids & self._polls.keys():
-            self._polls[poll_id].take(states.get(poll_id))
+
+    def _take(self, poll_ids: Sequence[UUID], states: Mapping[UUID, PollState]) -> None:
+        for poll_id in poll_ids:
+            if poll_id in self._polls:
+                self._polls[poll_id].take(states.get(poll_id))
 
 
 def _stage(state: PollState) -> tuple[int, int, bool]:
