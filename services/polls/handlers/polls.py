@@ -1,7 +1,7 @@
 """`/v1/polls`: list, create, show, replace, change and delete."""
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID, uuid4
 
 import msgspec
@@ -38,6 +38,7 @@ from services.polls.payloads.polls import (
     EXAMPLE,
     PATCH_EXAMPLE,
     CreatePoll,
+    PatchPoll,
     PollPage,
     PollPayload,
     WritePoll,
@@ -76,7 +77,7 @@ class ListPolls(Paging, frozen=True, rename="camel"):
         ]
         | None
     ) = None
-    container: Annotated[str | None, Meta(description="those of this macro; needs `content`")] = None
+    container: Annotated[str, Meta(min_length=1, description="those of this macro; needs `content`")] | None = None
     status: Annotated[Status | None, Meta(description="those that are so now", examples=["open"])] = None
     updated_since: Annotated[Time | None, Meta(description="those made or edited at this time or later")] = None
     expand: Annotated[Literal["results"] | None, Meta(description="put the results into each poll")] = None
@@ -192,7 +193,7 @@ async def replace_poll(request: web.Request) -> web.Response:
     path=PollPath,
     query=DropVotes,
     headers=Conditions,
-    body=dict[str, Any],
+    body=PatchPoll,
     media_type=(MERGE_PATCH, JSON),
     example=PATCH_EXAMPLE,
     answers={
@@ -203,7 +204,7 @@ async def replace_poll(request: web.Request) -> web.Response:
 async def change_poll(request: web.Request) -> web.Response:
     """200 with the poll as it is now, and what that did to votes."""
     require_media_type(request, MERGE_PATCH, JSON)
-    patch = read_json(await request.read(), dict[str, Any])
+    patch = read_json(await request.read(), PatchPoll)
     return await _edited(request, lambda state: patched(state, patch))
 
 
@@ -222,9 +223,9 @@ async def delete_poll(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def patched(state: PollState, patch: dict[str, Any]) -> Draft:
+def patched(state: PollState, patch: PatchPoll) -> Draft:
     """What the poll shall be by a merge patch. Raises `InvalidBody`, `InvalidPoll`."""
-    merged = merge(msgspec.to_builtins(PollPayload.of(state)), patch)
+    merged = merge(msgspec.to_builtins(PollPayload.of(state)), msgspec.to_builtins(patch))
     return read_json(msgspec.json.encode(merged), WritePoll).to_draft(state)
 
 

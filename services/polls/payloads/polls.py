@@ -199,6 +199,36 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
         return draft
 
 
+class PatchSettings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """The settings that shall be others; null brings a default back."""
+
+    allow_selection_of_multiple_options: bool | UnsetType | None = UNSET
+    results_visibility: ResultsVisibility | UnsetType | None = UNSET
+    end_date: EndDate | UnsetType | None = UNSET
+    hide_absolute_numbers: bool | UnsetType | None = UNSET
+    allow_revote: bool | UnsetType | None = UNSET
+    save_participant_names: bool | UnsetType | None = UNSET
+    close_poll_on_end_date: bool | UnsetType | None = UNSET
+    allow_comment: bool | UnsetType | None = UNSET
+
+
+class PatchPoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What of a poll shall be otherwise (RFC 7396). What was answered with it may be repeated."""
+
+    title: Title | UnsetType = UNSET
+    options: Annotated[list[StrictOption], OPTIONS] | UnsetType = UNSET
+    description: Description | UnsetType | None = UNSET
+    settings: PatchSettings | UnsetType | None = UNSET
+    id: PollId | UnsetType | None = UNSET
+    location: LocationPayload | UnsetType | None = UNSET
+    status: Status | UnsetType | None = UNSET
+    created_at: ReadOnly = UNSET
+    updated_at: ReadOnly = UNSET
+    etag: ReadOnly = UNSET
+    results: ReadOnly = UNSET
+    effect: ReadOnly = UNSET
+
+
 class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
     """A poll to be made. What a `template` has need not be given; without one, `title` and `options` are required."""
 

@@ -43,6 +43,7 @@ NO_CURSORS: Final = (
 NO_QUERIES: Final = (
     *("workspace=%FF", "workspace=%00", "workspace=%ED%A0%80", "workspace=A&workspace=A", "content=1", "container=1"),
     *(
+        "workspace=A&content=1&container=",
         "workspace=A&container=1",
         "workspace=A&content=",
         "&".join(f"x{n}=1" for n in range(51)),
