@@ -17,8 +17,8 @@ run: install ## Run the whole stack here: PostgreSQL, Redis, token authority and
 test: install ## Run all tests against a real PostgreSQL and a real Redis
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
-fuzz: install ## Send each service FUZZ_CASES (25000) requests that its OpenAPI document allows or forbids
-	@FUZZ_CASES=$${FUZZ_CASES:-25000} $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/api/token_authority/test_openapi.py tests/api/polls/test_polls_openapi.py $(ARGS)
+fuzz: install ## Send each service FUZZ_CASES (50000) requests that its OpenAPI document allows or forbids
+	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/api/token_authority/test_openapi.py tests/api/polls/test_polls_openapi.py $(ARGS)
 
 faults: install ## Break every part in turn under load, for FAULTS_SECONDS (600), and check what was promised
 	@FAULTS_SECONDS=$${FAULTS_SECONDS:-600} $(BIN)/python -m pytest -n 0 -s tests/faults $(ARGS)
