@@ -207,9 +207,10 @@ async def test_what_a_slow_reader_has_not_been_sent_yet_is_thrown_away_by_a_revo
         await authority.revoke(issued["id"])
 
         received = 0
-        with suppress(ConnectionError):
-            while data := await asyncio.get_running_loop().sock_recv(caller, 1 << 20):
-                received += len(data)
+        async with asyncio.timeout(10):
+            with suppress(ConnectionError):
+                while data := await asyncio.get_running_loop().sock_recv(caller, 1 << 20):
+                    received += len(data)
     await ticker.none_open()
     assert 0 < received < held
 
