@@ -18,7 +18,7 @@ from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_KINDS
 from shared.runtime.faults import MAX_FAULTS, pointer_to
 from shared.runtime.postgres import DatabaseUnavailable, LockHeld, UnstorableValue
-from shared.runtime.problem import Fault, InvalidBody, Problem, ProblemTable, unavailable
+from shared.runtime.problem import RETRY_AFTER_S, Fault, InvalidBody, Problem, ProblemTable, unavailable
 from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
 
 INVALID_POLL: Final = ProblemType(
@@ -160,7 +160,9 @@ PROBLEMS: Final[ProblemTable] = {
     PollBusy: lambda _: _BUSY,
     KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key has come with another request; choose another one."),
     KeyInUse: lambda _: Problem(
-        KEY_IN_USE, "A request under this Idempotency-Key is being worked on.", headers={"Retry-After": "1"}
+        KEY_IN_USE,
+        "A request under this Idempotency-Key is being worked on.",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
     ),
     UndoneWithOthers: lambda _: Problem(UNDONE_WITH_OTHERS, "It was undone because another item failed."),
     TooManyStreams: lambda e: Problem(

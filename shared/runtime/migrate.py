@@ -95,9 +95,9 @@ _ENSURE_SCHEMA: Final = """
 """
 
 
-# A statement ends on the server before its client gives it up: what a caller is told has failed is not done after all,
-# and connections cannot pile up behind a lock. It takes one processor: to start helpers takes longer than what a
-# service asks for.
+# A statement ends on the server before its client gives it up (`STATEMENT_LIMIT_S`): what a caller is told has failed
+# is not done after all, and connections cannot pile up behind a lock. It takes one processor: to start helpers takes
+# longer than what a service asks for.
 _ROLE_SETTINGS: Final = {
     "statement_timeout": "900ms",
     "lock_timeout": "800ms",

@@ -46,39 +46,26 @@ class ReadConditions(Struct, frozen=True):
     )
 
 
-_IDEMPOTENCY_KEY: Final = "of your choice; for a day the same request under it is answered the same and done once"
+_KEY: Final = Meta(
+    pattern=IDEMPOTENCY_KEY_PATTERN,
+    description="of your choice; for a day the same request under it is answered the same and done once",
+)
 
 
 class OnceOnly(Struct, frozen=True):
     """Headers of a request that can be sent again."""
 
-    idempotency_key: (
-        Annotated[
-            str,
-            Meta(
-                pattern=IDEMPOTENCY_KEY_PATTERN,
-                description=_IDEMPOTENCY_KEY,
-                examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
-            ),
-        ]
-        | None
-    ) = msgspec.field(default=None, name=IDEMPOTENCY_KEY)
+    idempotency_key: Annotated[str, _KEY, Meta(examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"])] | None = (
+        msgspec.field(default=None, name=IDEMPOTENCY_KEY)
+    )
 
 
 class BatchOnceOnly(Struct, frozen=True):
     """The same of a batch, with a key of its own as the example: under one key there are no two requests."""
 
-    idempotency_key: (
-        Annotated[
-            str,
-            Meta(
-                pattern=IDEMPOTENCY_KEY_PATTERN,
-                description=_IDEMPOTENCY_KEY,
-                examples=["f1b0c0de-52f6-4d5c-9d5e-0f0a3cf1a7b2"],
-            ),
-        ]
-        | None
-    ) = msgspec.field(default=None, name=IDEMPOTENCY_KEY)
+    idempotency_key: Annotated[str, _KEY, Meta(examples=["f1b0c0de-52f6-4d5c-9d5e-0f0a3cf1a7b2"])] | None = (
+        msgspec.field(default=None, name=IDEMPOTENCY_KEY)
+    )
 
 
 class Paging(Struct, frozen=True):

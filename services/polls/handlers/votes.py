@@ -109,7 +109,7 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
 async def list_ballots(request: web.Request) -> web.Response:
     """200 with a page of ballots."""
     query = read_query(request, Paging)
-    (behind,) = ("",) if query.cursor is None else read_cursor(query.cursor, tuple[_Storable])
+    behind = "" if query.cursor is None else read_cursor(query.cursor, tuple[_Storable])[0]
     poll = (await reached_poll(request, Action.RESULTS)).poll
     if not poll.draft.settings.save_participant_names:
         raise NamesNotKept

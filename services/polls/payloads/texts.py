@@ -14,8 +14,8 @@ from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_OPTIONS, MAX_
 MAX_SEGMENT_LENGTH: Final = 255
 
 
-def _from_1_to(characters: int) -> dict[str, int]:
-    return {"minLength": 1, "maxLength": characters}
+def _from_1_to(characters: int) -> Meta:
+    return Meta(extra_json_schema={"minLength": 1, "maxLength": characters})
 
 
 POLL_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
@@ -24,11 +24,8 @@ Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-23T10:00:00Z"])]
 PollId = Annotated[str, Meta(description="the poll's id", examples=[POLL_ID])]
 Title = Annotated[
     str,
-    Meta(
-        description=f"the question, 1 to {MAX_TITLE_LENGTH} characters",
-        examples=["Which day suits you?"],
-        extra_json_schema=_from_1_to(MAX_TITLE_LENGTH),
-    ),
+    _from_1_to(MAX_TITLE_LENGTH),
+    Meta(description=f"the question, 1 to {MAX_TITLE_LENGTH} characters", examples=["Which day suits you?"]),
 ]
 Description = Annotated[
     str,
@@ -39,20 +36,10 @@ Description = Annotated[
 ]
 OptionId = Annotated[
     str,
-    Meta(
-        description="of your choice, unique in its poll, 1 to 255 characters",
-        examples=["mon"],
-        extra_json_schema=_from_1_to(MAX_TITLE_LENGTH),
-    ),
+    _from_1_to(MAX_TITLE_LENGTH),
+    Meta(description="of your choice, unique in its poll, 1 to 255 characters", examples=["mon"]),
 ]
-OptionTitle = Annotated[
-    str,
-    Meta(
-        description="1 to 255 characters",
-        examples=["Monday"],
-        extra_json_schema=_from_1_to(MAX_TITLE_LENGTH),
-    ),
-]
+OptionTitle = Annotated[str, _from_1_to(MAX_TITLE_LENGTH), Meta(description="1 to 255 characters", examples=["Monday"])]
 Order = Annotated[
     int,
     Meta(
@@ -63,7 +50,7 @@ Order = Annotated[
 OPTIONS: Final = Meta(
     description=f"1 to {MAX_OPTIONS} of them", extra_json_schema={"minItems": 1, "maxItems": MAX_OPTIONS}
 )
-SEGMENT: Final = Meta(extra_json_schema=_from_1_to(MAX_SEGMENT_LENGTH))
+SEGMENT: Final = _from_1_to(MAX_SEGMENT_LENGTH)
 """Of a place."""
 EndDate = Annotated[
     str,
@@ -74,10 +61,10 @@ EndDate = Annotated[
 ]
 Participant = Annotated[
     str,
+    _from_1_to(MAX_PARTICIPANT_LENGTH),
     Meta(
         description=f"who votes, as the calling integration knows it, 1 to {MAX_PARTICIPANT_LENGTH} characters",
         examples=["ada"],
-        extra_json_schema=_from_1_to(MAX_PARTICIPANT_LENGTH),
     ),
 ]
 OptionIds = Annotated[
@@ -86,19 +73,16 @@ OptionIds = Annotated[
 ]
 ParticipantName = Annotated[
     str,
+    _from_1_to(MAX_NAME_LENGTH),
     Meta(
         description=f"how the participant is called, 1 to {MAX_NAME_LENGTH} characters; not kept where names are not",
         examples=["Ada Lovelace"],
-        extra_json_schema=_from_1_to(MAX_NAME_LENGTH),
     ),
 ]
 Comment = Annotated[
     str,
-    Meta(
-        description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments",
-        examples=["After lunch"],
-        extra_json_schema=_from_1_to(MAX_COMMENT_LENGTH),
-    ),
+    _from_1_to(MAX_COMMENT_LENGTH),
+    Meta(description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments", examples=["After lunch"]),
 ]
 ReadOnly = Annotated[Any, Meta(description="as it was answered; passed over", extra_json_schema={"readOnly": True})]
 """What an answer has and a body may repeat."""

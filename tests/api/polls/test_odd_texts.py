@@ -12,14 +12,14 @@ import pytest
 from tests.support.body_routes import POLL_ROUTES, option_with, poll_with, route_to, settings_with, status_of, with_raw
 from tests.support.stack import Answer, Polls
 
+INVISIBLE: Final = ("\u200b\u200c\u200d\u2060\ufeff", "\t\r\n\x01\x1f\x7f\x80\x9f\u2028\u2029", " ")
 ODD_TEXTS: Final = (
+    *INVISIBLE,
     "\u202eless\u200b \u2066is\u2069\ufeff",
     "e\u0301 é Å A\u030a ﬁ ß ẞ İ ı",
     "שלום \u202eevil\u202c \u2066x\u2069 مرحبا",
-    "x\u200b\u200c\u200d\u2060\ufeff",
     "🏳️\u200d🌈 👩\u200d👩\u200d👧\u200d👦 \U0010ffff \ufffe\uffff",
     "Z" + "\u0300" * 254,
-    "\t\r\n\x01\x1f\x7f\x80\x9f\u2028\u2029x",
     "=1+1",
     "@SUM(A1)\t=cmd|' /C calc'!A0",
     "__proto__",
@@ -27,17 +27,22 @@ ODD_TEXTS: Final = (
     "'; DROP TABLE polls.poll; --",
     "{{7*7}} ${jndi:ldap://x} %s %n <script>alert(1)</script>",
     "../../etc/passwd\r\nX-Evil: 1",
-    " x ",
     "\\u0000 \\ud800",
     "null",
 )
+
+
+def as_title(text: str) -> str:
+    """The text, with something to see: a title has that."""
+    return f"{text}x{text}" if text in INVISIBLE else text
 
 
 @pytest.mark.parametrize("name", POLL_ROUTES)
 async def test_odd_text_comes_back_to_the_byte(polls: Polls, name: str) -> None:
     route = await route_to(polls, name)
     for text, escaped in itertools.product(ODD_TEXTS, (True, False)):
-        sent = {"title": text, "description": text, "options": [{"id": text, "title": text, "order": 0}]}
+        title = as_title(text)
+        sent = {"title": title, "description": text, "options": [{"id": text, "title": title, "order": 0}]}
 
         answer = await route.send(route.around(json.dumps(sent, ensure_ascii=escaped).encode()))
 
@@ -51,7 +56,8 @@ async def test_odd_text_comes_back_to_the_byte(polls: Polls, name: str) -> None:
 async def test_an_odd_ballot_comes_back_to_the_byte(polls: Polls) -> None:
     for text in ODD_TEXTS:
         poll = await polls.make(
-            options=[{"id": text, "title": text}], settings={"saveParticipantNames": True, "allowComment": True}
+            options=[{"id": text, "title": as_title(text)}],
+            settings={"saveParticipantNames": True, "allowComment": True},
         )
 
         cast = await polls.vote(poll["id"], text, text, name=text, comment=text)
@@ -65,7 +71,7 @@ async def test_an_odd_ballot_comes_back_to_the_byte(polls: Polls) -> None:
 
 
 async def test_odd_options_are_inert_in_a_table(polls: Polls) -> None:
-    poll = await polls.make(options=[{"id": text, "title": text} for text in ODD_TEXTS])
+    poll = await polls.make(options=[{"id": text, "title": as_title(text)} for text in ODD_TEXTS])
 
     table = await polls.v1("GET", f"/polls/{poll['id']}/results", headers={"Accept": "text/csv"})
 
