@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -53,7 +53,7 @@ class Followed:
     def closes_in_s(self) -> float:
         """In how long from now the poll closes by itself, by the clock of the database that it was read from."""
         end = closes_at(self._state.poll.draft.settings)
-        if end is None or self._state.is_closed:
+        if end is None or self._state.is_closed or self.is_gone:
             return float("inf")
         return (end - self._state.at).total_seconds() - (elapsed_s() - self._read_at_s)
 
@@ -113,13 +113,11 @@ class FollowedPolls:
     async def run(self) -> None:
         """Look until cancelled."""
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._closes_in_s()):
                     await self._news.wait()
-            except TimeoutError:
-                self._wanted |= self._polls.keys()
             self._news.clear()
-            wanted, self._wanted = self._wanted & self._polls.keys(), set()
+            wanted, self._wanted = (self._wanted & self._polls.keys()) | self._closing(), set()
             if wanted:
                 await self._look(wanted)
             await asyncio.sleep(PAUSE_S)
@@ -132,6 +130,9 @@ class FollowedPolls:
         """In how long the next poll closes, which nobody announces."""
         soonest = min((followed.closes_in_s for followed in self._polls.values()), default=float("inf"))
         return None if soonest == float("inf") else soonest
+
+    def _closing(self) -> set[UUID]:
+        return {poll_id for poll_id, followed in self._polls.items() if followed.closes_in_s <= 0}
 
     async def _look(self, poll_ids: set[UUID]) -> None:
         wanted = list(poll_ids)
