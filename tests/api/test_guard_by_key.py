@@ -18,7 +18,7 @@ async def hello(request: web.Request) -> web.Response:
     return web.Response(text=f"hello {caller(request).token_id}")
 
 
-async def guarded(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str, key: ClientKey) -> Client:
+async def guarded(authority: Authority, redis_url: str, key: ClientKey, aiohttp_client: AiohttpClient) -> Client:
     app = web.Application()
     app.router.add_get("/hello", hello)
     settings = GuardSettings(
@@ -38,10 +38,13 @@ def key(kind: Kind) -> ClientKey:
 
 
 @pytest.fixture
-async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str, key: ClientKey) -> Client:
-    """A service that the authority knows by its public key, and whose guard holds a lease."""
+async def client(authority: Authority, redis_url: str, key: ClientKey, aiohttp_client: AiohttpClient) -> Client:
+    """A service that the authority knows by its public key, and whose guard holds a lease.
+
+    What is asked for last is torn down first: the service, before the authority that its guard speaks with.
+    """
     await make_service(authority, key)
-    made = await guarded(aiohttp_client, authority, redis_url, key)
+    made = await guarded(authority, redis_url, key, aiohttp_client)
     async with asyncio.timeout(10):
         while made.app[FOLLOWER].lease_s is None:
             await asyncio.sleep(0.02)
@@ -62,10 +65,10 @@ async def test_a_revocation_that_is_answered_is_in_force_there(client: Client, a
 
 
 async def test_a_guard_with_a_key_that_the_authority_does_not_know_says_so(
-    aiohttp_client: AiohttpClient, authority: Authority, redis_url: str
+    authority: Authority, redis_url: str, aiohttp_client: AiohttpClient
 ) -> None:
     await make_service(authority, ClientKey())
-    client = await guarded(aiohttp_client, authority, redis_url, ClientKey())
+    client = await guarded(authority, redis_url, ClientKey(), aiohttp_client)
     token = (await authority.issue())["token"]
 
     answer = await client.get("/hello", headers={"Authorization": f"Bearer {token}"})

@@ -44,8 +44,11 @@ async def yearly(request: web.Request) -> web.Response:
 
 
 @pytest.fixture
-async def client(aiohttp_client: AiohttpClient, authority: Authority, redis_url: str) -> Client:
-    """A service of three routes, of which one asks for a scope, and one tells errors in its own way, with its pages."""
+async def client(authority: Authority, redis_url: str, aiohttp_client: AiohttpClient) -> Client:
+    """A service of three routes, of which one asks for a scope, and one tells errors in its own way, with its pages.
+
+    What is asked for last is torn down first: the service, before the authority that its guard speaks with.
+    """
     app = web.Application()
     app.router.add_get("/reports/{workspace}", report)
     app.router.add_get("/hello", hello)
