@@ -420,6 +420,7 @@ async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(
     assert len(await fleet.alive()) == 6
 
 
+@pytest.mark.parametrize("authority_settings", [{"revocation_lease": 60.0}])
 async def test_thousands_are_one_range_and_one_wait(authority: Authority, database: ClonedDatabase) -> None:
     issued = await authority.issue(owner="batch")
     await copy_token(database, issued["id"], 12_000)
