@@ -17,11 +17,18 @@ from tests.support.proxy import proxied
 from tests.support.stack import Authority, Polls, polls_service
 
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
+AT_ONCE = timedelta(seconds=5)
+"""And not at the next look, which does not come."""
 
 
 def closing_in(seconds: float) -> dict[str, Any]:
     """The settings of a poll that closes by itself."""
     return {"endDate": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(), "closePollOnEndDate": True}
+
+
+def since(settings: dict[str, Any]) -> timedelta:
+    """How long ago such a poll has closed."""
+    return datetime.now(UTC) - datetime.fromisoformat(settings["endDate"])
 
 
 async def test_a_follower_is_told_of_the_poll_as_it_is_and_as_it_changes(polls: Polls) -> None:
@@ -90,19 +97,23 @@ async def test_an_id_that_is_none_of_ours_begins_anew(polls: Polls, last: str) -
 
 
 @pytest.mark.usefixtures("no_looks")
-async def test_a_poll_that_closes_by_itself_is_told_of(polls: Polls) -> None:
-    poll = await polls.make(settings=closing_in(1))
+async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> None:
+    settings = closing_in(1)
+    poll = await polls.make(settings=settings)
     async with following(polls, poll["id"]) as follower:
         closed = await follower.until(lambda event: event.name == "closed")
+        late = since(settings)
 
     assert closed.data["status"] == "closed"
+    assert late < AT_ONCE
 
 
 @pytest.mark.usefixtures("no_looks")
-async def test_that_other_polls_change_all_the_time_does_not_keep_from_seeing_that_one_closes(
+async def test_that_other_polls_change_all_the_time_does_not_put_off_that_one_closes(
     polls: Polls, redis_url: str
 ) -> None:
-    busy, poll = await polls.make(), await polls.make(settings=closing_in(1))
+    settings = closing_in(1)
+    busy, poll = await polls.make(), await polls.make(settings=settings)
 
     async def change() -> None:
         async with redis_client(redis_url) as redis:
@@ -116,8 +127,10 @@ async def test_that_other_polls_change_all_the_time_does_not_keep_from_seeing_th
         supervised(web.Application(), "changes", change),
     ):
         closed = await follower.until(lambda event: event.name == "closed")
+        late = since(settings)
 
     assert closed.data["status"] == "closed"
+    assert late < AT_ONCE
 
 
 async def test_a_poll_that_closes_while_the_database_is_away_is_told_of_when_it_is_back(

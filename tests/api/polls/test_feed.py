@@ -111,9 +111,11 @@ async def test_without_any_announcement_a_watcher_looks_by_itself(
     monkeypatch.setattr("services.polls.operations.feed.LOOK_S", 0.3)
     woken = asyncio.Event()
     with feed.watch(uuid4(), woken.set):
-        assert not woken.is_set()
+        started = time.monotonic()
+
         assert await is_woken(woken)
         assert await is_woken(woken)
+        assert time.monotonic() - started >= 2 * 0.3 - 0.1
 
 
 async def test_what_is_no_id_of_a_poll_is_ignored(feed: PollFeed, redis_url: str) -> None:
