@@ -9,8 +9,8 @@ from aiohttp import web
 from services.polls.handlers import batch, events, polls, results, templates, votes, x1
 from services.polls.problems import FACES, KINDS
 from shared.guard.problems import GUARDED
-from shared.runtime.docs import add_docs
-from shared.runtime.openapi import Endpoint, Row, openapi_document
+from shared.runtime.docs import Documentation, add_docs
+from shared.runtime.openapi import Endpoint, Row, Schema, openapi_document
 
 
 class Route(NamedTuple):
@@ -67,8 +67,11 @@ def add_routes(app: web.Application) -> None:
     """Mount every route, and the pages that describe them."""
     for route in ROUTES:
         app.router.add_route(route.method, _ANY_SEGMENT.sub(r"{\1:[^/]+}", route.path), route.endpoint.handler)
-    rows = [_row(route) for route in ROUTES]
-    add_docs(app, openapi_document(INFO, rows, SECURITY_SCHEMES), KINDS)
+    add_docs(app, DOCUMENTATION)
+
+
+def _describe() -> Schema:
+    return openapi_document(INFO, [_row(route) for route in ROUTES], SECURITY_SCHEMES)
 
 
 def _row(route: Route) -> Row:
@@ -79,3 +82,7 @@ def _row(route: Route) -> Row:
 
 _WAYS_OF: Final = {False: ("token", "token_in_url"), True: ("token_in_url", "token")}
 """In which ways a token may be sent, whether by the contract or not; the usual one first."""
+
+
+DOCUMENTATION: Final = Documentation(_describe, KINDS)
+"""Made at the first request for it, once per process."""

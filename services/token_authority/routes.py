@@ -30,8 +30,8 @@ from services.token_authority.handlers.access import (
     for_strangers,
 )
 from services.token_authority.problems import KINDS
-from shared.runtime.docs import add_docs
-from shared.runtime.openapi import Endpoint, Row, openapi_document
+from shared.runtime.docs import Documentation, add_docs
+from shared.runtime.openapi import Endpoint, Row, Schema, openapi_document
 
 
 class Route(NamedTuple):
@@ -110,11 +110,18 @@ def add_routes(app: web.Application) -> None:
     """Mount every route behind its access rule, and the pages that describe them."""
     for route in ROUTES:
         app.router.add_route(route.method, route.path, route.access.wrap(route.endpoint.handler))
-    rows = [_row(route) for route in ROUTES]
-    add_docs(app, openapi_document(INFO, rows, SECURITY_SCHEMES), KINDS)
+    add_docs(app, DOCUMENTATION)
+
+
+def _describe() -> Schema:
+    return openapi_document(INFO, [_row(route) for route in ROUTES], SECURITY_SCHEMES)
 
 
 def _row(route: Route) -> Row:
     endpoint, access = route.endpoint, route.access
     operation = access.describe(endpoint.operation)
     return Row(route.method, route.path, endpoint.name, operation, access.security)
+
+
+DOCUMENTATION: Final = Documentation(_describe, KINDS)
+"""Made at the first request for it, once per process."""

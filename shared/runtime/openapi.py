@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from aiohttp import web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
@@ -104,16 +103,6 @@ def openapi_document(info: Schema, rows: Iterable[Row], security_schemes: Mappin
         "paths": paths,
         "components": {"schemas": components, "securitySchemes": dict(security_schemes)},
     }
-
-
-def add_openapi(app: web.Application, document: Schema) -> None:
-    """Mount the document, for everyone, under `OPENAPI_ROUTE`."""
-    encoded = msgspec.json.encode(document)
-
-    async def show_openapi(_request: web.Request) -> web.Response:
-        return web.Response(body=encoded, content_type=JSON)
-
-    app.router.add_get(OPENAPI_ROUTE, show_openapi)
 
 
 def _schemas(rows: Iterable[Row]) -> tuple[dict[Any, Schema], dict[str, Schema]]:

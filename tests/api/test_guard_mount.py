@@ -10,7 +10,7 @@ from yarl import URL
 from shared.contract.scope import Action, Place
 from shared.guard import GuardSettings, TokenMissing, caller, mount_guard
 from shared.guard.problems import GUARD_KINDS
-from shared.runtime.docs import DOCS_ROUTES, add_docs
+from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
 from shared.runtime.metrics import add_metrics
 from shared.runtime.openapi import openapi_document
 from shared.runtime.problem import Problem
@@ -20,6 +20,7 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
 
+INFO = {"title": "Reports", "version": "1"}
 WHO = ProblemType("who", 403, "Forbidden", meaning="Nobody says who asks.", remedy="Say it.")
 Client = TestClient[web.Request, web.Application]
 
@@ -65,7 +66,7 @@ async def client(authority: Authority, redis_url: str, aiohttp_client: AiohttpCl
         faces={"/yearly/{workspace}": {TokenMissing: lambda _: Problem(WHO, "Say who you are.")}},
         public=DOCS_ROUTES,
     )
-    add_docs(app, openapi_document({"title": "Reports", "version": "1"}, [], {}), [*RUNTIME_KINDS, *GUARD_KINDS])
+    add_docs(app, Documentation(lambda: openapi_document(INFO, [], {}), [*RUNTIME_KINDS, *GUARD_KINDS]))
     add_metrics(app)
     return await aiohttp_client(app)
 

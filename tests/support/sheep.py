@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from shared.runtime.accept import prefers
 from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
-from shared.runtime.docs import add_docs
+from shared.runtime.docs import Documentation, add_docs
 from shared.runtime.json_response import json_response
 from shared.runtime.openapi import Answer, Operation, Row, openapi_document
 from shared.runtime.problem import Problem
@@ -169,7 +169,7 @@ def sheep_app() -> web.Application:
     app.router.add_patch("/flocks/{name}", change_flock)
     app.router.add_delete("/flocks/{name}", dissolve_flock)
     app.router.add_post("/whistle", whistle)
-    add_docs(app, sheep_document(), KINDS)
+    add_docs(app, Documentation(sheep_document, KINDS))
     return app
 
 

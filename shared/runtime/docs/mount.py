@@ -1,14 +1,16 @@
-"""Mounts the pages, which are rendered once, when the service starts."""
+"""Mounts the documentation of a service under `/openapi.json` and `/docs`."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from shared.runtime.docs.pages import TEMPLATES, render_api, render_problem, render_problems, template_environment
-from shared.runtime.openapi import OPENAPI_ROUTE, Schema, add_openapi
-from shared.runtime.problem_types import PROBLEMS_ROUTE, ProblemType
+from shared.runtime.body import JSON
+from shared.runtime.docs.documentation import Documentation
+from shared.runtime.openapi import OPENAPI_ROUTE
+from shared.runtime.problem_types import PROBLEMS_ROUTE
 
 ROOT_ROUTE: Final = "/"
 DOCS_ROUTE: Final = "/docs"
@@ -23,34 +25,35 @@ _HEADERS: Final = {
 }
 
 
-def add_docs(app: web.Application, document: Schema, kinds: Sequence[ProblemType]) -> None:
-    """Mount the OpenAPI document, a page to browse it, and a page for each kind of problem that the service can tell.
+def add_docs(app: web.Application, documentation: Documentation) -> None:
+    """Mount the OpenAPI document, a page to browse it, and a page for each problem type of the service.
 
-    A problem page that is not there is a 404, as any other path is.
+    The page of an unknown problem type is a 404, as any other path is.
     """
-    environment, service = template_environment(), document["info"]["title"]
-    pages = {kind.slug: render_problem(environment, service, kind) for kind in kinds}
 
     async def show_problem(request: web.Request) -> web.Response:
-        page = pages.get(request.match_info["slug"])
+        page = await asyncio.to_thread(documentation.problem_page, request.match_info["slug"])
         if page is None:
             raise web.HTTPNotFound
         return _page(page)
 
+    async def show_openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=await asyncio.to_thread(lambda: documentation.openapi), content_type=JSON)
+
     async def show_docs(_request: web.Request) -> web.Response:
         raise web.HTTPSeeOther(DOCS_ROUTE)
 
-    add_openapi(app, document)
     app.router.add_get(ROOT_ROUTE, show_docs)
-    app.router.add_get(DOCS_ROUTE, _shows(render_api(environment, document, kinds)))
-    app.router.add_get(STYLE_ROUTE, _shows((TEMPLATES / "style.css").read_text(encoding="utf-8"), "text/css"))
-    app.router.add_get(PROBLEMS_ROUTE, _shows(render_problems(environment, service, kinds)))
+    app.router.add_get(OPENAPI_ROUTE, show_openapi)
+    app.router.add_get(DOCS_ROUTE, _show(lambda: documentation.api_page))
+    app.router.add_get(STYLE_ROUTE, _show(lambda: documentation.style, "text/css"))
+    app.router.add_get(PROBLEMS_ROUTE, _show(lambda: documentation.problems_page))
     app.router.add_get(PROBLEM_ROUTE, show_problem)
 
 
-def _shows(text: str, media_type: str = "text/html") -> Handler:
+def _show(render: Callable[[], str], media_type: str = "text/html") -> Handler:
     async def show(_request: web.Request) -> web.Response:
-        return _page(text, media_type)
+        return _page(await asyncio.to_thread(render), media_type)  # the first rendering takes some 100 ms
 
     return show
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.docs import DOCS_ROUTES, add_docs
+from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
 from shared.runtime.openapi import Answer, Operation, Row, openapi_document
 from shared.runtime.problem_types import ProblemType
 from tests.support.html_page import HtmlPage
@@ -163,7 +163,8 @@ async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpCli
     kind = ProblemType("wolf", 418, MARKUP, meaning=MARKUP, remedy=f"`{MARKUP}`")
     info = {"title": MARKUP, "version": MARKUP, "description": MARKUP}
     app = web.Application()
-    add_docs(app, openapi_document(info, [Row("GET", "/wool", "show_wool", operation)], {}), [kind])
+    rows = [Row("GET", "/wool", "show_wool", operation)]
+    add_docs(app, Documentation(lambda: openapi_document(info, rows, {}), [kind]))
     client = await aiohttp_client(app)
 
     pages = [await page_of(client, path) for path in ("/docs", "/docs/problems", kind.path)]
@@ -175,6 +176,6 @@ async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpCli
 def test_what_is_mounted_is_what_everyone_may_read() -> None:
     app = web.Application()
 
-    add_docs(app, sheep_document(), KINDS)
+    add_docs(app, Documentation(sheep_document, KINDS))
 
     assert {resource.canonical for resource in app.router.resources()} == DOCS_ROUTES
