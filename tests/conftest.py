@@ -121,11 +121,21 @@ def polls_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
+def polls_limits() -> dict[str, float]:
+    """The time limits, in seconds, that a test sets for polls."""
+    return {}
+
+
+@pytest.fixture
 async def polls(
-    database: ClonedDatabase, redis_url: str, authority: Authority, polls_settings: dict[str, Any]
+    database: ClonedDatabase,
+    redis_url: str,
+    authority: Authority,
+    polls_settings: dict[str, Any],
+    polls_limits: dict[str, float],
 ) -> AsyncGenerator[Polls, None]:
     """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
-    async with polls_service(database, redis_url, authority.base, **polls_settings) as caller:
+    async with polls_service(database, redis_url, authority.base, polls_limits, **polls_settings) as caller:
         caller.endpoint = await authority.endpoint()
         caller.token = (await authority.issue())["token"]
         yield caller

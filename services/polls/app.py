@@ -1,13 +1,14 @@
 """Composition root of the polls service: settings become a pool, a guard and an application."""
 
 from collections.abc import AsyncGenerator
+from functools import partial
 
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, FOLLOWED, POLL_FEED, SETTINGS, STREAM_PLACES, TURNS, VOTES
 from services.polls.domain.participant import Participants
 from services.polls.handlers.batch import BATCH_ROUTE, MAX_BATCH_BYTES
-from services.polls.operations.feed import PollFeed
+from services.polls.operations.feed import LOOK_S, PollFeed
 from services.polls.operations.followed import FollowedPolls
 from services.polls.operations.stream_places import StreamPlaces
 from services.polls.operations.turns import Turns
@@ -25,14 +26,24 @@ from shared.runtime.metrics import METRICS, add_metrics
 from shared.runtime.migrate import require_migrated
 from shared.runtime.postgres import database, patiently
 from shared.runtime.redis import redis_address_of, redis_client
-from shared.runtime.request_line import new_application
+from shared.runtime.request_line import BODY_LIMIT_S, new_application
 from shared.runtime.secret import redactor
 from shared.runtime.supervised import supervised
 
 
-def build_app(settings: PollsSettings) -> web.Application:
-    """The polls service, ready to be started."""
-    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), faces=FACES, body_limits={BATCH_ROUTE: MAX_BATCH_BYTES})
+def build_app(
+    settings: PollsSettings, *, body_limit_s: float = BODY_LIMIT_S, look_s: float = LOOK_S
+) -> web.Application:
+    """The polls service, ready to be started.
+
+    A body has to arrive within `body_limit_s`. Who follows a poll looks for changes every `look_s` seconds at least.
+    """
+    app = new_application(
+        *(PROBLEMS, redactor(SECRET_PATTERN)),
+        faces=FACES,
+        body_limits={BATCH_ROUTE: MAX_BATCH_BYTES},
+        body_limit_s=body_limit_s,
+    )
     add_routes(app)
     add_health(
         app,
@@ -46,7 +57,7 @@ def build_app(settings: PollsSettings) -> web.Application:
     add_metrics(app)
     app[SETTINGS] = settings
     app[STREAM_PLACES] = StreamPlaces(places=settings.event_streams, places_a_token=settings.event_streams_a_token)
-    app.cleanup_ctx.extend((_open_database, _open_feed))
+    app.cleanup_ctx.extend((_open_database, partial(_open_feed, look_s=look_s)))
     mount_guard(app, settings, public=DOCS_ROUTES, faces=FACES)
     return app
 
@@ -67,10 +78,10 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
             yield
 
 
-async def _open_feed(app: web.Application) -> AsyncGenerator[None, None]:
+async def _open_feed(app: web.Application, look_s: float) -> AsyncGenerator[None, None]:
     redis_url = app[SETTINGS].redis_url
     async with redis_client(redis_url) as redis:
-        feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url))
+        feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), look_s=look_s)
         followed = app[FOLLOWED] = FollowedPolls(app[DATABASE], feed)
         async with (
             supervised(app, "poll feed", feed.run),

@@ -5,10 +5,12 @@ far this guard is. The sync also renews the lease, which counts from when the sy
 """
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import structlog
+from msgspec import Struct
 
 from shared.contract.change import Change
 from shared.contract.sync import SyncAnswer, SyncRequest
@@ -18,11 +20,6 @@ from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.usage import Usage
 
-FIRST_INTERVAL_S: Final = 0.5
-"""Between syncs, before the authority has said how long a lease is."""
-SYNCS_A_LEASE: Final = 5
-RETRY_S: Final = 1.0
-"""After a sync that failed, at the latest."""
 SHORTEST_SYNC_LIMIT_S: Final = 0.25
 LAST_CALL_LIMIT_S: Final = 0.5
 
@@ -36,8 +33,21 @@ class SyncTransport(Protocol):
     async def release(self, guard_id: str) -> None: ...
 
 
+class SyncPace(Struct, frozen=True):
+    """How often a guard syncs with the authority."""
+
+    first_interval_s: float = 0.5
+    """Between syncs, before the authority has said how long a lease is."""
+    per_lease: float = 5
+    """Syncs in the length of a lease."""
+    retry_s: float = 1.0
+    """After a sync that failed, at the latest."""
+    jitter: Callable[[], float] = random.random
+    """Gives numbers from 0 to 1, by which guards come to sync at different times."""
+
+
 class Follower:
-    """One a guard. `guard_id` is random; `jitter` gives numbers from 0 to 1."""
+    """One a guard. `guard_id` is random."""
 
     def __init__(
         self,
@@ -49,7 +59,7 @@ class Follower:
         *,
         guard_id: str,
         clock: Callable[[], float],
-        jitter: Callable[[], float],
+        pace: SyncPace,
     ) -> None:
         self._guard = guard
         self._lease = lease
@@ -58,11 +68,11 @@ class Follower:
         self._metrics = metrics
         self._guard_id = guard_id
         self._clock = clock
-        self._jitter = jitter
+        self._pace = pace
         self._applied: int | None = None
         self._newest_seen = 0
         self._wanted = asyncio.Event()
-        self._interval_s = FIRST_INTERVAL_S
+        self._interval_s = pace.first_interval_s
         self._degraded_since: float | None = clock()
         self._degraded_is_logged = False
         self.lease_s: float | None = None
@@ -93,7 +103,7 @@ class Follower:
         while True:
             self._wanted.clear()
             if not await self._sync():
-                await asyncio.sleep(min(self._pause_s(), RETRY_S))
+                await asyncio.sleep(min(self._pause_s(), self._pace.retry_s))
                 continue
             try:
                 async with asyncio.timeout(self._pause_s()):
@@ -125,7 +135,7 @@ class Follower:
 
     def _pause_s(self) -> float:
         """Never longer than the interval, and not the same for all guards."""
-        return self._interval_s * (1.0 - 0.2 * self._jitter())
+        return self._interval_s * (1.0 - 0.2 * self._pace.jitter())
 
     async def _sync(self) -> bool:
         self._watch_lease()
@@ -158,7 +168,7 @@ class Follower:
             return
         self.issuer = answer.issuer
         self.lease_s = answer.lease_ms / 1000
-        self._interval_s = self.lease_s / SYNCS_A_LEASE
+        self._interval_s = self.lease_s / self._pace.per_lease
         self._lease.renew(asked_at, self.lease_s)
         self._watch_lease()
 

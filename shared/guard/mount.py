@@ -1,6 +1,5 @@
 """Puts the guard before every route of an aiohttp application."""
 
-import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +14,7 @@ from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
 from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
 from shared.guard.feed import ChangeFeed
-from shared.guard.follower import Follower
+from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
 from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
@@ -128,7 +127,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
                 *(guard, lease, usage, authority, metrics),
                 guard_id=secrets.token_hex(16),
                 clock=elapsed_s,
-                jitter=random.random,
+                pace=SyncPace(),
             )
             keys = KeyRing(authority.signing_keys, elapsed_s)
             feed = ChangeFeed(follower, keys, redis, redis_address_of(settings.redis_url), metrics)

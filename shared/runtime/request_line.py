@@ -56,16 +56,17 @@ def new_application(
     oauth: Collection[str] = (),
     faces: Mapping[str, ProblemTable] = {},
     body_limits: Mapping[str, int] = {},
+    body_limit_s: float = BODY_LIMIT_S,
 ) -> web.Application:
     """An application whose requests are bounded, logged, and told their errors as problems by `table`.
 
     Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`; those in `oauth` tell OAuth errors, and
     those in `faces` tell errors by their own table first. `body_limits` are in bytes, by the templates of the routes
-    whose limit is not `MAX_BODY_BYTES`.
+    whose limit is not `MAX_BODY_BYTES`. A body has to arrive within `body_limit_s`.
     """
     told = problems({**_PROBLEMS, **table}, frozenset(oauth), faces)
     line = _request_line(redact, QUIET_ROUTES | set(quiet))
-    app = web.Application(middlewares=[line, told, _bounded_body(body_limits), _bounded_time])
+    app = web.Application(middlewares=[line, told, _bounded_body(body_limits, body_limit_s), _bounded_time])
     app.on_response_prepare.append(_add_headers)
     return app
 
@@ -112,20 +113,20 @@ def route_template(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-def _bounded_body(limits: Mapping[str, int]) -> Middleware:
+def _bounded_body(limits: Mapping[str, int], limit_s: float) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        await _read_body(request, limits.get(route_template(request), MAX_BODY_BYTES))
+        await _read_body(request, limits.get(route_template(request), MAX_BODY_BYTES), limit_s)
         return await handler(request)
 
     return middleware
 
 
-async def _read_body(request: web.Request, limit: int) -> None:
+async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
     """Read no more than `limit` bytes and a piece, also where no header says how many will come."""
     request._client_max_size = limit  # aiohttp has a limit for the application, and none for a route
     try:
-        async with asyncio.timeout(BODY_LIMIT_S):
+        async with asyncio.timeout(limit_s):
             if (request.content_length or 0) > limit:
                 raise BodyTooLarge(limit)
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import structlog
@@ -80,15 +80,19 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
 
 
 @asynccontextmanager
-async def listening(app: web.Application, host: str, port: int, *, shared: bool = False) -> AsyncGenerator[int, None]:
+async def listening(
+    app: web.Application, host: str, port: int, *, shared: bool = False, answer_limit_s: float = ANSWER_LIMIT_S
+) -> AsyncGenerator[int, None]:
     """Serve `app` for the length of the block; gives the port, which is a free one where 0 was asked for.
 
-    A `shared` port is one that other processes of the same user may listen on too.
+    A `shared` port is one that other processes of the same user may listen on too. A caller who has not read an answer
+    after `answer_limit_s` is cut off.
     Raises `CannotStart` where the port is taken.
     """
     app[FATAL] = asyncio.Event()
     runner = _Runner(
         app,
+        answer_limit_s,
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=DRAIN_LIMIT_S,
@@ -112,7 +116,11 @@ _MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed H
 class _Connection(RequestHandler):
     """Answers what is not HTTP without repeating it, in the answer or in the log: it may hold a secret."""
 
-    __slots__ = ()
+    __slots__ = ("_answer_limit_s",)
+
+    def __init__(self, server: "_Server", **options: Any) -> None:
+        super().__init__(server, **options)
+        self._answer_limit_s = server.answer_limit_s
 
     def handle_error(
         self,
@@ -143,7 +151,7 @@ class _Connection(RequestHandler):
             _log.warning("expectation failed", status=resp.status, request_id=request_id)
             resp = _refusal(problem, request_id)
         try:
-            async with asyncio.timeout(ANSWER_LIMIT_S):
+            async with asyncio.timeout(self._answer_limit_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if request.transport is not None:
@@ -159,13 +167,20 @@ def _refusal(problem: Problem, request_id: str) -> web.Response:
 
 
 class _Server(web.Server):
+    answer_limit_s: float
+
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class _Runner(web.AppRunner):
+    def __init__(self, app: web.Application, answer_limit_s: float, **options: Any) -> None:
+        super().__init__(app, **options)
+        self._answer_limit_s = answer_limit_s
+
     async def _make_server(self) -> web.Server:
         # aiohttp has no setting for the class of its connections.
         server = await super()._make_server()
         server.__class__ = _Server
+        cast(_Server, server).answer_limit_s = self._answer_limit_s
         return server

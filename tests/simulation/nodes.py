@@ -18,7 +18,7 @@ from services.token_authority.storage import guards
 from shared.contract.introspection import Grant
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest
-from shared.guard.follower import Follower
+from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
@@ -99,7 +99,7 @@ class GuardNode:
             *(self.guard, self.lease, Usage(clock), self, GUARD_METRICS),
             guard_id=name.replace(" ", "-"),
             clock=clock,
-            jitter=chance.random,
+            pace=SyncPace(jitter=chance.random),
         )
         self._following = self.node.start(self.follower.run())
 

@@ -170,9 +170,9 @@ async def token_authority(
 
 @asynccontextmanager
 async def polls_service(
-    database: ClonedDatabase, redis_url: str, authority_url: str, **settings: Any
+    database: ClonedDatabase, redis_url: str, authority_url: str, limits: Mapping[str, float] = {}, **settings: Any
 ) -> AsyncGenerator[Polls, None]:
-    """A running polls service, and a caller without a token."""
+    """A running polls service, and a caller without a token. `limits` are keyword arguments of its `build_app`."""
     made = PollsSettings(
         **{
             "polls_database_url": database.polls_url,
@@ -184,6 +184,5 @@ async def polls_service(
             **settings,
         }
     )
-    app = build_polls(made)
-    async with listening(app, HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listening(build_polls(made, **limits), HOST, 0) as port, aiohttp.ClientSession() as session:
         yield Polls(session, f"http://{HOST}:{port}")

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
-from shared.guard.follower import SYNCS_A_LEASE
+from shared.guard.follower import SyncPace
 from shared.runtime.postgres import DatabaseUnavailable
 from shared.runtime.postgres import database as opened
 from shared.runtime.subscription import PING_EVERY_S, UNANSWERED_PINGS
@@ -159,7 +159,7 @@ async def test_a_new_subscription_makes_a_guard_ask_for_what_it_may_have_missed(
 
         of_polls.become("ok")
 
-        async with asyncio.timeout(60.0 / SYNCS_A_LEASE / 2):
+        async with asyncio.timeout(60.0 / SyncPace().per_lease / 2):
             while (await polls.call("GET")).status != 403:
                 await asyncio.sleep(0.05)
 

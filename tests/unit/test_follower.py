@@ -15,7 +15,7 @@ from shared.contract.scope import Scope
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest, mint
 from shared.guard.errors import GuardUnavailable, TokenInvalid
-from shared.guard.follower import Follower
+from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
@@ -73,7 +73,7 @@ def change_of(token: str, changes: list[Change]) -> bool:
 class Scene:
     """A guard that follows a log; its loop runs in `running()`."""
 
-    def __init__(self) -> None:
+    def __init__(self, **pace: float) -> None:
         self.time = 1000.0
         self.log = Log()
         self.registry = CollectorRegistry()
@@ -84,7 +84,7 @@ class Scene:
             *(self.guard, self.lease, self.usage, self.log, metrics),
             guard_id="guard",
             clock=lambda: self.time,
-            jitter=lambda: 0.5,
+            pace=SyncPace(jitter=lambda: 0.5, **pace),
         )
 
     @asynccontextmanager
@@ -255,12 +255,8 @@ async def test_where_the_guard_is_ahead_of_the_log_it_starts_afresh() -> None:
         assert scene.metric("pollgate_guard_lag_changes") == 0
 
 
-async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_counted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("shared.guard.follower.FIRST_INTERVAL_S", 0.001)
-    monkeypatch.setattr("shared.guard.follower.SYNCS_A_LEASE", LEASE_S / 0.001)
-    scene = Scene()
+async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_counted() -> None:
+    scene = Scene(first_interval_s=0.001, per_lease=LEASE_S / 0.001)
     with structlog.testing.capture_logs() as logs:
         async with scene.running():
             await scene.settled()
@@ -284,12 +280,8 @@ async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_cou
     assert scene.metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
 
 
-async def test_a_sync_that_failed_is_tried_again_soon_however_long_the_lease_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("shared.guard.follower.SYNCS_A_LEASE", 0.01)
-    monkeypatch.setattr("shared.guard.follower.RETRY_S", 0.001)
-    scene = Scene()
+async def test_a_sync_that_failed_is_tried_again_soon_however_long_the_lease_is() -> None:
+    scene = Scene(per_lease=0.01, retry_s=0.001)
     async with scene.running():
         await scene.settled()
         scene.log.away = True

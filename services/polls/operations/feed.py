@@ -32,9 +32,10 @@ _log = structlog.get_logger()
 class PollFeed:
     """One a process. `run` and `publish` are to run all the while."""
 
-    def __init__(self, redis: Redis, redis_address: str) -> None:
+    def __init__(self, redis: Redis, redis_address: str, *, look_s: float = LOOK_S) -> None:
         self._redis = redis
         self._redis_address = redis_address
+        self._look_s = look_s
         self._watchers: dict[bytes, set[_Watcher]] = {}
         self._waiting: dict[bytes, None] = {}
         self._wanted = asyncio.Event()
@@ -44,8 +45,8 @@ class PollFeed:
 
     @contextmanager
     def watch(self, poll_id: UUID, wake: Callable[[], None]) -> Generator[None, None, None]:
-        """Call `wake` at each announcement of the poll, and when there has been none for `LOOK_S`."""
-        key, watcher = _key(poll_id), _Watcher(wake)
+        """Call `wake` at each announcement of the poll, and when there has been none for `look_s`."""
+        key, watcher = _key(poll_id), _Watcher(wake, self._look_s)
         self._watchers.setdefault(key, set()).add(watcher)
         try:
             yield
@@ -135,13 +136,14 @@ class PollFeed:
 
 
 class _Watcher:
-    """One who watches a poll: woken when told to, and by itself after `LOOK_S`."""
+    """One who watches a poll: woken when told to, and by itself after `look_s`."""
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], look_s: float) -> None:
         self._wake = wake
+        self._look_s = look_s
         self._loop = asyncio.get_running_loop()
         self._woken_at = self._loop.time()
-        self._timer = self._loop.call_later(LOOK_S, self._look)
+        self._timer = self._loop.call_later(look_s, self._look)
 
     def wake(self) -> None:
         self._woken_at = self._loop.time()
@@ -151,10 +153,10 @@ class _Watcher:
         self._timer.cancel()
 
     def _look(self) -> None:
-        left_s = self._woken_at + LOOK_S - self._loop.time()
+        left_s = self._woken_at + self._look_s - self._loop.time()
         if left_s <= 0:
             self.wake()
-            left_s = LOOK_S
+            left_s = self._look_s
         self._timer = self._loop.call_later(left_s, self._look)
 
 

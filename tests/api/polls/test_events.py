@@ -17,6 +17,7 @@ from tests.support.proxy import proxied
 from tests.support.stack import Authority, Polls, polls_service
 
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
+NO_LOOKS = pytest.mark.parametrize("polls_limits", [{"look_s": 3600.0}], ids=["no looks"])
 AT_ONCE = timedelta(seconds=5)
 """And not at the next look, which does not come."""
 
@@ -96,7 +97,7 @@ async def test_an_id_that_is_none_of_ours_begins_anew(polls: Polls, last: str) -
     assert first.name == "poll"
 
 
-@pytest.mark.usefixtures("no_looks")
+@NO_LOOKS
 async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> None:
     settings = closing_in(1)
     poll = await polls.make(settings=settings)
@@ -108,7 +109,7 @@ async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> 
     assert late < AT_ONCE
 
 
-@pytest.mark.usefixtures("no_looks")
+@NO_LOOKS
 async def test_that_other_polls_change_all_the_time_does_not_put_off_that_one_closes(
     polls: Polls, redis_url: str
 ) -> None:
@@ -203,7 +204,7 @@ async def test_votes_whose_results_are_withheld_are_not_told_of(polls: Polls, au
     assert (after.name, after.id.split(".")[1]) == ("poll", withheld.id.split(".")[1])
 
 
-@pytest.mark.usefixtures("no_looks")
+@NO_LOOKS
 @pytest.mark.parametrize("is_followed_by_one_who_sees_all", [True, False])
 async def test_whoever_joins_later_does_not_learn_when_withheld_votes_were_cast(
     polls: Polls, authority: Authority, *, is_followed_by_one_who_sees_all: bool

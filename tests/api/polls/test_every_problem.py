@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from services.polls.problems import KINDS
-from shared.runtime import request_line
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import rows_held
 from tests.support.proxy import Proxy, proxied
@@ -38,7 +37,8 @@ class Scene(NamedTuple):
 async def scene(database: ClonedDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Scene, None]:
     async with proxied(database.admin_url) as postgres:
         behind = database._replace(polls_url=postgres.url(database.polls_url))
-        async with polls_service(behind, redis_url, authority.base, event_streams_a_token=1) as polls:
+        limits = {"body_limit_s": 0.5}
+        async with polls_service(behind, redis_url, authority.base, limits, event_streams_a_token=1) as polls:
             polls.endpoint = await authority.endpoint()
             polls.token = (await authority.issue())["token"]
             yield Scene(polls, authority, postgres, database)
@@ -314,10 +314,8 @@ TRIED_AGAIN: Final = {"idempotency-key-in-use", "rate-limited", "too-many-stream
 
 @pytest.mark.parametrize(("status", "slug", "ask"), OVERVIEW, ids=[ask.__name__ for _, _, ask in OVERVIEW])
 async def test_a_problem_is_told(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, status: int, slug: str, ask: Callable[[Scene], Awaitable[Answer]]
+    scene: Scene, status: int, slug: str, ask: Callable[[Scene], Awaitable[Answer]]
 ) -> None:
-    monkeypatch.setattr(request_line, "BODY_LIMIT_S", 0.5)
-
     answer = await ask(scene)
 
     document = answer.json

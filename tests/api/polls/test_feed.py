@@ -16,15 +16,13 @@ from shared.runtime.redis import redis_client
 from shared.runtime.supervised import supervised
 from tests.support.proxy import proxied
 
-pytestmark = pytest.mark.usefixtures("no_looks")
-
 
 @asynccontextmanager
-async def a_feed(redis_url: str) -> AsyncGenerator[PollFeed, None]:
-    """A running one, which need not be live."""
+async def a_feed(redis_url: str, look_s: float = 3600.0) -> AsyncGenerator[PollFeed, None]:
+    """A running one, which need not be live. Watchers do not look by themselves unless a test says how often."""
     app = web.Application()
     async with redis_client(redis_url) as redis:
-        feed = PollFeed(redis, "redis")
+        feed = PollFeed(redis, "redis", look_s=look_s)
         async with supervised(app, "feed", feed.run), supervised(app, "announcements", feed.publish):
             yield feed
 
@@ -105,17 +103,16 @@ async def test_many_polls_at_once_are_all_announced(feed: PollFeed, other: PollF
         watch.__exit__(None, None, None)
 
 
-async def test_without_any_announcement_a_watcher_looks_by_itself(
-    feed: PollFeed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("services.polls.operations.feed.LOOK_S", 0.3)
+async def test_without_any_announcement_a_watcher_looks_by_itself(redis_url: str) -> None:
     woken = asyncio.Event()
-    with feed.watch(uuid4(), woken.set):
-        started = time.monotonic()
+    async with a_feed(redis_url, look_s=0.3) as feed:
+        await live(feed)
+        with feed.watch(uuid4(), woken.set):
+            started = time.monotonic()
 
-        assert await is_woken(woken)
-        assert await is_woken(woken)
-        assert time.monotonic() - started >= 2 * 0.3 - 0.1
+            assert await is_woken(woken)
+            assert await is_woken(woken)
+            assert time.monotonic() - started >= 2 * 0.3 - 0.1
 
 
 async def test_what_is_no_id_of_a_poll_is_ignored(feed: PollFeed, redis_url: str) -> None:

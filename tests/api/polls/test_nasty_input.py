@@ -8,7 +8,6 @@ from typing import Final
 import pytest
 
 from services.polls.handlers.batch import MAX_BATCH_BYTES
-from shared.runtime import request_line
 from shared.runtime.request_line import MAX_BODY_BYTES
 from tests.support.body_routes import (
     BODY_ROUTES,
@@ -112,11 +111,9 @@ async def test_a_body_that_is_too_large_is_413(polls: Polls, name: str) -> None:
     assert wrong(answers, dict.fromkeys(bodies, 413)) == {}
 
 
+@pytest.mark.parametrize("polls_limits", [{"body_limit_s": 0.3}])
 @pytest.mark.parametrize("name", BODY_ROUTES)
-async def test_a_body_in_pieces_without_end_is_given_up(
-    polls: Polls, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(request_line, "BODY_LIMIT_S", 0.3)
+async def test_a_body_in_pieces_without_end_is_given_up(polls: Polls, name: str) -> None:
     route = await route_to(polls, name)
     pieces = {b"": 408, b"1\r\n{\r\n": 408, b"ffff\r\n{": 408, b"x\r\n{\r\n": 400}
 

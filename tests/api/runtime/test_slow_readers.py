@@ -4,7 +4,6 @@ import asyncio
 import socket
 from contextlib import suppress
 
-import pytest
 from aiohttp import web
 
 from shared.runtime.serve import listening
@@ -13,13 +12,12 @@ HOST = "127.0.0.1"
 MUCH = b"x" * 32 * 1024 * 1024
 
 
-async def test_a_caller_who_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.runtime.serve.ANSWER_LIMIT_S", 0.3)
+async def test_a_caller_who_does_not_read_is_cut_off() -> None:
     app = web.Application()
     app.router.add_get("/", _much)
     loop = asyncio.get_running_loop()
 
-    async with listening(app, HOST, 0) as port:
+    async with listening(app, HOST, 0, answer_limit_s=0.3) as port:
         with socket.socket() as caller:
             caller.setblocking(False)
             await loop.sock_connect(caller, (HOST, port))
