@@ -5,8 +5,11 @@ syntax that an older Python 3 cannot read far enough to be told that it is too o
 """
 
 import hashlib
+import os
+import re
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -28,9 +31,13 @@ def main(folder: Path) -> None:
         sys.exit(f"Cannot make the virtual environment: {error}. Is this folder writable?")
     except subprocess.CalledProcessError:
         sys.exit("Cannot put pip into the virtual environment. On Debian or Ubuntu: apt install python3-venv")
-    print(f"Installing from {LOCK}, which takes about half a minute …", flush=True)
-    pip(folder, "--require-hashes", "-r", str(LOCK))
-    pip(folder, "--no-deps", "--no-build-isolation", "-e", ".")
+    print(f"Installing from {LOCK} …", flush=True)
+    if not install_with_uv(folder):
+        print("uv cannot install here, so pip does, which takes about a minute …", flush=True)
+        if not pip(folder, "--require-hashes", "-r", str(LOCK)):
+            sys.exit("The installation failed; what pip said stands above. Correct it and run make again.")
+    if not pip(folder, "--no-deps", "--no-build-isolation", "-e", "."):
+        sys.exit("The project cannot be installed; what pip said stands above. Correct it and run make again.")
     stamp.write_text(wanted)
 
 
@@ -42,7 +49,40 @@ def fingerprint() -> str:
     return state.hexdigest()
 
 
-def pip(folder: Path, *arguments: str) -> None:
+def install_with_uv(folder: Path) -> bool:
+    """Install the lock with the uv that it names, some ten times faster than with pip. Return whether it worked."""
+    with tempfile.TemporaryDirectory() as name:
+        requirement = Path(name) / "uv.lock"
+        requirement.write_text(locked("uv"))
+        if not pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
+            return False
+    command = [
+        *(str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"),
+        *("--python", str(folder / "bin" / "python"), "--require-hashes", "-r", str(LOCK)),
+    ]
+    environment = {**os.environ, **uv_settings(folder), "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+    return subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def locked(package: str) -> str:
+    """Return what the lock says of a package: its version and hashes."""
+    lines = LOCK.read_text().splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"{package}=="))
+    end = next((number for number in range(start + 1, len(lines)) if not lines[number].startswith(" ")), len(lines))
+    return "\n".join(line for line in lines[start:end] if not line.lstrip().startswith("#"))
+
+
+def uv_settings(folder: Path) -> "dict[str, str]":
+    """Return the package index and the certificates that pip is set up with, as environment variables of uv."""
+    command = [str(folder / "bin" / "python"), "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
+    names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
+    found = re.findall(r"^\S+\.(index-url|cert)='(.*)'$", listed, re.MULTILINE)
+    return {names[name]: value for name, value in found}
+
+
+def pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:
+    """Have pip install something. Return whether it worked."""
     command = [
         str(folder / "bin" / "python"),
         "-m",
@@ -52,8 +92,8 @@ def pip(folder: Path, *arguments: str) -> None:
         "--disable-pip-version-check",
         *arguments,
     ]
-    if subprocess.run(command, check=False).returncode != 0:
-        sys.exit("The installation failed; what pip said stands above. Mend it and run make again.")
+    errors = subprocess.DEVNULL if quietly else None
+    return subprocess.run(command, stderr=errors, check=False).returncode == 0
 
 
 if __name__ == "__main__":
