@@ -11,11 +11,9 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 from pollgate import admin_keys, audit, keys, polls, services, sites, tokens
-from pollgate.migrate import migrate_from_environment
 from pollgate.misuse import told
 from pollgate.polls_call import require_no_token
 from pollgate.printed import plain
-from pollgate.secrets import write_secret_files
 from pollgate.sentence import Sentence
 
 app = App(name="pollgate", help="Polls over HTTP, behind scoped access tokens that die at once.", version="0.1.0")
@@ -54,6 +52,9 @@ def migrate() -> None:
     Reads DATABASE_ADMIN_URL, TOKEN_AUTHORITY_DATABASE_URL and POLLS_DATABASE_URL, each also as NAME_FILE. The first
     is of a role that may create roles; of the other two, the passwords become those of the services' roles.
     """
+    # Only this command speaks to PostgreSQL: the others start faster without.
+    from pollgate.migrate import migrate_from_environment  # noqa: PLC0415
+
     for line in asyncio.run(migrate_from_environment()):
         print(line)
 
@@ -85,6 +86,9 @@ def secrets(
     database
         Name of the database.
     """
+    # The rights of Redis users are told by modules that other commands do not need.
+    from pollgate.secrets import write_secret_files  # noqa: PLC0415
+
     for file in write_secret_files(folder, postgres=postgres, redis=redis, database=database):
         print(f"wrote {file}")
 
