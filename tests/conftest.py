@@ -1,46 +1,79 @@
-"""The few fixtures that every test builds on: servers, a database of its own, and the two services."""
+"""What every test builds on: the servers, a database without rows of other tests, and the two services.
+
+A test gets services of its own, or those of its module where that is marked `shared_services`.
+"""
 
 import asyncio
+import gc
 import logging
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO, cast
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import uvloop
+from redis.asyncio import Redis
 
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.logs import configure_logs
 from shared.runtime.secret import redactor
-from tests.support.databases import ClonedDatabase, clone, drop, make_template
+from tests.support.databases import ClonedDatabase, SharedDatabase, clone, drop, make_template, shared_database
 from tests.support.secrets_in_output import files_with_secrets
 from tests.support.servers import servers
+from tests.support.shared_stack import SharedStack, shared_stack, until_leased
 from tests.support.stack import Authority, Polls, polls_service, token_authority
 
+REDIS_DATABASES: Final = 16
 _CLEANUP = pytest.StashKey[ExitStack]()
 _LOG = pytest.StashKey[TextIO]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let tests that need no servers do without."""
+    parser.addoption("--no-servers", action="store_true", help="start neither PostgreSQL nor Redis")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the servers once, in the process that the workers are started from, and say which they are."""
     if not hasattr(config, "workerinput"):
+        if (config.getoption("numprocesses", None) or 0) > REDIS_DATABASES:
+            raise pytest.UsageError(f"each test process has a database of Redis, and there are {REDIS_DATABASES}")
         stack = config.stash[_CLEANUP] = ExitStack()
-        found = stack.enter_context(servers())
-        print(f"Testing against {found.source}", flush=True)
-        template = asyncio.run(make_template(found.postgres_url))
-        stack.callback(lambda: asyncio.run(drop(found.postgres_url, template)))
         output = stack.enter_context(tempfile.TemporaryDirectory(prefix="pollgate-output-"))
-        os.environ.update(
-            POLLGATE_TEST_POSTGRES=found.postgres_url,
-            POLLGATE_TEST_REDIS=found.redis_url,
-            POLLGATE_TEST_TEMPLATE=template,
-            POLLGATE_TEST_OUTPUT=output,
-        )
+        os.environ["POLLGATE_TEST_OUTPUT"] = output
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process that a test starts would compile everything
+        if not config.getoption("--no-servers"):
+            _start_servers(stack)
     log = (Path(os.environ["POLLGATE_TEST_OUTPUT"]) / f"in-process-{os.getpid()}.log").open("a", encoding="utf-8")
     config.stash[_LOG] = log
     configure_logs("tests", redactor(SECRET_PATTERN), log)
+
+
+def _start_servers(stack: ExitStack) -> None:
+    found = stack.enter_context(servers())
+    print(f"Testing against {found.source}", flush=True)
+    template = asyncio.run(make_template(found.postgres_url))
+    stack.callback(lambda: asyncio.run(drop(found.postgres_url, template)))
+    os.environ.update(
+        POLLGATE_TEST_POSTGRES=found.postgres_url,
+        POLLGATE_TEST_REDIS=found.redis_url,
+        POLLGATE_TEST_TEMPLATE=template,
+    )
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests on the event loop that the services run on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the tests themselves, which live as long as the process."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -80,16 +113,21 @@ def postgres_url() -> str:
 
 
 @pytest.fixture
-def redis_url() -> str:
-    """Redis, without restrictions."""
-    return os.environ["POLLGATE_TEST_REDIS"]
+async def redis_url(_redis: Redis) -> str:
+    """Redis, without restrictions. What earlier tests counted is gone; channels are shared with all test processes."""
+    if keys := await _redis.keys("pollgate:*"):
+        await _redis.delete(*keys)
+    return _redis_url()
 
 
 @pytest.fixture
-async def database(postgres_url: str) -> AsyncGenerator[ClonedDatabase, None]:
-    """A migrated database of this test's own."""
-    async with clone(postgres_url, os.environ["POLLGATE_TEST_TEMPLATE"]) as cloned:
-        yield cloned
+def database(request: pytest.FixtureRequest, shares_services: bool) -> ClonedDatabase:
+    """A migrated database without rows of other tests, which this test's services use."""
+    if shares_services:
+        stack: SharedStack = request.getfixturevalue("_module_stack")
+        return stack.database.urls
+    is_own = request.node.get_closest_marker("own_database")
+    return cast(ClonedDatabase, request.getfixturevalue("_own_database" if is_own else "_emptied_database"))
 
 
 @pytest.fixture
@@ -101,51 +139,145 @@ async def empty_database(postgres_url: str) -> AsyncGenerator[ClonedDatabase, No
 
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
-    """What a test module wants the authority to be told otherwise."""
+    """Settings of the authority that a test module overrides."""
     return {}
 
 
 @pytest.fixture
-async def authority(
-    database: ClonedDatabase, redis_url: str, tmp_path: Path, authority_settings: dict[str, Any]
-) -> AsyncGenerator[Authority, None]:
-    """A running token authority, and its administrator."""
-    async with token_authority(database, redis_url, tmp_path, **authority_settings) as running:
-        yield running
-
-
-@pytest.fixture
 def polls_settings() -> dict[str, Any]:
-    """What a test module wants polls to be told otherwise."""
+    """Settings of polls that a test module overrides."""
     return {}
 
 
 @pytest.fixture
 def polls_limits() -> dict[str, float]:
-    """The time limits, in seconds, that a test sets for polls."""
+    """Time limits of polls, in seconds, that a test module overrides."""
     return {}
 
 
 @pytest.fixture
-async def polls(
+def authority(request: pytest.FixtureRequest, shares_services: bool) -> Authority:
+    """A running token authority, and its administrator."""
+    return cast(Authority, request.getfixturevalue("_lent_authority" if shares_services else "_own_authority"))
+
+
+@pytest.fixture
+def polls(request: pytest.FixtureRequest, shares_services: bool) -> Polls:
+    """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
+    return cast(Polls, request.getfixturevalue("_lent_polls" if shares_services else "_own_polls"))
+
+
+@pytest.fixture
+def shares_services(
+    request: pytest.FixtureRequest,
+    authority_settings: dict[str, Any],
+    polls_settings: dict[str, Any],
+    polls_limits: dict[str, float],
+) -> bool:
+    """Whether the test uses the services of its module: that is marked so, and the test needs none of its own."""
+    marks = {mark.name for mark in request.node.iter_markers()}
+    needs_own = authority_settings or polls_settings or polls_limits or marks & {"own_services", "own_database"}
+    return "shared_services" in marks and not needs_own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_environment() -> Generator[None, None, None]:
+    """Keep the developer's own settings of Pollgate away from the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        secrets = ("POLLGATE_ADMIN_KEY", "POLLGATE_ADMIN_KEY_FILE", "POLLGATE_TOKEN", "POLLGATE_TOKEN_FILE")
+        for name in (*secrets, "POLLGATE_DIR", "TOKEN_AUTHORITY_URL", "POLLS_URL", "POLLS_API_URL"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+async def _redis() -> AsyncGenerator[Redis, None]:
+    async with Redis.from_url(_redis_url()) as redis:
+        yield redis
+
+
+def _redis_url() -> str:
+    """Return the URL of the numbered Redis database that this test process has for itself."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return urlunsplit(urlsplit(os.environ["POLLGATE_TEST_REDIS"])._replace(path=f"/{number}"))
+
+
+def _template() -> tuple[str, str]:
+    return os.environ["POLLGATE_TEST_POSTGRES"], os.environ["POLLGATE_TEST_TEMPLATE"]
+
+
+@pytest.fixture
+async def _own_database() -> AsyncGenerator[ClonedDatabase, None]:
+    async with clone(*_template()) as cloned:
+        yield cloned
+
+
+@pytest.fixture(scope="session")
+async def _session_database() -> AsyncGenerator[SharedDatabase, None]:
+    async with shared_database(*_template()) as shared:
+        yield shared
+
+
+@pytest.fixture
+async def _emptied_database(_session_database: SharedDatabase) -> ClonedDatabase:
+    await _session_database.disconnect_others()
+    await _session_database.reset()
+    return _session_database.urls
+
+
+@pytest.fixture
+async def _own_authority(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, authority_settings: dict[str, Any]
+) -> AsyncGenerator[Authority, None]:
+    async with token_authority(database, redis_url, tmp_path, **authority_settings) as running:
+        yield running
+
+
+@pytest.fixture
+async def _own_polls(
     database: ClonedDatabase,
     redis_url: str,
     authority: Authority,
     polls_settings: dict[str, Any],
     polls_limits: dict[str, float],
 ) -> AsyncGenerator[Polls, None]:
-    """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
     async with polls_service(database, redis_url, authority.base, polls_limits, **polls_settings) as caller:
         caller.endpoint = await authority.endpoint()
         caller.token = (await authority.issue())["token"]
         yield caller
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _plain_environment() -> Generator[None, None, None]:
-    """Nothing of the developer's own Pollgate reaches a test."""
-    with pytest.MonkeyPatch.context() as patch:
-        secrets = ("POLLGATE_ADMIN_KEY", "POLLGATE_ADMIN_KEY_FILE", "POLLGATE_TOKEN", "POLLGATE_TOKEN_FILE")
-        for name in (*secrets, "POLLGATE_DIR", "TOKEN_AUTHORITY_URL", "POLLS_URL", "POLLS_API_URL"):
-            patch.delenv(name, raising=False)
-        yield
+@pytest.fixture(scope="session")
+async def _stack_database() -> AsyncGenerator[SharedDatabase, None]:
+    async with shared_database(*_template()) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="module")
+async def _module_stack(
+    _stack_database: SharedDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[SharedStack, None]:
+    async with shared_stack(_stack_database, _redis_url(), tmp_path_factory.mktemp("authority")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+async def _module_polls(_module_stack: SharedStack) -> AsyncGenerator[Polls, None]:
+    authority = _module_stack.authority
+    async with polls_service(_module_stack.database.urls, _redis_url(), authority.base) as polls:
+        polls.endpoint = await authority.endpoint()
+        _module_stack.polls = polls
+        yield polls
+        _module_stack.polls = None
+
+
+@pytest.fixture
+async def _lent_authority(_module_stack: SharedStack, redis_url: str) -> Authority:
+    await _module_stack.reset()
+    return _module_stack.authority
+
+
+@pytest.fixture
+async def _lent_polls(_module_polls: Polls, _lent_authority: Authority) -> Polls:
+    await until_leased(_module_polls)
+    return _module_polls.holding((await _lent_authority.issue())["token"])

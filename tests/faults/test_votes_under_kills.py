@@ -17,6 +17,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.processes import polls_settings
 from tests.support.stack import Authority, Polls
 
+pytestmark = [pytest.mark.own_database, pytest.mark.rest]
+
 BALLOTS = 2_000
 CLIENTS = 16
 OPTIONS = ("red", "green", "blue")

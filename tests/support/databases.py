@@ -1,9 +1,9 @@
-"""A migrated template database, and a clone of it for each test."""
+"""A migrated template database, and clones of it: one per test process, or one for a single test."""
 
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -12,6 +12,7 @@ from pollgate.migrate import SCHEMAS, migrate_all
 from shared.runtime.migrate import Schema
 
 ROLE_PASSWORD = "of-a-test"
+SMALL_BYTES: Final = 1024 * 1024
 
 
 class ClonedDatabase(NamedTuple):
@@ -65,6 +66,79 @@ async def clone(admin_url: str, template: str | None) -> AsyncGenerator[ClonedDa
         yield described(admin_url, name)
     finally:
         await drop(admin_url, name)
+
+
+class SharedDatabase:
+    """A database that tests take turns with. Its schema cannot be changed."""
+
+    def __init__(self, urls: ClonedDatabase, connection: asyncpg.Connection, tables: Sequence[str]) -> None:
+        self.urls = urls
+        self._connection = connection
+        self._tables = tables
+        self._kept: dict[str, str] = {}
+
+    async def disconnect_others(self) -> None:
+        """End every connection of services that have not closed theirs."""
+        await self._connection.execute(_END_OTHER_CONNECTIONS)
+
+    async def keep_rows(self) -> None:
+        """Have each `reset` from now on bring back the rows that there are now."""
+        any_rows = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in self._tables)
+        for table, *_ in await self._connection.fetch(any_rows):
+            copy = self._kept[table] = f"pg_temp.{table.replace('.', '_')}"
+            await self._connection.execute(f"CREATE TABLE {copy} AS SELECT * FROM {table}")
+
+    async def keep_none(self) -> None:
+        """Have each `reset` from now on leave no rows."""
+        for copy in self._kept.values():
+            await self._connection.execute(f"DROP TABLE {copy}")
+        self._kept = {}
+
+    async def reset(self, besides: Collection[str] = ()) -> None:
+        """Remove all rows but those kept, from all tables `besides` these.
+
+        Tables have few rows as a rule, so DELETE takes 2 ms for all of them, where TRUNCATE takes 40 ms.
+        """
+        tables = [table for table in self._tables if table not in besides]
+        sizes = await self._connection.fetchrow("SELECT " + ", ".join(f"pg_relation_size('{each}')" for each in tables))
+        statements = [f"DELETE FROM {table}" for table in tables]
+        kept = {table: copy for table, copy in self._kept.items() if table not in besides}
+        statements += [f"INSERT INTO {table} SELECT * FROM {copy}" for table, copy in kept.items()]
+        await self._connection.execute("; ".join(statements))
+        for table, size in zip(tables, sizes, strict=True):
+            if size > SMALL_BYTES:
+                await self._connection.execute(f"VACUUM {table}")
+
+
+@asynccontextmanager
+async def shared_database(admin_url: str, template: str) -> AsyncGenerator[SharedDatabase, None]:
+    """A clone of the template for the length of the block."""
+    async with clone(admin_url, template) as urls:
+        connection = await asyncpg.connect(urls.admin_url)
+        try:
+            await connection.execute(_REFUSE_CHANGES_OF_THE_SCHEMA)
+            await connection.execute("SET session_replication_role = replica")  # no triggers, no foreign keys
+            tables = [row["name"] for row in await connection.fetch(_TABLES)]
+            yield SharedDatabase(urls, connection, tables)
+        finally:
+            await connection.close()
+
+
+_TABLES: Final = """
+    SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+    WHERE schemaname IN ('polls', 'token_authority') AND tablename <> 'schema_migrations'
+"""
+_END_OTHER_CONNECTIONS: Final = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+_REFUSE_CHANGES_OF_THE_SCHEMA: Final = """
+    CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE 'Other tests use this database too: mark a test that changes the schema with own_database.';
+    END $$;
+    CREATE EVENT TRIGGER refuse ON ddl_command_start EXECUTE FUNCTION public.refuse();
+"""
 
 
 async def _execute(url: str, statement: str) -> None:

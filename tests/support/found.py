@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import asyncpg
+
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import Answer, Authority
@@ -27,6 +29,7 @@ async def make_past(
     used: timedelta | datetime | None = None,
 ) -> None:
     """As if it had been made, and used last, so long ago, or then."""
+    connection = await asyncpg.connect(database.admin_url)
     for table, key, column, at in (
         ("token", "id", "created_at", made),
         ("token_use", "token_id", "made_at", made),
@@ -35,7 +38,8 @@ async def make_past(
         if at is not None:
             value = "now() - $2::interval" if isinstance(at, timedelta) else "$2::timestamptz"
             statement = f"UPDATE token_authority.{table} SET {column} = {value} WHERE {key} = $1"
-            await fetch(database.admin_url, statement, token_id, at)
+            await connection.execute(statement, token_id, at)
+    await connection.close()
 
 
 async def end(database: ClonedDatabase, token_id: str) -> None:

@@ -19,6 +19,8 @@ from testcontainers.community.redis import RedisContainer
 from pollgate.embedded import start_postgres, temporary_redis
 
 SUPERUSER_PASSWORD = "postgres"
+FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "scram_iterations": "1"}
+"""For data that need not survive a crash, and passwords that protect nothing."""
 
 
 class Servers(NamedTuple):
@@ -68,7 +70,8 @@ def _docker_answers() -> bool:
 @contextmanager
 def _containers() -> Generator[Servers, None, None]:
     postgres = PostgresContainer("postgres:17", username="postgres", password=SUPERUSER_PASSWORD, driver=None)
-    postgres.with_command("postgres -c fsync=off -c max_connections=300")
+    settings = {**FAST_SETTINGS, "max_connections": "300"}
+    postgres.with_command("postgres " + " ".join(f"-c {name}={value}" for name, value in settings.items()))
     with postgres, RedisContainer("redis:8") as redis:
         redis_url = f"redis://{redis.get_container_host_ip()}:{redis.get_exposed_port(6379)}"
         yield Servers(postgres.get_connection_url(), redis_url, "containers (testcontainers)")
@@ -89,8 +92,12 @@ def _embedded() -> Generator[Servers, None, None]:
 
 
 async def _hurry(url: str) -> None:
-    """These data need not survive a power cut."""
+    """Have the server use `FAST_SETTINGS`, also for the password of its superuser."""
     connection = await asyncpg.connect(url)
-    await connection.execute("ALTER SYSTEM SET fsync = off")
+    for name, value in FAST_SETTINGS.items():
+        await connection.execute(f"ALTER SYSTEM SET {name} = {value}")
     await connection.execute("SELECT pg_reload_conf()")
+    while await connection.fetchval("SHOW scram_iterations") != FAST_SETTINGS["scram_iterations"]:
+        await asyncio.sleep(0.01)
+    await connection.execute(f"ALTER ROLE postgres PASSWORD '{SUPERUSER_PASSWORD}'")
     await connection.close()

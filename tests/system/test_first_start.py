@@ -18,6 +18,8 @@ from tests.support.postgres import fetch
 from tests.support.processes import authority_settings, service
 from tests.support.stack import Authority, token_authority
 
+pytestmark = pytest.mark.own_database
+
 
 async def test_two_concurrent_first_starts_on_an_empty_database_both_come_up(
     empty_database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path

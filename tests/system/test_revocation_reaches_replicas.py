@@ -4,10 +4,13 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.support.databases import ClonedDatabase
 from tests.support.processes import authority_settings, polls_settings, service
 from tests.support.stack import Authority, Polls
+
+pytestmark = pytest.mark.own_database
 
 
 async def test_a_revoked_token_is_refused_by_three_replicas_from_the_answer_on(

@@ -20,6 +20,8 @@ from tests.support.processes import authority_settings, polls_settings, service
 from tests.support.secrets_in_output import secrets_in
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.own_database
+
 GONE = "postgresql://polls:hush@127.0.0.1:1/pollgate"
 
 

@@ -25,6 +25,8 @@ from tests.support.processes import polls_settings, service
 from tests.support.proxy import Mode, Proxy, proxied
 from tests.support.stack import Authority, Polls, polls_service, token_authority
 
+pytestmark = pytest.mark.own_database
+
 LIMIT_S = 3.0
 LEASE_S = 2.0
 FAULTS: list[Mode] = ["black hole", "refuse"]

@@ -14,24 +14,24 @@ from tests.support.stack import token_authority
 
 
 @pytest.fixture
-async def own_database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
+async def database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
     """A server for this test alone, whose settings it may change."""
     server = await start_postgres(tmp_path / "postgres", "s3cret")
     try:
-        database = described(server.url("postgres", "s3cret"), "pollgate")
-        await migrate_all(database.admin_url, passwords())
-        yield database
+        made = described(server.url("postgres", "s3cret"), "pollgate")
+        await migrate_all(made.admin_url, passwords())
+        yield made
     finally:
         await asyncio.to_thread(server.stop)
 
 
 async def test_a_revocation_that_no_standby_has_is_not_said_to_be_in_force_when_asked_again(
-    own_database: ClonedDatabase, redis_url: str, tmp_path: Path
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with token_authority(own_database, redis_url, tmp_path) as authority:
+    async with token_authority(database, redis_url, tmp_path) as authority:
         issued = await authority.issue()
         revoke = f"/v1/tokens/{issued['id']}/revoke"
-        admin = await asyncpg.connect(own_database.admin_url)
+        admin = await asyncpg.connect(database.admin_url)
         await admin.execute("SET synchronous_commit = local")
         await admin.execute("ALTER SYSTEM SET synchronous_standby_names = 'away'")
         await admin.execute("SELECT pg_reload_conf()")

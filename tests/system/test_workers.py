@@ -14,6 +14,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.processes import Service, polls_settings, service
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.own_database
+
 WORKERS = 2
 
 

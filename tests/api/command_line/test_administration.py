@@ -11,6 +11,8 @@ from shared.contract.token import is_well_formed
 from tests.support.command_line import CommandLine
 from tests.support.stack import Authority
 
+pytestmark = pytest.mark.shared_services
+
 
 def find(pattern: str, text: str) -> str:
     found = re.search(pattern, text)

@@ -12,6 +12,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import HOST, Authority
 
+pytestmark = pytest.mark.shared_services
+
 
 @pytest.fixture
 async def token_id(authority: Authority) -> str:
@@ -59,6 +61,7 @@ async def test_the_log_is_exported_as_lines_of_json(pollgate: CommandLine, token
     assert [json.loads(line)["subject"] for line in some.out.splitlines()] == [f"token:{token_id}"]
 
 
+@pytest.mark.own_services
 async def test_an_export_that_fails_leaves_no_file(pollgate: CommandLine, authority: Authority, tmp_path: Path) -> None:
     pollgate.manage(authority.base, "pga_" + "A" * 38)
 
@@ -90,6 +93,7 @@ async def test_a_whole_log_is_verified_and_its_head_said(
     assert of_input == of_file
 
 
+@pytest.mark.own_services
 async def test_a_log_that_breaks_off_is_neither_verified_nor_exported(pollgate: CommandLine, tmp_path: Path) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()

@@ -8,6 +8,8 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 OPTIONS = [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]
 
 

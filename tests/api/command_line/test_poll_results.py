@@ -19,6 +19,8 @@ from rich.cells import cell_len
 from tests.support.command_line import CommandLine
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 SCORES = {"1": 8, "2": 12, "3": 11, "4": 15, "5": 10}
 FACES = [{"id": "a", "title": "😠 angry"}, {"id": "b", "title": "❤️ in love"}, {"id": "c", "title": "名前"}]
 

@@ -7,6 +7,8 @@ import pytest
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 OPTIONS = [
     {"id": "y", "title": "Yes"},
     {"id": "n", "title": "No"},

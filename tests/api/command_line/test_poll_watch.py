@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 
 class Watch(NamedTuple):
     """A command that runs."""

@@ -11,6 +11,8 @@ import pytest
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 CREATE = ("poll", "create", "--workspace", "PLAT", "--content", "PLAT-1")
 
 

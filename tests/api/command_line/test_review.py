@@ -10,6 +10,8 @@ from shared.runtime.serve import listening
 from tests.support.command_line import CommandLine
 from tests.support.stack import HOST, Authority
 
+pytestmark = pytest.mark.shared_services
+
 
 class Reviewer:
     """`findings` is what it finds, a page each; `asked` is what it was asked for."""

@@ -7,6 +7,8 @@ import pytest
 from tests.support.command_line import CommandLine
 from tests.support.stack import Authority
 
+pytestmark = pytest.mark.shared_services
+
 BECAUSE = ("--reason", "unneeded")
 IN_FORCE = r"at .* UTC; in force everywhere after \d+ ms \(0 guards\)\.\n"
 

@@ -4,9 +4,13 @@ import re
 import shlex
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.contract.token import is_well_formed
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority
+
+pytestmark = pytest.mark.shared_services
 
 IN_FORCE = r"; in force everywhere after \d+ ms \(0 guards\)\.\n"
 

@@ -13,6 +13,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import copy_token, fetch
 from tests.support.stack import Authority
 
+pytestmark = pytest.mark.shared_services
+
 
 async def test_a_token_is_made_with_all_that_may_be_said_of_it(pollgate: CommandLine, authority: Authority) -> None:
     made = await pollgate(

@@ -6,6 +6,8 @@ from pollgate.client import AuthorityClient
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 

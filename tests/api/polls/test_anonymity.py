@@ -1,11 +1,14 @@
 """Who has voted is known only where the poll keeps names, shown by all that the database holds."""
 
 import asyncpg
+import pytest
 
 from services.polls.domain.participant import Participants
 from shared.runtime.seal import read_secret
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import PARTICIPANT_KEY, Polls
+
+pytestmark = pytest.mark.shared_services
 
 ADA = "ada.lovelace@example.org"
 NAME = "Ada, Countess of Lovelace"

@@ -3,11 +3,14 @@
 from typing import Any
 
 import asyncpg
+import pytest
 
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import rows_held
 from tests.support.secrets_in_output import secrets_in
 from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
+
+pytestmark = pytest.mark.shared_services
 
 NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 

@@ -3,9 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import how_many_wait, rows_held, until_waiting
 from tests.support.stack import Polls
+
+pytestmark = pytest.mark.shared_services
 
 OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
 MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True}

@@ -16,6 +16,8 @@ from tests.support.following import following
 from tests.support.proxy import proxied
 from tests.support.stack import Authority, Polls, polls_service
 
+pytestmark = pytest.mark.shared_services
+
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
 NO_LOOKS = pytest.mark.parametrize("polls_limits", [{"look_s": 3600.0}], ids=["no looks"])
 AT_ONCE = timedelta(seconds=5)
@@ -87,14 +89,15 @@ async def test_a_follower_goes_on_where_it_was(polls: Polls) -> None:
     assert (edited.name, edited.data["title"]) == ("poll", "Dinner?")
 
 
-@pytest.mark.parametrize("last", ["x", "1", "..", "9.9.9", "é", "1.2.3.4", "0" * 1000])
-async def test_an_id_that_is_none_of_ours_begins_anew(polls: Polls, last: str) -> None:
-    poll = await polls.make()
+async def test_an_id_that_is_none_of_ours_begins_anew(polls: Polls, subtests: pytest.Subtests) -> None:
+    for last in ["x", "1", "..", "9.9.9", "é", "1.2.3.4", "0" * 1000]:
+        with subtests.test(last=last[:20]):
+            poll = await polls.make()
 
-    async with following(polls, poll["id"], last) as follower:
-        first = await follower.next()
+            async with following(polls, poll["id"], last) as follower:
+                first = await follower.next()
 
-    assert first.name == "poll"
+            assert first.name == "poll"
 
 
 @NO_LOOKS

@@ -18,6 +18,8 @@ from services.polls.routes import ROUTES
 from tests.support.shapes import assert_same_shape
 from tests.support.stack import Answer, Polls
 
+pytestmark = pytest.mark.shared_services
+
 EXAMPLE_ENDPOINT: Final = "A" * 27
 OPERATIONS: Final = [(route.method, route.path) for route in ROUTES]
 

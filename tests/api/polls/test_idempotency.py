@@ -3,9 +3,12 @@
 import asyncio
 
 import asyncpg
+import pytest
 
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Polls
+
+pytestmark = pytest.mark.shared_services
 
 KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 BODY = {"template": "stars", "location": {"workspace": "PLAT", "content": "PLAT-1"}}
@@ -59,6 +62,7 @@ async def test_many_at_once_make_one_poll(polls: Polls) -> None:
     assert await how_many(polls) == 1
 
 
+@pytest.mark.own_database
 async def test_who_comes_while_the_first_takes_long_is_told_to_come_again(
     polls: Polls, database: ClonedDatabase
 ) -> None:

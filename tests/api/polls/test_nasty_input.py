@@ -24,6 +24,8 @@ from tests.support.body_routes import (
 )
 from tests.support.stack import Polls
 
+pytestmark = pytest.mark.shared_services
+
 NOT_JSON: Final[dict[str, bytes]] = {
     "nothing": b"",
     "white space": b" \r\n\t ",
@@ -77,63 +79,69 @@ NO_OBJECT: Final[dict[str, bytes]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODY_ROUTES)
-async def test_a_body_that_is_not_json_is_400(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
+async def test_a_body_that_is_not_json_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in BODY_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
 
-    answers = {case: (body, await route.send(body)) for case, body in NOT_JSON.items()}
+            answers = {case: (body, await route.send(body)) for case, body in NOT_JSON.items()}
 
-    assert wrong(answers, dict.fromkeys(NOT_JSON, 400)) == {}
-
-
-@pytest.mark.parametrize("name", BODY_ROUTES)
-async def test_a_body_that_is_no_object_is_refused(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
-
-    answers = {case: (body, await route.send(body)) for case, body in NO_OBJECT.items()}
-
-    assert wrong(answers, dict.fromkeys(NO_OBJECT, refused(route))) == {}
+            assert wrong(answers, dict.fromkeys(NOT_JSON, 400)) == {}
 
 
-@pytest.mark.parametrize("name", BODY_ROUTES)
-async def test_a_body_that_is_too_large_is_413(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
-    limit = MAX_BATCH_BYTES if name == "batch" else MAX_BODY_BYTES
-    as_long_as_may_be = await route.send(b"x" * limit)
-    bodies = {
-        "a long title": route.around(with_raw({**LUNCH, "title": "x" * 1024 * 1024}, "")),
-        "junk": b"x" * (limit + 1),
-    }
+async def test_a_body_that_is_no_object_is_refused(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in BODY_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
 
-    answers = {case: (body, await route.send(body)) for case, body in bodies.items()}
+            answers = {case: (body, await route.send(body)) for case, body in NO_OBJECT.items()}
 
-    assert as_long_as_may_be.status == 400
-    assert wrong(answers, dict.fromkeys(bodies, 413)) == {}
+            assert wrong(answers, dict.fromkeys(NO_OBJECT, refused(route))) == {}
+
+
+async def test_a_body_that_is_too_large_is_413(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in BODY_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
+            limit = MAX_BATCH_BYTES if name == "batch" else MAX_BODY_BYTES
+            as_long_as_may_be = await route.send(b"x" * limit)
+            bodies = {
+                "a long title": route.around(with_raw({**LUNCH, "title": "x" * 1024 * 1024}, "")),
+                "junk": b"x" * (limit + 1),
+            }
+
+            answers = {case: (body, await route.send(body)) for case, body in bodies.items()}
+
+            assert as_long_as_may_be.status == 400
+            assert wrong(answers, dict.fromkeys(bodies, 413)) == {}
 
 
 @pytest.mark.parametrize("polls_limits", [{"body_limit_s": 0.3}])
-@pytest.mark.parametrize("name", BODY_ROUTES)
-async def test_a_body_in_pieces_without_end_is_given_up(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
-    pieces = {b"": 408, b"1\r\n{\r\n": 408, b"ffff\r\n{": 408, b"x\r\n{\r\n": 400}
+async def test_a_body_in_pieces_without_end_is_given_up(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in BODY_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
+            pieces = {b"": 408, b"1\r\n{\r\n": 408, b"ffff\r\n{": 408, b"x\r\n{\r\n": 400}
 
-    answers = {str(piece): (b"", await route.send_without_end(piece)) for piece in pieces}
+            sent = await asyncio.gather(*map(route.send_without_end, pieces))
+            answers = {str(piece): (b"", answer) for piece, answer in zip(pieces, sent, strict=True)}
 
-    assert wrong(answers, {str(piece): status for piece, status in pieces.items()}) == {}
+            assert wrong(answers, {str(piece): status for piece, status in pieces.items()}) == {}
 
 
-@pytest.mark.parametrize("name", BODY_ROUTES)
-async def test_a_body_in_pieces_that_never_stops_is_413(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
+async def test_a_body_in_pieces_that_never_stops_is_413(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in BODY_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
 
-    async def endless() -> AsyncGenerator[bytes, None]:
-        for _ in range(10_000):
-            yield b" " * 1000
-            await asyncio.sleep(0)
+            async def endless() -> AsyncGenerator[bytes, None]:
+                for _ in range(10_000):
+                    yield b" " * 1000
+                    await asyncio.sleep(0)
 
-    answer = await route.send(endless())
+            answer = await route.send(endless())
 
-    assert wrong({name: (b"", answer)}, {name: 413}) == {}
+            assert wrong({name: (b"", answer)}, {name: 413}) == {}
 
 
 HUGE: Final = "9" * 5_000
@@ -231,16 +239,17 @@ ACCEPTED: Final = {("change", "endDate null, not closing"): 200, ("contract crea
 """In a merge patch null brings a default back; the contract gives a new poll an id whatever its body says."""
 
 
-@pytest.mark.parametrize("name", POLL_ROUTES)
-async def test_what_is_no_poll_is_refused_and_nothing_is_kept(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
-    before = len((await polls.call("GET")).json)
+async def test_what_is_no_poll_is_refused_and_nothing_is_kept(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in POLL_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
+            before = len((await polls.call("GET")).json)
 
-    answers = {case: (body, await route.send(route.around(body))) for case, body in NO_POLLS.items()}
+            answers = {case: (body, await route.send(route.around(body))) for case, body in NO_POLLS.items()}
 
-    accepted = {case: status for (route_name, case), status in ACCEPTED.items() if route_name == name}
-    assert wrong(answers, {**dict.fromkeys(NO_POLLS, refused(route)), **accepted}) == {}
-    assert len((await polls.call("GET")).json) == before + ((name, "another's id") in ACCEPTED)
+            accepted = {case: status for (route_name, case), status in ACCEPTED.items() if route_name == name}
+            assert wrong(answers, {**dict.fromkeys(NO_POLLS, refused(route)), **accepted}) == {}
+            assert len((await polls.call("GET")).json) == before + ((name, "another's id") in ACCEPTED)
 
 
 UNKNOWN: Final = {
@@ -252,19 +261,24 @@ UNKNOWN: Final = {
 }
 
 
-@pytest.mark.parametrize("name", POLL_ROUTES)
-async def test_an_unknown_field_is_refused_by_us_and_passed_over_by_the_contract(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
-    bodies = {
-        f"{field[:40]} is {case}": with_raw(poll_with(**{field: "RAW"}), raw)
-        for field in ("colour", "__proto__", "constructor", "a/b~c", "", "😀", "x" * 5_000)
-        for case, raw in UNKNOWN.items()
-    }
+async def test_an_unknown_field_is_refused_by_us_and_passed_over_by_the_contract(
+    polls: Polls, subtests: pytest.Subtests
+) -> None:
+    for name in POLL_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
+            bodies = {
+                f"{field[:40]} is {case}": with_raw(poll_with(**{field: "RAW"}), raw)
+                for field in ("colour", "__proto__", "constructor", "a/b~c", "", "😀", "x" * 5_000)
+                for case, raw in UNKNOWN.items()
+            }
 
-    answers = {case: (body, await route.send(route.around(body))) for case, body in bodies.items()}
+            answers = {case: (body, await route.send(route.around(body))) for case, body in bodies.items()}
 
-    assert wrong(answers, dict.fromkeys(bodies, 200 if route.is_contract else 422)) == {}
-    assert not [case for case, (_, answer) in answers.items() if b"colour" in answer.body and answer.status == 200]
+            assert wrong(answers, dict.fromkeys(bodies, 200 if route.is_contract else 422)) == {}
+            assert not [
+                case for case, (_, answer) in answers.items() if b"colour" in answer.body and answer.status == 200
+            ]
 
 
 async def test_a_pointer_escapes_what_a_pointer_is_made_of(polls: Polls) -> None:

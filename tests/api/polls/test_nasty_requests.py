@@ -12,16 +12,21 @@ from tests.support.raw_http import send_raw
 from tests.support.stack import Answer, Polls
 from tests.support.told import flaws_of
 
+pytestmark = pytest.mark.shared_services
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_participant_that_cannot_be_read_is_400(polls: Polls, method: str) -> None:
-    poll = await polls.make()
-    odd = ("%00", "%FF", "%ED%A0%80", "%C0%AF", "%", "%zz", "a%00b", "x" * 256, "%F0%9F%98")
-    body = {"optionIds": ["y"]} if method == "PUT" else None
 
-    answers = {each: (each.encode(), await polls.v1(method, f"/polls/{poll['id']}/votes/{each}", body)) for each in odd}
+async def test_a_participant_that_cannot_be_read_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method in ["GET", "PUT", "DELETE"]:
+        with subtests.test(method=method):
+            poll = await polls.make()
+            odd = ("%00", "%FF", "%ED%A0%80", "%C0%AF", "%", "%zz", "a%00b", "x" * 256, "%F0%9F%98")
+            body = {"optionIds": ["y"]} if method == "PUT" else None
 
-    assert wrong(answers, dict.fromkeys(odd, 400)) == {}
+            answers = {
+                each: (each.encode(), await polls.v1(method, f"/polls/{poll['id']}/votes/{each}", body)) for each in odd
+            }
+
+            assert wrong(answers, dict.fromkeys(odd, 400)) == {}
 
 
 def cursor(*values: object) -> str:
@@ -81,47 +86,56 @@ async def test_a_query_that_cannot_be_read_is_400(polls: Polls) -> None:
     assert wrong(answers, {query[:80]: 400 for query in NO_QUERIES}) == {}
 
 
-@pytest.mark.parametrize(
-    ("path", "queries"),
-    [
-        ("", ("expand=votes", "expand=results&expand=results", "x=1", "expand=%FF")),
-        ("/results", ("participant=", "participant=%00", f"participant={'x' * 256}", "participant=%ED%A0%80", "x=1")),
+NO_QUERIES_OF_ONE = [
+    ("", ("expand=votes", "expand=results&expand=results", "x=1", "expand=%FF")),
+    ("/results", ("participant=", "participant=%00", f"participant={'x' * 256}", "participant=%ED%A0%80", "x=1")),
+    (
+        "/votes",
         (
-            "/votes",
-            (
-                "limit=0",
-                "cursor=x",
-                "cursor=%00",
-                f"cursor={cursor(1)}",
-                f"cursor={cursor(chr(0))}",
-                f"cursor={'A' * 2_001}",
-                "participant=a",
-            ),
+            "limit=0",
+            "cursor=x",
+            "cursor=%00",
+            f"cursor={cursor(1)}",
+            f"cursor={cursor(chr(0))}",
+            f"cursor={'A' * 2_001}",
+            "participant=a",
         ),
-    ],
-)
-async def test_a_query_of_one_poll_that_cannot_be_read_is_400(
-    polls: Polls, path: str, queries: tuple[str, ...]
-) -> None:
-    poll = await polls.make(settings={"saveParticipantNames": True})
-
-    answers = {
-        query[:80]: (query.encode(), await polls.v1("GET", f"/polls/{poll['id']}{path}?{query}")) for query in queries
-    }
-
-    assert wrong(answers, {query[:80]: 400 for query in queries}) == {}
+    ),
+]
 
 
-@pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_a_query_of_an_edit_that_cannot_be_read_is_400(polls: Polls, method: str) -> None:
-    poll = await polls.make()
-    queries = ("dropVotes=", "dropVotes=1", "dropVotes=True", "dropVotes=true&dropVotes=true", "dropVotes=%00", "x=1")
+async def test_a_query_of_one_poll_that_cannot_be_read_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+    for path, queries in NO_QUERIES_OF_ONE:
+        with subtests.test(path):
+            poll = await polls.make(settings={"saveParticipantNames": True})
 
-    answers = {
-        query: (query.encode(), await polls.v1(method, f"/polls/{poll['id']}?{query}", LUNCH)) for query in queries
-    }
+            answers = {
+                query[:80]: (query.encode(), await polls.v1("GET", f"/polls/{poll['id']}{path}?{query}"))
+                for query in queries
+            }
 
-    assert wrong(answers, dict.fromkeys(queries, 400)) == {}
+            assert wrong(answers, {query[:80]: 400 for query in queries}) == {}
+
+
+async def test_a_query_of_an_edit_that_cannot_be_read_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method in ["PUT", "PATCH"]:
+        with subtests.test(method=method):
+            poll = await polls.make()
+            queries = (
+                "dropVotes=",
+                "dropVotes=1",
+                "dropVotes=True",
+                "dropVotes=true&dropVotes=true",
+                "dropVotes=%00",
+                "x=1",
+            )
+
+            answers = {
+                query: (query.encode(), await polls.v1(method, f"/polls/{poll['id']}?{query}", LUNCH))
+                for query in queries
+            }
+
+            assert wrong(answers, dict.fromkeys(queries, 400)) == {}
 
 
 NO_CONTRACT_QUERIES: Final = {
@@ -169,13 +183,16 @@ NO_HEADERS: Final[dict[str, dict[str, int]]] = {
 """What each value of each header that we read is answered with."""
 
 
-@pytest.mark.parametrize("name", NO_HEADERS)
-async def test_a_header_that_cannot_be_read_is_told_so_or_passed_over(polls: Polls, name: str) -> None:
-    poll = await polls.make()
+async def test_a_header_that_cannot_be_read_is_told_so_or_passed_over(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in NO_HEADERS:
+        with subtests.test(name=name):
+            poll = await polls.make()
 
-    answers = {value: (value.encode(), await with_header(polls, poll["id"], name, value)) for value in NO_HEADERS[name]}
+            answers = {
+                value: (value.encode(), await with_header(polls, poll["id"], name, value)) for value in NO_HEADERS[name]
+            }
 
-    assert wrong(answers, NO_HEADERS[name]) == {}
+            assert wrong(answers, NO_HEADERS[name]) == {}
 
 
 async def with_header(polls: Polls, poll_id: str, name: str, value: str) -> Answer:
@@ -199,14 +216,19 @@ SPLITS: Final = (
 )
 
 
-@pytest.mark.parametrize("name", [*NO_HEADERS, "X-Request-ID", "Authorization"])
-async def test_no_header_splits_an_answer(polls: Polls, name: str) -> None:
-    poll = await polls.make()
-    token = b"" if name == "Authorization" else f"Authorization: Bearer {polls.token}\r\n".encode()
-    head = f"GET /v1/polls/{poll['id']}/results HTTP/1.1\r\nHost: x\r\n".encode() + token + name.encode() + b": "
+async def test_no_header_splits_an_answer(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in [*NO_HEADERS, "X-Request-ID", "Authorization"]:
+        with subtests.test(name=name):
+            poll = await polls.make()
+            token = b"" if name == "Authorization" else f"Authorization: Bearer {polls.token}\r\n".encode()
+            head = (
+                f"GET /v1/polls/{poll['id']}/results HTTP/1.1\r\nHost: x\r\n".encode() + token + name.encode() + b": "
+            )
 
-    answers = [await send_raw(polls, head + split + b"\r\n\r\n") for split in SPLITS]
+            answers = [await send_raw(polls, head + split + b"\r\n\r\n") for split in SPLITS]
 
-    assert {answer.status for answer in answers} <= {200, 400, 401}
-    assert [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)] == [[]] * len(SPLITS)
-    assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)
+            assert {answer.status for answer in answers} <= {200, 400, 401}
+            assert [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)] == [[]] * len(
+                SPLITS
+            )
+            assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)

@@ -12,6 +12,8 @@ import pytest
 from tests.support.body_routes import POLL_ROUTES, option_with, poll_with, route_to, settings_with, status_of, with_raw
 from tests.support.stack import Answer, Polls
 
+pytestmark = pytest.mark.shared_services
+
 INVISIBLE: Final = ("\u200b\u200c\u200d\u2060\ufeff", "\t\r\n\x01\x1f\x7f\x80\x9f\u2028\u2029", " ")
 ODD_TEXTS: Final = (
     *INVISIBLE,
@@ -37,20 +39,21 @@ def as_title(text: str) -> str:
     return f"{text}x{text}" if text in INVISIBLE else text
 
 
-@pytest.mark.parametrize("name", POLL_ROUTES)
-async def test_odd_text_comes_back_to_the_byte(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
-    for text, escaped in itertools.product(ODD_TEXTS, (True, False)):
-        title = as_title(text)
-        sent = {"title": title, "description": text, "options": [{"id": text, "title": title, "order": 0}]}
+async def test_odd_text_comes_back_to_the_byte(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in POLL_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
+            for text, escaped in itertools.product(ODD_TEXTS, (True, False)):
+                title = as_title(text)
+                sent = {"title": title, "description": text, "options": [{"id": text, "title": title, "order": 0}]}
 
-        answer = await route.send(route.around(json.dumps(sent, ensure_ascii=escaped).encode()))
+                answer = await route.send(route.around(json.dumps(sent, ensure_ascii=escaped).encode()))
 
-        assert status_of(answer) in (200, 201), (text, answer.body)
-        poll = answer.json["items"][0]["poll"] if name == "batch" else answer.json
-        shown = (await polls.v1("GET", f"/polls/{poll['id']}")).json
-        assert {field: poll[field] for field in sent} == {field: shown[field] for field in sent} == sent
-        assert "X-Evil" not in answer.headers
+                assert status_of(answer) in (200, 201), (text, answer.body)
+                poll = answer.json["items"][0]["poll"] if name == "batch" else answer.json
+                shown = (await polls.v1("GET", f"/polls/{poll['id']}")).json
+                assert {field: poll[field] for field in sent} == {field: shown[field] for field in sent} == sent
+                assert "X-Evil" not in answer.headers
 
 
 async def test_an_odd_ballot_comes_back_to_the_byte(polls: Polls) -> None:
@@ -84,19 +87,22 @@ GOOD_NUMBERS: Final = {"0": 0, "-0": 0, str(2**31 - 1): 2**31 - 1, "-5": -5, "nu
 GOOD_DATES: Final = ("0001-01-01", "9999-12-30", "2024-02-29", "2026-12-24t18:00:00z", "9999-12-31T23:59:59+23:59")
 
 
-@pytest.mark.parametrize("name", POLL_ROUTES)
-async def test_what_looks_odd_and_is_a_poll_is_accepted(polls: Polls, name: str) -> None:
-    route = await route_to(polls, name)
+async def test_what_looks_odd_and_is_a_poll_is_accepted(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in POLL_ROUTES:
+        with subtests.test(name=name):
+            route = await route_to(polls, name)
 
-    orders = {raw: await route.send(route.around(with_raw(option_with(order="RAW"), raw))) for raw in GOOD_NUMBERS}
-    ends = {end: await route.send(route.around(with_raw(settings_with(endDate=end), ""))) for end in GOOD_DATES}
-    many = [{"id": f"{n:0>255}", "title": "😀" * 40} for n in range(100)]
-    most = await route.send(route.around(json.dumps(poll_with(options=many), ensure_ascii=False).encode()))
+            orders = {
+                raw: await route.send(route.around(with_raw(option_with(order="RAW"), raw))) for raw in GOOD_NUMBERS
+            }
+            ends = {end: await route.send(route.around(with_raw(settings_with(endDate=end), ""))) for end in GOOD_DATES}
+            many = [{"id": f"{n:0>255}", "title": "😀" * 40} for n in range(100)]
+            most = await route.send(route.around(json.dumps(poll_with(options=many), ensure_ascii=False).encode()))
 
-    polls_made = {raw: first_poll(answer) for raw, answer in [*orders.items(), *ends.items()]}
-    assert {raw: polls_made[raw]["options"][0]["order"] for raw in orders} == GOOD_NUMBERS
-    assert {end: polls_made[end]["settings"]["endDate"] for end in ends} == {end: end for end in GOOD_DATES}
-    assert len(first_poll(most)["options"]) == 100
+            polls_made = {raw: first_poll(answer) for raw, answer in [*orders.items(), *ends.items()]}
+            assert {raw: polls_made[raw]["options"][0]["order"] for raw in orders} == GOOD_NUMBERS
+            assert {end: polls_made[end]["settings"]["endDate"] for end in ends} == {end: end for end in GOOD_DATES}
+            assert len(first_poll(most)["options"]) == 100
 
 
 def first_poll(answer: Answer) -> Any:

@@ -17,6 +17,8 @@ from tests.support.command_line import forgetful_proxy
 from tests.support.proxy import proxied
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 LUNCH = NewPoll(
     Location("PLAT", "PLAT-1"),
     title="Lunch?",
@@ -113,19 +115,25 @@ async def test_a_batch_tells_what_became_of_each_item(polls: Polls) -> None:
     assert (undone.committed, [item.status for item in undone.items]) == (False, [424, 404])
 
 
-@pytest.mark.parametrize("participant", ["ada", "a/b", ".", "..", "../x", "a%2Fb?c#d", "żółw 🐢"])
-async def test_a_ballot_is_cast_read_and_withdrawn_for_whoever_it_is(polls: Polls, participant: str) -> None:
-    async with PollsClient(polls.base, polls.token) as client:
-        poll = await client.create_poll(LUNCH)
-        cast = await client.cast_ballot(poll.id, participant, ["yes"], name="A", comment="After lunch")
-        read = await client.ballot(poll.id, participant)
-        listed = [ballot async for ballot in client.ballots(poll.id)]
-        await client.withdraw_ballot(poll.id, participant)
-        results = await client.results(poll.id)
+async def test_a_ballot_is_cast_read_and_withdrawn_for_whoever_it_is(polls: Polls, subtests: pytest.Subtests) -> None:
+    for participant in ["ada", "a/b", ".", "..", "../x", "a%2Fb?c#d", "żółw 🐢"]:
+        with subtests.test(participant=participant):
+            async with PollsClient(polls.base, polls.token) as client:
+                poll = await client.create_poll(LUNCH)
+                cast = await client.cast_ballot(poll.id, participant, ["yes"], name="A", comment="After lunch")
+                read = await client.ballot(poll.id, participant)
+                listed = [ballot async for ballot in client.ballots(poll.id)]
+                await client.withdraw_ballot(poll.id, participant)
+                results = await client.results(poll.id)
 
-    assert (cast.participant, cast.option_ids, cast.name, cast.comment) == (participant, ["yes"], "A", "After lunch")
-    assert (read, listed) == (cast, [cast])
-    assert (results.participants, results.votes) == (0, 0)
+            assert (cast.participant, cast.option_ids, cast.name, cast.comment) == (
+                participant,
+                ["yes"],
+                "A",
+                "After lunch",
+            )
+            assert (read, listed) == (cast, [cast])
+            assert (results.participants, results.votes) == (0, 0)
 
 
 async def test_a_poll_whose_answer_is_lost_is_made_once(polls: Polls) -> None:
@@ -161,16 +169,17 @@ async def test_what_is_still_worked_on_is_asked_for_again_and_what_is_refused_is
     assert (refused.value.kind, refusals) == ("already-voted", [])
 
 
-@pytest.mark.parametrize(("status", "retry_after"), [(500, "0"), (503, "3600"), (429, "3600")])
 async def test_what_would_take_too_long_or_help_nothing_is_not_tried_again(
-    polls: Polls, status: int, retry_after: str
+    polls: Polls, subtests: pytest.Subtests
 ) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
-        proxy.turned_away, proxy.retry_after = [status], retry_after
-        with pytest.raises(Sentence, match=f"the polls service answered {status}"):
-            await client.create_poll(LUNCH)
+    for status, retry_after in [(500, "0"), (503, "3600"), (429, "3600")]:
+        with subtests.test(status=status, retry_after=retry_after):
+            async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+                proxy.turned_away, proxy.retry_after = [status], retry_after
+                with pytest.raises(Sentence, match=f"the polls service answered {status}"):
+                    await client.create_poll(LUNCH)
 
-    assert len(proxy.asked) == 1
+            assert len(proxy.asked) == 1
 
 
 async def test_a_ballot_whose_answer_is_lost_is_cast_once(polls: Polls) -> None:
@@ -285,13 +294,16 @@ async def test_events_end_with_a_sentence_where_the_token_is_revoked(polls: Poll
         assert refused.value.status == 401
 
 
-@pytest.mark.parametrize("poll_id", ["", "..", "pgt_" + "A" * 38])
-async def test_what_is_no_id_is_never_sent(polls: Polls, poll_id: str) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
-        with pytest.raises(Sentence, match="not an id; the list commands, as `pollgate poll list`, show the ids"):
-            await client.poll(poll_id)
+async def test_what_is_no_id_is_never_sent(polls: Polls, subtests: pytest.Subtests) -> None:
+    for poll_id in ["", "..", "pgt_" + "A" * 38]:
+        with subtests.test(poll_id=poll_id):
+            async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+                with pytest.raises(
+                    Sentence, match="not an id; the list commands, as `pollgate poll list`, show the ids"
+                ):
+                    await client.poll(poll_id)
 
-    assert proxy.asked == []
+            assert proxy.asked == []
 
 
 async def test_a_client_says_that_it_works_within_its_block_alone(polls: Polls) -> None:

@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from services.polls.problems import KINDS
 from services.polls.routes import ROUTES
 from tests.support.html_page import HtmlPage
 from tests.support.stack import Polls
+
+pytestmark = pytest.mark.shared_services
 
 
 async def test_the_page_tells_of_every_route(polls: Polls) -> None:

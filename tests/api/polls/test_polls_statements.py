@@ -10,6 +10,8 @@ import pytest
 from tests.support.stack import LUNCH_OPTIONS, Polls
 from tests.support.statements import counted_statements
 
+pytestmark = pytest.mark.shared_services
+
 KEY: Final = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
 NAMED: Final = {"saveParticipantNames": True, "allowRevote": True}

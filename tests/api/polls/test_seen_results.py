@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.stack import Authority, Polls
 
+pytestmark = pytest.mark.shared_services
+
 CLOSING = {"endDate": "2999-12-31", "closePollOnEndDate": True}
 CLOSED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
 

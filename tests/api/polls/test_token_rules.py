@@ -2,7 +2,11 @@
 
 import re
 
+import pytest
+
 from tests.support.stack import Authority, Polls
+
+pytestmark = pytest.mark.shared_services
 
 
 async def test_a_token_that_may_not_stand_in_a_url_is_403_there(authority: Authority, polls: Polls) -> None:

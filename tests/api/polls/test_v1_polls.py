@@ -1,5 +1,6 @@
 """`/v1/polls`, call by call: create, show, replace, change, delete; from templates and under conditions."""
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
+
+pytestmark = pytest.mark.shared_services
 
 NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 JIRA = {"workspace": "PLAT", "content": "PLAT-1"}
@@ -78,29 +81,28 @@ async def test_a_patch_that_leaves_no_poll_is_refused(polls: Polls) -> None:
     assert {error["pointer"] for error in refused.json["errors"]} == {"/title", "/settings/x"}
 
 
-@pytest.mark.parametrize(
-    ("name", "options", "average"),
-    [
-        ("blank", ["Option 1", "Option 2"], None),
-        ("yes-no", ["Yes", "No"], None),
-        ("score-1-to-5", ["1", "2", "3", "4", "5"], 5.0),
-        ("stars", ["⭐", "⭐⭐", "⭐⭐⭐", "⭐⭐⭐⭐", "⭐⭐⭐⭐⭐"], 5.0),
-        ("emoji", ["😠", "🙁", "😐", "🙂", "😀"], 5.0),
-        ("hearts", ["❤️", "❤️❤️", "❤️❤️❤️", "❤️❤️❤️❤️", "❤️❤️❤️❤️❤️"], 5.0),
-    ],
-)
-async def test_a_poll_is_made_from_each_template(
-    polls: Polls, name: str, options: list[str], average: float | None
-) -> None:
-    made = await polls.v1("POST", "/polls", {"template": name, "location": JIRA})
-    poll = made.json
-    await polls.vote(poll["id"], "ada", poll["options"][-1]["id"])
+TEMPLATES = [
+    ("blank", ["Option 1", "Option 2"], None),
+    ("yes-no", ["Yes", "No"], None),
+    ("score-1-to-5", ["1", "2", "3", "4", "5"], 5.0),
+    ("stars", ["⭐", "⭐⭐", "⭐⭐⭐", "⭐⭐⭐⭐", "⭐⭐⭐⭐⭐"], 5.0),
+    ("emoji", ["😠", "🙁", "😐", "🙂", "😀"], 5.0),
+    ("hearts", ["❤️", "❤️❤️", "❤️❤️❤️", "❤️❤️❤️❤️", "❤️❤️❤️❤️❤️"], 5.0),
+]
 
-    results = await polls.results(poll["id"])
 
-    assert made.status == 201
-    assert [option["title"] for option in poll["options"]] == options
-    assert results["average"] == average
+async def test_a_poll_is_made_from_each_template(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name, options, average in TEMPLATES:
+        with subtests.test(name):
+            made = await polls.v1("POST", "/polls", {"template": name, "location": JIRA})
+            poll = made.json
+            await polls.vote(poll["id"], "ada", poll["options"][-1]["id"])
+
+            results = await polls.results(poll["id"])
+
+            assert made.status == 201
+            assert [option["title"] for option in poll["options"]] == options
+            assert results["average"] == average
 
 
 async def test_a_body_says_what_it_wants_otherwise_than_its_template(polls: Polls) -> None:
@@ -122,41 +124,40 @@ async def test_the_templates_are_listed(polls: Polls) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("fields", "pointer"),
-    [
-        ({"title": ""}, "/title"),
-        ({"title": "x" * 256}, "/title"),
-        ({"titel": "x"}, "/titel"),
-        ({"description": "x" * 10_001}, "/description"),
-        ({"options": []}, "/options"),
-        ({"options": [{"id": str(n), "title": "x"} for n in range(101)]}, "/options"),
-        ({"options": [{"id": "a", "title": "x"}, {"id": "a", "title": "y"}]}, "/options/0/id"),
-        ({"options": [{"id": "", "title": "x"}]}, "/options/0/id"),
-        ({"options": [{"id": "a", "title": ""}]}, "/options/0/title"),
-        ({"options": [{"id": "a", "title": "x", "colour": "red"}]}, "/options/0/colour"),
-        ({"settings": {"allowVote": True}}, "/settings/allowVote"),
-        ({"settings": {"resultsVisibility": "sometimes"}}, "/settings/resultsVisibility"),
-        ({"settings": {"resultsVisibility": "afterClose"}}, "/settings/resultsVisibility"),
-        ({"settings": {"closePollOnEndDate": True}}, "/settings/endDate"),
-        ({"settings": {"endDate": "tomorrow"}}, "/settings/endDate"),
-        ({"settings": {"endDate": f"2026-12-24T18:00:00.{'0' * 60_000}Z"}}, "/settings/endDate"),
-        ({"template": "moons"}, "/template"),
-        ({"location": {"workspace": "", "content": "x"}}, "/location/workspace"),
-        ({"location": {"workspace": "PLAT"}}, "/location/content"),
-        ({"id": NOBODYS_ID}, "/id"),
-    ],
-)
-async def test_what_is_no_poll_is_refused_with_where_and_why(
-    polls: Polls, fields: dict[str, Any], pointer: str
-) -> None:
-    body = {"title": "Lunch?", "options": LUNCH_OPTIONS, "location": JIRA, **fields}
+NO_POLLS: list[tuple[dict[str, Any], str]] = [
+    ({"title": ""}, "/title"),
+    ({"title": "x" * 256}, "/title"),
+    ({"titel": "x"}, "/titel"),
+    ({"description": "x" * 10_001}, "/description"),
+    ({"options": []}, "/options"),
+    ({"options": [{"id": str(n), "title": "x"} for n in range(101)]}, "/options"),
+    ({"options": [{"id": "a", "title": "x"}, {"id": "a", "title": "y"}]}, "/options/0/id"),
+    ({"options": [{"id": "", "title": "x"}]}, "/options/0/id"),
+    ({"options": [{"id": "a", "title": ""}]}, "/options/0/title"),
+    ({"options": [{"id": "a", "title": "x", "colour": "red"}]}, "/options/0/colour"),
+    ({"settings": {"allowVote": True}}, "/settings/allowVote"),
+    ({"settings": {"resultsVisibility": "sometimes"}}, "/settings/resultsVisibility"),
+    ({"settings": {"resultsVisibility": "afterClose"}}, "/settings/resultsVisibility"),
+    ({"settings": {"closePollOnEndDate": True}}, "/settings/endDate"),
+    ({"settings": {"endDate": "tomorrow"}}, "/settings/endDate"),
+    ({"settings": {"endDate": f"2026-12-24T18:00:00.{'0' * 60_000}Z"}}, "/settings/endDate"),
+    ({"template": "moons"}, "/template"),
+    ({"location": {"workspace": "", "content": "x"}}, "/location/workspace"),
+    ({"location": {"workspace": "PLAT"}}, "/location/content"),
+    ({"id": NOBODYS_ID}, "/id"),
+]
 
-    answer = await polls.v1("POST", "/polls", body)
 
-    assert answer.status == 422
-    assert pointer in [error["pointer"] for error in answer.json["errors"]]
-    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+async def test_what_is_no_poll_is_refused_with_where_and_why(polls: Polls, subtests: pytest.Subtests) -> None:
+    for fields, pointer in NO_POLLS:
+        with subtests.test(pointer, fields=str(fields)[:60]):
+            body = {"title": "Lunch?", "options": LUNCH_OPTIONS, "location": JIRA, **fields}
+
+            answer = await polls.v1("POST", "/polls", body)
+
+            assert answer.status == 422
+            assert pointer in [error["pointer"] for error in answer.json["errors"]]
+            assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
 async def test_of_very_many_faults_some_are_told(polls: Polls) -> None:
@@ -184,24 +185,27 @@ async def test_a_poll_does_not_move_and_keeps_its_id(polls: Polls) -> None:
     assert [error["pointer"] for error in answer.json["errors"]] == ["/id", "/location"]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-async def test_a_body_of_another_media_type_is_415(polls: Polls, method: str) -> None:
-    poll = await polls.make()
-    path = "/polls" if method == "POST" else f"/polls/{poll['id']}"
+async def test_a_body_of_another_media_type_is_415(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method in ["POST", "PUT", "PATCH"]:
+        with subtests.test(method=method):
+            poll = await polls.make()
+            path = "/polls" if method == "POST" else f"/polls/{poll['id']}"
 
-    answer = await polls.v1(method, path, b"title=x", {"Content-Type": "application/x-www-form-urlencoded"})
+            answer = await polls.v1(method, path, b"title=x", {"Content-Type": "application/x-www-form-urlencoded"})
 
-    assert (answer.status, answer.json["type"]) == (415, "/docs/problems/unsupported-media-type")
+            assert (answer.status, answer.json["type"]) == (415, "/docs/problems/unsupported-media-type")
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("poll_id", [NOBODYS_ID, "1", "%00", "%FF", "..", "%2e%2e", "%F0%9F%98%80"])
-async def test_an_unknown_poll_is_404(polls: Polls, method: str, poll_id: str) -> None:
-    body = {"title": "x", "options": LUNCH_OPTIONS} if method in ("PUT", "PATCH") else None
+async def test_an_unknown_poll_is_404(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method, poll_id in product(
+        ["GET", "PUT", "PATCH", "DELETE"], [NOBODYS_ID, "1", "%00", "%FF", "..", "%2e%2e", "%F0%9F%98%80"]
+    ):
+        with subtests.test(method=method, poll_id=poll_id):
+            body = {"title": "x", "options": LUNCH_OPTIONS} if method in ("PUT", "PATCH") else None
 
-    answer = await polls.v1(method, f"/polls/{poll_id}", body)
+            answer = await polls.v1(method, f"/polls/{poll_id}", body)
 
-    assert answer.status == 404
+            assert answer.status == 404
 
 
 async def test_what_changes_nothing_is_no_edit(polls: Polls) -> None:

@@ -2,11 +2,14 @@
 
 import asyncio
 import secrets
+from itertools import product
 from typing import Any
 
 import pytest
 
 from tests.support.stack import Authority, Polls
+
+pytestmark = pytest.mark.shared_services
 
 STARS: dict[str, Any] = {
     "title": "Stars from ⭐ to ⭐⭐⭐⭐⭐",
@@ -130,46 +133,48 @@ async def test_a_place_with_too_long_a_name_is_400(polls: Polls) -> None:
     assert (answer.status, answer.json["type"]) == (400, "/docs/problems/invalid-poll")
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_a_poll_of_another_place_is_404(polls: Polls, method: str) -> None:
+async def test_a_poll_of_another_place_is_404(polls: Polls, subtests: pytest.Subtests) -> None:
     poll_id = (await polls.call("POST", LUNCH)).json["id"]
+    for method in ["GET", "PUT", "DELETE"]:
+        with subtests.test(method=method):
+            elsewhere = await polls.at(workspace="PLAT", content="PLAT-2").call(
+                method, LUNCH if method == "PUT" else None, pollId=poll_id
+            )
 
-    elsewhere = await polls.at(workspace="PLAT", content="PLAT-2").call(
-        method, LUNCH if method == "PUT" else None, pollId=poll_id
-    )
-
-    assert elsewhere.status == 404
-    assert (await polls.call("GET")).json[0]["id"] == poll_id
-
-
-@pytest.mark.parametrize("poll_id", [NOBODYS_ID, "1", "not-an-id", "{}", "😀"])
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_an_unknown_poll_is_404(polls: Polls, method: str, poll_id: str) -> None:
-    answer = await polls.call(method, LUNCH if method == "PUT" else None, pollId=poll_id)
-
-    assert answer.status == 404
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json["title"] == "Not found"
+            assert elsewhere.status == 404
+            assert (await polls.call("GET")).json[0]["id"] == poll_id
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-@pytest.mark.parametrize("missing", ["type", "workspace", "content"])
-@pytest.mark.parametrize("value", [None, ""])
-async def test_a_missing_parameter_is_400_and_named(polls: Polls, method: str, missing: str, value: str | None) -> None:
-    query: Any = {"pollId": NOBODYS_ID, missing: value}
+async def test_an_unknown_poll_is_404(polls: Polls, subtests: pytest.Subtests) -> None:
+    for poll_id, method in product([NOBODYS_ID, "1", "not-an-id", "{}", "😀"], ["GET", "PUT", "DELETE"]):
+        with subtests.test(poll_id=poll_id, method=method):
+            answer = await polls.call(method, LUNCH if method == "PUT" else None, pollId=poll_id)
 
-    answer = await polls.call(method, LUNCH, **query)
-
-    assert answer.status == 400
-    assert answer.json["errors"][0]["parameter"] == missing
+            assert answer.status == 404
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.json["title"] == "Not found"
 
 
-@pytest.mark.parametrize("method", ["PUT", "DELETE"])
-async def test_put_and_delete_need_a_poll_id(polls: Polls, method: str) -> None:
-    answer = await polls.call(method, LUNCH)
+async def test_a_missing_parameter_is_400_and_named(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method, missing, value in product(
+        ["GET", "POST", "PUT", "DELETE"], ["type", "workspace", "content"], [None, ""]
+    ):
+        with subtests.test(method=method, missing=missing, value=value):
+            query: Any = {"pollId": NOBODYS_ID, missing: value}
 
-    assert answer.status == 400
-    assert answer.json["errors"][0]["parameter"] == "pollId"
+            answer = await polls.call(method, LUNCH, **query)
+
+            assert answer.status == 400
+            assert answer.json["errors"][0]["parameter"] == missing
+
+
+async def test_put_and_delete_need_a_poll_id(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method in ["PUT", "DELETE"]:
+        with subtests.test(method=method):
+            answer = await polls.call(method, LUNCH)
+
+            assert answer.status == 400
+            assert answer.json["errors"][0]["parameter"] == "pollId"
 
 
 async def test_another_type_than_polls_is_400(polls: Polls) -> None:
@@ -189,16 +194,17 @@ async def test_results_come_with_each_poll_where_they_are_asked_for(polls: Polls
     assert (results["votes"], results["average"], results["options"][3]["percentage"]) == (1, 4.0, 100.0)
 
 
-@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
-async def test_the_old_form_of_a_request_is_told_what_replaced_it(polls: Polls, method: str) -> None:
-    old = polls.at(issueKey="PLAT-1")
+async def test_the_old_form_of_a_request_is_told_what_replaced_it(polls: Polls, subtests: pytest.Subtests) -> None:
+    for method in ["GET", "POST", "PUT", "DELETE"]:
+        with subtests.test(method=method):
+            old = polls.at(issueKey="PLAT-1")
 
-    answer = await old.call(method, LUNCH if method in ("POST", "PUT") else None, pollId=NOBODYS_ID)
+            answer = await old.call(method, LUNCH if method in ("POST", "PUT") else None, pollId=NOBODYS_ID)
 
-    assert answer.status == 400
-    assert answer.json["errors"][0]["parameter"] == "issueKey"
-    assert "'workspace'" in answer.json["detail"]
-    assert "'content'" in answer.json["detail"]
+            assert answer.status == 400
+            assert answer.json["errors"][0]["parameter"] == "issueKey"
+            assert "'workspace'" in answer.json["detail"]
+            assert "'content'" in answer.json["detail"]
 
 
 async def test_an_unknown_expand_is_400(polls: Polls) -> None:
@@ -238,22 +244,22 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "pointer"), INVALID)
-async def test_a_body_that_is_no_valid_poll_is_400_and_says_where(
-    polls: Polls, change: dict[str, Any], pointer: str
-) -> None:
-    answer = await polls.call("POST", {**LUNCH, **change})
+async def test_a_body_that_is_no_valid_poll_is_400_and_says_where(polls: Polls, subtests: pytest.Subtests) -> None:
+    for change, pointer in INVALID:
+        with subtests.test(pointer, change=str(change)[:60]):
+            answer = await polls.call("POST", {**LUNCH, **change})
 
-    assert answer.status == 400
-    assert answer.json["errors"][0]["pointer"] == pointer
-    assert (await polls.call("GET")).json == []
+            assert answer.status == 400
+            assert answer.json["errors"][0]["pointer"] == pointer
+            assert (await polls.call("GET")).json == []
 
 
-@pytest.mark.parametrize("end", ["2026-12-24", "2026-12-24T18:00:00Z", "2026-12-24T18:00:00.5+02:00", ""])
-async def test_an_end_date_comes_back_as_it_was_written(polls: Polls, end: str) -> None:
-    created = await polls.call("POST", {**LUNCH, "settings": {"endDate": end}})
+async def test_an_end_date_comes_back_as_it_was_written(polls: Polls, subtests: pytest.Subtests) -> None:
+    for end in ["2026-12-24", "2026-12-24T18:00:00Z", "2026-12-24T18:00:00.5+02:00", ""]:
+        with subtests.test(end=end):
+            created = await polls.call("POST", {**LUNCH, "settings": {"endDate": end}})
 
-    assert created.json["settings"]["endDate"] == end
+            assert created.json["settings"]["endDate"] == end
 
 
 NASTY: list[tuple[bytes, int]] = [
@@ -272,21 +278,22 @@ NASTY: list[tuple[bytes, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "status"), NASTY, ids=range(len(NASTY)))
-@pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_a_nasty_body_gets_its_problem(polls: Polls, method: str, body: bytes, status: int) -> None:
-    answer = await polls.call(method, body, pollId=NOBODYS_ID)
+async def test_a_nasty_body_gets_its_problem(polls: Polls, subtests: pytest.Subtests) -> None:
+    for (body, status), method in product(NASTY, ["POST", "PUT"]):
+        with subtests.test(method, body=body[:40]):
+            answer = await polls.call(method, body, pollId=NOBODYS_ID)
 
-    assert answer.status == status
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.json["status"] == status
+            assert answer.status == status
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert answer.json["status"] == status
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "x"])
-async def test_a_compressed_body_is_415(polls: Polls, encoding: str) -> None:
-    path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
+async def test_a_compressed_body_is_415(polls: Polls, subtests: pytest.Subtests) -> None:
+    for encoding in ["gzip", "deflate", "br", "x"]:
+        with subtests.test(encoding=encoding):
+            path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
 
-    assert (await polls("POST", path, data=b"garbage", headers={"Content-Encoding": encoding})).status == 415
+            assert (await polls("POST", path, data=b"garbage", headers={"Content-Encoding": encoding})).status == 415
 
 
 async def test_a_body_that_is_streamed_without_end_is_413(polls: Polls) -> None:
@@ -301,15 +308,18 @@ async def test_a_body_that_is_streamed_without_end_is_413(polls: Polls) -> None:
     assert answer.status == 413
 
 
-@pytest.mark.parametrize(
-    "query",
-    ["workspace=%FF&content=1", "workspace=%00&content=1", "workspace=A&workspace=B&content=1", "&".join("abc") * 30],
-)
-async def test_a_nasty_query_is_400(polls: Polls, query: str) -> None:
-    answer = await polls("GET", f"/x1/{polls.endpoint}?token={polls.token}&type=polls&{query}")
+async def test_a_nasty_query_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+    for query in [
+        "workspace=%FF&content=1",
+        "workspace=%00&content=1",
+        "workspace=A&workspace=B&content=1",
+        "&".join("abc") * 30,
+    ]:
+        with subtests.test(query=query):
+            answer = await polls("GET", f"/x1/{polls.endpoint}?token={polls.token}&type=polls&{query}")
 
-    assert answer.status == 400
-    assert answer.json["request_id"] == answer.headers["X-Request-ID"]
+            assert answer.status == 400
+            assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
 async def test_many_writers_at_once_lose_nothing(polls: Polls) -> None:

@@ -10,6 +10,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import rows_held
 from tests.support.stack import Answer, Authority
 
+pytestmark = pytest.mark.shared_services
+
 
 class Manager:
     """Someone who manages with a key of their own."""
@@ -103,22 +105,25 @@ async def test_what_it_takes_is_said_to_whom_it_is_refused(authority: Authority)
     assert "'polls:create:PLAT/1' is more than this admin key has itself" in scope.json["detail"]
 
 
-@pytest.mark.parametrize(
-    ("scope", "status"),
-    [
-        ("polls:read:PLAT", 201),
-        ("polls:read,vote:PLAT/PLAT-1", 201),
-        ("polls:read,vote:OPS/1/macro", 201),
-        ("polls:vote:OPS", 403),
-        ("polls:*:PLAT", 403),
-        ("polls:read:*", 403),
-        ("polls:read:PLATFORM", 403),
-    ],
-)
-async def test_nobody_grants_what_they_do_not_have(authority: Authority, scope: str, status: int) -> None:
-    issuer = await make(authority, "issuer", scopes=["polls:read:PLAT", "polls:vote:PLAT", "polls:read,vote:OPS/1"])
+GRANTS = [
+    ("polls:read:PLAT", 201),
+    ("polls:read,vote:PLAT/PLAT-1", 201),
+    ("polls:read,vote:OPS/1/macro", 201),
+    ("polls:vote:OPS", 403),
+    ("polls:*:PLAT", 403),
+    ("polls:read:*", 403),
+    ("polls:read:PLATFORM", 403),
+]
 
-    assert (await issuer("POST", "tokens", {"name": "x", "scopes": [scope]})).status == status
+
+async def test_nobody_grants_what_they_do_not_have(authority: Authority, subtests: pytest.Subtests) -> None:
+    for scope, status in GRANTS:
+        with subtests.test(scope=scope, status=status):
+            issuer = await make(
+                authority, "issuer", scopes=["polls:read:PLAT", "polls:vote:PLAT", "polls:read,vote:OPS/1"]
+            )
+
+            assert (await issuer("POST", "tokens", {"name": "x", "scopes": [scope]})).status == status
 
 
 async def test_an_issuer_is_kept_to_its_sites(authority: Authority) -> None:
@@ -151,26 +156,25 @@ async def test_what_is_beyond_an_issuers_limits_does_not_exist_for_it(authority:
     assert (await authority.introspect(foreign["token"])).json["active"] is True
 
 
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({"role": "issuer"}, "/scopes"),
-        ({"role": "issuer", "scopes": []}, "/scopes"),
-        ({"role": "issuer", "scopes": ["polls:fly:*"]}, "/scopes/0"),
-        ({"role": "issuer", "sites": []}, "/sites"),
-        ({"role": "issuer", "sites": ["site_unknown"]}, "/sites/0"),
-        ({"role": "admin", "scopes": ["polls:*:*"]}, "/role"),
-        ({"role": "boss"}, "/role"),
-        ({"role": "auditor", "name": ""}, "/name"),
-    ],
-)
-async def test_an_admin_key_that_breaks_a_rule_is_not_made(
-    authority: Authority, body: dict[str, Any], pointer: str
-) -> None:
-    answer = await authority.manage("POST", "/v1/admin-keys", {"name": "x", **body})
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"role": "issuer"}, "/scopes"),
+    ({"role": "issuer", "scopes": []}, "/scopes"),
+    ({"role": "issuer", "scopes": ["polls:fly:*"]}, "/scopes/0"),
+    ({"role": "issuer", "sites": []}, "/sites"),
+    ({"role": "issuer", "sites": ["site_unknown"]}, "/sites/0"),
+    ({"role": "admin", "scopes": ["polls:*:*"]}, "/role"),
+    ({"role": "boss"}, "/role"),
+    ({"role": "auditor", "name": ""}, "/name"),
+]
 
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
-    assert len((await authority.manage("GET", "/v1/admin-keys")).json["items"]) == 1
+
+async def test_an_admin_key_that_breaks_a_rule_is_not_made(authority: Authority, subtests: pytest.Subtests) -> None:
+    for body, pointer in INVALID:
+        with subtests.test(body=body, pointer=pointer):
+            answer = await authority.manage("POST", "/v1/admin-keys", {"name": "x", **body})
+
+            assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+            assert len((await authority.manage("GET", "/v1/admin-keys")).json["items"]) == 1
 
 
 async def test_a_revoked_admin_key_works_no_more_and_stays_listed(authority: Authority) -> None:
@@ -223,7 +227,8 @@ async def test_a_rotated_admin_key_works_by_both_secrets_until_the_overlap_is_ov
     assert [(await each("GET", "tokens")).status for each in (auditor, new)] == [401, 401]
 
 
-@pytest.mark.parametrize("key_id", ["adm_unknown", "%00"])
-async def test_an_admin_key_that_is_not_there_is_404(authority: Authority, key_id: str) -> None:
-    assert (await authority.manage("DELETE", f"/v1/admin-keys/{key_id}")).status == 404
-    assert (await authority.manage("POST", f"/v1/admin-keys/{key_id}/rotate", {})).status == 404
+async def test_an_admin_key_that_is_not_there_is_404(authority: Authority, subtests: pytest.Subtests) -> None:
+    for key_id in ["adm_unknown", "%00"]:
+        with subtests.test(key_id=key_id):
+            assert (await authority.manage("DELETE", f"/v1/admin-keys/{key_id}")).status == 404
+            assert (await authority.manage("POST", f"/v1/admin-keys/{key_id}/rotate", {})).status == 404

@@ -24,6 +24,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic, token_authority
 
+pytestmark = pytest.mark.shared_services
+
 KEY = ClientKey()
 
 
@@ -68,9 +70,10 @@ async def test_where_there_is_no_form_the_assertion_is_a_bearer(service: Authori
     assert (batch.status, synced.status, released.status) == (200, 200, 204)
 
 
-@pytest.mark.parametrize("aud", [ISSUER, INTROSPECT, [ISSUER], ["http://elsewhere", INTROSPECT]])
-async def test_it_is_for_the_authority_or_for_the_endpoint(service: Authority, aud: Any) -> None:
-    assert (await introspect(service, KEY.sign(aud=aud))).status == 200
+async def test_it_is_for_the_authority_or_for_the_endpoint(service: Authority, subtests: pytest.Subtests) -> None:
+    for aud in [ISSUER, INTROSPECT, [ISSUER], ["http://elsewhere", INTROSPECT]]:
+        with subtests.test(aud=aud):
+            assert (await introspect(service, KEY.sign(aud=aud))).status == 200
 
 
 SOON = int(time.time()) + 3600
@@ -97,15 +100,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "detail"), WRONG)
-async def test_an_assertion_that_breaks_a_rule_is_refused(
-    service: Authority, change: dict[str, Any], detail: str
-) -> None:
-    answer = await introspect(service, KEY.sign(**change))
+async def test_an_assertion_that_breaks_a_rule_is_refused(service: Authority, subtests: pytest.Subtests) -> None:
+    for change, detail in WRONG:
+        with subtests.test(str(change)[:80]):
+            answer = await introspect(service, KEY.sign(**change))
 
-    assert (answer.status, answer.json["error"]) == (401, "invalid_client")
-    assert detail in answer.json["detail"]
-    assert "Basic" in answer.headers["WWW-Authenticate"]
+            assert (answer.status, answer.json["error"]) == (401, "invalid_client")
+            assert detail in answer.json["detail"]
+            assert "Basic" in answer.headers["WWW-Authenticate"]
 
 
 def _unsigned(algorithm: str, signature: str = "") -> str:
@@ -122,29 +124,32 @@ def _signed_with_the_public_key() -> str:
     return f"{unsigned}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
 
 
-FORGED = {
-    "of another key": ClientKey().sign(),
-    "of a key of another kind": ClientKey("P-256").sign(),
-    "of an RSA key": ClientKey("RSA").sign(),
-    "unsigned": _unsigned("none", "AA"),
-    "without a signature": _unsigned("none"),
-    "by HS256": _signed_with_the_public_key(),
-    "with a signature that is none": _unsigned("EdDSA", "AAAA"),
-    "another algorithm in the header": _unsigned("RS256", KEY.sign().split(".")[2]),
-    "no JWT": "x.y.z",
-    "nothing": "",
-    "a secret": mint("pgs"),
-    "too deep": f"{base64.urlsafe_b64encode(b'[' * 2000).decode()}.e30.AA",
-}
+def forged() -> dict[str, str]:
+    """Assertions that the service has not signed."""
+    return {
+        "of another key": ClientKey().sign(),
+        "of a key of another kind": ClientKey("P-256").sign(),
+        "of an RSA key": ClientKey("RSA").sign(),
+        "unsigned": _unsigned("none", "AA"),
+        "without a signature": _unsigned("none"),
+        "by HS256": _signed_with_the_public_key(),
+        "with a signature that is none": _unsigned("EdDSA", "AAAA"),
+        "another algorithm in the header": _unsigned("RS256", KEY.sign().split(".")[2]),
+        "no JWT": "x.y.z",
+        "nothing": "",
+        "a secret": mint("pgs"),
+        "too deep": f"{base64.urlsafe_b64encode(b'[' * 2000).decode()}.e30.AA",
+    }
 
 
-@pytest.mark.parametrize("assertion", FORGED.values(), ids=FORGED)
-async def test_nobody_else_can_make_one(service: Authority, assertion: str) -> None:
-    by_form = await introspect(service, assertion)
-    headers = {"Authorization": f"Bearer {assertion}"}
-    by_header = await service("POST", "/oauth2/introspect", headers=headers, data={"token": "x"})
+async def test_nobody_else_can_make_one(service: Authority, subtests: pytest.Subtests) -> None:
+    for case, assertion in forged().items():
+        with subtests.test(case):
+            by_form = await introspect(service, assertion)
+            headers = {"Authorization": f"Bearer {assertion}"}
+            by_header = await service("POST", "/oauth2/introspect", headers=headers, data={"token": "x"})
 
-    assert (by_form.status, by_header.status) == (401, 401)
+            assert (by_form.status, by_header.status) == (401, 401)
 
 
 async def test_an_assertion_is_good_once(service: Authority) -> None:
@@ -156,6 +161,7 @@ async def test_an_assertion_is_good_once(service: Authority) -> None:
     assert statuses == [200, 401, 401]
 
 
+@pytest.mark.own_services
 async def test_an_assertion_is_good_once_over_all_processes(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
@@ -211,29 +217,26 @@ AMBIGUOUS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize(("headers", "body"), AMBIGUOUS.values(), ids=AMBIGUOUS)
-async def test_two_credentials_at_once_are_400(
-    service: Authority, headers: dict[str, str], body: dict[str, str]
-) -> None:
-    answer = await service("POST", "/oauth2/introspect", headers=headers, data=body)
+async def test_two_credentials_at_once_are_400(service: Authority, subtests: pytest.Subtests) -> None:
+    for case, (headers, body) in AMBIGUOUS.items():
+        with subtests.test(case):
+            answer = await service("POST", "/oauth2/introspect", headers=headers, data=body)
 
-    assert (answer.status, answer.json["error"]) == (400, "invalid_request")
+            assert (answer.status, answer.json["error"]) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"client_assertion": KEY.sign()},
-        {"client_assertion": KEY.sign(), "client_assertion_type": "urn:x"},
-        {"client_assertion_type": ASSERTION_TYPE},
-        {"client_id": "reports", "client_secret": mint("pgs")},
-    ],
-    ids=["no type", "another type", "a type alone", "a secret"],
-)
-async def test_another_way_to_show_who_one_is_is_401(service: Authority, body: dict[str, str]) -> None:
-    answer = await service("POST", "/oauth2/introspect", data={"token": "x", **body})
+async def test_another_way_to_show_who_one_is_is_401(service: Authority, subtests: pytest.Subtests) -> None:
+    others = {
+        "no type": {"client_assertion": KEY.sign()},
+        "another type": {"client_assertion": KEY.sign(), "client_assertion_type": "urn:x"},
+        "a type alone": {"client_assertion_type": ASSERTION_TYPE},
+        "a secret": {"client_id": "reports", "client_secret": mint("pgs")},
+    }
+    for case, body in others.items():
+        with subtests.test(case):
+            answer = await service("POST", "/oauth2/introspect", data={"token": "x", **body})
 
-    assert (answer.status, answer.json["error"]) == (401, "invalid_client")
+            assert (answer.status, answer.json["error"]) == (401, "invalid_client")
 
 
 async def test_two_authorization_headers_are_400(service: Authority) -> None:
@@ -294,21 +297,24 @@ def _pem(key: Any) -> str:
     return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
 
 
-UNFIT = {
-    "no PEM": "x",
-    "an empty PEM": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
-    "P-384": _pem(ec.generate_private_key(ec.SECP384R1())),
-    "secp256k1": _pem(ec.generate_private_key(ec.SECP256K1())),
-    "a short RSA key": _pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505
-    "an odd exponent": _pem(rsa.generate_private_key(3, 2048)),
-    "a long text": KEY.public_pem + " " * 5000,
-    "not ASCII": KEY.public_pem.replace("-----END", "é-----END"),
-}
+def unfit() -> dict[str, str]:
+    """Texts that are no public key for this purpose."""
+    return {
+        "no PEM": "x",
+        "an empty PEM": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
+        "P-384": _pem(ec.generate_private_key(ec.SECP384R1())),
+        "secp256k1": _pem(ec.generate_private_key(ec.SECP256K1())),
+        "a short RSA key": _pem(rsa.generate_private_key(65537, 1024)),  # noqa: S505
+        "an odd exponent": _pem(rsa.generate_private_key(3, 2048)),
+        "a long text": KEY.public_pem + " " * 5000,
+        "not ASCII": KEY.public_pem.replace("-----END", "é-----END"),
+    }
 
 
-@pytest.mark.parametrize("pem", UNFIT.values(), ids=UNFIT)
-async def test_a_key_that_is_not_taken_says_which_are(authority: Authority, pem: str) -> None:
-    answer = await authority.manage("POST", "/v1/services", {"client_id": "reports", "public_key": pem})
+async def test_a_key_that_is_not_taken_says_which_are(authority: Authority, subtests: pytest.Subtests) -> None:
+    for case, pem in unfit().items():
+        with subtests.test(case):
+            answer = await authority.manage("POST", "/v1/services", {"client_id": "reports", "public_key": pem})
 
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/public_key")
-    assert "Ed25519, P-256, or RSA" in answer.json["detail"]
+            assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/public_key")
+            assert "Ed25519, P-256, or RSA" in answer.json["detail"]

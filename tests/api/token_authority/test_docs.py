@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from services.token_authority.problems import KINDS
 from services.token_authority.routes import ROUTES
 from tests.support.html_page import HtmlPage
 from tests.support.stack import Authority
+
+pytestmark = pytest.mark.shared_services
 
 
 async def test_the_page_tells_of_every_route(authority: Authority) -> None:

@@ -4,6 +4,7 @@ import random
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.postgres import fetch
 from tests.support.stack import Authority
+
+pytestmark = pytest.mark.shared_services
 
 MADE = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SORTS = ("name", "owner", "site", "created_at", "expires_at", "last_used_at")
@@ -57,16 +60,16 @@ def placed(sort: str, token: Any) -> tuple[str, str]:
     return token[sort] or missing[sort], token["id"]
 
 
-@pytest.mark.parametrize("descending", [False, True])
-@pytest.mark.parametrize("sort", SORTS)
 async def test_pages_in_any_order_have_each_token_once(
-    look: Reader, crowd: list[str], sort: str, descending: bool
+    look: Reader, crowd: list[str], subtests: pytest.Subtests
 ) -> None:
-    for limit in (1, 3, 7, 14, 100):
-        found = await look.all(sort=sort, descending=descending, limit=limit)
+    for descending, sort in product([False, True], SORTS):
+        with subtests.test(descending=descending, sort=sort):
+            for limit in (1, 3, 7, 14, 100):
+                found = await look.all(sort=sort, descending=descending, limit=limit)
 
-        assert sorted(token["id"] for token in found) == sorted(crowd)
-        assert found == sorted(found, key=lambda token: placed(sort, token), reverse=descending)
+                assert sorted(token["id"] for token in found) == sorted(crowd)
+                assert found == sorted(found, key=lambda token: placed(sort, token), reverse=descending)
 
 
 @pytest.mark.parametrize("descending", [False, True])
@@ -108,49 +111,50 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(
-    ("search", "names"),
-    [
-        ("weekly", ["Weekly report"]),
-        ("LY REP", ["Weekly report"]),
-        ("project", ["Weekly report"]),
-        ("STRASSE", ["Straße ⭐"]),
-        ("straße", ["Straße ⭐"]),
-        ("⭐", ["Straße ⭐"]),
-        ("👧", ["👧 family"]),
-        ("%", ["Straße ⭐"]),
-        ("_", ["Straße ⭐"]),
-        ("'", ["Straße ⭐"]),
-        ('"D', ["Straße ⭐"]),
-        ("\\b", ["Straße ⭐"]),
-        ("%report", []),
-        ("w%y", []),
-        ("w____y", []),
-        ("İST", ["İstanbul"]),
-        ("ångström", ["İstanbul"]),
-        ("FIN", ["İstanbul"]),
-        ("前", ["名前 テスト"]),
-        ("b\th", ["名前 テスト"]),
-        ("x", ["x"]),
-        ("X", ["x"]),
-        ("y r", ["Weekly report"]),
-        ("zzz", ["👧 family"]),
-        ("Z" * 1990 + "THE END", ["👧 family"]),
-        ("z" * 1991, []),
-        ("repost", []),
-        ("qq", []),
-        ("' OR true --", []),
-        ("$1", []),
-        ("{0}", []),
-    ],
-)
+FOUND = [
+    ("weekly", ["Weekly report"]),
+    ("LY REP", ["Weekly report"]),
+    ("project", ["Weekly report"]),
+    ("STRASSE", ["Straße ⭐"]),
+    ("straße", ["Straße ⭐"]),
+    ("⭐", ["Straße ⭐"]),
+    ("👧", ["👧 family"]),
+    ("%", ["Straße ⭐"]),
+    ("_", ["Straße ⭐"]),
+    ("'", ["Straße ⭐"]),
+    ('"D', ["Straße ⭐"]),
+    ("\\b", ["Straße ⭐"]),
+    ("%report", []),
+    ("w%y", []),
+    ("w____y", []),
+    ("İST", ["İstanbul"]),
+    ("ångström", ["İstanbul"]),
+    ("FIN", ["İstanbul"]),
+    ("前", ["名前 テスト"]),
+    ("b\th", ["名前 テスト"]),
+    ("x", ["x"]),
+    ("X", ["x"]),
+    ("y r", ["Weekly report"]),
+    ("zzz", ["👧 family"]),
+    ("Z" * 1990 + "THE END", ["👧 family"]),
+    ("z" * 1991, []),
+    ("repost", []),
+    ("qq", []),
+    ("' OR true --", []),
+    ("$1", []),
+    ("{0}", []),
+]
+
+
 async def test_a_search_finds_any_part_in_any_case_and_nothing_else(
-    authority: Authority, look: Reader, search: str, names: list[str]
+    authority: Authority, look: Reader, subtests: pytest.Subtests
 ) -> None:
     for name, description in SAID.items():
         await authority.issue(name=name, description=description)
 
-    assert await look.names(search=search) == names
+    for search, names in FOUND:
+        with subtests.test(search=search[:40]):
+            assert await look.names(search=search) == names
 
 
 async def test_a_search_finds_what_stands_far_behind_in_the_order(
@@ -229,11 +233,12 @@ CONDITIONS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("query", "names"), CONDITIONS)
 @pytest.mark.usefixtures("variety")
-async def test_tokens_are_those_that_meet_every_condition(look: Reader, query: dict[str, Any], names: set[str]) -> None:
-    for sort in SORTS:
-        assert set(await look.names(**query, sort=sort)) == names, sort
+async def test_tokens_are_those_that_meet_every_condition(look: Reader, subtests: pytest.Subtests) -> None:
+    for query, names in CONDITIONS:
+        with subtests.test(**query):
+            for sort in SORTS:
+                assert set(await look.names(**query, sort=sort)) == names, sort
 
 
 async def test_a_range_has_its_beginning_and_not_its_end(
@@ -281,28 +286,30 @@ BAD_CURSORS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("query", "text"), BAD_CURSORS)
-async def test_a_cursor_that_is_none_of_this_order_is_400(look: Reader, query: dict[str, Any], text: str) -> None:
-    answer = await look.get("/v1/tokens", **query, cursor=text)
+async def test_a_cursor_that_is_none_of_this_order_is_400(look: Reader, subtests: pytest.Subtests) -> None:
+    for query, text in BAD_CURSORS:
+        with subtests.test(text[:60], **query):
+            answer = await look.get("/v1/tokens", **query, cursor=text)
 
-    assert answer.status == 400
-    assert answer.json["errors"][0]["parameter"] == "cursor"
+            assert answer.status == 400
+            assert answer.json["errors"][0]["parameter"] == "cursor"
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("limit", 0), ("limit", 1001), ("limit", "many"), ("sort", "colour"), ("descending", "yes")),
-        *(("status", "dead"), ("search", ""), ("owner", ""), ("site", ""), ("scope", ""), ("scope", "polls:read")),
-        *(("scope", "polls:write:*"), ("scope", "a/b/c/d"), ("created_after", "soon"), ("colour", "red")),
-        *(("created_after", "2026-01-01T00:00:00"), ("search", "a\0b")),
-    ],
-)
-async def test_a_condition_that_cannot_be_met_by_any_token_is_400(look: Reader, name: str, value: Any) -> None:
-    answer = await look.get("/v1/tokens", **{name: value})
+NO_CONDITIONS: list[tuple[str, Any]] = [
+    *(("limit", 0), ("limit", 1001), ("limit", "many"), ("sort", "colour"), ("descending", "yes")),
+    *(("status", "dead"), ("search", ""), ("owner", ""), ("site", ""), ("scope", ""), ("scope", "polls:read")),
+    *(("scope", "polls:write:*"), ("scope", "a/b/c/d"), ("created_after", "soon"), ("colour", "red")),
+    *(("created_after", "2026-01-01T00:00:00"), ("search", "a\0b")),
+]
 
-    assert answer.status == 400
-    assert answer.json["errors"][0]["parameter"] == name
+
+async def test_a_condition_that_cannot_be_met_by_any_token_is_400(look: Reader, subtests: pytest.Subtests) -> None:
+    for name, value in NO_CONDITIONS:
+        with subtests.test(**{name: value}):
+            answer = await look.get("/v1/tokens", **{name: value})
+
+            assert answer.status == 400
+            assert answer.json["errors"][0]["parameter"] == name
 
 
 LIMITS: list[tuple[dict[str, Any], set[str]]] = [
@@ -317,20 +324,21 @@ LIMITS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("limits", "names"), LIMITS)
 @pytest.mark.usefixtures("variety")
 async def test_an_issuer_sees_what_is_within_its_limits_and_nothing_else(
-    authority: Authority, look: Reader, limits: dict[str, Any], names: set[str]
+    authority: Authority, look: Reader, subtests: pytest.Subtests
 ) -> None:
-    issuer = await reader(authority, role="issuer", **limits)
+    for limits, names in LIMITS:
+        with subtests.test(**limits):
+            issuer = await reader(authority, role="issuer", **limits)
 
-    for sort in SORTS:
-        assert set(await issuer.names(sort=sort, limit=2)) == names, sort
-    assert set(await issuer.names(search="a")) == {name for name in names if "a" in name}
-    assert set(await issuer.names(scope="ANY", status="active")) == names & {"any", "plat", "plat-1", "two"}
-    for token in await look.all():
-        shown = await issuer.get(f"/v1/tokens/{token['id']}")
-        assert shown.status == (200 if token["name"] in names else 404)
+            for sort in SORTS:
+                assert set(await issuer.names(sort=sort, limit=2)) == names, sort
+            assert set(await issuer.names(search="a")) == {name for name in names if "a" in name}
+            assert set(await issuer.names(scope="ANY", status="active")) == names & {"any", "plat", "plat-1", "two"}
+            for token in await look.all():
+                shown = await issuer.get(f"/v1/tokens/{token['id']}")
+                assert shown.status == (200 if token["name"] in names else 404)
 
 
 @pytest.mark.parametrize(("limits", "names"), LIMITS)

@@ -13,6 +13,8 @@ from tests.support.guards import FakeGuard
 from tests.support.postgres import fetch
 from tests.support.stack import Authority
 
+pytestmark = pytest.mark.shared_services
+
 PATH = "/v1/tokens/review"
 LONG = timedelta(days=100)
 SHORT = timedelta(days=80)
@@ -251,21 +253,22 @@ async def test_an_issuer_learns_nothing_of_the_use_of_tokens_beyond_its_limits(
     assert await found(issuer, "owner_inactive") == ["seen 0", "seen 1"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        *(("unused_days", 0), ("unused_days", 3651), ("expiring_days", 0), ("expiring_days", "x"), ("limit", 0)),
-        *(("limit", 1001), ("kind", "odd"), ("colour", "red"), ("cursor", ""), ("cursor", "x"), ("cursor", "AAAA")),
-        ("cursor", urlsafe_b64encode(b'["odd","tok_x"]').decode()),
-        ("cursor", urlsafe_b64encode(b'["unused","\\u0000"]').decode()),
-        ("cursor", urlsafe_b64encode(b'["unused",1]').decode()),
-        ("cursor", urlsafe_b64encode(b'["name",false,"a","tok_x"]').decode()),
-    ],
-)
-async def test_what_is_asked_wrongly_is_400(look: Reader, name: str, value: Any) -> None:
-    answer = await look.get(PATH, **{name: value})
+WRONG: list[tuple[str, Any]] = [
+    *(("unused_days", 0), ("unused_days", 3651), ("expiring_days", 0), ("expiring_days", "x"), ("limit", 0)),
+    *(("limit", 1001), ("kind", "odd"), ("colour", "red"), ("cursor", ""), ("cursor", "x"), ("cursor", "AAAA")),
+    ("cursor", urlsafe_b64encode(b'["odd","tok_x"]').decode()),
+    ("cursor", urlsafe_b64encode(b'["unused","\\u0000"]').decode()),
+    ("cursor", urlsafe_b64encode(b'["unused",1]').decode()),
+    ("cursor", urlsafe_b64encode(b'["name",false,"a","tok_x"]').decode()),
+]
 
-    assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, name)
+
+async def test_what_is_asked_wrongly_is_400(look: Reader, subtests: pytest.Subtests) -> None:
+    for name, value in WRONG:
+        with subtests.test(**{name: value}):
+            answer = await look.get(PATH, **{name: value})
+
+            assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, name)
 
 
 async def test_a_cursor_of_another_kind_is_400(look: Reader) -> None:

@@ -10,6 +10,8 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority, basic, token_authority
 
+pytestmark = pytest.mark.shared_services
+
 
 async def make(authority: Authority, client_id: str = "reports", **fields: Any) -> Any:
     answer = await authority.manage("POST", "/v1/services", {"client_id": client_id, **fields})
@@ -79,26 +81,25 @@ async def test_a_token_of_another_site_does_not_exist_for_a_service(
     assert (await authority.manage("GET", f"/v1/tokens/{here['id']}")).json["refusals"] == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({"client_id": ""}, "/client_id"),
-        ({"client_id": "a b"}, "/client_id"),
-        ({"client_id": "a:b"}, "/client_id"),
-        ({"client_id": mint("pgs")}, "/client_id"),
-        ({"client_id": "authority"}, "/client_id"),
-        ({"client_id": "x" * 65}, "/client_id"),
-        ({"sites": []}, "/sites"),
-        ({"sites": ["site_unknown"]}, "/sites/0"),
-        ({"public_key": "x"}, "/public_key"),
-    ],
-)
-async def test_a_service_that_breaks_a_rule_is_not_made(
-    authority: Authority, body: dict[str, Any], pointer: str
-) -> None:
-    answer = await authority.manage("POST", "/v1/services", {"client_id": "x", **body})
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"client_id": ""}, "/client_id"),
+    ({"client_id": "a b"}, "/client_id"),
+    ({"client_id": "a:b"}, "/client_id"),
+    ({"client_id": mint("pgs")}, "/client_id"),
+    ({"client_id": "authority"}, "/client_id"),
+    ({"client_id": "x" * 65}, "/client_id"),
+    ({"sites": []}, "/sites"),
+    ({"sites": ["site_unknown"]}, "/sites/0"),
+    ({"public_key": "x"}, "/public_key"),
+]
 
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+
+async def test_a_service_that_breaks_a_rule_is_not_made(authority: Authority, subtests: pytest.Subtests) -> None:
+    for body, pointer in INVALID:
+        with subtests.test(body=body, pointer=pointer):
+            answer = await authority.manage("POST", "/v1/services", {"client_id": "x", **body})
+
+            assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
 
 
 async def test_a_client_id_that_is_taken_is_409(authority: Authority) -> None:
@@ -108,14 +109,15 @@ async def test_a_client_id_that_is_taken_is_409(authority: Authority) -> None:
     assert await asks(authority, CLIENT_SECRET, "polls") is False
 
 
-@pytest.mark.parametrize("client_id", ["unknown", "%00", "..%2Fpolls"])
-async def test_a_service_that_is_not_there_is_404(authority: Authority, client_id: str) -> None:
-    path = f"/v1/services/{client_id}"
+async def test_a_service_that_is_not_there_is_404(authority: Authority, subtests: pytest.Subtests) -> None:
+    for client_id in ["unknown", "%00", "..%2Fpolls"]:
+        with subtests.test(client_id=client_id):
+            path = f"/v1/services/{client_id}"
 
-    assert (await authority.manage("GET", path)).status == 404
-    assert (await authority.manage("PATCH", path, {"name": "x"})).status == 404
-    assert (await authority.manage("POST", f"{path}/disable")).status == 404
-    assert (await authority.manage("POST", f"{path}/rotate", {})).status == 404
+            assert (await authority.manage("GET", path)).status == 404
+            assert (await authority.manage("PATCH", path, {"name": "x"})).status == 404
+            assert (await authority.manage("POST", f"{path}/disable")).status == 404
+            assert (await authority.manage("POST", f"{path}/rotate", {})).status == 404
 
 
 async def test_a_service_cannot_tell_of_uses_of_tokens_that_it_does_not_see(
@@ -161,6 +163,7 @@ async def test_up_to_a_hundred_tokens_are_introspected_at_once_in_order(authorit
         assert (await authority("POST", "/oauth2/introspect/batch", headers=headers, json=body)).status == 422
 
 
+@pytest.mark.own_services
 async def test_the_secret_of_the_environment_takes_the_place_of_the_one_before(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
@@ -170,6 +173,7 @@ async def test_the_secret_of_the_environment_takes_the_place_of_the_one_before(
             assert [await asks(authority, each, "polls") for each in (secret, gone)] == [False, 401]
 
 
+@pytest.mark.own_services
 async def test_a_secret_that_an_administrator_has_rotated_out_does_not_come_back_with_the_environment(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:

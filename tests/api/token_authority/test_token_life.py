@@ -11,6 +11,8 @@ from shared.contract.token import mint
 from tests.support.guards import FakeGuard
 from tests.support.stack import Answer, Authority
 
+pytestmark = pytest.mark.shared_services
+
 LEASE_S = 0.5
 SECRET = mint("pgt")
 NESTED = json.loads("[" * 50 + "]" * 50)
@@ -58,60 +60,58 @@ async def test_a_token_is_all_that_it_was_asked_to_be(authority: Authority) -> N
     }
 
 
-@pytest.mark.parametrize(
-    ("asked", "days"), [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]
-)
-async def test_an_end_is_one_of_the_usual_times_or_in_seconds(
-    authority: Authority, asked: str | int, days: int | None
-) -> None:
-    issued = await authority.issue(expires_in=asked)
+async def test_an_end_is_one_of_the_usual_times_or_in_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
+    for asked, days in [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]:
+        with subtests.test(asked=asked, days=days):
+            issued = await authority.issue(expires_in=asked)
 
-    if days is None:
-        assert issued["expires_at"] is None
-    else:
-        left = datetime.fromisoformat(issued["expires_at"]) - datetime.fromisoformat(issued["created_at"])
-        assert timedelta(days=days) - timedelta(seconds=1) <= left <= timedelta(days=days)
+            if days is None:
+                assert issued["expires_at"] is None
+            else:
+                left = datetime.fromisoformat(issued["expires_at"]) - datetime.fromisoformat(issued["created_at"])
+                assert timedelta(days=days) - timedelta(seconds=1) <= left <= timedelta(days=days)
 
 
-@pytest.mark.parametrize(
-    ("fields", "pointer"),
-    [
-        ({"expires_in": 0}, "/expires_in"),
-        ({"expires_in": -5}, "/expires_in"),
-        ({"expires_in": 10**12}, "/expires_in"),
-        ({"expires_in": 2**53}, "/expires_in"),
-        ({"expires_in": "8d"}, "/expires_in"),
-        ({"expires_in": "7d", "expires_at": "2030-01-01T00:00:00Z"}, "/expires_in"),
-        ({"allowed_ips": ["10.0.0.1/8"]}, "/allowed_ips/0"),
-        ({"allowed_ips": ["10.0.0.0/8", "here"]}, "/allowed_ips/1"),
-        ({"allowed_ips": ["10.0.0.0/8"] * 101}, "/allowed_ips"),
-        ({"rate_limit": 0}, "/rate_limit"),
-        ({"rate_limit": 1_000_001}, "/rate_limit"),
-        ({"metadata": {"x": "y" * 4096}}, "/metadata"),
-        ({"metadata": {"x": "a\0b"}}, "/metadata"),
-        ({"metadata": []}, "/metadata"),
-        ({"description": "x" * 2001}, "/description"),
-        ({"description": "\x1b[31m"}, "/description"),
-        ({"owner": ""}, "/owner"),
-        ({"name": f"my {SECRET}"}, "/name"),
-        ({"owner": SECRET}, "/owner"),
-        ({"description": f"use {SECRET}\nhere"}, "/description"),
-        ({"metadata": {"list": [{"token": SECRET}]}}, "/metadata"),
-        ({"metadata": {SECRET: 1}}, "/metadata"),
-        ({"metadata": {"deep": NESTED}}, "/metadata"),
-        ({"scopes": [f"polls:read:{SECRET}"]}, "/scopes"),
-        ({"scopes": ["polls:read:" + "x" * 1000] * 20}, "/scopes"),
-        ({"allowed_ips": [f"fe80::1%{SECRET}"]}, "/allowed_ips/0"),
-    ],
-)
+INVALID: list[tuple[dict[str, Any], str]] = [
+    ({"expires_in": 0}, "/expires_in"),
+    ({"expires_in": -5}, "/expires_in"),
+    ({"expires_in": 10**12}, "/expires_in"),
+    ({"expires_in": 2**53}, "/expires_in"),
+    ({"expires_in": "8d"}, "/expires_in"),
+    ({"expires_in": "7d", "expires_at": "2030-01-01T00:00:00Z"}, "/expires_in"),
+    ({"allowed_ips": ["10.0.0.1/8"]}, "/allowed_ips/0"),
+    ({"allowed_ips": ["10.0.0.0/8", "here"]}, "/allowed_ips/1"),
+    ({"allowed_ips": ["10.0.0.0/8"] * 101}, "/allowed_ips"),
+    ({"rate_limit": 0}, "/rate_limit"),
+    ({"rate_limit": 1_000_001}, "/rate_limit"),
+    ({"metadata": {"x": "y" * 4096}}, "/metadata"),
+    ({"metadata": {"x": "a\0b"}}, "/metadata"),
+    ({"metadata": []}, "/metadata"),
+    ({"description": "x" * 2001}, "/description"),
+    ({"description": "\x1b[31m"}, "/description"),
+    ({"owner": ""}, "/owner"),
+    ({"name": f"my {SECRET}"}, "/name"),
+    ({"owner": SECRET}, "/owner"),
+    ({"description": f"use {SECRET}\nhere"}, "/description"),
+    ({"metadata": {"list": [{"token": SECRET}]}}, "/metadata"),
+    ({"metadata": {SECRET: 1}}, "/metadata"),
+    ({"metadata": {"deep": NESTED}}, "/metadata"),
+    ({"scopes": [f"polls:read:{SECRET}"]}, "/scopes"),
+    ({"scopes": ["polls:read:" + "x" * 1000] * 20}, "/scopes"),
+    ({"allowed_ips": [f"fe80::1%{SECRET}"]}, "/allowed_ips/0"),
+]
+
+
 async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
-    authority: Authority, fields: dict[str, Any], pointer: str
+    authority: Authority, subtests: pytest.Subtests
 ) -> None:
-    answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
+    for fields, pointer in INVALID:
+        with subtests.test(pointer, fields=str(fields)[:80]):
+            answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
 
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
-    assert SECRET not in answer.body.decode()
-    assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
+            assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+            assert SECRET not in answer.body.decode()
+            assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
 
 
 async def test_what_is_said_of_a_token_changes_freely(authority: Authority) -> None:
@@ -165,22 +165,23 @@ LIMITED: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"rate_limit": 10},
-        {"allowed_ips": ["10.1.0.0/16"]},
-        {"expires_in": 3600},
-        {"metadata": {"a": 1}},
-        {"scopes": ["polls:read:PLAT/1", "polls:vote:PLAT"]},
-    ],
-)
-async def test_each_limit_can_become_tighter(authority: Authority, fields: dict[str, Any]) -> None:
-    issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
+TIGHTER: list[dict[str, Any]] = [
+    {"rate_limit": 10},
+    {"allowed_ips": ["10.1.0.0/16"]},
+    {"expires_in": 3600},
+    {"metadata": {"a": 1}},
+    {"scopes": ["polls:read:PLAT/1", "polls:vote:PLAT"]},
+]
 
-    answer = await change(authority, issued["id"], **fields)
 
-    assert (answer.status, answer.json["effect"]["effective"]) == (200, True)
+async def test_each_limit_can_become_tighter(authority: Authority, subtests: pytest.Subtests) -> None:
+    for fields in TIGHTER:
+        with subtests.test(fields=fields):
+            issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
+
+            answer = await change(authority, issued["id"], **fields)
+
+            assert (answer.status, answer.json["effect"]["effective"]) == (200, True)
 
 
 async def test_a_token_without_limits_can_get_them(authority: Authority) -> None:
@@ -191,43 +192,46 @@ async def test_a_token_without_limits_can_get_them(authority: Authority) -> None
     assert (answer.status, answer.json["rate_limit"], answer.json["allow_query"]) == (200, 60, False)
 
 
-@pytest.mark.parametrize("fields", [{"expires_in": 0}, {"expires_in": -1}, {"expires_at": "2020-01-01T00:00:00Z"}])
-async def test_a_token_cannot_be_changed_to_end_in_the_past(authority: Authority, fields: dict[str, Any]) -> None:
-    issued = await authority.issue()
+async def test_a_token_cannot_be_changed_to_end_in_the_past(authority: Authority, subtests: pytest.Subtests) -> None:
+    past: list[dict[str, Any]] = [{"expires_in": 0}, {"expires_in": -1}, {"expires_at": "2020-01-01T00:00:00Z"}]
+    for fields in past:
+        with subtests.test(fields=fields):
+            issued = await authority.issue()
 
-    answer = await change(authority, issued["id"], **fields)
+            answer = await change(authority, issued["id"], **fields)
 
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, f"/{next(iter(fields))}")
+            assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, f"/{next(iter(fields))}")
 
 
-@pytest.mark.parametrize(
-    ("fields", "pointer"),
-    [
-        ({"scopes": ["polls:read:*"]}, "/scopes"),
-        ({"scopes": ["polls:read,create:PLAT"]}, "/scopes"),
-        ({"scopes": ["polls:read:PLAT", "polls:read:OPS"]}, "/scopes"),
-        ({"expires_in": 2 * 86_400}, "/expires_at"),
-        ({"expires_at": None}, "/expires_at"),
-        ({"expires_in": "never"}, "/expires_at"),
-        ({"allow_query": True}, "/allow_query"),
-        ({"allowed_ips": []}, "/allowed_ips"),
-        ({"allowed_ips": ["10.0.0.0/8", "11.0.0.0/8"]}, "/allowed_ips"),
-        ({"allowed_ips": ["0.0.0.0/0"]}, "/allowed_ips"),
-        ({"rate_limit": None}, "/rate_limit"),
-        ({"rate_limit": 61}, "/rate_limit"),
-    ],
-)
+MORE: list[tuple[dict[str, Any], str]] = [
+    ({"scopes": ["polls:read:*"]}, "/scopes"),
+    ({"scopes": ["polls:read,create:PLAT"]}, "/scopes"),
+    ({"scopes": ["polls:read:PLAT", "polls:read:OPS"]}, "/scopes"),
+    ({"expires_in": 2 * 86_400}, "/expires_at"),
+    ({"expires_at": None}, "/expires_at"),
+    ({"expires_in": "never"}, "/expires_at"),
+    ({"allow_query": True}, "/allow_query"),
+    ({"allowed_ips": []}, "/allowed_ips"),
+    ({"allowed_ips": ["10.0.0.0/8", "11.0.0.0/8"]}, "/allowed_ips"),
+    ({"allowed_ips": ["0.0.0.0/0"]}, "/allowed_ips"),
+    ({"rate_limit": None}, "/rate_limit"),
+    ({"rate_limit": 61}, "/rate_limit"),
+]
+
+
 async def test_for_more_a_new_token_is_needed_and_the_answer_says_so(
-    authority: Authority, fields: dict[str, Any], pointer: str
+    authority: Authority, subtests: pytest.Subtests
 ) -> None:
-    issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
-    before = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
+    for fields, pointer in MORE:
+        with subtests.test(fields=fields, pointer=pointer):
+            issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
+            before = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
 
-    answer = await change(authority, issued["id"], **fields)
+            answer = await change(authority, issued["id"], **fields)
 
-    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
-    assert "new" in answer.json["detail"]
-    assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json == before
+            assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+            assert "new" in answer.json["detail"]
+            assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json == before
 
 
 async def test_a_disabled_token_does_not_work_until_it_is_enabled(authority: Authority) -> None:
@@ -321,9 +325,13 @@ async def test_leaked_tokens_end_whoever_reports_them(authority: Authority) -> N
         assert (await authority.introspect(token["token"])).json == {"active": False}
 
 
-@pytest.mark.parametrize("body", [{}, {"tokens": []}, {"tokens": ["x"] * 1001}, {"tokens": [1]}, {"tokens": "x"}])
-async def test_a_report_that_is_none_is_422(authority: Authority, body: dict[str, Any]) -> None:
-    assert (await authority("POST", "/v1/tokens/leaked", json=body)).status == 422
+NO_REPORTS = [{}, {"tokens": []}, {"tokens": ["x"] * 1001}, {"tokens": [1]}, {"tokens": "x"}]
+
+
+async def test_a_report_that_is_none_is_422(authority: Authority, subtests: pytest.Subtests) -> None:
+    for body in NO_REPORTS:
+        with subtests.test(body=str(body)[:40]):
+            assert (await authority("POST", "/v1/tokens/leaked", json=body)).status == 422
 
 
 async def test_whoever_holds_a_token_sees_what_it_may_do(authority: Authority) -> None:
@@ -366,11 +374,12 @@ async def test_whoever_holds_a_dead_token_sees_since_when_and_why(authority: Aut
     assert all(token["ended_at"] for token in shown)
 
 
-@pytest.mark.parametrize("secret", ["", "x", mint("pgt"), mint("pga")])
-async def test_a_token_that_was_never_issued_is_401(authority: Authority, secret: str) -> None:
-    answer = await held(authority, secret)
+async def test_a_token_that_was_never_issued_is_401(authority: Authority, subtests: pytest.Subtests) -> None:
+    for secret in ["", "x", mint("pgt"), mint("pga")]:
+        with subtests.test(secret=secret[:4]):
+            answer = await held(authority, secret)
 
-    assert (answer.status, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
+            assert (answer.status, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
 
 
 class TestWithALongestLifetime:
@@ -380,14 +389,15 @@ class TestWithALongestLifetime:
     def authority_settings(self) -> dict[str, Any]:
         return {"max_token_lifetime_days": 90}
 
-    @pytest.mark.parametrize("fields", [{}, {"expires_in": "never"}, {"expires_in": "365d"}])
     async def test_a_token_that_would_live_longer_is_not_made(
-        self, authority: Authority, fields: dict[str, Any]
+        self, authority: Authority, subtests: pytest.Subtests
     ) -> None:
-        answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
+        for fields in [{}, {"expires_in": "never"}, {"expires_in": "365d"}]:
+            with subtests.test(fields=fields):
+                answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:*:*"], **fields})
 
-        assert answer.status == 422
-        assert "90 days" in answer.json["detail"]
+                assert answer.status == 422
+                assert "90 days" in answer.json["detail"]
 
     async def test_one_that_ends_in_time_is_made(self, authority: Authority) -> None:
         assert (await authority.issue(expires_in="90d"))["expires_at"]
