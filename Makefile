@@ -1,9 +1,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Most tests wait more than they compute, so more of them than there are cores run at once; those that take long do not.
+MANY_AT_ONCE := -n 4 --dist worksteal
+FEW_AT_ONCE := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz faults mutants bench bench-revocation bench-tokens check fmt lock clean
+.PHONY: help install run test test-rest test-all test-unit fuzz faults mutants bench bench-revocation bench-tokens check fmt lock clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -14,8 +17,16 @@ install: ## Make the virtual environment and install from the hashed lock
 run: install ## Run the whole stack here: PostgreSQL, Redis, token authority and polls
 	@$(BIN)/pollgate up
 
-test: install ## Run all tests against a real PostgreSQL and a real Redis
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+test: install ## Run the tests against a real PostgreSQL and a real Redis, but for those that take long
+	@$(BIN)/python -m pytest $(MANY_AT_ONCE) -m "not rest" $(ARGS)
+
+test-rest: install ## Run the tests that take long: the fuzz, the fault run and most schedules of the simulation
+	@$(BIN)/python -m pytest $(FEW_AT_ONCE) -m rest $(ARGS)
+
+test-all: test test-rest ## Run all tests
+
+test-unit: install ## Run the tests that need neither PostgreSQL nor Redis
+	@$(BIN)/python -m pytest -n 0 --no-servers tests/unit tests/architecture $(ARGS)
 
 fuzz: install ## Send each service FUZZ_CASES (50000) requests that its OpenAPI document allows or forbids
 	@FUZZ_CASES=$${FUZZ_CASES:-50000} $(BIN)/python -m pytest -n 0 -s --show-capture=no tests/api/token_authority/test_openapi.py tests/api/polls/test_polls_openapi.py $(ARGS)

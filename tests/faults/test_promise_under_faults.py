@@ -21,6 +21,8 @@ from tests.faults.load import Load, Token
 from tests.faults.stage import LEASE_S, Stage, set_up
 from tests.support.history import Request, findings, late, longest_s
 
+pytestmark = pytest.mark.rest
+
 SECONDS: Final = float(os.environ.get("FAULTS_SECONDS", "25"))
 SEED: Final = int(os.environ.get("FAULTS_SEED", secrets.randbelow(10**6)))
 LIMIT_S: Final = 3.0

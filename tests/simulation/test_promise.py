@@ -1,13 +1,13 @@
 """The promise under thousands of courses of events, in which the real code runs in counted time.
 
 A course that breaks it is named by its seed; `SIMULATION_SEED=… make test ARGS='-n 0 -s tests/simulation'` replays it.
-`SIMULATION_SCHEDULES` says how many courses each part tries.
+`SIMULATION_SCHEDULES` says how many courses there are. `make test` tries the first few, `make test-rest` the others.
 """
 
 import logging
 import os
 from collections.abc import Generator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -15,8 +15,9 @@ from tests.simulation.loop import simulate
 from tests.simulation.world import World
 from tests.support.history import findings
 
+SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "2000"))
+FEW: Final = 50
 PARTS: Final = 4
-SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "500"))
 LENGTH_S: Final = 1.0
 SEED: Final = os.environ.get("SIMULATION_SEED")
 
@@ -38,10 +39,18 @@ def _in_silence() -> Generator[None, None, None]:
     logging.disable(logging.NOTSET)
 
 
+def parts() -> list[Any]:
+    """Return ranges of seeds as parameters of a test: the first few, and the others in equal parts."""
+    if SEED:
+        return [range(int(SEED), int(SEED) + 1)]
+    few = range(min(FEW, SCHEDULES))
+    others = [range(FEW + part, SCHEDULES, PARTS) for part in range(PARTS)]
+    return [few, *(pytest.param(seeds, marks=pytest.mark.rest) for seeds in others if seeds)]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("part", range(1 if SEED else PARTS))
-def test_no_request_sent_after_a_revocations_answer_is_accepted(part: int) -> None:
-    seeds = [int(SEED)] if SEED else range(part * SCHEDULES, (part + 1) * SCHEDULES)
+@pytest.mark.parametrize("seeds", parts(), ids=str)
+def test_no_request_sent_after_a_revocations_answer_is_accepted(seeds: range) -> None:
     requests = revocations = faults = 0
     for seed in seeds:
         try:

@@ -33,7 +33,7 @@ IS_LONG: Final = "FUZZ_CASES" in os.environ
 CASES: Final = int(os.environ.get("FUZZ_CASES", "2000"))
 """How many cases a service is sent at least."""
 SEED: Final = int(os.environ.get("FUZZ_SEED") or (secrets.randbelow(10**9) if IS_LONG else 1))
-"""Of the random cases; a number of our choice in `make test`, so that what passes once passes again."""
+"""Of the random cases; a fixed number unless `make fuzz` runs, so that what passes once passes again."""
 ROUND: Final = 25
 """How many random cases of one sort an operation is sent before it is the next one's turn."""
 CHECKED: Final = (
