@@ -158,13 +158,13 @@ def polls_limits() -> dict[str, float]:
 @pytest.fixture
 def authority(request: pytest.FixtureRequest, shares_services: bool) -> Authority:
     """A running token authority, and its administrator."""
-    return cast(Authority, request.getfixturevalue("_lent_authority" if shares_services else "_own_authority"))
+    return cast(Authority, request.getfixturevalue("_shared_authority" if shares_services else "_own_authority"))
 
 
 @pytest.fixture
 def polls(request: pytest.FixtureRequest, shares_services: bool) -> Polls:
     """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
-    return cast(Polls, request.getfixturevalue("_lent_polls" if shares_services else "_own_polls"))
+    return cast(Polls, request.getfixturevalue("_shared_polls" if shares_services else "_own_polls"))
 
 
 @pytest.fixture
@@ -272,12 +272,12 @@ async def _module_polls(_module_stack: SharedStack) -> AsyncGenerator[Polls, Non
 
 
 @pytest.fixture
-async def _lent_authority(_module_stack: SharedStack, redis_url: str) -> Authority:
+async def _shared_authority(_module_stack: SharedStack, redis_url: str) -> Authority:
     await _module_stack.reset()
     return _module_stack.authority
 
 
 @pytest.fixture
-async def _lent_polls(_module_polls: Polls, _lent_authority: Authority) -> Polls:
+async def _shared_polls(_module_polls: Polls, _shared_authority: Authority) -> Polls:
     await until_leased(_module_polls)
-    return _module_polls.holding((await _lent_authority.issue())["token"])
+    return _module_polls.holding((await _shared_authority.issue())["token"])

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
 from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
-from shared.runtime.openapi import Answer, Operation, Row, openapi_document
+from shared.runtime.openapi import Answer, Operation, Row, Schema, openapi_document
 from shared.runtime.problem_types import ProblemType
 from tests.support.html_page import HtmlPage
 from tests.support.sheep import KINDS, SHEEP_ROWS, sheep_app, sheep_document
@@ -171,6 +171,26 @@ async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpCli
 
     assert all(MARKUP in page.words for page in pages)
     assert not any("script" in page.tags for page in pages)
+
+
+async def test_the_document_is_made_once_and_not_before_it_is_asked_for(aiohttp_client: AiohttpClient) -> None:
+    times_made = 0
+
+    def describe() -> Schema:
+        nonlocal times_made
+        times_made += 1
+        return sheep_document()
+
+    app = web.Application()
+    add_docs(app, Documentation(describe, KINDS))
+    client = await aiohttp_client(app)
+    before = times_made
+
+    for path in ("/docs", "/openapi.json", *PAGES, "/openapi.json"):
+        async with client.get(path) as response:
+            assert response.status == 200
+
+    assert (before, times_made) == (0, 1)
 
 
 def test_what_is_mounted_is_what_everyone_may_read() -> None:
