@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait more than they compute, so more of them than there are cores run at once; those that take long do not.
+# Most tests wait more than they compute, so four processes serve two cores best. The slow tests compute.
 MANY_AT_ONCE := -n 4 --dist worksteal
 FEW_AT_ONCE := -n 2
 
@@ -17,11 +17,11 @@ install: ## Make the virtual environment and install from the hashed lock
 run: install ## Run the whole stack here: PostgreSQL, Redis, token authority and polls
 	@$(BIN)/pollgate up
 
-test: install ## Run the tests against a real PostgreSQL and a real Redis, but for those that take long
-	@$(BIN)/python -m pytest $(MANY_AT_ONCE) -m "not rest" $(ARGS)
+test: install ## Run all tests that are not slow, against a real PostgreSQL and a real Redis
+	@$(BIN)/python -m pytest $(MANY_AT_ONCE) -m "not slow" $(ARGS)
 
-test-rest: install ## Run the tests that take long: the fuzz, the fault run and most schedules of the simulation
-	@$(BIN)/python -m pytest $(FEW_AT_ONCE) -m rest $(ARGS)
+test-rest: install ## Run the slow tests: the fuzz, the fault run and most schedules of the simulation
+	@$(BIN)/python -m pytest $(FEW_AT_ONCE) -m slow $(ARGS)
 
 test-all: test test-rest ## Run all tests
 

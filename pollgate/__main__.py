@@ -52,7 +52,7 @@ def migrate() -> None:
     Reads DATABASE_ADMIN_URL, TOKEN_AUTHORITY_DATABASE_URL and POLLS_DATABASE_URL, each also as NAME_FILE. The first
     is of a role that may create roles; of the other two, the passwords become those of the services' roles.
     """
-    # Only this command speaks to PostgreSQL: the others start faster without.
+    # This imports the client of PostgreSQL, which no other command needs.
     from pollgate.migrate import migrate_from_environment  # noqa: PLC0415
 
     for line in asyncio.run(migrate_from_environment()):
@@ -86,7 +86,7 @@ def secrets(
     database
         Name of the database.
     """
-    # The rights of Redis users are told by modules that other commands do not need.
+    # This imports the client of Redis, which no other command needs.
     from pollgate.secrets import write_secret_files  # noqa: PLC0415
 
     for file in write_secret_files(folder, postgres=postgres, redis=redis, database=database):

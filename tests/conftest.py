@@ -23,9 +23,10 @@ from shared.runtime.logs import configure_logs
 from shared.runtime.secret import redactor
 from tests.support.databases import ClonedDatabase, SharedDatabase, clone, drop, make_template, shared_database
 from tests.support.secrets_in_output import files_with_secrets
-from tests.support.servers import servers
-from tests.support.shared_stack import SharedStack, shared_stack, until_leased
+from tests.support.servers import ServersUnusable, servers
+from tests.support.shared_stack import SharedStack, shared_stack, wait_for_lease
 from tests.support.stack import Authority, Polls, polls_service, token_authority
+from tests.support.time_limit import limit_time
 
 REDIS_DATABASES: Final = 16
 _CLEANUP = pytest.StashKey[ExitStack]()
@@ -33,7 +34,7 @@ _LOG = pytest.StashKey[TextIO]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let tests that need no servers do without."""
+    """Add an option for tests that need no servers."""
     parser.addoption("--no-servers", action="store_true", help="start neither PostgreSQL nor Redis")
 
 
@@ -54,7 +55,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start_servers(stack: ExitStack) -> None:
-    found = stack.enter_context(servers())
+    try:
+        found = stack.enter_context(servers())
+    except ServersUnusable as error:
+        raise pytest.UsageError(str(error)) from None
     print(f"Testing against {found.source}", flush=True)
     template = asyncio.run(make_template(found.postgres_url))
     stack.callback(lambda: asyncio.run(drop(found.postgres_url, template)))
@@ -70,8 +74,15 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Limit the time of the test."""
+    if isinstance(item, pytest.Function):
+        limit_time(item)
+
+
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector the tests themselves, which live as long as the process."""
+    """Exclude the collected tests from garbage collection: they live as long as the process."""
     gc.collect()
     gc.freeze()
 
@@ -109,7 +120,7 @@ def output() -> Path:
 @pytest.fixture
 def postgres_url() -> str:
     """The server, as its superuser."""
-    return os.environ["POLLGATE_TEST_POSTGRES"]
+    return _server("POLLGATE_TEST_POSTGRES")
 
 
 @pytest.fixture
@@ -124,6 +135,7 @@ async def redis_url(_redis: Redis) -> str:
 def database(request: pytest.FixtureRequest, shares_services: bool) -> ClonedDatabase:
     """A migrated database without rows of other tests, which this test's services use."""
     if shares_services:
+        request.getfixturevalue("_shared_authority")
         stack: SharedStack = request.getfixturevalue("_module_stack")
         return stack.database.urls
     is_own = request.node.get_closest_marker("own_database")
@@ -199,11 +211,17 @@ async def _redis() -> AsyncGenerator[Redis, None]:
 def _redis_url() -> str:
     """Return the URL of the numbered Redis database that this test process has for itself."""
     number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
-    return urlunsplit(urlsplit(os.environ["POLLGATE_TEST_REDIS"])._replace(path=f"/{number}"))
+    return urlunsplit(urlsplit(_server("POLLGATE_TEST_REDIS"))._replace(path=f"/{number}"))
 
 
 def _template() -> tuple[str, str]:
-    return os.environ["POLLGATE_TEST_POSTGRES"], os.environ["POLLGATE_TEST_TEMPLATE"]
+    return _server("POLLGATE_TEST_POSTGRES"), _server("POLLGATE_TEST_TEMPLATE")
+
+
+def _server(variable: str) -> str:
+    if variable not in os.environ:
+        pytest.fail("this test needs PostgreSQL and Redis: run it without --no-servers", pytrace=False)
+    return os.environ[variable]
 
 
 @pytest.fixture
@@ -213,16 +231,16 @@ async def _own_database() -> AsyncGenerator[ClonedDatabase, None]:
 
 
 @pytest.fixture(scope="session")
-async def _session_database() -> AsyncGenerator[SharedDatabase, None]:
+async def _database_of_own_services() -> AsyncGenerator[SharedDatabase, None]:
     async with shared_database(*_template()) as shared:
         yield shared
 
 
 @pytest.fixture
-async def _emptied_database(_session_database: SharedDatabase) -> ClonedDatabase:
-    await _session_database.disconnect_others()
-    await _session_database.reset()
-    return _session_database.urls
+async def _emptied_database(_database_of_own_services: SharedDatabase) -> ClonedDatabase:
+    await _database_of_own_services.disconnect_others()
+    await _database_of_own_services.reset()
+    return _database_of_own_services.urls
 
 
 @pytest.fixture
@@ -248,22 +266,23 @@ async def _own_polls(
 
 
 @pytest.fixture(scope="session")
-async def _stack_database() -> AsyncGenerator[SharedDatabase, None]:
+async def _database_of_shared_services() -> AsyncGenerator[SharedDatabase, None]:
     async with shared_database(*_template()) as shared:
         yield shared
 
 
 @pytest.fixture(scope="module")
 async def _module_stack(
-    _stack_database: SharedDatabase, tmp_path_factory: pytest.TempPathFactory
+    _database_of_shared_services: SharedDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[SharedStack, None]:
-    async with shared_stack(_stack_database, _redis_url(), tmp_path_factory.mktemp("authority")) as stack:
+    async with shared_stack(_database_of_shared_services, _redis_url(), tmp_path_factory.mktemp("authority")) as stack:
         yield stack
 
 
 @pytest.fixture(scope="module")
 async def _module_polls(_module_stack: SharedStack) -> AsyncGenerator[Polls, None]:
     authority = _module_stack.authority
+    await _module_stack.reset()
     async with polls_service(_module_stack.database.urls, _redis_url(), authority.base) as polls:
         polls.endpoint = await authority.endpoint()
         _module_stack.polls = polls
@@ -279,5 +298,5 @@ async def _shared_authority(_module_stack: SharedStack, redis_url: str) -> Autho
 
 @pytest.fixture
 async def _shared_polls(_module_polls: Polls, _shared_authority: Authority) -> Polls:
-    await until_leased(_module_polls)
+    await wait_for_lease(_module_polls)
     return _module_polls.holding((await _shared_authority.issue())["token"])

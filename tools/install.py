@@ -51,34 +51,40 @@ def fingerprint() -> str:
 
 def install_with_uv(folder: Path) -> bool:
     """Install the lock with the uv that it names, some ten times faster than with pip. Return whether it worked."""
+    settings = pip_settings(folder)
     with tempfile.TemporaryDirectory() as name:
         requirement = Path(name) / "uv.lock"
         requirement.write_text(locked("uv"))
-        if not pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
+        if "no-index" in settings or not pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
             return False
     command = [
         *(str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"),
         *("--python", str(folder / "bin" / "python"), "--require-hashes", "-r", str(LOCK)),
     ]
-    environment = {**os.environ, **uv_settings(folder), "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
-    return subprocess.run(command, env=environment, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
+    chosen = {variable: settings[name] for name, variable in names.items() if name in settings}
+    environment = {**os.environ, **chosen, "UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+    try:
+        return subprocess.run(command, env=environment, check=False).returncode == 0
+    except OSError as error:
+        print(f"uv does not start: {error}", flush=True)
+        return False
 
 
 def locked(package: str) -> str:
-    """Return what the lock says of a package: its version and hashes."""
-    lines = LOCK.read_text().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith(f"{package}=="))
-    end = next((number for number in range(start + 1, len(lines)) if not lines[number].startswith(" ")), len(lines))
-    return "\n".join(line for line in lines[start:end] if not line.lstrip().startswith("#"))
+    """Return what the lock says of a package: its version and hashes; nothing where it does not name the package."""
+    found = re.search(rf"^{package}==.*\n(?:^ .*\n)*", LOCK.read_text(), re.MULTILINE)
+    return found.group() if found else ""
 
 
-def uv_settings(folder: Path) -> "dict[str, str]":
-    """Return the package index and the certificates that pip is set up with, as environment variables of uv."""
+def pip_settings(folder: Path) -> "dict[str, str]":
+    """Return how pip is set up to install: by files, and by environment variables, which take precedence."""
     command = [str(folder / "bin" / "python"), "-m", "pip", "config", "list"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
-    names = {"index-url": "UV_DEFAULT_INDEX", "cert": "SSL_CERT_FILE"}
-    found = re.findall(r"^\S+\.(index-url|cert)='(.*)'$", listed, re.MULTILINE)
-    return {names[name]: value for name, value in found}
+    settings: dict[str, str] = {}
+    for source in ("global", "install", ":env:"):
+        settings.update(re.findall(rf"^{source}\.(\S+?)='(.*)'$", listed, re.MULTILINE))
+    return settings
 
 
 def pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:

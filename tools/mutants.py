@@ -1,7 +1,8 @@
 """Takes out, one at a time, each piece that exact revocation rests on, and shows that a test notices.
 
 Each mutant is a copy of the checkout with one text replaced. The simulation has to find that the promise is broken, or
-where that does not see the piece the fault tests, or those of streams; the copy without a mutation passes all three.
+where that does not see the piece the fault tests, or those of streams or of watches; the copy without a mutation passes
+all of them.
 Ends with status 1 otherwise. A mutant that fails for another reason, such as an error in the test, is not noticed.
 """
 
@@ -17,6 +18,7 @@ from typing import NamedTuple
 SIMULATION = "tests/simulation"
 FAULTS = "tests/faults"
 STREAMS = "tests/api/test_streams.py"
+WATCH = "tests/unit/test_watch.py"
 
 
 class Mutant(NamedTuple):
@@ -104,7 +106,7 @@ MUTANTS = (
         "shared/guard/watch.py",
         "self._checked is not None and self._lease.held and",
         "self._checked is not None and",
-        STREAMS,
+        WATCH,
     ),
     Mutant(
         "a stream whose backlog outlives a change",
@@ -118,12 +120,12 @@ MUTANTS = (
 
 FINDING = re.compile(
     r"AssertionError: (?:SIMULATION|FAULTS)_SEED=\d+:\s*(?:E\s+)?(?P<violation>.+)"
-    rf"|FAILED {re.escape(STREAMS)}::(?P<test>\w+)"
+    rf"|FAILED (?:{re.escape(STREAMS)}|{re.escape(WATCH)})::(?P<test>\w+)"
 )
 
 
 def main() -> None:
-    for folder in (SIMULATION, FAULTS, STREAMS):
+    for folder in (SIMULATION, FAULTS, STREAMS, WATCH):
         if not report("the code as it is", folder, run(None, folder), expected="passes"):
             sys.exit("The tests have to pass before they can show anything.")
     survivors = [

@@ -36,10 +36,11 @@ def build_app(
 ) -> web.Application:
     """The polls service, ready to be started.
 
-    A body has to arrive within `body_limit_s`. Who follows a poll looks for changes every `look_s` seconds at least.
+    A body has to arrive within `body_limit_s`. A follower reads its poll again at least every `look_s` seconds.
     """
     app = new_application(
-        *(PROBLEMS, redactor(SECRET_PATTERN)),
+        PROBLEMS,
+        redactor(SECRET_PATTERN),
         faces=FACES,
         body_limits={BATCH_ROUTE: MAX_BATCH_BYTES},
         body_limit_s=body_limit_s,

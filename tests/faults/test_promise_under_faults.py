@@ -21,7 +21,7 @@ from tests.faults.load import Load, Token
 from tests.faults.stage import LEASE_S, Stage, set_up
 from tests.support.history import Request, findings, late, longest_s
 
-pytestmark = pytest.mark.rest
+pytestmark = pytest.mark.slow
 
 SECONDS: Final = float(os.environ.get("FAULTS_SECONDS", "25"))
 SEED: Final = int(os.environ.get("FAULTS_SEED", secrets.randbelow(10**6)))

@@ -17,7 +17,7 @@ from tests.support.databases import ClonedDatabase
 from tests.support.processes import polls_settings
 from tests.support.stack import Authority, Polls
 
-pytestmark = [pytest.mark.own_database, pytest.mark.rest]
+pytestmark = [pytest.mark.own_database, pytest.mark.slow]
 
 BALLOTS = 2_000
 CLIENTS = 16

@@ -45,7 +45,7 @@ def parts() -> list[Any]:
         return [range(int(SEED), int(SEED) + 1)]
     few = range(min(FEW, SCHEDULES))
     others = [range(FEW + part, SCHEDULES, PARTS) for part in range(PARTS)]
-    return [few, *(pytest.param(seeds, marks=pytest.mark.rest) for seeds in others if seeds)]
+    return [few, *(pytest.param(seeds, marks=pytest.mark.slow) for seeds in others if seeds)]
 
 
 @pytest.mark.timeout(300)

@@ -30,16 +30,18 @@ async def make_past(
 ) -> None:
     """As if it had been made, and used last, so long ago, or then."""
     connection = await asyncpg.connect(database.admin_url)
-    for table, key, column, at in (
-        ("token", "id", "created_at", made),
-        ("token_use", "token_id", "made_at", made),
-        ("token_use", "token_id", "last_used_at", used),
-    ):
-        if at is not None:
-            value = "now() - $2::interval" if isinstance(at, timedelta) else "$2::timestamptz"
-            statement = f"UPDATE token_authority.{table} SET {column} = {value} WHERE {key} = $1"
-            await connection.execute(statement, token_id, at)
-    await connection.close()
+    try:
+        for table, key, column, at in (
+            ("token", "id", "created_at", made),
+            ("token_use", "token_id", "made_at", made),
+            ("token_use", "token_id", "last_used_at", used),
+        ):
+            if at is not None:
+                value = "now() - $2::interval" if isinstance(at, timedelta) else "$2::timestamptz"
+                statement = f"UPDATE token_authority.{table} SET {column} = {value} WHERE {key} = $1"
+                await connection.execute(statement, token_id, at)
+    finally:
+        await connection.close()
 
 
 async def end(database: ClonedDatabase, token_id: str) -> None:

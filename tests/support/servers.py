@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import asyncpg
 import docker
@@ -31,11 +32,17 @@ class Servers(NamedTuple):
     source: str
 
 
+class ServersUnusable(Exception):
+    """The servers that the environment names cannot be used; the message says why, and what to do."""
+
+
 @contextmanager
 def servers() -> Generator[Servers, None, None]:
-    """For the length of the block."""
+    """For the length of the block. Raises `ServersUnusable`."""
     postgres_url, redis_url = os.environ.get("TEST_POSTGRES_URL"), os.environ.get("TEST_REDIS_URL")
     if postgres_url and redis_url:
+        if urlsplit(redis_url).path.strip("/"):
+            raise ServersUnusable("TEST_REDIS_URL names a database; leave it out, for each test process takes its own")
         yield Servers(postgres_url, redis_url, "TEST_POSTGRES_URL and TEST_REDIS_URL")
         return
     with ExitStack() as stack:

@@ -8,8 +8,10 @@ from pathlib import Path
 from tests.support.databases import SharedDatabase
 from tests.support.stack import Authority, Polls, token_authority
 
-LOG_TABLES = ("token_authority.change_log", "token_authority.guard_lease")
-"""What a guard and the authority agree on: to empty these would undo what the guard has been told."""
+PROTOCOL_TABLES = ("token_authority.change_log", "token_authority.guard_lease")
+"""A running guard has applied the log up to some change; without these rows it would be ahead of the authority."""
+WRONG_CREDENTIALS = 10_000
+"""Per minute: the refusals of many tests come from one address."""
 
 
 class SharedStack:
@@ -22,21 +24,25 @@ class SharedStack:
 
     async def reset(self) -> None:
         """Remove what earlier tests have made; what the services made at their start stays."""
-        await self.database.reset(besides=LOG_TABLES if self.polls else ())
+        await self.database.reset(except_for=PROTOCOL_TABLES if self.polls else ())
 
 
 @asynccontextmanager
 async def shared_stack(database: SharedDatabase, redis_url: str, folder: Path) -> AsyncGenerator[SharedStack, None]:
     """A stack for the length of the block; `folder` is for the authority's admin key."""
     await database.disconnect_others()
-    await database.keep_none()
+    await database.forget_kept_rows()
     await database.reset()
-    async with token_authority(database.urls, redis_url, folder) as authority:
+    limits = {
+        "wrong_credentials_a_minute": WRONG_CREDENTIALS,
+        "wrong_credentials_a_minute_a_service": WRONG_CREDENTIALS,
+    }
+    async with token_authority(database.urls, redis_url, folder, **limits) as authority:
         await database.keep_rows()
         yield SharedStack(database, authority)
 
 
-async def until_leased(polls: Polls) -> None:
+async def wait_for_lease(polls: Polls) -> None:
     """Wait until the service may answer from its cache: a test before this one may have kept it from syncing."""
     async with asyncio.timeout(10):
         while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":

@@ -136,7 +136,7 @@ class PollFeed:
 
 
 class _Watcher:
-    """One who watches a poll: woken when told to, and by itself after `look_s`."""
+    """One who watches a poll: woken by announcements, and by itself after `look_s`."""
 
     def __init__(self, wake: Callable[[], None], look_s: float) -> None:
         self._wake = wake

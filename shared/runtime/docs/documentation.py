@@ -1,58 +1,53 @@
-"""The documentation of one service: each part is made when it is first asked for, and kept."""
+"""The documentation of one service, made as a whole at the first request for any of it."""
 
-from collections.abc import Callable, Sequence
-from functools import cached_property
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
-from jinja2 import Environment
+from msgspec import Struct
 
 from shared.runtime.docs.pages import TEMPLATES, render_api, render_problem, render_problems, template_environment
 from shared.runtime.openapi import Schema
 from shared.runtime.problem_types import ProblemType
 
 
+class Pages(Struct, frozen=True):
+    """The OpenAPI document as JSON, HTML pages that describe the service, and their stylesheet."""
+
+    openapi: bytes
+    style: str
+    api: str
+    problems: str
+    problem_by_slug: Mapping[str, str]
+
+
 class Documentation:
-    """The OpenAPI document of a service, and its pages. Create one instance per process."""
+    """The pages of a service. Create one instance per process."""
 
     def __init__(self, describe: Callable[[], Schema], problem_types: Sequence[ProblemType]) -> None:
         """`describe` makes the OpenAPI document."""
         self._describe = describe
-        self._problem_types = {problem_type.slug: problem_type for problem_type in problem_types}
+        self._problem_types = problem_types
+        self._lock = asyncio.Lock()
+        self._pages: Pages | None = None
 
-    @cached_property
-    def document(self) -> Schema:
-        """The OpenAPI 3.1 document."""
-        return self._describe()
+    async def pages(self) -> Pages:
+        """Return the pages. The first call makes them in a thread, which takes some 150 ms."""
+        async with self._lock:
+            if self._pages is None:
+                self._pages = await asyncio.to_thread(self._make_pages)
+            return self._pages
 
-    @cached_property
-    def openapi(self) -> bytes:
-        """The OpenAPI document as JSON."""
-        return msgspec.json.encode(self.document)
+    def _make_pages(self) -> Pages:
+        return _render(self._describe(), self._problem_types)
 
-    @cached_property
-    def api_page(self) -> str:
-        """The HTML page that describes every operation and every schema."""
-        return render_api(self._environment, self.document, list(self._problem_types.values()))
 
-    @cached_property
-    def problems_page(self) -> str:
-        """The HTML page that lists the problem types."""
-        return render_problems(self._environment, self._title, list(self._problem_types.values()))
-
-    @cached_property
-    def style(self) -> str:
-        """The stylesheet of all pages."""
-        return (TEMPLATES / "style.css").read_text(encoding="utf-8")
-
-    def problem_page(self, slug: str) -> str | None:
-        """Return the HTML page of a problem type, or `None` where the service has no such type."""
-        problem_type = self._problem_types.get(slug)
-        return render_problem(self._environment, self._title, problem_type) if problem_type else None
-
-    @property
-    def _title(self) -> str:
-        return str(self.document["info"]["title"])
-
-    @cached_property
-    def _environment(self) -> Environment:
-        return template_environment()
+def _render(document: Schema, problem_types: Sequence[ProblemType]) -> Pages:
+    environment, service = template_environment(), str(document["info"]["title"])
+    return Pages(
+        openapi=msgspec.json.encode(document),
+        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        api=render_api(environment, document, problem_types),
+        problems=render_problems(environment, service, problem_types),
+        problem_by_slug={kind.slug: render_problem(environment, service, kind) for kind in problem_types},
+    )

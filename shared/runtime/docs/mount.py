@@ -1,6 +1,5 @@
 """Mounts the documentation of a service under `/openapi.json` and `/docs`."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -8,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from shared.runtime.body import JSON
-from shared.runtime.docs.documentation import Documentation
+from shared.runtime.docs.documentation import Documentation, Pages
 from shared.runtime.openapi import OPENAPI_ROUTE
 from shared.runtime.problem_types import PROBLEMS_ROUTE
 
@@ -31,31 +30,30 @@ def add_docs(app: web.Application, documentation: Documentation) -> None:
     The page of an unknown problem type is a 404, as any other path is.
     """
 
+    def show(pick: Callable[[Pages], str], media_type: str = "text/html") -> Handler:
+        async def show_text(_request: web.Request) -> web.Response:
+            return _page(pick(await documentation.pages()), media_type)
+
+        return show_text
+
+    async def show_root(_request: web.Request) -> web.Response:
+        raise web.HTTPSeeOther(DOCS_ROUTE)
+
+    async def show_openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=(await documentation.pages()).openapi, content_type=JSON)
+
     async def show_problem(request: web.Request) -> web.Response:
-        page = await asyncio.to_thread(documentation.problem_page, request.match_info["slug"])
+        page = (await documentation.pages()).problem_by_slug.get(request.match_info["slug"])
         if page is None:
             raise web.HTTPNotFound
         return _page(page)
 
-    async def show_openapi(_request: web.Request) -> web.Response:
-        return web.Response(body=await asyncio.to_thread(lambda: documentation.openapi), content_type=JSON)
-
-    async def show_docs(_request: web.Request) -> web.Response:
-        raise web.HTTPSeeOther(DOCS_ROUTE)
-
-    app.router.add_get(ROOT_ROUTE, show_docs)
+    app.router.add_get(ROOT_ROUTE, show_root)
     app.router.add_get(OPENAPI_ROUTE, show_openapi)
-    app.router.add_get(DOCS_ROUTE, _show(lambda: documentation.api_page))
-    app.router.add_get(STYLE_ROUTE, _show(lambda: documentation.style, "text/css"))
-    app.router.add_get(PROBLEMS_ROUTE, _show(lambda: documentation.problems_page))
+    app.router.add_get(DOCS_ROUTE, show(lambda pages: pages.api))
+    app.router.add_get(STYLE_ROUTE, show(lambda pages: pages.style, "text/css"))
+    app.router.add_get(PROBLEMS_ROUTE, show(lambda pages: pages.problems))
     app.router.add_get(PROBLEM_ROUTE, show_problem)
-
-
-def _show(render: Callable[[], str], media_type: str = "text/html") -> Handler:
-    async def show(_request: web.Request) -> web.Response:
-        return _page(await asyncio.to_thread(render), media_type)  # the first rendering takes some 100 ms
-
-    return show
 
 
 def _page(text: str, media_type: str = "text/html") -> web.Response:

@@ -10,8 +10,6 @@ from rich.console import Console
 
 from pollgate.__main__ import app
 
-pytestmark = pytest.mark.shared_services
-
 
 def commands(group: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """The words of each command, and of each group of them."""

@@ -17,16 +17,14 @@ SOME_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 LUNCH = {"title": "Lunch?", "options": [{"id": "y", "title": "Yes"}]}
 
 
-NO_TOKENS = ["", "x", "pgt_" + "A" * 38, mint("pgt"), mint("pga"), "\0", "é"]
-
-
 async def test_a_token_that_is_missing_or_not_valid_is_403(polls: Polls, subtests: pytest.Subtests) -> None:
-    for method, token in product(METHODS, NO_TOKENS):
-        with subtests.test(method, token=token[:4]):
-            answer = await polls.holding(token).call(method, LUNCH, pollId=SOME_ID)
+    for method in METHODS:
+        for token in ["", "x", "pgt_" + "A" * 38, mint("pgt"), mint("pga"), "\0", "é"]:
+            with subtests.test(method, token=token[:4]):
+                answer = await polls.holding(token).call(method, LUNCH, pollId=SOME_ID)
 
-            assert answer.status == 403
-            assert answer.headers["Content-Type"] == "application/problem+json"
+                assert answer.status == 403
+                assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 async def test_a_request_without_any_query_is_403(polls: Polls) -> None:

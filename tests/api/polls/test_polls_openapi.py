@@ -174,7 +174,7 @@ class Known:
         return response
 
 
-@pytest.mark.rest
+@pytest.mark.slow
 @pytest.mark.timeout(120 + CASES / 20)
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the guard does, in the thread that serves
 async def test_polls_does_what_its_document_says(polls: Polls) -> None:

@@ -97,7 +97,7 @@ def test_a_body_may_be_of_several_media_types() -> None:
     }
 
 
-@pytest.mark.rest
+@pytest.mark.slow
 async def test_the_service_does_what_its_document_says(client: Client, document: Any) -> None:
     outcome = await asyncio.to_thread(fuzz, target(client, document), cases=600, seed=SEED)
 
@@ -105,7 +105,7 @@ async def test_the_service_does_what_its_document_says(client: Client, document:
     assert outcome.succeeded() == {row.name for row in SHEEP_ROWS}
 
 
-@pytest.mark.rest
+@pytest.mark.slow
 async def test_an_operation_that_is_left_out_is_not_sent(client: Client, document: Any) -> None:
     careful = target(client, document, left_out={"dissolve_flock"})
 
@@ -131,7 +131,7 @@ def _access(document: Any) -> None:
     document["paths"]["/flocks"]["get"]["security"] = [{"shepherd": []}]
 
 
-@pytest.mark.rest
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lie", "told"),
     [

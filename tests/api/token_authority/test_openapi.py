@@ -58,7 +58,7 @@ async def make(authority: Authority, kind: str, **fields: Any) -> Any:
     return answer.json
 
 
-@pytest.mark.rest
+@pytest.mark.slow
 @pytest.mark.timeout(120 + CASES / 20)
 async def test_the_authority_does_what_its_document_says(authority: Authority) -> None:
     issued = [await authority.issue(name=f"token {number}") for number in range(KNOWN_TOKENS)]
