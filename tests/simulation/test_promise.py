@@ -17,7 +17,7 @@ from tests.support.history import findings
 
 SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "2000"))
 FEW: Final = 50
-PARTS: Final = 4
+PARTS: Final = 8
 LENGTH_S: Final = 1.0
 SEED: Final = os.environ.get("SIMULATION_SEED")
 
