@@ -118,10 +118,11 @@ async def test_who_can_write_to_redis_cannot_forge_a_revocation(
             base64.b64encode(b"[" * 100_000),
         ):
             await redis.publish(CHANGES_CHANNEL, forged)
+    # Pushes arrive in order: once this one is taken, the forged ones have been read.
     taken = await _metric(polls, TAKEN)
     await authority.revoke((await authority.issue())["id"])
     async with asyncio.timeout(5):
-        while await _metric(polls, TAKEN) == taken:  # a push behind the forged ones, which have been read then
+        while await _metric(polls, TAKEN) == taken:
             await asyncio.sleep(0.02)
 
     assert await _metric(polls, "pollgate_guard_pushes_refused_total") >= refused + 4

@@ -213,7 +213,6 @@ MANAGEMENT = [
 ]
 
 
-@pytest.mark.parametrize("authority_settings", [{"wrong_credentials_a_minute": 1000}])
 async def test_nobody_manages_without_an_admin_key(authority: Authority, subtests: pytest.Subtests) -> None:
     for headers, (method, path) in product(NO_ADMIN_KEY, MANAGEMENT):
         with subtests.test(f"{method} {path}", headers=headers):
