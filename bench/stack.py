@@ -25,7 +25,7 @@ from pollgate.migrate import SCHEMAS, migrate_all
 from pollgate.processes import Processes
 from pollgate.secrets import StackSecrets, load_or_make, redis_users
 from pollgate.sentence import Sentence
-from shared.runtime.redis import redis_client
+from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.05

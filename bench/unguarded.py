@@ -21,13 +21,13 @@ from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_PATTERN
 from shared.guard.caller import CALLER, Caller
 from shared.guard.usage import Usage
-from shared.runtime.clock import elapsed_s
-from shared.runtime.health import add_health
-from shared.runtime.metrics import METRICS, add_metrics
-from shared.runtime.postgres import database
-from shared.runtime.request_line import new_application
-from shared.runtime.secret import redactor
-from shared.runtime.serve import run_service
+from shared.runtime.http.application import new_application
+from shared.runtime.http.health import add_health
+from shared.runtime.http.metrics import METRICS, add_metrics
+from shared.runtime.postgres.database import database
+from shared.runtime.process.clock import elapsed_s
+from shared.runtime.process.redaction import redactor
+from shared.runtime.process.serve import run_service
 
 
 class UnguardedSettings(PollsSettings, frozen=True, kw_only=True):

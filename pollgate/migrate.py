@@ -11,9 +11,9 @@ from msgspec import Struct
 from pollgate.sentence import Sentence
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
-from shared.runtime.environment import SettingsError, read_settings, split_url
-from shared.runtime.migrate import DatabaseTooNew, Schema, migrate
-from shared.runtime.postgres import address_of
+from shared.runtime.postgres.database import address_of
+from shared.runtime.postgres.migrations import DatabaseTooNew, Schema, migrate
+from shared.runtime.process.environment import SettingsError, read_settings, split_url
 
 SCHEMAS: Final = (TOKEN_AUTHORITY, POLLS)
 

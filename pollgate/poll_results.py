@@ -16,7 +16,7 @@ from pollgate.polls_client import PollsClient
 from pollgate.printed import counted, plain, print_json
 from pollgate.sentence import Sentence
 from pollgate.written_whole import written_whole
-from shared.runtime.csv_table import Cell, csv_table
+from shared.runtime.http.csv_table import Cell, csv_table
 
 app = integration("poll", "Read and export the results of polls.")
 

@@ -16,7 +16,7 @@ from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys
 from shared.contract.token import CLIENT_SECRET, mint
-from shared.runtime.rate_limit import RATE_LIMIT_COMMANDS
+from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
 
 
 class StackSecrets(msgspec.Struct, frozen=True):

@@ -24,7 +24,7 @@ from pollgate.processes import Processes
 from pollgate.secrets import StackSecrets, load_or_make, redis_users
 from pollgate.sentence import Sentence
 from pollgate.welcome import welcome
-from shared.runtime.redis import redis_client
+from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 20.0
 HOST: Final = "127.0.0.1"

@@ -19,8 +19,8 @@ import uvloop
 from redis.asyncio import Redis
 
 from shared.contract.token import SECRET_PATTERN
-from shared.runtime.logs import configure_logs
-from shared.runtime.secret import redactor
+from shared.runtime.process.logs import configure_logs
+from shared.runtime.process.redaction import redactor
 from tests.support.databases import ClonedDatabase, SharedDatabase, clone, drop, make_template, shared_database
 from tests.support.secrets_in_output import files_with_secrets
 from tests.support.servers import ServersUnusable, servers

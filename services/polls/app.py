@@ -21,14 +21,14 @@ from services.polls.storage.schema import SCHEMA
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.runtime.docs import DOCS_ROUTES
-from shared.runtime.health import add_health
-from shared.runtime.metrics import METRICS, add_metrics
-from shared.runtime.migrate import require_migrated
-from shared.runtime.postgres import database, patiently
-from shared.runtime.redis import redis_address_of, redis_client
-from shared.runtime.request_line import BODY_LIMIT_S, new_application
-from shared.runtime.secret import redactor
-from shared.runtime.supervised import supervised
+from shared.runtime.http.application import BODY_LIMIT_S, new_application
+from shared.runtime.http.health import add_health
+from shared.runtime.http.metrics import METRICS, add_metrics
+from shared.runtime.postgres.database import database, patiently
+from shared.runtime.postgres.migrations import require_migrated
+from shared.runtime.process.redaction import redactor
+from shared.runtime.process.supervised import supervised
+from shared.runtime.redis.client import redis_address_of, redis_client
 
 
 def build_app(

@@ -10,7 +10,7 @@ from services.polls.operations.stream_places import StreamPlaces
 from services.polls.operations.turns import Turns
 from services.polls.operations.vote import Votes
 from services.polls.settings import PollsSettings
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 SETTINGS: Final = web.AppKey("settings", PollsSettings)
 DATABASE: Final = web.AppKey("database", Database)

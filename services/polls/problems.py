@@ -16,10 +16,10 @@ from services.polls.operations.stream_places import NoPlaceLeft, TooManyStreams
 from services.polls.operations.vote import PollBusy
 from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_KINDS
-from shared.runtime.faults import MAX_FAULTS, pointer_to
-from shared.runtime.postgres import DatabaseUnavailable, LockHeld, UnstorableValue
-from shared.runtime.problem import RETRY_AFTER_S, Fault, InvalidBody, Problem, ProblemTable, unavailable
-from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
+from shared.runtime.http.problem import RETRY_AFTER_S, Fault, InvalidBody, Problem, ProblemTable, unavailable
+from shared.runtime.http.problem_types import RUNTIME_KINDS, ProblemType
+from shared.runtime.http.validation_errors import MAX_FAULTS, pointer_to
+from shared.runtime.postgres.database import DatabaseUnavailable, LockHeld, UnstorableValue
 
 INVALID_POLL: Final = ProblemType(
     *("invalid-poll", 422, "Invalid poll"),

@@ -10,7 +10,7 @@ from services.polls.handlers import batch, events, polls, results, templates, vo
 from services.polls.problems import FACES, KINDS
 from shared.guard.problems import GUARDED
 from shared.runtime.docs import Documentation, add_docs
-from shared.runtime.openapi import Endpoint, Row, Schema, openapi_document
+from shared.runtime.docs.openapi import Endpoint, Row, Schema, openapi_document
 
 
 class Route(NamedTuple):

@@ -5,11 +5,11 @@ from typing import Annotated
 from msgspec import Meta
 
 from shared.guard import GuardSettings
-from shared.runtime.seal import HOW_TO_MAKE_ONE, read_secret
+from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
 
 
 class PollsSettings(GuardSettings, frozen=True, kw_only=True):
-    """Read by `shared.runtime.environment`; the field `polls_port` is the variable `POLLS_PORT`."""
+    """Read by `shared.runtime.process.environment`; the field `polls_port` is the variable `POLLS_PORT`."""
 
     polls_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     polls_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8080

@@ -39,17 +39,17 @@ from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.limit import limit_keys
 from shared.contract.token import SECRET_PATTERN
-from shared.runtime.clock import elapsed_s
-from shared.runtime.health import add_health
-from shared.runtime.metrics import METRICS, add_metrics
-from shared.runtime.migrate import require_migrated
-from shared.runtime.postgres import database, patiently
-from shared.runtime.rate_limit import rate_limiter
-from shared.runtime.redis import redis_address_of, redis_client
-from shared.runtime.request_line import new_application
-from shared.runtime.seal import Seal
-from shared.runtime.secret import redactor
-from shared.runtime.supervised import supervised
+from shared.runtime.crypto.encryption import Seal
+from shared.runtime.http.application import new_application
+from shared.runtime.http.health import add_health
+from shared.runtime.http.metrics import METRICS, add_metrics
+from shared.runtime.postgres.database import database, patiently
+from shared.runtime.postgres.migrations import require_migrated
+from shared.runtime.process.clock import elapsed_s
+from shared.runtime.process.redaction import redactor
+from shared.runtime.process.supervised import supervised
+from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.rate_limit import rate_limiter
 
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:

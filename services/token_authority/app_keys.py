@@ -16,7 +16,7 @@ from services.token_authority.operations.revoke import Revoker
 from services.token_authority.operations.signing import Signer
 from services.token_authority.operations.sync import Syncs
 from services.token_authority.settings import TokenAuthoritySettings
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
 DATABASE: Final = web.AppKey("database", Database)

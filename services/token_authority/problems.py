@@ -19,9 +19,9 @@ from services.token_authority.domain.errors import (
     Widening,
 )
 from services.token_authority.domain.secret import MAX_LIVE
-from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
-from shared.runtime.problem import Fault, Problem, ProblemTable, unavailable
-from shared.runtime.problem_types import INVALID_BODY, RUNTIME_KINDS, ProblemType
+from shared.runtime.http.problem import Fault, Problem, ProblemTable, unavailable
+from shared.runtime.http.problem_types import INVALID_BODY, RUNTIME_KINDS, ProblemType
+from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 
 UNAUTHENTICATED: Final = ProblemType(
     *("unauthenticated", 401, "Unauthenticated"),

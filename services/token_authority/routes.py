@@ -31,7 +31,7 @@ from services.token_authority.handlers.access import (
 )
 from services.token_authority.problems import KINDS
 from shared.runtime.docs import Documentation, add_docs
-from shared.runtime.openapi import Endpoint, Row, Schema, openapi_document
+from shared.runtime.docs.openapi import Endpoint, Row, Schema, openapi_document
 
 
 class Route(NamedTuple):

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.runtime.client_address import ProxyHops
-from shared.runtime.environment import split_url
-from shared.runtime.seal import HOW_TO_MAKE_ONE, read_secrets
+from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
+from shared.runtime.http.client_address import ProxyHops
+from shared.runtime.process.environment import split_url
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
-    """Read by `shared.runtime.environment`; the field `redis_url` is the variable `REDIS_URL`."""
+    """Read by `shared.runtime.process.environment`; the field `redis_url` is the variable `REDIS_URL`."""
 
     token_authority_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     token_authority_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8081

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import aiohttp
 import jwt
 
-from shared.runtime.jwt_keys import PrivateKey, algorithms_of
+from shared.runtime.crypto.jwt_keys import PrivateKey, algorithms_of
 
 ASSERTION_LIFE_S: Final = 60
 

@@ -17,7 +17,7 @@ from shared.contract.change import CHANGES_CHANNEL
 from shared.guard.follower import Follower
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics
-from shared.runtime.subscription import RETRY_S, follow_channel
+from shared.runtime.redis.subscription import RETRY_S, follow_channel
 
 REPORT_EVERY_S: Final = 60.0
 

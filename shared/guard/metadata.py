@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from shared.contract.sync import revocation_bound_s
-from shared.runtime.json_response import json_response
+from shared.runtime.http.json_response import json_response
 
 RESOURCE_METADATA_ROUTE: Final = "/.well-known/oauth-protected-resource"
 

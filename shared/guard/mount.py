@@ -26,15 +26,15 @@ from shared.guard.rules import RULES, Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.usage import Usage
-from shared.runtime.clock import elapsed_s
-from shared.runtime.health import HEALTH_ROUTES
-from shared.runtime.metrics import METRICS, METRICS_ROUTE
-from shared.runtime.problem import ProblemTable, problem_response
-from shared.runtime.rate_limit import rate_limiter
-from shared.runtime.redis import redis_address_of, redis_client
-from shared.runtime.request_id import REQUEST_ID
-from shared.runtime.request_line import add_to_line
-from shared.runtime.supervised import supervised
+from shared.runtime.http.application import add_to_line
+from shared.runtime.http.health import HEALTH_ROUTES
+from shared.runtime.http.metrics import METRICS, METRICS_ROUTE
+from shared.runtime.http.problem import ProblemTable, problem_response
+from shared.runtime.http.request_id import REQUEST_ID
+from shared.runtime.process.clock import elapsed_s
+from shared.runtime.process.supervised import supervised
+from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.rate_limit import rate_limiter
 
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)

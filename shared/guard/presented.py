@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 
 from shared.guard.errors import QueryUnreadable, TokenMissing, TokenTwice
-from shared.runtime.problem import BadRequest
-from shared.runtime.query import query_of
+from shared.runtime.http.problem import BadRequest
+from shared.runtime.http.query import query_of
 
 
 class Presented(NamedTuple):

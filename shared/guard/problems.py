@@ -13,8 +13,8 @@ from shared.guard.errors import (
     TokenMissing,
     TokenTwice,
 )
-from shared.runtime.problem import Problem, ProblemTable, unavailable
-from shared.runtime.problem_types import BAD_REQUEST, ProblemType
+from shared.runtime.http.problem import Problem, ProblemTable, unavailable
+from shared.runtime.http.problem_types import BAD_REQUEST, ProblemType
 
 UNAUTHORIZED: Final = ProblemType(
     *("unauthorized", 401, "Unauthorized"),

@@ -8,9 +8,9 @@ from aiohttp import web
 from shared.contract.introspection import Grant
 from shared.guard.errors import AddressNotAllowed, QueryNotAllowed, RateLimited
 from shared.guard.presented import Presented
-from shared.runtime.client_address import client_address
-from shared.runtime.rate_limit import RateLimiter, Verdict
-from shared.runtime.rate_window import WINDOW_S
+from shared.runtime.http.client_address import client_address
+from shared.runtime.redis.rate_limit import RateLimiter, Verdict
+from shared.runtime.redis.rate_window import WINDOW_S
 
 _VERDICT: Final = web.RequestKey("rate_limit_verdict", Verdict)
 

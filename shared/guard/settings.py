@@ -5,9 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from shared.runtime.client_address import ProxyHops
-from shared.runtime.environment import SettingsError, read_settings
-from shared.runtime.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_private_key
+from shared.runtime.crypto.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_private_key
+from shared.runtime.http.client_address import ProxyHops
+from shared.runtime.process.environment import SettingsError, read_settings
 
 
 class GuardSettings(Struct, frozen=True, kw_only=True):

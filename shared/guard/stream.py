@@ -23,7 +23,7 @@ from shared.guard.lease import Lease
 from shared.guard.presented import PRESENTED
 from shared.guard.rules import RULES
 from shared.guard.watch import Watch
-from shared.runtime.request_line import add_to_line, allow_any_time
+from shared.runtime.http.application import add_to_line, allow_any_time
 
 SEND_LIMIT_S: Final = 10.0
 """How long a caller may leave unread what it was sent, where that is more than the connection holds."""

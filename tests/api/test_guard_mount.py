@@ -11,11 +11,11 @@ from shared.contract.scope import Action, Place
 from shared.guard import GuardSettings, TokenMissing, caller, mount_guard
 from shared.guard.problems import GUARD_KINDS
 from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
-from shared.runtime.metrics import add_metrics
-from shared.runtime.openapi import openapi_document
-from shared.runtime.problem import Problem
-from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
-from shared.runtime.query import query_of, read_query
+from shared.runtime.docs.openapi import openapi_document
+from shared.runtime.http.metrics import add_metrics
+from shared.runtime.http.problem import Problem
+from shared.runtime.http.problem_types import RUNTIME_KINDS, ProblemType
+from shared.runtime.http.query import query_of, read_query
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority

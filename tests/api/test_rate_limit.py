@@ -12,7 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from shared.runtime.rate_limit import PAUSE_S, RateLimiter, rate_limiter
+from shared.runtime.redis.rate_limit import PAUSE_S, RateLimiter, rate_limiter
 from tests.support.proxy import Mode, proxied
 
 WAIT_LIMIT_S = 1.0

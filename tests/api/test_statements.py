@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.polls.operations.batch import each_by_itself
-from shared.runtime.postgres import DatabaseUnavailable, UnstorableValue
-from shared.runtime.postgres import database as open_database
-from shared.runtime.statements import UNNAMED, Statements
+from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
+from shared.runtime.postgres.database import database as open_database
+from shared.runtime.postgres.query_metrics import UNNAMED, Statements
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Polls
 from tests.support.statements import counted_statements

@@ -17,9 +17,9 @@ from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import GuardSettings, mount_guard, open_stream
 from shared.guard.stream import GUARD, STREAMS
-from shared.runtime.request_line import new_application
-from shared.runtime.secret import redactor
-from shared.runtime.serve import listening
+from shared.runtime.http.application import new_application
+from shared.runtime.process.redaction import redactor
+from shared.runtime.process.serve import listening
 from tests.support.proxy import proxied
 from tests.support.stack import CLIENT_SECRET, HOST, Authority
 

@@ -10,7 +10,7 @@ import pytest
 from multidict import CIMultiDict
 from redis.asyncio import Redis
 
-from shared.runtime.rate_limit import PAUSE_S
+from shared.runtime.redis.rate_limit import PAUSE_S
 from tests.support.fake_authority import FakeAuthority, GuardedService, fake_authority, guarded_service
 from tests.support.proxy import Mode, proxied
 from tests.support.stack import Answer

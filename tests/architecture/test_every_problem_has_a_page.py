@@ -10,7 +10,7 @@ import pytest
 
 import services.polls.problems
 import services.token_authority.problems
-from shared.runtime.problem_types import ProblemType
+from shared.runtime.http.problem_types import ProblemType
 
 ROOT = Path(__file__).parents[2]
 WHERE = {

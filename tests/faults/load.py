@@ -8,7 +8,7 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from shared.runtime.clock import elapsed_s
+from shared.runtime.process.clock import elapsed_s
 from tests.faults.parts import ServicePart
 from tests.faults.stage import Stage
 from tests.support.history import Outcome, Request, Revocation, new_history

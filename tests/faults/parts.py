@@ -12,7 +12,7 @@ from typing import Final
 import psutil
 
 from pollgate.embedded import EmbeddedPostgres, redis_command
-from shared.runtime.clock import elapsed_s
+from shared.runtime.process.clock import elapsed_s
 from tests.support.history import Stop
 from tests.support.http import answers
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, Final
 
-from shared.runtime.postgres import DatabaseUnavailable, Row
+from shared.runtime.postgres.database import DatabaseUnavailable, Row
 from tests.simulation.loop import NODE, Node
 
 STATEMENT_TIMEOUT_S: Final = 1.5

@@ -7,7 +7,7 @@ from contextvars import Context
 from typing import Any, Final, TypeVar
 
 from shared.guard.errors import GuardUnavailable
-from shared.runtime.postgres import DatabaseUnavailable
+from shared.runtime.postgres.database import DatabaseUnavailable
 from tests.simulation.loop import Node
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.usage import Usage
-from shared.runtime.postgres import DatabaseUnavailable
+from shared.runtime.postgres.database import DatabaseUnavailable
 from tests.simulation.database import Database, Server
 from tests.simulation.loop import Node
 from tests.simulation.network import Link

@@ -16,7 +16,7 @@ from shared.contract.change import Change
 from shared.contract.sync import revocation_bound_s
 from shared.contract.token import digest
 from shared.guard.errors import GuardUnavailable, TokenInvalid
-from shared.runtime.postgres import DatabaseUnavailable
+from shared.runtime.postgres.database import DatabaseUnavailable
 from tests.simulation.database import Server
 from tests.simulation.loop import Node
 from tests.simulation.network import Link

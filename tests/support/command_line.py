@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from pollgate.__main__ import main
-from shared.runtime.serve import listening
+from shared.runtime.process.serve import listening
 from tests.support.stack import HOST
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from pollgate.migrate import SCHEMAS, migrate_all
-from shared.runtime.migrate import Schema
+from shared.runtime.postgres.migrations import Schema
 
 ROLE_PASSWORD = "of-a-test"
 SMALL_BYTES: Final = 1024 * 1024

@@ -15,8 +15,8 @@ from shared.contract.scope import Action, Place
 from shared.contract.sync import SyncAnswer, SyncRequest, TokenUse
 from shared.contract.token import mint
 from shared.guard import GuardSettings, caller, mount_guard
-from shared.runtime.metrics import add_metrics
-from shared.runtime.serve import listening
+from shared.runtime.http.metrics import add_metrics
+from shared.runtime.process.serve import listening
 from tests.support.stack import HOST, Caller
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from redis.exceptions import RedisError
 
 from pollgate.embedded import free_port, redis_command
-from shared.runtime.redis import redis_client
+from shared.runtime.redis.client import redis_client
 
 ADMIN_PASSWORD = secrets.token_hex(16)
 _ADMIN = f"user admin on >{ADMIN_PASSWORD} allkeys allchannels +@all\n"

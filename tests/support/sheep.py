@@ -7,15 +7,15 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from shared.runtime.accept import prefers
-from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.docs import Documentation, add_docs
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, Operation, Row, openapi_document
-from shared.runtime.problem import Problem
-from shared.runtime.problem_types import RUNTIME_KINDS, ProblemType
-from shared.runtime.query import read_query
-from shared.runtime.request_line import new_application
+from shared.runtime.docs.openapi import Answer, Operation, Row, openapi_document
+from shared.runtime.http.accept import prefers
+from shared.runtime.http.application import new_application
+from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.problem import Problem
+from shared.runtime.http.problem_types import RUNTIME_KINDS, ProblemType
+from shared.runtime.http.query import read_query
 
 SHEPHERD: Final = "Bearer of-the-shepherd"
 Colour = Literal["black", "white"]

@@ -6,13 +6,13 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from shared.runtime.body import read_json
-from shared.runtime.idempotency import idempotency_key
-from shared.runtime.json_response import json_response
-from shared.runtime.merge_patch import merge
-from shared.runtime.path import path_text, path_uuid
-from shared.runtime.preconditions import if_match, not_modified
-from shared.runtime.request_line import new_application
+from shared.runtime.http.application import new_application
+from shared.runtime.http.body import read_json
+from shared.runtime.http.idempotency import idempotency_key
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.merge_patch import merge
+from shared.runtime.http.path import path_text, path_uuid
+from shared.runtime.http.preconditions import if_match, not_modified
 from tests.support.sheep import FLOCKS, Flock, create_flock, whistle
 
 BATCH_BYTES: Final = 1024 * 1024

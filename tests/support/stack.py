@@ -16,7 +16,7 @@ from services.polls.settings import PollsSettings
 from services.token_authority.app import build_app as build_token_authority
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.contract.token import mint
-from shared.runtime.serve import listening
+from shared.runtime.process.serve import listening
 from tests.support.databases import ClonedDatabase
 
 CLIENT_SECRET = mint("pgs")

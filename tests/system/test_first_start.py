@@ -12,7 +12,7 @@ import pytest
 from pollgate.migrate import SCHEMAS, migrate_all
 from pollgate.sentence import Sentence
 from services.polls.storage.schema import SCHEMA as POLLS
-from shared.runtime.migrate import NotMigrated
+from shared.runtime.postgres.migrations import NotMigrated
 from tests.support.databases import ClonedDatabase, passwords
 from tests.support.postgres import fetch
 from tests.support.processes import authority_settings, service

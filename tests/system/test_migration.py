@@ -10,7 +10,7 @@ from services.token_authority.domain.reach import reach_of
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.scope import Scope
 from shared.contract.token import digest, mint
-from shared.runtime.migrate import Schema, migrate
+from shared.runtime.postgres.migrations import Schema, migrate
 from tests.support.databases import ClonedDatabase, passwords
 from tests.support.postgres import fetch
 from tests.support.stack import Authority, basic, polls_service, token_authority

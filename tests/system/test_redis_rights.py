@@ -13,8 +13,8 @@ from pollgate.secrets import load_or_make, redis_users
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys
-from shared.runtime.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
-from shared.runtime.redis import redis_client
+from shared.runtime.redis.client import redis_client
+from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
 from tests.support.redis_server import redis_server
 
 _READ_WINDOW = hashlib.sha1(RedisBridge.SCRIPT_SLIDING_WINDOW).hexdigest()  # noqa: S324 - as Redis names it

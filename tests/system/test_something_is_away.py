@@ -16,9 +16,9 @@ from redis.asyncio.client import PubSub
 
 from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
 from shared.guard.follower import SyncPace
-from shared.runtime.postgres import DatabaseUnavailable
-from shared.runtime.postgres import database as opened
-from shared.runtime.subscription import PING_EVERY_S, UNANSWERED_PINGS
+from shared.runtime.postgres.database import DatabaseUnavailable
+from shared.runtime.postgres.database import database as opened
+from shared.runtime.redis.subscription import PING_EVERY_S, UNANSWERED_PINGS
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.processes import polls_settings, service

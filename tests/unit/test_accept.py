@@ -3,7 +3,7 @@
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from shared.runtime.accept import prefers
+from shared.runtime.http.accept import prefers
 
 JWT = "application/token-introspection+jwt"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.runtime.csv_table import Cell, csv_table
+from shared.runtime.http.csv_table import Cell, csv_table
 
 FORMULA_BEGINS = "=+-@|%＝＋－＠"
 UNSEEN = " \t\r\n\xa0\x00\x0b\u200b\ufeff\u202e\u3000"

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.runtime.cursor import MAX_CURSOR_LENGTH, read_cursor, write_cursor
-from shared.runtime.problem import BadRequest
+from shared.runtime.http.cursor import MAX_CURSOR_LENGTH, read_cursor, write_cursor
+from shared.runtime.http.problem import BadRequest
 
 KINDS: tuple[Any, ...] = (tuple[str, bool, int], tuple[datetime, UUID], list[Any], Any)
 

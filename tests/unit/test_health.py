@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.health import add_health
+from shared.runtime.http.health import add_health
 
 
 async def test_however_many_ask_at_once_a_check_is_made_once(aiohttp_client: AiohttpClient) -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.runtime.body import read_json
-from shared.runtime.i_json import require_i_json
-from shared.runtime.problem import BadRequest, InvalidBody
+from shared.runtime.http.body import read_json
+from shared.runtime.http.i_json import require_i_json
+from shared.runtime.http.problem import BadRequest, InvalidBody
 
 FRAGMENTS = [
     *(

@@ -4,8 +4,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from shared.runtime.idempotency import IDEMPOTENCY_KEY, idempotency_key
-from shared.runtime.problem import BadRequest
+from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from shared.runtime.http.problem import BadRequest
 
 
 def under(*keys: str) -> web.Request:

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from shared.runtime.preconditions import if_match, if_none_match, not_modified, read_if_match
-from shared.runtime.problem import BadRequest
+from shared.runtime.http.preconditions import if_match, if_none_match, not_modified, read_if_match
+from shared.runtime.http.problem import BadRequest
 
 
 def asking(header: str, *lines: str) -> web.Request:

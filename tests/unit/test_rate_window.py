@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.runtime.rate_window import WindowMemory
+from shared.runtime.redis.rate_window import WindowMemory
 
 
 class Scene:

@@ -5,7 +5,7 @@ from urllib.parse import quote
 import pytest
 
 from shared.contract.token import SECRET_PATTERN, mint
-from shared.runtime.secret import redactor
+from shared.runtime.process.redaction import redactor
 
 redact = redactor(SECRET_PATTERN)
 TOKEN = mint("pgt")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.runtime.seal import CannotOpen, Seal, Sealed
+from shared.runtime.crypto.encryption import CannotOpen, Seal, Sealed
 
 ONE, OTHER = b"1" * 32, b"2" * 32
 

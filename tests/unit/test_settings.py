@@ -8,9 +8,9 @@ import pytest
 
 from services.polls.settings import PollsSettings
 from services.token_authority.settings import TokenAuthoritySettings
-from shared.runtime.environment import SettingsError, describe_settings, read_settings
-from shared.runtime.postgres import address_of
-from shared.runtime.redis import redis_client
+from shared.runtime.postgres.database import address_of
+from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
+from shared.runtime.redis.client import redis_client
 from tests.support.client_keys import KINDS, ClientKey, Kind
 
 GOOD = {

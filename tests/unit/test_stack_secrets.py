@@ -8,7 +8,7 @@ import pytest
 
 from pollgate.secrets import load_or_make, write_secret_files
 from pollgate.sentence import Sentence
-from shared.runtime.seal import read_secret
+from shared.runtime.crypto.encryption import read_secret
 
 
 def test_they_are_made_once_and_both_keys_are_good(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from services.polls.payloads.results import ResultsPayload
 from services.polls.storage import polls
 from shared.contract.scope import Action, Place
 from shared.guard import Caller, caller
-from shared.runtime.path import path_uuid
+from shared.runtime.http.path import path_uuid
 
 _TELLING = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Action.RESULTS)
 """Whoever may do one of these at a place knows of the polls there."""

@@ -40,14 +40,14 @@ from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import caller
 from shared.guard.problems import GUARD_PROBLEMS
-from shared.runtime.body import JSON, read_json, require_media_type
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.path import read_uuid
-from shared.runtime.postgres import Transaction
-from shared.runtime.preconditions import read_if_match
-from shared.runtime.problem import RUNTIME_PROBLEMS, ProblemTable, document_of, told_as
-from shared.runtime.request_line import allow_more_time
-from shared.runtime.secret import redactor
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.application import allow_more_time
+from shared.runtime.http.body import JSON, read_json, require_media_type
+from shared.runtime.http.path import read_uuid
+from shared.runtime.http.preconditions import read_if_match
+from shared.runtime.http.problem import RUNTIME_PROBLEMS, ProblemTable, document_of, told_as
+from shared.runtime.postgres.database import Transaction
+from shared.runtime.process.redaction import redactor
 
 BATCH_ROUTE: Final = "/v1/polls:batch"
 MAX_BATCH_BYTES: Final = 262_144

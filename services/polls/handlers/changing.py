@@ -11,7 +11,7 @@ from services.polls.domain.state import PollState
 from services.polls.operations.edit import Edited, Require, edit_poll, remove_poll
 from services.polls.storage.polls import MANY_LIMIT_S
 from shared.guard import caller
-from shared.runtime.request_line import allow_more_time
+from shared.runtime.http.application import allow_more_time
 
 
 async def edit(

@@ -9,7 +9,7 @@ from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
 from services.polls.payloads.polls import etag_of
 from shared.contract.scope import Action
-from shared.runtime.preconditions import IfMatch, if_match
+from shared.runtime.http.preconditions import IfMatch, if_match
 
 
 def require_unchanged(state: PollState, expected: IfMatch | None) -> None:

@@ -14,8 +14,8 @@ from services.polls.payloads import examples
 from services.polls.payloads.events import Event, News, Position
 from shared.contract.scope import Action
 from shared.guard import Stream, caller, open_stream
-from shared.runtime.clock import elapsed_s
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.process.clock import elapsed_s
 
 EVENT_STREAM: Final = "text/event-stream"
 SIGN_OF_LIFE_S: Final = 5.0

@@ -5,8 +5,8 @@ from aiohttp import web
 from services.polls.operations.answer_once import Once
 from services.polls.storage.answers import Answer
 from shared.guard import caller
-from shared.runtime.body import JSON
-from shared.runtime.idempotency import idempotency_key
+from shared.runtime.http.body import JSON
+from shared.runtime.http.idempotency import idempotency_key
 
 
 def once_of(request: web.Request, content: bytes) -> Once | None:

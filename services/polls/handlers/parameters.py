@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from services.polls.payloads.texts import PollId
 from shared.contract.scope import Action
-from shared.runtime.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
+from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
 
 MAX_PAGE: Final = 100
 

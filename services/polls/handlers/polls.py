@@ -50,15 +50,15 @@ from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.listing import Filter, select_page
 from shared.contract.scope import Action, Path
 from shared.guard import caller
-from shared.runtime.body import JSON, read_json, require_media_type
-from shared.runtime.cursor import read_cursor, write_cursor
-from shared.runtime.json_response import json_response
-from shared.runtime.merge_patch import merge
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.postgres import Transaction
-from shared.runtime.preconditions import not_modified
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.query import read_query
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json, require_media_type
+from shared.runtime.http.cursor import read_cursor, write_cursor
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.merge_patch import merge
+from shared.runtime.http.preconditions import not_modified
+from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.query import read_query
+from shared.runtime.postgres.database import Transaction
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 MAX_PAGE_BYTES: Final = 1024 * 1024

@@ -15,13 +15,13 @@ from services.polls.payloads import examples
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
 from shared.guard import caller
-from shared.runtime.accept import prefers
-from shared.runtime.body import JSON
-from shared.runtime.csv_table import csv_table
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.query import read_query
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.accept import prefers
+from shared.runtime.http.body import JSON
+from shared.runtime.http.csv_table import csv_table
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.query import read_query
 
 CSV: Final = "text/csv"
 COLUMNS: Final = ("option", "title", "votes", "percentage", "participant percentage", "rank")

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from services.polls.domain.templates import TEMPLATES
 from services.polls.payloads.templates import TemplatePayload, Templates
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.json_response import json_response
 
 _ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES])
 

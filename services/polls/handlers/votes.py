@@ -16,12 +16,12 @@ from services.polls.payloads.texts import Participant, PollId
 from services.polls.storage import ballots
 from shared.contract.scope import Action
 from shared.guard import caller
-from shared.runtime.body import JSON, read_json, require_media_type
-from shared.runtime.cursor import read_cursor, write_cursor
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.path import path_text
-from shared.runtime.query import read_query
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json, require_media_type
+from shared.runtime.http.cursor import read_cursor, write_cursor
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.path import path_text
+from shared.runtime.http.query import read_query
 
 
 class BallotPath(Struct, frozen=True):

@@ -22,11 +22,11 @@ from services.polls.payloads.x1 import ContractPoll, ContractPollBody
 from services.polls.storage import polls
 from shared.contract.scope import Action, Place
 from shared.guard import caller
-from shared.runtime.body import JSON, read_json
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.query import Query, query_of
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.query import Query, query_of
 
 Workspace = Annotated[
     str, Meta(min_length=1, description="project key in Jira, space id in Confluence", examples=["PLAT"])

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from services.polls.storage.answers import Answer, claim_key, keep_answer
-from shared.runtime.postgres import Database, LockHeld, Transaction
+from shared.runtime.postgres.database import Database, LockHeld, Transaction
 
 Work = Callable[[Transaction], Awaitable[Answer]]
 

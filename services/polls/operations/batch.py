@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from shared.runtime.postgres import DatabaseUnavailable, Transaction
+from shared.runtime.postgres.database import DatabaseUnavailable, Transaction
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ from services.polls.domain.poll import Draft, UnknownPoll, check
 from services.polls.domain.state import PollState
 from services.polls.storage import ballots, polls
 from services.polls.storage.polls import MANY_LIMIT_S
-from shared.runtime.postgres import Database, Executor
+from shared.runtime.postgres.database import Database, Executor
 
 Require = Callable[[PollState], None]
 """Raises where what is asked for may not be done to the poll as it is now."""

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.contract.announcement import POLLS_CHANNEL
-from shared.runtime.subscription import RETRY_S, follow_channel
+from shared.runtime.redis.subscription import RETRY_S, follow_channel
 
 LOOK_S: Final = 3.0
 """So long at most a watcher is left without being woken."""

@@ -13,8 +13,8 @@ from services.polls.domain.results import Sight
 from services.polls.domain.state import PollState
 from services.polls.operations.feed import PollFeed
 from services.polls.storage.polls import select_watched
-from shared.runtime.clock import elapsed_s
-from shared.runtime.postgres import Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Database, DatabaseUnavailable
+from shared.runtime.process.clock import elapsed_s
 
 PAUSE_S: Final = 0.1
 """Between two looks, so that many votes in a moment are read once."""

@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from services.polls.storage.answers import forget_answers
-from shared.runtime.postgres import Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 EVERY_S: Final = 600.0
 MOST: Final = 1_000

@@ -12,7 +12,7 @@ from services.polls.domain.state import PollState
 from services.polls.operations.turns import Turns
 from services.polls.storage import ballots
 from services.polls.storage.ballots import Cast
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 ATTEMPTS: Final = 5
 

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from services.polls.payloads.polls import CreatePoll, PollPayload, WritePoll
 from services.polls.payloads.texts import PollId
-from shared.runtime.problem import ProblemDocument
+from shared.runtime.http.problem import ProblemDocument
 
 MAX_ITEMS: Final = 100
 

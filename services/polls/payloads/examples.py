@@ -21,7 +21,7 @@ from services.polls.payloads.polls import CREATE_EXAMPLE, PATCH_EXAMPLE, CreateP
 from services.polls.payloads.results import ResultsPayload
 from services.polls.payloads.texts import POLL_ID
 from services.polls.payloads.x1 import ContractPoll
-from shared.runtime.merge_patch import merge
+from shared.runtime.http.merge_patch import merge
 
 _MADE_AT: Final = datetime(2026, 11, 23, 10, tzinfo=UTC)
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 LIFE_H: Final = 24
 

@@ -13,7 +13,7 @@ from services.polls.domain.ballot import Ballot
 from services.polls.domain.poll import Poll
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import MANY_LIMIT_S, STATE, state_of
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
 

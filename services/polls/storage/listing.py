@@ -10,7 +10,7 @@ from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import FROM_THE_START, STATE, Position, state_of
 from shared.contract.scope import Path
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 
 class Filter(Struct, frozen=True):

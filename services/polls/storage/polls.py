@@ -11,7 +11,7 @@ from services.polls.domain.poll import Draft, Option, Poll, Settings, closes_at
 from services.polls.domain.results import Tally
 from services.polls.domain.state import PollState
 from shared.contract.scope import Place
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 MANY_LIMIT_S: Final = 60.0
 """How long a statement over all ballots of a poll may take."""

@@ -14,10 +14,10 @@ from services.token_authority.domain.errors import Forbidden
 from services.token_authority.domain.service import Service
 from services.token_authority.handlers.presented_credential import bearer_of, service_credential
 from services.token_authority.operations.credentials import ClientSecret
-from shared.runtime.client_address import Address, client_address
-from shared.runtime.openapi import Operation
-from shared.runtime.request_id import REQUEST_ID
-from shared.runtime.request_line import add_to_line
+from shared.runtime.docs.openapi import Operation
+from shared.runtime.http.application import add_to_line
+from shared.runtime.http.client_address import Address, client_address
+from shared.runtime.http.request_id import REQUEST_ID
 
 
 class Access(NamedTuple):

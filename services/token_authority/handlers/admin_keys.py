@@ -17,9 +17,9 @@ from services.token_authority.payloads.admin_keys import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import admin_keys
-from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.http.json_response import json_response
 
 UNKNOWN: Final = {404: "No admin key has this id."}
 

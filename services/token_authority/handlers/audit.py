@@ -10,11 +10,11 @@ from services.token_authority.app_keys import DATABASE
 from services.token_authority.payloads.audit import AuditConditions, AuditPage, ListAudit
 from services.token_authority.storage.audit import AuditSelection, select_audit
 from shared.contract.audit import AuditRecord
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.postgres import Database
-from shared.runtime.query import read_query
-from shared.runtime.request_line import allow_more_time
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.application import allow_more_time
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.query import read_query
+from shared.runtime.postgres.database import Database
 
 JSON_LINES: Final = "application/jsonl"
 EXPORT_LIMIT_S: Final = 600.0

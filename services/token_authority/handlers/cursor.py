@@ -6,7 +6,7 @@ from datetime import datetime
 from services.token_authority.domain.review import FindingKind
 from services.token_authority.operations.review import FindingPlace
 from services.token_authority.storage.selections import Order
-from shared.runtime import cursor
+from shared.runtime.http import cursor
 
 
 def write_cursor(order: Order, place: str, token_id: str) -> str:

@@ -7,8 +7,8 @@ from aiohttp import web
 from services.token_authority.app_keys import CONFIRMATIONS
 from services.token_authority.domain.lease import Wait
 from services.token_authority.payloads.revocation import EffectPayload, Waiting
-from shared.runtime.query import read_query
-from shared.runtime.request_line import add_to_line, allow_more_time
+from shared.runtime.http.application import add_to_line, allow_more_time
+from shared.runtime.http.query import read_query
 
 
 def waits(request: web.Request) -> bool:

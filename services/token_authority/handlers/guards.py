@@ -10,9 +10,9 @@ from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import guards
 from shared.contract.sync import SyncAnswer, SyncRequest
-from shared.runtime.body import JSON, read_json, require_media_type
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json, require_media_type
+from shared.runtime.http.json_response import json_response
 
 _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
 

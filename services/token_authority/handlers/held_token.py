@@ -11,8 +11,8 @@ from services.token_authority.handlers.presented_credential import bearer_of
 from services.token_authority.operations.presented import known_by
 from services.token_authority.payloads.tokens import HeldTokenPayload
 from shared.contract.token import ACCESS_TOKEN, is_well_formed
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.json_response import json_response
 
 
 @endpoint(

@@ -6,8 +6,8 @@ from services.token_authority.app_keys import PRESENTED, SERVICE, SETTINGS
 from services.token_authority.handlers.introspection_answer import introspection_answer
 from services.token_authority.payloads.introspection import Introspections, IntrospectToken, IntrospectTokens, active
 from shared.contract.introspection import Active, Inactive
-from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
 
 
 @endpoint(

@@ -11,8 +11,8 @@ from shared.contract.signed_introspection import (
     INTROSPECTION_JWT_TYPE,
     IntrospectionClaims,
 )
-from shared.runtime.accept import prefers
-from shared.runtime.json_response import json_response
+from shared.runtime.http.accept import prefers
+from shared.runtime.http.json_response import json_response
 
 
 def introspection_answer(request: web.Request, found: msgspec.Struct) -> web.Response:

@@ -6,9 +6,9 @@ from services.token_authority.app_keys import DATABASE, SIGNER
 from services.token_authority.handlers.access import administrator_of
 from services.token_authority.payloads.metadata import SigningKeyPage, SigningKeyPayload
 from services.token_authority.storage.signing_keys import select_signing_keys
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.request_line import add_to_line
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.application import add_to_line
+from shared.runtime.http.json_response import json_response
 
 
 @endpoint(

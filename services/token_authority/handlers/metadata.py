@@ -4,8 +4,8 @@ from aiohttp import web
 
 from services.token_authority.app_keys import SETTINGS, SIGNER
 from services.token_authority.payloads.metadata import AuthorizationServerMetadata, KeyPayload, KeySet
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.json_response import json_response
 
 
 @endpoint(

@@ -9,8 +9,8 @@ from msgspec import Struct
 from services.token_authority.domain.errors import Unauthenticated
 from services.token_authority.operations.credentials import ClientAssertion, ClientSecret
 from shared.contract.client_assertion import ASSERTION_TYPE
-from shared.runtime.body import FORM, is_of_media_type, read_form
-from shared.runtime.problem import BadRequest
+from shared.runtime.http.body import FORM, is_of_media_type, read_form
+from shared.runtime.http.problem import BadRequest
 
 _HOW = (
     "Send the service's client id and secret by HTTP Basic, or a JWT that it has signed, as client_assertion or as "

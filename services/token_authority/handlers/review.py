@@ -8,9 +8,9 @@ from services.token_authority.app_keys import ADMIN_KEY, DATABASE
 from services.token_authority.handlers.cursor import read_finding_cursor, write_finding_cursor
 from services.token_authority.operations.review import find
 from services.token_authority.payloads.review import FindingPayload, ReviewPage, ReviewTokens
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.query import read_query
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.query import read_query
 
 
 @endpoint(

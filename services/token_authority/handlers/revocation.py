@@ -28,10 +28,10 @@ from services.token_authority.payloads.revocation import (
     Waiting,
 )
 from shared.contract.token import ACCESS_TOKEN, is_well_formed
-from shared.runtime.body import FORM, JSON, read_form, read_json, require_media_type
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.request_line import add_to_line, allow_more_time
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.application import add_to_line, allow_more_time
+from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
+from shared.runtime.http.json_response import json_response
 
 BY_HOLDER: Final = Reason("other", "revoked by whoever holds it")
 LEAKED: Final = Reason("leaked", "reported as leaked")

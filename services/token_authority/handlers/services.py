@@ -19,9 +19,9 @@ from services.token_authority.payloads.services import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import secrets, services
-from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.http.json_response import json_response
 
 UNKNOWN: Final = {404: "No service has this client id."}
 

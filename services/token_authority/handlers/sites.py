@@ -5,8 +5,8 @@ from aiohttp import web
 from services.token_authority.app_keys import ADMIN_KEY, DATABASE
 from services.token_authority.payloads.sites import SitePage, SitePayload
 from services.token_authority.storage.sites import select_sites
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.json_response import json_response
 
 
 @endpoint(

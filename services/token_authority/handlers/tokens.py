@@ -30,12 +30,12 @@ from services.token_authority.payloads.tokens import (
 )
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.selections import Order, Page, select_tokens
-from shared.runtime.body import JSON, read_json, read_json_if_any, require_media_type
-from shared.runtime.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN, idempotency_key
-from shared.runtime.json_response import json_response
-from shared.runtime.openapi import Answer, endpoint
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.query import read_query
+from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN, idempotency_key
+from shared.runtime.http.json_response import json_response
+from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.query import read_query
 
 DAYS: Final = 90
 """Of use, that a token shown alone comes with."""

@@ -11,7 +11,7 @@ from services.token_authority.operations.recorded import recorded
 from services.token_authority.operations.rotate import rotate_secret
 from services.token_authority.storage import admin_keys, secrets, sites
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres import Database, Executor
+from shared.runtime.postgres.database import Database, Executor
 
 
 async def make_admin_key(database: Database, key: AdminKey, by: Actor, now: datetime) -> MintedSecret:

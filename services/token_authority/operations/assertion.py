@@ -22,7 +22,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from services.token_authority.domain.service import is_client_id
 from shared.contract.client_assertion import ASSERTION_ALGORITHMS, LEEWAY_S, MAX_ASSERTION_LENGTH, MAX_LIFETIME_S
-from shared.runtime.jwt_keys import PublicKey, UnfitKey, algorithms_of, read_public_key
+from shared.runtime.crypto.jwt_keys import PublicKey, UnfitKey, algorithms_of, read_public_key
 
 MAX_JTI_LENGTH: Final = 256
 _TYPES: Final = (None, "jwt", "client-authentication+jwt")

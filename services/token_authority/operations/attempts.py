@@ -21,8 +21,8 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.token_authority.domain.errors import TooManyAttempts
 from services.token_authority.domain.service import is_client_id
-from shared.runtime.rate_limit import RateLimiter, Verdict
-from shared.runtime.rate_window import WindowMemory
+from shared.runtime.redis.rate_limit import RateLimiter, Verdict
+from shared.runtime.redis.rate_window import WindowMemory
 
 Address = IPv4Address | IPv6Address
 Kind = Literal["admin_key", "client_secret", "client_assertion", "access_token"]

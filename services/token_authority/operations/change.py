@@ -23,7 +23,7 @@ from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.rotate import rotate_secret
 from services.token_authority.storage import changes, guards, secrets, tokens
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres import Database, Executor
+from shared.runtime.postgres.database import Database, Executor
 
 
 class Committed(NamedTuple):

@@ -15,7 +15,7 @@ from msgspec import Struct
 from services.token_authority.domain.lease import GuardKey, LeaseWatch, Wait
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import guards
-from shared.runtime.postgres import Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 WATCH_EVERY_S: Final = 0.5
 FIRST_LOOK_S: Final = 0.008

@@ -21,7 +21,7 @@ from services.token_authority.storage.service_assertions import insert_service_a
 from services.token_authority.storage.services import select_service_to_authenticate
 from shared.contract import token as contract
 from shared.contract.token import CLIENT_SECRET, digest, is_well_formed
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 _NOBODYS_DIGEST: Final = bytes(32)
 _SCHEMES: Final = ("Basic", "Bearer")

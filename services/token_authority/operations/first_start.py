@@ -17,8 +17,8 @@ from services.token_authority.operations.recorded import recorded
 from services.token_authority.storage import admin_keys, secrets, services, sites
 from services.token_authority.storage.audit import append_audit
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
-from shared.runtime.environment import SettingsError
-from shared.runtime.postgres import Database, Executor
+from shared.runtime.postgres.database import Database, Executor
+from shared.runtime.process.environment import SettingsError
 
 _log = structlog.get_logger()
 

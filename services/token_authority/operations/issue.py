@@ -12,7 +12,7 @@ from services.token_authority.domain.token import IssuedToken, TokenRequest, iss
 from services.token_authority.operations.recorded import recorded
 from services.token_authority.storage import secrets, sites, tokens
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 
 async def issue_token(

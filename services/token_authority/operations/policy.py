@@ -15,7 +15,7 @@ from services.token_authority.domain.audit import Entry
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.storage import changes, policy
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres import Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 EVERY_S: Final = 300.0
 BATCH: Final = 100

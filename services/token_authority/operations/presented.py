@@ -14,7 +14,7 @@ from services.token_authority.storage import changes, secrets, tokens, usage
 from services.token_authority.storage.audit import append_audit
 from services.token_authority.storage.tokens import Known, select_tokens_by_digests
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 
 async def known_by(database: Database, secret: str) -> Known | None:

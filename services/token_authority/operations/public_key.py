@@ -5,7 +5,7 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from services.token_authority.domain.errors import InvalidValue
-from shared.runtime.jwt_keys import FIT_KEYS, UnfitKey, read_public_key
+from shared.runtime.crypto.jwt_keys import FIT_KEYS, UnfitKey, read_public_key
 
 MAX_KEY_LENGTH: Final = 4096
 

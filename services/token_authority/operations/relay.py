@@ -16,7 +16,7 @@ from services.token_authority.operations.signing import Signer
 from services.token_authority.storage import changes
 from services.token_authority.storage.changes import Unpublished
 from shared.contract.change import CHANGES_CHANNEL, SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
-from shared.runtime.postgres import Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 RETRY_S: Final = 0.5
 """How often the relay looks for changes that nobody woke it for: those of another process, or of an outage."""

@@ -8,7 +8,7 @@ from services.token_authority.domain.review import KINDS, Advice, FindingKind, R
 from services.token_authority.domain.token import Token
 from services.token_authority.storage.review import select_findings
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 
 class FindingPlace(NamedTuple):

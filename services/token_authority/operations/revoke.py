@@ -24,7 +24,7 @@ from services.token_authority.storage import changes, guards, tokens
 from services.token_authority.storage.audit import append_audit
 from services.token_authority.storage.selections import select_matching
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 CHUNK: Final = 5000
 BULK_LIMIT_S: Final = 30.0

@@ -14,7 +14,7 @@ from services.token_authority.domain.secret import (
     mint_secret,
 )
 from services.token_authority.storage import secrets
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 
 async def rotate_secret(

@@ -16,7 +16,7 @@ from services.token_authority.operations.recorded import recorded
 from services.token_authority.operations.rotate import rotate_secret
 from services.token_authority.storage import secrets, services
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres import Database, Executor
+from shared.runtime.postgres.database import Database, Executor
 
 
 async def make_service(database: Database, service: Service, by: Actor, now: datetime) -> MintedSecret | None:

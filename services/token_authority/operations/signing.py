@@ -29,9 +29,9 @@ from services.token_authority.storage.signing_keys import (
     withdraw_signing_keys,
 )
 from shared.contract.change import SIGNATURE_ALGORITHM
-from shared.runtime.environment import SettingsError
-from shared.runtime.postgres import Database, DatabaseUnavailable, Executor
-from shared.runtime.seal import CannotOpen, Seal, Sealed
+from shared.runtime.crypto.encryption import CannotOpen, Seal, Sealed
+from shared.runtime.postgres.database import Database, DatabaseUnavailable, Executor
+from shared.runtime.process.environment import SettingsError
 
 PURPOSE: Final = "pollgate token authority: signing keys"
 REFRESH_S: Final = 2.0

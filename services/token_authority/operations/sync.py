@@ -12,7 +12,7 @@ from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.storage import changes, guards, usage
 from shared.contract.change import Change
 from shared.contract.sync import MAX_CHANGES_A_SYNC, SyncAnswer, SyncRequest
-from shared.runtime.postgres import Database
+from shared.runtime.postgres.database import Database
 
 
 class Syncs:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from services.token_authority.storage import changes, service_assertions, usage
-from shared.runtime.postgres import Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 EVERY_S: Final = 60.0
 KEPT: Final = timedelta(minutes=10)

@@ -6,7 +6,7 @@ from typing import Final
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
 from shared.contract.scope import Scope
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _COLUMNS: Final = """
     a.id, a.name, a.role, a.sites, a.scopes, a.created_at, a.created_by, a.revoked_at, a.revoked_by,

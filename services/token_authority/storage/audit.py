@@ -8,7 +8,7 @@ import msgspec
 
 from services.token_authority.domain.audit import Entry, records
 from shared.contract.audit import NO_HASH, AuditRecord
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _AUDIT_LOCK: Final = 0x61756469  # "audi"
 

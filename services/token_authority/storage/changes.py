@@ -15,7 +15,7 @@ from services.token_authority.domain.lease import Span
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.token import Ended
 from shared.contract.change import Change
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 _LOG_LOCK: Final = 0x6368616E  # "chan"
 _RELAY_LOCK: Final = 0x72656C61  # "rela"

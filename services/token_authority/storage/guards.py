@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.token_authority.domain.lease import GuardKey, Lease
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _RENEW: Final = """
     -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock.

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.actor import Actor
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 _POLICY_LOCK: Final = 0x706F6C69  # "poli"
 

@@ -14,7 +14,7 @@ from services.token_authority.storage.conditions import ACTIVE, Arguments, condi
 from services.token_authority.storage.selections import SHOWN, TABLES, use_of
 from services.token_authority.storage.tokens import token_of
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
 _USED: Final = "coalesce(u.last_used_at, '-infinity')"

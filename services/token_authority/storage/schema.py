@@ -3,6 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-from shared.runtime.migrate import Schema
+from shared.runtime.postgres.migrations import Schema
 
 SCHEMA: Final = Schema(name="token_authority", migrations=Path(__file__).parent / "migrations")

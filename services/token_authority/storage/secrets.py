@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.secret import HolderKind, Rotation, Secret
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 SECRET_COLUMNS: Final = """
     s.id AS secret_id, s.holder_id, s.digest AS secret_digest, s.hint AS secret_hint, s.created_at AS secret_created_at,

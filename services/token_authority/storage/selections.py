@@ -11,7 +11,7 @@ from services.token_authority.domain.token import Token
 from services.token_authority.storage.conditions import Arguments, conditions, parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, token_of
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 _INSERT: Final = """
     -- insert_service_assertion: this one is used now; nothing where it had been before

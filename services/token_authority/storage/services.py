@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.service import Service
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _COLUMNS: Final = """
     v.client_id, v.name, v.sites, v.public_key, v.created_at, v.created_by, v.disabled_at, v.disabled_by

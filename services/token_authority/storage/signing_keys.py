@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.token_authority.domain.signing_key import PublishedKey, SigningKey, published
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _LOCK: Final = """
     -- lock_signing_keys: held to the end of the transaction

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.token_authority.domain.site import Site
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 _LOCK: Final = """
     -- lock_first_start: held to the end of the transaction

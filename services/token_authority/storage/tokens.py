@@ -11,7 +11,7 @@ from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.token import Ended, Token, searchable
 from services.token_authority.storage.secrets import SECRET_COLUMNS, secret_of
 from shared.contract.scope import Scope
-from shared.runtime.postgres import Executor, Row
+from shared.runtime.postgres.database import Executor, Row
 
 TOKEN_COLUMNS: Final = """
     t.id, t.site_id, t.name, t.description, t.owner, t.scopes, t.allow_query, t.allowed_ips, t.rate_limit, t.metadata,

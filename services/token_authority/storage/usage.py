@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from shared.contract.sync import TokenUse
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 _ADD: Final = """
     -- add_uses: what guards have counted; tokens in order, so that two of these cannot block each other

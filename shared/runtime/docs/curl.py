@@ -10,9 +10,9 @@ from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 from urllib.parse import urlencode
 
-from shared.runtime.body import FORM
+from shared.runtime.docs.openapi import Schema
 from shared.runtime.docs.schemas import as_json, referred
-from shared.runtime.openapi import Schema
+from shared.runtime.http.body import FORM
 
 EVENT_STREAM: Final = "text/event-stream"
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from shared.runtime.docs.openapi import Schema
 from shared.runtime.docs.pages import TEMPLATES, render_api, render_problem, render_problems, template_environment
-from shared.runtime.openapi import Schema
-from shared.runtime.problem_types import ProblemType
+from shared.runtime.http.problem_types import ProblemType
 
 
 class Pages(Struct, frozen=True):

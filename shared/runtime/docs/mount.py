@@ -6,10 +6,10 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from shared.runtime.body import JSON
 from shared.runtime.docs.documentation import Documentation, Pages
-from shared.runtime.openapi import OPENAPI_ROUTE
-from shared.runtime.problem_types import PROBLEMS_ROUTE
+from shared.runtime.docs.openapi import OPENAPI_ROUTE
+from shared.runtime.http.body import JSON
+from shared.runtime.http.problem_types import PROBLEMS_ROUTE
 
 ROOT_ROUTE: Final = "/"
 DOCS_ROUTE: Final = "/docs"

@@ -6,9 +6,9 @@ from typing import Any, Final, NamedTuple
 from markupsafe import Markup
 
 from shared.runtime.docs.curl import curl_command
+from shared.runtime.docs.openapi import Schema
 from shared.runtime.docs.schemas import Field, as_json, field_of, fields_of, referred, type_of
-from shared.runtime.openapi import Schema
-from shared.runtime.problem_types import PROBLEMS_ROUTE
+from shared.runtime.http.problem_types import PROBLEMS_ROUTE
 
 UNTAGGED: Final = "operations"
 

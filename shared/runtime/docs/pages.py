@@ -7,11 +7,11 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from shared.runtime.docs.openapi import Schema
 from shared.runtime.docs.outline import outline_of
 from shared.runtime.docs.schemas import as_json, paragraphs, prose
-from shared.runtime.openapi import Schema
-from shared.runtime.problem import ProblemDocument
-from shared.runtime.problem_types import ProblemType
+from shared.runtime.http.problem import ProblemDocument
+from shared.runtime.http.problem_types import ProblemType
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from markupsafe import Markup
 
-from shared.runtime.openapi import Schema
+from shared.runtime.docs.openapi import Schema
 
 
 class Field(NamedTuple):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.runtime.serve import listening
+from shared.runtime.process.serve import listening
 from tests.support.command_line import CommandLine
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch

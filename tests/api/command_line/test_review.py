@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from shared.runtime.serve import listening
+from shared.runtime.process.serve import listening
 from tests.support.command_line import CommandLine
 from tests.support.stack import HOST, Authority
 

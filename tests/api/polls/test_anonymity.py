@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from services.polls.domain.participant import Participants
-from shared.runtime.seal import read_secret
+from shared.runtime.crypto.encryption import read_secret
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import PARTICIPANT_KEY, Polls
 

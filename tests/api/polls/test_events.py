@@ -9,8 +9,8 @@ import structlog
 from aiohttp import web
 
 from shared.contract.announcement import POLLS_CHANNEL
-from shared.runtime.redis import redis_client
-from shared.runtime.supervised import supervised
+from shared.runtime.process.supervised import supervised
+from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
 from tests.support.following import following
 from tests.support.proxy import proxied

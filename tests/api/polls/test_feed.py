@@ -12,8 +12,8 @@ from aiohttp import web
 
 from services.polls.operations.feed import GAP_S, PollFeed
 from shared.contract.announcement import POLLS_CHANNEL
-from shared.runtime.redis import redis_client
-from shared.runtime.supervised import supervised
+from shared.runtime.process.supervised import supervised
+from shared.runtime.redis.client import redis_client
 from tests.support.proxy import proxied
 
 

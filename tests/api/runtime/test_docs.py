@@ -9,8 +9,8 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
 from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
-from shared.runtime.openapi import Answer, Operation, Row, Schema, openapi_document
-from shared.runtime.problem_types import ProblemType
+from shared.runtime.docs.openapi import Answer, Operation, Row, Schema, openapi_document
+from shared.runtime.http.problem_types import ProblemType
 from tests.support.html_page import HtmlPage
 from tests.support.sheep import KINDS, SHEEP_ROWS, sheep_app, sheep_document
 

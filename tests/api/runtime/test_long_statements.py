@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from shared.runtime.postgres import Database, DatabaseUnavailable, Executor
-from shared.runtime.postgres import database as opened_database
+from shared.runtime.postgres.database import Database, DatabaseUnavailable, Executor
+from shared.runtime.postgres.database import database as opened_database
 from tests.support.databases import ClonedDatabase
 
 SLEEP = "-- sleep: longer than a role may, by itself\nSELECT pg_sleep(1.7)"

@@ -7,9 +7,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.problem import Problem, ProblemTable
-from shared.runtime.problem_types import ProblemType
-from shared.runtime.request_line import new_application
+from shared.runtime.http.application import new_application
+from shared.runtime.http.problem import Problem, ProblemTable
+from shared.runtime.http.problem_types import ProblemType
 
 Client = TestClient[web.Request, web.Application]
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from shared.runtime.serve import listening
+from shared.runtime.process.serve import listening
 
 HOST = "127.0.0.1"
 MUCH = b"x" * 32 * 1024 * 1024

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from services.token_authority.operations.upkeep import Upkeep
 from shared.contract.client_assertion import ASSERTION_TYPE
 from shared.contract.token import mint
-from shared.runtime.postgres import database as opened
+from shared.runtime.postgres.database import database as opened
 from tests.support.client_keys import INTROSPECT, ISSUER, KINDS, ClientKey, Kind, form, make_service
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch

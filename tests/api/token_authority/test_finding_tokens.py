@@ -18,7 +18,7 @@ from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.storage.selections import Order, Page, select_tokens
 from services.token_authority.storage.tokens import insert_token
 from shared.contract.scope import Action, Scope, beyond
-from shared.runtime.postgres import database as connected
+from shared.runtime.postgres.database import database as connected
 from tests.support.databases import ClonedDatabase
 from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.postgres import fetch

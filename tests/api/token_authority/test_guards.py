@@ -8,7 +8,7 @@ import pytest
 
 from services.token_authority.operations.upkeep import Upkeep
 from shared.contract.token import mint
-from shared.runtime.postgres import database as open_database
+from shared.runtime.postgres.database import database as open_database
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import SLOW_COMMIT_S, fetch, slow_down_commits

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.token_authority.domain.actor import SYSTEM
 from services.token_authority.operations.signing import PURPOSE, Signer
 from shared.contract.token import mint
-from shared.runtime.clock import elapsed_s
-from shared.runtime.environment import SettingsError
-from shared.runtime.postgres import DatabaseUnavailable
-from shared.runtime.postgres import database as opened
-from shared.runtime.seal import CannotOpen, Seal, Sealed, read_secrets
+from shared.runtime.crypto.encryption import CannotOpen, Seal, Sealed, read_secrets
+from shared.runtime.postgres.database import DatabaseUnavailable
+from shared.runtime.postgres.database import database as opened
+from shared.runtime.process.clock import elapsed_s
+from shared.runtime.process.environment import SettingsError
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, Authority, basic, token_authority

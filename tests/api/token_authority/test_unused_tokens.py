@@ -15,11 +15,11 @@ from services.token_authority.operations.policy import UnusedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.signing import PURPOSE, Signer
 from services.token_authority.operations.upkeep import DAYS_KEPT, MAX_DAYS, Upkeep
-from shared.runtime.clock import elapsed_s
-from shared.runtime.postgres import Database
-from shared.runtime.postgres import database as connected
-from shared.runtime.redis import redis_client
-from shared.runtime.seal import Seal, read_secrets
+from shared.runtime.crypto.encryption import Seal, read_secrets
+from shared.runtime.postgres.database import Database
+from shared.runtime.postgres.database import database as connected
+from shared.runtime.process.clock import elapsed_s
+from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
 from tests.support.found import Reader, end, make_past
 from tests.support.guards import FakeGuard

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, NoReturn
 
-from shared.runtime.faults import MAX_FAULTS, pointer_to
-from shared.runtime.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.validation_errors import MAX_FAULTS, pointer_to
 
 MAX_DEPTH: Final = 100
 """How deep objects and arrays may nest, so that whoever walks through them needs no bound of its own."""

@@ -9,8 +9,8 @@ import msgspec
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
-from shared.runtime.body import JSON
-from shared.runtime.problem import ProblemDocument
+from shared.runtime.http.body import JSON
+from shared.runtime.http.problem import ProblemDocument
 
 OPENAPI_ROUTE: Final = "/openapi.json"
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from shared.runtime.environment import SettingsError
+from shared.runtime.process.environment import SettingsError
 
 HOW_TO_MAKE_ONE: Final = (
     "32 random bytes in base64url, as `pollgate secrets` or "

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from shared.runtime.environment import split_url
+from shared.runtime.process.environment import split_url
 
 REDIS_LIMIT_S: Final = 1.0
 

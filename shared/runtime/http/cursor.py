@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.texts import in_utc
+from shared.runtime.http.form_fields import in_utc
+from shared.runtime.http.problem import BadRequest, Fault
 
 T = TypeVar("T")
 

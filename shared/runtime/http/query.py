@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from shared.runtime.problem import BadRequest, Fault
-from shared.runtime.texts import read_texts
+from shared.runtime.http.form_fields import read_texts
+from shared.runtime.http.problem import BadRequest, Fault
 
 S = TypeVar("S", bound=msgspec.Struct)
 

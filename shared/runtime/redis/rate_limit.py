@@ -20,9 +20,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from shared.runtime.clock import elapsed_s
-from shared.runtime.rate_window import WINDOW_S, Window, WindowMemory
-from shared.runtime.redis import REDIS_LIMIT_S, redis_address_of
+from shared.runtime.process.clock import elapsed_s
+from shared.runtime.redis.client import REDIS_LIMIT_S, redis_address_of
+from shared.runtime.redis.rate_window import WINDOW_S, Window, WindowMemory
 
 ANSWER_LIMIT_S: Final = 0.2
 """How long a request waits for Redis at most, once it is its turn."""

@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from shared.runtime.secret import Redact
+from shared.runtime.process.redaction import Redact
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 

@@ -12,12 +12,12 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from shared.runtime.health import HEALTH_ROUTES
-from shared.runtime.metrics import METRICS_ROUTE
-from shared.runtime.problem import BadRequest, Problem, ProblemTable, UnsupportedMediaType, problems
-from shared.runtime.problem_types import REQUEST_ENTITY_TOO_LARGE
-from shared.runtime.request_id import REQUEST_ID, request_id_of
-from shared.runtime.secret import Redact
+from shared.runtime.http.health import HEALTH_ROUTES
+from shared.runtime.http.metrics import METRICS_ROUTE
+from shared.runtime.http.problem import BadRequest, Problem, ProblemTable, UnsupportedMediaType, problems
+from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
+from shared.runtime.http.request_id import REQUEST_ID, request_id_of
+from shared.runtime.process.redaction import Redact
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """How long a body may be where its route has no limit of its own."""

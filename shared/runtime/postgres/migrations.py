@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.runtime.postgres import Executor
+from shared.runtime.postgres.database import Executor
 
 _LOCK: Final = 0x706F6C6C  # any number that others do not use: "poll"
 _CONNECT_LIMIT_S: Final = 5.0

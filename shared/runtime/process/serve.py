@@ -14,17 +14,17 @@ import uvloop
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from shared.runtime.environment import SettingsError, describe_settings, read_settings
-from shared.runtime.logs import configure_logs
-from shared.runtime.migrate import NotMigrated
-from shared.runtime.postgres import DatabaseUnavailable
-from shared.runtime.problem import INTERNAL_PROBLEM, Problem, problem_response
-from shared.runtime.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
-from shared.runtime.request_id import new_request_id
-from shared.runtime.request_line import SAFE_HEADERS
-from shared.runtime.secret import Redact
-from shared.runtime.supervised import FATAL
-from shared.runtime.workers import is_worker, run_workers
+from shared.runtime.http.application import SAFE_HEADERS
+from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_response
+from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
+from shared.runtime.http.request_id import new_request_id
+from shared.runtime.postgres.database import DatabaseUnavailable
+from shared.runtime.postgres.migrations import NotMigrated
+from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
+from shared.runtime.process.logs import configure_logs
+from shared.runtime.process.redaction import Redact
+from shared.runtime.process.supervised import FATAL
+from shared.runtime.process.workers import is_worker, run_workers
 
 DRAIN_LIMIT_S: Final = 5.0
 """How long requests in flight may go on after SIGTERM."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, inspect
 
-from shared.runtime.problem import Fault
-from shared.runtime.words import MAX_REPEATED, kind_of, shortened, wanted
+from shared.runtime.http.problem import Fault
+from shared.runtime.http.type_names import MAX_REPEATED, kind_of, shortened, wanted
 
 MAX_FAULTS: Final = 20
 """How many things are said to be wrong with one body."""

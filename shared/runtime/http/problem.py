@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from shared.runtime.problem_types import (
+from shared.runtime.http.problem_types import (
     BAD_REQUEST,
     INTERNAL,
     INVALID_BODY,
@@ -19,7 +19,7 @@ from shared.runtime.problem_types import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemType,
 )
-from shared.runtime.request_id import REQUEST_ID
+from shared.runtime.http.request_id import REQUEST_ID
 
 _log = structlog.get_logger()
 

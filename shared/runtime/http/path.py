@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from shared.runtime.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, Fault
 
 MAX_TEXT_LENGTH: Final = 255
 

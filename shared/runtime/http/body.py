@@ -7,11 +7,11 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from shared.runtime.faults import MAX_FAULTS, faults_of, pointer_to
-from shared.runtime.i_json import LEAST_INT64, MOST_INT64, require_i_json, wide_numbers
-from shared.runtime.problem import BadRequest, Fault, InvalidBody, UnsupportedMediaType
-from shared.runtime.texts import read_texts
-from shared.runtime.words import shortened
+from shared.runtime.http.form_fields import read_texts
+from shared.runtime.http.i_json import LEAST_INT64, MOST_INT64, require_i_json, wide_numbers
+from shared.runtime.http.problem import BadRequest, Fault, InvalidBody, UnsupportedMediaType
+from shared.runtime.http.type_names import shortened
+from shared.runtime.http.validation_errors import MAX_FAULTS, faults_of, pointer_to
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)

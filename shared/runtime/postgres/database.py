@@ -13,8 +13,8 @@ import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 
-from shared.runtime.environment import split_url
-from shared.runtime.statements import Statements
+from shared.runtime.postgres.query_metrics import Statements
+from shared.runtime.process.environment import split_url
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5

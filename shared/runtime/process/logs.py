@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from shared.runtime.secret import Redact
+from shared.runtime.process.redaction import Redact
 
 Processor = structlog.types.Processor
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
-from shared.runtime.problem import BadRequest
+from shared.runtime.http.problem import BadRequest
 
 
 class IfMatch(NamedTuple):

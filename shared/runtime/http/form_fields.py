@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect
 from msgspec.structs import FieldInfo
 
-from shared.runtime.words import wanted
+from shared.runtime.http.type_names import wanted
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from shared.runtime.problem import BadRequest
+from shared.runtime.http.problem import BadRequest
 
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from shared.runtime.metrics import SHARED_FOLDER
+from shared.runtime.http.metrics import SHARED_FOLDER
 
 _MARK: Final = "POLLGATE_WORKER"
 

@@ -1,0 +1,1 @@
+"""HTTP: requests read strictly, responses and problem documents, health and metrics endpoints."""

@@ -1,0 +1,1 @@
+"""Redis: the client, channel subscriptions, and rate limits."""
