@@ -12,7 +12,7 @@ import msgspec
 
 from bench.tokens_data import ABSENT, FREQUENT, OWNERS, RARE, SITES, selector, workspace
 from pollgate.sentence import Sentence
-from services.token_authority.domain.review import KINDS
+from services.token_authority.domain.review import FINDING_KINDS
 from services.token_authority.domain.selection import StatusFilter
 
 BASELINE: Final = "show one token"
@@ -67,7 +67,7 @@ async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[Kind]:
         kinds.append(Kind(name, _drawn(LIST, draw)))
         kinds.append(Kind(f"{name}, any order", _drawn(LIST, draw, lambda: _any_order(rng))))
     kinds += await _pages(calls, rng, "review", REVIEW, {})
-    for kind in KINDS:
+    for kind in FINDING_KINDS:
         kinds += await _pages(calls, rng, f"review: {kind}", REVIEW, {"kind": kind})
         kinds.append(Kind(f"review: {kind}, any days", _drawn(REVIEW, lambda: _any_days(rng), _always({"kind": kind}))))
     return kinds

@@ -12,18 +12,18 @@ from aiohttp.typedefs import Handler, Middleware
 from msgspec import Meta
 
 from services.polls.app_keys import DATABASE
-from services.polls.handlers.batch import BATCH_ROUTE, MAX_BATCH_BYTES
-from services.polls.problems import FACES, PROBLEMS
-from services.polls.routes import add_routes
+from services.polls.problems import PROBLEMS
+from services.polls.routes import ROUTES
 from services.polls.settings import PollsSettings
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_PATTERN
 from shared.guard.caller import CALLER, Caller
 from shared.guard.usage import Usage
-from shared.runtime.http.application import new_application
+from shared.runtime.http.application import create_application
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
+from shared.runtime.http.routes import add_routes
 from shared.runtime.postgres.database import database
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.redaction import redactor
@@ -39,6 +39,11 @@ class UnguardedSettings(PollsSettings, frozen=True, kw_only=True):
 class Anyone(Caller):
     """Who may do everything, and is not counted."""
 
+    @property
+    def asked_for(self) -> frozenset[Action]:
+        """Every action."""
+        return frozenset(Action)
+
     def require(self, action: Action, place: Place) -> None:
         """Never raises."""
 
@@ -49,8 +54,8 @@ class Anyone(Caller):
 
 def build_app(settings: UnguardedSettings) -> web.Application:
     """The polls service but for its guard and its feed, ready to be started."""
-    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), faces=FACES, body_limits={BATCH_ROUTE: MAX_BATCH_BYTES})
-    add_routes(app)
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN))
+    add_routes(app, ROUTES)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={})
     add_metrics(app)
     app.middlewares.append(_open_to(settings.unguarded_site))

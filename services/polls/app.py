@@ -7,24 +7,24 @@ from aiohttp import web
 
 from services.polls.app_keys import DATABASE, FOLLOWED, POLL_FEED, SETTINGS, STREAM_PLACES, TURNS, VOTES
 from services.polls.domain.participant import Participants
-from services.polls.handlers.batch import BATCH_ROUTE, MAX_BATCH_BYTES
 from services.polls.operations.feed import LOOK_S, PollFeed
 from services.polls.operations.followed import FollowedPolls
-from services.polls.operations.stream_places import StreamPlaces
-from services.polls.operations.turns import Turns
+from services.polls.operations.stream_places import StreamLimiter
+from services.polls.operations.turns import PollSemaphores
 from services.polls.operations.upkeep import Upkeep
 from services.polls.operations.vote import Votes
-from services.polls.problems import FACES, PROBLEMS
-from services.polls.routes import add_routes
+from services.polls.problems import PROBLEMS
+from services.polls.routes import DOCUMENTATION, ROUTES
 from services.polls.settings import PollsSettings
 from services.polls.storage.schema import SCHEMA
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
-from shared.runtime.docs import DOCS_ROUTES
-from shared.runtime.http.application import BODY_LIMIT_S, new_application
+from shared.runtime.docs import add_docs
+from shared.runtime.http.application import BODY_LIMIT_S, create_application
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
-from shared.runtime.postgres.database import database, patiently
+from shared.runtime.http.routes import add_routes
+from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.supervised import supervised
@@ -38,14 +38,9 @@ def build_app(
 
     A body has to arrive within `body_limit_s`. A follower reads its poll again at least every `look_s` seconds.
     """
-    app = new_application(
-        PROBLEMS,
-        redactor(SECRET_PATTERN),
-        faces=FACES,
-        body_limits={BATCH_ROUTE: MAX_BATCH_BYTES},
-        body_limit_s=body_limit_s,
-    )
-    add_routes(app)
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN), body_limit_s=body_limit_s)
+    add_routes(app, ROUTES)
+    add_docs(app, DOCUMENTATION)
     add_health(
         app,
         required={"postgres": lambda: app[DATABASE].ping()},
@@ -57,9 +52,9 @@ def build_app(
     )
     add_metrics(app)
     app[SETTINGS] = settings
-    app[STREAM_PLACES] = StreamPlaces(places=settings.event_streams, places_a_token=settings.event_streams_a_token)
+    app[STREAM_PLACES] = StreamLimiter(places=settings.event_streams, places_a_token=settings.event_streams_a_token)
     app.cleanup_ctx.extend((_open_database, partial(_open_feed, look_s=look_s)))
-    mount_guard(app, settings, public=DOCS_ROUTES, faces=FACES)
+    mount_guard(app, settings)
     return app
 
 
@@ -71,9 +66,9 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         statement_cache=settings.database_statement_cache,
         registry=app[METRICS],
     ) as opened:
-        await patiently(lambda: require_migrated(opened, SCHEMA))
+        await retry_until_available(lambda: require_migrated(opened, SCHEMA))
         app[DATABASE] = opened
-        app[TURNS] = Turns()
+        app[TURNS] = PollSemaphores()
         app[VOTES] = Votes(opened, Participants(settings.participant_secret), app[TURNS])
         async with supervised(app, "upkeep", Upkeep(opened).run):
             yield

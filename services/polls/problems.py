@@ -1,6 +1,6 @@
 """From the polls service's errors to the problems they are told as; the only place that names an error status."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, Final
 
@@ -8,18 +8,18 @@ import msgspec
 
 from services.polls.domain.ballot import AlreadyVoted, InvalidBallot, NamesNotKept, PollClosed, UnknownBallot
 from services.polls.domain.edit import VotesWouldBeDropped
-from services.polls.domain.poll import Flaw, InvalidPoll, PollChanged, UnknownEndpoint, UnknownPoll
+from services.polls.domain.poll import InvalidPoll, PollChanged, UnknownEndpoint, UnknownPoll, Violation
 from services.polls.domain.templates import UnknownTemplate
 from services.polls.operations.answer_once import KeyInUse, KeyReused
 from services.polls.operations.batch import UndoneWithOthers
-from services.polls.operations.stream_places import NoPlaceLeft, TooManyStreams
+from services.polls.operations.stream_places import StreamLimitReached, TooManyStreams
 from services.polls.operations.vote import PollBusy
 from shared.guard import TokenInvalid, TokenMissing
-from shared.guard.problems import GUARD_KINDS
-from shared.runtime.http.problem import RETRY_AFTER_S, Fault, InvalidBody, Problem, ProblemTable, unavailable
-from shared.runtime.http.problem_types import RUNTIME_KINDS, ProblemType
-from shared.runtime.http.validation_errors import MAX_FAULTS, pointer_to
-from shared.runtime.postgres.database import DatabaseUnavailable, LockHeld, UnstorableValue
+from shared.guard.problems import GUARD_PROBLEM_TYPES
+from shared.runtime.http.problem import RETRY_AFTER_S, ErrorDetail, InvalidBody, Problem, ProblemTable, unavailable
+from shared.runtime.http.problem_types import RUNTIME_PROBLEM_TYPES, ProblemType
+from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to
+from shared.runtime.postgres.database import DatabaseUnavailable, LockTimeout, UnstorableValue
 
 INVALID_POLL: Final = ProblemType(
     *("invalid-poll", 422, "Invalid poll"),
@@ -113,9 +113,9 @@ TOO_MANY_STREAMS: Final = ProblemType(
     "Try again after the seconds in `Retry-After`.",
 )
 
-KINDS: Final = (
-    *RUNTIME_KINDS,
-    *GUARD_KINDS,
+PROBLEM_TYPES: Final = (
+    *RUNTIME_PROBLEM_TYPES,
+    *GUARD_PROBLEM_TYPES,
     *(INVALID_POLL, INVALID_BALLOT, UNKNOWN_POLL, UNKNOWN_BALLOT, UNKNOWN_ENDPOINT, TOKEN_MISSING, TOKEN_INVALID),
     *(POLL_CLOSED, ALREADY_VOTED, NAMES_NOT_KEPT, VOTES_WOULD_BE_DROPPED, POLL_CHANGED, KEY_REUSED, KEY_IN_USE),
     *(UNDONE_WITH_OTHERS, TOO_MANY_STREAMS),
@@ -123,32 +123,34 @@ KINDS: Final = (
 """Every kind of problem that the polls service can tell."""
 
 
-def _faults(flaws: Iterable[Flaw]) -> tuple[Fault, ...]:
+def _errors(violations: Iterable[Violation]) -> tuple[ErrorDetail, ...]:
     """The first of them: what is sent may have more than anyone reads."""
-    told = islice(flaws, MAX_FAULTS)
-    return tuple(Fault(flaw.reason, pointer=pointer_to([str(step) for step in flaw.path])) for flaw in told)
+    told = islice(violations, MAX_ERRORS)
+    return tuple(
+        ErrorDetail(violation.reason, pointer=pointer_to([str(step) for step in violation.path])) for violation in told
+    )
 
 
-def _not_a_poll(*faults: Fault) -> Problem:
-    return Problem(INVALID_POLL, "The body is not a valid poll.", faults)
+def _not_a_poll(*errors: ErrorDetail) -> Problem:
+    return Problem(INVALID_POLL, "The body is not a valid poll.", errors)
 
 
 def _votes_would_be_dropped(error: VotesWouldBeDropped) -> Problem:
     lost = sum(error.votes.values())
-    faults = [
-        Fault(f"the option '{option_id[:100]}' has {votes} and is not among these", pointer="/options")
-        for option_id, votes in islice(error.votes.items(), MAX_FAULTS)
+    errors = [
+        ErrorDetail(f"the option '{option_id[:100]}' has {votes} and is not among these", pointer="/options")
+        for option_id, votes in islice(error.votes.items(), MAX_ERRORS)
     ]
     detail = f"The edit would drop votes: {lost}. Keep the options, or add 'dropVotes=true' to the query."
-    return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(faults))
+    return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(errors))
 
 
 _BUSY: Final = unavailable("The poll is being changed by others at the moment; try again.")
 
 PROBLEMS: Final[ProblemTable] = {
-    InvalidPoll: lambda e: _not_a_poll(*_faults(e.flaws)),
-    InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _faults(e.flaws)),
-    UnknownTemplate: lambda e: _not_a_poll(Fault(str(e), pointer="/template")),
+    InvalidPoll: lambda e: _not_a_poll(*_errors(e.violations)),
+    InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _errors(e.violations)),
+    UnknownTemplate: lambda e: _not_a_poll(ErrorDetail(str(e), pointer="/template")),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll, or not for this token."),
     UnknownBallot: lambda _: Problem(UNKNOWN_BALLOT, "The participant has no ballot in this poll."),
     UnknownEndpoint: lambda _: Problem(UNKNOWN_ENDPOINT, "No site of this token has this URL."),
@@ -168,9 +170,9 @@ PROBLEMS: Final[ProblemTable] = {
     TooManyStreams: lambda e: Problem(
         TOO_MANY_STREAMS, f"This access token follows {e.limit} polls already.", headers={"Retry-After": "10"}
     ),
-    NoPlaceLeft: lambda _: unavailable("This replica takes no more streams at the moment; try again."),
-    UnstorableValue: lambda _: _not_a_poll(Fault("a value holds what cannot be stored")),
-    LockHeld: lambda _: _BUSY,
+    StreamLimitReached: lambda _: unavailable("This replica takes no more streams at the moment; try again."),
+    UnstorableValue: lambda _: _not_a_poll(ErrorDetail("a value holds what cannot be stored")),
+    LockTimeout: lambda _: _BUSY,
     DatabaseUnavailable: lambda _: unavailable("The polls' database does not answer in time; try again."),
 }
 
@@ -180,13 +182,11 @@ def _as_contract(row: Callable[[Any], Problem]) -> Callable[[Any], Problem]:
     return lambda error: msgspec.structs.replace(row(error), status=400)
 
 
-FACES: Final[Mapping[str, ProblemTable]] = {
-    "/x1/{endpoint}": {
-        TokenMissing: lambda _: Problem(TOKEN_MISSING, "Add the access token to the URL: '&token='."),
-        TokenInvalid: lambda _: Problem(TOKEN_INVALID, "This access token does not work."),
-        UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll at this place."),
-        InvalidBody: _as_contract(lambda e: _not_a_poll(*e.faults)),
-        **{kind: _as_contract(PROBLEMS[kind]) for kind in (InvalidPoll, UnstorableValue, VotesWouldBeDropped)},
-    }
+CONTRACT_PROBLEMS: Final[ProblemTable] = {
+    TokenMissing: lambda _: Problem(TOKEN_MISSING, "Add the access token to the URL: '&token='."),
+    TokenInvalid: lambda _: Problem(TOKEN_INVALID, "This access token does not work."),
+    UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll at this place."),
+    InvalidBody: _as_contract(lambda e: _not_a_poll(*e.errors)),
+    **{kind: _as_contract(PROBLEMS[kind]) for kind in (InvalidPoll, UnstorableValue, VotesWouldBeDropped)},
 }
-"""The wire contract answers 403 where RFC 6750 would answer 401, and 400 to what `/v1` answers 409 or 422."""
+"""The rows of `/x1`: the contract has 403 where RFC 6750 has 401, and 400 where `/v1` has 409 or 422."""

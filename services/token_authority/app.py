@@ -34,16 +34,18 @@ from services.token_authority.operations.signing import PURPOSE, Signer
 from services.token_authority.operations.sync import Syncs
 from services.token_authority.operations.upkeep import Upkeep
 from services.token_authority.problems import PROBLEMS
-from services.token_authority.routes import FREQUENT_ROUTES, OAUTH_ROUTES, add_routes
+from services.token_authority.routes import DOCUMENTATION, ROUTES
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.limit import limit_keys
 from shared.contract.token import SECRET_PATTERN
-from shared.runtime.crypto.encryption import Seal
-from shared.runtime.http.application import new_application
+from shared.runtime.crypto.encryption import Encryptor
+from shared.runtime.docs import add_docs
+from shared.runtime.http.application import create_application
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
-from shared.runtime.postgres.database import database, patiently
+from shared.runtime.http.routes import add_routes
+from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.redaction import redactor
@@ -54,9 +56,10 @@ from shared.runtime.redis.rate_limit import rate_limiter
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """The authority, ready to be started."""
-    app = new_application(PROBLEMS, redactor(SECRET_PATTERN), quiet=FREQUENT_ROUTES, oauth=OAUTH_ROUTES)
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN))
     app[SETTINGS] = settings
-    add_routes(app)
+    add_routes(app, ROUTES)
+    add_docs(app, DOCUMENTATION)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
@@ -72,8 +75,8 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         statement_cache=settings.database_statement_cache,
         registry=app[METRICS],
     ) as opened:
-        await patiently(lambda: require_migrated(opened, SCHEMA))
-        await patiently(
+        await retry_until_available(lambda: require_migrated(opened, SCHEMA))
+        await retry_until_available(
             lambda: prepare(
                 opened,
                 site_name=settings.first_site_name,
@@ -99,8 +102,8 @@ async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
 async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     settings, opened = app[SETTINGS], app[DATABASE]
     metrics = AuthorityMetrics(app[METRICS])
-    signer = app[SIGNER] = Signer(opened, Seal(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
-    await patiently(signer.prepare)
+    signer = app[SIGNER] = Signer(opened, Encryptor(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
+    await retry_until_available(signer.prepare)
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_client(settings.redis_url))

@@ -19,8 +19,8 @@ from services.token_authority.domain.errors import (
     Widening,
 )
 from services.token_authority.domain.secret import MAX_LIVE
-from shared.runtime.http.problem import Fault, Problem, ProblemTable, unavailable
-from shared.runtime.http.problem_types import INVALID_BODY, RUNTIME_KINDS, ProblemType
+from shared.runtime.http.problem import ErrorDetail, Problem, ProblemTable, unavailable
+from shared.runtime.http.problem_types import INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 
 UNAUTHENTICATED: Final = ProblemType(
@@ -101,8 +101,8 @@ UNSTORABLE: Final = ProblemType(
     remedy="Take such characters, the NUL character above all, out of the values that are sent.",
 )
 
-KINDS: Final = (
-    *RUNTIME_KINDS,
+PROBLEM_TYPES: Final = (
+    *RUNTIME_PROBLEM_TYPES,
     *(UNAUTHENTICATED, TOO_MANY_ATTEMPTS, FORBIDDEN, UNKNOWN_TOKEN, UNKNOWN_ADMIN_KEY, UNKNOWN_SERVICE, NAME_TAKEN),
     *(TOKEN_ENDED, TOO_MANY_SECRETS, ROTATION_DIFFERS, ROTATION_IN_USE, LAST_ADMINISTRATOR, WIDENING, UNSTORABLE),
 )
@@ -110,15 +110,15 @@ KINDS: Final = (
 
 
 def _invalid_value(error: InvalidValue) -> Problem:
-    return Problem(INVALID_BODY, error.reason, (_fault(error),))
+    return Problem(INVALID_BODY, error.reason, (_error_detail(error),))
 
 
 def _widening(error: Widening) -> Problem:
-    return Problem(WIDENING, error.reason, (_fault(error),))
+    return Problem(WIDENING, error.reason, (_error_detail(error),))
 
 
-def _fault(error: InvalidValue | Widening) -> Fault:
-    return Fault(error.reason, pointer="".join(f"/{step}" for step in error.path))
+def _error_detail(error: InvalidValue | Widening) -> ErrorDetail:
+    return ErrorDetail(error.reason, pointer="".join(f"/{step}" for step in error.path))
 
 
 def _unauthenticated(error: Unauthenticated) -> Problem:

@@ -165,8 +165,8 @@ def _parse_segment(text: str, position: int) -> str:
     match = _SEGMENT.match(text)
     matched = match.end() if match else 0
     if matched < len(text):
-        fault = "percent-encode every character but A-Z a-z 0-9 - . _ ~ here; '*' stands only alone"
-        raise ScopeError(position + matched, fault)
+        reason = "percent-encode every character but A-Z a-z 0-9 - . _ ~ here; '*' stands only alone"
+        raise ScopeError(position + matched, reason)
     try:
         name = unquote_to_bytes(text).decode()
     except UnicodeDecodeError:

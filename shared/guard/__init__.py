@@ -1,15 +1,19 @@
 """The guard: what a service puts before its handlers so that only good tokens get through.
 
-    from shared.guard import caller, guard_settings, mount_guard
+    from shared.guard import caller, guard_settings, mount_guard, token_with
 
-    mount_guard(app, guard_settings())                               # every route now needs a token
-    caller(request).require(Action.READ, Place("PLAT", "PLAT-1"))    # in a handler: this one needs this scope
+    mount_guard(app, guard_settings())
+    add_routes(app, [Route("GET", "/reports/{id}", Endpoint(show_report), token_with(Action.READ))])
+
+    async def show_report(request):
+        caller(request).require(Action.READ, Place("PLAT", "PLAT-1"))
 
 An answer that goes on for long is given by `open_stream`, so that it ends with its token.
 
 The entry test of this folder: would a third service mount it unchanged?
 """
 
+from shared.guard.access import ScopeNotChecked, any_token, token_with
 from shared.guard.caller import Caller, caller
 from shared.guard.errors import (
     AddressNotAllowed,
@@ -23,7 +27,7 @@ from shared.guard.errors import (
     TokenMissing,
     TokenTwice,
 )
-from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, mount_guard
+from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_guard
 from shared.guard.settings import GuardSettings, guard_settings
 from shared.guard.stream import Stream, open_stream
 
@@ -40,12 +44,16 @@ __all__ = [
     "QueryNotAllowed",
     "QueryUnreadable",
     "RateLimited",
+    "ScopeNotChecked",
     "Stream",
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",
+    "UnguardedRoute",
+    "any_token",
     "caller",
     "guard_settings",
     "mount_guard",
     "open_stream",
+    "token_with",
 ]

@@ -1,6 +1,7 @@
 """Who is calling, as handlers know it: what the token grants, never the token."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from aiohttp import web
@@ -18,6 +19,7 @@ class Caller:
         self._grant = grant
         self._usage = usage
         self._noted = False
+        self._asked_for: set[Action] = set()
 
     @property
     def token_id(self) -> str:
@@ -39,8 +41,14 @@ class Caller:
         """The JSON object that the token was given for services to read; it cannot be changed."""
         return self._grant.metadata
 
+    @property
+    def asked_for(self) -> AbstractSet[Action]:
+        """The actions that `require` and `reach` have been asked for."""
+        return self._asked_for
+
     def require(self, action: Action, place: Place) -> None:
-        """Raises `InsufficientScope` unless the token allows `action` at `place`."""
+        """Raise `InsufficientScope` unless the token allows `action` at `place`."""
+        self._asked_for.add(action)
         if not self.may(action, place):
             raise InsufficientScope(action, place.path)
         self.count_use()
@@ -54,6 +62,7 @@ class Caller:
 
         None lies within another. Raises `InsufficientScope` where there are none.
         """
+        self._asked_for.add(action)
         allowed = (scope.path for scope in self._grant.scopes if action in scope.actions)
         reached = paths_within(within, allowed)
         if not reached:

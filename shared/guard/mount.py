@@ -1,15 +1,16 @@
 """Puts the guard before every route of an aiohttp application."""
 
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
 from shared.contract.limit import limit_keys
+from shared.guard.access import TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
 from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
@@ -26,11 +27,12 @@ from shared.guard.rules import RULES, Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.usage import Usage
-from shared.runtime.http.application import add_to_line
-from shared.runtime.http.health import HEALTH_ROUTES
-from shared.runtime.http.metrics import METRICS, METRICS_ROUTE
-from shared.runtime.http.problem import ProblemTable, problem_response
+from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.metrics import METRICS
+from shared.runtime.http.problem import problem_response
 from shared.runtime.http.request_id import REQUEST_ID
+from shared.runtime.http.routes import PUBLIC, Route, add_routes, listed_routes, matched_route, unlisted_routes
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_address_of, redis_client
@@ -43,55 +45,64 @@ _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
 _OF_A_TOKEN_THAT_WORKS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
-OPEN_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE, RESOURCE_METADATA_ROUTE}
 
 
-def mount_guard(
-    app: web.Application,
-    settings: GuardSettings,
-    *,
-    public: Collection[str] = (),
-    faces: Mapping[str, ProblemTable] = {},
-) -> None:
-    """Let only requests with a good token reach a handler, but for `OPEN_ROUTES` and the templates in `public`.
+class UnguardedRoute(Exception):
+    """A route of a guarded application has neither a token's access rule nor is it public."""
 
-    Every guard error, from here or raised in a handler by `caller(request).require(…)`, is told by `GUARD_PROBLEMS`,
-    but for what the route's own table in `faces` says of it.
+
+def mount_guard(app: web.Application, settings: GuardSettings) -> None:
+    """Let only requests with a working token reach a handler, except on routes whose access is `PUBLIC`.
+
+    Every route of the application has to be mounted by `add_routes`, with `token_with(…)`, `any_token()` or `PUBLIC`
+    as its access. The application does not start otherwise: `UnguardedRoute` names the routes.
+
+    Guard errors, raised here or by `caller(request).require(…)` in a handler, are reported by `GUARD_PROBLEMS`, unless
+    the `problem_table` of the route has a row for them.
     """
-    app.middlewares.append(_guarded(OPEN_ROUTES | set(public), faces))
+    app.middlewares.append(_guard_requests)
     app[STREAMS] = Streams()
+    app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.extend((_add_age, add_rate_limit))
     app.cleanup_ctx.append(_open(settings))
-    app.router.add_get(RESOURCE_METADATA_ROUTE, _metadata(settings))
+    metadata = Endpoint(_metadata(settings))
+    add_routes(app, [Route(method, RESOURCE_METADATA_ROUTE, metadata, PUBLIC) for method in ("GET", "HEAD")])
 
 
-def _guarded(public: Collection[str], faces: Mapping[str, ProblemTable]) -> Middleware:
-    rows_of = {template: {**GUARD_PROBLEMS, **own} for template, own in faces.items()}
+async def _require_access_rules(app: web.Application) -> None:
+    unguarded = unlisted_routes(app) + [
+        f"{route.method} {route.path}"
+        for route in listed_routes(app)
+        if not (route.access is PUBLIC or isinstance(route.access, TokenAccess))
+    ]
+    if unguarded:
+        raise UnguardedRoute(
+            f"{', '.join(unguarded)}: mount each route by add_routes, with token_with(action), any_token() or PUBLIC"
+        )
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        resource = request.match_info.route.resource
-        if resource is None or resource.canonical in public:
-            return await handler(request)
-        try:
-            presented, no_cache = presented_token(request), asks_anew(request)
-            request[PRESENTED] = presented
-            validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
-            request[_AGE_S] = validated.age_s
-            bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
-            add_to_line(request, token_id=validated.grant.token_id)
-            await request.app[RULES].require(request, presented, validated.grant)
-            response = await handler(request)
-        except GuardError as error:
-            if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
-                request[CALLER].count_refusal()
-            rows = rows_of.get(resource.canonical, GUARD_PROBLEMS)
-            return problem_response(rows[type(error)](error), request.get(REQUEST_ID))
-        bearer.count_use()  # also where the handler has asked for no scope
-        return response
 
-    return middleware
+@web.middleware
+async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
+    route = matched_route(request)
+    if route is None or route.access is PUBLIC:
+        return await handler(request)
+    try:
+        presented, no_cache = presented_token(request), asks_anew(request)
+        request[PRESENTED] = presented
+        validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
+        request[_AGE_S] = validated.age_s
+        bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
+        add_log_fields(request, token_id=validated.grant.token_id)
+        await request.app[RULES].require(request, presented, validated.grant)
+        response = await handler(request)
+    except GuardError as error:
+        if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
+            request[CALLER].count_refusal()
+        table = {**GUARD_PROBLEMS, **route.problem_table}
+        return problem_response(table[type(error)](error), request.get(REQUEST_ID))
+    bearer.count_use()  # also if the handler has asked for no scope
+    return response
 
 
 async def _end_streams(app: web.Application) -> None:

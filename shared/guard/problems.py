@@ -54,17 +54,10 @@ INSUFFICIENT_SCOPE: Final = ProblemType(
     "that has it. If the place is misspelled, correct that.",
 )
 
-GUARD_KINDS: Final = (
+GUARD_PROBLEM_TYPES: Final = (
     *(UNAUTHORIZED, TOKEN_TWICE, QUERY_NOT_ALLOWED, ADDRESS_NOT_ALLOWED, RATE_LIMITED, INSUFFICIENT_SCOPE),
 )
 """What a service behind the guard can tell besides its own."""
-
-GUARDED: Final = {
-    401: "The access token is missing, or does not work.",
-    403: "The access token works, but not for this, not from here, or not in a URL.",
-    429: "The access token is used more often than it may be; see `Retry-After`.",
-}
-"""What every route behind the guard can be answered with, by status, for its description."""
 
 
 def _unauthorized(detail: str, challenge: str) -> Problem:

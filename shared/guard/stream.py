@@ -23,7 +23,7 @@ from shared.guard.lease import Lease
 from shared.guard.presented import PRESENTED
 from shared.guard.rules import RULES
 from shared.guard.watch import Watch
-from shared.runtime.http.application import add_to_line, allow_any_time
+from shared.runtime.http.application import add_log_fields, disable_deadline
 
 SEND_LIMIT_S: Final = 10.0
 """How long a caller may leave unread what it was sent, where that is more than the connection holds."""
@@ -158,7 +158,7 @@ async def open_stream(
     stream = Stream(request, headers, _demand(request, actions, place))
     with stream.watch:
         await stream.watch.require()
-        allow_any_time(request)
+        disable_deadline(request)
         await stream.response.prepare(request)
         request.app[STREAMS].open.add(stream)
         try:
@@ -167,7 +167,7 @@ async def open_stream(
             yield stream
             await stream.finish()
         except Ended as end:
-            add_to_line(request, ended=str(end))
+            add_log_fields(request, ended=str(end))
             await stream.finish()
         except BaseException:
             stream.cut()

@@ -7,8 +7,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.guard import AUTHORITY, FOLLOWER, GuardSettings, GuardUnavailable, caller, mount_guard
-from tests.support.client_keys import KINDS, ClientKey, Kind, make_service
+from shared.guard import AUTHORITY, FOLLOWER, GuardSettings, GuardUnavailable, any_token, caller, mount_guard
+from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.routes import Route, add_routes
+from tests.support.client_keys import KEY_KINDS, ClientKey, Kind, make_service
 from tests.support.stack import Authority
 
 Client = TestClient[web.Request, web.Application]
@@ -20,7 +22,7 @@ async def hello(request: web.Request) -> web.Response:
 
 async def guarded(authority: Authority, redis_url: str, key: ClientKey, aiohttp_client: AiohttpClient) -> Client:
     app = web.Application()
-    app.router.add_get("/hello", hello)
+    add_routes(app, [Route("GET", "/hello", Endpoint(hello), any_token())])
     settings = GuardSettings(
         token_authority_url=authority.base,
         introspection_client_id="reports",
@@ -51,7 +53,7 @@ async def client(authority: Authority, redis_url: str, key: ClientKey, aiohttp_c
     return made
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KEY_KINDS)
 async def test_a_revocation_that_is_answered_is_in_force_there(client: Client, authority: Authority) -> None:
     issued = await authority.issue()
     bearer = {"Authorization": f"Bearer {issued['token']}"}

@@ -1,5 +1,7 @@
 """A third service mounts the guard in three lines, as the README shows."""
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 from aiohttp import web
@@ -8,20 +10,22 @@ from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
 from shared.contract.scope import Action, Place
-from shared.guard import GuardSettings, TokenMissing, caller, mount_guard
-from shared.guard.problems import GUARD_KINDS
-from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
-from shared.runtime.docs.openapi import openapi_document
+from shared.guard import GuardSettings, TokenMissing, UnguardedRoute, any_token, caller, mount_guard, token_with
+from shared.guard.problems import GUARD_PROBLEM_TYPES
+from shared.runtime.docs import Documentation, add_docs
+from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import add_metrics
-from shared.runtime.http.problem import Problem
-from shared.runtime.http.problem_types import RUNTIME_KINDS, ProblemType
+from shared.runtime.http.problem import Problem, ProblemTable
+from shared.runtime.http.problem_types import RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.http.query import query_of, read_query
+from shared.runtime.http.routes import Access, Route, add_routes
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
 
 INFO = {"title": "Reports", "version": "1"}
 WHO = ProblemType("who", 403, "Forbidden", meaning="Nobody says who asks.", remedy="Say it.")
+YEARLY_PROBLEMS: ProblemTable = {TokenMissing: lambda _: Problem(WHO, "Say who you are.")}
 Client = TestClient[web.Request, web.Application]
 
 
@@ -45,28 +49,35 @@ async def yearly(request: web.Request) -> web.Response:
 
 
 @pytest.fixture
-async def client(authority: Authority, redis_url: str, aiohttp_client: AiohttpClient) -> Client:
-    """A service of three routes, of which one asks for a scope, and one tells errors in its own way, with its pages.
+def settings(authority: Authority, redis_url: str) -> GuardSettings:
+    return GuardSettings(
+        token_authority_url=authority.base,
+        introspection_client_id="polls",
+        introspection_client_secret=CLIENT_SECRET,
+        redis_url=redis_url,
+        resource_url="http://reports.internal",
+    )
+
+
+@pytest.fixture
+async def client(settings: GuardSettings, aiohttp_client: AiohttpClient) -> Client:
+    """A guarded service with its pages. One route reports errors in its own way, one forgets to check a scope.
 
     What is asked for last is torn down first: the service, before the authority that its guard speaks with.
     """
     app = web.Application()
-    app.router.add_get("/reports/{workspace}", report)
-    app.router.add_get("/hello", hello)
-    app.router.add_get("/yearly/{workspace}", yearly)
-    mount_guard(
+    asks_for_reading = token_with(Action.READ)
+    add_routes(
         app,
-        GuardSettings(
-            token_authority_url=authority.base,
-            introspection_client_id="polls",
-            introspection_client_secret=CLIENT_SECRET,
-            redis_url=redis_url,
-            resource_url="http://reports.internal",
-        ),
-        faces={"/yearly/{workspace}": {TokenMissing: lambda _: Problem(WHO, "Say who you are.")}},
-        public=DOCS_ROUTES,
+        [
+            Route("GET", "/reports/{workspace}", Endpoint(report), asks_for_reading),
+            Route("GET", "/hello", Endpoint(hello), any_token()),
+            Route("GET", "/yearly/{workspace}", Endpoint(yearly), any_token(), problem_table=YEARLY_PROBLEMS),
+            Route("GET", "/forgetful", Endpoint(hello), asks_for_reading),
+        ],
     )
-    add_docs(app, Documentation(lambda: openapi_document(INFO, [], {}), [*RUNTIME_KINDS, *GUARD_KINDS]))
+    mount_guard(app, settings)
+    add_docs(app, Documentation(INFO, [], {}, [*RUNTIME_PROBLEM_TYPES, *GUARD_PROBLEM_TYPES]))
     add_metrics(app)
     return await aiohttp_client(app)
 
@@ -134,3 +145,33 @@ async def test_everyone_may_read_what_its_refusals_point_at(client: Client) -> N
 
 async def test_its_metrics_say_what_the_guard_does(client: Client) -> None:
     assert "pollgate_guard_lease_held" in await (await client.get("/metrics")).text()
+
+
+async def test_success_of_a_handler_that_asked_for_no_action_of_its_route_is_refused_with_500(
+    client: Client, authority: Authority
+) -> None:
+    token = (await authority.issue("polls:read:PLAT"))["token"]
+
+    answer = await client.get("/forgetful", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status == 500
+    assert "hello" not in await answer.text()
+
+
+@pytest.mark.parametrize(
+    "mount",
+    [
+        lambda app: app.router.add_get("/reports", hello, allow_head=False),
+        lambda app: add_routes(app, [Route("GET", "/reports", Endpoint(hello), Access(lambda handler: handler))]),
+    ],
+    ids=["outside the table", "with an access rule that takes no token"],
+)
+async def test_application_with_a_route_without_an_access_rule_of_the_guard_does_not_start(
+    mount: Callable[[web.Application], object], settings: GuardSettings
+) -> None:
+    app = web.Application()
+    mount_guard(app, settings)
+    mount(app)
+
+    with pytest.raises(UnguardedRoute, match="GET /reports: mount each route by add_routes"):
+        await web.AppRunner(app).setup()

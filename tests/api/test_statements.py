@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from services.polls.operations.batch import each_by_itself
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 from shared.runtime.postgres.database import database as open_database
-from shared.runtime.postgres.query_metrics import UNNAMED, Statements
+from shared.runtime.postgres.query_metrics import UNNAMED, QueryMetrics
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Polls
 from tests.support.statements import counted_statements
@@ -65,7 +65,7 @@ async def test_a_connection_that_is_lost_is_no_outcome_of_one_item(database: Clo
 
 def test_statements_that_are_put_together_count_under_one_name() -> None:
     registry = CollectorRegistry()
-    statements = Statements(registry)
+    statements = QueryMetrics(registry)
 
     for number in range(2500):
         statements.of(f"\n    -- find: by conditions\n    SELECT {number}").observe(0.001)

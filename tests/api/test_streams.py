@@ -15,9 +15,11 @@ from aiohttp import web
 
 from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_PATTERN
-from shared.guard import GuardSettings, mount_guard, open_stream
+from shared.guard import GuardSettings, mount_guard, open_stream, token_with
 from shared.guard.stream import GUARD, STREAMS
-from shared.runtime.http.application import new_application
+from shared.runtime.http.application import create_application
+from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.routes import Route, add_routes
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.serve import listening
 from tests.support.proxy import proxied
@@ -130,12 +132,17 @@ class Ticker:
 
 @asynccontextmanager
 async def a_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticker, None]:
-    app = new_application({}, redactor(SECRET_PATTERN))
+    app = create_application({}, redactor(SECRET_PATTERN))
     ticker = Ticker(app, "")
-    app.router.add_get("/ticks/{workspace}", ticker.ticks, allow_head=False)
-    app.router.add_get("/flood", ticker.flood, allow_head=False)
-    app.router.add_get("/quiet", ticker.quiet, allow_head=False)
-    app.router.add_get("/broken", ticker.broken, allow_head=False)
+    handlers = {
+        "/ticks/{workspace}": ticker.ticks,
+        "/flood": ticker.flood,
+        "/quiet": ticker.quiet,
+        "/broken": ticker.broken,
+    }
+    add_routes(
+        app, [Route("GET", path, Endpoint(handler), token_with(Action.READ)) for path, handler in handlers.items()]
+    )
     mount_guard(
         app,
         GuardSettings(

@@ -24,7 +24,7 @@ WHERE = {
 def test_a_service_lists_every_kind_that_it_can_tell(problems: ModuleType) -> None:
     declared = [kind for folder in WHERE[problems] for kind in _kinds_in(ROOT / folder)]
 
-    assert Counter(kind.slug for kind in problems.KINDS) == Counter(kind.slug for kind in declared)
+    assert Counter(kind.slug for kind in problems.PROBLEM_TYPES) == Counter(kind.slug for kind in declared)
 
 
 def test_no_two_kinds_share_a_slug() -> None:
@@ -36,7 +36,7 @@ def test_no_two_kinds_share_a_slug() -> None:
 def test_what_the_proxy_tells_has_a_page() -> None:
     told = (ROOT / "deploy" / "haproxy.cfg").read_text(encoding="utf-8")
 
-    kinds = [kind for kind in services.polls.problems.KINDS if f'"{kind.path}"' in told]
+    kinds = [kind for kind in services.polls.problems.PROBLEM_TYPES if f'"{kind.path}"' in told]
 
     assert [(kind.slug, f'"title": "{kind.title}"' in told) for kind in kinds] == [("unavailable", True)]
     assert told.count("/docs/problems/") == 1

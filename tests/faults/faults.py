@@ -12,7 +12,7 @@ from tests.faults.parts import Part, PostgresPart
 from tests.faults.stage import Stage
 from tests.support.proxy import Mode, Proxy
 
-Fault = Callable[[], Coroutine[None, None, bool]]
+ErrorDetail = Callable[[], Coroutine[None, None, bool]]
 """Breaks something and mends it; false where it was broken already."""
 
 SHORTEST_STOP_S: Final = 1.0
@@ -42,13 +42,13 @@ class Faults:
                 await asyncio.wait({fault}, timeout=self._chance.uniform(0.5, self._longest_stop_s))
                 await asyncio.sleep(self._chance.uniform(0.1, 0.6))
 
-    async def _break(self, name: str, fault: Fault) -> None:
+    async def _break(self, name: str, fault: ErrorDetail) -> None:
         if await fault():
             self.seen[name] += 1
 
-    def _kinds(self) -> dict[str, Fault]:
+    def _kinds(self) -> dict[str, ErrorDetail]:
         stage = self._stage
-        kinds: dict[str, Fault] = {
+        kinds: dict[str, ErrorDetail] = {
             "redis restarted, data lost": lambda: self._restart(stage.redis),
             "redis stopped": lambda: self._stop(stage.redis),
             "postgres stopped": lambda: self._stop(stage.postgres),

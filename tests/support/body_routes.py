@@ -110,9 +110,9 @@ def wrong(answers: dict[str, tuple[bytes, Answer]], expected: dict[str, int]) ->
     found: dict[str, list[Any]] = {}
     for case, (sent, answer) in answers.items():
         status = status_of(answer)
-        flaws: list[Any] = flaws_of(answer, sent)
+        violations: list[Any] = flaws_of(answer, sent)
         if status != expected[case]:
-            flaws.append((status, answer.body[:300]))
-        if flaws:
-            found[case] = flaws
+            violations.append((status, answer.body[:300]))
+        if violations:
+            found[case] = violations
     return found

@@ -15,7 +15,7 @@ ISSUER: Final = "http://127.0.0.1:8081"
 INTROSPECT: Final = f"{ISSUER}/oauth2/introspect"
 
 Kind = Literal["Ed25519", "P-256", "RSA"]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+KEY_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _ALGORITHMS: Final[dict[Kind, str]] = {"Ed25519": "EdDSA", "P-256": "ES256", "RSA": "RS256"}
 
 

@@ -14,8 +14,10 @@ from shared.contract.introspection import AUDIENCE, Active, Inactive
 from shared.contract.scope import Action, Place
 from shared.contract.sync import SyncAnswer, SyncRequest, TokenUse
 from shared.contract.token import mint
-from shared.guard import GuardSettings, caller, mount_guard
+from shared.guard import GuardSettings, any_token, caller, mount_guard, token_with
+from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import add_metrics
+from shared.runtime.http.routes import Route, add_routes
 from shared.runtime.process.serve import listening
 from tests.support.stack import HOST, Caller
 
@@ -102,9 +104,14 @@ async def guarded_service(
 ) -> AsyncGenerator["GuardedService", None]:
     """A running service: `/hello` is for each good token, `/reports/{workspace}` wants a scope, `/missing` is 404."""
     app = web.Application()
-    app.router.add_get("/hello", _hello)
-    app.router.add_get("/reports/{workspace}", _report)
-    app.router.add_get("/missing", _missing)
+    add_routes(
+        app,
+        [
+            Route("GET", "/hello", Endpoint(_hello), any_token()),
+            Route("GET", "/reports/{workspace}", Endpoint(_report), token_with(Action.READ)),
+            Route("GET", "/missing", Endpoint(_missing), any_token()),
+        ],
+    )
     add_metrics(app)
     mount_guard(
         app,

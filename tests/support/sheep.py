@@ -8,14 +8,16 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from shared.runtime.docs import Documentation, add_docs
-from shared.runtime.docs.openapi import Answer, Operation, Row, openapi_document
+from shared.runtime.docs.openapi import openapi_document
 from shared.runtime.http.accept import prefers
-from shared.runtime.http.application import new_application
+from shared.runtime.http.application import create_application
 from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
+from shared.runtime.http.endpoint import Endpoint, Operation, Response
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.problem import Problem
-from shared.runtime.http.problem_types import RUNTIME_KINDS, ProblemType
+from shared.runtime.http.problem_types import RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.http.query import read_query
+from shared.runtime.http.routes import PUBLIC, Access, Route, add_routes
 
 SHEPHERD: Final = "Bearer of-the-shepherd"
 Colour = Literal["black", "white"]
@@ -96,7 +98,7 @@ NO_SHEPHERD: Final = ProblemType(
 UNKNOWN_FLOCK: Final = ProblemType(
     *("unknown-flock", 404, "Unknown flock"), meaning="No flock has this name.", remedy="Count again."
 )
-KINDS: Final = (*RUNTIME_KINDS, NO_SHEPHERD, UNKNOWN_FLOCK)
+PROBLEM_TYPES: Final = (*RUNTIME_PROBLEM_TYPES, NO_SHEPHERD, UNKNOWN_FLOCK)
 CSV: Final = "text/csv"
 MERGE_PATCH: Final = "application/merge-patch+json"
 NO_FLOCK: Final = {404: "No flock has this name."}
@@ -105,8 +107,8 @@ LIST_FLOCKS: Final = Operation(
     summary="List flocks",
     tags=("flocks",),
     query=FlocksQuery,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             description="The flocks.",
             body=Flocks,
             example={"items": [{"name": "dolly", "sheep": 3}]},
@@ -118,13 +120,13 @@ CREATE_FLOCK: Final = Operation(
     summary="Form a flock",
     body=Flock,
     headers=CountHeaders,
-    answers={201: Answer(description="The flock.", body=Flock, headers={"Location": "where it is"})},
-    example={"name": "dolly", "sheep": 3},
+    responses={201: Response(description="The flock.", body=Flock, headers={"Location": "where it is"})},
+    body_example={"name": "dolly", "sheep": 3},
 )
 SHOW_FLOCK: Final = Operation(
     summary="Show a flock",
     path=FlockPath,
-    answers={200: Answer(description="The flock.", body=Flock)},
+    responses={200: Response(description="The flock.", body=Flock)},
     problems=NO_FLOCK,
 )
 CHANGE_FLOCK: Final = Operation(
@@ -132,24 +134,18 @@ CHANGE_FLOCK: Final = Operation(
     path=FlockPath,
     body=ChangeFlock,
     media_type=(MERGE_PATCH, JSON),
-    answers={200: Answer(description="The flock.", body=Flock)},
-    example={"sheep": 4},
+    responses={200: Response(description="The flock.", body=Flock)},
+    body_example={"sheep": 4},
     problems=NO_FLOCK,
 )
 DISSOLVE_FLOCK: Final = Operation(
-    summary="Dissolve a flock", path=FlockPath, answers={204: Answer(description="It is gone.")}, problems=NO_FLOCK
+    summary="Dissolve a flock", path=FlockPath, responses={204: Response(description="It is gone.")}, problems=NO_FLOCK
 )
 WHISTLE: Final = Operation(
-    summary="Whistle", body=Whistle, media_type=FORM, answers={200: Answer(description="What was heard.", body=Whistle)}
-)
-
-SHEEP_ROWS: Final = (
-    Row("GET", "/flocks", "list_flocks", LIST_FLOCKS),
-    Row("POST", "/flocks", "create_flock", CREATE_FLOCK, "shepherd"),
-    Row("GET", "/flocks/{name}", "show_flock", SHOW_FLOCK),
-    Row("PATCH", "/flocks/{name}", "change_flock", CHANGE_FLOCK, "shepherd"),
-    Row("DELETE", "/flocks/{name}", "dissolve_flock", DISSOLVE_FLOCK, "shepherd"),
-    Row("POST", "/whistle", "whistle", WHISTLE),
+    summary="Whistle",
+    body=Whistle,
+    media_type=FORM,
+    responses={200: Response(description="What was heard.", body=Whistle)},
 )
 
 FLOCKS: Final = web.AppKey("flocks", dict[str, Flock])
@@ -161,23 +157,16 @@ def sheep_app() -> web.Application:
         NoShepherd: lambda _: Problem(NO_SHEPHERD, "Say who you are."),
         UnknownFlock: lambda _: Problem(UNKNOWN_FLOCK, "No flock has this name."),
     }
-    app = new_application(problems, redact=lambda text: text)
+    app = create_application(problems, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
-    app.router.add_get("/flocks", list_flocks, allow_head=False)
-    app.router.add_post("/flocks", create_flock)
-    app.router.add_get("/flocks/{name}", show_flock, allow_head=False)
-    app.router.add_patch("/flocks/{name}", change_flock)
-    app.router.add_delete("/flocks/{name}", dissolve_flock)
-    app.router.add_post("/whistle", whistle)
-    add_docs(app, Documentation(sheep_document, KINDS))
+    add_routes(app, SHEEP_ROUTES)
+    add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
     return app
 
 
 def sheep_document() -> dict[str, Any]:
     """What the service says of itself."""
-    return openapi_document(
-        {"title": "Sheep", "version": "1"}, SHEEP_ROWS, {"shepherd": {"type": "http", "scheme": "bearer"}}
-    )
+    return openapi_document(INFO, SHEEP_ROUTES, SECURITY_SCHEMES)
 
 
 async def list_flocks(request: web.Request) -> web.Response:
@@ -230,3 +219,16 @@ def _flock(request: web.Request) -> Flock:
 def _require_shepherd(request: web.Request) -> None:
     if request.headers.get("Authorization") != SHEPHERD:
         raise NoShepherd
+
+
+INFO: Final = {"title": "Sheep", "version": "1"}
+SECURITY_SCHEMES: Final = {"shepherd": {"type": "http", "scheme": "bearer"}}
+_SHEPHERD: Final = Access(lambda handler: handler, ("shepherd",))
+SHEEP_ROUTES: Final = (
+    Route("GET", "/flocks", Endpoint(list_flocks, LIST_FLOCKS), PUBLIC),
+    Route("POST", "/flocks", Endpoint(create_flock, CREATE_FLOCK), _SHEPHERD),
+    Route("GET", "/flocks/{name}", Endpoint(show_flock, SHOW_FLOCK), PUBLIC),
+    Route("PATCH", "/flocks/{name}", Endpoint(change_flock, CHANGE_FLOCK), _SHEPHERD),
+    Route("DELETE", "/flocks/{name}", Endpoint(dissolve_flock, DISSOLVE_FLOCK), _SHEPHERD),
+    Route("POST", "/whistle", Endpoint(whistle, WHISTLE), PUBLIC),
+)

@@ -6,13 +6,15 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from shared.runtime.http.application import new_application
+from shared.runtime.http.application import create_application
 from shared.runtime.http.body import read_json
+from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.idempotency import idempotency_key
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.merge_patch import merge
 from shared.runtime.http.path import path_text, path_uuid
 from shared.runtime.http.preconditions import if_match, not_modified
+from shared.runtime.http.routes import PUBLIC, Route, add_routes
 from tests.support.sheep import FLOCKS, Flock, create_flock, whistle
 
 BATCH_BYTES: Final = 1024 * 1024
@@ -28,15 +30,20 @@ class Count(Struct, frozen=True):
 
 def sheep_requests_app() -> web.Application:
     """The service, with one flock."""
-    app = new_application({}, redact=lambda text: text, body_limits={"/flocks:batch": BATCH_BYTES})
+    app = create_application({}, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
-    app.router.add_post("/flocks", create_flock)
-    app.router.add_get("/flocks/{name}", show_flock, allow_head=False)
-    app.router.add_patch("/flocks/{name}", change_flock)
-    app.router.add_post("/flocks:batch", form_flocks)
-    app.router.add_post("/counts", note_count)
-    app.router.add_post("/whistle", whistle)
-    app.router.add_get("/fields/{field:[^/]+}/sheep/{sheep_id:[^/]+}", show_sheep, allow_head=False)
+    add_routes(
+        app,
+        [
+            Route("POST", "/flocks", Endpoint(create_flock), PUBLIC),
+            Route("GET", "/flocks/{name}", Endpoint(show_flock), PUBLIC),
+            Route("PATCH", "/flocks/{name}", Endpoint(change_flock), PUBLIC),
+            Route("POST", "/flocks:batch", Endpoint(form_flocks), PUBLIC, body_limit=BATCH_BYTES),
+            Route("POST", "/counts", Endpoint(note_count), PUBLIC),
+            Route("POST", "/whistle", Endpoint(whistle), PUBLIC),
+            Route("GET", "/fields/{field}/sheep/{sheep_id}", Endpoint(show_sheep), PUBLIC),
+        ],
+    )
     return app
 
 

@@ -13,12 +13,12 @@ MOST_REPEATED: Final = 300
 
 def flaws_of(answer: Answer, sent: bytes = b"") -> list[str]:
     """What is wrong with the answer, apart from its status: nothing, one hopes."""
-    flaws = {
+    violations = {
         f"it is a {answer.status}": answer.status >= 500,
         "it holds a secret": bool(secrets_in(f"{answer.headers}{answer.body!r}")),
         **(_flaws_of_problem(answer, sent) if answer.status >= 400 else {}),
     }
-    return [flaw for flaw, is_so in flaws.items() if is_so]
+    return [violation for violation, is_so in violations.items() if is_so]
 
 
 def _flaws_of_problem(answer: Answer, sent: bytes) -> dict[str, bool]:

@@ -68,4 +68,4 @@ def test_what_is_no_cursor_of_this_kind_is_refused(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         read_cursor(text, tuple[str, bool, int])
 
-    assert [fault.parameter for fault in caught.value.faults] == ["cursor"]
+    assert [fault.parameter for fault in caught.value.errors] == ["cursor"]

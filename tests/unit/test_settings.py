@@ -11,7 +11,7 @@ from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.postgres.database import address_of
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.redis.client import redis_client
-from tests.support.client_keys import KINDS, ClientKey, Kind
+from tests.support.client_keys import KEY_KINDS, ClientKey, Kind
 
 GOOD = {
     "POLLS_DATABASE_URL": "postgresql://polls@db/pollgate",
@@ -84,7 +84,7 @@ def test_a_guard_has_one_credential_that_can_be_one(change: dict[str, str], mess
     assert "s3cret" not in str(fault.value)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KEY_KINDS)
 def test_a_private_key_may_stand_in_a_file(tmp_path: Path, kind: Kind) -> None:
     file = tmp_path / "key.pem"
     file.write_text(ClientKey(kind).private_pem)

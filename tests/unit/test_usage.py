@@ -5,7 +5,7 @@ import msgspec
 from shared.contract.change import MAX_SEQ
 from shared.contract.sync import MAX_COUNT, SyncRequest, TokenUse
 from shared.guard.usage import MAX_SECRETS, TOLD_AT_ONCE, Usage
-from shared.runtime.http.application import MAX_BODY_BYTES
+from shared.runtime.http.routes import MAX_BODY_BYTES
 
 
 class Scene:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.polls.domain.poll import Flaw, Poll
+from services.polls.domain.poll import Poll, Violation
 
 MAX_PARTICIPANT_LENGTH: Final = 255
 MAX_NAME_LENGTH: Final = 255
@@ -57,11 +57,11 @@ class NamesNotKept(Exception):
 
 
 class InvalidBallot(ValueError):
-    """A choice breaks rules, all of which are in `flaws`."""
+    """A choice breaks rules, all of which are in `violations`."""
 
-    def __init__(self, flaws: list[Flaw]) -> None:
-        super().__init__("; ".join(flaw.reason for flaw in flaws))
-        self.flaws = flaws
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(violation.reason for violation in violations))
+        self.violations = violations
 
 
 def check_choice(choice: Choice, poll: Poll, kept: Ballot | None, now: datetime) -> None:
@@ -69,9 +69,9 @@ def check_choice(choice: Choice, poll: Poll, kept: Ballot | None, now: datetime)
     may choose so.
     """
     require_open(poll, now)
-    flaws = [*_option_flaws(choice, poll), *_text_flaws(choice, poll)]
-    if flaws:
-        raise InvalidBallot(flaws)
+    violations = [*_option_violations(choice, poll), *_text_violations(choice, poll)]
+    if violations:
+        raise InvalidBallot(violations)
     if kept is not None and not poll.draft.settings.allow_revote:
         raise AlreadyVoted
 
@@ -89,29 +89,29 @@ def ballot_of(choice: Choice, participant: str, poll: Poll) -> Ballot:
     return Ballot(choice.option_ids, choice.comment, participant, choice.name)
 
 
-def _option_flaws(choice: Choice, poll: Poll) -> Iterator[Flaw]:
+def _option_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
     known = [option.id for option in poll.draft.options]
     if not choice.option_ids:
-        yield Flaw(("optionIds",), "choose an option; to take a ballot back, delete it")
+        yield Violation(("optionIds",), "choose an option; to take a ballot back, delete it")
     if len(choice.option_ids) > 1 and not poll.draft.settings.allow_selection_of_multiple_options:
-        yield Flaw(("optionIds",), f"this poll takes exactly one option, these are {len(choice.option_ids)}")
+        yield Violation(("optionIds",), f"this poll takes exactly one option, these are {len(choice.option_ids)}")
     uses = Counter(choice.option_ids)
     for index, option_id in enumerate(choice.option_ids[: len(known) + 1]):
         if option_id not in known:
-            yield Flaw(("optionIds", index), f"this poll has no such option; it has {_some(known)}")
+            yield Violation(("optionIds", index), f"this poll has no such option; it has {_some(known)}")
         elif uses[option_id] > 1:
-            yield Flaw(("optionIds", index), "an option can be chosen once")
+            yield Violation(("optionIds", index), "an option can be chosen once")
 
 
-def _text_flaws(choice: Choice, poll: Poll) -> Iterator[Flaw]:
+def _text_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
     if choice.comment is not None and not poll.draft.settings.allow_comment:
-        yield Flaw(("comment",), "this poll takes no comments; leave it out")
+        yield Violation(("comment",), "this poll takes no comments; leave it out")
     for field, text, length in (
         ("name", choice.name, MAX_NAME_LENGTH),
         ("comment", choice.comment, MAX_COMMENT_LENGTH),
     ):
         if text is not None and (not 1 <= len(text) <= length or "\0" in text):
-            yield Flaw((field,), f"1 to {length} characters without NUL are wanted here")
+            yield Violation((field,), f"1 to {length} characters without NUL are wanted here")
 
 
 def _some(option_ids: list[str], most: int = 10) -> str:

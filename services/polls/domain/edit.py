@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from services.polls.domain.poll import Draft
+from services.polls.domain.poll import PollSpec
 
 
 class Effect(Struct, frozen=True):
@@ -27,12 +27,12 @@ class VotesWouldBeDropped(Exception):
         self.votes = votes
 
 
-def lost_votes(before: Draft, after: Draft, counts: Mapping[str, int]) -> dict[str, int]:
+def lost_votes(before: PollSpec, after: PollSpec, counts: Mapping[str, int]) -> dict[str, int]:
     """The votes of each option that is no more, by its id; options are the same where their ids are."""
     kept = {option.id for option in after.options}
     return {option.id: counts.get(option.id, 0) for option in before.options if option.id not in kept}
 
 
-def hides_names(before: Draft, after: Draft) -> bool:
+def hides_names(before: PollSpec, after: PollSpec) -> bool:
     """Whether what was kept of the participants is to be kept no more."""
     return before.settings.save_participant_names and not after.settings.save_participant_names

@@ -44,7 +44,7 @@ class Settings(Struct, frozen=True):
     allow_comment: bool = False
 
 
-class Draft(Struct, frozen=True):
+class PollSpec(Struct, frozen=True):
     """A poll without its id: what a client writes."""
 
     title: str
@@ -58,7 +58,7 @@ class Poll(Struct, frozen=True):
 
     id: UUID
     place: Place
-    draft: Draft
+    draft: PollSpec
     version: int
     created_at: datetime
     updated_at: datetime
@@ -81,7 +81,7 @@ class PollChanged(Exception):
     """The poll is no longer what the caller took it for."""
 
 
-class Flaw(NamedTuple):
+class Violation(NamedTuple):
     """A rule that a draft breaks; `path` leads there in the poll's own JSON."""
 
     path: tuple[str | int, ...]
@@ -89,18 +89,23 @@ class Flaw(NamedTuple):
 
 
 class InvalidPoll(ValueError):
-    """A draft breaks rules, all of which are in `flaws`."""
+    """A draft breaks rules, all of which are in `violations`."""
 
-    def __init__(self, flaws: list[Flaw]) -> None:
-        super().__init__("; ".join(flaw.reason for flaw in flaws))
-        self.flaws = flaws
+    def __init__(self, violations: list[Violation]) -> None:
+        super().__init__("; ".join(violation.reason for violation in violations))
+        self.violations = violations
 
 
-def check(draft: Draft) -> Draft:
+def check(draft: PollSpec) -> PollSpec:
     """The draft, if it keeps every rule of a poll. Raises `InvalidPoll`."""
-    flaws = [*_text_flaws(draft), *_option_flaws(draft.options), *_settings_flaws(draft.settings), *_size_flaws(draft)]
-    if flaws:
-        raise InvalidPoll(flaws)
+    violations = [
+        *_text_violations(draft),
+        *_option_violations(draft.options),
+        *_settings_violations(draft.settings),
+        *_size_violations(draft),
+    ]
+    if violations:
+        raise InvalidPoll(violations)
     return draft
 
 
@@ -109,7 +114,7 @@ def closes_at(settings: Settings) -> datetime | None:
     return read_end_date(settings.end_date) if settings.close_poll_on_end_date else None
 
 
-def closed_at(draft: Draft, now: datetime) -> Draft:
+def closed_at(draft: PollSpec, now: datetime) -> PollSpec:
     """The draft, closed from `now` on at the latest: its end date is what closes a poll, and nothing else."""
     end = closes_at(draft.settings)
     if end is not None and end <= now:
@@ -140,33 +145,33 @@ def _read_short_end_date(text: str) -> datetime | None:
     return read_end_date(text)
 
 
-def _text_flaws(draft: Draft) -> Iterator[Flaw]:
+def _text_violations(draft: PollSpec) -> Iterator[Violation]:
     if not 1 <= len(draft.title) <= MAX_TITLE_LENGTH:
-        yield Flaw(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(draft.title)}")
+        yield Violation(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(draft.title)}")
     elif not _can_be_seen(draft.title):
-        yield Flaw(("title",), _NOTHING_TO_SEE)
+        yield Violation(("title",), _NOTHING_TO_SEE)
     if len(draft.description) > MAX_DESCRIPTION_LENGTH:
-        yield Flaw(("description",), f"a description has at most {MAX_DESCRIPTION_LENGTH} characters")
+        yield Violation(("description",), f"a description has at most {MAX_DESCRIPTION_LENGTH} characters")
     for field, text in (("title", draft.title), ("description", draft.description)):
         if "\0" in text:
-            yield Flaw((field,), "the NUL character cannot be stored; remove it")
+            yield Violation((field,), "the NUL character cannot be stored; remove it")
 
 
-def _option_flaws(options: tuple[Option, ...]) -> Iterator[Flaw]:
+def _option_violations(options: tuple[Option, ...]) -> Iterator[Violation]:
     if not 1 <= len(options) <= MAX_OPTIONS:
-        yield Flaw(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
+        yield Violation(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
     uses = Counter(option.id for option in options)
     for index, option in enumerate(options):
         if uses[option.id] > 1:
-            yield Flaw(("options", index, "id"), "every option has an id of its own")
+            yield Violation(("options", index, "id"), "every option has an id of its own")
         if abs(option.order) > MAX_ORDER:
-            yield Flaw(("options", index, "order"), f"an order is a number up to {MAX_ORDER}")
+            yield Violation(("options", index, "order"), f"an order is a number up to {MAX_ORDER}")
         for field, text in (("id", option.id), ("title", option.title)):
             if not 1 <= len(text) <= MAX_TITLE_LENGTH or "\0" in text:
                 reason = f"1 to {MAX_TITLE_LENGTH} characters without NUL are wanted here"
-                yield Flaw(("options", index, field), reason)
+                yield Violation(("options", index, field), reason)
             elif field == "title" and not _can_be_seen(text):
-                yield Flaw(("options", index, field), _NOTHING_TO_SEE)
+                yield Violation(("options", index, field), _NOTHING_TO_SEE)
 
 
 _NOTHING_TO_SEE: Final = "a title has a character that can be seen"
@@ -177,24 +182,24 @@ def _can_be_seen(text: str) -> bool:
     return any(each.isprintable() and not each.isspace() for each in text)
 
 
-def _size_flaws(draft: Draft) -> Iterator[Flaw]:
+def _size_violations(draft: PollSpec) -> Iterator[Violation]:
     texts = (draft.title, draft.description, *(text for option in draft.options for text in (option.id, option.title)))
     size = sum(len(text.encode()) for text in texts)
     if size > MAX_POLL_BYTES:
-        yield Flaw((), f"a poll has up to {MAX_POLL_BYTES} bytes of text, in UTF-8; this one has {size}")
+        yield Violation((), f"a poll has up to {MAX_POLL_BYTES} bytes of text, in UTF-8; this one has {size}")
 
 
-def _settings_flaws(settings: Settings) -> Iterator[Flaw]:
+def _settings_violations(settings: Settings) -> Iterator[Violation]:
     try:
         ends_at = _read_short_end_date(settings.end_date)
     except (ValueError, OverflowError):
         example = "'2026-12-24', '2026-12-24T18:00:00Z' or an empty string"
-        yield Flaw(("settings", "endDate"), f"an end is a date or a date and time as in RFC 3339: {example}")
+        yield Violation(("settings", "endDate"), f"an end is a date or a date and time as in RFC 3339: {example}")
         return
     if settings.close_poll_on_end_date and ends_at is None:
-        yield Flaw(
+        yield Violation(
             ("settings", "endDate"),
             "closePollOnEndDate needs an end date; without one, set it to false",
         )
     if settings.results_visibility == "afterClose" and not settings.close_poll_on_end_date:
-        yield Flaw(("settings", "resultsVisibility"), "afterClose needs closePollOnEndDate and an end date")
+        yield Violation(("settings", "resultsVisibility"), "afterClose needs closePollOnEndDate and an end date")

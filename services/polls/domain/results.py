@@ -10,7 +10,7 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.polls.domain.poll import Draft, Settings
+from services.polls.domain.poll import PollSpec, Settings
 from services.polls.domain.templates import TEMPLATES
 
 Status = Literal["open", "closed"]
@@ -25,7 +25,7 @@ class Tally(Struct, frozen=True):
     counts: Mapping[str, int]
 
 
-class Sight(enum.Enum):
+class Audience(enum.Enum):
     """As whom someone asks for results."""
 
     PUBLIC = "public"
@@ -78,7 +78,7 @@ class Results(Struct, frozen=True):
         return self.withheld_reason in {None, "hideAbsoluteNumbers"}
 
 
-def results_of(draft: Draft, tally: Tally, *, now: datetime, is_closed: bool, sight: Sight) -> Results:
+def results_of(draft: PollSpec, tally: Tally, *, now: datetime, is_closed: bool, sight: Audience) -> Results:
     """The results as far as `sight` goes. Counts of what is no option of the poll are passed over."""
     options = sorted(draft.options, key=lambda option: option.order)
     heading = Results(
@@ -90,13 +90,13 @@ def results_of(draft: Draft, tally: Tally, *, now: datetime, is_closed: bool, si
     return _filled(heading, tally) if heading.visible else heading
 
 
-def _withheld_reason(settings: Settings, *, is_closed: bool, sight: Sight) -> WithheldReason | None:
-    if sight is Sight.EVERYTHING:
+def _withheld_reason(settings: Settings, *, is_closed: bool, sight: Audience) -> WithheldReason | None:
+    if sight is Audience.EVERYTHING:
         return None
     visibility = settings.results_visibility
     if (
         visibility == "alwaysPublic"
-        or (visibility == "afterVote" and sight is Sight.VOTER)
+        or (visibility == "afterVote" and sight is Audience.VOTER)
         or (visibility == "afterClose" and is_closed)
     ):
         return "hideAbsoluteNumbers" if settings.hide_absolute_numbers else None

@@ -5,7 +5,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from services.polls.domain.poll import Poll
-from services.polls.domain.results import Results, Sight, Tally, results_of
+from services.polls.domain.results import Audience, Results, Tally, results_of
 
 
 class PollState(Struct, frozen=True):
@@ -23,6 +23,6 @@ class PollState(Struct, frozen=True):
         """Whether nobody can vote any more."""
         return self.poll.is_closed(self.at)
 
-    def results(self, sight: Sight) -> Results:
+    def results(self, sight: Audience) -> Results:
         """What the votes come to, as far as `sight` goes."""
         return results_of(self.poll.draft, self.tally, now=self.at, is_closed=self.is_closed, sight=sight)

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.polls.domain.poll import Draft, Option
+from services.polls.domain.poll import Option, PollSpec
 
 
 class Template(Struct, frozen=True):
@@ -13,7 +13,7 @@ class Template(Struct, frozen=True):
 
     id: str
     name: str
-    draft: Draft
+    draft: PollSpec
     scored: bool = False
 
 
@@ -39,7 +39,7 @@ def _blank() -> Template:
 
 def _yes_no() -> Template:
     options = (Option("yes", "Yes", 0), Option("no", "No", 1))
-    return Template("yes-no", "Yes/No", Draft("Yes/No", options, "A question to answer with yes or no"))
+    return Template("yes-no", "Yes/No", PollSpec("Yes/No", options, "A question to answer with yes or no"))
 
 
 def _scored(template_id: str, name: str, description: str, titles: Sequence[str]) -> Template:
@@ -50,9 +50,9 @@ def _up_to_five(sign: str) -> list[str]:
     return [sign * count for count in range(1, 6)]
 
 
-def _draft(title: str, description: str, titles: Sequence[str]) -> Draft:
+def _draft(title: str, description: str, titles: Sequence[str]) -> PollSpec:
     """Options with these titles, whose ids are 1, 2, …"""
-    return Draft(title, tuple(Option(str(order + 1), each, order) for order, each in enumerate(titles)), description)
+    return PollSpec(title, tuple(Option(str(order + 1), each, order) for order, each in enumerate(titles)), description)
 
 
 TEMPLATES: Final = (

@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 
 from services.polls.app_keys import DATABASE
 from services.polls.domain.poll import UnknownPoll
-from services.polls.domain.results import Sight
+from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
 from services.polls.payloads.results import ResultsPayload
 from services.polls.storage import polls
@@ -27,11 +27,11 @@ def require(request: web.Request, action: Action, place: Place) -> None:
     asking.require(action, place)
 
 
-def sight_of(asking: Caller, place: Place, *, as_voter: bool = False) -> Sight:
+def sight_of(asking: Caller, place: Place, *, as_voter: bool = False) -> Audience:
     """As whom the caller sees results there."""
     if asking.may(Action.RESULTS, place):
-        return Sight.EVERYTHING
-    return Sight.VOTER if as_voter else Sight.PUBLIC
+        return Audience.EVERYTHING
+    return Audience.VOTER if as_voter else Audience.PUBLIC
 
 
 def expanded(request: web.Request, state: PollState, *, is_wanted: bool) -> ResultsPayload | UnsetType:

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, POLL_FEED
-from services.polls.domain.poll import Draft, UnknownPoll, check, closed_at
+from services.polls.domain.poll import PollSpec, UnknownPoll, check, closed_at
 from services.polls.domain.state import PollState
 from services.polls.handlers.asking import require
 from services.polls.handlers.conditions import require_unchanged
@@ -40,17 +40,14 @@ from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import caller
 from shared.guard.problems import GUARD_PROBLEMS
-from shared.runtime.docs.openapi import Answer, endpoint
-from shared.runtime.http.application import allow_more_time
+from shared.runtime.http.application import extend_deadline
 from shared.runtime.http.body import JSON, read_json, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.path import read_uuid
 from shared.runtime.http.preconditions import read_if_match
-from shared.runtime.http.problem import RUNTIME_PROBLEMS, ProblemTable, document_of, told_as
+from shared.runtime.http.problem import RUNTIME_PROBLEMS, ProblemTable, document_of, problem_for
 from shared.runtime.postgres.database import Transaction
 from shared.runtime.process.redaction import redactor
-
-BATCH_ROUTE: Final = "/v1/polls:batch"
-MAX_BATCH_BYTES: Final = 262_144
 
 _redact: Final = redactor(SECRET_PATTERN)
 """A problem may repeat what was sent; those of items are in an answer that is none, and may be kept."""
@@ -72,9 +69,9 @@ class _Undone(Exception):
     tags=("polls",),
     headers=BatchOnceOnly,
     body=Batch,
-    example=EXAMPLE,
-    answers={
-        200: Answer(
+    body_example=EXAMPLE,
+    responses={
+        200: Response(
             description="What became of each item, also where some or all have failed.",
             body=Outcomes,
             example=examples.OUTCOMES,
@@ -88,7 +85,7 @@ async def change_polls(request: web.Request) -> web.Response:
     content = await request.read()
     batch = read_json(content, Batch)
     once = once_of(request, content)
-    allow_more_time(request, MANY_LIMIT_S)
+    extend_deadline(request, MANY_LIMIT_S)
     changes = _Changes(request, batch)
     try:
         answer = await answer_once(request.app[DATABASE], once, changes.make, MANY_LIMIT_S)
@@ -150,7 +147,7 @@ class _Changes:
         return Outcome(op="create", status=201, id=str(state.poll.id), etag=etag_of(state), poll=PollPayload.of(state))
 
     async def _edit(
-        self, transaction: Transaction, item: UpdateItem | CloseItem, change: Callable[[PollState], Draft]
+        self, transaction: Transaction, item: UpdateItem | CloseItem, change: Callable[[PollState], PollSpec]
     ) -> Outcome:
         poll_id, required = _poll_id(item), self._required(Action.UPDATE, item)
         drop_votes = isinstance(item, UpdateItem) and item.drop_votes
@@ -202,10 +199,10 @@ def _told(items: Sequence[Item], made: Sequence[Outcome | Exception]) -> list[Ou
 
 
 def _failed(number: int, item: Item, error: Exception) -> Outcome:
-    problem = told_as(error, _TOLD)
+    problem = problem_for(error, _TOLD)
     inside = f"/items/{number}" + ("/poll" if isinstance(item, CreateItem | UpdateItem) else "")
-    faults = tuple(msgspec.structs.replace(fault, pointer=inside + (fault.pointer or "")) for fault in problem.faults)
-    document = document_of(msgspec.structs.replace(problem, faults=faults))
+    errors = tuple(msgspec.structs.replace(each, pointer=inside + (each.pointer or "")) for each in problem.errors)
+    document = document_of(msgspec.structs.replace(problem, errors=errors))
     named = None if isinstance(item, CreateItem) else item.id
     told = msgspec.json.encode(Outcome(op=_op(item), status=document.status, id=named, problem=document))
     return msgspec.json.decode(_redact(told.decode()), type=Outcome)

@@ -14,7 +14,7 @@ from services.polls.payloads import examples
 from services.polls.payloads.events import Event, News, Position
 from shared.contract.scope import Action
 from shared.guard import Stream, caller, open_stream
-from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.process.clock import elapsed_s
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -40,8 +40,8 @@ class Resume(Struct, frozen=True):
     tags=("results",),
     path=PollPath,
     headers=Resume,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             description="Events, without an end.", body=str, media_type=EVENT_STREAM, example=examples.FIRST_EVENT
         )
     },

@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from services.polls.app_keys import DATABASE
-from services.polls.domain.poll import Draft, check
+from services.polls.domain.poll import PollSpec, check
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
 from services.polls.handlers import changing
@@ -50,13 +50,13 @@ from services.polls.storage.answers import Answer as KeptAnswer
 from services.polls.storage.listing import Filter, select_page
 from shared.contract.scope import Action, Path
 from shared.guard import caller
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.merge_patch import merge
 from shared.runtime.http.preconditions import not_modified
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 from shared.runtime.postgres.database import Transaction
 
@@ -89,7 +89,7 @@ class ListPolls(Paging, frozen=True, rename="camel"):
     "long; the last one is the one without `next`.",
     tags=("polls",),
     query=ListPolls,
-    answers={200: Answer(description="A page of polls.", body=PollPage, example=examples.PAGE)},
+    responses={200: Response(description="A page of polls.", body=PollPage, example=examples.PAGE)},
     problems={403: "The token may read nothing there."},
 )
 async def list_polls(request: web.Request) -> web.Response:
@@ -110,9 +110,9 @@ async def list_polls(request: web.Request) -> web.Response:
     tags=("polls",),
     headers=OnceOnly,
     body=CreatePoll,
-    example=CREATE_EXAMPLE,
-    answers={
-        201: Answer(
+    body_example=CREATE_EXAMPLE,
+    responses={
+        201: Response(
             description="The poll.",
             body=PollPayload,
             example=examples.POLL,
@@ -149,9 +149,9 @@ async def create_poll(request: web.Request) -> web.Response:
     path=PollPath,
     query=Expand,
     headers=ReadConditions,
-    answers={
-        200: Answer(description="The poll.", body=PollPayload, example=examples.POLL, headers=ETAG),
-        304: Answer(description="It is as `If-None-Match` says.", headers=ETAG),
+    responses={
+        200: Response(description="The poll.", body=PollPayload, example=examples.POLL, headers=ETAG),
+        304: Response(description="It is as `If-None-Match` says.", headers=ETAG),
     },
     problems={**UNKNOWN, **forbidden(Action.READ)},
 )
@@ -173,9 +173,9 @@ async def show_poll(request: web.Request) -> web.Response:
     query=DropVotes,
     headers=Conditions,
     body=WritePoll,
-    example=EXAMPLE,
-    answers={
-        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.UNCHANGED, headers=ETAG)
+    body_example=EXAMPLE,
+    responses={
+        200: Response(description="The poll as it is now.", body=PollPayload, example=examples.UNCHANGED, headers=ETAG)
     },
     problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )
@@ -195,9 +195,9 @@ async def replace_poll(request: web.Request) -> web.Response:
     headers=Conditions,
     body=PatchPoll,
     media_type=(MERGE_PATCH, JSON),
-    example=PATCH_EXAMPLE,
-    answers={
-        200: Answer(description="The poll as it is now.", body=PollPayload, example=examples.PATCHED, headers=ETAG)
+    body_example=PATCH_EXAMPLE,
+    responses={
+        200: Response(description="The poll as it is now.", body=PollPayload, example=examples.PATCHED, headers=ETAG)
     },
     problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )
@@ -214,7 +214,7 @@ async def change_poll(request: web.Request) -> web.Response:
     tags=("polls",),
     path=PollPath,
     headers=Conditions,
-    answers={204: Answer(description="It is gone.")},
+    responses={204: Response(description="It is gone.")},
     problems={**UNKNOWN, **forbidden(Action.DELETE), **CHANGED},
 )
 async def delete_poll(request: web.Request) -> web.Response:
@@ -223,13 +223,13 @@ async def delete_poll(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-def patched(state: PollState, patch: PatchPoll) -> Draft:
+def patched(state: PollState, patch: PatchPoll) -> PollSpec:
     """What the poll shall be by a merge patch. Raises `InvalidBody`, `InvalidPoll`."""
     merged = merge(msgspec.to_builtins(PollPayload.of(state)), msgspec.to_builtins(patch))
     return read_json(msgspec.json.encode(merged), WritePoll).to_draft(state)
 
 
-async def _edited(request: web.Request, change: Callable[[PollState], Draft]) -> web.Response:
+async def _edited(request: web.Request, change: Callable[[PollState], PollSpec]) -> web.Response:
     query = read_query(request, DropVotes)
     poll_id, required = poll_id_of(request), required_by(request, Action.UPDATE)
     edited = await changing.edit(request, poll_id, change, required, drop_votes=query.drop_votes)
@@ -259,8 +259,8 @@ def _reachable(request: web.Request, query: ListPolls) -> list[Path]:
     segments = (query.workspace, query.content, query.container)
     given = [segment for segment in segments if segment]
     if any(given[depth] != segments[depth] for depth in range(len(given))):
-        fault = Fault(
+        error_detail = ErrorDetail(
             "give what lies above it too: content needs workspace, container needs content", parameter="workspace"
         )
-        raise BadRequest("The place cannot be told.", fault)
+        raise BadRequest("The place cannot be told.", error_detail)
     return caller(request).reach(Action.READ, tuple(given))

@@ -15,12 +15,12 @@ from services.polls.payloads import examples
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
 from shared.guard import caller
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.accept import prefers
 from shared.runtime.http.body import JSON
 from shared.runtime.http.csv_table import csv_table
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
 CSV: Final = "text/csv"
@@ -50,8 +50,8 @@ class AskResults(Struct, frozen=True):
     tags=("results",),
     path=PollPath,
     query=AskResults,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             description="The results as they are now.",
             body=ResultsPayload,
             example=examples.RESULTS,
@@ -77,8 +77,8 @@ async def _asked(request: web.Request, participant: str | None) -> tuple[PollSta
     if participant is None:
         return await reached_poll(request, Action.READ, Action.RESULTS), False
     if not 1 <= len(participant) <= MAX_PARTICIPANT_LENGTH:
-        fault = Fault(f"1 to {MAX_PARTICIPANT_LENGTH} characters are wanted here", parameter="participant")
-        raise BadRequest("Nobody can be called that.", fault)
+        error_detail = ErrorDetail(f"1 to {MAX_PARTICIPANT_LENGTH} characters are wanted here", parameter="participant")
+        raise BadRequest("Nobody can be called that.", error_detail)
     voter = await request.app[VOTES].voter(caller(request).site, poll_id_of(request), participant)
     place = voter.state.poll.place
     require(request, Action.READ, place)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from services.polls.domain.templates import TEMPLATES
 from services.polls.payloads.templates import TemplatePayload, Templates
-from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 _ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES])
@@ -15,7 +15,7 @@ _ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES]
 @endpoint(
     summary="List templates",
     tags=("polls",),
-    answers={200: Answer(description="The templates that `POST /v1/polls` takes.", body=Templates, example=_ALL)},
+    responses={200: Response(description="The templates that `POST /v1/polls` takes.", body=Templates, example=_ALL)},
 )
 async def list_templates(_request: web.Request) -> web.Response:
     """200 with every template; any token will do."""

@@ -16,9 +16,9 @@ from services.polls.payloads.texts import Participant, PollId
 from services.polls.storage import ballots
 from shared.contract.scope import Action
 from shared.guard import caller
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.path import path_text
 from shared.runtime.http.query import read_query
@@ -37,10 +37,10 @@ class BallotPath(Struct, frozen=True):
     tags=("votes",),
     path=BallotPath,
     body=CastBallot,
-    example=examples.CHOICE,
-    answers={
-        201: Answer(description="The participant's first ballot.", body=BallotPayload, example=examples.BALLOT),
-        200: Answer(
+    body_example=examples.CHOICE,
+    responses={
+        201: Response(description="The participant's first ballot.", body=BallotPayload, example=examples.BALLOT),
+        200: Response(
             description="The ballot that has taken another one's place.", body=BallotPayload, example=examples.BALLOT
         ),
     },
@@ -65,7 +65,7 @@ async def cast_ballot(request: web.Request) -> web.Response:
     summary="Show a ballot",
     tags=("votes",),
     path=BallotPath,
-    answers={200: Answer(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},
+    responses={200: Response(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},
     problems={
         **forbidden(Action.VOTE),
         404: "There is no such poll, the token does not reach it, or the participant has no ballot.",
@@ -82,7 +82,7 @@ async def show_ballot(request: web.Request) -> web.Response:
     description="Where the poll allows no second ballot, its participant cannot vote again.",
     tags=("votes",),
     path=BallotPath,
-    answers={204: Answer(description="It counts no more.")},
+    responses={204: Response(description="It counts no more.")},
     problems={
         **forbidden(Action.VOTE),
         404: "There is no such poll, the token does not reach it, or the participant has no ballot.",
@@ -103,7 +103,7 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
     tags=("votes",),
     path=PollPath,
     query=Paging,
-    answers={200: Answer(description="A page of ballots.", body=BallotPage, example=examples.BALLOTS)},
+    responses={200: Response(description="A page of ballots.", body=BallotPage, example=examples.BALLOTS)},
     problems={**UNKNOWN, **forbidden(Action.RESULTS), 409: "The poll keeps no names."},
 )
 async def list_ballots(request: web.Request) -> web.Response:

@@ -22,10 +22,10 @@ from services.polls.payloads.x1 import ContractPoll, ContractPollBody
 from services.polls.storage import polls
 from shared.contract.scope import Action, Place
 from shared.guard import caller
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import Query, query_of
 
 Workspace = Annotated[
@@ -95,8 +95,8 @@ ONE: Final = {**PROBLEMS, 404: "No site of this token has this URL, or the poll 
     tags=("Team Voice contract",),
     path=Site,
     query=SomeAtPlace,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             description="All of them, the oldest first, or the one of `pollId`; that one alone, where they are more "
             "than 1000, or than 16 MiB.",
             body=list[ContractPoll],
@@ -129,8 +129,8 @@ async def list_contract_polls(request: web.Request) -> web.Response:
     query=AtPlace,
     body=ContractPollBody,
     media_type=ANY_TYPE,
-    example=EXAMPLE,
-    answers={200: Answer(description="The poll with its id.", body=ContractPoll, example=examples.CONTRACT_POLL)},
+    body_example=EXAMPLE,
+    responses={200: Response(description="The poll with its id.", body=ContractPoll, example=examples.CONTRACT_POLL)},
     problems=PROBLEMS,
     without=NEVER,
 )
@@ -150,8 +150,8 @@ async def create_contract_poll(request: web.Request) -> web.Response:
     query=EditedAtPlace,
     body=ContractPollBody,
     media_type=ANY_TYPE,
-    example=EXAMPLE,
-    answers={200: Answer(description="The poll as it is now.", body=ContractPoll, example=examples.CONTRACT_POLL)},
+    body_example=EXAMPLE,
+    responses={200: Response(description="The poll as it is now.", body=ContractPoll, example=examples.CONTRACT_POLL)},
     problems=ONE,
     without=NEVER,
 )
@@ -162,8 +162,8 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
     drop_votes = _drops_votes(query)
     body = read_json(await request.read(), ContractPollBody)
     if body.id not in (None, query.optional("pollId")):
-        fault = Fault("leave it out, or repeat the parameter pollId", pointer="/id")
-        raise BadRequest("The poll's id in the body is not the one in the query.", fault)
+        error_detail = ErrorDetail("leave it out, or repeat the parameter pollId", pointer="/id")
+        raise BadRequest("The poll's id in the body is not the one in the query.", error_detail)
     draft, poll_id = check(body.to_draft()), _read_poll_id(query)
     edited = await changing.edit(request, poll_id, lambda _: draft, _is_at(place), drop_votes=drop_votes)
     return json_response(ContractPoll.of(edited.state))
@@ -175,7 +175,7 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
     tags=("Team Voice contract",),
     path=Site,
     query=OneAtPlace,
-    answers={200: Answer(description="It is gone; there is no body.")},
+    responses={200: Response(description="It is gone; there is no body.")},
     problems=ONE,
     without=NEVER,
 )
@@ -206,9 +206,9 @@ async def _all_at(request: web.Request, place: Place, *, is_expanded: bool) -> A
 
 
 def _too_many() -> BadRequest:
-    fault = Fault("name one of them, or page through them under /v1/polls", parameter="pollId")
+    error_detail = ErrorDetail("name one of them, or page through them under /v1/polls", parameter="pollId")
     most = f"{MAX_LISTED} of them, or {MAX_LISTED_BYTES // 1024**2} MiB"
-    return BadRequest(f"The polls at this place are too many for one answer, which holds up to {most}.", fault)
+    return BadRequest(f"The polls at this place are too many for one answer, which holds up to {most}.", error_detail)
 
 
 def _shown(request: web.Request, state: PollState, *, is_expanded: bool) -> ContractPoll:
@@ -222,7 +222,7 @@ def _authorized(request: web.Request, query: Query, action: Action, *also_requir
     _refuse_old_form(query)
     values = query.required("type", "workspace", "content", *also_required)
     if values["type"] != "polls":
-        raise BadRequest("Unknown 'type'.", Fault("this is always 'polls'", parameter="type"))
+        raise BadRequest("Unknown 'type'.", ErrorDetail("this is always 'polls'", parameter="type"))
     place = Place(values["workspace"], values["content"], query.optional("container"))
     caller(request).require(action, place)
     return place
@@ -237,21 +237,23 @@ def _refuse_old_form(query: Query) -> None:
     """Raises `BadRequest` for a request from before workspace and content, which says what they are now."""
     old = [name for name in _OLD_FORM if query.all(name)]
     if old and not (query.all("workspace") and query.all("content")):
-        faults = [Fault(_OLD_FORM[name], parameter=name) for name in old]
-        raise BadRequest(f"This is the old form of the request: {_OLD_FORM[old[0]]}.", *faults)
+        errors = [ErrorDetail(_OLD_FORM[name], parameter=name) for name in old]
+        raise BadRequest(f"This is the old form of the request: {_OLD_FORM[old[0]]}.", *errors)
 
 
 def _expands(query: Query) -> bool:
     expand = query.optional("expand")
     if expand not in ("", "results"):
-        raise BadRequest("Unknown 'expand'.", Fault("this is 'results' or left out", parameter="expand"))
+        raise BadRequest("Unknown 'expand'.", ErrorDetail("this is 'results' or left out", parameter="expand"))
     return expand == "results"
 
 
 def _drops_votes(query: Query) -> bool:
     text = query.optional("dropVotes")
     if text not in ("true", "false") and query.all("dropVotes"):
-        raise BadRequest("Unknown 'dropVotes'.", Fault("this is 'true', 'false' or left out", parameter="dropVotes"))
+        raise BadRequest(
+            "Unknown 'dropVotes'.", ErrorDetail("this is 'true', 'false' or left out", parameter="dropVotes")
+        )
     return text == "true"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from services.polls.storage.answers import Answer, claim_key, keep_answer
-from shared.runtime.postgres.database import Database, LockHeld, Transaction
+from shared.runtime.postgres.database import Database, LockTimeout, Transaction
 
 Work = Callable[[Transaction], Awaitable[Answer]]
 
@@ -44,7 +44,7 @@ async def answer_once(database: Database, once: Once | None, work: Work, limit_s
 async def _answered(transaction: Transaction, once: Once, work: Work) -> Answer:
     try:
         kept = await claim_key(transaction, once.token_id, once.key, once.fingerprint)
-    except LockHeld:
+    except LockTimeout:
         raise KeyInUse from None
     if kept is None:
         answer = await work(transaction)

@@ -6,11 +6,11 @@ from uuid import UUID
 from msgspec import Struct
 
 from services.polls.domain.edit import Effect, VotesWouldBeDropped, hides_names, lost_votes
-from services.polls.domain.poll import Draft, UnknownPoll, check
+from services.polls.domain.poll import PollSpec, UnknownPoll, check
 from services.polls.domain.state import PollState
 from services.polls.storage import ballots, polls
 from services.polls.storage.polls import MANY_LIMIT_S
-from shared.runtime.postgres.database import Database, Executor
+from shared.runtime.postgres.database import Connection, Database
 
 Require = Callable[[PollState], None]
 """Raises where what is asked for may not be done to the poll as it is now."""
@@ -27,7 +27,7 @@ async def edit_poll(
     database: Database,
     site: str,
     poll_id: UUID,
-    change: Callable[[PollState], Draft],
+    change: Callable[[PollState], PollSpec],
     *,
     require: Require,
     drop_votes: bool,
@@ -44,10 +44,10 @@ async def remove_poll(database: Database, site: str, poll_id: UUID, *, require: 
 
 
 async def edit_within(
-    executor: Executor,
+    connection: Connection,
     site: str,
     poll_id: UUID,
-    change: Callable[[PollState], Draft],
+    change: Callable[[PollState], PollSpec],
     *,
     require: Require,
     drop_votes: bool,
@@ -56,42 +56,44 @@ async def edit_within(
 
     Raises `UnknownPoll`, `InvalidPoll`, what `require` and `change` raise, and `VotesWouldBeDropped` unless told to.
     """
-    before = await _locked(executor, site, poll_id, require)
+    before = await _locked(connection, site, poll_id, require)
     draft = check(change(before))
     if draft == before.poll.draft:
         return Edited(before, Effect())
-    effect = await _apply(executor, before, draft, drop_votes=drop_votes)
-    await polls.update_poll(executor, site, poll_id, draft)
-    return Edited(await _read(executor, site, poll_id), effect)
+    effect = await _apply(connection, before, draft, drop_votes=drop_votes)
+    await polls.update_poll(connection, site, poll_id, draft)
+    return Edited(await _read(connection, site, poll_id), effect)
 
 
-async def remove_within(executor: Executor, site: str, poll_id: UUID, *, require: Require) -> None:
+async def remove_within(connection: Connection, site: str, poll_id: UUID, *, require: Require) -> None:
     """Remove the poll with its ballots, as a part of a transaction. Raises `UnknownPoll` and what `require` raises."""
-    await _locked(executor, site, poll_id, require)
-    await polls.delete_poll(executor, site, poll_id)
+    await _locked(connection, site, poll_id, require)
+    await polls.delete_poll(connection, site, poll_id)
 
 
-async def _locked(executor: Executor, site: str, poll_id: UUID, require: Require) -> PollState:
-    require(await _read(executor, site, poll_id))  # who may not do it shall not hold up those who may
-    await polls.lock_polls(executor, site, [poll_id])
-    state = await _read(executor, site, poll_id)  # in a statement of its own: it sees every ballot from before the lock
+async def _locked(connection: Connection, site: str, poll_id: UUID, require: Require) -> PollState:
+    require(await _read(connection, site, poll_id))  # who may not do it shall not hold up those who may
+    await polls.lock_polls(connection, site, [poll_id])
+    state = await _read(
+        connection, site, poll_id
+    )  # in a statement of its own: it sees every ballot from before the lock
     require(state)
     return state
 
 
-async def _apply(executor: Executor, before: PollState, draft: Draft, *, drop_votes: bool) -> Effect:
+async def _apply(connection: Connection, before: PollState, draft: PollSpec, *, drop_votes: bool) -> Effect:
     poll = before.poll
     lost = lost_votes(poll.draft, draft, before.tally.counts)
     votes = {option_id: count for option_id, count in lost.items() if count}
     if votes and not drop_votes:
         raise VotesWouldBeDropped(votes)
-    dropped = await ballots.drop_votes(executor, poll.id, list(votes)) if votes else 0
-    anonymized = await ballots.anonymize(executor, poll.id) if hides_names(poll.draft, draft) else 0
+    dropped = await ballots.drop_votes(connection, poll.id, list(votes)) if votes else 0
+    anonymized = await ballots.anonymize(connection, poll.id) if hides_names(poll.draft, draft) else 0
     return Effect(tuple(lost), sum(votes.values()), dropped, anonymized)
 
 
-async def _read(executor: Executor, site: str, poll_id: UUID) -> PollState:
-    state = await polls.select_poll(executor, site, poll_id)
+async def _read(connection: Connection, site: str, poll_id: UUID) -> PollState:
+    state = await polls.select_poll(connection, site, poll_id)
     if state is None:
         raise UnknownPoll
     return state

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from services.polls.domain.poll import closes_at
-from services.polls.domain.results import Sight
+from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
 from services.polls.operations.feed import PollFeed
 from services.polls.storage.polls import select_watched
@@ -35,11 +35,11 @@ class Followed:
         self.is_gone = False
         self._state = state
         self._read_at_s = elapsed_s()
-        self._made: dict[Sight, Any] = {}  # whatever the followers make of it
-        self._up_to_date: set[Sight] = set()
+        self._made: dict[Audience, Any] = {}  # whatever the followers make of it
+        self._up_to_date: set[Audience] = set()
         self._followers: set[Callable[[], None]] = set()
 
-    def made(self, make: Callable[[PollState, Sight, T | None], T], sight: Sight) -> T:
+    def made(self, make: Callable[[PollState, Audience, T | None], T], sight: Audience) -> T:
         """What `make`, always the same one, makes of the poll and of what it has made of it before: once for all who
         follow it and see as much.
         """

@@ -13,11 +13,11 @@ class TooManyStreams(Exception):
         self.limit = limit
 
 
-class NoPlaceLeft(Exception):
+class StreamLimitReached(Exception):
     """This process has as many streams as it takes; another one may have room."""
 
 
-class StreamPlaces:
+class StreamLimiter:
     """One a process."""
 
     def __init__(self, *, places: int, places_a_token: int) -> None:
@@ -27,11 +27,11 @@ class StreamPlaces:
 
     @contextmanager
     def taken(self, token_id: str) -> Generator[None, None, None]:
-        """A place for the length of the block. Raises `TooManyStreams`, `NoPlaceLeft`."""
+        """A place for the length of the block. Raises `TooManyStreams`, `StreamLimitReached`."""
         if self._taken[token_id] >= self._places_a_token:
             raise TooManyStreams(self._places_a_token)
         if self._taken.total() >= self._places:
-            raise NoPlaceLeft
+            raise StreamLimitReached
         self._taken[token_id] += 1
         try:
             yield

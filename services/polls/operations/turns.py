@@ -13,7 +13,7 @@ PLACES: Final = 3
 """For each poll: one that is at work, and who follows at once."""
 
 
-class Turns:
+class PollSemaphores:
     """One a process."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from services.polls.domain.ballot import Ballot, Choice, UnknownBallot, ballot_o
 from services.polls.domain.participant import Participants
 from services.polls.domain.poll import UnknownPoll
 from services.polls.domain.state import PollState
-from services.polls.operations.turns import Turns
+from services.polls.operations.turns import PollSemaphores
 from services.polls.storage import ballots
 from services.polls.storage.ballots import Cast
 from shared.runtime.postgres.database import Database
@@ -45,7 +45,7 @@ class Voter(Struct, frozen=True):
 class Votes:
     """One a process."""
 
-    def __init__(self, database: Database, participants: Participants, turns: Turns) -> None:
+    def __init__(self, database: Database, participants: Participants, turns: PollSemaphores) -> None:
         self._database = database
         self._participants = participants
         self._turns = turns

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.polls.domain.results import Sight
+from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
 from services.polls.payloads.polls import PollPayload
 from services.polls.payloads.results import ResultsPayload
@@ -56,7 +56,7 @@ class News(NamedTuple):
     at: Position
 
     @classmethod
-    def of(cls, state: PollState, sight: Sight, before: "News | None" = None) -> "News":
+    def of(cls, state: PollState, sight: Audience, before: "News | None" = None) -> "News":
         """What there is to tell of the poll. Where nothing of it has changed that may be seen, that is what was told
         `before`, whose `calculatedAt` does not say when somebody has voted whose vote is withheld.
         """

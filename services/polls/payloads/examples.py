@@ -11,7 +11,7 @@ import msgspec
 
 from services.polls.domain.edit import Effect
 from services.polls.domain.poll import Poll
-from services.polls.domain.results import Sight, Tally, results_of
+from services.polls.domain.results import Audience, Tally, results_of
 from services.polls.domain.state import PollState
 from services.polls.payloads.ballots import BallotPage, BallotPayload
 from services.polls.payloads.batch import EXAMPLE as BATCH
@@ -40,7 +40,7 @@ UNCHANGED: Final = PollPayload.of(_STATE, effect=Effect())
 PATCHED: Final = PollPayload.of(_state(merge(CREATE_EXAMPLE, PATCH_EXAMPLE), _TALLY, version=2), effect=Effect())
 PAGE: Final = PollPage([POLL], next=None)
 RESULTS: Final = ResultsPayload.of(
-    results_of(_STATE.poll.draft, _STATE.tally, now=_MADE_AT, is_closed=False, sight=Sight.PUBLIC)
+    results_of(_STATE.poll.draft, _STATE.tally, now=_MADE_AT, is_closed=False, sight=Audience.PUBLIC)
 )
 CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
 BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)

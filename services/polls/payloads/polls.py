@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.polls.domain.edit import Effect
-from services.polls.domain.poll import Draft, Flaw, InvalidPoll, Option, ResultsVisibility, Settings
+from services.polls.domain.poll import InvalidPoll, Option, PollSpec, ResultsVisibility, Settings, Violation
 from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
 from services.polls.domain.templates import template
@@ -95,16 +95,18 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
     def to_place(self) -> Place:
         """The place. Raises `InvalidPoll`."""
         texts = {"workspace": self.workspace, "content": self.content, "container": self.container}
-        flaws = [
-            Flaw(("location", name), f"up to {MAX_SEGMENT_LENGTH} characters without NUL are wanted here")
+        violations = [
+            Violation(("location", name), f"up to {MAX_SEGMENT_LENGTH} characters without NUL are wanted here")
             for name, text in texts.items()
             if "\0" in text or len(text) > MAX_SEGMENT_LENGTH
         ]
-        flaws += [
-            Flaw(("location", name), "this may not be empty") for name in ("workspace", "content") if not texts[name]
+        violations += [
+            Violation(("location", name), "this may not be empty")
+            for name in ("workspace", "content")
+            if not texts[name]
         ]
-        if flaws:
-            raise InvalidPoll(flaws)
+        if violations:
+            raise InvalidPoll(violations)
         return Place(**texts)
 
 
@@ -184,18 +186,20 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     results: ReadOnly = None
     effect: ReadOnly = None
 
-    def to_draft(self, state: PollState) -> Draft:
+    def to_draft(self, state: PollState) -> PollSpec:
         """What the poll shall be, not yet checked. Raises `InvalidPoll` for what cannot be written."""
-        poll, flaws = state.poll, []
+        poll, violations = state.poll, []
         if self.id not in (None, str(poll.id)):
-            flaws.append(Flaw(("id",), "this is not the id of the poll that the URL names; leave it out"))
+            violations.append(Violation(("id",), "this is not the id of the poll that the URL names; leave it out"))
         if self.location not in (None, LocationPayload.of(poll.place)):
-            flaws.append(Flaw(("location",), "a poll cannot move; leave this out, or create it anew where it belongs"))
-        draft = Draft(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
+            violations.append(
+                Violation(("location",), "a poll cannot move; leave this out, or create it anew where it belongs")
+            )
+        draft = PollSpec(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
         if self.status not in (None, status_of(state), _status_after(draft, state)):
-            flaws.append(Flaw(("status",), _HOW_TO_CLOSE))
-        if flaws:
-            raise InvalidPoll(flaws)
+            violations.append(Violation(("status",), _HOW_TO_CLOSE))
+        if violations:
+            raise InvalidPoll(violations)
         return draft
 
 
@@ -241,7 +245,7 @@ class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
     description: Description | UnsetType = UNSET
     settings: StrictSettings | UnsetType = UNSET
 
-    def to_draft(self) -> Draft:
+    def to_draft(self) -> PollSpec:
         """The domain's draft, not yet checked. Raises `InvalidPoll`, `UnknownTemplate`."""
         given: dict[str, Any] = {
             "title": self.title,
@@ -255,9 +259,9 @@ class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
         missing = [name for name in ("title", "options") if name not in given]
         if missing:
             raise InvalidPoll(
-                [Flaw((name,), "this is required, unless 'template' names a template") for name in missing]
+                [Violation((name,), "this is required, unless 'template' names a template") for name in missing]
             )
-        return Draft(**given)
+        return PollSpec(**given)
 
 
 EXAMPLE: Final = {
@@ -277,7 +281,7 @@ def status_of(state: PollState) -> Status:
     return "closed" if state.is_closed else "open"
 
 
-def _status_after(draft: Draft, state: PollState) -> Status | None:
+def _status_after(draft: PollSpec, state: PollState) -> Status | None:
     """What the poll's status is once it is so; `None` where its end cannot be read."""
     try:
         return status_of(msgspec.structs.replace(state, poll=msgspec.structs.replace(state.poll, draft=draft)))
@@ -290,7 +294,7 @@ def etag_of(state: PollState) -> str:
     return f'"{state.poll.version}-closed"' if state.is_closed else f'"{state.poll.version}"'
 
 
-def options_of(draft: Draft) -> list[OptionPayload]:
+def options_of(draft: PollSpec) -> list[OptionPayload]:
     """How the options of a poll are shown."""
     return [OptionPayload(option.id, option.title, option.order) for option in draft.options]
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Struct, UnsetType
 
-from services.polls.domain.poll import Draft
+from services.polls.domain.poll import PollSpec
 from services.polls.domain.state import PollState
 from services.polls.payloads.polls import OptionBody, OptionPayload, SettingsPayload, drafted_options, options_of
 from services.polls.payloads.results import ResultsPayload
@@ -20,9 +20,9 @@ class ContractPollBody(Struct, frozen=True):
     description: Description = ""
     settings: SettingsPayload = SettingsPayload()
 
-    def to_draft(self) -> Draft:
+    def to_draft(self) -> PollSpec:
         """The domain's draft, not yet checked."""
-        return Draft(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
+        return PollSpec(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
 
 
 class ContractPoll(Struct, frozen=True, omit_defaults=True):

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 LIFE_H: Final = 24
 
@@ -50,20 +50,20 @@ _FORGET: Final = f"""
 """  # noqa: S608
 
 
-async def claim_key(executor: Executor, token_id: str, key: str, fingerprint: bytes) -> Kept | None:
-    """Take the key for this transaction, or give what was answered under it. Raises `LockHeld`."""
-    if await executor.fetchrow(_CLAIM, token_id, key, fingerprint):
+async def claim_key(connection: Connection, token_id: str, key: str, fingerprint: bytes) -> Kept | None:
+    """Take the key for this transaction, or give what was answered under it. Raises `LockTimeout`."""
+    if await connection.fetchrow(_CLAIM, token_id, key, fingerprint):
         return None
-    (row,) = await executor.fetch(_SELECT, token_id, key)
+    (row,) = await connection.fetch(_SELECT, token_id, key)
     return Kept(row["fingerprint"], Answer(row["status"], msgspec.json.decode(row["headers"]), row["body"]))
 
 
-async def keep_answer(executor: Executor, token_id: str, key: str, answer: Answer) -> None:
+async def keep_answer(connection: Connection, token_id: str, key: str, answer: Answer) -> None:
     """Keep what is answered, under the key that this transaction has taken."""
     headers = msgspec.json.encode(answer.headers).decode()
-    await executor.execute(_KEEP, token_id, key, answer.status, headers, answer.body)
+    await connection.execute(_KEEP, token_id, key, answer.status, headers, answer.body)
 
 
-async def forget_answers(executor: Executor, most: int) -> int:
+async def forget_answers(connection: Connection, most: int) -> int:
     """Remove answers older than a day, up to `most` of them; how many there were."""
-    return int((await executor.execute(_FORGET, most)).rpartition(" ")[2])
+    return int((await connection.execute(_FORGET, most)).rpartition(" ")[2])

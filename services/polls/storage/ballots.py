@@ -13,7 +13,7 @@ from services.polls.domain.ballot import Ballot
 from services.polls.domain.poll import Poll
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import MANY_LIMIT_S, STATE, state_of
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
 
@@ -90,10 +90,10 @@ _ANONYMIZE: Final = """
 
 
 async def select_ballot(
-    executor: Executor, site: str, poll_id: UUID, participant_hash: bytes
+    connection: Connection, site: str, poll_id: UUID, participant_hash: bytes
 ) -> tuple[PollState, Ballot | None] | None:
     """The poll, if the site has it, with the participant's ballot."""
-    row = await executor.fetchrow(_SELECT, site, poll_id, participant_hash)
+    row = await connection.fetchrow(_SELECT, site, poll_id, participant_hash)
     if row is None:
         return None
     return state_of(row), None if row["option_ids"] is None else _ballot(row)
@@ -106,39 +106,39 @@ class Cast(NamedTuple):
     is_first: bool
 
 
-async def cast_ballot(executor: Executor, poll: Poll, participant_hash: bytes, ballot: Ballot) -> Cast | None:
+async def cast_ballot(connection: Connection, poll: Poll, participant_hash: bytes, ballot: Ballot) -> Cast | None:
     """Keep the ballot; `None` where the poll is no longer as it was read, or is closed, or allows no second ballot."""
     kept = (ballot.option_ids, ballot.comment, ballot.participant, ballot.name)
     may_replace = poll.draft.settings.allow_revote
-    row = await executor.fetchrow(_CAST, poll.id, poll.version, participant_hash, *kept, may_replace)
+    row = await connection.fetchrow(_CAST, poll.id, poll.version, participant_hash, *kept, may_replace)
     if row is None:
         return None
     return Cast(Ballot(*kept, cast_at=row["cast_at"]), row["is_first"])
 
 
-async def withdraw_ballot(executor: Executor, poll: Poll, participant_hash: bytes) -> bool:
+async def withdraw_ballot(connection: Connection, poll: Poll, participant_hash: bytes) -> bool:
     """Take the ballot back, for good where the poll allows no second one; `False` where the poll is no longer as it was
     read, or is closed, or has no such ballot.
     """
     statement = _REMOVE if poll.draft.settings.allow_revote else _EMPTY
-    return await executor.fetchrow(statement, poll.id, poll.version, participant_hash) is not None
+    return await connection.fetchrow(statement, poll.id, poll.version, participant_hash) is not None
 
 
-async def list_ballots(executor: Executor, poll_id: UUID, behind: str, limit: int) -> list[Ballot]:
+async def list_ballots(connection: Connection, poll_id: UUID, behind: str, limit: int) -> list[Ballot]:
     """The first `limit` ballots of participants behind that one, which are kept."""
-    return [_ballot(row) for row in await executor.fetch(_PAGE, poll_id, behind, limit)]
+    return [_ballot(row) for row in await connection.fetch(_PAGE, poll_id, behind, limit)]
 
 
-async def drop_votes(executor: Executor, poll_id: UUID, option_ids: Sequence[str]) -> int:
+async def drop_votes(connection: Connection, poll_id: UUID, option_ids: Sequence[str]) -> int:
     """Take some options out of every ballot of the poll; how many ballots are gone, having chosen nothing else."""
-    dropped = await executor.execute(_DROP, poll_id, option_ids, limit_s=MANY_LIMIT_S)
-    await executor.execute(_DROP_VOTES, poll_id, option_ids, limit_s=MANY_LIMIT_S)
+    dropped = await connection.execute(_DROP, poll_id, option_ids, limit_s=MANY_LIMIT_S)
+    await connection.execute(_DROP_VOTES, poll_id, option_ids, limit_s=MANY_LIMIT_S)
     return _count(dropped)
 
 
-async def anonymize(executor: Executor, poll_id: UUID) -> int:
+async def anonymize(connection: Connection, poll_id: UUID) -> int:
     """Erase from every ballot of the poll who has cast it and when; how many there were."""
-    return _count(await executor.execute(_ANONYMIZE, poll_id, limit_s=MANY_LIMIT_S))
+    return _count(await connection.execute(_ANONYMIZE, poll_id, limit_s=MANY_LIMIT_S))
 
 
 def _ballot(row: Row) -> Ballot:

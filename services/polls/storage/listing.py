@@ -10,7 +10,7 @@ from services.polls.domain.results import Status
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import FROM_THE_START, STATE, Position, state_of
 from shared.contract.scope import Path
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 
 class Filter(Struct, frozen=True):
@@ -51,13 +51,13 @@ _BRANCH: Final = """
 
 
 async def select_page(
-    executor: Executor, site: str, asked: Filter, behind: Position | None, limit: int
+    connection: Connection, site: str, asked: Filter, behind: Position | None, limit: int
 ) -> list[PollState]:
     """The first `limit` of the polls that come behind the position, in the order of creation."""
     is_closed = None if asked.status is None else asked.status == "closed"
     columns = [[path[depth] if depth < len(path) else None for path in asked.paths] for depth in range(len(_SEGMENTS))]
     conditions = (*(behind or FROM_THE_START), asked.updated_since, is_closed, limit)
-    rows = await executor.fetch(_page(asked.paths), site, *conditions, *columns)
+    rows = await connection.fetch(_page(asked.paths), site, *conditions, *columns)
     return [state_of(row) for row in rows]
 
 

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import msgspec
 
-from services.polls.domain.poll import Draft, Option, Poll, Settings, closes_at
+from services.polls.domain.poll import Option, Poll, PollSpec, Settings, closes_at
 from services.polls.domain.results import Tally
 from services.polls.domain.state import PollState
 from shared.contract.scope import Place
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 MANY_LIMIT_S: Final = 60.0
 """How long a statement over all ballots of a poll may take."""
@@ -71,58 +71,58 @@ _DELETE: Final = """
 """
 
 
-async def insert_poll(executor: Executor, site: str, place: Place, poll_id: UUID, draft: Draft) -> PollState:
+async def insert_poll(connection: Connection, site: str, place: Place, poll_id: UUID, draft: PollSpec) -> PollState:
     """Keep a new poll, in which nobody has voted."""
     where = (site, place.workspace, place.content, place.container)
-    (row,) = await executor.fetch(_INSERT, *where, poll_id, *_values(draft))
+    (row,) = await connection.fetch(_INSERT, *where, poll_id, *_values(draft))
     poll = Poll(poll_id, place, draft, row["version"], row["created_at"], row["updated_at"])
     return PollState(poll, Tally(0, 0, {}), revision=0, at=row["created_at"])
 
 
 async def select_polls(
-    executor: Executor, site: str, place: Place, behind: Position | None, limit: int
+    connection: Connection, site: str, place: Place, behind: Position | None, limit: int
 ) -> list[PollState]:
     """The first `limit` of the polls at the place that come behind the position, in the order of creation."""
     where = (site, place.workspace, place.content, place.container)
-    rows = await executor.fetch(_SELECT_PLACE, *where, *(behind or FROM_THE_START), limit)
+    rows = await connection.fetch(_SELECT_PLACE, *where, *(behind or FROM_THE_START), limit)
     return [state_of(row) for row in rows]
 
 
-async def select_poll(executor: Executor, site: str, poll_id: UUID) -> PollState | None:
+async def select_poll(connection: Connection, site: str, poll_id: UUID) -> PollState | None:
     """The poll, if the site has it."""
-    row = await executor.fetchrow(_SELECT_ONE, site, poll_id)
+    row = await connection.fetchrow(_SELECT_ONE, site, poll_id)
     return state_of(row) if row else None
 
 
-async def select_watched(executor: Executor, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:
+async def select_watched(connection: Connection, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:
     """Those of the polls that there are, by their ids; whoever asks has been let in to each."""
-    return {row["id"]: state_of(row) for row in await executor.fetch(_SELECT_MANY, poll_ids)}
+    return {row["id"]: state_of(row) for row in await connection.fetch(_SELECT_MANY, poll_ids)}
 
 
-async def select_places(executor: Executor, site: str, poll_ids: Collection[UUID]) -> dict[UUID, Place]:
+async def select_places(connection: Connection, site: str, poll_ids: Collection[UUID]) -> dict[UUID, Place]:
     """Where those of the polls are that the site has, which is for good."""
-    rows = await executor.fetch(_SELECT_PLACES, site, poll_ids)
+    rows = await connection.fetch(_SELECT_PLACES, site, poll_ids)
     return {row["id"]: Place(row["workspace"], row["content"], row["container"]) for row in rows}
 
 
-async def lock_polls(executor: Executor, site: str, poll_ids: Sequence[UUID]) -> None:
+async def lock_polls(connection: Connection, site: str, poll_ids: Sequence[UUID]) -> None:
     """Keep the polls as they are for this transaction, in an order that keeps two from waiting for each other."""
-    await executor.fetch(_LOCK, site, poll_ids)
+    await connection.fetch(_LOCK, site, poll_ids)
 
 
-async def update_poll(executor: Executor, site: str, poll_id: UUID, draft: Draft) -> None:
+async def update_poll(connection: Connection, site: str, poll_id: UUID, draft: PollSpec) -> None:
     """Replace what a client writes of the poll, which has been locked."""
-    await executor.execute(_UPDATE, site, poll_id, *_values(draft))
+    await connection.execute(_UPDATE, site, poll_id, *_values(draft))
 
 
-async def delete_poll(executor: Executor, site: str, poll_id: UUID) -> None:
+async def delete_poll(connection: Connection, site: str, poll_id: UUID) -> None:
     """Remove the poll with all its ballots."""
-    await executor.execute(_DELETE, site, poll_id, limit_s=MANY_LIMIT_S)
+    await connection.execute(_DELETE, site, poll_id, limit_s=MANY_LIMIT_S)
 
 
 def state_of(row: Row) -> PollState:
     """What a row with the columns of `STATE` says."""
-    draft = Draft(
+    draft = PollSpec(
         title=row["title"],
         description=row["description"],
         options=msgspec.json.decode(row["options"], type=tuple[Option, ...]),
@@ -134,7 +134,7 @@ def state_of(row: Row) -> PollState:
     return PollState(poll, Tally(row["participants"], row["votes"], counts), row["revision"], row["at"])
 
 
-def _values(draft: Draft) -> tuple[object, ...]:
+def _values(draft: PollSpec) -> tuple[object, ...]:
     return draft.title, draft.description, _json(draft.options), _json(draft.settings), closes_at(draft.settings)
 
 

@@ -11,7 +11,7 @@ from services.token_authority.domain.token import Token
 FindingKind = Literal[
     "unused", "never_used", "never_expires", "reaches_any", "expiring", "rotated_secret_in_use", "owner_inactive"
 ]
-KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
+FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
 """In the order in which findings are told."""
 
 MAX_DAYS: Final = 3650

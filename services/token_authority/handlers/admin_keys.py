@@ -17,8 +17,8 @@ from services.token_authority.payloads.admin_keys import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import admin_keys
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 UNKNOWN: Final = {404: "No admin key has this id."}
@@ -29,7 +29,7 @@ UNKNOWN: Final = {404: "No admin key has this id."}
     description="Its secret, `key`, is shown in this answer alone.",
     tags=("admin keys",),
     body=MakeAdminKey,
-    answers={201: Answer(description="The admin key.", body=MadeAdminKeyPayload)},
+    responses={201: Response(description="The admin key.", body=MadeAdminKeyPayload)},
 )
 async def make_admin_key(request: web.Request) -> web.Response:
     """201 with the admin key and, this once, its secret."""
@@ -45,7 +45,7 @@ async def make_admin_key(request: web.Request) -> web.Response:
 @endpoint(
     summary="List admin keys",
     tags=("admin keys",),
-    answers={200: Answer(description="Every admin key by name, revoked ones too.", body=AdminKeyPage)},
+    responses={200: Response(description="Every admin key by name, revoked ones too.", body=AdminKeyPage)},
 )
 async def list_admin_keys(request: web.Request) -> web.Response:
     """200 with every admin key."""
@@ -56,7 +56,7 @@ async def list_admin_keys(request: web.Request) -> web.Response:
 @endpoint(
     summary="Show the admin key that you use",
     tags=("admin keys",),
-    answers={200: Answer(description="The admin key.", body=AdminKeyPayload)},
+    responses={200: Response(description="The admin key.", body=AdminKeyPayload)},
 )
 async def show_own_admin_key(request: web.Request) -> web.Response:
     """200 with the caller's own."""
@@ -69,7 +69,7 @@ async def show_own_admin_key(request: web.Request) -> web.Response:
     tags=("admin keys",),
     body=RotateSecret,
     body_required=False,
-    answers={200: Answer(description="The admin key with its new secret.", body=MadeAdminKeyPayload)},
+    responses={200: Response(description="The admin key with its new secret.", body=MadeAdminKeyPayload)},
     problems={**UNKNOWN, 409: "Too many of its secrets work already."},
 )
 async def rotate_admin_key(request: web.Request) -> web.Response:
@@ -86,7 +86,7 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
     summary="Revoke an admin key",
     description="It works no more from the answer on. The last one in the role admin cannot be revoked.",
     tags=("admin keys",),
-    answers={204: Answer(description="It works no more, also where it had been revoked.")},
+    responses={204: Response(description="It works no more, also where it had been revoked.")},
     problems={**UNKNOWN, 409: "It is the last one in the role admin."},
 )
 async def revoke_admin_key(request: web.Request) -> web.Response:

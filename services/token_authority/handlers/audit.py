@@ -10,8 +10,8 @@ from services.token_authority.app_keys import DATABASE
 from services.token_authority.payloads.audit import AuditConditions, AuditPage, ListAudit
 from services.token_authority.storage.audit import AuditSelection, select_audit
 from shared.contract.audit import AuditRecord
-from shared.runtime.docs.openapi import Answer, endpoint
-from shared.runtime.http.application import allow_more_time
+from shared.runtime.http.application import extend_deadline
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.query import read_query
 from shared.runtime.postgres.database import Database
@@ -26,7 +26,7 @@ CHUNK: Final = 1000
     description="Each record's `hash` takes in that of the record before, so that tampering shows.",
     tags=("audit",),
     query=ListAudit,
-    answers={200: Answer(description="A page of records in order.", body=AuditPage)},
+    responses={200: Response(description="A page of records in order.", body=AuditPage)},
 )
 async def list_audit(request: web.Request) -> web.Response:
     """200 with a page of records that meet every condition."""
@@ -42,12 +42,12 @@ async def list_audit(request: web.Request) -> web.Response:
     description="Every record that meets the conditions, a line of JSON each.",
     tags=("audit",),
     query=AuditConditions,
-    answers={200: Answer(description="Records in order.", body=AuditRecord, media_type=JSON_LINES)},
+    responses={200: Response(description="Records in order.", body=AuditRecord, media_type=JSON_LINES)},
 )
 async def export_audit(request: web.Request) -> web.StreamResponse:
     """200 with every record that meets the conditions, sent as they are read."""
     query = read_query(request, AuditConditions)
-    allow_more_time(request, EXPORT_LIMIT_S)
+    extend_deadline(request, EXPORT_LIMIT_S)
     pages = _pages(request.app[DATABASE], query.to_selection(), query.after)
     page = await anext(pages)  # what can go wrong does so before the answer begins
     response = web.StreamResponse(headers={"Content-Type": JSON_LINES})

@@ -7,7 +7,7 @@ from aiohttp import web
 from services.token_authority.app_keys import CONFIRMATIONS
 from services.token_authority.domain.lease import Wait
 from services.token_authority.payloads.revocation import EffectPayload, Waiting
-from shared.runtime.http.application import add_to_line, allow_more_time
+from shared.runtime.http.application import add_log_fields, extend_deadline
 from shared.runtime.http.query import read_query
 
 
@@ -21,9 +21,9 @@ async def effect_of(request: web.Request, change: Wait, *, wait: bool) -> Effect
     confirmations = request.app[CONFIRMATIONS]
     effect = None
     if wait:
-        allow_more_time(request, confirmations.left_s(change))
+        extend_deadline(request, confirmations.left_s(change))
         effect = await confirmations.wait(change)
-    add_to_line(
+    add_log_fields(
         request,
         seq=change.seq,
         confirmed=effect.confirmed if effect else None,

@@ -10,8 +10,8 @@ from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import guards
 from shared.contract.sync import SyncAnswer, SyncRequest
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
@@ -22,7 +22,7 @@ _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
     description="What has changed since, and a lease on the guard's cache. `shared/contract/sync.py` has the protocol.",
     tags=("guards",),
     body=SyncRequest,
-    answers={200: Answer(description="The changes, and the lease.", body=SyncAnswer)},
+    responses={200: Response(description="The changes, and the lease.", body=SyncAnswer)},
 )
 async def sync_guard(request: web.Request) -> web.Response:
     """200 with what has changed since, and a lease."""
@@ -34,7 +34,7 @@ async def sync_guard(request: web.Request) -> web.Response:
 @endpoint(
     summary="Give a guard's lease back",
     tags=("guards",),
-    answers={204: Answer(description="No change waits for this guard any more.")},
+    responses={204: Response(description="No change waits for this guard any more.")},
     problems={422: "The guard's id is not one."},
 )
 async def release_guard(request: web.Request) -> web.Response:

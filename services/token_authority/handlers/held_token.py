@@ -11,7 +11,7 @@ from services.token_authority.handlers.presented_credential import bearer_of
 from services.token_authority.operations.presented import known_by
 from services.token_authority.payloads.tokens import HeldTokenPayload
 from shared.contract.token import ACCESS_TOKEN, is_well_formed
-from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 
@@ -19,7 +19,7 @@ from shared.runtime.http.json_response import json_response
     summary="Show the token that you hold",
     description="With the token as bearer. Says of one that does not work since when, and why.",
     tags=("tokens",),
-    answers={200: Answer(description="The token.", body=HeldTokenPayload)},
+    responses={200: Response(description="The token.", body=HeldTokenPayload)},
 )
 async def show_held_token(request: web.Request) -> web.Response:
     """200 with the token, dead or alive; 401 for one that was never issued here."""

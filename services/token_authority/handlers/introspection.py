@@ -6,8 +6,8 @@ from services.token_authority.app_keys import PRESENTED, SERVICE, SETTINGS
 from services.token_authority.handlers.introspection_answer import introspection_answer
 from services.token_authority.payloads.introspection import Introspections, IntrospectToken, IntrospectTokens, active
 from shared.contract.introspection import Active, Inactive
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 
 
 @endpoint(
@@ -17,7 +17,7 @@ from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_m
     tags=("introspection",),
     body=IntrospectToken,
     media_type=FORM,
-    answers={200: Answer(description="What the token grants, if anything.", body=(Active, Inactive))},
+    responses={200: Response(description="What the token grants, if anything.", body=(Active, Inactive))},
 )
 async def introspect(request: web.Request) -> web.Response:
     """200 with the token's grant, or `{"active": false}` for all that does not work, whatever the cause."""
@@ -30,7 +30,7 @@ async def introspect(request: web.Request) -> web.Response:
     summary="Introspect up to 100 tokens",
     tags=("introspection",),
     body=IntrospectTokens,
-    answers={200: Answer(description="What each token grants, in order.", body=Introspections)},
+    responses={200: Response(description="What each token grants, in order.", body=Introspections)},
 )
 async def introspect_many(request: web.Request) -> web.Response:
     """200 with what `introspect` says of each, in order."""

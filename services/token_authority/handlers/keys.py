@@ -6,16 +6,16 @@ from services.token_authority.app_keys import DATABASE, SIGNER
 from services.token_authority.handlers.access import administrator_of
 from services.token_authority.payloads.metadata import SigningKeyPage, SigningKeyPayload
 from services.token_authority.storage.signing_keys import select_signing_keys
-from shared.runtime.docs.openapi import Answer, endpoint
-from shared.runtime.http.application import add_to_line
+from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 
 @endpoint(
     summary="List the signing keys",
     tags=("keys",),
-    answers={
-        200: Answer(description="Every key that is published, in the order in which they sign.", body=SigningKeyPage)
+    responses={
+        200: Response(description="Every key that is published, in the order in which they sign.", body=SigningKeyPage)
     },
 )
 async def list_keys(request: web.Request) -> web.Response:
@@ -27,14 +27,14 @@ async def list_keys(request: web.Request) -> web.Response:
 @endpoint(
     summary="Rotate the signing key",
     tags=("keys",),
-    answers={
-        200: Answer(description="The key that already waits to sign.", body=SigningKeyPayload),
-        201: Answer(description="A new key, that signs soon.", body=SigningKeyPayload),
+    responses={
+        200: Response(description="The key that already waits to sign.", body=SigningKeyPayload),
+        201: Response(description="A new key, that signs soon.", body=SigningKeyPayload),
     },
 )
 async def rotate_keys(request: web.Request) -> web.Response:
     """201 with a new key that signs soon, or 200 with the one that already waits to."""
     _, by = administrator_of(request)
     rotation = await request.app[SIGNER].rotate(by)
-    add_to_line(request, kid=rotation.key.key.kid)
+    add_log_fields(request, kid=rotation.key.key.kid)
     return json_response(SigningKeyPayload.of(rotation.key), status=201 if rotation.made else 200)

@@ -4,14 +4,14 @@ from aiohttp import web
 
 from services.token_authority.app_keys import SETTINGS, SIGNER
 from services.token_authority.payloads.metadata import AuthorizationServerMetadata, KeyPayload, KeySet
-from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 
 @endpoint(
     summary="Show the signing keys (RFC 7517)",
     tags=("metadata",),
-    answers={200: Answer(description="The public keys.", body=KeySet)},
+    responses={200: Response(description="The public keys.", body=KeySet)},
 )
 async def show_signing_keys(request: web.Request) -> web.Response:
     """200 with the public keys: of the key that signs, the next one, and those that signed a while ago."""
@@ -22,7 +22,7 @@ async def show_signing_keys(request: web.Request) -> web.Response:
 @endpoint(
     summary="Show the authority's metadata (RFC 8414)",
     tags=("metadata",),
-    answers={200: Answer(description="The metadata.", body=AuthorizationServerMetadata)},
+    responses={200: Response(description="The metadata.", body=AuthorizationServerMetadata)},
 )
 async def show_metadata(request: web.Request) -> web.Response:
     """200 with the metadata."""

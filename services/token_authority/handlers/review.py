@@ -8,7 +8,7 @@ from services.token_authority.app_keys import ADMIN_KEY, DATABASE
 from services.token_authority.handlers.cursor import read_finding_cursor, write_finding_cursor
 from services.token_authority.operations.review import find
 from services.token_authority.payloads.review import FindingPayload, ReviewPage, ReviewTokens
-from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.query import read_query
 
@@ -20,7 +20,7 @@ from shared.runtime.http.query import read_query
     "end in the last 30 days) and `owner_inactive` (no other token of its owner was made or used).",
     tags=("tokens",),
     query=ReviewTokens,
-    answers={200: Answer(description="A page of findings.", body=ReviewPage)},
+    responses={200: Response(description="A page of findings.", body=ReviewPage)},
 )
 async def review_tokens(request: web.Request) -> web.Response:
     """200 with a page of findings among the tokens that the caller sees."""

@@ -28,9 +28,9 @@ from services.token_authority.payloads.revocation import (
     Waiting,
 )
 from shared.contract.token import ACCESS_TOKEN, is_well_formed
-from shared.runtime.docs.openapi import Answer, endpoint
-from shared.runtime.http.application import add_to_line, allow_more_time
+from shared.runtime.http.application import add_log_fields, extend_deadline
 from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 BY_HOLDER: Final = Reason("other", "revoked by whoever holds it")
@@ -43,7 +43,7 @@ LEAKED: Final = Reason("leaked", "reported as leaked")
     tags=("revocation",),
     query=Waiting,
     body=RevokeToken,
-    answers={200: Answer(description="The revocation.", body=RevocationPayload)},
+    responses={200: Response(description="The revocation.", body=RevocationPayload)},
     problems=UNKNOWN,
 )
 async def revoke_token(request: web.Request) -> web.Response:
@@ -59,14 +59,14 @@ async def revoke_token(request: web.Request) -> web.Response:
     tags=("revocation",),
     query=Waiting,
     body=RevokeTokens,
-    answers={200: Answer(description="What has become of them.", body=BulkRevocationPayload)},
+    responses={200: Response(description="What has become of them.", body=BulkRevocationPayload)},
 )
 async def revoke_tokens(request: web.Request) -> web.Response:
     """200 with the revocation of every token that meets the conditions of the body, also of those revoked before."""
     require_media_type(request, JSON)
     wait, body = waits(request), read_json(await request.read(), RevokeTokens)
     chosen, why = body.to_selection().within(request[ADMIN_KEY]), body.to_reason()
-    allow_more_time(request, BULK_LIMIT_S)
+    extend_deadline(request, BULK_LIMIT_S)
     revoker = request.app[REVOKER]
     if body.dry_run:
         return json_response(BulkRevocationPayload.of(await revoker.preview(chosen), None))
@@ -83,8 +83,8 @@ async def revoke_tokens(request: web.Request) -> web.Response:
     query=Waiting,
     body=PresentedToken,
     media_type=FORM,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             description="The revocation; an empty object for a secret that is not known here, or ended.",
             body=(RevocationPayload, NothingRevoked),
         )
@@ -110,17 +110,17 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
     "No admin key is needed: whoever holds a token may end it. It does not wait until that is in force everywhere.",
     tags=("revocation",),
     body=LeakedTokens,
-    answers={200: Answer(description="How many were ended.", body=LeakedPayload)},
+    responses={200: Response(description="How many were ended.", body=LeakedPayload)},
 )
 async def revoke_leaked_tokens(request: web.Request) -> web.Response:
     """200 with how many were ended, had been ended, and are not known."""
     require_media_type(request, JSON)
     texts = list(dict.fromkeys(read_json(await request.read(), LeakedTokens).tokens))
-    allow_more_time(request, BULK_LIMIT_S)
+    extend_deadline(request, BULK_LIMIT_S)
     holder = holder_of(request, None)
     revoked, known = await request.app[REVOKER].revoke_presented(texts, LEAKED, holder)
     await _count(request, looked_up=_well_formed(texts), ended=revoked)
-    add_to_line(request, revoked=revoked, known=known, presented=len(texts))
+    add_log_fields(request, revoked=revoked, known=known, presented=len(texts))
     return json_response(LeakedPayload(revoked, known - revoked, len(texts) - known))
 
 
@@ -135,6 +135,6 @@ def _well_formed(texts: Sequence[str]) -> int:
 
 
 async def _in_force(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:
-    add_to_line(request, revoked=revocation.tokens)
+    add_log_fields(request, revoked=revocation.tokens)
     effect = await effect_of(request, revocation.wait, wait=wait)
     return RevocationPayload.of_revocation(revocation.revoked_at, effect)

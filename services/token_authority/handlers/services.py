@@ -19,8 +19,8 @@ from services.token_authority.payloads.services import (
 )
 from services.token_authority.payloads.tokens import RotateSecret
 from services.token_authority.storage import secrets, services
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 UNKNOWN: Final = {404: "No service has this client id."}
@@ -31,7 +31,7 @@ UNKNOWN: Final = {404: "No service has this client id."}
     description="It may introspect from the answer on. Its secret, if it has one, is shown in this answer alone.",
     tags=("services",),
     body=MakeService,
-    answers={201: Answer(description="The service.", body=MadeServicePayload)},
+    responses={201: Response(description="The service.", body=MadeServicePayload)},
     problems={409: "There is a service of this client id."},
 )
 async def make_service(request: web.Request) -> web.Response:
@@ -48,7 +48,7 @@ async def make_service(request: web.Request) -> web.Response:
 @endpoint(
     summary="List services",
     tags=("services",),
-    answers={200: Answer(description="Every service by client id, disabled ones too.", body=ServicePage)},
+    responses={200: Response(description="Every service by client id, disabled ones too.", body=ServicePage)},
 )
 async def list_services(request: web.Request) -> web.Response:
     """200 with every service."""
@@ -59,7 +59,7 @@ async def list_services(request: web.Request) -> web.Response:
 @endpoint(
     summary="Show a service",
     tags=("services",),
-    answers={200: Answer(description="The service, with what is kept of its secrets.", body=ServiceDetailPayload)},
+    responses={200: Response(description="The service, with what is kept of its secrets.", body=ServiceDetailPayload)},
     problems=UNKNOWN,
 )
 async def show_service(request: web.Request) -> web.Response:
@@ -77,7 +77,7 @@ async def show_service(request: web.Request) -> web.Response:
     description="Which sites it sees, its name, and its public key.",
     tags=("services",),
     body=ChangeService,
-    answers={200: Answer(description="The service as it is now.", body=ServicePayload)},
+    responses={200: Response(description="The service as it is now.", body=ServicePayload)},
     problems=UNKNOWN,
 )
 async def change_service(request: web.Request) -> web.Response:
@@ -95,7 +95,7 @@ async def change_service(request: web.Request) -> web.Response:
     tags=("services",),
     body=RotateSecret,
     body_required=False,
-    answers={200: Answer(description="The service with its new secret.", body=MadeServicePayload)},
+    responses={200: Response(description="The service with its new secret.", body=MadeServicePayload)},
     problems={**UNKNOWN, 409: "Too many of its secrets work already."},
 )
 async def rotate_service(request: web.Request) -> web.Response:
@@ -112,7 +112,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     summary="Disable a service",
     description="It may neither introspect nor sync until it is enabled. Its guards go on for as long as their leases.",
     tags=("services",),
-    answers={200: Answer(description="The service as it is now.", body=ServicePayload)},
+    responses={200: Response(description="The service as it is now.", body=ServicePayload)},
     problems=UNKNOWN,
 )
 async def disable_service(request: web.Request) -> web.Response:
@@ -123,7 +123,7 @@ async def disable_service(request: web.Request) -> web.Response:
 @endpoint(
     summary="Enable a disabled service",
     tags=("services",),
-    answers={200: Answer(description="The service as it is now.", body=ServicePayload)},
+    responses={200: Response(description="The service as it is now.", body=ServicePayload)},
     problems=UNKNOWN,
 )
 async def enable_service(request: web.Request) -> web.Response:

@@ -5,14 +5,14 @@ from aiohttp import web
 from services.token_authority.app_keys import ADMIN_KEY, DATABASE
 from services.token_authority.payloads.sites import SitePage, SitePayload
 from services.token_authority.storage.sites import select_sites
-from shared.runtime.docs.openapi import Answer, endpoint
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
 
 @endpoint(
     summary="List sites",
     tags=("sites",),
-    answers={200: Answer(description="Every site, the default one first.", body=SitePage)},
+    responses={200: Response(description="Every site, the default one first.", body=SitePage)},
 )
 async def list_sites(request: web.Request) -> web.Response:
     """200 with every site that the admin key is not kept from, the default one first."""

@@ -30,11 +30,11 @@ from services.token_authority.payloads.tokens import (
 )
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.selections import Order, Page, select_tokens
-from shared.runtime.docs.openapi import Answer, endpoint
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
+from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN, idempotency_key
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
 DAYS: Final = 90
@@ -49,7 +49,7 @@ ENDED: Final = {**UNKNOWN, 409: "The token has ended, so nothing about it can ch
     description="Its secret, `token`, is shown in this answer alone.",
     tags=("tokens",),
     body=CreateToken,
-    answers={201: Answer(description="The token.", body=IssuedTokenPayload, headers={"Location": "Where it is."})},
+    responses={201: Response(description="The token.", body=IssuedTokenPayload, headers={"Location": "Where it is."})},
     problems={403: "The admin key does not have itself what the token is to have."},
 )
 async def create_token(request: web.Request) -> web.Response:
@@ -70,7 +70,7 @@ async def create_token(request: web.Request) -> web.Response:
     summary="Find tokens",
     tags=("tokens",),
     query=ListTokens,
-    answers={200: Answer(description="A page of tokens, dead ones too.", body=TokenPage)},
+    responses={200: Response(description="A page of tokens, dead ones too.", body=TokenPage)},
 )
 async def list_tokens(request: web.Request) -> web.Response:
     """200 with a page of tokens that meet every condition."""
@@ -87,7 +87,7 @@ async def list_tokens(request: web.Request) -> web.Response:
 @endpoint(
     summary="Show a token",
     tags=("tokens",),
-    answers={200: Answer(description="The token, never with its secret.", body=TokenDetailPayload)},
+    responses={200: Response(description="The token, never with its secret.", body=TokenDetailPayload)},
     problems=UNKNOWN,
 )
 async def show_token(request: web.Request) -> web.Response:
@@ -109,7 +109,7 @@ async def show_token(request: web.Request) -> web.Response:
     tags=("tokens",),
     query=Waiting,
     body=ChangeToken,
-    answers={200: Answer(description="The token as it is now.", body=ChangedTokenPayload)},
+    responses={200: Response(description="The token as it is now.", body=ChangedTokenPayload)},
     problems=ENDED,
 )
 async def change_token(request: web.Request) -> web.Response:
@@ -127,7 +127,7 @@ async def change_token(request: web.Request) -> web.Response:
     query=Waiting,
     body=DisableToken,
     body_required=False,
-    answers={200: Answer(description="The token as it is now.", body=ChangedTokenPayload)},
+    responses={200: Response(description="The token as it is now.", body=ChangedTokenPayload)},
     problems=ENDED,
 )
 async def disable_token(request: web.Request) -> web.Response:
@@ -142,7 +142,7 @@ async def disable_token(request: web.Request) -> web.Response:
     summary="Enable a disabled token",
     tags=("tokens",),
     query=Waiting,
-    answers={200: Answer(description="The token as it is now.", body=ChangedTokenPayload)},
+    responses={200: Response(description="The token as it is now.", body=ChangedTokenPayload)},
     problems=ENDED,
 )
 async def enable_token(request: web.Request) -> web.Response:
@@ -176,7 +176,7 @@ class RotationHeaders(Struct, frozen=True, rename={"idempotency_key": IDEMPOTENC
     headers=RotationHeaders,
     body=RotateSecret,
     body_required=False,
-    answers={200: Answer(description="The token with its new secret.", body=RotatedTokenPayload)},
+    responses={200: Response(description="The token with its new secret.", body=RotatedTokenPayload)},
     problems={
         **UNKNOWN,
         409: "The token has ended; or the Idempotency-Key has come with another request, or its secret is in use.",
@@ -196,8 +196,8 @@ def _selection(query: ListTokens) -> Selection:
     try:
         return query.to_selection()
     except InvalidValue as error:
-        fault = Fault(error.reason, parameter=str(error.path[0]))
-        raise BadRequest(f"The parameter '{error.path[0]}' breaks a rule.", fault) from None
+        error_detail = ErrorDetail(error.reason, parameter=str(error.path[0]))
+        raise BadRequest(f"The parameter '{error.path[0]}' breaks a rule.", error_detail) from None
 
 
 def token_id_of(request: web.Request) -> str:

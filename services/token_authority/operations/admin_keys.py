@@ -11,7 +11,7 @@ from services.token_authority.operations.recorded import recorded
 from services.token_authority.operations.rotate import rotate_secret
 from services.token_authority.storage import admin_keys, secrets, sites
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres.database import Database, Executor
+from shared.runtime.postgres.database import Connection, Database
 
 
 async def make_admin_key(database: Database, key: AdminKey, by: Actor, now: datetime) -> MintedSecret:
@@ -51,7 +51,7 @@ async def revoke_admin_key(database: Database, key_id: str, by: Actor, now: date
             await append_audit(transaction, [Entry(by, "admin_key.revoke", f"admin_key:{key_id}")])
 
 
-async def require_sites(transaction: Executor, site_ids: tuple[str, ...] | None) -> None:
+async def require_sites(transaction: Connection, site_ids: tuple[str, ...] | None) -> None:
     """Raises `InvalidValue` for the first that is not there."""
     known = {site.id for site in await sites.select_sites(transaction)}
     for index, site_id in enumerate(site_ids or ()):
@@ -59,7 +59,7 @@ async def require_sites(transaction: Executor, site_ids: tuple[str, ...] | None)
             raise InvalidValue(("sites", index), "no site has this id")
 
 
-async def _locked(transaction: Executor, key_id: str) -> AdminKey:
+async def _locked(transaction: Connection, key_id: str) -> AdminKey:
     key = await admin_keys.lock_admin_key(transaction, key_id)
     if key is None or key.revoked_at is not None:
         raise UnknownAdminKey

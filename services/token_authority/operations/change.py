@@ -23,7 +23,7 @@ from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.rotate import rotate_secret
 from services.token_authority.storage import changes, guards, secrets, tokens
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres.database import Database, Executor
+from shared.runtime.postgres.database import Connection, Database
 
 
 class Committed(NamedTuple):
@@ -101,7 +101,7 @@ class TokenChanges:
         return Rotated(rotated, minted, old_end_at, self._wait(logged))
 
     @asynccontextmanager
-    async def _locked(self, token_id: str, caller: AdminKey) -> AsyncGenerator[tuple[Executor, Token], None]:
+    async def _locked(self, token_id: str, caller: AdminKey) -> AsyncGenerator[tuple[Connection, Token], None]:
         async with self._database.transaction() as transaction:
             token = await tokens.lock_token(transaction, token_id)
             if token is None or not caller.sees(token):
@@ -109,7 +109,7 @@ class TokenChanges:
             yield transaction, token
         self._relay.wake()
 
-    async def _record(self, transaction: Executor, before: Token, after: Token, action: str, by: Actor) -> None:
+    async def _record(self, transaction: Connection, before: Token, after: Token, action: str, by: Actor) -> None:
         fields = [name for name in Token.__struct_fields__ if getattr(before, name) != getattr(after, name)]
         if fields:
             await tokens.update_token(transaction, after)
@@ -117,7 +117,7 @@ class TokenChanges:
             await append_audit(transaction, [entry])
 
     async def _log(
-        self, transaction: Executor, kind: str | None, token_id: str, digests: Sequence[bytes] | None = None
+        self, transaction: Connection, kind: str | None, token_id: str, digests: Sequence[bytes] | None = None
     ) -> "_Logged | None":
         if kind is None:
             return None
@@ -139,7 +139,7 @@ class _Logged(NamedTuple):
     leases: list[Lease]
 
 
-async def _knowable(transaction: Executor, token_id: str) -> list[Secret]:
+async def _knowable(transaction: Connection, token_id: str) -> list[Secret]:
     """The secrets that a guard may know: also those that ended less than a day ago, for its clock may be slow."""
     since = datetime.now(UTC) - timedelta(days=1)
     known = await secrets.select_secrets(transaction, "token", token_id)

@@ -17,7 +17,7 @@ from services.token_authority.operations.recorded import recorded
 from services.token_authority.storage import admin_keys, secrets, services, sites
 from services.token_authority.storage.audit import append_audit
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
-from shared.runtime.postgres.database import Database, Executor
+from shared.runtime.postgres.database import Connection, Database
 from shared.runtime.process.environment import SettingsError
 
 _log = structlog.get_logger()
@@ -55,7 +55,7 @@ def parse_credentials(text: str) -> dict[str, str]:
     return credentials
 
 
-async def _make_admin_key(transaction: Executor, file: Path, now: datetime) -> Entry:
+async def _make_admin_key(transaction: Connection, file: Path, now: datetime) -> Entry:
     """Before the commit, so that a crash in between leaves a file that the next start takes up."""
     try:
         text = await asyncio.to_thread(_read_or_write_admin_key, file)
@@ -70,7 +70,7 @@ async def _make_admin_key(transaction: Executor, file: Path, now: datetime) -> E
     return Entry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=recorded(key))
 
 
-async def _take_service(transaction: Executor, client_id: str, text: str, now: datetime) -> list[Entry]:
+async def _take_service(transaction: Connection, client_id: str, text: str, now: datetime) -> list[Entry]:
     """A service of the environment: it is there, and the secret that is named is the only one that came from there."""
     service = new_service(client_id, "", None, created_by=str(SYSTEM), now=now)
     entries = []

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.token_authority.domain.admin_key import AdminKey
-from services.token_authority.domain.review import KINDS, Advice, FindingKind, Review, advice
+from services.token_authority.domain.review import FINDING_KINDS, Advice, FindingKind, Review, advice
 from services.token_authority.domain.token import Token
 from services.token_authority.storage.review import select_findings
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 
 class FindingPlace(NamedTuple):
@@ -33,7 +33,7 @@ class Finding(NamedTuple):
 
 
 async def find(
-    executor: Executor,
+    connection: Connection,
     review: Review,
     caller: AdminKey,
     kinds: Sequence[FindingKind],
@@ -42,11 +42,11 @@ async def find(
 ) -> list[Finding]:
     """Up to `limit` findings of these kinds among what `caller` sees, in order, from behind the place given."""
     findings: list[Finding] = []
-    for kind in sorted(kinds, key=KINDS.index):
-        if after is not None and KINDS.index(kind) < KINDS.index(after.kind):
+    for kind in sorted(kinds, key=FINDING_KINDS.index):
+        if after is not None and FINDING_KINDS.index(kind) < FINDING_KINDS.index(after.kind):
             continue
         behind = after.token_id if after is not None and after.kind == kind else ""
-        found = await select_findings(executor, kind, review, caller, behind, limit - len(findings))
+        found = await select_findings(connection, kind, review, caller, behind, limit - len(findings))
         findings += [
             Finding(kind, each.token, each.use, advice(kind, each.token, each.evidence, review)) for each in found
         ]

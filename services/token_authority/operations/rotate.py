@@ -14,11 +14,11 @@ from services.token_authority.domain.secret import (
     mint_secret,
 )
 from services.token_authority.storage import secrets
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 
 async def rotate_secret(
-    transaction: Executor, holder_kind: HolderKind, holder_id: str, rotation: Rotation, now: datetime
+    transaction: Connection, holder_kind: HolderKind, holder_id: str, rotation: Rotation, now: datetime
 ) -> MintedSecret:
     """The new secret; those before it end as the rotation says. The caller holds the lock of the holder.
 
@@ -38,7 +38,7 @@ async def rotate_secret(
     return minted
 
 
-async def _lost(transaction: Executor, holder_kind: HolderKind, holder_id: str, rotation: Rotation) -> Secret | None:
+async def _lost(transaction: Connection, holder_kind: HolderKind, holder_id: str, rotation: Rotation) -> Secret | None:
     """The secret that an earlier request under the same key has made, and that nobody has used."""
     earlier = await secrets.select_rotated(transaction, holder_kind, holder_id, rotation)
     if earlier is None:

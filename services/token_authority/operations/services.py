@@ -16,7 +16,7 @@ from services.token_authority.operations.recorded import recorded
 from services.token_authority.operations.rotate import rotate_secret
 from services.token_authority.storage import secrets, services
 from services.token_authority.storage.audit import append_audit
-from shared.runtime.postgres.database import Database, Executor
+from shared.runtime.postgres.database import Connection, Database
 
 
 async def make_service(database: Database, service: Service, by: Actor, now: datetime) -> MintedSecret | None:
@@ -67,7 +67,7 @@ async def rotate_service(
     return service, minted
 
 
-async def _keep(transaction: Executor, before: Service, after: Service, action: str, by: Actor) -> None:
+async def _keep(transaction: Connection, before: Service, after: Service, action: str, by: Actor) -> None:
     fields = [name for name in Service.__struct_fields__ if getattr(before, name) != getattr(after, name)]
     if fields:
         await services.update_service(transaction, after)
@@ -75,7 +75,7 @@ async def _keep(transaction: Executor, before: Service, after: Service, action: 
         await append_audit(transaction, [entry])
 
 
-async def _locked(transaction: Executor, client_id: str) -> Service:
+async def _locked(transaction: Connection, client_id: str) -> Service:
     service = await services.lock_service(transaction, client_id)
     if service is None:
         raise UnknownService

@@ -29,8 +29,8 @@ from services.token_authority.storage.signing_keys import (
     withdraw_signing_keys,
 )
 from shared.contract.change import SIGNATURE_ALGORITHM
-from shared.runtime.crypto.encryption import CannotOpen, Seal, Sealed
-from shared.runtime.postgres.database import Database, DatabaseUnavailable, Executor
+from shared.runtime.crypto.encryption import DecryptionError, Encrypted, Encryptor
+from shared.runtime.postgres.database import Connection, Database, DatabaseUnavailable
 from shared.runtime.process.environment import SettingsError
 
 PURPOSE: Final = "pollgate token authority: signing keys"
@@ -69,14 +69,14 @@ class Signer:
     def __init__(
         self,
         database: Database,
-        seal: Seal,
+        encryptor: Encryptor,
         *,
         clock: Callable[[], float],
         refresh_s: float = REFRESH_S,
         rest_s: float = REST_S,
     ) -> None:
         self._database = database
-        self._seal = seal
+        self._encryptor = encryptor
         self._clock = clock
         self._refresh_s = refresh_s
         self._rest = timedelta(seconds=rest_s)
@@ -148,14 +148,14 @@ class Signer:
                 await append_audit(transaction, [Entry(SYSTEM, "signing_key.make", f"signing_key:{kid}")])
             return await select_signing_keys(transaction)
 
-    async def _make(self, transaction: Executor, rest: timedelta) -> str:
+    async def _make(self, transaction: Connection, rest: timedelta) -> str:
         kid, private = secrets.token_hex(8), Ed25519PrivateKey.generate()
-        sealed = self._seal.close(private.private_bytes_raw(), kid)
+        encrypted = self._encryptor.encrypt(private.private_bytes_raw(), kid)
         await insert_signing_key(
             *(transaction, kid),
             public_key=private.public_key().public_bytes_raw(),
-            nonce=sealed.nonce,
-            encrypted_private_key=sealed.ciphertext,
+            nonce=encrypted.nonce,
+            encrypted_private_key=encrypted.ciphertext,
             rest=rest,
         )
         return kid
@@ -174,8 +174,8 @@ class Signer:
 
     def _opened(self, key: SigningKey) -> Ed25519PrivateKey | None:
         try:
-            raw = self._seal.open(Sealed(key.nonce, key.encrypted_private_key), key.kid)
-        except CannotOpen:
+            raw = self._encryptor.decrypt(Encrypted(key.nonce, key.encrypted_private_key), key.kid)
+        except DecryptionError:
             return None
         return Ed25519PrivateKey.from_private_bytes(raw)
 

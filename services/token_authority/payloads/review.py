@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from services.token_authority.domain.review import KINDS, MAX_DAYS, FindingKind, Review
+from services.token_authority.domain.review import FINDING_KINDS, MAX_DAYS, FindingKind, Review
 from services.token_authority.operations.review import Finding
 from services.token_authority.payloads.tokens import TokenPayload
 
@@ -26,7 +26,7 @@ class ReviewTokens(Struct, frozen=True):
     @property
     def kinds(self) -> tuple[FindingKind, ...]:
         """Those asked for."""
-        return KINDS if self.kind is None else (self.kind,)
+        return FINDING_KINDS if self.kind is None else (self.kind,)
 
     def to_review(self, now: datetime) -> Review:
         """What the domain makes of it."""

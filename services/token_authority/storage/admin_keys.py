@@ -6,7 +6,7 @@ from typing import Final
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
 from shared.contract.scope import Scope
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _COLUMNS: Final = """
     a.id, a.name, a.role, a.sites, a.scopes, a.created_at, a.created_by, a.revoked_at, a.revoked_by,
@@ -48,43 +48,43 @@ _REVOKE: Final = """
 """
 
 
-async def select_admin_key_by_digest(executor: Executor, digest: bytes, now: datetime) -> AdminKey | None:
+async def select_admin_key_by_digest(connection: Connection, digest: bytes, now: datetime) -> AdminKey | None:
     """The admin key with a secret of this digest, where both work."""
-    row = await executor.fetchrow(_SELECT_BY_DIGEST, digest, now)
+    row = await connection.fetchrow(_SELECT_BY_DIGEST, digest, now)
     return _admin_key(row) if row else None
 
 
-async def lock_admin_key(executor: Executor, key_id: str) -> AdminKey | None:
+async def lock_admin_key(connection: Connection, key_id: str) -> AdminKey | None:
     """The admin key of this id, for the caller's transaction alone."""
-    row = await executor.fetchrow(_SELECT, key_id)
+    row = await connection.fetchrow(_SELECT, key_id)
     return _admin_key(row) if row else None
 
 
-async def select_admin_keys(executor: Executor) -> list[AdminKey]:
+async def select_admin_keys(connection: Connection) -> list[AdminKey]:
     """Every admin key, revoked ones too, by name."""
-    return [_admin_key(row) for row in await executor.fetch(_SELECT_ALL)]
+    return [_admin_key(row) for row in await connection.fetch(_SELECT_ALL)]
 
 
-async def has_admin_key(executor: Executor) -> bool:
+async def has_admin_key(connection: Connection) -> bool:
     """Whether there is, or was, any admin key."""
-    row = await executor.fetchrow(_HAS_ANY)
+    row = await connection.fetchrow(_HAS_ANY)
     return row is not None and row["found"]
 
 
-async def insert_admin_key(executor: Executor, key: AdminKey) -> None:
+async def insert_admin_key(connection: Connection, key: AdminKey) -> None:
     """Keep a new admin key."""
     scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
-    await executor.execute(_INSERT, key.id, key.name, key.role, key.sites, scopes, key.created_at, key.created_by)
+    await connection.execute(_INSERT, key.id, key.name, key.role, key.sites, scopes, key.created_at, key.created_by)
 
 
-async def lock_admins(executor: Executor) -> list[str]:
+async def lock_admins(connection: Connection) -> list[str]:
     """The ids of the admin keys in the role `admin` that work, for the caller's transaction alone."""
-    return [row["id"] for row in await executor.fetch(_LOCK_ADMINS)]
+    return [row["id"] for row in await connection.fetch(_LOCK_ADMINS)]
 
 
-async def revoke_admin_key(executor: Executor, key_id: str, at: datetime, by: Actor) -> None:
+async def revoke_admin_key(connection: Connection, key_id: str, at: datetime, by: Actor) -> None:
     """It works no more."""
-    await executor.execute(_REVOKE, key_id, at, str(by))
+    await connection.execute(_REVOKE, key_id, at, str(by))
 
 
 def _admin_key(row: Row) -> AdminKey:

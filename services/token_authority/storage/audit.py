@@ -8,7 +8,7 @@ import msgspec
 
 from services.token_authority.domain.audit import Entry, records
 from shared.contract.audit import NO_HASH, AuditRecord
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _AUDIT_LOCK: Final = 0x61756469  # "audi"
 
@@ -66,20 +66,20 @@ class AuditSelection(NamedTuple):
     until: datetime | None = None
 
 
-async def append_audit(executor: Executor, entries: Sequence[Entry]) -> None:
+async def append_audit(connection: Connection, entries: Sequence[Entry]) -> None:
     """Put changes on record, in the transaction that makes them. Nobody else can until it ends."""
-    await executor.execute(_LOCK, _AUDIT_LOCK)
-    (head,) = await executor.fetch(_SELECT_HEAD)
+    await connection.execute(_LOCK, _AUDIT_LOCK)
+    (head,) = await connection.fetch(_SELECT_HEAD)
     added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
-    await executor.execute(_INSERT, *map(list, zip(*map(_values, added), strict=True)))
+    await connection.execute(_INSERT, *map(list, zip(*map(_values, added), strict=True)))
 
 
 async def select_audit(
-    executor: Executor, selection: AuditSelection, after: int | None, limit: int, *, newest_first: bool = False
+    connection: Connection, selection: AuditSelection, after: int | None, limit: int, *, newest_first: bool = False
 ) -> list[AuditRecord]:
     """Up to `limit` rows in order, from behind the `seq` given."""
     query = _SELECT_NEWEST if newest_first else _SELECT
-    return [_record(row) for row in await executor.fetch(query, after, limit, *selection)]
+    return [_record(row) for row in await connection.fetch(query, after, limit, *selection)]
 
 
 def _record(row: Row) -> AuditRecord:

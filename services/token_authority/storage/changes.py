@@ -15,7 +15,7 @@ from services.token_authority.domain.lease import Span
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.token import Ended
 from shared.contract.change import Change
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 _LOG_LOCK: Final = 0x6368616E  # "chan"
 _RELAY_LOCK: Final = 0x72656C61  # "rela"
@@ -112,63 +112,63 @@ class Unpublished(Struct, frozen=True):
     recorded_at: datetime
 
 
-async def lock_log(executor: Executor) -> None:
+async def lock_log(connection: Connection) -> None:
     """Keep others from changing tokens, and from granting leases, until this transaction ends."""
-    await executor.execute(_LOCK, _LOG_LOCK)
+    await connection.execute(_LOCK, _LOG_LOCK)
 
 
-async def lock_log_shared(executor: Executor) -> None:
+async def lock_log_shared(connection: Connection) -> None:
     """Keep others from changing tokens until this transaction ends."""
-    await executor.execute(_LOCK_SHARED, _LOG_LOCK)
+    await connection.execute(_LOCK_SHARED, _LOG_LOCK)
 
 
-async def append_revocations(executor: Executor, token_ids: list[str], by: Actor, why: Reason) -> Ended:
+async def append_revocations(connection: Connection, token_ids: list[str], by: Actor, why: Reason) -> Ended:
     """End the tokens, in this order, and log it. The caller holds `lock_log`, and the tokens' rows."""
-    (row,) = await executor.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
+    (row,) = await connection.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
     return Ended(row["revoked_at"], int(row["seq"]))
 
 
-async def append_changes(executor: Executor, kind: str, token_id: str, digests: Sequence[bytes]) -> int:
+async def append_changes(connection: Connection, kind: str, token_id: str, digests: Sequence[bytes]) -> int:
     """Log a change to at least one secret of a token; the `seq` of the last. The caller holds `lock_log`."""
-    (row,) = await executor.fetch(_APPEND, kind, token_id, digests)
+    (row,) = await connection.fetch(_APPEND, kind, token_id, digests)
     return int(row["seq"])
 
 
-async def append_disablings(executor: Executor, token_ids: Sequence[str]) -> None:
+async def append_disablings(connection: Connection, token_ids: Sequence[str]) -> None:
     """Log that tokens are disabled. The caller holds `lock_log`, and the tokens' rows."""
-    await executor.execute(_APPEND_DISABLINGS, token_ids)
+    await connection.execute(_APPEND_DISABLINGS, token_ids)
 
 
-async def select_span(executor: Executor) -> Span:
+async def select_span(connection: Connection) -> Span:
     """Which part of the log there is."""
-    (row,) = await executor.fetch(_SELECT_SPAN)
+    (row,) = await connection.fetch(_SELECT_SPAN)
     return Span(int(row["head"]), int(row["floor"]))
 
 
-async def select_changes(executor: Executor, after: int) -> list[Change]:
+async def select_changes(connection: Connection, after: int) -> list[Change]:
     """The changes after a `seq`, in order."""
-    return [Change(**row) for row in await executor.fetch(_SELECT_AFTER, after)]
+    return [Change(**row) for row in await connection.fetch(_SELECT_AFTER, after)]
 
 
-async def try_lock_publishing(executor: Executor) -> bool:
+async def try_lock_publishing(connection: Connection) -> bool:
     """Keep other processes from publishing until this transaction ends, unless one of them does so now."""
-    (row,) = await executor.fetch(_TRY_LOCK, _RELAY_LOCK)
+    (row,) = await connection.fetch(_TRY_LOCK, _RELAY_LOCK)
     return bool(row["locked"])
 
 
-async def select_unpublished(executor: Executor, limit: int) -> list[Unpublished]:
+async def select_unpublished(connection: Connection, limit: int) -> list[Unpublished]:
     """The oldest changes not yet published, in order."""
-    rows = await executor.fetch(_SELECT_UNPUBLISHED, limit)
+    rows = await connection.fetch(_SELECT_UNPUBLISHED, limit)
     return [
         Unpublished(Change(row["seq"], row["kind"], row["token_id"], row["digest"]), row["recorded_at"]) for row in rows
     ]
 
 
-async def mark_published(executor: Executor, seqs: list[int]) -> None:
+async def mark_published(connection: Connection, seqs: list[int]) -> None:
     """Note that these have been published."""
-    await executor.execute(_MARK_PUBLISHED, seqs)
+    await connection.execute(_MARK_PUBLISHED, seqs)
 
 
-async def trim_log(executor: Executor, recorded_before: datetime) -> None:
+async def trim_log(connection: Connection, recorded_before: datetime) -> None:
     """Remove old changes that no guard can need. The caller holds `lock_log`."""
-    await executor.execute(_TRIM, recorded_before)
+    await connection.execute(_TRIM, recorded_before)

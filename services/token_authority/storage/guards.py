@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from services.token_authority.domain.lease import GuardKey, Lease
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _RENEW: Final = """
     -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock.
@@ -31,25 +31,25 @@ _REMOVE_EXPIRED: Final = """
 """
 
 
-async def renew_leases(executor: Executor, applied: Mapping[GuardKey, int], lease_ms: int) -> None:
+async def renew_leases(connection: Connection, applied: Mapping[GuardKey, int], lease_ms: int) -> None:
     """Put leases on record. The caller holds `lock_log_shared`."""
     client_ids, guard_ids = [guard.client_id for guard in applied], [guard.guard_id for guard in applied]
-    await executor.execute(_RENEW, client_ids, guard_ids, list(applied.values()), lease_ms)
+    await connection.execute(_RENEW, client_ids, guard_ids, list(applied.values()), lease_ms)
 
 
-async def select_leases(executor: Executor) -> list[Lease]:
+async def select_leases(connection: Connection) -> list[Lease]:
     """Every lease on record."""
-    return [_lease(row) for row in await executor.fetch(_SELECT_LEASES)]
+    return [_lease(row) for row in await connection.fetch(_SELECT_LEASES)]
 
 
-async def release_lease(executor: Executor, guard: GuardKey) -> None:
+async def release_lease(connection: Connection, guard: GuardKey) -> None:
     """Forget a lease that its guard uses no more."""
-    await executor.execute(_RELEASE, *guard)
+    await connection.execute(_RELEASE, *guard)
 
 
-async def remove_expired(executor: Executor, lease: Lease) -> bool:
+async def remove_expired(connection: Connection, lease: Lease) -> bool:
     """Forget a lease; false where it has been renewed, or forgotten, meanwhile."""
-    return await executor.fetchrow(_REMOVE_EXPIRED, *lease.guard, lease.renewal) is not None
+    return await connection.fetchrow(_REMOVE_EXPIRED, *lease.guard, lease.renewal) is not None
 
 
 def _lease(row: Row) -> Lease:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.actor import Actor
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 _POLICY_LOCK: Final = 0x706F6C69  # "poli"
 
@@ -26,17 +26,19 @@ _DISABLE: Final = """
 """
 
 
-async def try_lock_policy(executor: Executor) -> bool:
+async def try_lock_policy(connection: Connection) -> bool:
     """Keep other processes from it until this transaction ends, unless one of them is at it now."""
-    (row,) = await executor.fetch(_TRY_LOCK, _POLICY_LOCK)
+    (row,) = await connection.fetch(_TRY_LOCK, _POLICY_LOCK)
     return bool(row["locked"])
 
 
-async def lock_unused(executor: Executor, since: datetime, now: datetime, limit: int) -> list[str]:
+async def lock_unused(connection: Connection, since: datetime, now: datetime, limit: int) -> list[str]:
     """Up to `limit` ids of active tokens not used since, for the caller's transaction alone."""
-    return [row["id"] for row in await executor.fetch(_LOCK_UNUSED, since, now, limit)]
+    return [row["id"] for row in await connection.fetch(_LOCK_UNUSED, since, now, limit)]
 
 
-async def disable_tokens(executor: Executor, token_ids: Sequence[str], at: datetime, by: Actor, reason: str) -> None:
+async def disable_tokens(
+    connection: Connection, token_ids: Sequence[str], at: datetime, by: Actor, reason: str
+) -> None:
     """Keep that they are disabled."""
-    await executor.execute(_DISABLE, token_ids, at, str(by), reason)
+    await connection.execute(_DISABLE, token_ids, at, str(by), reason)

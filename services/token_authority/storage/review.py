@@ -14,7 +14,7 @@ from services.token_authority.storage.conditions import ACTIVE, Arguments, condi
 from services.token_authority.storage.selections import SHOWN, TABLES, use_of
 from services.token_authority.storage.tokens import token_of
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
 _USED: Final = "coalesce(u.last_used_at, '-infinity')"
@@ -127,7 +127,7 @@ class FoundFinding(NamedTuple):
 
 
 async def select_findings(
-    executor: Executor, kind: FindingKind, review: Review, caller: AdminKey, after: str, limit: int
+    connection: Connection, kind: FindingKind, review: Review, caller: AdminKey, after: str, limit: int
 ) -> list[FoundFinding]:
     """Up to `limit` findings of a kind among what `caller` sees, by token id, from behind the id given."""
     arguments = Arguments()
@@ -141,7 +141,7 @@ async def select_findings(
         SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at
         FROM found JOIN {TABLES} ON t.id = found.id ORDER BY found.id
     """  # noqa: S608
-    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 def _found(row: Row) -> FoundFinding:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.secret import HolderKind, Rotation, Secret
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 SECRET_COLUMNS: Final = """
     s.id AS secret_id, s.holder_id, s.digest AS secret_digest, s.hint AS secret_hint, s.created_at AS secret_created_at,
@@ -56,63 +56,63 @@ _NOTE_LATE_USE: Final = """
 
 
 async def insert_secret(
-    executor: Executor, holder_kind: HolderKind, secret: Secret, rotation: Rotation | None = None
+    connection: Connection, holder_kind: HolderKind, secret: Secret, rotation: Rotation | None = None
 ) -> None:
     """Keep a new secret."""
-    await executor.execute(
+    await connection.execute(
         _INSERT,
         *(secret.id, holder_kind, secret.holder_id, secret.digest, secret.hint, secret.created_at),
         *(rotation and rotation.key_digest, rotation and rotation.request_digest),
     )
 
 
-async def select_secrets(executor: Executor, holder_kind: HolderKind, holder_id: str) -> list[Secret]:
+async def select_secrets(connection: Connection, holder_kind: HolderKind, holder_id: str) -> list[Secret]:
     """Every secret of a holder, ended ones too, the newest first."""
-    return [secret_of(row) for row in await executor.fetch(_SELECT_OF, holder_kind, holder_id)]
+    return [secret_of(row) for row in await connection.fetch(_SELECT_OF, holder_kind, holder_id)]
 
 
 async def select_rotated(
-    executor: Executor, holder_kind: HolderKind, holder_id: str, rotation: Rotation
+    connection: Connection, holder_kind: HolderKind, holder_id: str, rotation: Rotation
 ) -> tuple[Secret, bytes] | None:
     """The secret that a rotation under the same key has made, with the digest of what it was asked to be."""
     if rotation.key_digest is None:
         return None
-    row = await executor.fetchrow(_SELECT_ROTATED, holder_kind, holder_id, rotation.key_digest)
+    row = await connection.fetchrow(_SELECT_ROTATED, holder_kind, holder_id, rotation.key_digest)
     return (secret_of(row), row["rotation_request"]) if row else None
 
 
 async def end_other_secrets(
-    executor: Executor, holder_kind: HolderKind, secret: Secret, rotation: Rotation, now: datetime
+    connection: Connection, holder_kind: HolderKind, secret: Secret, rotation: Rotation, now: datetime
 ) -> None:
     """Let the holder's other secrets end as the rotation says."""
     ends_at = rotation.end_of_old(now)
-    await executor.execute(
+    await connection.execute(
         _END_OTHERS,
         *(holder_kind, secret.holder_id, secret.id, ends_at, rotation.end_on_use, now, rotation.overlap_s == 0),
     )
 
 
-async def replace_secret(executor: Executor, secret_id: str, minted: Secret) -> None:
+async def replace_secret(connection: Connection, secret_id: str, minted: Secret) -> None:
     """Put the digest of a new secret in the place of one that was lost."""
-    await executor.execute(_REPLACE, secret_id, minted.digest, minted.hint)
+    await connection.execute(_REPLACE, secret_id, minted.digest, minted.hint)
 
 
-async def note_first_use(executor: Executor, digest: bytes, now: datetime) -> datetime | None:
+async def note_first_use(connection: Connection, digest: bytes, now: datetime) -> datetime | None:
     """A secret is used: when it was made; `None` where its use had been noted, or it is there no more."""
-    row = await executor.fetchrow(_NOTE_FIRST_USE, digest, now)
+    row = await connection.fetchrow(_NOTE_FIRST_USE, digest, now)
     return row["created_at"] if row else None
 
 
 async def end_on_use(
-    executor: Executor, holder_kind: HolderKind, holder_id: str, older_than: datetime, now: datetime
+    connection: Connection, holder_kind: HolderKind, holder_id: str, older_than: datetime, now: datetime
 ) -> list[bytes]:
     """End the older secrets that were to end when a newer one is used; their digests."""
-    return [row["digest"] for row in await executor.fetch(_END_ON_USE, holder_kind, holder_id, older_than, now)]
+    return [row["digest"] for row in await connection.fetch(_END_ON_USE, holder_kind, holder_id, older_than, now)]
 
 
-async def note_late_use_of_secret(executor: Executor, secret_id: str, now: datetime) -> None:
+async def note_late_use_of_secret(connection: Connection, secret_id: str, now: datetime) -> None:
     """It has been presented after its end."""
-    await executor.execute(_NOTE_LATE_USE, secret_id, now)
+    await connection.execute(_NOTE_LATE_USE, secret_id, now)
 
 
 def secret_of(row: Row) -> Secret:

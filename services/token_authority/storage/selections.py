@@ -11,7 +11,7 @@ from services.token_authority.domain.token import Token
 from services.token_authority.storage.conditions import Arguments, conditions, parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, token_of
 from services.token_authority.storage.usage import Use
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 
@@ -60,15 +60,15 @@ class Page(NamedTuple):
     limit: int
 
 
-async def select_tokens(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
+async def select_tokens(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[Found]:
     """A page of the tokens that meet every condition."""
     if selection.search is None:
-        return await _plain(executor, selection, page, now)
-    found = await _walk(executor, selection, page, now)
-    return found if len(found) == page.limit else await _gather(executor, selection, selection.search, page, now)
+        return await _plain(connection, selection, page, now)
+    found = await _walk(connection, selection, page, now)
+    return found if len(found) == page.limit else await _gather(connection, selection, selection.search, page, now)
 
 
-async def _plain(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
+async def _plain(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[Found]:
     arguments = Arguments()
     where = [*conditions(selection, arguments, now), *_behind(page, arguments)]
     expression, direction = _order(page)
@@ -81,10 +81,10 @@ async def _plain(executor: Executor, selection: Selection, page: Page, now: date
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-async def _walk(executor: Executor, selection: Selection, page: Page, now: datetime) -> list[Found]:
+async def _walk(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[Found]:
     """Fewer than the limit does not mean that there are no more: then the text is rare, or stands further on."""
     arguments = Arguments()
     asked = conditions(selection, arguments, now)
@@ -103,10 +103,10 @@ async def _walk(executor: Executor, selection: Selection, page: Page, now: datet
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-async def _gather(executor: Executor, selection: Selection, search: str, page: Page, now: datetime) -> list[Found]:
+async def _gather(connection: Connection, selection: Selection, search: str, page: Page, now: datetime) -> list[Found]:
     """`OFFSET 0` keeps the order's index out of it, where each row's parts would have to be made."""
     arguments = Arguments()
     where = [*conditions(selection, arguments, now), parts(search, arguments), *_behind(page, arguments)]
@@ -121,10 +121,12 @@ async def _gather(executor: Executor, selection: Selection, search: str, page: P
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await executor.fetch(query, *arguments.values)]
+    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-async def select_matching(executor: Executor, selection: Selection, after: str, limit: int, now: datetime) -> list[str]:
+async def select_matching(
+    connection: Connection, selection: Selection, after: str, limit: int, now: datetime
+) -> list[str]:
     """Up to `limit` ids of tokens, dead or alive, that meet every condition, from behind the id given."""
     arguments = Arguments(after, limit)
     where = ["t.id > $1", *conditions(selection, arguments, now)]
@@ -132,7 +134,7 @@ async def select_matching(executor: Executor, selection: Selection, after: str, 
         -- select_matching: a page of ids of tokens that meet every condition
         SELECT t.id FROM {TABLES} WHERE {" AND ".join(where)} ORDER BY t.id LIMIT $2
     """  # noqa: S608
-    return [row["id"] for row in await executor.fetch(query, *arguments.values)]
+    return [row["id"] for row in await connection.fetch(query, *arguments.values)]
 
 
 def use_of(row: Row) -> Use:

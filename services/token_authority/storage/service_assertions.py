@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 _INSERT: Final = """
     -- insert_service_assertion: this one is used now; nothing where it had been before
@@ -16,11 +16,13 @@ _DELETE_EXPIRED: Final = """
 """
 
 
-async def insert_service_assertion(executor: Executor, client_id: str, jti_digest: bytes, expires_at: datetime) -> bool:
+async def insert_service_assertion(
+    connection: Connection, client_id: str, jti_digest: bytes, expires_at: datetime
+) -> bool:
     """Note that a service has used an assertion; false where it had before."""
-    return await executor.fetchrow(_INSERT, client_id, jti_digest, expires_at) is not None
+    return await connection.fetchrow(_INSERT, client_id, jti_digest, expires_at) is not None
 
 
-async def delete_expired_assertions(executor: Executor, now: datetime) -> None:
+async def delete_expired_assertions(connection: Connection, now: datetime) -> None:
     """Forget those that had expired at `now`."""
-    await executor.execute(_DELETE_EXPIRED, now)
+    await connection.execute(_DELETE_EXPIRED, now)

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.service import Service
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _COLUMNS: Final = """
     v.client_id, v.name, v.sites, v.public_key, v.created_at, v.created_by, v.disabled_at, v.disabled_by
@@ -68,58 +68,62 @@ class Authenticating(NamedTuple):
     digests: list[bytes]
 
 
-async def select_service_to_authenticate(executor: Executor, client_id: str, now: datetime) -> Authenticating | None:
+async def select_service_to_authenticate(
+    connection: Connection, client_id: str, now: datetime
+) -> Authenticating | None:
     """The service of this client id, unless it is disabled, with what its secret has to match one of."""
-    row = await executor.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
+    row = await connection.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
     return Authenticating(_service(row), row["digests"]) if row else None
 
 
-async def select_service(executor: Executor, client_id: str) -> Service | None:
+async def select_service(connection: Connection, client_id: str) -> Service | None:
     """The service of this client id."""
-    row = await executor.fetchrow(_SELECT, client_id)
+    row = await connection.fetchrow(_SELECT, client_id)
     return _service(row) if row else None
 
 
-async def lock_service(executor: Executor, client_id: str) -> Service | None:
+async def lock_service(connection: Connection, client_id: str) -> Service | None:
     """The service, for the caller's transaction alone."""
-    row = await executor.fetchrow(_LOCK, client_id)
+    row = await connection.fetchrow(_LOCK, client_id)
     return _service(row) if row else None
 
 
-async def select_services(executor: Executor) -> list[Service]:
+async def select_services(connection: Connection) -> list[Service]:
     """Every service by client id, disabled ones too."""
-    return [_service(row) for row in await executor.fetch(_SELECT_ALL)]
+    return [_service(row) for row in await connection.fetch(_SELECT_ALL)]
 
 
-async def insert_service(executor: Executor, service: Service) -> bool:
+async def insert_service(connection: Connection, service: Service) -> bool:
     """Keep a new service; false where there is one of this client id."""
-    row = await executor.fetchrow(
+    row = await connection.fetchrow(
         _INSERT,
         *(service.client_id, service.name, service.sites, service.public_key, service.created_at, service.created_by),
     )
     return row is not None
 
 
-async def update_service(executor: Executor, service: Service) -> None:
+async def update_service(connection: Connection, service: Service) -> None:
     """Keep what may change of a service. The caller holds its lock."""
-    await executor.execute(
+    await connection.execute(
         _UPDATE,
         *(service.client_id, service.name, service.sites, service.public_key),
         *(service.disabled_at, service.disabled_by),
     )
 
 
-async def take_secret_of_environment(executor: Executor, secret: Secret) -> bool:
+async def take_secret_of_environment(connection: Connection, secret: Secret) -> bool:
     """Keep a secret that the environment names; false where it is known already."""
-    row = await executor.fetchrow(
+    row = await connection.fetchrow(
         _TAKE_OF_ENVIRONMENT, secret.id, secret.holder_id, secret.digest, secret.hint, secret.created_at
     )
     return row is not None
 
 
-async def end_other_secrets_of_environment(executor: Executor, client_id: str, digest: bytes, now: datetime) -> None:
+async def end_other_secrets_of_environment(
+    connection: Connection, client_id: str, digest: bytes, now: datetime
+) -> None:
     """Of the secrets that the environment has named for a service, only this one goes on working."""
-    await executor.execute(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)
+    await connection.execute(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)
 
 
 def _service(row: Row) -> Service:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from services.token_authority.domain.signing_key import PublishedKey, SigningKey, published
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _LOCK: Final = """
     -- lock_signing_keys: held to the end of the transaction
@@ -32,27 +32,27 @@ _WITHDRAW: Final = """
 """
 
 
-async def lock_signing_keys(executor: Executor) -> None:
+async def lock_signing_keys(connection: Connection) -> None:
     """Let one process at a time make a key."""
-    await executor.execute(_LOCK)
+    await connection.execute(_LOCK)
 
 
 async def insert_signing_key(
-    executor: Executor, kid: str, *, public_key: bytes, nonce: bytes, encrypted_private_key: bytes, rest: timedelta
+    connection: Connection, kid: str, *, public_key: bytes, nonce: bytes, encrypted_private_key: bytes, rest: timedelta
 ) -> None:
     """Publish a key that signs after a rest."""
-    await executor.execute(_INSERT, kid, public_key, nonce, encrypted_private_key, rest)
+    await connection.execute(_INSERT, kid, public_key, nonce, encrypted_private_key, rest)
 
 
-async def select_signing_keys(executor: Executor) -> list[PublishedKey]:
+async def select_signing_keys(connection: Connection) -> list[PublishedKey]:
     """The published keys, in the order in which they sign."""
-    rows = await executor.fetch(_SELECT)
+    rows = await connection.fetch(_SELECT)
     return published(map(_key, rows), rows[0]["seen_at"]) if rows else []
 
 
-async def withdraw_signing_keys(executor: Executor, retired_for: timedelta) -> set[str]:
+async def withdraw_signing_keys(connection: Connection, retired_for: timedelta) -> set[str]:
     """Withdraw the keys that stopped signing so long ago; their ids."""
-    return {row["kid"] for row in await executor.fetch(_WITHDRAW, retired_for)}
+    return {row["kid"] for row in await connection.fetch(_WITHDRAW, retired_for)}
 
 
 def _key(row: Row) -> SigningKey:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from services.token_authority.domain.site import Site
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 _LOCK: Final = """
     -- lock_first_start: held to the end of the transaction
@@ -19,19 +19,19 @@ _SELECT: Final = """
 """
 
 
-async def lock_first_start(executor: Executor) -> None:
+async def lock_first_start(connection: Connection) -> None:
     """Let one process at a time make what an authority needs first."""
-    await executor.execute(_LOCK)
+    await connection.execute(_LOCK)
 
 
-async def insert_site(executor: Executor, site: Site) -> None:
+async def insert_site(connection: Connection, site: Site) -> None:
     """Keep a new site."""
-    await executor.execute(_INSERT, site.id, site.name, site.endpoint_id, site.created_at)
+    await connection.execute(_INSERT, site.id, site.name, site.endpoint_id, site.created_at)
 
 
-async def select_sites(executor: Executor) -> list[Site]:
+async def select_sites(connection: Connection) -> list[Site]:
     """Every site, the oldest first: that one is the default."""
-    return [_site(row) for row in await executor.fetch(_SELECT)]
+    return [_site(row) for row in await connection.fetch(_SELECT)]
 
 
 def _site(row: Row) -> Site:

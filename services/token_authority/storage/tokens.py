@@ -11,7 +11,7 @@ from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.token import Ended, Token, searchable
 from services.token_authority.storage.secrets import SECRET_COLUMNS, secret_of
 from shared.contract.scope import Scope
-from shared.runtime.postgres.database import Executor, Row
+from shared.runtime.postgres.database import Connection, Row
 
 TOKEN_COLUMNS: Final = """
     t.id, t.site_id, t.name, t.description, t.owner, t.scopes, t.allow_query, t.allowed_ips, t.rate_limit, t.metadata,
@@ -94,64 +94,66 @@ class Known(NamedTuple):
         return self.token.status(now) == "active" and self.secret.works(now)
 
 
-async def insert_token(executor: Executor, token: Token) -> None:
+async def insert_token(connection: Connection, token: Token) -> None:
     """Keep a new token."""
-    await executor.execute(
+    await connection.execute(
         _INSERT,
         *(token.id, token.site_id, *_said(token), token.hint, token.created_by, token.created_at, token.expires_at),
     )
-    await executor.execute(_INSERT_USE, token.id, token.owner or "", token.created_at)
+    await connection.execute(_INSERT_USE, token.id, token.owner or "", token.created_at)
 
 
-async def select_token(executor: Executor, token_id: str) -> Token | None:
+async def select_token(connection: Connection, token_id: str) -> Token | None:
     """The token of this id."""
-    row = await executor.fetchrow(_SELECT, token_id)
+    row = await connection.fetchrow(_SELECT, token_id)
     return token_of(row) if row else None
 
 
-async def lock_token(executor: Executor, token_id: str) -> Token | None:
+async def lock_token(connection: Connection, token_id: str) -> Token | None:
     """The same, for the caller's transaction alone."""
-    row = await executor.fetchrow(_LOCK, token_id)
+    row = await connection.fetchrow(_LOCK, token_id)
     return token_of(row) if row else None
 
 
-async def update_token(executor: Executor, token: Token) -> None:
+async def update_token(connection: Connection, token: Token) -> None:
     """Keep what may change of a token. The caller holds its lock."""
-    await executor.execute(
+    await connection.execute(
         _UPDATE,
         *(token.id, *_said(token), token.hint, token.expires_at),
         *(token.disabled_at, token.disabled_by, token.disabled_reason, token.enabled_at),
     )
-    await executor.execute(_UPDATE_OWNER, token.id, token.owner or "")
+    await connection.execute(_UPDATE_OWNER, token.id, token.owner or "")
 
 
-async def select_tokens_by_digests(executor: Executor, digests: Collection[bytes]) -> dict[bytes, Known]:
+async def select_tokens_by_digests(connection: Connection, digests: Collection[bytes]) -> dict[bytes, Known]:
     """The tokens with secrets that have these SHA-256, by those that there are."""
-    rows = await executor.fetch(_SELECT_BY_DIGESTS, digests)
+    rows = await connection.fetch(_SELECT_BY_DIGESTS, digests)
     known = [Known(token_of(row), secret_of(row), row["endpoint_id"], row["as_of"]) for row in rows]
     return {each.secret.digest: each for each in known}
 
 
-async def select_ids_by_digests(executor: Executor, digests: Sequence[bytes], now: datetime) -> list[tuple[str, bool]]:
+async def select_ids_by_digests(
+    connection: Connection, digests: Sequence[bytes], now: datetime
+) -> list[tuple[str, bool]]:
     """For each of these secrets that there is the id of its token, and whether the secret has not ended."""
-    rows = await executor.fetch(_SELECT_IDS_BY_DIGESTS, digests, now)
+    rows = await connection.fetch(_SELECT_IDS_BY_DIGESTS, digests, now)
     return [(row["holder_id"], row["works"]) for row in rows]
 
 
-async def lock_alive(executor: Executor, token_ids: list[str]) -> list[str]:
+async def lock_alive(connection: Connection, token_ids: list[str]) -> list[str]:
     """Those of the tokens that are not revoked, in the order of their ids, held until the transaction ends."""
-    return [row["id"] for row in await executor.fetch(_LOCK_ALIVE, token_ids)]
+    return [row["id"] for row in await connection.fetch(_LOCK_ALIVE, token_ids)]
 
 
-async def select_newest_end(executor: Executor, token_ids: Collection[str]) -> Ended | None:
+async def select_newest_end(connection: Connection, token_ids: Collection[str]) -> Ended | None:
     """The newest of these tokens' revocations; `None` where each is unknown or alive."""
-    row = await executor.fetchrow(_SELECT_NEWEST_END, token_ids)
+    row = await connection.fetchrow(_SELECT_NEWEST_END, token_ids)
     return Ended(row["revoked_at"], row["revoked_seq"]) if row else None
 
 
-async def note_late_use(executor: Executor, token_id: str, at: datetime) -> None:
+async def note_late_use(connection: Connection, token_id: str, at: datetime) -> None:
     """A secret of this token has been presented after its end."""
-    await executor.execute(_NOTE_LATE_USE, token_id, at)
+    await connection.execute(_NOTE_LATE_USE, token_id, at)
 
 
 def token_of(row: Row) -> Token:

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Final, NamedTuple
 
 from shared.contract.sync import TokenUse
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 _ADD: Final = """
     -- add_uses: what guards have counted; tokens in order, so that two of these cannot block each other
@@ -82,42 +82,42 @@ class DayOfUse(NamedTuple):
     refusals: int
 
 
-async def add_uses(executor: Executor, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
+async def add_uses(connection: Connection, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
     """Add to the tokens' counts; those that are unknown, or of none of these sites, are passed over."""
     ago = [min(use.last_used_ms_ago, _LONGEST_MS) for use in usage]
-    await executor.execute(
+    await connection.execute(
         _ADD,
         *([use.token_id for use in usage], [use.uses for use in usage], [use.refusals for use in usage], ago, sites),
     )
 
 
-async def add_secret_uses(executor: Executor, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
+async def add_secret_uses(connection: Connection, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
     """Note when their secrets were used last; those that are unknown, or of none of these sites, are passed over."""
     used = sorted((use.secret_id, min(use.last_used_ms_ago, _LONGEST_MS)) for use in usage if use.uses)
     if used:
-        await executor.execute(_ADD_TO_SECRETS, *map(list, zip(*used, strict=True)), sites)
+        await connection.execute(_ADD_TO_SECRETS, *map(list, zip(*used, strict=True)), sites)
 
 
-async def add_refusal(executor: Executor, token_id: str, at: datetime) -> None:
+async def add_refusal(connection: Connection, token_id: str, at: datetime) -> None:
     """A token that does not work was presented."""
-    await executor.execute(_ADD_REFUSAL, token_id, at)
+    await connection.execute(_ADD_REFUSAL, token_id, at)
 
 
-async def select_use(executor: Executor, token_ids: Sequence[str]) -> dict[str, Use]:
+async def select_use(connection: Connection, token_ids: Sequence[str]) -> dict[str, Use]:
     """What was counted of each of the tokens that have been used or refused."""
-    rows = await executor.fetch(_SELECT, token_ids)
+    rows = await connection.fetch(_SELECT, token_ids)
     return {row["token_id"]: Use(row["uses"], row["refusals"], row["last_used_at"]) for row in rows}
 
 
-async def select_days(executor: Executor, token_id: str, days: int) -> list[DayOfUse]:
+async def select_days(connection: Connection, token_id: str, days: int) -> list[DayOfUse]:
     """The last days on which a token was used or refused, the newest first."""
-    rows = await executor.fetch(_SELECT_DAYS, token_id, days)
+    rows = await connection.fetch(_SELECT_DAYS, token_id, days)
     return [DayOfUse(row["day"], row["uses"], row["refusals"]) for row in rows]
 
 
-async def trim_days(executor: Executor, before: date, limit: int) -> None:
+async def trim_days(connection: Connection, before: date, limit: int) -> None:
     """Forget some of what was counted on days before this one."""
-    await executor.execute(_TRIM_DAYS, before, limit)
+    await connection.execute(_TRIM_DAYS, before, limit)
 
 
 _LONGEST_MS: Final = 10 * 365 * 86_400_000

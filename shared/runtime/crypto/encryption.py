@@ -23,19 +23,19 @@ _NONCE_BYTES: Final = 12
 _SECRET: Final = re.compile(r"[0-9A-Za-z_-]{43}=?")
 
 
-class CannotOpen(Exception):
-    """It was sealed with another secret, for another purpose or under another name, or has been changed since."""
+class DecryptionError(Exception):
+    """It was encrypted with another secret, for another purpose or under another name, or has been changed since."""
 
 
-class Sealed(NamedTuple):
+class Encrypted(NamedTuple):
     """What may be kept where others can read it."""
 
     nonce: bytes
     ciphertext: bytes
 
 
-class Seal:
-    """Seals with the first of the secrets and opens with each, so that one can take another's place.
+class Encryptor:
+    """Encrypts with the first of the secrets and opens with each, so that one can take another's place.
 
     Keys of different purposes, made from the same secret, tell nothing of each other.
     """
@@ -44,19 +44,19 @@ class Seal:
         self._purpose = purpose
         self._ciphers = [AESGCM(_derived_key(secret, purpose)) for secret in secrets]
 
-    def close(self, plain: bytes, name: str) -> Sealed:
-        """Seal so that only who asks for this name opens it; the nonce is random, for some 2^32 things a secret."""
+    def encrypt(self, plain: bytes, name: str) -> Encrypted:
+        """Encrypt so that only who asks for this name opens it; the nonce is random, for some 2^32 things a secret."""
         nonce = os.urandom(_NONCE_BYTES)
-        return Sealed(nonce, self._ciphers[0].encrypt(nonce, plain, self._bound_to(name)))
+        return Encrypted(nonce, self._ciphers[0].encrypt(nonce, plain, self._bound_to(name)))
 
-    def open(self, sealed: Sealed, name: str) -> bytes:
-        """What was sealed under this name. Raises `CannotOpen`."""
+    def decrypt(self, encrypted: Encrypted, name: str) -> bytes:
+        """What was encrypted under this name. Raises `DecryptionError`."""
         for cipher in self._ciphers:
             try:
-                return cipher.decrypt(sealed.nonce, sealed.ciphertext, self._bound_to(name))
+                return cipher.decrypt(encrypted.nonce, encrypted.ciphertext, self._bound_to(name))
             except InvalidTag:
                 continue
-        raise CannotOpen(name)
+        raise DecryptionError(name)
 
     def _bound_to(self, name: str) -> bytes:
         return f"{self._purpose}\0{name}".encode()

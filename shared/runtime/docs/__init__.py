@@ -1,12 +1,9 @@
-"""What a service says of itself, as pages that need neither a network nor a script: its API and its problems.
+"""The documentation of a service, as pages that need neither a network nor a script: its API and its problem types.
 
-from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
-
-add_docs(app, Documentation(lambda: openapi_document(INFO, rows, SECURITY_SCHEMES), KINDS))
-mount_guard(app, settings, public=DOCS_ROUTES)    # where the service is guarded: everyone may read them
+add_docs(app, Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
 """
 
 from shared.runtime.docs.documentation import Documentation
-from shared.runtime.docs.mount import DOCS_ROUTES, add_docs
+from shared.runtime.docs.mount import add_docs
 
-__all__ = ["DOCS_ROUTES", "Documentation", "add_docs"]
+__all__ = ["Documentation", "add_docs"]

@@ -1,14 +1,15 @@
 """The documentation of one service, made as a whole at the first request for any of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import Struct
 
-from shared.runtime.docs.openapi import Schema
+from shared.runtime.docs.openapi import Schema, openapi_document
 from shared.runtime.docs.pages import TEMPLATES, render_api, render_problem, render_problems, template_environment
 from shared.runtime.http.problem_types import ProblemType
+from shared.runtime.http.routes import Route
 
 
 class Pages(Struct, frozen=True):
@@ -24,9 +25,17 @@ class Pages(Struct, frozen=True):
 class Documentation:
     """The pages of a service. Create one instance per process."""
 
-    def __init__(self, describe: Callable[[], Schema], problem_types: Sequence[ProblemType]) -> None:
-        """`describe` makes the OpenAPI document."""
-        self._describe = describe
+    def __init__(
+        self,
+        info: Schema,
+        routes: Sequence[Route],
+        security_schemes: Mapping[str, Schema],
+        problem_types: Sequence[ProblemType],
+    ) -> None:
+        """Take the parts of the OpenAPI document, and the problem types that get a page each."""
+        self._info = info
+        self._routes = routes
+        self._security_schemes = security_schemes
         self._problem_types = problem_types
         self._lock = asyncio.Lock()
         self._pages: Pages | None = None
@@ -39,7 +48,8 @@ class Documentation:
             return self._pages
 
     def _make_pages(self) -> Pages:
-        return _render(self._describe(), self._problem_types)
+        document = openapi_document(self._info, self._routes, self._security_schemes)
+        return _render(document, self._problem_types)
 
 
 def _render(document: Schema, problem_types: Sequence[ProblemType]) -> Pages:

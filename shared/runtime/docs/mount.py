@@ -9,14 +9,14 @@ from aiohttp.typedefs import Handler
 from shared.runtime.docs.documentation import Documentation, Pages
 from shared.runtime.docs.openapi import OPENAPI_ROUTE
 from shared.runtime.http.body import JSON
+from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
+from shared.runtime.http.routes import PUBLIC, Route, add_routes
 
 ROOT_ROUTE: Final = "/"
 DOCS_ROUTE: Final = "/docs"
 STYLE_ROUTE: Final = "/docs/style.css"
 PROBLEM_ROUTE: Final = PROBLEMS_ROUTE + "/{slug}"
-DOCS_ROUTES: Final = frozenset({ROOT_ROUTE, OPENAPI_ROUTE, DOCS_ROUTE, STYLE_ROUTE, PROBLEMS_ROUTE, PROBLEM_ROUTE})
-"""What everyone may read: the templates of all that `add_docs` mounts."""
 
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -48,12 +48,22 @@ def add_docs(app: web.Application, documentation: Documentation) -> None:
             raise web.HTTPNotFound
         return _page(page)
 
-    app.router.add_get(ROOT_ROUTE, show_root)
-    app.router.add_get(OPENAPI_ROUTE, show_openapi)
-    app.router.add_get(DOCS_ROUTE, show(lambda pages: pages.api))
-    app.router.add_get(STYLE_ROUTE, show(lambda pages: pages.style, "text/css"))
-    app.router.add_get(PROBLEMS_ROUTE, show(lambda pages: pages.problems))
-    app.router.add_get(PROBLEM_ROUTE, show_problem)
+    handlers = {
+        ROOT_ROUTE: show_root,
+        OPENAPI_ROUTE: show_openapi,
+        DOCS_ROUTE: show(lambda pages: pages.api),
+        STYLE_ROUTE: show(lambda pages: pages.style, "text/css"),
+        PROBLEMS_ROUTE: show(lambda pages: pages.problems),
+        PROBLEM_ROUTE: show_problem,
+    }
+    add_routes(
+        app,
+        [
+            Route(method, path, Endpoint(handler), PUBLIC)
+            for path, handler in handlers.items()
+            for method in ("GET", "HEAD")
+        ],
+    )
 
 
 def _page(text: str, media_type: str = "text/html") -> web.Response:

@@ -5,28 +5,30 @@ The log line says the route's template, never the URL: a query may carry a secre
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping
 from typing import Final
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from shared.runtime.http.health import HEALTH_ROUTES
-from shared.runtime.http.metrics import METRICS_ROUTE
-from shared.runtime.http.problem import BadRequest, Problem, ProblemTable, UnsupportedMediaType, problems
+from shared.runtime.http.problem import (
+    RUNTIME_PROBLEMS,
+    BadRequest,
+    Problem,
+    ProblemTable,
+    UnsupportedMediaType,
+    problem_for,
+    problem_response,
+)
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
+from shared.runtime.http.routes import MAX_BODY_BYTES, matched_route
 from shared.runtime.process.redaction import Redact
 
-MAX_BODY_BYTES: Final = 64 * 1024
-"""How long a body may be where its route has no limit of its own."""
 BODY_LIMIT_S: Final = 10.0
 """How long a caller may take to send its body."""
 HANDLING_LIMIT_S: Final = 2.5
 """How long a request may take from there to its answer."""
-QUIET_ROUTES: Final = HEALTH_ROUTES | {METRICS_ROUTE}
-"""What is asked every few seconds and would fill the log, where all is well."""
 
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -48,30 +50,25 @@ class BodyTooLarge(Exception):
 _PROBLEMS: Final[ProblemTable] = {BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))}
 
 
-def new_application(
-    table: ProblemTable,
-    redact: Redact,
-    *,
-    quiet: Collection[str] = (),
-    oauth: Collection[str] = (),
-    faces: Mapping[str, ProblemTable] = {},
-    body_limits: Mapping[str, int] = {},
-    body_limit_s: float = BODY_LIMIT_S,
-) -> web.Application:
-    """An application whose requests are bounded, logged, and told their errors as problems by `table`.
+def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: float = BODY_LIMIT_S) -> web.Application:
+    """Return an application that limits and logs its requests, and reports errors as problems by `table`.
 
-    Routes in `quiet` are logged only where they fail, as are `QUIET_ROUTES`; those in `oauth` tell OAuth errors, and
-    those in `faces` tell errors by their own table first. `body_limits` are in bytes, by the templates of the routes
-    whose limit is not `MAX_BODY_BYTES`. A body has to arrive within `body_limit_s`.
+    A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
+    its `Route`.
     """
-    told = problems({**_PROBLEMS, **table}, frozenset(oauth), faces)
-    line = _request_line(redact, QUIET_ROUTES | set(quiet))
-    app = web.Application(middlewares=[line, told, _bounded_body(body_limits, body_limit_s), _bounded_time])
+    app = web.Application(
+        middlewares=[
+            _log_requests(redact),
+            _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
+            _limit_body(body_limit_s),
+            _limit_time,
+        ]
+    )
     app.on_response_prepare.append(_add_headers)
     return app
 
 
-def _request_line(redact: Redact, quiet: Collection[str]) -> Middleware:
+def _log_requests(redact: Redact) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         request_id = request_id_of(request, redact)
@@ -85,8 +82,9 @@ def _request_line(redact: Redact, quiet: Collection[str]) -> Middleware:
                 if response.content_type == "application/problem+json":
                     _redact_problem(response, redact)
             finally:
-                log = _log.debug if status < 400 and route_template(request) in quiet else _log.info
-                log(
+                route = matched_route(request)
+                is_logged = status >= 400 or route is None or route.logs_success
+                (_log.info if is_logged else _log.debug)(
                     "request",
                     method=request.method if request.method.isalpha() else "?",
                     route=route_template(request),
@@ -102,7 +100,7 @@ def _request_line(redact: Redact, quiet: Collection[str]) -> Middleware:
 _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
 
 
-def add_to_line(request: web.Request, **fields: object) -> None:
+def add_log_fields(request: web.Request, **fields: object) -> None:
     """What a handler or an inner middleware wants in the request's log line too."""
     request[_FIELDS] = {**request.get(_FIELDS, {}), **fields}
 
@@ -113,10 +111,24 @@ def route_template(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-def _bounded_body(limits: Mapping[str, int], limit_s: float) -> Middleware:
+def _report_problems(table: ProblemTable) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        await _read_body(request, limits.get(route_template(request), MAX_BODY_BYTES), limit_s)
+        try:
+            return await handler(request)
+        except Exception as error:  # noqa: BLE001 - the outermost layer: no unexpected error may reach the caller raw
+            route = matched_route(request)
+            problem = problem_for(error, {**table, **route.problem_table} if route else table)
+        return problem_response(problem, request[REQUEST_ID], oauth=route is not None and route.reports_oauth_errors)
+
+    return middleware
+
+
+def _limit_body(limit_s: float) -> Middleware:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        route = matched_route(request)
+        await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, limit_s)
         return await handler(request)
 
     return middleware
@@ -151,17 +163,17 @@ _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
 
 
 @web.middleware
-async def _bounded_time(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
     async with asyncio.timeout(HANDLING_LIMIT_S) as request[_DEADLINE]:
         return await handler(request)
 
 
-def allow_more_time(request: web.Request, seconds: float) -> None:
+def extend_deadline(request: web.Request, seconds: float) -> None:
     """Let the request take so much longer than `HANDLING_LIMIT_S`, from now."""
     request[_DEADLINE].reschedule(asyncio.get_running_loop().time() + HANDLING_LIMIT_S + seconds)
 
 
-def allow_any_time(request: web.Request) -> None:
+def disable_deadline(request: web.Request) -> None:
     """Let the request take as long as it does, as one does whose answer goes on; its handler bounds each step."""
     if _DEADLINE in request:
         request[_DEADLINE].reschedule(None)

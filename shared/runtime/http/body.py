@@ -7,11 +7,11 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from shared.runtime.http.form_fields import read_texts
+from shared.runtime.http.form_fields import read_fields
 from shared.runtime.http.i_json import LEAST_INT64, MOST_INT64, require_i_json, wide_numbers
-from shared.runtime.http.problem import BadRequest, Fault, InvalidBody, UnsupportedMediaType
+from shared.runtime.http.problem import BadRequest, ErrorDetail, InvalidBody, UnsupportedMediaType
 from shared.runtime.http.type_names import shortened
-from shared.runtime.http.validation_errors import MAX_FAULTS, faults_of, pointer_to
+from shared.runtime.http.validation_errors import MAX_ERRORS, faults_of, pointer_to
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -57,11 +57,11 @@ def read_form(body: bytes, kind: type[S]) -> S:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
         raise BadRequest("The body is not a form: percent-encoded UTF-8, a few fields.") from None
-    found = read_texts(fields, kind, allow_unknown=not kind.__struct_config__.forbid_unknown_fields)
+    found = read_fields(fields, kind, allow_unknown=not kind.__struct_config__.forbid_unknown_fields)
     if isinstance(found, list):
         names = ", ".join(f"'{shortened(misread.name)}'" for misread in found)
-        faults = [Fault(misread.detail, pointer=pointer_to([misread.name])) for misread in found]
-        raise BadRequest(f"The form is not what this route reads; see {names}.", *faults)
+        errors = [ErrorDetail(misread.detail, pointer=pointer_to([misread.name])) for misread in found]
+        raise BadRequest(f"The form is not what this route reads; see {names}.", *errors)
     return found
 
 
@@ -80,7 +80,9 @@ def is_of_media_type(request: web.Request, media_type: str) -> bool:
 
 def _require_narrow_numbers(value: object) -> None:
     """Of what a `kind` without bounds takes, for there is no room for more in a database or another's integers."""
-    ways = islice(wide_numbers(msgspec.to_builtins(value)), MAX_FAULTS)
-    faults = [Fault(f"expected a whole number from {LEAST_INT64} to {MOST_INT64}", pointer_to(way)) for way in ways]
-    if faults:
-        raise InvalidBody(*faults)
+    ways = islice(wide_numbers(msgspec.to_builtins(value)), MAX_ERRORS)
+    errors = [
+        ErrorDetail(f"expected a whole number from {LEAST_INT64} to {MOST_INT64}", pointer_to(way)) for way in ways
+    ]
+    if errors:
+        raise InvalidBody(*errors)

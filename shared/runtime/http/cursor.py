@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from shared.runtime.http.form_fields import in_utc
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ def changed_cursor() -> BadRequest:
 
 def invalid_cursor(remedy: str) -> BadRequest:
     """What to raise for a cursor that does not belong here."""
-    return BadRequest("The cursor is not one of ours.", Fault(remedy, parameter="cursor"))
+    return BadRequest("The cursor is not one of ours.", ErrorDetail(remedy, parameter="cursor"))
 
 
 _CURSOR: Final = re.compile(rf"[0-9A-Za-z_-]{{1,{MAX_CURSOR_LENGTH}}}")

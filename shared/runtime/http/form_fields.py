@@ -19,26 +19,28 @@ S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 
-class Misread(NamedTuple):
+class FieldError(NamedTuple):
     """What is wrong with the texts of one name, and what would be right."""
 
     name: str
     detail: str
 
 
-def read_texts(texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool = False) -> S | list[Misread]:
+def read_fields(
+    texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool = False
+) -> S | list[FieldError]:
     """A `kind`, or everything that is wrong. Fields are known by their encoded names."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
-    misread = [] if allow_unknown else [Misread(name, _unknown(fields)) for name in texts if name not in fields]
+    misread = [] if allow_unknown else [FieldError(name, _unknown(fields)) for name in texts if name not in fields]
     for name, field in fields.items():
         if name in texts:
             try:
                 values[field.name] = _value(texts[name], field)
             except _Unread as error:
-                misread.append(Misread(name, str(error)))
+                misread.append(FieldError(name, str(error)))
         elif field.required:
-            misread.append(Misread(name, "this is required"))
+            misread.append(FieldError(name, "this is required"))
     return misread or kind(**values)
 
 

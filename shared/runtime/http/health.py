@@ -7,12 +7,14 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.routes import PUBLIC, Route, add_routes
+
 Check = Callable[[], Awaitable[None]]
 """Returns where all is well, else raises whatever says why not."""
 
 CHECK_LIMIT_S: Final = 1.0
 KEPT_S: Final = 0.5
-HEALTH_ROUTES: Final = frozenset({"/livez", "/readyz"})
 
 
 def add_health(app: web.Application, required: Mapping[str, Check], reported: Mapping[str, Check]) -> None:
@@ -31,8 +33,14 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
             status=200 if ready else 503, body=msgspec.json.encode(document), content_type="application/json"
         )
 
-    app.router.add_get("/livez", livez)
-    app.router.add_get("/readyz", readyz)
+    add_routes(
+        app,
+        [
+            Route(method, path, Endpoint(handler), PUBLIC, logs_success=False)
+            for path, handler in {"/livez": livez, "/readyz": readyz}.items()
+            for method in ("GET", "HEAD")
+        ],
+    )
 
 
 class _Checks:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, NoReturn
 
-from shared.runtime.http.problem import BadRequest, Fault
-from shared.runtime.http.validation_errors import MAX_FAULTS, pointer_to
+from shared.runtime.http.problem import BadRequest, ErrorDetail
+from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to
 
 MAX_DEPTH: Final = 100
 """How deep objects and arrays may nest, so that whoever walks through them needs no bound of its own."""
@@ -120,10 +120,12 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Any:
 def _read_carefully(text: str) -> bool:
     """Whether a number is wide. Raises `BadRequest` where a name stands twice in an object."""
     found = list(_oddities(_decode(_CAREFUL, text)))
-    repeated = islice((steps for steps in found if steps), MAX_FAULTS)
-    faults = [Fault("this name stands here a second time; keep one", pointer=pointer_to(steps)) for steps in repeated]
-    if faults:
-        raise BadRequest("An object in the body has a name twice, so what is meant cannot be told.", *faults)
+    repeated = islice((steps for steps in found if steps), MAX_ERRORS)
+    errors = [
+        ErrorDetail("this name stands here a second time; keep one", pointer=pointer_to(steps)) for steps in repeated
+    ]
+    if errors:
+        raise BadRequest("An object in the body has a name twice, so what is meant cannot be told.", *errors)
     return bool(found)
 
 

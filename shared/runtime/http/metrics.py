@@ -7,8 +7,10 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.routes import PUBLIC, Route, add_routes
+
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
-METRICS_ROUTE: Final = "/metrics"
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Where several worker processes of one service keep what they count, so that each can show the sum."""
@@ -25,4 +27,6 @@ def add_metrics(app: web.Application) -> None:
         """Always the text format, which every collector reads: prometheus-client's own handler fails on odd Accepts."""
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    app.router.add_get(METRICS_ROUTE, show)
+    add_routes(
+        app, [Route(method, "/metrics", Endpoint(show), PUBLIC, logs_success=False) for method in ("GET", "HEAD")]
+    )

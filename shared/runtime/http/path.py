@@ -8,7 +8,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 
 MAX_TEXT_LENGTH: Final = 255
 
@@ -58,4 +58,4 @@ def _raw_segment(request: web.Request, name: str) -> str:
 
 
 def _wrong(name: str, remedy: str) -> BadRequest:
-    return BadRequest(f"The path's '{name}' cannot be read.", Fault(remedy, parameter=name))
+    return BadRequest(f"The path's '{name}' cannot be read.", ErrorDetail(remedy, parameter=name))

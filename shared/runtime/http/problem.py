@@ -1,12 +1,11 @@
 """Errors as problem documents (RFC 9457): what is wrong, where, and what would be right."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from shared.runtime.http.problem_types import (
     BAD_REQUEST,
@@ -19,12 +18,11 @@ from shared.runtime.http.problem_types import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemType,
 )
-from shared.runtime.http.request_id import REQUEST_ID
 
 _log = structlog.get_logger()
 
 
-class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing wrong with a request: `pointer` into the body (RFC 6901), or a query `parameter`."""
 
     detail: str
@@ -37,7 +35,7 @@ class Problem(msgspec.Struct, frozen=True):
 
     kind: ProblemType
     detail: str
-    faults: tuple[Fault, ...] = ()
+    errors: tuple[ErrorDetail, ...] = ()
     headers: Mapping[str, str] = {}
     status: int | None = None
 
@@ -55,7 +53,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str
     status: int
     detail: str
-    errors: tuple[Fault, ...] = ()
+    errors: tuple[ErrorDetail, ...] = ()
     request_id: str | None = None
     error: OAuthError | None = None
     error_description: str | None = None
@@ -68,10 +66,10 @@ ProblemTable = Mapping[type[Exception], Callable[[Any], Problem]]
 class BadRequest(Exception):
     """The request cannot be read: 400."""
 
-    def __init__(self, detail: str, *faults: Fault) -> None:
+    def __init__(self, detail: str, *errors: ErrorDetail) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.faults = faults
+        self.errors = errors
 
 
 class UnsupportedMediaType(Exception):
@@ -81,9 +79,9 @@ class UnsupportedMediaType(Exception):
 class InvalidBody(Exception):
     """The body can be read and breaks a rule: 422."""
 
-    def __init__(self, *faults: Fault) -> None:
-        super().__init__("; ".join(f"{fault.pointer}: {fault.detail}".removeprefix(": ") for fault in faults))
-        self.faults = faults
+    def __init__(self, *errors: ErrorDetail) -> None:
+        super().__init__("; ".join(f"{each.pointer}: {each.detail}".removeprefix(": ") for each in errors))
+        self.errors = errors
 
 
 RETRY_AFTER_S: Final = 1
@@ -96,9 +94,9 @@ def unavailable(detail: str) -> Problem:
 
 
 RUNTIME_PROBLEMS: Final[ProblemTable] = {
-    BadRequest: lambda e: Problem(BAD_REQUEST, e.detail, e.faults),
+    BadRequest: lambda e: Problem(BAD_REQUEST, e.detail, e.errors),
     UnsupportedMediaType: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e)),
-    InvalidBody: lambda e: Problem(INVALID_BODY, str(e), e.faults),
+    InvalidBody: lambda e: Problem(INVALID_BODY, str(e), e.errors),
     TimeoutError: lambda _: unavailable("The request took too long and was given up; try again."),
 }
 
@@ -129,7 +127,7 @@ def document_of(problem: Problem, request_id: str | None = None, *, oauth: bool 
         title=problem.kind.title,
         status=status,
         detail=problem.detail,
-        errors=problem.faults,
+        errors=problem.errors,
         request_id=request_id,
         error=error,
         error_description=_plain_ascii(problem.detail) if error else None,
@@ -148,32 +146,11 @@ def _plain_ascii(text: str) -> str:
     return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
-def problems(table: ProblemTable, oauth: Collection[str] = (), faces: Mapping[str, ProblemTable] = {}) -> Middleware:
-    """A middleware that tells errors by `table`, then by the runtime's own; whatever has no row is a logged 500.
-
-    On the routes in `oauth`, by their templates, they are OAuth errors too; on those in `faces` their table goes first.
-    """
-    usual = {**RUNTIME_PROBLEMS, **table}
-    rows_of = {template: {**usual, **own} for template, own in faces.items()}
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except Exception as error:  # noqa: BLE001 - the edge: nothing unexpected may reach the caller raw
-            resource = request.match_info.route.resource
-            template = "" if resource is None else resource.canonical
-            problem = told_as(error, rows_of.get(template, usual))
-        return problem_response(problem, request[REQUEST_ID], oauth=template in oauth)
-
-    return middleware
-
-
-def told_as(error: Exception, rows: ProblemTable) -> Problem:
-    """What the rows say of the error; of one that has no row, that the fault is ours, which is logged."""
+def problem_for(error: Exception, table: ProblemTable) -> Problem:
+    """Return the problem that the table has for the error; without a row, log the error and return a 500."""
     if isinstance(error, web.HTTPException):
         return _from_aiohttp(error)
-    row = next((rows[kind] for kind in type(error).__mro__ if kind in rows), None)
+    row = next((table[kind] for kind in type(error).__mro__ if kind in table), None)
     if row is None:
         _log.error("request failed", exc_info=error)
         return INTERNAL_PROBLEM

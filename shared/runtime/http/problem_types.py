@@ -93,7 +93,7 @@ UNAVAILABLE: Final = ProblemType(
     "may have been carried out: repeat it with its `Idempotency-Key` where the route takes one.",
 )
 
-RUNTIME_KINDS: Final = (
+RUNTIME_PROBLEM_TYPES: Final = (
     *(BAD_REQUEST, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, REQUEST_ENTITY_TOO_LARGE),
     *(UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED, INVALID_BODY, INTERNAL, UNAVAILABLE),
 )

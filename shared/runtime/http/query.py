@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from shared.runtime.http.form_fields import read_texts
-from shared.runtime.http.problem import BadRequest, Fault
+from shared.runtime.http.form_fields import read_fields
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -49,7 +49,7 @@ class Query:
             raise BadRequest(f"The parameter '{name}' is given {len(values)} times.", _once(name))
         value = values[0] if values else ""
         if "\0" in value:
-            raise BadRequest(f"The parameter '{name}' holds a NUL character.", Fault("remove it", parameter=name))
+            raise BadRequest(f"The parameter '{name}' holds a NUL character.", ErrorDetail("remove it", parameter=name))
         return value
 
     def required(self, *names: str) -> Mapping[str, str]:
@@ -57,8 +57,10 @@ class Query:
         values = {name: self.optional(name) for name in names}
         missing = [name for name, value in values.items() if not value]
         if missing:
-            faults = [Fault("this parameter is required and may not be empty", parameter=name) for name in missing]
-            raise BadRequest(f"A required parameter is missing or empty: {', '.join(missing)}.", *faults)
+            errors = [
+                ErrorDetail("this parameter is required and may not be empty", parameter=name) for name in missing
+            ]
+            raise BadRequest(f"A required parameter is missing or empty: {', '.join(missing)}.", *errors)
         return values
 
 
@@ -79,15 +81,15 @@ def read_query(request: web.Request, kind: type[S]) -> S:
     a fault for each parameter that is unknown, missing, given twice but no list, not what its field takes or holds NUL.
     """
     texts = query_of(request).values
-    found = read_texts(texts, kind)
-    faults = [Fault("remove the NUL character", parameter=name) for name in texts if "\0" in "".join(texts[name])]
+    found = read_fields(texts, kind)
+    errors = [ErrorDetail("remove the NUL character", parameter=name) for name in texts if "\0" in "".join(texts[name])]
     if isinstance(found, list):
-        faults += [Fault(misread.detail, parameter=misread.name) for misread in found]
-    elif not faults:
+        errors += [ErrorDetail(misread.detail, parameter=misread.name) for misread in found]
+    elif not errors:
         return found
-    names = ", ".join(dict.fromkeys(f"'{fault.parameter}'" for fault in faults))
-    raise BadRequest(f"The query is not what this route reads; see {names}.", *faults)
+    names = ", ".join(dict.fromkeys(f"'{each.parameter}'" for each in errors))
+    raise BadRequest(f"The query is not what this route reads; see {names}.", *errors)
 
 
-def _once(name: str) -> Fault:
-    return Fault("give this parameter once", parameter=name)
+def _once(name: str) -> ErrorDetail:
+    return ErrorDetail("give this parameter once", parameter=name)

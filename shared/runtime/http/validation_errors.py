@@ -8,22 +8,22 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, inspect
 
-from shared.runtime.http.problem import Fault
+from shared.runtime.http.problem import ErrorDetail
 from shared.runtime.http.type_names import MAX_REPEATED, kind_of, shortened, wanted
 
-MAX_FAULTS: Final = 20
+MAX_ERRORS: Final = 20
 """How many things are said to be wrong with one body."""
 
 
-def faults_of(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequence[Fault]:
+def faults_of(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequence[ErrorDetail]:
     """What is wrong with a body that msgspec has refused as a `kind`, for `error`; at least one fault.
 
     Of an object, each outermost field that is wrong is told. Raises `msgspec.DecodeError` where it is not JSON at all.
     """
-    faults: Iterator[Fault] = iter(())
+    errors: Iterator[ErrorDetail] = iter(())
     if isinstance(kind, type) and issubclass(kind, Struct) and kind.__struct_config__.tag is None:
-        faults = _faults_of_fields(body, kind)
-    return list(islice(faults, MAX_FAULTS)) or [_fault(str(error), inspect.type_info(kind))]
+        errors = _errors_of_fields(body, kind)
+    return list(islice(errors, MAX_ERRORS)) or [_error_detail(str(error), inspect.type_info(kind))]
 
 
 def pointer_to(steps: Sequence[str]) -> str:
@@ -31,7 +31,7 @@ def pointer_to(steps: Sequence[str]) -> str:
     return shortened("".join("/" + step[:MAX_REPEATED].replace("~", "~0").replace("/", "~1") for step in steps))
 
 
-def _faults_of_fields(body: bytes, kind: type[Struct]) -> Iterator[Fault]:
+def _errors_of_fields(body: bytes, kind: type[Struct]) -> Iterator[ErrorDetail]:
     """One fault for each outermost field that is wrong; none where the body is no object."""
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
@@ -40,19 +40,19 @@ def _faults_of_fields(body: bytes, kind: type[Struct]) -> Iterator[Fault]:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     if kind.__struct_config__.forbid_unknown_fields:
         unknown = f"this field is not known here; known are {', '.join(fields)}"
-        yield from (Fault(unknown, pointer=pointer_to([name])) for name in sent if name not in fields)
+        yield from (ErrorDetail(unknown, pointer=pointer_to([name])) for name in sent if name not in fields)
     for name, field in fields.items():
         if name in sent:
             yield from _faults_of_field(name, sent[name], field.type)
         elif field.required:
-            yield Fault("this field is required", pointer=pointer_to([name]))
+            yield ErrorDetail("this field is required", pointer=pointer_to([name]))
 
 
-def _faults_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[Fault]:
+def _faults_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[ErrorDetail]:
     try:
         msgspec.json.decode(sent, type=kind)
     except msgspec.ValidationError as error:
-        yield _fault(str(error), inspect.type_info(kind), name)
+        yield _error_detail(str(error), inspect.type_info(kind), name)
 
 
 _MESSAGE: Final = re.compile(r"(?P<reason>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?", re.DOTALL)
@@ -61,8 +61,8 @@ _FIELD: Final = re.compile(r"Object (?:missing required|contains unknown) field 
 _GOT: Final = re.compile(r"Expected `.*`, got `(?P<got>\w+)`")
 
 
-def _fault(message: str, kind: inspect.Type, *outer: str) -> Fault:
-    """Turns msgspec's "Expected `str`, got `int` - at `$.options[0].id`" into a fault with a JSON pointer.
+def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
+    """Turn msgspec's "Expected `str`, got `int` - at `$.options[0].id`" into a fault with a JSON pointer.
 
     `kind` is the type of what lies at the field `outer`.
     """
@@ -73,15 +73,15 @@ def _fault(message: str, kind: inspect.Type, *outer: str) -> Fault:
     for name, index, any_value in _STEP.findall(path):
         known = _inside(known, name or index)
         if any_value:  # msgspec does not say under which name, so the fault is of the whole object
-            return Fault(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
+            return ErrorDetail(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
         steps.append(name or index)
     field = _FIELD.fullmatch(reason)
     if field:
         detail = "this field is required" if "missing" in reason else "this field is not known here"
-        return Fault(detail, pointer=pointer_to([*steps, field["name"]]))
+        return ErrorDetail(detail, pointer=pointer_to([*steps, field["name"]]))
     if match and match["key"]:
-        return Fault("a name in this object is not one that belongs here", pointer=pointer_to(steps))
-    return Fault(_expected(reason, known), pointer=pointer_to(steps))
+        return ErrorDetail("a name in this object is not one that belongs here", pointer=pointer_to(steps))
+    return ErrorDetail(_expected(reason, known), pointer=pointer_to(steps))
 
 
 def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -> str:

@@ -13,7 +13,7 @@ import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 
-from shared.runtime.postgres.query_metrics import Statements
+from shared.runtime.postgres.query_metrics import QueryMetrics
 from shared.runtime.process.environment import split_url
 
 STATEMENT_LIMIT_S: Final = 1.0
@@ -33,7 +33,7 @@ class DatabaseUnavailable(Exception):
     """PostgreSQL did not answer, in time or at all. The message says which address was tried and what came of it."""
 
 
-class LockHeld(DatabaseUnavailable):
+class LockTimeout(DatabaseUnavailable):
     """Another transaction had what this one needs, for longer than it waits."""
 
 
@@ -41,7 +41,7 @@ class UnstorableValue(Exception):
     """PostgreSQL cannot hold a value that it was given, such as text with a NUL character."""
 
 
-class Executor(Protocol):
+class Connection(Protocol):
     """What storage needs: one statement, in a transaction or on its own."""
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]: ...
@@ -49,7 +49,7 @@ class Executor(Protocol):
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str: ...
 
 
-class Transaction(Executor, Protocol):
+class Transaction(Connection, Protocol):
     """One that is open; what is done within a savepoint is undone where the block raises, and nothing else is."""
 
     def savepoint(self) -> AbstractAsyncContextManager[None]: ...
@@ -82,7 +82,7 @@ _UNSTORABLE: Final = (
 class Database:
     """A pool of connections to one database as one role."""
 
-    def __init__(self, pool: "asyncpg.Pool", address: str, size: int, statements: Statements) -> None:
+    def __init__(self, pool: "asyncpg.Pool", address: str, size: int, statements: QueryMetrics) -> None:
         self._pool = pool
         self._statements = statements
         self._turns = asyncio.Semaphore(size)
@@ -171,7 +171,7 @@ class _Counted:
 
     __slots__ = ("_connection", "_statements")
 
-    def __init__(self, connection: Any, statements: Statements) -> None:
+    def __init__(self, connection: Any, statements: QueryMetrics) -> None:
         self._connection = connection
         self._statements = statements
 
@@ -201,7 +201,7 @@ class _Counted:
             try:
                 return await answered
             except asyncpg.LockNotAvailableError as error:
-                raise LockHeld(str(error)) from None
+                raise LockTimeout(str(error)) from None
 
     async def _allow(self, limit_s: float) -> None:
         """Have the server, where a role has limits of its own, wait as long; until the transaction ends."""
@@ -244,14 +244,14 @@ async def database(
                     "Start it, or correct the database URL."
                 ) from None
             await asyncio.sleep(0.25)
-    opened = Database(pool, address, size, Statements(registry))
+    opened = Database(pool, address, size, QueryMetrics(registry))
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def patiently(work: Callable[[], Awaitable[T]], patience_s: float = 10.0) -> T:
+async def retry_until_available(work: Callable[[], Awaitable[T]], patience_s: float = 10.0) -> T:
     """What `work()` gives, tried for `patience_s` while the server does not answer: for what a start cannot do without.
 
     Raises `DatabaseUnavailable` in the end.

@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from shared.runtime.postgres.database import Executor
+from shared.runtime.postgres.database import Connection
 
 _LOCK: Final = 0x706F6C6C  # any number that others do not use: "poll"
 _CONNECT_LIMIT_S: Final = 5.0
@@ -39,10 +39,10 @@ class NotMigrated(Exception):
     """The schema lacks what this code needs: run `pollgate migrate` first."""
 
 
-async def require_migrated(executor: Executor, schema: Schema) -> None:
+async def require_migrated(connection: Connection, schema: Schema) -> None:
     """Raises `NotMigrated` unless every migration of this code has been applied."""
     try:
-        rows = await executor.fetch(
+        rows = await connection.fetch(
             f"""
             -- select_migrations: what has been applied
             SELECT name FROM {schema.name}.schema_migrations

@@ -13,13 +13,13 @@ _KEPT: Final = 1000
 """Texts whose names are remembered; statements that are put together from conditions have many."""
 
 
-class Statements:
+class QueryMetrics:
     """One a database, in the registry that its process shows; in none, it counts for nobody."""
 
     def __init__(self, registry: CollectorRegistry | None) -> None:
         self._seconds = Histogram(
             "pollgate_database_statement_seconds",
-            "Statements that ended, well or not, from sending to the result, without the wait for a connection",
+            "QueryMetrics that ended, well or not, from sending to the result, without the wait for a connection",
             ["query"],
             buckets=_SECONDS,
             registry=registry,

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pytest
 
-from services.polls.problems import KINDS
+from services.polls.problems import PROBLEM_TYPES
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import rows_held
 from tests.support.proxy import Proxy, proxied
@@ -332,10 +332,10 @@ async def test_a_problem_is_told(
 def test_every_kind_that_a_request_can_provoke_is_provoked() -> None:
     provoked = {slug for _, slug, _ in OVERVIEW}
 
-    assert provoked == {kind.slug for kind in KINDS} - {"internal"}
+    assert provoked == {kind.slug for kind in PROBLEM_TYPES} - {"internal"}
 
 
 def test_only_under_the_contract_a_kind_has_another_status() -> None:
-    usual = {kind.slug: kind.status for kind in KINDS}
+    usual = {kind.slug: kind.status for kind in PROBLEM_TYPES}
 
     assert {slug for status, slug, _ in OVERVIEW if usual[slug] != status} == {"invalid-poll", "votes-would-be-dropped"}

@@ -7,8 +7,8 @@ from typing import Final
 
 import pytest
 
-from services.polls.handlers.batch import MAX_BATCH_BYTES
-from shared.runtime.http.application import MAX_BODY_BYTES
+from services.polls.routes import MAX_BATCH_BYTES
+from shared.runtime.http.routes import MAX_BODY_BYTES
 from tests.support.body_routes import (
     BODY_ROUTES,
     LUNCH,

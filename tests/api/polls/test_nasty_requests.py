@@ -228,6 +228,6 @@ async def test_no_header_splits_an_answer(polls: Polls, subtests: pytest.Subtest
             answers = [await send_raw(polls, head + split + b"\r\n\r\n") for split in SPLITS]
 
             assert {answer.status for answer in answers} <= {200, 400, 401}
-            flaws = [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
-            assert flaws == [[]] * len(SPLITS)
+            violations = [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
+            assert violations == [[]] * len(SPLITS)
             assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.polls.problems import KINDS
+from services.polls.problems import PROBLEM_TYPES
 from services.polls.routes import ROUTES
 from tests.support.html_page import HtmlPage
 from tests.support.stack import Polls
@@ -23,7 +23,7 @@ async def test_the_page_tells_of_every_route(polls: Polls) -> None:
 
 
 async def test_the_type_of_every_problem_resolves(polls: Polls) -> None:
-    answers = await asyncio.gather(*(polls("GET", kind.path) for kind in KINDS))
+    answers = await asyncio.gather(*(polls("GET", kind.path) for kind in PROBLEM_TYPES))
 
     assert {answer.status for answer in answers} == {200}
 

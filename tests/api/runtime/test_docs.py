@@ -1,6 +1,7 @@
 """A service's own pages tell all of its API and of its problems, to anyone, with nothing from elsewhere."""
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urldefrag
 
 import pytest
@@ -8,15 +9,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.docs import DOCS_ROUTES, Documentation, add_docs
-from shared.runtime.docs.openapi import Answer, Operation, Row, Schema, openapi_document
+from shared.runtime.docs import Documentation, add_docs
+from shared.runtime.http.endpoint import Endpoint, Operation, Response
 from shared.runtime.http.problem_types import ProblemType
+from shared.runtime.http.routes import PUBLIC, Route, listed_routes, unlisted_routes
 from tests.support.html_page import HtmlPage
-from tests.support.sheep import KINDS, SHEEP_ROWS, sheep_app, sheep_document
+from tests.support.sheep import INFO, PROBLEM_TYPES, SECURITY_SCHEMES, SHEEP_ROUTES, sheep_app, sheep_document
 
 Client = TestClient[web.Request, web.Application]
 
-PAGES = ["/docs", "/docs/problems", *(kind.path for kind in KINDS)]
+PAGES = ["/docs", "/docs/problems", *(kind.path for kind in PROBLEM_TYPES)]
 
 
 @pytest.fixture
@@ -38,9 +40,10 @@ def words_of(page: HtmlPage) -> str:
 async def test_every_operation_is_on_the_page(client: Client) -> None:
     page = await page_of(client, "/docs")
 
-    for row in SHEEP_ROWS:
-        assert f"{row.operation.summary} {row.method} {row.path}" in words_of(page)
-        assert f"operation-{row.name}" in page.ids
+    for route in SHEEP_ROUTES:
+        assert route.endpoint.operation is not None
+        assert f"{route.endpoint.operation.summary} {route.method} {route.path}" in words_of(page)
+        assert f"operation-{route.endpoint.name}" in page.ids
 
 
 async def test_every_schema_is_on_the_page_with_its_fields_and_rules(client: Client) -> None:
@@ -129,7 +132,7 @@ async def test_no_anchor_is_there_twice(client: Client, path: str) -> None:
     assert len(page.ids) == len(set(page.ids))
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.slug)
+@pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
 async def test_every_kind_of_problem_has_a_page_that_the_list_leads_to(client: Client, kind: ProblemType) -> None:
     listed, page = await page_of(client, "/docs/problems"), await page_of(client, kind.path)
 
@@ -158,13 +161,13 @@ MARKUP = "<script>alert('&amp;')</script>"
 
 
 async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpClient) -> None:
-    answers = {200: Answer(description=MARKUP, body=str, example=MARKUP, headers={"X-Wool": MARKUP})}
-    operation = Operation(summary=MARKUP, description=f"`{MARKUP}`", tags=(MARKUP,), answers=answers)
+    responses = {200: Response(description=MARKUP, body=str, example=MARKUP, headers={"X-Wool": MARKUP})}
+    operation = Operation(summary=MARKUP, description=f"`{MARKUP}`", tags=(MARKUP,), responses=responses)
     kind = ProblemType("wolf", 418, MARKUP, meaning=MARKUP, remedy=f"`{MARKUP}`")
     info = {"title": MARKUP, "version": MARKUP, "description": MARKUP}
     app = web.Application()
-    rows = [Row("GET", "/wool", "show_wool", operation)]
-    add_docs(app, Documentation(lambda: openapi_document(info, rows, {}), [kind]))
+    routes = [Route("GET", "/wool", Endpoint(_never_called, operation), PUBLIC)]
+    add_docs(app, Documentation(info, routes, {}, [kind]))
     client = await aiohttp_client(app)
 
     pages = [await page_of(client, path) for path in ("/docs", "/docs/problems", kind.path)]
@@ -173,29 +176,46 @@ async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpCli
     assert not any("script" in page.tags for page in pages)
 
 
+async def _never_called(_request: web.Request) -> web.Response:
+    raise AssertionError
+
+
+class CountedRoutes(list[Route]):
+    """Routes that count how often they are read."""
+
+    times_read = 0
+
+    def __iter__(self) -> Iterator[Route]:
+        self.times_read += 1
+        return super().__iter__()
+
+
 async def test_the_document_is_made_once_and_not_before_it_is_asked_for(aiohttp_client: AiohttpClient) -> None:
-    times_made = 0
-
-    def describe() -> Schema:
-        nonlocal times_made
-        times_made += 1
-        return sheep_document()
-
+    routes = CountedRoutes(SHEEP_ROUTES)
     app = web.Application()
-    add_docs(app, Documentation(describe, KINDS))
+    add_docs(app, Documentation(INFO, routes, SECURITY_SCHEMES, PROBLEM_TYPES))
     client = await aiohttp_client(app)
-    before = times_made
+    before = routes.times_read
 
     for path in ("/docs", "/openapi.json", *PAGES, "/openapi.json"):
         async with client.get(path) as response:
             assert response.status == 200
 
-    assert (before, times_made) == (0, 1)
+    assert (before, routes.times_read) == (0, 1)
 
 
-def test_what_is_mounted_is_what_everyone_may_read() -> None:
+def test_every_page_is_public() -> None:
     app = web.Application()
 
-    add_docs(app, Documentation(sheep_document, KINDS))
+    add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
 
-    assert {resource.canonical for resource in app.router.resources()} == DOCS_ROUTES
+    assert unlisted_routes(app) == []
+    assert {route.path for route in listed_routes(app)} == {
+        "/",
+        "/openapi.json",
+        "/docs",
+        "/docs/style.css",
+        "/docs/problems",
+        "/docs/problems/{slug}",
+    }
+    assert all(route.access is PUBLIC for route in listed_routes(app))

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from shared.runtime.postgres.database import Database, DatabaseUnavailable, Executor
+from shared.runtime.postgres.database import Connection, Database, DatabaseUnavailable
 from shared.runtime.postgres.database import database as opened_database
 from tests.support.databases import ClonedDatabase
 
@@ -35,6 +35,6 @@ async def test_the_time_that_a_statement_is_given_ends_with_its_transaction(open
     assert (within, await _allowed(opened)) == ("5s", "900ms")
 
 
-async def _allowed(executor: Executor) -> str:
-    (row,) = await executor.fetch("-- show_limit: how long a statement may take\nSHOW statement_timeout")
+async def _allowed(connection: Connection) -> str:
+    (row,) = await connection.fetch("-- show_limit: how long a statement may take\nSHOW statement_timeout")
     return str(row["statement_timeout"])

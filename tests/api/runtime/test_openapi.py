@@ -10,7 +10,7 @@ from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 
 from tests.support.fuzz import SEED, Target, fuzz
-from tests.support.sheep import SHEEP_ROWS, SHEPHERD, sheep_app, sheep_document
+from tests.support.sheep import SHEEP_ROUTES, SHEPHERD, sheep_app, sheep_document
 
 Client = TestClient[Request, Application]
 
@@ -65,7 +65,7 @@ def test_a_header_has_its_wire_name() -> None:
 def test_structs_are_shared_components() -> None:
     document = sheep_document()
 
-    named = {"ChangeFlock", "Dog", "Fault", "Flock", "Flocks", "ProblemDocument", "Whistle"}
+    named = {"ChangeFlock", "Dog", "ErrorDetail", "Flock", "Flocks", "ProblemDocument", "Whistle"}
     assert document["components"]["schemas"].keys() == named
     content = document["paths"]["/whistle"]["post"]["requestBody"]["content"]
     assert content == {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Whistle"}}}
@@ -102,7 +102,7 @@ async def test_the_service_does_what_its_document_says(client: Client, document:
     outcome = await asyncio.to_thread(fuzz, target(client, document), cases=600, seed=SEED)
 
     assert outcome.cases >= 600
-    assert outcome.succeeded() == {row.name for row in SHEEP_ROWS}
+    assert outcome.succeeded() == {route.endpoint.name for route in SHEEP_ROUTES}
 
 
 @pytest.mark.slow

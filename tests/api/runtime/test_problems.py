@@ -7,9 +7,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.http.application import new_application
+from shared.runtime.http.application import create_application
+from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.problem import Problem, ProblemTable
 from shared.runtime.http.problem_types import ProblemType
+from shared.runtime.http.routes import PUBLIC, Route, add_routes
 
 Client = TestClient[web.Request, web.Application]
 
@@ -31,9 +33,14 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
     async def lose(_request: web.Request) -> web.Response:
         raise Lost
 
-    app = new_application(TABLE, redact=lambda text: text, faces={"/goats/{name}": GOATS})
-    app.router.add_get("/sheep/{name}", lose)
-    app.router.add_get("/goats/{name}", lose)
+    app = create_application(TABLE, redact=lambda text: text)
+    add_routes(
+        app,
+        [
+            Route("GET", "/sheep/{name}", Endpoint(lose), PUBLIC),
+            Route("GET", "/goats/{name}", Endpoint(lose), PUBLIC, problem_table=GOATS),
+        ],
+    )
     return await aiohttp_client(app)
 
 

@@ -19,7 +19,7 @@ from services.token_authority.operations.upkeep import Upkeep
 from shared.contract.client_assertion import ASSERTION_TYPE
 from shared.contract.token import mint
 from shared.runtime.postgres.database import database as opened
-from tests.support.client_keys import INTROSPECT, ISSUER, KINDS, ClientKey, Kind, form, make_service
+from tests.support.client_keys import INTROSPECT, ISSUER, KEY_KINDS, ClientKey, Kind, form, make_service
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic, token_authority
@@ -40,7 +40,7 @@ async def introspect(authority: Authority, assertion: str, token: str = "x") -> 
     return await authority("POST", "/oauth2/introspect", data=form(assertion, token))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KEY_KINDS)
 async def test_a_service_may_introspect_by_a_key_of_any_kind(authority: Authority, kind: Kind) -> None:
     key, token = ClientKey(kind), (await authority.issue())["token"]
     await make_service(authority, key)

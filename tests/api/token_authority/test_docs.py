@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.token_authority.problems import KINDS
+from services.token_authority.problems import PROBLEM_TYPES
 from services.token_authority.routes import ROUTES
 from tests.support.html_page import HtmlPage
 from tests.support.stack import Authority
@@ -32,7 +32,7 @@ async def test_the_page_says_how_to_call_each_route_from_a_shell(authority: Auth
 
 
 async def test_the_type_of_every_problem_resolves(authority: Authority) -> None:
-    answers = await asyncio.gather(*(authority("GET", kind.path) for kind in KINDS))
+    answers = await asyncio.gather(*(authority("GET", kind.path) for kind in PROBLEM_TYPES))
 
     assert {answer.status for answer in answers} == {200}
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.token_authority.domain.actor import SYSTEM
 from services.token_authority.operations.signing import PURPOSE, Signer
 from shared.contract.token import mint
-from shared.runtime.crypto.encryption import CannotOpen, Seal, Sealed, read_secrets
+from shared.runtime.crypto.encryption import DecryptionError, Encrypted, Encryptor, read_secrets
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.database import database as opened
 from shared.runtime.process.clock import elapsed_s
@@ -38,11 +38,11 @@ async def second(
 
 async def test_a_key_at_rest_cannot_be_read_without_the_secret(authority: Authority, database: ClonedDatabase) -> None:
     (row,) = await fetch(database.admin_url, "SELECT * FROM token_authority.signing_key")
-    sealed = Sealed(row["nonce"], row["encrypted_private_key"])
+    encrypted = Encrypted(row["nonce"], row["encrypted_private_key"])
 
-    with pytest.raises(CannotOpen):
-        Seal(read_secrets("X", OTHER_SECRET), PURPOSE).open(sealed, row["kid"])
-    raw = Seal(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE).open(sealed, row["kid"])
+    with pytest.raises(DecryptionError):
+        Encryptor(read_secrets("X", OTHER_SECRET), PURPOSE).decrypt(encrypted, row["kid"])
+    raw = Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE).decrypt(encrypted, row["kid"])
 
     assert Ed25519PrivateKey.from_private_bytes(raw).public_key().public_bytes_raw() == row["public_key"]
     assert not any(raw in value for value in row.values() if isinstance(value, bytes))
@@ -51,9 +51,9 @@ async def test_a_key_at_rest_cannot_be_read_without_the_secret(authority: Author
 async def test_processes_that_start_at_once_make_one_key_and_sign_with_it(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    seal = Seal(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
+    encryptor = Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
     async with opened(database.token_authority_url, size=8, statement_cache=0) as pool:
-        signers = [Signer(pool, seal, clock=elapsed_s) for _ in range(8)]
+        signers = [Signer(pool, encryptor, clock=elapsed_s) for _ in range(8)]
         await asyncio.gather(*(signer.prepare() for signer in signers))
 
     kids = {_kid(signer.sign({}, "x")) for signer in signers}
@@ -135,7 +135,7 @@ async def test_a_key_of_thirty_days_gets_a_successor(authority: Authority, datab
 
 async def test_signing_goes_on_while_the_database_is_away_also_with_the_next_key(database: ClonedDatabase) -> None:
     async with opened(database.token_authority_url, size=2, statement_cache=0) as pool:
-        signer = Signer(pool, Seal(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE), clock=elapsed_s, rest_s=0.3)
+        signer = Signer(pool, Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE), clock=elapsed_s, rest_s=0.3)
         await signer.prepare()
         new = (await signer.rotate(SYSTEM)).key.key.kid
         old = next(each.key.kid for each in await signer.published() if each.key.kid != new)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.token_authority.domain.review import KINDS
+from services.token_authority.domain.review import FINDING_KINDS
 from tests.support.databases import ClonedDatabase
 from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.guards import FakeGuard
@@ -206,14 +206,14 @@ async def findings(authority: Authority, database: ClonedDatabase) -> None:
 @pytest.mark.usefixtures("findings")
 async def test_findings_come_by_kind_and_then_by_token_in_pages_of_any_size(look: Reader) -> None:
     whole = await look.all(PATH, limit=200)
-    places = [(KINDS.index(item["kind"]), item["token"]["id"]) for item in whole]
+    places = [(FINDING_KINDS.index(item["kind"]), item["token"]["id"]) for item in whole]
 
-    assert {item["kind"] for item in whole} == set(KINDS)
+    assert {item["kind"] for item in whole} == set(FINDING_KINDS)
     assert {item["token"]["status"] for item in whole} == {"active"}
     assert places == sorted(set(places))
     for limit in (1, 2, 3, 5, 8, len(whole)):
         assert await look.all(PATH, limit=limit) == whole
-    for kind in KINDS:
+    for kind in FINDING_KINDS:
         assert await look.all(PATH, limit=2, kind=kind) == [item for item in whole if item["kind"] == kind]
 
 

@@ -15,7 +15,7 @@ from services.token_authority.operations.policy import UnusedTokens
 from services.token_authority.operations.relay import ChangeRelay
 from services.token_authority.operations.signing import PURPOSE, Signer
 from services.token_authority.operations.upkeep import DAYS_KEPT, MAX_DAYS, Upkeep
-from shared.runtime.crypto.encryption import Seal, read_secrets
+from shared.runtime.crypto.encryption import Encryptor, read_secrets
 from shared.runtime.postgres.database import Database
 from shared.runtime.postgres.database import database as connected
 from shared.runtime.process.clock import elapsed_s
@@ -35,9 +35,9 @@ class Policy:
     """The policy of one process, as it comes round. The relay that it wakes is asleep; the authority's own goes on."""
 
     def __init__(self, database: Database, redis: Redis) -> None:
-        seal = Seal(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
+        encryptor = Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
         metrics = AuthorityMetrics(CollectorRegistry())
-        signer = Signer(database, seal, clock=elapsed_s)
+        signer = Signer(database, encryptor, clock=elapsed_s)
         relay = ChangeRelay(database, redis, signer, metrics, issuer="x", redis_address="x")
         self._unused = UnusedTokens(database, relay, days=DAYS)
         self.switched_off = UnusedTokens(database, relay, days=0, every_s=0.01)

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.polls.domain.poll import Draft, Option, ResultsVisibility, Settings
-from services.polls.domain.results import Results, Sight, Tally, results_of
+from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings
+from services.polls.domain.results import Audience, Results, Tally, results_of
 from services.polls.domain.templates import TEMPLATES, Template, template
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -21,10 +21,10 @@ _VISIBILITIES: tuple[ResultsVisibility, ...] = ("alwaysPublic", "afterVote", "af
 _COUNTS = st.lists(st.integers(0, 10**9) | st.integers(0, 9), min_size=1, max_size=100)
 
 
-def asked(titles: Sequence[str], settings: Settings | None = None) -> Draft:
+def asked(titles: Sequence[str], settings: Settings | None = None) -> PollSpec:
     """A poll with options of these titles, whose ids are a, b, c, …"""
     options = (Option(_id(index), title, index) for index, title in enumerate(titles))
-    return Draft("Which?", tuple(options), settings=settings or Settings())
+    return PollSpec("Which?", tuple(options), settings=settings or Settings())
 
 
 def counted(counts: Sequence[int], participants: int | None = None) -> Tally:
@@ -33,7 +33,7 @@ def counted(counts: Sequence[int], participants: int | None = None) -> Tally:
     return Tally(votes if participants is None else participants, votes, {_id(i): n for i, n in enumerate(counts)})
 
 
-def results(draft: Draft, tally: Tally, sight: Sight = Sight.PUBLIC, *, is_closed: bool = False) -> Results:
+def results(draft: PollSpec, tally: Tally, sight: Audience = Audience.PUBLIC, *, is_closed: bool = False) -> Results:
     """The results now."""
     return results_of(draft, tally, now=NOW, is_closed=is_closed, sight=sight)
 
@@ -75,7 +75,7 @@ def test_the_manuals_example_comes_out() -> None:
 def test_options_stand_in_their_order_and_equal_ones_as_they_were_given() -> None:
     options = (Option("c", "C", 7), Option("b", "B", -1), Option("d", "D", 7), Option("a", "A", 0))
 
-    told = results(Draft("Which?", options), Tally(3, 3, {"d": 2, "b": 1}))
+    told = results(PollSpec("Which?", options), Tally(3, 3, {"d": 2, "b": 1}))
 
     assert [(each.id, each.title, each.order, each.votes) for each in told.options] == [
         ("b", "B", -1, 1),
@@ -272,23 +272,23 @@ def test_options_of_several_scales_or_of_none_have_no_average(titles: list[str])
 @pytest.mark.parametrize(
     ("visibility", "is_closed", "sight", "reason"),
     [
-        ("alwaysPublic", False, Sight.PUBLIC, None),
-        ("alwaysPublic", True, Sight.VOTER, None),
-        ("afterVote", False, Sight.PUBLIC, "afterVote"),
-        ("afterVote", True, Sight.PUBLIC, "afterVote"),
-        ("afterVote", False, Sight.VOTER, None),
-        ("afterVote", False, Sight.EVERYTHING, None),
-        ("afterClose", False, Sight.PUBLIC, "afterClose"),
-        ("afterClose", False, Sight.VOTER, "afterClose"),
-        ("afterClose", True, Sight.PUBLIC, None),
-        ("afterClose", False, Sight.EVERYTHING, None),
-        ("never", False, Sight.PUBLIC, "never"),
-        ("never", True, Sight.VOTER, "never"),
-        ("never", False, Sight.EVERYTHING, None),
+        ("alwaysPublic", False, Audience.PUBLIC, None),
+        ("alwaysPublic", True, Audience.VOTER, None),
+        ("afterVote", False, Audience.PUBLIC, "afterVote"),
+        ("afterVote", True, Audience.PUBLIC, "afterVote"),
+        ("afterVote", False, Audience.VOTER, None),
+        ("afterVote", False, Audience.EVERYTHING, None),
+        ("afterClose", False, Audience.PUBLIC, "afterClose"),
+        ("afterClose", False, Audience.VOTER, "afterClose"),
+        ("afterClose", True, Audience.PUBLIC, None),
+        ("afterClose", False, Audience.EVERYTHING, None),
+        ("never", False, Audience.PUBLIC, "never"),
+        ("never", True, Audience.VOTER, "never"),
+        ("never", False, Audience.EVERYTHING, None),
     ],
 )
 def test_a_poll_says_who_sees_its_results_when(
-    visibility: ResultsVisibility, is_closed: bool, sight: Sight, reason: str | None
+    visibility: ResultsVisibility, is_closed: bool, sight: Audience, reason: str | None
 ) -> None:
     draft = asked("12345", Settings(results_visibility=visibility))
 
@@ -299,10 +299,14 @@ def test_a_poll_says_who_sees_its_results_when(
 
 
 @given(
-    st.sampled_from(_VISIBILITIES), st.booleans(), st.booleans(), st.sampled_from([Sight.PUBLIC, Sight.VOTER]), _COUNTS
+    st.sampled_from(_VISIBILITIES),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([Audience.PUBLIC, Audience.VOTER]),
+    _COUNTS,
 )
 def test_what_is_withheld_is_the_same_whatever_the_votes(
-    visibility: ResultsVisibility, hidden: bool, is_closed: bool, sight: Sight, counts: list[int]
+    visibility: ResultsVisibility, hidden: bool, is_closed: bool, sight: Audience, counts: list[int]
 ) -> None:
     settings = Settings(results_visibility=visibility, hide_absolute_numbers=hidden)
     draft = asked([str(index) for index in range(len(counts))], settings)
@@ -318,8 +322,8 @@ def test_what_is_withheld_is_the_same_whatever_the_votes(
         )
 
 
-@pytest.mark.parametrize("sight", [Sight.PUBLIC, Sight.VOTER])
-def test_where_absolute_numbers_are_hidden_shares_are_shown(sight: Sight) -> None:
+@pytest.mark.parametrize("sight", [Audience.PUBLIC, Audience.VOTER])
+def test_where_absolute_numbers_are_hidden_shares_are_shown(sight: Audience) -> None:
     draft = asked("12345", Settings(hide_absolute_numbers=True))
 
     told = results(draft, counted(MANUAL), sight)
@@ -347,7 +351,7 @@ def test_who_sees_everything_sees_it_whatever_the_settings(
     titles = [str(index) for index in range(len(counts))]
     settings = Settings(results_visibility=visibility, hide_absolute_numbers=hidden)
 
-    told = results(asked(titles, settings), counted(counts), Sight.EVERYTHING, is_closed=is_closed)
+    told = results(asked(titles, settings), counted(counts), Audience.EVERYTHING, is_closed=is_closed)
 
     assert told == results(asked(titles), counted(counts), is_closed=is_closed)
 

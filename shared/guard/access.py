@@ -1,0 +1,66 @@
+"""Access rules for the routes of a guarded service: which action of a scope a route asks for."""
+
+from functools import wraps
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from shared.contract.scope import Action
+from shared.guard.caller import caller
+from shared.runtime.http.routes import Access
+
+TOKEN_SECURITY: Final = ("token", "token_in_url")
+"""The security schemes of the OpenAPI document, `SECURITY_SCHEMES`, by which a token may be sent."""
+SECURITY_SCHEMES: Final = {
+    "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
+    "token_in_url": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "token",
+        "description": "An access token in the URL, if the token may be used there",
+    },
+}
+REFUSALS: Final = {
+    401: "The access token is missing or does not work.",
+    403: "The access token works, but not for this action or place, not from this address, or not in a URL.",
+    429: "The access token has been used more often than its rate limit allows; see `Retry-After`.",
+}
+"""The refusals of the guard, for the descriptions of guarded routes."""
+
+
+class ScopeNotChecked(Exception):
+    """A handler returned a success without asking for an action of its route: a programming error, so a 500."""
+
+
+class TokenAccess(Access, frozen=True):
+    """A route that takes an access token. Made by `token_with` and `any_token`."""
+
+
+def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
+    """Let requests through whose token works, to a handler that asks for one of the actions.
+
+    The handler asks by `caller(request).require(…)`, or `.reach(…)`, for it knows the place. If it returns a success
+    without having asked, `ScopeNotChecked` is raised in place of its response.
+    """
+    actions = frozenset({action, *others})
+
+    def restrict(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def checked(request: web.Request) -> web.StreamResponse:
+            response = await handler(request)
+            if response.status < 400 and actions.isdisjoint(caller(request).asked_for):
+                raise ScopeNotChecked(f"{handler.__name__} returned {response.status} without a scope check")
+            return response
+
+        return checked
+
+    return TokenAccess(restrict, security, problems=REFUSALS)
+
+
+def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
+    """Let requests through whose token works, whatever its scopes.
+
+    For routes that are the same for every token, and for those whose handler decides about each part of the request.
+    """
+    return TokenAccess(lambda handler: handler, security, problems=REFUSALS)
