@@ -11,15 +11,19 @@ from typing import Final
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from shared.contract.change import CHANGES_CHANNEL
 from shared.guard.follower import Follower
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics
-from shared.runtime.redis.subscription import RETRY_S, follow_channel
+from shared.runtime.process.outage import Outage
+from shared.runtime.redis.subscription import Subscription
 
 REPORT_EVERY_S: Final = 60.0
+_REDIS_LOST: Final = (
+    "Redis is away: revocations arrive by sync alone and take up to a fifth of the lease; start Redis or correct "
+    "REDIS_URL"
+)
 
 _log = structlog.get_logger()
 
@@ -39,30 +43,29 @@ class ChangeFeed:
     ) -> None:
         self._follower = follower
         self._keys = keys
-        self._redis = redis
         self._redis_address = redis_address
         self._metrics = metrics
         self._now = now
-        self._reported = False
         self._refusal_reported_at = float("-inf")
-        self.live = False
+        self._subscription = Subscription(
+            redis,
+            CHANGES_CHANNEL,
+            Outage(_REDIS_LOST, "Redis is back: revocations arrive at once again", address=redis_address),
+            on_subscribed=self._subscribed,
+            on_message=self._received,
+        )
 
     async def ping(self) -> None:
-        """Raises where pushes do not arrive."""
-        if not self.live:
+        """Raise `ConnectionError` if pushes do not arrive at the moment."""
+        if not self._subscription.is_live:
             raise ConnectionError("the subscription to changes is not confirmed")
 
     async def run(self) -> None:
         """Receive until cancelled."""
-        while True:
-            try:
-                await follow_channel(self._redis, CHANGES_CHANNEL, confirmed=self._confirmed, received=self._received)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._note_away(error)
-            await asyncio.sleep(RETRY_S)
+        await self._subscription.run()
 
-    async def _confirmed(self) -> None:
-        self._note_live()
+    async def _subscribed(self) -> None:
+        _log.info("following changes", redis=self._redis_address)
         self._follower.want_sync()
         await self._keys.refresh()  # so that the first push does not wait for it
 
@@ -75,11 +78,6 @@ class ChangeFeed:
             self._follower.pushed(claims.events.changes.changes)
             self._metrics.push_delay_s.observe(max(0.0, self._now() - claims.toe_ms / 1000))
 
-    def _note_live(self) -> None:
-        self.live = True
-        _log.info("following changes", redis=self._redis_address)
-        self._reported = False
-
     def _note_refused(self, error: InvalidPush) -> None:
         self._metrics.pushes_refused.inc()
         now = asyncio.get_running_loop().time()
@@ -89,15 +87,4 @@ class ChangeFeed:
                 "a message on the changes' channel is not signed by the authority, and is ignored",
                 redis=self._redis_address,
                 error=str(error),
-            )
-
-    def _note_away(self, error: Exception) -> None:
-        self.live = False
-        if not self._reported:
-            self._reported = True
-            _log.error(
-                "Redis is away: revocations arrive by sync alone and take up to a fifth of the lease; "
-                "start Redis or correct REDIS_URL",
-                address=self._redis_address,
-                error=type(error).__name__,
             )

@@ -18,7 +18,7 @@ from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
 from shared.guard.follower import SyncPace
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.database import database as opened
-from shared.runtime.redis.subscription import PING_EVERY_S, UNANSWERED_PINGS
+from shared.runtime.redis.subscription import MAX_UNANSWERED_PINGS, PING_EVERY_S
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.processes import polls_settings, service
@@ -177,7 +177,7 @@ async def test_a_replica_that_was_stopped_does_not_take_redis_for_gone(
             while "following changes" not in replica.log.read_text():
                 await asyncio.sleep(0.05)
         replica.signal(signal.SIGSTOP)
-        await asyncio.sleep(PING_EVERY_S * (UNANSWERED_PINGS + 1.5))
+        await asyncio.sleep(PING_EVERY_S * (MAX_UNANSWERED_PINGS + 1.5))
 
         replica.signal(signal.SIGCONT)
 

@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.contract.announcement import POLLS_CHANNEL
-from shared.runtime.redis.subscription import RETRY_S, follow_channel
+from shared.runtime.process.outage import Outage
+from shared.runtime.redis.subscription import Subscription
 
 LOOK_S: Final = 3.0
 """So long at most a watcher is left without being woken."""
@@ -26,7 +26,12 @@ BATCH: Final = 500
 MAX_WAITING: Final = 10_000
 """Polls that wait to be announced; of one beyond these, watchers elsewhere learn when they look."""
 
-_log = structlog.get_logger()
+_SUBSCRIPTION_LOST: Final = (
+    "Redis subscription lost: poll changes are delayed by up to 3 s; start Redis or correct REDIS_URL"
+)
+_PUBLISHING_FAILS: Final = (
+    "Redis does not take messages: poll changes reach other replicas up to 3 s late; start Redis or correct REDIS_URL"
+)
 
 
 class PollFeed:
@@ -34,14 +39,29 @@ class PollFeed:
 
     def __init__(self, redis: Redis, redis_address: str, *, look_s: float = LOOK_S) -> None:
         self._redis = redis
-        self._redis_address = redis_address
         self._look_s = look_s
         self._watchers: dict[bytes, set[_Watcher]] = {}
         self._waiting: dict[bytes, None] = {}
         self._wanted = asyncio.Event()
-        self._away_is_reported = False
-        self._unpublished_is_reported = False
-        self.live = False
+        self._unpublished = Outage(
+            _PUBLISHING_FAILS, "Changes of polls are published over Redis again", address=redis_address
+        )
+        self._subscription = Subscription(
+            redis,
+            POLLS_CHANNEL,
+            Outage(
+                _SUBSCRIPTION_LOST,
+                "Redis subscription restored: poll changes arrive at once again",
+                address=redis_address,
+            ),
+            on_subscribed=self._subscribed,
+            on_message=self._received,
+        )
+
+    @property
+    def is_live(self) -> bool:
+        """Whether announcements of other processes arrive at the moment."""
+        return self._subscription.is_live
 
     @contextmanager
     def watch(self, poll_id: UUID, wake: Callable[[], None]) -> Generator[None, None, None]:
@@ -59,7 +79,7 @@ class PollFeed:
     def announce(self, poll_id: UUID) -> None:
         """The poll has changed, and the change is committed. Neither waits nor fails, and may not arrive."""
         key = _key(poll_id)
-        if not self.live:
+        if not self._subscription.is_live:
             self._wake((key,))
         if len(self._waiting) < MAX_WAITING:
             self._waiting[key] = None
@@ -67,12 +87,7 @@ class PollFeed:
 
     async def run(self) -> None:
         """Receive until cancelled."""
-        while True:
-            try:
-                await follow_channel(self._redis, POLLS_CHANNEL, confirmed=self._confirmed, received=self._received)
-            except (RedisError, OSError, TimeoutError) as error:
-                self._note_away(error)
-            await asyncio.sleep(RETRY_S)
+        await self._subscription.run()
 
     async def publish(self) -> None:
         """Publish what is announced until cancelled."""
@@ -97,13 +112,11 @@ class PollFeed:
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
             self._wake(batch)
-            self._note_unpublished(error)
+            self._unpublished.begin(error)
         else:
-            self._unpublished_is_reported = False
+            self._unpublished.end()
 
-    async def _confirmed(self) -> None:
-        self.live = True
-        self._away_is_reported = False
+    async def _subscribed(self) -> None:
         self._wake(tuple(self._watchers))
 
     async def _received(self, key: bytes) -> None:
@@ -114,25 +127,6 @@ class PollFeed:
         for key in keys:
             for watcher in self._watchers.get(key, ()):
                 watcher.wake()
-
-    def _note_away(self, error: Exception) -> None:
-        self.live = False
-        if not self._away_is_reported:
-            self._away_is_reported = True
-            _log.error(
-                "changes of polls are not heard of over Redis, and take up to 3 seconds to be seen",
-                address=self._redis_address,
-                error=type(error).__name__,
-            )
-
-    def _note_unpublished(self, error: Exception) -> None:
-        if not self._unpublished_is_reported:
-            self._unpublished_is_reported = True
-            _log.error(
-                "changes of polls are not announced over Redis, and take up to 3 seconds to be seen elsewhere",
-                address=self._redis_address,
-                error=type(error).__name__,
-            )
 
 
 class _Watcher:

@@ -7,7 +7,6 @@ import time
 from typing import Final
 
 import msgspec
-import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -17,13 +16,12 @@ from services.token_authority.storage import changes
 from services.token_authority.storage.changes import Unpublished
 from shared.contract.change import CHANGES_CHANNEL, SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
+from shared.runtime.process.outage import Outage
 
 RETRY_S: Final = 0.5
 """How often the relay looks for changes that nobody woke it for: those of another process, or of an outage."""
 BATCH: Final = 200
 """Changes in one push, of about 130 bytes each."""
-
-_log = structlog.get_logger()
 
 
 class ChangeRelay:
@@ -44,9 +42,13 @@ class ChangeRelay:
         self._signer = signer
         self._metrics = metrics
         self._issuer = issuer
-        self._redis_address = redis_address
         self._awake = asyncio.Event()
-        self._redis_is_away = False
+        self._outage = Outage(
+            "Redis is away: changes wait here, and guards learn of them by their syncs; start Redis or correct "
+            "REDIS_URL",
+            "Redis is back, and the changes are published",
+            address=redis_address,
+        )
 
     def wake(self) -> None:
         """A change has been committed."""
@@ -63,7 +65,8 @@ class ChangeRelay:
                 while await self._publish_batch() == BATCH:
                     pass
             except (RedisError, OSError, TimeoutError) as error:
-                self._note_redis_away(error)
+                self._metrics.unpublished.set(1)
+                self._outage.begin(error)
             except DatabaseUnavailable:
                 pass  # the database has logged it
             await self._wait()
@@ -80,11 +83,11 @@ class ChangeRelay:
                 return 0
             batch = await changes.select_unpublished(transaction, BATCH)
             if not batch:
-                self._note_published(0)  # by another process, where this one could not
+                self._note_published()  # perhaps by another process, when this one could not
                 return 0
             await self._redis.publish(CHANGES_CHANNEL, self._signed(batch))
             await changes.mark_published(transaction, [row.change.seq for row in batch])
-        self._note_published(len(batch))
+        self._note_published()
         return len(batch)
 
     def _signed(self, batch: list[Unpublished]) -> str:
@@ -98,19 +101,6 @@ class ChangeRelay:
         )
         return self._signer.sign(msgspec.to_builtins(claims), SET_TYPE)
 
-    def _note_published(self, count: int) -> None:
+    def _note_published(self) -> None:
         self._metrics.unpublished.set(0)
-        if self._redis_is_away:
-            self._redis_is_away = False
-            _log.info("Redis is back, and the changes are published", address=self._redis_address, changes=count)
-
-    def _note_redis_away(self, error: Exception) -> None:
-        self._metrics.unpublished.set(1)
-        if not self._redis_is_away:
-            self._redis_is_away = True
-            _log.error(
-                "Redis is away: changes wait here, and guards learn of them by their syncs; "
-                "start Redis or correct REDIS_URL",
-                address=self._redis_address,
-                error=type(error).__name__,
-            )
+        self._outage.end()

@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
-import structlog
 from limits.aio.storage import RedisStorage
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from redis.asyncio import ConnectionPool
@@ -21,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.runtime.process.clock import elapsed_s
+from shared.runtime.process.outage import Outage
 from shared.runtime.redis.client import REDIS_LIMIT_S, redis_address_of
 from shared.runtime.redis.rate_window import WINDOW_S, Window, WindowMemory
 
@@ -35,10 +35,14 @@ MAX_CONNECTIONS: Final = 4
 MAX_KEYS: Final = 50_000
 """What this process remembers by itself, a few hundred bytes each."""
 
+_REDIS_LOST: Final = (
+    "Redis is away: each process counts requests by itself, so a limit holds for each of them instead of for all "
+    "together; start Redis, or correct REDIS_URL or the rights of its user"
+)
+_REDIS_RESTORED: Final = "Redis is back: limits hold for all processes together again"
 _NO_LIMIT: Final = 10**9
 
 T = TypeVar("T")
-_log = structlog.get_logger()
 
 
 class Verdict(NamedTuple):
@@ -76,12 +80,11 @@ class RateLimiter:
         self, counts: RedisStorage, redis_address: str, metrics: RateLimitMetrics, *, clock: Callable[[], float]
     ) -> None:
         self._counts = counts
-        self._redis_address = redis_address
         self._metrics = metrics
         self._clock = clock
         self._memory = WindowMemory(MAX_KEYS, clock)
         self._turns = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._away = False
+        self._outage = Outage(_REDIS_LOST, _REDIS_RESTORED, address=redis_address)
         self._retry_at = 0.0
 
     async def hit(self, key: str, limit_a_minute: int, cost: int = 1) -> Verdict:
@@ -108,7 +111,7 @@ class RateLimiter:
 
     async def _ask(self, question: Callable[[], Coroutine[Any, Any, T]]) -> T | None:
         """What Redis answers in time; `None` where it does not, or did not a moment ago."""
-        probing = self._away
+        probing = self._outage.is_ongoing
         if probing:
             now = self._clock()
             if now < self._retry_at:
@@ -116,7 +119,7 @@ class RateLimiter:
             self._retry_at = now + PAUSE_S
         try:
             async with self._turn():
-                if self._away and not probing:
+                if self._outage.is_ongoing and not probing:
                     return None
                 answer = await _in_time(question())
         except (RedisError, OSError, TimeoutError, RuntimeError) as error:
@@ -151,22 +154,12 @@ class RateLimiter:
 
     def _note_away(self, error: Exception) -> None:
         self._retry_at = self._clock() + PAUSE_S
-        if self._away:
-            return
-        self._away = True
         self._metrics.in_memory.set(1)
-        _log.error(
-            "Redis is away: each process counts requests by itself, so a limit holds for each of them instead of for "
-            "all together; start Redis, or correct REDIS_URL or the rights of its user",
-            address=self._redis_address,
-            error=type(error).__name__,
-        )
+        self._outage.begin(error)
 
     def _note_back(self) -> None:
-        if self._away:
-            self._away = False
-            self._metrics.in_memory.set(0)
-            _log.info("Redis is back: limits hold for all processes together again", address=self._redis_address)
+        self._metrics.in_memory.set(0)
+        self._outage.end()
 
 
 @asynccontextmanager

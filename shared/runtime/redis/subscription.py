@@ -1,42 +1,77 @@
-"""Follows one channel of a Redis that may fall silent without a word, and says when something may have been missed."""
+"""Receive the messages of one Redis channel, and know when some may have been missed.
 
+Redis keeps no message for a subscriber that is not connected, and a connection may die without an error. So the
+subscription is pinged while it is silent, renewed when it fails, and reports each time that it has been confirmed.
+"""
+
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.runtime.process.outage import Outage
 
 PING_EVERY_S: Final = 1.0
-UNANSWERED_PINGS: Final = 3
-"""After so many the server is taken for gone. Time would not do: this process may have been stopped meanwhile."""
+MAX_UNANSWERED_PINGS: Final = 3
+"""Then the server counts as gone. A time limit would not do: this process may have been suspended meanwhile."""
 RETRY_S: Final = 0.5
-"""Between two tries to subscribe."""
+"""Between two attempts to subscribe."""
 
 
-async def follow_channel(
-    redis: Redis,
-    channel: str,
-    *,
-    confirmed: Callable[[], Awaitable[None]],
-    received: Callable[[bytes], Awaitable[None]],
-) -> None:
-    """Call `received` with each message until the server is gone.
+class Subscription:
+    """A subscription to one channel. `is_live` says whether messages arrive at the moment.
 
-    That raises `RedisError`, `OSError` or `TimeoutError`. `confirmed` is called whenever a subscription has
-    been confirmed: what was published before may have been missed.
+    `on_subscribed` is called each time the server has confirmed the subscription: earlier messages may have been
+    missed. `on_message` is called with the content of each message.
     """
-    async with redis.pubsub() as pubsub:
-        await pubsub.subscribe(channel)
-        unanswered = 0
+
+    def __init__(
+        self,
+        redis: Redis,
+        channel: str,
+        outage: Outage,
+        *,
+        on_subscribed: Callable[[], Awaitable[None]],
+        on_message: Callable[[bytes], Awaitable[None]],
+    ) -> None:
+        self._redis = redis
+        self._channel = channel
+        self._outage = outage
+        self._on_subscribed = on_subscribed
+        self._on_message = on_message
+        self.is_live = False
+
+    async def run(self) -> None:
+        """Receive until cancelled; subscribe again, after `RETRY_S`, whenever the server is gone."""
         while True:
-            message = await pubsub.get_message(timeout=PING_EVERY_S)
-            if message is not None:
-                unanswered = 0
-                if message["type"] == "subscribe":
-                    await confirmed()
-                elif message["type"] == "message":
-                    await received(message["data"])
-            elif unanswered == UNANSWERED_PINGS:
-                raise TimeoutError("silent")
-            else:
-                await pubsub.ping()
-                unanswered += 1
+            try:
+                await self._receive()
+            except (RedisError, OSError, TimeoutError) as error:
+                self.is_live = False
+                self._outage.begin(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _receive(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._channel)
+            unanswered_pings = 0
+            while True:
+                message = await pubsub.get_message(timeout=PING_EVERY_S)
+                if message is not None:
+                    unanswered_pings = 0
+                    await self._handle(message["type"], message["data"])
+                elif unanswered_pings == MAX_UNANSWERED_PINGS:
+                    raise TimeoutError("silent")
+                else:
+                    await pubsub.ping()
+                    unanswered_pings += 1
+
+    async def _handle(self, kind: str, content: bytes) -> None:
+        if kind == "subscribe":
+            self.is_live = True
+            self._outage.end()
+            await self._on_subscribed()
+        elif kind == "message":
+            await self._on_message(content)
