@@ -5,18 +5,29 @@ from functools import partial
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, FOLLOWED, POLL_FEED, SETTINGS, STREAM_PLACES, TURNS, VOTES
+from services.polls.app_keys import (
+    BATCH_EDITOR,
+    DATABASE,
+    FOLLOWED_POLLS,
+    POLL_EDITOR,
+    POLL_FEED,
+    SETTINGS,
+    STREAM_LIMITER,
+    VOTES,
+)
 from services.polls.domain.participant import Participants
-from services.polls.operations.feed import LOOK_S, PollFeed
-from services.polls.operations.followed import FollowedPolls
-from services.polls.operations.stream_places import StreamLimiter
-from services.polls.operations.turns import PollSemaphores
-from services.polls.operations.upkeep import Upkeep
+from services.polls.operations.batch import BatchEditor
+from services.polls.operations.edit import PollEditor
+from services.polls.operations.poll_semaphores import PollSemaphores
+from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
 from services.polls.problems import PROBLEMS
 from services.polls.routes import DOCUMENTATION, ROUTES
 from services.polls.settings import PollsSettings
 from services.polls.storage.schema import SCHEMA
+from services.polls.tasks.followed_polls import FollowedPolls
+from services.polls.tasks.poll_feed import LOOK_S, PollFeed
+from services.polls.tasks.retention import Retention
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
 from shared.runtime.docs import add_docs
@@ -34,9 +45,9 @@ from shared.runtime.redis.client import redis_address_of, redis_client
 def build_app(
     settings: PollsSettings, *, body_limit_s: float = BODY_LIMIT_S, look_s: float = LOOK_S
 ) -> web.Application:
-    """The polls service, ready to be started.
+    """Return the polls service, ready to be started.
 
-    A body has to arrive within `body_limit_s`. A follower reads its poll again at least every `look_s` seconds.
+    The body of a request has to arrive within `body_limit_s`. A followed poll is read at least every `look_s` seconds.
     """
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN), body_limit_s=body_limit_s)
     add_routes(app, ROUTES)
@@ -52,8 +63,9 @@ def build_app(
     )
     add_metrics(app)
     app[SETTINGS] = settings
-    app[STREAM_PLACES] = StreamLimiter(places=settings.event_streams, places_a_token=settings.event_streams_a_token)
+    app[STREAM_LIMITER] = StreamLimiter(limit=settings.event_streams, limit_per_token=settings.event_streams_per_token)
     app.cleanup_ctx.extend((_open_database, partial(_open_feed, look_s=look_s)))
+    app.on_startup.append(_create_operations)
     mount_guard(app, settings)
     return app
 
@@ -68,9 +80,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
     ) as opened:
         await retry_until_available(lambda: require_migrated(opened, SCHEMA))
         app[DATABASE] = opened
-        app[TURNS] = PollSemaphores()
-        app[VOTES] = Votes(opened, Participants(settings.participant_secret), app[TURNS])
-        async with supervised(app, "upkeep", Upkeep(opened).run):
+        async with supervised(app, "retention", Retention(opened).run):
             yield
 
 
@@ -78,10 +88,17 @@ async def _open_feed(app: web.Application, look_s: float) -> AsyncGenerator[None
     redis_url = app[SETTINGS].redis_url
     async with redis_client(redis_url) as redis:
         feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), look_s=look_s)
-        followed = app[FOLLOWED] = FollowedPolls(app[DATABASE], feed)
+        followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (
             supervised(app, "poll feed", feed.run),
             supervised(app, "poll announcements", feed.publish),
             supervised(app, "followed polls", followed.run),
         ):
             yield
+
+
+async def _create_operations(app: web.Application) -> None:
+    opened, feed, semaphores = app[DATABASE], app[POLL_FEED], PollSemaphores()
+    app[POLL_EDITOR] = PollEditor(opened, semaphores, feed)
+    app[BATCH_EDITOR] = BatchEditor(opened, feed)
+    app[VOTES] = Votes(opened, Participants(app[SETTINGS].participant_secret), semaphores, feed)

@@ -5,25 +5,30 @@ from typing import Final
 
 from services.polls.handlers import batch, events, polls, results, templates, votes, x1
 from services.polls.problems import CONTRACT_PROBLEMS, PROBLEM_TYPES
+from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from shared.contract.scope import Action
 from shared.guard import any_token, token_with
 from shared.guard.access import SECURITY_SCHEMES
 from shared.runtime.docs import Documentation
-from shared.runtime.http.routes import Route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, Route
 
 MAX_BATCH_BYTES: Final = 256 * 1024
+EDIT_LIMIT_S: Final = HANDLING_LIMIT_S + ALL_BALLOTS_LIMIT_S
+"""The time limit of requests that may change all ballots of a poll."""
 
-_token_in_url_with = partial(token_with, security=("token_in_url", "token"))
+_url_token_with = partial(token_with, security=("token_in_url", "token"))
+_EditRoute = partial(Route, time_limit_s=EDIT_LIMIT_S)
 _ContractRoute = partial(Route, problem_table=CONTRACT_PROBLEMS)
+_ContractEditRoute = partial(_ContractRoute, time_limit_s=EDIT_LIMIT_S)
 
 ROUTES: Final = (
     Route("GET", "/v1/polls", polls.list_polls, token_with(Action.READ)),
     Route("POST", "/v1/polls", polls.create_poll, token_with(Action.CREATE)),
-    Route("POST", "/v1/polls:batch", batch.change_polls, any_token(), body_limit=MAX_BATCH_BYTES),
+    _EditRoute("POST", "/v1/polls:batch", batch.change_polls, any_token(), body_limit=MAX_BATCH_BYTES),
     Route("GET", "/v1/polls/{id}", polls.show_poll, token_with(Action.READ)),
-    Route("PUT", "/v1/polls/{id}", polls.replace_poll, token_with(Action.UPDATE)),
-    Route("PATCH", "/v1/polls/{id}", polls.change_poll, token_with(Action.UPDATE)),
-    Route("DELETE", "/v1/polls/{id}", polls.delete_poll, token_with(Action.DELETE)),
+    _EditRoute("PUT", "/v1/polls/{id}", polls.replace_poll, token_with(Action.UPDATE)),
+    _EditRoute("PATCH", "/v1/polls/{id}", polls.change_poll, token_with(Action.UPDATE)),
+    _EditRoute("DELETE", "/v1/polls/{id}", polls.delete_poll, token_with(Action.DELETE)),
     Route("GET", "/v1/polls/{id}/results", results.show_results, token_with(Action.READ, Action.RESULTS)),
     Route("GET", "/v1/polls/{id}/events", events.follow_poll, token_with(Action.READ)),
     Route("GET", "/v1/polls/{id}/votes", votes.list_ballots, token_with(Action.RESULTS)),
@@ -31,10 +36,10 @@ ROUTES: Final = (
     Route("GET", "/v1/polls/{id}/votes/{participant}", votes.show_ballot, token_with(Action.VOTE)),
     Route("DELETE", "/v1/polls/{id}/votes/{participant}", votes.withdraw_ballot, token_with(Action.VOTE)),
     Route("GET", "/v1/templates", templates.list_templates, any_token()),
-    _ContractRoute("GET", "/x1/{endpoint}", x1.list_contract_polls, _token_in_url_with(Action.READ)),
-    _ContractRoute("POST", "/x1/{endpoint}", x1.create_contract_poll, _token_in_url_with(Action.CREATE)),
-    _ContractRoute("PUT", "/x1/{endpoint}", x1.replace_contract_poll, _token_in_url_with(Action.UPDATE)),
-    _ContractRoute("DELETE", "/x1/{endpoint}", x1.delete_contract_poll, _token_in_url_with(Action.DELETE)),
+    _ContractRoute("GET", "/x1/{endpoint}", x1.list_contract_polls, _url_token_with(Action.READ)),
+    _ContractRoute("POST", "/x1/{endpoint}", x1.create_contract_poll, _url_token_with(Action.CREATE)),
+    _ContractEditRoute("PUT", "/x1/{endpoint}", x1.replace_contract_poll, _url_token_with(Action.UPDATE)),
+    _ContractEditRoute("DELETE", "/x1/{endpoint}", x1.delete_contract_poll, _url_token_with(Action.DELETE)),
 )
 """`any_token`: a batch asks for an action of each item by itself, and the templates are the same for every token."""
 

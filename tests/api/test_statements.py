@@ -1,22 +1,32 @@
 """What a request costs the database can be told from `/metrics`."""
 
 import asyncio
-from contextlib import suppress
-from functools import partial
 from typing import Any, Final
 
 import pytest
+import structlog
 from prometheus_client import CollectorRegistry
 
-from services.polls.operations.batch import each_by_itself
-from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
+from shared.runtime.postgres.database import UnstorableValue
 from shared.runtime.postgres.database import database as open_database
 from shared.runtime.postgres.query_metrics import UNNAMED, QueryMetrics
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls
 from tests.support.statements import counted_statements
 
-END_CONNECTION: Final = "-- end: the connection\nSELECT pg_terminate_backend(pg_backend_pid())"
+END_CONNECTION: Final = """
+    CREATE FUNCTION polls.end_connection() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+    BEGIN
+        PERFORM pg_terminate_backend(pg_backend_pid());
+        RETURN NEW;
+    END
+    $$
+"""
+BEFORE_INSERT: Final = """
+    CREATE TRIGGER end_connection BEFORE INSERT ON polls.poll
+    FOR EACH ROW EXECUTE FUNCTION polls.end_connection()
+"""
 POLL: Final = {"title": "Lunch?", "options": [{"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}]}
 
 
@@ -48,19 +58,19 @@ async def test_a_statement_that_fails_counts_too(database: ClonedDatabase) -> No
     assert registry.get_sample_value("pollgate_database_statement_seconds_count", {"query": "echo"}) == 1
 
 
-async def test_a_connection_that_is_lost_is_no_outcome_of_one_item(database: ClonedDatabase) -> None:
-    """Or each that follows would fail too, and be logged as a fault of ours."""
-    raised: list[Exception] = []
+@pytest.mark.own_database
+async def test_batch_that_loses_its_connection_returns_503_and_logs_no_failed_item(
+    polls: Polls, database: ClonedDatabase
+) -> None:
+    await fetch(database.admin_url, END_CONNECTION)
+    await fetch(database.admin_url, BEFORE_INSERT)
+    item = {"op": "create", "poll": {**POLL, "location": {"workspace": "PLAT", "content": "PLAT-1"}}}
 
-    async with open_database(database.polls_url, size=1, statement_cache=0) as opened:
-        with suppress(DatabaseUnavailable):
-            async with opened.transaction() as transaction:
-                try:
-                    await each_by_itself(transaction, [partial(transaction.execute, END_CONNECTION)] * 2)
-                except DatabaseUnavailable as error:
-                    raised.append(error)
+    with structlog.testing.capture_logs() as logs:
+        answer = await polls.v1("POST", "/polls:batch", {"items": [item, item]})
 
-    assert len(raised) == 1
+    assert answer.status == 503
+    assert "request failed" not in [line["event"] for line in logs]
 
 
 def test_statements_that_are_put_together_count_under_one_name() -> None:

@@ -1,4 +1,4 @@
-"""A ballot: what one participant of a poll has chosen, and what may be chosen when."""
+"""A ballot: what one participant of a poll has chosen, and the rules for choosing."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,15 +7,19 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.polls.domain.poll import Poll, Violation
+from services.polls.domain.errors import AlreadyVoted, InvalidBallot, PollClosed, UnknownBallot, Violation
+from services.polls.domain.poll import Poll
+from services.polls.domain.state import PollState
 
 MAX_PARTICIPANT_LENGTH: Final = 255
 MAX_NAME_LENGTH: Final = 255
 MAX_COMMENT_LENGTH: Final = 2_000
+_MAX_NAMED_OPTIONS: Final = 10
+_MAX_SHOWN_ID_LENGTH: Final = 40
 
 
 class Choice(Struct, frozen=True):
-    """What a participant votes for, as the calling integration says, which vouches for who that is."""
+    """What a participant votes for. The calling integration vouches for who the participant is."""
 
     option_ids: tuple[str, ...]
     name: str | None = None
@@ -23,9 +27,9 @@ class Choice(Struct, frozen=True):
 
 
 class Ballot(Struct, frozen=True):
-    """A choice as it is kept: without who and when in a poll that does not keep names.
+    """A stored choice. A poll that does not keep names stores neither participant, name nor time.
 
-    Without options it is withdrawn, where nobody may vote twice.
+    A ballot without options has been withdrawn; it is kept only in a poll that allows one ballot.
     """
 
     option_ids: tuple[str, ...]
@@ -36,84 +40,87 @@ class Ballot(Struct, frozen=True):
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether it counts no more, but for keeping its participant from another."""
+        """Whether the ballot does not count, and only keeps its participant from voting again."""
         return not self.option_ids
 
 
-class UnknownBallot(LookupError):
-    """The participant has no ballot in this poll."""
+class CastResult(Struct, frozen=True):
+    """A ballot that was just cast. `is_first` is false if it replaced an earlier one."""
+
+    ballot: Ballot
+    is_first: bool
 
 
-class PollClosed(Exception):
-    """Nobody can vote in this poll any more, nor withdraw."""
+class Voter(Struct, frozen=True):
+    """A participant in a poll. `stored` is the participant's ballot, which may be withdrawn."""
+
+    participant: str
+    participant_hash: bytes
+    state: PollState
+    stored: Ballot | None
+
+    @property
+    def has_voted(self) -> bool:
+        """Whether the participant has a ballot that counts."""
+        return self.stored is not None and not self.stored.is_withdrawn
+
+    def require_ballot(self) -> Ballot:
+        """Return the ballot that counts. Raise `UnknownBallot` if there is none."""
+        if self.stored is None or self.stored.is_withdrawn:
+            raise UnknownBallot
+        return self.stored
 
 
-class AlreadyVoted(Exception):
-    """The participant has a ballot in a poll that allows one for good, or had one and has withdrawn it."""
-
-
-class NamesNotKept(Exception):
-    """The poll keeps no names, so its ballots cannot be told apart."""
-
-
-class InvalidBallot(ValueError):
-    """A choice breaks rules, all of which are in `violations`."""
-
-    def __init__(self, violations: list[Violation]) -> None:
-        super().__init__("; ".join(violation.reason for violation in violations))
-        self.violations = violations
-
-
-def check_choice(choice: Choice, poll: Poll, kept: Ballot | None, now: datetime) -> None:
-    """Raises `PollClosed`, `AlreadyVoted` or `InvalidBallot` unless the participant, whose ballot up to now is `kept`,
-    may choose so.
-    """
-    require_open(poll, now)
+def require_valid_choice(choice: Choice, voter: Voter) -> None:
+    """Raise `PollClosed`, `InvalidBallot` or `AlreadyVoted` unless the voter may make this choice."""
+    poll = voter.state.poll
+    require_open(voter.state)
     violations = [*_option_violations(choice, poll), *_text_violations(choice, poll)]
     if violations:
         raise InvalidBallot(violations)
-    if kept is not None and not poll.draft.settings.allow_revote:
+    if voter.stored is not None and not poll.spec.settings.allow_revote:
         raise AlreadyVoted
 
 
-def require_open(poll: Poll, now: datetime) -> None:
-    """Raises `PollClosed`."""
-    if poll.is_closed(now):
+def require_open(state: PollState) -> None:
+    """Raise `PollClosed` if the poll no longer takes votes."""
+    if state.is_closed:
         raise PollClosed
 
 
 def ballot_of(choice: Choice, participant: str, poll: Poll) -> Ballot:
-    """What is kept of a choice; the moment is the database's to say."""
-    if not poll.draft.settings.save_participant_names:
+    """Return what is stored of a choice. The database adds the time."""
+    if not poll.spec.settings.save_participant_names:
         return Ballot(choice.option_ids, choice.comment)
     return Ballot(choice.option_ids, choice.comment, participant, choice.name)
 
 
 def _option_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
-    known = [option.id for option in poll.draft.options]
+    known = [option.id for option in poll.spec.options]
     if not choice.option_ids:
-        yield Violation(("optionIds",), "choose an option; to take a ballot back, delete it")
-    if len(choice.option_ids) > 1 and not poll.draft.settings.allow_selection_of_multiple_options:
-        yield Violation(("optionIds",), f"this poll takes exactly one option, these are {len(choice.option_ids)}")
+        yield Violation(("optionIds",), "choose an option; to withdraw a ballot, delete it")
+    if len(choice.option_ids) > 1 and not poll.spec.settings.allow_selection_of_multiple_options:
+        yield Violation(("optionIds",), f"this poll takes exactly one option, not {len(choice.option_ids)}")
     uses = Counter(choice.option_ids)
     for index, option_id in enumerate(choice.option_ids[: len(known) + 1]):
         if option_id not in known:
-            yield Violation(("optionIds", index), f"this poll has no such option; it has {_some(known)}")
+            yield Violation(("optionIds", index), f"this poll has no such option; it has {_list_some(known)}")
         elif uses[option_id] > 1:
             yield Violation(("optionIds", index), "an option can be chosen once")
 
 
 def _text_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
-    if choice.comment is not None and not poll.draft.settings.allow_comment:
+    if choice.comment is not None and not poll.spec.settings.allow_comment:
         yield Violation(("comment",), "this poll takes no comments; leave it out")
     for field, text, length in (
         ("name", choice.name, MAX_NAME_LENGTH),
         ("comment", choice.comment, MAX_COMMENT_LENGTH),
     ):
         if text is not None and (not 1 <= len(text) <= length or "\0" in text):
-            yield Violation((field,), f"1 to {length} characters without NUL are wanted here")
+            yield Violation((field,), f"expected 1 to {length} characters, none of them NUL")
 
 
-def _some(option_ids: list[str], most: int = 10) -> str:
-    told = ", ".join(f"'{option_id[:40]}'" for option_id in option_ids[:most])
-    return f"{told} and {len(option_ids) - most} more" if len(option_ids) > most else told
+def _list_some(option_ids: list[str]) -> str:
+    shown = ", ".join(f"'{option_id[:_MAX_SHOWN_ID_LENGTH]}'" for option_id in option_ids[:_MAX_NAMED_OPTIONS])
+    rest = len(option_ids) - _MAX_NAMED_OPTIONS
+    return f"{shown} and {rest} more" if rest > 0 else shown

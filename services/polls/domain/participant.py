@@ -1,4 +1,4 @@
-"""Who votes, as a poll knows it: a keyed hash, from which nobody without the key can find out who it was."""
+"""Pseudonyms of participants: without the key, no one can find out who has voted."""
 
 import hashlib
 import hmac
@@ -6,11 +6,11 @@ from uuid import UUID
 
 
 class Participants:
-    """`key` is 32 random bytes that the operator keeps; under another one everybody may vote once more."""
+    """Hashes participants under `key`, 32 random bytes. Under another key, each participant could vote once more."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def hashed(self, poll_id: UUID, participant: str) -> bytes:
-        """The same for each ballot of a participant in a poll, and another in every other poll."""
+    def hash(self, poll_id: UUID, participant: str) -> bytes:
+        """Return the hash of a participant in one poll; in another poll it differs."""
         return hmac.new(self._key, poll_id.bytes + participant.encode(), hashlib.sha256).digest()

@@ -1,4 +1,4 @@
-"""What the votes of a poll come to, and how much of that who may see."""
+"""The results of a poll, and which audience may see how much of them."""
 
 import enum
 import re
@@ -10,15 +10,14 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.polls.domain.poll import PollSpec, Settings
+from services.polls.domain.poll import PollSpec, Settings, Status
 from services.polls.domain.templates import TEMPLATES
 
-Status = Literal["open", "closed"]
 WithheldReason = Literal["afterVote", "afterClose", "never", "hideAbsoluteNumbers"]
 
 
 class Tally(Struct, frozen=True):
-    """What is counted of a poll's ballots. `counts` has the votes by option id; one without votes may be absent."""
+    """The counted ballots of a poll. `counts` maps option ids to votes; an option without votes may be absent."""
 
     participants: int
     votes: int
@@ -26,21 +25,21 @@ class Tally(Struct, frozen=True):
 
 
 class Audience(enum.Enum):
-    """As whom someone asks for results."""
+    """Who asks for results."""
 
     PUBLIC = "public"
-    """As anyone who may read the poll."""
+    """Anyone who may read the poll."""
     VOTER = "voter"
-    """As one who has voted."""
+    """A participant who has voted."""
     EVERYTHING = "everything"
-    """As one to whom nothing is withheld, whatever the poll's settings."""
+    """Someone who sees everything, whatever the settings of the poll."""
 
 
 class OptionResult(Struct, frozen=True):
-    """What one option has got; `None` is withheld. Percentages have one decimal.
+    """The result of one option; `None` is withheld. Percentages have one decimal.
 
-    `percentage` is of all votes, `participant_percentage` of the participants. Options with as many votes share a
-    `rank`, and the next has as many ranks below it: 1, 2, 2, 4.
+    `percentage` is of all votes, `participant_percentage` of the participants. Options with equally many votes share a
+    `rank`, and the next rank is higher by their number: 1, 2, 2, 4.
     """
 
     id: str
@@ -53,10 +52,10 @@ class OptionResult(Struct, frozen=True):
 
 
 class Results(Struct, frozen=True):
-    """The results of a poll at one moment, with its options in their order; `None` is withheld.
+    """The results of a poll at one moment, with the options by their order; `None` is withheld.
 
-    `average` has one decimal. It is also `None` before the first vote, and where the options' titles are neither all
-    numbers nor all of one scored template.
+    `average` has one decimal. It is also `None` before the first vote, and unless the titles of the options are all
+    numbers or all from one scored template.
     """
 
     status: Status
@@ -69,34 +68,34 @@ class Results(Struct, frozen=True):
 
     @property
     def final(self) -> bool:
-        """Whether they will not change, because nobody can vote any more."""
+        """Whether the results will not change, because the poll is closed."""
         return self.status == "closed"
 
     @property
     def visible(self) -> bool:
-        """Whether shares are shown, if perhaps without numbers of votes."""
+        """Whether percentages are shown, perhaps without the numbers of votes."""
         return self.withheld_reason in {None, "hideAbsoluteNumbers"}
 
 
-def results_of(draft: PollSpec, tally: Tally, *, now: datetime, is_closed: bool, sight: Audience) -> Results:
-    """The results as far as `sight` goes. Counts of what is no option of the poll are passed over."""
-    options = sorted(draft.options, key=lambda option: option.order)
+def results_of(spec: PollSpec, tally: Tally, *, now: datetime, is_closed: bool, audience: Audience) -> Results:
+    """Return the results, as far as `audience` may see them. Ignore counts of options that the poll does not have."""
+    options = sorted(spec.options, key=lambda option: option.order)
     heading = Results(
         status="closed" if is_closed else "open",
         calculated_at=now,
-        withheld_reason=_withheld_reason(draft.settings, is_closed=is_closed, sight=sight),
+        withheld_reason=_withheld_reason(spec.settings, is_closed=is_closed, audience=audience),
         options=tuple(OptionResult(option.id, option.title, option.order) for option in options),
     )
     return _filled(heading, tally) if heading.visible else heading
 
 
-def _withheld_reason(settings: Settings, *, is_closed: bool, sight: Audience) -> WithheldReason | None:
-    if sight is Audience.EVERYTHING:
+def _withheld_reason(settings: Settings, *, is_closed: bool, audience: Audience) -> WithheldReason | None:
+    if audience is Audience.EVERYTHING:
         return None
     visibility = settings.results_visibility
     if (
         visibility == "alwaysPublic"
-        or (visibility == "afterVote" and sight is Audience.VOTER)
+        or (visibility == "afterVote" and audience is Audience.VOTER)
         or (visibility == "afterClose" and is_closed)
     ):
         return "hideAbsoluteNumbers" if settings.hide_absolute_numbers else None
@@ -104,7 +103,7 @@ def _withheld_reason(settings: Settings, *, is_closed: bool, sight: Audience) ->
 
 
 def _filled(heading: Results, tally: Tally) -> Results:
-    """The results with all that may be shown."""
+    """Return the results with all figures that may be shown."""
     counts = [tally.counts.get(option.id, 0) for option in heading.options]
     shows_numbers = heading.withheld_reason is None
     figures = zip(heading.options, counts, _percentages(counts), _ranks(counts), strict=True)
@@ -127,7 +126,7 @@ def _filled(heading: Results, tally: Tally) -> Results:
 
 
 def _percentages(counts: Sequence[int]) -> list[float]:
-    """Each one's share of the whole, by largest remainder, so that they sum to 100.0 unless all counts are 0."""
+    """Return the percentages by the largest remainder method: they sum to 100.0, unless all counts are 0."""
     whole = sum(counts)
     if whole == 0:
         return [0.0] * len(counts)
@@ -139,7 +138,7 @@ def _percentages(counts: Sequence[int]) -> list[float]:
 
 
 def _percentage(count: int, whole: int) -> float:
-    """The share rounded by itself, a half up; 0.0 of nothing."""
+    """Return the percentage, rounded half up; 0.0 if `whole` is 0."""
     return (2000 * count + whole) // (2 * whole) / 10 if whole else 0.0
 
 
@@ -151,7 +150,7 @@ def _ranks(counts: Sequence[int]) -> list[int]:
 
 
 def _average(titles: Sequence[str], counts: Sequence[int]) -> float | None:
-    """The mean of what the options are worth, weighted by votes, a half rounded away from 0."""
+    """Return the mean of the options' values, weighted by votes, rounded half away from zero."""
     values = _values(titles)
     if values is None or not any(counts):
         return None
@@ -163,17 +162,17 @@ def _average(titles: Sequence[str], counts: Sequence[int]) -> float | None:
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
 _ENOUGH_DIGITS: Final = 60
-"""Exact for 100 options of 21 digits, each with as many votes as a 64-bit number holds."""
+"""Exact for 100 options of 21 digits, each with up to 2**63 votes."""
 
 _SCALES: Final = [
-    {option.title: Decimal(place) for place, option in enumerate(template.draft.options, start=1)}
+    {option.title: Decimal(place) for place, option in enumerate(template.spec.options, start=1)}
     for template in TEMPLATES
     if template.scored
 ]
 
 
 def _values(titles: Sequence[str]) -> list[Decimal] | None:
-    """What each option is worth; `None` where they are not scored."""
+    """Return the value of each option, or `None` if the options are not scored."""
     if all(_NUMBER.fullmatch(title) for title in titles):
         return [Decimal(title) for title in titles]
     for scale in _SCALES:

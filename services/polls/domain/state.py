@@ -1,16 +1,17 @@
-"""A poll with what its ballots come to, as both were at one moment."""
+"""A poll together with its tally, both as of one moment."""
 
 from datetime import datetime
 
 from msgspec import Struct
 
-from services.polls.domain.poll import Poll
+from services.polls.domain.poll import Poll, Status
 from services.polls.domain.results import Audience, Results, Tally, results_of
 
 
 class PollState(Struct, frozen=True):
-    """`at` is the database's clock, so that all replicas agree on what is closed; `revision` grows with each change of
-    the ballots.
+    """A poll and its tally at the time `at` of the database, so that all replicas agree on what is closed.
+
+    `revision` grows with each change of the ballots.
     """
 
     poll: Poll
@@ -20,9 +21,19 @@ class PollState(Struct, frozen=True):
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody can vote any more."""
+        """Whether the poll no longer takes votes."""
         return self.poll.is_closed(self.at)
 
-    def results(self, sight: Audience) -> Results:
-        """What the votes come to, as far as `sight` goes."""
-        return results_of(self.poll.draft, self.tally, now=self.at, is_closed=self.is_closed, sight=sight)
+    @property
+    def status(self) -> Status:
+        """`open` or `closed`."""
+        return "closed" if self.is_closed else "open"
+
+    @property
+    def etag(self) -> str:
+        """The entity tag (RFC 9110 §8.8.3). It changes with each edit, and when the poll closes or opens."""
+        return f'"{self.poll.version}-closed"' if self.is_closed else f'"{self.poll.version}"'
+
+    def results(self, audience: Audience) -> Results:
+        """Return the results, as far as the audience may see them."""
+        return results_of(self.poll.spec, self.tally, now=self.at, is_closed=self.is_closed, audience=audience)

@@ -1,40 +1,35 @@
-"""The six polls that a new one can start from."""
+"""The six templates that a new poll can start from."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from services.polls.domain.errors import UnknownTemplate
 from services.polls.domain.poll import Option, PollSpec
 
 
 class Template(Struct, frozen=True):
-    """A draft to begin with. Where it is `scored`, its options count 1, 2, … in their order, and have an average."""
+    """A poll to start from. The options of a `scored` template have the values 1, 2, … and thereby an average."""
 
     id: str
     name: str
-    draft: PollSpec
+    spec: PollSpec
     scored: bool = False
 
 
-class UnknownTemplate(LookupError):
-    """No template has this id."""
-
-    def __init__(self) -> None:
-        super().__init__(f"There is no such template; there are {', '.join(each.id for each in TEMPLATES)}.")
-
-
-def template(template_id: str) -> Template:
-    """The template of this id. Raises `UnknownTemplate`."""
+def find_template(template_id: str) -> Template:
+    """Return the template with this id. Raise `UnknownTemplate`."""
     for each in TEMPLATES:
         if each.id == template_id:
             return each
-    raise UnknownTemplate
+    known = ", ".join(each.id for each in TEMPLATES)
+    raise UnknownTemplate(f"There is no such template; known are {known}.")
 
 
 def _blank() -> Template:
-    """Not quite blank, as a poll without options would be none: two are there to be renamed."""
-    return Template("blank", "New poll", _draft("New poll", "", ("Option 1", "Option 2")))
+    """Has two options to be renamed, for a poll has at least one."""
+    return Template("blank", "New poll", _spec("New poll", "", ("Option 1", "Option 2")))
 
 
 def _yes_no() -> Template:
@@ -43,15 +38,15 @@ def _yes_no() -> Template:
 
 
 def _scored(template_id: str, name: str, description: str, titles: Sequence[str]) -> Template:
-    return Template(template_id, name, _draft(name, description, titles), scored=True)
+    return Template(template_id, name, _spec(name, description, titles), scored=True)
 
 
 def _up_to_five(sign: str) -> list[str]:
     return [sign * count for count in range(1, 6)]
 
 
-def _draft(title: str, description: str, titles: Sequence[str]) -> PollSpec:
-    """Options with these titles, whose ids are 1, 2, …"""
+def _spec(title: str, description: str, titles: Sequence[str]) -> PollSpec:
+    """Return a poll whose options have these titles and the ids 1, 2, …"""
     return PollSpec(title, tuple(Option(str(order + 1), each, order) for order, each in enumerate(titles)), description)
 
 

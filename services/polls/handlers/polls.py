@@ -1,38 +1,32 @@
 """`/v1/polls`: list, create, show, replace, change and delete."""
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, Final, Literal
-from uuid import UUID, uuid4
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
 
-from services.polls.app_keys import DATABASE
-from services.polls.domain.poll import PollSpec, check
-from services.polls.domain.results import Status
+from services.polls.app_keys import DATABASE, POLL_EDITOR
+from services.polls.domain.edit import Patch, PollDeletion, PollEdit, Replacement
+from services.polls.domain.listing import PollFilter
 from services.polls.domain.state import PollState
-from services.polls.handlers import changing
-from services.polls.handlers.asking import expanded, poll_id_of, reached_poll
-from services.polls.handlers.conditions import required_by
-from services.polls.handlers.once import kept_response, once_of
-from services.polls.handlers.parameters import (
-    CHANGED,
-    ETAG,
-    IN_USE,
-    UNKNOWN,
-    VOTES,
-    Conditions,
-    DropVotes,
-    Expand,
-    OnceOnly,
-    Paging,
-    PollPath,
-    ReadConditions,
-    forbidden,
-)
-from services.polls.operations.answer_once import answer_once
+from services.polls.handlers.descriptions import CHANGED, ETAG, IN_USE, UNKNOWN, VOTES, forbidden
+from services.polls.handlers.idempotency import read_key, to_response
+from services.polls.handlers.poll_path import poll_id_of
+from services.polls.operations.authorization import audience_of, load_authorized_poll
+from services.polls.operations.create import create_poll as create
 from services.polls.payloads import examples
+from services.polls.payloads.fields import Time
+from services.polls.payloads.parameters import (
+    CreateHeaders,
+    EditHeaders,
+    EditPoll,
+    ListPolls,
+    PollPath,
+    ReadHeaders,
+    ShowPoll,
+)
 from services.polls.payloads.polls import (
     CREATE_EXAMPLE,
     EXAMPLE,
@@ -42,73 +36,49 @@ from services.polls.payloads.polls import (
     PollPage,
     PollPayload,
     WritePoll,
-    etag_of,
 )
-from services.polls.payloads.texts import Time
-from services.polls.storage import polls
-from services.polls.storage.answers import Answer as KeptAnswer
-from services.polls.storage.listing import Filter, select_page
+from services.polls.payloads.results import ResultsPayload
+from services.polls.storage.listing import select_page
 from shared.contract.scope import Action, Path
-from shared.guard import caller
+from shared.guard import Caller, caller
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.merge_patch import merge
-from shared.runtime.http.preconditions import not_modified
+from shared.runtime.http.preconditions import if_match, not_modified
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
-from shared.runtime.postgres.database import Transaction
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 MAX_PAGE_BYTES: Final = 1024 * 1024
-"""A page of longer polls has fewer: an answer is held until it is read, and a poll may have hundreds of kilobytes."""
-
-
-class ListPolls(Paging, frozen=True, rename="camel"):
-    """Which polls; each condition narrows."""
-
-    workspace: (
-        Annotated[str, Meta(min_length=1, description="those of this project or space", examples=["PLAT"])] | None
-    ) = None
-    content: (
-        Annotated[
-            str, Meta(min_length=1, description="those of this issue or page; needs `workspace`", examples=["PLAT-1"])
-        ]
-        | None
-    ) = None
-    container: Annotated[str, Meta(min_length=1, description="those of this macro; needs `content`")] | None = None
-    status: Annotated[Status | None, Meta(description="those that are so now", examples=["open"])] = None
-    updated_since: Annotated[Time | None, Meta(description="those made or edited at this time or later")] = None
-    expand: Annotated[Literal["results"] | None, Meta(description="put the results into each poll")] = None
+"""A page of long polls has fewer items: this process holds a response until it is read."""
 
 
 @endpoint(
     summary="List polls",
-    description="Wherever the token may read, the oldest first. A page has up to `limit` polls, fewer where they are "
-    "long; the last one is the one without `next`.",
+    description="The polls that the token may read, the oldest first. A page has up to `limit` polls, fewer if they "
+    "are long. The last page is the one without `next`.",
     tags=("polls",),
     query=ListPolls,
     responses={200: Response(description="A page of polls.", body=PollPage, example=examples.PAGE)},
     problems={403: "The token may read nothing there."},
 )
 async def list_polls(request: web.Request) -> web.Response:
-    """200 with a page of polls."""
+    """Return 200 with a page of polls."""
     query = read_query(request, ListPolls)
-    found = Filter(_reachable(request, query), query.status, query.updated_since)
-    behind = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
-    asking = caller(request)
-    states = await select_page(request.app[DATABASE], asking.site, found, behind, query.limit + 1)
-    page = _page(_payload(request, state, query.expand) for state in states[: query.limit])
+    conditions = PollFilter(_readable_paths(caller(request), query), query.status, query.updated_since)
+    after = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
+    states = await select_page(request.app[DATABASE], caller(request).site, conditions, after, query.limit + 1)
+    page = _fill_page(_payload(caller(request), state, query.expand) for state in states[: query.limit])
     last = None if len(page) == len(states) else states[len(page) - 1].poll
     return json_response({"items": page, "next": None if last is None else write_cursor((last.created_at, last.id))})
 
 
 @endpoint(
     summary="Create a poll",
-    description="From a body, or from a template with what the body says in place of the template's.",
+    description="From the body alone, or from a template, whose fields the body can replace.",
     tags=("polls",),
-    headers=OnceOnly,
+    headers=CreateHeaders,
     body=CreatePoll,
     body_example=CREATE_EXAMPLE,
     responses={
@@ -116,96 +86,93 @@ async def list_polls(request: web.Request) -> web.Response:
             description="The poll.",
             body=PollPayload,
             example=examples.POLL,
-            headers={"Location": "Where it is.", **ETAG},
+            headers={"Location": "The path of the poll.", **ETAG},
         )
     },
     problems={
         403: "The token may not create polls there.",
         **IN_USE,
-        422: "The body, or the Idempotency-Key, cannot be used.",
+        422: "The body is invalid, or the Idempotency-Key was used with another request.",
     },
 )
 async def create_poll(request: web.Request) -> web.Response:
-    """201 with the new poll; the same answer again to the same request under the same Idempotency-Key."""
+    """Return 201 with the new poll. A repeated request with the same Idempotency-Key gets the same response."""
     require_media_type(request, JSON)
     content = await request.read()
-    body = read_json(content, CreatePoll)
-    place = body.location.to_place()
-    caller(request).require(Action.CREATE, place)
-    draft, poll_id, site = check(body.to_draft()), uuid4(), caller(request).site
-    once = once_of(request, content)
-
-    async def insert(transaction: Transaction) -> KeptAnswer:
-        state = await polls.insert_poll(transaction, site, place, poll_id, draft)
-        headers = {"Location": f"/v1/polls/{poll_id}", "ETag": etag_of(state)}
-        return KeptAnswer(201, headers, msgspec.json.encode(PollPayload.of(state)))
-
-    return kept_response(await answer_once(request.app[DATABASE], once, insert))
+    new = read_json(content, CreatePoll).to_new_poll()
+    caller(request).require(Action.CREATE, new.place)
+    spec, key = new.to_spec(), read_key(request, content)
+    return to_response(await create(request.app[DATABASE], caller(request).site, new.place, spec, key))
 
 
 @endpoint(
     summary="Show a poll",
     tags=("polls",),
     path=PollPath,
-    query=Expand,
-    headers=ReadConditions,
+    query=ShowPoll,
+    headers=ReadHeaders,
     responses={
         200: Response(description="The poll.", body=PollPayload, example=examples.POLL, headers=ETAG),
-        304: Response(description="It is as `If-None-Match` says.", headers=ETAG),
+        304: Response(description="The poll still has the ETag that `If-None-Match` names.", headers=ETAG),
     },
     problems={**UNKNOWN, **forbidden(Action.READ)},
 )
 async def show_poll(request: web.Request) -> web.Response:
-    """200 with the poll, or 304."""
-    query = read_query(request, Expand)
-    state = await reached_poll(request, Action.READ)
-    headers = {"ETag": etag_of(state)}
-    if query.expand is None and not_modified(request, etag_of(state)):
+    """Return 200 with the poll, or 304."""
+    query = read_query(request, ShowPoll)
+    state = await load_authorized_poll(request.app[DATABASE], caller(request), poll_id_of(request), Action.READ)
+    headers = {"ETag": state.etag}
+    if query.expand is None and not_modified(request, state.etag):
         return web.Response(status=304, headers=headers)
-    return json_response(_payload(request, state, query.expand), headers=headers)
+    return json_response(_payload(caller(request), state, query.expand), headers=headers)
 
 
 @endpoint(
     summary="Replace a poll",
-    description="Options are the same where their ids are: a renamed one keeps its votes.",
+    description="Options with the same id are the same: one with a new title keeps its votes.",
     tags=("polls",),
     path=PollPath,
-    query=DropVotes,
-    headers=Conditions,
+    query=EditPoll,
+    headers=EditHeaders,
     body=WritePoll,
     body_example=EXAMPLE,
     responses={
-        200: Response(description="The poll as it is now.", body=PollPayload, example=examples.UNCHANGED, headers=ETAG)
+        200: Response(
+            description="The poll after the edit.", body=PollPayload, example=examples.UNCHANGED, headers=ETAG
+        )
     },
     problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )
 async def replace_poll(request: web.Request) -> web.Response:
-    """200 with the poll as it is now, and what that did to votes."""
+    """Return 200 with the poll after the edit, and what the edit did to votes."""
+    poll_id = poll_id_of(request)
     require_media_type(request, JSON)
-    body = read_json(await request.read(), WritePoll)
-    return await _edited(request, lambda state: body.to_draft(state))
+    replacement = read_json(await request.read(), WritePoll).to_replacement()
+    return await _edit(request, poll_id, replacement)
 
 
 @endpoint(
     summary="Change a poll",
-    description="A merge patch (RFC 7396): what is left out stays, null brings a default back, a list is replaced.",
+    description="A JSON merge patch (RFC 7396): fields that are left out stay, null restores a default, a list is "
+    "replaced.",
     tags=("polls",),
     path=PollPath,
-    query=DropVotes,
-    headers=Conditions,
+    query=EditPoll,
+    headers=EditHeaders,
     body=PatchPoll,
     media_type=(MERGE_PATCH, JSON),
     body_example=PATCH_EXAMPLE,
     responses={
-        200: Response(description="The poll as it is now.", body=PollPayload, example=examples.PATCHED, headers=ETAG)
+        200: Response(description="The poll after the edit.", body=PollPayload, example=examples.PATCHED, headers=ETAG)
     },
     problems={**UNKNOWN, **forbidden(Action.UPDATE), **VOTES, **CHANGED},
 )
 async def change_poll(request: web.Request) -> web.Response:
-    """200 with the poll as it is now, and what that did to votes."""
+    """Return 200 with the poll after the edit, and what the edit did to votes."""
+    poll_id = poll_id_of(request)
     require_media_type(request, MERGE_PATCH, JSON)
-    patch = read_json(await request.read(), PatchPoll)
-    return await _edited(request, lambda state: patched(state, patch))
+    patch = read_json(await request.read(), PatchPoll).to_patch()
+    return await _edit(request, poll_id, patch)
 
 
 @endpoint(
@@ -213,54 +180,50 @@ async def change_poll(request: web.Request) -> web.Response:
     description="With all its votes.",
     tags=("polls",),
     path=PollPath,
-    headers=Conditions,
-    responses={204: Response(description="It is gone.")},
+    headers=EditHeaders,
+    responses={204: Response(description="The poll is deleted.")},
     problems={**UNKNOWN, **forbidden(Action.DELETE), **CHANGED},
 )
 async def delete_poll(request: web.Request) -> web.Response:
-    """204."""
-    await changing.remove(request, poll_id_of(request), required_by(request, Action.DELETE))
+    """Return 204."""
+    deletion = PollDeletion(poll_id=poll_id_of(request), expected=if_match(request))
+    await request.app[POLL_EDITOR].delete(caller(request), deletion)
     return web.Response(status=204)
 
 
-def patched(state: PollState, patch: PatchPoll) -> PollSpec:
-    """What the poll shall be by a merge patch. Raises `InvalidBody`, `InvalidPoll`."""
-    merged = merge(msgspec.to_builtins(PollPayload.of(state)), msgspec.to_builtins(patch))
-    return read_json(msgspec.json.encode(merged), WritePoll).to_draft(state)
-
-
-async def _edited(request: web.Request, change: Callable[[PollState], PollSpec]) -> web.Response:
-    query = read_query(request, DropVotes)
-    poll_id, required = poll_id_of(request), required_by(request, Action.UPDATE)
-    edited = await changing.edit(request, poll_id, change, required, drop_votes=query.drop_votes)
+async def _edit(request: web.Request, poll_id: UUID, content: Replacement | Patch) -> web.Response:
+    query = read_query(request, EditPoll)
+    edit = PollEdit(poll_id=poll_id, content=content, expected=if_match(request), drop_votes=query.drop_votes)
+    edited = await request.app[POLL_EDITOR].edit(caller(request), edit)
     payload = PollPayload.of(edited.state, effect=edited.effect)
-    return json_response(payload, headers={"ETag": etag_of(edited.state)})
+    return json_response(payload, headers={"ETag": edited.state.etag})
 
 
-def _payload(request: web.Request, state: PollState, expand: str | None) -> PollPayload:
-    return PollPayload.of(state, results=expanded(request, state, is_wanted=expand is not None))
+def _payload(asking: Caller, state: PollState, expand: str | None) -> PollPayload:
+    if expand is None:
+        return PollPayload.of(state)
+    audience = audience_of(asking, state.poll.place)
+    return PollPayload.of(state, results=ResultsPayload.of(state.results(audience)))
 
 
-def _page(payloads: Iterable[PollPayload]) -> list[msgspec.Raw]:
-    """As many of the polls, as they are written, as fit; one at the least."""
+def _fill_page(payloads: Iterable[PollPayload]) -> list[msgspec.Raw]:
+    """Return as many of the encoded polls as fit into `MAX_PAGE_BYTES`, and at least one."""
     page: list[msgspec.Raw] = []
-    left = MAX_PAGE_BYTES
+    bytes_left = MAX_PAGE_BYTES
     for payload in payloads:
-        written = msgspec.json.encode(payload)
-        left -= len(written)
-        if page and left < 0:
+        encoded = msgspec.json.encode(payload)
+        bytes_left -= len(encoded)
+        if page and bytes_left < 0:
             break
-        page.append(msgspec.Raw(written))
+        page.append(msgspec.Raw(encoded))
     return page
 
 
-def _reachable(request: web.Request, query: ListPolls) -> list[Path]:
-    """The paths to look below. Raises `BadRequest`, `InsufficientScope`."""
+def _readable_paths(asking: Caller, query: ListPolls) -> list[Path]:
+    """Return the paths below which polls are listed. Raise `BadRequest` or `InsufficientScope`."""
     segments = (query.workspace, query.content, query.container)
     given = [segment for segment in segments if segment]
     if any(given[depth] != segments[depth] for depth in range(len(given))):
-        error_detail = ErrorDetail(
-            "give what lies above it too: content needs workspace, container needs content", parameter="workspace"
-        )
-        raise BadRequest("The place cannot be told.", error_detail)
-    return caller(request).reach(Action.READ, tuple(given))
+        needs = "add the segments above it: content needs workspace, and container needs content"
+        raise BadRequest("The place is incomplete.", ErrorDetail(needs, parameter="workspace"))
+    return asking.reach(Action.READ, tuple(given))

@@ -1,17 +1,18 @@
-"""`/v1/polls/{id}/results`: what the votes come to, as JSON or as a table for a spreadsheet."""
+"""`/v1/polls/{id}/results`: the results of a poll, as JSON or as a table for a spreadsheet."""
 
-from typing import Annotated, Final
+from typing import Final
 
 from aiohttp import web
-from msgspec import Meta, Struct
 
-from services.polls.app_keys import VOTES
+from services.polls.app_keys import DATABASE, VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
-from services.polls.handlers.asking import poll_id_of, reached_poll, require, sight_of
-from services.polls.handlers.parameters import UNKNOWN, PollPath, forbidden
+from services.polls.handlers.descriptions import UNKNOWN, forbidden
+from services.polls.handlers.poll_path import poll_id_of
+from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.payloads import examples
+from services.polls.payloads.parameters import PollPath, ShowResults
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
 from shared.guard import caller
@@ -31,28 +32,16 @@ CSV_EXAMPLE: Final = (
 )
 
 
-class AskResults(Struct, frozen=True):
-    """For whom the results are asked for."""
-
-    participant: Annotated[
-        str | None,
-        Meta(
-            description="one who has voted sees those of `afterVote`; takes a token that may vote, too",
-            examples=["ada"],
-        ),
-    ] = None
-
-
 @endpoint(
     summary="Show results",
-    description="What may not be seen is null. A token with the action `results` sees everything, and needs no other. "
-    "With `Accept: text/csv`, a table for spreadsheets.",
+    description="What may not be seen is null. A token with the action `results` sees everything, and needs no other "
+    "action. With `Accept: text/csv`, the response is a table for spreadsheets.",
     tags=("results",),
     path=PollPath,
-    query=AskResults,
+    query=ShowResults,
     responses={
         200: Response(
-            description="The results as they are now.",
+            description="The current results.",
             body=ResultsPayload,
             example=examples.RESULTS,
             alternatives={CSV: CSV_EXAMPLE},
@@ -61,10 +50,10 @@ class AskResults(Struct, frozen=True):
     problems={**UNKNOWN, **forbidden(Action.READ, Action.RESULTS)},
 )
 async def show_results(request: web.Request) -> web.Response:
-    """200 with the results, or with a line for each option by `Accept: text/csv`."""
-    query = read_query(request, AskResults)
-    state, as_voter = await _asked(request, query.participant)
-    results = state.results(sight_of(caller(request), state.poll.place, as_voter=as_voter))
+    """Return 200 with the results, or with a line for each option if `Accept` prefers `text/csv`."""
+    query = read_query(request, ShowResults)
+    state, as_voter = await _load(request, query.participant)
+    results = state.results(audience_of(caller(request), state.poll.place, as_voter=as_voter))
     headers = {"Vary": "Accept"}
     if prefers(request, CSV, JSON):
         headers["Content-Disposition"] = f'attachment; filename="results-{state.poll.id}.csv"'
@@ -72,17 +61,20 @@ async def show_results(request: web.Request) -> web.Response:
     return json_response(ResultsPayload.of(results), headers=headers)
 
 
-async def _asked(request: web.Request, participant: str | None) -> tuple[PollState, bool]:
-    """The poll, and whether the participant has voted in it."""
+async def _load(request: web.Request, participant: str | None) -> tuple[PollState, bool]:
+    """Return the poll, and whether the participant has voted in it."""
+    asking = caller(request)
     if participant is None:
-        return await reached_poll(request, Action.READ, Action.RESULTS), False
+        actions = (Action.READ, Action.RESULTS)
+        return await load_authorized_poll(request.app[DATABASE], asking, poll_id_of(request), *actions), False
     if not 1 <= len(participant) <= MAX_PARTICIPANT_LENGTH:
-        error_detail = ErrorDetail(f"1 to {MAX_PARTICIPANT_LENGTH} characters are wanted here", parameter="participant")
-        raise BadRequest("Nobody can be called that.", error_detail)
-    voter = await request.app[VOTES].voter(caller(request).site, poll_id_of(request), participant)
-    place = voter.state.poll.place
-    require(request, Action.READ, place)
-    require(request, Action.VOTE, place)
+        detail = f"expected 1 to {MAX_PARTICIPANT_LENGTH} characters"
+        raise BadRequest(
+            f"Invalid participant id: 1 to {MAX_PARTICIPANT_LENGTH} characters.",
+            ErrorDetail(detail, parameter="participant"),
+        )
+    actions = (Action.READ, Action.VOTE)
+    voter = await request.app[VOTES].load_voter(asking, poll_id_of(request), participant, *actions)
     return voter.state, voter.has_voted
 
 

@@ -1,4 +1,4 @@
-"""`/v1/templates`: what a new poll can begin with."""
+"""`/v1/templates`: the templates that a new poll can start from."""
 
 from typing import Final
 
@@ -18,5 +18,5 @@ _ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES]
     responses={200: Response(description="The templates that `POST /v1/polls` takes.", body=Templates, example=_ALL)},
 )
 async def list_templates(_request: web.Request) -> web.Response:
-    """200 with every template; any token will do."""
+    """Return 200 with every template."""
     return json_response(_ALL)

@@ -1,1 +1,1 @@
-"""What takes a transaction, or several steps in order, or goes on beside the requests."""
+"""Use cases: each opens a transaction, or takes several steps in order."""

@@ -1,98 +1,105 @@
-"""Replace or remove a poll, one writer at a time, with what that means for the ballots that are in it."""
+"""Edit or delete a poll, one writer at a time, together with what that does to its ballots."""
 
-from collections.abc import Callable
 from uuid import UUID
 
-from msgspec import Struct
-
-from services.polls.domain.edit import Effect, VotesWouldBeDropped, hides_names, lost_votes
-from services.polls.domain.poll import PollSpec, UnknownPoll, check
+from services.polls.domain.edit import (
+    EditedPoll,
+    Effect,
+    PollDeletion,
+    PollEdit,
+    edited_spec,
+    hides_names,
+    lost_votes,
+)
+from services.polls.domain.errors import PollChanged, UnknownPoll, VotesWouldBeDropped
+from services.polls.domain.poll import PollSpec, validate
 from services.polls.domain.state import PollState
+from services.polls.operations.authorization import require_action
+from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.storage import ballots, polls
-from services.polls.storage.polls import MANY_LIMIT_S
+from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
+from services.polls.tasks.poll_feed import PollFeed
+from shared.contract.scope import Action
+from shared.guard import Caller
 from shared.runtime.postgres.database import Connection, Database
 
-Require = Callable[[PollState], None]
-"""Raises where what is asked for may not be done to the poll as it is now."""
+
+class PollEditor:
+    """Edits and deletes polls, and announces the changes. Create one instance per process."""
+
+    def __init__(self, database: Database, semaphores: PollSemaphores, feed: PollFeed) -> None:
+        self._database = database
+        self._semaphores = semaphores
+        self._feed = feed
+
+    async def edit(self, caller: Caller, edit: PollEdit) -> EditedPoll:
+        """Edit a poll. An edit that changes nothing leaves its version as it is.
+
+        Raise `UnknownPoll`, `InsufficientScope`, `PollChanged`, `InvalidPoll` or `VotesWouldBeDropped`.
+        """
+        async with self._semaphores.of(edit.poll_id), self._database.transaction(ALL_BALLOTS_LIMIT_S) as transaction:
+            edited = await edit_within(transaction, caller, edit)
+        self._feed.announce(edit.poll_id)
+        return edited
+
+    async def delete(self, caller: Caller, deletion: PollDeletion) -> None:
+        """Delete a poll with its ballots. Raise `UnknownPoll`, `InsufficientScope` or `PollChanged`."""
+        poll_id = deletion.poll_id
+        async with self._semaphores.of(poll_id), self._database.transaction(ALL_BALLOTS_LIMIT_S) as transaction:
+            await delete_within(transaction, caller, deletion)
+        self._feed.announce(poll_id)
 
 
-class Edited(Struct, frozen=True):
-    """A poll as an edit has left it."""
-
-    state: PollState
-    effect: Effect
-
-
-async def edit_poll(
-    database: Database,
-    site: str,
-    poll_id: UUID,
-    change: Callable[[PollState], PollSpec],
-    *,
-    require: Require,
-    drop_votes: bool,
-) -> Edited:
-    """Give the poll the draft that `change` makes of it. Raises what `edit_within` raises."""
-    async with database.transaction(MANY_LIMIT_S) as transaction:
-        return await edit_within(transaction, site, poll_id, change, require=require, drop_votes=drop_votes)
+async def edit_within(connection: Connection, caller: Caller, edit: PollEdit) -> EditedPoll:
+    """Do as `PollEditor.edit`, as a part of a transaction."""
+    before = await _lock(connection, caller, Action.UPDATE, edit)
+    spec = validate(edited_spec(before, edit.content))
+    if spec == before.poll.spec:
+        return EditedPoll(before, Effect())
+    effect = await _change_ballots(connection, before, spec, drop_votes=edit.drop_votes)
+    await polls.update_poll(connection, caller.site, edit.poll_id, spec)
+    return EditedPoll(await _select(connection, caller.site, edit.poll_id), effect)
 
 
-async def remove_poll(database: Database, site: str, poll_id: UUID, *, require: Require) -> None:
-    """Remove the poll with its ballots. Raises what `remove_within` raises."""
-    async with database.transaction(MANY_LIMIT_S) as transaction:
-        await remove_within(transaction, site, poll_id, require=require)
+async def delete_within(connection: Connection, caller: Caller, deletion: PollDeletion) -> None:
+    """Do as `PollEditor.delete`, as a part of a transaction."""
+    await _lock(connection, caller, Action.DELETE, deletion)
+    await polls.delete_poll(connection, caller.site, deletion.poll_id)
 
 
-async def edit_within(
-    connection: Connection,
-    site: str,
-    poll_id: UUID,
-    change: Callable[[PollState], PollSpec],
-    *,
-    require: Require,
-    drop_votes: bool,
-) -> Edited:
-    """Give the poll the draft that `change` makes of it, as a part of a transaction; what is no change is no edit.
+async def _lock(connection: Connection, caller: Caller, action: Action, change: PollEdit | PollDeletion) -> PollState:
+    """Lock and return the poll, if the caller may change it and it is as expected.
 
-    Raises `UnknownPoll`, `InvalidPoll`, what `require` and `change` raise, and `VotesWouldBeDropped` unless told to.
+    Check before the lock too, so that a caller without permission does not make others wait. Read the poll again after
+    it: only a statement that begins then sees every ballot from before the lock.
     """
-    before = await _locked(connection, site, poll_id, require)
-    draft = check(change(before))
-    if draft == before.poll.draft:
-        return Edited(before, Effect())
-    effect = await _apply(connection, before, draft, drop_votes=drop_votes)
-    await polls.update_poll(connection, site, poll_id, draft)
-    return Edited(await _read(connection, site, poll_id), effect)
-
-
-async def remove_within(connection: Connection, site: str, poll_id: UUID, *, require: Require) -> None:
-    """Remove the poll with its ballots, as a part of a transaction. Raises `UnknownPoll` and what `require` raises."""
-    await _locked(connection, site, poll_id, require)
-    await polls.delete_poll(connection, site, poll_id)
-
-
-async def _locked(connection: Connection, site: str, poll_id: UUID, require: Require) -> PollState:
-    require(await _read(connection, site, poll_id))  # who may not do it shall not hold up those who may
-    await polls.lock_polls(connection, site, [poll_id])
-    state = await _read(
-        connection, site, poll_id
-    )  # in a statement of its own: it sees every ballot from before the lock
-    require(state)
+    _require_change(await _select(connection, caller.site, change.poll_id), caller, action, change)
+    await polls.lock_polls(connection, caller.site, [change.poll_id])
+    state = await _select(connection, caller.site, change.poll_id)
+    _require_change(state, caller, action, change)
     return state
 
 
-async def _apply(connection: Connection, before: PollState, draft: PollSpec, *, drop_votes: bool) -> Effect:
+def _require_change(state: PollState, caller: Caller, action: Action, change: PollEdit | PollDeletion) -> None:
+    if change.place not in (None, state.poll.place):
+        raise UnknownPoll
+    require_action(caller, action, state.poll.place)
+    if change.expected is not None and not change.expected.allows(state.etag):
+        raise PollChanged
+
+
+async def _change_ballots(connection: Connection, before: PollState, after: PollSpec, *, drop_votes: bool) -> Effect:
     poll = before.poll
-    lost = lost_votes(poll.draft, draft, before.tally.counts)
+    lost = lost_votes(poll.spec, after, before.tally.counts)
     votes = {option_id: count for option_id, count in lost.items() if count}
     if votes and not drop_votes:
         raise VotesWouldBeDropped(votes)
     dropped = await ballots.drop_votes(connection, poll.id, list(votes)) if votes else 0
-    anonymized = await ballots.anonymize(connection, poll.id) if hides_names(poll.draft, draft) else 0
+    anonymized = await ballots.anonymize(connection, poll.id) if hides_names(poll.spec, after) else 0
     return Effect(tuple(lost), sum(votes.values()), dropped, anonymized)
 
 
-async def _read(connection: Connection, site: str, poll_id: UUID) -> PollState:
+async def _select(connection: Connection, site: str, poll_id: UUID) -> PollState:
     state = await polls.select_poll(connection, site, poll_id)
     if state is None:
         raise UnknownPoll

@@ -1,90 +1,94 @@
-"""Cast, recast and withdraw a ballot: read, decided by the domain, and kept if nothing has changed since."""
+"""Cast, show and withdraw ballots.
+
+A ballot is decided on a poll as it was read, and stored only if the poll was not edited since; otherwise both steps are
+repeated.
+"""
 
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
-
-from services.polls.domain.ballot import Ballot, Choice, UnknownBallot, ballot_of, check_choice, require_open
+from services.polls.domain.ballot import (
+    CastResult,
+    Choice,
+    Voter,
+    ballot_of,
+    require_open,
+    require_valid_choice,
+)
+from services.polls.domain.errors import PollBusy, UnknownPoll
 from services.polls.domain.participant import Participants
-from services.polls.domain.poll import UnknownPoll
-from services.polls.domain.state import PollState
-from services.polls.operations.turns import PollSemaphores
+from services.polls.operations.authorization import require_action
+from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.storage import ballots
-from services.polls.storage.ballots import Cast
+from services.polls.tasks.poll_feed import PollFeed
+from shared.contract.scope import Action
+from shared.guard import Caller
 from shared.runtime.postgres.database import Database
 
-ATTEMPTS: Final = 5
-
-
-class PollBusy(Exception):
-    """The poll was edited between reading it and voting, time and again."""
-
-
-class Voter(Struct, frozen=True):
-    """One participant in one poll as they were read; `kept` is the ballot, if there is one, also a withdrawn one."""
-
-    participant: str
-    participant_hash: bytes
-    state: PollState
-    kept: Ballot | None
-
-    @property
-    def ballot(self) -> Ballot:
-        """The ballot that counts. Raises `UnknownBallot`."""
-        if self.kept is None or self.kept.is_withdrawn:
-            raise UnknownBallot
-        return self.kept
-
-    @property
-    def has_voted(self) -> bool:
-        """Whether there is a ballot that counts."""
-        return self.kept is not None and not self.kept.is_withdrawn
+MAX_ATTEMPTS: Final = 5
 
 
 class Votes:
-    """One a process."""
+    """Reads and changes ballots, and announces the changes. Create one instance per process."""
 
-    def __init__(self, database: Database, participants: Participants, turns: PollSemaphores) -> None:
+    def __init__(
+        self, database: Database, participants: Participants, semaphores: PollSemaphores, feed: PollFeed
+    ) -> None:
         self._database = database
         self._participants = participants
-        self._turns = turns
+        self._semaphores = semaphores
+        self._feed = feed
 
-    async def voter(self, site: str, poll_id: UUID, participant: str) -> Voter:
-        """The participant in the poll. Raises `UnknownPoll`."""
-        participant_hash = self._participants.hashed(poll_id, participant)
+    async def load_voter(self, caller: Caller, poll_id: UUID, participant: str, *actions: Action) -> Voter:
+        """Return the participant of a poll, if the caller may do all the actions there.
+
+        Raise `UnknownPoll` or `InsufficientScope`.
+        """
+        voter = await self._select(caller.site, poll_id, participant)
+        for action in actions:
+            require_action(caller, action, voter.state.poll.place)
+        return voter
+
+    async def cast(self, caller: Caller, poll_id: UUID, participant: str, choice: Choice) -> CastResult:
+        """Store the choice as the participant's ballot.
+
+        Raise `UnknownPoll`, `InsufficientScope`, `PollClosed`, `InvalidBallot`, `AlreadyVoted` or `PollBusy`.
+        """
+        voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
+        async with self._semaphores.of(poll_id):
+            for _ in range(MAX_ATTEMPTS):
+                poll = voter.state.poll
+                require_valid_choice(choice, voter)
+                ballot = ballot_of(choice, participant, poll)
+                cast = await ballots.cast_ballot(self._database, poll, voter.participant_hash, ballot)
+                if cast is not None:
+                    break
+                voter = await self._select(caller.site, poll_id, participant)
+            else:
+                raise PollBusy
+        self._feed.announce(poll_id)
+        return cast
+
+    async def withdraw(self, caller: Caller, poll_id: UUID, participant: str) -> None:
+        """Withdraw the participant's ballot.
+
+        Raise `UnknownPoll`, `InsufficientScope`, `PollClosed`, `UnknownBallot` or `PollBusy`.
+        """
+        voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
+        async with self._semaphores.of(poll_id):
+            for _ in range(MAX_ATTEMPTS):
+                require_open(voter.state)
+                voter.require_ballot()
+                if await ballots.withdraw_ballot(self._database, voter.state.poll, voter.participant_hash):
+                    break
+                voter = await self._select(caller.site, poll_id, participant)
+            else:
+                raise PollBusy
+        self._feed.announce(poll_id)
+
+    async def _select(self, site: str, poll_id: UUID, participant: str) -> Voter:
+        participant_hash = self._participants.hash(poll_id, participant)
         found = await ballots.select_ballot(self._database, site, poll_id, participant_hash)
         if found is None:
             raise UnknownPoll
         return Voter(participant, participant_hash, *found)
-
-    async def cast(self, site: str, voter: Voter, choice: Choice) -> Cast:
-        """Keep the choice as the voter's ballot.
-
-        Raises `PollClosed`, `AlreadyVoted`, `InvalidBallot`, `PollBusy`, or `UnknownPoll` where it is gone meanwhile.
-        """
-        async with self._turns.of(voter.state.poll.id):
-            for _ in range(ATTEMPTS):
-                poll = voter.state.poll
-                check_choice(choice, poll, voter.kept, voter.state.at)
-                ballot = ballot_of(choice, voter.participant, poll)
-                cast = await ballots.cast_ballot(self._database, poll, voter.participant_hash, ballot)
-                if cast is not None:
-                    return cast
-                voter = await self.voter(site, poll.id, voter.participant)
-            raise PollBusy
-
-    async def withdraw(self, site: str, voter: Voter) -> None:
-        """Take the voter's ballot back.
-
-        Raises `PollClosed`, `UnknownBallot`, `PollBusy`, or `UnknownPoll` where it is gone meanwhile.
-        """
-        async with self._turns.of(voter.state.poll.id):
-            for _ in range(ATTEMPTS):
-                poll = voter.state.poll
-                require_open(poll, voter.state.at)
-                _ = voter.ballot
-                if await ballots.withdraw_ballot(self._database, poll, voter.participant_hash):
-                    return
-                voter = await self.voter(site, poll.id, voter.participant)
-            raise PollBusy

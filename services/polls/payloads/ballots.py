@@ -1,25 +1,25 @@
-"""Ballots as they are cast and shown."""
+"""Ballots, as they are cast and returned."""
 
 from msgspec import Struct
 
 from services.polls.domain.ballot import Ballot, Choice
-from services.polls.payloads.texts import Comment, OptionIds, Participant, ParticipantName, Time
+from services.polls.payloads.fields import Comment, OptionIds, Participant, ParticipantName, Time
 
 
 class CastBallot(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What a participant chooses. A `name` is kept only where the poll keeps names."""
+    """What a participant chooses. The `name` is stored only if the poll keeps names."""
 
     option_ids: OptionIds
     name: ParticipantName | None = None
     comment: Comment | None = None
 
     def to_choice(self) -> Choice:
-        """The domain's choice, not yet checked."""
+        """Return the choice, not yet validated."""
         return Choice(tuple(self.option_ids), self.name, self.comment)
 
 
 class BallotPayload(Struct, frozen=True, rename="camel"):
-    """A ballot. `name` and `castAt` are null where the poll does not keep names."""
+    """A ballot. `name` and `castAt` are null if the poll does not keep names."""
 
     participant: Participant
     option_ids: OptionIds
@@ -29,12 +29,12 @@ class BallotPayload(Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, ballot: Ballot, participant: str) -> "BallotPayload":
-        """How the participant's ballot is shown."""
+        """Return the payload of a participant's ballot."""
         return cls(participant, list(ballot.option_ids), ballot.name, ballot.comment, ballot.cast_at)
 
 
 class BallotPage(Struct, frozen=True):
-    """Some ballots, in the order of their participants' ids, and the `cursor` for those that follow."""
+    """A page of ballots, by participant. `next` is the `cursor` of the following page, null on the last one."""
 
     items: list[BallotPayload]
     next: str | None

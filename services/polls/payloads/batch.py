@@ -1,22 +1,33 @@
-"""Several changes of polls in one request, and what became of each."""
+"""Several changes of polls in one request, and the outcome of each."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
+from uuid import UUID
 
 from msgspec import Meta, Struct
 
+from services.polls.domain.batch import BatchItem, ItemResult, Op
+from services.polls.domain.edit import Closing, PollDeletion, PollEdit, Precondition
+from services.polls.domain.errors import InvalidPoll, UnknownPoll
+from services.polls.domain.new_poll import NewPoll
+from services.polls.payloads.fields import PollId
 from services.polls.payloads.polls import CreatePoll, PollPayload, WritePoll
-from services.polls.payloads.texts import PollId
-from shared.runtime.http.problem import ProblemDocument
+from shared.runtime.http.path import read_uuid
+from shared.runtime.http.preconditions import read_if_match
+from shared.runtime.http.problem import BadRequest, ProblemDocument
 
 MAX_ITEMS: Final = 100
 
-IfMatch = Annotated[str | None, Meta(description="do this only to the poll with this ETag", examples=['"3"'])]
+IfMatch = Annotated[str | None, Meta(description="carry this out only if the poll has this ETag", examples=['"3"'])]
 
 
 class CreateItem(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op", tag="create"):
-    """Make a poll."""
+    """Create a poll."""
 
     poll: CreatePoll
+
+    def to_change(self) -> NewPoll:
+        """Return the poll to be created. Raise `InvalidPoll`."""
+        return self.poll.to_new_poll()
 
 
 class UpdateItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="update"):
@@ -27,50 +38,102 @@ class UpdateItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     if_match: IfMatch = None
     drop_votes: bool = False
 
+    def to_change(self) -> PollEdit:
+        """Return the edit. Raise `UnknownPoll` for an id that is none, or `BadRequest`."""
+        return PollEdit(
+            poll_id=_to_id(self.id),
+            content=self.poll.to_replacement(),
+            expected=_to_condition(self.if_match),
+            drop_votes=self.drop_votes,
+        )
+
 
 class CloseItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="close"):
-    """Close a poll now: its `endDate` becomes this moment. One that is closed stays as it is."""
+    """Close a poll now: its `endDate` becomes the current time. A poll that is closed stays as it is."""
 
     id: PollId
     if_match: IfMatch = None
+
+    def to_change(self) -> PollEdit:
+        """Return the edit. Raise `UnknownPoll` for an id that is none, or `BadRequest`."""
+        return PollEdit(poll_id=_to_id(self.id), content=Closing(), expected=_to_condition(self.if_match))
 
 
 class DeleteItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="delete"):
-    """Remove a poll with all its votes."""
+    """Delete a poll with all its votes."""
 
     id: PollId
     if_match: IfMatch = None
 
+    def to_change(self) -> PollDeletion:
+        """Return the deletion. Raise `UnknownPoll` for an id that is none, or `BadRequest`."""
+        return PollDeletion(poll_id=_to_id(self.id), expected=_to_condition(self.if_match))
 
-Op = Literal["create", "update", "close", "delete"]
+
 Item = CreateItem | UpdateItem | CloseItem | DeleteItem
 
 
 class Batch(Struct, frozen=True, forbid_unknown_fields=True):
-    """Changes to be made in this order. With `atomic` all are made or none."""
+    """Changes to be made in this order. With `atomic`, all are made or none."""
 
     items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ITEMS)]
     atomic: bool = False
 
+    def to_items(self) -> list[BatchItem]:
+        """Return the items. One that cannot be read has the error in place of the change."""
+        return [_to_item(item) for item in self.items]
+
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
-    """What became of one item. `status` is what a request of its own would be answered with; 424 says that it was not
-    made because another one failed.
+    """The outcome of one item. `status` is the status that a request of its own would get.
+
+    The status 424 means that the item was rolled back because another item of the atomic batch failed.
     """
 
     op: Op
     status: int
     id: PollId | None = None
-    etag: Annotated[str | None, Meta(description="of the poll as it is now", examples=['"4"'])] = None
+    etag: Annotated[str | None, Meta(description="the ETag of the poll after the change", examples=['"4"'])] = None
     poll: PollPayload | None = None
     problem: ProblemDocument | None = None
 
+    @classmethod
+    def of(cls, item: BatchItem, result: ItemResult) -> "Outcome":
+        """Return the outcome of an item that has succeeded."""
+        if result.state is None:
+            return cls(op=item.op, status=204, id=item.id)
+        state = result.state
+        payload = PollPayload.of(state, effect=result.effect)
+        if item.op == "create":
+            return cls(op=item.op, status=201, id=str(state.poll.id), etag=state.etag, poll=payload)
+        return cls(op=item.op, status=200, id=item.id, etag=state.etag, poll=payload)
+
 
 class Outcomes(Struct, frozen=True):
-    """What became of each item, in the order of the request; `committed` is false where `atomic` has undone all."""
+    """The outcome of each item, in order. `committed` is false if an atomic batch was rolled back."""
 
     committed: bool
     items: list[Outcome]
+
+
+def _to_item(item: Item) -> BatchItem:
+    poll_id = None if isinstance(item, CreateItem) else item.id
+    op: Op = item.__struct_config__.tag  # type: ignore[assignment]
+    try:
+        return BatchItem(op, poll_id, item.to_change())
+    except (InvalidPoll, UnknownPoll, BadRequest) as error:
+        return BatchItem(op, poll_id, error)
+
+
+def _to_id(text: str) -> UUID:
+    poll_id = read_uuid(text)
+    if poll_id is None:
+        raise UnknownPoll
+    return poll_id
+
+
+def _to_condition(text: str | None) -> Precondition | None:
+    return None if text is None else read_if_match(text)
 
 
 EXAMPLE: Final[dict[str, Any]] = {

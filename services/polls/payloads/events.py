@@ -1,4 +1,4 @@
-"""Server-Sent Events of a poll: each carries the state, so that nothing has to be sent again that was missed."""
+"""Server-sent events of a poll. Each carries the current state, so that missed events need not be sent again."""
 
 import hashlib
 import re
@@ -15,9 +15,9 @@ from services.polls.payloads.results import ResultsPayload
 
 
 class Position(NamedTuple):
-    """What a follower has been told of: the poll's version, the results that it may see, and whether it is closed.
+    """What a client has received: the version of the poll, a digest of the results that it may see, and the status.
 
-    As an event's id it tells of the results no more than they do themselves: a withheld vote changes nothing in it.
+    It is the id of an event. It reveals nothing about withheld results: a withheld vote does not change it.
     """
 
     version: str = ""
@@ -26,7 +26,7 @@ class Position(NamedTuple):
 
     @classmethod
     def read(cls, event_id: str) -> "Position":
-        """The position of an id that we have sent; of any other text one that nothing is at."""
+        """Return the position that an id stands for, or the position before the first event if the id is invalid."""
         return cls(*event_id.split(".")) if _EVENT_ID.fullmatch(event_id) else cls()
 
     def __str__(self) -> str:
@@ -37,37 +37,38 @@ _EVENT_ID: Final = re.compile(r"[0-9]{1,19}\.[0-9A-Za-z_-]{16}\.(open|closed)")
 
 
 class Event(NamedTuple):
-    """One event, and where a follower is who has received it."""
+    """An event, and the position of a client that has received it."""
 
     name: str
     data: bytes
     position: Position
 
-    def encoded(self) -> bytes:
-        """As it goes over the wire."""
+    def encode(self) -> bytes:
+        """Return the bytes to send."""
         return b"id: %s\nevent: %s\ndata: %s\n\n" % (str(self.position).encode(), self.name.encode(), self.data)
 
 
-class News(NamedTuple):
-    """A poll as it is told to those who see as much of its results; `at` is where they are who have been told it."""
+class Snapshot(NamedTuple):
+    """The encoded state of a poll for one audience. `at` is the position of a client that has received all of it."""
 
     poll: bytes
     results: bytes
     at: Position
 
     @classmethod
-    def of(cls, state: PollState, sight: Audience, before: "News | None" = None) -> "News":
-        """What there is to tell of the poll. Where nothing of it has changed that may be seen, that is what was told
-        `before`, whose `calculatedAt` does not say when somebody has voted whose vote is withheld.
+    def of(cls, state: PollState, audience: Audience, before: "Snapshot | None" = None) -> "Snapshot":
+        """Return the state to send. Return `before` if the audience would see no difference.
+
+        A new `calculatedAt` alone would reveal the time of a withheld vote.
         """
-        results = ResultsPayload.of(state.results(sight))
+        results = ResultsPayload.of(state.results(audience))
         at = Position(str(state.poll.version), _digest(results), results.status)
         if before is not None and before.at == at:
             return before
         return cls(msgspec.json.encode(PollPayload.of(state)), msgspec.json.encode(results), at)
 
     def since(self, seen: Position) -> Iterator[Event]:
-        """The events for someone who has been told what was at `seen`."""
+        """Yield the events for a client that is at the position `seen`."""
         is_closed = self.at.status == "closed"
         at = seen._replace(version=self.at.version)
         if at != seen:
@@ -81,6 +82,6 @@ class News(NamedTuple):
 
 
 def _digest(results: ResultsPayload) -> str:
-    """The same for the same results, whenever they are calculated."""
+    """Return a digest of the results that does not depend on when they were calculated."""
     figures = msgspec.structs.replace(results, calculated_at=None)
     return urlsafe_b64encode(hashlib.sha256(msgspec.json.encode(figures)).digest()[:12]).decode()

@@ -1,6 +1,6 @@
-"""One poll and what comes of it, as every operation would answer: the examples in the API's document.
+"""The examples of the OpenAPI document: one poll, as each operation returns it.
 
-They are made of the types that are answered. A test sends each operation's request and compares.
+They are instances of the payload types. A test sends the request of each operation and compares the response.
 """
 
 from datetime import UTC, datetime
@@ -17,9 +17,9 @@ from services.polls.payloads.ballots import BallotPage, BallotPayload
 from services.polls.payloads.batch import EXAMPLE as BATCH
 from services.polls.payloads.batch import Outcome, Outcomes
 from services.polls.payloads.events import Event, Position
+from services.polls.payloads.fields import POLL_ID
 from services.polls.payloads.polls import CREATE_EXAMPLE, PATCH_EXAMPLE, CreatePoll, PollPage, PollPayload
 from services.polls.payloads.results import ResultsPayload
-from services.polls.payloads.texts import POLL_ID
 from services.polls.payloads.x1 import ContractPoll
 from shared.runtime.http.merge_patch import merge
 
@@ -28,7 +28,7 @@ _MADE_AT: Final = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 def _state(body: object, tally: Tally, version: int = 1) -> PollState:
     create = msgspec.convert(body, CreatePoll)
-    poll = Poll(UUID(POLL_ID), create.location.to_place(), create.to_draft(), version, _MADE_AT, _MADE_AT)
+    poll = Poll(UUID(POLL_ID), create.location.to_place(), create.to_new_poll().to_spec(), version, _MADE_AT, _MADE_AT)
     return PollState(poll, tally, revision=tally.votes, at=_MADE_AT)
 
 
@@ -40,12 +40,12 @@ UNCHANGED: Final = PollPayload.of(_STATE, effect=Effect())
 PATCHED: Final = PollPayload.of(_state(merge(CREATE_EXAMPLE, PATCH_EXAMPLE), _TALLY, version=2), effect=Effect())
 PAGE: Final = PollPage([POLL], next=None)
 RESULTS: Final = ResultsPayload.of(
-    results_of(_STATE.poll.draft, _STATE.tally, now=_MADE_AT, is_closed=False, sight=Audience.PUBLIC)
+    results_of(_STATE.poll.spec, _STATE.tally, now=_MADE_AT, is_closed=False, audience=Audience.PUBLIC)
 )
 CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
 BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)
 BALLOTS: Final = BallotPage([BALLOT], next=None)
-FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1", status="open")).encoded().decode()
+FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1", status="open")).encode().decode()
 OUTCOMES: Final = Outcomes(
     committed=True,
     items=[

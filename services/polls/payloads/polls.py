@@ -1,17 +1,17 @@
-"""A poll as `/v1` reads and answers it, and the parts that both faces share."""
+"""A poll as `/v1` reads and returns it."""
 
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.structs import asdict
 
-from services.polls.domain.edit import Effect
-from services.polls.domain.poll import InvalidPoll, Option, PollSpec, ResultsVisibility, Settings, Violation
-from services.polls.domain.results import Status
+from services.polls.domain.edit import Effect, Patch, ReadOnlyFields, Replacement
+from services.polls.domain.errors import InvalidPoll, Violation
+from services.polls.domain.new_poll import NewPoll
+from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings, Status
 from services.polls.domain.state import PollState
-from services.polls.domain.templates import template
-from services.polls.payloads.results import ResultsPayload
-from services.polls.payloads.texts import (
+from services.polls.payloads.fields import (
     MAX_SEGMENT_LENGTH,
     OPTIONS,
     SEGMENT,
@@ -25,27 +25,28 @@ from services.polls.payloads.texts import (
     Time,
     Title,
 )
+from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Place
 
 
 class OptionPayload(Struct, frozen=True):
-    """One option, as it is answered."""
+    """An option of a poll."""
 
     id: OptionId
     title: OptionTitle
     order: Order
 
 
-class OptionBody(Struct, frozen=True):
-    """One option. An `order` left out is the option's place in the list."""
+class OptionBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """An option of a poll. The default of `order` is the option's index in the list."""
 
     id: OptionId
     title: OptionTitle
     order: Order | None = None
 
 
-class SettingsPayload(Struct, frozen=True, rename="camel"):
-    """How a poll may be answered; what is left out has its default."""
+class SettingsPayload(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """How a poll may be answered. A setting that is left out has its default."""
 
     allow_selection_of_multiple_options: bool = False
     results_visibility: ResultsVisibility = "alwaysPublic"
@@ -58,24 +59,16 @@ class SettingsPayload(Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, settings: Settings) -> "SettingsPayload":
-        """How `settings` are shown."""
-        return cls(**msgspec.structs.asdict(settings))
+        """Return the payload of `settings`."""
+        return msgspec.convert(settings, cls, from_attributes=True)
 
     def to_settings(self) -> Settings:
-        """The domain's settings, not yet checked."""
-        return Settings(**msgspec.structs.asdict(self))
-
-
-class StrictOption(OptionBody, frozen=True, forbid_unknown_fields=True):
-    """One option. An `order` left out is the option's place in the list."""
-
-
-class StrictSettings(SettingsPayload, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How a poll may be answered; what is left out has its default."""
+        """Return the settings, not yet validated."""
+        return Settings(**asdict(self))
 
 
 class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a poll is: a Jira project's key and an issue's, or a Confluence space's id, a page's and a macro's."""
+    """Where a poll is: in Jira a project key and an issue key, in Confluence a space id, a page id and a macro id."""
 
     workspace: Annotated[str, SEGMENT, Meta(description="project key, or space id", examples=["PLAT"])]
     content: Annotated[str, SEGMENT, Meta(description="issue key, or page id", examples=["PLAT-1"])]
@@ -89,14 +82,14 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, place: Place) -> "LocationPayload":
-        """How `place` is shown."""
+        """Return the payload of `place`."""
         return cls(place.workspace, place.content, place.container)
 
     def to_place(self) -> Place:
-        """The place. Raises `InvalidPoll`."""
+        """Return the place. Raise `InvalidPoll`."""
         texts = {"workspace": self.workspace, "content": self.content, "container": self.container}
         violations = [
-            Violation(("location", name), f"up to {MAX_SEGMENT_LENGTH} characters without NUL are wanted here")
+            Violation(("location", name), f"expected up to {MAX_SEGMENT_LENGTH} characters, none of them NUL")
             for name, text in texts.items()
             if "\0" in text or len(text) > MAX_SEGMENT_LENGTH
         ]
@@ -110,14 +103,11 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
         return Place(**texts)
 
 
-_HOW_TO_CLOSE: Final = (
-    "a poll is closed by its settings: set endDate and closePollOnEndDate, or use the batch's 'close'; to open it, set "
-    "closePollOnEndDate to false or endDate to later"
-)
-
-
 class EffectPayload(Struct, frozen=True, rename="camel"):
-    """What an edit has done to votes. A dropped ballot had no other option; an anonymized one has lost who and when."""
+    """What an edit has done to votes.
+
+    A dropped ballot had chosen no other option. From an anonymized ballot the participant and the time were erased.
+    """
 
     dropped_options: list[str]
     dropped_votes: int
@@ -126,7 +116,7 @@ class EffectPayload(Struct, frozen=True, rename="camel"):
 
 
 class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A poll. `results` are there where they were asked for, `effect` where the poll has just been edited."""
+    """A poll. `results` are present if they were asked for, `effect` if the poll was edited by this request."""
 
     id: PollId
     title: Title
@@ -137,7 +127,7 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
     status: Status
     created_at: Time
     updated_at: Time
-    etag: Annotated[str, Meta(description="for `If-Match`, as the header has it", examples=['"1"'])]
+    etag: Annotated[str, Meta(description="for `If-Match`, the same as in the header `ETag`", examples=['"1"'])]
     results: ResultsPayload | UnsetType = UNSET
     effect: EffectPayload | UnsetType = UNSET
 
@@ -145,38 +135,38 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
     def of(
         cls, state: PollState, *, results: ResultsPayload | UnsetType = UNSET, effect: Effect | None = None
     ) -> "PollPayload":
-        """How the poll is shown."""
-        poll, draft = state.poll, state.poll.draft
+        """Return the payload of a poll."""
+        poll, spec = state.poll, state.poll.spec
         return cls(
             id=str(poll.id),
-            title=draft.title,
-            description=draft.description,
-            options=options_of(draft),
-            settings=SettingsPayload.of(draft.settings),
+            title=spec.title,
+            description=spec.description,
+            options=options_of(spec),
+            settings=SettingsPayload.of(spec.settings),
             location=LocationPayload.of(poll.place),
-            status=status_of(state),
+            status=state.status,
             created_at=poll.created_at,
             updated_at=poll.updated_at,
-            etag=etag_of(state),
+            etag=state.etag,
             results=results,
             effect=UNSET if effect is None else msgspec.convert(effect, EffectPayload, from_attributes=True),
         )
 
 
 class PollPage(Struct, frozen=True):
-    """Some polls, and the `cursor` for those that follow."""
+    """A page of polls. `next` is the `cursor` of the following page, null on the last one."""
 
     items: list[PollPayload]
     next: str | None
 
 
 class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """A poll as it shall be. What was answered with it may be repeated; `id` and `location` never change."""
+    """The complete desired state of a poll. Read-only fields may be repeated as they were returned."""
 
     title: Title
-    options: Annotated[list[StrictOption], OPTIONS]
+    options: Annotated[list[OptionBody], OPTIONS]
     description: Description = ""
-    settings: StrictSettings = StrictSettings()
+    settings: SettingsPayload = SettingsPayload()
     id: PollId | None = None
     location: LocationPayload | None = None
     status: Status | None = None
@@ -186,25 +176,14 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     results: ReadOnly = None
     effect: ReadOnly = None
 
-    def to_draft(self, state: PollState) -> PollSpec:
-        """What the poll shall be, not yet checked. Raises `InvalidPoll` for what cannot be written."""
-        poll, violations = state.poll, []
-        if self.id not in (None, str(poll.id)):
-            violations.append(Violation(("id",), "this is not the id of the poll that the URL names; leave it out"))
-        if self.location not in (None, LocationPayload.of(poll.place)):
-            violations.append(
-                Violation(("location",), "a poll cannot move; leave this out, or create it anew where it belongs")
-            )
-        draft = PollSpec(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
-        if self.status not in (None, status_of(state), _status_after(draft, state)):
-            violations.append(Violation(("status",), _HOW_TO_CLOSE))
-        if violations:
-            raise InvalidPoll(violations)
-        return draft
+    def to_replacement(self) -> Replacement:
+        """Return the replacement, not yet validated."""
+        spec = PollSpec(self.title, to_options(self.options), self.description, self.settings.to_settings())
+        return Replacement(spec, _read_only(self.id, self.location, self.status))
 
 
 class PatchSettings(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """The settings that shall be others; null brings a default back."""
+    """The settings that change. Null restores a default."""
 
     allow_selection_of_multiple_options: bool | UnsetType | None = UNSET
     results_visibility: ResultsVisibility | UnsetType | None = UNSET
@@ -215,12 +194,20 @@ class PatchSettings(Struct, frozen=True, forbid_unknown_fields=True, rename="cam
     close_poll_on_end_date: bool | UnsetType | None = UNSET
     allow_comment: bool | UnsetType | None = UNSET
 
+    def to_changes(self) -> dict[str, Any]:
+        """Return the settings that change, by their names in `Settings`."""
+        given = {name: value for name, value in asdict(self).items() if value is not UNSET}
+        return {name: _DEFAULTS[name] if value is None else value for name, value in given.items()}
+
+
+_DEFAULTS: Final = asdict(Settings())
+
 
 class PatchPoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What of a poll shall be otherwise (RFC 7396). What was answered with it may be repeated."""
+    """A JSON merge patch for a poll (RFC 7396). Read-only fields may be repeated as they were returned."""
 
     title: Title | UnsetType = UNSET
-    options: Annotated[list[StrictOption], OPTIONS] | UnsetType = UNSET
+    options: Annotated[list[OptionBody], OPTIONS] | UnsetType = UNSET
     description: Description | UnsetType | None = UNSET
     settings: PatchSettings | UnsetType | None = UNSET
     id: PollId | UnsetType | None = UNSET
@@ -232,36 +219,47 @@ class PatchPoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     results: ReadOnly = UNSET
     effect: ReadOnly = UNSET
 
+    def to_patch(self) -> Patch:
+        """Return the patch, in which each null has been replaced by a default."""
+        if isinstance(self.settings, PatchSettings):
+            settings = self.settings.to_changes()
+        else:
+            settings = {} if self.settings is UNSET else _DEFAULTS
+        return Patch(
+            title=self.title,
+            description="" if self.description is None else self.description,
+            options=UNSET if self.options is UNSET else to_options(self.options),
+            settings=settings,
+            read_only=_read_only(
+                None if self.id is UNSET else self.id,
+                None if self.location is UNSET else self.location,
+                None if self.status is UNSET else self.status,
+            ),
+        )
+
 
 class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
-    """A poll to be made. What a `template` has need not be given; without one, `title` and `options` are required."""
+    """A poll to be created. Without a `template`, `title` and `options` are required."""
 
     location: LocationPayload
     template: Annotated[
         str | None, Meta(description="the id of a template, as GET /v1/templates lists them", examples=["stars"])
     ] = None
     title: Title | UnsetType = UNSET
-    options: Annotated[list[StrictOption], OPTIONS] | UnsetType = UNSET
+    options: Annotated[list[OptionBody], OPTIONS] | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    settings: StrictSettings | UnsetType = UNSET
+    settings: SettingsPayload | UnsetType = UNSET
 
-    def to_draft(self) -> PollSpec:
-        """The domain's draft, not yet checked. Raises `InvalidPoll`, `UnknownTemplate`."""
-        given: dict[str, Any] = {
-            "title": self.title,
-            "options": UNSET if self.options is UNSET else drafted_options(self.options),
-            "description": self.description,
-            "settings": UNSET if self.settings is UNSET else self.settings.to_settings(),
-        }
-        given = {name: value for name, value in given.items() if value is not UNSET}
-        if self.template is not None:
-            return msgspec.structs.replace(template(self.template).draft, **given)
-        missing = [name for name in ("title", "options") if name not in given]
-        if missing:
-            raise InvalidPoll(
-                [Violation((name,), "this is required, unless 'template' names a template") for name in missing]
-            )
-        return PollSpec(**given)
+    def to_new_poll(self) -> NewPoll:
+        """Return the poll to be created. Raise `InvalidPoll` for a location that is none."""
+        return NewPoll(
+            place=self.location.to_place(),
+            template=self.template,
+            title=self.title,
+            options=UNSET if self.options is UNSET else to_options(self.options),
+            description=self.description,
+            settings=UNSET if self.settings is UNSET else self.settings.to_settings(),
+        )
 
 
 EXAMPLE: Final = {
@@ -269,39 +267,22 @@ EXAMPLE: Final = {
     "options": [{"id": "mon", "title": "Monday"}, {"id": "tue", "title": "Tuesday"}],
     "settings": {"allowRevote": True, "saveParticipantNames": True, "allowComment": True},
 }
-"""A poll as a client may write it."""
-
 CREATE_EXAMPLE: Final = {**EXAMPLE, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
-
 PATCH_EXAMPLE: Final = {"settings": {"hideAbsoluteNumbers": True}}
 
 
-def status_of(state: PollState) -> Status:
-    """Whether the poll is open, in a word."""
-    return "closed" if state.is_closed else "open"
+def options_of(spec: PollSpec) -> list[OptionPayload]:
+    """Return the payloads of the options of a poll."""
+    return [OptionPayload(option.id, option.title, option.order) for option in spec.options]
 
 
-def _status_after(draft: PollSpec, state: PollState) -> Status | None:
-    """What the poll's status is once it is so; `None` where its end cannot be read."""
-    try:
-        return status_of(msgspec.structs.replace(state, poll=msgspec.structs.replace(state.poll, draft=draft)))
-    except (ValueError, OverflowError):
-        return None
-
-
-def etag_of(state: PollState) -> str:
-    """Another one whenever the poll is shown otherwise: by an edit, or by being closed."""
-    return f'"{state.poll.version}-closed"' if state.is_closed else f'"{state.poll.version}"'
-
-
-def options_of(draft: PollSpec) -> list[OptionPayload]:
-    """How the options of a poll are shown."""
-    return [OptionPayload(option.id, option.title, option.order) for option in draft.options]
-
-
-def drafted_options(options: list[OptionBody] | list[StrictOption]) -> tuple[Option, ...]:
-    """The domain's options, not yet checked."""
+def to_options(bodies: list[OptionBody]) -> tuple[Option, ...]:
+    """Return the options, not yet validated."""
     return tuple(
-        Option(option.id, option.title, index if option.order is None else option.order)
-        for index, option in enumerate(options)
+        Option(body.id, body.title, index if body.order is None else body.order) for index, body in enumerate(bodies)
     )
+
+
+def _read_only(poll_id: str | None, location: LocationPayload | None, status: Status | None) -> ReadOnlyFields:
+    place = None if location is None else Place(location.workspace, location.content, location.container)
+    return ReadOnlyFields(poll_id, place, status)

@@ -1,17 +1,18 @@
-"""Results as both faces answer them."""
+"""Results, as `/v1` and `/x1` return them."""
 
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from services.polls.domain.results import OptionResult, Results, Status, WithheldReason
-from services.polls.payloads.texts import OptionId, OptionTitle, Order, Time
+from services.polls.domain.poll import Status
+from services.polls.domain.results import OptionResult, Results, WithheldReason
+from services.polls.payloads.fields import OptionId, OptionTitle, Order, Time
 
 Share = Annotated[float, Meta(ge=0, le=100, examples=[26.8])]
 
 
 class OptionResultPayload(Struct, frozen=True, rename="camel"):
-    """What one option has got; null is withheld. Options with as many votes share a `rank`: 1, 2, 2, 4."""
+    """The result of one option; null is withheld. Options with equally many votes share a `rank`: 1, 2, 2, 4."""
 
     id: OptionId
     title: OptionTitle
@@ -23,19 +24,19 @@ class OptionResultPayload(Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, result: OptionResult) -> "OptionResultPayload":
-        """How the result is shown."""
+        """Return the payload of a result."""
         figures = (result.votes, result.percentage, result.participant_percentage, result.rank)
         return cls(result.id, result.title, result.order, *figures)
 
 
 class ResultsPayload(Struct, frozen=True, rename="camel"):
-    """Results at one moment; null is withheld, by the poll's `resultsVisibility` or, of numbers, `hideAbsoluteNumbers`.
+    """Results at one moment. Null is withheld by the poll's `resultsVisibility`, or by `hideAbsoluteNumbers`.
 
-    `average` is also null before the first vote, and where options are not scored.
+    `average` is also null before the first vote, and if the options are not scored.
     """
 
     status: Status
-    final: Annotated[bool, Meta(description="whether nobody can vote any more")]
+    final: Annotated[bool, Meta(description="whether the poll is closed, so that the results will not change")]
     calculated_at: Time
     visible: bool
     withheld_reason: WithheldReason | None
@@ -46,7 +47,7 @@ class ResultsPayload(Struct, frozen=True, rename="camel"):
 
     @classmethod
     def of(cls, results: Results) -> "ResultsPayload":
-        """How the results are shown."""
+        """Return the payload of the results."""
         return cls(
             status=results.status,
             final=results.final,

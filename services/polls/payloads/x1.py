@@ -1,43 +1,128 @@
-"""A poll as the wire contract spells it. Unknown fields are ignored, for old clients live."""
+"""A poll, and the query, as the Team Voice contract spells them. Unknown fields and parameters are ignored."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec.structs import asdict
 
-from services.polls.domain.poll import PollSpec
+from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings
 from services.polls.domain.state import PollState
-from services.polls.payloads.polls import OptionBody, OptionPayload, SettingsPayload, drafted_options, options_of
+from services.polls.payloads.fields import (
+    OPTIONS,
+    Description,
+    EndDate,
+    OptionId,
+    OptionTitle,
+    Order,
+    PollId,
+    Title,
+)
+from services.polls.payloads.polls import OptionPayload, options_of
 from services.polls.payloads.results import ResultsPayload
-from services.polls.payloads.texts import OPTIONS, Description, PollId, Title
+from shared.contract.scope import Place
+
+Workspace = Annotated[
+    str, Meta(min_length=1, description="project key in Jira, space id in Confluence", examples=["PLAT"])
+]
+Content = Annotated[
+    str, Meta(min_length=1, description="issue key in Jira, page id in Confluence", examples=["PLAT-1"])
+]
+Container = Annotated[str, Meta(description="macro id in Confluence; left out in Jira")]
+
+
+class EndpointPath(Struct, frozen=True):
+    """The site."""
+
+    endpoint: Annotated[str, Meta(description="the endpoint of the site, issued with the token", examples=["A" * 27])]
+
+
+class PlaceQuery(Struct, frozen=True):
+    """A place. Unknown parameters are ignored."""
+
+    type: Literal["polls"]
+    workspace: Workspace
+    content: Content
+    container: Container = ""
+
+    def to_place(self) -> Place:
+        """Return the place."""
+        return Place(self.workspace, self.content, self.container)
+
+
+class ListQuery(PlaceQuery, frozen=True):
+    """The polls at a place, and what to include with them."""
+
+    poll_id: Annotated[PollId | None, Meta(description="only this poll")] = field(default=None, name="pollId")
+    expand: Annotated[Literal["results", ""] | None, Meta(description="include the results in each poll")] = None
+
+
+class PollQuery(PlaceQuery, frozen=True, kw_only=True):
+    """A poll and its place."""
+
+    poll_id: Annotated[PollId, Meta(min_length=1)] = field(name="pollId")
+
+
+class EditQuery(PollQuery, frozen=True, kw_only=True):
+    """A poll, its place, and whether the edit may drop votes."""
+
+    drop_votes: Annotated[bool, Meta(description="drop the votes for options that the edit removes")] = field(
+        default=False, name="dropVotes"
+    )
+
+
+class ContractOption(Struct, frozen=True):
+    """An option of a poll. The default of `order` is the option's index in the list."""
+
+    id: OptionId
+    title: OptionTitle
+    order: Order | None = None
+
+
+class ContractSettings(Struct, frozen=True, rename="camel"):
+    """How a poll may be answered. A setting that is left out has its default."""
+
+    allow_selection_of_multiple_options: bool = False
+    results_visibility: ResultsVisibility = "alwaysPublic"
+    end_date: EndDate = ""
+    hide_absolute_numbers: bool = False
+    allow_revote: bool = False
+    save_participant_names: bool = False
+    close_poll_on_end_date: bool = False
+    allow_comment: bool = False
 
 
 class ContractPollBody(Struct, frozen=True):
-    """What a client writes. Fields that are not known here are ignored, and not repeated."""
+    """A poll to be created or replaced. Unknown fields are ignored and not stored."""
 
     title: Title
-    options: Annotated[list[OptionBody], OPTIONS]
+    options: Annotated[list[ContractOption], OPTIONS]
     id: PollId | None = None
     description: Description = ""
-    settings: SettingsPayload = SettingsPayload()
+    settings: ContractSettings = ContractSettings()
 
-    def to_draft(self) -> PollSpec:
-        """The domain's draft, not yet checked."""
-        return PollSpec(self.title, drafted_options(self.options), self.description, self.settings.to_settings())
+    def to_spec(self) -> PollSpec:
+        """Return the poll, not yet validated."""
+        options = tuple(
+            Option(option.id, option.title, index if option.order is None else option.order)
+            for index, option in enumerate(self.options)
+        )
+        return PollSpec(self.title, options, self.description, Settings(**asdict(self.settings)))
 
 
 class ContractPoll(Struct, frozen=True, omit_defaults=True):
-    """A poll as it is answered; with `results` where `expand` asks for them."""
+    """A poll; with `results` if `expand` asks for them."""
 
     id: PollId
     title: Title
     description: Description
     options: Annotated[list[OptionPayload], OPTIONS]
-    settings: SettingsPayload
+    settings: ContractSettings
     results: ResultsPayload | UnsetType = UNSET
 
     @classmethod
     def of(cls, state: PollState, results: ResultsPayload | UnsetType = UNSET) -> "ContractPoll":
-        """How the poll is shown."""
-        draft = state.poll.draft
-        settings = SettingsPayload.of(draft.settings)
-        return cls(str(state.poll.id), draft.title, draft.description, options_of(draft), settings, results)
+        """Return the payload of a poll."""
+        spec = state.poll.spec
+        settings = msgspec.convert(spec.settings, ContractSettings, from_attributes=True)
+        return cls(str(state.poll.id), spec.title, spec.description, options_of(spec), settings, results)

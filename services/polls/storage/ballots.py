@@ -1,18 +1,18 @@
-"""Ballots in PostgreSQL; what they come to is counted by triggers, whatever statement changes them.
+"""Ballots in PostgreSQL. Triggers count them into the tally, whatever statement changes them.
 
-Who votes is known here by a keyed hash. A statement that changes one ballot holds its poll as it was read: if the poll
-has been edited or closed since, it changes nothing. It does not share that lock: those who share one let each other
-pass, so that an edit would wait for as long as people vote; and they wait for each other anyway, for the tally.
+A participant is stored as a keyed hash. A statement that changes one ballot locks its poll first and changes nothing if
+the poll was edited or closed since it was read. The lock is exclusive: under a shared one, an edit would wait for as
+long as people vote, and voters wait for each other anyway, for the tally.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
-from services.polls.domain.ballot import Ballot
+from services.polls.domain.ballot import Ballot, CastResult
 from services.polls.domain.poll import Poll
 from services.polls.domain.state import PollState
-from services.polls.storage.polls import MANY_LIMIT_S, STATE, state_of
+from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S, STATE, read_state
 from shared.runtime.postgres.database import Connection, Row
 
 _BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
@@ -33,7 +33,7 @@ _HELD: Final = """
     )
 """
 _CAST: Final = f"""
-    -- cast_ballot: keep the ballot of one participant, in place of an earlier one where $8 allows that
+    -- cast_ballot: store the ballot of one participant; it replaces an earlier one if $8 allows that
     {_HELD}
     INSERT INTO polls.ballot (poll_id, participant_hash, option_ids, comment, participant, name, cast_at)
     SELECT id, $3, $4::text[], $5::text, $6::text, $7::text, CASE WHEN $6 IS NOT NULL THEN clock_timestamp() END
@@ -45,14 +45,14 @@ _CAST: Final = f"""
     RETURNING xmax = 0 AS is_first, cast_at
 """  # noqa: S608
 _REMOVE: Final = f"""
-    -- remove_ballot: take the ballot of one participant back, who may vote anew
+    -- remove_ballot: withdraw the ballot of one participant, who may vote again
     {_HELD}
     DELETE FROM polls.ballot USING held
     WHERE poll_id = held.id AND participant_hash = $3
     RETURNING poll_id
 """  # noqa: S608
 _EMPTY: Final = f"""
-    -- empty_ballot: take the ballot of one participant back for good
+    -- empty_ballot: withdraw the ballot of one participant, who may not vote again
     {_HELD}
     UPDATE polls.ballot
     SET option_ids = '{{}}', comment = NULL, participant = NULL, name = NULL, cast_at = NULL
@@ -61,7 +61,7 @@ _EMPTY: Final = f"""
     RETURNING poll_id
 """  # noqa: S608
 _PAGE: Final = f"""
-    -- list_ballots: the ballots of a poll whose participants are kept, in the order of these
+    -- list_ballots: the ballots of a poll that have a participant, in the order of participants
     SELECT {_BALLOT}
     FROM polls.ballot
     WHERE poll_id = $1 AND participant COLLATE "C" > $2 AND participant IS NOT NULL
@@ -69,11 +69,11 @@ _PAGE: Final = f"""
     LIMIT $3
 """  # noqa: S608
 _DROP: Final = """
-    -- drop_ballots: remove the ballots of a poll that choose none but some options
+    -- drop_ballots: delete the ballots of a poll that choose only some options
     DELETE FROM polls.ballot WHERE poll_id = $1 AND option_ids <@ $2::text[] AND option_ids <> '{}'
 """
 _DROP_VOTES: Final = """
-    -- drop_votes: take some options out of the other ballots
+    -- drop_votes: remove some options from the other ballots
     UPDATE polls.ballot
     SET option_ids = ARRAY(
         SELECT option_id FROM unnest(option_ids) WITH ORDINALITY AS chosen (option_id, place)
@@ -83,7 +83,7 @@ _DROP_VOTES: Final = """
     WHERE poll_id = $1 AND option_ids && $2::text[]
 """
 _ANONYMIZE: Final = """
-    -- anonymize_ballots: forget who has cast the ballots of a poll, and when
+    -- anonymize_ballots: erase participants and times from the ballots of a poll
     UPDATE polls.ballot SET participant = NULL, name = NULL, cast_at = NULL
     WHERE poll_id = $1 AND participant IS NOT NULL
 """
@@ -92,53 +92,47 @@ _ANONYMIZE: Final = """
 async def select_ballot(
     connection: Connection, site: str, poll_id: UUID, participant_hash: bytes
 ) -> tuple[PollState, Ballot | None] | None:
-    """The poll, if the site has it, with the participant's ballot."""
+    """Return the poll with the participant's ballot, or `None` if the site has no poll with this id."""
     row = await connection.fetchrow(_SELECT, site, poll_id, participant_hash)
     if row is None:
         return None
-    return state_of(row), None if row["option_ids"] is None else _ballot(row)
+    return read_state(row), None if row["option_ids"] is None else _ballot(row)
 
 
-class Cast(NamedTuple):
-    """A ballot that has been kept; whether it is the participant's first."""
-
-    ballot: Ballot
-    is_first: bool
-
-
-async def cast_ballot(connection: Connection, poll: Poll, participant_hash: bytes, ballot: Ballot) -> Cast | None:
-    """Keep the ballot; `None` where the poll is no longer as it was read, or is closed, or allows no second ballot."""
+async def cast_ballot(connection: Connection, poll: Poll, participant_hash: bytes, ballot: Ballot) -> CastResult | None:
+    """Store the ballot. Return `None` if the poll was edited since it was read, is closed, or allows one ballot."""
     kept = (ballot.option_ids, ballot.comment, ballot.participant, ballot.name)
-    may_replace = poll.draft.settings.allow_revote
+    may_replace = poll.spec.settings.allow_revote
     row = await connection.fetchrow(_CAST, poll.id, poll.version, participant_hash, *kept, may_replace)
     if row is None:
         return None
-    return Cast(Ballot(*kept, cast_at=row["cast_at"]), row["is_first"])
+    return CastResult(Ballot(*kept, cast_at=row["cast_at"]), row["is_first"])
 
 
 async def withdraw_ballot(connection: Connection, poll: Poll, participant_hash: bytes) -> bool:
-    """Take the ballot back, for good where the poll allows no second one; `False` where the poll is no longer as it was
-    read, or is closed, or has no such ballot.
+    """Withdraw the ballot. The participant may vote again if the poll allows it.
+
+    Return `False` if the poll was edited since it was read, is closed, or has no such ballot.
     """
-    statement = _REMOVE if poll.draft.settings.allow_revote else _EMPTY
+    statement = _REMOVE if poll.spec.settings.allow_revote else _EMPTY
     return await connection.fetchrow(statement, poll.id, poll.version, participant_hash) is not None
 
 
-async def list_ballots(connection: Connection, poll_id: UUID, behind: str, limit: int) -> list[Ballot]:
-    """The first `limit` ballots of participants behind that one, which are kept."""
-    return [_ballot(row) for row in await connection.fetch(_PAGE, poll_id, behind, limit)]
+async def list_ballots(connection: Connection, poll_id: UUID, after: str, limit: int) -> list[Ballot]:
+    """Return the ballots of the participants after `after`, by participant, up to `limit`."""
+    return [_ballot(row) for row in await connection.fetch(_PAGE, poll_id, after, limit)]
 
 
 async def drop_votes(connection: Connection, poll_id: UUID, option_ids: Sequence[str]) -> int:
-    """Take some options out of every ballot of the poll; how many ballots are gone, having chosen nothing else."""
-    dropped = await connection.execute(_DROP, poll_id, option_ids, limit_s=MANY_LIMIT_S)
-    await connection.execute(_DROP_VOTES, poll_id, option_ids, limit_s=MANY_LIMIT_S)
+    """Remove the options from every ballot of the poll. Delete ballots without another option, and count these."""
+    dropped = await connection.execute(_DROP, poll_id, option_ids, limit_s=ALL_BALLOTS_LIMIT_S)
+    await connection.execute(_DROP_VOTES, poll_id, option_ids, limit_s=ALL_BALLOTS_LIMIT_S)
     return _count(dropped)
 
 
 async def anonymize(connection: Connection, poll_id: UUID) -> int:
-    """Erase from every ballot of the poll who has cast it and when; how many there were."""
-    return _count(await connection.execute(_ANONYMIZE, poll_id, limit_s=MANY_LIMIT_S))
+    """Erase participant, name and time from every ballot of the poll. Return how many ballots had them."""
+    return _count(await connection.execute(_ANONYMIZE, poll_id, limit_s=ALL_BALLOTS_LIMIT_S))
 
 
 def _ballot(row: Row) -> Ballot:

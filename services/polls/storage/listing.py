@@ -1,25 +1,13 @@
-"""Polls page after page, wherever a token reaches: a branch for each path, each along an index of its own."""
+"""Pages of polls below the paths that a token may read. Paths of one length are one branch of the query."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
-from msgspec import Struct
-
-from services.polls.domain.results import Status
+from services.polls.domain.listing import START, PollFilter, Position
 from services.polls.domain.state import PollState
-from services.polls.storage.polls import FROM_THE_START, STATE, Position, state_of
+from services.polls.storage.polls import STATE, read_state
 from shared.contract.scope import Path
 from shared.runtime.postgres.database import Connection
-
-
-class Filter(Struct, frozen=True):
-    """Which polls: those below the paths, none of which is below another, that meet each condition given."""
-
-    paths: Sequence[Path]
-    status: Status | None = None
-    updated_since: datetime | None = None
-
 
 _SEGMENTS: Final = ("workspace", "content", "container")
 
@@ -51,14 +39,16 @@ _BRANCH: Final = """
 
 
 async def select_page(
-    connection: Connection, site: str, asked: Filter, behind: Position | None, limit: int
+    connection: Connection, site: str, conditions: PollFilter, after: Position | None, limit: int
 ) -> list[PollState]:
-    """The first `limit` of the polls that come behind the position, in the order of creation."""
-    is_closed = None if asked.status is None else asked.status == "closed"
-    columns = [[path[depth] if depth < len(path) else None for path in asked.paths] for depth in range(len(_SEGMENTS))]
-    conditions = (*(behind or FROM_THE_START), asked.updated_since, is_closed, limit)
-    rows = await connection.fetch(_page(asked.paths), site, *conditions, *columns)
-    return [state_of(row) for row in rows]
+    """Return the polls that meet the conditions after a position, the oldest first, up to `limit`."""
+    is_closed = None if conditions.status is None else conditions.status == "closed"
+    columns = [
+        [path[depth] if depth < len(path) else None for path in conditions.paths] for depth in range(len(_SEGMENTS))
+    ]
+    values = (*(after or START), conditions.updated_since, is_closed, limit)
+    rows = await connection.fetch(_page(conditions.paths), site, *values, *columns)
+    return [read_state(row) for row in rows]
 
 
 def _page(paths: Sequence[Path]) -> str:

@@ -22,13 +22,11 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
-from shared.runtime.http.routes import MAX_BODY_BYTES, matched_route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, matched_route
 from shared.runtime.process.redaction import Redact
 
 BODY_LIMIT_S: Final = 10.0
 """How long a caller may take to send its body."""
-HANDLING_LIMIT_S: Final = 2.5
-"""How long a request may take from there to its answer."""
 
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -164,7 +162,8 @@ _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
 
 @web.middleware
 async def _limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    async with asyncio.timeout(HANDLING_LIMIT_S) as request[_DEADLINE]:
+    route = matched_route(request)
+    async with asyncio.timeout(route.time_limit_s if route else HANDLING_LIMIT_S) as request[_DEADLINE]:
         return await handler(request)
 
 

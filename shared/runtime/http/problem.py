@@ -109,7 +109,7 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
 
     With `oauth` it is also an OAuth error (RFC 6749 §5.2), if it is one that the caller can do something about.
     """
-    document = document_of(problem, request_id, oauth=oauth)
+    document = problem_document(problem, request_id, oauth=oauth)
     return web.Response(
         status=document.status,
         body=msgspec.json.encode(document),
@@ -118,7 +118,7 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
     )
 
 
-def document_of(problem: Problem, request_id: str | None = None, *, oauth: bool = False) -> ProblemDocument:
+def problem_document(problem: Problem, request_id: str | None = None, *, oauth: bool = False) -> ProblemDocument:
     """The problem as it is told, by itself or as a part of an answer."""
     status = problem.status or problem.kind.status
     error = _oauth_error(status) if oauth else None

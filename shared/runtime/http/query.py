@@ -74,17 +74,21 @@ def query_of(request: web.Request) -> Query:
     return request[_QUERY]
 
 
-def read_query(request: web.Request, kind: type[S]) -> S:
-    """The query as a `kind`, of which every field is a parameter: `?limit=10&tag=a&tag=b`.
+def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = False) -> S:
+    """Return the query as a `kind`, whose fields are the parameters: `?limit=10&tag=a&tag=b`.
 
-    A list is given by repeating its parameter; times are RFC 3339, booleans `true` or `false`. Raises `BadRequest` with
-    a fault for each parameter that is unknown, missing, given twice but no list, not what its field takes or holds NUL.
+    A list is given by repeating its parameter; times are RFC 3339, booleans `true` or `false`. Raise `BadRequest` with
+    an error for each parameter that is missing, given twice but not a list, invalid for its field, or contains NUL,
+    and, unless `allow_unknown`, for each that is unknown.
     """
     texts = query_of(request).values
+    if allow_unknown:
+        known = {field.encode_name for field in msgspec.structs.fields(kind)}
+        texts = {name: values for name, values in texts.items() if name in known}
     found = read_fields(texts, kind)
     errors = [ErrorDetail("remove the NUL character", parameter=name) for name in texts if "\0" in "".join(texts[name])]
     if isinstance(found, list):
-        errors += [ErrorDetail(misread.detail, parameter=misread.name) for misread in found]
+        errors += [ErrorDetail(error.detail, parameter=error.name) for error in found]
     elif not errors:
         return found
     names = ", ".join(dict.fromkeys(f"'{each.parameter}'" for each in errors))

@@ -17,6 +17,8 @@ from shared.runtime.http.problem import ProblemTable
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The limit of a request's body, unless its route has another one."""
+HANDLING_LIMIT_S: Final = 2.5
+"""The time from the arrival of a request's body to the response, unless its route has another limit."""
 
 
 class Access(Struct, frozen=True):
@@ -52,9 +54,9 @@ PUBLIC: Final = Access(_allow_all)
 class Route(Struct, frozen=True):
     """One row of the table.
 
-    `body_limit` is in bytes. `problem_table` says how errors are reported where that differs from the application's
-    table. With `reports_oauth_errors`, problems are also OAuth errors (RFC 6749 §5.2). With `logs_success` false, only
-    failed requests are logged.
+    `body_limit` is in bytes; `time_limit_s` counts from the arrival of the body. Errors are reported by `problem_table`
+    first, then by the application's table. With `reports_oauth_errors`, problems are also OAuth errors (RFC 6749 §5.2).
+    With `logs_success` false, only failed requests are logged.
     """
 
     method: str
@@ -62,6 +64,7 @@ class Route(Struct, frozen=True):
     endpoint: Endpoint
     access: Access
     body_limit: int = MAX_BODY_BYTES
+    time_limit_s: float = HANDLING_LIMIT_S
     problem_table: ProblemTable = {}
     reports_oauth_errors: bool = False
     logs_success: bool = True

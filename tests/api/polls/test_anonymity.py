@@ -48,8 +48,8 @@ async def test_the_hash_is_keyed_and_another_in_each_poll(polls: Polls, database
 
     ours = Participants(read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY))
     assert len({row["participant_hash"] for row in rows}) == 2
-    assert [row["participant_hash"] for row in rows] == [ours.hashed(row["poll_id"], ADA) for row in rows]
-    assert Participants(bytes(32)).hashed(rows[0]["poll_id"], ADA) != rows[0]["participant_hash"]
+    assert [row["participant_hash"] for row in rows] == [ours.hash(row["poll_id"], ADA) for row in rows]
+    assert Participants(bytes(32)).hash(rows[0]["poll_id"], ADA) != rows[0]["participant_hash"]
 
 
 async def test_a_poll_that_keeps_names_no_more_forgets_those_it_had(polls: Polls, database: ClonedDatabase) -> None:

@@ -38,7 +38,7 @@ async def scene(database: ClonedDatabase, redis_url: str, authority: Authority) 
     async with proxied(database.admin_url) as postgres:
         behind = database._replace(polls_url=postgres.url(database.polls_url))
         limits = {"body_limit_s": 0.5}
-        async with polls_service(behind, redis_url, authority.base, limits, event_streams_a_token=1) as polls:
+        async with polls_service(behind, redis_url, authority.base, limits, event_streams_per_token=1) as polls:
             polls.endpoint = await authority.endpoint()
             polls.token = (await authority.issue())["token"]
             yield Scene(polls, authority, postgres, database)

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from yarl import URL
 
-from services.polls.payloads.texts import POLL_ID
+from services.polls.payloads.fields import POLL_ID
 from services.polls.routes import ROUTES
 from tests.support.shapes import assert_same_shape
 from tests.support.stack import Answer, Polls

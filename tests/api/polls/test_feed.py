@@ -10,7 +10,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from services.polls.operations.feed import GAP_S, PollFeed
+from services.polls.tasks.poll_feed import GAP_S, PollFeed
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client

@@ -23,7 +23,7 @@ EDIT: Final = {"lock_polls": 1, "select_poll": 3, "update_poll": 1}
 async def _settled(polls: Polls) -> None:
     """What the service does of itself when it starts is done."""
     async with asyncio.timeout(10):
-        while b'query="forget_answers"' not in (await polls("GET", "/metrics")).body:
+        while b'query="delete_expired_responses"' not in (await polls("GET", "/metrics")).body:
             await asyncio.sleep(0.02)
 
 
@@ -99,8 +99,8 @@ async def test_creating_a_poll_once_and_asking_again(polls: Polls) -> None:
     async with counted_statements(polls) as again:
         assert (await polls.v1("POST", "/polls", body, KEY)).status == 201
 
-    assert first == {"claim_key": 1, "insert_poll": 1, "keep_answer": 1}
-    assert again == {"claim_key": 1, "select_answer": 1}
+    assert first == {"claim_key": 1, "insert_poll": 1, "store_response": 1}
+    assert again == {"claim_key": 1, "select_response": 1}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])

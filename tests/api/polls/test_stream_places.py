@@ -12,7 +12,7 @@ from tests.support.stack import Authority, Polls
 @pytest.fixture
 def polls_settings() -> dict[str, Any]:
     """Few places."""
-    return {"event_streams": 3, "event_streams_a_token": 2}
+    return {"event_streams": 3, "event_streams_per_token": 2}
 
 
 async def test_streams_are_limited_for_each_token_and_in_all(polls: Polls, authority: Authority) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings
 from services.polls.domain.results import Audience, Results, Tally, results_of
-from services.polls.domain.templates import TEMPLATES, Template, template
+from services.polls.domain.templates import TEMPLATES, Template, find_template
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 MANUAL = [8, 12, 11, 15, 10]
@@ -35,7 +35,7 @@ def counted(counts: Sequence[int], participants: int | None = None) -> Tally:
 
 def results(draft: PollSpec, tally: Tally, sight: Audience = Audience.PUBLIC, *, is_closed: bool = False) -> Results:
     """The results now."""
-    return results_of(draft, tally, now=NOW, is_closed=is_closed, sight=sight)
+    return results_of(draft, tally, now=NOW, is_closed=is_closed, audience=sight)
 
 
 def shown(counts: Sequence[int], participants: int | None = None) -> Results:
@@ -250,14 +250,14 @@ def test_an_average_agrees_with_one_in_fractions(rated: list[tuple[object, int]]
 
 @pytest.mark.parametrize("offered", TEMPLATES, ids=lambda each: each.id)
 def test_a_template_has_an_average_where_it_is_scored(offered: Template) -> None:
-    titles = [option.title for option in offered.draft.options]
+    titles = [option.title for option in offered.spec.options]
 
     assert average(titles, [1] * len(titles)) == (3.0 if offered.scored else None)
 
 
 @pytest.mark.parametrize("template_id", ["score-1-to-5", "stars", "emoji", "hearts"])
 def test_options_of_a_scored_template_count_by_their_place_in_it(template_id: str) -> None:
-    titles = [option.title for option in template(template_id).draft.options]
+    titles = [option.title for option in find_template(template_id).spec.options]
 
     assert average(titles, MANUAL) == 3.1
     assert average(titles[::-1], MANUAL) == 2.9

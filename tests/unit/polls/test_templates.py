@@ -2,8 +2,9 @@
 
 import pytest
 
-from services.polls.domain.poll import Option, check
-from services.polls.domain.templates import TEMPLATES, Template, UnknownTemplate, template
+from services.polls.domain.errors import UnknownTemplate
+from services.polls.domain.poll import Option, validate
+from services.polls.domain.templates import TEMPLATES, Template, find_template
 
 NAMES = {
     "blank": "New poll",
@@ -21,15 +22,15 @@ def test_there_are_the_six_of_the_contract_in_its_order() -> None:
 
 @pytest.mark.parametrize("offered", TEMPLATES, ids=lambda each: each.id)
 def test_each_is_found_by_its_id_and_is_a_poll_as_it_stands(offered: Template) -> None:
-    found = template(offered.id)
+    found = find_template(offered.id)
 
     assert found is offered
-    assert check(found.draft).title == found.name
-    assert [option.order for option in found.draft.options] == list(range(len(found.draft.options)))
+    assert validate(found.spec).title == found.name
+    assert [option.order for option in found.spec.options] == list(range(len(found.spec.options)))
 
 
 def test_the_stars_are_those_of_the_contract() -> None:
-    draft = template("stars").draft
+    draft = find_template("stars").spec
 
     assert draft.title == "Stars from ⭐ to ⭐⭐⭐⭐⭐"
     assert draft.description == "Simple scoring from 1 to 5 stars"
@@ -53,13 +54,13 @@ def test_the_stars_are_those_of_the_contract() -> None:
     ],
 )
 def test_the_others_ask_what_their_names_say(template_id: str, titles: list[str]) -> None:
-    assert [option.title for option in template(template_id).draft.options] == titles
+    assert [option.title for option in find_template(template_id).spec.options] == titles
 
 
 def test_an_unknown_one_is_told_with_those_that_there_are() -> None:
     with pytest.raises(UnknownTemplate) as fault:
-        template("Stars")
+        find_template("Stars")
 
     assert str(fault.value) == (
-        "There is no such template; there are blank, yes-no, score-1-to-5, stars, emoji, hearts."
+        "There is no such template; known are blank, yes-no, score-1-to-5, stars, emoji, hearts."
     )

@@ -1,6 +1,6 @@
-"""Fields that several payloads have, with what a reader of the API's document has to know of them.
+"""Types of fields that several payloads share, with their descriptions for the OpenAPI document.
 
-Their limits are told here and held by the domain, which tells of all that is wrong with a poll at once.
+Limits are documented here and enforced by the domain, which reports all violations at once.
 """
 
 from datetime import datetime
@@ -30,32 +30,31 @@ Title = Annotated[
 Description = Annotated[
     str,
     Meta(
-        description=f"what else there is to say, up to {MAX_DESCRIPTION_LENGTH} characters",
+        description=f"more about the question, up to {MAX_DESCRIPTION_LENGTH} characters",
         extra_json_schema={"maxLength": MAX_DESCRIPTION_LENGTH},
     ),
 ]
 OptionId = Annotated[
     str,
     _from_1_to(MAX_TITLE_LENGTH),
-    Meta(description="of your choice, unique in its poll, 1 to 255 characters", examples=["mon"]),
+    Meta(description="an id of your choice, unique in the poll, 1 to 255 characters", examples=["mon"]),
 ]
 OptionTitle = Annotated[str, _from_1_to(MAX_TITLE_LENGTH), Meta(description="1 to 255 characters", examples=["Monday"])]
 Order = Annotated[
     int,
     Meta(
-        description="where the option stands; its place in the list where this is left out",
+        description="the option's position; by default its index in the list",
         extra_json_schema={"minimum": -MAX_ORDER, "maximum": MAX_ORDER},
     ),
 ]
 OPTIONS: Final = Meta(
-    description=f"1 to {MAX_OPTIONS} of them", extra_json_schema={"minItems": 1, "maxItems": MAX_OPTIONS}
+    description=f"1 to {MAX_OPTIONS} options", extra_json_schema={"minItems": 1, "maxItems": MAX_OPTIONS}
 )
 SEGMENT: Final = _from_1_to(MAX_SEGMENT_LENGTH)
-"""Of a place."""
 EndDate = Annotated[
     str,
     Meta(
-        description="empty, a date (the end of that day in UTC) or a date and time as in RFC 3339",
+        description="empty, a date (the end of that day in UTC) or a date-time as in RFC 3339",
         examples=["", "2026-12-24", "2026-12-24T18:00:00Z"],
     ),
 ]
@@ -63,26 +62,26 @@ Participant = Annotated[
     str,
     _from_1_to(MAX_PARTICIPANT_LENGTH),
     Meta(
-        description=f"who votes, as the calling integration knows it, 1 to {MAX_PARTICIPANT_LENGTH} characters",
+        description=f"the id of the participant in the calling integration, 1 to {MAX_PARTICIPANT_LENGTH} characters",
         examples=["ada"],
     ),
 ]
 OptionIds = Annotated[
     list[str],
-    Meta(description="the options chosen: their ids", examples=[["mon"]], extra_json_schema={"minItems": 1}),
+    Meta(description="the ids of the chosen options", examples=[["mon"]], extra_json_schema={"minItems": 1}),
 ]
 ParticipantName = Annotated[
     str,
     _from_1_to(MAX_NAME_LENGTH),
     Meta(
-        description=f"how the participant is called, 1 to {MAX_NAME_LENGTH} characters; not kept where names are not",
+        description=f"the name of the participant, 1 to {MAX_NAME_LENGTH} characters; dropped if names are not kept",
         examples=["Ada Lovelace"],
     ),
 ]
 Comment = Annotated[
     str,
     _from_1_to(MAX_COMMENT_LENGTH),
-    Meta(description=f"1 to {MAX_COMMENT_LENGTH} characters, where the poll allows comments", examples=["After lunch"]),
+    Meta(description=f"1 to {MAX_COMMENT_LENGTH} characters, if the poll allows comments", examples=["After lunch"]),
 ]
-ReadOnly = Annotated[Any, Meta(description="as it was answered; passed over", extra_json_schema={"readOnly": True})]
-"""What an answer has and a body may repeat."""
+ReadOnly = Annotated[Any, Meta(description="read-only; ignored", extra_json_schema={"readOnly": True})]
+"""A field of responses that a request may repeat."""

@@ -1,0 +1,95 @@
+"""Every error of the polls service that a caller can cause. They know no HTTP: `problems.py` has the status of each."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+
+class Violation(NamedTuple):
+    """A rule that a poll or a ballot breaks. `path` leads to the field in the JSON of the poll or ballot."""
+
+    path: tuple[str | int, ...]
+    reason: str
+
+
+class InvalidPoll(ValueError):
+    """A poll breaks the rules in `violations`."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(violation.reason for violation in violations))
+        self.violations = violations
+
+
+class InvalidBallot(ValueError):
+    """A ballot breaks the rules in `violations`."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(violation.reason for violation in violations))
+        self.violations = violations
+
+
+class UnknownTemplate(LookupError):
+    """No template has the id. The message names those that exist."""
+
+
+class UnknownEndpoint(LookupError):
+    """The endpoint in the path is not that of the token's site."""
+
+
+class UnknownPoll(LookupError):
+    """The poll does not exist, or is not at the place, or the token may not know that it exists."""
+
+
+class UnknownBallot(LookupError):
+    """The participant has no ballot in the poll that counts."""
+
+
+class PollChanged(Exception):
+    """The poll has none of the expected entity tags."""
+
+
+class PollClosed(Exception):
+    """The poll is closed, so no ballot can be cast or withdrawn."""
+
+
+class PollBusy(Exception):
+    """The poll was edited between reading it and voting, several times in a row."""
+
+
+class AlreadyVoted(Exception):
+    """The poll allows one ballot, and the participant has cast one, or cast and withdrawn one."""
+
+
+class NamesNotKept(Exception):
+    """The poll does not keep names, so its ballots cannot be listed."""
+
+
+class VotesWouldBeDropped(Exception):
+    """The edit removes options that have votes. `votes` maps the ids of these options to the number of votes."""
+
+    def __init__(self, votes: Mapping[str, int]) -> None:
+        super().__init__(f"{sum(votes.values())} votes")
+        self.votes = votes
+
+
+class BatchRolledBack(Exception):
+    """The item succeeded, and was rolled back because another item of the atomic batch failed."""
+
+
+class KeyReused(Exception):
+    """The Idempotency-Key was used before with another request."""
+
+
+class KeyInUse(Exception):
+    """A request with the same Idempotency-Key is still in progress."""
+
+
+class TooManyStreams(Exception):
+    """The token has `limit` event streams open in this process, and may have no more."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(str(limit))
+        self.limit = limit
+
+
+class StreamLimitReached(Exception):
+    """This process has as many event streams open as it is configured for."""

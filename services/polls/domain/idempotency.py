@@ -1,0 +1,22 @@
+"""What is kept of a request with an `Idempotency-Key`, so that the request can be repeated safely."""
+
+from msgspec import Struct
+
+
+class IdempotencyKey(Struct, frozen=True):
+    """A key with the request that it stands for. Keys of different tokens are independent.
+
+    `fingerprint` is a SHA-256 of method, path and body.
+    """
+
+    token_id: str
+    key: str
+    fingerprint: bytes
+
+
+class StoredResponse(Struct, frozen=True):
+    """A response, to be sent again as it was."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes

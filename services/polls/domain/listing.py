@@ -1,0 +1,24 @@
+"""Which polls a list has, and where a page of it begins."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from msgspec import Struct
+
+from services.polls.domain.poll import Status
+from shared.contract.scope import Path
+
+Position = tuple[datetime, UUID]
+"""The creation time and id of a poll, by which lists are sorted."""
+START: Final[Position] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
+"""A position before every poll."""
+
+
+class PollFilter(Struct, frozen=True):
+    """The conditions of a list. A poll has to be below one of the paths, of which none is below another."""
+
+    paths: Sequence[Path]
+    status: Status | None = None
+    updated_since: datetime | None = None

@@ -1,0 +1,17 @@
+"""Sentences about responses and problems that several routes share in the OpenAPI document."""
+
+from typing import Final
+
+from shared.contract.scope import Action
+
+UNKNOWN: Final = {404: "There is no such poll, or the token may not know of it."}
+CHANGED: Final = {412: "The poll does not have the ETag that `If-Match` names."}
+VOTES: Final = {409: "The edit would drop votes. `errors` says how many; `dropVotes=true` drops them."}
+IN_USE: Final = {409: "A request with this `Idempotency-Key` is still in progress; see `Retry-After`."}
+ETAG: Final = {"ETag": "The entity tag of the poll, for `If-Match` and `If-None-Match`."}
+
+
+def forbidden(action: Action, *others: Action) -> dict[int, str]:
+    """Return the description of 403 for a route that needs one of the actions at the poll's place."""
+    actions = " or ".join(f"`{each}`" for each in (action, *others))
+    return {403: f"The token may not do {actions} at the poll's place; `WWW-Authenticate` names the missing scope."}

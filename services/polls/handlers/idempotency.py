@@ -1,0 +1,24 @@
+"""Requests with an `Idempotency-Key`, and responses that may have been sent before."""
+
+import hashlib
+
+from aiohttp import web
+
+from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
+from shared.guard import caller
+from shared.runtime.http.body import JSON
+from shared.runtime.http.idempotency import idempotency_key
+
+
+def read_key(request: web.Request, body: bytes) -> IdempotencyKey | None:
+    """Return the key of the request, or `None` if it has none. Raise `BadRequest` if the header is malformed."""
+    key = idempotency_key(request)
+    if key is None:
+        return None
+    content = f"{request.method} {request.path}\n".encode() + body
+    return IdempotencyKey(caller(request).token_id, key, hashlib.sha256(content).digest())
+
+
+def to_response(stored: StoredResponse) -> web.Response:
+    """Return the stored response as it was."""
+    return web.Response(status=stored.status, headers=stored.headers, body=stored.body, content_type=JSON)

@@ -1,0 +1,50 @@
+"""What a caller may do with a poll, and see of it.
+
+A caller that may do nothing with a poll gets `UnknownPoll`: it is not to learn that the poll exists.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from services.polls.domain.errors import UnknownPoll
+from services.polls.domain.results import Audience
+from services.polls.domain.state import PollState
+from services.polls.storage import polls
+from shared.contract.scope import Action, Place
+from shared.guard import Caller
+from shared.runtime.postgres.database import Connection
+
+_REVEALING: Final = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Action.RESULTS)
+"""Each of these actions lets a caller know which polls exist at a place."""
+
+
+def require_action(caller: Caller, action: Action, place: Place) -> None:
+    """Raise `InsufficientScope` unless the caller may do the action at the place.
+
+    Raise `UnknownPoll` instead if the caller may not even know that the poll exists.
+    """
+    if not caller.may(action, place) and not any(caller.may(each, place) for each in _REVEALING):
+        raise UnknownPoll
+    caller.require(action, place)
+
+
+def require_any_action(caller: Caller, actions: tuple[Action, ...], place: Place) -> None:
+    """Do as `require_action`, for a caller that needs only one of the actions."""
+    allowed = (action for action in actions if caller.may(action, place))
+    require_action(caller, next(allowed, actions[0]), place)
+
+
+def audience_of(caller: Caller, place: Place, *, as_voter: bool = False) -> Audience:
+    """Return as whom the caller sees the results of polls at the place."""
+    if caller.may(Action.RESULTS, place):
+        return Audience.EVERYTHING
+    return Audience.VOTER if as_voter else Audience.PUBLIC
+
+
+async def load_authorized_poll(connection: Connection, caller: Caller, poll_id: UUID, *actions: Action) -> PollState:
+    """Return the poll, if the caller may do one of the actions. Raise `UnknownPoll` or `InsufficientScope`."""
+    state = await polls.select_poll(connection, caller.site, poll_id)
+    if state is None:
+        raise UnknownPoll
+    require_any_action(caller, actions, state.poll.place)
+    return state

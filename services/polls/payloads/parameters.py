@@ -1,0 +1,124 @@
+"""The path, query and header parameters of `/v1`."""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, field
+
+from services.polls.domain.poll import Status
+from services.polls.payloads.fields import Participant, PollId, Time
+from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
+
+MAX_PAGE: Final = 100
+
+
+class PollPath(Struct, frozen=True):
+    """A poll."""
+
+    id: PollId
+
+
+class BallotPath(Struct, frozen=True):
+    """A participant of a poll."""
+
+    id: PollId
+    participant: Participant
+
+
+class EditHeaders(Struct, frozen=True):
+    """A precondition of an edit."""
+
+    if_match: Annotated[
+        str | None, Meta(description="carry this out only if the poll has this ETag", examples=['"1"'])
+    ] = field(default=None, name="If-Match")
+
+
+class ReadHeaders(Struct, frozen=True):
+    """A precondition of a read."""
+
+    if_none_match: Annotated[str | None, Meta(description="return 304 if the poll still has this ETag")] = field(
+        default=None, name="If-None-Match"
+    )
+
+
+class ResumeHeaders(Struct, frozen=True):
+    """Where a client continues a stream."""
+
+    last_event_id: Annotated[
+        str | None, Meta(description="the id of the last event received; what has changed since is sent at once")
+    ] = field(default=None, name="Last-Event-ID")
+
+
+_KEY: Final = Meta(
+    pattern=IDEMPOTENCY_KEY_PATTERN,
+    description="a key of your choice; within a day, the same request with it is carried out once and gets the same "
+    "response",
+)
+
+
+class CreateHeaders(Struct, frozen=True):
+    """The key of a request that can be repeated safely."""
+
+    idempotency_key: Annotated[str, _KEY, Meta(examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"])] | None = field(
+        default=None, name=IDEMPOTENCY_KEY
+    )
+
+
+class BatchHeaders(Struct, frozen=True):
+    """The key of a batch that can be repeated safely. It has another example, for a key stands for one request."""
+
+    idempotency_key: Annotated[str, _KEY, Meta(examples=["f1b0c0de-52f6-4d5c-9d5e-0f0a3cf1a7b2"])] | None = field(
+        default=None, name=IDEMPOTENCY_KEY
+    )
+
+
+class Paging(Struct, frozen=True):
+    """A page of a list."""
+
+    cursor: Annotated[str | None, Meta(description="`next` of the previous page")] = None
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="the maximum number of items")] = 50
+
+
+class ListPolls(Paging, frozen=True, rename="camel"):
+    """The conditions of a list of polls; a poll has to meet all of them."""
+
+    workspace: (
+        Annotated[str, Meta(min_length=1, description="polls in this project or space", examples=["PLAT"])] | None
+    ) = None
+    content: (
+        Annotated[
+            str,
+            Meta(min_length=1, description="polls on this issue or page; needs `workspace`", examples=["PLAT-1"]),
+        ]
+        | None
+    ) = None
+    container: Annotated[str, Meta(min_length=1, description="polls in this macro; needs `content`")] | None = None
+    status: Annotated[Status | None, Meta(description="polls that are now open, or closed", examples=["open"])] = None
+    updated_since: Annotated[Time | None, Meta(description="polls created or edited at or after this time")] = None
+    expand: Annotated[Literal["results"] | None, Meta(description="include the results in each poll")] = None
+
+
+class ShowPoll(Struct, frozen=True):
+    """What to include with a poll."""
+
+    expand: Annotated[
+        Literal["results"] | None, Meta(description="include the results in the poll; the ETag does not cover them")
+    ] = None
+
+
+class EditPoll(Struct, frozen=True, rename="camel"):
+    """Whether an edit may drop votes."""
+
+    drop_votes: Annotated[bool, Meta(description="drop the votes for options that the edit removes")] = False
+
+
+class ShowResults(Struct, frozen=True):
+    """For whom results are shown."""
+
+    participant: Annotated[
+        str | None,
+        Meta(
+            description="a participant; one who has voted sees results that are visible `afterVote`. The token needs "
+            "the action `vote` too",
+            examples=["ada"],
+        ),
+    ] = None

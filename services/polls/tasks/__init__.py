@@ -1,0 +1,1 @@
+"""Long-lived tasks that run beside the requests."""
