@@ -40,6 +40,10 @@ REFUSED = (
     _word("one an? (process|participant|token|poll|database|limiter|key|file)", "'one per process'"),
     Refused(re.compile("_A_(MINUTE|SECOND|PROCESS|TOKEN)|_a_(minute|second|process)(?![a-z])"), "'_per_minute'"),
 )
+FORMER_NAMES = re.compile(
+    "EVENT_STREAMS_A_TOKEN|WRONG_CREDENTIALS_A_MINUTE(_A_SERVICE)?|OPEN_TOKENS_A_MINUTE", re.IGNORECASE
+)
+"""Former names of settings, which still work."""
 SUFFIXES = {".py", ".md", ".html", ".toml", ".yml", ".yaml", ".cfg", ".example"}
 UNCHECKED = {"tools/words.py", "docs/glossary.md", "tests/unit/test_words.py"}
 """What names the refused words."""
@@ -60,7 +64,7 @@ def find_refused(name: str, text: str) -> Iterator[Finding]:
     """Yield each refused word in the text of the file with this name."""
     for number, line in enumerate(text.splitlines(), start=1):
         for refused in REFUSED:
-            for match in refused.pattern.finditer(line):
+            for match in refused.pattern.finditer(FORMER_NAMES.sub("", line)):
                 yield Finding(f"{name}:{number}", match.group(), refused.instead)
 
 

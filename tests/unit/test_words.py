@@ -19,8 +19,8 @@ SENTENCES = [
     "The poll behind the cursor.",
     "At most 60 requests a minute.",
     "Create one a process.",
-    "WRONG_CREDENTIALS_A_MINUTE=5",
-    "EVENT_STREAMS_A_TOKEN=5",
+    "GUESSES_A_MINUTE=5",
+    "CALLS_A_TOKEN=5",
 ]
 
 
@@ -45,6 +45,7 @@ def test_every_refused_word_has_a_sentence_here() -> None:
         "Return the grant of a token, or raise `TokenInvalid`.",
         "At most 60 requests per minute; one instance per process.",
         "Revokes a token, starts a process, and reads a poll.",
+        "EVENT_STREAMS_A_TOKEN is a former name.",
         "A recommendation about a thereby permanent change.",
     ],
 )
