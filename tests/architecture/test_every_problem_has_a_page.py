@@ -1,4 +1,4 @@
-"""A kind of problem that a service can tell is one that it lists, so that the `type` of a document leads somewhere."""
+"""Every problem type is listed by its service, so that the `type` of a problem document leads to a page."""
 
 import ast
 import importlib
@@ -17,40 +17,40 @@ WHERE = {
     services.token_authority.problems: ("services/token_authority", "shared/runtime"),
     services.polls.problems: ("services/polls", "shared/runtime", "shared/guard"),
 }
-"""The folders whose problems each service can tell."""
+"""The folders whose problem types each service may report."""
 
 
 @pytest.mark.parametrize("problems", WHERE, ids=lambda module: module.__name__)
-def test_a_service_lists_every_kind_that_it_can_tell(problems: ModuleType) -> None:
+def test_service_lists_every_problem_type_that_it_declares(problems: ModuleType) -> None:
     declared = [kind for folder in WHERE[problems] for kind in _kinds_in(ROOT / folder)]
 
     assert Counter(kind.slug for kind in problems.PROBLEM_TYPES) == Counter(kind.slug for kind in declared)
 
 
-def test_no_two_kinds_share_a_slug() -> None:
+def test_slugs_of_problem_types_are_unique() -> None:
     declared = {kind for folders in WHERE.values() for folder in folders for kind in _kinds_in(ROOT / folder)}
 
     assert max(Counter(kind.slug for kind in declared).values()) == 1
 
 
-def test_what_the_proxy_tells_has_a_page() -> None:
-    told = (ROOT / "deploy" / "haproxy.cfg").read_text(encoding="utf-8")
+def test_problem_type_of_the_proxy_has_a_page() -> None:
+    config = (ROOT / "deploy" / "haproxy.cfg").read_text(encoding="utf-8")
 
-    kinds = [kind for kind in services.polls.problems.PROBLEM_TYPES if f'"{kind.path}"' in told]
+    kinds = [kind for kind in services.polls.problems.PROBLEM_TYPES if f'"{kind.path}"' in config]
 
-    assert [(kind.slug, f'"title": "{kind.title}"' in told) for kind in kinds] == [("unavailable", True)]
-    assert told.count("/docs/problems/") == 1
+    assert [(kind.slug, f'"title": "{kind.title}"' in config) for kind in kinds] == [("unavailable", True)]
+    assert config.count("/docs/problems/") == 1
 
 
 def _kinds_in(folder: Path) -> list[ProblemType]:
-    """Those that the folder's modules declare; each has to be a constant of its module, not made on the way."""
+    """Return the problem types in the modules of a folder. Each has to be a constant of its module."""
     kinds = []
     for path in sorted(folder.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = [
             ast.unparse(node.target) for node in tree.body if isinstance(node, ast.AnnAssign) and _makes(node.value)
         ]
-        assert len(names) == sum(map(_makes, ast.walk(tree))), f"{path} makes a kind that has no name"
+        assert len(names) == sum(map(_makes, ast.walk(tree))), f"{path} creates a problem type that is not a constant"
         if names:
             module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
             kinds += [getattr(module, name) for name in names]
