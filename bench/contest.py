@@ -14,7 +14,7 @@ from bench.recount import differences, quiet
 from bench.site import OPTIONS, Integrator, token_for_everything
 from bench.stack import Running, Service, Stack
 from bench.voters import Poll, Voters, VotersError
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
 
 PROCESSES: Final = 4
 CLIENTS: Final = 32

@@ -11,7 +11,7 @@ from bench.figures import Figure
 from bench.rounds import Kind, RoundsOrder, send_rounds
 from bench.site import OPTIONS, Integrator, token_for_everything
 from bench.stack import Running, Stack
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
 
 SMALL: Final = 100
 ROUND_S: Final = 0.25

@@ -12,8 +12,8 @@ from typing import Final
 
 from bench.guarded import ACCEPTED, REFUSED, Connection, connected
 from bench.stack import Running
-from pollgate.answers import Guards, IssuedToken
-from pollgate.sentence import Sentence
+from pollgate.client.authority_models import Guards, IssuedToken
+from pollgate.client.errors import Sentence
 
 REST_S: Final = (0.03, 0.06)
 """Between revocations: long enough for what follows one, the guards' second look at the log, to be over."""

@@ -10,7 +10,7 @@ from bench.rounds import Kind, RoundsOrder, ratio, send_rounds
 from bench.site import Integrator, token_for_everything
 from bench.stack import Running, Stack
 from bench.statements import statements_sent
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
 
 CONNECTIONS: Final = 32
 ROUND_S: Final = 0.5

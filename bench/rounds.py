@@ -19,7 +19,7 @@ import psutil
 import uvloop
 
 from bench.cores import keep_off
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
 
 ANSWER_LIMIT_S: Final = 10.0
 _GOOD: Final = b"HTTP/1.1 200 "

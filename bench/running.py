@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import uvloop
 
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
-from pollgate.client import AuthorityClient
-from pollgate.sentence import Sentence
+from pollgate.client.authority import AuthorityClient
+from pollgate.client.errors import Sentence
 
 OPTIONS: Final = [{"id": f"option-{number}", "title": f"Option {number}"} for number in range(1, 6)]
 LONG_S: Final = 120.0

@@ -19,12 +19,12 @@ from redis.exceptions import RedisError
 
 from bench.guarded import Place
 from bench.load import LoadOrder, LoadReport
-from pollgate.client import AuthorityClient
-from pollgate.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
-from pollgate.migrate import SCHEMAS, migrate_all
-from pollgate.processes import Processes
-from pollgate.secrets import StackSecrets, load_or_make, redis_users
-from pollgate.sentence import Sentence
+from pollgate.client.authority import AuthorityClient
+from pollgate.client.errors import Sentence
+from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
+from pollgate.stack.migrate import SCHEMAS, migrate_all
+from pollgate.stack.processes import Processes
+from pollgate.stack.secrets import StackSecrets, load_or_make, redis_users
 from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 30.0

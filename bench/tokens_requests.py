@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 
 from bench.tokens_data import ABSENT, FREQUENT, OWNERS, RARE, SITES, selector, workspace
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
 from services.token_authority.domain.review import KINDS
 from services.token_authority.domain.selection import StatusFilter
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from pollgate.__main__ import main
+from pollgate.cli.main import main
 from shared.runtime.process.serve import listening
 from tests.support.stack import HOST
 

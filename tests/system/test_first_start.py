@@ -9,8 +9,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from pollgate.migrate import SCHEMAS, migrate_all
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
+from pollgate.stack.migrate import SCHEMAS, migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS
 from shared.runtime.postgres.migrations import NotMigrated
 from tests.support.databases import ClonedDatabase, passwords

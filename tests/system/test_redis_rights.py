@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from pollgate.secrets import load_or_make, redis_users
+from pollgate.stack.secrets import load_or_make, redis_users
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys

@@ -13,7 +13,7 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from pollgate.embedded import free_port
+from pollgate.stack.embedded import free_port
 
 POLL = b'{"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}'
 

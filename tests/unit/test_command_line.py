@@ -7,7 +7,7 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
-from pollgate.__main__ import app, main
+from pollgate.cli.main import app, main
 
 GUIDE = Path(__file__).parents[2] / "docs" / "command-line.md"
 GROUPS = ("poll", "token", "admin", "service", "audit", "keys")

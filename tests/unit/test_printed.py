@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from pollgate.printed import json_line, print_json, print_table
+from pollgate.cli.output import json_line, print_json, print_table
 
 COLUMNS = ("Name", "Id", "Scope", "Created (UTC)")
 ROWS = [

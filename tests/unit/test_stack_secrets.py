@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pollgate.secrets import load_or_make, write_secret_files
-from pollgate.sentence import Sentence
+from pollgate.client.errors import Sentence
+from pollgate.stack.secrets import load_or_make, write_secret_files
 from shared.runtime.crypto.encryption import read_secret
 
 

@@ -8,7 +8,7 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
-from pollgate.__main__ import app
+from pollgate.cli.main import app
 
 
 def commands(group: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pollgate.client import AuthorityClient
+from pollgate.client.authority import AuthorityClient
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority, Polls
 

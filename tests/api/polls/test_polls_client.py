@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-import pollgate.polls_client
-from pollgate.poll_answers import Location, NewPoll, Option, PollDeleted, PollIs, ResultsAre, Settings
-from pollgate.polls_client import PollsClient
-from pollgate.retries import sent_again
-from pollgate.sentence import Sentence
-from pollgate.transport import NoAnswer, Refused
+import pollgate.client.polls
+from pollgate.client.errors import Sentence
+from pollgate.client.poll_models import Location, NewPoll, Option, PollDeleted, PollIs, ResultsAre, Settings
+from pollgate.client.polls import PollsClient
+from pollgate.client.retries import sent_again
+from pollgate.client.transport import NoAnswer, Refused
 from tests.support.command_line import forgetful_proxy
 from tests.support.proxy import proxied
 from tests.support.stack import Authority, Polls
@@ -28,7 +28,7 @@ LUNCH = NewPoll(
 
 
 async def test_the_example_in_its_docstring_runs(polls: Polls) -> None:
-    found = re.search(r"```python\n(.*?)```", pollgate.polls_client.__doc__ or "", re.DOTALL)
+    found = re.search(r"```python\n(.*?)```", pollgate.client.polls.__doc__ or "", re.DOTALL)
     names: dict[str, Any] = {}
 
     exec(found[1] if found else "", names)  # noqa: S102 - our own example

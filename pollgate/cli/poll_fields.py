@@ -1,0 +1,154 @@
+"""The options that say what a poll is, as `poll create` and `poll update` both have them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Annotated, Any, Final, Literal
+
+from cyclopts import Parameter, Token
+
+from pollgate.cli.json_file import read_json_object
+from pollgate.cli.session import Many
+from pollgate.cli.times import end_date
+from pollgate.client.errors import Sentence
+from pollgate.client.poll_models import Option
+from pollgate.client.request_parts import given
+
+_SETTINGS: Final = {
+    "allowSelectionOfMultipleOptions": "multiple",
+    "allowRevote": "allow_revote",
+    "saveParticipantNames": "save_names",
+    "allowComment": "allow_comment",
+    "hideAbsoluteNumbers": "hide_numbers",
+    "resultsVisibility": "results",
+    "endDate": "ends",
+    "closePollOnEndDate": "close_on_end",
+}
+"""The settings as the API has them, and the fields that they are given by."""
+
+Visibility = Literal["alwaysPublic", "afterVote", "afterClose", "never"]
+
+
+def _end_date(_: Any, tokens: Sequence[Token]) -> str:
+    return end_date(tokens[0].value)
+
+
+@dataclass(frozen=True)
+class PollFields:
+    """What is given of them."""
+
+    title: Annotated[str | None, Parameter(help="The question, 1 to 255 characters.")] = None
+    description: Annotated[str | None, Parameter(help="What else there is to say.")] = None
+    option: Annotated[
+        Many | None,
+        Parameter(
+            metavar="[ID=]TITLE",
+            help="An answer, by its title, or with an id of your choice. =TITLE for a title that has a = in it. "
+            "Repeatable, in the order in which they stand.",
+        ),
+    ] = None
+    multiple: Annotated[bool | None, Parameter(help="Let a participant choose several options, or just one.")] = None
+    allow_revote: Annotated[bool | None, Parameter(help="Let participants change their minds, or not.")] = None
+    save_names: Annotated[bool | None, Parameter(help="Keep who has voted for what, or not.")] = None
+    allow_comment: Annotated[bool | None, Parameter(help="Take a comment with a ballot, or not.")] = None
+    hide_numbers: Annotated[bool | None, Parameter(help="Show shares without numbers of votes, or both.")] = None
+    results: Annotated[Visibility | None, Parameter(help="When they are shown; alwaysPublic unless told.")] = None
+    ends: Annotated[
+        str | None,
+        Parameter(
+            converter=_end_date,
+            metavar="TIME",
+            help="When: 2027-01-31 (the end of that day in UTC), 2027-01-31T12:00 (local time), how long from now, as "
+            "7d, or never, which takes closing then away, too.",
+        ),
+    ] = None
+    close_on_end: Annotated[bool | None, Parameter(help="Take no more votes from then on, or go on.")] = None
+    file: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE",
+            allow_leading_hyphen=True,
+            help="A file with a poll as JSON, or - for standard input; options given beside it take precedence.",
+        ),
+    ] = None
+
+    def to_body(self) -> dict[str, Any]:
+        """All but the options, as the API has them. Raises `Sentence`."""
+        body = (
+            {} if self.file is None else read_json_object(self.file, "the poll", '{"title": "Lunch?", "options": […]}')
+        )
+        if self.ends == "" and self.close_on_end:
+            raise Sentence("a poll that never ends cannot close on its end: give either --ends never or --close-on-end")
+        body |= given({"title": self.title, "description": self.description})
+        settings = self._settings()
+        if settings:
+            kept = body.get("settings", {})
+            body["settings"] = {**(kept if isinstance(kept, Mapping) else {}), **settings}
+        return body
+
+    def options(self) -> dict[str, str]:
+        """The options that give parts of the body, by their pointers; none where a file may be what gives them."""
+        if self.file is not None:
+            return {}
+        each = {f"/options/{index}": f"--option '{text}'" for index, text in enumerate(self.option or ())}
+        settings = {f"/settings/{name}": f"--{field.replace('_', '-')}" for name, field in _SETTINGS.items()}
+        return {"/title": "--title", "/description": "--description", "/options": "--option", **each, **settings}
+
+    def _settings(self) -> dict[str, Any]:
+        settings = given({name: getattr(self, field) for name, field in _SETTINGS.items()})
+        return {**settings, "closePollOnEndDate": False} if self.ends == "" else settings
+
+
+NO_FIELDS: Final = PollFields()
+
+
+def written_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[Option]:
+    """The options that the texts say, those of a poll that has some already being the same where they are.
+
+    One without an id is the present one of its title, if there is just one; else it gets a number that no other has.
+    """
+    split = [_id_and_title(text) for text in texts]
+    _require_told_apart(split)
+    given_ids = {given_id for given_id, _ in split}
+    by_title = {title: ids[0] for title, ids in _ids_by_title(present).items() if len(ids) == 1}
+    by_title = {title: option_id for title, option_id in by_title.items() if option_id not in given_ids}
+    free = _unused_numbers(given_ids | {option.id for option in present})
+    return [
+        Option(given_id or (by_title.pop(title) if title in by_title else next(free)), title)
+        for given_id, title in split
+    ]
+
+
+def all_have_ids(texts: Sequence[str]) -> bool:
+    """Whether each of the texts names the id of its option."""
+    return all(_id_and_title(text)[0] for text in texts)
+
+
+def _id_and_title(text: str) -> tuple[str, str]:
+    before, equals, behind = text.partition("=")
+    given_id, title = (before, behind) if equals else ("", text)
+    if not title:
+        raise Sentence(f"--option takes TITLE or ID=TITLE, as in no='No, thanks', not '{text}'")
+    return given_id, title
+
+
+def _require_told_apart(split: Sequence[tuple[str, str]]) -> None:
+    """Raises `Sentence` where two have the same title, unless each is given an id."""
+    ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
+    for title, given_ids in ids.items():
+        if len(given_ids) > 1 and "" in given_ids:
+            raise Sentence(
+                f"two options have the title '{title}': leave one out, or give both an id, as in "
+                f"--option 'a={title}' --option 'b={title}'"
+            )
+
+
+def _ids_by_title(options: Sequence[Option]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for option in options:
+        found.setdefault(option.title, []).append(option.id)
+    return found
+
+
+def _unused_numbers(taken: set[str]) -> Iterator[str]:
+    return (str(number) for number in count(1) if str(number) not in taken)

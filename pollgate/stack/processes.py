@@ -1,0 +1,101 @@
+"""Child processes that are never left behind: each is on record, so that the next start can end what a kill left."""
+
+import asyncio
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+from pollgate.client.errors import Sentence
+from pollgate.stack.secrets import write_private
+
+STOP_LIMIT_S: Final = 8.0
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A process as it is found again: a pid alone could belong to another by now."""
+
+    name: str
+    pid: int
+    created_at: float
+
+
+class Processes:
+    """The children of one stack, in a file beside its data."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+        """Start a child in a session of its own, so that Ctrl-C reaches the runner alone, which stops all in order.
+
+        Gives its pid.
+        """
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            started = self._running[name] = subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._write()
+        return started.pid
+
+    def ended(self) -> str | None:
+        """The name of a child that has ended by itself."""
+        return next((name for name, process in self._running.items() if process.poll() is not None), None)
+
+    async def stop(self, name: str) -> None:
+        """End a child: SIGTERM, then SIGKILL where it takes too long."""
+        process = self._running.pop(name)
+        await asyncio.to_thread(_end, psutil.Process(process.pid)) if process.poll() is None else None
+        process.wait()
+        self._write()
+
+    async def reap(self) -> list[str]:
+        """End what an earlier runner has left; the names."""
+        if not self._file.exists():
+            return []
+        try:
+            records = msgspec.json.decode(self._file.read_bytes(), type=list[Record])
+        except msgspec.MsgspecError:
+            raise Sentence(f"{self._file} cannot be read; end the stack's processes by hand and remove it") from None
+        left = [(record.name, process) for record in records if (process := _find(record)) is not None]
+        for _, process in left:
+            await asyncio.to_thread(_end, process)
+        self._file.unlink()
+        return [name for name, _ in left]
+
+    def _write(self) -> None:
+        records = [
+            Record(name=name, pid=process.pid, created_at=psutil.Process(process.pid).create_time())
+            for name, process in self._running.items()
+            if process.poll() is None
+        ]
+        write_private(self._file, msgspec.json.encode(records).decode())
+
+
+def _find(record: Record) -> psutil.Process | None:
+    try:
+        process = psutil.Process(record.pid)
+        return process if process.create_time() == record.created_at else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _end(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+        process.wait(STOP_LIMIT_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait()
+    except psutil.NoSuchProcess:
+        return
