@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from pollgate.client.errors import Sentence
+from pollgate.cli.errors import CliError
 
 
 @contextmanager
 def written_whole(file: Path, what: str) -> Generator[BinaryIO, None, None]:
-    """A file that is there when the block has ended well, for its owner alone to read. Raises `Sentence`, which says
+    """A file that is there when the block has ended well, for its owner alone to read. Raises `CliError`, which says
     `what` could not be written.
     """
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
@@ -24,4 +24,4 @@ def written_whole(file: Path, what: str) -> Generator[BinaryIO, None, None]:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise Sentence(f"cannot write {what}: {error.strerror}: {file}") from None
+        raise CliError(f"cannot write {what}: {error.strerror}: {file}") from None

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from pollgate.client.errors import Sentence
+from pollgate.cli.errors import CliError
 from shared.contract.audit import NO_HASH, AuditRecord, BrokenChain, ChainCheck
 
 _HEAD: Final = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
@@ -22,10 +22,10 @@ class Head(NamedTuple):
 
 
 def read_head(text: str) -> Head:
-    """What is written as SEQ:HASH. Raises `Sentence`."""
+    """What is written as SEQ:HASH. Raises `CliError`."""
     match = _HEAD.fullmatch(text)
     if match is None:
-        raise Sentence("--head takes SEQ:HASH, as an earlier `pollgate audit verify` has printed it")
+        raise CliError("--head takes SEQ:HASH, as an earlier `pollgate audit verify` has printed it")
     return Head(int(match[1]), match[2])
 
 
@@ -43,25 +43,25 @@ class LogCheck:
         return Head(*self._chain.head)
 
     def check(self, line: bytes) -> None:
-        """Raises `Sentence` for a line that does not follow, or is not what it was."""
+        """Raises `CliError` for a line that does not follow, or is not what it was."""
         try:
             record = msgspec.json.decode(line, type=AuditRecord)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise Sentence(f"what follows record {self.head.seq} is not a record of an audit log") from None
+            raise CliError(f"what follows record {self.head.seq} is not a record of an audit log") from None
         try:
             self._chain.check([record])
         except BrokenChain as error:
-            raise Sentence(f"the audit log is not whole: {error}") from None
+            raise CliError(f"the audit log is not whole: {error}") from None
         self._check_earlier(self.head)
 
     def finish(self) -> None:
-        """Raises `Sentence` where the log ends before where it ended earlier."""
+        """Raises `CliError` where the log ends before where it ended earlier."""
         if self._earlier is not None and self.head.seq < self._earlier.seq:
-            raise Sentence(
+            raise CliError(
                 f"the audit log has been cut off: it ends with record {self.head.seq}, "
                 f"and record {self._earlier.seq} was there before"
             )
 
     def _check_earlier(self, head: Head) -> None:
         if self._earlier is not None and head.seq == self._earlier.seq and head != self._earlier:
-            raise Sentence(f"the audit log has been rewritten: record {head.seq} is not the one that was there before")
+            raise CliError(f"the audit log has been rewritten: record {head.seq} is not the one that was there before")

@@ -7,7 +7,7 @@ from typing import Final
 from rich.cells import cell_len
 
 from pollgate.cli.output import counted, plain, print_table, terminal_width
-from pollgate.client.poll_models import OptionResult, Results
+from pollgate.client import OptionResult, Results
 
 _SCALE: Final = "0 to 100 %"
 _EIGHTHS: Final = "▏▎▍▌▋▊▉█"

@@ -8,7 +8,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pollgate.client.errors import Sentence
+from pollgate.cli.errors import CliError
 
 _KINDS: Final = {"pgt_": "an access token", "pga_": "an admin key", "pgs_": "a service's secret"}
 
@@ -24,7 +24,7 @@ class Credential(NamedTuple):
     made_by: str
 
     def read(self, usual_file: Path | None = None) -> str:
-        """The secret; where neither variable is set, from the usual file, if that is there. Raises `Sentence`."""
+        """The secret; where neither variable is set, from the usual file, if that is there. Raises `CliError`."""
         given = os.environ.get(self.variable)
         if given:
             return self._of_this_kind(given, self.variable)
@@ -39,30 +39,30 @@ class Credential(NamedTuple):
         try:
             return file.read_text(encoding="utf-8") if must_exist or file.exists() else None
         except OSError as error:
-            raise Sentence(f"cannot read the {self.name}: {error.strerror}: {file}") from None
+            raise CliError(f"cannot read the {self.name}: {error.strerror}: {file}") from None
         except UnicodeDecodeError:
-            raise Sentence(f"{file} does not hold an {self.name}, {self.like}") from None
+            raise CliError(f"{file} does not hold an {self.name}, {self.like}") from None
 
     def _asked_for(self, looked: str) -> str:
         missing = f"no {self.name}: set {self.variable} or {self.variable}_FILE{looked}"
         if not sys.stdin.isatty():
-            raise Sentence(missing)
+            raise CliError(missing)
         try:
             typed = getpass(f"{self.name.capitalize()}: ")
         except EOFError:
             typed = ""
         if not typed.strip():
-            raise Sentence(missing)
+            raise CliError(missing)
         return self._of_this_kind(typed, "your answer")
 
     def _of_this_kind(self, text: str, where: str) -> str:
         secret = text.strip()
         if not secret.isascii() or not secret.isprintable():
             told = f"check {self.variable} and {self.variable}_FILE"
-            raise Sentence(f"that is not an {self.name}, {self.like}: {told}")
+            raise CliError(f"that is not an {self.name}, {self.like}: {told}")
         kind = secret[:4]
         if kind in _KINDS and not self.like.startswith(kind):
-            raise Sentence(
+            raise CliError(
                 f"{where} holds {_KINDS[kind]}, {kind}…, and an {self.name}, {self.like}, is wanted there; "
                 f"`{self.made_by}` makes one"
             )

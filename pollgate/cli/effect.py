@@ -5,9 +5,9 @@ import sys
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import counted
-from pollgate.client.authority_models import Effect, Guards
-from pollgate.client.errors import Sentence
+from pollgate.client import Effect, Guards
 
 QUIET_S: Final = 1.5
 """How long a change is waited for without a word."""
@@ -40,6 +40,6 @@ def told_effect(effect: Effect | None) -> str:
 
 
 def require_effective(effect: Effect | None, remedy: str = "the same command again waits for the rest") -> None:
-    """Raises `Sentence` for what was waited for in vain."""
+    """Raises `CliError` for what was waited for in vain."""
     if effect is not None and not effect.effective:
-        raise Sentence(f"the authority could not wait until it was in force everywhere; {remedy}")
+        raise CliError(f"the authority could not wait until it was in force everywhere; {remedy}")

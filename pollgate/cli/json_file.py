@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 
-from pollgate.client.errors import Sentence
+from pollgate.cli.errors import CliError
 
 
 def read_json_object(name: str, what: str, example: str) -> dict[str, Any]:
-    """What the file of this name holds, or standard input where that is `-`. Raises `Sentence`."""
+    """What the file of this name holds, or standard input where that is `-`. Raises `CliError`."""
     where = "standard input" if name == "-" else name
     try:
         content = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         return msgspec.json.decode(content, type=dict[str, Any])
     except OSError as error:
-        raise Sentence(f"cannot read {what}: {error.strerror}: {where}") from None
+        raise CliError(f"cannot read {what}: {error.strerror}: {where}") from None
     except (ValueError, RecursionError):
-        raise Sentence(f"{where} does not hold a JSON object, as in {example}") from None
+        raise CliError(f"{where} does not hold a JSON object, as in {example}") from None

@@ -9,10 +9,11 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from pollgate.cli.commands import admin, audit, keys, poll, service, site, stack, token
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import plain
 from pollgate.cli.polls_session import require_no_token
 from pollgate.cli.usage_errors import told
-from pollgate.client.errors import Sentence
+from pollgate.stack.errors import StackError
 
 app = App(name="pollgate", help="Polls over HTTP, behind scoped access tokens that die at once.", version="0.1.0")
 for group in (poll.app, token.app, site.app, admin.app, service.app, audit.app, keys.app):
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if words[:1] == [poll.app.name[0]]:
             require_no_token(words)
         app(words, exit_on_error=False, print_error=False)
-    except Sentence as fault:
+    except (CliError, StackError) as fault:
         _end(f"pollgate: {fault}", 1)
     except CycloptsError as misuse:
         _end(f"pollgate: {told(misuse)} See --help.", 2)
@@ -52,7 +53,7 @@ def _require_text(words: Sequence[str]) -> None:
     try:
         "".join(words).encode()
     except UnicodeEncodeError:
-        raise Sentence("an argument is not text in UTF-8") from None
+        raise CliError("an argument is not text in UTF-8") from None
 
 
 def _end(sentence: str, status: int) -> NoReturn:

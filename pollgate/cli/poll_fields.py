@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
+from pollgate.cli.errors import CliError
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.session import Many
 from pollgate.cli.times import end_date
-from pollgate.client.errors import Sentence
-from pollgate.client.poll_models import Option
-from pollgate.client.request_parts import given
+from pollgate.client import Option
+from pollgate.client.encoding import without_none
 
 _SETTINGS: Final = {
     "allowSelectionOfMultipleOptions": "multiple",
@@ -73,13 +73,13 @@ class PollFields:
     ] = None
 
     def to_body(self) -> dict[str, Any]:
-        """All but the options, as the API has them. Raises `Sentence`."""
+        """All but the options, as the API has them. Raises `CliError`."""
         body = (
             {} if self.file is None else read_json_object(self.file, "the poll", '{"title": "Lunch?", "options": […]}')
         )
         if self.ends == "" and self.close_on_end:
-            raise Sentence("a poll that never ends cannot close on its end: give either --ends never or --close-on-end")
-        body |= given({"title": self.title, "description": self.description})
+            raise CliError("a poll that never ends cannot close on its end: give either --ends never or --close-on-end")
+        body |= without_none({"title": self.title, "description": self.description})
         settings = self._settings()
         if settings:
             kept = body.get("settings", {})
@@ -95,7 +95,7 @@ class PollFields:
         return {"/title": "--title", "/description": "--description", "/options": "--option", **each, **settings}
 
     def _settings(self) -> dict[str, Any]:
-        settings = given({name: getattr(self, field) for name, field in _SETTINGS.items()})
+        settings = without_none({name: getattr(self, field) for name, field in _SETTINGS.items()})
         return {**settings, "closePollOnEndDate": False} if self.ends == "" else settings
 
 
@@ -128,16 +128,16 @@ def _id_and_title(text: str) -> tuple[str, str]:
     before, equals, behind = text.partition("=")
     given_id, title = (before, behind) if equals else ("", text)
     if not title:
-        raise Sentence(f"--option takes TITLE or ID=TITLE, as in no='No, thanks', not '{text}'")
+        raise CliError(f"--option takes TITLE or ID=TITLE, as in no='No, thanks', not '{text}'")
     return given_id, title
 
 
 def _require_told_apart(split: Sequence[tuple[str, str]]) -> None:
-    """Raises `Sentence` where two have the same title, unless each is given an id."""
+    """Raises `CliError` where two have the same title, unless each is given an id."""
     ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
     for title, given_ids in ids.items():
         if len(given_ids) > 1 and "" in given_ids:
-            raise Sentence(
+            raise CliError(
                 f"two options have the title '{title}': leave one out, or give both an id, as in "
                 f"--option 'a={title}' --option 'b={title}'"
             )

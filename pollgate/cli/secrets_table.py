@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pollgate.cli.output import counted, print_table
 from pollgate.cli.times import told, told_exactly
-from pollgate.client.authority_models import Secret
+from pollgate.client import Secret
 
 
 def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:

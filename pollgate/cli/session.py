@@ -2,15 +2,18 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 from cyclopts import App, Parameter
 
 from pollgate.cli.credentials import Credential
-from pollgate.client.authority import AuthorityClient
+from pollgate.cli.error_messages import Target, error_message
+from pollgate.cli.errors import CliError
+from pollgate.client import AuthorityClient, ClientError
 
+AUTHORITY: Final = Target("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081", "admin key")
 ADMIN_KEY: Final = Credential("admin key", "pga_…", "POLLGATE_ADMIN_KEY", made_by="pollgate admin create")
 _WHERE_AND_AS_WHOM: Final = (
     "The admin key is read from POLLGATE_ADMIN_KEY, from the file that POLLGATE_ADMIN_KEY_FILE names, from admin.key "
@@ -34,21 +37,29 @@ def group(name: str, told: str) -> App:
     return App(name=name, help=told, help_format="plaintext", default_parameter=Parameter(show_default=False))
 
 
-def call(use: Callable[[AuthorityClient], Awaitable[T]]) -> T:
-    """What `use` gives with a client of the authority. Raises `Sentence`."""
+def call(use: Callable[[AuthorityClient], Awaitable[T]], options: Mapping[str, str] = {}) -> T:
+    """Return what `use` returns for a client of the authority. Raise `CliError`.
+
+    `options` maps JSON pointers and query parameters of the request to the options that set them.
+    """
     # Before the loop, whose signal handler would keep Ctrl-C from a prompt.
     admin_key = ADMIN_KEY.read(Path(os.environ.get("POLLGATE_DIR", ".pollgate")) / "admin.key")
 
-    async def connected() -> T:
-        url = os.environ.get("TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081")
+    target = AUTHORITY._replace(options=options)
+
+    async def connect() -> T:
+        url = os.environ.get(AUTHORITY.variable) or AUTHORITY.example
         async with AuthorityClient(url, admin_key) as authority:
             return await use(authority)
 
-    return asyncio.run(connected())
+    try:
+        return asyncio.run(connect())
+    except ClientError as error:
+        raise CliError(error_message(error, target)) from None
 
 
 def gather(use: Callable[[AuthorityClient], AsyncIterator[T]]) -> list[T]:
-    """Everything that `use` gives with a client of the authority. Raises `Sentence`."""
+    """Return all that `use` yields for a client of the authority. Raise `CliError`."""
 
     async def gathered(authority: AuthorityClient) -> list[T]:
         return [item async for item in use(authority)]

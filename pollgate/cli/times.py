@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
-from pollgate.client.errors import Sentence
+from pollgate.cli.errors import CliError
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
@@ -53,9 +53,9 @@ def end_date(text: str) -> str:
 
 
 def since(at: datetime | None, ago: timedelta | None) -> datetime | None:
-    """A time that is given by itself or by how long ago. Raises `Sentence` where it is given twice."""
+    """A time that is given by itself or by how long ago. Raises `CliError` where it is given twice."""
     if at is not None and ago is not None:
-        raise Sentence("give either --unused-since or --unused-for")
+        raise CliError("give either --unused-since or --unused-for")
     return at if ago is None else _now() - ago
 
 

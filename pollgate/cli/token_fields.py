@@ -1,15 +1,17 @@
 """The options that say what a token is and may do, as `token create` and `token change` both have them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from pollgate.cli.error_messages import quoted_option
+from pollgate.cli.errors import CliError
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.session import Many
 from pollgate.cli.times import DurationOrNever, Time
-from pollgate.client.errors import Sentence
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 
 EVERYTHING: Final = "polls:*:*"
@@ -53,9 +55,9 @@ class TokenFields:
     ] = None
 
     def to_body(self) -> dict[str, Any]:
-        """The fields that are given, as the API has them. Raises `Sentence`."""
+        """The fields that are given, as the API has them. Raises `CliError`."""
         if self.expires_in is not None and self.expires_at is not None:
-            raise Sentence("give either --expires-in or --expires-at")
+            raise CliError("give either --expires-in or --expires-at")
         body: dict[str, Any] = {
             "description": self.description,
             "expires_in": _seconds(self.expires_in),
@@ -71,17 +73,31 @@ class TokenFields:
     def _metadata(self) -> dict[str, Any] | None:
         if self.metadata_json is not None:
             if self.metadata:
-                raise Sentence("give either --metadata or --metadata-json")
+                raise CliError("give either --metadata or --metadata-json")
             return read_json_object(self.metadata_json, "the metadata", '{"team": "payments"}')
         return None if self.metadata is None else dict(_pair(text) for text in self.metadata)
 
 
 NO_FIELDS: Final = TokenFields()
 
+FIELD_OPTIONS: Final = {
+    **{f"/{name}": f"--{name}" for name in ("name", "description", "owner", "site", "metadata")},
+    **{f"/{name}": f"--{name.replace('_', '-')}" for name in ("expires_in", "expires_at", "rate_limit")},
+    "/allow_query": "--header-only",
+    "/allowed_ips": "--allowed-ip",
+}
+"""The options that set fields of a token, by their JSON pointers."""
+
 
 def written_scopes(texts: list[str]) -> list[str]:
     """The scopes as the API has them: `ANY` is everything everywhere."""
     return [EVERYTHING if text == "ANY" else text for text in texts]
+
+
+def scope_options(texts: Sequence[str]) -> dict[str, str]:
+    """Return the options that set scopes, by their JSON pointers."""
+    each = {f"/scopes/{number}": quoted_option("--scope", text) for number, text in enumerate(texts)}
+    return {"/scopes": "--scope", **each}
 
 
 def reaches_everything(text: str) -> bool:
@@ -100,5 +116,5 @@ def _seconds(duration: timedelta | str | None) -> int | str | None:
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise Sentence(f"--metadata takes KEY=VALUE, as in team=payments, not '{text}'")
+        raise CliError(f"--metadata takes KEY=VALUE, as in team=payments, not '{text}'")
     return key, value

@@ -1,230 +1,167 @@
-"""A typed client of the token authority's management API."""
+"""`AuthorityClient`: the management API of the token authority."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
 
+from pollgate.client.arguments import optional_text_list
 from pollgate.client.authority_models import (
     AdminKey,
-    BulkRevocation,
-    ChangedToken,
-    Finding,
-    IssuedToken,
-    MadeAdminKey,
-    MadeService,
-    Page,
-    Revocation,
-    RotatedToken,
+    CreatedAdminKey,
+    CreatedService,
     Service,
     ServiceDetail,
     SigningKey,
     Site,
-    Token,
-    TokenDetail,
 )
-from pollgate.client.errors import Sentence
-from pollgate.client.request_parts import each_page, given, query_of, segment
-from pollgate.client.transport import CALL_LIMIT_S, NoAnswer, Server, Transport
+from pollgate.client.authority_tokens import TokenMethods
+from pollgate.client.encoding import path_segment, query_of, without_none
+from pollgate.client.pagination import Page
+from pollgate.client.transport import Arguments
 from shared.contract.audit import AuditRecord
 
-EFFECT_LIMIT_S: Final = 100.0
-"""A revocation waits for guards that are cut off until their leases have run out, of up to 60 seconds."""
-MAX_PAGE: Final = 200
-AUTHORITY: Final = Server(
-    *("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081"), client="AuthorityClient(…) as authority"
-)
-
-T = TypeVar("T")
+Role = Literal["admin", "issuer", "auditor"]
 
 
-class AuthorityClient:
-    """Use as `async with AuthorityClient(url, admin_key) as authority`. Every call raises `Sentence` where it fails.
+class AuthorityClient(TokenMethods):
+    """A client of the management API. Use it as `async with AuthorityClient(url, admin_key) as client`.
 
-    Conditions and fields are named as the API has them; those that are `None` are left out.
+    `url` is the root of the token authority, such as `http://127.0.0.1:8081`. `admin_key` (`pga_…`) is sent in a
+    header, never in a URL. All times are aware datetimes; arguments whose name ends in `_s` are seconds.
+
+    Every method raises a `ClientError` where it fails: `InvalidArgument` before anything is sent, `Unauthorized` and
+    `Forbidden` by the admin key, `NotFound` for an unknown id, `UnprocessableContent` for values that break a rule,
+    `ConnectionFailed` and `OutcomeUnknown`. Nothing is sent twice; `rotate_token` can be repeated by its key.
+
+    Methods that take `wait` return when the change is effective at every replica of every service; with `wait=False`
+    at once, with the time by which it will be in `effect.effective_by`.
     """
 
-    def __init__(self, url: str, admin_key: str) -> None:
-        self._transport = Transport(AUTHORITY, url, admin_key)
-
-    async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._transport.__aexit__(kind, error, trace)
-
-    async def sites(self) -> list[Site]:
-        """Every site, the default one first."""
+    async def list_sites(self) -> list[Site]:
+        """Return all sites, the default one first."""
         return (await self._transport.call("GET", "/v1/sites", Page[Site])).items
 
-    async def create_token(self, name: str, scopes: Sequence[str], **fields: Any) -> IssuedToken:
-        """A new token, this once with its secret."""
-        body = {"name": name, "scopes": list(scopes), **given(fields)}
-        return await self._made("/v1/tokens", IssuedToken, body)
+    async def create_admin_key(
+        self, name: str, role: Role, *, sites: Sequence[str] | None = None, scopes: Sequence[str] | None = None
+    ) -> CreatedAdminKey:
+        """Create an admin key and return it with its secret, which is not shown again.
 
-    def tokens(self, limit: int | None = None, **conditions: Any) -> AsyncIterator[Token]:
-        """The tokens that meet all the conditions, in the order of `sort`, page after page; up to `limit` of them."""
-        return self._pages("/v1/tokens", Page[Token], conditions, limit)
-
-    async def token(self, token_id: str) -> TokenDetail:
-        """One token."""
-        return await self._transport.call("GET", f"/v1/tokens/{_token(token_id)}", TokenDetail)
-
-    async def change_token(self, token_id: str, fields: Mapping[str, Any], *, wait: bool = True) -> ChangedToken:
-        """Give some fields of a token other values; here `None` is a value."""
-        path = f"/v1/tokens/{_token(token_id)}"
-        return await self._in_force("PATCH", path, ChangedToken, wait=wait, body=dict(fields))
-
-    async def disable_token(self, token_id: str, reason: str | None, *, wait: bool = True) -> ChangedToken:
-        """Have a token refused everywhere until it is enabled."""
-        path, body = f"/v1/tokens/{_token(token_id)}/disable", given({"reason": reason})
-        return await self._in_force("POST", path, ChangedToken, wait=wait, body=body)
-
-    async def enable_token(self, token_id: str, *, wait: bool = True) -> ChangedToken:
-        """Have a disabled token work again."""
-        return await self._in_force("POST", f"/v1/tokens/{_token(token_id)}/enable", ChangedToken, wait=wait)
-
-    async def rotate_token(
-        self, token_id: str, rotation: Mapping[str, Any], key: str, *, wait: bool = True
-    ) -> RotatedToken:
-        """A new secret for a token. Under the same `key`, the request can be repeated where its answer was lost.
-
-        `rotation` is of `overlap_s` and `end_on_use`. Raises `NoAnswer` where it is not known what has become of it.
+        `sites` and `scopes` limit what an issuer or auditor may do.
         """
-        path = f"/v1/tokens/{_token(token_id)}/rotate"
-        return await self._transport.call(
-            *("POST", path, RotatedToken),
-            query=_waiting(wait),
-            body=given(rotation),
-            headers={"Idempotency-Key": key},
-            limit_s=EFFECT_LIMIT_S if wait else CALL_LIMIT_S,
+        limits = {"sites": optional_text_list("sites", sites), "scopes": optional_text_list("scopes", scopes)}
+        return await self._create(
+            "/v1/admin-keys", CreatedAdminKey, {"name": name, "role": role, **without_none(limits)}
         )
 
-    async def revoke(self, token_id: str, why: Mapping[str, Any], *, wait: bool = True) -> Revocation:
-        """End a token for good; returns when that is in force everywhere, unless told not to wait.
-
-        `why` is a `reason` and, where there is more to say, a `text`.
-        """
-        return await self._in_force("POST", f"/v1/tokens/{_token(token_id)}/revoke", Revocation, wait=wait, body=why)
-
-    async def revoke_many(self, conditions: Mapping[str, Any], *, wait: bool = True) -> BulkRevocation:
-        """End every token that meets all the conditions: `ids`, `owner`, `site`, `scope`, `status`, `issued_before`,
-        `unused_since`; or, with `all`, every token. A `reason` is always given, and nothing ended with `dry_run`.
-        """
-        for token_id in conditions.get("ids", ()):
-            _token(token_id)
-        return await self._in_force("POST", "/v1/tokens/revoke", BulkRevocation, wait=wait, body=conditions)
-
-    async def findings(self, kinds: Sequence[str], **conditions: Any) -> AsyncIterator[Finding]:
-        """What a review of the tokens finds, of these kinds or of every kind, page after page."""
-        for kind in kinds or (None,):
-            async for finding in self._pages("/v1/tokens/review", Page[Finding], {"kind": kind, **conditions}):
-                yield finding
-
-    async def make_admin_key(self, name: str, role: str, **limits: Any) -> MadeAdminKey:
-        """A new admin key, this once with its secret."""
-        body = {"name": name, "role": role, **given(limits)}
-        return await self._made("/v1/admin-keys", MadeAdminKey, body)
-
-    async def admin_keys(self) -> list[AdminKey]:
-        """Every admin key by name, revoked ones too."""
+    async def list_admin_keys(self) -> list[AdminKey]:
+        """Return all admin keys by name, including revoked ones."""
         return (await self._transport.call("GET", "/v1/admin-keys", Page[AdminKey])).items
 
-    async def own_admin_key(self) -> AdminKey:
-        """The one that this client uses."""
+    async def get_own_admin_key(self) -> AdminKey:
+        """Return the admin key that this client uses."""
         return await self._transport.call("GET", "/v1/admin-keys/own", AdminKey)
 
-    async def rotate_admin_key(self, key_id: str, overlap_s: int | None) -> MadeAdminKey:
-        """A new secret for an admin key."""
-        path, body = f"/v1/admin-keys/{_segment(key_id)}/rotate", given({"overlap_s": overlap_s})
-        return await self._made(path, MadeAdminKey, body)
+    async def rotate_admin_key(self, key_id: str, overlap_s: int | None = None) -> CreatedAdminKey:
+        """Create a new secret for an admin key; those before it work for `overlap_s` more, an hour by default."""
+        path = f"/v1/admin-keys/{path_segment('key_id', key_id)}/rotate"
+        return await self._create(path, CreatedAdminKey, without_none({"overlap_s": overlap_s}))
 
     async def revoke_admin_key(self, key_id: str) -> None:
-        """End an admin key for good."""
-        await self._transport.call("DELETE", f"/v1/admin-keys/{_segment(key_id)}", type(None))
+        """Revoke an admin key permanently. Raise `Conflict` for the last one in the role admin."""
+        await self._transport.call("DELETE", f"/v1/admin-keys/{path_segment('key_id', key_id)}", type(None))
 
-    async def make_service(self, client_id: str, **fields: Any) -> MadeService:
-        """A new service, this once with its secret if it has one."""
-        body = {"client_id": client_id, **given(fields)}
-        return await self._made("/v1/services", MadeService, body)
+    async def create_service(
+        self,
+        client_id: str,
+        *,
+        name: str | None = None,
+        sites: Sequence[str] | None = None,
+        public_key: str | None = None,
+    ) -> CreatedService:
+        """Create a service that may introspect tokens, and return it with its secret, which is not shown again.
 
-    async def services(self) -> list[Service]:
-        """Every service by client id, disabled ones too."""
+        `sites` limits which sites' tokens exist for it. With a `public_key` (PEM) it has no secret. Raise `Conflict`
+        where the client id is taken.
+        """
+        fields = {"name": name, "sites": optional_text_list("sites", sites), "public_key": public_key}
+        return await self._create("/v1/services", CreatedService, {"client_id": client_id, **without_none(fields)})
+
+    async def list_services(self) -> list[Service]:
+        """Return all services by client id, including disabled ones."""
         return (await self._transport.call("GET", "/v1/services", Page[Service])).items
 
-    async def service(self, client_id: str) -> ServiceDetail:
-        """One service."""
-        return await self._transport.call("GET", f"/v1/services/{_segment(client_id)}", ServiceDetail)
+    async def get_service(self, client_id: str) -> ServiceDetail:
+        """Return a service with what is known of its secrets."""
+        return await self._transport.call("GET", _service_path(client_id), ServiceDetail)
 
     async def change_service(self, client_id: str, fields: Mapping[str, Any]) -> Service:
-        """Give some fields of a service other values; here `None` is a value."""
-        return await self._transport.call("PATCH", f"/v1/services/{_segment(client_id)}", Service, body=dict(fields))
+        """Change some fields of a service; here `None` is a value."""
+        arguments = Arguments({"": ("fields", fields)})
+        return await self._transport.call("PATCH", _service_path(client_id), Service, body=fields, arguments=arguments)
 
-    async def rotate_service(self, client_id: str, overlap_s: int | None) -> MadeService:
-        """A new secret for a service."""
-        path, body = f"/v1/services/{_segment(client_id)}/rotate", given({"overlap_s": overlap_s})
-        return await self._made(path, MadeService, body)
+    async def rotate_service(self, client_id: str, overlap_s: int | None = None) -> CreatedService:
+        """Create a new secret for a service; those before it work for `overlap_s` more, an hour by default."""
+        body = without_none({"overlap_s": overlap_s})
+        return await self._create(f"{_service_path(client_id)}/rotate", CreatedService, body)
 
-    async def enable_service(self, client_id: str, *, enabled: bool) -> Service:
-        """Let a service introspect again, or no more."""
-        action = "enable" if enabled else "disable"
-        return await self._transport.call("POST", f"/v1/services/{_segment(client_id)}/{action}", Service)
+    async def enable_service(self, client_id: str) -> Service:
+        """Let a disabled service introspect again."""
+        return await self._transport.call("POST", f"{_service_path(client_id)}/enable", Service)
 
-    async def signing_keys(self) -> list[SigningKey]:
-        """The keys that are published, in the order in which they sign."""
+    async def disable_service(self, client_id: str) -> Service:
+        """Have a service refused until it is enabled again."""
+        return await self._transport.call("POST", f"{_service_path(client_id)}/disable", Service)
+
+    async def list_signing_keys(self) -> list[SigningKey]:
+        """Return the published signing keys, in the order in which they sign."""
         return (await self._transport.call("GET", "/v1/keys", Page[SigningKey])).items
 
     async def rotate_signing_key(self) -> SigningKey:
-        """A key that signs soon: a new one, unless one waits to already."""
+        """Publish a signing key that signs soon, unless one is waiting already, and return it."""
         return await self._transport.call("POST", "/v1/keys/rotate", SigningKey)
 
-    def audit(self, limit: int | None = None, **conditions: Any) -> AsyncIterator[AuditRecord]:
-        """The records of the audit log that meet all the conditions, in order; up to `limit` of them."""
-        return self._pages("/v1/audit", Page[AuditRecord], conditions, limit, behind="after")
+    def list_audit_records(
+        self,
+        limit: int | None = None,
+        *,
+        actor_id: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool | None = None,
+    ) -> AsyncIterator[AuditRecord]:
+        """Yield the records of the audit log that meet all conditions, in order; `limit` of them at most.
 
-    def audit_lines(self, **conditions: Any) -> AsyncGenerator[bytes, None]:
-        """The same records as lines of JSON, as they come."""
+        `subject` is a kind and an id, such as `token:tok_3JDxtsz4ic3g56zQ`. `until` excludes the time itself.
+        """
+        conditions = _audit_conditions(actor_id, action, subject, since, until)
+        return self._pages(
+            "/v1/audit", Page[AuditRecord], {**conditions, "newest_first": newest_first}, limit, position="after"
+        )
+
+    def export_audit_log(
+        self,
+        *,
+        actor_id: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the same records as lines of JSON without their line break, the oldest first, as they arrive.
+
+        Raise `OutcomeUnknown` where the log ends before it is complete.
+        """
+        conditions = _audit_conditions(actor_id, action, subject, since, until)
         return self._transport.lines("/v1/audit/export", query_of(conditions))
 
-    async def _made(self, path: str, kind: type[T], body: Any) -> T:
-        try:
-            return await self._transport.call("POST", path, kind, body=body)
-        except NoAnswer as error:
-            raise Sentence(f"{error}. It may be made all the same, with a secret that is lost: list it") from None
 
-    async def _in_force(self, method: str, path: str, kind: type[T], *, wait: bool, body: Any = None) -> T:
-        limit_s = EFFECT_LIMIT_S if wait or kind is BulkRevocation else CALL_LIMIT_S
-        try:
-            return await self._transport.call(method, path, kind, query=_waiting(wait), body=body, limit_s=limit_s)
-        except NoAnswer as error:
-            raise Sentence(f"{error}. It may be committed all the same: ask again") from None
-
-    def _pages(
-        self,
-        path: str,
-        kind: type[Page[T]],
-        conditions: Mapping[str, Any],
-        limit: int | None = None,
-        behind: str = "cursor",
-    ) -> AsyncIterator[T]:
-        def read(query: Mapping[str, str]) -> Awaitable[Page[T]]:
-            return self._transport.call("GET", path, kind, query=query)
-
-        return each_page(read, conditions, limit, most=MAX_PAGE, behind=behind)
+def _service_path(client_id: str) -> str:
+    return f"/v1/services/{path_segment('client_id', client_id)}"
 
 
-def _waiting(wait: bool) -> dict[str, str]:
-    return {} if wait else {"wait": "false"}
-
-
-def _token(token_id: str) -> str:
-    segment = _segment(token_id)
-    if not token_id.replace("_", "").isalnum():
-        raise Sentence("that is not a token's id; `pollgate token list` shows them")
-    return segment
-
-
-def _segment(name: str) -> str:
-    return segment(name, "the list commands, as `pollgate token list`")
+def _audit_conditions(
+    actor_id: str | None, action: str | None, subject: str | None, since: datetime | None, until: datetime | None
+) -> dict[str, Any]:
+    return {"actor_id": actor_id, "action": action, "subject": subject, "since": since, "until": until}

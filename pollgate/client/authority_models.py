@@ -1,11 +1,9 @@
-"""The answers of the token authority's management API, as the command line reads them."""
+"""Tokens, admin keys, services and their like as Python values; times are aware datetimes."""
 
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from msgspec import Struct
-
-T = TypeVar("T")
 
 
 class Site(Struct, frozen=True):
@@ -18,14 +16,14 @@ class Site(Struct, frozen=True):
 
 
 class Guards(Struct, frozen=True):
-    """How many guards have confirmed a change, and how many have run out of their lease instead."""
+    """How many guards confirmed a change, and how many had their lease expire instead."""
 
     confirmed: int
     expired: int
 
 
 class Effect(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How far a change is in force: everywhere where it is `effective`, else from `effective_by` on."""
+    """Whether a change is `effective` at every guard, or else by when it will be (`effective_by`)."""
 
     seq: int
     effective: bool
@@ -35,13 +33,13 @@ class Effect(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Revocation(Effect, frozen=True, omit_defaults=True, kw_only=True):
-    """A revocation, and how far it is in force."""
+    """A revocation and its effect."""
 
     revoked_at: datetime
 
 
 class BulkRevocation(Struct, frozen=True):
-    """How many tokens were revoked, how many had been, which ids named none, and the revocation of them all."""
+    """How many tokens were revoked, how many were revoked before, which ids matched none, and the effect of it all."""
 
     revoked: int
     already_revoked: int
@@ -50,7 +48,7 @@ class BulkRevocation(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """An access token: all but its secret."""
+    """An access token without its secret. `rate_limit` is in requests per minute, `None` without a limit."""
 
     id: str
     name: str
@@ -81,26 +79,26 @@ class Token(Struct, frozen=True, kw_only=True):
 
 
 class IssuedToken(Token, frozen=True, kw_only=True):
-    """A token as it is shown when it is made, this once with its secret."""
+    """A new token with its secret (`token`), which is not shown again."""
 
     token: str
 
 
 class ChangedToken(Token, frozen=True, kw_only=True):
-    """A token after a change, and how far that is in force; `None` where it is nothing to services."""
+    """A token after a change. `effect` is `None` where the change does not concern services."""
 
     effect: Effect | None
 
 
 class RotatedToken(ChangedToken, frozen=True, kw_only=True):
-    """A token with its new secret, shown this once, and until when those before it work."""
+    """A token with its new secret (`token`), which is not shown again, and the time until which the old ones work."""
 
     token: str
     old_secrets_end_at: datetime | None
 
 
 class Secret(Struct, frozen=True, kw_only=True):
-    """A secret by what is kept of it. `late_uses` counts what was asked of it after its end."""
+    """What is known of a secret. `late_uses` counts its uses after its end."""
 
     id: str
     hint: str
@@ -114,8 +112,8 @@ class Secret(Struct, frozen=True, kw_only=True):
     last_late_use_at: datetime | None
 
 
-class Day(Struct, frozen=True):
-    """Requests let through and refused on one day in UTC."""
+class DailyUse(Struct, frozen=True):
+    """Requests that were accepted and refused on one day in UTC."""
 
     day: date
     uses: int
@@ -123,14 +121,14 @@ class Day(Struct, frozen=True):
 
 
 class TokenDetail(Token, frozen=True, kw_only=True):
-    """A token with its secrets, the newest first, and its use on the days on which there was any."""
+    """A token with its secrets, the newest first, and its use on each day on which it was used."""
 
     secrets: list[Secret]
-    days: list[Day]
+    days: list[DailyUse]
 
 
 class Finding(Struct, frozen=True):
-    """A token that someone should look at: of which `kind`, for which `reason`, and what to do about it."""
+    """A token to look at: the `kind` of finding, the `reason` for it, and the `remedy`."""
 
     kind: str
     token: Token
@@ -139,7 +137,7 @@ class Finding(Struct, frozen=True):
 
 
 class AdminKey(Struct, frozen=True, kw_only=True):
-    """An admin key; `sites` and `scopes` that are `None` set no limit."""
+    """An admin key without its secret; `sites` and `scopes` are its limits, `None` without a limit."""
 
     id: str
     name: str
@@ -153,14 +151,14 @@ class AdminKey(Struct, frozen=True, kw_only=True):
     revoked_by: str | None
 
 
-class MadeAdminKey(AdminKey, frozen=True, kw_only=True):
-    """An admin key with its new secret, shown this once."""
+class CreatedAdminKey(AdminKey, frozen=True, kw_only=True):
+    """An admin key with its new secret (`key`), which is not shown again."""
 
     key: str
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """A service that introspects; `sites` that are `None` set no limit."""
+    """A service that introspects tokens, of these `sites` or, where they are `None`, of all."""
 
     client_id: str
     name: str
@@ -172,8 +170,8 @@ class Service(Struct, frozen=True, kw_only=True):
     disabled_by: str | None
 
 
-class MadeService(Service, frozen=True, kw_only=True):
-    """A service with its new secret, shown this once; `None` for one that has a public key."""
+class CreatedService(Service, frozen=True, kw_only=True):
+    """A service with its new secret, which is not shown again; `None` for a service with a public key."""
 
     secret: str | None
 
@@ -185,8 +183,8 @@ class ServiceDetail(Service, frozen=True, kw_only=True):
 
 
 class SigningKey(Struct, frozen=True):
-    """A key that the authority signs with, did or will: `state` is next, signing or retired. `published_until` is
-    `None` until another is to take its place.
+    """A published signing key. `state` is next, signing or retired; `published_until` is `None` until it has a
+    successor.
     """
 
     kid: str
@@ -194,10 +192,3 @@ class SigningKey(Struct, frozen=True):
     created_at: datetime
     signs_from: datetime
     published_until: datetime | None
-
-
-class Page(Struct, Generic[T], frozen=True):
-    """Some things, and what asks for those behind them, if there are any."""
-
-    items: list[T]
-    next: str | int | None = None

@@ -1,16 +1,15 @@
-"""What the polls API answers, and a new poll, as Python has them; what is withheld is `None`."""
+"""Polls, ballots and results as Python values. Where something is withheld, the value is `None`."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
 
-Status = Literal["open", "closed"]
-"""By which polls can be asked for."""
+PollStatus = Literal["open", "closed"]
 
 
 class Location(Struct, frozen=True):
-    """Where a poll is: a Jira project's key and an issue's, or a Confluence space's id, a page's and a macro's."""
+    """The place of a poll: a Jira project key and issue key, or a Confluence space id, page id and macro id."""
 
     workspace: str
     content: str
@@ -21,16 +20,18 @@ class Location(Struct, frozen=True):
 
 
 class Option(Struct, frozen=True, omit_defaults=True):
-    """One answer. Answered ones have an `order`; left out of a new one, it is the option's place in the list."""
+    """An option of a poll. `order` is its position, by default its place in the list."""
 
     id: str
     title: str
     order: int | None = None
 
 
-class Settings(Struct, frozen=True, rename="camel"):
-    """How a poll may be answered. `results_visibility` is alwaysPublic, afterVote, afterClose or never; `end_date` is
-    empty, a date (the end of that day in UTC), or a date and time as in RFC 3339.
+class PollSettings(Struct, frozen=True, rename="camel"):
+    """How a poll can be answered.
+
+    `results_visibility` is alwaysPublic, afterVote, afterClose or never. `end_date` is empty, a date (the end of that
+    day in UTC), or a date and time in RFC 3339's format.
     """
 
     allow_selection_of_multiple_options: bool = False
@@ -44,18 +45,18 @@ class Settings(Struct, frozen=True, rename="camel"):
 
 
 class NewPoll(Struct, frozen=True, omit_defaults=True):
-    """A poll to be made. What a `template` has need not be given; without one, `title` and `options` are required."""
+    """A poll to create. `None` takes the template's value; without a template, `title` and `options` are required."""
 
     location: Location
     template: str | None = None
     title: str | None = None
     options: list[Option] | None = None
     description: str | None = None
-    settings: Settings | None = None
+    settings: PollSettings | None = None
 
 
 class OptionResult(Struct, frozen=True, rename="camel"):
-    """What one option has got: of all votes the `percentage`, of the participants the `participant_percentage`."""
+    """The result of one option: its share of all votes (`percentage`) and of the participants, both from 0 to 100."""
 
     id: str
     title: str
@@ -67,8 +68,10 @@ class OptionResult(Struct, frozen=True, rename="camel"):
 
 
 class Results(Struct, frozen=True, rename="camel"):
-    """What the votes come to. `withheld_reason` is the setting that withholds them, or the numbers of votes alone:
-    afterVote, afterClose, never or hideAbsoluteNumbers.
+    """The results of a poll; `final` once it is closed. `average` is that of a poll with numbers as options.
+
+    `withheld_reason` is the setting that withholds the results (afterVote, afterClose or never), or only the numbers
+    of votes (hideAbsoluteNumbers); `None` where nothing is withheld.
     """
 
     status: str
@@ -82,8 +85,8 @@ class Results(Struct, frozen=True, rename="camel"):
     options: list[OptionResult]
 
 
-class Effect(Struct, frozen=True, rename="camel"):
-    """What an edit has done to votes."""
+class EditEffect(Struct, frozen=True, rename="camel"):
+    """The effect of an edit on votes: what it dropped, and how many ballots lost their participant's name."""
 
     dropped_options: list[str]
     dropped_votes: int
@@ -92,26 +95,26 @@ class Effect(Struct, frozen=True, rename="camel"):
 
 
 class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
-    """A poll. With its `etag`, an edit can ask that nobody has edited it meanwhile; `results` are there where they were
-    asked for, and `effect` where it has just been edited.
+    """A poll. `etag` is its version, for `if_match`; `results` are there if they were requested, and `effect` after an
+    edit.
     """
 
     id: str
     title: str
     description: str
     options: list[Option]
-    settings: Settings
+    settings: PollSettings
     location: Location
     status: str
     created_at: datetime
     updated_at: datetime
     etag: str | None = None
     results: Results | None = None
-    effect: Effect | None = None
+    effect: EditEffect | None = None
 
 
 class Ballot(Struct, frozen=True, rename="camel"):
-    """What one participant has chosen. `name` and `cast_at` are `None` where the poll keeps no names."""
+    """The choice of one participant. `name` and `cast_at` are `None` where the poll does not keep names."""
 
     participant: str
     option_ids: list[str]
@@ -121,19 +124,19 @@ class Ballot(Struct, frozen=True, rename="camel"):
 
 
 class Template(Struct, frozen=True):
-    """What a new poll can begin with. Results of one with the options of a `scored` template have an average."""
+    """A template for new polls. Where it is `scored`, results have an average."""
 
     id: str
     name: str
     title: str
     description: str
     options: list[Option]
-    settings: Settings
+    settings: PollSettings
     scored: bool
 
 
-class Problem(Struct, frozen=True):
-    """Why an item of a batch failed; `errors` has a `detail` and a `pointer` for each thing that is wrong."""
+class ItemProblem(Struct, frozen=True):
+    """Why an item of a batch failed (RFC 9457); `errors` have a `detail` and a `pointer` into the request's body."""
 
     type: str
     title: str
@@ -142,48 +145,48 @@ class Problem(Struct, frozen=True):
     errors: list[dict[str, Any]] = []
 
 
-class Outcome(Struct, frozen=True, omit_defaults=True):
-    """What became of one item of a batch; `status` is what a request of its own would be answered with."""
+class ItemOutcome(Struct, frozen=True, omit_defaults=True):
+    """The outcome of one item of a batch; `status` is the status that a separate request would have had."""
 
     op: str
     status: int
     id: str | None = None
     etag: str | None = None
     poll: Poll | None = None
-    problem: Problem | None = None
+    problem: ItemProblem | None = None
 
 
-class Outcomes(Struct, frozen=True):
-    """What became of each item of a batch, in the order of the request; nothing where it was not `committed`."""
+class BatchOutcome(Struct, frozen=True):
+    """The outcome of each item, in the order of the request. Nothing was changed unless `committed`."""
 
     committed: bool
-    items: list[Outcome]
+    items: list[ItemOutcome]
 
 
 class Event(Struct, frozen=True, tag_field="event"):
-    """Something that has become of a poll."""
+    """An event of a poll."""
 
 
-class PollIs(Event, frozen=True, tag="poll"):
-    """The poll as it is from now on: when the stream begins, and after each edit."""
+class PollUpdate(Event, frozen=True, tag="poll"):
+    """The state of the poll: when the stream begins, and after each edit."""
 
     poll: Poll
 
 
-class ResultsAre(Event, frozen=True, tag="results"):
-    """Its results as they are from now on, as far as the token may see them."""
+class ResultsUpdate(Event, frozen=True, tag="results"):
+    """The results, as far as the token may see them: when the stream begins, and after each change."""
 
     results: Results
 
 
 class PollClosed(Event, frozen=True, tag="closed"):
-    """Nobody can vote any more."""
+    """The poll was closed and takes no more votes."""
 
     poll: Poll
 
 
 class PollDeleted(Event, frozen=True, tag="deleted"):
-    """It is gone; this is the last event."""
+    """The poll was deleted; this is the last event."""
 
 
-PollEvent = PollIs | ResultsAre | PollClosed | PollDeleted
+PollEvent = PollUpdate | ResultsUpdate | PollClosed | PollDeleted

@@ -1,24 +1,4 @@
-'''A typed client of the polls API, for the command line and for other Python programs.
-
-```python
-from pollgate.client.poll_models import Location, NewPoll
-from pollgate.client.polls import PollsClient
-
-async def ask(url: str, token: str) -> float | None:
-    """The average of two votes."""
-    async with PollsClient(url, token) as polls:
-        poll = await polls.create_poll(NewPoll(Location("PLAT", "PLAT-1"), template="stars"))
-        await polls.cast_ballot(poll.id, "ada", ["4"])
-        await polls.cast_ballot(poll.id, "bob", ["5"])
-        async for each in polls.polls(workspace="PLAT", status="open"):
-            print(each.id, each.title)
-        results = await polls.results(poll.id)
-        await polls.delete_poll(poll.id)
-        return results.average
-```
-
-What can be sent again without harm is, a few times, where an answer is lost or the service asks to wait.
-'''
+"""`PollsClient`: the polls API under `/v1`."""
 
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
@@ -29,30 +9,53 @@ from typing import Any, Final, Self, TypeVar
 
 import msgspec
 
-from pollgate.client.authority_models import Page
+from pollgate.client.arguments import require_etag, text_list
+from pollgate.client.encoding import participant_segment, path_segment, query_of, without_none
+from pollgate.client.errors import ClientError, Conflict, NotFound, if_outcome_unknown
 from pollgate.client.events import follow
-from pollgate.client.poll_models import Ballot, NewPoll, Outcomes, Poll, PollEvent, Results, Status, Template
-from pollgate.client.request_parts import each_page, given, participant_segment, query_of, segment
-from pollgate.client.retries import Attempts, sent_again
-from pollgate.client.transport import Answer, Failure, NoAnswer, Refused, Server, Transport
+from pollgate.client.pagination import Page, each_item
+from pollgate.client.poll_models import (
+    Ballot,
+    BatchOutcome,
+    NewPoll,
+    Poll,
+    PollEvent,
+    PollSettings,
+    PollStatus,
+    Results,
+    Template,
+)
+from pollgate.client.retries import Attempts, with_retries
+from pollgate.client.transport import Arguments, Response, Service, Transport
 
-POLLS: Final = Server("polls service", "POLLS_URL", "http://127.0.0.1:8080", "PollsClient(…) as polls")
+POLLS: Final = Service("polls service", "PollsClient", "token", "http://127.0.0.1:8080")
 MAX_PAGE: Final = 100
 EDIT_LIMIT_S: Final = 60.0
-"""An edit or a deletion can go over a million ballots."""
+"""An edit or a deletion may concern a million ballots."""
+
+_SETTING_NAMES: Final = {
+    field.encode_name: field.name for field in msgspec.structs.fields(PollSettings) if field.encode_name != field.name
+}
+_CONDITIONS: Final = Arguments({"expand": ("with_results", None)})
+_CLOSE: Final = Arguments({"/items/0/id": ("poll_id", None), "/items/0/ifMatch": ("if_match", None)})
 
 T = TypeVar("T")
 
 
 class PollsClient:
-    """Use as `async with PollsClient(url, token) as polls`. The token goes into a header, never into a URL.
+    """A client of the polls API. Use it as `async with PollsClient(url, token) as client`.
 
-    Every call raises `Sentence` where it fails; a `Failure` has the `status`, and the `kind` of problem, by which a
-    program can tell them apart. Conditions that are `None` are left out. `server` is how sentences name the service.
+    `url` is the root of the polls service, such as `http://127.0.0.1:8080`; `token` is an access token (`pgt_…`), which
+    is sent in a header, never in a URL. All times are aware datetimes.
+
+    Every method raises a `ClientError` where it fails: `InvalidArgument` before anything is sent, `Unauthorized` and
+    `Forbidden` by the token, `RateLimited`, `ConnectionFailed` and `OutcomeUnknown`; others are named where they apply.
+    Requests that can be repeated without harm are, up to 5 times within 30 seconds: after 429, a lost response, 502,
+    503 and 504. `create_poll` and `batch` are repeated under an Idempotency-Key, so they take effect once.
     """
 
-    def __init__(self, url: str, token: str, *, server: Server = POLLS) -> None:
-        self._transport = Transport(server, url, token)
+    def __init__(self, url: str, token: str) -> None:
+        self._transport = Transport(POLLS, url, token)
 
     async def __aenter__(self) -> Self:
         await self._transport.__aenter__()
@@ -63,20 +66,20 @@ class PollsClient:
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
-    def polls(
+    def list_polls(
         self,
         limit: int | None = None,
         *,
         workspace: str | None = None,
         content: str | None = None,
         container: str | None = None,
-        status: Status | None = None,
+        status: PollStatus | None = None,
         updated_since: datetime | None = None,
         with_results: bool = False,
     ) -> AsyncIterator[Poll]:
-        """The polls that meet all the conditions, the oldest first, page after page; up to `limit` of them.
+        """Yield the polls that meet all conditions, the oldest first, page by page; `limit` of them at most.
 
-        `updated_since` has an offset; `content` needs `workspace`, and `container` both.
+        `content` requires `workspace`, and `container` requires both. `updated_since` must be an aware datetime.
         """
         conditions = {
             "workspace": workspace,
@@ -88,70 +91,86 @@ class PollsClient:
         }
         return self._pages("/v1/polls", Page[Poll], conditions, limit)
 
-    async def poll(self, poll_id: str, *, with_results: bool = False) -> Poll:
-        """One poll."""
+    async def get_poll(self, poll_id: str, *, with_results: bool = False) -> Poll:
+        """Return a poll. Raise `NotFound`."""
         query = {"expand": "results"} if with_results else {}
-        return self._with_etag(await self._ask("GET", _path(poll_id), query=query))
+        return self._with_etag(await self._send("GET", _path(poll_id), query=query, arguments=_CONDITIONS))
 
     async def create_poll(self, poll: NewPoll | Mapping[str, Any]) -> Poll:
-        """A new poll, also given as the API has it. It is made once, however often that has to be sent."""
+        """Create a poll and return it. A mapping has the form of the API's JSON. Raise `UnprocessableContent`."""
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        try:
-            return self._with_etag(await self._ask("POST", "/v1/polls", body=poll, headers=headers))
-        except NoAnswer as error:
-            raise _unsure(error, "The poll may be made") from None
+        with if_outcome_unknown("the poll may have been created"):
+            return self._with_etag(
+                await self._send("POST", "/v1/polls", body=poll, headers=headers, arguments=_body("poll", poll))
+            )
 
     async def replace_poll(self, poll: Poll, *, if_match: str | None = None, drop_votes: bool = False) -> Poll:
-        """The poll of this id becomes what is given: read it, and write it back with other values.
+        """Write a poll back that was read, with other values, and return it as it is then.
 
-        With `if_match=poll.etag` it is refused, with 412, where somebody has edited it meanwhile.
+        With `if_match=poll.etag` raise `PreconditionFailed` where it was changed since it was read. Raise `Conflict`
+        (`votes-would-be-dropped`) where an option with votes is removed without `drop_votes`.
         """
         body = {name: getattr(poll, name) for name in ("title", "description", "options", "settings")}
-        return await self._edited("PUT", poll.id, body, if_match=if_match, drop_votes=drop_votes)
+        return await self._edit(
+            "PUT", poll.id, body, if_match=if_match, drop_votes=drop_votes, arguments=_body("poll", poll)
+        )
 
     async def change_poll(
         self, poll_id: str, fields: Mapping[str, Any], *, if_match: str | None = None, drop_votes: bool = False
     ) -> Poll:
-        """Give some fields of a poll other values (RFC 7396): a list is replaced, and `None` brings a default back.
+        """Change some fields of a poll and return it. `fields` is a JSON merge patch (RFC 7396) in the API's names.
 
-        What would drop votes is refused, with 409, unless `drop_votes`; the answer's `effect` says what was dropped.
+        A list is replaced as a whole, and `None` restores a default. The result's `effect` says which votes were
+        dropped. Raise as `replace_poll` does.
         """
-        return await self._edited("PATCH", poll_id, fields, if_match=if_match, drop_votes=drop_votes)
+        arguments = _body("fields", fields)
+        return await self._edit("PATCH", poll_id, fields, if_match=if_match, drop_votes=drop_votes, arguments=arguments)
 
     async def close_poll(self, poll_id: str, *, if_match: str | None = None) -> Poll:
-        """Close a poll at this moment, by the service's clock."""
-        made = await self.batch([given({"op": "close", "id": poll_id, "ifMatch": if_match})])
+        """Close a poll at this moment, by the service's clock. Raise `NotFound` or `PreconditionFailed`."""
+        require_etag(if_match)
+        _path(poll_id)
+        with if_outcome_unknown("the poll may have been closed"):
+            made = await self._batch(
+                [without_none({"op": "close", "id": poll_id, "ifMatch": if_match})], atomic=False, arguments=_CLOSE
+            )
         outcome = made.items[0]
         if outcome.problem is not None or outcome.poll is None:
-            problem = outcome.problem
-            detail, kind = (problem.detail, problem.type.rpartition("/")[2]) if problem else ("", "")
-            raise Refused(f"the polls service answered {outcome.status}: {detail}", outcome.status, kind)
+            raise self._transport.error_of(
+                Response(outcome.status, {}, msgspec.json.encode(outcome.problem)), "", _CLOSE
+            )
         return msgspec.structs.replace(outcome.poll, etag=outcome.poll.etag or outcome.etag)
 
     async def delete_poll(self, poll_id: str, *, if_match: str | None = None) -> None:
-        """Remove a poll with all its votes."""
-        headers = given({"If-Match": if_match})
-        await self._ended(_path(poll_id), "unknown-poll", headers=headers, limit_s=EDIT_LIMIT_S)
+        """Delete a poll with all its votes, permanently. Raise `NotFound` or `PreconditionFailed`."""
+        require_etag(if_match)
+        headers = without_none({"If-Match": if_match})
+        await self._delete(_path(poll_id), "unknown-poll", headers=headers, limit_s=EDIT_LIMIT_S)
 
-    async def batch(self, items: Sequence[Mapping[str, Any]], *, atomic: bool = False) -> Outcomes:
-        """Make up to 100 changes, each with an outcome of its own; with `atomic`, all of them or none.
+    async def batch(self, items: Sequence[Mapping[str, Any]], *, atomic: bool = False) -> BatchOutcome:
+        """Make up to 100 changes, each with its own outcome; with `atomic`, all of them or none.
 
-        Items are as the API has them: `{"op": "create", "poll": …}`, `{"op": "update", "id": …, "poll": …}`,
+        Items have the form of the API: `{"op": "create", "poll": …}`, `{"op": "update", "id": …, "poll": …}`,
         `{"op": "close", "id": …}` and `{"op": "delete", "id": …}`.
         """
-        headers, body = {"Idempotency-Key": secrets.token_hex(16)}, {"items": items, "atomic": atomic}
-        answer = await self._ask("POST", "/v1/polls:batch", body=body, headers=headers, limit_s=EDIT_LIMIT_S)
-        return self._transport.read(answer, Outcomes)
+        if isinstance(items, str | bytes | Mapping):
+            raise TypeError(f"items must be a list of mappings, not {type(items).__name__}")
+        arguments = Arguments({"/items": ("items", items)})
+        with if_outcome_unknown("the changes may have been made"):
+            return await self._batch(list(items), atomic=atomic, arguments=arguments)
 
-    async def results(self, poll_id: str, *, participant: str | None = None) -> Results:
-        """What the votes of a poll come to; as `participant` may see it, who is vouched for."""
+    async def get_results(self, poll_id: str, *, participant: str | None = None) -> Results:
+        """Return the results of a poll, as far as the token may see them, or this participant. Raise `NotFound`.
+
+        The caller vouches for the identity of the participant. What is withheld is `None`.
+        """
         query = query_of({"participant": participant})
-        return self._transport.read(await self._ask("GET", f"{_path(poll_id)}/results", query=query), Results)
+        return self._transport.decode(await self._send("GET", f"{_path(poll_id)}/results", query=query), Results)
 
-    async def results_csv(self, poll_id: str, *, participant: str | None = None) -> bytes:
-        """The same as a table, in UTF-8, with a line for each option, in which no spreadsheet finds a formula."""
+    async def get_results_csv(self, poll_id: str, *, participant: str | None = None) -> bytes:
+        """Return the results as CSV in UTF-8, one line per option, without anything that a spreadsheet evaluates."""
         query, headers = query_of({"participant": participant}), {"Accept": "text/csv"}
-        return (await self._ask("GET", f"{_path(poll_id)}/results", query=query, headers=headers)).content
+        return (await self._send("GET", f"{_path(poll_id)}/results", query=query, headers=headers)).content
 
     async def cast_ballot(
         self,
@@ -162,110 +181,128 @@ class PollsClient:
         name: str | None = None,
         comment: str | None = None,
     ) -> Ballot:
-        """Vote for a participant, or vote anew where the poll allows that.
+        """Vote as a participant, for whom the caller vouches; replace an earlier ballot where the poll allows it.
 
-        It is cast once, however often it has to be sent: where an answer is lost, and the next one says that the
-        participant has voted, the ballot is read, and taken for this one where it is the same.
+        Raise `Conflict` where the poll is closed (`poll-closed`) or takes no second ballot (`already-voted`), and
+        `UnprocessableContent` where the poll does not take these options. After a lost response the request is sent
+        again; if the participant has voted by then, with the same ballot, that ballot is returned.
         """
-        path, asked = _ballot(poll_id, participant), Ballot(participant, list(option_ids), name, comment)
-        body = given({"optionIds": asked.option_ids, "name": name, "comment": comment})
-        attempts = Attempts(lambda: self._transport.ask("PUT", path, body=body))
+        ballot = Ballot(participant, text_list("option_ids", option_ids), name, comment)
+        path = _ballot_path(poll_id, participant)
+        body = without_none({"optionIds": ballot.option_ids, "name": name, "comment": comment})
+        attempts = Attempts(lambda: self._transport.send("PUT", path, body=body))
         try:
-            answer = await sent_again(attempts)
-        except NoAnswer as error:
-            raise _unsure(error, "The ballot may be cast") from None
-        except Refused as refusal:
-            kept = await self._kept(poll_id, participant) if attempts.lost and refusal.status == 409 else None
-            if kept is None or not _is_same(kept, asked):
+            with if_outcome_unknown("the ballot may have been cast"):
+                response = await with_retries(attempts)
+        except Conflict:
+            kept = await self._kept_ballot(poll_id, participant) if attempts.outcome_unknown else None
+            if kept is None or not _is_same(kept, ballot):
                 raise
             return kept
-        return self._transport.read(answer, Ballot)
+        return self._transport.decode(response, Ballot)
 
-    async def ballot(self, poll_id: str, participant: str) -> Ballot:
-        """A participant's ballot."""
-        return self._transport.read(await self._ask("GET", _ballot(poll_id, participant)), Ballot)
+    async def get_ballot(self, poll_id: str, participant: str) -> Ballot:
+        """Return a participant's ballot. Raise `NotFound`."""
+        return self._transport.decode(await self._send("GET", _ballot_path(poll_id, participant)), Ballot)
 
     async def withdraw_ballot(self, poll_id: str, participant: str) -> None:
-        """Take a participant's ballot back. Where a poll allows no second ballot, that one cannot vote again."""
-        await self._ended(_ballot(poll_id, participant), "unknown-ballot")
+        """Remove a participant's ballot; where the poll takes no second ballot, the participant cannot vote again.
 
-    def ballots(self, poll_id: str, limit: int | None = None) -> AsyncIterator[Ballot]:
-        """The ballots of a poll that keeps names, in the order of their participants' ids, page after page."""
+        Raise `NotFound`, or `Conflict` where the poll is closed.
+        """
+        await self._delete(_ballot_path(poll_id, participant), "unknown-ballot")
+
+    def list_ballots(self, poll_id: str, limit: int | None = None) -> AsyncIterator[Ballot]:
+        """Yield the ballots of a poll that keeps names, ordered by participant, page by page; `limit` at most.
+
+        Raise `Conflict` (`names-not-kept`) for a poll that does not.
+        """
         return self._pages(f"{_path(poll_id)}/votes", Page[Ballot], {}, limit)
 
-    async def templates(self) -> list[Template]:
-        """What a new poll can begin with."""
-        return self._transport.read(await self._ask("GET", "/v1/templates"), Page[Template]).items
+    async def list_templates(self) -> list[Template]:
+        """Return the templates that a new poll can be created from."""
+        return self._transport.decode(await self._send("GET", "/v1/templates"), Page[Template]).items
 
-    async def events(self, poll_id: str) -> AsyncGenerator[PollEvent, None]:
-        """What becomes of a poll, from how it is now on, for as long as it is there.
+    async def stream_events(self, poll_id: str) -> AsyncGenerator[PollEvent, None]:
+        """Yield the state of a poll and of its results now, and after each change, until `PollDeleted`.
 
-        Where the connection ends it is made anew, and what has changed meanwhile is told. Ends with `PollDeleted`.
-        Raises `Sentence` where the token is refused, and where the service does not answer for a minute.
+        A lost connection is opened again, and continues with the latest state. Raise `RequestRejected` when the token
+        is revoked or the poll is no longer found, and `ConnectionFailed` or `OutcomeUnknown` where the first connection
+        fails, or the service does not respond for 60 seconds. Close the generator to end the stream early.
         """
         async with aclosing(follow(self._transport, f"{_path(poll_id)}/events")) as events:
             async for event in events:
                 yield event
 
-    async def _ask(self, method: str, path: str, **options: Any) -> Answer:
-        """The answer to a request that can be sent again without harm."""
-        return await sent_again(lambda: self._transport.ask(method, path, **options))
+    async def _send(self, method: str, path: str, **options: Any) -> Response:
+        """Send a request that can be repeated without harm."""
+        return await with_retries(lambda: self._transport.send(method, path, **options))
 
-    async def _edited(self, method: str, poll_id: str, body: Any, *, if_match: str | None, drop_votes: bool) -> Poll:
-        query, headers = {"dropVotes": "true"} if drop_votes else {}, given({"If-Match": if_match})
+    async def _batch(self, items: list[Mapping[str, Any]], *, atomic: bool, arguments: Arguments) -> BatchOutcome:
+        headers, body = {"Idempotency-Key": secrets.token_hex(16)}, {"items": items, "atomic": atomic}
+        response = await self._send(
+            "POST", "/v1/polls:batch", body=body, headers=headers, limit_s=EDIT_LIMIT_S, arguments=arguments
+        )
+        return self._transport.decode(response, BatchOutcome)
 
-        async def send() -> Answer:
-            return await self._transport.ask(
-                method, _path(poll_id), query=query, body=body, headers=headers, limit_s=EDIT_LIMIT_S
+    async def _edit(
+        self, method: str, poll_id: str, body: Any, *, if_match: str | None, drop_votes: bool, arguments: Arguments
+    ) -> Poll:
+        require_etag(if_match)
+        query, headers = {"dropVotes": "true"} if drop_votes else {}, without_none({"If-Match": if_match})
+        path = _path(poll_id)
+
+        async def send() -> Response:
+            return await self._transport.send(
+                method, path, query=query, body=body, headers=headers, limit_s=EDIT_LIMIT_S, arguments=arguments
             )
 
-        try:
-            return self._with_etag(await sent_again(send, also_after_loss=False))
-        except NoAnswer as error:
-            raise _unsure(error, "The poll may be edited") from None
+        with if_outcome_unknown("the poll may have been changed"):
+            return self._with_etag(await with_retries(send, repeat_unknown=False))
 
-    async def _ended(self, path: str, ended_kind: str, **options: Any) -> None:
-        """Delete what is there; that it is gone is no failure where an answer was lost."""
-        attempts = Attempts(lambda: self._transport.ask("DELETE", path, **options))
+    async def _delete(self, path: str, type_if_gone: str, **options: Any) -> None:
+        """Delete a resource; that it is gone is no error after a lost response."""
+        attempts = Attempts(lambda: self._transport.send("DELETE", path, **options))
         try:
-            await sent_again(attempts)
-        except Refused as refusal:
-            if not (attempts.lost and refusal.kind == ended_kind):
+            with if_outcome_unknown("it may have been deleted", is_repeatable=True):
+                await with_retries(attempts)
+        except NotFound as error:
+            if not (attempts.outcome_unknown and error.type == type_if_gone):
                 raise
 
-    async def _kept(self, poll_id: str, participant: str) -> Ballot | None:
+    async def _kept_ballot(self, poll_id: str, participant: str) -> Ballot | None:
         try:
-            return await self.ballot(poll_id, participant)
-        except Failure:
+            return await self.get_ballot(poll_id, participant)
+        except ClientError:
             return None
 
-    def _with_etag(self, answer: Answer) -> Poll:
-        poll = self._transport.read(answer, Poll)
-        return msgspec.structs.replace(poll, etag=poll.etag or answer.headers.get("ETag"))
+    def _with_etag(self, response: Response) -> Poll:
+        poll = self._transport.decode(response, Poll)
+        return msgspec.structs.replace(poll, etag=poll.etag or response.headers.get("ETag"))
 
     def _pages(
         self, path: str, kind: type[Page[T]], conditions: Mapping[str, Any], limit: int | None
     ) -> AsyncIterator[T]:
         async def read(query: Mapping[str, str]) -> Page[T]:
-            return self._transport.read(await self._ask("GET", path, query=query), kind)
+            return self._transport.decode(await self._send("GET", path, query=query, arguments=_CONDITIONS), kind)
 
-        return each_page(read, conditions, limit, most=MAX_PAGE)
+        return each_item(read, conditions, limit, page_size=MAX_PAGE)
 
 
 def _path(poll_id: str) -> str:
-    return f"/v1/polls/{segment(poll_id, 'the list commands, as `pollgate poll list`')}"
+    return f"/v1/polls/{path_segment('poll_id', poll_id)}"
 
 
-def _ballot(poll_id: str, participant: str) -> str:
+def _ballot_path(poll_id: str, participant: str) -> str:
     return f"{_path(poll_id)}/votes/{participant_segment(participant)}"
 
 
-def _unsure(error: NoAnswer, what: str) -> NoAnswer:
-    told = f"{error}. {what} all the same: look before you try again"
-    return NoAnswer(told, error.status, error.kind, error.retry_after_s)
+def _body(argument: str, value: Any) -> Arguments:
+    """Return how errors name parts of a body: as attributes of a `Struct`, and as keys of a mapping."""
+    return Arguments({"": (argument, value)}, _SETTING_NAMES if isinstance(value, msgspec.Struct) else {})
 
 
-def _is_same(kept: Ballot, asked: Ballot) -> bool:
-    """Whether what is kept is what was asked for; a name that is not kept says nothing."""
-    chosen = set(kept.option_ids) == set(asked.option_ids)
-    return chosen and kept.comment == asked.comment and kept.name in (None, asked.name)
+def _is_same(kept: Ballot, sent: Ballot) -> bool:
+    """Return whether a ballot is the one that was sent; where names are not kept they are not compared."""
+    chosen = set(kept.option_ids) == set(sent.option_ids)
+    return chosen and kept.comment == sent.comment and kept.name in (None, sent.name)

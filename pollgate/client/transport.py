@@ -1,4 +1,4 @@
-"""HTTP to one of our servers: JSON in and out, time-limited, and every failure as a sentence."""
+"""HTTP to one service: JSON in and out, time limits, and an exception of this library for every failure."""
 
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
@@ -8,97 +8,58 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from pollgate.client.errors import Sentence
+from pollgate.client.arguments import require_credential
+from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
+from pollgate.client.problems import problem_error
 
 CALL_LIMIT_S: Final = 10.0
 STREAM_PAUSE_LIMIT_S: Final = 60.0
-"""How long a stream may say nothing."""
+"""How long a stream may be silent."""
 
 T = TypeVar("T")
 
 
-class Server(NamedTuple):
-    """Whom a client speaks to: what it is called, the variable that says where it is, with an example, and what `async
-    with` makes the client.
-
-    `parts` is what a caller calls parts of a request, by their pointer into the body or their parameter, where that is
-    not what the API calls them.
-    """
+class Service(NamedTuple):
+    """The service of a client: its name in errors, the client's class, its second argument, and an example of a URL."""
 
     name: str
-    variable: str
-    example: str
     client: str
-    parts: Mapping[str, str] = {}
-
-    def part(self, pointer_or_parameter: str) -> str:
-        """What a caller calls it: the part itself, or else the one around it that has a name."""
-        outer = pointer_or_parameter
-        while outer:
-            if outer in self.parts:
-                return self.parts[outer]
-            outer = outer.rpartition("/")[0]
-        return pointer_or_parameter
+    credential: str
+    example_url: str
 
 
-class Answer(NamedTuple):
-    """What came back where the request was done."""
+class Response(NamedTuple):
+    """A response to a request that succeeded."""
 
     status: int
     headers: Mapping[str, str]
     content: bytes
 
 
-class Failure(Sentence):
-    """The server answered with a failure, or not at all, where `status` is `None`.
+class Arguments(NamedTuple):
+    """How errors name what was passed to a method.
 
-    `kind` ends the problem's type, as `unknown-poll`; `retry_after_s` is how long the server asks to wait.
+    `paths` are as in `argument_path`; `words` maps names of the API in an error's detail to the caller's.
     """
 
-    def __init__(
-        self, sentence: str, status: int | None = None, kind: str = "", retry_after_s: float | None = None
-    ) -> None:
-        super().__init__(sentence)
-        self.status = status
-        self.kind = kind
-        self.retry_after_s = retry_after_s
+    paths: Mapping[str, tuple[str, Any]] = {}
+    words: Mapping[str, str] = {}
 
 
-class Refused(Failure):
-    """The request was not done, and the sentence says why."""
+AS_IN_THE_API: Final = Arguments()
 
 
-class NoAnswer(Failure):
-    """The request was sent, and it is not known what has become of it: its answer was lost, or is a failure."""
-
-
-class Unreached(Failure):
-    """The request was never sent."""
-
-
-class _Lost(aiohttp.ClientError):
-    """The answer to a change was lost; the cause says how."""
-
-
-class _Fault(msgspec.Struct):
-    detail: str
-    pointer: str = ""
-    parameter: str = ""
-
-
-class _Problem(msgspec.Struct):
-    detail: str
-    type: str = ""
-    errors: list[_Fault] = []
+class _ResponseLost(aiohttp.ClientError):
+    """The response to a change was lost; the cause says how."""
 
 
 class Transport:
-    """Use as `async with Transport(server, url, secret) as transport`. Everything raises `Sentence` where it fails:
-    `Failure` where that is the server's answer, or the lack of one.
-    """
+    """Use as `async with Transport(service, url, secret) as transport`. Raise `ClientError` where a request fails."""
 
-    def __init__(self, server: Server, url: str, secret: str) -> None:
-        self._server = server
+    def __init__(self, service: Service, url: str, secret: str) -> None:
+        _require_url(url, service.example_url)
+        require_credential(service.credential, secret)
+        self._service = service
         self._url = url.rstrip("/")
         self._secret = secret
         self._opened: aiohttp.ClientSession | None = None
@@ -125,12 +86,15 @@ class Transport:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         limit_s: float = CALL_LIMIT_S,
+        arguments: Arguments = AS_IN_THE_API,
     ) -> T:
-        """The answer, as `kind`; `path` is sent as it is."""
-        answer = await self.ask(method, path, query=query, body=body, headers=headers, limit_s=limit_s)
-        return self.read(answer, kind)
+        """Send a request and return its response's body as `kind`; `path` is sent unchanged."""
+        response = await self.send(
+            method, path, query=query, body=body, headers=headers, limit_s=limit_s, arguments=arguments
+        )
+        return self.decode(response, kind)
 
-    async def ask(
+    async def send(
         self,
         method: str,
         path: str,
@@ -139,9 +103,10 @@ class Transport:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         limit_s: float = CALL_LIMIT_S,
-    ) -> Answer:
-        """The answer as it came; `path` is sent as it is."""
-        encoded = None if body is None else msgspec.json.encode(body)
+        arguments: Arguments = AS_IN_THE_API,
+    ) -> Response:
+        """Send a request and return its response; `path` is sent unchanged."""
+        encoded = None if body is None else _encoded(body, arguments)
         try:
             async with self._session.request(
                 *(method, URL(self._url + path, encoded=True)),
@@ -150,24 +115,24 @@ class Transport:
                 headers={**({"Content-Type": "application/json"} if encoded else {}), **(headers or {})},
                 timeout=aiohttp.ClientTimeout(total=limit_s),
                 allow_redirects=False,
-            ) as response:
-                answer = Answer(response.status, response.headers, await response.read())
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._no_answer(error) from None
-        self._require_success(answer, path)
-        return answer
+            ) as received:
+                response = Response(received.status, received.headers, await received.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._no_response(error) from None
+        self._require_success(response, path, arguments)
+        return response
 
-    def read(self, answer: Answer, kind: type[T]) -> T:
-        """What the answer says, as `kind`."""
+    def decode(self, response: Response, kind: type[T]) -> T:
+        """Return the response's body as `kind`. Raise `UnexpectedResponse`."""
         try:
-            return msgspec.json.decode(answer.content or b"null", type=kind)
-        except msgspec.MsgspecError:
-            raise self._stranger() from None
+            return msgspec.json.decode(response.content or b"null", type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise self._unexpected("this is not a response of this release's service", response.status) from None
 
     async def lines(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """The lines of an answer, as they come. Ends only where the answer is whole."""
+        """Yield the lines of a response as they arrive. Raise `OutcomeUnknown` where it ends before it is complete."""
         timeout = aiohttp.ClientTimeout(sock_connect=CALL_LIMIT_S, sock_read=STREAM_PAUSE_LIMIT_S)
         try:
             async with self._session.get(
@@ -176,82 +141,91 @@ class Transport:
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
-            ) as response:
-                if response.status != 200:
-                    self._require_success(Answer(response.status, response.headers, await response.read()), path)
-                    raise self._stranger()
+            ) as received:
+                if received.status != 200:
+                    response = Response(received.status, received.headers, await received.read())
+                    self._require_success(response, path, AS_IN_THE_API)
+                    raise self._unexpected("this is not a response of this release's service", received.status)
                 rest = b""
-                async for piece in response.content.iter_any():
+                async for piece in received.content.iter_any():
                     *whole, rest = (rest + piece).split(b"\n")
                     for line in whole:
                         yield line
-        except aiohttp.ClientPayloadError:
-            raise NoAnswer(f"the answer of the {self._server.name} at {self._url} broke off") from None
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._no_answer(error) from None
+        except aiohttp.ClientPayloadError as error:
+            raise self._failure(OutcomeUnknown, "the response ended before it was complete", error) from None
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._no_response(error) from None
         if rest:
             yield rest
 
     @property
     def _session(self) -> aiohttp.ClientSession:
         if self._opened is None:
-            raise RuntimeError(f"a client works within its block alone: `async with {self._server.client}:`")
+            name = self._service.client
+            raise RuntimeError(f"use the client inside its block: `async with {name}(…) as client:`")
         return self._opened
 
-    def _no_answer(self, error: Exception) -> Sentence:
-        name, variable, example = self._server[:3]
-        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-            return Sentence(f"{variable} is not a URL, such as {example}")
-        never_sent = isinstance(error, aiohttp.ClientConnectorError)
-        cause = error.__cause__ if isinstance(error, _Lost) else error
-        return (Unreached if never_sent else NoAnswer)(
-            f"the {name} at {self._url} does not answer ({type(cause).__name__}); start it, or set {variable}"
+    def _no_response(self, error: Exception) -> ClientError:
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return self._failure(ConnectionFailed, "no connection", error)
+        cause = error.__cause__ if isinstance(error, _ResponseLost) else error
+        return self._failure(OutcomeUnknown, "no response", cause or error)
+
+    def _failure(
+        self, kind: type[ConnectionFailed | OutcomeUnknown], what: str, cause: BaseException
+    ) -> ConnectionFailed | OutcomeUnknown:
+        name = type(cause).__name__
+        message = f"the {self._service.name} at {self._url}: {what} ({name})"
+        failure = kind(message, detail=what, service=self._service.name, url=self._url)
+        failure.reason = name
+        return failure
+
+    def _unexpected(self, detail: str, status: int) -> UnexpectedResponse:
+        message = f"the {self._service.name} at {self._url} answered {status}: {detail}"
+        return UnexpectedResponse(message, status=status, detail=detail, service=self._service.name, url=self._url)
+
+    def _require_success(self, response: Response, path: str, arguments: Arguments) -> None:
+        if response.status < 300:
+            return
+        if response.status < 400:
+            # The target may be another host, which would receive the secret.
+            raise self._unexpected("this is a redirect, which is not followed", response.status)
+        raise self.error_of(response, path, arguments)
+
+    def error_of(self, response: Response, path: str, arguments: Arguments) -> ClientError:
+        """Return the exception for a response with a status of 400 or more."""
+        return problem_error(
+            *(response.status, response.headers, response.content),
+            arguments=arguments.paths,
+            words=arguments.words,
+            service=self._service.name,
+            url=self._url,
+            path=path,
         )
 
-    def _stranger(self) -> Sentence:
-        name, variable = self._server[:2]
-        return Sentence(f"what answers at {self._url} is not this release's {name}; check {variable}")
 
-    def _elsewhere(self, status: int) -> Sentence:
-        """No redirection is followed: it might lead to another host, which would be shown the secret."""
-        told = f"{self._url} sends its callers elsewhere ({status}); nothing was done"
-        return Sentence(f"{told}. Set {self._server.variable} to where the {self._server.name} is itself")
+def _require_url(url: str, example: str) -> None:
+    try:
+        parsed = URL(url)
+        is_absolute = parsed.scheme in ("http", "https") and bool(parsed.host) and not parsed.query_string
+    except ValueError:
+        is_absolute = False
+    if not is_absolute:
+        raise InvalidArgument("url", f"this is not the http or https URL of a service, such as {example}")
 
-    def _require_success(self, answer: Answer, path: str) -> None:
-        status = answer.status
-        if status < 300:
-            return
-        if status < 400:
-            raise self._elsewhere(status)
-        try:
-            problem = msgspec.json.decode(answer.content, type=_Problem)
-        except msgspec.MsgspecError:
-            problem = _Problem("")
-        kind = problem.type.rpartition("/")[2]
-        told = self._told(problem) if status != 404 or kind not in ("", "not-found") else self._nothing_at(path)
-        sentence = f"the {self._server.name} answered {status}" + (f": {told}" if told else "")
-        known = (status, kind, _seconds(answer.headers.get("Retry-After", "")))
-        raise NoAnswer(sentence.rstrip("."), *known) if status >= 500 else Refused(sentence, *known)
 
-    def _told(self, problem: _Problem) -> str:
-        faults = [
-            ": ".join(filter(None, (self._server.part(fault.pointer or fault.parameter), fault.detail)))
-            for fault in problem.errors
-        ]
-        is_repeated = bool(faults) and all(fault.detail in problem.detail for fault in problem.errors)
-        return "\n  ".join(faults if is_repeated else filter(None, (problem.detail, *faults)))
-
-    def _nothing_at(self, path: str) -> str:
-        name, variable, example = self._server[:3]
-        told = f"nothing is found at {self._url}{path}; check {variable}"
-        if URL(self._url).path.strip("/"):
-            told += f", which is the root of the {name}, without a path, such as {example}"
-        return told
+def _encoded(body: Any, arguments: Arguments) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (UnicodeEncodeError, OverflowError):
+        name = arguments.paths[""][0] if "" in arguments.paths else "arguments"
+        reason = "a value cannot be sent: text that UTF-8 cannot encode, or a number of more than 64 bits"
+        raise InvalidArgument(name, reason) from None
 
 
 async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a PUT or DELETE again whose answer is lost: to whoever asked, the second answer would
-    seem to be the first.
+    """Keep aiohttp from repeating a PUT or DELETE whose response is lost: the second response would look like the
+    first.
     """
     try:
         return await send(request)
@@ -260,9 +234,4 @@ async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.Clien
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
         if request.method == "GET":
             raise
-        raise _Lost from error
-
-
-def _seconds(text: str) -> float | None:
-    """What `Retry-After` says; as a date, which our servers never send, nothing."""
-    return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+        raise _ResponseLost from error

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import asyncpg
 from msgspec import Struct
 
-from pollgate.client.errors import Sentence
+from pollgate.stack.errors import StackError
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
 from shared.runtime.postgres.database import address_of
@@ -27,7 +27,7 @@ class MigrateSettings(Struct, frozen=True):
 
 
 async def migrate_from_environment() -> list[str]:
-    """Migrate as the environment says; a line for each schema. Raises `Sentence`."""
+    """Migrate as the environment says; a line for each schema. Raises `StackError`."""
     try:
         settings = read_settings(MigrateSettings, environ)
         split_url(settings.database_admin_url, "DATABASE_ADMIN_URL")
@@ -36,21 +36,21 @@ async def migrate_from_environment() -> list[str]:
             POLLS: _password(settings.polls_database_url, "POLLS_DATABASE_URL"),
         }
     except SettingsError as error:
-        raise Sentence(str(error)) from None
+        raise StackError(str(error)) from None
     return await migrate_all(settings.database_admin_url, passwords)
 
 
 async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[str]:
-    """Migrate every schema and set its role's password; a line for each. Raises `Sentence`."""
+    """Migrate every schema and set its role's password; a line for each. Raises `StackError`."""
     lines = []
     for schema in SCHEMAS:
         try:
             applied = await migrate(admin_url, schema, passwords[schema])
         except DatabaseTooNew as error:
-            raise Sentence(f"{error}; start the newer release") from None
+            raise StackError(f"{error}; start the newer release") from None
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
             reason = str(error) or "no answer in time"
-            raise Sentence(f"cannot migrate {schema.name} at {address_of(admin_url)}: {reason}") from None
+            raise StackError(f"cannot migrate {schema.name} at {address_of(admin_url)}: {reason}") from None
         lines.append(f"{schema.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
     return lines
 
@@ -58,5 +58,5 @@ async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[s
 def _password(url: str, variable: str) -> str:
     password = split_url(url, variable).password
     if not password:
-        raise Sentence(f"{variable} has no password; the service's role needs one")
+        raise StackError(f"{variable} has no password; the service's role needs one")
     return unquote(password)

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import psutil
 
-from pollgate.client.errors import Sentence
+from pollgate.stack.errors import StackError
 from pollgate.stack.secrets import write_private
 
 STOP_LIMIT_S: Final = 8.0
@@ -66,7 +66,7 @@ class Processes:
         try:
             records = msgspec.json.decode(self._file.read_bytes(), type=list[Record])
         except msgspec.MsgspecError:
-            raise Sentence(f"{self._file} cannot be read; end the stack's processes by hand and remove it") from None
+            raise StackError(f"{self._file} cannot be read; end the stack's processes by hand and remove it") from None
         left = [(record.name, process) for record in records if (process := _find(record)) is not None]
         for _, process in left:
             await asyncio.to_thread(_end, process)

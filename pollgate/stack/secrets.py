@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from pollgate.client.errors import Sentence
+from pollgate.stack.errors import StackError
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys
@@ -50,7 +50,7 @@ _PASSWORDS: Final = (
 
 def load_or_make(file: Path) -> StackSecrets:
     """The secrets in `file`, which is made with mode 0600 where it is missing, and completed where an earlier release
-    has made it. Raises `Sentence`.
+    has made it. Raises `StackError`.
     """
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _make_first()
@@ -59,9 +59,9 @@ def load_or_make(file: Path) -> StackSecrets:
         if complete != kept or not file.exists():
             write_private(file, msgspec.json.encode(complete).decode())
     except OSError as error:
-        raise Sentence(f"cannot keep the secrets: {error.strerror}: {file}") from None
+        raise StackError(f"cannot keep the secrets: {error.strerror}: {file}") from None
     except msgspec.MsgspecError:
-        raise Sentence(f"{file} does not hold a stack's secrets; restore it") from None
+        raise StackError(f"{file} does not hold a stack's secrets; restore it") from None
     return made
 
 

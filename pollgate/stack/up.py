@@ -17,9 +17,9 @@ from typing import Final, NamedTuple
 import aiohttp
 from redis.exceptions import RedisError
 
-from pollgate.client.authority import AuthorityClient
-from pollgate.client.errors import Sentence
+from pollgate.client import AuthorityClient, ClientError
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
+from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from pollgate.stack.processes import Processes
 from pollgate.stack.secrets import StackSecrets, load_or_make, redis_users
@@ -38,7 +38,7 @@ class Ports(NamedTuple):
 
 
 async def run_stack(folder: Path, ports: Ports) -> None:
-    """Run until SIGINT or SIGTERM, or until a part ends by itself. Raises `Sentence`."""
+    """Run until SIGINT or SIGTERM, or until a part ends by itself. Raises `StackError`."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -94,24 +94,24 @@ def _only_runner(folder: Path) -> Generator[None, None, None]:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise Sentence(f"another `pollgate up` is using {folder}; stop it, or choose another --dir") from None
+                raise StackError(f"another `pollgate up` is using {folder}; stop it, or choose another --dir") from None
             yield
     except OSError as error:
-        raise Sentence(f"cannot use the folder {folder}: {error.strerror}; choose another with --dir") from None
+        raise StackError(f"cannot use the folder {folder}: {error.strerror}; choose another with --dir") from None
 
 
 @asynccontextmanager
 async def _postgres(folder: Path, secrets: StackSecrets) -> AsyncGenerator[EmbeddedPostgres, None]:
     started = time.monotonic()
     if " " in str(folder):
-        raise Sentence(
+        raise StackError(
             f"the embedded PostgreSQL cannot run in a path with a space: {folder}; choose another with --dir"
         )
     try:
         postgres = await start_postgres(folder / "postgres", secrets.postgres_password)
     except SubprocessError:
         log = folder / "postgres" / "log"
-        raise Sentence(f"PostgreSQL does not start: {_last_line(log)}") from None
+        raise StackError(f"PostgreSQL does not start: {_last_line(log)}") from None
     _say(f"PostgreSQL is up ({time.monotonic() - started:.1f} s)")
     try:
         yield postgres
@@ -159,14 +159,14 @@ async def _service(
 
 
 async def _until(processes: Processes, name: str, folder: Path, answers: Callable[[], Awaitable[object]]) -> None:
-    """Wait until `answers()` does not raise. Raises `Sentence` where the process ends or takes too long."""
+    """Wait until `answers()` does not raise. Raises `StackError` where the process ends or takes too long."""
     give_up = time.monotonic() + START_LIMIT_S
     while True:
         try:
             await answers()
         except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
             if processes.ended() or time.monotonic() > give_up:
-                raise Sentence(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}") from None
+                raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}") from None
             await asyncio.sleep(0.05)
         else:
             return
@@ -175,12 +175,12 @@ async def _until(processes: Processes, name: str, folder: Path, answers: Callabl
 async def _welcome(folder: Path, ports: Ports) -> str:
     """What to do next; on the first start with a demo token, made through the API and shown this once."""
     admin_key = (folder / "admin.key").read_text(encoding="utf-8").strip()
-    async with AuthorityClient(f"http://{HOST}:{ports.token_authority}", admin_key) as authority:
-        site = (await authority.sites())[0]
-        secret = None
-        if not [token async for token in authority.tokens()]:
-            expiry = datetime.now(UTC) + timedelta(days=30)
-            secret = (await authority.create_token("Demo token", ["polls:*:PLAT"], expires_at=expiry)).token
+    try:
+        async with AuthorityClient(f"http://{HOST}:{ports.token_authority}", admin_key) as authority:
+            site = (await authority.list_sites())[0]
+            secret = await _create_demo_token(authority)
+    except ClientError as error:
+        raise StackError(str(error)) from None
     return welcome(
         endpoint=f"http://{HOST}:{ports.polls}/x1/{site.endpoint_id}",
         authority=f"http://{HOST}:{ports.token_authority}",
@@ -189,11 +189,19 @@ async def _welcome(folder: Path, ports: Ports) -> str:
     )
 
 
+async def _create_demo_token(authority: AuthorityClient) -> str | None:
+    """Return the secret of a new token if there is none yet."""
+    async for _ in authority.list_tokens(1):
+        return None
+    expiry = datetime.now(UTC) + timedelta(days=30)
+    return (await authority.create_token("Demo token", ["polls:*:PLAT"], expires_at=expiry)).token
+
+
 async def _until_stopped(stop: asyncio.Event, processes: Processes, folder: Path) -> None:
     while not stop.is_set():
         ended = processes.ended()
         if ended:
-            raise Sentence(f"{ended} has ended by itself: {_last_line(folder / 'logs' / f'{ended}.log')}")
+            raise StackError(f"{ended} has ended by itself: {_last_line(folder / 'logs' / f'{ended}.log')}")
         try:
             await asyncio.wait_for(stop.wait(), 0.5)
         except TimeoutError:
@@ -208,7 +216,9 @@ def _require_free(port: int, variable: str) -> None:
             probe.bind((HOST, port))
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or "no such port"
-            raise Sentence(f"cannot listen on {HOST}:{port}: {reason}. Choose another: {variable}=… make run") from None
+            raise StackError(
+                f"cannot listen on {HOST}:{port}: {reason}. Choose another: {variable}=… make run"
+            ) from None
 
 
 def _last_line(log: Path) -> str:

@@ -108,7 +108,7 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
 
         refused = await runner.run("token", "create", "--name", "x", "--scope", "polls:fly:PLAT")
         assert refused.returncode == 1
-        assert "/scopes/0: at character 7" in refused.stderr
+        assert "--scope 'polls:fly:PLAT': at character 7" in refused.stderr
         made = await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*")
         assert _find(r"pgt_\w{38}", made.stdout)
         shown = await runner.run("token", "show", _find(r"tok_\w+", made.stdout))

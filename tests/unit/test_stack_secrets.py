@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pollgate.client.errors import Sentence
+from pollgate.stack.errors import StackError
 from pollgate.stack.secrets import load_or_make, write_secret_files
 from shared.runtime.crypto.encryption import read_secret
 
@@ -39,7 +39,7 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path, text: str) 
     file = tmp_path / "secrets.json"
     file.write_text(text)
 
-    with pytest.raises(Sentence, match="does not hold a stack's secrets; restore it"):
+    with pytest.raises(StackError, match="does not hold a stack's secrets; restore it"):
         load_or_make(file)
 
     assert file.read_text() == text

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 from pollgate.cli.output import print_json, print_table
 from pollgate.cli.session import Json, Many, call, management
 from pollgate.cli.times import Duration, told
-from pollgate.cli.token_fields import written_scopes
-from pollgate.client.authority_models import AdminKey, MadeAdminKey
+from pollgate.cli.token_fields import scope_options, written_scopes
+from pollgate.client import AdminKey, CreatedAdminKey
 
 Role = Literal["admin", "issuer", "auditor"]
 
@@ -38,14 +38,15 @@ def create(
         What the tokens that it makes may do at most, as polls:*:PAY. Repeatable.
     """
     scopes = None if scope is None else written_scopes(scope)
-    key = call(lambda authority: authority.make_admin_key(name, role, sites=site, scopes=scopes))
+    options = {"/name": "--name", "/sites": "--site", **scope_options(scope or ())}
+    key = call(lambda authority: authority.create_admin_key(name, role, sites=site, scopes=scopes), options)
     print_json(key) if as_json else _show_made(key)
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate admin list")
 def list_(*, as_json: Json = False) -> None:
     """List every admin key by name, revoked ones too."""
-    keys = call(lambda authority: authority.admin_keys())
+    keys = call(lambda authority: authority.list_admin_keys())
     print_json(keys) if as_json else _print_table(keys)
 
 
@@ -63,7 +64,7 @@ def rotate(
         For how long the secrets before it go on working; 1h where this is left out, and 0 ends them at once.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    key = call(lambda authority: authority.rotate_admin_key(key_id, overlap_s))
+    key = call(lambda authority: authority.rotate_admin_key(key_id, overlap_s), {"/overlap_s": "--overlap"})
     print_json(key) if as_json else _show_made(key)
 
 
@@ -83,11 +84,11 @@ def revoke(key_id: Annotated[str, Parameter(metavar="ID")], /) -> None:
 @app.command(help_epilogue="Example:\n\n  pollgate admin whoami")
 def whoami(*, as_json: Json = False) -> None:
     """Show the admin key that you use."""
-    key = call(lambda authority: authority.own_admin_key())
+    key = call(lambda authority: authority.get_own_admin_key())
     print_json(key) if as_json else _print_table([key])
 
 
-def _show_made(key: MadeAdminKey) -> None:
+def _show_made(key: CreatedAdminKey) -> None:
     _print_table([key])
     print(f"\n{key.key}\n\nStore this admin key now: it is not shown again.")
 

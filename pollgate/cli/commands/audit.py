@@ -11,11 +11,11 @@ from cyclopts import Parameter
 
 from pollgate.cli.atomic_file import written_whole
 from pollgate.cli.audit_check import Head, LogCheck, read_head
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import counted, print_json, print_table
 from pollgate.cli.session import Json, call, gather, management
 from pollgate.cli.times import Past, told_exactly
-from pollgate.client.authority import AuthorityClient
-from pollgate.client.errors import Sentence
+from pollgate.client import AuthorityClient
 from shared.contract.audit import AuditRecord
 
 
@@ -34,9 +34,9 @@ class Conditions:
     until: Annotated[Past | None, Parameter(help="Before this time.")] = None
 
     def to_query(self) -> dict[str, Any]:
-        """As the API has them. Raises `Sentence`."""
+        """As the API has them. Raises `CliError`."""
         if self.subject is not None and ":" not in self.subject:
-            raise Sentence("--subject is a kind and an id, as token:tok_3JDxtsz4ic3g56zQ or service:reports")
+            raise CliError("--subject is a kind and an id, as token:tok_3JDxtsz4ic3g56zQ or service:reports")
         return {
             "actor_id": self.actor and self.actor.rpartition(":")[2],
             "action": self.action,
@@ -69,8 +69,10 @@ def list_(
         How many at most; all where this is left out.
     """
     if limit is not None and limit < 1:
-        raise Sentence("--limit is at least 1")
-    records = gather(lambda authority: authority.audit(limit, newest_first=not oldest_first, **conditions.to_query()))
+        raise CliError("--limit is at least 1")
+    records = gather(
+        lambda authority: authority.list_audit_records(limit, newest_first=not oldest_first, **conditions.to_query())
+    )
     if as_json:
         print_json(records)
     elif records:
@@ -101,7 +103,7 @@ def export(
 
     async def write(authority: AuthorityClient, file: BinaryIO) -> int:
         number = 0
-        async for line in authority.audit_lines(**conditions.to_query()):
+        async for line in authority.export_audit_log(**conditions.to_query()):
             file.write(line + b"\n")
             number += 1
         return number
@@ -151,7 +153,7 @@ def verify(
 
 
 async def _check_log(authority: AuthorityClient, check: LogCheck) -> None:
-    async for line in authority.audit_lines():
+    async for line in authority.export_audit_log():
         check.check(line)
 
 
@@ -163,7 +165,7 @@ def _check_file(file: Path, check: LogCheck) -> None:
             with file.open("rb") as opened:
                 _check_lines(opened, check)
     except OSError as error:
-        raise Sentence(f"cannot read the audit log: {error.strerror}: {file}") from None
+        raise CliError(f"cannot read the audit log: {error.strerror}: {file}") from None
 
 
 def _check_lines(lines: BinaryIO, check: LogCheck) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pollgate.cli.output import print_json, print_table
 from pollgate.cli.session import Json, call, management
 from pollgate.cli.times import told, told_exactly
-from pollgate.client.authority_models import SigningKey
+from pollgate.client import SigningKey
 
 app = management("keys", "List and rotate the keys that the authority signs with.")
 
@@ -13,7 +13,7 @@ app = management("keys", "List and rotate the keys that the authority signs with
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate keys list")
 def list_(*, as_json: Json = False) -> None:
     """List the keys that are published: the one that signs, the next one, and those that signed a while ago."""
-    keys = call(lambda authority: authority.signing_keys())
+    keys = call(lambda authority: authority.list_signing_keys())
     print_json(keys) if as_json else _print_table(keys)
 
 

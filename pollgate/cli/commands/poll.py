@@ -6,14 +6,14 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from pollgate.cli.commands import poll_results, poll_update, poll_vote, poll_watch
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, written_options
 from pollgate.cli.polls_session import call_polls, gather_polls, integration
 from pollgate.cli.session import Json
 from pollgate.cli.times import Past, told, told_exactly
-from pollgate.client.errors import Sentence
-from pollgate.client.poll_models import Poll, Settings, Status
-from pollgate.client.request_parts import given
+from pollgate.client import Poll, PollSettings, PollStatus
+from pollgate.client.encoding import without_none
 
 ANSWERED: Final = ("id", "status", "createdAt", "updatedAt", "results", "effect", "etag")
 """What a poll has that is shown, and a new one does not begin with."""
@@ -22,11 +22,6 @@ _OPTIONS: Final = {
     "/location/content": "--content",
     "/location/container": "--container",
     "/template": "--template",
-}
-
-_CONDITIONS: Final = {
-    **{name: f"--{name}" for name in ("workspace", "content", "container", "status")},
-    "updatedSince": "--updated-since",
 }
 
 app = integration("poll", "Make, find, change and delete polls, vote in them, and read their results.")
@@ -43,7 +38,7 @@ def list_(
     workspace: str | None = None,
     content: str | None = None,
     container: str | None = None,
-    status: Status | None = None,
+    status: PollStatus | None = None,
     updated_since: Past | None = None,
     expand: Annotated[bool, Parameter(negative="")] = False,
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
@@ -70,13 +65,13 @@ def list_(
         How many at most; all where this is left out.
     """
     if limit is not None and limit < 1:
-        raise Sentence("--limit is at least 1")
+        raise CliError("--limit is at least 1")
     if content and not workspace:
-        raise Sentence("--content needs --workspace")
+        raise CliError("--content needs --workspace")
     if container and not content:
-        raise Sentence("--container needs --content")
+        raise CliError("--container needs --content")
     found = gather_polls(
-        lambda polls: polls.polls(
+        lambda polls: polls.list_polls(
             limit,
             workspace=workspace,
             content=content,
@@ -84,8 +79,7 @@ def list_(
             status=status,
             updated_since=updated_since,
             with_results=expand,
-        ),
-        _CONDITIONS,
+        )
     )
     if as_json:
         print_json(found)
@@ -114,7 +108,7 @@ def show(
     expand
         With its results, for --json.
     """
-    poll = call_polls(lambda polls: polls.poll(poll_id, with_results=expand))
+    poll = call_polls(lambda polls: polls.get_poll(poll_id, with_results=expand))
     print_json(poll) if as_json else print_fields(_fields(poll))
 
 
@@ -150,8 +144,8 @@ def create(
         What it begins with, as `pollgate poll templates` lists them.
     """
     body = {name: value for name, value in fields.to_body().items() if name not in ANSWERED}
-    body |= _location(body, given({"workspace": workspace, "content": content, "container": container}))
-    body |= given({"template": template})
+    body |= _location(body, without_none({"workspace": workspace, "content": content, "container": container}))
+    body |= without_none({"template": template})
     if fields.option is not None:
         body["options"] = written_options(fields.option)
     _require_question(body)
@@ -162,7 +156,7 @@ def create(
 @app.command(help_epilogue="Example:\n\n  pollgate poll templates")
 def templates(*, as_json: Json = False) -> None:
     """List what a new poll can begin with. Results of one with the options of a scored template have an average."""
-    found = call_polls(lambda polls: polls.templates())
+    found = call_polls(lambda polls: polls.list_templates())
     if as_json:
         print_json(found)
         return
@@ -180,7 +174,7 @@ for more in (poll_update.app, poll_results.app, poll_vote.app, poll_watch.app):
 
 
 def _location(body: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
-    """Where the poll is to be, of which the options take precedence over the file. Raises `Sentence`."""
+    """Where the poll is to be, of which the options take precedence over the file. Raises `CliError`."""
     in_file = body.get("location", {})
     location = {**in_file, **options} if isinstance(in_file, dict) else in_file
     if isinstance(location, dict):
@@ -191,7 +185,7 @@ def _location(body: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
 
 
 def _require_question(body: Mapping[str, Any]) -> None:
-    """Raises `Sentence` where a poll that begins with nothing has no title or no options."""
+    """Raises `CliError` where a poll that begins with nothing has no title or no options."""
     if "template" not in body:
         _require(
             body,
@@ -201,12 +195,12 @@ def _require_question(body: Mapping[str, Any]) -> None:
 
 
 def _require(body: Collection[str], wanted: str, options: Mapping[str, str]) -> None:
-    """Raises `Sentence`, with an example of each option by which a part of the body would be given that it has not."""
+    """Raises `CliError`, with an example of each option by which a part of the body would be given that it has not."""
     missing = [example for name, example in options.items() if name not in body]
     if missing:
         names = " and ".join(example.partition(" ")[0] for example in missing)
         are = "is" if len(missing) == 1 else "are"
-        raise Sentence(f"{wanted}: {names} {are} missing, as in {' '.join(missing)}")
+        raise CliError(f"{wanted}: {names} {are} missing, as in {' '.join(missing)}")
 
 
 def _print_table(polls: Sequence[Poll], *, expand: bool) -> None:
@@ -238,7 +232,7 @@ def _fields(poll: Poll) -> list[tuple[str, str]]:
     return [(name, value) for name, value in fields if value]
 
 
-def _takes(settings: Settings) -> str:
+def _takes(settings: PollSettings) -> str:
     return "\n".join(
         (
             "several options" if settings.allow_selection_of_multiple_options else "one option",
@@ -249,7 +243,7 @@ def _takes(settings: Settings) -> str:
     )
 
 
-def _shown(settings: Settings) -> str:
+def _shown(settings: PollSettings) -> str:
     return settings.results_visibility + (", without numbers of votes" if settings.hide_absolute_numbers else "")
 
 

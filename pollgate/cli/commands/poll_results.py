@@ -10,17 +10,15 @@ from cyclopts import Parameter
 
 from pollgate.cli.atomic_file import written_whole
 from pollgate.cli.charts import print_results
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import counted, plain, print_json
 from pollgate.cli.polls_session import call_polls, integration
 from pollgate.cli.session import Json
-from pollgate.client.errors import Sentence
-from pollgate.client.poll_models import Ballot, OptionResult
-from pollgate.client.polls import PollsClient
+from pollgate.client import Ballot, OptionResult, PollsClient
 from shared.runtime.http.csv_table import Cell, csv_table
 
 app = integration("poll", "Read and export the results of polls.")
 
-_OPTIONS: Final = {"participant": "--as"}
 CHOSEN: Final = 1
 """What a cell holds whose option a ballot has chosen; the others are empty."""
 
@@ -46,11 +44,11 @@ def results(
         Print a table for spreadsheets, a line for each option.
     """
     if as_csv and as_json:
-        raise Sentence("give either --csv or --json")
+        raise CliError("give either --csv or --json")
     if as_csv:
-        _print_csv(call_polls(lambda polls: polls.results_csv(poll_id, participant=participant), _OPTIONS))
+        _print_csv(call_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant)))
         return
-    found = call_polls(lambda polls: polls.results(poll_id, participant=participant), _OPTIONS)
+    found = call_polls(lambda polls: polls.get_results(poll_id, participant=participant))
     print_json(found) if as_json else print_results(found)
 
 
@@ -78,7 +76,7 @@ def export(
         Where it goes, once all is there, for you alone to read; to standard output where this is left out.
     """
     what = "the ballots" if votes else "the results"
-    table = call_polls(lambda polls: _ballots(polls, poll_id) if votes else polls.results_csv(poll_id))
+    table = call_polls(lambda polls: _ballots(polls, poll_id) if votes else polls.get_results_csv(poll_id))
     if output is None:
         _print_csv(table)
         return
@@ -88,8 +86,8 @@ def export(
 
 
 async def _ballots(polls: PollsClient, poll_id: str) -> bytes:
-    ballots = [ballot async for ballot in polls.ballots(poll_id)]
-    options = (await polls.results(poll_id)).options
+    ballots = [ballot async for ballot in polls.list_ballots(poll_id)]
+    options = (await polls.get_results(poll_id)).options
     header = ("participant", "name", "cast at", *_headings(options), "comment")
     return csv_table(header, _lines(ballots, [option.id for option in options]))
 
@@ -103,7 +101,7 @@ def _headings(options: Sequence[OptionResult]) -> list[str]:
 def _lines(ballots: Sequence[Ballot], option_ids: Sequence[str]) -> Iterator[Sequence[Cell]]:
     for ballot in ballots:
         if not set(ballot.option_ids) <= set(option_ids):
-            raise Sentence("the poll was edited meanwhile; export it again")
+            raise CliError("the poll was edited meanwhile; export it again")
         chosen = [CHOSEN if option_id in ballot.option_ids else None for option_id in option_ids]
         cast_at = ballot.cast_at.isoformat(timespec="seconds") if ballot.cast_at else None
         yield (ballot.participant, ballot.name, cast_at, *chosen, ballot.comment)

@@ -6,14 +6,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import counted, on_one_line, print_json
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, written_options
 from pollgate.cli.polls_session import call_polls, integration
 from pollgate.cli.session import Json
-from pollgate.client.errors import Sentence
-from pollgate.client.poll_models import Effect, Poll
-from pollgate.client.polls import PollsClient
-from pollgate.client.transport import Refused
+from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 
 app = integration("poll", "Change and delete polls.")
 
@@ -68,9 +66,9 @@ def update(
     body = fields.to_body()
     body.pop("etag", None)
     if close and (body or fields.option is not None):
-        raise Sentence("--close stands alone: make the other changes first")
+        raise CliError("--close stands alone: make the other changes first")
     if not (close or body or fields.option is not None):
-        raise Sentence("say what to change; `pollgate poll update --help` lists it")
+        raise CliError("say what to change; `pollgate poll update --help` lists it")
 
     async def change(polls: PollsClient) -> Poll:
         if close:
@@ -78,12 +76,7 @@ def update(
         compared = await _with_options(polls, poll_id, fields, body)
         return await polls.change_poll(poll_id, body, if_match=if_match or compared, drop_votes=drop_votes)
 
-    try:
-        poll = call_polls(change, fields.options())
-    except Refused as refusal:
-        if refusal.kind != "votes-would-be-dropped":
-            raise
-        raise Sentence(f"{refusal}\n  --drop-votes does that") from None
+    poll = call_polls(change, fields.options())
     if as_json:
         print_json(poll)
     else:
@@ -120,12 +113,12 @@ async def _with_options(polls: PollsClient, poll_id: str, fields: PollFields, bo
     if all_have_ids(fields.option):
         body["options"] = written_options(fields.option)
         return None
-    poll = await polls.poll(poll_id)
+    poll = await polls.get_poll(poll_id)
     body["options"] = written_options(fields.option, poll.options)
     return poll.etag
 
 
-def _told(effect: Effect | None) -> str:
+def _told(effect: EditEffect | None) -> str:
     if effect is None:
         return ""
     parts = []
@@ -140,20 +133,22 @@ def _told(effect: Effect | None) -> str:
 
 
 def _confirm(poll_id: str) -> None:
-    """Ask whoever sits at a terminal. Raises `Sentence`."""
+    """Ask whoever sits at a terminal. Raises `CliError`."""
     if not sys.stdin.isatty():
-        raise Sentence("deleting a poll takes --yes where nobody can be asked")
+        raise CliError("deleting a poll takes --yes where nobody can be asked")
     question = f"This deletes {on_one_line(_described(poll_id))} with all its votes for good. Go on? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Sentence("nothing was deleted")
+        raise CliError("nothing was deleted")
 
 
 def _described(poll_id: str) -> str:
     """The poll by its title, where the token may read it."""
-    try:
-        return f"'{call_polls(lambda polls: polls.poll(poll_id)).title}'"
-    except Refused as refusal:
-        if refusal.status != 403:
-            raise
-        return poll_id
+
+    async def describe(polls: PollsClient) -> str:
+        try:
+            return f"'{(await polls.get_poll(poll_id)).title}'"
+        except Forbidden:
+            return poll_id
+
+    return call_polls(describe)

@@ -5,13 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import on_one_line, print_json
 from pollgate.cli.polls_session import call_polls, integration
 from pollgate.cli.session import Json
-from pollgate.client.errors import Sentence
-from pollgate.client.poll_models import Ballot, Option
-from pollgate.client.polls import PollsClient
-from pollgate.client.transport import Refused
+from pollgate.client import Ballot, Forbidden, Option, PollsClient
 
 app = integration("poll", "Vote in polls, and withdraw.")
 
@@ -79,18 +77,16 @@ def withdraw(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, participant
 async def _options(polls: PollsClient, poll_id: str) -> Sequence[Option]:
     """The options of the poll; none where the token may vote and not read, which then takes ids."""
     try:
-        return (await polls.poll(poll_id)).options
-    except Refused as refusal:
-        if refusal.status != 403:
-            raise
+        return (await polls.get_poll(poll_id)).options
+    except Forbidden:
         return ()
 
 
 def _chosen(word: str, options: Sequence[Option]) -> str:
-    """The id of the option that is meant; what is none is for the service to refuse. Raises `Sentence`."""
+    """The id of the option that is meant; what is none is for the service to refuse. Raises `CliError`."""
     if any(option.id == word for option in options):
         return word
     named = [option.id for option in options if option.title == word]
     if len(named) > 1:
-        raise Sentence(f"several options have the title '{word}'; give an id: {', '.join(named)}")
+        raise CliError(f"several options have the title '{word}'; give an id: {', '.join(named)}")
     return named[0] if named else word

@@ -6,11 +6,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pollgate.cli.charts import results_line
+from pollgate.cli.error_messages import error_message
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import json_line, plain
-from pollgate.cli.polls_session import call_polls, integration
+from pollgate.cli.polls_session import call_polls, integration, polls_target
 from pollgate.cli.session import Json
-from pollgate.client.poll_models import PollClosed, PollEvent, PollIs, ResultsAre
-from pollgate.client.polls import PollsClient
+from pollgate.client import NotFound, PollClosed, PollEvent, PollsClient, PollUpdate, RequestRejected, ResultsUpdate
 
 app = integration("poll", "Follow what becomes of polls.")
 
@@ -30,17 +31,28 @@ def watch(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, as_json: Json 
     """
 
     async def print_events(polls: PollsClient) -> None:
-        async for event in polls.events(poll_id):
-            print(json_line(event) if as_json else _line(event), flush=True)
+        has_begun = False
+        try:
+            async for event in polls.stream_events(poll_id):
+                has_begun = True
+                print(json_line(event) if as_json else _line(event), flush=True)
+        except NotFound as error:
+            if not has_begun or error.type != "unknown-poll":
+                raise
+            raise CliError("the poll was deleted, or the token no longer reaches it") from None
+        except RequestRejected as error:
+            if not has_begun:
+                raise
+            raise CliError(f"the events have ended: {error_message(error, polls_target())}") from None
 
     call_polls(print_events)
 
 
 def _line(event: PollEvent) -> str:
     match event:
-        case ResultsAre():
+        case ResultsUpdate():
             at, told = event.results.calculated_at, f"results  {results_line(event.results)}"
-        case PollIs():
+        case PollUpdate():
             at, told = event.poll.updated_at, f"poll     {event.poll.title} ({event.poll.status})"
         case PollClosed():
             at, told = datetime.now(UTC), "closed   nobody can vote any more"

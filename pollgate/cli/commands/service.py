@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.session import Json, Many, call, management
 from pollgate.cli.times import Duration, told, told_exactly
-from pollgate.client.authority_models import MadeService, Service
-from pollgate.client.errors import Sentence
+from pollgate.client import CreatedService, Service
+
+_OPTIONS: Final = {
+    "/client_id": "CLIENT_ID",
+    "/name": "--name",
+    "/sites": "--site",
+    "/public_key": "--public-key-file",
+}
 
 ClientId = Annotated[str, Parameter(metavar="CLIENT_ID")]
 
@@ -46,14 +53,16 @@ def create(
         A file with its public key (PEM: Ed25519, P-256 or RSA), for private_key_jwt in the place of a secret.
     """
     public_key = None if public_key_file is None else _read(public_key_file)
-    made = call(lambda authority: authority.make_service(client_id, name=name, sites=site, public_key=public_key))
+    made = call(
+        lambda authority: authority.create_service(client_id, name=name, sites=site, public_key=public_key), _OPTIONS
+    )
     print_json(made) if as_json else _show_made(made)
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate service list")
 def list_(*, as_json: Json = False) -> None:
     """List every service by client id, disabled ones too."""
-    found = call(lambda authority: authority.services())
+    found = call(lambda authority: authority.list_services())
     print_json(found) if as_json else _print_table(found)
 
 
@@ -66,7 +75,7 @@ def show(client_id: ClientId, /, *, as_json: Json = False) -> None:
     client_id
         As `pollgate service list` shows it.
     """
-    service = call(lambda authority: authority.service(client_id))
+    service = call(lambda authority: authority.get_service(client_id))
     if as_json:
         print_json(service)
         return
@@ -106,15 +115,15 @@ def change(
         Take its public key away; `pollgate service rotate` gives it a secret.
     """
     if (site and all_sites) or (public_key_file and no_public_key):
-        raise Sentence("give either --site or --all-sites, and either --public-key-file or --no-public-key")
+        raise CliError("give either --site or --all-sites, and either --public-key-file or --no-public-key")
     fields: dict[str, Any] = {} if name is None else {"name": name}
     if site or all_sites:
         fields["sites"] = site
     if public_key_file or no_public_key:
         fields["public_key"] = _read(public_key_file) if public_key_file else None
     if not fields:
-        raise Sentence("say what to change; `pollgate service change --help` lists it")
-    changed = call(lambda authority: authority.change_service(client_id, fields))
+        raise CliError("say what to change; `pollgate service change --help` lists it")
+    changed = call(lambda authority: authority.change_service(client_id, fields), _OPTIONS)
     print_json(changed) if as_json else _print_table([changed])
 
 
@@ -130,7 +139,7 @@ def rotate(client_id: ClientId, /, *, overlap: Duration | None = None, as_json: 
         For how long the secrets before it go on working; 1h where this is left out, and 0 ends them at once.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    made = call(lambda authority: authority.rotate_service(client_id, overlap_s))
+    made = call(lambda authority: authority.rotate_service(client_id, overlap_s), {"/overlap_s": "--overlap"})
     print_json(made) if as_json else _show_made(made)
 
 
@@ -143,7 +152,7 @@ def disable(client_id: ClientId, /, *, as_json: Json = False) -> None:
     client_id
         As `pollgate service list` shows it.
     """
-    changed = call(lambda authority: authority.enable_service(client_id, enabled=False))
+    changed = call(lambda authority: authority.disable_service(client_id))
     print_json(changed) if as_json else print(f"Disabled {changed.client_id}; it may neither introspect nor sync.")
 
 
@@ -156,7 +165,7 @@ def enable(client_id: ClientId, /, *, as_json: Json = False) -> None:
     client_id
         As `pollgate service list` shows it.
     """
-    changed = call(lambda authority: authority.enable_service(client_id, enabled=True))
+    changed = call(lambda authority: authority.enable_service(client_id))
     print_json(changed) if as_json else print(f"Enabled {changed.client_id}; it may introspect.")
 
 
@@ -164,12 +173,12 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
-        raise Sentence(f"cannot read the public key: {error.strerror}: {file}") from None
+        raise CliError(f"cannot read the public key: {error.strerror}: {file}") from None
     except UnicodeDecodeError:
-        raise Sentence(f"{file} does not hold a public key as PEM") from None
+        raise CliError(f"{file} does not hold a public key as PEM") from None
 
 
-def _show_made(service: MadeService) -> None:
+def _show_made(service: CreatedService) -> None:
     _print_table([service])
     if service.secret:
         print(f"\n{service.secret}\n\nStore this secret now: it is not shown again.")

@@ -10,7 +10,7 @@ app = management("site", "List the installations of the polls app that tokens ar
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate site list")
 def list_(*, as_json: Json = False) -> None:
     """List the sites, the default one first: their ids, which --site takes, and where their polls are, /x1/ENDPOINT."""
-    sites = call(lambda authority: authority.sites())
+    sites = call(lambda authority: authority.list_sites())
     if as_json:
         print_json(sites)
         return

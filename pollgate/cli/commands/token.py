@@ -5,20 +5,26 @@ own.
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from cyclopts import Parameter
 
 from pollgate.cli.commands import token_change, token_review, token_revoke
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.session import Json, call, gather, management
 from pollgate.cli.times import Duration, Future, Past, since, told, told_exactly
-from pollgate.cli.token_fields import NO_FIELDS, TokenFields, reaches_everything, written_scopes
-from pollgate.client.authority import AuthorityClient
-from pollgate.client.authority_models import Day, IssuedToken, Site, Token, TokenDetail
-from pollgate.client.errors import Sentence
+from pollgate.cli.token_fields import (
+    FIELD_OPTIONS,
+    NO_FIELDS,
+    TokenFields,
+    reaches_everything,
+    scope_options,
+    written_scopes,
+)
+from pollgate.client import AuthorityClient, DailyUse, IssuedToken, Site, Token, TokenDetail
 
 StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
@@ -55,10 +61,10 @@ def create(
     body = fields.to_body()
 
     async def make(authority: AuthorityClient) -> tuple[IssuedToken, list[Site]]:
-        sites = await authority.sites()  # first, so that nothing can fail once there is a secret to show
+        sites = await authority.list_sites()  # first, so that nothing can fail once there is a secret to show
         return await authority.create_token(name, written_scopes(scope), site=site, **body), sites
 
-    token, sites = call(make)
+    token, sites = call(make, {**FIELD_OPTIONS, **scope_options(scope)})
     if as_json:
         print_json(token)
         return
@@ -134,7 +140,7 @@ def list_(
     limit
         How many at most; all where this is left out.
     """
-    conditions = {
+    conditions: dict[str, Any] = {
         "search": search,
         "status": status,
         "owner": owner,
@@ -147,10 +153,9 @@ def list_(
         "expires_after": expires_after,
         "expires_before": expires_before,
     }
-    order = {"sort": sort, "descending": descending}
     if limit is not None and limit < 1:
-        raise Sentence("--limit is at least 1")
-    found = gather(lambda authority: authority.tokens(limit, **conditions, **order))
+        raise CliError("--limit is at least 1")
+    found = gather(lambda authority: authority.list_tokens(limit, **conditions, sort=sort, descending=descending))
     if as_json:
         print_json(found)
     elif found:
@@ -170,7 +175,7 @@ def show(token_id: str, /, *, as_json: Json = False) -> None:
     token_id
         Its id, tok_…, as `pollgate token list` shows it.
     """
-    token = call(lambda authority: authority.token(token_id))
+    token = call(lambda authority: authority.get_token(token_id))
     if as_json:
         print_json(token)
         return
@@ -230,7 +235,7 @@ def _ended(at: datetime | None, by: str | None, *why: str | None) -> str:
     return f"{told_exactly(at)} by {by or 'somebody'}" + "".join(f": {reason}" for reason in why if reason)
 
 
-def _print_days(days: Sequence[Day]) -> None:
+def _print_days(days: Sequence[DailyUse]) -> None:
     first = datetime.now(UTC).date() - timedelta(days=SHOWN_DAYS - 1)
     recent = [day for day in days if day.day >= first]
     if not recent:
@@ -238,4 +243,4 @@ def _print_days(days: Sequence[Day]) -> None:
         return
     print(f"Use in the last {SHOWN_DAYS} days")
     rows = [(str(day.day), str(day.uses), str(day.refusals)) for day in recent]
-    print_table(("Day (UTC)", "Uses", "Refusals"), rows)
+    print_table(("DailyUse (UTC)", "Uses", "Refusals"), rows)

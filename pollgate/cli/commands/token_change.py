@@ -1,25 +1,22 @@
 """`pollgate token change`, `disable`, `enable` and `rotate`: what may become of a token in use."""
 
-import re
 import secrets
 import shlex
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from pollgate.cli.effect import patiently, require_effective, told_effect
+from pollgate.cli.error_messages import error_message
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import print_json
-from pollgate.cli.session import Json, Many, Wait, call, management
+from pollgate.cli.session import AUTHORITY, Json, Many, Wait, call, management
 from pollgate.cli.times import Duration, told_exactly
-from pollgate.cli.token_fields import NO_FIELDS, TokenFields, written_scopes
-from pollgate.client.authority import AuthorityClient
-from pollgate.client.authority_models import ChangedToken, RotatedToken
-from pollgate.client.errors import Sentence
-from pollgate.client.transport import NoAnswer
-
-_KEY: Final = re.compile(r"[!-~]{1,255}")
+from pollgate.cli.token_fields import FIELD_OPTIONS, NO_FIELDS, TokenFields, scope_options, written_scopes
+from pollgate.client import AuthorityClient, ChangedToken, OutcomeUnknown, RotatedToken
 
 app = management("token", "Change, disable, enable and rotate access tokens.")
 
@@ -56,8 +53,15 @@ def change(
     if scope is not None:
         body["scopes"] = written_scopes(scope)
     if not body:
-        raise Sentence("say what to change; `pollgate token change --help` lists it")
-    _tell("Changed", lambda authority: authority.change_token(token_id, body, wait=wait), wait=wait, as_json=as_json)
+        raise CliError("say what to change; `pollgate token change --help` lists it")
+    options = {**FIELD_OPTIONS, **scope_options(scope or ())}
+    _tell(
+        "Changed",
+        lambda authority: authority.change_token(token_id, body, wait=wait),
+        wait=wait,
+        as_json=as_json,
+        options=options,
+    )
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate token disable tok_3JDxtsz4ic3g56zQ --reason 'under investigation'")
@@ -75,7 +79,11 @@ def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, a
         Why, in words.
     """
     _tell(
-        "Disabled", lambda authority: authority.disable_token(token_id, reason, wait=wait), wait=wait, as_json=as_json
+        "Disabled",
+        lambda authority: authority.disable_token(token_id, reason, wait=wait),
+        wait=wait,
+        as_json=as_json,
+        options={"/reason": "--reason"},
     )
 
 
@@ -126,32 +134,40 @@ def rotate(
     key
         An Idempotency-Key, to repeat a rotation whose answer was lost; a random one where this is left out.
     """
-    rotation = {"overlap_s": None if overlap is None else int(overlap.total_seconds()), "end_on_use": end_on_use}
-    if key is not None and not _KEY.fullmatch(key):
-        raise Sentence("--key takes 1 to 255 printable characters without spaces")
-    given_key = key or secrets.token_hex(16)
+    overlap_s = None if overlap is None else int(overlap.total_seconds())
+    given_key = secrets.token_hex(16) if key is None else key
 
-    async def ask(authority: AuthorityClient) -> RotatedToken:
-        return await authority.rotate_token(token_id, rotation, given_key, wait=wait)
+    async def rotate_once(authority: AuthorityClient) -> RotatedToken:
+        return await authority.rotate_token(
+            token_id, idempotency_key=given_key, overlap_s=overlap_s, end_on_use=end_on_use, wait=wait
+        )
 
-    async def ask_twice(authority: AuthorityClient) -> RotatedToken:
+    async def rotate_twice(authority: AuthorityClient) -> RotatedToken:
+        with suppress(OutcomeUnknown):
+            return await rotate_once(authority)
         try:
-            return await ask(authority)
-        except NoAnswer:
-            return await ask(authority)
+            return await rotate_once(authority)
+        except OutcomeUnknown as error:
+            again = _repetition(token_id, overlap, given_key, end_on_use=end_on_use)
+            raise CliError(
+                error_message(error, AUTHORITY, f"this command returns its new secret:\n  {again}")
+            ) from None
 
-    try:
-        token = call(lambda authority: patiently(ask_twice(authority)))
-    except NoAnswer as error:
-        again = _repetition(token_id, overlap, given_key, end_on_use=end_on_use)
-        raise Sentence(f"{error}. It may be rotated all the same; this asks for the new secret:\n  {again}") from None
+    token = call(lambda authority: patiently(rotate_twice(authority)), {"/overlap_s": "--overlap"})
     print_json(token) if as_json else _show_rotated(token, at_once=overlap == timedelta())
     if wait:
         require_effective(token.effect, "the new secret works, and the end of those before it is known by then")
 
 
-def _tell(did: str, make: Callable[[AuthorityClient], Awaitable[ChangedToken]], *, wait: bool, as_json: bool) -> None:
-    token = call(lambda authority: patiently(make(authority)) if wait else make(authority))
+def _tell(
+    did: str,
+    make: Callable[[AuthorityClient], Awaitable[ChangedToken]],
+    *,
+    wait: bool,
+    as_json: bool,
+    options: Mapping[str, str] = {},
+) -> None:
+    token = call(lambda authority: patiently(make(authority)) if wait else make(authority), options)
     print_json(token) if as_json else print(f"{did} {token.id}{told_effect(token.effect)}")
     if wait:
         require_effective(token.effect)

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from pollgate.cli.output import counted, plain, print_json, print_table
 from pollgate.cli.session import Json, gather, management
-from pollgate.client.authority_models import Finding
+from pollgate.client import Finding
 
 Kind = Literal[
     "rotated_secret_in_use", "owner_inactive", "reaches_any", "never_expires", "expiring", "unused", "never_used"
@@ -54,7 +54,9 @@ def review(
         Look for this alone; for everything where it is left out. Repeatable.
     """
     kinds = list(dict.fromkeys(kind or ()))
-    found = gather(lambda authority: authority.findings(kinds, unused_days=unused_days, expiring_days=expiring_days))
+    found = gather(
+        lambda authority: authority.review_tokens(kinds, unused_days=unused_days, expiring_days=expiring_days)
+    )
     if as_json:
         print_json(found)
     elif not found:

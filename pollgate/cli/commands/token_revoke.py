@@ -7,15 +7,15 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter
 
 from pollgate.cli.effect import patiently, require_effective, told_effect
+from pollgate.cli.errors import CliError
 from pollgate.cli.output import counted, print_json
 from pollgate.cli.session import Json, Wait, call, management
 from pollgate.cli.times import Duration, Past, since, told_exactly
-from pollgate.client.authority import AuthorityClient
-from pollgate.client.authority_models import BulkRevocation
-from pollgate.client.errors import Sentence
+from pollgate.client import AuthorityClient, BulkRevocation
 
 StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
+_OPTIONS: Final = {f"/{name}": f"--{name}" for name in ("text", "owner", "site", "scope", "status")}
 NOBODY: Final = "no token meets that, so none was revoked"
 
 app = management("token", "Revoke access tokens.")
@@ -109,9 +109,9 @@ def revoke(
 def _chosen(**conditions: Any) -> dict[str, Any]:
     given = {name: value for name, value in conditions.items() if value is not None}
     if "all" in given and len(given) > 1:
-        raise Sentence("--all is every token, so it stands alone; leave it out for those that meet the conditions")
+        raise CliError("--all is every token, so it stands alone; leave it out for those that meet the conditions")
     if not given:
-        raise Sentence("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
+        raise CliError("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
     return given
 
 
@@ -126,41 +126,41 @@ def _foresee(asked: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def _confirm(chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Ask whoever sits at a terminal, where conditions take more than one token. Raises `Sentence`."""
+    """Ask whoever sits at a terminal, where conditions take more than one token. Raises `CliError`."""
     if chosen.keys() == {"ids"}:
         return
     if not sys.stdin.isatty():
         if "all" in chosen:
-            raise Sentence("--all takes --yes where nobody can be asked; --dry-run says how many tokens they are")
+            raise CliError("--all takes --yes where nobody can be asked; --dry-run says how many tokens they are")
         return
     number = _preview(asked).revoked
     if number < 2 and "all" not in chosen:
         return
     print(f"This revokes {counted(number, 'token')} for good. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Sentence("nothing was revoked")
+        raise CliError("nothing was revoked")
 
 
 def _preview(asked: Mapping[str, Any]) -> BulkRevocation:
-    return call(lambda authority: authority.revoke_many({**asked, "dry_run": True}, wait=False))
+    return call(lambda authority: authority.revoke_tokens(**asked, dry_run=True, wait=False), _OPTIONS)
 
 
 def _end(asked: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
     async def end(authority: AuthorityClient) -> BulkRevocation:
         ids = asked.get("ids", ())
         if len(ids) == 1 and asked.keys() <= {"ids", "reason", "text"}:
-            why = {name: asked[name] for name in ("reason", "text") if name in asked}
-            return BulkRevocation(1, 0, [], await authority.revoke(ids[0], why, wait=wait))
-        return await authority.revoke_many(asked, wait=wait)
+            revocation = await authority.revoke_token(ids[0], asked["reason"], asked.get("text"), wait=wait)
+            return BulkRevocation(1, 0, [], revocation)
+        return await authority.revoke_tokens(**asked, wait=wait)
 
-    return call(lambda authority: patiently(end(authority)) if wait else end(authority))
+    return call(lambda authority: patiently(end(authority)) if wait else end(authority), _OPTIONS)
 
 
 def _require_matched(ended: BulkRevocation) -> None:
     if ended.unmatched:
-        raise Sentence(f"no token of these ids, or none that meets the conditions: {', '.join(ended.unmatched)}")
+        raise CliError(f"no token of these ids, or none that meets the conditions: {', '.join(ended.unmatched)}")
     if not ended.revoked + ended.already_revoked:
-        raise Sentence(NOBODY)
+        raise CliError(NOBODY)
 
 
 def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:

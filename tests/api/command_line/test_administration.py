@@ -74,7 +74,7 @@ async def test_an_issuer_without_limits_is_refused(pollgate: CommandLine) -> Non
     refused = await pollgate("admin", "create", "--name", "x", "--role", "issuer")
 
     assert refused.status == 1
-    assert "/scopes: an issuer is limited" in refused.err
+    assert "--scope: an issuer is limited" in refused.err
 
 
 async def test_a_service_is_made_rotated_disabled_and_enabled(pollgate: CommandLine, authority: Authority) -> None:
@@ -123,10 +123,10 @@ async def test_a_service_is_changed_in_the_fields_given_alone(pollgate: CommandL
     ("arguments", "sentence"),
     [
         (("create", "polls"), "answered 409: A service of this client id is here already."),
-        (("create", "a/b"), "/client_id: 1 to 64 of A-Z a-z 0-9 . _ -"),
+        (("create", "a/b"), "CLIENT_ID: 1 to 64 of A-Z a-z 0-9 . _ -"),
         (("show", "nobody"), "answered 404: No service has this client id."),
         (("show", "a/../../sites"), "answered 404: No service has this client id."),
-        (("show", ".."), "that is not an id"),
+        (("show", ".."), "this is not an id; `pollgate service list` shows the ids"),
         (("change", "polls"), "say what to change"),
         (("change", "polls", "--site", "site_x", "--all-sites"), "give either --site or --all-sites"),
         (("change", "polls", "--public-key-file", "nowhere.pem"), "cannot read the public key: No such file"),
@@ -156,7 +156,7 @@ async def test_the_signing_key_is_rotated_and_listed(pollgate: CommandLine) -> N
     ("url", "sentence"),
     [
         ("http://127.0.0.1:1", r"the token authority at \S+ does not answer \(\w+\); start it, or .*"),
-        ("authority", "TOKEN_AUTHORITY_URL is not a URL, such as http://127.0.0.1:8081"),
+        ("authority", "TOKEN_AUTHORITY_URL is not the URL of a service, such as http://127.0.0.1:8081"),
     ],
 )
 async def test_an_authority_that_is_not_there_is_told_in_one_sentence(

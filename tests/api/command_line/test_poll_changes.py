@@ -71,8 +71,9 @@ async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
     dropped = await integrator("poll", "update", poll["id"], "--option", "No", "--drop-votes")
 
     assert refused.status == 1
-    assert "answered 409: The edit would drop votes: 1." in refused.err
-    assert "--drop-votes does that" in refused.err
+    assert "answered 409: The change removes options that have votes; --drop-votes removes" in refused.err
+    assert "'y' has 1" in refused.err
+    assert "dropVotes" not in refused.err
     assert dropped.out == f"Updated {poll['id']}; took away 'y' with 1 vote; 1 ballot had no other.\n"
     assert await options_of(polls, poll["id"]) == [("n", "No")]
 

@@ -126,7 +126,7 @@ WRONG = [
     (("--template", "stars", "--results", "always"), 2, "--results"),
     (("--file", "-"), 1, "standard input does not hold a JSON object"),
     (("--file", "nowhere.json"), 1, "cannot read the poll: No such file or directory: nowhere.json"),
-    (("--template", "stars", "--close-on-end"), 1, "--ends: closePollOnEndDate needs an end date"),
+    (("--template", "stars", "--close-on-end"), 1, "--ends: --close-on-end needs an end date"),
     (("--template", "stars", "--colour", "red"), 2, "--colour"),
 ]
 
@@ -263,7 +263,7 @@ async def test_the_templates_are_listed(integrator: CommandLine) -> None:
     [
         ("ee9107b5-5041-4c15-8c76-f14404fa1fad", "answered 404: There is no such poll, or not for this token."),
         ("../templates", "answered 404: There is no such poll, or not for this token."),
-        ("..", "that is not an id; the list commands, as `pollgate poll list`, show the ids"),
+        ("..", "this is not an id; `pollgate poll list` shows the ids"),
     ],
 )
 async def test_what_is_no_polls_id_is_said_so(integrator: CommandLine, poll_id: str, sentence: str) -> None:

@@ -129,8 +129,8 @@ async def test_every_token_is_revoked_by_script_with_yes_alone(pollgate: Command
         ((), "name tokens by their ids, or give a condition"),
         (("--all", "--owner", "ada"), "--all is every token, so it stands alone"),
         (("--unused-since", "1d", "--unused-for", "1d"), "give either --unused-since or --unused-for"),
-        (("pgt_" + "A" * 38,), "that is a secret, not an id"),
-        (("tok_x", "--reason", "other"), "/text"),
+        (("pgt_" + "A" * 38,), "this is a secret, not an id"),
+        (("tok_x", "--reason", "other"), "--text: "),
     ],
 )
 async def test_what_cannot_be_meant_is_one_clear_sentence(

@@ -57,7 +57,7 @@ async def test_a_token_cannot_be_widened_and_is_told_why(pollgate: CommandLine, 
     refused = await pollgate("token", "change", token["id"], "--scope", "ANY")
 
     assert refused.status == 1
-    assert "/scopes: 'polls:*:*' is more than the token has" in refused.err
+    assert "--scope: 'polls:*:*' is more than the token has" in refused.err
 
 
 async def test_a_change_of_nothing_is_told_so(pollgate: CommandLine) -> None:
@@ -146,7 +146,7 @@ async def test_a_rotation_whose_answers_are_lost_is_repeated_by_the_command_that
 
     secrets = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json["secrets"]
     assert (lost.status, lost.out) == (1, "")
-    assert "It may be rotated all the same; this asks for the new secret:\n" in lost.err
+    assert "The token may have been rotated; this command returns its new secret:\n" in lost.err
     assert command.startswith(f"pollgate token rotate {token['id']} --overlap 7200s --end-on-use --key ")
     assert (await authority.introspect(repeated.out.partition("\n")[0])).json["active"]
     assert len(secrets) == 2
@@ -157,7 +157,7 @@ async def test_a_key_that_cannot_be_sent_is_refused(pollgate: CommandLine, autho
 
     refused = await pollgate("token", "rotate", token["id"], "--key", "a b\n")
 
-    assert refused == (1, "", "pollgate: --key takes 1 to 255 printable characters without spaces\n")
+    assert refused == (1, "", "pollgate: --key: 1 to 255 printable ASCII characters without spaces are allowed\n")
 
 
 async def test_a_change_whose_answer_is_lost_says_that_it_may_be_committed(
@@ -172,4 +172,4 @@ async def test_a_change_whose_answer_is_lost_says_that_it_may_be_committed(
 
     assert lost.status == 1
     assert "does not answer (ServerDisconnectedError)" in lost.err
-    assert lost.err.endswith("It may be committed all the same: ask again\n")
+    assert lost.err.endswith("The change may have been made; repeat the command to be sure\n")

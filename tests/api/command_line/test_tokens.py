@@ -77,7 +77,7 @@ async def test_a_token_whose_answer_is_lost_may_be_made_and_that_is_told(
         listed = await pollgate("token", "list", "--json")
 
     assert (lost.status, lost.out) == (1, "")
-    assert "It may be made all the same, with a secret that is lost: list it" in lost.err
+    assert "It may have been created, with a secret that is lost; check before you repeat the command" in lost.err
     assert len(listed.json) == 1
 
 
@@ -90,8 +90,8 @@ WRONG = [
     (("--metadata-json", "-"), 1, "standard input does not hold a JSON object"),
     (("--metadata-json", "-", "--metadata", "a=b"), 1, "either --metadata or --metadata-json"),
     (("--metadata-json", "nowhere.json"), 1, "cannot read the metadata: No such file or directory: nowhere.json"),
-    (("--scope", "polls:fly:PLAT"), 1, "/scopes/1: at character 7"),
-    (("--rate-limit", "0"), 1, "/rate_limit: 1 to 1000000 requests a minute"),
+    (("--scope", "polls:fly:PLAT"), 1, "--scope 'polls:fly:PLAT': at character 7"),
+    (("--rate-limit", "0"), 1, "--rate-limit: 1 to 1000000 requests a minute"),
     (("--colour", "red"), 2, "--colour"),
 ]
 
@@ -217,8 +217,8 @@ async def test_a_token_is_shown_with_all_that_is_known_of_it(
     ("token_id", "sentence"),
     [
         ("tok_AAAAAAAAAAAAAAAA", "answered 404: No token has this id."),
-        ("../sites", "that is not a token's id; `pollgate token list` shows them"),
-        ("pgt_" + "A" * 38, "that is a secret, not an id"),
+        ("../sites", "this is not an id; `pollgate token list` shows the ids"),
+        ("pgt_" + "A" * 38, "this is a secret, not an id"),
     ],
 )
 async def test_what_is_no_tokens_id_is_said_so(pollgate: CommandLine, token_id: str, sentence: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pollgate.client.authority import AuthorityClient
+from pollgate.client import AuthorityClient
 from tests.support.command_line import CommandLine, forgetful_proxy
 from tests.support.stack import Authority, Polls
 
@@ -72,7 +72,7 @@ async def test_what_is_sent_elsewhere_has_not_been_done(
         refused = await integrator("poll", *command)
 
     assert (refused.status, refused.out) == (1, "")
-    assert refused.err.endswith("Set POLLS_URL to where the polls service is itself\n")
+    assert refused.err.endswith("Set POLLS_URL to the URL of the polls service itself\n")
     assert len(proxy.asked) == 1
 
 
@@ -111,5 +111,5 @@ async def test_a_secret_of_another_kind_is_never_sent(
 async def test_a_client_of_the_authority_says_that_it_works_within_its_block_alone(authority: Authority) -> None:
     client = AuthorityClient(authority.base, authority.admin_key)
 
-    with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as authority:`"):
-        await client.sites()
+    with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as client:`"):
+        await client.list_sites()
