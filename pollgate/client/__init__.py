@@ -40,7 +40,7 @@ from pollgate.client.authority_models import (
     Token,
     TokenDetail,
 )
-from pollgate.client.authority_tokens import RevocationReason, TokenSort, TokenStatus
+from pollgate.client.authority_tokens import ExpiryPreset, RevocationReason, TokenSort, TokenStatus
 from pollgate.client.errors import (
     ClientError,
     Conflict,
@@ -97,6 +97,7 @@ __all__ = [
     "DailyUse",
     "EditEffect",
     "Effect",
+    "ExpiryPreset",
     "FieldError",
     "Finding",
     "Forbidden",

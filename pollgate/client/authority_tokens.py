@@ -23,6 +23,7 @@ from pollgate.client.transport import CALL_LIMIT_S
 
 TokenStatus = Literal["active", "expiring", "disabled", "expired", "revoked"]
 TokenSort = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
+ExpiryPreset = Literal["7d", "30d", "90d", "365d", "never"]
 RevocationReason = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
 
 
@@ -38,7 +39,7 @@ class TokenMethods(AuthorityBase):
         owner: str | None = None,
         site: str | None = None,
         expires_at: datetime | None = None,
-        expires_in: int | str | None = None,
+        expires_in: int | ExpiryPreset | None = None,
         allow_query: bool | None = None,
         allowed_ips: Sequence[str] | None = None,
         rate_limit: int | None = None,
@@ -46,8 +47,8 @@ class TokenMethods(AuthorityBase):
     ) -> IssuedToken:
         """Create a token and return it with its secret, which is not shown again.
 
-        `site` is a site's id, by default that of the default site. `expires_in` is in seconds, or `never`, or a preset
-        such as `90d`; `rate_limit` is in requests per minute.
+        `site` is a site's id, by default that of the default site. `expires_in` is in seconds or a preset; a token
+        without an expiry works until it is revoked. `rate_limit` is in requests per minute.
         """
         body = {
             "name": name,
