@@ -24,7 +24,7 @@ from pollgate.client import AuthorityClient
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from pollgate.stack.processes import Processes
-from pollgate.stack.secrets import StackSecrets, load_or_make, redis_users
+from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
 from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 30.0
@@ -236,7 +236,7 @@ class Stack:
 @asynccontextmanager
 async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
     """PostgreSQL, migrated, for the length of the block; Redis and the services are started on the stack."""
-    secrets = load_or_make(folder / "secrets.json")
+    secrets = load_or_create(folder / "secrets.json")
     # A Ctrl-C meanwhile lets the start go on to its end, for what has not started cannot be stopped.
     starting = asyncio.ensure_future(start_postgres(folder / "postgres", secrets.postgres_password))
     try:

@@ -1,4 +1,4 @@
-"""A file that a command writes whole or not at all."""
+"""Write a file completely or not at all."""
 
 import os
 from collections.abc import Generator
@@ -10,10 +10,8 @@ from pollgate.cli.errors import CliError
 
 
 @contextmanager
-def written_whole(file: Path, what: str) -> Generator[BinaryIO, None, None]:
-    """A file that is there when the block has ended well, for its owner alone to read. Raises `CliError`, which says
-    `what` could not be written.
-    """
+def atomic_file(file: Path, content_name: str) -> Generator[BinaryIO, None, None]:
+    """Yield a file that appears, readable only by its owner, when the block ends without an error. Raise `CliError`."""
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -24,4 +22,4 @@ def written_whole(file: Path, what: str) -> Generator[BinaryIO, None, None]:
         finally:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
-        raise CliError(f"cannot write {what}: {error.strerror}: {file}") from None
+        raise CliError(f"cannot write {content_name}: {error.strerror}: {file}") from None

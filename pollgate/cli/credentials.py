@@ -1,5 +1,5 @@
-"""The secret that a command presents: read from the environment, a file or a prompt, never from its arguments, which
-the shell's history and the list of processes show.
+"""Secrets that commands send: read from the environment, a file or a prompt, never from the arguments, which the
+shell's history and the process list show.
 """
 
 import os
@@ -14,37 +14,37 @@ _KINDS: Final = {"pgt_": "an access token", "pga_": "an admin key", "pgs_": "a s
 
 
 class Credential(NamedTuple):
-    """One kind of secret: what it is called, how it looks, which variable holds it, or names its file as X_FILE, and
-    which command makes one.
+    """A kind of secret: its name, its format, the variable that contains it (or with _FILE appended, names a file),
+    and the command that creates one.
     """
 
     name: str
-    like: str
+    format: str
     variable: str
-    made_by: str
+    created_by: str
 
-    def read(self, usual_file: Path | None = None) -> str:
-        """The secret; where neither variable is set, from the usual file, if that is there. Raises `CliError`."""
-        given = os.environ.get(self.variable)
-        if given:
-            return self._of_this_kind(given, self.variable)
+    def read(self, default_file: Path | None = None) -> str:
+        """Return the secret; where neither variable is set, from the default file if it exists. Raise `CliError`."""
+        value = os.environ.get(self.variable)
+        if value:
+            return self._checked(value, self.variable)
         named = os.environ.get(f"{self.variable}_FILE")
-        file = Path(named) if named else usual_file
-        text = None if file is None else self._text_of(file, must_exist=bool(named))
+        file = Path(named) if named else default_file
+        text = None if file is None else self._read_file(file, must_exist=bool(named))
         if text is None:
-            return self._asked_for(f"; {file} is not there" if file else "")
-        return self._of_this_kind(text, str(file))
+            return self._prompt(f"; {file} does not exist" if file else "")
+        return self._checked(text, str(file))
 
-    def _text_of(self, file: Path, *, must_exist: bool) -> str | None:
+    def _read_file(self, file: Path, *, must_exist: bool) -> str | None:
         try:
             return file.read_text(encoding="utf-8") if must_exist or file.exists() else None
         except OSError as error:
             raise CliError(f"cannot read the {self.name}: {error.strerror}: {file}") from None
         except UnicodeDecodeError:
-            raise CliError(f"{file} does not hold an {self.name}, {self.like}") from None
+            raise CliError(f"{file} does not contain an {self.name} ({self.format})") from None
 
-    def _asked_for(self, looked: str) -> str:
-        missing = f"no {self.name}: set {self.variable} or {self.variable}_FILE{looked}"
+    def _prompt(self, searched: str) -> str:
+        missing = f"no {self.name}: set {self.variable} or {self.variable}_FILE{searched}"
         if not sys.stdin.isatty():
             raise CliError(missing)
         try:
@@ -53,17 +53,18 @@ class Credential(NamedTuple):
             typed = ""
         if not typed.strip():
             raise CliError(missing)
-        return self._of_this_kind(typed, "your answer")
+        return self._checked(typed, "the prompt")
 
-    def _of_this_kind(self, text: str, where: str) -> str:
+    def _checked(self, text: str, source: str) -> str:
+        """Return the secret without surrounding whitespace. Raise `CliError` for one of another kind."""
         secret = text.strip()
         if not secret.isascii() or not secret.isprintable():
-            told = f"check {self.variable} and {self.variable}_FILE"
-            raise CliError(f"that is not an {self.name}, {self.like}: {told}")
+            variables = f"{self.variable} and {self.variable}_FILE"
+            raise CliError(f"this is not an {self.name} ({self.format}); check {variables}")
         kind = secret[:4]
-        if kind in _KINDS and not self.like.startswith(kind):
+        if kind in _KINDS and not self.format.startswith(kind):
             raise CliError(
-                f"{where} holds {_KINDS[kind]}, {kind}…, and an {self.name}, {self.like}, is wanted there; "
-                f"`{self.made_by}` makes one"
+                f"{source} contains {_KINDS[kind]} ({kind}…), but an {self.name} ({self.format}) is required; "
+                f"`{self.created_by}` creates one"
             )
         return secret

@@ -106,15 +106,15 @@ def _no_response(error: ConnectionFailed | OutcomeUnknown, target: Target) -> st
 
 
 def _answered(error: ClientError, target: Target) -> str:
-    told = _told(error, target)
+    details = _details(error, target)
     if error.status == 404 and error.type in ("", "not-found"):
-        told += f"; check {target.variable}"
+        details += f"; check {target.variable}"
         if error.url.partition("://")[2].partition("/")[2]:
-            told += f", which is the root of the {target.name}, without a path, such as {target.example}"
-    return f"the {target.name} answered {error.status}" + (f": {told}" if told else "")
+            details += f", which is the root of the {target.name}, without a path, such as {target.example}"
+    return f"the {target.name} answered {error.status}" + (f": {details}" if details else "")
 
 
-def _told(error: ClientError, target: Target) -> str:
+def _details(error: ClientError, target: Target) -> str:
     if error.type in _DETAILS:
         return "\n  ".join((_DETAILS[error.type], *(each.detail for each in error.errors)))
     errors = [_field_error(each, target.options) for each in error.errors]

@@ -1,4 +1,4 @@
-"""A JSON object that is given to a command as a file, or on standard input."""
+"""A JSON object from a file, or from standard input."""
 
 import sys
 from pathlib import Path
@@ -9,13 +9,13 @@ import msgspec
 from pollgate.cli.errors import CliError
 
 
-def read_json_object(name: str, what: str, example: str) -> dict[str, Any]:
-    """What the file of this name holds, or standard input where that is `-`. Raises `CliError`."""
-    where = "standard input" if name == "-" else name
+def read_json_object(name: str, content_name: str, example: str) -> dict[str, Any]:
+    """Return the JSON object in a file, or on standard input for `-`. Raise `CliError`."""
+    source = "standard input" if name == "-" else name
     try:
         content = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
         return msgspec.json.decode(content, type=dict[str, Any])
     except OSError as error:
-        raise CliError(f"cannot read {what}: {error.strerror}: {where}") from None
+        raise CliError(f"cannot read {content_name}: {error.strerror}: {source}") from None
     except (ValueError, RecursionError):
-        raise CliError(f"{where} does not hold a JSON object, as in {example}") from None
+        raise CliError(f"{source} does not contain a JSON object, such as {example}") from None

@@ -1,4 +1,4 @@
-"""What the commands print: tables, fields one below the other, and JSON. Nothing in it moves a terminal's cursor."""
+"""Print tables, fields and JSON. Control characters are escaped, so that no text can control the terminal."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,29 +13,29 @@ from rich.text import Text
 
 _GAP: Final = 2
 _NARROWEST: Final = 16
-"""What a column is left whose words may be broken."""
+"""The smallest width of a column in which words may be broken."""
 
 
 def print_json(value: object) -> None:
-    """Indented, as people read it too."""
-    print(_inert(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
+    """Print a value as indented JSON."""
+    print(_escape_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
 def json_line(value: object) -> str:
-    """JSON on one line."""
-    return _inert(msgspec.json.encode(value).decode())
+    """Return a value as JSON on one line."""
+    return _escape_json(msgspec.json.encode(value).decode())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, broken: Sequence[str] = ()) -> None:
-    """A table no wider than the terminal, with columns folded between words, and within them those named `broken`.
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, foldable: Sequence[str] = ()) -> None:
+    """Print a table that fits the terminal: lines are folded between words, and in `foldable` columns within words.
 
-    Where that is too narrow, each row becomes fields one below the other; a pipe is as wide as it takes.
+    Where even that is too wide, print each row as fields. In a pipe nothing is folded.
     """
-    shown = [[plain(cell) for cell in row] for row in rows]
+    shown = [[escape(cell) for cell in row] for row in rows]
     widths = [_width([column, *cells]) for column, *cells in zip(columns, *shown, strict=True)]
     terminal = terminal_width() or sum(widths) + _GAP * len(columns)
     least = [
-        min(width, _NARROWEST) if column in broken else _width(" ".join([column, *cells]).split())
+        min(width, _NARROWEST) if column in foldable else _width(" ".join([column, *cells]).split())
         for width, (column, *cells) in zip(widths, zip(columns, *shown, strict=True), strict=True)
     ]
     room = terminal - _GAP * (len(columns) - 1)
@@ -51,39 +51,39 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, broken
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """A name and a value on a line each; further lines of a value stand below its first."""
+    """Print each name and value on a line; further lines of a value are aligned with its first."""
     shown = list(fields)
     width = max(len(name) for name, _ in shown) + _GAP
     for name, value in shown:
-        print(name.ljust(width) + plain(value).replace("\n", "\n" + " " * width))
+        print(name.ljust(width) + escape(value).replace("\n", "\n" + " " * width))
 
 
 def terminal_width() -> int | None:
-    """How many columns there are; `None` where what is printed goes elsewhere."""
+    """Return the width of the terminal in columns; `None` where standard output is not a terminal."""
     return Console().width if sys.stdout.isatty() else None
 
 
-def plain(text: str) -> str:
-    """The text with what a terminal would act on, such as escape sequences, written out."""
+def escape(text: str) -> str:
+    """Return the text with control characters, such as escape sequences, written as Python escapes."""
     return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
-def on_one_line(text: str) -> str:
-    """The same, also with line breaks written out, so that what somebody else wrote is not taken for a line of ours."""
-    return plain(text).replace("\n", "\\n")
+def escape_line(text: str) -> str:
+    """Return the text escaped on one line, so that a line break in it cannot forge a line of output."""
+    return escape(text).replace("\n", "\\n")
 
 
-def counted(number: int, thing: str) -> str:
-    """`1 token`, `2 tokens`."""
+def pluralize(number: int, thing: str) -> str:
+    """Return a number with its noun: `1 token`, `2 tokens`."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
-def _inert(json: str) -> str:
-    """JSON of the same meaning, in which what a terminal would act on is escaped."""
-    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in json)
+def _escape_json(json: str) -> str:
+    """Return equivalent JSON with control characters escaped."""
+    return "".join(each if each.isprintable() or each == "\n" else _json_escape(each) for each in json)
 
 
-def _escaped(character: str) -> str:
+def _json_escape(character: str) -> str:
     units = character.encode("utf-16-be")
     return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
@@ -99,7 +99,7 @@ def _width(cells: Sequence[str]) -> int:
 
 
 def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """The widths, with the widest made narrower until all have room."""
+    """Return the widths, with the widest reduced until all fit."""
     fitted = list(widths)
     while sum(fitted) > room:
         spare = [width if width > least[index] else 0 for index, width in enumerate(fitted)]

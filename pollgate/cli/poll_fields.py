@@ -1,4 +1,4 @@
-"""The options that say what a poll is, as `poll create` and `poll update` both have them."""
+"""The options that `poll create` and `poll update` share: a poll's text, options and settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import CliError
 from pollgate.cli.json_file import read_json_object
-from pollgate.cli.session import Many
+from pollgate.cli.options import Repeatable
 from pollgate.cli.times import end_date
 from pollgate.client import Option
 from pollgate.client.encoding import without_none
@@ -24,7 +24,7 @@ _SETTINGS: Final = {
     "endDate": "ends",
     "closePollOnEndDate": "close_on_end",
 }
-"""The settings as the API has them, and the fields that they are given by."""
+"""From settings in the API to the fields below."""
 
 Visibility = Literal["alwaysPublic", "afterVote", "afterClose", "never"]
 
@@ -35,50 +35,49 @@ def _end_date(_: Any, tokens: Sequence[Token]) -> str:
 
 @dataclass(frozen=True)
 class PollFields:
-    """What is given of them."""
+    """The values of these options; `None` if one is not given."""
 
-    title: Annotated[str | None, Parameter(help="The question, 1 to 255 characters.")] = None
-    description: Annotated[str | None, Parameter(help="What else there is to say.")] = None
+    title: Annotated[str | None, Parameter(help="Question, 1 to 255 characters.")] = None
+    description: Annotated[str | None, Parameter(help="Further text.")] = None
     option: Annotated[
-        Many | None,
+        Repeatable | None,
         Parameter(
             metavar="[ID=]TITLE",
-            help="An answer, by its title, or with an id of your choice. =TITLE for a title that has a = in it. "
-            "Repeatable, in the order in which they stand.",
+            help="Option, by its title, or with an id of your choice. =TITLE for a title that contains =. Repeatable.",
         ),
     ] = None
-    multiple: Annotated[bool | None, Parameter(help="Let a participant choose several options, or just one.")] = None
-    allow_revote: Annotated[bool | None, Parameter(help="Let participants change their minds, or not.")] = None
-    save_names: Annotated[bool | None, Parameter(help="Keep who has voted for what, or not.")] = None
-    allow_comment: Annotated[bool | None, Parameter(help="Take a comment with a ballot, or not.")] = None
-    hide_numbers: Annotated[bool | None, Parameter(help="Show shares without numbers of votes, or both.")] = None
-    results: Annotated[Visibility | None, Parameter(help="When they are shown; alwaysPublic unless told.")] = None
+    multiple: Annotated[bool | None, Parameter(help="Allow several options per ballot, or exactly one.")] = None
+    allow_revote: Annotated[bool | None, Parameter(help="Allow participants to replace their ballots, or not.")] = None
+    save_names: Annotated[bool | None, Parameter(help="Store who voted for what, or not.")] = None
+    allow_comment: Annotated[bool | None, Parameter(help="Allow comments with ballots, or not.")] = None
+    hide_numbers: Annotated[bool | None, Parameter(help="Show percentages without numbers of votes, or both.")] = None
+    results: Annotated[Visibility | None, Parameter(help="When results are visible; alwaysPublic by default.")] = None
     ends: Annotated[
         str | None,
         Parameter(
             converter=_end_date,
             metavar="TIME",
-            help="When: 2027-01-31 (the end of that day in UTC), 2027-01-31T12:00 (local time), how long from now, as "
-            "7d, or never, which takes closing then away, too.",
+            help="End: 2027-01-31 (the end of that day in UTC), 2027-01-31T12:00 (local time), how long from now, such "
+            "as 7d, or never, which also means --no-close-on-end.",
         ),
     ] = None
-    close_on_end: Annotated[bool | None, Parameter(help="Take no more votes from then on, or go on.")] = None
+    close_on_end: Annotated[bool | None, Parameter(help="Close the poll at its end, or leave it open.")] = None
     file: Annotated[
         str | None,
         Parameter(
             metavar="FILE",
             allow_leading_hyphen=True,
-            help="A file with a poll as JSON, or - for standard input; options given beside it take precedence.",
+            help="File with a poll as JSON, or - for standard input; other options take precedence.",
         ),
     ] = None
 
     def to_body(self) -> dict[str, Any]:
-        """All but the options, as the API has them. Raises `CliError`."""
+        """Return the body for the API, without the poll's options. Raise `CliError`."""
         body = (
             {} if self.file is None else read_json_object(self.file, "the poll", '{"title": "Lunch?", "options": […]}')
         )
         if self.ends == "" and self.close_on_end:
-            raise CliError("a poll that never ends cannot close on its end: give either --ends never or --close-on-end")
+            raise CliError("a poll without an end cannot close at its end: give either --ends never or --close-on-end")
         body |= without_none({"title": self.title, "description": self.description})
         settings = self._settings()
         if settings:
@@ -87,7 +86,7 @@ class PollFields:
         return body
 
     def options(self) -> dict[str, str]:
-        """The options that give parts of the body, by their pointers; none where a file may be what gives them."""
+        """Return the command line's options by the JSON pointers that they set; none where a file may have set them."""
         if self.file is not None:
             return {}
         each = {f"/options/{index}": f"--option '{text}'" for index, text in enumerate(self.option or ())}
@@ -102,13 +101,14 @@ class PollFields:
 NO_FIELDS: Final = PollFields()
 
 
-def written_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[Option]:
-    """The options that the texts say, those of a poll that has some already being the same where they are.
+def parse_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[Option]:
+    """Return the options that are written as TITLE or ID=TITLE. Raise `CliError`.
 
-    One without an id is the present one of its title, if there is just one; else it gets a number that no other has.
+    Without an id, an option has the id of the `present` one with its title, if there is exactly one, or else an unused
+    number.
     """
     split = [_id_and_title(text) for text in texts]
-    _require_told_apart(split)
+    _require_distinct(split)
     given_ids = {given_id for given_id, _ in split}
     by_title = {title: ids[0] for title, ids in _ids_by_title(present).items() if len(ids) == 1}
     by_title = {title: option_id for title, option_id in by_title.items() if option_id not in given_ids}
@@ -120,25 +120,25 @@ def written_options(texts: Sequence[str], present: Sequence[Option] = ()) -> lis
 
 
 def all_have_ids(texts: Sequence[str]) -> bool:
-    """Whether each of the texts names the id of its option."""
+    """Return whether each of the texts contains an id."""
     return all(_id_and_title(text)[0] for text in texts)
 
 
 def _id_and_title(text: str) -> tuple[str, str]:
-    before, equals, behind = text.partition("=")
-    given_id, title = (before, behind) if equals else ("", text)
+    left, equals, right = text.partition("=")
+    given_id, title = (left, right) if equals else ("", text)
     if not title:
-        raise CliError(f"--option takes TITLE or ID=TITLE, as in no='No, thanks', not '{text}'")
+        raise CliError(f"--option takes TITLE or ID=TITLE, such as no='No, thanks', not '{text}'")
     return given_id, title
 
 
-def _require_told_apart(split: Sequence[tuple[str, str]]) -> None:
-    """Raises `CliError` where two have the same title, unless each is given an id."""
+def _require_distinct(split: Sequence[tuple[str, str]]) -> None:
+    """Raise `CliError` for two options with the same title, unless each has an id."""
     ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
     for title, given_ids in ids.items():
         if len(given_ids) > 1 and "" in given_ids:
             raise CliError(
-                f"two options have the title '{title}': leave one out, or give both an id, as in "
+                f"two options have the title '{title}': leave one out, or give both an id, such as "
                 f"--option 'a={title}' --option 'b={title}'"
             )
 

@@ -1,4 +1,4 @@
-"""Times as options are given, a duration such as 90d or a local time, and as they are shown, in UTC."""
+"""Parse times and durations in options, and format times in UTC for output."""
 
 import re
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from pollgate.cli.errors import CliError
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_AGO: Final = ", or how long ago, as 7d"
-_FROM_NOW: Final = ", or how long from now, as 7d"
+_AGO: Final = ", or how long ago, such as 7d"
+_FROM_NOW: Final = ", or how long from now, such as 7d"
 _LONGEST: Final = timedelta(days=365_000)
 _PART: Final = re.compile(r"(\d+)([wdhms])")
 
 
 def duration(text: str) -> timedelta:
-    """What 90d, 12h, 30m or 1h30m says, and 0. Raises `ValueError`."""
+    """Return the duration that is written as 90d, 12h, 30m, 1h30m or 0. Raise `ValueError`."""
     if text == "0":
         return timedelta()
     if not _DURATION.fullmatch(text):
@@ -31,8 +31,9 @@ def duration(text: str) -> timedelta:
 
 
 def time(text: str, *, also: str = "") -> datetime:
-    """What 2027-01-31 or 2027-01-31T12:00 says, in local time unless it names an offset. Raises `ValueError`, which
-    says what else could be written.
+    """Return the time that is written as 2027-01-31 or 2027-01-31T12:00, in local time unless it has an offset.
+
+    Raise `ValueError`; `also` ends its message with other formats.
     """
     try:
         return datetime.fromisoformat(text).astimezone()
@@ -42,7 +43,7 @@ def time(text: str, *, also: str = "") -> datetime:
 
 
 def end_date(text: str) -> str:
-    """When a poll ends, as the API has it: a date stays one, and `never` is an empty text. Raises `ValueError`."""
+    """Return the end of a poll in the API's format: a date stays a date, `never` is empty. Raise `ValueError`."""
     if text in ("", "never"):
         return ""
     if _DATE.fullmatch(text):
@@ -53,19 +54,19 @@ def end_date(text: str) -> str:
 
 
 def since(at: datetime | None, ago: timedelta | None) -> datetime | None:
-    """A time that is given by itself or by how long ago. Raises `CliError` where it is given twice."""
+    """Return a time given directly or by how long ago. Raise `CliError` if both are given."""
     if at is not None and ago is not None:
         raise CliError("give either --unused-since or --unused-for")
     return at if ago is None else _now() - ago
 
 
-def told(at: datetime | None, never: str = "never") -> str:
-    """A time to the minute, in UTC, for a column of them."""
+def format_time(at: datetime | None, never: str = "never") -> str:
+    """Return a time in UTC to the minute, for a table."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else never
 
 
-def told_exactly(at: datetime | None, never: str = "never") -> str:
-    """A time to the second, in UTC, and that it is."""
+def format_exact_time(at: datetime | None, never: str = "never") -> str:
+    """Return a time to the second, with its time zone, UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else never
 
 
@@ -102,6 +103,6 @@ DurationOrNever = Annotated[
 ]
 Time = Annotated[datetime, Parameter(converter=_time, metavar="TIME")]
 Past = Annotated[datetime, Parameter(converter=_past, metavar="TIME")]
-"""A time, or how long ago."""
+"""A time, or a duration before now."""
 Future = Annotated[datetime, Parameter(converter=_future, metavar="TIME")]
-"""A time, or how long from now."""
+"""A time, or a duration after now."""

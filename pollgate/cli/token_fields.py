@@ -1,4 +1,4 @@
-"""The options that say what a token is and may do, as `token create` and `token change` both have them."""
+"""The options that `token create` and `token change` share: a token's description, limits and metadata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from pollgate.cli.error_messages import quoted_option
 from pollgate.cli.errors import CliError
 from pollgate.cli.json_file import read_json_object
-from pollgate.cli.session import Many
+from pollgate.cli.options import Repeatable
 from pollgate.cli.times import DurationOrNever, Time
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 
@@ -19,43 +19,44 @@ EVERYTHING: Final = "polls:*:*"
 
 @dataclass(frozen=True)
 class TokenFields:
-    """What is given of them."""
+    """The values of these options; `None` if one is not given."""
 
-    description: Annotated[str | None, Parameter(help="What else there is to say.")] = None
+    description: Annotated[str | None, Parameter(help="Further text.")] = None
     owner: Annotated[
-        str | None, Parameter(help="Who answers for it: a person, a team or a job. An empty text names nobody.")
+        str | None, Parameter(help="Person, team or job that is responsible for it; an empty text for none.")
     ] = None
-    expires_in: Annotated[
-        DurationOrNever | None, Parameter(help="How long it works: 30d, 12h, 1h30m and the like, or never.")
-    ] = None
+    expires_in: Annotated[DurationOrNever | None, Parameter(help="Lifetime, such as 30d, 12h or 1h30m, or never.")] = (
+        None
+    )
     expires_at: Annotated[
-        Time | None, Parameter(help="When it ends, as in 2027-01-31 or 2027-01-31T12:00 (local time).")
+        Time | None, Parameter(help="Expiry, such as 2027-01-31 or 2027-01-31T12:00 (local time).")
     ] = None
     header_only: Annotated[
-        bool, Parameter(negative="", help="Refuse it in the query, where logs and histories keep it.")
+        bool, Parameter(negative="", help="Refuse the token in a URL, which logs and histories store.")
     ] = False
     allowed_ip: Annotated[
-        Many | None,
+        Repeatable | None,
         Parameter(
-            metavar="ADDRESS", help="An address or a network, as 10.0.0.0/8, from where alone it works. Repeatable."
+            metavar="ADDRESS",
+            help="Address or network, such as 10.0.0.0/8, from which the token is accepted. Repeatable.",
         ),
     ] = None
-    rate_limit: Annotated[int | None, Parameter(metavar="N", help="Refuse more than N requests a minute.")] = None
+    rate_limit: Annotated[int | None, Parameter(metavar="N", help="Maximum number of requests per minute.")] = None
     metadata: Annotated[
-        Many | None,
-        Parameter(metavar="KEY=VALUE", help="Something of your own, which services are told. Repeatable."),
+        Repeatable | None,
+        Parameter(metavar="KEY=VALUE", help="Data of your own, which services receive. Repeatable."),
     ] = None
     metadata_json: Annotated[
         str | None,
         Parameter(
             metavar="FILE",
             allow_leading_hyphen=True,
-            help="A file with a JSON object in its place, or - for standard input.",
+            help="File with a JSON object instead, or - for standard input.",
         ),
     ] = None
 
     def to_body(self) -> dict[str, Any]:
-        """The fields that are given, as the API has them. Raises `CliError`."""
+        """Return the fields that are given, for the API. Raise `CliError`."""
         if self.expires_in is not None and self.expires_at is not None:
             raise CliError("give either --expires-in or --expires-at")
         body: dict[str, Any] = {
@@ -89,8 +90,8 @@ FIELD_OPTIONS: Final = {
 """The options that set fields of a token, by their JSON pointers."""
 
 
-def written_scopes(texts: list[str]) -> list[str]:
-    """The scopes as the API has them: `ANY` is everything everywhere."""
+def parse_scopes(texts: list[str]) -> list[str]:
+    """Return the scopes for the API, where `ANY` is `polls:*:*`."""
     return [EVERYTHING if text == "ANY" else text for text in texts]
 
 
@@ -100,8 +101,8 @@ def scope_options(texts: Sequence[str]) -> dict[str, str]:
     return {"/scopes": "--scope", **each}
 
 
-def reaches_everything(text: str) -> bool:
-    """Whether a scope is of every action everywhere."""
+def is_unrestricted(text: str) -> bool:
+    """Return whether a scope allows every action everywhere."""
     try:
         scope = Scope.parse(text)
     except ScopeError:
@@ -116,5 +117,5 @@ def _seconds(duration: timedelta | str | None) -> int | str | None:
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise CliError(f"--metadata takes KEY=VALUE, as in team=payments, not '{text}'")
+        raise CliError(f"--metadata takes KEY=VALUE, such as team=payments, not '{text}'")
     return key, value

@@ -1,23 +1,23 @@
-"""What is wrong with how a command was called: in the parser's words, and in ours where those are about itself."""
+"""Sentences for wrong usage: the parser's own, or ours where the parser's is unclear."""
 
 from typing import Final
 
 from cyclopts import CycloptsError, MissingArgumentError
 
-_WANTED: Final = {
-    "--as": "say who votes: --as PARTICIPANT",
-    "OPTION": "say what is chosen: the id or the title of an option",
+_MISSING: Final = {
+    "--as": "--as PARTICIPANT is missing: the participant who votes",
+    "OPTION": "OPTION is missing: the id or the title of an option",
 }
 
 
-def told(misuse: CycloptsError) -> str:
-    """What is wrong, in whole sentences."""
-    sentence = (_missing(misuse) if isinstance(misuse, MissingArgumentError) else None) or str(misuse)
-    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+def usage_message(error: CycloptsError) -> str:
+    """Return what is wrong, in whole sentences."""
+    message = (_missing(error) if isinstance(error, MissingArgumentError) else None) or str(error)
+    return message if message.endswith((".", "?", "!")) else f"{message}."
 
 
-def _missing(misuse: MissingArgumentError) -> str | None:
-    if misuse.argument is None:
+def _missing(error: MissingArgumentError) -> str | None:
+    if error.argument is None:
         return None
-    name = misuse.argument.name
-    return _WANTED.get(name, f"{name} is missing" if misuse.keyword is None else f"{name} takes a value")
+    name = error.argument.name
+    return _MISSING.get(name, f"{name} is missing" if error.keyword is None else f"{name} requires a value")

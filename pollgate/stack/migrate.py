@@ -1,4 +1,4 @@
-"""Migrates both services' schemas with one privileged connection, which the services themselves never have."""
+"""Migrate both services' schemas, as a privileged role that the services do not have."""
 
 from collections.abc import Mapping
 from os import environ
@@ -19,7 +19,7 @@ SCHEMAS: Final = (TOKEN_AUTHORITY, POLLS)
 
 
 class MigrateSettings(Struct, frozen=True):
-    """What `pollgate migrate` reads from the environment."""
+    """The environment variables of `pollgate migrate`."""
 
     database_admin_url: str
     token_authority_database_url: str
@@ -27,7 +27,7 @@ class MigrateSettings(Struct, frozen=True):
 
 
 async def migrate_from_environment() -> list[str]:
-    """Migrate as the environment says; a line for each schema. Raises `StackError`."""
+    """Migrate with settings from the environment, and return a line per schema. Raise `StackError`."""
     try:
         settings = read_settings(MigrateSettings, environ)
         split_url(settings.database_admin_url, "DATABASE_ADMIN_URL")
@@ -41,13 +41,13 @@ async def migrate_from_environment() -> list[str]:
 
 
 async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[str]:
-    """Migrate every schema and set its role's password; a line for each. Raises `StackError`."""
+    """Migrate each schema, set its role's password, and return a line per schema. Raise `StackError`."""
     lines = []
     for schema in SCHEMAS:
         try:
             applied = await migrate(admin_url, schema, passwords[schema])
         except DatabaseTooNew as error:
-            raise StackError(f"{error}; start the newer release") from None
+            raise StackError(f"{error}; run the newer release") from None
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
             reason = str(error) or "no answer in time"
             raise StackError(f"cannot migrate {schema.name} at {address_of(admin_url)}: {reason}") from None
@@ -58,5 +58,5 @@ async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[s
 def _password(url: str, variable: str) -> str:
     password = split_url(url, variable).password
     if not password:
-        raise StackError(f"{variable} has no password; the service's role needs one")
+        raise StackError(f"{variable} has no password; the role of the service requires one")
     return unquote(password)

@@ -1,4 +1,4 @@
-"""Child processes that are never left behind: each is on record, so that the next start can end what a kill left."""
+"""Child processes, recorded in a file, so that the next start can stop those that a killed run left running."""
 
 import asyncio
 import subprocess
@@ -16,7 +16,7 @@ STOP_LIMIT_S: Final = 8.0
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A process as it is found again: a pid alone could belong to another by now."""
+    """A recorded process. Its creation time distinguishes it from a later process with the same pid."""
 
     name: str
     pid: int
@@ -24,16 +24,16 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Processes:
-    """The children of one stack, in a file beside its data."""
+    """The child processes of one stack, recorded in `file`."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
-        """Start a child in a session of its own, so that Ctrl-C reaches the runner alone, which stops all in order.
+        """Start a child process and return its pid.
 
-        Gives its pid.
+        It has its own session, so that Ctrl-C reaches only the parent, which stops all processes in order.
         """
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as output:
@@ -49,24 +49,26 @@ class Processes:
         return started.pid
 
     def ended(self) -> str | None:
-        """The name of a child that has ended by itself."""
+        """Return the name of a child process that has exited, if there is one."""
         return next((name for name, process in self._running.items() if process.poll() is not None), None)
 
     async def stop(self, name: str) -> None:
-        """End a child: SIGTERM, then SIGKILL where it takes too long."""
+        """Stop a child process: SIGTERM, then SIGKILL after `STOP_LIMIT_S`."""
         process = self._running.pop(name)
         await asyncio.to_thread(_end, psutil.Process(process.pid)) if process.poll() is None else None
         process.wait()
         self._write()
 
     async def reap(self) -> list[str]:
-        """End what an earlier runner has left; the names."""
+        """Stop the processes that an earlier run left running, and return their names."""
         if not self._file.exists():
             return []
         try:
             records = msgspec.json.decode(self._file.read_bytes(), type=list[Record])
         except msgspec.MsgspecError:
-            raise StackError(f"{self._file} cannot be read; end the stack's processes by hand and remove it") from None
+            raise StackError(
+                f"{self._file} cannot be read; stop the stack's processes yourself and delete it"
+            ) from None
         left = [(record.name, process) for record in records if (process := _find(record)) is not None]
         for _, process in left:
             await asyncio.to_thread(_end, process)

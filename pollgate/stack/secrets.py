@@ -1,6 +1,6 @@
-"""The secrets that the parts of one stack share, made at random on first use and kept in files.
+"""The secrets of one stack: generated on first use and stored in files.
 
-Every part gets its own folder and so sees its own secrets alone.
+Each part of the stack has its own folder, and can read only its own secrets.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
 
 
 class StackSecrets(msgspec.Struct, frozen=True):
-    """Passwords of PostgreSQL's superuser and the services' roles and Redis users, polls' client secret, what the
-    authority encrypts its signing keys with, and what polls hashes participants with.
+    """The passwords of PostgreSQL's and Redis's users, the client secret of polls, the key that encrypts the
+    authority's signing keys, and the key with which polls hashes participants.
     """
 
     postgres_password: str
@@ -35,7 +35,7 @@ class StackSecrets(msgspec.Struct, frozen=True):
 
     @property
     def service_credentials(self) -> str:
-        """What the authority is told of the services that may introspect."""
+        """The authority's setting SERVICE_CREDENTIALS."""
         return f"polls:{self.polls_client_secret}"
 
 
@@ -48,38 +48,40 @@ _PASSWORDS: Final = (
 )
 
 
-def load_or_make(file: Path) -> StackSecrets:
-    """The secrets in `file`, which is made with mode 0600 where it is missing, and completed where an earlier release
-    has made it. Raises `StackError`.
+def load_or_create(file: Path) -> StackSecrets:
+    """Return the secrets in `file`. Raise `StackError`.
+
+    A missing file is created with mode 0600; a file of an earlier release is completed.
     """
     try:
-        kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _make_first()
-        complete = {**_make_later(), **kept}
+        kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _create_original()
+        complete = {**_create_added(), **kept}
         made = msgspec.convert(complete, StackSecrets)
         if complete != kept or not file.exists():
             write_private(file, msgspec.json.encode(complete).decode())
     except OSError as error:
-        raise StackError(f"cannot keep the secrets: {error.strerror}: {file}") from None
+        raise StackError(f"cannot store the secrets: {error.strerror}: {file}") from None
     except msgspec.MsgspecError:
-        raise StackError(f"{file} does not hold a stack's secrets; restore it") from None
+        raise StackError(f"{file} does not contain the secrets of a stack; restore it") from None
     return made
 
 
-def _make_first() -> dict[str, str]:
+def _create_original() -> dict[str, str]:
     passwords = {f"{name}_password": secrets.token_urlsafe(24) for name in _PASSWORDS}
     return {**passwords, "polls_client_secret": mint(CLIENT_SECRET)}
 
 
-def _make_later() -> dict[str, str]:
-    """What the files of the first releases lack."""
+def _create_added() -> dict[str, str]:
+    """Return the secrets that files of the first releases do not have."""
     return {name: secrets.token_urlsafe(32) for name in ("key_encryption_key", "participant_key")}
 
 
 def redis_users(made: StackSecrets) -> str:
-    """Redis's ACL file: the authority may publish changes, polls may subscribe, everyone else may ping.
+    """Return Redis's ACL file: the authority may publish changes, polls may subscribe to them, the default user may
+    ping.
 
-    Both may count against limits, each under keys of its own. Polls may also tell its replicas of polls, by a selector:
-    rights that hold on that channel alone, so that nobody but the authority publishes changes.
+    Both services may count requests for rate limits, each under its own keys. By a selector, polls may also publish on
+    the channel of its replicas; only the authority can publish changes.
     """
     return "\n".join(
         (
@@ -93,12 +95,12 @@ def redis_users(made: StackSecrets) -> str:
 
 
 def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str) -> list[Path]:
-    """A folder of files for each part of the stack, made from secrets that are kept across calls."""
-    made = load_or_make(folder / "migrate" / "stack.json")
+    """Write a folder of files for each part of the stack, and return the files. The secrets stay the same."""
+    made = load_or_create(folder / "migrate" / "stack.json")
     admin_url = f"postgresql://postgres:{made.postgres_password}@{postgres}/{database}"
     authority_url = f"postgresql://token_authority:{made.token_authority_database_password}@{postgres}/{database}"
     polls_url = f"postgresql://polls:{made.polls_database_password}@{postgres}/{database}"
-    # Another user reads these two, in a volume that nothing else mounts.
+    # Other users read these two, in volumes that no other container mounts.
     read_by_others = {
         "postgres/password": made.postgres_password,
         "redis/users.acl": redis_users(made),
@@ -124,7 +126,7 @@ def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str
 
 
 def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write `file` whole or not at all, never readable to others on the way."""
+    """Write a file completely or not at all; it is never readable by others meanwhile."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

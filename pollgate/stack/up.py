@@ -1,4 +1,4 @@
-"""`pollgate up`: the whole stack on one machine, from nothing, as four processes that end together."""
+"""Run the whole stack on one machine: PostgreSQL, Redis and the two services, which start and stop together."""
 
 import asyncio
 import fcntl
@@ -22,7 +22,7 @@ from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, 
 from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from pollgate.stack.processes import Processes
-from pollgate.stack.secrets import StackSecrets, load_or_make, redis_users
+from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
 from pollgate.stack.welcome import welcome
 from shared.runtime.redis.client import redis_client
 
@@ -31,22 +31,22 @@ HOST: Final = "127.0.0.1"
 
 
 class Ports(NamedTuple):
-    """Where the two services listen."""
+    """The ports of the two services."""
 
     polls: int
     token_authority: int
 
 
 async def run_stack(folder: Path, ports: Ports) -> None:
-    """Run until SIGINT or SIGTERM, or until a part ends by itself. Raises `StackError`."""
+    """Run until SIGINT, SIGTERM or SIGHUP. Raise `StackError` when a part cannot start, or exits."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_runner(folder))
+        stack.enter_context(_folder_lock(folder))
         processes = Processes(folder / "processes.json")
         for name in await processes.reap():
-            _say(f"Ended {name}, which an earlier run had left")
+            _say(f"Stopped {name}, which an earlier run left running")
         for variable, port in (("POLLS_PORT", ports.polls), ("TOKEN_AUTHORITY_PORT", ports.token_authority)):
             _require_free(port, variable)
         await _start(stack, processes, folder, ports)
@@ -55,7 +55,7 @@ async def run_stack(folder: Path, ports: Ports) -> None:
 
 
 async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, ports: Ports) -> None:
-    secrets = load_or_make(folder / "secrets.json")
+    secrets = load_or_create(folder / "secrets.json")
     postgres = await stack.enter_async_context(_postgres(folder, secrets))
     redis_port = await stack.enter_async_context(_redis(processes, folder, secrets))
     passwords = dict(
@@ -87,7 +87,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
 
 
 @contextmanager
-def _only_runner(folder: Path) -> Generator[None, None, None]:
+def _folder_lock(folder: Path) -> Generator[None, None, None]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with (folder / "lock").open("a+") as lock:
@@ -158,12 +158,12 @@ async def _service(
         await processes.stop(name)
 
 
-async def _until(processes: Processes, name: str, folder: Path, answers: Callable[[], Awaitable[object]]) -> None:
-    """Wait until `answers()` does not raise. Raises `StackError` where the process ends or takes too long."""
+async def _until(processes: Processes, name: str, folder: Path, is_ready: Callable[[], Awaitable[object]]) -> None:
+    """Wait until `is_ready` does not raise. Raise `StackError` where the process exits or takes too long."""
     give_up = time.monotonic() + START_LIMIT_S
     while True:
         try:
-            await answers()
+            await is_ready()
         except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
             if processes.ended() or time.monotonic() > give_up:
                 raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}") from None
@@ -173,7 +173,7 @@ async def _until(processes: Processes, name: str, folder: Path, answers: Callabl
 
 
 async def _welcome(folder: Path, ports: Ports) -> str:
-    """What to do next; on the first start with a demo token, made through the API and shown this once."""
+    """Return the text for the terminal; on the first start with a new demo token, which is not shown again."""
     admin_key = (folder / "admin.key").read_text(encoding="utf-8").strip()
     try:
         async with AuthorityClient(f"http://{HOST}:{ports.token_authority}", admin_key) as authority:
@@ -201,7 +201,7 @@ async def _until_stopped(stop: asyncio.Event, processes: Processes, folder: Path
     while not stop.is_set():
         ended = processes.ended()
         if ended:
-            raise StackError(f"{ended} has ended by itself: {_last_line(folder / 'logs' / f'{ended}.log')}")
+            raise StackError(f"{ended} exited unexpectedly: {_last_line(folder / 'logs' / f'{ended}.log')}")
         try:
             await asyncio.wait_for(stop.wait(), 0.5)
         except TimeoutError:
@@ -223,7 +223,7 @@ def _require_free(port: int, variable: str) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return f"{lines[-1]} (all of it: {log})" if lines else f"see {log}"
+    return f"{lines[-1]} (log: {log})" if lines else f"see {log}"
 
 
 def _say(line: str) -> None:

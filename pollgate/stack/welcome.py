@@ -1,4 +1,4 @@
-"""What `pollgate up` prints when the stack is up: what to do next, ready to be pasted."""
+"""The text that `pollgate up` prints when the stack is up, with commands to paste."""
 
 from pathlib import Path
 from typing import Final
@@ -7,12 +7,12 @@ _POLL: Final = '{"title": "Lunch?", "options": [{"id": "1", "title": "Yes", "ord
 
 
 def welcome(*, endpoint: str, authority: str, folder: Path, demo_token: str | None) -> str:
-    """The text; with a token where one has just been made, else with the command that makes one."""
+    """Return the text, with the new demo token, or with the command that creates a token."""
     query = f"token={demo_token or 'YOUR_TOKEN'}&type=polls&workspace=PLAT&content=PLAT-1"
     token = (
-        f"Demo token, for the workspace PLAT and 30 days; it is not shown again:\n\n  {demo_token}"
+        f"Demo token, for the workspace PLAT, valid for 30 days. It is not shown again:\n\n  {demo_token}"
         if demo_token
-        else "Make a token, and put it in the place of YOUR_TOKEN below:\n\n"
+        else "Create a token, and replace YOUR_TOKEN below with it:\n\n"
         f"  {_pollgate(folder, authority, endpoint)} token create --name 'My automation' --scope 'polls:*:PLAT'"
     )
     return f"""
@@ -26,7 +26,7 @@ Create a poll, list the polls, list the tokens, revoke one by its id:
 
   curl -X POST '{endpoint}?{query}' \\
     -d '{_POLL}'
-  {_pollgate(folder, authority, endpoint)} poll list      # asks for the token, or reads POLLGATE_TOKEN
+  {_pollgate(folder, authority, endpoint)} poll list      # prompts for the token, or reads POLLGATE_TOKEN
   {_pollgate(folder, authority, endpoint)} token list
   {_pollgate(folder, authority, endpoint)} token revoke TOKEN_ID --reason unneeded
 

@@ -101,7 +101,7 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         token_id = _find(r"tok_\w+", listed.stdout)
         revoked = await runner.run("token", "revoke", token_id, "--reason", "unneeded")
         assert re.match(
-            rf"Revoked {token_id} at .* UTC; in force everywhere after \d+ ms \(1 guard\)\.", revoked.stdout
+            rf"Revoked {token_id} at .* UTC; effective everywhere after \d+ ms \(1 guard\)\.", revoked.stdout
         )
         async with session.get(endpoint + query) as answer:
             assert answer.status == 403
@@ -117,13 +117,13 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         for owner in ("bot", "bot", "person"):
             await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*", "--owner", owner)
         by_owner = await runner.run("token", "revoke", "--owner", "bot", "--reason", "owner_left", "--no-wait")
-        assert re.match(r"Revoked 2 tokens at .* UTC; in force everywhere by \S+ UTC at the latest\.", by_owner.stdout)
+        assert re.match(r"Revoked 2 tokens at .* UTC; effective everywhere by \S+ UTC at the latest\.", by_owner.stdout)
         unknown = await runner.run("token", "revoke", "tok_AAAAAAAAAAAAAAAA", "--reason", "unneeded")
         assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False)
         misused = await runner.run("token", "revoke", "--all")
         assert (misused.returncode, len(misused.stderr.splitlines())) == (2, 1)
         verified = await runner.run("audit", "verify")
-        assert verified.stdout.startswith("The log is whole: ")
+        assert verified.stdout.startswith("The audit log is intact: ")
         every = ("token", "revoke", "--all", "--yes", "--reason", "policy", "--json")
         the_rest = json.loads((await runner.run(*every)).stdout)
         assert (the_rest["revoked"], the_rest["revocation"]["effective"]) == (2, True)
@@ -143,7 +143,7 @@ async def test_signing_keys_are_listed_and_rotated(tmp_path: Path) -> None:
     listed = await runner.run("keys", "list")
     keys = json.loads((await runner.run("keys", "list", "--json")).stdout)
 
-    assert again.stdout.startswith(f"The key {rotated['kid']} is published, and signs from ")
+    assert again.stdout.startswith(f"Published the key {rotated['kid']}, which signs from ")
     assert [key["state"] for key in keys] == ["signing", "next"]
     assert all(key["kid"] in listed.stdout for key in keys)
     assert await runner.stop(signal.SIGTERM) == 0
@@ -157,7 +157,7 @@ async def test_what_a_killed_runner_leaves_is_taken_over(tmp_path: Path) -> None
     assert runner.left_behind()
     screen = await runner.start()
 
-    assert "Ended polls, which an earlier run had left" in screen
+    assert "Stopped polls, which an earlier run left running" in screen
     assert await runner.stop(signal.SIGINT) == 0
     assert runner.left_behind() == []
 
@@ -208,5 +208,5 @@ async def test_a_part_that_ends_by_itself_ends_the_stack(tmp_path: Path) -> None
     os.kill(next(record["pid"] for record in records if record["name"] == "polls"), signal.SIGKILL)
 
     assert await asyncio.to_thread(runner.process.wait, 30) == 1
-    assert "pollgate: polls has ended by itself" in runner.screen.read_text()
+    assert "pollgate: polls exited unexpectedly" in runner.screen.read_text()
     assert runner.left_behind() == []

@@ -65,8 +65,8 @@ def test_what_a_command_says_of_itself_stands_as_it_is_in_80_columns(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("ID", "--as", "ada"), "say what is chosen: the id or the title of an option. See --help."),
-        (("ID", "Yes"), "say who votes: --as PARTICIPANT. See --help."),
+        (("ID", "--as", "ada"), "OPTION is missing: the id or the title of an option. See --help."),
+        (("ID", "Yes"), "--as PARTICIPANT is missing: the participant who votes. See --help."),
     ],
 )
 def test_a_ballot_without_what_it_always_has_is_wrong_usage(

@@ -29,7 +29,7 @@ def test_a_table_is_no_wider_than_the_terminal_and_leaves_ids_whole(
 ) -> None:
     at_terminal(monkeypatch, width)
 
-    print_table(COLUMNS, ROWS, broken=("Name", "Scope"))
+    print_table(COLUMNS, ROWS, foldable=("Name", "Scope"))
 
     lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
     assert max(map(cell_len, lines)) <= width
@@ -42,7 +42,7 @@ def test_where_a_terminal_is_too_narrow_each_row_becomes_fields(
 ) -> None:
     at_terminal(monkeypatch, 40)
 
-    print_table(COLUMNS, ROWS[:1], broken=("Name", "Scope"))
+    print_table(COLUMNS, ROWS[:1], foldable=("Name", "Scope"))
 
     assert capsys.readouterr().out.splitlines() == [
         "Name           Weekly report",

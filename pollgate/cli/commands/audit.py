@@ -1,4 +1,4 @@
-"""`pollgate audit`: who did what, and whether the log of it is whole."""
+"""`pollgate audit`: list, export and verify the audit log."""
 
 import sys
 from collections.abc import Sequence
@@ -9,34 +9,36 @@ from typing import Annotated, Any, BinaryIO, Final
 import msgspec
 from cyclopts import Parameter
 
-from pollgate.cli.atomic_file import written_whole
-from pollgate.cli.audit_check import Head, LogCheck, read_head
+from pollgate.cli.atomic_file import atomic_file
+from pollgate.cli.audit_verification import AuditVerification, Head, read_head
+from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
 from pollgate.cli.errors import CliError
-from pollgate.cli.output import counted, print_json, print_table
-from pollgate.cli.session import Json, call, gather, management
-from pollgate.cli.times import Past, told_exactly
+from pollgate.cli.options import Json
+from pollgate.cli.output import pluralize, print_json, print_table
+from pollgate.cli.times import Past, format_exact_time
 from pollgate.client import AuthorityClient
 from shared.contract.audit import AuditRecord
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """Which records are meant: those that meet all that is given."""
+    """The conditions that records must meet; `None` if one is not given."""
 
-    actor: Annotated[str | None, Parameter(metavar="ID", help="What this one did: an admin key, or a token.")] = None
-    action: Annotated[str | None, Parameter(help="This action, as token.revoke.")] = None
+    actor: Annotated[str | None, Parameter(metavar="ID", help="Id of the admin key or token that acted.")] = None
+    action: Annotated[str | None, Parameter(help="Action, such as token.revoke.")] = None
     subject: Annotated[
-        str | None, Parameter(metavar="KIND:ID", help="What was done to this, as token:tok_3JDxtsz4ic3g56zQ.")
+        str | None, Parameter(metavar="KIND:ID", help="Subject of the action, such as token:tok_3JDxtsz4ic3g56zQ.")
     ] = None
     since: Annotated[
-        Past | None, Parameter(help="From this time on, as 2027-01-31T12:00 (local time), or how long ago, as 90d.")
+        Past | None,
+        Parameter(help="At this time or later: 2027-01-31T12:00 (local time), or how long ago, such as 90d."),
     ] = None
     until: Annotated[Past | None, Parameter(help="Before this time.")] = None
 
-    def to_query(self) -> dict[str, Any]:
-        """As the API has them. Raises `CliError`."""
+    def to_arguments(self) -> dict[str, Any]:
+        """Return the conditions as arguments of the client. Raise `CliError`."""
         if self.subject is not None and ":" not in self.subject:
-            raise CliError("--subject is a kind and an id, as token:tok_3JDxtsz4ic3g56zQ or service:reports")
+            raise CliError("--subject takes KIND:ID, such as token:tok_3JDxtsz4ic3g56zQ or service:reports")
         return {
             "actor_id": self.actor and self.actor.rpartition(":")[2],
             "action": self.action,
@@ -48,7 +50,7 @@ class Conditions:
 
 EVERYTHING: Final = Conditions()
 
-app = management("audit", "Read, export and verify the audit log: who did what.")
+app = authority_group("audit", "List, export and verify the audit log: who did what, and when.")
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate audit list --action token.revoke --since 7d")
@@ -59,19 +61,21 @@ def list_(
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the records that meet every condition given, the newest first.
+    """List the records that meet all conditions, the newest first.
 
     Parameters
     ----------
     oldest_first
-        The other way round.
+        List the oldest first.
     limit
-        How many at most; all where this is left out.
+        Maximum number of records; all by default.
     """
     if limit is not None and limit < 1:
-        raise CliError("--limit is at least 1")
-    records = gather(
-        lambda authority: authority.list_audit_records(limit, newest_first=not oldest_first, **conditions.to_query())
+        raise CliError("--limit must be at least 1")
+    records = collect_from_authority(
+        lambda authority: authority.list_audit_records(
+            limit, newest_first=not oldest_first, **conditions.to_arguments()
+        )
     )
     if as_json:
         print_json(records)
@@ -91,37 +95,37 @@ def export(
     output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     conditions: Annotated[Conditions, Parameter(name="*")] = EVERYTHING,
 ) -> None:
-    """Write the records that meet every condition given as JSON, a line each, the oldest first.
+    """Write the records that meet all conditions as lines of JSON, the oldest first.
 
-    Only a whole export, without conditions, can be verified.
+    Only a complete export, without conditions, can be verified.
 
     Parameters
     ----------
     output
-        Where they go, once all are there; to standard output where this is left out.
+        File to write, which appears when it is complete; standard output by default.
     """
 
     async def write(authority: AuthorityClient, file: BinaryIO) -> int:
         number = 0
-        async for line in authority.export_audit_log(**conditions.to_query()):
+        async for line in authority.export_audit_log(**conditions.to_arguments()):
             file.write(line + b"\n")
             number += 1
         return number
 
     if output is None:
-        call(lambda authority: write(authority, sys.stdout.buffer))
+        run_with_authority(lambda authority: write(authority, sys.stdout.buffer))
         sys.stdout.buffer.flush()
         return
-    with written_whole(output, "the audit log") as file:
-        number = call(lambda authority: write(authority, file))
-    print(f"Wrote {counted(number, 'record')} to {output}.")
+    with atomic_file(output, "the audit log") as file:
+        number = run_with_authority(lambda authority: write(authority, file))
+    print(f"Wrote {pluralize(number, 'record')} to {output}.")
 
 
 @app.command(
     help_epilogue="Examples:\n\n"
     "  pollgate audit verify\n"
     "  pollgate audit verify --file audit.jsonl --head 12:5f0c…\n\n"
-    "Exit status: 0 where the log is whole, 1 where it is not or cannot be read."
+    "Exit status: 0 if the log is intact, 1 if it is not, or cannot be read."
 )
 def verify(
     *,
@@ -129,65 +133,64 @@ def verify(
     head: Annotated[str | None, Parameter(metavar="SEQ:HASH")] = None,
     as_json: Json = False,
 ) -> None:
-    """Check that no record of the audit log was changed, added or taken out, and say its head: SEQ:HASH of its last
-    record, to be kept where whoever can write to the database cannot.
+    """Verify that no record of the audit log was changed, inserted or removed, and print its head, SEQ:HASH of the
+    last record.
 
-    By itself the chain shows what was changed amid it. With a head that was
-    kept it also shows where records were cut off from the end, or the chain
-    was made anew.
+    Keep the head where users who can write to the database cannot change it.
+    With --head, truncation and a rewritten chain are detected as well.
 
     Parameters
     ----------
     file
-        A whole export in the place of the authority's own log; - for standard input.
+        A complete export to verify instead of the authority's log; - for standard input.
     head
-        Of an earlier time, to check that this record is still there unchanged.
+        Head that was printed earlier, to verify that its record is unchanged.
     """
-    check = LogCheck(read_head(head) if head else None)
+    verification = AuditVerification(read_head(head) if head else None)
     if file is None:
-        call(lambda authority: _check_log(authority, check))
+        run_with_authority(lambda authority: _verify_log(authority, verification))
     else:
-        _check_file(file, check)
-    check.finish()
-    _tell(check.head, as_json=as_json)
+        _verify_file(file, verification)
+    verification.finish()
+    _print_head(verification.head, as_json=as_json)
 
 
-async def _check_log(authority: AuthorityClient, check: LogCheck) -> None:
+async def _verify_log(authority: AuthorityClient, verification: AuditVerification) -> None:
     async for line in authority.export_audit_log():
-        check.check(line)
+        verification.verify(line)
 
 
-def _check_file(file: Path, check: LogCheck) -> None:
+def _verify_file(file: Path, verification: AuditVerification) -> None:
     try:
         if str(file) == "-":
-            _check_lines(sys.stdin.buffer, check)
+            _verify_lines(sys.stdin.buffer, verification)
         else:
             with file.open("rb") as opened:
-                _check_lines(opened, check)
+                _verify_lines(opened, verification)
     except OSError as error:
         raise CliError(f"cannot read the audit log: {error.strerror}: {file}") from None
 
 
-def _check_lines(lines: BinaryIO, check: LogCheck) -> None:
+def _verify_lines(lines: BinaryIO, verification: AuditVerification) -> None:
     for line in lines:
-        check.check(line)
+        verification.verify(line)
 
 
-def _tell(head: Head, *, as_json: bool) -> None:
+def _print_head(head: Head, *, as_json: bool) -> None:
     if as_json:
         print_json({"records": head.seq, "head": str(head)})
         return
-    print(f"The log is whole: {counted(head.seq, 'record')}. Head: {head}")
+    print(f"The audit log is intact: {pluralize(head.seq, 'record')}. Head: {head}")
 
 
 def _print_table(records: Sequence[AuditRecord]) -> None:
     columns = ("Seq", "Time (UTC)", "Actor", "From", "Action", "Subject", "Change")
-    print_table(columns, (_row(record) for record in records), broken=("Actor", "From", "Subject", "Change"))
+    print_table(columns, (_row(record) for record in records), foldable=("Actor", "From", "Subject", "Change"))
 
 
 def _row(record: AuditRecord) -> tuple[str, ...]:
     actor = f"{record.actor}:{record.actor_id}" if record.actor_id else record.actor
-    at = told_exactly(record.at).removesuffix(" UTC")
+    at = format_exact_time(record.at).removesuffix(" UTC")
     return (str(record.seq), at, actor, record.address or "", record.action, record.subject, _change(record))
 
 

@@ -8,19 +8,19 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from pollgate.cli.atomic_file import written_whole
+from pollgate.cli.atomic_file import atomic_file
 from pollgate.cli.charts import print_results
 from pollgate.cli.errors import CliError
-from pollgate.cli.output import counted, plain, print_json
-from pollgate.cli.polls_session import call_polls, integration
-from pollgate.cli.session import Json
+from pollgate.cli.options import Json
+from pollgate.cli.output import escape, pluralize, print_json
+from pollgate.cli.polls_session import polls_group, run_with_polls
 from pollgate.client import Ballot, OptionResult, PollsClient
 from shared.runtime.http.csv_table import Cell, csv_table
 
-app = integration("poll", "Read and export the results of polls.")
+app = polls_group("poll", "Read and export the results of polls.")
 
 CHOSEN: Final = 1
-"""What a cell holds whose option a ballot has chosen; the others are empty."""
+"""The cell of an option that a ballot contains; the others are empty."""
 
 
 @app.command(help_epilogue="Examples:\n\n  pollgate poll results ID\n  pollgate poll results ID --json | jq .average")
@@ -32,23 +32,23 @@ def results(
     as_csv: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what the votes of a poll come to, as far as the token may see it.
+    """Show the results of a poll, as far as the token may see them.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     participant
-        As this one may see it, who sees more after voting.
+        Show the results that this participant may see, which are more after voting.
     as_csv
-        Print a table for spreadsheets, a line for each option.
+        Print CSV for spreadsheets, one line per option.
     """
     if as_csv and as_json:
         raise CliError("give either --csv or --json")
     if as_csv:
-        _print_csv(call_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant)))
+        _print_csv(run_with_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant)))
         return
-    found = call_polls(lambda polls: polls.get_results(poll_id, participant=participant))
+    found = run_with_polls(lambda polls: polls.get_results(poll_id, participant=participant))
     print_json(found) if as_json else print_results(found)
 
 
@@ -64,25 +64,25 @@ def export(
     votes: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
 ) -> None:
-    """Write the results of a poll, or its ballots, as a table for spreadsheets (CSV), in which nothing is a formula.
+    """Write the results of a poll, or its ballots, as CSV for spreadsheets, without formulas.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     votes
-        A line for each ballot, with a column for each option, of a poll that keeps names; takes the action results.
+        Write ballots: one line each, with a column per option. Requires stored names, and the action results.
     output
-        Where it goes, once all is there, for you alone to read; to standard output where this is left out.
+        File to write, readable only by you, which appears when it is complete; standard output by default.
     """
     what = "the ballots" if votes else "the results"
-    table = call_polls(lambda polls: _ballots(polls, poll_id) if votes else polls.get_results_csv(poll_id))
+    table = run_with_polls(lambda polls: _ballots(polls, poll_id) if votes else polls.get_results_csv(poll_id))
     if output is None:
         _print_csv(table)
         return
-    with written_whole(output, what) as file:
+    with atomic_file(output, what) as file:
         file.write(table)
-    print(f"Wrote {what} to {output}, {counted(len(table), 'byte')}.")
+    print(f"Wrote {what} to {output}, {pluralize(len(table), 'byte')}.")
 
 
 async def _ballots(polls: PollsClient, poll_id: str) -> bytes:
@@ -93,7 +93,7 @@ async def _ballots(polls: PollsClient, poll_id: str) -> bytes:
 
 
 def _headings(options: Sequence[OptionResult]) -> list[str]:
-    """The titles, with their ids where another option has the same."""
+    """Return the titles of the options, with their ids where titles are equal."""
     uses = Counter(option.title for option in options)
     return [f"{option.title} ({option.id})" if uses[option.title] > 1 else option.title for option in options]
 
@@ -101,16 +101,16 @@ def _headings(options: Sequence[OptionResult]) -> list[str]:
 def _lines(ballots: Sequence[Ballot], option_ids: Sequence[str]) -> Iterator[Sequence[Cell]]:
     for ballot in ballots:
         if not set(ballot.option_ids) <= set(option_ids):
-            raise CliError("the poll was edited meanwhile; export it again")
+            raise CliError("the poll was changed during the export; export it again")
         chosen = [CHOSEN if option_id in ballot.option_ids else None for option_id in option_ids]
         cast_at = ballot.cast_at.isoformat(timespec="seconds") if ballot.cast_at else None
         yield (ballot.participant, ballot.name, cast_at, *chosen, ballot.comment)
 
 
 def _print_csv(content: bytes) -> None:
-    """As it is, but for what a terminal would act on, where it goes to one."""
+    """Print CSV unchanged to a pipe or file, and escaped to a terminal."""
     if sys.stdout.isatty():
-        print(plain(content.decode().replace("\r\n", "\n")), end="")
+        print(escape(content.decode().replace("\r\n", "\n")), end="")
         return
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import CliError
-from pollgate.cli.output import counted, on_one_line, print_json
-from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, written_options
-from pollgate.cli.polls_session import call_polls, integration
-from pollgate.cli.session import Json
+from pollgate.cli.options import Json
+from pollgate.cli.output import escape_line, pluralize, print_json
+from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options
+from pollgate.cli.polls_session import polls_group, run_with_polls
 from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 
-app = integration("poll", "Change and delete polls.")
+app = polls_group("poll", "Change and delete polls.")
 
 
-def _tags(_: Any, tokens: Sequence[Token]) -> str:
-    """The tag in the quotes that belong to it, which a shell takes off."""
+def _quoted_tag(_: Any, tokens: Sequence[Token]) -> str:
+    """Return the ETag with its quotes, which shells remove."""
     text = tokens[0].value
     return text if text == "*" or '"' in text else f'"{text}"'
 
@@ -25,9 +25,9 @@ def _tags(_: Any, tokens: Sequence[Token]) -> str:
 IfMatch = Annotated[
     str | None,
     Parameter(
-        converter=_tags,
+        converter=_quoted_tag,
         metavar="ETAG",
-        help="Only if its ETag, as `pollgate poll show` tells it, is still this one, with or without its quotes.",
+        help="Only if the poll still has this ETag, as in `pollgate poll show`, with or without quotes.",
     ),
 ]
 
@@ -48,39 +48,39 @@ def update(
     if_match: IfMatch = None,
     as_json: Json = False,
 ) -> None:
-    """Give some fields of a poll other values; those that are left out stay.
+    """Change some fields of a poll. Fields that are not given stay the same.
 
-    Options are given all together, and keep their votes: one by its title is
-    the option that has this title, ID=TITLE gives the option of this id
-    another title, and what is left out is taken away.
+    --option replaces all options. An option with the title of an existing one
+    keeps its votes, ID=TITLE changes the title of the option with this id, and
+    options that are not given are removed.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     drop_votes
-        Take options away that have votes, with these.
+        Remove options even if they have votes, with these votes.
     close
-        Close the poll now, and change nothing else.
+        Close the poll now; no other change in the same command.
     """
     body = fields.to_body()
     body.pop("etag", None)
     if close and (body or fields.option is not None):
-        raise CliError("--close stands alone: make the other changes first")
+        raise CliError("--close cannot be combined with other changes; make them first")
     if not (close or body or fields.option is not None):
-        raise CliError("say what to change; `pollgate poll update --help` lists it")
+        raise CliError("nothing to change; see `pollgate poll update --help`")
 
     async def change(polls: PollsClient) -> Poll:
         if close:
             return await polls.close_poll(poll_id, if_match=if_match)
-        compared = await _with_options(polls, poll_id, fields, body)
+        compared = await _add_options(polls, poll_id, fields, body)
         return await polls.change_poll(poll_id, body, if_match=if_match or compared, drop_votes=drop_votes)
 
-    poll = call_polls(change, fields.options())
+    poll = run_with_polls(change, fields.options())
     if as_json:
         print_json(poll)
     else:
-        print(on_one_line(f"{'Closed' if close else 'Updated'} {poll.id}{_told(poll.effect)}."))
+        print(escape_line(f"{'Closed' if close else 'Updated'} {poll.id}{_effect(poll.effect)}."))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate poll delete ee9107b5-5041-4c15-8c76-f14404fa1fad")
@@ -91,64 +91,64 @@ def delete(
     yes: Annotated[bool, Parameter(negative="")] = False,
     if_match: IfMatch = None,
 ) -> None:
-    """Delete a poll for good, with all its votes.
+    """Delete a poll with all its votes, permanently.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     yes
-        Do not ask; required where nobody can be asked.
+        Do not ask for confirmation; required without a terminal.
     """
     if not yes:
         _confirm(poll_id)
-    call_polls(lambda polls: polls.delete_poll(poll_id, if_match=if_match))
-    print(on_one_line(f"Deleted {poll_id}."))
+    run_with_polls(lambda polls: polls.delete_poll(poll_id, if_match=if_match))
+    print(escape_line(f"Deleted {poll_id}."))
 
 
-async def _with_options(polls: PollsClient, poll_id: str, fields: PollFields, body: dict[str, Any]) -> str | None:
-    """Put the options that are given into the body; the ETag of the poll that they were compared with, if any."""
+async def _add_options(polls: PollsClient, poll_id: str, fields: PollFields, body: dict[str, Any]) -> str | None:
+    """Add the options to the body, and return the ETag of the poll that they were compared with, if any."""
     if fields.option is None:
         return None
     if all_have_ids(fields.option):
-        body["options"] = written_options(fields.option)
+        body["options"] = parse_options(fields.option)
         return None
     poll = await polls.get_poll(poll_id)
-    body["options"] = written_options(fields.option, poll.options)
+    body["options"] = parse_options(fields.option, poll.options)
     return poll.etag
 
 
-def _told(effect: EditEffect | None) -> str:
+def _effect(effect: EditEffect | None) -> str:
     if effect is None:
         return ""
     parts = []
     if effect.dropped_votes:
         options = ", ".join(f"'{option}'" for option in effect.dropped_options)
-        parts.append(f"took away {options} with {counted(effect.dropped_votes, 'vote')}")
+        parts.append(f"removed {options} with {pluralize(effect.dropped_votes, 'vote')}")
     if effect.dropped_ballots:
-        parts.append(f"{counted(effect.dropped_ballots, 'ballot')} had no other")
+        parts.append(f"removed {pluralize(effect.dropped_ballots, 'ballot')} without other options")
     if effect.anonymized_ballots:
-        parts.append(f"took the names off {counted(effect.anonymized_ballots, 'ballot')}")
+        parts.append(f"removed the names from {pluralize(effect.anonymized_ballots, 'ballot')}")
     return "".join(f"; {part}" for part in parts)
 
 
 def _confirm(poll_id: str) -> None:
-    """Ask whoever sits at a terminal. Raises `CliError`."""
+    """Ask for confirmation. Raise `CliError` without it, or without a terminal."""
     if not sys.stdin.isatty():
-        raise CliError("deleting a poll takes --yes where nobody can be asked")
-    question = f"This deletes {on_one_line(_described(poll_id))} with all its votes for good. Go on? [y/N] "
+        raise CliError("deleting a poll without a terminal requires --yes")
+    question = f"This permanently deletes {escape_line(_describe(poll_id))} with all its votes. Continue? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CliError("nothing was deleted")
 
 
-def _described(poll_id: str) -> str:
-    """The poll by its title, where the token may read it."""
+def _describe(poll_id: str) -> str:
+    """Return the title of the poll, or its id where the token may not read it."""
 
-    async def describe(polls: PollsClient) -> str:
+    async def title_or_id(polls: PollsClient) -> str:
         try:
             return f"'{(await polls.get_poll(poll_id)).title}'"
         except Forbidden:
             return poll_id
 
-    return call_polls(describe)
+    return run_with_polls(title_or_id)

@@ -1,4 +1,4 @@
-"""`pollgate poll vote` and `withdraw`: one participant's ballot, for whom the caller vouches."""
+"""`pollgate poll vote` and `withdraw`: a participant's ballot."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,16 +6,18 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pollgate.cli.errors import CliError
-from pollgate.cli.output import on_one_line, print_json
-from pollgate.cli.polls_session import call_polls, integration
-from pollgate.cli.session import Json
+from pollgate.cli.options import Json
+from pollgate.cli.output import escape_line, print_json
+from pollgate.cli.polls_session import polls_group, run_with_polls
 from pollgate.client import Ballot, Forbidden, Option, PollsClient
 
-app = integration("poll", "Vote in polls, and withdraw.")
+app = polls_group("poll", "Cast and withdraw ballots.")
 
 Participant = Annotated[
     str,
-    Parameter(name="--as", metavar="PARTICIPANT", help="The participant, as you know them; you vouch for who that is."),
+    Parameter(
+        name="--as", metavar="PARTICIPANT", help="Id of the participant in your system; you vouch for their identity."
+    ),
 ]
 
 
@@ -34,56 +36,56 @@ def vote(
     comment: str | None = None,
     as_json: Json = False,
 ) -> None:
-    """Cast a participant's ballot, or another one in its place where the poll allows that.
+    """Cast a participant's ballot, or replace it where the poll allows that.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     option
-        What is chosen: the id of an option, or its title, if no other has the same.
+        Id of an option, or its title, if no other option has the same title.
     name
-        How the participant is called, for a poll that keeps names.
+        Name of the participant, for a poll that stores names.
     comment
-        What the participant has to say, for a poll that takes comments.
+        Comment, for a poll that allows comments.
     """
 
     async def cast(polls: PollsClient) -> tuple[Ballot, list[str]]:
         options = await _options(polls, poll_id)
-        chosen = [_chosen(word, options) for word in option]
+        chosen = [_option_id(word, options) for word in option]
         titles = {each.id: each.title for each in options}
         ballot = await polls.cast_ballot(poll_id, participant, chosen, name=name, comment=comment)
         return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids]
 
     words = {f"/optionIds/{index}": f"'{word}'" for index, word in enumerate(option)}
     options = {**words, "/optionIds": "OPTION", "/name": "--name", "/comment": "--comment"}
-    ballot, titles = call_polls(cast, options)
-    print_json(ballot) if as_json else print(on_one_line(f"Cast the ballot of {participant}: {', '.join(titles)}."))
+    ballot, titles = run_with_polls(cast, options)
+    print_json(ballot) if as_json else print(escape_line(f"Cast the ballot of {participant}: {', '.join(titles)}."))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate poll withdraw ID --as ada")
 def withdraw(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, participant: Participant) -> None:
-    """Take a participant's ballot back. Where the poll takes one ballot for good, that one cannot vote again.
+    """Remove a participant's ballot. Where ballots are final, the participant cannot vote again.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     """
-    call_polls(lambda polls: polls.withdraw_ballot(poll_id, participant))
-    print(on_one_line(f"Withdrew the ballot of {participant}."))
+    run_with_polls(lambda polls: polls.withdraw_ballot(poll_id, participant))
+    print(escape_line(f"Withdrew the ballot of {participant}."))
 
 
 async def _options(polls: PollsClient, poll_id: str) -> Sequence[Option]:
-    """The options of the poll; none where the token may vote and not read, which then takes ids."""
+    """Return the options of the poll; none where the token may vote but not read, which requires ids."""
     try:
         return (await polls.get_poll(poll_id)).options
     except Forbidden:
         return ()
 
 
-def _chosen(word: str, options: Sequence[Option]) -> str:
-    """The id of the option that is meant; what is none is for the service to refuse. Raises `CliError`."""
+def _option_id(word: str, options: Sequence[Option]) -> str:
+    """Return the id of the option with this id or title. The service refuses an unknown one. Raise `CliError`."""
     if any(option.id == word for option in options):
         return word
     named = [option.id for option in options if option.title == word]

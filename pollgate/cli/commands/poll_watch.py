@@ -1,4 +1,4 @@
-"""`pollgate poll watch`: what becomes of a poll, as it happens."""
+"""`pollgate poll watch`: the changes of a poll, as they happen."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -8,26 +8,26 @@ from cyclopts import Parameter
 from pollgate.cli.charts import results_line
 from pollgate.cli.error_messages import error_message
 from pollgate.cli.errors import CliError
-from pollgate.cli.output import json_line, plain
-from pollgate.cli.polls_session import call_polls, integration, polls_target
-from pollgate.cli.session import Json
+from pollgate.cli.options import Json
+from pollgate.cli.output import escape, json_line
+from pollgate.cli.polls_session import polls_group, polls_target, run_with_polls
 from pollgate.client import NotFound, PollClosed, PollEvent, PollsClient, PollUpdate, RequestRejected, ResultsUpdate
 
-app = integration("poll", "Follow what becomes of polls.")
+app = polls_group("poll", "Follow the changes of polls.")
 
 
 @app.command(help_epilogue="Examples:\n\n  pollgate poll watch ID\n  pollgate poll watch ID --json | jq .results.votes")
 def watch(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, as_json: Json = False) -> None:
-    """Print a line for each change of a poll and of its results, until it is deleted or you end it with Ctrl-C.
+    """Print a line for each change of a poll and of its results, until the poll is deleted, or Ctrl-C.
 
-    Where the connection is lost it is made anew, and what has changed meanwhile
-    is told. Ends with status 1 where the token works no more. With --json each
-    line is a JSON object.
+    A lost connection is opened again, and the latest state is printed. Exit
+    status 1 when the token no longer works. With --json each line is a JSON
+    object.
 
     Parameters
     ----------
     poll_id
-        Its id, as `pollgate poll list` shows it.
+        Id of the poll; see `pollgate poll list`.
     """
 
     async def print_events(polls: PollsClient) -> None:
@@ -45,17 +45,17 @@ def watch(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, as_json: Json 
                 raise
             raise CliError(f"the events have ended: {error_message(error, polls_target())}") from None
 
-    call_polls(print_events)
+    run_with_polls(print_events)
 
 
 def _line(event: PollEvent) -> str:
     match event:
         case ResultsUpdate():
-            at, told = event.results.calculated_at, f"results  {results_line(event.results)}"
+            at, text = event.results.calculated_at, f"results  {results_line(event.results)}"
         case PollUpdate():
-            at, told = event.poll.updated_at, f"poll     {event.poll.title} ({event.poll.status})"
+            at, text = event.poll.updated_at, f"poll     {event.poll.title} ({event.poll.status})"
         case PollClosed():
-            at, told = datetime.now(UTC), "closed   nobody can vote any more"
+            at, text = datetime.now(UTC), "closed   no more votes"
         case _:
-            at, told = datetime.now(UTC), "deleted  the poll is gone"
-    return plain(f"{at.astimezone(UTC):%H:%M:%S}  {told}").replace("\n", " ")
+            at, text = datetime.now(UTC), "deleted  the poll was deleted"
+    return escape(f"{at.astimezone(UTC):%H:%M:%S}  {text}").replace("\n", " ")

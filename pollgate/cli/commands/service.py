@@ -1,4 +1,4 @@
-"""`pollgate service`: who may introspect at a running authority."""
+"""`pollgate service`: the services that may introspect tokens at a token authority."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
+from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.errors import CliError
+from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
-from pollgate.cli.session import Json, Many, call, management
-from pollgate.cli.times import Duration, told, told_exactly
+from pollgate.cli.times import Duration, format_exact_time, format_time
 from pollgate.client import CreatedService, Service
 
 _OPTIONS: Final = {
@@ -22,7 +23,7 @@ _OPTIONS: Final = {
 
 ClientId = Annotated[str, Parameter(metavar="CLIENT_ID")]
 
-app = management("service", "Make, list, change, rotate, disable and enable the services that introspect.")
+app = authority_group("service", "Create, list, change, rotate, disable and enable services that introspect tokens.")
 
 
 @app.command(
@@ -35,47 +36,47 @@ def create(
     /,
     *,
     name: str | None = None,
-    site: Many | None = None,
+    site: Repeatable | None = None,
     public_key_file: Path | None = None,
     as_json: Json = False,
 ) -> None:
-    """Make a service that may introspect, and show its secret, this once, if it has one.
+    """Create a service that may introspect tokens, and print its secret, if it has one. It is not shown again.
 
     Parameters
     ----------
     client_id
-        What it names itself: 1 to 64 of A-Z a-z 0-9 . _ -
+        Client id: 1 to 64 of A-Z a-z 0-9 . _ -
     name
-        What it is.
+        Name for people.
     site
-        The id of a site whose tokens exist for it; those of all sites where this is left out. Repeatable.
+        Id of a site whose tokens the service may introspect; all sites by default. Repeatable.
     public_key_file
-        A file with its public key (PEM: Ed25519, P-256 or RSA), for private_key_jwt in the place of a secret.
+        File with a public key (PEM: Ed25519, P-256 or RSA), for private_key_jwt instead of a secret.
     """
     public_key = None if public_key_file is None else _read(public_key_file)
-    made = call(
+    made = run_with_authority(
         lambda authority: authority.create_service(client_id, name=name, sites=site, public_key=public_key), _OPTIONS
     )
-    print_json(made) if as_json else _show_made(made)
+    print_json(made) if as_json else _print_created(made)
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate service list")
 def list_(*, as_json: Json = False) -> None:
-    """List every service by client id, disabled ones too."""
-    found = call(lambda authority: authority.list_services())
+    """List all services by client id, including disabled ones."""
+    found = run_with_authority(lambda authority: authority.list_services())
     print_json(found) if as_json else _print_table(found)
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service show reports")
 def show(client_id: ClientId, /, *, as_json: Json = False) -> None:
-    """Show one service, with what is kept of its secrets.
+    """Show a service with the state of its secrets.
 
     Parameters
     ----------
     client_id
-        As `pollgate service list` shows it.
+        Client id; see `pollgate service list`.
     """
-    service = call(lambda authority: authority.get_service(client_id))
+    service = run_with_authority(lambda authority: authority.get_service(client_id))
     if as_json:
         print_json(service)
         return
@@ -91,28 +92,28 @@ def change(
     /,
     *,
     name: str | None = None,
-    site: Many | None = None,
+    site: Repeatable | None = None,
     all_sites: Annotated[bool, Parameter(negative="")] = False,
     public_key_file: Path | None = None,
     no_public_key: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
 ) -> None:
-    """Give some fields of a service other values; those that are left out stay.
+    """Change some fields of a service. Fields that are not given stay the same.
 
     Parameters
     ----------
     client_id
-        As `pollgate service list` shows it.
+        Client id; see `pollgate service list`.
     name
-        What it is.
+        Name for people.
     site
-        The id of a site whose tokens exist for it from now on, in the place of all before. Repeatable.
+        Id of a site whose tokens the service may introspect, instead of all earlier ones. Repeatable.
     all_sites
-        The tokens of every site exist for it.
+        Let the service introspect the tokens of all sites.
     public_key_file
-        A file with its public key from now on (PEM: Ed25519, P-256 or RSA).
+        File with a new public key (PEM: Ed25519, P-256 or RSA).
     no_public_key
-        Take its public key away; `pollgate service rotate` gives it a secret.
+        Remove the public key; `pollgate service rotate` creates a secret.
     """
     if (site and all_sites) or (public_key_file and no_public_key):
         raise CliError("give either --site or --all-sites, and either --public-key-file or --no-public-key")
@@ -122,37 +123,39 @@ def change(
     if public_key_file or no_public_key:
         fields["public_key"] = _read(public_key_file) if public_key_file else None
     if not fields:
-        raise CliError("say what to change; `pollgate service change --help` lists it")
-    changed = call(lambda authority: authority.change_service(client_id, fields), _OPTIONS)
+        raise CliError("nothing to change; see `pollgate service change --help`")
+    changed = run_with_authority(lambda authority: authority.change_service(client_id, fields), _OPTIONS)
     print_json(changed) if as_json else _print_table([changed])
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service rotate reports --overlap 12h")
 def rotate(client_id: ClientId, /, *, overlap: Duration | None = None, as_json: Json = False) -> None:
-    """Make a new secret for a service and show it, this once.
+    """Create a new secret for a service and print it. It is not shown again.
 
     Parameters
     ----------
     client_id
-        As `pollgate service list` shows it.
+        Client id; see `pollgate service list`.
     overlap
-        For how long the secrets before it go on working; 1h where this is left out, and 0 ends them at once.
+        How long earlier secrets continue to work; 1h by default, 0 ends them at once.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    made = call(lambda authority: authority.rotate_service(client_id, overlap_s), {"/overlap_s": "--overlap"})
-    print_json(made) if as_json else _show_made(made)
+    made = run_with_authority(
+        lambda authority: authority.rotate_service(client_id, overlap_s), {"/overlap_s": "--overlap"}
+    )
+    print_json(made) if as_json else _print_created(made)
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service disable reports")
 def disable(client_id: ClientId, /, *, as_json: Json = False) -> None:
-    """Have a service refused until it is enabled again. Its guards go on for as long as their leases.
+    """Refuse a service until it is enabled again. Its guards continue until their leases expire.
 
     Parameters
     ----------
     client_id
-        As `pollgate service list` shows it.
+        Client id; see `pollgate service list`.
     """
-    changed = call(lambda authority: authority.disable_service(client_id))
+    changed = run_with_authority(lambda authority: authority.disable_service(client_id))
     print_json(changed) if as_json else print(f"Disabled {changed.client_id}; it may neither introspect nor sync.")
 
 
@@ -163,9 +166,9 @@ def enable(client_id: ClientId, /, *, as_json: Json = False) -> None:
     Parameters
     ----------
     client_id
-        As `pollgate service list` shows it.
+        Client id; see `pollgate service list`.
     """
-    changed = call(lambda authority: authority.enable_service(client_id))
+    changed = run_with_authority(lambda authority: authority.enable_service(client_id))
     print_json(changed) if as_json else print(f"Enabled {changed.client_id}; it may introspect.")
 
 
@@ -175,33 +178,33 @@ def _read(file: Path) -> str:
     except OSError as error:
         raise CliError(f"cannot read the public key: {error.strerror}: {file}") from None
     except UnicodeDecodeError:
-        raise CliError(f"{file} does not hold a public key as PEM") from None
+        raise CliError(f"{file} does not contain a public key as PEM") from None
 
 
-def _show_made(service: CreatedService) -> None:
+def _print_created(service: CreatedService) -> None:
     _print_table([service])
     if service.secret:
         print(f"\n{service.secret}\n\nStore this secret now: it is not shown again.")
 
 
 def _print_table(services: Sequence[Service]) -> None:
-    columns = ("Client id", "Name", "Sites", "Shows itself by", "Made (UTC)", "Status")
-    print_table(columns, (_row(service) for service in services), broken=("Client id", "Name"))
+    columns = ("Client id", "Name", "Sites", "Authenticates with", "Created (UTC)", "Status")
+    print_table(columns, (_row(service) for service in services), foldable=("Client id", "Name"))
 
 
 def _row(service: Service) -> tuple[str, ...]:
-    status = f"disabled {told(service.disabled_at)}" if service.disabled_at else "enabled"
-    shown_by = "public key" if service.public_key else "secret"
-    return (service.client_id, service.name, _sites(service), shown_by, told(service.created_at), status)
+    status = f"disabled {format_time(service.disabled_at)}" if service.disabled_at else "enabled"
+    method = "public key" if service.public_key else "secret"
+    return (service.client_id, service.name, _sites(service), method, format_time(service.created_at), status)
 
 
 def _fields(service: Service) -> list[tuple[str, str]]:
-    disabled = f"{told_exactly(service.disabled_at)} by {service.disabled_by or 'somebody'}"
+    disabled = f"{format_exact_time(service.disabled_at)} by {service.disabled_by or 'unknown'}"
     fields = [
         ("Client id", service.client_id),
         ("Name", service.name),
         ("Sites", _sites(service)),
-        ("Created", f"{told_exactly(service.created_at)} by {service.created_by}"),
+        ("Created", f"{format_exact_time(service.created_at)} by {service.created_by}"),
         ("Disabled", disabled if service.disabled_at else ""),
         ("Public key", service.public_key or ""),
     ]

@@ -1,18 +1,19 @@
-"""`pollgate site`: the installations that tokens are for, at a running authority."""
+"""`pollgate site`: the sites that a token authority issues tokens for."""
 
+from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.options import Json
 from pollgate.cli.output import print_json, print_table
-from pollgate.cli.session import Json, call, management
-from pollgate.cli.times import told
+from pollgate.cli.times import format_time
 
-app = management("site", "List the installations of the polls app that tokens are for.")
+app = authority_group("site", "List sites: the installations of the polls app that tokens are issued for.")
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate site list")
 def list_(*, as_json: Json = False) -> None:
-    """List the sites, the default one first: their ids, which --site takes, and where their polls are, /x1/ENDPOINT."""
-    sites = call(lambda authority: authority.list_sites())
+    """List the sites, the default one first, with the ids for --site and the endpoints of /x1/ENDPOINT."""
+    sites = run_with_authority(lambda authority: authority.list_sites())
     if as_json:
         print_json(sites)
         return
-    rows = ((site.name, site.id, site.endpoint_id, told(site.created_at)) for site in sites)
-    print_table(("Name", "Id", "Endpoint", "Made (UTC)"), rows)
+    rows = ((site.name, site.id, site.endpoint_id, format_time(site.created_at)) for site in sites)
+    print_table(("Name", "Id", "Endpoint", "Created (UTC)"), rows)

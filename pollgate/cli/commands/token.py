@@ -1,6 +1,4 @@
-"""`pollgate token`: make, find and show access tokens; the commands that change and end them are in modules of their
-own.
-"""
+"""`pollgate token create`, `list` and `show`, and the group of all token commands."""
 
 import os
 from collections.abc import Sequence
@@ -10,19 +8,20 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from cyclopts import Parameter
 
+from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
 from pollgate.cli.commands import token_change, token_review, token_revoke
 from pollgate.cli.errors import CliError
+from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
-from pollgate.cli.session import Json, call, gather, management
-from pollgate.cli.times import Duration, Future, Past, since, told, told_exactly
+from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, since
 from pollgate.cli.token_fields import (
     FIELD_OPTIONS,
     NO_FIELDS,
     TokenFields,
-    reaches_everything,
+    is_unrestricted,
+    parse_scopes,
     scope_options,
-    written_scopes,
 )
 from pollgate.client import AuthorityClient, DailyUse, IssuedToken, Site, Token, TokenDetail
 
@@ -30,7 +29,7 @@ StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 SHOWN_DAYS: Final = 14
 
-app = management("token", "Make, find, change, rotate and revoke access tokens.")
+app = authority_group("token", "Create, find, change, rotate and revoke access tokens.")
 
 
 @app.command(
@@ -46,25 +45,27 @@ def create(
     fields: Annotated[TokenFields, Parameter(name="*")] = NO_FIELDS,
     as_json: Json = False,
 ) -> None:
-    """Make a token and show its secret, this once, with the URL where it works: that of polls is read from POLLS_URL
-    (http://127.0.0.1:8080).
+    """Create a token and print its secret, which is not shown again, and the URL where it works. The URL of polls is
+    read from POLLS_URL (http://127.0.0.1:8080).
 
     Parameters
     ----------
     name
-        What the token is for, 1 to 255 characters.
+        Purpose of the token, 1 to 255 characters.
     scope
-        What it may do and where: polls:read,create:PLAT, polls:*:PLAT/PLAT-1, or ANY for everything. Repeatable.
+        Actions and place, such as polls:read,create:PLAT or polls:*:PLAT/PLAT-1, or ANY for everything. Repeatable.
     site
-        The id of the site it is for; the default site where this is left out.
+        Id of the site; the default site by default.
     """
     body = fields.to_body()
 
     async def make(authority: AuthorityClient) -> tuple[IssuedToken, list[Site]]:
-        sites = await authority.list_sites()  # first, so that nothing can fail once there is a secret to show
-        return await authority.create_token(name, written_scopes(scope), site=site, **body), sites
+        sites = (
+            await authority.list_sites()
+        )  # first, so that nothing fails between the creation of the secret and its output
+        return await authority.create_token(name, parse_scopes(scope), site=site, **body), sites
 
-    token, sites = call(make, {**FIELD_OPTIONS, **scope_options(scope)})
+    token, sites = run_with_authority(make, {**FIELD_OPTIONS, **scope_options(scope)})
     if as_json:
         print_json(token)
         return
@@ -73,8 +74,8 @@ def create(
     for each in sites:
         if each.id == token.site:
             print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{each.endpoint_id}")
-    if any(reaches_everything(text) for text in token.scopes):
-        print("It reaches ANY content of its site. A narrower scope, such as polls:read:PLAT, is safer.")
+    if any(is_unrestricted(text) for text in token.scopes):
+        print("This token can access ANY content of its site. A narrower scope, such as polls:read:PLAT, is safer.")
 
 
 @app.command(
@@ -102,7 +103,7 @@ def list_(
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tokens that meet every condition given, dead ones too; times are shown in UTC.
+    """List the tokens that meet all conditions, including expired and revoked ones. Times are in UTC.
 
     A time is given as 2027-01-31 or 2027-01-31T12:00 (local time), or as how
     long ago, for expiry how long from now: 90d, 12h, 1h30m.
@@ -110,35 +111,35 @@ def list_(
     Parameters
     ----------
     search
-        Those with this in their name or description, in any case.
+        Text in the name or description, in upper or lower case.
     status
-        Those that are so; expiring ones are active and end within 7 days.
+        Tokens with this status; expiring ones are active and expire within 7 days.
     owner
-        Those of this owner.
+        Tokens of this owner.
     site
-        Those of the site with this id.
+        Tokens of the site with this id.
     scope
-        Those that can do something of this scope: PLAT, polls:read:PLAT/PLAT-1 or ANY.
+        Tokens whose scopes overlap with this one: PLAT, polls:read:PLAT/PLAT-1 or ANY.
     created_after
-        Those made at this time or later.
+        Tokens created at this time or later.
     created_before
-        Those made before this time.
+        Tokens created before this time.
     used_after
-        Those used at this time or later.
+        Tokens used at this time or later.
     unused_since
-        Those not used since this time, or never.
+        Tokens not used since this time, or never used.
     unused_for
-        The same, by how long: 90d.
+        The same, as a duration: 90d.
     expires_after
-        Those that end at this time or later, or never.
+        Tokens that expire at this time or later, or never.
     expires_before
-        Those that end before this time.
+        Tokens that expire before this time.
     sort
-        By which column; by name where this is left out.
+        Column to sort by; the name by default.
     descending
-        The other way round.
+        Sort in descending order.
     limit
-        How many at most; all where this is left out.
+        Maximum number of tokens; all by default.
     """
     conditions: dict[str, Any] = {
         "search": search,
@@ -154,8 +155,10 @@ def list_(
         "expires_before": expires_before,
     }
     if limit is not None and limit < 1:
-        raise CliError("--limit is at least 1")
-    found = gather(lambda authority: authority.list_tokens(limit, **conditions, sort=sort, descending=descending))
+        raise CliError("--limit must be at least 1")
+    found = collect_from_authority(
+        lambda authority: authority.list_tokens(limit, **conditions, sort=sort, descending=descending)
+    )
     if as_json:
         print_json(found)
     elif found:
@@ -163,19 +166,19 @@ def list_(
     elif any(condition is not None for condition in conditions.values()):
         print("No token meets these conditions.")
     else:
-        print("There are no tokens yet; `pollgate token create` makes one.")
+        print("There are no tokens yet; `pollgate token create` creates one.")
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ")
 def show(token_id: str, /, *, as_json: Json = False) -> None:
-    """Show all that is known of one token: what it may do, its secrets without their text, its use, and how it ended.
+    """Show a token: its scopes and limits, the state of its secrets, its use, and how it ended.
 
     Parameters
     ----------
     token_id
-        Its id, tok_…, as `pollgate token list` shows it.
+        Id of the token (tok_…); see `pollgate token list`.
     """
-    token = call(lambda authority: authority.get_token(token_id))
+    token = run_with_authority(lambda authority: authority.get_token(token_id))
     if as_json:
         print_json(token)
         return
@@ -194,16 +197,16 @@ for more in (token_change.app, token_revoke.app, token_review.app):
 
 def _print_table(tokens: Sequence[Token]) -> None:
     columns = ("Name", "Id", "Owner", "Scope", "Status", "Created (UTC)", "Expires", "Last used")
-    print_table(columns, (_row(token) for token in tokens), broken=("Name", "Owner", "Scope"))
+    print_table(columns, (_row(token) for token in tokens), foldable=("Name", "Owner", "Scope"))
 
 
 def _row(token: Token) -> tuple[str, ...]:
-    times = (told(token.created_at), told(token.expires_at), told(token.last_used_at))
+    times = (format_time(token.created_at), format_time(token.expires_at), format_time(token.last_used_at))
     return (token.name, token.id, token.owner or "", _scopes(token), token.status, *times)
 
 
 def _scopes(token: Token) -> str:
-    return "\n".join("ANY" if reaches_everything(text) else text for text in token.scopes)
+    return "\n".join("ANY" if is_unrestricted(text) else text for text in token.scopes)
 
 
 def _fields(token: TokenDetail) -> list[tuple[str, str]]:
@@ -215,13 +218,13 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Owner", token.owner or ""),
         ("Site", token.site),
         ("Scope", _scopes(token)),
-        ("Sent in", "the header or the query" if token.allow_query else "the header alone"),
-        ("Works from", "\n".join(token.allowed_ips) or "everywhere"),
-        ("Rate limit", f"{token.rate_limit} a minute" if token.rate_limit else "none"),
+        ("Accepted in", "header or URL" if token.allow_query else "header"),
+        ("Accepted from", "\n".join(token.allowed_ips) or "all addresses"),
+        ("Rate limit", f"{token.rate_limit} requests per minute" if token.rate_limit else "none"),
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
-        ("Created", f"{told_exactly(token.created_at)} by {token.created_by}"),
-        ("Expires", told_exactly(token.expires_at)),
-        ("Last used", told_exactly(token.last_used_at)),
+        ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),
+        ("Expires", format_exact_time(token.expires_at)),
+        ("Last used", format_exact_time(token.last_used_at)),
         ("Uses", f"{token.uses}, and {token.refusals} refused"),
         ("Disabled", _ended(token.disabled_at, token.disabled_by, token.disabled_reason)),
         ("Revoked", _ended(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),
@@ -232,7 +235,7 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
 def _ended(at: datetime | None, by: str | None, *why: str | None) -> str:
     if at is None:
         return ""
-    return f"{told_exactly(at)} by {by or 'somebody'}" + "".join(f": {reason}" for reason in why if reason)
+    return f"{format_exact_time(at)} by {by or 'unknown'}" + "".join(f": {reason}" for reason in why if reason)
 
 
 def _print_days(days: Sequence[DailyUse]) -> None:

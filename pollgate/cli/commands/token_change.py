@@ -1,4 +1,4 @@
-"""`pollgate token change`, `disable`, `enable` and `rotate`: what may become of a token in use."""
+"""`pollgate token change`, `disable`, `enable` and `rotate`."""
 
 import secrets
 import shlex
@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from pollgate.cli.effect import patiently, require_effective, told_effect
+from pollgate.cli.authority_session import AUTHORITY, authority_group, run_with_authority
+from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
 from pollgate.cli.error_messages import error_message
 from pollgate.cli.errors import CliError
+from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
-from pollgate.cli.session import AUTHORITY, Json, Many, Wait, call, management
-from pollgate.cli.times import Duration, told_exactly
-from pollgate.cli.token_fields import FIELD_OPTIONS, NO_FIELDS, TokenFields, scope_options, written_scopes
+from pollgate.cli.times import Duration, format_exact_time
+from pollgate.cli.token_fields import FIELD_OPTIONS, NO_FIELDS, TokenFields, parse_scopes, scope_options
 from pollgate.client import AuthorityClient, ChangedToken, OutcomeUnknown, RotatedToken
 
-app = management("token", "Change, disable, enable and rotate access tokens.")
+app = authority_group("token", "Change, disable, enable and rotate access tokens.")
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate token change tok_3JDxtsz4ic3g56zQ --scope polls:read:PLAT")
@@ -27,35 +28,35 @@ def change(
     /,
     *,
     name: str | None = None,
-    scope: Many | None = None,
+    scope: Repeatable | None = None,
     fields: Annotated[TokenFields, Parameter(name="*")] = NO_FIELDS,
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Give some fields of a token other values; those that are left out stay.
+    """Change some fields of a token. Fields that are not given stay the same.
 
-    What is said of it changes freely. What it may do can only become less; for
-    more, make a new token. Returns when it is in force everywhere; status 1
-    where that is not so in the end.
+    A token's permissions can only be reduced; for more, create a new token.
+    Returns when the change is effective everywhere. Exit status 1 if it is not
+    effective in time.
 
     Parameters
     ----------
     token_id
-        Its id, tok_…, as `pollgate token list` shows it.
+        Id of the token (tok_…); see `pollgate token list`.
     name
-        What it is for, 1 to 255 characters.
+        Purpose of the token, 1 to 255 characters.
     scope
-        What it may do and where from now on, in the place of all its scopes. Repeatable.
+        Actions and place, instead of all earlier scopes. Repeatable.
     """
     body = fields.to_body()
     if name is not None:
         body["name"] = name
     if scope is not None:
-        body["scopes"] = written_scopes(scope)
+        body["scopes"] = parse_scopes(scope)
     if not body:
-        raise CliError("say what to change; `pollgate token change --help` lists it")
+        raise CliError("nothing to change; see `pollgate token change --help`")
     options = {**FIELD_OPTIONS, **scope_options(scope or ())}
-    _tell(
+    _print_change(
         "Changed",
         lambda authority: authority.change_token(token_id, body, wait=wait),
         wait=wait,
@@ -66,19 +67,19 @@ def change(
 
 @app.command(help_epilogue="Example:\n\n  pollgate token disable tok_3JDxtsz4ic3g56zQ --reason 'under investigation'")
 def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, as_json: Json = False) -> None:
-    """Have a token refused everywhere until it is enabled again.
+    """Disable a token everywhere until it is enabled again.
 
-    Returns when it is in force everywhere; status 1 where that is not so in
-    the end.
+    Returns when the change is effective everywhere. Exit status 1 if it is not
+    effective in time.
 
     Parameters
     ----------
     token_id
-        Its id, tok_…, as `pollgate token list` shows it.
+        Id of the token (tok_…); see `pollgate token list`.
     reason
-        Why, in words.
+        Reason, as text.
     """
-    _tell(
+    _print_change(
         "Disabled",
         lambda authority: authority.disable_token(token_id, reason, wait=wait),
         wait=wait,
@@ -89,17 +90,17 @@ def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, a
 
 @app.command(help_epilogue="Example:\n\n  pollgate token enable tok_3JDxtsz4ic3g56zQ")
 def enable(token_id: str, /, *, wait: Wait = True, as_json: Json = False) -> None:
-    """Have a disabled token work again.
+    """Enable a disabled token.
 
-    Returns when it is in force everywhere; status 1 where that is not so in
-    the end.
+    Returns when the change is effective everywhere. Exit status 1 if it is not
+    effective in time.
 
     Parameters
     ----------
     token_id
-        Its id, tok_…, as `pollgate token list` shows it.
+        Id of the token (tok_…); see `pollgate token list`.
     """
-    _tell("Enabled", lambda authority: authority.enable_token(token_id, wait=wait), wait=wait, as_json=as_json)
+    _print_change("Enabled", lambda authority: authority.enable_token(token_id, wait=wait), wait=wait, as_json=as_json)
 
 
 @app.command(
@@ -117,22 +118,22 @@ def rotate(
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """Make a new secret for a token and show it, this once. The token keeps its id and all else.
+    """Create a new secret for a token and print it. It is not shown again. The token keeps its id and all its fields.
 
-    Where the answer is lost, it is asked for once more; where that fails too,
-    the command is printed that asks for it later. Status 1 also where it is
-    not in force everywhere in the end, with the new secret shown.
+    After a lost response the request is repeated once. If that fails too, a
+    command that returns the new secret is printed. Exit status 1 also if the
+    rotation is not effective everywhere in time, with the new secret printed.
 
     Parameters
     ----------
     token_id
-        Its id, tok_…, as `pollgate token list` shows it.
+        Id of the token (tok_…); see `pollgate token list`.
     overlap
-        For how long the secrets before it go on working; 1h where this is left out, and 0 ends them at once.
+        How long earlier secrets continue to work; 1h by default, 0 ends them at once.
     end_on_use
-        End them earlier, when the new secret is used first.
+        End earlier secrets as soon as the new one is used.
     key
-        An Idempotency-Key, to repeat a rotation whose answer was lost; a random one where this is left out.
+        Idempotency-Key, to repeat a rotation whose response was lost; random by default.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
     given_key = secrets.token_hex(16) if key is None else key
@@ -148,38 +149,40 @@ def rotate(
         try:
             return await rotate_once(authority)
         except OutcomeUnknown as error:
-            again = _repetition(token_id, overlap, given_key, end_on_use=end_on_use)
+            again = _command_to_repeat(token_id, overlap, given_key, end_on_use=end_on_use)
             raise CliError(
                 error_message(error, AUTHORITY, f"this command returns its new secret:\n  {again}")
             ) from None
 
-    token = call(lambda authority: patiently(rotate_twice(authority)), {"/overlap_s": "--overlap"})
-    print_json(token) if as_json else _show_rotated(token, at_once=overlap == timedelta())
+    token = run_with_authority(lambda authority: wait_with_notice(rotate_twice(authority)), {"/overlap_s": "--overlap"})
+    print_json(token) if as_json else _print_rotated(token, at_once=overlap == timedelta())
     if wait:
-        require_effective(token.effect, "the new secret works, and the end of those before it is known by then")
+        require_effective(token.effect, "the new secret works")
 
 
-def _tell(
-    did: str,
-    make: Callable[[AuthorityClient], Awaitable[ChangedToken]],
+def _print_change(
+    verb: str,
+    change: Callable[[AuthorityClient], Awaitable[ChangedToken]],
     *,
     wait: bool,
     as_json: bool,
     options: Mapping[str, str] = {},
 ) -> None:
-    token = call(lambda authority: patiently(make(authority)) if wait else make(authority), options)
-    print_json(token) if as_json else print(f"{did} {token.id}{told_effect(token.effect)}")
+    token = run_with_authority(
+        lambda authority: wait_with_notice(change(authority)) if wait else change(authority), options
+    )
+    print_json(token) if as_json else print(f"{verb} {token.id}{describe_effect(token.effect)}")
     if wait:
         require_effective(token.effect)
 
 
-def _show_rotated(token: RotatedToken, *, at_once: bool) -> None:
+def _print_rotated(token: RotatedToken, *, at_once: bool) -> None:
     print(f"{token.token}\n\nStore this secret of {token.id} now: it is not shown again.")
-    end = "have ended" if at_once else f"end at {told_exactly(token.old_secrets_end_at)} at the latest"
-    print(f"The secrets before it {end}{told_effect(token.effect)}")
+    end = "have ended" if at_once else f"end at {format_exact_time(token.old_secrets_end_at)} at the latest"
+    print(f"Earlier secrets {end}{describe_effect(token.effect)}")
 
 
-def _repetition(token_id: str, overlap: timedelta | None, key: str, *, end_on_use: bool) -> str:
+def _command_to_repeat(token_id: str, overlap: timedelta | None, key: str, *, end_on_use: bool) -> str:
     words: list[Any] = ["pollgate", "token", "rotate", token_id]
     if overlap is not None:
         words += ["--overlap", f"{int(overlap.total_seconds())}s"]

@@ -1,39 +1,40 @@
-"""`pollgate token review`: the tokens that someone should look at, for people and for cron."""
+"""`pollgate token review`: tokens that need attention, for people and for cron."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from pollgate.cli.output import counted, plain, print_json, print_table
-from pollgate.cli.session import Json, gather, management
+from pollgate.cli.authority_session import authority_group, collect_from_authority
+from pollgate.cli.options import Json
+from pollgate.cli.output import escape, pluralize, print_json, print_table
 from pollgate.client import Finding
 
 Kind = Literal[
     "rotated_secret_in_use", "owner_inactive", "reaches_any", "never_expires", "expiring", "unused", "never_used"
 ]
 FOUND: Final = 3
-"""The exit status where there is something to look at."""
+"""The exit status if there are findings."""
 
 _HEADINGS: Final[dict[str, str]] = {
-    "rotated_secret_in_use": "Rotated secrets that are still presented",
-    "owner_inactive": "Owners of whom nothing else is seen any more",
-    "reaches_any": "Tokens that reach ANY content of their site",
-    "never_expires": "Tokens without an end",
-    "expiring": "Tokens that end soon",
-    "unused": "Tokens that are not used any more",
+    "rotated_secret_in_use": "Rotated secrets that are still in use",
+    "owner_inactive": "Owners without other activity",
+    "reaches_any": "Tokens with access to ANY content of their site",
+    "never_expires": "Tokens without expiry",
+    "expiring": "Tokens that expire soon",
+    "unused": "Tokens that are no longer used",
     "never_used": "Tokens that were never used",
 }
-"""By kind, the most pressing first."""
+"""By kind, the most urgent first."""
 
-app = management("token", "Review access tokens.")
+app = authority_group("token", "Review access tokens.")
 
 
 @app.command(
     help_epilogue="Examples:\n\n"
     "  pollgate token review --expiring-days 14\n"
     "  pollgate token review --kind unused --kind never_used --unused-days 30\n\n"
-    "Exit status: 0 where there is nothing to look at, 3 where there is, 1 where the review failed."
+    "Exit status: 0 without findings, 3 with findings, 1 if the review failed."
 )
 def review(
     *,
@@ -42,25 +43,25 @@ def review(
     kind: Annotated[list[Kind] | None, Parameter(negative="")] = None,
     as_json: Json = False,
 ) -> int:
-    """Find the tokens that someone should look at, and say why and what to do.
+    """Find tokens that need attention, and print the reason and what to do.
 
     Parameters
     ----------
     unused_days
-        Take a token for unused after so many days; 90 where this is left out.
+        Days without use after which a token is unused; 90 by default.
     expiring_days
-        Take a token for expiring when it ends within so many days; 7 where this is left out.
+        Days before its expiry from which a token is expiring; 7 by default.
     kind
-        Look for this alone; for everything where it is left out. Repeatable.
+        Kind of finding; all kinds by default. Repeatable.
     """
     kinds = list(dict.fromkeys(kind or ()))
-    found = gather(
+    found = collect_from_authority(
         lambda authority: authority.review_tokens(kinds, unused_days=unused_days, expiring_days=expiring_days)
     )
     if as_json:
         print_json(found)
     elif not found:
-        print("There is nothing to look at.")
+        print("No findings.")
     else:
         _print_groups(found)
     return FOUND if found else 0
@@ -72,12 +73,12 @@ def _print_groups(found: Sequence[Finding]) -> None:
     for kind in present:
         if kind != present[0]:
             print()
-        _print_group(_HEADINGS.get(kind, plain(kind)), [each for each in found if each.kind == kind])
+        _print_group(_HEADINGS.get(kind, escape(kind)), [each for each in found if each.kind == kind])
 
 
 def _print_group(heading: str, findings: Sequence[Finding]) -> None:
-    print(f"{heading}: {counted(len(findings), 'token')}")
+    print(f"{heading}: {pluralize(len(findings), 'token')}")
     rows = [(each.token.name, each.token.id, each.token.owner or "", each.reason) for each in findings]
-    print_table(("Name", "Id", "Owner", "Why"), rows, broken=("Name", "Owner", "Why"))
+    print_table(("Name", "Id", "Owner", "Why"), rows, foldable=("Name", "Owner", "Why"))
     for remedy in dict.fromkeys(each.remedy for each in findings):
-        print(plain(remedy))
+        print(escape(remedy))

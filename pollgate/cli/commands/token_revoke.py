@@ -1,4 +1,4 @@
-"""`pollgate token revoke`: end tokens for good, one, several, or all that meet conditions."""
+"""`pollgate token revoke`: revoke one token, several, or all that meet conditions."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -6,19 +6,20 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
-from pollgate.cli.effect import patiently, require_effective, told_effect
+from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
 from pollgate.cli.errors import CliError
-from pollgate.cli.output import counted, print_json
-from pollgate.cli.session import Json, Wait, call, management
-from pollgate.cli.times import Duration, Past, since, told_exactly
+from pollgate.cli.options import Json, Wait
+from pollgate.cli.output import pluralize, print_json
+from pollgate.cli.times import Duration, Past, format_exact_time, since
 from pollgate.client import AuthorityClient, BulkRevocation
 
 StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
 _OPTIONS: Final = {f"/{name}": f"--{name}" for name in ("text", "owner", "site", "scope", "status")}
-NOBODY: Final = "no token meets that, so none was revoked"
+NO_MATCH: Final = "no token meets these conditions; none was revoked"
 
-app = management("token", "Revoke access tokens.")
+app = authority_group("token", "Revoke access tokens.")
 
 
 @app.command(
@@ -44,43 +45,43 @@ def revoke(
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
-    """End tokens for good: those named by their ids, or all that meet every condition given.
+    """Revoke tokens permanently: those with these ids, or all that meet all conditions.
 
-    Returns when no replica of any service accepts them any more, also where
-    they had been revoked before. Status 1 where that is not so in the end, an
-    id names no token, or no token meets the conditions. A time is given as
+    Returns when no replica of any service accepts them any more, also for
+    tokens that are already revoked. Exit status 1 if that is not so in time, an
+    id is unknown, or no token meets the conditions. A time is given as
     2027-01-31 or 2027-01-31T12:00 (local time), or as how long ago: 90d, 12h.
 
     Parameters
     ----------
     token_ids
-        Ids, tok_…, as `pollgate token list` shows them.
+        Ids of tokens (tok_…); see `pollgate token list`.
     reason
-        Why.
+        Reason for the revocation.
     text
-        What else there is to say; required with the reason other.
+        Explanation; required with the reason other.
     owner
-        Those of this owner.
+        Tokens of this owner.
     site
-        Those of the site with this id.
+        Tokens of the site with this id.
     scope
-        Those that can do something of this scope: PLAT takes all that reach into PLAT.
+        Tokens whose scopes overlap with this one: PLAT finds all with access to something in PLAT.
     status
-        Those that are so.
+        Tokens with this status.
     issued_before
-        Those made before this time.
+        Tokens created before this time.
     unused_since
-        Those not used since this time, or never. Uses are reported about once a second.
+        Tokens not used since this time, or never used. Uses are reported about every second.
     unused_for
-        The same, by how long: 90d.
+        The same, as a duration: 90d.
     every
-        Every token; takes --yes where nobody can be asked.
+        All tokens; requires --yes without a terminal.
     dry_run
-        Say how many tokens it would end, and change nothing.
+        Print how many tokens would be revoked, and change nothing.
     yes
-        Do not ask before more than one token is ended by conditions.
+        Do not ask for confirmation before conditions revoke more than one token.
     """
-    chosen = _chosen(
+    chosen = _selection(
         ids=list(token_ids) or None,
         owner=owner,
         site=site,
@@ -92,83 +93,87 @@ def revoke(
     )
     asked = {**chosen, "reason": reason, **({"text": text} if text else {})}
     if dry_run:
-        _foresee(asked, as_json=as_json)
+        _print_preview(asked, as_json=as_json)
         return
     if not yes:
         _confirm(chosen, asked)
-    ended = _end(asked, wait=wait)
+    result = _revoke(asked, wait=wait)
     if as_json:
-        print_json(ended)
-    elif ended.revocation:
-        print(_told(ended, token_ids))
+        print_json(result)
+    elif result.revocation:
+        print(_summary(result, token_ids))
     if wait:
-        require_effective(ended.revocation)
-    _require_matched(ended)
+        require_effective(result.revocation)
+    _require_matched(result)
 
 
-def _chosen(**conditions: Any) -> dict[str, Any]:
+def _selection(**conditions: Any) -> dict[str, Any]:
     given = {name: value for name, value in conditions.items() if value is not None}
     if "all" in given and len(given) > 1:
-        raise CliError("--all is every token, so it stands alone; leave it out for those that meet the conditions")
+        raise CliError("--all cannot be combined with ids or conditions")
     if not given:
-        raise CliError("name tokens by their ids, or give a condition; `pollgate token revoke --help` lists them")
+        raise CliError("give ids of tokens, or a condition; see `pollgate token revoke --help`")
     return given
 
 
-def _foresee(asked: Mapping[str, Any], *, as_json: bool) -> None:
-    foreseen = _preview(asked)
+def _print_preview(asked: Mapping[str, Any], *, as_json: bool) -> None:
+    preview = _preview(asked)
     if as_json:
-        print_json(foreseen)
+        print_json(preview)
     else:
-        before = f" ({foreseen.already_revoked} more had been before)" if foreseen.already_revoked else ""
-        print(f"This would revoke {counted(foreseen.revoked, 'token')}{before}. Nothing was changed.")
-    _require_matched(foreseen)
+        before = f" ({preview.already_revoked} already revoked)" if preview.already_revoked else ""
+        print(f"This would revoke {pluralize(preview.revoked, 'token')}{before}. Nothing was changed.")
+    _require_matched(preview)
 
 
 def _confirm(chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Ask whoever sits at a terminal, where conditions take more than one token. Raises `CliError`."""
+    """Ask for confirmation before conditions revoke more than one token. Raise `CliError` without it."""
     if chosen.keys() == {"ids"}:
         return
     if not sys.stdin.isatty():
         if "all" in chosen:
-            raise CliError("--all takes --yes where nobody can be asked; --dry-run says how many tokens they are")
+            raise CliError("--all requires --yes without a terminal; --dry-run prints how many tokens it would revoke")
         return
     number = _preview(asked).revoked
     if number < 2 and "all" not in chosen:
         return
-    print(f"This revokes {counted(number, 'token')} for good. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    print(
+        f"This revokes {pluralize(number, 'token')} permanently. Continue? [y/N] ", end="", file=sys.stderr, flush=True
+    )
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise CliError("nothing was revoked")
 
 
 def _preview(asked: Mapping[str, Any]) -> BulkRevocation:
-    return call(lambda authority: authority.revoke_tokens(**asked, dry_run=True, wait=False), _OPTIONS)
+    return run_with_authority(lambda authority: authority.revoke_tokens(**asked, dry_run=True, wait=False), _OPTIONS)
 
 
-def _end(asked: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
-    async def end(authority: AuthorityClient) -> BulkRevocation:
+def _revoke(asked: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
+    async def revoke_all(authority: AuthorityClient) -> BulkRevocation:
         ids = asked.get("ids", ())
         if len(ids) == 1 and asked.keys() <= {"ids", "reason", "text"}:
             revocation = await authority.revoke_token(ids[0], asked["reason"], asked.get("text"), wait=wait)
             return BulkRevocation(1, 0, [], revocation)
         return await authority.revoke_tokens(**asked, wait=wait)
 
-    return call(lambda authority: patiently(end(authority)) if wait else end(authority), _OPTIONS)
+    return run_with_authority(
+        lambda authority: wait_with_notice(revoke_all(authority)) if wait else revoke_all(authority), _OPTIONS
+    )
 
 
-def _require_matched(ended: BulkRevocation) -> None:
-    if ended.unmatched:
-        raise CliError(f"no token of these ids, or none that meets the conditions: {', '.join(ended.unmatched)}")
-    if not ended.revoked + ended.already_revoked:
-        raise CliError(NOBODY)
+def _require_matched(result: BulkRevocation) -> None:
+    if result.unmatched:
+        raise CliError(f"unknown ids, or ids of tokens that do not meet the conditions: {', '.join(result.unmatched)}")
+    if not result.revoked + result.already_revoked:
+        raise CliError(NO_MATCH)
 
 
-def _told(ended: BulkRevocation, token_ids: Sequence[str]) -> str:
-    revocation = ended.revocation
-    at = told_exactly(revocation.revoked_at if revocation else None)
-    if not ended.revoked:
-        before = counted(ended.already_revoked, "token")
-        return f"No token was left to revoke: {before} revoked before, the last at {at}{told_effect(revocation)}"
-    what = token_ids[0] if len(token_ids) == 1 else counted(ended.revoked, "token")
-    before = f" ({ended.already_revoked} more had been before)" if ended.already_revoked else ""
-    return f"Revoked {what} at {at}{before}{told_effect(revocation)}"
+def _summary(result: BulkRevocation, token_ids: Sequence[str]) -> str:
+    revocation = result.revocation
+    at = format_exact_time(revocation.revoked_at if revocation else None)
+    if not result.revoked:
+        before = pluralize(result.already_revoked, "token")
+        return f"Nothing to revoke: {before} already revoked, the last at {at}{describe_effect(revocation)}"
+    what = token_ids[0] if len(token_ids) == 1 else pluralize(result.revoked, "token")
+    before = f" ({result.already_revoked} already revoked)" if result.already_revoked else ""
+    return f"Revoked {what} at {at}{before}{describe_effect(revocation)}"

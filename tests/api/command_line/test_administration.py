@@ -55,7 +55,7 @@ async def test_an_admin_key_is_listed_rotated_and_revoked(pollgate: CommandLine,
     assert (key["name"], key["role"], key["sites"]) == ("auditor", "auditor", [site])
     assert key["hint"] == f"pga_…{rotated.json['key'][-4:]}"
     assert key["revoked_at"]
-    assert revoked.out == f"Revoked {made.json['id']}; it works no more.\n"
+    assert revoked.out == f"Revoked {made.json['id']}; it no longer works.\n"
     pollgate.manage(authority.base, rotated.json["key"])
     refused = await pollgate("admin", "whoami")
     assert (refused.status, "answered 401: This admin key is not known here." in refused.err) == (1, True)
@@ -127,7 +127,7 @@ async def test_a_service_is_changed_in_the_fields_given_alone(pollgate: CommandL
         (("show", "nobody"), "answered 404: No service has this client id."),
         (("show", "a/../../sites"), "answered 404: No service has this client id."),
         (("show", ".."), "this is not an id; `pollgate service list` shows the ids"),
-        (("change", "polls"), "say what to change"),
+        (("change", "polls"), "nothing to change; see `pollgate service change --help`"),
         (("change", "polls", "--site", "site_x", "--all-sites"), "give either --site or --all-sites"),
         (("change", "polls", "--public-key-file", "nowhere.pem"), "cannot read the public key: No such file"),
     ],
@@ -147,7 +147,7 @@ async def test_the_signing_key_is_rotated_and_listed(pollgate: CommandLine) -> N
     keys = await pollgate("keys", "list", "--json")
 
     kid = keys.json[-1]["kid"]
-    assert re.fullmatch(rf"The key {kid} is published, and signs from .* UTC on\.\n", rotated.out)
+    assert re.fullmatch(rf"Published the key {kid}, which signs from .* UTC on\.\n", rotated.out)
     assert [key["state"] for key in keys.json] == ["signing", "next"]
     assert all(key["kid"] in listed.out for key in keys.json)
 

@@ -87,7 +87,7 @@ async def test_a_whole_log_is_verified_and_its_head_said(
     of_input = await pollgate("audit", "verify", "--file", "-", given=file.read_text())
 
     later = await head(pollgate)
-    assert verified.out == f"The log is whole: {later.partition(':')[0]} records. Head: {later}\n"
+    assert verified.out == f"The audit log is intact: {later.partition(':')[0]} records. Head: {later}\n"
     assert later != earlier
     assert of_file.out.endswith(f" Head: {earlier}\n")
     assert of_input == of_file
@@ -132,7 +132,7 @@ async def test_a_log_that_was_tampered_with_is_found(
     verified = await pollgate("audit", "verify")
 
     assert (verified.status, verified.out) == (1, "")
-    assert f"the audit log is not whole: {sentence}" in verified.err
+    assert f"the audit log is not intact: {sentence}" in verified.err
 
 
 @pytest.mark.usefixtures("token_id")
@@ -148,7 +148,7 @@ async def test_a_log_whose_end_was_cut_off_is_found_by_an_earlier_head(
 
     assert without.status == 0
     assert (verified.status, verified.out) == (1, "")
-    assert f"cut off: it ends with record {seq - 1}, and record {seq} was there before" in verified.err
+    assert f"truncated: it ends with record {seq - 1}, but record {seq} existed before" in verified.err
 
 
 async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
@@ -165,7 +165,7 @@ async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
 
     assert without.status == 0
     assert (verified.status, verified.out) == (1, "")
-    assert f"rewritten: record {seq} is not the one that was there before" in verified.err
+    assert f"rewritten: record {seq} is not the one of the earlier head" in verified.err
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,14 @@ async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
     [
         (("--head", "12"), "", "--head takes SEQ:HASH"),
         (("--file", "nowhere.jsonl"), "", "cannot read the audit log: No such file or directory: nowhere.jsonl"),
-        (("--file", "-"), "hello\n", "what follows record 0 is not a record of an audit log"),
-        (("--file", "-"), '{"seq": 1', "what follows record 0 is not a record of an audit log"),
+        (("--file", "-"), "hello\n", "the line after record 0 is not an audit record"),
+        (("--file", "-"), '{"seq": 1', "the line after record 0 is not an audit record"),
         (("--file", "-", "--head", "0:" + "f" * 64), "", "rewritten: record 0"),
-        (("--file", "-", "--head", "5:" + "f" * 64), "", "cut off: it ends with record 0, and record 5 was there"),
+        (
+            ("--file", "-", "--head", "5:" + "f" * 64),
+            "",
+            "truncated: it ends with record 0, but record 5 existed before",
+        ),
     ],
 )
 async def test_what_cannot_be_verified_is_one_clear_sentence(

@@ -74,14 +74,14 @@ async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
     assert "answered 409: The change removes options that have votes; --drop-votes removes" in refused.err
     assert "'y' has 1" in refused.err
     assert "dropVotes" not in refused.err
-    assert dropped.out == f"Updated {poll['id']}; took away 'y' with 1 vote; 1 ballot had no other.\n"
+    assert dropped.out == f"Updated {poll['id']}; removed 'y' with 1 vote; removed 1 ballot without other options.\n"
     assert await options_of(polls, poll["id"]) == [("n", "No")]
 
 
 async def test_names_that_are_taken_off_are_told(integrator: CommandLine, poll: Any) -> None:
     updated = await integrator("poll", "update", poll["id"], "--no-save-names")
 
-    assert updated.out == f"Updated {poll['id']}; took the names off 1 ballot.\n"
+    assert updated.out == f"Updated {poll['id']}; removed the names from 1 ballot.\n"
 
 
 async def test_what_is_shown_as_json_is_edited_as_a_file(integrator: CommandLine, poll: Any) -> None:
@@ -125,8 +125,8 @@ async def test_a_poll_is_closed_now_and_opened_again(integrator: CommandLine, po
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ((), "say what to change; `pollgate poll update --help` lists it"),
-        (("--close", "--title", "x"), "--close stands alone"),
+        ((), "nothing to change; see `pollgate poll update --help`"),
+        (("--close", "--title", "x"), "--close cannot be combined with other changes"),
         (("--option", "Yes", "--option", "Yes"), "two options have the title 'Yes': leave one out, or give both an id"),
         (("--title", ""), "--title: a title has 1 to 255 characters"),
     ],
@@ -148,9 +148,9 @@ async def test_a_poll_is_deleted_by_whoever_confirms_it(integrator: CommandLine,
 
     assert (in_a_script.status, in_a_script.err) == (
         1,
-        "pollgate: deleting a poll takes --yes where nobody can be asked\n",
+        "pollgate: deleting a poll without a terminal requires --yes\n",
     )
-    assert "This deletes 'Lunch?' with all its votes for good. Go on? [y/N]" in declined.err
+    assert "This permanently deletes 'Lunch?' with all its votes. Continue? [y/N]" in declined.err
     assert "nothing was deleted" in declined.err
     assert before.status == 200
     assert confirmed.out == f"Deleted {poll['id']}.\n"
@@ -171,5 +171,5 @@ async def test_a_poll_can_be_deleted_with_a_token_that_may_do_nothing_else(
 
     deleted = await integrator("poll", "delete", poll["id"], given="y\n", terminal=True)
 
-    assert f"This deletes {poll['id']} with all its votes" in deleted.err
+    assert f"This permanently deletes {poll['id']} with all its votes" in deleted.err
     assert deleted.status == 0

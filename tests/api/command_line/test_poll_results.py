@@ -106,12 +106,12 @@ async def test_a_terminal_that_cannot_show_a_title_shows_its_number(polls: Polls
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"resultsVisibility": "afterVote"}, "withheld from those who have not voted; --as shows"),
+        ({"resultsVisibility": "afterVote"}, "withheld until a participant has voted; --as shows"),
         (
             {"resultsVisibility": "afterClose", "endDate": "2031-01-31", "closePollOnEndDate": True},
             "withheld until the poll is closed",
         ),
-        ({"resultsVisibility": "never"}, "only a token with the action results sees them"),
+        ({"resultsVisibility": "never"}, "only a token with the action results may see them"),
     ],
 )
 async def test_why_results_are_withheld_is_told(
@@ -160,7 +160,7 @@ async def test_results_of_a_closed_poll_are_final(integrator: CommandLine, polls
 
     shown = await integrator("poll", "results", poll["id"])
 
-    assert "Total: 0 participants, 0 votes\nThe poll is closed, so this is final.\n" in shown.out
+    assert "Total: 0 participants, 0 votes\nThe poll is closed; these results are final.\n" in shown.out
 
 
 async def test_results_are_json_or_csv_for_programs(integrator: CommandLine, polls: Polls) -> None:

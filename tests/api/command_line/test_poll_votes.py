@@ -78,7 +78,10 @@ async def test_what_is_wrong_with_a_ballot_is_one_clear_sentence(
 async def test_who_votes_is_to_be_said(integrator: CommandLine, words: tuple[str, ...]) -> None:
     refused = await integrator("poll", *words)
 
-    assert (refused.status, refused.err) == (2, "pollgate: say who votes: --as PARTICIPANT. See --help.\n")
+    assert (refused.status, refused.err) == (
+        2,
+        "pollgate: --as PARTICIPANT is missing: the participant who votes. See --help.\n",
+    )
 
 
 async def test_how_options_are_given_stands_in_the_usage(integrator: CommandLine) -> None:

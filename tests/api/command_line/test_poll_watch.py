@@ -70,7 +70,7 @@ async def test_each_change_is_a_line_until_the_poll_is_gone(polls: Polls, poll: 
         "results  0 participants: Yes 👍 0.0 %, No\\u202e 0.0 %",
         "results  1 participant: No\\u202e 100.0 %, Yes 👍 0.0 %",
         "poll     Dinner? (open)",
-        "deleted  the poll is gone",
+        "deleted  the poll was deleted",
     ]
     assert (status, err) == (0, "")
 

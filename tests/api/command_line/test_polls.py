@@ -54,7 +54,7 @@ async def test_a_poll_begins_with_a_template_and_is_shown(integrator: CommandLin
 
     assert (made.status, made.err) == (0, "")
     assert re.search(r"^Title +How was it\?$", made.out, re.MULTILINE)
-    assert re.search(r"^Where +PLAT/PLAT-1$", made.out, re.MULTILINE)
+    assert re.search(r"^Place +PLAT/PLAT-1$", made.out, re.MULTILINE)
     assert re.search(r"^ +5=⭐⭐⭐⭐⭐$", made.out, re.MULTILINE)
     assert re.search(r'^ETag +"1"$', made.out, re.MULTILINE)
 
@@ -113,18 +113,22 @@ async def test_a_poll_is_made_once_also_where_the_answer_is_lost(integrator: Com
 
 
 WRONG = [
-    (("--title", "x"), 1, "--option is missing, as in --option Yes"),
-    ((), 1, "--title and --option are missing, as in --title 'Lunch?' --option Yes"),
+    (("--title", "x"), 1, "--option is missing, such as --option Yes"),
+    ((), 1, "--title and --option are missing, such as --title 'Lunch?' --option Yes"),
     (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
     (("--title", "x", "--option", "A", "--option", "b=A"), 1, "two options have the title 'A'"),
     (("--template", "sun"), 1, "--template: There is no such template; there are blank, yes-no"),
-    (("--template", "stars", "--ends", "soon"), 2, "(local time), or how long from now, as 7d, or never. See --help."),
-    (("--template", "stars", "--ends", "never", "--close-on-end"), 1, "a poll that never ends cannot close on its end"),
+    (
+        ("--template", "stars", "--ends", "soon"),
+        2,
+        "(local time), or how long from now, such as 7d, or never. See --help.",
+    ),
+    (("--template", "stars", "--ends", "never", "--close-on-end"), 1, "a poll without an end cannot close at its end"),
     (("--template", "stars", "--ends", "2031-13-31"), 2, "'2031-13-31' is not a time"),
     (("--template", "stars", "--option", "a="), 1, "--option takes TITLE or ID=TITLE"),
     (("--template", "stars", "--results", "always"), 2, "--results"),
-    (("--file", "-"), 1, "standard input does not hold a JSON object"),
+    (("--file", "-"), 1, "standard input does not contain a JSON object"),
     (("--file", "nowhere.json"), 1, "cannot read the poll: No such file or directory: nowhere.json"),
     (("--template", "stars", "--close-on-end"), 1, "--ends: --close-on-end needs an end date"),
     (("--template", "stars", "--colour", "red"), 2, "--colour"),
@@ -148,10 +152,10 @@ async def test_a_poll_is_somewhere(integrator: CommandLine) -> None:
     half = await integrator("poll", "create", "--template", "stars", "--workspace", "PLAT")
 
     assert nowhere.err == (
-        "pollgate: say where the poll is to be: --workspace and --content are missing, as in --workspace PLAT "
+        "pollgate: the poll has no place: --workspace and --content are missing, such as --workspace PLAT "
         "--content PLAT-1\n"
     )
-    assert half.err == "pollgate: say where the poll is to be: --content is missing, as in --content PLAT-1\n"
+    assert half.err == "pollgate: the poll has no place: --content is missing, such as --content PLAT-1\n"
     assert (nowhere.status, half.status) == (1, 1)
 
 
@@ -183,10 +187,10 @@ async def test_two_options_may_have_the_same_title_where_each_is_given_an_id(int
 @pytest.mark.parametrize(
     ("options", "status", "sentence"),
     [
-        (("--content", "PLAT-1"), 1, "pollgate: --content needs --workspace\n"),
-        (("--workspace", "PLAT", "--container", "m"), 1, "pollgate: --container needs --content\n"),
-        (("--updated-since", "1x"), 2, "or 2027-01-31T12:00 (local time), or how long ago, as 7d. See --help.\n"),
-        (("--limit", "0"), 1, "pollgate: --limit is at least 1\n"),
+        (("--content", "PLAT-1"), 1, "pollgate: --content requires --workspace\n"),
+        (("--workspace", "PLAT", "--container", "m"), 1, "pollgate: --container requires --content\n"),
+        (("--updated-since", "1x"), 2, "or 2027-01-31T12:00 (local time), or how long ago, such as 7d. See --help.\n"),
+        (("--limit", "0"), 1, "pollgate: --limit must be at least 1\n"),
     ],
 )
 async def test_what_is_wrong_with_a_condition_is_one_clear_sentence(
@@ -202,7 +206,7 @@ async def test_what_is_wrong_with_a_condition_is_one_clear_sentence(
     ("words", "sentence"),
     [
         (("show",), "POLL_ID is missing. See --help.\n"),
-        (("create", "--title"), "--title takes a value. See --help.\n"),
+        (("create", "--title"), "--title requires a value. See --help.\n"),
         (("shwo",), 'Unknown command "shwo". Did you mean "show"?'),
     ],
 )
@@ -246,7 +250,7 @@ async def test_a_list_says_where_nothing_is_found(integrator: CommandLine) -> No
     none_yet = await integrator("poll", "list")
     none_so = await integrator("poll", "list", "--status", "closed")
 
-    assert none_yet.out == "There are no polls yet that this token may read; `pollgate poll create` makes one.\n"
+    assert none_yet.out == "There are no polls yet that this token may read; `pollgate poll create` creates one.\n"
     assert none_so.out == "No poll meets these conditions.\n"
     assert (none_yet.status, none_so.status) == (0, 0)
 
@@ -297,8 +301,8 @@ async def test_a_token_as_an_argument_is_refused_and_never_repeated(integrator: 
     elsewhere = await integrator("poll", "list", "--token=x")
 
     assert (as_option.status, as_id.status, elsewhere.status) == (1, 1, 1)
-    assert "no command takes a token as an argument: set POLLGATE_TOKEN" in as_option.err
-    assert "the list of processes now, so rotate it" in as_id.err
+    assert "a token cannot be an argument: set POLLGATE_TOKEN" in as_option.err
+    assert "the process list, so rotate it" in as_id.err
     assert "rotate" not in elsewhere.err
     assert not [ran for ran in (as_option, as_id) if "pgt_" in ran.out + ran.err]
 

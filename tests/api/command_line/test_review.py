@@ -49,7 +49,7 @@ async def finding(authority: Authority) -> dict[str, Any]:
 async def test_a_review_that_finds_nothing_ends_with_status_0(pollgate: CommandLine, reviewer: Reviewer) -> None:
     reviewed = await pollgate("token", "review")
 
-    assert reviewed == (0, "There is nothing to look at.\n", "")
+    assert reviewed == (0, "No findings.\n", "")
     assert [name for query in reviewer.asked for name in query] == ["limit"]
 
 
@@ -62,7 +62,7 @@ async def test_findings_are_grouped_the_most_pressing_first_and_end_with_status_
     reviewed = await pollgate("token", "review")
 
     lines = reviewed.out.splitlines()
-    headings = ["Rotated secrets that are still presented: 1 token", "Tokens that are not used any more: 2 tokens"]
+    headings = ["Rotated secrets that are still in use: 1 token", "Tokens that are no longer used: 2 tokens"]
     assert (reviewed.status, reviewed.err) == (3, "")
     assert [line for line in lines if line in headings] == headings
     assert "to_come: 1 token" in lines

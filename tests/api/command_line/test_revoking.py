@@ -10,7 +10,7 @@ from tests.support.stack import Authority
 pytestmark = pytest.mark.shared_services
 
 BECAUSE = ("--reason", "unneeded")
-IN_FORCE = r"at .* UTC; in force everywhere after \d+ ms \(0 guards\)\.\n"
+IN_FORCE = r"at .* UTC; effective everywhere after \d+ ms \(0 guards\)\.\n"
 
 
 async def alive(pollgate: CommandLine) -> list[str]:
@@ -49,7 +49,7 @@ async def test_tokens_that_meet_conditions_are_revoked_and_repeated_it_says_that
     again = await pollgate("token", "revoke", "--owner", "bot", "--scope", "PLAT", "--issued-before", "0s", *BECAUSE)
 
     assert re.fullmatch(f"Revoked 2 tokens {IN_FORCE}", revoked.out)
-    assert re.fullmatch(f"No token was left to revoke: 2 tokens revoked before, the last {IN_FORCE}", again.out)
+    assert re.fullmatch(f"Nothing to revoke: 2 tokens already revoked, the last {IN_FORCE}", again.out)
     assert await alive(pollgate) == ["ada", "cleo"]
 
 
@@ -59,7 +59,7 @@ async def test_a_dry_run_says_how_many_and_changes_nothing(pollgate: CommandLine
     foreseen = await pollgate("token", "revoke", "--scope", "PLAT", "--dry-run", *BECAUSE)
     every = await pollgate("token", "revoke", "--all", "--dry-run", "--json", *BECAUSE)
 
-    assert foreseen.out == "This would revoke 3 tokens (1 more had been before). Nothing was changed.\n"
+    assert foreseen.out == "This would revoke 3 tokens (1 already revoked). Nothing was changed.\n"
     assert (every.json["revoked"], every.json["revocation"]) == (3, None)
     assert await alive(pollgate) == ["ada", "bot", "cleo"]
 
@@ -71,7 +71,7 @@ async def test_conditions_that_no_token_meets_are_told_so_with_status_1(
     nobody = await pollgate("token", "revoke", "--owner", "eve", *BECAUSE, *options)
 
     assert nobody.status == 1
-    assert nobody.err == "pollgate: no token meets that, so none was revoked\n"
+    assert nobody.err == "pollgate: no token meets these conditions; none was revoked\n"
     assert len(await alive(pollgate)) == 4
 
 
@@ -82,7 +82,7 @@ async def test_an_id_that_names_no_token_is_told_with_status_1_and_the_others_ar
 
     assert revoked.status == 1
     assert revoked.out.startswith("Revoked 1 token at ")
-    assert "no token of these ids, or none that meets the conditions: tok_AAAAAAAAAAAAAAAA" in revoked.err
+    assert "unknown ids, or ids of tokens that do not meet the conditions: tok_AAAAAAAAAAAAAAAA" in revoked.err
     assert await alive(pollgate) == ["bot", "bot", "cleo"]
 
 
@@ -95,7 +95,7 @@ async def test_at_a_terminal_more_than_one_token_is_revoked_by_conditions_on_a_y
     left = await alive(pollgate)
     agreed = await pollgate(*revoke, given="y\n", terminal=True)
 
-    question = "This revokes 2 tokens for good. Go on? [y/N] "
+    question = "This revokes 2 tokens permanently. Continue? [y/N] "
     assert declined == (1, "", f"{question}pollgate: nothing was revoked\n")
     assert len(left) == 4
     assert (agreed.status, agreed.err) == (0, question)
@@ -117,7 +117,7 @@ async def test_every_token_is_revoked_by_script_with_yes_alone(pollgate: Command
     left = await alive(pollgate)
     sure = await pollgate("token", "revoke", "--all", "--yes", *BECAUSE, "--json")
 
-    assert (unsure.status, "--all takes --yes where nobody can be asked" in unsure.err) == (1, True)
+    assert (unsure.status, "--all requires --yes without a terminal" in unsure.err) == (1, True)
     assert len(left) == len(of_owners)
     assert (sure.json["revoked"], sure.json["revocation"]["effective"]) == (4, True)
     assert await alive(pollgate) == []
@@ -126,8 +126,8 @@ async def test_every_token_is_revoked_by_script_with_yes_alone(pollgate: Command
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "name tokens by their ids, or give a condition"),
-        (("--all", "--owner", "ada"), "--all is every token, so it stands alone"),
+        ((), "give ids of tokens, or a condition"),
+        (("--all", "--owner", "ada"), "--all cannot be combined with ids or conditions"),
         (("--unused-since", "1d", "--unused-for", "1d"), "give either --unused-since or --unused-for"),
         (("pgt_" + "A" * 38,), "this is a secret, not an id"),
         (("tok_x", "--reason", "other"), "--text: "),

@@ -12,7 +12,7 @@ from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
 
-IN_FORCE = r"; in force everywhere after \d+ ms \(0 guards\)\.\n"
+IN_FORCE = r"; effective everywhere after \d+ ms \(0 guards\)\.\n"
 
 
 async def test_a_token_is_changed_in_the_fields_given_alone(pollgate: CommandLine, authority: Authority) -> None:
@@ -48,7 +48,7 @@ async def test_a_change_without_waiting_says_by_when_it_is_in_force(
 
     changed = await pollgate("token", "change", token["id"], "--rate-limit", "5", "--no-wait")
 
-    assert re.fullmatch(rf"Changed {token['id']}; in force everywhere by \S+ UTC at the latest\.\n", changed.out)
+    assert re.fullmatch(rf"Changed {token['id']}; effective everywhere by \S+ UTC at the latest\.\n", changed.out)
 
 
 async def test_a_token_cannot_be_widened_and_is_told_why(pollgate: CommandLine, authority: Authority) -> None:
@@ -63,7 +63,7 @@ async def test_a_token_cannot_be_widened_and_is_told_why(pollgate: CommandLine, 
 async def test_a_change_of_nothing_is_told_so(pollgate: CommandLine) -> None:
     refused = await pollgate("token", "change", "tok_x")
 
-    assert refused == (1, "", "pollgate: say what to change; `pollgate token change --help` lists it\n")
+    assert refused == (1, "", "pollgate: nothing to change; see `pollgate token change --help`\n")
 
 
 async def test_a_token_is_disabled_for_a_reason_and_enabled_again(pollgate: CommandLine, authority: Authority) -> None:
@@ -100,7 +100,7 @@ async def test_a_rotated_token_shows_its_new_secret_once_and_the_old_one_works_o
 
     secret = rotated.out.partition("\n")[0]
     assert is_well_formed(secret, "pgt")
-    assert re.search(r"\nThe secrets before it end at .* UTC at the latest; in force everywhere after", rotated.out)
+    assert re.search(r"\nEarlier secrets end at .* UTC at the latest; effective everywhere after", rotated.out)
     assert rotated.err == ""
     assert (await authority.introspect(token["token"])).json["active"]
     assert (await authority.introspect(secret)).json["active"]
@@ -112,7 +112,7 @@ async def test_an_overlap_of_0_ends_the_secrets_before_at_once(pollgate: Command
 
     rotated = await pollgate("token", "rotate", token["id"], "--overlap", "0")
 
-    assert "\nThe secrets before it have ended; in force everywhere after" in rotated.out
+    assert "\nEarlier secrets have ended; effective everywhere after" in rotated.out
     assert not (await authority.introspect(token["token"])).json["active"]
 
 

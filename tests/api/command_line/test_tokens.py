@@ -42,7 +42,7 @@ async def test_a_new_token_is_shown_once_on_standard_output_with_where_it_works(
 
     assert re.search(r"\npgt_\w{38}\n\nStore this token now: it is not shown again\.\n", made.out)
     assert f"/x1/{await authority.endpoint()}\n" in made.out
-    assert "It reaches ANY content of its site" in made.out
+    assert "This token can access ANY content of its site" in made.out
     assert (made.status, made.err) == (0, "")
 
 
@@ -86,8 +86,8 @@ WRONG = [
     (("--expires-in", "9999999w"), 2, "longer than a thousand years"),
     (("--expires-at", "soon"), 2, "'soon' is not a time; write it as 2027-01-31"),
     (("--expires-at", "2031-01-31", "--expires-in", "1d"), 1, "either --expires-in or --expires-at"),
-    (("--metadata", "payments"), 1, "--metadata takes KEY=VALUE, as in team=payments, not 'payments'"),
-    (("--metadata-json", "-"), 1, "standard input does not hold a JSON object"),
+    (("--metadata", "payments"), 1, "--metadata takes KEY=VALUE, such as team=payments, not 'payments'"),
+    (("--metadata-json", "-"), 1, "standard input does not contain a JSON object"),
     (("--metadata-json", "-", "--metadata", "a=b"), 1, "either --metadata or --metadata-json"),
     (("--metadata-json", "nowhere.json"), 1, "cannot read the metadata: No such file or directory: nowhere.json"),
     (("--scope", "polls:fly:PLAT"), 1, "--scope 'polls:fly:PLAT': at character 7"),
@@ -159,7 +159,7 @@ async def test_a_list_says_where_nothing_is_found(pollgate: CommandLine) -> None
     none_yet = await pollgate("token", "list")
     none_so = await pollgate("token", "list", "--owner", "eve")
 
-    assert none_yet.out == "There are no tokens yet; `pollgate token create` makes one.\n"
+    assert none_yet.out == "There are no tokens yet; `pollgate token create` creates one.\n"
     assert none_so.out == "No token meets these conditions.\n"
     assert (none_yet.status, none_so.status) == (0, 0)
 
@@ -204,7 +204,7 @@ async def test_a_token_is_shown_with_all_that_is_known_of_it(
 
     assert re.search(r"^Scope +polls:read:PLAT\n +polls:vote:PLAT$", shown.out, re.MULTILINE)
     assert re.search(r"^Description +two\n +lines$", shown.out, re.MULTILINE)
-    assert re.search(r"^Rate limit +60 a minute$", shown.out, re.MULTILINE)
+    assert re.search(r"^Rate limit +60 requests per minute$", shown.out, re.MULTILINE)
     assert re.search(r"^Revoked +\S+ \S+ UTC by admin_key:adm_\w+: unneeded$", shown.out, re.MULTILINE)
     assert re.search(rf"^ ?pgt_…{token['token'][-4:]} +ended ", shown.out, re.MULTILINE)
     assert f"ALERT: the secret pgt_…{token['token'][-4:]} was presented 1 time after its end" in shown.out

@@ -99,11 +99,14 @@ async def test_a_secret_of_another_kind_is_never_sent(
         token = await integrator("token", "list")
 
     assert admin_key.err == (
-        "pollgate: POLLGATE_TOKEN holds an admin key, pga_…, and an access token, pgt_…, is wanted there; "
-        "`pollgate token create` makes one\n"
+        "pollgate: POLLGATE_TOKEN contains an admin key (pga_…), but an access token (pgt_…) is required; "
+        "`pollgate token create` creates one\n"
     )
-    assert "POLLGATE_TOKEN holds a service's secret, pgs_…, and an access token, pgt_…, is wanted" in service_secret.err
-    assert "POLLGATE_ADMIN_KEY holds an access token, pgt_…, and an admin key, pga_…, is wanted" in token.err
+    assert (
+        "POLLGATE_TOKEN contains a service's secret (pgs_…), but an access token (pgt_…) is required"
+        in service_secret.err
+    )
+    assert "POLLGATE_ADMIN_KEY contains an access token (pgt_…), but an admin key (pga_…) is required" in token.err
     assert [ran.status for ran in (admin_key, service_secret, token)] == [1, 1, 1]
     assert proxy.asked == []
 
