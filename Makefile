@@ -52,11 +52,11 @@ check: install ## Lint, check formatting, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fmt: install ## Format the code and mend what the linter can mend
+fmt: install ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: install ## Write the hashed locks anew from pyproject.toml
+lock: install ## Write the hashed locks from pyproject.toml
 	$(BIN)/python tools/lock.py
 
 clean: ## Remove the virtual environment and caches; data in .pollgate/ stays

@@ -57,7 +57,7 @@ def migrate() -> None:
 def serve(service: Literal["token-authority", "polls"], /) -> None:
     """Run one service in the foreground until SIGTERM, with settings from the environment.
 
-    `python -m services.polls --help` and `python -m services.token_authority --help` list them.
+    `python -m services.polls --help` and `python -m services.token_authority --help` list the settings.
     """
     if find_spec("asyncpg") is None:
         raise CliError(_install("server"))

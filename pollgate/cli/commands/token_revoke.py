@@ -23,6 +23,7 @@ app = authority_group("token", "Revoke access tokens.")
 
 
 @app.command(
+    usage="Usage: pollgate token revoke --reason REASON [OPTIONS] [TOKEN_ID...]",
     help_epilogue="Examples:\n\n"
     "  pollgate token revoke tok_3JDxtsz4ic3g56zQ --reason leaked\n"
     "  pollgate token revoke --owner ada --reason owner_left --dry-run\n"
