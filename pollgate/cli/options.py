@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for scripts.")]
-Wait = Annotated[bool, Parameter(help="Wait until it is effective everywhere, the default, or print by when it will be.")]
+Wait = Annotated[bool, Parameter(help="Wait until it is effective everywhere (the default), or print when it will be.")]
 Repeatable = Annotated[list[str], Parameter(negative="")]
 
 

@@ -1,4 +1,4 @@
-"""`pollgate up`: from nothing to a stack that works, and nothing left behind."""
+"""`pollgate up`: start from nothing, run, and stop without leaving processes."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ POLL = b'{"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}'
 
 
 class Runner:
-    """One `pollgate up` on a folder and two ports."""
+    """Runs `pollgate up` with one folder and two ports."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Runner:
         }
 
     async def start(self) -> str:
-        """Wait until it says what to do next; what it printed."""
+        """Start the stack, wait until it is up, and return its output."""
         with self.screen.open("wb") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pollgate", "up"], env=self.environment, stdout=stream, stderr=stream
@@ -54,7 +54,7 @@ class Runner:
         return await asyncio.to_thread(self.process.wait, 60)
 
     async def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """The command line beside it."""
+        """Run another command with the same settings."""
         return await asyncio.to_thread(
             lambda: subprocess.run(
                 [sys.executable, "-m", "pollgate", *arguments],
@@ -67,8 +67,8 @@ class Runner:
             )
         )
 
-    def left_behind(self) -> list[str]:
-        """Processes that have something to do with the folder or the ports."""
+    def processes_left(self) -> list[str]:
+        """Return the processes that have the folder in their command or environment."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -80,7 +80,7 @@ class Runner:
         return found
 
 
-async def test_a_day_with_the_stack(tmp_path: Path) -> None:
+async def test_up_runs_the_stack_through_a_day_of_use(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
 
     screen = await runner.start()
@@ -91,7 +91,7 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
             assert answer.status == 200
 
         assert await runner.stop(signal.SIGINT) == 0
-        assert runner.left_behind() == []
+        assert runner.processes_left() == []
         screen = await runner.start()
         assert "pgt_" not in screen
         async with session.get(endpoint + query) as answer:
@@ -129,12 +129,12 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         assert (the_rest["revoked"], the_rest["revocation"]["effective"]) == (2, True)
 
     assert await runner.stop(signal.SIGTERM) == 0
-    assert runner.left_behind() == []
+    assert runner.processes_left() == []
     assert (runner.folder / "admin.key").stat().st_mode & 0o777 == 0o600
     assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-async def test_signing_keys_are_listed_and_rotated(tmp_path: Path) -> None:
+async def test_up_with_keys_list_and_rotate(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()
 
@@ -149,20 +149,20 @@ async def test_signing_keys_are_listed_and_rotated(tmp_path: Path) -> None:
     assert await runner.stop(signal.SIGTERM) == 0
 
 
-async def test_what_a_killed_runner_leaves_is_taken_over(tmp_path: Path) -> None:
+async def test_up_after_sigkill_stops_the_processes_left_running(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()
 
     await runner.stop(signal.SIGKILL)
-    assert runner.left_behind()
+    assert runner.processes_left()
     screen = await runner.start()
 
     assert "Stopped polls, which an earlier run left running" in screen
     assert await runner.stop(signal.SIGINT) == 0
-    assert runner.left_behind() == []
+    assert runner.processes_left() == []
 
 
-async def test_each_fault_is_one_clear_sentence(tmp_path: Path) -> None:
+async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", runner.ports[0]))
@@ -184,7 +184,7 @@ async def test_each_fault_is_one_clear_sentence(tmp_path: Path) -> None:
         assert len(ended.stderr.strip().splitlines()) == 1
 
 
-async def test_a_second_runner_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+async def test_up_on_a_folder_in_use_exits_1(tmp_path: Path) -> None:
     first, second = Runner(tmp_path / "stack"), Runner(tmp_path / "stack")
     await first.start()
 
@@ -200,7 +200,7 @@ def _find(pattern: str, text: str) -> str:
     return found.group()
 
 
-async def test_a_part_that_ends_by_itself_ends_the_stack(tmp_path: Path) -> None:
+async def test_up_exits_1_when_a_part_exits(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()
     records = json.loads((runner.folder / "processes.json").read_text())
@@ -209,4 +209,4 @@ async def test_a_part_that_ends_by_itself_ends_the_stack(tmp_path: Path) -> None
 
     assert await asyncio.to_thread(runner.process.wait, 30) == 1
     assert "pollgate: polls exited unexpectedly" in runner.screen.read_text()
-    assert runner.left_behind() == []
+    assert runner.processes_left() == []

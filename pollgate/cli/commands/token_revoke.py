@@ -27,7 +27,7 @@ app = authority_group("token", "Revoke access tokens.")
     help_epilogue="Examples:\n\n"
     "  pollgate token revoke tok_3JDxtsz4ic3g56zQ --reason leaked\n"
     "  pollgate token revoke --owner ada --reason owner_left --dry-run\n"
-    "  pollgate token revoke --all --reason policy --yes"
+    "  pollgate token revoke --all --reason policy --yes",
 )
 def revoke(
     *token_ids: str,

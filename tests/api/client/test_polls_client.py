@@ -67,14 +67,14 @@ async def test_every_method_that_returns_a_poll_includes_its_etag(polls: Polls) 
         made = await client.create_poll(LUNCH)
         listed = [poll async for poll in client.list_polls()]
         events = client.stream_events(made.id)
-        told = await anext(events)
+        event = await anext(events)
         await events.aclose()
         closed = await client.close_poll(made.id, if_match=listed[0].etag)
         read = await client.get_poll(made.id)
 
     assert listed == [made]
-    assert isinstance(told, PollUpdate)
-    assert (told.poll.etag, made.etag) == ('"1"', '"1"')
+    assert isinstance(event, PollUpdate)
+    assert (event.poll.etag, made.etag) == ('"1"', '"1"')
     assert closed.etag == read.etag
 
 
@@ -286,11 +286,11 @@ async def test_stream_events_reconnects_and_yields_missed_changes(polls: Polls) 
         proxy.become("refuse")
         await voter.cast_ballot(poll.id, "ada", ["yes"])
         proxy.become("ok")
-        told = await anext(events)
+        event = await anext(events)
         await events.aclose()
 
-    assert isinstance(told, ResultsUpdate)
-    assert told.results.votes == 1
+    assert isinstance(event, ResultsUpdate)
+    assert event.results.votes == 1
 
 
 async def test_stream_events_with_revoked_token_raises_401(polls: Polls, authority: Authority) -> None:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.shared_services
 
 @pytest.fixture
 async def token_id(authority: Authority) -> str:
-    """A token about which three things are on record."""
+    """The id of a token with three audit records."""
     token = await authority.issue(name="before", owner="ada")
     await authority.manage("PATCH", f"/v1/tokens/{token['id']}", {"name": "after"})
     await authority.revoke(token["id"])
@@ -25,12 +25,12 @@ async def token_id(authority: Authority) -> str:
 
 
 async def head(pollgate: CommandLine) -> str:
-    """What `audit verify` says is to be kept."""
+    """Return the head that `audit verify` prints."""
     verified = await pollgate("audit", "verify", "--json")
     return str(verified.json["head"])
 
 
-async def test_records_are_listed_by_every_condition(pollgate: CommandLine, token_id: str) -> None:
+async def test_audit_list_applies_each_condition(pollgate: CommandLine, token_id: str) -> None:
     own = (await pollgate("admin", "whoami", "--json")).json["id"]
     about = ("audit", "list", "--subject", f"token:{token_id}")
 
@@ -46,7 +46,7 @@ async def test_records_are_listed_by_every_condition(pollgate: CommandLine, toke
     assert none == (0, "No record meets these conditions.\n", "")
 
 
-async def test_the_log_is_exported_as_lines_of_json(pollgate: CommandLine, token_id: str, tmp_path: Path) -> None:
+async def test_audit_export_writes_lines_of_json(pollgate: CommandLine, token_id: str, tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
 
     printed = await pollgate("audit", "export")
@@ -62,7 +62,9 @@ async def test_the_log_is_exported_as_lines_of_json(pollgate: CommandLine, token
 
 
 @pytest.mark.own_services
-async def test_an_export_that_fails_leaves_no_file(pollgate: CommandLine, authority: Authority, tmp_path: Path) -> None:
+async def test_audit_export_that_fails_leaves_no_file_and_exits_1(
+    pollgate: CommandLine, authority: Authority, tmp_path: Path
+) -> None:
     pollgate.manage(authority.base, "pga_" + "A" * 38)
 
     refused = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))
@@ -74,7 +76,7 @@ async def test_an_export_that_fails_leaves_no_file(pollgate: CommandLine, author
 
 
 @pytest.mark.usefixtures("token_id")
-async def test_a_whole_log_is_verified_and_its_head_said(
+async def test_audit_verify_of_intact_log_prints_its_head(
     pollgate: CommandLine, authority: Authority, tmp_path: Path
 ) -> None:
     file = tmp_path / "audit.jsonl"
@@ -94,7 +96,7 @@ async def test_a_whole_log_is_verified_and_its_head_said(
 
 
 @pytest.mark.own_services
-async def test_a_log_that_breaks_off_is_neither_verified_nor_exported(pollgate: CommandLine, tmp_path: Path) -> None:
+async def test_audit_verify_and_export_of_interrupted_response_exit_1(pollgate: CommandLine, tmp_path: Path) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
         await answer.prepare(request)
@@ -115,7 +117,7 @@ async def test_a_log_that_breaks_off_is_neither_verified_nor_exported(pollgate: 
     assert [file.name for file in tmp_path.iterdir()] == ["admin.key"]  # noqa: ASYNC240
 
 
-TAMPERED = [
+CHANGES = [
     ('UPDATE token_authority.audit_log SET after = \'{"name": "x"}\' WHERE seq = 3', "record 3 has been changed"),
     ("DELETE FROM token_authority.audit_log WHERE seq = 2", "record 2 is missing: the next one is 3"),
     ("UPDATE token_authority.audit_log SET previous = hash WHERE seq = 3", "record 3 does not follow the one before"),
@@ -123,8 +125,8 @@ TAMPERED = [
 
 
 @pytest.mark.usefixtures("token_id")
-@pytest.mark.parametrize(("statement", "sentence"), TAMPERED)
-async def test_a_log_that_was_tampered_with_is_found(
+@pytest.mark.parametrize(("statement", "sentence"), CHANGES)
+async def test_audit_verify_of_changed_log_exits_1(
     pollgate: CommandLine, database: ClonedDatabase, statement: str, sentence: str
 ) -> None:
     await fetch(database.admin_url, statement)
@@ -136,7 +138,7 @@ async def test_a_log_that_was_tampered_with_is_found(
 
 
 @pytest.mark.usefixtures("token_id")
-async def test_a_log_whose_end_was_cut_off_is_found_by_an_earlier_head(
+async def test_audit_verify_of_truncated_log_with_earlier_head_exits_1(
     pollgate: CommandLine, database: ClonedDatabase
 ) -> None:
     earlier = await head(pollgate)
@@ -151,7 +153,7 @@ async def test_a_log_whose_end_was_cut_off_is_found_by_an_earlier_head(
     assert f"truncated: it ends with record {seq - 1}, but record {seq} existed before" in verified.err
 
 
-async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
+async def test_audit_verify_of_rewritten_log_with_earlier_head_exits_1(
     pollgate: CommandLine, authority: Authority, database: ClonedDatabase
 ) -> None:
     await authority.issue(name="embarrassing")
@@ -183,7 +185,7 @@ async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
         ),
     ],
 )
-async def test_what_cannot_be_verified_is_one_clear_sentence(
+async def test_audit_verify_with_invalid_input_exits_1(
     pollgate: CommandLine, options: tuple[str, ...], given: str, sentence: str
 ) -> None:
     refused = await pollgate("audit", "verify", *options, given=given)

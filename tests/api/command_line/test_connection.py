@@ -1,4 +1,4 @@
-"""Where the commands look for the two services, and as whom they ask."""
+"""The URLs and credentials that commands use."""
 
 import pytest
 
@@ -8,10 +8,10 @@ from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
-NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+UNKNOWN_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 
-async def test_polls_is_asked_where_it_is_reached_from_here_and_named_as_it_is_from_elsewhere(
+async def test_polls_api_url_is_used_for_requests_and_polls_url_is_printed(
     integrator: CommandLine, polls: Polls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     integrator.integrate("https://polls.example", polls.token)
@@ -24,7 +24,7 @@ async def test_polls_is_asked_where_it_is_reached_from_here_and_named_as_it_is_f
     assert "\nIt works at https://polls.example/x1/" in made.out
 
 
-async def test_what_is_wrong_with_where_polls_is_names_the_variable_that_says_it(
+async def test_unreachable_polls_api_url_is_named_and_exits_1(
     integrator: CommandLine, polls: Polls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POLLS_API_URL", "http://127.0.0.1:1")
@@ -34,7 +34,7 @@ async def test_what_is_wrong_with_where_polls_is_names_the_variable_that_says_it
     assert (refused.status, refused.err.endswith("; start it, or set POLLS_API_URL\n")) == (1, True)
 
 
-async def test_a_url_with_a_path_is_told_to_be_the_services_root(
+async def test_url_with_a_path_exits_1_with_the_root_as_advice(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     integrator.integrate(f"{polls.base}/v1/polls/", polls.token)
@@ -56,13 +56,13 @@ async def test_a_url_with_a_path_is_told_to_be_the_services_root(
     "command",
     [
         ("list",),
-        ("delete", NOBODYS_ID, "--yes"),
-        ("withdraw", NOBODYS_ID, "--as", "ada"),
-        ("results", NOBODYS_ID, "--csv"),
-        ("watch", NOBODYS_ID),
+        ("delete", UNKNOWN_ID, "--yes"),
+        ("withdraw", UNKNOWN_ID, "--as", "ada"),
+        ("results", UNKNOWN_ID, "--csv"),
+        ("watch", UNKNOWN_ID),
     ],
 )
-async def test_what_is_sent_elsewhere_has_not_been_done(
+async def test_redirect_is_not_followed_and_exits_1(
     integrator: CommandLine, polls: Polls, command: tuple[str, ...]
 ) -> None:
     async with forgetful_proxy(polls.base) as proxy:
@@ -76,9 +76,7 @@ async def test_what_is_sent_elsewhere_has_not_been_done(
     assert len(proxy.asked) == 1
 
 
-async def test_a_url_of_the_other_service_is_told_with_its_variable(
-    integrator: CommandLine, polls: Polls, authority: Authority
-) -> None:
+async def test_url_of_the_other_service_exits_1(integrator: CommandLine, polls: Polls, authority: Authority) -> None:
     integrator.integrate(authority.base, polls.token)
 
     refused = await integrator("poll", "list")
@@ -87,7 +85,7 @@ async def test_a_url_of_the_other_service_is_told_with_its_variable(
     assert refused.err.endswith(f": nothing is found at {authority.base}/v1/polls; check POLLS_URL\n")
 
 
-async def test_a_secret_of_another_kind_is_never_sent(
+async def test_secret_of_another_kind_is_not_sent_and_exits_1(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     async with forgetful_proxy(polls.base) as proxy:
@@ -111,7 +109,7 @@ async def test_a_secret_of_another_kind_is_never_sent(
     assert proxy.asked == []
 
 
-async def test_a_client_of_the_authority_says_that_it_works_within_its_block_alone(authority: Authority) -> None:
+async def test_authority_client_outside_its_block_raises_runtime_error(authority: Authority) -> None:
     client = AuthorityClient(authority.base, authority.admin_key)
 
     with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as client:`"):

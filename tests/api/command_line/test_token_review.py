@@ -1,4 +1,4 @@
-"""`pollgate token review`, against an authority that finds what a test wants it to."""
+"""`pollgate token review`, with an authority whose findings the test defines."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.shared_services
 
 
 class Reviewer:
-    """`findings` is what it finds, a page each; `asked` is what it was asked for."""
+    """Returns `findings`, one per page, and records queries in `asked`."""
 
     def __init__(self) -> None:
         self.findings: list[dict[str, Any]] = []
@@ -30,7 +30,7 @@ class Reviewer:
 
 @pytest.fixture
 async def reviewer(pollgate: CommandLine) -> AsyncGenerator[Reviewer, None]:
-    """One that finds nothing yet, and that the command speaks to."""
+    """A reviewer without findings, which the command uses."""
     reviewer, app = Reviewer(), web.Application()
     app.router.add_get("/v1/tokens/review", reviewer.review)
     async with listening(app, HOST, 0) as port:
@@ -40,20 +40,20 @@ async def reviewer(pollgate: CommandLine) -> AsyncGenerator[Reviewer, None]:
 
 @pytest.fixture
 async def finding(authority: Authority) -> dict[str, Any]:
-    """That ada's token is unused."""
+    """The finding that ada's token is unused."""
     issued = await authority.issue(name="Report", owner="ada")
     token = {name: value for name, value in issued.items() if name != "token"}
     return {"kind": "unused", "token": token, "reason": "not used for 120 days", "remedy": "Revoke it."}
 
 
-async def test_a_review_that_finds_nothing_ends_with_status_0(pollgate: CommandLine, reviewer: Reviewer) -> None:
+async def test_token_review_without_findings_exits_0(pollgate: CommandLine, reviewer: Reviewer) -> None:
     reviewed = await pollgate("token", "review")
 
     assert reviewed == (0, "No findings.\n", "")
     assert [name for query in reviewer.asked for name in query] == ["limit"]
 
 
-async def test_findings_are_grouped_the_most_pressing_first_and_end_with_status_3(
+async def test_token_review_groups_findings_by_urgency_and_exits_3(
     pollgate: CommandLine, reviewer: Reviewer, finding: dict[str, Any]
 ) -> None:
     leak = {**finding, "kind": "rotated_secret_in_use", "reason": "presented today", "remedy": "Find who presents it."}
@@ -70,7 +70,7 @@ async def test_findings_are_grouped_the_most_pressing_first_and_end_with_status_
     assert any("Report" in line and "ada" in line and "not used for 120 days" in line for line in lines)
 
 
-async def test_a_review_is_told_what_to_look_for(
+async def test_token_review_passes_kinds_and_days_on(
     pollgate: CommandLine, reviewer: Reviewer, finding: dict[str, Any]
 ) -> None:
     reviewer.findings = [finding, {**finding, "kind": "expiring"}]
@@ -85,7 +85,7 @@ async def test_a_review_is_told_what_to_look_for(
     assert reviewer.asked == [{"kind": "unused", **asked}, {"kind": "never_used", **asked}]
 
 
-async def test_a_review_that_fails_ends_with_status_1(pollgate: CommandLine) -> None:
+async def test_token_review_that_fails_exits_1(pollgate: CommandLine) -> None:
     pollgate.manage("http://127.0.0.1:1", "pga_x")
 
     reviewed = await pollgate("token", "review")

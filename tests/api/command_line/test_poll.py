@@ -1,4 +1,4 @@
-"""`pollgate poll list`, `show`, `create` and `templates`, and whose token they use."""
+"""`pollgate poll list`, `show`, `create` and `templates`, and the access token."""
 
 import json
 import re
@@ -17,11 +17,11 @@ CREATE = ("poll", "create", "--workspace", "PLAT", "--content", "PLAT-1")
 
 
 async def shown(polls: Polls, poll_id: str) -> Any:
-    """The poll as the API answers it."""
+    """Return the poll as the API does."""
     return (await polls.v1("GET", f"/polls/{poll_id}")).json
 
 
-async def test_a_poll_is_made_with_all_that_may_be_said_of_it(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_create_with_every_option(integrator: CommandLine, polls: Polls) -> None:
     made = await integrator(
         *("poll", "create", "--workspace", "SPACE", "--content", "12345", "--container", "macro-7"),
         *("--title", "Lunch?", "--description", "on Friday", "--option", "Yes", "--option", "no=No, thanks"),
@@ -49,7 +49,7 @@ async def test_a_poll_is_made_with_all_that_may_be_said_of_it(integrator: Comman
     }
 
 
-async def test_a_poll_begins_with_a_template_and_is_shown(integrator: CommandLine) -> None:
+async def test_poll_create_from_template_shows_the_poll(integrator: CommandLine) -> None:
     made = await integrator(*CREATE, "--template", "stars", "--title", "How was it?")
 
     assert (made.status, made.err) == (0, "")
@@ -59,7 +59,7 @@ async def test_a_poll_begins_with_a_template_and_is_shown(integrator: CommandLin
     assert re.search(r'^ETag +"1"$', made.out, re.MULTILINE)
 
 
-async def test_a_poll_ends_at_a_time_or_after_a_while(integrator: CommandLine) -> None:
+async def test_poll_create_ends_at_a_time_or_after_a_duration(integrator: CommandLine) -> None:
     at = await integrator(*CREATE, "--template", "stars", "--ends", "2031-01-31T12:00+02:00", "--json")
     after = await integrator(*CREATE, "--template", "stars", "--ends", "7d", "--json")
     never = await integrator(*CREATE, "--template", "stars", "--ends", "never", "--json")
@@ -70,7 +70,7 @@ async def test_a_poll_ends_at_a_time_or_after_a_while(integrator: CommandLine) -
     assert never.json["settings"]["endDate"] == ""
 
 
-async def test_a_poll_comes_from_a_file_or_standard_input_and_options_take_precedence(
+async def test_poll_create_from_file_or_stdin_with_options_that_take_precedence(
     integrator: CommandLine, tmp_path: Path
 ) -> None:
     poll = {
@@ -91,7 +91,7 @@ async def test_a_poll_comes_from_a_file_or_standard_input_and_options_take_prece
     assert (from_input.json["location"]["content"], from_input.json["title"]) == ("PLAT-9", "Lunch?")
 
 
-async def test_what_is_shown_as_json_makes_a_copy(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_create_from_output_of_poll_show_makes_a_copy(integrator: CommandLine, polls: Polls) -> None:
     poll = await polls.make()
     as_json = await integrator("poll", "show", poll["id"], "--expand", "--json")
 
@@ -102,7 +102,7 @@ async def test_what_is_shown_as_json_makes_a_copy(integrator: CommandLine, polls
     assert copy.json["id"] != poll["id"]
 
 
-async def test_a_poll_is_made_once_also_where_the_answer_is_lost(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_create_with_lost_response_creates_one_poll(integrator: CommandLine, polls: Polls) -> None:
     async with forgetful_proxy(polls.base) as proxy:
         integrator.integrate(proxy.url, polls.token)
         proxy.lost = 1
@@ -136,7 +136,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("options", "status", "sentence"), WRONG)
-async def test_what_is_wrong_with_a_new_poll_is_one_clear_sentence(
+async def test_poll_create_with_invalid_options_exits_1_or_2(
     integrator: CommandLine, options: tuple[str, ...], status: int, sentence: str
 ) -> None:
     refused = await integrator(*CREATE, *options)
@@ -147,7 +147,7 @@ async def test_what_is_wrong_with_a_new_poll_is_one_clear_sentence(
     assert (await integrator("poll", "list", "--json")).json == []
 
 
-async def test_a_poll_is_somewhere(integrator: CommandLine) -> None:
+async def test_poll_create_without_place_exits_1(integrator: CommandLine) -> None:
     nowhere = await integrator("poll", "create", "--template", "stars")
     half = await integrator("poll", "create", "--template", "stars", "--workspace", "PLAT")
 
@@ -159,7 +159,7 @@ async def test_a_poll_is_somewhere(integrator: CommandLine) -> None:
     assert (nowhere.status, half.status) == (1, 1)
 
 
-async def test_a_fault_is_told_by_the_option_or_by_where_it_is_in_a_file(integrator: CommandLine) -> None:
+async def test_poll_create_error_names_option_or_pointer_in_file(integrator: CommandLine) -> None:
     wrong = {"location": {"workspace": "", "content": "PLAT-1"}, "template": "stars"}
 
     by_option = await integrator("poll", "create", "--workspace", "", "--content", "PLAT-1", "--template", "stars")
@@ -169,7 +169,7 @@ async def test_a_fault_is_told_by_the_option_or_by_where_it_is_in_a_file(integra
     assert in_file.err.endswith("\n  /location/workspace: this may not be empty\n")
 
 
-async def test_one_fault_is_told_once(integrator: CommandLine) -> None:
+async def test_poll_create_error_is_printed_once(integrator: CommandLine) -> None:
     wrong = {"location": {"workspace": "PLAT", "content": "PLAT-1"}, "template": 5}
 
     refused = await integrator("poll", "create", "--file", "-", given=json.dumps(wrong))
@@ -178,7 +178,7 @@ async def test_one_fault_is_told_once(integrator: CommandLine) -> None:
     assert refused.err.count("\n") == 1
 
 
-async def test_two_options_may_have_the_same_title_where_each_is_given_an_id(integrator: CommandLine) -> None:
+async def test_poll_create_with_equal_titles_and_ids(integrator: CommandLine) -> None:
     made = await integrator(*CREATE, "--title", "x", "--option", "a=A", "--option", "b=A", "--json")
 
     assert [(each["id"], each["title"]) for each in made.json["options"]] == [("a", "A"), ("b", "A")]
@@ -193,7 +193,7 @@ async def test_two_options_may_have_the_same_title_where_each_is_given_an_id(int
         (("--limit", "0"), 1, "pollgate: --limit must be at least 1\n"),
     ],
 )
-async def test_what_is_wrong_with_a_condition_is_one_clear_sentence(
+async def test_poll_list_with_invalid_condition_exits_1_or_2(
     integrator: CommandLine, options: tuple[str, ...], status: int, sentence: str
 ) -> None:
     refused = await integrator("poll", "list", *options)
@@ -210,7 +210,7 @@ async def test_what_is_wrong_with_a_condition_is_one_clear_sentence(
         (("shwo",), 'Unknown command "shwo". Did you mean "show"?'),
     ],
 )
-async def test_what_is_wrong_with_a_command_is_told_in_whole_sentences(
+async def test_poll_command_with_wrong_usage_exits_2(
     integrator: CommandLine, words: tuple[str, ...], sentence: str
 ) -> None:
     refused = await integrator("poll", *words)
@@ -218,7 +218,7 @@ async def test_what_is_wrong_with_a_command_is_told_in_whole_sentences(
     assert (refused.status, refused.err.startswith(f"pollgate: {sentence}")) == (2, True)
 
 
-async def test_polls_are_found_by_every_condition(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_list_applies_each_condition(integrator: CommandLine, polls: Polls) -> None:
     ended = {"endDate": "2026-01-01", "closePollOnEndDate": True}
     await polls.make(title="ended", settings=ended)
     await polls.at(workspace="PLAT", content="PLAT-2").make(title="open")
@@ -236,7 +236,7 @@ async def test_polls_are_found_by_every_condition(integrator: CommandLine, polls
     assert await titled("--updated-since", "2031-01-01") == []
 
 
-async def test_a_list_shows_where_polls_are_and_how_many_have_voted(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_list_expand_shows_place_and_participants(integrator: CommandLine, polls: Polls) -> None:
     poll = await polls.make(title="[red]Lunch[/red] 🍕\u202e?")
     await polls.vote(poll["id"], "ada", poll["options"][0]["id"])
 
@@ -246,7 +246,7 @@ async def test_a_list_shows_where_polls_are_and_how_many_have_voted(integrator: 
     assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u202e\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
 
 
-async def test_a_list_says_where_nothing_is_found(integrator: CommandLine) -> None:
+async def test_poll_list_without_results_says_so(integrator: CommandLine) -> None:
     none_yet = await integrator("poll", "list")
     none_so = await integrator("poll", "list", "--status", "closed")
 
@@ -255,7 +255,7 @@ async def test_a_list_says_where_nothing_is_found(integrator: CommandLine) -> No
     assert (none_yet.status, none_so.status) == (0, 0)
 
 
-async def test_the_templates_are_listed(integrator: CommandLine) -> None:
+async def test_poll_templates_prints_each_template(integrator: CommandLine) -> None:
     listed, as_json = await integrator("poll", "templates"), await integrator("poll", "templates", "--json")
 
     assert [each["id"] for each in as_json.json] == ["blank", "yes-no", "score-1-to-5", "stars", "emoji", "hearts"]
@@ -270,14 +270,16 @@ async def test_the_templates_are_listed(integrator: CommandLine) -> None:
         ("..", "this is not an id; `pollgate poll list` shows the ids"),
     ],
 )
-async def test_what_is_no_polls_id_is_said_so(integrator: CommandLine, poll_id: str, sentence: str) -> None:
+async def test_poll_show_with_unknown_or_invalid_id_exits_1(
+    integrator: CommandLine, poll_id: str, sentence: str
+) -> None:
     refused = await integrator("poll", "show", poll_id)
 
     assert (refused.status, refused.out) == (1, "")
     assert sentence in refused.err
 
 
-async def test_the_token_comes_from_a_file_or_a_prompt(
+async def test_poll_list_reads_token_from_file(
     integrator: CommandLine, polls: Polls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "token"
@@ -295,7 +297,9 @@ async def test_the_token_comes_from_a_file_or_a_prompt(
     assert no_file.err == f"pollgate: cannot read the access token: No such file or directory: {file}\n"
 
 
-async def test_a_token_as_an_argument_is_refused_and_never_repeated(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_command_with_token_as_argument_exits_1_without_printing_it(
+    integrator: CommandLine, polls: Polls
+) -> None:
     as_option = await integrator("poll", "list", "--token", polls.token)
     as_id = await integrator("poll", "show", polls.token)
     elsewhere = await integrator("poll", "list", "--token=x")
@@ -307,7 +311,7 @@ async def test_a_token_as_an_argument_is_refused_and_never_repeated(integrator: 
     assert not [ran for ran in (as_option, as_id) if "pgt_" in ran.out + ran.err]
 
 
-async def test_a_token_that_does_not_work_or_reach_is_told_in_one_sentence(
+async def test_poll_command_with_401_or_403_exits_1(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     reader = (await authority.issue("polls:read:PLAT"))["token"]
@@ -321,7 +325,7 @@ async def test_a_token_that_does_not_work_or_reach_is_told_in_one_sentence(
     assert "the polls service answered 401" in unknown.err
 
 
-async def test_a_service_that_is_not_there_is_told_in_one_sentence(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_list_with_unreachable_service_exits_1(integrator: CommandLine, polls: Polls) -> None:
     integrator.integrate("http://127.0.0.1:1", polls.token)
 
     refused = await integrator("poll", "list")

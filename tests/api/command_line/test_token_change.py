@@ -12,10 +12,10 @@ from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
 
-IN_FORCE = r"; effective everywhere after \d+ ms \(0 guards\)\.\n"
+EFFECTIVE = r"; effective everywhere after \d+ ms \(0 guards\)\.\n"
 
 
-async def test_a_token_is_changed_in_the_fields_given_alone(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_change_changes_only_the_given_fields(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue("polls:*:PLAT", name="old", owner="ada", rate_limit=60, metadata={"a": "b"})
 
     changed = await pollgate(
@@ -24,16 +24,14 @@ async def test_a_token_is_changed_in_the_fields_given_alone(pollgate: CommandLin
     )
 
     now = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json
-    assert re.fullmatch(f"Changed {token['id']}{IN_FORCE}", changed.out)
+    assert re.fullmatch(f"Changed {token['id']}{EFFECTIVE}", changed.out)
     assert (now["name"], now["owner"], now["scopes"]) == ("new", None, ["polls:read:PLAT"])
     assert (now["allow_query"], now["allowed_ips"], now["rate_limit"]) == (False, ["10.0.0.0/8"], 30)
     assert now["metadata"] == {"a": "b"}
     assert datetime.fromisoformat(now["expires_at"]) <= datetime.now(UTC) + timedelta(days=7)
 
 
-async def test_a_change_that_is_nothing_to_services_waits_for_nothing(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_token_change_of_description_does_not_wait(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     changed = await pollgate("token", "change", token["id"], "--description", "for the report")
@@ -41,9 +39,7 @@ async def test_a_change_that_is_nothing_to_services_waits_for_nothing(
     assert changed == (0, f"Changed {token['id']}.\n", "")
 
 
-async def test_a_change_without_waiting_says_by_when_it_is_in_force(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_token_change_no_wait_prints_by_when_it_is_effective(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     changed = await pollgate("token", "change", token["id"], "--rate-limit", "5", "--no-wait")
@@ -51,7 +47,7 @@ async def test_a_change_without_waiting_says_by_when_it_is_in_force(
     assert re.fullmatch(rf"Changed {token['id']}; effective everywhere by \S+ UTC at the latest\.\n", changed.out)
 
 
-async def test_a_token_cannot_be_widened_and_is_told_why(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_change_to_wider_scope_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue("polls:read:PLAT")
 
     refused = await pollgate("token", "change", token["id"], "--scope", "ANY")
@@ -60,13 +56,13 @@ async def test_a_token_cannot_be_widened_and_is_told_why(pollgate: CommandLine, 
     assert "--scope: 'polls:*:*' is more than the token has" in refused.err
 
 
-async def test_a_change_of_nothing_is_told_so(pollgate: CommandLine) -> None:
+async def test_token_change_without_options_exits_1(pollgate: CommandLine) -> None:
     refused = await pollgate("token", "change", "tok_x")
 
     assert refused == (1, "", "pollgate: nothing to change; see `pollgate token change --help`\n")
 
 
-async def test_a_token_is_disabled_for_a_reason_and_enabled_again(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_disable_and_enable(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     disabled = await pollgate("token", "disable", token["id"], "--reason", "under investigation")
@@ -74,14 +70,14 @@ async def test_a_token_is_disabled_for_a_reason_and_enabled_again(pollgate: Comm
     shown = await pollgate("token", "show", token["id"])
     enabled = await pollgate("token", "enable", token["id"], "--json")
 
-    assert re.fullmatch(f"Disabled {token['id']}{IN_FORCE}", disabled.out)
+    assert re.fullmatch(f"Disabled {token['id']}{EFFECTIVE}", disabled.out)
     assert not while_disabled.json["active"]
     assert ": under investigation\n" in shown.out
     assert (enabled.json["status"], enabled.json["effect"]["effective"]) == ("active", True)
     assert (await authority.introspect(token["token"])).json["active"]
 
 
-async def test_what_has_ended_cannot_be_disabled(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_disable_of_revoked_token_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
     await authority.revoke(token["id"])
 
@@ -91,7 +87,7 @@ async def test_what_has_ended_cannot_be_disabled(pollgate: CommandLine, authorit
     assert "answered 409: This token is revoked or has expired" in refused.err
 
 
-async def test_a_rotated_token_shows_its_new_secret_once_and_the_old_one_works_on(
+async def test_token_rotate_prints_new_secret_and_keeps_the_old_one(
     pollgate: CommandLine, authority: Authority
 ) -> None:
     token = await authority.issue()
@@ -107,7 +103,7 @@ async def test_a_rotated_token_shows_its_new_secret_once_and_the_old_one_works_o
     assert not (await authority.introspect(token["token"])).json["active"]
 
 
-async def test_an_overlap_of_0_ends_the_secrets_before_at_once(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_rotate_with_overlap_0_ends_earlier_secrets(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     rotated = await pollgate("token", "rotate", token["id"], "--overlap", "0")
@@ -116,7 +112,7 @@ async def test_an_overlap_of_0_ends_the_secrets_before_at_once(pollgate: Command
     assert not (await authority.introspect(token["token"])).json["active"]
 
 
-async def test_a_rotation_whose_answer_is_lost_is_repeated_under_the_same_key(
+async def test_token_rotate_with_lost_response_repeats_with_the_same_key(
     pollgate: CommandLine, authority: Authority
 ) -> None:
     token = await authority.issue()
@@ -132,7 +128,7 @@ async def test_a_rotation_whose_answer_is_lost_is_repeated_under_the_same_key(
     assert len(secrets) == 2
 
 
-async def test_a_rotation_whose_answers_are_lost_is_repeated_by_the_command_that_is_printed(
+async def test_token_rotate_with_two_lost_responses_prints_command_and_exits_1(
     pollgate: CommandLine, authority: Authority
 ) -> None:
     token = await authority.issue()
@@ -152,7 +148,7 @@ async def test_a_rotation_whose_answers_are_lost_is_repeated_by_the_command_that
     assert len(secrets) == 2
 
 
-async def test_a_key_that_cannot_be_sent_is_refused(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_rotate_with_invalid_key_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     refused = await pollgate("token", "rotate", token["id"], "--key", "a b\n")
@@ -160,9 +156,7 @@ async def test_a_key_that_cannot_be_sent_is_refused(pollgate: CommandLine, autho
     assert refused == (1, "", "pollgate: --key: 1 to 255 printable ASCII characters without spaces are allowed\n")
 
 
-async def test_a_change_whose_answer_is_lost_says_that_it_may_be_committed(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_token_disable_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     async with forgetful_proxy(authority.base) as proxy:

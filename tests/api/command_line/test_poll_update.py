@@ -15,19 +15,19 @@ OPTIONS = [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]
 
 @pytest.fixture
 async def poll(polls: Polls) -> Any:
-    """One that ada has said yes to."""
+    """A poll with a vote of ada for yes."""
     made = await polls.make(options=OPTIONS, settings={"allowComment": True, "saveParticipantNames": True})
     await polls.vote(made["id"], "ada", "y")
     return made
 
 
 async def options_of(polls: Polls, poll_id: str) -> list[tuple[str, str]]:
-    """Id and title of each, in order."""
+    """Return the id and title of each option, in order."""
     options = (await polls.v1("GET", f"/polls/{poll_id}")).json["options"]
     return [(option["id"], option["title"]) for option in options]
 
 
-async def test_some_fields_are_given_other_values(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_update_changes_only_the_given_fields(integrator: CommandLine, poll: Any) -> None:
     changed = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--no-allow-comment", "--json")
 
     assert changed.json["title"] == "Dinner?"
@@ -35,7 +35,7 @@ async def test_some_fields_are_given_other_values(integrator: CommandLine, poll:
     assert changed.json["etag"] == '"2"'
 
 
-async def test_an_option_given_by_its_title_keeps_its_id_and_votes(
+async def test_poll_update_option_with_existing_title_keeps_id_and_votes(
     integrator: CommandLine, polls: Polls, poll: Any
 ) -> None:
     updated = await integrator(
@@ -47,13 +47,13 @@ async def test_an_option_given_by_its_title_keeps_its_id_and_votes(
     assert (await polls.results(poll["id"]))["votes"] == 1
 
 
-async def test_an_option_given_by_its_id_gets_another_title(integrator: CommandLine, polls: Polls, poll: Any) -> None:
+async def test_poll_update_option_with_id_changes_its_title(integrator: CommandLine, polls: Polls, poll: Any) -> None:
     await integrator("poll", "update", poll["id"], "--option", "y=Gladly", "--option", "No")
 
     assert await options_of(polls, poll["id"]) == [("y", "Gladly"), ("n", "No")]
 
 
-async def test_an_option_that_is_dropped_cannot_act_on_the_terminal(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_update_escapes_removed_options(integrator: CommandLine, polls: Polls) -> None:
     odd = "\x1b]0;x\x07\x9b2J\nDeleted everything."
     poll = await polls.make(options=[{"id": odd, "title": "Odd"}])
     await polls.vote(poll["id"], "ada", odd)
@@ -64,7 +64,7 @@ async def test_an_option_that_is_dropped_cannot_act_on_the_terminal(integrator: 
     assert dropped.out.removesuffix("\n").isprintable()
 
 
-async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
+async def test_poll_update_that_removes_votes_exits_1_without_drop_votes(
     integrator: CommandLine, polls: Polls, poll: Any
 ) -> None:
     refused = await integrator("poll", "update", poll["id"], "--option", "No")
@@ -78,13 +78,13 @@ async def test_votes_are_dropped_where_that_is_asked_for_alone_and_told(
     assert await options_of(polls, poll["id"]) == [("n", "No")]
 
 
-async def test_names_that_are_taken_off_are_told(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_update_no_save_names_prints_removed_names(integrator: CommandLine, poll: Any) -> None:
     updated = await integrator("poll", "update", poll["id"], "--no-save-names")
 
     assert updated.out == f"Updated {poll['id']}; removed the names from 1 ballot.\n"
 
 
-async def test_what_is_shown_as_json_is_edited_as_a_file(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_update_accepts_output_of_poll_show_as_file(integrator: CommandLine, poll: Any) -> None:
     as_json = await integrator("poll", "show", poll["id"], "--json")
 
     edited = {**as_json.json, "title": "Dinner?"}
@@ -93,7 +93,7 @@ async def test_what_is_shown_as_json_is_edited_as_a_file(integrator: CommandLine
     assert updated.json["title"] == "Dinner?"
 
 
-async def test_an_edit_is_refused_where_the_poll_is_another_one_by_now(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_update_with_stale_etag_exits_1(integrator: CommandLine, poll: Any) -> None:
     first = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--if-match", '"1"')
     second = await integrator("poll", "update", poll["id"], "--title", "Breakfast?", "--if-match", '"1"')
 
@@ -102,7 +102,7 @@ async def test_an_edit_is_refused_where_the_poll_is_another_one_by_now(integrato
 
 
 @pytest.mark.parametrize("tag", ["1", '"1"', "*", '"7", "1"'])
-async def test_an_etag_is_given_with_or_without_its_quotes(integrator: CommandLine, poll: Any, tag: str) -> None:
+async def test_poll_update_accepts_etag_with_and_without_quotes(integrator: CommandLine, poll: Any, tag: str) -> None:
     as_it_is = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--if-match", tag)
     other = await integrator("poll", "update", poll["id"], "--title", "Breakfast?", "--if-match", "1")
 
@@ -110,7 +110,7 @@ async def test_an_etag_is_given_with_or_without_its_quotes(integrator: CommandLi
     assert "answered 412: The poll has changed; read it again." in other.err
 
 
-async def test_a_poll_is_closed_now_and_opened_again(integrator: CommandLine, polls: Polls, poll: Any) -> None:
+async def test_poll_update_close_and_reopen(integrator: CommandLine, polls: Polls, poll: Any) -> None:
     late = await integrator("poll", "update", poll["id"], "--close", "--if-match", '"7"')
     closed = await integrator("poll", "update", poll["id"], "--close")
     while_closed = await polls.vote(poll["id"], "bob", "y")
@@ -131,7 +131,7 @@ async def test_a_poll_is_closed_now_and_opened_again(integrator: CommandLine, po
         (("--title", ""), "--title: a title has 1 to 255 characters"),
     ],
 )
-async def test_what_is_wrong_with_an_edit_is_one_clear_sentence(
+async def test_poll_update_with_invalid_options_exits_1(
     integrator: CommandLine, poll: Any, options: tuple[str, ...], sentence: str
 ) -> None:
     refused = await integrator("poll", "update", poll["id"], *options)
@@ -140,7 +140,7 @@ async def test_what_is_wrong_with_an_edit_is_one_clear_sentence(
     assert sentence in refused.err
 
 
-async def test_a_poll_is_deleted_by_whoever_confirms_it(integrator: CommandLine, polls: Polls, poll: Any) -> None:
+async def test_poll_delete_asks_for_confirmation(integrator: CommandLine, polls: Polls, poll: Any) -> None:
     in_a_script = await integrator("poll", "delete", poll["id"])
     declined = await integrator("poll", "delete", poll["id"], given="n\n", terminal=True)
     before = await polls.v1("GET", f"/polls/{poll['id']}")
@@ -157,14 +157,14 @@ async def test_a_poll_is_deleted_by_whoever_confirms_it(integrator: CommandLine,
     assert (await polls.v1("GET", f"/polls/{poll['id']}")).status == 404
 
 
-async def test_a_script_says_yes_beforehand(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_delete_with_yes_does_not_ask(integrator: CommandLine, poll: Any) -> None:
     late = await integrator("poll", "delete", poll["id"], "--yes", "--if-match", '"7"')
     deleted = await integrator("poll", "delete", poll["id"], "--yes")
 
     assert (late.status, deleted.status) == (1, 0)
 
 
-async def test_a_poll_can_be_deleted_with_a_token_that_may_do_nothing_else(
+async def test_poll_delete_with_delete_scope_alone_asks_by_id(
     integrator: CommandLine, polls: Polls, authority: Authority, poll: Any
 ) -> None:
     integrator.integrate(polls.base, (await authority.issue("polls:delete:PLAT"))["token"])

@@ -18,13 +18,13 @@ ROWS = [
 
 
 def at_terminal(patch: pytest.MonkeyPatch, width: int) -> None:
-    """Have standard output be a terminal of this width."""
+    """Make standard output a terminal of this width."""
     patch.setenv("COLUMNS", str(width))
     patch.setattr(sys.stdout, "isatty", lambda: True)
 
 
 @pytest.mark.parametrize("width", range(71, 150, 7))
-def test_a_table_is_no_wider_than_the_terminal_and_leaves_ids_whole(
+def test_table_fits_the_terminal_without_folding_ids(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
 ) -> None:
     at_terminal(monkeypatch, width)
@@ -37,7 +37,7 @@ def test_a_table_is_no_wider_than_the_terminal_and_leaves_ids_whole(
     assert lines[0].split()[:2] == ["Name", "Id"]
 
 
-def test_where_a_terminal_is_too_narrow_each_row_becomes_fields(
+def test_table_in_narrow_terminal_becomes_fields(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at_terminal(monkeypatch, 40)
@@ -53,7 +53,7 @@ def test_where_a_terminal_is_too_narrow_each_row_becomes_fields(
     ]
 
 
-def test_a_number_that_stands_to_the_right_in_a_table_does_not_in_a_field(
+def test_right_aligned_number_becomes_a_field_without_padding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     at_terminal(monkeypatch, 20)
@@ -64,7 +64,9 @@ def test_a_number_that_stands_to_the_right_in_a_table_does_not_in_a_field(
 
 
 @pytest.mark.parametrize("printed", [print_json, lambda value: print(json_line(value))])
-def test_json_says_the_same_and_moves_no_cursor(capsys: pytest.CaptureFixture[str], printed: Any) -> None:
+def test_json_output_is_equivalent_and_escapes_control_characters(
+    capsys: pytest.CaptureFixture[str], printed: Any
+) -> None:
     value = {"\x9b2J": ["\x1b[2J", "\u202e\U000e0041\x7f", "é 名 🏳️\u200d🌈 \\u009b"]}
 
     printed(value)

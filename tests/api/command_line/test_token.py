@@ -16,7 +16,7 @@ from tests.support.stack import Authority
 pytestmark = pytest.mark.shared_services
 
 
-async def test_a_token_is_made_with_all_that_may_be_said_of_it(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_create_with_every_option(pollgate: CommandLine, authority: Authority) -> None:
     made = await pollgate(
         *("token", "create", "--name", "Weekly report", "--scope", "polls:read:PLAT", "--scope", "polls:vote:PLAT/1"),
         *("--description", "reads polls", "--owner", "ada", "--expires-in", "1h30m", "--header-only"),
@@ -35,9 +35,7 @@ async def test_a_token_is_made_with_all_that_may_be_said_of_it(pollgate: Command
     assert timedelta(minutes=89) < left <= timedelta(minutes=90)
 
 
-async def test_a_new_token_is_shown_once_on_standard_output_with_where_it_works(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_token_create_prints_secret_once_with_its_url(pollgate: CommandLine, authority: Authority) -> None:
     made = await pollgate("token", "create", "--name", "CI", "--scope", "ANY", "--expires-in", "never")
 
     assert re.search(r"\npgt_\w{38}\n\nStore this token now: it is not shown again\.\n", made.out)
@@ -47,15 +45,13 @@ async def test_a_new_token_is_shown_once_on_standard_output_with_where_it_works(
 
 
 @pytest.mark.parametrize("end", ["2031-01-31", "2031-01-31T12:00:00+00:00"])
-async def test_a_token_ends_at_a_time_in_local_time_or_with_an_offset(pollgate: CommandLine, end: str) -> None:
+async def test_token_create_expires_at_local_time_or_offset(pollgate: CommandLine, end: str) -> None:
     made = await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--expires-at", end, "--json")
 
     assert datetime.fromisoformat(made.json["expires_at"]) == datetime.fromisoformat(end).astimezone()
 
 
-async def test_metadata_comes_as_a_json_object_from_standard_input_or_a_file(
-    pollgate: CommandLine, tmp_path: Path
-) -> None:
+async def test_token_create_reads_metadata_from_stdin_or_file(pollgate: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "metadata.json"
     file.write_text('{"level": 3}')
     create = ("token", "create", "--name", "x", "--scope", "ANY", "--json", "--metadata-json")
@@ -67,9 +63,7 @@ async def test_metadata_comes_as_a_json_object_from_standard_input_or_a_file(
     assert from_file.json["metadata"] == {"level": 3}
 
 
-async def test_a_token_whose_answer_is_lost_may_be_made_and_that_is_told(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_token_create_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     async with forgetful_proxy(authority.base) as proxy:
         pollgate.manage(proxy.url, authority.admin_key)
         proxy.lost = 1
@@ -97,7 +91,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("options", "status", "sentence"), WRONG)
-async def test_what_is_wrong_with_a_new_token_is_one_clear_sentence(
+async def test_token_create_with_invalid_options_exits_1_or_2(
     pollgate: CommandLine, options: tuple[str, ...], status: int, sentence: str
 ) -> None:
     refused = await pollgate("token", "create", "--name", "x", "--scope", "ANY", *options)
@@ -108,7 +102,7 @@ async def test_what_is_wrong_with_a_new_token_is_one_clear_sentence(
     assert (await pollgate("token", "list", "--json")).json == []
 
 
-async def test_tokens_are_found_by_every_condition(
+async def test_token_list_applies_each_condition(
     pollgate: CommandLine, authority: Authority, database: ClonedDatabase
 ) -> None:
     site = (await authority.manage("GET", "/v1/sites")).json["items"][0]["id"]
@@ -143,7 +137,7 @@ async def test_tokens_are_found_by_every_condition(
     assert await named("--limit", "2", "--sort", "owner") == ["old report", "new report"]
 
 
-async def test_a_list_goes_on_over_every_page(
+async def test_token_list_continues_over_all_pages(
     pollgate: CommandLine, authority: Authority, database: ClonedDatabase
 ) -> None:
     await copy_token(database, (await authority.issue())["id"], 1002)
@@ -155,7 +149,7 @@ async def test_a_list_goes_on_over_every_page(
     assert first.json == every.json[:1001]
 
 
-async def test_a_list_says_where_nothing_is_found(pollgate: CommandLine) -> None:
+async def test_token_list_without_results_says_so(pollgate: CommandLine) -> None:
     none_yet = await pollgate("token", "list")
     none_so = await pollgate("token", "list", "--owner", "eve")
 
@@ -164,7 +158,7 @@ async def test_a_list_says_where_nothing_is_found(pollgate: CommandLine) -> None
     assert (none_yet.status, none_so.status) == (0, 0)
 
 
-async def test_in_a_pipe_a_table_is_neither_cut_nor_folded(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_list_in_a_pipe_is_not_folded(pollgate: CommandLine, authority: Authority) -> None:
     name = "名" * 120 + " " + "x" * 120
     token = await authority.issue("polls:read:" + "A" * 300, name=name, owner="ada")
 
@@ -176,7 +170,9 @@ async def test_in_a_pipe_a_table_is_neither_cut_nor_folded(pollgate: CommandLine
     assert "ada" in row
 
 
-async def test_what_a_token_is_named_is_shown_as_it_is_written(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_list_and_show_print_markup_and_escapes_literally(
+    pollgate: CommandLine, authority: Authority
+) -> None:
     await authority.issue(name="[red]alarm[/red] :smile:", metadata={"x": "\u009b31m"})
 
     listed = await pollgate("token", "list")
@@ -187,7 +183,7 @@ async def test_what_a_token_is_named_is_shown_as_it_is_written(pollgate: Command
     assert r'{"x":"\x9b31m"}' in shown.out
 
 
-async def test_a_token_is_shown_with_all_that_is_known_of_it(
+async def test_token_show_prints_fields_secrets_and_use(
     pollgate: CommandLine, authority: Authority, database: ClonedDatabase
 ) -> None:
     token = await authority.issue(
@@ -221,7 +217,9 @@ async def test_a_token_is_shown_with_all_that_is_known_of_it(
         ("pgt_" + "A" * 38, "this is a secret, not an id"),
     ],
 )
-async def test_what_is_no_tokens_id_is_said_so(pollgate: CommandLine, token_id: str, sentence: str) -> None:
+async def test_token_show_with_unknown_or_invalid_id_exits_1(
+    pollgate: CommandLine, token_id: str, sentence: str
+) -> None:
     refused = await pollgate("token", "show", token_id)
 
     assert (refused.status, refused.out) == (1, "")

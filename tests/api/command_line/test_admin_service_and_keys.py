@@ -20,7 +20,9 @@ def find(pattern: str, text: str) -> str:
     return found.group()
 
 
-async def test_an_admin_key_is_made_within_limits_and_works(pollgate: CommandLine, authority: Authority) -> None:
+async def test_admin_create_with_scope_limits_what_its_key_can_create(
+    pollgate: CommandLine, authority: Authority
+) -> None:
     made = await pollgate("admin", "create", "--name", "payments", "--role", "issuer", "--scope", "polls:*:PAY")
 
     secret = find(r"pga_\w{38}", made.out)
@@ -35,7 +37,7 @@ async def test_an_admin_key_is_made_within_limits_and_works(pollgate: CommandLin
     assert "answered 403: 'polls:*:*' is more than this admin key has itself" in beyond.err
 
 
-async def test_the_sites_are_listed_with_their_ids_and_endpoints(pollgate: CommandLine, authority: Authority) -> None:
+async def test_site_list_prints_ids_and_endpoints(pollgate: CommandLine, authority: Authority) -> None:
     listed, as_json = await pollgate("site", "list"), await pollgate("site", "list", "--json")
 
     (site,) = as_json.json
@@ -43,7 +45,7 @@ async def test_the_sites_are_listed_with_their_ids_and_endpoints(pollgate: Comma
     assert f"My site  {site['id']}  {site['endpoint_id']}" in listed.out
 
 
-async def test_an_admin_key_is_listed_rotated_and_revoked(pollgate: CommandLine, authority: Authority) -> None:
+async def test_admin_list_rotate_and_revoke_a_key(pollgate: CommandLine, authority: Authority) -> None:
     site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
     made = await pollgate("admin", "create", "--name", "auditor", "--role", "auditor", "--site", site, "--json")
 
@@ -61,7 +63,7 @@ async def test_an_admin_key_is_listed_rotated_and_revoked(pollgate: CommandLine,
     assert (refused.status, "answered 401: This admin key is not known here." in refused.err) == (1, True)
 
 
-async def test_the_last_administrator_cannot_be_revoked(pollgate: CommandLine) -> None:
+async def test_admin_revoke_of_last_admin_exits_1(pollgate: CommandLine) -> None:
     own = (await pollgate("admin", "whoami", "--json")).json
 
     refused = await pollgate("admin", "revoke", own["id"])
@@ -70,14 +72,14 @@ async def test_the_last_administrator_cannot_be_revoked(pollgate: CommandLine) -
     assert "answered 409: This is the last admin key in the role admin" in refused.err
 
 
-async def test_an_issuer_without_limits_is_refused(pollgate: CommandLine) -> None:
+async def test_admin_create_issuer_without_limits_exits_1(pollgate: CommandLine) -> None:
     refused = await pollgate("admin", "create", "--name", "x", "--role", "issuer")
 
     assert refused.status == 1
     assert "--scope: an issuer is limited" in refused.err
 
 
-async def test_a_service_is_made_rotated_disabled_and_enabled(pollgate: CommandLine, authority: Authority) -> None:
+async def test_service_create_rotate_disable_and_enable(pollgate: CommandLine, authority: Authority) -> None:
     token = (await authority.issue())["token"]
 
     made = await pollgate("service", "create", "reports", "--name", "Nightly reports")
@@ -100,7 +102,7 @@ async def test_a_service_is_made_rotated_disabled_and_enabled(pollgate: CommandL
     assert first not in shown.out
 
 
-async def test_a_service_is_changed_in_the_fields_given_alone(pollgate: CommandLine, tmp_path: Path) -> None:
+async def test_service_change_changes_only_the_given_fields(pollgate: CommandLine, tmp_path: Path) -> None:
     site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     file = tmp_path / "key.pem"
@@ -124,7 +126,7 @@ async def test_a_service_is_changed_in_the_fields_given_alone(pollgate: CommandL
     [
         (("create", "polls"), "answered 409: A service of this client id is here already."),
         (("create", "a/b"), "CLIENT_ID: 1 to 64 of A-Z a-z 0-9 . _ -"),
-        (("show", "nobody"), "answered 404: No service has this client id."),
+        (("show", "unknown"), "answered 404: No service has this client id."),
         (("show", "a/../../sites"), "answered 404: No service has this client id."),
         (("show", ".."), "this is not an id; `pollgate service list` shows the ids"),
         (("change", "polls"), "nothing to change; see `pollgate service change --help`"),
@@ -132,7 +134,7 @@ async def test_a_service_is_changed_in_the_fields_given_alone(pollgate: CommandL
         (("change", "polls", "--public-key-file", "nowhere.pem"), "cannot read the public key: No such file"),
     ],
 )
-async def test_what_is_wrong_with_a_service_is_one_clear_sentence(
+async def test_service_command_with_invalid_input_exits_1(
     pollgate: CommandLine, arguments: tuple[str, ...], sentence: str
 ) -> None:
     refused = await pollgate("service", *arguments)
@@ -141,7 +143,7 @@ async def test_what_is_wrong_with_a_service_is_one_clear_sentence(
     assert sentence in refused.err
 
 
-async def test_the_signing_key_is_rotated_and_listed(pollgate: CommandLine) -> None:
+async def test_keys_rotate_publishes_the_next_key(pollgate: CommandLine) -> None:
     rotated = await pollgate("keys", "rotate")
     listed = await pollgate("keys", "list")
     keys = await pollgate("keys", "list", "--json")
@@ -159,7 +161,7 @@ async def test_the_signing_key_is_rotated_and_listed(pollgate: CommandLine) -> N
         ("authority", "TOKEN_AUTHORITY_URL is not the URL of a service, such as http://127.0.0.1:8081"),
     ],
 )
-async def test_an_authority_that_is_not_there_is_told_in_one_sentence(
+async def test_command_with_unreachable_authority_exits_1(
     pollgate: CommandLine, authority: Authority, url: str, sentence: str
 ) -> None:
     pollgate.manage(url, authority.admin_key)

@@ -19,17 +19,17 @@ OPTIONS = [
 
 
 async def make(polls: Polls, **settings: Any) -> str:
-    """The id of a new poll."""
+    """Create a poll and return its id."""
     return str((await polls.make(options=OPTIONS, settings=settings))["id"])
 
 
 async def chosen(polls: Polls, poll_id: str) -> list[str]:
-    """The options that have votes."""
+    """Return the ids of the options that have votes."""
     return [option["id"] for option in (await polls.results(poll_id))["options"] if option["votes"]]
 
 
 @pytest.mark.parametrize(("word", "option_id"), [("y", "y"), ("Yes", "y"), ("No", "No")])
-async def test_an_option_is_chosen_by_its_id_or_else_its_title(
+async def test_poll_vote_finds_option_by_id_before_title(
     integrator: CommandLine, polls: Polls, word: str, option_id: str
 ) -> None:
     poll_id = await make(polls)
@@ -41,7 +41,7 @@ async def test_an_option_is_chosen_by_its_id_or_else_its_title(
     assert await chosen(polls, poll_id) == [option_id]
 
 
-async def test_several_options_are_chosen_with_a_name_and_a_comment(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_vote_with_several_options_name_and_comment(integrator: CommandLine, polls: Polls) -> None:
     settings = {"allowSelectionOfMultipleOptions": True, "saveParticipantNames": True, "allowComment": True}
     poll_id = await make(polls, **settings)
 
@@ -62,7 +62,7 @@ async def test_several_options_are_chosen_with_a_name_and_a_comment(integrator: 
         (("y", "--comment", "x"), "--comment: this poll takes no comments"),
     ],
 )
-async def test_what_is_wrong_with_a_ballot_is_one_clear_sentence(
+async def test_poll_vote_with_invalid_ballot_exits_1(
     integrator: CommandLine, polls: Polls, words: tuple[str, ...], sentence: str
 ) -> None:
     poll_id = await make(polls)
@@ -75,7 +75,7 @@ async def test_what_is_wrong_with_a_ballot_is_one_clear_sentence(
 
 
 @pytest.mark.parametrize("words", [("vote", "ID", "Yes"), ("vote", "ID", "Yes", "--as"), ("withdraw", "ID")])
-async def test_who_votes_is_to_be_said(integrator: CommandLine, words: tuple[str, ...]) -> None:
+async def test_poll_vote_without_participant_exits_2(integrator: CommandLine, words: tuple[str, ...]) -> None:
     refused = await integrator("poll", *words)
 
     assert (refused.status, refused.err) == (
@@ -84,13 +84,13 @@ async def test_who_votes_is_to_be_said(integrator: CommandLine, words: tuple[str
     )
 
 
-async def test_how_options_are_given_stands_in_the_usage(integrator: CommandLine) -> None:
-    told = await integrator("poll", "vote", "--help")
+async def test_poll_vote_help_shows_its_arguments(integrator: CommandLine) -> None:
+    helped = await integrator("poll", "vote", "--help")
 
-    assert told.out.startswith("Usage: pollgate poll vote --as PARTICIPANT [OPTIONS] POLL_ID OPTION...\n")
+    assert helped.out.startswith("Usage: pollgate poll vote --as PARTICIPANT [OPTIONS] POLL_ID OPTION...\n")
 
 
-async def test_a_token_that_may_vote_alone_takes_ids(
+async def test_poll_vote_with_vote_scope_alone_accepts_ids(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     poll_id = await make(polls)
@@ -101,7 +101,7 @@ async def test_a_token_that_may_vote_alone_takes_ids(
     assert (cast.status, cast.out) == (0, "Cast the ballot of ada: y.\n")
 
 
-async def test_a_ballot_is_cast_once_also_where_the_answer_is_lost(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_vote_with_lost_response_casts_one_ballot(integrator: CommandLine, polls: Polls) -> None:
     poll_id = await make(polls)
     async with forgetful_proxy(polls.base) as proxy:
         integrator.integrate(proxy.url, polls.token)
@@ -111,7 +111,7 @@ async def test_a_ballot_is_cast_once_also_where_the_answer_is_lost(integrator: C
     assert (cast.status, (await polls.results(poll_id))["votes"]) == (0, 1)
 
 
-async def test_a_ballot_is_withdrawn(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_withdraw_twice_exits_0_then_1(integrator: CommandLine, polls: Polls) -> None:
     poll_id = await make(polls)
     await polls.vote(poll_id, "ada", "y")
 
