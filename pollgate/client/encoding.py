@@ -1,4 +1,4 @@
-"""Encode arguments as parts of a request: fields of a body, a query, a segment of a path."""
+"""Encode arguments as parts of a request: a body, a query, a path."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,11 +27,24 @@ def path_segment(argument: str, identifier: str) -> str:
     return quote(identifier, safe="")
 
 
-def participant_segment(participant: str) -> str:
-    """Return a participant's id, which may be any text, as a segment of a path. Raise `InvalidArgument`."""
+def poll_path(poll_id: str) -> str:
+    """Return the path of a poll. Raise `InvalidArgument`."""
+    return f"/v1/polls/{path_segment('poll_id', poll_id)}"
+
+
+def ballot_path(poll_id: str, participant: str) -> str:
+    """Return the path of a participant's ballot; the participant's id may be any text. Raise `InvalidArgument`."""
     require_participant(participant)
     # A segment of dots alone would be resolved as a relative path.
-    return quote(participant, safe="").replace(".", "%2E")
+    segment = quote(participant, safe="").replace(".", "%2E")
+    return f"{poll_path(poll_id)}/votes/{segment}"
+
+
+def participant_query(participant: str | None) -> dict[str, str]:
+    """Return the query for results as a participant sees them. Raise `InvalidArgument`."""
+    if participant is not None:
+        require_participant(participant)
+    return query_of({"participant": participant})
 
 
 def _parameter(value: Any) -> str:

@@ -68,7 +68,7 @@ class OptionResult(Struct, frozen=True, rename="camel"):
 
 
 class Results(Struct, frozen=True, rename="camel"):
-    """The results of a poll; `final` once it is closed. `average` is that of a poll with numbers as options.
+    """The results of a poll; `final` once it is closed. `average` is there for the options of a scored template.
 
     `withheld_reason` is the setting that withholds the results (afterVote, afterClose or never), or only the numbers
     of votes (hideAbsoluteNumbers); `None` where nothing is withheld.

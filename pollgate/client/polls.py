@@ -10,13 +10,14 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from pollgate.client.arguments import require_etag, text_list
-from pollgate.client.encoding import participant_segment, path_segment, query_of, without_none
+from pollgate.client.encoding import ballot_path, participant_query, poll_path, without_none
 from pollgate.client.errors import ClientError, Conflict, NotFound, if_outcome_unknown
 from pollgate.client.events import follow
 from pollgate.client.pagination import Page, each_item
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
+    ItemOutcome,
     NewPoll,
     Poll,
     PollEvent,
@@ -25,6 +26,7 @@ from pollgate.client.poll_models import (
     Results,
     Template,
 )
+from pollgate.client.problems import item_detail
 from pollgate.client.retries import Attempts, with_retries
 from pollgate.client.transport import Arguments, Response, Service, Transport
 
@@ -94,7 +96,7 @@ class PollsClient:
     async def get_poll(self, poll_id: str, *, with_results: bool = False) -> Poll:
         """Return a poll. Raise `NotFound`."""
         query = {"expand": "results"} if with_results else {}
-        return self._with_etag(await self._send("GET", _path(poll_id), query=query, arguments=_CONDITIONS))
+        return self._with_etag(await self._send("GET", poll_path(poll_id), query=query, arguments=_CONDITIONS))
 
     async def create_poll(self, poll: NewPoll | Mapping[str, Any]) -> Poll:
         """Create a poll and return it. A mapping has the form of the API's JSON. Raise `UnprocessableContent`."""
@@ -129,7 +131,7 @@ class PollsClient:
     async def close_poll(self, poll_id: str, *, if_match: str | None = None) -> Poll:
         """Close a poll at this moment, by the service's clock. Raise `NotFound` or `PreconditionFailed`."""
         require_etag(if_match)
-        _path(poll_id)
+        poll_path(poll_id)
         with if_outcome_unknown("the poll may have been closed"):
             made = await self._batch(
                 [without_none({"op": "close", "id": poll_id, "ifMatch": if_match})], atomic=False, arguments=_CLOSE
@@ -145,7 +147,7 @@ class PollsClient:
         """Delete a poll with all its votes, permanently. Raise `NotFound` or `PreconditionFailed`."""
         require_etag(if_match)
         headers = without_none({"If-Match": if_match})
-        await self._delete(_path(poll_id), "unknown-poll", headers=headers, limit_s=EDIT_LIMIT_S)
+        await self._delete(poll_path(poll_id), "unknown-poll", headers=headers, limit_s=EDIT_LIMIT_S)
 
     async def batch(self, items: Sequence[Mapping[str, Any]], *, atomic: bool = False) -> BatchOutcome:
         """Make up to 100 changes, each with its own outcome; with `atomic`, all of them or none.
@@ -157,20 +159,21 @@ class PollsClient:
             raise TypeError(f"items must be a list of mappings, not {type(items).__name__}")
         arguments = Arguments({"/items": ("items", items)})
         with if_outcome_unknown("the changes may have been made"):
-            return await self._batch(list(items), atomic=atomic, arguments=arguments)
+            outcome = await self._batch(list(items), atomic=atomic, arguments=arguments)
+        return msgspec.structs.replace(outcome, items=[_with_detail(item) for item in outcome.items])
 
     async def get_results(self, poll_id: str, *, participant: str | None = None) -> Results:
         """Return the results of a poll, as far as the token may see them, or this participant. Raise `NotFound`.
 
         The caller vouches for the identity of the participant. What is withheld is `None`.
         """
-        query = query_of({"participant": participant})
-        return self._transport.decode(await self._send("GET", f"{_path(poll_id)}/results", query=query), Results)
+        query = participant_query(participant)
+        return self._transport.decode(await self._send("GET", f"{poll_path(poll_id)}/results", query=query), Results)
 
     async def get_results_csv(self, poll_id: str, *, participant: str | None = None) -> bytes:
         """Return the results as CSV in UTF-8, one line per option, without anything that a spreadsheet evaluates."""
-        query, headers = query_of({"participant": participant}), {"Accept": "text/csv"}
-        return (await self._send("GET", f"{_path(poll_id)}/results", query=query, headers=headers)).content
+        query, headers = participant_query(participant), {"Accept": "text/csv"}
+        return (await self._send("GET", f"{poll_path(poll_id)}/results", query=query, headers=headers)).content
 
     async def cast_ballot(
         self,
@@ -188,7 +191,7 @@ class PollsClient:
         again; if the participant has voted by then, with the same ballot, that ballot is returned.
         """
         ballot = Ballot(participant, text_list("option_ids", option_ids), name, comment)
-        path = _ballot_path(poll_id, participant)
+        path = ballot_path(poll_id, participant)
         body = without_none({"optionIds": ballot.option_ids, "name": name, "comment": comment})
         attempts = Attempts(lambda: self._transport.send("PUT", path, body=body))
         try:
@@ -203,21 +206,21 @@ class PollsClient:
 
     async def get_ballot(self, poll_id: str, participant: str) -> Ballot:
         """Return a participant's ballot. Raise `NotFound`."""
-        return self._transport.decode(await self._send("GET", _ballot_path(poll_id, participant)), Ballot)
+        return self._transport.decode(await self._send("GET", ballot_path(poll_id, participant)), Ballot)
 
     async def withdraw_ballot(self, poll_id: str, participant: str) -> None:
         """Remove a participant's ballot; where the poll takes no second ballot, the participant cannot vote again.
 
         Raise `NotFound`, or `Conflict` where the poll is closed.
         """
-        await self._delete(_ballot_path(poll_id, participant), "unknown-ballot")
+        await self._delete(ballot_path(poll_id, participant), "unknown-ballot")
 
     def list_ballots(self, poll_id: str, limit: int | None = None) -> AsyncIterator[Ballot]:
         """Yield the ballots of a poll that keeps names, ordered by participant, page by page; `limit` at most.
 
         Raise `Conflict` (`names-not-kept`) for a poll that does not.
         """
-        return self._pages(f"{_path(poll_id)}/votes", Page[Ballot], {}, limit)
+        return self._pages(f"{poll_path(poll_id)}/votes", Page[Ballot], {}, limit)
 
     async def list_templates(self) -> list[Template]:
         """Return the templates that a new poll can be created from."""
@@ -230,7 +233,7 @@ class PollsClient:
         is revoked or the poll is no longer found, and `ConnectionFailed` or `OutcomeUnknown` where the first connection
         fails, or the service does not respond for 60 seconds. Close the generator to end the stream early.
         """
-        async with aclosing(follow(self._transport, f"{_path(poll_id)}/events")) as events:
+        async with aclosing(follow(self._transport, f"{poll_path(poll_id)}/events")) as events:
             async for event in events:
                 yield event
 
@@ -250,7 +253,7 @@ class PollsClient:
     ) -> Poll:
         require_etag(if_match)
         query, headers = {"dropVotes": "true"} if drop_votes else {}, without_none({"If-Match": if_match})
-        path = _path(poll_id)
+        path = poll_path(poll_id)
 
         async def send() -> Response:
             return await self._transport.send(
@@ -289,17 +292,17 @@ class PollsClient:
         return each_item(read, conditions, limit, page_size=MAX_PAGE)
 
 
-def _path(poll_id: str) -> str:
-    return f"/v1/polls/{path_segment('poll_id', poll_id)}"
-
-
-def _ballot_path(poll_id: str, participant: str) -> str:
-    return f"{_path(poll_id)}/votes/{participant_segment(participant)}"
-
-
 def _body(argument: str, value: Any) -> Arguments:
     """Return how errors name parts of a body: as attributes of a `Struct`, and as keys of a mapping."""
     return Arguments({"": (argument, value)}, _SETTING_NAMES if isinstance(value, msgspec.Struct) else {})
+
+
+def _with_detail(item: ItemOutcome) -> ItemOutcome:
+    problem = item.problem
+    if problem is None:
+        return item
+    detail = item_detail(problem.type, problem.detail)
+    return msgspec.structs.replace(item, problem=msgspec.structs.replace(problem, detail=detail))
 
 
 def _is_same(kept: Ballot, sent: Ballot) -> bool:

@@ -13,6 +13,7 @@ _DETAILS: Final = {
     "invalid-poll": "The poll is not valid.",
     "invalid-ballot": "The ballot is not valid.",
     "idempotency-key-reused": "The idempotency_key was used for another request; pass another one.",
+    "idempotency-key-in-use": "The same request is still being carried out; repeat the call later.",
     "rotation-differs": "The idempotency_key was used for another rotation; pass another one.",
     "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; "
     "rotate with another idempotency_key.",
@@ -21,6 +22,13 @@ _DETAILS: Final = {
 
 _REPEATS_ERRORS: Final = frozenset({"bad-request", "invalid-body"})
 """Types whose detail repeats what `errors` has, by pointer or parameter."""
+
+
+_ITEM_DETAILS: Final = {
+    "votes-would-be-dropped": "The change removes options that have votes; 'dropVotes': True in the item removes the "
+    "votes too.",
+}
+"""The same for items of a batch, which have the API's names."""
 
 
 class _Error(msgspec.Struct):
@@ -75,6 +83,11 @@ def problem_error(
         service=service,
         url=url,
     )
+
+
+def item_detail(problem_type: str, detail: str) -> str:
+    """Return the detail of an item's problem, in the words of a batch."""
+    return _ITEM_DETAILS.get(problem_type.rpartition("/")[2], detail)
 
 
 def _field_error(error: _Error, arguments: Mapping[str, tuple[str, Any]], words: Mapping[str, str]) -> FieldError:

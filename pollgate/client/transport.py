@@ -16,6 +16,8 @@ CALL_LIMIT_S: Final = 10.0
 STREAM_PAUSE_LIMIT_S: Final = 60.0
 """How long a stream may be silent."""
 
+_NOT_A_URL: Final = "this is not the http or https URL of a service, such as {example}"
+
 T = TypeVar("T")
 
 
@@ -117,7 +119,7 @@ class Transport:
                 allow_redirects=False,
             ) as received:
                 response = Response(received.status, received.headers, await received.read())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._no_response(error) from None
         self._require_success(response, path, arguments)
         return response
@@ -153,7 +155,7 @@ class Transport:
                         yield line
         except aiohttp.ClientPayloadError as error:
             raise self._failure(OutcomeUnknown, "the response ended before it was complete", error) from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._no_response(error) from None
         if rest:
             yield rest
@@ -166,6 +168,8 @@ class Transport:
         return self._opened
 
     def _no_response(self, error: Exception) -> ClientError:
+        if isinstance(error, ValueError):  # such as a host that is too long; other arguments were checked before
+            return InvalidArgument("url", _NOT_A_URL.format(example=self._service.example_url))
         if isinstance(error, aiohttp.ClientConnectorError):
             return self._failure(ConnectionFailed, "no connection", error)
         cause = error.__cause__ if isinstance(error, _ResponseLost) else error
@@ -207,11 +211,12 @@ class Transport:
 def _require_url(url: str, example: str) -> None:
     try:
         parsed = URL(url)
-        is_absolute = parsed.scheme in ("http", "https") and bool(parsed.host) and not parsed.query_string
+        has_more = parsed.query_string or parsed.fragment or parsed.user or parsed.password
+        is_root = parsed.scheme in ("http", "https") and bool(parsed.host) and not has_more
     except ValueError:
-        is_absolute = False
-    if not is_absolute:
-        raise InvalidArgument("url", f"this is not the http or https URL of a service, such as {example}")
+        is_root = False
+    if not is_root:
+        raise InvalidArgument("url", _NOT_A_URL.format(example=example))
 
 
 def _encoded(body: Any, arguments: Arguments) -> bytes:

@@ -160,6 +160,29 @@ async def test_batch_that_cannot_be_read_raises_422_with_the_item(polls: Polls) 
     assert raised.value.errors[0].argument.startswith("items[1]")
 
 
+async def test_batch_item_that_removes_votes_names_the_field_of_the_item(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        await client.cast_ballot(poll.id, "ada", ["1"])
+        edit = {"op": "update", "id": poll.id, "poll": {"title": "x", "options": [{"id": "2", "title": "No"}]}}
+        refused = (await client.batch([edit])).items[0]
+        changed = (await client.batch([{**edit, "dropVotes": True}])).items[0]
+
+    assert (refused.status, changed.status) == (409, 200)
+    assert refused.problem is not None
+    assert "'dropVotes': True" in refused.problem.detail
+    assert "query" not in refused.problem.detail
+
+
+async def test_host_that_cannot_be_resolved_raises_invalid_argument_or_connection_failed() -> None:
+    async with PollsClient("http://" + "a" * 300, "pgt_x") as client:
+        with pytest.raises(InvalidArgument, match=r"^url: "):
+            await client.list_templates()
+    async with PollsClient("http://host.invalid", "pgt_x") as client:
+        with pytest.raises(ConnectionFailed):
+            await client.list_templates()
+
+
 async def test_query_that_is_refused_names_the_argument(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         with pytest.raises(ClientError) as raised:
@@ -249,7 +272,7 @@ async def test_url_with_a_path_raises_not_found_that_says_what_url_must_be(polls
 
 
 @pytest.mark.parametrize(
-    "url", ["authority", "", "ftp://host", "http://", "http://host:99999", "//host", "http://h/?a=b"]
+    "url", ["authority", "", "ftp://host", "http://", "http://host:99999", "//host", "http://h/?a=b", "http://u:p@h"]
 )
 def test_url_that_is_none_raises_invalid_argument(url: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^url: ") as raised:
@@ -274,6 +297,7 @@ async def test_invalid_argument_is_raised_before_anything_is_sent() -> None:
             ("if_match", lambda: client.delete_poll("x", if_match="1")),
             ("if_match", lambda: client.change_poll("x", {}, if_match='"1"\r\nX-Evil: 1')),
             ("participant", lambda: client.get_ballot("x", "")),
+            ("participant", lambda: client.get_results("x", participant="pgt_" + "A" * 38)),
             ("participant", lambda: client.withdraw_ballot("x", "pgt_" + "A" * 38)),
             ("participant", lambda: client.get_ballot("x", "\ud800")),
             ("poll_id", lambda: client.get_poll("\ud800")),
