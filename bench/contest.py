@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import aiohttp
 
+from bench.errors import BenchError
 from bench.figures import Figure
 from bench.recount import differences, quiet
 from bench.site import OPTIONS, Integrator, token_for_everything
 from bench.stack import Running, Service, Stack
 from bench.voters import Poll, Voters, VotersError
-from pollgate.sentence import Sentence
 
 PROCESSES: Final = 4
 CLIENTS: Final = 32
@@ -32,7 +32,7 @@ SETTINGS: Final[Sequence[dict[str, Any]]] = (
 
 
 async def contest_figures(stack: Stack, running: Running, ballots: int) -> list[Figure]:
-    """Raises `Sentence` where other ballots were counted than were accepted, or anything else went wrong."""
+    """Raises `BenchError` where other ballots were counted than were accepted, or anything else went wrong."""
     token = await token_for_everything(running.authority)
     async with AsyncExitStack() as opened:
         session = await opened.enter_async_context(aiohttp.ClientSession())
@@ -52,7 +52,7 @@ async def contest_figures(stack: Stack, running: Running, ballots: int) -> list[
         results = {poll.id: await integrator("GET", f"/v1/polls/{poll.id}/results") for poll in polls}
         wrong = await differences(voters, polls, results, stack.postgres_url)
     if wrong:
-        raise Sentence("not exactly what was accepted was counted: " + "; ".join(wrong))
+        raise BenchError("not exactly what was accepted was counted: " + "; ".join(wrong))
     return _figures(voters, took_s, len(kills), alone.casts / alone_s)
 
 
@@ -87,7 +87,7 @@ async def _voted(voters: Voters, clients: int, is_over: Callable[[], bool]) -> f
         await voters.vote(clients, is_over)
     except ExceptionGroup as errors:
         wrong, _ = errors.split(VotersError)
-        raise Sentence(str(wrong.exceptions[0])) if wrong else errors from None
+        raise BenchError(str(wrong.exceptions[0])) if wrong else errors from None
     return time.perf_counter() - started
 
 

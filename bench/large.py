@@ -7,11 +7,11 @@ import aiohttp
 import asyncpg
 
 from bench.cores import apart
+from bench.errors import BenchError
 from bench.figures import Figure
 from bench.rounds import Kind, RoundsOrder, send_rounds
 from bench.site import OPTIONS, Integrator, token_for_everything
 from bench.stack import Running, Stack
-from pollgate.sentence import Sentence
 
 SMALL: Final = 100
 ROUND_S: Final = 0.25
@@ -68,7 +68,7 @@ async def _fill(stack: Stack, poll_id: str, ballots: int) -> float:
 
 
 async def _edits(integrator: Integrator, poll_id: str, ballots: int) -> dict[str, float]:
-    """What is done to all ballots at once, and in how many seconds. Raises `Sentence` where it has not been done."""
+    """What is done to all ballots at once, and in how many seconds. Raises `BenchError` where it has not been done."""
     path, took_s = f"/v1/polls/{poll_id}", {}
     started = time.perf_counter()
     edited = await integrator("PATCH", f"{path}?dropVotes=true", {"options": OPTIONS[:-1]})
@@ -89,4 +89,4 @@ async def _edits(integrator: Integrator, poll_id: str, ballots: int) -> dict[str
 
 def _require(is_right: bool, answer: Any) -> None:
     if not is_right:
-        raise Sentence(f"an edit of the large poll has not done what it should: {answer}")
+        raise BenchError(f"an edit of the large poll has not done what it should: {answer}")

@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
+from bench.errors import BenchError
 from bench.guarded import ACCEPTED, REFUSED, Connection, connected
 from bench.stack import Running
-from pollgate.answers import Guards, IssuedToken
-from pollgate.sentence import Sentence
+from pollgate.client import Guards, IssuedToken
 
 REST_S: Final = (0.03, 0.06)
 """Between revocations: long enough for what follows one, the guards' second look at the log, to be over."""
@@ -41,7 +41,7 @@ class Bench:
         asked = [self._ask_until_refused(guard, token, ask_every_s) for guard in range(len(self._guards))]
         answered_at, heard = await asyncio.gather(self._revoke(token), asyncio.gather(*asked))
         if max(accepted_at for accepted_at, _ in heard) > answered_at:
-            raise Sentence("a request sent after the revocation's answer was accepted: the promise is broken")
+            raise BenchError("a request sent after the revocation's answer was accepted: the promise is broken")
         return (max(refused_at for _, refused_at in heard) - sent_at) * 1000
 
     async def _cached_token(self) -> IssuedToken:
@@ -49,15 +49,15 @@ class Bench:
         for _ in range(2):
             statuses = [await guard.get(self._request(index, token)) for index, guard in enumerate(self._guards)]
             if set(statuses) != {ACCEPTED}:
-                raise Sentence(f"a token that is alive was answered with {statuses}")
+                raise BenchError(f"a token that is alive was answered with {statuses}")
         await asyncio.sleep(random.uniform(*self._rest_s))
         return token
 
     async def _revoke(self, token: IssuedToken) -> float:
-        revocation = await self._running.authority.revoke(token.id, {"reason": "unneeded"})
+        revocation = await self._running.authority.revoke_token(token.id, "unneeded")
         answered_at = time.perf_counter()
         if not revocation.effective or revocation.guards != Guards(confirmed=len(self._guards), expired=0):
-            raise Sentence(f"{len(self._guards)} guards should have confirmed, but: {revocation}")
+            raise BenchError(f"{len(self._guards)} guards should have confirmed, but: {revocation}")
         return answered_at
 
     async def _ask_until_refused(self, guard: int, token: IssuedToken, ask_every_s: float) -> tuple[float, float]:
@@ -70,7 +70,7 @@ class Bench:
             if status == REFUSED:
                 return accepted_at, time.perf_counter()
             if status != ACCEPTED:
-                raise Sentence(f"a guard answered {status}, which is neither accepted nor refused")
+                raise BenchError(f"a guard answered {status}, which is neither accepted nor refused")
             accepted_at = sent_at
             await asyncio.sleep(max(0.0, sent_at + ask_every_s - time.perf_counter()))
 

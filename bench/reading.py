@@ -5,12 +5,12 @@ from typing import Final
 import aiohttp
 
 from bench.cores import apart
+from bench.errors import BenchError
 from bench.figures import Figure
 from bench.rounds import Kind, RoundsOrder, ratio, send_rounds
 from bench.site import Integrator, token_for_everything
 from bench.stack import Running, Stack
 from bench.statements import statements_sent
-from pollgate.sentence import Sentence
 
 CONNECTIONS: Final = 32
 ROUND_S: Final = 0.5
@@ -22,7 +22,7 @@ LISTED: Final = 50
 async def guard_figures(stack: Stack, running: Running, rounds: int, least: float) -> list[Figure]:
     """`GET /v1/polls/{id}` with its token in the guard's cache, and the same handler without a guard, turn about."""
     token = await token_for_everything(running.authority)
-    (site,) = await running.authority.sites()
+    (site,) = await running.authority.list_sites()
     async with (
         stack.polls(running.url, "guarded") as guarded,
         stack.polls(running.url, "unguarded", "bench.unguarded", UNGUARDED_SITE=site.id) as unguarded,
@@ -63,7 +63,7 @@ async def listing_figures(stack: Stack, running: Running, rounds: int) -> list[F
         async with statements_sent(session, polls.base) as sent:
             listed = await integrator("GET", many)
         if len(listed["items"]) != LISTED or listed["items"][-1]["results"]["participants"] != 3:
-            raise Sentence("the list does not hold every poll with its results")
+            raise BenchError("the list does not hold every poll with its results")
         kinds = [Kind(polls.port, polls.pid or 0, path, token) for path in (one, many)]
         with apart([polls.pid or 0], [stack.postgres_pid]) as core:
             single, whole = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))

@@ -19,7 +19,8 @@ import psutil
 import uvloop
 
 from bench.cores import keep_off
-from pollgate.sentence import Sentence
+from bench.errors import BenchError
+from pollgate.client import ClientError
 
 ANSWER_LIMIT_S: Final = 10.0
 _GOOD: Final = b"HTTP/1.1 200 "
@@ -80,7 +81,7 @@ def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
 
 
 async def send_rounds(order: RoundsOrder) -> list[Rounds]:
-    """What came of each kind, sent from a process of its own. Raises `Sentence` where an answer was no success."""
+    """What came of each kind, sent from a process of its own. Raises `BenchError` where an answer was no success."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bench.rounds", msgspec.json.encode(order).decode()), stdout=subprocess.PIPE
     )
@@ -90,7 +91,7 @@ async def send_rounds(order: RoundsOrder) -> list[Rounds]:
         if process.returncode is None:
             process.terminate()
     if process.returncode:
-        raise Sentence("the requests were not all answered with success; see above")
+        raise BenchError("the requests were not all answered with success; see above")
     return msgspec.json.decode(said, type=list[Rounds])
 
 
@@ -129,7 +130,7 @@ class _Sender(asyncio.Protocol):
         self._times_s.append(time.perf_counter() - self._sent_at)
         is_good, self._answer = head.startswith(_GOOD), b""
         if not is_good:
-            self._rested.set_exception(Sentence(f"answered with {head.partition(_END)[0][:60]!r} {body[:300]!r}"))
+            self._rested.set_exception(BenchError(f"answered with {head.partition(_END)[0][:60]!r} {body[:300]!r}"))
         elif self._goes_on:
             self._send()
         else:
@@ -208,6 +209,6 @@ if __name__ == "__main__":
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             outcomes = runner.run(_main(ordered))
-    except (Sentence, OSError, TimeoutError) as error:
+    except (BenchError, ClientError, OSError, TimeoutError) as error:
         sys.exit(f"bench: {error!r}")
     os.write(1, msgspec.json.encode(outcomes))

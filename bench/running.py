@@ -13,7 +13,9 @@ from typing import TypeVar
 
 import uvloop
 
-from pollgate.sentence import Sentence
+from bench.errors import BenchError
+from pollgate.client import ClientError
+from pollgate.stack.errors import StackError
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ def run(measure: Callable[[Path], Awaitable[T]]) -> T:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_stoppable(measure(folder)))
-    except Sentence as error:
+    except (BenchError, ClientError, StackError) as error:
         sys.exit(f"bench: {error}")
     except SubprocessError as error:
         sys.exit(f"bench: PostgreSQL does not start: {error}")

@@ -6,8 +6,8 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 
+from bench.errors import BenchError
 from pollgate.client import AuthorityClient
-from pollgate.sentence import Sentence
 
 OPTIONS: Final = [{"id": f"option-{number}", "title": f"Option {number}"} for number in range(1, 6)]
 LONG_S: Final = 120.0
@@ -22,7 +22,7 @@ class Integrator:
         self.token = token
 
     async def __call__(self, method: str, path: str, body: Any = None) -> Any:
-        """What a good answer holds, `None` where it has no body. Raises `Sentence` where it is no success."""
+        """What a good answer holds, `None` where it has no body. Raises `BenchError` where it is no success."""
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         limit = aiohttp.ClientTimeout(total=LONG_S)
@@ -31,7 +31,7 @@ class Integrator:
         ) as answer:
             read = await answer.read()
         if answer.status >= 300:
-            raise Sentence(f"{method} {path} was answered with {answer.status}: {read[:300]!r}")
+            raise BenchError(f"{method} {path} was answered with {answer.status}: {read[:300]!r}")
         return msgspec.json.decode(read) if read else None
 
     async def make_poll(self, workspace: str, settings: Mapping[str, Any] | None = None) -> str:

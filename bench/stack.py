@@ -17,14 +17,14 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from bench.errors import BenchError
 from bench.guarded import Place
 from bench.load import LoadOrder, LoadReport
 from pollgate.client import AuthorityClient
-from pollgate.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
-from pollgate.migrate import SCHEMAS, migrate_all
-from pollgate.processes import Processes
-from pollgate.secrets import StackSecrets, load_or_make, redis_users
-from pollgate.sentence import Sentence
+from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
+from pollgate.stack.migrate import SCHEMAS, migrate_all
+from pollgate.stack.processes import Processes
+from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
 from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 30.0
@@ -106,7 +106,7 @@ class Stack:
         """The process whose children serve the connections."""
         pid = self._postgres._server.get_pid()
         if pid is None:
-            raise Sentence("PostgreSQL has ended")
+            raise BenchError("PostgreSQL has ended")
         return pid
 
     @property
@@ -142,7 +142,7 @@ class Stack:
             url = (await stack.enter_async_context(started)).base
             polls = [await stack.enter_async_context(self.polls(url, f"polls-{number}")) for number in range(guards)]
             authority = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
-            endpoint_id = (await authority.sites())[0].endpoint_id
+            endpoint_id = (await authority.list_sites())[0].endpoint_id
             yield Running(authority, url, [Place(each.port, endpoint_id) for each in polls], endpoint_id)
 
     @asynccontextmanager
@@ -155,7 +155,7 @@ class Stack:
 
     @asynccontextmanager
     async def load(self, running: Running, rate: float) -> AsyncGenerator[None, None]:
-        """So many reads a second over all guards, for the length of the block. Raises `Sentence` if they fail."""
+        """So many reads a second over all guards, for the length of the block. Raises `BenchError` if they fail."""
         token = (await running.authority.create_token("Load", ["polls:read:PLAT"])).token
         ports = [guard.port for guard in running.guards]
         order = msgspec.json.encode(LoadOrder(rate, token or "", running.endpoint_id, ports)).decode()
@@ -167,9 +167,9 @@ class Stack:
         try:
             report = msgspec.json.decode(log.read_bytes(), type=LoadReport)
         except msgspec.MsgspecError:
-            raise Sentence(f"the load has broken down: {log.read_text(encoding='utf-8')[-500:]}") from None
+            raise BenchError(f"the load has broken down: {log.read_text(encoding='utf-8')[-500:]}") from None
         if report.others or report.rate < 0.95 * rate:
-            raise Sentence(f"the load was {report.rate:.0f} reads a second, and {report.others} were not let through")
+            raise BenchError(f"the load was {report.rate:.0f} reads a second, and {report.others} were not let through")
 
     @asynccontextmanager
     async def _service(self, name: str, module: str, settings: Mapping[str, str]) -> AsyncGenerator[Service, None]:
@@ -202,7 +202,7 @@ class Stack:
         give_up_at = time.monotonic() + START_LIMIT_S
         while not await is_well():
             if self._processes.ended() or time.monotonic() > give_up_at:
-                raise Sentence(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
+                raise BenchError(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _log(self, name: str) -> Path:
@@ -236,7 +236,7 @@ class Stack:
 @asynccontextmanager
 async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
     """PostgreSQL, migrated, for the length of the block; Redis and the services are started on the stack."""
-    secrets = load_or_make(folder / "secrets.json")
+    secrets = load_or_create(folder / "secrets.json")
     # A Ctrl-C meanwhile lets the start go on to its end, for what has not started cannot be stopped.
     starting = asyncio.ensure_future(start_postgres(folder / "postgres", secrets.postgres_password))
     try:

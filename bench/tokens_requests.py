@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import aiohttp
 import msgspec
 
+from bench.errors import BenchError
 from bench.tokens_data import ABSENT, FREQUENT, OWNERS, RARE, SITES, selector, workspace
-from pollgate.sentence import Sentence
 from services.token_authority.domain.review import FINDING_KINDS
 from services.token_authority.domain.selection import StatusFilter
 
@@ -33,13 +33,13 @@ class Calls:
         self._session = session
 
     async def send(self, method: str, path: str, body: Any = None) -> tuple[bytes, float]:
-        """The answer, and after how many milliseconds all of it was there. Raises `Sentence` where it is no success."""
+        """The answer, and after how many milliseconds all of it was there. Raise `BenchError` for a failure."""
         sent_at = time.perf_counter()
         async with self._session.request(method, path, json=body) as answer:
             read = await answer.read()
         elapsed_ms = (time.perf_counter() - sent_at) * 1000
         if answer.status >= 300:
-            raise Sentence(f"{method} {path} was answered with {answer.status}: {read[:200]!r}")
+            raise BenchError(f"{method} {path} was answered with {answer.status}: {read[:200]!r}")
         return read, elapsed_ms
 
     async def get(self, path: str, query: Mapping[str, str]) -> Any:

@@ -1,1 +1,1 @@
-"""The front door: the `pollgate` command, the stack behind `make run`, and the client of the authority's API."""
+"""Pollgate for its users: the client library, the `pollgate` command, and the stack that `make run` starts."""

@@ -1,7 +1,7 @@
-"""Makes the virtual environment and installs the project into it from the hashed lock.
+"""Make the virtual environment and install the project into it from the hashed lock.
 
 Runs on the interpreter that `make` finds, before anything is installed: the standard library alone, and no
-syntax that an older Python 3 cannot read far enough to be told that it is too old.
+syntax that keeps an older Python 3 from reporting that it is too old.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ LOCK = Path("requirements/dev.lock")
 
 
 def main(folder: Path) -> None:
-    if sys.version_info < (3, 11):  # noqa: UP036 - this is where an older one is told
+    if sys.version_info < (3, 11):  # noqa: UP036 - the check for older ones
         found = ".".join(map(str, sys.version_info[:2]))
         sys.exit(f"Pollgate needs Python 3.11 or later, and this is {found}. Try: make PYTHON=python3.12")
     stamp = folder / "installed-from"

@@ -1,4 +1,4 @@
-"""Writes the hashed locks from pyproject.toml: one for the images, one for working on the project.
+"""Write the hashed locks from pyproject.toml: one for the images, one for working on the project.
 
 The locks hold for every Python and platform we support, and record hashes but no download addresses.
 """
@@ -7,17 +7,18 @@ import subprocess
 import sys
 
 LOCKS = {
-    "requirements/services.lock": (),
-    "requirements/dev.lock": ("--extra", "embedded", "--extra", "dev"),
+    "requirements/services.lock": ("cli", "server"),
+    "requirements/dev.lock": ("cli", "server", "embedded", "dev"),
 }
 
 
 def main() -> None:
     for lock, extras in LOCKS.items():
         print(f"Resolving {lock} …", flush=True)
+        options = [word for extra in extras for word in ("--extra", extra)]
         subprocess.run(
             [
-                *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *extras),
+                *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *options),
                 *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"),
                 *("--no-header", "--upgrade", "--quiet", "--output-file", lock),
             ],

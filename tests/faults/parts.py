@@ -11,7 +11,7 @@ from typing import Final
 
 import psutil
 
-from pollgate.embedded import EmbeddedPostgres, redis_command
+from pollgate.stack.embedded import EmbeddedPostgres, redis_command
 from shared.runtime.process.clock import elapsed_s
 from tests.support.history import Stop
 from tests.support.http import answers

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pollgate.embedded import free_port, start_postgres
-from pollgate.migrate import migrate_all
+from pollgate.stack.embedded import free_port, start_postgres
+from pollgate.stack.migrate import migrate_all
 from tests.faults.parts import Part, PostgresPart, RedisPart, ServicePart
 from tests.support.databases import ClonedDatabase, described, passwords
 from tests.support.processes import authority_settings, polls_settings

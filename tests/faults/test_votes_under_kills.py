@@ -11,7 +11,7 @@ import pytest
 
 from bench.recount import differences, quiet
 from bench.voters import Poll, Voters
-from pollgate.embedded import free_port
+from pollgate.stack.embedded import free_port
 from tests.faults.parts import ServicePart
 from tests.support.databases import ClonedDatabase
 from tests.support.processes import polls_settings

@@ -1,4 +1,4 @@
-"""The `pollgate` command within this process, against a running authority, with what it prints."""
+"""Run the `pollgate` command in this process and capture its output."""
 
 import asyncio
 import io
@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from pollgate.__main__ import main
+from pollgate.cli.main import main
 from shared.runtime.process.serve import listening
 from tests.support.stack import HOST
 
 
 class Ran(NamedTuple):
-    """How a command ended: its exit status, and what it wrote."""
+    """The exit status and the output of a command."""
 
     status: int
     out: str
@@ -31,24 +31,24 @@ class Ran(NamedTuple):
 
 
 class CommandLine:
-    """Runs commands one after the other, as the administrator of an authority, or with a token of a polls service."""
+    """Runs commands with an admin key of an authority, or with an access token of a polls service."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
         self._capsys = capsys
         self._patch = patch
 
     def manage(self, url: str, admin_key: str) -> None:
-        """Whom the commands speak to from now on."""
+        """Set the authority and the admin key for the next commands."""
         self._patch.setenv("TOKEN_AUTHORITY_URL", url)
         self._patch.setenv("POLLGATE_ADMIN_KEY", admin_key)
 
     def integrate(self, url: str, token: str) -> None:
-        """Which polls service the commands speak to from now on, and with which token."""
+        """Set the polls service and the token for the next commands."""
         self._patch.setenv("POLLS_URL", url)
         self._patch.setenv("POLLGATE_TOKEN", token)
 
     async def __call__(self, *arguments: str, given: str = "", terminal: bool = False) -> Ran:
-        """Run one; `given` is its standard input, where somebody sits whom it can ask if that is a `terminal`."""
+        """Run a command. `given` is its standard input, which is a `terminal` or not."""
         self._patch.setattr(sys, "stdin", _Input(given, terminal=terminal))
         status = await asyncio.to_thread(_status, arguments)
         return Ran(status, *self._capsys.readouterr())
@@ -72,10 +72,10 @@ def _status(arguments: Sequence[str]) -> int:
 
 
 class ForgetfulProxy:
-    """In front of a service: passes requests on, and loses the answers to the next `lost` that change something.
+    """A proxy that forwards requests and drops the responses to the next `lost` changes.
 
-    Before that it answers requests with the statuses in `turned_away`, one each, with `retry_after`, and passes none of
-    them on. `asked` are the methods and paths of all that came.
+    First it answers one request with each status in `turned_away`, with `retry_after`, without forwarding it. `asked`
+    are the methods and paths of all requests.
     """
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
@@ -105,7 +105,7 @@ class ForgetfulProxy:
 
 @asynccontextmanager
 async def forgetful_proxy(url: str) -> AsyncGenerator[ForgetfulProxy, None]:
-    """One in front of the service at `url`, for the length of the block."""
+    """Run a proxy for the service at `url` for the duration of the block."""
     async with aiohttp.ClientSession() as session:
         proxy = ForgetfulProxy(session, url)
         app = web.Application()

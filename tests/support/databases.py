@@ -8,7 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from pollgate.migrate import SCHEMAS, migrate_all
+from pollgate.stack.migrate import SCHEMAS, migrate_all
 from shared.runtime.postgres.migrations import Schema
 
 ROLE_PASSWORD = "of-a-test"

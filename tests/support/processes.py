@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from pollgate.embedded import free_port
+from pollgate.stack.embedded import free_port
 from tests.support.databases import ClonedDatabase
 from tests.support.http import answers
 from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, PARTICIPANT_KEY

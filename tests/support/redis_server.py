@@ -9,7 +9,7 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from pollgate.embedded import free_port, redis_command
+from pollgate.stack.embedded import free_port, redis_command
 from shared.runtime.redis.client import redis_client
 
 ADMIN_PASSWORD = secrets.token_hex(16)

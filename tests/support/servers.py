@@ -17,7 +17,7 @@ from docker.errors import DockerException
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.community.redis import RedisContainer
 
-from pollgate.embedded import start_postgres, temporary_redis
+from pollgate.stack.embedded import start_postgres, temporary_redis
 
 SUPERUSER_PASSWORD = "postgres"
 FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "scram_iterations": "1"}

@@ -9,8 +9,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from pollgate.migrate import SCHEMAS, migrate_all
-from pollgate.sentence import Sentence
+from pollgate.stack.errors import StackError
+from pollgate.stack.migrate import SCHEMAS, migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS
 from shared.runtime.postgres.migrations import NotMigrated
 from tests.support.databases import ClonedDatabase, passwords
@@ -56,7 +56,7 @@ async def test_eight_concurrent_migrations_apply_each_file_once(empty_database: 
 async def test_a_database_that_is_newer_than_the_code_is_refused(database: ClonedDatabase) -> None:
     await fetch(database.admin_url, "INSERT INTO polls.schema_migrations VALUES ('9999_the_future.sql')")
 
-    with pytest.raises(Sentence, match=r"9999_the_future\.sql.*newer release"):
+    with pytest.raises(StackError, match=r"9999_the_future\.sql.*newer release"):
         await migrate_all(database.admin_url, passwords())
 
 

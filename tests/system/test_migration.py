@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pollgate.migrate import migrate_all
+from pollgate.stack.migrate import migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS_SCHEMA
 from services.token_authority.domain.reach import reach_of
 from services.token_authority.storage.schema import SCHEMA

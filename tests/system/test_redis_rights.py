@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
-from pollgate.secrets import load_or_make, redis_users
+from pollgate.stack.secrets import load_or_create, redis_users
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.contract.change import CHANGES_CHANNEL
 from shared.contract.limit import limit_keys
@@ -30,7 +30,7 @@ async def _used(url: str, prefix: str) -> bool:
 
 
 async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else(tmp_path: Path) -> None:
-    made = load_or_make(tmp_path / "secrets.json")
+    made = load_or_create(tmp_path / "secrets.json")
     users = {
         "polls": ("polls", made.polls_redis_password, "authority"),
         "token-authority": ("authority", made.token_authority_redis_password, "polls"),
@@ -49,7 +49,7 @@ async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else
 
 
 async def test_polls_tells_its_replicas_of_polls_and_nobody_else_does(tmp_path: Path) -> None:
-    made = load_or_make(tmp_path / "secrets.json")
+    made = load_or_create(tmp_path / "secrets.json")
 
     async with redis_server(tmp_path / "redis", redis_users(made)) as server:
         async with (
@@ -95,7 +95,7 @@ def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:
 
 
 async def test_a_script_does_not_reach_further_than_its_user(tmp_path: Path) -> None:
-    made = load_or_make(tmp_path / "secrets.json")
+    made = load_or_create(tmp_path / "secrets.json")
     foreign = f"{limit_keys('authority')}:{{key}}"
 
     async with redis_server(tmp_path / "redis", redis_users(made)) as server:

@@ -7,8 +7,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from pollgate.embedded import start_postgres
-from pollgate.migrate import migrate_all
+from pollgate.stack.embedded import start_postgres
+from pollgate.stack.migrate import migrate_all
 from tests.support.databases import ClonedDatabase, described, passwords
 from tests.support.stack import token_authority
 

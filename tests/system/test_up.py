@@ -1,4 +1,4 @@
-"""`pollgate up`: from nothing to a stack that works, and nothing left behind."""
+"""`pollgate up`: start from nothing, run, and stop without leaving processes."""
 
 import asyncio
 import json
@@ -13,13 +13,13 @@ from pathlib import Path
 import aiohttp
 import psutil
 
-from pollgate.embedded import free_port
+from pollgate.stack.embedded import free_port
 
 POLL = b'{"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}'
 
 
 class Runner:
-    """One `pollgate up` on a folder and two ports."""
+    """Runs `pollgate up` with one folder and two ports."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Runner:
         }
 
     async def start(self) -> str:
-        """Wait until it says what to do next; what it printed."""
+        """Start the stack, wait until it is up, and return its output."""
         with self.screen.open("wb") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pollgate", "up"], env=self.environment, stdout=stream, stderr=stream
@@ -54,7 +54,7 @@ class Runner:
         return await asyncio.to_thread(self.process.wait, 60)
 
     async def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """The command line beside it."""
+        """Run another command with the same settings."""
         return await asyncio.to_thread(
             lambda: subprocess.run(
                 [sys.executable, "-m", "pollgate", *arguments],
@@ -67,8 +67,8 @@ class Runner:
             )
         )
 
-    def left_behind(self) -> list[str]:
-        """Processes that have something to do with the folder or the ports."""
+    def processes_left(self) -> list[str]:
+        """Return the processes that have the folder in their command or environment."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -80,7 +80,7 @@ class Runner:
         return found
 
 
-async def test_a_day_with_the_stack(tmp_path: Path) -> None:
+async def test_up_runs_the_stack_through_a_day_of_use(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
 
     screen = await runner.start()
@@ -91,7 +91,7 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
             assert answer.status == 200
 
         assert await runner.stop(signal.SIGINT) == 0
-        assert runner.left_behind() == []
+        assert runner.processes_left() == []
         screen = await runner.start()
         assert "pgt_" not in screen
         async with session.get(endpoint + query) as answer:
@@ -101,14 +101,14 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         token_id = _find(r"tok_\w+", listed.stdout)
         revoked = await runner.run("token", "revoke", token_id, "--reason", "unneeded")
         assert re.match(
-            rf"Revoked {token_id} at .* UTC; in force everywhere after \d+ ms \(1 guard\)\.", revoked.stdout
+            rf"Revoked {token_id} at .* UTC; effective everywhere after \d+ ms \(1 guard\)\.", revoked.stdout
         )
         async with session.get(endpoint + query) as answer:
             assert answer.status == 403
 
         refused = await runner.run("token", "create", "--name", "x", "--scope", "polls:fly:PLAT")
         assert refused.returncode == 1
-        assert "/scopes/0: at character 7" in refused.stderr
+        assert "--scope 'polls:fly:PLAT': at character 7" in refused.stderr
         made = await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*")
         assert _find(r"pgt_\w{38}", made.stdout)
         shown = await runner.run("token", "show", _find(r"tok_\w+", made.stdout))
@@ -117,24 +117,24 @@ async def test_a_day_with_the_stack(tmp_path: Path) -> None:
         for owner in ("bot", "bot", "person"):
             await runner.run("token", "create", "--name", "x", "--scope", "polls:read:*", "--owner", owner)
         by_owner = await runner.run("token", "revoke", "--owner", "bot", "--reason", "owner_left", "--no-wait")
-        assert re.match(r"Revoked 2 tokens at .* UTC; in force everywhere by \S+ UTC at the latest\.", by_owner.stdout)
+        assert re.match(r"Revoked 2 tokens at .* UTC; effective everywhere by \S+ UTC at the latest\.", by_owner.stdout)
         unknown = await runner.run("token", "revoke", "tok_AAAAAAAAAAAAAAAA", "--reason", "unneeded")
         assert (unknown.returncode, "Traceback" in unknown.stderr) == (1, False)
         misused = await runner.run("token", "revoke", "--all")
         assert (misused.returncode, len(misused.stderr.splitlines())) == (2, 1)
         verified = await runner.run("audit", "verify")
-        assert verified.stdout.startswith("The log is whole: ")
+        assert verified.stdout.startswith("The audit log is intact: ")
         every = ("token", "revoke", "--all", "--yes", "--reason", "policy", "--json")
         the_rest = json.loads((await runner.run(*every)).stdout)
         assert (the_rest["revoked"], the_rest["revocation"]["effective"]) == (2, True)
 
     assert await runner.stop(signal.SIGTERM) == 0
-    assert runner.left_behind() == []
+    assert runner.processes_left() == []
     assert (runner.folder / "admin.key").stat().st_mode & 0o777 == 0o600
     assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-async def test_signing_keys_are_listed_and_rotated(tmp_path: Path) -> None:
+async def test_up_with_keys_list_and_rotate(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()
 
@@ -143,26 +143,26 @@ async def test_signing_keys_are_listed_and_rotated(tmp_path: Path) -> None:
     listed = await runner.run("keys", "list")
     keys = json.loads((await runner.run("keys", "list", "--json")).stdout)
 
-    assert again.stdout.startswith(f"The key {rotated['kid']} is published, and signs from ")
+    assert again.stdout.startswith(f"Published the key {rotated['kid']}, which signs from ")
     assert [key["state"] for key in keys] == ["signing", "next"]
     assert all(key["kid"] in listed.stdout for key in keys)
     assert await runner.stop(signal.SIGTERM) == 0
 
 
-async def test_what_a_killed_runner_leaves_is_taken_over(tmp_path: Path) -> None:
+async def test_up_after_sigkill_stops_the_processes_left_running(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()
 
     await runner.stop(signal.SIGKILL)
-    assert runner.left_behind()
+    assert runner.processes_left()
     screen = await runner.start()
 
-    assert "Ended polls, which an earlier run had left" in screen
+    assert "Stopped polls, which an earlier run left running" in screen
     assert await runner.stop(signal.SIGINT) == 0
-    assert runner.left_behind() == []
+    assert runner.processes_left() == []
 
 
-async def test_each_fault_is_one_clear_sentence(tmp_path: Path) -> None:
+async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", runner.ports[0]))
@@ -184,7 +184,7 @@ async def test_each_fault_is_one_clear_sentence(tmp_path: Path) -> None:
         assert len(ended.stderr.strip().splitlines()) == 1
 
 
-async def test_a_second_runner_on_the_same_folder_is_told_so(tmp_path: Path) -> None:
+async def test_up_on_a_folder_in_use_exits_1(tmp_path: Path) -> None:
     first, second = Runner(tmp_path / "stack"), Runner(tmp_path / "stack")
     await first.start()
 
@@ -200,7 +200,7 @@ def _find(pattern: str, text: str) -> str:
     return found.group()
 
 
-async def test_a_part_that_ends_by_itself_ends_the_stack(tmp_path: Path) -> None:
+async def test_up_exits_1_when_a_part_exits(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
     await runner.start()
     records = json.loads((runner.folder / "processes.json").read_text())
@@ -208,5 +208,5 @@ async def test_a_part_that_ends_by_itself_ends_the_stack(tmp_path: Path) -> None
     os.kill(next(record["pid"] for record in records if record["name"] == "polls"), signal.SIGKILL)
 
     assert await asyncio.to_thread(runner.process.wait, 30) == 1
-    assert "pollgate: polls has ended by itself" in runner.screen.read_text()
-    assert runner.left_behind() == []
+    assert "pollgate: polls exited unexpectedly" in runner.screen.read_text()
+    assert runner.processes_left() == []

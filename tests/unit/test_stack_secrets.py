@@ -1,4 +1,4 @@
-"""The secrets of a stack: made once, kept, and completed when a release needs one more."""
+"""The secrets of a stack: created once, stored, and completed by later releases."""
 
 import stat
 from pathlib import Path
@@ -6,28 +6,28 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pollgate.secrets import load_or_make, write_secret_files
-from pollgate.sentence import Sentence
+from pollgate.stack.errors import StackError
+from pollgate.stack.secrets import load_or_create, write_secret_files
 from shared.runtime.crypto.encryption import read_secret
 
 
-def test_they_are_made_once_and_both_keys_are_good(tmp_path: Path) -> None:
-    made = load_or_make(tmp_path / "secrets.json")
+def test_secrets_are_created_once_with_two_valid_keys(tmp_path: Path) -> None:
+    made = load_or_create(tmp_path / "secrets.json")
 
-    assert load_or_make(tmp_path / "secrets.json") == made
+    assert load_or_create(tmp_path / "secrets.json") == made
     assert read_secret("X", made.key_encryption_key) != read_secret("X", made.participant_key)
 
 
-def test_a_file_of_an_earlier_release_is_completed_and_keeps_the_rest(tmp_path: Path) -> None:
+def test_secrets_file_of_earlier_release_is_completed(tmp_path: Path) -> None:
     file = tmp_path / "secrets.json"
-    load_or_make(file)
+    load_or_create(file)
     earlier = msgspec.json.decode(file.read_bytes()) | {"of_a_later_release": "x"}
     del earlier["key_encryption_key"], earlier["participant_key"]
     file.write_bytes(msgspec.json.encode(earlier))
 
-    completed = load_or_make(file)
+    completed = load_or_create(file)
 
-    assert completed == load_or_make(file)
+    assert completed == load_or_create(file)
     kept = msgspec.json.decode(file.read_bytes())
     later = {"key_encryption_key": completed.key_encryption_key, "participant_key": completed.participant_key}
     assert kept == {**earlier, **later}
@@ -35,18 +35,18 @@ def test_a_file_of_an_earlier_release_is_completed_and_keeps_the_rest(tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "{}", '{"postgres_password": "p"}'])
-def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path, text: str) -> None:
+def test_damaged_secrets_file_is_refused_and_unchanged(tmp_path: Path, text: str) -> None:
     file = tmp_path / "secrets.json"
     file.write_text(text)
 
-    with pytest.raises(Sentence, match="does not hold a stack's secrets; restore it"):
-        load_or_make(file)
+    with pytest.raises(StackError, match="does not contain the secrets of a stack; restore it"):
+        load_or_create(file)
 
     assert file.read_text() == text
 
 
 @pytest.mark.parametrize("own", ["token-authority/key_encryption_key", "polls/participant_key"])
-def test_one_service_alone_gets_its_key(tmp_path: Path, own: str) -> None:
+def test_secret_files_give_each_key_to_one_service(tmp_path: Path, own: str) -> None:
     write_secret_files(tmp_path, postgres="p", redis="r", database="d")
 
     key = (tmp_path / own).read_text()

@@ -1,4 +1,4 @@
-"""The command line of a running authority's administrator, and of an integrator."""
+"""The command line with an admin key, and with an access token."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.stack import Authority, Polls
 
 @pytest.fixture
 def pollgate(authority: Authority, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The `pollgate` command."""
+    """The `pollgate` command with the admin key of a running token authority."""
     command_line = CommandLine(capsys, monkeypatch)
     command_line.manage(authority.base, authority.admin_key)
     return command_line
@@ -16,6 +16,6 @@ def pollgate(authority: Authority, capsys: pytest.CaptureFixture[str], monkeypat
 
 @pytest.fixture
 def integrator(pollgate: CommandLine, polls: Polls) -> CommandLine:
-    """The same, with a token that may do everything in a running polls service."""
+    """The same, also with an access token for everything in a running polls service."""
     pollgate.integrate(polls.base, polls.token)
     return pollgate

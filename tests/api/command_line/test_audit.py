@@ -17,7 +17,7 @@ pytestmark = pytest.mark.shared_services
 
 @pytest.fixture
 async def token_id(authority: Authority) -> str:
-    """A token about which three things are on record."""
+    """The id of a token with three audit records."""
     token = await authority.issue(name="before", owner="ada")
     await authority.manage("PATCH", f"/v1/tokens/{token['id']}", {"name": "after"})
     await authority.revoke(token["id"])
@@ -25,12 +25,12 @@ async def token_id(authority: Authority) -> str:
 
 
 async def head(pollgate: CommandLine) -> str:
-    """What `audit verify` says is to be kept."""
+    """Return the head that `audit verify` prints."""
     verified = await pollgate("audit", "verify", "--json")
     return str(verified.json["head"])
 
 
-async def test_records_are_listed_by_every_condition(pollgate: CommandLine, token_id: str) -> None:
+async def test_audit_list_applies_each_condition(pollgate: CommandLine, token_id: str) -> None:
     own = (await pollgate("admin", "whoami", "--json")).json["id"]
     about = ("audit", "list", "--subject", f"token:{token_id}")
 
@@ -46,7 +46,7 @@ async def test_records_are_listed_by_every_condition(pollgate: CommandLine, toke
     assert none == (0, "No record meets these conditions.\n", "")
 
 
-async def test_the_log_is_exported_as_lines_of_json(pollgate: CommandLine, token_id: str, tmp_path: Path) -> None:
+async def test_audit_export_writes_lines_of_json(pollgate: CommandLine, token_id: str, tmp_path: Path) -> None:
     file = tmp_path / "audit.jsonl"
 
     printed = await pollgate("audit", "export")
@@ -62,7 +62,9 @@ async def test_the_log_is_exported_as_lines_of_json(pollgate: CommandLine, token
 
 
 @pytest.mark.own_services
-async def test_an_export_that_fails_leaves_no_file(pollgate: CommandLine, authority: Authority, tmp_path: Path) -> None:
+async def test_audit_export_that_fails_leaves_no_file_and_exits_1(
+    pollgate: CommandLine, authority: Authority, tmp_path: Path
+) -> None:
     pollgate.manage(authority.base, "pga_" + "A" * 38)
 
     refused = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))
@@ -74,7 +76,7 @@ async def test_an_export_that_fails_leaves_no_file(pollgate: CommandLine, author
 
 
 @pytest.mark.usefixtures("token_id")
-async def test_a_whole_log_is_verified_and_its_head_said(
+async def test_audit_verify_of_intact_log_prints_its_head(
     pollgate: CommandLine, authority: Authority, tmp_path: Path
 ) -> None:
     file = tmp_path / "audit.jsonl"
@@ -87,14 +89,14 @@ async def test_a_whole_log_is_verified_and_its_head_said(
     of_input = await pollgate("audit", "verify", "--file", "-", given=file.read_text())
 
     later = await head(pollgate)
-    assert verified.out == f"The log is whole: {later.partition(':')[0]} records. Head: {later}\n"
+    assert verified.out == f"The audit log is intact: {later.partition(':')[0]} records. Head: {later}\n"
     assert later != earlier
     assert of_file.out.endswith(f" Head: {earlier}\n")
     assert of_input == of_file
 
 
 @pytest.mark.own_services
-async def test_a_log_that_breaks_off_is_neither_verified_nor_exported(pollgate: CommandLine, tmp_path: Path) -> None:
+async def test_audit_verify_and_export_of_interrupted_response_exit_1(pollgate: CommandLine, tmp_path: Path) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse()
         await answer.prepare(request)
@@ -111,11 +113,11 @@ async def test_a_log_that_breaks_off_is_neither_verified_nor_exported(pollgate: 
 
     for ended in (verified, exported):
         assert (ended.status, ended.out) == (1, "")
-        assert "broke off" in ended.err
+        assert "the response ended before it was complete" in ended.err
     assert [file.name for file in tmp_path.iterdir()] == ["admin.key"]  # noqa: ASYNC240
 
 
-TAMPERED = [
+CHANGES = [
     ('UPDATE token_authority.audit_log SET after = \'{"name": "x"}\' WHERE seq = 3', "record 3 has been changed"),
     ("DELETE FROM token_authority.audit_log WHERE seq = 2", "record 2 is missing: the next one is 3"),
     ("UPDATE token_authority.audit_log SET previous = hash WHERE seq = 3", "record 3 does not follow the one before"),
@@ -123,8 +125,8 @@ TAMPERED = [
 
 
 @pytest.mark.usefixtures("token_id")
-@pytest.mark.parametrize(("statement", "sentence"), TAMPERED)
-async def test_a_log_that_was_tampered_with_is_found(
+@pytest.mark.parametrize(("statement", "sentence"), CHANGES)
+async def test_audit_verify_of_changed_log_exits_1(
     pollgate: CommandLine, database: ClonedDatabase, statement: str, sentence: str
 ) -> None:
     await fetch(database.admin_url, statement)
@@ -132,11 +134,11 @@ async def test_a_log_that_was_tampered_with_is_found(
     verified = await pollgate("audit", "verify")
 
     assert (verified.status, verified.out) == (1, "")
-    assert f"the audit log is not whole: {sentence}" in verified.err
+    assert f"the audit log is not intact: {sentence}" in verified.err
 
 
 @pytest.mark.usefixtures("token_id")
-async def test_a_log_whose_end_was_cut_off_is_found_by_an_earlier_head(
+async def test_audit_verify_of_truncated_log_with_earlier_head_exits_1(
     pollgate: CommandLine, database: ClonedDatabase
 ) -> None:
     earlier = await head(pollgate)
@@ -148,10 +150,10 @@ async def test_a_log_whose_end_was_cut_off_is_found_by_an_earlier_head(
 
     assert without.status == 0
     assert (verified.status, verified.out) == (1, "")
-    assert f"cut off: it ends with record {seq - 1}, and record {seq} was there before" in verified.err
+    assert f"truncated: it ends with record {seq - 1}, but record {seq} existed before" in verified.err
 
 
-async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
+async def test_audit_verify_of_rewritten_log_with_earlier_head_exits_1(
     pollgate: CommandLine, authority: Authority, database: ClonedDatabase
 ) -> None:
     await authority.issue(name="embarrassing")
@@ -165,7 +167,7 @@ async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
 
     assert without.status == 0
     assert (verified.status, verified.out) == (1, "")
-    assert f"rewritten: record {seq} is not the one that was there before" in verified.err
+    assert f"rewritten: record {seq} is not the one of the earlier head" in verified.err
 
 
 @pytest.mark.parametrize(
@@ -173,13 +175,17 @@ async def test_a_log_that_was_made_anew_is_found_by_an_earlier_head(
     [
         (("--head", "12"), "", "--head takes SEQ:HASH"),
         (("--file", "nowhere.jsonl"), "", "cannot read the audit log: No such file or directory: nowhere.jsonl"),
-        (("--file", "-"), "hello\n", "what follows record 0 is not a record of an audit log"),
-        (("--file", "-"), '{"seq": 1', "what follows record 0 is not a record of an audit log"),
+        (("--file", "-"), "hello\n", "the line after record 0 is not an audit record"),
+        (("--file", "-"), '{"seq": 1', "the line after record 0 is not an audit record"),
         (("--file", "-", "--head", "0:" + "f" * 64), "", "rewritten: record 0"),
-        (("--file", "-", "--head", "5:" + "f" * 64), "", "cut off: it ends with record 0, and record 5 was there"),
+        (
+            ("--file", "-", "--head", "5:" + "f" * 64),
+            "",
+            "truncated: it ends with record 0, but record 5 existed before",
+        ),
     ],
 )
-async def test_what_cannot_be_verified_is_one_clear_sentence(
+async def test_audit_verify_with_invalid_input_exits_1(
     pollgate: CommandLine, options: tuple[str, ...], given: str, sentence: str
 ) -> None:
     refused = await pollgate("audit", "verify", *options, given=given)

@@ -1,4 +1,4 @@
-"""What every command says of itself in a terminal of 80 columns."""
+"""The help of every command in a terminal of 80 columns."""
 
 import re
 import shlex
@@ -8,11 +8,11 @@ import pytest
 from cyclopts import App
 from rich.console import Console
 
-from pollgate.__main__ import app
+from pollgate.cli.main import app
 
 
 def commands(group: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of each command, and of each group of them."""
+    """Yield the words of each command and group."""
     yield words
     for name, command in group.resolved_commands().items():
         if not name.startswith("-"):
@@ -20,15 +20,13 @@ def commands(group: App, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 
 
 @pytest.mark.parametrize("words", list(commands(app)), ids=" ".join)
-def test_the_examples_in_a_commands_help_can_be_pasted(
-    capsys: pytest.CaptureFixture[str], words: Sequence[str]
-) -> None:
+def test_examples_in_help_can_be_pasted(capsys: pytest.CaptureFixture[str], words: Sequence[str]) -> None:
     app.help_print([*words], console=Console(width=80))
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
 
-    found = re.search(r"\nExamples?:\n\n(.*?)(?:\n\n|$)", told.rstrip(), re.DOTALL)
+    found = re.search(r"\nExamples?:\n\n(.*?)(?:\n\n|$)", output.rstrip(), re.DOTALL)
     lines = found[1].split("\n") if found else []
     pasted = "\n".join(lines).replace("\\\n", "").splitlines()
     assert [line for line in lines if len(line) > 78 or not line.startswith("  ")] == []
     assert [line for line in pasted if shlex.split(line)[0] != "pollgate"] == []
-    assert max(map(len, told.splitlines())) <= 80
+    assert max(map(len, output.splitlines())) <= 80

@@ -26,7 +26,7 @@ FACES = [{"id": "a", "title": "😠 angry"}, {"id": "b", "title": "❤️ in lov
 
 
 async def make_scored(polls: Polls, **settings: Any) -> str:
-    """The id of the poll in the manual's example."""
+    """Create the poll of the manual's example and return its id."""
     options = [{"id": score, "title": score} for score in SCORES]
     poll_id = str((await polls.make(options=options, settings=settings))["id"])
     ballots = [(f"{score}-{number}", score) for score, votes in SCORES.items() for number in range(votes)]
@@ -35,7 +35,7 @@ async def make_scored(polls: Polls, **settings: Any) -> str:
 
 
 async def in_a_terminal(polls: Polls, *arguments: str, width: int = 80, **environment: str) -> str:
-    """What the command prints in a terminal of this width, without its styles."""
+    """Run a command in a terminal of this width and return its output without styles."""
     mine, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     settings = {"PATH": os.environ["PATH"], "TERM": "xterm", "POLLS_URL": polls.base, "POLLGATE_TOKEN": polls.token}
@@ -61,7 +61,7 @@ def _read_all(terminal: int) -> bytes:
             content += piece
 
 
-async def test_results_are_a_table_with_bars_and_what_they_come_to(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_results_prints_table_bars_and_totals(integrator: CommandLine, polls: Polls) -> None:
     poll_id = await make_scored(polls)
 
     shown = await integrator("poll", "results", poll_id)
@@ -74,7 +74,7 @@ async def test_results_are_a_table_with_bars_and_what_they_come_to(integrator: C
     assert shown.out.isascii() or "─" in shown.out
 
 
-async def test_bars_fill_a_terminal_and_titles_of_any_width_do_not_break_its_columns(polls: Polls) -> None:
+async def test_poll_results_in_terminal_fits_bars_and_wide_titles(polls: Polls) -> None:
     poll_id = str((await polls.make(options=FACES))["id"])
     await polls.vote(poll_id, "ada", "a")
 
@@ -92,7 +92,7 @@ async def test_bars_fill_a_terminal_and_titles_of_any_width_do_not_break_its_col
     assert "########" in plain
 
 
-async def test_a_terminal_that_cannot_show_a_title_shows_its_number(polls: Polls) -> None:
+async def test_poll_results_in_ascii_terminal_prints_character_codes(polls: Polls) -> None:
     poll_id = str((await polls.make(options=FACES))["id"])
     await polls.vote(poll_id, "ada", "a")
 
@@ -106,15 +106,15 @@ async def test_a_terminal_that_cannot_show_a_title_shows_its_number(polls: Polls
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"resultsVisibility": "afterVote"}, "withheld from those who have not voted; --as shows"),
+        ({"resultsVisibility": "afterVote"}, "withheld until a participant has voted; --as shows"),
         (
             {"resultsVisibility": "afterClose", "endDate": "2031-01-31", "closePollOnEndDate": True},
             "withheld until the poll is closed",
         ),
-        ({"resultsVisibility": "never"}, "only a token with the action results sees them"),
+        ({"resultsVisibility": "never"}, "only a token with the action results may see them"),
     ],
 )
-async def test_why_results_are_withheld_is_told(
+async def test_poll_results_prints_why_they_are_withheld(
     integrator: CommandLine, polls: Polls, authority: Authority, settings: dict[str, Any], sentence: str
 ) -> None:
     poll = await polls.make(options=FACES, settings=settings)
@@ -129,7 +129,7 @@ async def test_why_results_are_withheld_is_told(
     assert " %" not in shown.out
 
 
-async def test_results_are_shown_as_a_participant_sees_them(
+async def test_poll_results_as_participant_shows_what_participant_sees(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     poll = await polls.make(options=FACES, settings={"resultsVisibility": "afterVote"})
@@ -141,7 +141,7 @@ async def test_results_are_shown_as_a_participant_sees_them(
     assert "Total: 1 participant, 1 vote\n" in shown.out
 
 
-async def test_shares_are_shown_where_numbers_are_withheld(
+async def test_poll_results_with_hidden_numbers_shows_percentages(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     poll_id = await make_scored(polls, hideAbsoluteNumbers=True)
@@ -155,15 +155,15 @@ async def test_shares_are_shown_where_numbers_are_withheld(
     assert "56" not in shown.out
 
 
-async def test_results_of_a_closed_poll_are_final(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_results_of_closed_poll_are_final(integrator: CommandLine, polls: Polls) -> None:
     poll = await polls.make(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
 
     shown = await integrator("poll", "results", poll["id"])
 
-    assert "Total: 0 participants, 0 votes\nThe poll is closed, so this is final.\n" in shown.out
+    assert "Total: 0 participants, 0 votes\nThe poll is closed; these results are final.\n" in shown.out
 
 
-async def test_results_are_json_or_csv_for_programs(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_results_prints_json_or_csv(integrator: CommandLine, polls: Polls) -> None:
     poll_id = await make_scored(polls)
 
     as_json = await integrator("poll", "results", poll_id, "--json")
@@ -177,7 +177,9 @@ async def test_results_are_json_or_csv_for_programs(integrator: CommandLine, pol
     assert (both.status, both.err) == (1, "pollgate: give either --csv or --json\n")
 
 
-async def test_results_are_exported_whole_or_not_at_all(integrator: CommandLine, polls: Polls, tmp_path: Path) -> None:
+async def test_poll_export_writes_a_complete_file_or_none(
+    integrator: CommandLine, polls: Polls, tmp_path: Path
+) -> None:
     poll_id = await make_scored(polls)
     file, nowhere = tmp_path / "results.csv", tmp_path / "no" / "results.csv"
     absent = tmp_path / "absent.csv"
@@ -194,9 +196,7 @@ async def test_results_are_exported_whole_or_not_at_all(integrator: CommandLine,
     assert (unknown.status, absent.exists()) == (1, False)
 
 
-async def test_ballots_are_exported_with_a_column_for_each_option_and_without_formulas(
-    integrator: CommandLine, polls: Polls
-) -> None:
+async def test_poll_export_votes_has_a_column_per_option_and_no_formulas(integrator: CommandLine, polls: Polls) -> None:
     settings = {"saveParticipantNames": True, "allowComment": True, "allowSelectionOfMultipleOptions": True}
     options = [{"id": "a", "title": "Yes"}, {"id": "b", "title": "Yes"}, {"id": "c", "title": "No"}]
     poll_id = (await polls.make(options=options, settings=settings))["id"]
@@ -218,7 +218,7 @@ async def test_ballots_are_exported_with_a_column_for_each_option_and_without_fo
     assert (rows["bob"]["Yes (a)"], rows["bob"]["Yes (b)"], rows["bob"]["name"]) == ("", "1", "")
 
 
-async def test_ballots_of_a_poll_that_keeps_no_names_are_not_exported(integrator: CommandLine, polls: Polls) -> None:
+async def test_poll_export_votes_without_stored_names_exits_1(integrator: CommandLine, polls: Polls) -> None:
     poll = await polls.make()
 
     refused = await integrator("poll", "export", poll["id"], "--votes")
@@ -227,7 +227,7 @@ async def test_ballots_of_a_poll_that_keeps_no_names_are_not_exported(integrator
     assert "answered 409: The poll does not keep names" in refused.err
 
 
-async def test_a_table_for_spreadsheets_cannot_act_on_a_terminal(polls: Polls) -> None:
+async def test_poll_results_csv_is_escaped_in_a_terminal(polls: Polls) -> None:
     poll = await polls.make(options=[{"id": "y", "title": "\x1b]0;x\x07\x9b2JYes"}])
 
     printed = await in_a_terminal(polls, "poll", "results", poll["id"], "--csv")

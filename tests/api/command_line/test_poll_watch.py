@@ -1,4 +1,4 @@
-"""`pollgate poll watch`, as a process of its own, whose lines are read as they come."""
+"""`pollgate poll watch` in a process, whose output is read line by line."""
 
 import asyncio
 import os
@@ -16,24 +16,24 @@ pytestmark = pytest.mark.shared_services
 
 
 class Watch(NamedTuple):
-    """A command that runs."""
+    """A running command."""
 
     process: asyncio.subprocess.Process
 
     async def line(self) -> str:
-        """The next line that it prints, without the time; empty where there is none any more."""
+        """Return the next line of its output; empty at the end."""
         assert self.process.stdout is not None
         return (await self.process.stdout.readline()).decode().rstrip("\n")
 
     async def end(self) -> tuple[int, str]:
-        """Its exit status, and what it says on standard error."""
+        """Return its exit status and its standard error."""
         _, err = await self.process.communicate()
         return self.process.returncode or 0, err.decode()
 
 
 @asynccontextmanager
 async def watching(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]:
-    """The command, with the token of `polls`."""
+    """Run the command with the token of `polls`."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pollgate", "poll", "watch", *arguments),
         stdout=asyncio.subprocess.PIPE,
@@ -50,11 +50,11 @@ async def watching(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]
 
 @pytest.fixture
 async def poll(polls: Polls) -> Any:
-    """One of two options."""
+    """A poll with two options."""
     return await polls.make(options=[{"id": "y", "title": "Yes 👍"}, {"id": "n", "title": "No\u202e"}])
 
 
-async def test_each_change_is_a_line_until_the_poll_is_gone(polls: Polls, poll: Any) -> None:
+async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, poll: Any) -> None:
     async with watching(polls, poll["id"]) as watch:
         begun = [await watch.line(), await watch.line()]
         await polls.vote(poll["id"], "ada", "n")
@@ -70,12 +70,12 @@ async def test_each_change_is_a_line_until_the_poll_is_gone(polls: Polls, poll: 
         "results  0 participants: Yes 👍 0.0 %, No\\u202e 0.0 %",
         "results  1 participant: No\\u202e 100.0 %, Yes 👍 0.0 %",
         "poll     Dinner? (open)",
-        "deleted  the poll is gone",
+        "deleted  the poll was deleted",
     ]
     assert (status, err) == (0, "")
 
 
-async def test_that_a_poll_closes_is_told(polls: Polls, poll: Any) -> None:
+async def test_poll_watch_prints_that_a_poll_closes(polls: Polls, poll: Any) -> None:
     async with watching(polls, poll["id"], "--json") as watch:
         await watch.line()
         await watch.line()
@@ -87,7 +87,7 @@ async def test_that_a_poll_closes_is_told(polls: Polls, poll: Any) -> None:
     assert events[2]["poll"]["status"] == "closed"
 
 
-async def test_a_watch_ends_with_its_token_in_one_sentence(polls: Polls, authority: Authority, poll: Any) -> None:
+async def test_poll_watch_with_revoked_token_exits_1(polls: Polls, authority: Authority, poll: Any) -> None:
     issued = await authority.issue("polls:read:PLAT")
     async with watching(polls.holding(issued["token"]), poll["id"]) as watch:
         await watch.line()
@@ -102,7 +102,7 @@ async def test_a_watch_ends_with_its_token_in_one_sentence(polls: Polls, authori
     assert len(err.splitlines()) == 1
 
 
-async def test_a_poll_that_is_not_there_cannot_be_watched(polls: Polls) -> None:
+async def test_poll_watch_of_unknown_poll_exits_1(polls: Polls) -> None:
     async with watching(polls, "ee9107b5-5041-4c15-8c76-f14404fa1fad") as watch:
         status, err = await watch.end()
 

@@ -1,0 +1,1 @@
+"""The `pollgate` command: its options, its output and its error messages."""

@@ -1,0 +1,67 @@
+"""Verify an exported audit log line by line: its chain of hashes, and a head that was printed earlier."""
+
+import re
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pollgate.cli.errors import CliError
+from shared.contract.audit import NO_HASH, AuditRecord, BrokenChain, ChainCheck
+
+_HEAD: Final = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
+
+
+class Head(NamedTuple):
+    """The last record of a log, by its `seq` and `hash`."""
+
+    seq: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.seq}:{self.hash}"
+
+
+def read_head(text: str) -> Head:
+    """Return the head that is written as SEQ:HASH. Raise `CliError`."""
+    match = _HEAD.fullmatch(text)
+    if match is None:
+        raise CliError("--head takes SEQ:HASH, as printed by an earlier `pollgate audit verify`")
+    return Head(int(match[1]), match[2])
+
+
+class AuditVerification:
+    """Verifies the lines of a log in order. `earlier` is its head at an earlier time."""
+
+    def __init__(self, earlier: Head | None = None) -> None:
+        self._chain = ChainCheck()
+        self._earlier = earlier
+        self._compare(Head(0, NO_HASH))
+
+    @property
+    def head(self) -> Head:
+        """The last record that was verified."""
+        return Head(*self._chain.head)
+
+    def verify(self, line: bytes) -> None:
+        """Verify the next line. Raise `CliError` for a record that does not continue the chain, or was changed."""
+        try:
+            record = msgspec.json.decode(line, type=AuditRecord)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise CliError(f"the line after record {self.head.seq} is not an audit record") from None
+        try:
+            self._chain.check([record])
+        except BrokenChain as error:
+            raise CliError(f"the audit log is not intact: {error}") from None
+        self._compare(self.head)
+
+    def finish(self) -> None:
+        """Raise `CliError` if the log ends before the earlier head."""
+        if self._earlier is not None and self.head.seq < self._earlier.seq:
+            raise CliError(
+                f"the audit log was truncated: it ends with record {self.head.seq}, "
+                f"but record {self._earlier.seq} existed before"
+            )
+
+    def _compare(self, head: Head) -> None:
+        if self._earlier is not None and head.seq == self._earlier.seq and head != self._earlier:
+            raise CliError(f"the audit log was rewritten: record {head.seq} is not the one of the earlier head")

@@ -1,0 +1,117 @@
+"""`pollgate admin`: the admin keys of a token authority."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.options import Json, Repeatable
+from pollgate.cli.output import print_json, print_table
+from pollgate.cli.times import Duration, format_time
+from pollgate.cli.token_fields import parse_scopes, scope_options
+from pollgate.client import AdminKey, CreatedAdminKey
+
+Role = Literal["admin", "issuer", "auditor"]
+
+app = authority_group("admin", "Create, list, rotate and revoke admin keys.")
+
+
+@app.command(
+    help_epilogue="Example:\n\n"
+    "  pollgate admin create --name 'Team payments' --role issuer \\\n"
+    "    --scope 'polls:*:PAY'"
+)
+def create(
+    *, name: str, role: Role, site: Repeatable | None = None, scope: Repeatable | None = None, as_json: Json = False
+) -> None:
+    """Create an admin key and print its secret, which is not shown again.
+
+    Parameters
+    ----------
+    name
+        Purpose or owner, 1 to 255 characters.
+    role
+        An admin may do everything, an issuer manages tokens within its sites and scopes, an auditor only reads.
+    site
+        Id of a site that the key is limited to. Repeatable.
+    scope
+        Limit for the scopes of tokens that the key creates, such as polls:*:PAY. Repeatable.
+    """
+    scopes = None if scope is None else parse_scopes(scope)
+    options = {"/name": "--name", "/sites": "--site", **scope_options(scope or ())}
+    key = run_with_authority(
+        lambda authority: authority.create_admin_key(name, role, sites=site, scopes=scopes), options
+    )
+    print_json(key) if as_json else _print_created(key)
+
+
+@app.command(name="list", help_epilogue="Example:\n\n  pollgate admin list")
+def list_(*, as_json: Json = False) -> None:
+    """List all admin keys by name, including revoked ones."""
+    keys = run_with_authority(lambda authority: authority.list_admin_keys())
+    print_json(keys) if as_json else _print_table(keys)
+
+
+@app.command(help_epilogue="Example:\n\n  pollgate admin rotate adm_3JDxtsz4ic3g56zQ --overlap 10m")
+def rotate(
+    key_id: Annotated[str, Parameter(metavar="ID")], /, *, overlap: Duration | None = None, as_json: Json = False
+) -> None:
+    """Create a new secret for an admin key and print it. It is not shown again.
+
+    Parameters
+    ----------
+    key_id
+        Id of the key (adm_…); see `pollgate admin list`.
+    overlap
+        How long earlier secrets continue to work; 1h by default, 0 ends them at once.
+    """
+    overlap_s = None if overlap is None else int(overlap.total_seconds())
+    key = run_with_authority(
+        lambda authority: authority.rotate_admin_key(key_id, overlap_s), {"/overlap_s": "--overlap"}
+    )
+    print_json(key) if as_json else _print_created(key)
+
+
+@app.command(help_epilogue="Example:\n\n  pollgate admin revoke adm_3JDxtsz4ic3g56zQ")
+def revoke(key_id: Annotated[str, Parameter(metavar="ID")], /) -> None:
+    """Revoke an admin key permanently and immediately. The last one in the role admin cannot be revoked.
+
+    Parameters
+    ----------
+    key_id
+        Id of the key (adm_…); see `pollgate admin list`.
+    """
+    run_with_authority(lambda authority: authority.revoke_admin_key(key_id))
+    print(f"Revoked {key_id}; it no longer works.")
+
+
+@app.command(help_epilogue="Example:\n\n  pollgate admin whoami")
+def whoami(*, as_json: Json = False) -> None:
+    """Show the admin key that you use."""
+    key = run_with_authority(lambda authority: authority.get_own_admin_key())
+    print_json(key) if as_json else _print_table([key])
+
+
+def _print_created(key: CreatedAdminKey) -> None:
+    _print_table([key])
+    print(f"\n{key.key}\n\nStore this admin key now: it is not shown again.")
+
+
+def _print_table(keys: Sequence[AdminKey]) -> None:
+    columns = ("Name", "Id", "Role", "Sites", "Scopes", "Key", "Created (UTC)", "Revoked")
+    print_table(columns, (_row(key) for key in keys), foldable=("Name", "Scopes"))
+
+
+def _row(key: AdminKey) -> tuple[str, ...]:
+    sites, scopes = ("all" if limit is None else "\n".join(limit) for limit in (key.sites, key.scopes))
+    return (
+        key.name,
+        key.id,
+        key.role,
+        sites,
+        scopes,
+        key.hint,
+        format_time(key.created_at),
+        format_time(key.revoked_at, ""),
+    )

@@ -1,0 +1,84 @@
+"""`pollgate token review`: tokens that need attention, for people and for cron."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+from pollgate.cli.authority_session import authority_group, collect_from_authority
+from pollgate.cli.options import Json
+from pollgate.cli.output import escape, pluralize, print_json, print_table
+from pollgate.client import Finding
+
+Kind = Literal[
+    "rotated_secret_in_use", "owner_inactive", "reaches_any", "never_expires", "expiring", "unused", "never_used"
+]
+FOUND: Final = 3
+"""The exit status if there are findings."""
+
+_HEADINGS: Final[dict[str, str]] = {
+    "rotated_secret_in_use": "Rotated secrets that are still in use",
+    "owner_inactive": "Owners without other activity",
+    "reaches_any": "Tokens with access to ANY content of their site",
+    "never_expires": "Tokens without expiry",
+    "expiring": "Tokens that expire soon",
+    "unused": "Tokens that are no longer used",
+    "never_used": "Tokens that were never used",
+}
+"""By kind, the most urgent first."""
+
+app = authority_group("token", "Review access tokens.")
+
+
+@app.command(
+    help_epilogue="Examples:\n\n"
+    "  pollgate token review --expiring-days 14\n"
+    "  pollgate token review --kind unused --kind never_used --unused-days 30\n\n"
+    "Exit status: 0 without findings, 3 with findings, 1 if the review failed."
+)
+def review(
+    *,
+    unused_days: Annotated[int | None, Parameter(metavar="N")] = None,
+    expiring_days: Annotated[int | None, Parameter(metavar="N")] = None,
+    kind: Annotated[list[Kind] | None, Parameter(negative="")] = None,
+    as_json: Json = False,
+) -> int:
+    """Find tokens that need attention, and print the reason and what to do.
+
+    Parameters
+    ----------
+    unused_days
+        Days without use after which a token is unused; 90 by default.
+    expiring_days
+        Days before its expiry from which a token is expiring; 7 by default.
+    kind
+        Kind of finding; all kinds by default. Repeatable.
+    """
+    kinds = list(dict.fromkeys(kind or ()))
+    found = collect_from_authority(
+        lambda authority: authority.review_tokens(kinds, unused_days=unused_days, expiring_days=expiring_days)
+    )
+    if as_json:
+        print_json(found)
+    elif not found:
+        print("No findings.")
+    else:
+        _print_groups(found)
+    return FOUND if found else 0
+
+
+def _print_groups(found: Sequence[Finding]) -> None:
+    kinds = [*_HEADINGS, *sorted({each.kind for each in found} - _HEADINGS.keys())]
+    present = [kind for kind in kinds if any(each.kind == kind for each in found)]
+    for kind in present:
+        if kind != present[0]:
+            print()
+        _print_group(_HEADINGS.get(kind, escape(kind)), [each for each in found if each.kind == kind])
+
+
+def _print_group(heading: str, findings: Sequence[Finding]) -> None:
+    print(f"{heading}: {pluralize(len(findings), 'token')}")
+    rows = [(each.token.name, each.token.id, each.token.owner or "", each.reason) for each in findings]
+    print_table(("Name", "Id", "Owner", "Why"), rows, foldable=("Name", "Owner", "Why"))
+    for remedy in dict.fromkeys(each.remedy for each in findings):
+        print(escape(remedy))

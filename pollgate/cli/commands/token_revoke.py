@@ -1,0 +1,180 @@
+"""`pollgate token revoke`: revoke one token, several, or all that meet conditions."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+
+from cyclopts import Parameter
+
+from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
+from pollgate.cli.errors import CliError
+from pollgate.cli.options import Json, Wait
+from pollgate.cli.output import pluralize, print_json
+from pollgate.cli.times import Duration, Past, format_exact_time, since
+from pollgate.client import AuthorityClient, BulkRevocation
+
+StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
+ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
+_OPTIONS: Final = {f"/{name}": f"--{name}" for name in ("text", "owner", "site", "scope", "status")}
+NO_MATCH: Final = "no token meets these conditions; none was revoked"
+
+app = authority_group("token", "Revoke access tokens.")
+
+
+@app.command(
+    usage="Usage: pollgate token revoke --reason REASON [OPTIONS] [TOKEN_ID...]",
+    help_epilogue="Examples:\n\n"
+    "  pollgate token revoke tok_3JDxtsz4ic3g56zQ --reason leaked\n"
+    "  pollgate token revoke --owner ada --reason owner_left --dry-run\n"
+    "  pollgate token revoke --all --reason policy --yes",
+)
+def revoke(
+    *token_ids: str,
+    reason: ReasonKind,
+    text: str | None = None,
+    owner: str | None = None,
+    site: str | None = None,
+    scope: str | None = None,
+    status: StatusFilter | None = None,
+    issued_before: Past | None = None,
+    unused_since: Past | None = None,
+    unused_for: Duration | None = None,
+    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
+    yes: Annotated[bool, Parameter(negative="")] = False,
+    wait: Wait = True,
+    as_json: Json = False,
+) -> None:
+    """Revoke tokens permanently: those with these ids, or all that meet all conditions.
+
+    Returns when no replica of any service accepts them any more, also for
+    tokens that are already revoked. Exit status 1 if that is not so in time, an
+    id is unknown, or no token meets the conditions. A time is given as
+    2027-01-31 or 2027-01-31T12:00 (local time), or as how long ago: 90d, 12h.
+
+    Parameters
+    ----------
+    token_ids
+        Ids of tokens (tok_…); see `pollgate token list`.
+    reason
+        Reason for the revocation.
+    text
+        Explanation; required with the reason other.
+    owner
+        Tokens of this owner.
+    site
+        Tokens of the site with this id.
+    scope
+        Tokens whose scopes overlap with this one: PLAT finds all with access to something in PLAT.
+    status
+        Tokens with this status.
+    issued_before
+        Tokens created before this time.
+    unused_since
+        Tokens not used since this time, or never used. Uses are reported about every second.
+    unused_for
+        The same, as a duration: 90d.
+    every
+        All tokens; requires --yes without a terminal.
+    dry_run
+        Print how many tokens would be revoked, and change nothing.
+    yes
+        Do not ask for confirmation before conditions revoke more than one token.
+    """
+    chosen = _selection(
+        ids=list(token_ids) or None,
+        owner=owner,
+        site=site,
+        scope=scope,
+        status=status,
+        issued_before=issued_before,
+        unused_since=since(unused_since, unused_for),
+        all=every or None,
+    )
+    asked = {**chosen, "reason": reason, **({"text": text} if text else {})}
+    if dry_run:
+        _print_preview(asked, as_json=as_json)
+        return
+    if not yes:
+        _confirm(chosen, asked)
+    result = _revoke(asked, wait=wait)
+    if as_json:
+        print_json(result)
+    elif result.revocation:
+        print(_summary(result, token_ids))
+    if wait:
+        require_effective(result.revocation)
+    _require_matched(result)
+
+
+def _selection(**conditions: Any) -> dict[str, Any]:
+    given = {name: value for name, value in conditions.items() if value is not None}
+    if "all" in given and len(given) > 1:
+        raise CliError("--all cannot be combined with ids or conditions")
+    if not given:
+        raise CliError("give ids of tokens, or a condition; see `pollgate token revoke --help`")
+    return given
+
+
+def _print_preview(asked: Mapping[str, Any], *, as_json: bool) -> None:
+    preview = _preview(asked)
+    if as_json:
+        print_json(preview)
+    else:
+        before = f" ({preview.already_revoked} already revoked)" if preview.already_revoked else ""
+        print(f"This would revoke {pluralize(preview.revoked, 'token')}{before}. Nothing was changed.")
+    _require_matched(preview)
+
+
+def _confirm(chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Ask for confirmation before conditions revoke more than one token. Raise `CliError` without it."""
+    if chosen.keys() == {"ids"}:
+        return
+    if not sys.stdin.isatty():
+        if "all" in chosen:
+            raise CliError("--all requires --yes without a terminal; --dry-run prints how many tokens it would revoke")
+        return
+    number = _preview(asked).revoked
+    if number < 2 and "all" not in chosen:
+        return
+    print(
+        f"This revokes {pluralize(number, 'token')} permanently. Continue? [y/N] ", end="", file=sys.stderr, flush=True
+    )
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise CliError("nothing was revoked")
+
+
+def _preview(asked: Mapping[str, Any]) -> BulkRevocation:
+    return run_with_authority(lambda authority: authority.revoke_tokens(**asked, dry_run=True, wait=False), _OPTIONS)
+
+
+def _revoke(asked: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
+    async def revoke_all(authority: AuthorityClient) -> BulkRevocation:
+        ids = asked.get("ids", ())
+        if len(ids) == 1 and asked.keys() <= {"ids", "reason", "text"}:
+            revocation = await authority.revoke_token(ids[0], asked["reason"], asked.get("text"), wait=wait)
+            return BulkRevocation(1, 0, [], revocation)
+        return await authority.revoke_tokens(**asked, wait=wait)
+
+    return run_with_authority(
+        lambda authority: wait_with_notice(revoke_all(authority)) if wait else revoke_all(authority), _OPTIONS
+    )
+
+
+def _require_matched(result: BulkRevocation) -> None:
+    if result.unmatched:
+        raise CliError(f"unknown ids, or ids of tokens that do not meet the conditions: {', '.join(result.unmatched)}")
+    if not result.revoked + result.already_revoked:
+        raise CliError(NO_MATCH)
+
+
+def _summary(result: BulkRevocation, token_ids: Sequence[str]) -> str:
+    revocation = result.revocation
+    at = format_exact_time(revocation.revoked_at if revocation else None)
+    if not result.revoked:
+        before = pluralize(result.already_revoked, "token")
+        return f"Nothing to revoke: {before} already revoked, the last at {at}{describe_effect(revocation)}"
+    what = token_ids[0] if len(token_ids) == 1 else pluralize(result.revoked, "token")
+    before = f" ({result.already_revoked} already revoked)" if result.already_revoked else ""
+    return f"Revoked {what} at {at}{before}{describe_effect(revocation)}"

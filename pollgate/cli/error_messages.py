@@ -1,0 +1,144 @@
+"""Sentences for the terminal from the client library's errors: they name options and environment variables."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from pollgate.client.errors import (
+    ClientError,
+    ConnectionFailed,
+    FieldError,
+    InvalidArgument,
+    OutcomeUnknown,
+    UnexpectedResponse,
+)
+from shared.contract.token import SECRET_PATTERN
+
+_DETAILS: Final = {
+    "votes-would-be-dropped": "The change removes options that have votes; --drop-votes removes the votes too.",
+    "rotation-differs": "The --key was used for another rotation; give another one.",
+    "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; rotate "
+    "with another --key, or without one.",
+}
+"""By type of problem, where the client's detail names arguments."""
+
+_LISTED_BY: Final = {
+    "poll_id": "pollgate poll list",
+    "token_id": "pollgate token list",
+    "ids": "pollgate token list",
+    "key_id": "pollgate admin list",
+    "client_id": "pollgate service list",
+}
+"""By argument, the command that shows such ids."""
+
+_OPTIONS: Final = {"if_match": "--if-match", "idempotency_key": "--key", "participant": "--as", "actor_id": "--actor"}
+"""By argument, its option, where that has another name."""
+
+_CAPITAL: Final = re.compile(r"(?<=[a-z])([A-Z])")
+
+
+class Target(NamedTuple):
+    """The service that a command uses: its name, the variable with its URL, an example, and its credential's name.
+
+    `options` maps JSON pointers into a request's body, and query parameters, to the options that set them.
+    """
+
+    name: str
+    variable: str
+    example: str
+    credential: str
+    options: Mapping[str, str] = {}
+
+
+def quoted_option(option: str, text: str) -> str:
+    """Return an option with its value, as it was typed; without it where the value may be a secret."""
+    return option if SECRET_PATTERN.search(text) else f"{option} '{text}'"
+
+
+def error_message(error: ClientError, target: Target, advice: str | None = None) -> str:
+    """Return a sentence for the terminal. `advice` is what to do after a change whose outcome is unknown."""
+    match error:
+        case InvalidArgument():
+            return _invalid_argument(error, target)
+        case UnexpectedResponse():
+            return _unexpected_response(error, target)
+        case OutcomeUnknown():
+            return _outcome_unknown(error, target, advice)
+        case ConnectionFailed():
+            return _no_response(error, target)
+    return _answered(error, target)
+
+
+def _invalid_argument(error: InvalidArgument, target: Target) -> str:
+    argument = error.argument.partition("[")[0]
+    if argument == "url":
+        return f"{target.variable} is not the URL of a service, such as {target.example}"
+    if argument in ("token", "admin_key"):
+        return f"this is not an {target.credential}: {error.detail}"
+    if argument in _LISTED_BY:
+        return f"{error.detail}; `{_LISTED_BY[argument]}` shows the ids"
+    if argument in ("fields", "poll", "arguments"):
+        return error.detail
+    return f"{_OPTIONS.get(argument, _as_option(argument))}: {error.detail}"
+
+
+def _unexpected_response(error: UnexpectedResponse, target: Target) -> str:
+    if error.status is not None and 300 <= error.status < 400:
+        return (
+            f"{error.url} redirects ({error.status}), which is not followed, so nothing was done. "
+            f"Set {target.variable} to the URL of the {target.name} itself"
+        )
+    return f"the server at {error.url} is not a {target.name} of this release; check {target.variable}"
+
+
+def _outcome_unknown(error: OutcomeUnknown, target: Target, advice: str | None) -> str:
+    message = (_no_response(error, target) if error.status is None else _answered(error, target)).rstrip(".")
+    if not error.consequence:
+        return message
+    usual = "repeat the command to be sure" if error.is_repeatable else "check before you repeat the command"
+    return f"{message}. {error.consequence[0].upper()}{error.consequence[1:]}; {advice or usual}"
+
+
+def _no_response(error: ConnectionFailed | OutcomeUnknown, target: Target) -> str:
+    if error.detail not in ("no connection", "no response"):
+        return f"the {target.name} at {error.url}: {error.detail}"
+    return f"the {target.name} at {error.url} does not answer ({error.reason}); start it, or set {target.variable}"
+
+
+def _answered(error: ClientError, target: Target) -> str:
+    details = _details(error, target)
+    if error.status == 404 and error.type in ("", "not-found"):
+        details += f"; check {target.variable}"
+        if error.url.partition("://")[2].partition("/")[2]:
+            details += f", which is the root of the {target.name}, without a path, such as {target.example}"
+    return f"the {target.name} answered {error.status}" + (f": {details}" if details else "")
+
+
+def _details(error: ClientError, target: Target) -> str:
+    if error.type in _DETAILS:
+        return "\n  ".join((_DETAILS[error.type], *(each.detail for each in error.errors)))
+    errors = [_field_error(each, target.options) for each in error.errors]
+    is_repeated = bool(errors) and all(each.detail in error.detail for each in error.errors)
+    return "\n  ".join(errors if is_repeated else filter(None, (error.detail, *errors)))
+
+
+def _field_error(error: FieldError, options: Mapping[str, str]) -> str:
+    detail = error.detail
+    for pointer, option in options.items():
+        if pointer.startswith("/settings/"):
+            detail = re.sub(rf"\b{pointer.removeprefix('/settings/')}\b", option, detail)
+    return ": ".join(filter(None, (_option(error, options), detail)))
+
+
+def _option(error: FieldError, options: Mapping[str, str]) -> str:
+    """Return the option that sets the value, or one around it; for a body from a file, the pointer."""
+    outer = error.pointer or error.parameter
+    while outer:
+        if outer in options:
+            return options[outer]
+        outer = outer.rpartition("/")[0]
+    return error.pointer or _OPTIONS.get(error.parameter) or (_as_option(error.parameter) if error.parameter else "")
+
+
+def _as_option(name: str) -> str:
+    return "--" + _CAPITAL.sub(r"-\1", name).lower().replace("_", "-")

@@ -1,0 +1,65 @@
+"""The `pollgate` command."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from pollgate.cli.commands import admin, audit, keys, poll, service, site, stack, token
+from pollgate.cli.errors import CliError
+from pollgate.cli.output import escape
+from pollgate.cli.polls_session import require_no_token
+from pollgate.cli.usage_errors import usage_message
+from pollgate.stack.errors import StackError
+
+app = App(
+    name="pollgate",
+    help="Polls over HTTP, protected by scoped access tokens with immediate revocation.",
+    version="0.1.0",
+)
+for group in (poll.app, token.app, site.app, admin.app, service.app, audit.app, keys.app):
+    app.command(group)
+for command in (stack.up, stack.migrate, stack.serve, stack.secrets):
+    app.command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Errors are a sentence on standard error with exit status 1, wrong usage with status 2."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    _escape_unencodable_output()
+    try:
+        _require_text(words)
+        if words[:1] == [poll.app.name[0]]:
+            require_no_token(words)
+        app(words, exit_on_error=False, print_error=False)
+    except (CliError, StackError) as error:
+        _exit(f"pollgate: {error}", 1)
+    except CycloptsError as error:
+        _exit(f"pollgate: {usage_message(error)} See --help.", 2)
+    except BrokenPipeError:
+        # The reader of the pipe has closed it. Without a standard output, Python does not report that at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _escape_unencodable_output() -> None:
+    """Print the code of a character that the terminal's encoding does not have, instead of failing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _require_text(words: Sequence[str]) -> None:
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        raise CliError("an argument is not valid UTF-8") from None
+
+
+def _exit(message: str, status: int) -> NoReturn:
+    print(escape(message), file=sys.stderr)
+    sys.exit(status)

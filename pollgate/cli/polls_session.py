@@ -1,0 +1,74 @@
+"""Run commands against a polls service, with the URL and the access token from the environment."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from cyclopts import App
+
+from pollgate.cli.credentials import Credential
+from pollgate.cli.error_messages import Target, error_message
+from pollgate.cli.errors import CliError
+from pollgate.cli.options import command_group
+from pollgate.client import ClientError, PollsClient
+from shared.contract.token import SECRET_PATTERN
+
+POLLS: Final = Target("polls service", "POLLS_URL", "http://127.0.0.1:8080", "access token")
+_INTERNAL: Final = POLLS._replace(variable="POLLS_API_URL")
+TOKEN: Final = Credential("access token", "pgt_…", "POLLGATE_TOKEN", created_by="pollgate token create")
+_CONNECTION_HELP: Final = (
+    "The access token is read from POLLGATE_TOKEN, from the file named by POLLGATE_TOKEN_FILE, or from a prompt. The "
+    "URL of polls is read from POLLS_URL (http://127.0.0.1:8080); POLLS_API_URL takes precedence over it."
+)
+
+T = TypeVar("T")
+
+
+def polls_group(name: str, summary: str) -> App:
+    """Return an empty group of commands that use the polls API."""
+    return command_group(name, f"{summary}\n\n{_CONNECTION_HELP}")
+
+
+def run_with_polls(use: Callable[[PollsClient], Awaitable[T]], options: Mapping[str, str] = {}) -> T:
+    """Return what `use` returns for a client of polls. Raise `CliError`.
+
+    `options` maps JSON pointers and query parameters of the request to the options that set them.
+    """
+    # Read before the event loop runs: its signal handler would keep Ctrl-C from a prompt.
+    token = TOKEN.read()
+    target = polls_target()._replace(options=options)
+
+    async def connect() -> T:
+        async with PollsClient(os.environ.get(target.variable) or target.example, token) as polls:
+            return await use(polls)
+
+    try:
+        return asyncio.run(connect())
+    except ClientError as error:
+        raise CliError(error_message(error, target)) from None
+
+
+def collect_from_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T]:
+    """Return all that `use` yields for a client of polls. Raise `CliError`."""
+
+    async def collect(polls: PollsClient) -> list[T]:
+        return [item async for item in use(polls)]
+
+    return run_with_polls(collect)
+
+
+def polls_target() -> Target:
+    """Return the polls service, with the variable that has its URL."""
+    return _INTERNAL if os.environ.get(_INTERNAL.variable) else POLLS
+
+
+def require_no_token(arguments: Sequence[str]) -> None:
+    """Raise `CliError` for a token on the command line, or an option that would take one."""
+    has_token = any(SECRET_PATTERN.search(argument) for argument in arguments)
+    if has_token or any(argument.partition("=")[0] == "--token" for argument in arguments):
+        advice = "; it is now in the shell's history and the process list, so rotate it" if has_token else ""
+        raise CliError(
+            "a token cannot be an argument: set POLLGATE_TOKEN, or POLLGATE_TOKEN_FILE to a file that contains it"
+            + advice
+        )

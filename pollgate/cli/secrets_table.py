@@ -1,0 +1,33 @@
+"""A table of the secrets of a token or a service."""
+
+from collections.abc import Sequence
+
+from pollgate.cli.output import pluralize, print_table
+from pollgate.cli.times import format_exact_time, format_time
+from pollgate.client import Secret
+
+
+def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:
+    """Print the secrets, `with_use` where their use is recorded, and an alert for each that was used after its end."""
+    columns = ("Secret", "Works", "Created (UTC)", "First used", "Last used", "Late uses")
+    shown = len(columns) if with_use else 3
+    print_table(columns[:shown], (_row(secret)[:shown] for secret in secrets))
+    for secret in secrets:
+        if secret.late_uses:
+            times, last = pluralize(secret.late_uses, "time"), format_exact_time(secret.last_late_use_at)
+            print(
+                f"ALERT: the secret {secret.hint} was presented {times} after its end, last at {last}. "
+                "A client still uses the old secret, or the secret is in the wrong hands."
+            )
+
+
+def _row(secret: Secret) -> tuple[str, ...]:
+    used = (format_time(secret.first_used_at), format_time(secret.last_used_at))
+    return (secret.hint, _works(secret), format_time(secret.created_at), *used, str(secret.late_uses or ""))
+
+
+def _works(secret: Secret) -> str:
+    if not secret.works:
+        return f"ended {format_time(secret.ends_at)}" if secret.ends_at else "no"
+    until = f"until {format_time(secret.ends_at)}" if secret.ends_at else "yes"
+    return f"{until}, or until the next one is used" if secret.ends_on_use else until

@@ -1,0 +1,108 @@
+"""Parse times and durations in options, and format times in UTC for output."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final, Literal
+
+from cyclopts import Parameter, Token
+
+from pollgate.cli.errors import CliError
+
+_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+_DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_AGO: Final = ", or how long ago, such as 7d"
+_FROM_NOW: Final = ", or how long from now, such as 7d"
+_LONGEST: Final = timedelta(days=365_000)
+_PART: Final = re.compile(r"(\d+)([wdhms])")
+
+
+def duration(text: str) -> timedelta:
+    """Return the duration that is written as 90d, 12h, 30m, 1h30m or 0. Raise `ValueError`."""
+    if text == "0":
+        return timedelta()
+    if not _DURATION.fullmatch(text):
+        raise ValueError(f"'{text}' is not a duration; write it as 90d, 12h, 30m or 1h30m")
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+    if seconds > _LONGEST.total_seconds():
+        raise ValueError(f"'{text}' is longer than a thousand years")
+    return timedelta(seconds=seconds)
+
+
+def time(text: str, *, also: str = "") -> datetime:
+    """Return the time that is written as 2027-01-31 or 2027-01-31T12:00, in local time unless it has an offset.
+
+    Raise `ValueError`; `also` ends its message with other formats.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        written = f"2027-01-31 or 2027-01-31T12:00 (local time){also}"
+        raise ValueError(f"'{text}' is not a time; write it as {written}") from None
+
+
+def end_date(text: str) -> str:
+    """Return the end of a poll in the API's format: a date stays a date, `never` is empty. Raise `ValueError`."""
+    if text in ("", "never"):
+        return ""
+    if _DATE.fullmatch(text):
+        time(text)
+        return text
+    at = _now() + duration(text) if _DURATION.fullmatch(text) else time(text, also=f"{_FROM_NOW}, or never")
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def since(at: datetime | None, ago: timedelta | None) -> datetime | None:
+    """Return a time given directly or by how long ago. Raise `CliError` if both are given."""
+    if at is not None and ago is not None:
+        raise CliError("give either --unused-since or --unused-for")
+    return at if ago is None else _now() - ago
+
+
+def format_time(at: datetime | None, never: str = "never") -> str:
+    """Return a time in UTC to the minute, for a table."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else never
+
+
+def format_exact_time(at: datetime | None, never: str = "never") -> str:
+    """Return a time to the second, with its time zone, UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else never
+
+
+def _duration_or_never(_: Any, tokens: Sequence[Token]) -> timedelta | Literal["never"]:
+    text = tokens[0].value
+    return "never" if text == "never" else duration(text)
+
+
+def _duration(_: Any, tokens: Sequence[Token]) -> timedelta:
+    return duration(tokens[0].value)
+
+
+def _time(_: Any, tokens: Sequence[Token]) -> datetime:
+    return time(tokens[0].value)
+
+
+def _past(_: Any, tokens: Sequence[Token]) -> datetime:
+    text = tokens[0].value
+    return _now() - duration(text) if _DURATION.fullmatch(text) else time(text, also=_AGO)
+
+
+def _future(_: Any, tokens: Sequence[Token]) -> datetime:
+    text = tokens[0].value
+    return _now() + duration(text) if _DURATION.fullmatch(text) else time(text, also=_FROM_NOW)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+Duration = Annotated[timedelta, Parameter(converter=_duration, metavar="DURATION")]
+DurationOrNever = Annotated[
+    timedelta | Literal["never"], Parameter(converter=_duration_or_never, metavar="DURATION", show_choices=False)
+]
+Time = Annotated[datetime, Parameter(converter=_time, metavar="TIME")]
+Past = Annotated[datetime, Parameter(converter=_past, metavar="TIME")]
+"""A time, or a duration before now."""
+Future = Annotated[datetime, Parameter(converter=_future, metavar="TIME")]
+"""A time, or a duration after now."""

@@ -1,0 +1,121 @@
+"""The options that `token create` and `token change` share: a token's description, limits and metadata."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from cyclopts import Parameter
+
+from pollgate.cli.error_messages import quoted_option
+from pollgate.cli.errors import CliError
+from pollgate.cli.json_file import read_json_object
+from pollgate.cli.options import Repeatable
+from pollgate.cli.times import DurationOrNever, Time
+from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
+
+EVERYTHING: Final = "polls:*:*"
+
+
+@dataclass(frozen=True)
+class TokenFields:
+    """The values of these options; `None` if one is not given."""
+
+    description: Annotated[str | None, Parameter(help="Further text.")] = None
+    owner: Annotated[
+        str | None, Parameter(help="Person, team or job that is responsible for it; an empty text for none.")
+    ] = None
+    expires_in: Annotated[DurationOrNever | None, Parameter(help="Lifetime, such as 30d, 12h or 1h30m, or never.")] = (
+        None
+    )
+    expires_at: Annotated[
+        Time | None, Parameter(help="Expiry, such as 2027-01-31 or 2027-01-31T12:00 (local time).")
+    ] = None
+    header_only: Annotated[
+        bool, Parameter(negative="", help="Refuse the token in a URL, which logs and histories store.")
+    ] = False
+    allowed_ip: Annotated[
+        Repeatable | None,
+        Parameter(
+            metavar="ADDRESS",
+            help="Address or network, such as 10.0.0.0/8, from which the token is accepted. Repeatable.",
+        ),
+    ] = None
+    rate_limit: Annotated[int | None, Parameter(metavar="N", help="Maximum number of requests per minute.")] = None
+    metadata: Annotated[
+        Repeatable | None,
+        Parameter(metavar="KEY=VALUE", help="Data of your own, which services receive. Repeatable."),
+    ] = None
+    metadata_json: Annotated[
+        str | None,
+        Parameter(
+            metavar="FILE",
+            allow_leading_hyphen=True,
+            help="File with a JSON object instead, or - for standard input.",
+        ),
+    ] = None
+
+    def to_body(self) -> dict[str, Any]:
+        """Return the fields that are given, for the API. Raise `CliError`."""
+        if self.expires_in is not None and self.expires_at is not None:
+            raise CliError("give either --expires-in or --expires-at")
+        body: dict[str, Any] = {
+            "description": self.description,
+            "expires_in": _seconds(self.expires_in),
+            "expires_at": self.expires_at,
+            "allow_query": False if self.header_only else None,
+            "allowed_ips": self.allowed_ip,
+            "rate_limit": self.rate_limit,
+            "metadata": self._metadata(),
+        }
+        given = {name: value for name, value in body.items() if value is not None}
+        return given if self.owner is None else given | {"owner": self.owner or None}
+
+    def _metadata(self) -> dict[str, Any] | None:
+        if self.metadata_json is not None:
+            if self.metadata:
+                raise CliError("give either --metadata or --metadata-json")
+            return read_json_object(self.metadata_json, "the metadata", '{"team": "payments"}')
+        return None if self.metadata is None else dict(_pair(text) for text in self.metadata)
+
+
+NO_FIELDS: Final = TokenFields()
+
+FIELD_OPTIONS: Final = {
+    **{f"/{name}": f"--{name}" for name in ("name", "description", "owner", "site", "metadata")},
+    **{f"/{name}": f"--{name.replace('_', '-')}" for name in ("expires_in", "expires_at", "rate_limit")},
+    "/allow_query": "--header-only",
+    "/allowed_ips": "--allowed-ip",
+}
+"""The options that set fields of a token, by their JSON pointers."""
+
+
+def parse_scopes(texts: list[str]) -> list[str]:
+    """Return the scopes for the API, where `ANY` is `polls:*:*`."""
+    return [EVERYTHING if text == "ANY" else text for text in texts]
+
+
+def scope_options(texts: Sequence[str]) -> dict[str, str]:
+    """Return the options that set scopes, by their JSON pointers."""
+    each = {f"/scopes/{number}": quoted_option("--scope", text) for number, text in enumerate(texts)}
+    return {"/scopes": "--scope", **each}
+
+
+def is_unrestricted(text: str) -> bool:
+    """Return whether a scope allows every action everywhere."""
+    try:
+        scope = Scope.parse(text)
+    except ScopeError:
+        return False
+    return not scope.path and scope.actions == ALL_ACTIONS
+
+
+def _seconds(duration: timedelta | str | None) -> int | str | None:
+    return int(duration.total_seconds()) if isinstance(duration, timedelta) else duration
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise CliError(f"--metadata takes KEY=VALUE, such as team=payments, not '{text}'")
+    return key, value

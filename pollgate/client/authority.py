@@ -1,0 +1,167 @@
+"""`AuthorityClient`: the management API of the token authority."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from pollgate.client.arguments import optional_text_list
+from pollgate.client.authority_models import (
+    AdminKey,
+    CreatedAdminKey,
+    CreatedService,
+    Service,
+    ServiceDetail,
+    SigningKey,
+    Site,
+)
+from pollgate.client.authority_tokens import TokenMethods
+from pollgate.client.encoding import path_segment, query_of, without_none
+from pollgate.client.pagination import Page
+from pollgate.client.transport import Arguments
+from shared.contract.audit import AuditRecord
+
+Role = Literal["admin", "issuer", "auditor"]
+
+
+class AuthorityClient(TokenMethods):
+    """A client of the management API. Use it as `async with AuthorityClient(url, admin_key) as client`.
+
+    `url` is the root of the token authority, such as `http://127.0.0.1:8081`. `admin_key` (`pga_…`) is sent in a
+    header, never in a URL. All times are aware datetimes; arguments whose name ends in `_s` are seconds.
+
+    Every method raises a `ClientError` where it fails: `InvalidArgument` before anything is sent, `Unauthorized` and
+    `Forbidden` by the admin key, `NotFound` for an unknown id, `UnprocessableContent` for values that break a rule,
+    `ConnectionFailed` and `OutcomeUnknown`. Nothing is sent twice; `rotate_token` can be repeated by its key.
+
+    Methods that take `wait` return when the change is effective at every replica of every service; with `wait=False`
+    at once, with the time by which it will be in `effect.effective_by`.
+    """
+
+    async def list_sites(self) -> list[Site]:
+        """Return all sites, the default one first."""
+        return (await self._transport.call("GET", "/v1/sites", Page[Site])).items
+
+    async def create_admin_key(
+        self, name: str, role: Role, *, sites: Sequence[str] | None = None, scopes: Sequence[str] | None = None
+    ) -> CreatedAdminKey:
+        """Create an admin key and return it with its secret, which is not shown again.
+
+        `sites` and `scopes` limit what an issuer or auditor may do.
+        """
+        limits = {"sites": optional_text_list("sites", sites), "scopes": optional_text_list("scopes", scopes)}
+        return await self._create(
+            "/v1/admin-keys", CreatedAdminKey, {"name": name, "role": role, **without_none(limits)}
+        )
+
+    async def list_admin_keys(self) -> list[AdminKey]:
+        """Return all admin keys by name, including revoked ones."""
+        return (await self._transport.call("GET", "/v1/admin-keys", Page[AdminKey])).items
+
+    async def get_own_admin_key(self) -> AdminKey:
+        """Return the admin key that this client uses."""
+        return await self._transport.call("GET", "/v1/admin-keys/own", AdminKey)
+
+    async def rotate_admin_key(self, key_id: str, overlap_s: int | None = None) -> CreatedAdminKey:
+        """Create a new secret for an admin key; those before it work for `overlap_s` more, an hour by default."""
+        path = f"/v1/admin-keys/{path_segment('key_id', key_id)}/rotate"
+        return await self._create(path, CreatedAdminKey, without_none({"overlap_s": overlap_s}))
+
+    async def revoke_admin_key(self, key_id: str) -> None:
+        """Revoke an admin key permanently. Raise `Conflict` for the last one in the role admin."""
+        await self._transport.call("DELETE", f"/v1/admin-keys/{path_segment('key_id', key_id)}", type(None))
+
+    async def create_service(
+        self,
+        client_id: str,
+        *,
+        name: str | None = None,
+        sites: Sequence[str] | None = None,
+        public_key: str | None = None,
+    ) -> CreatedService:
+        """Create a service that may introspect tokens, and return it with its secret, which is not shown again.
+
+        `sites` limits which sites' tokens exist for it. With a `public_key` (PEM) it has no secret. Raise `Conflict`
+        where the client id is taken.
+        """
+        fields = {"name": name, "sites": optional_text_list("sites", sites), "public_key": public_key}
+        return await self._create("/v1/services", CreatedService, {"client_id": client_id, **without_none(fields)})
+
+    async def list_services(self) -> list[Service]:
+        """Return all services by client id, including disabled ones."""
+        return (await self._transport.call("GET", "/v1/services", Page[Service])).items
+
+    async def get_service(self, client_id: str) -> ServiceDetail:
+        """Return a service with what is known of its secrets."""
+        return await self._transport.call("GET", _service_path(client_id), ServiceDetail)
+
+    async def change_service(self, client_id: str, fields: Mapping[str, Any]) -> Service:
+        """Change some fields of a service; here `None` is a value."""
+        arguments = Arguments({"": ("fields", fields)})
+        return await self._transport.call("PATCH", _service_path(client_id), Service, body=fields, arguments=arguments)
+
+    async def rotate_service(self, client_id: str, overlap_s: int | None = None) -> CreatedService:
+        """Create a new secret for a service; those before it work for `overlap_s` more, an hour by default."""
+        body = without_none({"overlap_s": overlap_s})
+        return await self._create(f"{_service_path(client_id)}/rotate", CreatedService, body)
+
+    async def enable_service(self, client_id: str) -> Service:
+        """Let a disabled service introspect again."""
+        return await self._transport.call("POST", f"{_service_path(client_id)}/enable", Service)
+
+    async def disable_service(self, client_id: str) -> Service:
+        """Have a service refused until it is enabled again."""
+        return await self._transport.call("POST", f"{_service_path(client_id)}/disable", Service)
+
+    async def list_signing_keys(self) -> list[SigningKey]:
+        """Return the published signing keys, in the order in which they sign."""
+        return (await self._transport.call("GET", "/v1/keys", Page[SigningKey])).items
+
+    async def rotate_signing_key(self) -> SigningKey:
+        """Publish a signing key that signs soon, unless one is waiting already, and return it."""
+        return await self._transport.call("POST", "/v1/keys/rotate", SigningKey)
+
+    def list_audit_records(
+        self,
+        limit: int | None = None,
+        *,
+        actor_id: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest_first: bool | None = None,
+    ) -> AsyncIterator[AuditRecord]:
+        """Yield the records of the audit log that meet all conditions, in order; `limit` of them at most.
+
+        `subject` is a kind and an id, such as `token:tok_3JDxtsz4ic3g56zQ`. `until` excludes the time itself.
+        """
+        conditions = _audit_conditions(actor_id, action, subject, since, until)
+        return self._pages(
+            "/v1/audit", Page[AuditRecord], {**conditions, "newest_first": newest_first}, limit, position="after"
+        )
+
+    def export_audit_log(
+        self,
+        *,
+        actor_id: str | None = None,
+        action: str | None = None,
+        subject: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the same records as lines of JSON without their line break, the oldest first, as they arrive.
+
+        Raise `OutcomeUnknown` where the log ends before it is complete.
+        """
+        conditions = _audit_conditions(actor_id, action, subject, since, until)
+        return self._transport.lines("/v1/audit/export", query_of(conditions))
+
+
+def _service_path(client_id: str) -> str:
+    return f"/v1/services/{path_segment('client_id', client_id)}"
+
+
+def _audit_conditions(
+    actor_id: str | None, action: str | None, subject: str | None, since: datetime | None, until: datetime | None
+) -> dict[str, Any]:
+    return {"actor_id": actor_id, "action": action, "subject": subject, "since": since, "until": until}

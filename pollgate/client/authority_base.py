@@ -1,0 +1,69 @@
+"""The connection to a token authority, and how the methods of `AuthorityClient` use it."""
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from pollgate.client.authority_models import (
+    BulkRevocation,
+)
+from pollgate.client.errors import if_outcome_unknown
+from pollgate.client.pagination import Page, each_item
+from pollgate.client.transport import CALL_LIMIT_S, Arguments, Transport
+from pollgate.client.transport import Service as HttpService
+
+AUTHORITY: Final = HttpService("token authority", "AuthorityClient", "admin_key", "http://127.0.0.1:8081")
+EFFECT_LIMIT_S: Final = 100.0
+"""A revocation waits for disconnected guards until their leases expire, which takes up to 60 seconds."""
+MAX_PAGE: Final = 200
+
+
+T = TypeVar("T")
+
+
+class AuthorityBase:
+    """Opens and closes the connection, and sends requests to the token authority."""
+
+    def __init__(self, url: str, admin_key: str) -> None:
+        self._transport = Transport(AUTHORITY, url, admin_key)
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)
+
+    async def _create(self, path: str, kind: type[T], body: Any) -> T:
+        with if_outcome_unknown("it may have been created, with a secret that is lost"):
+            return await self._transport.call("POST", path, kind, body=body)
+
+    async def _change(
+        self, method: str, path: str, kind: type[T], *, wait: bool, body: Any = None, named: str | None = None
+    ) -> T:
+        limit_s = EFFECT_LIMIT_S if wait or kind is BulkRevocation else CALL_LIMIT_S
+        arguments = Arguments({"": (named, body)} if named else {})
+        with if_outcome_unknown("the change may have been made", is_repeatable=True):
+            return await self._transport.call(
+                method, path, kind, query=wait_query(wait), body=body, limit_s=limit_s, arguments=arguments
+            )
+
+    def _pages(
+        self,
+        path: str,
+        kind: type[Page[T]],
+        conditions: Mapping[str, Any],
+        limit: int | None = None,
+        position: str = "cursor",
+    ) -> AsyncIterator[T]:
+        def read(query: Mapping[str, str]) -> Awaitable[Page[T]]:
+            return self._transport.call("GET", path, kind, query=query)
+
+        return each_item(read, conditions, limit, page_size=MAX_PAGE, position=position)
+
+
+def wait_query(wait: bool) -> dict[str, str]:
+    """Return the query of a change that is waited for, or not."""
+    return {} if wait else {"wait": "false"}

@@ -1,0 +1,242 @@
+"""HTTP to one service: JSON in and out, time limits, and an exception of this library for every failure."""
+
+from collections.abc import AsyncGenerator, Mapping
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self, TypeVar
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from pollgate.client.arguments import require_credential
+from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
+from pollgate.client.problems import problem_error
+
+CALL_LIMIT_S: Final = 10.0
+STREAM_PAUSE_LIMIT_S: Final = 60.0
+"""How long a stream may be silent."""
+
+_NOT_A_URL: Final = "this is not the http or https URL of a service, such as {example}"
+
+T = TypeVar("T")
+
+
+class Service(NamedTuple):
+    """The service of a client: its name in errors, the client's class, its second argument, and an example of a URL."""
+
+    name: str
+    client: str
+    credential: str
+    example_url: str
+
+
+class Response(NamedTuple):
+    """A response to a request that succeeded."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class Arguments(NamedTuple):
+    """How errors name what was passed to a method.
+
+    `paths` are as in `argument_path`; `words` maps names of the API in an error's detail to the caller's.
+    """
+
+    paths: Mapping[str, tuple[str, Any]] = {}
+    words: Mapping[str, str] = {}
+
+
+AS_IN_THE_API: Final = Arguments()
+
+
+class _ResponseLost(aiohttp.ClientError):
+    """The response to a change was lost; the cause says how."""
+
+
+class Transport:
+    """Use as `async with Transport(service, url, secret) as transport`. Raise `ClientError` where a request fails."""
+
+    def __init__(self, service: Service, url: str, secret: str) -> None:
+        _require_url(url, service.example_url)
+        require_credential(service.credential, secret)
+        self._service = service
+        self._url = url.rstrip("/")
+        self._secret = secret
+        self._opened: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._opened = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {self._secret}"}, middlewares=(_send_changes_once,)
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+        self._opened = None
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        kind: type[T],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        limit_s: float = CALL_LIMIT_S,
+        arguments: Arguments = AS_IN_THE_API,
+    ) -> T:
+        """Send a request and return its response's body as `kind`; `path` is sent unchanged."""
+        response = await self.send(
+            method, path, query=query, body=body, headers=headers, limit_s=limit_s, arguments=arguments
+        )
+        return self.decode(response, kind)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        limit_s: float = CALL_LIMIT_S,
+        arguments: Arguments = AS_IN_THE_API,
+    ) -> Response:
+        """Send a request and return its response; `path` is sent unchanged."""
+        encoded = None if body is None else _encoded(body, arguments)
+        try:
+            async with self._session.request(
+                *(method, URL(self._url + path, encoded=True)),
+                params=query,
+                data=encoded,
+                headers={**({"Content-Type": "application/json"} if encoded else {}), **(headers or {})},
+                timeout=aiohttp.ClientTimeout(total=limit_s),
+                allow_redirects=False,
+            ) as received:
+                response = Response(received.status, received.headers, await received.read())
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._no_response(error) from None
+        self._require_success(response, path, arguments)
+        return response
+
+    def decode(self, response: Response, kind: type[T]) -> T:
+        """Return the response's body as `kind`. Raise `UnexpectedResponse`."""
+        try:
+            return msgspec.json.decode(response.content or b"null", type=kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise self._unexpected("this is not a response of this release's service", response.status) from None
+
+    async def lines(
+        self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of a response as they arrive. Raise `OutcomeUnknown` where it ends before it is complete."""
+        timeout = aiohttp.ClientTimeout(sock_connect=CALL_LIMIT_S, sock_read=STREAM_PAUSE_LIMIT_S)
+        try:
+            async with self._session.get(
+                URL(self._url + path, encoded=True),
+                params=query,
+                headers=headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as received:
+                if received.status != 200:
+                    response = Response(received.status, received.headers, await received.read())
+                    self._require_success(response, path, AS_IN_THE_API)
+                    raise self._unexpected("this is not a response of this release's service", received.status)
+                rest = b""
+                async for piece in received.content.iter_any():
+                    *whole, rest = (rest + piece).split(b"\n")
+                    for line in whole:
+                        yield line
+        except aiohttp.ClientPayloadError as error:
+            raise self._failure(OutcomeUnknown, "the response ended before it was complete", error) from None
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise self._no_response(error) from None
+        if rest:
+            yield rest
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            name = self._service.client
+            raise RuntimeError(f"use the client inside its block: `async with {name}(…) as client:`")
+        return self._opened
+
+    def _no_response(self, error: Exception) -> ClientError:
+        if isinstance(error, ValueError):  # such as a host that is too long; other arguments were checked before
+            return InvalidArgument("url", _NOT_A_URL.format(example=self._service.example_url))
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return self._failure(ConnectionFailed, "no connection", error)
+        cause = error.__cause__ if isinstance(error, _ResponseLost) else error
+        return self._failure(OutcomeUnknown, "no response", cause or error)
+
+    def _failure(
+        self, kind: type[ConnectionFailed | OutcomeUnknown], what: str, cause: BaseException
+    ) -> ConnectionFailed | OutcomeUnknown:
+        name = type(cause).__name__
+        message = f"the {self._service.name} at {self._url}: {what} ({name})"
+        failure = kind(message, detail=what, service=self._service.name, url=self._url)
+        failure.reason = name
+        return failure
+
+    def _unexpected(self, detail: str, status: int) -> UnexpectedResponse:
+        message = f"the {self._service.name} at {self._url} answered {status}: {detail}"
+        return UnexpectedResponse(message, status=status, detail=detail, service=self._service.name, url=self._url)
+
+    def _require_success(self, response: Response, path: str, arguments: Arguments) -> None:
+        if response.status < 300:
+            return
+        if response.status < 400:
+            # The target may be another host, which would receive the secret.
+            raise self._unexpected("this is a redirect, which is not followed", response.status)
+        raise self.error_of(response, path, arguments)
+
+    def error_of(self, response: Response, path: str, arguments: Arguments) -> ClientError:
+        """Return the exception for a response with a status of 400 or more."""
+        return problem_error(
+            *(response.status, response.headers, response.content),
+            arguments=arguments.paths,
+            words=arguments.words,
+            service=self._service.name,
+            url=self._url,
+            path=path,
+        )
+
+
+def _require_url(url: str, example: str) -> None:
+    try:
+        parsed = URL(url)
+        has_more = parsed.query_string or parsed.fragment or parsed.user or parsed.password
+        is_root = parsed.scheme in ("http", "https") and bool(parsed.host) and not has_more
+    except ValueError:
+        is_root = False
+    if not is_root:
+        raise InvalidArgument("url", _NOT_A_URL.format(example=example))
+
+
+def _encoded(body: Any, arguments: Arguments) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except (UnicodeEncodeError, OverflowError):
+        name = arguments.paths[""][0] if "" in arguments.paths else "arguments"
+        reason = "a value cannot be sent: text that UTF-8 cannot encode, or a number of more than 64 bits"
+        raise InvalidArgument(name, reason) from None
+
+
+async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from repeating a PUT or DELETE whose response is lost: the second response would look like the
+    first.
+    """
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method == "GET":
+            raise
+        raise _ResponseLost from error

@@ -1,0 +1,1 @@
+"""The stack on one machine: embedded PostgreSQL and Redis, secrets, migrations and the two services."""

@@ -1,0 +1,103 @@
+"""Child processes, recorded in a file, so that the next start can stop those that a killed run left running."""
+
+import asyncio
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import psutil
+
+from pollgate.stack.errors import StackError
+from pollgate.stack.secrets import write_private
+
+STOP_LIMIT_S: Final = 8.0
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A recorded process. Its creation time distinguishes it from a later process with the same pid."""
+
+    name: str
+    pid: int
+    created_at: float
+
+
+class Processes:
+    """The child processes of one stack, recorded in `file`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> int:
+        """Start a child process and return its pid.
+
+        It has its own session, so that Ctrl-C reaches only the parent, which stops all processes in order.
+        """
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            started = self._running[name] = subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._write()
+        return started.pid
+
+    def ended(self) -> str | None:
+        """Return the name of a child process that has exited, if there is one."""
+        return next((name for name, process in self._running.items() if process.poll() is not None), None)
+
+    async def stop(self, name: str) -> None:
+        """Stop a child process: SIGTERM, then SIGKILL after `STOP_LIMIT_S`."""
+        process = self._running.pop(name)
+        await asyncio.to_thread(_end, psutil.Process(process.pid)) if process.poll() is None else None
+        process.wait()
+        self._write()
+
+    async def reap(self) -> list[str]:
+        """Stop the processes that an earlier run left running, and return their names."""
+        if not self._file.exists():
+            return []
+        try:
+            records = msgspec.json.decode(self._file.read_bytes(), type=list[Record])
+        except msgspec.MsgspecError:
+            raise StackError(
+                f"{self._file} cannot be read; stop the stack's processes yourself and delete it"
+            ) from None
+        left = [(record.name, process) for record in records if (process := _find(record)) is not None]
+        for _, process in left:
+            await asyncio.to_thread(_end, process)
+        self._file.unlink()
+        return [name for name, _ in left]
+
+    def _write(self) -> None:
+        records = [
+            Record(name=name, pid=process.pid, created_at=psutil.Process(process.pid).create_time())
+            for name, process in self._running.items()
+            if process.poll() is None
+        ]
+        write_private(self._file, msgspec.json.encode(records).decode())
+
+
+def _find(record: Record) -> psutil.Process | None:
+    try:
+        process = psutil.Process(record.pid)
+        return process if process.create_time() == record.created_at else None
+    except psutil.NoSuchProcess:
+        return None
+
+
+def _end(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+        process.wait(STOP_LIMIT_S)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait()
+    except psutil.NoSuchProcess:
+        return

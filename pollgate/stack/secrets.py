@@ -1,0 +1,142 @@
+"""The secrets of one stack: generated on first use and stored in files.
+
+Each part of the stack has its own folder, and can read only its own secrets.
+"""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pollgate.stack.errors import StackError
+from shared.contract.announcement import POLLS_CHANNEL
+from shared.contract.change import CHANGES_CHANNEL
+from shared.contract.limit import limit_keys
+from shared.contract.token import CLIENT_SECRET, mint
+from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
+
+
+class StackSecrets(msgspec.Struct, frozen=True):
+    """The passwords of PostgreSQL's and Redis's users, the client secret of polls, the key that encrypts the
+    authority's signing keys, and the key with which polls hashes participants.
+    """
+
+    postgres_password: str
+    token_authority_database_password: str
+    polls_database_password: str
+    token_authority_redis_password: str
+    polls_redis_password: str
+    polls_client_secret: str
+    key_encryption_key: str
+    participant_key: str
+
+    @property
+    def service_credentials(self) -> str:
+        """The authority's setting SERVICE_CREDENTIALS."""
+        return f"polls:{self.polls_client_secret}"
+
+
+_PASSWORDS: Final = (
+    "postgres",
+    "token_authority_database",
+    "polls_database",
+    "token_authority_redis",
+    "polls_redis",
+)
+
+
+def load_or_create(file: Path) -> StackSecrets:
+    """Return the secrets in `file`. Raise `StackError`.
+
+    A missing file is created with mode 0600; a file of an earlier release is completed.
+    """
+    try:
+        kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _create_original()
+        complete = {**_create_added(), **kept}
+        made = msgspec.convert(complete, StackSecrets)
+        if complete != kept or not file.exists():
+            write_private(file, msgspec.json.encode(complete).decode())
+    except OSError as error:
+        raise StackError(f"cannot store the secrets: {error.strerror}: {file}") from None
+    except msgspec.MsgspecError:
+        raise StackError(f"{file} does not contain the secrets of a stack; restore it") from None
+    return made
+
+
+def _create_original() -> dict[str, str]:
+    passwords = {f"{name}_password": secrets.token_urlsafe(24) for name in _PASSWORDS}
+    return {**passwords, "polls_client_secret": mint(CLIENT_SECRET)}
+
+
+def _create_added() -> dict[str, str]:
+    """Return the secrets that files of the first releases do not have."""
+    return {name: secrets.token_urlsafe(32) for name in ("key_encryption_key", "participant_key")}
+
+
+def redis_users(made: StackSecrets) -> str:
+    """Return Redis's ACL file: the authority may publish changes, polls may subscribe to them, the default user may
+    ping.
+
+    Both services may count requests for rate limits, each under its own keys. By a selector, polls may also publish on
+    the channel of its replicas; only the authority can publish changes.
+    """
+    return "\n".join(
+        (
+            "user default on nopass resetchannels -@all +ping",
+            _redis_user("token-authority", made.token_authority_redis_password, "authority", "+publish"),
+            _redis_user("polls", made.polls_redis_password, "polls", "+subscribe +unsubscribe")
+            + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe)",
+            "",
+        )
+    )
+
+
+def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str) -> list[Path]:
+    """Write a folder of files for each part of the stack, and return the files. The secrets stay the same."""
+    made = load_or_create(folder / "migrate" / "stack.json")
+    admin_url = f"postgresql://postgres:{made.postgres_password}@{postgres}/{database}"
+    authority_url = f"postgresql://token_authority:{made.token_authority_database_password}@{postgres}/{database}"
+    polls_url = f"postgresql://polls:{made.polls_database_password}@{postgres}/{database}"
+    # Other users read these two, in volumes that no other container mounts.
+    read_by_others = {
+        "postgres/password": made.postgres_password,
+        "redis/users.acl": redis_users(made),
+    }
+    private = {
+        "migrate/database_admin_url": admin_url,
+        "migrate/token_authority_database_url": authority_url,
+        "migrate/polls_database_url": polls_url,
+        "token-authority/database_url": authority_url,
+        "token-authority/redis_url": f"redis://token-authority:{made.token_authority_redis_password}@{redis}",
+        "token-authority/service_credentials": made.service_credentials,
+        "token-authority/key_encryption_key": made.key_encryption_key,
+        "polls/database_url": polls_url,
+        "polls/redis_url": f"redis://polls:{made.polls_redis_password}@{redis}",
+        "polls/client_secret": made.polls_client_secret,
+        "polls/participant_key": made.participant_key,
+    }
+    for name, text in private.items():
+        write_private(folder / name, text)
+    for name, text in read_by_others.items():
+        write_private(folder / name, text, mode=0o444)
+    return [folder / name for name in (*private, *read_by_others)]
+
+
+def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a file completely or not at all; it is never readable by others meanwhile."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
+    unfinished.chmod(mode)
+    unfinished.replace(file)
+
+
+def _redis_user(name: str, password: str, limits_of: str, rights: str) -> str:
+    hashed = hashlib.sha256(password.encode()).hexdigest()
+    reach = f"resetchannels &{CHANGES_CHANNEL} resetkeys ~{limit_keys(limits_of)}:*"
+    return f"user {name} on #{hashed} {reach} -@all +@connection {rights} {RATE_LIMIT_COMMANDS}"

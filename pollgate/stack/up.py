@@ -1,0 +1,230 @@
+"""Run the whole stack on one machine: PostgreSQL, Redis and the two services, which start and stop together."""
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from subprocess import SubprocessError
+from typing import Final, NamedTuple
+
+import aiohttp
+from redis.exceptions import RedisError
+
+from pollgate.client import AuthorityClient, ClientError
+from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
+from pollgate.stack.errors import StackError
+from pollgate.stack.migrate import SCHEMAS, migrate_all
+from pollgate.stack.processes import Processes
+from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
+from pollgate.stack.welcome import welcome
+from shared.runtime.redis.client import redis_client
+
+START_LIMIT_S: Final = 20.0
+HOST: Final = "127.0.0.1"
+
+
+class Ports(NamedTuple):
+    """The ports of the two services."""
+
+    polls: int
+    token_authority: int
+
+
+async def run_stack(folder: Path, ports: Ports) -> None:
+    """Run until SIGINT, SIGTERM or SIGHUP. Raise `StackError` when a part cannot start, or exits."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_folder_lock(folder))
+        processes = Processes(folder / "processes.json")
+        for name in await processes.reap():
+            _say(f"Stopped {name}, which an earlier run left running")
+        for variable, port in (("POLLS_PORT", ports.polls), ("TOKEN_AUTHORITY_PORT", ports.token_authority)):
+            _require_free(port, variable)
+        await _start(stack, processes, folder, ports)
+        print(await _welcome(folder, ports), flush=True)
+        await _until_stopped(stop, processes, folder)
+
+
+async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, ports: Ports) -> None:
+    secrets = load_or_create(folder / "secrets.json")
+    postgres = await stack.enter_async_context(_postgres(folder, secrets))
+    redis_port = await stack.enter_async_context(_redis(processes, folder, secrets))
+    passwords = dict(
+        zip(SCHEMAS, (secrets.token_authority_database_password, secrets.polls_database_password), strict=True)
+    )
+    for line in await migrate_all(postgres.url("postgres", secrets.postgres_password), passwords):
+        _say(f"Migrated {line}")
+    authority_url = f"http://{HOST}:{ports.token_authority}"
+    authority = {
+        "TOKEN_AUTHORITY_PORT": str(ports.token_authority),
+        "TOKEN_AUTHORITY_ISSUER": authority_url,
+        "TOKEN_AUTHORITY_DATABASE_URL": postgres.url("token_authority", secrets.token_authority_database_password),
+        "REDIS_URL": f"redis://token-authority:{secrets.token_authority_redis_password}@{HOST}:{redis_port}",
+        "SERVICE_CREDENTIALS": secrets.service_credentials,
+        "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
+        "ADMIN_KEY_FILE": str(folder / "admin.key"),
+    }
+    polls = {
+        "POLLS_PORT": str(ports.polls),
+        "POLLS_DATABASE_URL": postgres.url("polls", secrets.polls_database_password),
+        "REDIS_URL": f"redis://polls:{secrets.polls_redis_password}@{HOST}:{redis_port}",
+        "TOKEN_AUTHORITY_URL": authority_url,
+        "RESOURCE_URL": f"http://{HOST}:{ports.polls}",
+        "INTROSPECTION_CLIENT_SECRET": secrets.polls_client_secret,
+        "PARTICIPANT_KEY": secrets.participant_key,
+    }
+    await stack.enter_async_context(_service(processes, folder, "token-authority", ports.token_authority, authority))
+    await stack.enter_async_context(_service(processes, folder, "polls", ports.polls, polls))
+
+
+@contextmanager
+def _folder_lock(folder: Path) -> Generator[None, None, None]:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (folder / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise StackError(f"another `pollgate up` is using {folder}; stop it, or choose another --dir") from None
+            yield
+    except OSError as error:
+        raise StackError(f"cannot use the folder {folder}: {error.strerror}; choose another with --dir") from None
+
+
+@asynccontextmanager
+async def _postgres(folder: Path, secrets: StackSecrets) -> AsyncGenerator[EmbeddedPostgres, None]:
+    started = time.monotonic()
+    if " " in str(folder):
+        raise StackError(
+            f"the embedded PostgreSQL cannot run in a path with a space: {folder}; choose another with --dir"
+        )
+    try:
+        postgres = await start_postgres(folder / "postgres", secrets.postgres_password)
+    except SubprocessError:
+        log = folder / "postgres" / "log"
+        raise StackError(f"PostgreSQL does not start: {_last_line(log)}") from None
+    _say(f"PostgreSQL is up ({time.monotonic() - started:.1f} s)")
+    try:
+        yield postgres
+    finally:
+        _say("Stopping PostgreSQL")
+        await asyncio.to_thread(postgres.stop)
+
+
+@asynccontextmanager
+async def _redis(processes: Processes, folder: Path, secrets: StackSecrets) -> AsyncGenerator[int, None]:
+    started = time.monotonic()
+    port = free_port()
+    command = redis_command(folder / "redis", redis_users(secrets), port)
+    processes.start("redis", command, os.environ, folder / "logs" / "redis.log")
+    try:
+        async with redis_client(f"redis://{HOST}:{port}") as client:
+            await _until(processes, "redis", folder, client.ping)
+        _say(f"Redis is up ({time.monotonic() - started:.1f} s)")
+        yield port
+    finally:
+        _say("Stopping Redis")
+        await processes.stop("redis")
+
+
+@asynccontextmanager
+async def _service(
+    processes: Processes, folder: Path, name: str, port: int, settings: dict[str, str]
+) -> AsyncGenerator[None, None]:
+    started = time.monotonic()
+    command = [sys.executable, "-m", f"services.{name.replace('-', '_')}"]
+    processes.start(name, command, {**os.environ, **settings}, folder / "logs" / f"{name}.log")
+    try:
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+
+            async def ready() -> None:
+                async with session.get(f"http://{HOST}:{port}/readyz"):
+                    pass
+
+            await _until(processes, name, folder, ready)
+        _say(f"{name} is up on http://{HOST}:{port} ({time.monotonic() - started:.1f} s)")
+        yield
+    finally:
+        _say(f"Stopping {name}")
+        await processes.stop(name)
+
+
+async def _until(processes: Processes, name: str, folder: Path, is_ready: Callable[[], Awaitable[object]]) -> None:
+    """Wait until `is_ready` does not raise. Raise `StackError` where the process exits or takes too long."""
+    give_up = time.monotonic() + START_LIMIT_S
+    while True:
+        try:
+            await is_ready()
+        except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
+            if processes.ended() or time.monotonic() > give_up:
+                raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}") from None
+            await asyncio.sleep(0.05)
+        else:
+            return
+
+
+async def _welcome(folder: Path, ports: Ports) -> str:
+    """Return the text for the terminal; on the first start with a new demo token, which is not shown again."""
+    admin_key = (folder / "admin.key").read_text(encoding="utf-8").strip()
+    try:
+        async with AuthorityClient(f"http://{HOST}:{ports.token_authority}", admin_key) as authority:
+            site = (await authority.list_sites())[0]
+            secret = await _create_demo_token(authority)
+    except ClientError as error:
+        raise StackError(str(error)) from None
+    return welcome(
+        endpoint=f"http://{HOST}:{ports.polls}/x1/{site.endpoint_id}",
+        authority=f"http://{HOST}:{ports.token_authority}",
+        folder=folder,
+        demo_token=secret,
+    )
+
+
+async def _create_demo_token(authority: AuthorityClient) -> str | None:
+    """Return the secret of a new token if there is none yet."""
+    async for _ in authority.list_tokens(1):
+        return None
+    expiry = datetime.now(UTC) + timedelta(days=30)
+    return (await authority.create_token("Demo token", ["polls:*:PLAT"], expires_at=expiry)).token
+
+
+async def _until_stopped(stop: asyncio.Event, processes: Processes, folder: Path) -> None:
+    while not stop.is_set():
+        ended = processes.ended()
+        if ended:
+            raise StackError(f"{ended} exited unexpectedly: {_last_line(folder / 'logs' / f'{ended}.log')}")
+        try:
+            await asyncio.wait_for(stop.wait(), 0.5)
+        except TimeoutError:
+            continue
+    print(flush=True)
+
+
+def _require_free(port: int, variable: str) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "no such port"
+            raise StackError(
+                f"cannot listen on {HOST}:{port}: {reason}. Choose another: {variable}=… make run"
+            ) from None
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
+    return f"{lines[-1]} (log: {log})" if lines else f"see {log}"
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)

@@ -1,0 +1,346 @@
+"""The exceptions of the client library: one per status, in the words of a program."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from pollgate.client import (
+    AuthorityClient,
+    ClientError,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    InvalidArgument,
+    Location,
+    NewPoll,
+    NotFound,
+    Option,
+    OutcomeUnknown,
+    PollsClient,
+    PollSettings,
+    PreconditionFailed,
+    RateLimited,
+    Unauthorized,
+    UnexpectedResponse,
+    UnprocessableContent,
+)
+from shared.runtime.process.serve import listening
+from tests.support.stack import HOST, Authority, Polls
+
+pytestmark = pytest.mark.shared_services
+
+PLACE = Location("PLAT", "PLAT-1")
+LUNCH = NewPoll(PLACE, title="Lunch?", options=[Option("1", "Yes"), Option("2", "No")])
+UNKNOWN_POLL = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+
+
+@asynccontextmanager
+async def answering(status: int, **answer: Any) -> AsyncGenerator[str, None]:
+    """Run a server that answers every request in the same way; yield its URL."""
+
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=status, **answer)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    async with listening(app, HOST, 0) as port:
+        yield f"http://{HOST}:{port}"
+
+
+async def test_unknown_token_raises_unauthorized_with_request_id(polls: Polls) -> None:
+    async with PollsClient(polls.base, "pgt_" + "A" * 38) as client:
+        with pytest.raises(Unauthorized) as raised:
+            await client.list_templates()
+        with pytest.raises(Unauthorized):
+            await client.get_poll(UNKNOWN_POLL)
+
+    error = raised.value
+    assert (error.status, error.type, error.title) == (401, "unauthorized", "Unauthorized")
+    assert error.request_id
+    assert error.detail
+    assert (error.service, error.url) == ("polls service", polls.base)
+
+
+async def test_token_without_the_scope_raises_forbidden(polls: Polls, authority: Authority) -> None:
+    reader = await authority.issue("polls:read:PLAT")
+
+    async with PollsClient(polls.base, reader["token"]) as client:
+        with pytest.raises(Forbidden) as raised:
+            await client.create_poll(LUNCH)
+
+    assert (raised.value.status, raised.value.type) == (403, "insufficient-scope")
+    assert "polls:create:PLAT/PLAT-1" in raised.value.detail
+
+
+async def test_unknown_poll_raises_not_found(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        with pytest.raises(NotFound) as raised:
+            await client.close_poll(UNKNOWN_POLL)
+
+    assert (raised.value.status, raised.value.type) == (404, "unknown-poll")
+
+
+async def test_close_poll_with_stale_etag_raises_precondition_failed(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        with pytest.raises(PreconditionFailed) as raised:
+            await client.close_poll(poll.id, if_match='"7"')
+
+    assert (raised.value.status, raised.value.type) == (412, "poll-changed")
+
+
+async def test_votes_that_would_be_dropped_name_the_argument(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        await client.cast_ballot(poll.id, "ada", ["1"])
+        with pytest.raises(Conflict) as raised:
+            await client.change_poll(poll.id, {"options": [{"id": "2", "title": "No"}]})
+
+    assert "drop_votes=True" in str(raised.value)
+    assert [(each.argument, each.pointer) for each in raised.value.errors] == [("fields['options']", "/options")]
+    assert not [word for word in ("dropVotes", "query", "--") if word in str(raised.value)]
+
+
+@pytest.mark.parametrize(
+    ("poll", "argument", "detail"),
+    [
+        (NewPoll(PLACE, title="", options=[Option("1", "Yes")]), "poll.title", "title"),
+        (NewPoll(PLACE, title="x", options=[Option("1", "Yes"), Option("2", "")]), "poll.options[1].title", ""),
+        (
+            NewPoll(PLACE, template="stars", settings=PollSettings(close_poll_on_end_date=True)),
+            "poll.settings.end_date",
+            "close_poll_on_end_date needs an end date",
+        ),
+        (
+            {
+                "template": "stars",
+                "location": {"workspace": "PLAT", "content": "P"},
+                "settings": {"closePollOnEndDate": True},
+            },
+            "poll['settings']['endDate']",
+            "closePollOnEndDate needs an end date",
+        ),
+        (
+            {"template": "sun", "location": {"workspace": "PLAT", "content": "P"}},
+            "poll['template']",
+            "no such template",
+        ),
+    ],
+)
+async def test_create_poll_with_wrong_value_raises_422_with_its_path(
+    polls: Polls, poll: Any, argument: str, detail: str
+) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        with pytest.raises(UnprocessableContent) as raised:
+            await client.create_poll(poll)
+
+    assert [each.argument for each in raised.value.errors] == [argument]
+    assert detail in raised.value.errors[0].detail
+    assert argument in str(raised.value)
+
+
+async def test_cast_ballot_for_unknown_option_raises_422_with_its_index(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        with pytest.raises(UnprocessableContent) as raised:
+            await client.cast_ballot(poll.id, "ada", ["9"])
+
+    assert [each.argument for each in raised.value.errors] == ["option_ids[0]"]
+
+
+async def test_batch_that_cannot_be_read_raises_422_with_the_item(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        with pytest.raises(UnprocessableContent) as raised:
+            await client.batch([{"op": "close", "id": UNKNOWN_POLL}, {"op": "close"}])
+
+    assert raised.value.errors[0].argument.startswith("items[1]")
+
+
+async def test_batch_item_that_removes_votes_names_the_field_of_the_item(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        await client.cast_ballot(poll.id, "ada", ["1"])
+        edit = {"op": "update", "id": poll.id, "poll": {"title": "x", "options": [{"id": "2", "title": "No"}]}}
+        refused = (await client.batch([edit])).items[0]
+        changed = (await client.batch([{**edit, "dropVotes": True}])).items[0]
+
+    assert (refused.status, changed.status) == (409, 200)
+    assert refused.problem is not None
+    assert "'dropVotes': True" in refused.problem.detail
+    assert "query" not in refused.problem.detail
+
+
+async def test_host_that_cannot_be_resolved_raises_invalid_argument_or_connection_failed() -> None:
+    async with PollsClient("http://" + "a" * 300, "pgt_x") as client:
+        with pytest.raises(InvalidArgument, match=r"^url: "):
+            await client.list_templates()
+    async with PollsClient("http://host.invalid", "pgt_x") as client:
+        with pytest.raises(ConnectionFailed):
+            await client.list_templates()
+
+
+async def test_query_that_is_refused_names_the_argument(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        with pytest.raises(ClientError) as raised:
+            await anext(aiter(client.list_polls(updated_since=datetime(2030, 1, 1))))  # noqa: DTZ001 - naive on purpose
+
+    assert raised.value.status == 400
+    assert [each.argument for each in raised.value.errors] == ["updated_since"]
+    assert "updatedSince" not in str(raised.value)
+
+
+async def test_authority_errors_name_arguments(authority: Authority) -> None:
+    async with AuthorityClient(authority.base, authority.admin_key) as client:
+        with pytest.raises(UnprocessableContent) as created:
+            await client.create_token("x", ["polls:read:PLAT", "polls:fly:PLAT"], rate_limit=0)
+        token = await client.create_token("x", ["polls:read:PLAT"])
+        with pytest.raises(UnprocessableContent) as changed:
+            await client.change_token(token.id, {"scopes": ["polls:*:*"]})
+        with pytest.raises(UnprocessableContent) as revoked:
+            await client.revoke_token(token.id, "other")
+
+    assert {each.argument for each in created.value.errors} <= {"scopes[1]", "rate_limit"}
+    assert changed.value.type == "widening"
+    assert changed.value.errors[0].argument == "fields['scopes']"
+    assert [each.argument for each in revoked.value.errors] == ["text"]
+
+
+async def test_rotate_token_with_key_of_another_rotation_names_the_argument(authority: Authority) -> None:
+    token = await authority.issue()
+    async with AuthorityClient(authority.base, authority.admin_key) as client:
+        await client.rotate_token(token["id"], idempotency_key="one", overlap_s=60)
+        with pytest.raises(Conflict) as raised:
+            await client.rotate_token(token["id"], idempotency_key="one", overlap_s=90)
+
+    assert raised.value.type == "rotation-differs"
+    assert "idempotency_key" in str(raised.value)
+    assert "Idempotency-Key" not in str(raised.value)
+
+
+async def test_429_raises_rate_limited_with_retry_after_s(
+    polls: Polls, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pollgate.client.retries.TIME_LIMIT_S", -1.0)
+    token = await authority.issue("polls:read:PLAT", rate_limit=1)
+
+    async with PollsClient(polls.base, token["token"]) as client:
+        await client.list_templates()
+        with pytest.raises(RateLimited) as raised:
+            await client.list_templates()
+
+    assert raised.value.retry_after_s is not None
+    assert 0 < raised.value.retry_after_s <= 60
+
+
+async def test_service_without_listener_raises_connection_failed() -> None:
+    async with PollsClient("http://127.0.0.1:1", "pgt_x") as client:
+        with pytest.raises(ConnectionFailed) as raised:
+            await client.list_templates()
+
+    assert (raised.value.status, raised.value.reason) == (None, "ClientConnectorError")
+    assert "POLLS_URL" not in str(raised.value)
+
+
+async def test_500_to_a_change_raises_outcome_unknown_with_consequence() -> None:
+    async with answering(500) as url, AuthorityClient(url, "pga_x") as client:
+        with pytest.raises(OutcomeUnknown, match="it may have been created") as raised:
+            await client.create_token("x", ["polls:*:*"])
+
+    assert (raised.value.status, raised.value.is_repeatable) == (500, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [(307, {"headers": {"Location": "http://other.example/"}}), (200, {"text": "<html>"}), (200, {"body": b"\xff"})],
+)
+async def test_response_of_another_server_raises_unexpected_response(status: int, answer: dict[str, Any]) -> None:
+    async with answering(status, **answer) as url, PollsClient(url, "pgt_x") as client:
+        with pytest.raises(UnexpectedResponse) as raised:
+            await client.list_templates()
+
+    assert raised.value.status == status
+
+
+async def test_url_with_a_path_raises_not_found_that_says_what_url_must_be(polls: Polls) -> None:
+    async with PollsClient(f"{polls.base}/v1", polls.token) as client:
+        with pytest.raises(NotFound, match="url must be the root of the polls service"):
+            await client.list_templates()
+
+
+@pytest.mark.parametrize(
+    "url", ["authority", "", "ftp://host", "http://", "http://host:99999", "//host", "http://h/?a=b", "http://u:p@h"]
+)
+def test_url_that_is_none_raises_invalid_argument(url: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"^url: ") as raised:
+        PollsClient(url, "pgt_x")
+
+    assert raised.value.argument == "url"
+    assert isinstance(raised.value, ValueError)
+    assert "_URL" not in str(raised.value)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "pgt_x\r\nX-Evil: 1", "pgt_ż"])
+def test_token_that_is_no_header_raises_invalid_argument_without_it(token: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"^token: ") as raised:
+        PollsClient("http://127.0.0.1:1", token)
+
+    assert not token or token not in str(raised.value)
+
+
+async def test_invalid_argument_is_raised_before_anything_is_sent() -> None:
+    async with PollsClient("http://127.0.0.1:1", "pgt_x") as client:
+        calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("if_match", lambda: client.delete_poll("x", if_match="1")),
+            ("if_match", lambda: client.change_poll("x", {}, if_match='"1"\r\nX-Evil: 1')),
+            ("participant", lambda: client.get_ballot("x", "")),
+            ("participant", lambda: client.get_results("x", participant="pgt_" + "A" * 38)),
+            ("participant", lambda: client.withdraw_ballot("x", "pgt_" + "A" * 38)),
+            ("participant", lambda: client.get_ballot("x", "\ud800")),
+            ("poll_id", lambda: client.get_poll("\ud800")),
+            ("fields", lambda: client.change_poll("x", {"title": "\ud800"})),
+            ("poll", lambda: client.create_poll({"title": "\ud800"})),
+            ("limit", lambda: anext(aiter(client.list_polls(-1)))),
+            ("workspace", lambda: anext(aiter(client.list_polls(workspace="\ud800")))),
+        ]
+        for argument, call in calls:
+            with pytest.raises(InvalidArgument, match=f"^{argument}: ") as raised:
+                await call()
+            assert raised.value.argument == argument
+
+
+async def test_text_where_a_list_belongs_raises_type_error(polls: Polls, authority: Authority) -> None:
+    admin = AuthorityClient(authority.base, authority.admin_key)
+    async with PollsClient(polls.base, polls.token) as client, admin:
+        poll = await client.create_poll(
+            NewPoll(
+                PLACE,
+                title="x",
+                options=[Option("1", "a"), Option("2", "b")],
+                settings=PollSettings(allow_selection_of_multiple_options=True),
+            )
+        )
+        calls: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+            ("option_ids", lambda: client.cast_ballot(poll.id, "ada", "12")),
+            ("items", lambda: client.batch("x")),  # type: ignore[arg-type]
+            ("items", lambda: client.batch({"op": "close", "id": poll.id})),  # type: ignore[arg-type]
+            ("scopes", lambda: admin.create_token("x", "polls:*:*")),
+            ("allowed_ips", lambda: admin.create_token("x", ["polls:*:*"], allowed_ips="10.0.0.0/8")),
+            ("ids", lambda: admin.revoke_tokens("unneeded", ids="tok_x")),
+            ("kinds", lambda: anext(aiter(admin.review_tokens("unused")))),
+            ("sites", lambda: admin.create_admin_key("x", "issuer", sites="site_x")),
+            ("scopes", lambda: admin.create_admin_key("x", "issuer", scopes="polls:*:*")),
+            ("sites", lambda: admin.create_service("x", sites="site_x")),
+            ("scopes", lambda: admin.create_token("x", [1])),  # type: ignore[list-item]
+        ]
+        for argument, call in calls:
+            with pytest.raises(TypeError, match=f"^{argument} must be a list of "):
+                await call()
+        results = await client.get_results(poll.id)
+        tokens = [token async for token in admin.list_tokens()]
+
+    assert results.votes == 0
+    assert "x" not in [token.name for token in tokens]

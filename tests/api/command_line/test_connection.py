@@ -1,0 +1,116 @@
+"""The URLs and credentials that commands use."""
+
+import pytest
+
+from pollgate.client import AuthorityClient
+from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.stack import Authority, Polls
+
+pytestmark = pytest.mark.shared_services
+
+UNKNOWN_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+
+
+async def test_polls_api_url_is_used_for_requests_and_polls_url_is_printed(
+    integrator: CommandLine, polls: Polls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integrator.integrate("https://polls.example", polls.token)
+    monkeypatch.setenv("POLLS_API_URL", polls.base)
+
+    listed = await integrator("poll", "list")
+    made = await integrator("token", "create", "--name", "x", "--scope", "polls:read:PLAT")
+
+    assert (listed.status, listed.err) == (0, "")
+    assert "\nIt works at https://polls.example/x1/" in made.out
+
+
+async def test_unreachable_polls_api_url_is_named_and_exits_1(
+    integrator: CommandLine, polls: Polls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLLS_API_URL", "http://127.0.0.1:1")
+
+    refused = await integrator("poll", "list")
+
+    assert (refused.status, refused.err.endswith("; start it, or set POLLS_API_URL\n")) == (1, True)
+
+
+async def test_url_with_a_path_exits_1_with_the_root_as_advice(
+    integrator: CommandLine, polls: Polls, authority: Authority
+) -> None:
+    integrator.integrate(f"{polls.base}/v1/polls/", polls.token)
+    integrator.manage(f"{authority.base}/v1", authority.admin_key)
+
+    of_polls = await integrator("poll", "list", "--status", "open")
+    of_authority = await integrator("token", "list")
+
+    assert of_polls.err == (
+        f"pollgate: the polls service answered 404: nothing is found at {polls.base}/v1/polls/v1/polls; "
+        "check POLLS_URL, which is the root of the polls service, without a path, such as http://127.0.0.1:8080\n"
+    )
+    assert "nothing is found at" in of_authority.err
+    assert "check TOKEN_AUTHORITY_URL, which is the root of the token authority" in of_authority.err
+    assert (of_polls.status, of_authority.status) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list",),
+        ("delete", UNKNOWN_ID, "--yes"),
+        ("withdraw", UNKNOWN_ID, "--as", "ada"),
+        ("results", UNKNOWN_ID, "--csv"),
+        ("watch", UNKNOWN_ID),
+    ],
+)
+async def test_redirect_is_not_followed_and_exits_1(
+    integrator: CommandLine, polls: Polls, command: tuple[str, ...]
+) -> None:
+    async with forgetful_proxy(polls.base) as proxy:
+        proxy.turned_away = [307]
+        integrator.integrate(proxy.url, polls.token)
+
+        refused = await integrator("poll", *command)
+
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err.endswith("Set POLLS_URL to the URL of the polls service itself\n")
+    assert len(proxy.asked) == 1
+
+
+async def test_url_of_the_other_service_exits_1(integrator: CommandLine, polls: Polls, authority: Authority) -> None:
+    integrator.integrate(authority.base, polls.token)
+
+    refused = await integrator("poll", "list")
+
+    assert refused.status == 1
+    assert refused.err.endswith(f": nothing is found at {authority.base}/v1/polls; check POLLS_URL\n")
+
+
+async def test_secret_of_another_kind_is_not_sent_and_exits_1(
+    integrator: CommandLine, polls: Polls, authority: Authority
+) -> None:
+    async with forgetful_proxy(polls.base) as proxy:
+        integrator.integrate(proxy.url, authority.admin_key)
+        admin_key = await integrator("poll", "list")
+        integrator.integrate(proxy.url, "pgs_" + "A" * 38)
+        service_secret = await integrator("poll", "list")
+        integrator.manage(proxy.url, polls.token)
+        token = await integrator("token", "list")
+
+    assert admin_key.err == (
+        "pollgate: POLLGATE_TOKEN contains an admin key (pga_…), but an access token (pgt_…) is required; "
+        "`pollgate token create` creates one\n"
+    )
+    assert (
+        "POLLGATE_TOKEN contains a service's secret (pgs_…), but an access token (pgt_…) is required"
+        in service_secret.err
+    )
+    assert "POLLGATE_ADMIN_KEY contains an access token (pgt_…), but an admin key (pga_…) is required" in token.err
+    assert [ran.status for ran in (admin_key, service_secret, token)] == [1, 1, 1]
+    assert proxy.asked == []
+
+
+async def test_authority_client_outside_its_block_raises_runtime_error(authority: Authority) -> None:
+    client = AuthorityClient(authority.base, authority.admin_key)
+
+    with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as client:`"):
+        await client.list_sites()

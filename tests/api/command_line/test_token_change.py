@@ -1,0 +1,169 @@
+"""`pollgate token change`, `disable`, `enable` and `rotate`."""
+
+import re
+import shlex
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.contract.token import is_well_formed
+from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.stack import Authority
+
+pytestmark = pytest.mark.shared_services
+
+EFFECTIVE = r"; effective everywhere after \d+ ms \(0 guards\)\.\n"
+
+
+async def test_token_change_changes_only_the_given_fields(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue("polls:*:PLAT", name="old", owner="ada", rate_limit=60, metadata={"a": "b"})
+
+    changed = await pollgate(
+        *("token", "change", token["id"], "--name", "new", "--owner", "", "--scope", "polls:read:PLAT"),
+        *("--expires-in", "7d", "--header-only", "--allowed-ip", "10.0.0.0/8", "--rate-limit", "30"),
+    )
+
+    now = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json
+    assert re.fullmatch(f"Changed {token['id']}{EFFECTIVE}", changed.out)
+    assert (now["name"], now["owner"], now["scopes"]) == ("new", None, ["polls:read:PLAT"])
+    assert (now["allow_query"], now["allowed_ips"], now["rate_limit"]) == (False, ["10.0.0.0/8"], 30)
+    assert now["metadata"] == {"a": "b"}
+    assert datetime.fromisoformat(now["expires_at"]) <= datetime.now(UTC) + timedelta(days=7)
+
+
+async def test_token_change_of_description_does_not_wait(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    changed = await pollgate("token", "change", token["id"], "--description", "for the report")
+
+    assert changed == (0, f"Changed {token['id']}.\n", "")
+
+
+async def test_token_change_no_wait_prints_by_when_it_is_effective(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    changed = await pollgate("token", "change", token["id"], "--rate-limit", "5", "--no-wait")
+
+    assert re.fullmatch(rf"Changed {token['id']}; effective everywhere by \S+ UTC at the latest\.\n", changed.out)
+
+
+async def test_token_change_to_wider_scope_exits_1(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue("polls:read:PLAT")
+
+    refused = await pollgate("token", "change", token["id"], "--scope", "ANY")
+
+    assert refused.status == 1
+    assert "--scope: 'polls:*:*' is more than the token has" in refused.err
+
+
+async def test_token_change_without_options_exits_1(pollgate: CommandLine) -> None:
+    refused = await pollgate("token", "change", "tok_x")
+
+    assert refused == (1, "", "pollgate: nothing to change; see `pollgate token change --help`\n")
+
+
+async def test_token_disable_and_enable(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    disabled = await pollgate("token", "disable", token["id"], "--reason", "under investigation")
+    while_disabled = await authority.introspect(token["token"])
+    shown = await pollgate("token", "show", token["id"])
+    enabled = await pollgate("token", "enable", token["id"], "--json")
+
+    assert re.fullmatch(f"Disabled {token['id']}{EFFECTIVE}", disabled.out)
+    assert not while_disabled.json["active"]
+    assert ": under investigation\n" in shown.out
+    assert (enabled.json["status"], enabled.json["effect"]["effective"]) == ("active", True)
+    assert (await authority.introspect(token["token"])).json["active"]
+
+
+async def test_token_disable_of_revoked_token_exits_1(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+    await authority.revoke(token["id"])
+
+    refused = await pollgate("token", "disable", token["id"])
+
+    assert refused.status == 1
+    assert "answered 409: This token is revoked or has expired" in refused.err
+
+
+async def test_token_rotate_prints_new_secret_and_keeps_the_old_one(
+    pollgate: CommandLine, authority: Authority
+) -> None:
+    token = await authority.issue()
+
+    rotated = await pollgate("token", "rotate", token["id"], "--overlap", "12h", "--end-on-use")
+
+    secret = rotated.out.partition("\n")[0]
+    assert is_well_formed(secret, "pgt")
+    assert re.search(r"\nEarlier secrets end at .* UTC at the latest; effective everywhere after", rotated.out)
+    assert rotated.err == ""
+    assert (await authority.introspect(token["token"])).json["active"]
+    assert (await authority.introspect(secret)).json["active"]
+    assert not (await authority.introspect(token["token"])).json["active"]
+
+
+async def test_token_rotate_with_overlap_0_ends_earlier_secrets(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    rotated = await pollgate("token", "rotate", token["id"], "--overlap", "0")
+
+    assert "\nEarlier secrets have ended; effective everywhere after" in rotated.out
+    assert not (await authority.introspect(token["token"])).json["active"]
+
+
+async def test_token_rotate_with_lost_response_repeats_with_the_same_key(
+    pollgate: CommandLine, authority: Authority
+) -> None:
+    token = await authority.issue()
+
+    async with forgetful_proxy(authority.base) as proxy:
+        pollgate.manage(proxy.url, authority.admin_key)
+        proxy.lost = 1
+        rotated = await pollgate("token", "rotate", token["id"], "--overlap", "0", "--json")
+
+    secrets = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json["secrets"]
+    assert (await authority.introspect(rotated.json["token"])).json["active"]
+    assert [secret["works"] for secret in secrets].count(True) == 1
+    assert len(secrets) == 2
+
+
+async def test_token_rotate_with_two_lost_responses_prints_command_and_exits_1(
+    pollgate: CommandLine, authority: Authority
+) -> None:
+    token = await authority.issue()
+
+    async with forgetful_proxy(authority.base) as proxy:
+        pollgate.manage(proxy.url, authority.admin_key)
+        proxy.lost = 2
+        lost = await pollgate("token", "rotate", token["id"], "--overlap", "2h", "--end-on-use")
+        command = lost.err.rstrip().splitlines()[-1].strip()
+        repeated = await pollgate(*shlex.split(command)[1:])
+
+    secrets = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json["secrets"]
+    assert (lost.status, lost.out) == (1, "")
+    assert "The token may have been rotated; this command returns its new secret:\n" in lost.err
+    assert command.startswith(f"pollgate token rotate {token['id']} --overlap 7200s --end-on-use --key ")
+    assert (await authority.introspect(repeated.out.partition("\n")[0])).json["active"]
+    assert len(secrets) == 2
+
+
+async def test_token_rotate_with_invalid_key_exits_1(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    refused = await pollgate("token", "rotate", token["id"], "--key", "a b\n")
+
+    assert refused == (1, "", "pollgate: --key: 1 to 255 printable ASCII characters without spaces are allowed\n")
+
+
+async def test_token_disable_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    async with forgetful_proxy(authority.base) as proxy:
+        pollgate.manage(proxy.url, authority.admin_key)
+        proxy.lost = 1
+        lost = await pollgate("token", "disable", token["id"])
+
+    assert lost.status == 1
+    assert "does not answer (ServerDisconnectedError)" in lost.err
+    assert lost.err.endswith("The change may have been made; repeat the command to be sure\n")
