@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from services.token_authority.domain.lease import GuardKey, LeaseWatch, Wait
+from services.token_authority.domain.lease import GuardKey, LeaseWatch, PendingChange
 from services.token_authority.domain.lease import Lease as LeaseOnRecord
 from shared.guard.lease import Lease as GuardsLease
 
@@ -16,15 +16,15 @@ def test_a_guard_with_a_slow_clock_is_out_of_its_lease_when_an_authority_with_a_
     true_time = 0.0
     guards = GuardsLease(lambda: true_time / RATE)
     guards.renew(0.0, LEASE_S)
-    wait, watch = Wait(1, [ON_RECORD], committed_at=0.0), LeaseWatch()
-    watch.run_out([ON_RECORD], seen_at=0.0)
+    wait, watch = PendingChange(1, [ON_RECORD], committed_at=0.0), LeaseWatch()
+    watch.select_expired([ON_RECORD], seen_at=0.0)
 
     while guards.held:
-        wait.pass_to(true_time * RATE)
-        assert not wait.is_over
-        assert not watch.run_out([ON_RECORD], true_time * RATE)
+        wait.advance_to(true_time * RATE)
+        assert not wait.is_effective
+        assert not watch.select_expired([ON_RECORD], true_time * RATE)
         true_time += LEASE_S / 1000
 
     assert true_time > LEASE_S
-    wait.pass_to(LEASE_S * RATE**2 * 1.01)
-    assert wait.is_over
+    wait.advance_to(LEASE_S * RATE**2 * 1.01)
+    assert wait.is_effective

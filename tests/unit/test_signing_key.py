@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.token_authority.domain.signing_key import KEPT, SigningKey, published
+from services.token_authority.domain.signing_key import KEPT, SigningKey, publish
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -15,7 +15,7 @@ def key(kid: str, signs_from: datetime) -> SigningKey:
 def test_the_newest_that_may_signs_and_each_stays_an_hour_after_the_next_has_begun() -> None:
     keys = [key("new", NOON + MINUTE), key("old", NOON - 2 * MINUTE), key("now", NOON)]
 
-    found = published(keys, NOON)
+    found = publish(keys, NOON)
 
     assert [(each.key.kid, each.state, each.published_until) for each in found] == [
         ("old", "retired", NOON + KEPT),
@@ -26,6 +26,6 @@ def test_the_newest_that_may_signs_and_each_stays_an_hour_after_the_next_has_beg
 
 
 def test_while_the_databases_clock_is_behind_the_first_key_signs() -> None:
-    found = published([key("two", NOON + MINUTE), key("one", NOON)], NOON - MINUTE)
+    found = publish([key("two", NOON + MINUTE), key("one", NOON)], NOON - MINUTE)
 
     assert [(each.key.kid, each.state) for each in found] == [("one", "signing"), ("two", "next")]

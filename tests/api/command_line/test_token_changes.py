@@ -57,7 +57,7 @@ async def test_a_token_cannot_be_widened_and_is_told_why(pollgate: CommandLine, 
     refused = await pollgate("token", "change", token["id"], "--scope", "ANY")
 
     assert refused.status == 1
-    assert "/scopes: 'polls:*:*' is more than the token has" in refused.err
+    assert "/scopes: 'polls:*:*' is beyond the scopes of the token" in refused.err
 
 
 async def test_a_change_of_nothing_is_told_so(pollgate: CommandLine) -> None:
@@ -88,7 +88,7 @@ async def test_what_has_ended_cannot_be_disabled(pollgate: CommandLine, authorit
     refused = await pollgate("token", "disable", token["id"])
 
     assert refused.status == 1
-    assert "answered 409: This token is revoked or has expired" in refused.err
+    assert "answered 409: The token is revoked or has expired" in refused.err
 
 
 async def test_a_rotated_token_shows_its_new_secret_once_and_the_old_one_works_on(

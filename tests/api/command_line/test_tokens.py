@@ -91,7 +91,7 @@ WRONG = [
     (("--metadata-json", "-", "--metadata", "a=b"), 1, "either --metadata or --metadata-json"),
     (("--metadata-json", "nowhere.json"), 1, "cannot read the metadata: No such file or directory: nowhere.json"),
     (("--scope", "polls:fly:PLAT"), 1, "/scopes/1: at character 7"),
-    (("--rate-limit", "0"), 1, "/rate_limit: 1 to 1000000 requests a minute"),
+    (("--rate-limit", "0"), 1, "/rate_limit: must be 1 to 1000000 requests per minute"),
     (("--colour", "red"), 2, "--colour"),
 ]
 
@@ -216,7 +216,7 @@ async def test_a_token_is_shown_with_all_that_is_known_of_it(
 @pytest.mark.parametrize(
     ("token_id", "sentence"),
     [
-        ("tok_AAAAAAAAAAAAAAAA", "answered 404: No token has this id."),
+        ("tok_AAAAAAAAAAAAAAAA", "answered 404: Unknown token id."),
         ("../sites", "that is not a token's id; `pollgate token list` shows them"),
         ("pgt_" + "A" * 38, "that is a secret, not an id"),
     ],

@@ -102,7 +102,7 @@ async def test_what_it_takes_is_said_to_whom_it_is_refused(authority: Authority)
     scope = await issuer("POST", "tokens", {"name": "x", "scopes": ["polls:read:PLAT", "polls:read,create:PLAT/1"]})
 
     assert "admin or auditor; yours is issuer" in role.json["detail"]
-    assert "'polls:create:PLAT/1' is more than this admin key has itself" in scope.json["detail"]
+    assert "The scope 'polls:create:PLAT/1' is beyond those of this admin key" in scope.json["detail"]
 
 
 GRANTS = [

@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.token_authority.operations.upkeep import Upkeep
-from shared.contract.client_assertion import ASSERTION_TYPE
+from services.token_authority.domain.client_assertion import ASSERTION_TYPE
+from services.token_authority.tasks.retention import Retention
 from shared.contract.token import mint
 from shared.runtime.postgres.database import database as opened
 from tests.support.client_keys import INTROSPECT, ISSUER, KEY_KINDS, ClientKey, Kind, form, make_service
@@ -78,25 +78,25 @@ async def test_it_is_for_the_authority_or_for_the_endpoint(service: Authority, s
 
 SOON = int(time.time()) + 3600
 WRONG: list[tuple[dict[str, Any], str]] = [
-    *(({name: None}, "it needs") for name in ("iss", "sub", "aud", "exp", "iat", "jti")),
+    *(({name: None}, "it must have") for name in ("iss", "sub", "aud", "exp", "iat", "jti")),
     ({"iss": "polls"}, "'iss' and 'sub'"),
-    ({"iss": "polls", "sub": "polls"}, "is not good here"),
-    ({"iss": "unknown", "sub": "unknown"}, "is not good here"),
+    ({"iss": "polls", "sub": "polls"}, "Client assertion refused"),
+    ({"iss": "unknown", "sub": "unknown"}, "Client assertion refused"),
     ({"iss": "\0", "sub": "\0"}, "'iss' and 'sub'"),
-    ({"aud": "http://elsewhere"}, "'aud' is to be"),
-    ({"aud": []}, "'aud' is to be"),
-    ({"aud": f"{ISSUER}/oauth2/introspect/batch"}, "'aud' is to be"),
-    ({"exp": SOON}, "at most 300 seconds ahead"),
+    ({"aud": "http://elsewhere"}, "'aud' must be"),
+    ({"aud": []}, "'aud' must be"),
+    ({"aud": f"{ISSUER}/oauth2/introspect/batch"}, "'aud' must be"),
+    ({"exp": SOON}, "at most 300 seconds in the future"),
     ({"exp": 1}, "it has expired"),
-    ({"exp": 1e300}, "at most 300 seconds ahead"),
-    ({"exp": "soon"}, "it needs"),
+    ({"exp": 1e300}, "at most 300 seconds in the future"),
+    ({"exp": "soon"}, "it must have"),
     ({"iat": SOON}, "in the future"),
     ({"nbf": SOON}, "in the future"),
-    ({"jti": ""}, "'jti' is to have"),
-    ({"jti": "x" * 257}, "'jti' is to have"),
+    ({"jti": ""}, "'jti' must have"),
+    ({"jti": "x" * 257}, "'jti' must have"),
     ({"headers": {"crit": ["exp"]}}, "its header"),
     ({"headers": {"typ": "secevent+jwt"}}, "its header"),
-    ({"padding": "x" * 5000}, "no signed JWT"),
+    ({"padding": "x" * 5000}, "a signed JWT"),
 ]
 
 
@@ -189,11 +189,11 @@ async def test_what_is_no_longer_good_is_not_remembered(service: Authority, data
     assert (await introspect(service, KEY.sign())).status == 200
     query = "SELECT jti_digest FROM token_authority.service_assertion"
     async with opened(database.token_authority_url, size=1, statement_cache=0) as pool:
-        upkeep = Upkeep(pool)
-        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=120))
+        retention = Retention(pool)
+        await retention.delete_old(datetime.now(UTC) + timedelta(seconds=120))
         assert len(await fetch(database.admin_url, query)) == 1
 
-        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=131))
+        await retention.delete_old(datetime.now(UTC) + timedelta(seconds=131))
 
     assert await fetch(database.admin_url, query) == []
 

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.reach import covering, reaching
+from services.token_authority.domain.scope_index import key_prefixes_within, keys_within
 from services.token_authority.domain.selection import Selection, selection
 from services.token_authority.domain.token import Token, TokenRequest, issue
 from services.token_authority.domain.token_fields import Lifetime
-from services.token_authority.storage.selections import Order, Page, select_tokens
+from services.token_authority.domain.token_page import Order, Page
+from services.token_authority.storage.selections import select_tokens
 from services.token_authority.storage.tokens import insert_token
 from shared.contract.scope import Action, Scope, beyond
 from shared.runtime.postgres.database import database as connected
@@ -403,7 +404,7 @@ async def test_postgresql_finds_by_scopes_what_the_scopes_themselves_say(
             asked, limits = drawn(rng), [drawn(rng) for _ in range(3)]
 
             touching = await found(selection(scope=str(asked)))
-            within = await found(Selection(covering=covering(limits), reaching=reaching(limits)))
+            within = await found(Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits)))
 
             assert touching == among(lambda token, asked=asked: any(scope.overlaps(asked) for scope in token.scopes))  # type: ignore[misc]
             assert within == among(lambda token, limits=limits: beyond(token.scopes, limits) is None)  # type: ignore[misc]

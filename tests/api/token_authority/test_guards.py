@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.token_authority.operations.upkeep import Upkeep
+from services.token_authority.tasks.retention import Retention
 from shared.contract.token import mint
 from shared.runtime.postgres.database import database as open_database
 from tests.support.databases import ClonedDatabase
@@ -59,7 +59,7 @@ async def test_a_guard_that_is_behind_the_trim_starts_afresh(authority: Authorit
     there.applied = 4
     await there.sync()
     async with open_database(database.token_authority_url, size=1, statement_cache=0) as opened:
-        await Upkeep(opened).trim(datetime.now(UTC) + timedelta(hours=1))
+        await Retention(opened).delete_old(datetime.now(UTC) + timedelta(hours=1))
 
     behind.applied = 2
     answers = [(await guard.sync()).json for guard in (behind, there)]
@@ -81,7 +81,7 @@ async def test_nothing_is_trimmed_that_a_lease_needs_or_redis_has_not_had(
 
     async def kept() -> list[int]:
         async with open_database(database.token_authority_url, size=1, statement_cache=0) as opened:
-            await Upkeep(opened).trim(datetime.now(UTC) + timedelta(hours=1))
+            await Retention(opened).delete_old(datetime.now(UTC) + timedelta(hours=1))
         return [row["seq"] for row in await fetch(database.admin_url, "SELECT seq FROM token_authority.change_log")]
 
     assert min(await kept()) == 3

@@ -18,9 +18,9 @@ BY_ADDRESS: Final = 5
 BY_SERVICE: Final = 8
 OPEN_TOKENS: Final = 20
 SETTINGS: Final = {
-    "wrong_credentials_a_minute": BY_ADDRESS,
-    "wrong_credentials_a_minute_a_service": BY_SERVICE,
-    "open_tokens_a_minute": OPEN_TOKENS,
+    "wrong_credentials_per_minute": BY_ADDRESS,
+    "wrong_credentials_per_minute_per_service": BY_SERVICE,
+    "open_tokens_per_minute": OPEN_TOKENS,
     "trusted_proxy_hops": 1,
 }
 NONE: Final[Mapping[str, str]] = {}
@@ -82,7 +82,7 @@ async def test_an_address_that_was_wrong_too_often_waits_whatever_it_shows_next(
     assert {answer.status for answer in answers} == {429}
     assert {1 <= int(answer.headers["Retry-After"]) <= 61 for answer in answers} == {True}
     assert answers[0].json["type"] == "/docs/problems/too-many-attempts"
-    assert "Up to 5 wrong credentials a minute from one address" in answers[0].json["detail"]
+    assert "At most 5 wrong credentials per minute are allowed from one address" in answers[0].json["detail"]
     assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
 
 
@@ -300,7 +300,7 @@ async def test_tokens_that_are_made_up_are_asked_about_so_often(authority: Autho
     assert (first.status, first.json["unknown"]) == (200, OPEN_TOKENS + 1)
     assert {answer.status for answer in refused} == {429}
     assert {int(answer.headers["Retry-After"]) >= 1 for answer in refused} == {True}
-    assert "20 tokens a minute from one address" in refused[0].json["detail"]
+    assert "20 tokens per minute are looked up for one address" in refused[0].json["detail"]
     assert (await From(authority, OTHER).revoke(issued["token"])).status == 200
 
 

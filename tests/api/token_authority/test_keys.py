@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.token_authority.domain.actor import SYSTEM
-from services.token_authority.operations.signing import PURPOSE, Signer
+from services.token_authority.tasks.signing import PURPOSE, Signer
 from shared.contract.token import mint
 from shared.runtime.crypto.encryption import DecryptionError, Encrypted, Encryptor, read_secrets
 from shared.runtime.postgres.database import DatabaseUnavailable
@@ -54,7 +54,7 @@ async def test_processes_that_start_at_once_make_one_key_and_sign_with_it(
     encryptor = Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
     async with opened(database.token_authority_url, size=8, statement_cache=0) as pool:
         signers = [Signer(pool, encryptor, clock=elapsed_s) for _ in range(8)]
-        await asyncio.gather(*(signer.prepare() for signer in signers))
+        await asyncio.gather(*(signer.load() for signer in signers))
 
     kids = {_kid(signer.sign({}, "x")) for signer in signers}
 
@@ -135,15 +135,17 @@ async def test_a_key_of_thirty_days_gets_a_successor(authority: Authority, datab
 
 async def test_signing_goes_on_while_the_database_is_away_also_with_the_next_key(database: ClonedDatabase) -> None:
     async with opened(database.token_authority_url, size=2, statement_cache=0) as pool:
-        signer = Signer(pool, Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE), clock=elapsed_s, rest_s=0.3)
-        await signer.prepare()
+        signer = Signer(
+            pool, Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE), clock=elapsed_s, published_before_s=0.3
+        )
+        await signer.load()
         new = (await signer.rotate(SYSTEM)).key.key.kid
-        old = next(each.key.kid for each in await signer.published() if each.key.kid != new)
+        old = next(each.key.kid for each in await signer.published_keys() if each.key.kid != new)
         await pool.close()
         with pytest.raises(DatabaseUnavailable):
             await pool.ping()
 
-        assert [each.key.kid for each in await signer.published()] == [old, new]
+        assert [each.key.kid for each in await signer.published_keys()] == [old, new]
         assert _kid(signer.sign({}, "x")) == old
         async with asyncio.timeout(5):
             while _kid(signer.sign({}, "x")) != new:
@@ -184,7 +186,7 @@ async def test_who_can_write_to_the_table_cannot_have_a_key_published(
 async def test_another_secret_is_refused_at_start_and_is_taken_with_the_old_one_behind_it(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(SettingsError, match=r"KEY_ENCRYPTION_KEY does not decrypt .* set the one that encrypted it"):
+    with pytest.raises(SettingsError, match=r"KEY_ENCRYPTION_KEY does not decrypt .* set the secret that encrypted it"):
         async with token_authority(database, redis_url, tmp_path, key_encryption_key=OTHER_SECRET):
             pass
     both = f"{OTHER_SECRET} {KEY_ENCRYPTION_KEY}"

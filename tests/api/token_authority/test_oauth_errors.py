@@ -66,7 +66,7 @@ async def test_what_the_caller_has_to_wait_for_has_none(authority: Authority) ->
 
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
-    return {"wrong_credentials_a_minute": 3}
+    return {"wrong_credentials_per_minute": 3}
 
 
 async def _exhaust(authority: Authority) -> None:

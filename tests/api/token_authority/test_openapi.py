@@ -20,7 +20,7 @@ GUARDS = ("fuzzed-guard-0001", "fuzzed-guard-0002")
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
     """Leases that run out soon, since the guards here never confirm what is revoked, and room for all cases."""
-    many = ("wrong_credentials_a_minute", "wrong_credentials_a_minute_a_service", "open_tokens_a_minute")
+    many = ("wrong_credentials_per_minute", "wrong_credentials_per_minute_per_service", "open_tokens_per_minute")
     return {"revocation_lease": 0.5, **dict.fromkeys(many, 1_000_000)}
 
 

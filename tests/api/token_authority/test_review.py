@@ -90,8 +90,8 @@ async def test_reaching_any_are_those_with_a_scope_for_everywhere(
 
     assert {one["token"]["name"], other["token"]["name"]} == {"vote", "all"}
     assert {one["reason"], other["reason"]} == {
-        "Its scope polls:vote:* reaches every workspace.",
-        "Its scope polls:*:* reaches every workspace.",
+        "Its scope polls:vote:* covers every workspace.",
+        "Its scope polls:*:* covers every workspace.",
     }
 
 
@@ -124,7 +124,7 @@ async def test_a_replaced_secret_that_is_still_used_is_a_finding(
     (finding,) = await look.all(PATH, kind="rotated_secret_in_use")
 
     assert finding["token"]["name"] == "used"
-    assert finding["reason"].startswith("A secret of it that has been replaced is still used, and ends on ")
+    assert finding["reason"].startswith("A replaced secret is still used, and ends on ")
 
 
 async def test_a_secret_presented_after_its_end_is_a_finding_for_a_month(

@@ -164,13 +164,13 @@ async def test_a_secret_that_is_in_use_is_not_replaced(authority: Authority) -> 
     assert await works(authority, issued["token"], rotated["token"]) == [True, True]
 
 
-async def test_another_request_under_the_same_key_is_409(authority: Authority) -> None:
+async def test_another_request_under_the_same_key_is_422(authority: Authority) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], key="k1")
 
     other = await rotate(authority, issued["id"], key="k1", overlap_s=10)
 
-    assert (other.status, other.json["type"]) == (409, "/docs/problems/rotation-differs")
+    assert (other.status, other.json["type"]) == (422, "/docs/problems/idempotency-key-reused")
 
 
 async def test_the_same_key_of_another_token_is_another_rotation(authority: Authority) -> None:

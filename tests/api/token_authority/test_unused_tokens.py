@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from services.token_authority.metrics import AuthorityMetrics
-from services.token_authority.operations.policy import UnusedTokens
-from services.token_authority.operations.relay import ChangeRelay
-from services.token_authority.operations.signing import PURPOSE, Signer
-from services.token_authority.operations.upkeep import DAYS_KEPT, MAX_DAYS, Upkeep
+from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.retention import DAYS_KEPT, MAX_DAYS, Retention
+from services.token_authority.tasks.signing import PURPOSE, Signer
+from services.token_authority.tasks.unused_tokens import UnusedTokens
 from shared.runtime.crypto.encryption import Encryptor, read_secrets
 from shared.runtime.postgres.database import Database
 from shared.runtime.postgres.database import database as connected
@@ -40,7 +40,7 @@ class Policy:
         signer = Signer(database, encryptor, clock=elapsed_s)
         relay = ChangeRelay(database, redis, signer, metrics, issuer="x", redis_address="x")
         self._unused = UnusedTokens(database, relay, days=DAYS)
-        self.switched_off = UnusedTokens(database, relay, days=0, every_s=0.01)
+        self.switched_off = UnusedTokens(database, relay, days=0, interval_s=0.01)
 
     async def come_round(self) -> int:
         """How many tokens it has disabled."""
@@ -158,23 +158,23 @@ async def test_many_are_disabled_once_each_by_processes_that_come_round_together
 
 
 @pytest.fixture
-async def upkeep(database: ClonedDatabase, authority: Authority) -> AsyncGenerator[Upkeep, None]:
+async def retention(database: ClonedDatabase, authority: Authority) -> AsyncGenerator[Retention, None]:
     """What each process does every minute."""
     async with connected(database.token_authority_url, size=2, statement_cache=100) as opened:
-        yield Upkeep(opened)
+        yield Retention(opened)
 
 
 async def test_days_of_use_are_kept_for_400_days_and_then_go_a_part_at_a_time(
-    authority: Authority, database: ClonedDatabase, upkeep: Upkeep
+    authority: Authority, database: ClonedDatabase, retention: Retention
 ) -> None:
     token_id, now = (await authority.issue())["id"], datetime.now(UTC)
     insert = "INSERT INTO token_authority.token_day SELECT $1, $2::date - n, 1, 0 FROM generate_series(0, $3::int) AS n"
     await fetch(database.admin_url, insert, token_id, now.date(), DAYS_KEPT.days + MAX_DAYS + 5)
     count = "SELECT count(*) FROM token_authority.token_day"
 
-    await upkeep.trim(now)
+    await retention.delete_old(now)
     ((first,),) = await fetch(database.admin_url, count)
-    await upkeep.trim(now)
+    await retention.delete_old(now)
     ((second,),) = await fetch(database.admin_url, count)
 
     assert (first, second) == (DAYS_KEPT.days + 1 + 5, DAYS_KEPT.days + 1)

@@ -12,7 +12,13 @@ from urllib.parse import unquote
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.token_authority.domain.reach import EVERYWHERE, covering, reach_of, reaching, touching
+from services.token_authority.domain.scope_index import (
+    KEYS_EVERYWHERE,
+    index_keys,
+    key_prefixes_within,
+    keys_overlapping,
+    keys_within,
+)
 from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, beyond
 
 NAMES = ("A", "AB", "A/B", "*", ">", ":", "é")
@@ -47,13 +53,13 @@ def world_of(*scopes: Iterable[Scope]) -> list[Place]:
 
 def touches(token: Iterable[Scope], asked: Scope) -> bool:
     """What the index on marks answers, by `&&`."""
-    return not set(reach_of(token)).isdisjoint(touching(asked))
+    return not set(index_keys(token)).isdisjoint(keys_overlapping(asked))
 
 
 def lies_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
     """What the condition on marks answers, by `starts_with`."""
-    beginnings = covering(limits)
-    return all(any(mark.startswith(start) for start in beginnings) for mark in reach_of(token) if ":" in mark)
+    beginnings = key_prefixes_within(limits)
+    return all(any(mark.startswith(start) for start in beginnings) for mark in index_keys(token) if ":" in mark)
 
 
 @settings(max_examples=400)
@@ -92,12 +98,12 @@ def test_what_goes_beyond_limits_is_of_the_token_and_not_of_the_limits(token: li
 @given(_FEW, _FEW)
 def test_the_index_leaves_out_no_token_within_limits(token: list[Scope], limits: list[Scope]) -> None:
     if lies_within(token, limits):
-        assert not set(reach_of(token)).isdisjoint(reaching(limits))
+        assert not set(index_keys(token)).isdisjoint(keys_within(limits))
 
 
 @given(_FEW)
 def test_a_token_reaches_everywhere_by_a_scope_without_a_path_alone(token: list[Scope]) -> None:
-    assert set(reach_of(token)).isdisjoint(EVERYWHERE) == all(scope.path for scope in token)
+    assert set(index_keys(token)).isdisjoint(KEYS_EVERYWHERE) == all(scope.path for scope in token)
 
 
 @given(_SCOPES, _SCOPES, st.sampled_from(Action))
