@@ -44,8 +44,8 @@ class Review(Struct, frozen=True):
 
 
 class Evidence(NamedTuple):
-    """What a finding is based on, besides the token: its last use, when a replaced secret that is in use ends, and when
-    one was presented after its end.
+    """The facts behind a finding: the last use of the token, when a replaced secret in use ends, and when one was last
+    presented after its end.
     """
 
     last_used_at: datetime | None = None

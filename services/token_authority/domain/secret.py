@@ -74,7 +74,7 @@ def rotation(overlap_s: int, *, end_on_use: bool, key: str | None) -> Rotation:
     if not 0 <= overlap_s <= MAX_OVERLAP_S:
         raise InvalidValue(("overlap_s",), f"0 to {MAX_OVERLAP_S} seconds (30 days)")
     if end_on_use and overlap_s == 0:
-        raise InvalidValue(("end_on_use",), "with an overlap of 0 the old secret ends at once; give an overlap")
+        raise InvalidValue(("end_on_use",), "must be false with an overlap of 0, which ends the old secret immediately")
     return Rotation(overlap_s, end_on_use, idempotency_key_of(key, overlap_s, end_on_use))
 
 

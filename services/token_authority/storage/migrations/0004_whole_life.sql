@@ -42,7 +42,7 @@ ALTER TABLE token_authority.change_log
 -- Room in each page, so that a change to what no index holds, as a revocation is, leaves the indexes alone.
 ALTER TABLE token_authority.token SET (fillfactor = 70);
 
--- `reach` is what the scopes come to, as `domain/reach.py` writes it, so that an index answers which tokens touch a place.
+-- `reach` holds the index keys of the scopes, as `domain/scope_index.py` makes them, so that an index finds the tokens for a place.
 ALTER TABLE token_authority.token
     DROP COLUMN digest,
     DROP CONSTRAINT token_created_by_fkey,
