@@ -15,7 +15,7 @@ from services.token_authority.payloads.admin_keys import (
     CreateAdminKey,
     NewAdminKeyPayload,
 )
-from services.token_authority.payloads.tokens import RotateSecret
+from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage import admin_keys
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint

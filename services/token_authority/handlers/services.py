@@ -17,7 +17,7 @@ from services.token_authority.payloads.services import (
     ServicePage,
     ServicePayload,
 )
-from services.token_authority.payloads.tokens import RotateSecret
+from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage import secrets, services
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint

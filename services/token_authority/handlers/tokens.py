@@ -18,15 +18,17 @@ from services.token_authority.handlers.effect import effect_of, should_wait
 from services.token_authority.operations.issuance import issue_token
 from services.token_authority.payloads.idempotency import IdempotencyHeaders
 from services.token_authority.payloads.revocation import Waiting
-from services.token_authority.payloads.tokens import (
-    ChangedTokenPayload,
+from services.token_authority.payloads.token_requests import (
     ChangeToken,
     CreateToken,
     DisableToken,
-    IssuedTokenPayload,
     ListTokens,
-    RotatedTokenPayload,
     RotateSecret,
+)
+from services.token_authority.payloads.tokens import (
+    ChangedTokenPayload,
+    IssuedTokenPayload,
+    RotatedTokenPayload,
     TokenDetailPayload,
     TokenPage,
 )
