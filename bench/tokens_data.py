@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from services.token_authority.domain.reach import reach_of
-from services.token_authority.domain.token import searchable
+from services.token_authority.domain.scope_index import index_keys
+from services.token_authority.domain.token import fold_case
 from shared.contract.scope import Scope
 
 SITES: Final = ("site_bench_1", "site_bench_2", "site_bench_3")
@@ -94,8 +94,8 @@ def _token(number: int, now: datetime, rng: random.Random) -> Rows:
     fate, ended_at = rng.random(), now - timedelta(days=rng.randrange(1, 300))
     revoked_at = ended_at if fate < 0.12 else None
     token = (
-        *(token_id, rng.choice(SITES), name, description, searchable(f"{name}\n{description}"), owner),
-        *([str(scope) for scope in scopes], reach_of(scopes), "pgt_…abcd", "admin_key:adm_bench", created_at),
+        *(token_id, rng.choice(SITES), name, description, fold_case(f"{name}\n{description}"), owner),
+        *([str(scope) for scope in scopes], index_keys(scopes), "pgt_…abcd", "admin_key:adm_bench", created_at),
         *(_expires_at(fate, ended_at, now, rng), ended_at if 0.17 < fate < 0.2 else None, revoked_at),
         *((1, "admin_key:adm_bench", "unneeded") if revoked_at else (None, None, None)),
     )

@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant(
         "no advisory lock",
         "services/token_authority/storage/changes.py",
-        "await executor.execute(_LOCK_SHARED, _LOG_LOCK)",
+        "await connection.execute(_LOCK_SHARED, _LOG_LOCK)",
         "return",
     ),
     Mutant("no lease check", "shared/guard/lease.py", "return self._clock() < self.until", "return True"),
@@ -72,9 +72,9 @@ MUTANTS = (
     ),
     Mutant(
         "a sync that confirms what it has only sent",
-        "services/token_authority/operations/sync.py",
-        "{ask.guard: seq or 0 for ask, seq in zip(asking, places, strict=True)}",
-        "{ask.guard: span.head for ask in asking}",
+        "services/token_authority/tasks/sync.py",
+        "{waiting.guard: seq or 0 for waiting, seq in zip(batch, places, strict=True)}",
+        "{waiting.guard: log_range.head for waiting in batch}",
     ),
     Mutant(
         "an answer that does not wait",
@@ -84,9 +84,9 @@ MUTANTS = (
     ),
     Mutant(
         "a repeated revocation that does not wait",
-        "services/token_authority/operations/revoke.py",
-        "Wait(newest.seq, leases, self._clock())",
-        "Wait(newest.seq, [], self._clock())",
+        "services/token_authority/operations/revocation.py",
+        "PendingChange(latest.seq, leases, self._clock())",
+        "PendingChange(latest.seq, [], self._clock())",
     ),
     Mutant(
         "a guard that uses a lease it has given back",

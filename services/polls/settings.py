@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from shared.guard import GuardSettings
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
+from shared.runtime.process.environment import FormerName
 
 
 class PollsSettings(GuardSettings, frozen=True, kw_only=True):
@@ -35,7 +36,9 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         1000
     )
     event_streams_per_token: Annotated[
-        int, Meta(ge=1, le=100_000, description="maximum number of event streams per token, in one process")
+        int,
+        Meta(ge=1, le=100_000, description="maximum number of event streams per token, in one process"),
+        FormerName("EVENT_STREAMS_A_TOKEN"),
     ] = 50
 
     def __post_init__(self) -> None:

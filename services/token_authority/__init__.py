@@ -1,1 +1,1 @@
-"""The token authority: issues, changes and explains access tokens, and is the source of truth about them."""
+"""The token authority: issues, changes, introspects and revokes access tokens."""

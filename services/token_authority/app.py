@@ -1,4 +1,4 @@
-"""Composition root of the token authority: settings become a pool, a Redis client, tasks and an application."""
+"""Composition root of the token authority: creates the pool, the Redis client, the tasks and the application."""
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
@@ -13,7 +13,7 @@ from services.token_authority.app_keys import (
     CONFIRMATIONS,
     CREDENTIALS,
     DATABASE,
-    PRESENTED,
+    INTROSPECTOR,
     RELAY,
     REVOKER,
     SETTINGS,
@@ -22,21 +22,21 @@ from services.token_authority.app_keys import (
 )
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
-from services.token_authority.operations.change import TokenChanges
-from services.token_authority.operations.confirmations import Confirmations
+from services.token_authority.operations.bootstrap import bootstrap
 from services.token_authority.operations.credentials import Credentials
-from services.token_authority.operations.first_start import prepare
-from services.token_authority.operations.policy import UnusedTokens
-from services.token_authority.operations.presented import PresentedTokens
-from services.token_authority.operations.relay import ChangeRelay
-from services.token_authority.operations.revoke import Revoker
-from services.token_authority.operations.signing import PURPOSE, Signer
-from services.token_authority.operations.sync import Syncs
-from services.token_authority.operations.upkeep import Upkeep
+from services.token_authority.operations.introspection import Introspector
+from services.token_authority.operations.revocation import Revoker
+from services.token_authority.operations.token_changes import TokenChanges
 from services.token_authority.problems import PROBLEMS
 from services.token_authority.routes import DOCUMENTATION, ROUTES
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
+from services.token_authority.tasks.confirmations import Confirmations
+from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.retention import Retention
+from services.token_authority.tasks.signing import PURPOSE, Signer
+from services.token_authority.tasks.sync import Syncs
+from services.token_authority.tasks.unused_tokens import UnusedTokens
 from shared.contract.limit import limit_keys
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.crypto.encryption import Encryptor
@@ -55,7 +55,7 @@ from shared.runtime.redis.rate_limit import rate_limiter
 
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
-    """The authority, ready to be started."""
+    """Return the application, ready to be started."""
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
@@ -77,7 +77,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
     ) as opened:
         await retry_until_available(lambda: require_migrated(opened, SCHEMA))
         await retry_until_available(
-            lambda: prepare(
+            lambda: bootstrap(
                 opened,
                 site_name=settings.first_site_name,
                 admin_key_file=Path(settings.admin_key_file),
@@ -91,7 +91,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
 
 async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
     settings = app[SETTINGS]
-    keys = f"{limit_keys('authority')}:{settings.counted_apart}"
+    keys = f"{limit_keys('authority')}:{settings.rate_limit_namespace}"
     async with rate_limiter(settings.redis_url, keys, app[METRICS]) as limiter:
         attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
         app[ATTEMPTS] = attempts
@@ -103,27 +103,30 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     settings, opened = app[SETTINGS], app[DATABASE]
     metrics = AuthorityMetrics(app[METRICS])
     signer = app[SIGNER] = Signer(opened, Encryptor(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
-    await retry_until_available(signer.prepare)
+    await retry_until_available(signer.load)
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_client(settings.redis_url))
         relay = app[RELAY] = ChangeRelay(
-            *(opened, redis, signer, metrics),
+            opened,
+            redis,
+            signer,
+            metrics,
             issuer=settings.token_authority_issuer,
             redis_address=redis_address_of(settings.redis_url),
         )
         app[REVOKER] = Revoker(opened, relay, clock=elapsed_s)
         app[CHANGES] = TokenChanges(opened, relay, clock=elapsed_s)
-        app[PRESENTED] = PresentedTokens(opened, relay)
+        app[INTROSPECTOR] = Introspector(opened, relay)
         syncs = app[SYNCS] = Syncs(
-            *(opened, confirmations), lease_ms=settings.lease_ms, issuer=settings.token_authority_issuer
+            opened, confirmations, lease_ms=settings.lease_ms, issuer=settings.token_authority_issuer
         )
         for name, run in {
             "signing keys": signer.run,
             "change relay": relay.run,
             "confirmations": confirmations.run,
             "syncs": syncs.run,
-            "upkeep": Upkeep(opened).run,
+            "retention": Retention(opened).run,
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervised(app, name, run))
@@ -132,9 +135,9 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
 
 def _limits(settings: TokenAuthoritySettings) -> Limits:
     return Limits(
-        wrong_by_address=settings.wrong_credentials_a_minute,
-        wrong_by_client=settings.wrong_credentials_a_minute_a_service,
-        open_tokens=settings.open_tokens_a_minute,
+        wrong_per_address=settings.wrong_credentials_per_minute,
+        wrong_per_client=settings.wrong_credentials_per_minute_per_service,
+        open_tokens=settings.open_tokens_per_minute,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the authority counts about revocations."""
+"""Metrics of revocations."""
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
@@ -6,19 +6,21 @@ _WAIT_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 
 
 class AuthorityMetrics:
-    """One a process, in the registry that it shows under `/metrics`."""
+    """Create one instance per process, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.revocation_wait_s = Histogram(
             "pollgate_revocation_wait_seconds",
-            "From the commit of a revocation until it was in force everywhere",
+            "Time from the commit of a revocation until it was effective everywhere",
             buckets=_WAIT_S,
             registry=registry,
         )
-        self.guards = Gauge("pollgate_guards", "Leases on record", registry=registry, multiprocess_mode="mostrecent")
+        self.guards = Gauge(
+            "pollgate_guards", "Stored leases of guards", registry=registry, multiprocess_mode="mostrecent"
+        )
         self.unpublished = Gauge(
             "pollgate_changes_unpublished",
-            "1 while changes wait for Redis, else 0",
+            "1 while changes wait to be published on Redis, else 0",
             registry=registry,
             multiprocess_mode="livemax",
         )

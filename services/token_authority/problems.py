@@ -1,13 +1,13 @@
-"""From the authority's errors to the problems they are told as; the only place that names an error status."""
+"""The problem type and HTTP status of every error of the authority."""
 
 from typing import Final
 
 from services.token_authority.domain.errors import (
     Forbidden,
+    IdempotencyKeyReused,
     InvalidValue,
     LastAdministrator,
     NameTaken,
-    RotationDiffers,
     RotationInUse,
     TokenEnded,
     TooManyAttempts,
@@ -24,89 +24,129 @@ from shared.runtime.http.problem_types import INVALID_BODY, RUNTIME_PROBLEM_TYPE
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 
 UNAUTHENTICATED: Final = ProblemType(
-    *("unauthenticated", 401, "Unauthenticated"),
-    meaning="The request carries no credential, or none that is known here: an admin key, a service's client id and "
-    "secret or assertion, or an access token, whichever the route takes.",
-    remedy="Send the credential as `WWW-Authenticate` says. If it was sent, it is misspelled, revoked, expired or an "
-    "assertion that was used before; each wrong one counts, so do not simply repeat it.",
+    "unauthenticated",
+    401,
+    "Unauthenticated",
+    meaning="The request has no valid credential. Depending on the route, it needs an admin key, a service's client id "
+    "and secret or assertion, or an access token.",
+    remedy="Send a credential with a scheme that `WWW-Authenticate` names. If you did, it is malformed, revoked or "
+    "expired, or an assertion that was used before. Wrong credentials are counted, so do not just send it again.",
 )
 TOO_MANY_ATTEMPTS: Final = ProblemType(
-    *("too-many-attempts", 429, "Too many requests"),
-    meaning="Within a minute, too many wrong credentials have come from this address or for this client id, or too "
-    "many tokens were asked about from this address. The request was not handled.",
-    remedy="Wait for the seconds in `Retry-After`, and see that what calls has the right credential.",
+    "too-many-attempts",
+    429,
+    "Too many requests",
+    meaning="Within a minute, too many wrong credentials were sent from this address or for this client id, or too "
+    "many tokens were looked up from this address. The request was not handled.",
+    remedy="Wait for the number of seconds in `Retry-After`, and correct the credential of the client.",
 )
 FORBIDDEN: Final = ProblemType(
-    *("forbidden", 403, "Forbidden"),
-    meaning="The admin key works, and may not do this: it is in another role, or the request goes beyond the sites and "
-    "scopes that the key is limited to.",
-    remedy="Use an admin key that `detail` describes, or ask for less: a token can have only what its maker's key has.",
+    "forbidden",
+    403,
+    "Forbidden",
+    meaning="The admin key is valid and does not allow this request: it has another role, or the request exceeds its "
+    "limits on sites and scopes.",
+    remedy="Use an admin key as `detail` describes, or request less: a token cannot have more than the limits of the "
+    "admin key that issues it.",
 )
 UNKNOWN_TOKEN: Final = ProblemType(
-    *("unknown-token", 404, "Unknown token"),
-    meaning="No token has this id, or none that the admin key may see.",
-    remedy="Look for the token in `GET /v1/tokens`. The id is not the secret: it is what a token is listed under.",
+    "unknown-token",
+    404,
+    "Unknown token",
+    meaning="No token has this id, or the admin key may not see it.",
+    remedy="Find the token in `GET /v1/tokens`. Use its `id`, which is not its secret.",
 )
 UNKNOWN_ADMIN_KEY: Final = ProblemType(
-    *("unknown-admin-key", 404, "Unknown admin key"),
-    meaning="No admin key has this id; it may have been revoked.",
-    remedy="Look for the key in `GET /v1/admin-keys`.",
+    "unknown-admin-key",
+    404,
+    "Unknown admin key",
+    meaning="No admin key has this id, or it is revoked.",
+    remedy="Find the admin key in `GET /v1/admin-keys`.",
 )
 UNKNOWN_SERVICE: Final = ProblemType(
-    *("unknown-service", 404, "Unknown service"),
-    meaning="No service has this client id.",
-    remedy="Look for the service in `GET /v1/services`.",
+    "unknown-service",
+    404,
+    "Unknown service",
+    meaning="Unknown client id.",
+    remedy="Find the service in `GET /v1/services`.",
 )
 NAME_TAKEN: Final = ProblemType(
-    *("name-taken", 409, "Conflict"),
-    meaning="Something of this name exists already, and names are unique.",
-    remedy="Choose another name, or change what has it.",
+    "name-taken",
+    409,
+    "Conflict",
+    meaning="The name is already in use, and names are unique.",
+    remedy="Choose another name, or change the resource that has it.",
 )
 TOKEN_ENDED: Final = ProblemType(
-    *("token-ended", 409, "Conflict"),
-    meaning="The token is revoked or has expired. That is for good: nothing about it can change.",
-    remedy="Issue a new token in its place.",
+    "token-ended",
+    409,
+    "Conflict",
+    meaning="The token is revoked or has expired, permanently, so it cannot be changed.",
+    remedy="Issue a new token instead.",
 )
 TOO_MANY_SECRETS: Final = ProblemType(
-    *("too-many-secrets", 409, "Conflict"),
-    meaning="So many secrets of this token, key or service work side by side already that there cannot be another.",
+    "too-many-secrets",
+    409,
+    "Conflict",
+    meaning="The token, admin key or service already has the maximum number of valid secrets.",
     remedy="Wait until the overlap of an earlier rotation is over, or rotate with an overlap of 0, which ends the "
-    "earlier secrets at once.",
+    "older secrets immediately.",
 )
-ROTATION_DIFFERS: Final = ProblemType(
-    *("rotation-differs", 409, "Conflict"),
-    meaning="This `Idempotency-Key` has come before with a rotation that asked for something else.",
-    remedy="Repeat the first request unchanged to finish that rotation, or start another one under a new key.",
+IDEMPOTENCY_KEY_REUSED: Final = ProblemType(
+    "idempotency-key-reused",
+    422,
+    "Idempotency-Key reused",
+    meaning="This `Idempotency-Key` was used before with a different request for the same token. Nothing was changed.",
+    remedy="Repeat the first request unchanged to complete it, or choose another key for another request.",
 )
 ROTATION_IN_USE: Final = ProblemType(
-    *("rotation-in-use", 409, "Conflict"),
-    meaning="The rotation was repeated under its `Idempotency-Key`, but the secret that it has made is in use already, "
-    "or has been rotated since. It is not replaced, so that whoever uses it goes on working.",
-    remedy="If the secret is lost, rotate again under another `Idempotency-Key`.",
+    "rotation-in-use",
+    409,
+    "Conflict",
+    meaning="The rotation was repeated with its `Idempotency-Key`, but the secret that it created is already in use or "
+    "was rotated since. It is not replaced, so that its user is not locked out.",
+    remedy="If the secret is lost, rotate again with another `Idempotency-Key`.",
 )
 LAST_ADMINISTRATOR: Final = ProblemType(
-    *("last-administrator", 409, "Conflict"),
-    meaning="This is the last admin key in the role admin; without it nobody could manage the authority.",
-    remedy="Make another admin key in that role first, then revoke this one with it.",
+    "last-administrator",
+    409,
+    "Conflict",
+    meaning="This is the last admin key in the role admin. Without one, the authority could not be managed.",
+    remedy="Create another admin key in that role first, and revoke this one with it.",
 )
 WIDENING: Final = ProblemType(
-    *("widening", 422, "A token cannot be widened"),
-    meaning="The change would let a token that is in use do more than it may now. Whoever holds it was trusted with "
-    "what it is, so it can only become less.",
-    remedy="Issue a new token that may do what is needed; `errors` says which field would widen this one.",
+    "widening",
+    422,
+    "A token cannot be widened",
+    meaning="The change would allow a token in use more than before. The permissions of a token can only be reduced.",
+    remedy="Issue a new token with the permissions that you need. `errors` names the field that would widen this one.",
 )
 UNSTORABLE: Final = ProblemType(
-    *("unstorable", 422, "Invalid value"),
-    meaning="A text holds a character that the database cannot store.",
-    remedy="Take such characters, the NUL character above all, out of the values that are sent.",
+    "unstorable",
+    422,
+    "Invalid value",
+    meaning="A text contains a character that the database cannot store.",
+    remedy="Remove such characters from the values, usually the NUL character.",
 )
 
 PROBLEM_TYPES: Final = (
     *RUNTIME_PROBLEM_TYPES,
-    *(UNAUTHENTICATED, TOO_MANY_ATTEMPTS, FORBIDDEN, UNKNOWN_TOKEN, UNKNOWN_ADMIN_KEY, UNKNOWN_SERVICE, NAME_TAKEN),
-    *(TOKEN_ENDED, TOO_MANY_SECRETS, ROTATION_DIFFERS, ROTATION_IN_USE, LAST_ADMINISTRATOR, WIDENING, UNSTORABLE),
+    UNAUTHENTICATED,
+    TOO_MANY_ATTEMPTS,
+    FORBIDDEN,
+    UNKNOWN_TOKEN,
+    UNKNOWN_ADMIN_KEY,
+    UNKNOWN_SERVICE,
+    NAME_TAKEN,
+    TOKEN_ENDED,
+    TOO_MANY_SECRETS,
+    IDEMPOTENCY_KEY_REUSED,
+    ROTATION_IN_USE,
+    LAST_ADMINISTRATOR,
+    WIDENING,
+    UNSTORABLE,
 )
-"""Every kind of problem that the authority can tell."""
+"""Every problem type of the authority."""
 
 
 def _invalid_value(error: InvalidValue) -> Problem:
@@ -137,26 +177,26 @@ PROBLEMS: Final[ProblemTable] = {
     Unauthenticated: _unauthenticated,
     TooManyAttempts: _too_many_attempts,
     Forbidden: lambda e: Problem(FORBIDDEN, str(e)),
-    UnknownToken: lambda _: Problem(UNKNOWN_TOKEN, "No token has this id."),
-    UnknownAdminKey: lambda _: Problem(UNKNOWN_ADMIN_KEY, "No admin key has this id."),
-    UnknownService: lambda _: Problem(UNKNOWN_SERVICE, "No service has this client id."),
+    UnknownToken: lambda _: Problem(UNKNOWN_TOKEN, "Unknown token id."),
+    UnknownAdminKey: lambda _: Problem(UNKNOWN_ADMIN_KEY, "Unknown admin key id."),
+    UnknownService: lambda _: Problem(UNKNOWN_SERVICE, "Unknown client id."),
     NameTaken: lambda e: Problem(NAME_TAKEN, str(e)),
-    TokenEnded: lambda _: Problem(TOKEN_ENDED, "This token is revoked or has expired, so nothing about it can change."),
+    TokenEnded: lambda _: Problem(TOKEN_ENDED, "The token is revoked or has expired, so it cannot be changed."),
     TooManySecrets: lambda _: Problem(
         TOO_MANY_SECRETS,
-        f"Already {MAX_LIVE} of its secrets work; wait until an overlap is over, or rotate with an overlap of 0.",
+        f"The maximum of {MAX_LIVE} secrets are valid. Wait until an overlap is over, or rotate with an overlap of 0.",
     ),
-    RotationDiffers: lambda _: Problem(
-        ROTATION_DIFFERS, "This Idempotency-Key has come with another request; choose another key."
+    IdempotencyKeyReused: lambda _: Problem(
+        IDEMPOTENCY_KEY_REUSED, "This Idempotency-Key was used with a different request; choose another key."
     ),
     RotationInUse: lambda _: Problem(
         ROTATION_IN_USE,
-        "The secret that this rotation has made is in use already, or has been rotated since, so it is not replaced; "
-        "rotate again under another Idempotency-Key.",
+        "The secret that this rotation created is already in use or was rotated since, so it is not replaced. Rotate "
+        "again with another Idempotency-Key.",
     ),
     LastAdministrator: lambda _: Problem(
-        LAST_ADMINISTRATOR, "This is the last admin key in the role admin; make another one first."
+        LAST_ADMINISTRATOR, "This is the last admin key in the role admin; create another one first."
     ),
-    UnstorableValue: lambda _: Problem(UNSTORABLE, "A value holds what cannot be stored."),
-    DatabaseUnavailable: lambda _: unavailable("The token authority's database does not answer; try again."),
+    UnstorableValue: lambda _: Problem(UNSTORABLE, "A value contains a character that cannot be stored."),
+    DatabaseUnavailable: lambda _: unavailable("The database of the token authority is unavailable; try again."),
 }

@@ -1,4 +1,4 @@
-"""Every route of the token authority: who may call it, and what else is true of it."""
+"""Every route of the token authority, with its access rule."""
 
 from typing import Any, Final
 
@@ -43,12 +43,12 @@ ROUTES: Final = (
     Route("POST", "/v1/tokens/{id}/rotate", tokens.rotate_token, ISSUERS),
     Route("POST", "/v1/tokens/{id}/revoke", revocation.revoke_token, ISSUERS),
     Route("GET", "/v1/token", held_token.show_held_token, TOKEN_HOLDER),
-    Route("POST", "/v1/admin-keys", admin_keys.make_admin_key, ADMINS),
+    Route("POST", "/v1/admin-keys", admin_keys.create_admin_key, ADMINS),
     Route("GET", "/v1/admin-keys", admin_keys.list_admin_keys, AUDITORS),
     Route("GET", "/v1/admin-keys/own", admin_keys.show_own_admin_key, READERS),
     Route("POST", "/v1/admin-keys/{key_id}/rotate", admin_keys.rotate_admin_key, ADMINS),
     Route("DELETE", "/v1/admin-keys/{key_id}", admin_keys.revoke_admin_key, ADMINS),
-    Route("POST", "/v1/services", services.make_service, ADMINS),
+    Route("POST", "/v1/services", services.create_service, ADMINS),
     Route("GET", "/v1/services", services.list_services, AUDITORS),
     Route("GET", "/v1/services/{client_id}", services.show_service, AUDITORS),
     Route("PATCH", "/v1/services/{client_id}", services.change_service, ADMINS),
@@ -71,7 +71,7 @@ ROUTES: Final = (
 INFO: Final = {
     "title": "Pollgate token authority",
     "version": "1",
-    "description": "Issues, finds, changes, rotates and revokes scoped access tokens, and answers introspection.",
+    "description": "Issues, finds, changes, rotates, revokes and introspects scoped access tokens.",
 }
 SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
     "admin_key": {"type": "http", "scheme": "bearer", "description": "An admin key, pga_…"},
@@ -80,11 +80,11 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "A JWT that the service has signed with its own key (RFC 7523), good once",
+        "description": "A JWT signed by the service with its own key (RFC 7523), which can be used once",
     },
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
 }
 
 
 DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES)
-"""Made at the first request for it, once per process."""
+"""Rendered with the first request for it, once per process."""

@@ -1,4 +1,4 @@
-"""Every variable of the token authority, with its default, unit and meaning."""
+"""The settings of the token authority, each with its default, unit and meaning."""
 
 import hashlib
 from datetime import timedelta
@@ -8,32 +8,34 @@ from msgspec import Meta, Struct
 
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
-from shared.runtime.process.environment import split_url
+from shared.runtime.process.environment import FormerName, split_url
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
-    """Read by `shared.runtime.process.environment`; the field `redis_url` is the variable `REDIS_URL`."""
+    """Settings read from environment variables: the field `redis_url` from `REDIS_URL`."""
 
     token_authority_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     token_authority_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8081
-    token_authority_workers: Annotated[int, Meta(ge=1, le=64, description="processes that share the port")] = 1
-    token_authority_issuer: Annotated[str, Meta(description="URL that tokens name as their issuer")] = (
+    token_authority_workers: Annotated[
+        int, Meta(ge=1, le=64, description="number of processes that share the port")
+    ] = 1
+    token_authority_issuer: Annotated[str, Meta(description="URL of the authority, the issuer of its tokens")] = (
         "http://127.0.0.1:8081"
     )
-    token_authority_database_url: Annotated[str, Meta(description="PostgreSQL, as the role token_authority")]
-    redis_url: Annotated[str, Meta(description="Redis, as a user that may publish changes")]
+    token_authority_database_url: Annotated[str, Meta(description="URL of PostgreSQL, with the role token_authority")]
+    redis_url: Annotated[str, Meta(description="URL of Redis, with a user that may publish changes")]
     service_credentials: Annotated[
         str,
         Meta(
-            description="services that may introspect, as client_id:client_secret, separated by spaces or lines; one "
-            "that is left out later keeps its last secret"
+            description="services that may introspect, as client_id:client_secret, separated by whitespace; a service "
+            "that is removed here later keeps its last secret"
         ),
     ]
     key_encryption_key: Annotated[
         str,
         Meta(
-            description=f"what the signing keys in the database are encrypted with: {HOW_TO_MAKE_ONE}; the same for "
-            "all processes, and while it is being replaced, the new one and behind it the old"
+            description=f"secret that encrypts the signing keys in the database: {HOW_TO_MAKE_ONE}; the same for all "
+            "processes; to replace it, set the new one and after it the old one"
         ),
     ]
     revocation_lease: Annotated[
@@ -41,73 +43,78 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=0.5,
             le=60,
-            description="for how many seconds, 0.5 to 60, a guard may use its cache without hearing from us; longer "
-            "rides out longer restarts, and makes a revocation wait longer for a guard that is cut off",
+            description="for how many seconds, 0.5 to 60, a guard may use its cache without a sync; a longer lease "
+            "bridges longer restarts, and makes a revocation wait longer for a guard that cannot be reached",
         ),
     ] = 5.0
-    admin_key_file: Annotated[str, Meta(description="where the first admin key is put")] = ".pollgate/admin.key"
-    first_site_name: Annotated[str, Meta(description="name of the site made at first start")] = "My site"
+    admin_key_file: Annotated[str, Meta(description="file to which the first admin key is written")] = (
+        ".pollgate/admin.key"
+    )
+    first_site_name: Annotated[str, Meta(description="name of the site that is created at the first start")] = "My site"
     max_token_lifetime_days: Annotated[
-        int, Meta(ge=0, le=36500, description="after how many days a token has to end; 0 for no such rule")
+        int, Meta(ge=0, le=36500, description="maximum lifetime of a token in days; 0 for no limit")
     ] = 0
     disable_unused_after_days: Annotated[
-        int, Meta(ge=0, le=36500, description="after how many days without use a token is disabled; 0 for never")
+        int, Meta(ge=0, le=36500, description="days without use after which a token is disabled; 0 for never")
     ] = 0
-    wrong_credentials_a_minute: Annotated[
+    wrong_credentials_per_minute: Annotated[
         int,
         Meta(
             ge=1,
             le=1_000_000,
-            description="after how many wrong admin keys, service credentials and tokens from one address in a minute "
-            "it has to wait",
+            description="wrong admin keys, service credentials and tokens per minute from one address, before further "
+            "ones get 429",
         ),
+        FormerName("WRONG_CREDENTIALS_A_MINUTE"),
     ] = 30
-    wrong_credentials_a_minute_a_service: Annotated[
+    wrong_credentials_per_minute_per_service: Annotated[
         int,
         Meta(
             ge=1,
             le=1_000_000,
-            description="after how many for one client id, from anywhere, others that are wrong are 429; good ones "
-            "always pass",
+            description="wrong credentials per minute for one client id from any address, before further wrong ones "
+            "get 429; correct ones are always accepted",
         ),
+        FormerName("WRONG_CREDENTIALS_A_MINUTE_A_SERVICE"),
     ] = 100
-    open_tokens_a_minute: Annotated[
+    open_tokens_per_minute: Annotated[
         int,
         Meta(
             ge=1,
             le=1_000_000,
-            description="about how many tokens one address may ask in a minute where no other credential is needed; "
-            "those that it ends do not count",
+            description="tokens per minute that are looked up for one address on routes without another credential; "
+            "tokens that the request revokes do not count",
         ),
+        FormerName("OPEN_TOKENS_A_MINUTE"),
     ] = 600
     trusted_proxy_hops: ProxyHops = 0
-    database_pool_size: Annotated[int, Meta(ge=2, le=100, description="connections to PostgreSQL")] = 10
+    database_pool_size: Annotated[int, Meta(ge=2, le=100, description="number of connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
-        Meta(ge=0, le=1000, description="prepared statements a connection; 0 behind a transaction pooler"),
+        Meta(ge=0, le=1000, description="prepared statements per connection; 0 behind a transaction pooler"),
     ] = 100
 
     def __post_init__(self) -> None:
-        """Raises `SettingsError` for a wrong `key_encryption_key`, before anything is opened."""
-        _ = self.encryption_secrets
+        """Raise `SettingsError` for an invalid `key_encryption_key`, before any connection is opened."""
+        read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
 
     @property
     def encryption_secrets(self) -> tuple[bytes, ...]:
-        """The secrets of `key_encryption_key`, of which the first encrypts."""
+        """The secrets in `key_encryption_key`. The first one encrypts, all decrypt."""
         return read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
 
     @property
-    def counted_apart(self) -> str:
-        """What keeps the counts of this authority from those of another one on the same Redis."""
+    def rate_limit_namespace(self) -> str:
+        """Separates the counts of this authority from those of another one on the same Redis."""
         database = split_url(self.token_authority_database_url, "TOKEN_AUTHORITY_DATABASE_URL").path
         return hashlib.sha256(f"{self.token_authority_issuer} {database}".encode()).hexdigest()[:12]
 
     @property
-    def longest_lifetime(self) -> timedelta | None:
-        """How long a token may live; `None` for as long as anyone likes."""
+    def max_token_lifetime(self) -> timedelta | None:
+        """The maximum lifetime of a token; `None` for no limit."""
         return timedelta(days=self.max_token_lifetime_days) if self.max_token_lifetime_days else None
 
     @property
     def lease_ms(self) -> int:
-        """The lease in milliseconds."""
+        """The duration of a lease in milliseconds."""
         return round(self.revocation_lease * 1000)

@@ -14,6 +14,10 @@ from shared.contract.scope import Action, Place, Scope, parse_scopes
 AUDIENCE: Final = "polls"
 """The `aud` of every access token: the resource that its scopes speak of."""
 
+INTROSPECTION_JWT_TYPE: Final = "token-introspection+jwt"
+INTROSPECTION_JWT_MEDIA_TYPE: Final = f"application/{INTROSPECTION_JWT_TYPE}"
+"""The media type of a signed introspection response (RFC 9701), for Accept and Content-Type."""
+
 
 class Inactive(msgspec.Struct, frozen=True):
     """All that is said of a token that is unknown, expired, revoked or malformed: `{"active": false}`."""
@@ -50,6 +54,18 @@ class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     rate_limit: Annotated[int, Meta(ge=1)] | None = None
     metadata: dict[str, Any] = {}
     authorization_details: list[dict[str, Any]] = []
+
+
+class IntrospectionClaims(msgspec.Struct, frozen=True):
+    """The claims of a signed introspection response (RFC 9701 §5).
+
+    `aud` is the client id of the service that sent the request; `token_introspection` is the response in JSON.
+    """
+
+    iss: str
+    aud: str
+    iat: int
+    token_introspection: msgspec.Struct
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,10 +27,22 @@ def test_service_lists_every_problem_type_that_it_declares(problems: ModuleType)
     assert Counter(kind.slug for kind in problems.PROBLEM_TYPES) == Counter(kind.slug for kind in declared)
 
 
-def test_slugs_of_problem_types_are_unique() -> None:
-    declared = {kind for folders in WHERE.values() for folder in folders for kind in _kinds_in(ROOT / folder)}
+@pytest.mark.parametrize("problems", WHERE, ids=lambda module: module.__name__)
+def test_problem_types_of_a_service_have_different_slugs(problems: ModuleType) -> None:
+    declared = {kind for folder in WHERE[problems] for kind in _kinds_in(ROOT / folder)}
 
     assert max(Counter(kind.slug for kind in declared).values()) == 1
+
+
+def test_problem_types_of_two_services_with_one_slug_have_one_status_and_title() -> None:
+    declared = {
+        (kind.slug, kind.status, kind.title)
+        for folders in WHERE.values()
+        for folder in folders
+        for kind in _kinds_in(ROOT / folder)
+    }
+
+    assert max(Counter(slug for slug, _, _ in declared).values()) == 1
 
 
 def test_problem_type_of_the_proxy_has_a_page() -> None:

@@ -270,14 +270,14 @@ class Session:
         del self._server.leases[client_id, guard_id]
         return [{"guard_id": guard_id}]
 
-    def _select_span(self) -> list[Row]:
+    def _select_range(self) -> list[Row]:
         log = self._server.log
         return [{"head": log[-1][0] if log else 0, "floor": log[0][0] - 1 if log else 0}]
 
     def _select_changes(self, after: int) -> list[Row]:
         return [self._change(seq, token_id) for seq, token_id in self._server.log if seq > after]
 
-    def _select_newest_end(self, token_ids: list[str]) -> list[Row]:
+    def _select_latest_revocation(self, token_ids: list[str]) -> list[Row]:
         found = (self._server.tokens[each] for each in token_ids if each in self._server.tokens)
         ended: list[Row] = [token for token in found if token["revoked_at"] is not None]
         return sorted(ended, key=itemgetter("revoked_seq"))[-1:]

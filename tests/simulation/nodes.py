@@ -10,11 +10,11 @@ from prometheus_client import CollectorRegistry
 
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.metrics import AuthorityMetrics
-from services.token_authority.operations.confirmations import Confirmations
-from services.token_authority.operations.revoke import Revoker
-from services.token_authority.operations.sync import Syncs
-from services.token_authority.operations.upkeep import Upkeep
+from services.token_authority.operations.revocation import Revoker
 from services.token_authority.storage import guards
+from services.token_authority.tasks.confirmations import Confirmations
+from services.token_authority.tasks.retention import Retention
+from services.token_authority.tasks.sync import Syncs
 from shared.contract.introspection import Grant
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest
@@ -67,9 +67,9 @@ class AuthorityNode:
 
     async def trim(self) -> None:
         """As from time to time, but of young changes too."""
-        upkeep = Upkeep(self._database, kept=timedelta(0))  # type: ignore[arg-type]
+        retention = Retention(self._database, changes_kept=timedelta(0))  # type: ignore[arg-type]
         with suppress(DatabaseUnavailable):
-            await upkeep.trim(datetime.now(UTC))
+            await retention.delete_old(datetime.now(UTC))
 
     async def introspect(self, token: str) -> Grant | None:
         """As the handler does: the token and `as_of` are of one moment."""

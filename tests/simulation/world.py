@@ -136,12 +136,12 @@ class World:
 
     async def _in_force(self, authority: AuthorityNode, ids: list[str]) -> bool:
         if len(ids) == 1:
-            revocation = await authority.revoker.revoke(ids[0], WHY, None, SYSTEM)
+            revocation = await authority.revoker.revoke_held(ids[0], WHY, SYSTEM)
         else:
             bulk = await authority.revoker.revoke_selected(Selection(ids=ids), WHY, SYSTEM)
             assert bulk.revocation, "no token was found"
             revocation = bulk.revocation
-        return (await authority.confirmations.wait(revocation.wait)).effective
+        return (await authority.confirmations.wait_until_effective(revocation.pending)).effective
 
     def _answering(self) -> list[GuardNode]:
         return [*self.guards, *self._leaving]

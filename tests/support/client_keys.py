@@ -8,7 +8,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from shared.contract.client_assertion import ASSERTION_TYPE
+from services.token_authority.domain.client_assertion import ASSERTION_TYPE
 from tests.support.stack import Authority
 
 ISSUER: Final = "http://127.0.0.1:8081"

@@ -34,8 +34,8 @@ async def shared_stack(database: SharedDatabase, redis_url: str, folder: Path) -
     await database.forget_kept_rows()
     await database.reset()
     limits = {
-        "wrong_credentials_a_minute": WRONG_CREDENTIALS,
-        "wrong_credentials_a_minute_a_service": WRONG_CREDENTIALS,
+        "wrong_credentials_per_minute": WRONG_CREDENTIALS,
+        "wrong_credentials_per_minute_per_service": WRONG_CREDENTIALS,
     }
     async with token_authority(database.urls, redis_url, folder, **limits) as authority:
         await database.keep_rows()

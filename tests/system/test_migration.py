@@ -6,7 +6,7 @@ from typing import Any
 
 from pollgate.stack.migrate import migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS_SCHEMA
-from services.token_authority.domain.reach import reach_of
+from services.token_authority.domain.scope_index import index_keys
 from services.token_authority.storage.schema import SCHEMA
 from shared.contract.scope import Scope
 from shared.contract.token import digest, mint
@@ -94,7 +94,7 @@ async def test_what_scopes_reach_is_written_as_for_new_tokens(empty_database: Cl
     rows = await fetch(empty_database.admin_url, "SELECT scopes, reach FROM token_authority.token")
     assert len(rows) == len(SCOPES)
     for row in rows:
-        assert sorted(row["reach"]) == reach_of(Scope.parse(scope) for scope in row["scopes"])
+        assert sorted(row["reach"]) == index_keys(Scope.parse(scope) for scope in row["scopes"])
 
 
 async def test_polls_of_an_earlier_release_take_votes_and_close_when_they_said(

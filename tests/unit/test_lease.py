@@ -1,30 +1,30 @@
-"""How long the authority waits for a guard that is silent, against how long the guard uses its lease."""
+"""How long the authority waits for a silent guard, compared with how long the guard uses its lease."""
 
 from uuid import UUID
 
-from services.token_authority.domain.lease import GuardKey, LeaseWatch, Wait
+from services.token_authority.domain.lease import GuardKey, LeaseWatch, PendingChange
 from services.token_authority.domain.lease import Lease as LeaseOnRecord
 from shared.guard.lease import Lease as GuardsLease
 
 LEASE_S = 5.0
 RATE = 1.009
-"""A clock may run this much too fast and another as much too slow."""
+"""One clock may run this much too fast, and another one this much too slow."""
 ON_RECORD = LeaseOnRecord(GuardKey("polls", "guard"), applied=0, lease_s=LEASE_S, renewal=UUID(int=1))
 
 
-def test_a_guard_with_a_slow_clock_is_out_of_its_lease_when_an_authority_with_a_fast_one_says_so() -> None:
+def test_lease_of_guard_with_slow_clock_ends_before_authority_with_fast_clock_counts_it_as_expired() -> None:
     true_time = 0.0
     guards = GuardsLease(lambda: true_time / RATE)
     guards.renew(0.0, LEASE_S)
-    wait, watch = Wait(1, [ON_RECORD], committed_at=0.0), LeaseWatch()
-    watch.run_out([ON_RECORD], seen_at=0.0)
+    change, watch = PendingChange(1, [ON_RECORD], committed_at=0.0), LeaseWatch()
+    watch.select_expired([ON_RECORD], seen_at=0.0)
 
     while guards.held:
-        wait.pass_to(true_time * RATE)
-        assert not wait.is_over
-        assert not watch.run_out([ON_RECORD], true_time * RATE)
+        change.advance_to(true_time * RATE)
+        assert not change.is_effective
+        assert not watch.select_expired([ON_RECORD], true_time * RATE)
         true_time += LEASE_S / 1000
 
     assert true_time > LEASE_S
-    wait.pass_to(LEASE_S * RATE**2 * 1.01)
-    assert wait.is_over
+    change.advance_to(LEASE_S * RATE**2 * 1.01)
+    assert change.is_effective

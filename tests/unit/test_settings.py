@@ -5,6 +5,7 @@ import secrets
 from pathlib import Path
 
 import pytest
+import structlog
 
 from services.polls.settings import PollsSettings
 from services.token_authority.settings import TokenAuthoritySettings
@@ -156,6 +157,54 @@ def test_any_other_participant_key_is_refused_and_not_repeated(key: str, message
         read_settings(PollsSettings, {**GOOD, "PARTICIPANT_KEY": key})
 
     assert "s3cr" not in str(fault.value)
+
+
+RENAMED = [
+    ("WRONG_CREDENTIALS_A_MINUTE", "WRONG_CREDENTIALS_PER_MINUTE"),
+    ("WRONG_CREDENTIALS_A_MINUTE_A_SERVICE", "WRONG_CREDENTIALS_PER_MINUTE_PER_SERVICE"),
+    ("OPEN_TOKENS_A_MINUTE", "OPEN_TOKENS_PER_MINUTE"),
+]
+
+
+@pytest.mark.parametrize(("former", "name"), RENAMED)
+def test_former_name_of_renamed_variable_works_and_logs_a_warning(former: str, name: str) -> None:
+    with structlog.testing.capture_logs() as logged:
+        settings = read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, former: "7"})
+
+    assert getattr(settings, name.lower()) == 7
+    assert [(entry["log_level"], entry["former"], entry["name"]) for entry in logged] == [("warning", former, name)]
+
+
+@pytest.mark.parametrize(("former", "name"), RENAMED)
+def test_current_name_of_renamed_variable_logs_nothing(former: str, name: str) -> None:
+    with structlog.testing.capture_logs() as logged:
+        settings = read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, name: "7", former: ""})
+
+    assert (getattr(settings, name.lower()), logged) == (7, [])
+
+
+def test_former_name_from_a_file_works(tmp_path: Path) -> None:
+    file = tmp_path / "limit"
+    file.write_text("7\n")
+    environ = {**GOOD, **AUTHORITY, "OPEN_TOKENS_A_MINUTE_FILE": str(file)}
+
+    assert read_settings(TokenAuthoritySettings, environ).open_tokens_per_minute == 7
+
+
+@pytest.mark.parametrize(("former", "name"), RENAMED)
+def test_former_and_current_name_together_are_refused(former: str, name: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, former: "7", name: "8"})
+
+    assert str(error.value) == f"{former} is the former name of {name}, and both are set; keep {name}"
+
+
+@pytest.mark.parametrize(("former", "name"), RENAMED)
+def test_invalid_value_under_former_name_is_refused_without_the_value(former: str, name: str) -> None:
+    with pytest.raises(SettingsError, match=rf"^{name} is wrong: ") as error:
+        read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, former: "s3cret"})
+
+    assert "s3cret" not in str(error.value)
 
 
 @pytest.mark.parametrize("kind", [PollsSettings, TokenAuthoritySettings])

@@ -1,4 +1,4 @@
-"""Who does something to the authority, and from where."""
+"""The actor of an audited change: who made it, and where the request came from."""
 
 from typing import Final, Literal
 
@@ -8,7 +8,7 @@ ActorKind = Literal["admin_key", "service", "holder", "policy", "system"]
 
 
 class Actor(Struct, frozen=True):
-    """`id` names which admin key, service or token it is; `address` and `request_id` say whence the request came."""
+    """`id` is that of the admin key, service or token. `address` and `request_id` say where the request came from."""
 
     kind: ActorKind
     id: str | None = None

@@ -1,4 +1,4 @@
-"""Admin keys: who manages the authority, in which role, and up to which sites and scopes."""
+"""Admin keys: credentials of administrators, each with a role and optional limits on sites and scopes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.errors import Forbidden, InvalidValue
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import checked_scopes, checked_text
@@ -16,9 +17,9 @@ Role = Literal["admin", "issuer", "auditor"]
 
 
 class AdminKey(Struct, frozen=True, kw_only=True):
-    """`admin` may do everything; `issuer` makes and manages tokens up to its sites and scopes; `auditor` only looks.
+    """An admin key: `admin` may do everything, `issuer` manages tokens within its limits, `auditor` only reads.
 
-    `sites` and `scopes` that are `None` set no limit.
+    `None` for `sites` or `scopes` sets no limit.
     """
 
     id: str
@@ -34,22 +35,29 @@ class AdminKey(Struct, frozen=True, kw_only=True):
 
     @property
     def sees_all(self) -> bool:
-        """Whether it has no limits."""
+        """Whether it has no limits on sites and scopes."""
         return self.sites is None and self.scopes is None
 
     def sees(self, token: Token) -> bool:
-        """Whether the token is within its sites and scopes."""
+        """Return whether the token is within its sites and scopes."""
         return (self.sites is None or token.site_id in self.sites) and (
             self.scopes is None or beyond(token.scopes, self.scopes) is None
         )
 
     def require_within(self, token: Token) -> None:
-        """Raises `Forbidden` for a token that this key may not make."""
+        """Raise `Forbidden` for a token that this key may not issue."""
         if self.sites is not None and token.site_id not in self.sites:
-            raise Forbidden(f"This admin key makes tokens for the sites {', '.join(self.sites)} only.")
+            raise Forbidden(f"This admin key may issue tokens only for the sites {', '.join(self.sites)}.")
         over = None if self.scopes is None else beyond(token.scopes, self.scopes)
         if over is not None and self.scopes is not None:
-            raise Forbidden(f"'{over}' is more than this admin key has itself: {print_scopes(self.scopes)}.")
+            raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {print_scopes(self.scopes)}.")
+
+
+class Administrator(Struct, frozen=True):
+    """The admin key that authenticated a request, and the actor that the audit log records for it."""
+
+    key: AdminKey
+    actor: Actor
 
 
 def new_admin_key(
@@ -61,13 +69,13 @@ def new_admin_key(
     created_by: str,
     now: datetime,
 ) -> AdminKey:
-    """Check and make one. Raises `InvalidValue`."""
+    """Validate the fields and return an admin key. Raise `InvalidValue`."""
     if role == "issuer" and sites is None and scopes is None:
-        raise InvalidValue(("scopes",), "an issuer is limited: give the scopes or the sites it may issue tokens for")
+        raise InvalidValue(("scopes",), "an issuer needs limits: give the scopes or the sites it may issue tokens for")
     if role == "admin" and not (sites is None and scopes is None):
-        raise InvalidValue(("role",), "an admin has no limits; for one with sites or scopes choose issuer or auditor")
+        raise InvalidValue(("role",), "an admin has no limits; for limits on sites or scopes choose issuer or auditor")
     if sites is not None and not sites:
-        raise InvalidValue(("sites",), "name at least one site, or leave this out for all")
+        raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
     return AdminKey(
         id=f"adm_{random_base62(16)}",
         name=checked_text("name", name),

@@ -1,4 +1,4 @@
-"""What can be wrong with a request to the authority, in its own words."""
+"""Every error that an operation of the authority may raise. `problems.py` has the HTTP response to each."""
 
 
 class InvalidValue(ValueError):
@@ -23,7 +23,7 @@ class UnknownService(LookupError):
 
 
 class Unauthenticated(Exception):
-    """The caller has not shown a credential that is good for this route; `schemes` are those by which it could."""
+    """The request has no valid credential for this route. `schemes` are the HTTP authentication schemes it accepts."""
 
     def __init__(self, detail: str, *schemes: str) -> None:
         super().__init__(detail)
@@ -31,8 +31,15 @@ class Unauthenticated(Exception):
         self.schemes = schemes
 
 
+class InvalidAssertion(Unauthenticated):
+    """A client assertion is malformed, expired or meant for another audience, whatever key signed it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid client assertion: {reason}.", "Basic", "Bearer")
+
+
 class TooManyAttempts(Exception):
-    """The caller has to wait for `retry_after_s`. `detail` says how much of what is too much."""
+    """The caller has to wait for `retry_after_s` seconds. `detail` names the limit that was exceeded."""
 
     def __init__(self, detail: str, retry_after_s: int) -> None:
         super().__init__(detail)
@@ -41,11 +48,11 @@ class TooManyAttempts(Exception):
 
 
 class Forbidden(Exception):
-    """The caller's admin key does not allow this; the message says what it would take."""
+    """The caller's admin key does not allow the request; the message says what would."""
 
 
 class Widening(Exception):
-    """A token in use would be allowed more. `path` leads to the field that would."""
+    """The change would allow a token in use more than before. `path` leads to the field."""
 
     def __init__(self, path: tuple[str | int, ...], reason: str) -> None:
         super().__init__(reason)
@@ -54,24 +61,24 @@ class Widening(Exception):
 
 
 class TokenEnded(Exception):
-    """The token has been revoked or has expired, so nothing about it can change."""
+    """The token is revoked or has expired, so it cannot be changed."""
 
 
 class TooManySecrets(Exception):
-    """So many secrets of one holder work at once that there cannot be another."""
+    """The holder already has the maximum number of valid secrets."""
 
 
-class RotationDiffers(Exception):
-    """An Idempotency-Key has come before with another request."""
+class IdempotencyKeyReused(Exception):
+    """The Idempotency-Key was used before with a different request."""
 
 
 class RotationInUse(Exception):
-    """The new secret of a repeated rotation is in use already, so it is not replaced."""
+    """The secret that the repeated rotation created is already in use, so it is not replaced."""
 
 
 class LastAdministrator(Exception):
-    """Without this admin key nobody could manage the authority."""
+    """The admin key is the last one in the role admin, so it cannot be revoked."""
 
 
 class NameTaken(Exception):
-    """Something of this name exists already."""
+    """The name is already in use."""

@@ -1,29 +1,23 @@
-"""Who has to have heard of a change before it is in force everywhere: the guards that may answer from a cache."""
+"""Leases of guards, and when a change is effective: when no guard can still answer from a cache without it."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 from uuid import UUID
 
-from shared.contract.change import Change
+from msgspec import Struct
+
 from shared.contract.sync import revocation_bound_s
 
 
-class Span(NamedTuple):
-    """The change log holds every change above `floor`, up to and with `head`."""
-
-    head: int
-    floor: int
-
-
 class GuardKey(NamedTuple):
-    """A guard by the service that it belongs to and its own random id, so that no service speaks for another's."""
+    """Identifies a guard by its service and by its own random id, so a service cannot act for another's guards."""
 
     client_id: str
     guard_id: str
 
 
 class Lease(NamedTuple):
-    """A guard's lease on record: what it has applied, and an id that each renewal makes anew."""
+    """A stored lease. `applied` is the last `seq` that the guard applied; each renewal sets a new `renewal` id."""
 
     guard: GuardKey
     applied: int
@@ -31,11 +25,20 @@ class Lease(NamedTuple):
     renewal: UUID
 
 
-class Wait:
-    """What a change waits for: each guard that held a lease when it was committed, confirming it or out of its lease.
+class Effect(Struct, frozen=True):
+    """How far a change is effective. `confirmed` and `expired` count the guards that held a lease at its commit."""
 
-    A lease granted later needs no waiting for: it came along with the change. `committed_at`, after the commit, is of
-    the caller's clock, as is `deadline`: when every lease that it waits for has run out, if none confirms.
+    effective: bool
+    waited_ms: float
+    confirmed: int
+    expired: int
+
+
+class PendingChange:
+    """A committed change and the guards that may not have applied it yet: those with a lease at its commit.
+
+    A lease that is granted after the commit includes the change. `committed_at` is read after the commit, on the
+    caller's clock. `deadline`, on the same clock, is when the last of the leases has certainly expired.
     """
 
     def __init__(self, seq: int, leases: Iterable[Lease], committed_at: float) -> None:
@@ -53,25 +56,25 @@ class Wait:
                 self.deadline = max(self.deadline, committed_at + revocation_bound_s(lease.lease_s))
 
     @property
-    def is_over(self) -> bool:
-        """Whether the change is in force everywhere."""
+    def is_effective(self) -> bool:
+        """Whether every guard has applied the change or is out of its lease."""
         return not self._pending
 
-    def hear(self, guard: GuardKey, applied: int) -> None:
-        """A guard says how far it has applied the log."""
+    def confirm(self, guard: GuardKey, applied: int) -> None:
+        """Take in that `guard` has applied the log up to and including `applied`."""
         if applied >= self.seq and guard in self._pending:
             self._pending.remove(guard)
             self.confirmed += 1
 
-    def see(self, leases: Iterable[Lease]) -> None:
-        """These are the leases on record now; one that is there no more has run out or been given back."""
+    def observe(self, leases: Iterable[Lease]) -> None:
+        """Take in the leases now stored. A lease that is missing has expired or was released."""
         on_record = {lease.guard: lease.applied for lease in leases}
         for guard, applied in on_record.items():
-            self.hear(guard, applied)
+            self.confirm(guard, applied)
         self._expire(self._pending - on_record.keys())
 
-    def pass_to(self, now: float) -> None:
-        """Time goes on."""
+    def advance_to(self, now: float) -> None:
+        """Count every pending guard as expired if `now` has reached the deadline."""
         if now >= self.deadline:
             self._expire(set(self._pending))
 
@@ -81,19 +84,14 @@ class Wait:
 
 
 class LeaseWatch:
-    """Finds leases that have run out by seeing them unchanged for long enough on one clock."""
+    """Finds expired leases: those that one clock has seen without a renewal for the lease and a margin."""
 
     def __init__(self) -> None:
         self._first_seen: dict[Lease, float] = {}
 
-    def run_out(self, leases: Iterable[Lease], seen_at: float) -> list[Lease]:
-        """Of the leases on record, those not renewed since they were first seen, a lease and a margin ago."""
+    def select_expired(self, leases: Iterable[Lease], seen_at: float) -> list[Lease]:
+        """Take in the leases stored at `seen_at`. Return those that have expired."""
         self._first_seen = {lease: self._first_seen.get(lease, seen_at) for lease in leases}
         return [
             lease for lease, first in self._first_seen.items() if seen_at >= first + revocation_bound_s(lease.lease_s)
         ]
-
-
-def may_follow(applied: int | None, span: Span, changes: list[Change]) -> bool:
-    """Whether `changes` take a guard from `applied` to the head without a gap; else it has to start afresh."""
-    return applied is not None and [change.seq for change in changes] == list(range(applied + 1, span.head + 1))

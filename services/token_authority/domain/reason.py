@@ -1,4 +1,4 @@
-"""Why a token was ended."""
+"""Why a token was revoked."""
 
 from typing import Final, Literal
 
@@ -12,16 +12,16 @@ MAX_TEXT_LENGTH: Final = 500
 
 
 class Reason(Struct, frozen=True):
-    """One of the usual reasons, with what else there is to say; `other` says it in words."""
+    """A kind of reason with an optional text, which `other` requires."""
 
     kind: ReasonKind
     text: str | None = None
 
 
 def reason(kind: ReasonKind, text: str | None) -> Reason:
-    """Check a reason. Raises `InvalidValue`."""
+    """Return a valid reason. Raise `InvalidValue`."""
     if text is not None:
         checked_text("text", text, MAX_TEXT_LENGTH)
     if kind == "other" and text is None:
-        raise InvalidValue(("text",), "say in words why, or choose another reason")
+        raise InvalidValue(("text",), "is required with the reason 'other'")
     return Reason(kind, text)

@@ -1,4 +1,4 @@
-"""What a review of tokens finds worth a look, and what it says of each finding: why it is one, and what to do."""
+"""The review of tokens: its kinds of findings, and the reason and remedy of each."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -7,20 +7,21 @@ from typing import Final, Literal, NamedTuple, get_args
 from msgspec import Struct
 
 from services.token_authority.domain.token import Token
+from services.token_authority.domain.usage import Use
 
 FindingKind = Literal[
     "unused", "never_used", "never_expires", "reaches_any", "expiring", "rotated_secret_in_use", "owner_inactive"
 ]
 FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
-"""In the order in which findings are told."""
+"""In the order in which findings are listed."""
 
 MAX_DAYS: Final = 3650
-LATE_USE_TOLD: Final = timedelta(days=30)
-"""For how long it is a finding that a secret was presented after its end."""
+LATE_USE_REPORTED: Final = timedelta(days=30)
+"""How long a use of a secret after its end stays a finding."""
 
 
 class Review(Struct, frozen=True):
-    """What is asked at `now`: since when a token is unused, and how soon one that ends is expiring."""
+    """The parameters of a review at `now`: when a token counts as unused, and when as expiring."""
 
     now: datetime
     unused_days: int
@@ -28,23 +29,23 @@ class Review(Struct, frozen=True):
 
     @property
     def unused_since(self) -> datetime:
-        """Before this a token was used last, and made, that is unused."""
+        """A token is unused if it was created and last used before this time."""
         return self.now - timedelta(days=self.unused_days)
 
     @property
     def expiring_until(self) -> datetime:
-        """Until then a token ends that is expiring."""
+        """A token is expiring if it ends at this time or earlier."""
         return self.now + timedelta(days=self.expiring_days)
 
     @property
     def late_since(self) -> datetime:
-        """From then on it counts that a secret was presented after its end."""
-        return self.now - LATE_USE_TOLD
+        """A use of a secret after its end is a finding from this time on."""
+        return self.now - LATE_USE_REPORTED
 
 
 class Evidence(NamedTuple):
-    """What a finding rests on beside the token: its last use, when a replaced secret that is in use ends, and when one
-    was presented after its end.
+    """The facts behind a finding: the last use of the token, when a replaced secret in use ends, and when one was last
+    presented after its end.
     """
 
     last_used_at: datetime | None = None
@@ -53,69 +54,98 @@ class Evidence(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """Why it is a finding, and what to do: a sentence each."""
+    """Why a token is a finding, and what to do: one sentence each."""
 
     reason: str
     remedy: str
 
 
+class Candidate(NamedTuple):
+    """A token of one kind of finding, with its use and the evidence."""
+
+    token: Token
+    use: Use
+    evidence: Evidence
+
+
+class FindingPlace(NamedTuple):
+    """The position of a finding in the list of all findings."""
+
+    kind: FindingKind
+    token_id: str
+
+
+class Finding(NamedTuple):
+    """A token that needs attention, with advice."""
+
+    kind: FindingKind
+    token: Token
+    use: Use
+    advice: Advice
+
+    @property
+    def place(self) -> FindingPlace:
+        """The position after which the next page begins."""
+        return FindingPlace(self.kind, self.token.id)
+
+
 def advice(kind: FindingKind, token: Token, evidence: Evidence, review: Review) -> Advice:
-    """What there is to say of a finding."""
+    """Return the advice for a finding."""
     return _ADVICE[kind](token, evidence, review)
 
 
 def _unused(token: Token, evidence: Evidence, _review: Review) -> Advice:
     return Advice(
         f"It was last used on {_day(evidence.last_used_at or token.created_at)}.",
-        "Revoke it if nobody needs it; if nobody knows, disable it and see who asks.",
+        "Revoke it if it is no longer needed. If you do not know, disable it and wait for a complaint.",
     )
 
 
 def _never_used(token: Token, _evidence: Evidence, _review: Review) -> Advice:
     return Advice(
-        f"It was made on {_day(token.created_at)} and has never been used.",
-        "Revoke it; if it is still to be used, give it an end.",
+        f"It was created on {_day(token.created_at)} and has never been used.",
+        "Revoke it, or give it an expiry if it will still be used.",
     )
 
 
 def _never_expires(_token: Token, _evidence: Evidence, _review: Review) -> Advice:
     return Advice(
-        "It has no end, so it works until somebody revokes it.",
-        "Give it an end, and make another one when that comes near.",
+        "It never expires, so it works until it is revoked.",
+        "Give it an expiry, and issue another token before then.",
     )
 
 
 def _reaches_any(token: Token, _evidence: Evidence, _review: Review) -> Advice:
     scopes = ", ".join(str(scope) for scope in token.scopes if not scope.path)
     return Advice(
-        f"Its scope {scopes} reaches every workspace.",
-        "Narrow its scopes to the workspaces that it is used for.",
+        f"Its scope {scopes} covers every workspace.",
+        "Narrow its scopes to the workspaces in which it is used.",
     )
 
 
 def _expiring(token: Token, _evidence: Evidence, _review: Review) -> Advice:
     return Advice(
-        f"It ends on {_moment(token.expires_at)}.",
-        "If it is still needed, make another one and put that in its place before then.",
+        f"It expires on {_moment(token.expires_at)}.",
+        "If it is still needed, issue another token and replace it before then.",
     )
 
 
 def _rotated_secret_in_use(_token: Token, evidence: Evidence, _review: Review) -> Advice:
     if evidence.late_use_at is not None:
         return Advice(
-            f"A secret of it was presented on {_moment(evidence.late_use_at)}, after its end.",
-            "Find out who still has the old secret; if nobody knows, revoke the token.",
+            f"One of its secrets was presented on {_moment(evidence.late_use_at)}, after its end.",
+            "Find out where the old secret is still used. If you cannot, revoke the token.",
         )
     return Advice(
-        f"A secret of it that has been replaced is still used, and ends on {_moment(evidence.replaced_ends_at)}.",
-        "Put the new secret wherever the old one is used before then.",
+        f"A replaced secret is still used, and ends on {_moment(evidence.replaced_ends_at)}.",
+        "Replace the old secret with the new one everywhere before then.",
     )
 
 
 def _owner_inactive(token: Token, _evidence: Evidence, review: Review) -> Advice:
     return Advice(
-        f"No other token of {token.owner} was made or used in the last {_days(review.unused_days)}.",
-        f"Find out whether {token.owner} is still there; if not, revoke it or give it another owner.",
+        f"No other token of {token.owner} was created or used in the last {_days(review.unused_days)}.",
+        f"Find out whether {token.owner} is still active. If not, revoke it or give it another owner.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which tokens are meant: those that meet every condition given."""
+"""A selection of tokens: those that meet every given condition."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,21 +9,22 @@ from msgspec import Struct
 
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.reach import covering, reaching, touching
+from services.token_authority.domain.scope_index import key_prefixes_within, keys_overlapping, keys_within
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 
 MAX_IDS: Final = 1000
 EXPIRING: Final = timedelta(days=7)
-"""A token that ends within this time is expiring."""
+"""A token that expires within this time has the status `expiring`."""
 
 StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 
 
 class Selection(Struct, frozen=True, kw_only=True):
-    """Conditions, of which `None` asks nothing. Ranges have their beginning and not their end.
+    """Conditions; `None` sets no condition. A range includes its start and excludes its end.
 
-    `alive` takes those not revoked, `unused_since` those that were never used too. `touching`, `covering` and
-    `reaching` are of `domain/reach.py`. `sites`, `covering` and `reaching` keep an administrator within its limits.
+    `alive` selects tokens that are not revoked. `unused_since` includes tokens that were never used. `sites`,
+    `limit_prefixes` and `limit_keys` restrict an administrator to its limits. The keys and prefixes are those of
+    `domain/scope_index.py`.
     """
 
     ids: Sequence[str] | None = None
@@ -32,7 +33,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     status: StatusFilter | None = None
     owner: str | None = None
     site: str | None = None
-    touching: Sequence[str] | None = None
+    overlapping_keys: Sequence[str] | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
     used_after: datetime | None = None
@@ -40,30 +41,30 @@ class Selection(Struct, frozen=True, kw_only=True):
     expires_after: datetime | None = None
     expires_before: datetime | None = None
     sites: Sequence[str] | None = None
-    covering: Sequence[str] | None = None
-    reaching: Sequence[str] | None = None
+    limit_prefixes: Sequence[str] | None = None
+    limit_keys: Sequence[str] | None = None
 
-    def within(self, caller: AdminKey) -> "Selection":
-        """Of these the tokens that `caller` sees."""
-        limits: dict[str, Any] = {"sites": caller.sites}
-        if caller.scopes is not None:
-            limits |= {"covering": covering(caller.scopes), "reaching": reaching(caller.scopes)}
+    def within(self, key: AdminKey) -> "Selection":
+        """Return the selection restricted to the tokens that `key` sees."""
+        limits: dict[str, Any] = {"sites": key.sites}
+        if key.scopes is not None:
+            limits |= {"limit_prefixes": key_prefixes_within(key.scopes), "limit_keys": keys_within(key.scopes)}
         return msgspec.structs.replace(self, **limits)
 
 
 def selection(scope: str | None = None, **conditions: Any) -> Selection:
-    """Check conditions, named as `Selection` has them. Raises `InvalidValue`.
+    """Validate conditions, named like the fields of `Selection`. Raise `InvalidValue`.
 
-    `scope` takes tokens that can do something it speaks of; a selector alone, `PLAT/PLAT-1`, speaks of every action.
+    `scope` selects tokens whose scopes overlap it; a selector alone, such as `PLAT/PLAT-1`, stands for every action.
     """
     ids = conditions.get("ids")
     if ids is not None and not 1 <= len(ids) <= MAX_IDS:
-        raise InvalidValue(("ids",), f"name 1 to {MAX_IDS} tokens; take more by another condition")
+        raise InvalidValue(("ids",), f"must name 1 to {MAX_IDS} tokens; select more by another condition")
     for name in ("owner", "site", "search"):
         if conditions.get(name) == "":
-            raise InvalidValue((name,), "give at least one character, or leave it out")
-    marks = None if scope is None else touching(_scope(scope))
-    return Selection(**conditions, touching=marks)
+            raise InvalidValue((name,), "must have at least one character; leave it out for no condition")
+    keys = None if scope is None else keys_overlapping(_scope(scope))
+    return Selection(**conditions, overlapping_keys=keys)
 
 
 def _scope(text: str) -> Scope:

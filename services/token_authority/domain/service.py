@@ -1,11 +1,11 @@
-"""Services that introspect: what each may see, and how it shows who it is."""
+"""Services that introspect tokens: which sites each sees, and how it authenticates."""
 
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import checked_text
@@ -16,7 +16,7 @@ _CLIENT_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class Service(Struct, frozen=True, kw_only=True):
-    """`sites` that are `None` set no limit; `public_key` is PEM, for `private_key_jwt`."""
+    """A service. It sees all sites if `sites` is `None`. `public_key` is PEM, for `private_key_jwt`."""
 
     client_id: str
     name: str = ""
@@ -28,41 +28,64 @@ class Service(Struct, frozen=True, kw_only=True):
     disabled_by: str | None = None
 
     def sees(self, site_id: str) -> bool:
-        """Whether tokens of this site exist for it."""
+        """Return whether it may introspect tokens of this site."""
         return self.sites is None or site_id in self.sites
 
 
+class ServiceRequest(Struct, frozen=True):
+    """The fields of a new service, not validated yet."""
+
+    client_id: str
+    name: str = ""
+    sites: Sequence[str] | None = None
+    public_key: str | None = None
+
+
+class ServiceChange(Struct, frozen=True, kw_only=True):
+    """New values for some fields, not validated yet. A field that is `UNSET` keeps its value."""
+
+    name: str | UnsetType = UNSET
+    sites: Sequence[str] | UnsetType | None = UNSET
+    public_key: str | UnsetType | None = UNSET
+
+
+class ServiceCredentials(NamedTuple):
+    """A service and the digests of its secrets that work."""
+
+    service: Service
+    digests: list[bytes]
+
+
 def is_client_id(text: str) -> bool:
-    """Whether it may name a service."""
+    """Return whether `text` is a valid client id."""
     return _CLIENT_ID.fullmatch(text) is not None and not SECRET_PATTERN.search(text)
 
 
 def checked_sites(sites: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Each site once; `None` for all. Raises `InvalidValue`."""
+    """Return each site once; `None` for all sites. Raise `InvalidValue`."""
     if sites is not None and not sites:
-        raise InvalidValue(("sites",), "name at least one site, or leave this out for all")
+        raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
     return None if sites is None else tuple(dict.fromkeys(sites))
 
 
-def new_service(
-    client_id: str,
-    name: str,
-    sites: Sequence[str] | None,
-    public_key: str | None = None,
-    *,
-    created_by: str,
-    now: datetime,
-) -> Service:
-    """Check and make one; the public key has been checked. Raises `InvalidValue`."""
-    if client_id == AUTHORITY:
-        raise InvalidValue(("client_id",), f"'{AUTHORITY}' is the token authority itself; choose another")
-    if not is_client_id(client_id):
-        raise InvalidValue(("client_id",), "1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or a digit")
+def checked_service_name(name: str) -> str:
+    """Return the name; it may be empty. Raise `InvalidValue`."""
+    return checked_text("name", name) if name else ""
+
+
+def new_service(request: ServiceRequest, *, created_by: str, now: datetime) -> Service:
+    """Validate the request and return the service; the public key is already validated. Raise `InvalidValue`."""
+    if request.client_id == AUTHORITY:
+        raise InvalidValue(("client_id",), f"'{AUTHORITY}' is reserved for the token authority; choose another")
+    if not is_client_id(request.client_id):
+        raise InvalidValue(
+            ("client_id",), "must be 1 to 64 characters of A-Z a-z 0-9 . _ -, beginning with a letter or a digit"
+        )
     return Service(
-        client_id=client_id,
-        name=checked_text("name", name) if name else "",
-        sites=checked_sites(sites),
-        public_key=public_key,
+        client_id=request.client_id,
+        name=checked_service_name(request.name),
+        sites=checked_sites(request.sites),
+        public_key=request.public_key,
         created_at=now,
         created_by=created_by,
     )

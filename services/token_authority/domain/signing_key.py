@@ -1,20 +1,20 @@
-"""When each signing key signs, and until when what it has signed can be verified."""
+"""Signing keys: when each signs, and until when it stays published to verify its signatures."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
 KEPT: Final = timedelta(hours=1)
-"""How long a key stays published after it has stopped signing."""
+"""How long a key stays published after it stopped signing."""
 ROTATED_AFTER: Final = timedelta(days=30)
 
 State = Literal["next", "signing", "retired"]
 
 
 class SigningKey(Struct, frozen=True):
-    """A key pair as it is kept; the private half is encrypted."""
+    """A key pair as it is stored, with the private half encrypted."""
 
     kid: str
     public_key: bytes
@@ -25,10 +25,10 @@ class SigningKey(Struct, frozen=True):
 
 
 class PublishedKey(Struct, frozen=True):
-    """A key among the others, as of some time.
+    """A signing key and its state at a time.
 
-    `age` counts from when it begins to sign, and is negative before. `published_until` is `None` as long as no key has
-    been made to take its place.
+    `age` is the time since the key began to sign, negative before then. `published_until` is `None` while there is no
+    newer key.
     """
 
     key: SigningKey
@@ -37,8 +37,15 @@ class PublishedKey(Struct, frozen=True):
     published_until: datetime | None
 
 
-def published(keys: Iterable[SigningKey], now: datetime) -> list[PublishedKey]:
-    """The keys in the order in which they sign, one of them now: the last that may, or else the first of all."""
+class KeyRotation(NamedTuple):
+    """The key that signs next; `created` is false if it was published before."""
+
+    key: PublishedKey
+    created: bool
+
+
+def publish(keys: Iterable[SigningKey], now: datetime) -> list[PublishedKey]:
+    """Return the keys in the order in which they sign. One of them signs now: the last that may, else the first."""
     ordered = sorted(keys, key=lambda key: (key.signs_from, key.kid))
     signing = max((place for place, key in enumerate(ordered) if key.signs_from <= now), default=0)
     ends = [key.signs_from + KEPT for key in ordered[1:]]

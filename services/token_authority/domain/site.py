@@ -1,4 +1,4 @@
-"""A site: one installation of the polls app, which its polls and tokens belong to."""
+"""A site: one installation of the polls app. Every poll and every token belongs to a site."""
 
 from datetime import datetime
 from typing import Final
@@ -11,7 +11,7 @@ ENDPOINT_ID_LENGTH: Final = 27
 
 
 class Site(Struct, frozen=True):
-    """`endpoint_id` is the opaque, URL-safe last segment of the site's polls URL."""
+    """A site. `endpoint_id` is the opaque, URL-safe last segment of the site's polls URL."""
 
     id: str
     name: str
@@ -20,7 +20,7 @@ class Site(Struct, frozen=True):
 
 
 def new_site(name: str, now: datetime) -> Site:
-    """A site with an id and an endpoint of its own (160 random bits)."""
+    """Return a site with a new id and a new endpoint id (160 random bits)."""
     return Site(
         id=f"site_{random_base62(16)}",
         name=name,

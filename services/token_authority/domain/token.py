@@ -1,13 +1,13 @@
-"""An access token as the authority keeps it: what it may do, from where and until when, but not its secrets."""
+"""An access token as the authority stores it: its scopes, limits and state, without its secrets."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.secret import MintedSecret, mint_secret
+from services.token_authority.domain.secret import MintedSecret, Secret, mint_secret
 from services.token_authority.domain.token_fields import (
     Lifetime,
     checked_description,
@@ -24,11 +24,11 @@ Status = Literal["active", "disabled", "expired", "revoked"]
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """`hint` shows the last four characters of the newest secret, for recognition; times are aware, in UTC.
+    """A token. `hint` shows the last four characters of the newest secret; times are aware, in UTC.
 
-    `allowed_ips` are networks, none for everywhere; `rate_limit` is in requests a minute. `created_by`, `disabled_by`
-    and `revoked_by` are actors as they are written. `late_use_at`: when a secret was last presented after its end.
-    `enabled_at`: when it was last enabled again, if ever.
+    `allowed_ips` are networks, or empty for any address; `rate_limit` is in requests per minute. `created_by`,
+    `disabled_by` and `revoked_by` are actors as text. `late_use_at`: when a secret was last presented after its end.
+    `enabled_at`: when the token was last enabled again.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Token(Struct, frozen=True, kw_only=True):
     enabled_at: datetime | None = None
 
     def status(self, now: datetime) -> Status:
-        """What ended it for good wins over what can be undone."""
+        """Return its status at `now`. A permanent end takes precedence over disabling."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is not None and self.expires_at <= now:
@@ -66,20 +66,26 @@ class Token(Struct, frozen=True, kw_only=True):
         return "active"
 
 
-def searchable(text: str) -> str:
-    """A text as tokens are searched by it: without regard to case."""
+class TokenLookup(NamedTuple):
+    """A token found by one of its secrets, with the endpoint id of its site, as of the change with this `seq`."""
+
+    token: Token
+    secret: Secret
+    endpoint_id: str
+    as_of: int
+
+    def works(self, now: datetime) -> bool:
+        """Return whether the token works with this secret."""
+        return self.token.status(now) == "active" and self.secret.works(now)
+
+
+def fold_case(text: str) -> str:
+    """Return `text` in the form that searches compare, which ignores case."""
     return text.casefold()
 
 
-class Ended(Struct, frozen=True):
-    """When tokens were revoked, and the number of the last of these changes in the log."""
-
-    revoked_at: datetime
-    seq: int
-
-
 class TokenRequest(Struct, frozen=True, kw_only=True):
-    """What a new token is to be, not yet checked."""
+    """The fields of a new token, not validated yet."""
 
     name: str
     description: str
@@ -93,19 +99,16 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
 
 
 class IssuedToken(Struct, frozen=True):
-    """A token and, this once, its secret."""
+    """A new token with its secret."""
 
     token: Token
     minted: MintedSecret
 
 
 def issue(
-    request: TokenRequest, site_id: str, created_by: Actor, now: datetime, longest: timedelta | None
+    request: TokenRequest, site_id: str, created_by: Actor, now: datetime, max_lifetime: timedelta | None
 ) -> IssuedToken:
-    """Check the request and make the token. Raises `InvalidValue` for the first rule that is broken.
-
-    `longest` is how long tokens may live here.
-    """
+    """Validate the request and return the token. Raise `InvalidValue` for the first rule that is broken."""
     token_id = f"tok_{random_base62(16)}"
     minted = mint_secret("token", token_id, now)
     token = Token(
@@ -122,6 +125,6 @@ def issue(
         hint=minted.secret.hint,
         created_by=str(created_by),
         created_at=now,
-        expires_at=request.lifetime.end(now, longest),
+        expires_at=request.lifetime.expires_at_from(now, max_lifetime),
     )
     return IssuedToken(token, minted)

@@ -1,4 +1,4 @@
-"""What may be changed of a token in use: what is said of it freely, what it may do only to less."""
+"""Changes to a token in use: its description may change freely, its permissions only be reduced."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from services.token_authority.domain.errors import TokenEnded, Widening
+from services.token_authority.domain.lease import PendingChange
+from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import (
     Lifetime,
@@ -24,12 +26,13 @@ from shared.contract.scope import beyond
 Network = IPv4Network | IPv6Network
 ChangeKind = Literal["narrowed", "updated"]
 
-_SAID = ("metadata",)
-_ALLOWED = ("scopes", "allow_query", "allowed_ips", "rate_limit", "expires_at")
+_DESCRIPTIVE = ("metadata",)
+"""Fields that guards pass on to services."""
+_PERMISSIONS = ("scopes", "allow_query", "allowed_ips", "rate_limit", "expires_at")
 
 
 class TokenChange(Struct, frozen=True, kw_only=True):
-    """New values for some fields, not yet checked; what is `UNSET` stays."""
+    """New values for some fields, not validated yet. A field that is `UNSET` keeps its value."""
 
     name: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -42,79 +45,95 @@ class TokenChange(Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] | UnsetType = UNSET
 
 
-class Changed(Struct, frozen=True):
-    """The token after a change, and which of its fields were given, also where they had that value before."""
+class ChangedToken(Struct, frozen=True):
+    """A token after a committed change; `pending` is `None` if the change does not concern guards."""
+
+    token: Token
+    pending: PendingChange | None
+
+
+class RotatedToken(Struct, frozen=True):
+    """A token with its new secret, and when the last of the older ones ends."""
+
+    token: Token
+    minted: MintedSecret
+    old_secrets_end_at: datetime | None
+    pending: PendingChange | None
+
+
+class AppliedChange(Struct, frozen=True):
+    """A token after a change, and the fields that the change set, even to the value they had."""
 
     token: Token
     fields: tuple[str, ...]
 
     @property
     def kind(self) -> ChangeKind | None:
-        """How guards are told of it; `None` where it is nothing to them."""
-        if any(field in _ALLOWED for field in self.fields):
+        """The kind of the change in the change log; `None` if it does not concern guards."""
+        if any(field in _PERMISSIONS for field in self.fields):
             return "narrowed"
-        return "updated" if any(field in _SAID for field in self.fields) else None
+        return "updated" if any(field in _DESCRIPTIVE for field in self.fields) else None
 
 
-def change(token: Token, asked: TokenChange, now: datetime) -> Changed:
-    """The token as asked. Raises `InvalidValue`, `Widening` where it would be allowed more, and `TokenEnded`."""
+def apply_change(token: Token, requested: TokenChange, now: datetime) -> AppliedChange:
+    """Return the token after the change. Raise `InvalidValue`, `Widening` or `TokenEnded`."""
     if token.status(now) in ("revoked", "expired"):
         raise TokenEnded
-    values = _checked(asked, now)
-    _require_less(token, values)
-    return Changed(msgspec.structs.replace(token, **values), tuple(values))
+    values = _checked(requested, now)
+    _require_no_widening(token, values)
+    return AppliedChange(msgspec.structs.replace(token, **values), tuple(values))
 
 
-def _checked(asked: TokenChange, now: datetime) -> dict[str, Any]:
+def _checked(requested: TokenChange, now: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if asked.name is not UNSET:
-        values["name"] = checked_text("name", asked.name)
-    if asked.description is not UNSET:
-        values["description"] = checked_description(asked.description)
-    if asked.owner is not UNSET:
-        values["owner"] = None if asked.owner is None else checked_text("owner", asked.owner)
-    if asked.metadata is not UNSET:
-        values["metadata"] = checked_metadata(asked.metadata)
-    return values | _checked_limits(asked, now)
+    if requested.name is not UNSET:
+        values["name"] = checked_text("name", requested.name)
+    if requested.description is not UNSET:
+        values["description"] = checked_description(requested.description)
+    if requested.owner is not UNSET:
+        values["owner"] = None if requested.owner is None else checked_text("owner", requested.owner)
+    if requested.metadata is not UNSET:
+        values["metadata"] = checked_metadata(requested.metadata)
+    return values | _checked_permissions(requested, now)
 
 
-def _checked_limits(asked: TokenChange, now: datetime) -> dict[str, Any]:
+def _checked_permissions(requested: TokenChange, now: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    if asked.scopes is not UNSET:
-        values["scopes"] = checked_scopes(asked.scopes)
-    if asked.lifetime is not UNSET:
-        values["expires_at"] = asked.lifetime.end(now, None)
-    if asked.allow_query is not UNSET:
-        values["allow_query"] = asked.allow_query
-    if asked.allowed_ips is not UNSET:
-        values["allowed_ips"] = checked_networks(asked.allowed_ips)
-    if asked.rate_limit is not UNSET:
-        values["rate_limit"] = checked_rate(asked.rate_limit)
+    if requested.scopes is not UNSET:
+        values["scopes"] = checked_scopes(requested.scopes)
+    if requested.lifetime is not UNSET:
+        values["expires_at"] = requested.lifetime.expires_at_from(now, None)
+    if requested.allow_query is not UNSET:
+        values["allow_query"] = requested.allow_query
+    if requested.allowed_ips is not UNSET:
+        values["allowed_ips"] = checked_networks(requested.allowed_ips)
+    if requested.rate_limit is not UNSET:
+        values["rate_limit"] = checked_rate(requested.rate_limit)
     return values
 
 
-def _require_less(token: Token, values: Mapping[str, Any]) -> None:
+def _require_no_widening(token: Token, values: Mapping[str, Any]) -> None:
     over = beyond(values.get("scopes", ()), token.scopes)
     if over is not None:
-        raise Widening(("scopes",), f"'{over}' is more than the token has; make a new token for that")
+        raise Widening(("scopes",), f"'{over}' is beyond the scopes of the token; issue a new token instead")
     if "expires_at" in values and token.expires_at is not None:
         end = values["expires_at"]
         if end is None or end > token.expires_at:
-            raise Widening(("expires_at",), "a token can only end earlier than before; make a new one for later")
+            raise Widening(("expires_at",), "must not be later than the current expiry; issue a new token instead")
     if values.get("allow_query") and not token.allow_query:
-        raise Widening(("allow_query",), "a token that is for the header alone stays so; make a new token")
+        raise Widening(("allow_query",), "must stay false; issue a new token instead")
     if "rate_limit" in values and token.rate_limit is not None:
         rate = values["rate_limit"]
         if rate is None or rate > token.rate_limit:
-            raise Widening(("rate_limit",), "a rate limit can only be lowered; make a new token for a higher one")
+            raise Widening(("rate_limit",), "must not be higher than the current limit; issue a new token instead")
     if "allowed_ips" in values and token.allowed_ips and not _within(values["allowed_ips"], token.allowed_ips):
-        raise Widening(("allowed_ips",), "a network is not within those of the token; make a new token for that")
+        raise Widening(("allowed_ips",), "must be within the current networks; issue a new token instead")
 
 
 def _within(networks: Sequence[str], limits: Sequence[str]) -> bool:
     outer = [ip_network(limit) for limit in limits]
-    return bool(networks) and all(any(_is_part(ip_network(each), limit) for limit in outer) for each in networks)
+    return bool(networks) and all(any(_is_subnet(ip_network(each), limit) for limit in outer) for each in networks)
 
 
-def _is_part(inner: Network, outer: Network) -> bool:
+def _is_subnet(inner: Network, outer: Network) -> bool:
     return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The rules of each thing that is said of a token. All raise `InvalidValue`."""
+"""The rules for the fields of a token. Every function raises `InvalidValue`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ LAST_EXPIRY: Final = datetime(9999, 1, 1, tzinfo=UTC)
 DAY_S: Final = 86_400
 
 Preset = Literal["7d", "30d", "90d", "365d", "never"]
-"""How long a token usually lives."""
+"""The usual lifetimes of a token."""
 
 _PRESETS: Final[dict[Preset, int | None]] = {
     "7d": 7 * DAY_S,
@@ -36,40 +36,45 @@ _PRESETS: Final[dict[Preset, int | None]] = {
 }
 
 
-def without_secret(field: str, text: str) -> str:
-    """A text that will be stored and shown, and so may hold no secret of ours."""
+def require_no_secret(field: str, text: str) -> None:
+    """Refuse a text that contains a secret of ours, because the text will be stored and shown."""
     if SECRET_PATTERN.search(text):
-        raise InvalidValue((field,), "this holds a secret, which is stored and shown nowhere; take it out, and end it")
-    return text
+        raise InvalidValue((field,), "must not contain a secret; remove it, and revoke or rotate that secret")
 
 
 def checked_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
-    """A name: something to see, on one line."""
+    """Return a text of one line."""
     if not 1 <= len(text) <= limit:
-        raise InvalidValue((field,), f"1 to {limit} characters; this has {len(text)}")
+        raise InvalidValue((field,), f"must have 1 to {limit} characters; this has {len(text)}")
     if text.isspace() or not text.isprintable():
-        raise InvalidValue((field,), "something to see, and no control characters")
-    return without_secret(field, text)
+        raise InvalidValue((field,), "must contain a visible character and no control characters")
+    require_no_secret(field, text)
+    return text
 
 
 def checked_description(text: str) -> str:
-    """What there is to say of it, on any number of lines."""
+    """Return a text of any number of lines."""
     if len(text) > MAX_DESCRIPTION_LENGTH:
-        raise InvalidValue(("description",), f"at most {MAX_DESCRIPTION_LENGTH} characters; this has {len(text)}")
+        raise InvalidValue(
+            ("description",), f"must have at most {MAX_DESCRIPTION_LENGTH} characters; this has {len(text)}"
+        )
     if not text.replace("\n", " ").replace("\t", " ").isprintable():
-        raise InvalidValue(("description",), "no control characters but tabs and line feeds")
-    return without_secret("description", text)
+        raise InvalidValue(("description",), "must not contain control characters other than tabs and line feeds")
+    require_no_secret("description", text)
+    return text
 
 
 def checked_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
-    """The scopes, each once."""
+    """Return each scope once."""
     if not 1 <= len(texts) <= MAX_SCOPES:
-        raise InvalidValue(("scopes",), f"1 to {MAX_SCOPES} scopes; these are {len(texts)}")
+        raise InvalidValue(("scopes",), f"must have 1 to {MAX_SCOPES} scopes; this has {len(texts)}")
     if sum(map(len, texts)) > MAX_SCOPES_LENGTH:
-        raise InvalidValue(("scopes",), f"at most {MAX_SCOPES_LENGTH} characters in all; name fewer or wider places")
+        raise InvalidValue(
+            ("scopes",), f"must have at most {MAX_SCOPES_LENGTH} characters in total; use fewer or wider selectors"
+        )
     scopes = []
     for index, text in enumerate(texts):
-        without_secret("scopes", unquote(text))
+        require_no_secret("scopes", unquote(text))
         try:
             scopes.append(Scope.parse(text))
         except ScopeError as error:
@@ -78,88 +83,88 @@ def checked_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
 
 
 def checked_networks(texts: Sequence[str]) -> tuple[str, ...]:
-    """Addresses and networks in their usual spelling, `10.0.0.0/8`; none means everywhere."""
+    """Return addresses and networks in canonical form, such as `10.0.0.0/8`. Empty means any address."""
     if len(texts) > MAX_NETWORKS:
-        raise InvalidValue(("allowed_ips",), f"at most {MAX_NETWORKS} networks; these are {len(texts)}")
+        raise InvalidValue(("allowed_ips",), f"must have at most {MAX_NETWORKS} networks; this has {len(texts)}")
     networks = []
     for index, text in enumerate(texts):
         try:
             networks.append(str(_network(text)))
         except ValueError:
-            remedy = "an address or a network, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32"
-            raise InvalidValue(("allowed_ips", index), f"{remedy}, with no bits set behind its length") from None
+            rule = "must be an address or a network, such as 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32"
+            raise InvalidValue(("allowed_ips", index), f"{rule}, with no host bits set") from None
     return tuple(dict.fromkeys(networks))
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """An IPv4 network written within IPv6 is the IPv4 network, as callers' addresses are read."""
+    """Parse a network. An IPv4-mapped IPv6 network becomes the IPv4 network, as callers' addresses do."""
     if "%" in text:
-        raise ValueError("an address with a zone is of one machine alone")
+        raise ValueError("an address with a zone is valid on one machine only")
     network = ip_network(text)
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
     return network if mapped is None or network.prefixlen < MAPPED else ip_network((mapped, network.prefixlen - MAPPED))
 
 
 def checked_rate(rate: int | None) -> int | None:
-    """Requests a minute."""
+    """Return a rate in requests per minute."""
     if rate is not None and not 1 <= rate <= MAX_RATE:
-        raise InvalidValue(("rate_limit",), f"1 to {MAX_RATE} requests a minute, or null for no limit")
+        raise InvalidValue(("rate_limit",), f"must be 1 to {MAX_RATE} requests per minute, or null for no limit")
     return rate
 
 
 def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """A JSON object of the caller's own."""
-    if not _is_flat(metadata, MAX_METADATA_DEPTH):
-        raise InvalidValue(("metadata",), f"objects and lists within each other up to {MAX_METADATA_DEPTH} deep")
+    """Return a JSON object that the caller defines."""
+    if not _is_nested_within(metadata, MAX_METADATA_DEPTH):
+        raise InvalidValue(("metadata",), f"must not be nested more than {MAX_METADATA_DEPTH} levels deep")
     encoded = msgspec.json.encode(metadata)
     if len(encoded) > MAX_METADATA_BYTES:
-        raise InvalidValue(("metadata",), f"at most {MAX_METADATA_BYTES} bytes as JSON; this is {len(encoded)}")
+        raise InvalidValue(
+            ("metadata",), f"must have at most {MAX_METADATA_BYTES} bytes as JSON; this has {len(encoded)}"
+        )
     if b"\\u0000" in encoded:
-        raise InvalidValue(("metadata",), "the NUL character cannot be stored")
-    without_secret("metadata", encoded.decode())
+        raise InvalidValue(("metadata",), "must not contain the NUL character")
+    require_no_secret("metadata", encoded.decode())
     return dict(metadata)
 
 
-def _is_flat(value: object, depth: int) -> bool:
+def _is_nested_within(value: object, depth: int) -> bool:
     items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return depth >= 0 and all(_is_flat(item, depth - 1) for item in items)
+    return depth >= 0 and all(_is_nested_within(item, depth - 1) for item in items)
 
 
 class Lifetime(msgspec.Struct, frozen=True):
-    """When a token is asked to end: at a time, or in so many seconds, or after one of the usual times."""
+    """The requested expiry of a token: a time, a number of seconds, or one of the usual lifetimes."""
 
     expires_at: datetime | None = None
     expires_in: int | Preset | None = None
 
-    def end(self, now: datetime, longest: timedelta | None) -> datetime | None:
-        """When it ends, `None` for never; `longest` is how long tokens may live here."""
-        field, end = self._asked(now)
+    def expires_at_from(self, now: datetime, max_lifetime: timedelta | None) -> datetime | None:
+        """Return when the token expires, `None` for never. `max_lifetime` is the limit of this authority, if any."""
+        field, end = self._requested(now)
         if end is None:
-            if longest is not None:
-                raise InvalidValue(
-                    (field,), f"tokens end after {longest.days} days at most here; say when this one does"
-                )
+            if max_lifetime is not None:
+                raise InvalidValue((field,), f"is required: tokens must expire within {max_lifetime.days} days here")
             return None
-        end = end.replace(microsecond=0)  # as `exp` says it, so that both sides see it end at once
+        end = end.replace(microsecond=0)  # the precision of `exp`, so that guards and the authority agree
         if end <= now:
-            raise InvalidValue((field,), "a token ends in the future; leave this out for one that never does")
+            raise InvalidValue((field,), "must be in the future; leave this out for a token that never expires")
         if end >= LAST_EXPIRY:
-            raise InvalidValue((field,), "a token ends before the year 9999")
-        if longest is not None and end > now + longest:
-            raise InvalidValue((field,), f"tokens end after {longest.days} days at most here")
+            raise InvalidValue((field,), "must be before the year 9999")
+        if max_lifetime is not None and end > now + max_lifetime:
+            raise InvalidValue((field,), f"must be within {max_lifetime.days} days")
         return end.astimezone(UTC)
 
-    def _asked(self, now: datetime) -> tuple[str, datetime | None]:
+    def _requested(self, now: datetime) -> tuple[str, datetime | None]:
         if self.expires_in is None:
             return "expires_at", self.expires_at
         if self.expires_at is not None:
-            raise InvalidValue(("expires_in",), "give either this or expires_at")
+            raise InvalidValue(("expires_in",), "must not be given together with expires_at")
         seconds = self.expires_in if isinstance(self.expires_in, int) else _PRESETS[self.expires_in]
         if seconds is None:
             return "expires_in", None
         if not 1 <= seconds <= 10_000 * 365 * DAY_S:
-            raise InvalidValue(("expires_in",), "seconds from now, at least 1")
+            raise InvalidValue(("expires_in",), "must be 1 or more seconds")
         try:
             return "expires_in", now + timedelta(seconds=seconds)
         except OverflowError:
-            raise InvalidValue(("expires_in",), "a token ends before the year 9999") from None
+            raise InvalidValue(("expires_in",), "must be before the year 9999") from None

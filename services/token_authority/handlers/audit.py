@@ -1,4 +1,4 @@
-"""`/v1/audit`: who did what, in order, as a page or as JSON lines."""
+"""`/v1/audit`: read the audit log, page by page or as a JSON Lines export."""
 
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -7,8 +7,9 @@ import msgspec
 from aiohttp import web
 
 from services.token_authority.app_keys import DATABASE
+from services.token_authority.domain.audit import AuditSelection
 from services.token_authority.payloads.audit import AuditConditions, AuditPage, ListAudit
-from services.token_authority.storage.audit import AuditSelection, select_audit
+from services.token_authority.storage.audit import select_audit
 from shared.contract.audit import AuditRecord
 from shared.runtime.http.application import extend_deadline
 from shared.runtime.http.endpoint import Response, endpoint
@@ -23,13 +24,13 @@ CHUNK: Final = 1000
 
 @endpoint(
     summary="Read the audit log",
-    description="Each record's `hash` takes in that of the record before, so that tampering shows.",
+    description="The `hash` of each record covers that of the record before, so that tampering can be detected.",
     tags=("audit",),
     query=ListAudit,
     responses={200: Response(description="A page of records in order.", body=AuditPage)},
 )
 async def list_audit(request: web.Request) -> web.Response:
-    """200 with a page of records that meet every condition."""
+    """Respond 200 with a page of the records that meet every condition."""
     query = read_query(request, ListAudit)
     chosen, database = query.to_selection(), request.app[DATABASE]
     found = await select_audit(database, chosen, query.after, query.limit + 1, newest_first=query.newest_first)
@@ -39,17 +40,17 @@ async def list_audit(request: web.Request) -> web.Response:
 
 @endpoint(
     summary="Export the audit log",
-    description="Every record that meets the conditions, a line of JSON each.",
+    description="Every record that meets the conditions, as JSON Lines.",
     tags=("audit",),
     query=AuditConditions,
     responses={200: Response(description="Records in order.", body=AuditRecord, media_type=JSON_LINES)},
 )
 async def export_audit(request: web.Request) -> web.StreamResponse:
-    """200 with every record that meets the conditions, sent as they are read."""
+    """Respond 200 with every record that meets the conditions, streamed as they are read."""
     query = read_query(request, AuditConditions)
     extend_deadline(request, EXPORT_LIMIT_S)
     pages = _pages(request.app[DATABASE], query.to_selection(), query.after)
-    page = await anext(pages)  # what can go wrong does so before the answer begins
+    page = await anext(pages)  # an error here still gets its own response
     response = web.StreamResponse(headers={"Content-Type": JSON_LINES})
     await response.prepare(request)
     while page:
@@ -62,7 +63,7 @@ async def export_audit(request: web.Request) -> web.StreamResponse:
 async def _pages(
     database: Database, chosen: AuditSelection, after: int | None
 ) -> AsyncGenerator[list[AuditRecord], None]:
-    """Pages until one is empty."""
+    """Yield pages; the last one is empty."""
     while True:
         page = await select_audit(database, chosen, after, CHUNK)
         yield page

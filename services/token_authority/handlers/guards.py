@@ -1,4 +1,4 @@
-"""`/v1/guards`: where services' guards learn what has changed and get their leases."""
+"""`/v1/guards`: guards fetch changes, and renew and release their leases."""
 
 import re
 from typing import Final
@@ -19,26 +19,27 @@ _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 @endpoint(
     summary="Sync a guard",
-    description="What has changed since, and a lease on the guard's cache. `shared/contract/sync.py` has the protocol.",
+    description="Returns the changes since the last sync and a lease on the guard's cache. `shared/contract/sync.py` "
+    "describes the protocol.",
     tags=("guards",),
     body=SyncRequest,
-    responses={200: Response(description="The changes, and the lease.", body=SyncAnswer)},
+    responses={200: Response(description="The changes and the lease.", body=SyncAnswer)},
 )
 async def sync_guard(request: web.Request) -> web.Response:
-    """200 with what has changed since, and a lease."""
+    """Respond 200 with the changes since the last sync and a lease."""
     require_media_type(request, JSON)
-    guard, asked = _guard(request), read_json(await request.read(), SyncRequest)
-    return json_response(await request.app[SYNCS].sync(guard, asked, request[SERVICE].sites))
+    guard, body = _guard(request), read_json(await request.read(), SyncRequest)
+    return json_response(await request.app[SYNCS].sync(guard, body, request[SERVICE].sites))
 
 
 @endpoint(
-    summary="Give a guard's lease back",
+    summary="Release a guard's lease",
     tags=("guards",),
-    responses={204: Response(description="No change waits for this guard any more.")},
-    problems={422: "The guard's id is not one."},
+    responses={204: Response(description="No change waits for this guard any longer.")},
+    problems={422: "The guard id is invalid."},
 )
 async def release_guard(request: web.Request) -> web.Response:
-    """204: no revocation waits for this guard any more."""
+    """Respond 204: no change waits for this guard any longer."""
     await guards.release_lease(request.app[DATABASE], _guard(request))
     return web.Response(status=204)
 
@@ -46,5 +47,5 @@ async def release_guard(request: web.Request) -> web.Response:
 def _guard(request: web.Request) -> GuardKey:
     guard_id = request.match_info["guard_id"]
     if not _GUARD_ID.fullmatch(guard_id):
-        raise InvalidValue((), "a guard's id is 16 to 64 random characters of A-Z a-z 0-9 _ -")
+        raise InvalidValue((), "a guard id must be 16 to 64 characters of A-Z a-z 0-9 _ -")
     return GuardKey(request[SERVICE].client_id, guard_id)

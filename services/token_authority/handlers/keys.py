@@ -1,4 +1,4 @@
-"""`/v1/keys`: which keys the authority signs with, and since when, and another in their place."""
+"""`/v1/keys`: list and rotate the signing keys."""
 
 from aiohttp import web
 
@@ -14,12 +14,10 @@ from shared.runtime.http.json_response import json_response
 @endpoint(
     summary="List the signing keys",
     tags=("keys",),
-    responses={
-        200: Response(description="Every key that is published, in the order in which they sign.", body=SigningKeyPage)
-    },
+    responses={200: Response(description="Every published key, in the order in which they sign.", body=SigningKeyPage)},
 )
 async def list_keys(request: web.Request) -> web.Response:
-    """200 with every key that is published, in the order in which they sign."""
+    """Respond 200 with every published key, in the order in which they sign."""
     keys = await select_signing_keys(request.app[DATABASE])
     return json_response(SigningKeyPage([SigningKeyPayload.of(key) for key in keys]))
 
@@ -28,13 +26,12 @@ async def list_keys(request: web.Request) -> web.Response:
     summary="Rotate the signing key",
     tags=("keys",),
     responses={
-        200: Response(description="The key that already waits to sign.", body=SigningKeyPayload),
-        201: Response(description="A new key, that signs soon.", body=SigningKeyPayload),
+        200: Response(description="The next key, which was published before.", body=SigningKeyPayload),
+        201: Response(description="A new key, which signs soon.", body=SigningKeyPayload),
     },
 )
 async def rotate_keys(request: web.Request) -> web.Response:
-    """201 with a new key that signs soon, or 200 with the one that already waits to."""
-    _, by = administrator_of(request)
-    rotation = await request.app[SIGNER].rotate(by)
+    """Respond 201 with a new key that signs soon, or 200 with the next key if there is one already."""
+    rotation = await request.app[SIGNER].rotate(administrator_of(request).actor)
     add_log_fields(request, kid=rotation.key.key.kid)
-    return json_response(SigningKeyPayload.of(rotation.key), status=201 if rotation.made else 200)
+    return json_response(SigningKeyPayload.of(rotation.key), status=201 if rotation.created else 200)

@@ -1,4 +1,4 @@
-"""`/v1/tokens/review`: tokens worth a look, and what to do about each."""
+"""`/v1/tokens/review`: tokens that need attention, with advice."""
 
 from datetime import UTC, datetime
 
@@ -15,19 +15,20 @@ from shared.runtime.http.query import read_query
 
 @endpoint(
     summary="Review tokens",
-    description="Active tokens worth a look, by kind: `unused`, `never_used`, `never_expires`, `reaches_any` (a scope "
-    "for everywhere), `expiring`, `rotated_secret_in_use` (a replaced secret is still used, or was presented after its "
-    "end in the last 30 days) and `owner_inactive` (no other token of its owner was made or used).",
+    description="Active tokens that need attention, by kind: `unused`, `never_used`, `never_expires`, `reaches_any` (a "
+    "scope for every workspace), `expiring`, `rotated_secret_in_use` (a replaced secret is still used, or was "
+    "presented after its end in the last 30 days) and `owner_inactive` (no other token of its owner was created or "
+    "used).",
     tags=("tokens",),
     query=ReviewTokens,
     responses={200: Response(description="A page of findings.", body=ReviewPage)},
 )
 async def review_tokens(request: web.Request) -> web.Response:
-    """200 with a page of findings among the tokens that the caller sees."""
+    """Respond 200 with a page of findings among the tokens that the admin key sees."""
     query, now = read_query(request, ReviewTokens), datetime.now(UTC)
     after = read_finding_cursor(query.cursor, query.kinds)
-    asked = query.to_review(now)
-    found = await find(request.app[DATABASE], asked, request[ADMIN_KEY], query.kinds, after, query.limit + 1)
+    review = query.to_review(now)
+    found = await find(request.app[DATABASE], review, request[ADMIN_KEY], query.kinds, after, query.limit + 1)
     page = found[: query.limit]
     cursor = write_finding_cursor(page[-1].place) if len(found) > query.limit else None
     return json_response(ReviewPage([FindingPayload.of(finding, now) for finding in page], cursor))

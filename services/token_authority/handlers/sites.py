@@ -1,4 +1,4 @@
-"""`/v1/sites`: the installations that tokens are for."""
+"""`/v1/sites`: list sites."""
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ from shared.runtime.http.json_response import json_response
     responses={200: Response(description="Every site, the default one first.", body=SitePage)},
 )
 async def list_sites(request: web.Request) -> web.Response:
-    """200 with every site that the admin key is not kept from, the default one first."""
+    """Respond 200 with every site within the limits of the admin key, the default one first."""
     limits = request[ADMIN_KEY].sites
     found = await select_sites(request.app[DATABASE])
     return json_response(SitePage([SitePayload.of(site) for site in found if limits is None or site.id in limits]))

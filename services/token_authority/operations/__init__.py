@@ -1,1 +1,1 @@
-"""One module a use case that needs a transaction or several steps."""
+"""Use cases: each module opens a transaction or takes several steps."""

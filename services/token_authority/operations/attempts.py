@@ -1,20 +1,20 @@
-"""Keeps guessing slow: counts credentials that are wrong, and tokens that strangers ask about, by minute.
+"""Slow down guessing: count wrong credentials, and tokens looked up for anonymous callers, per minute.
 
-An address that has been wrong too often has to wait, whatever admin key or token it shows next: it is not looked at. A
-service is not locked out, neither by whoever shares its address nor by whoever guesses at its name: what is wrong there
-is 429 beyond the limits, and what is good always passes.
+An address with too many wrong credentials is refused before its next admin key or token is looked up. A service is
+never locked out by requests that share its address or guess its client id: beyond the limits a wrong credential of a
+service gets 429, and a correct one is always accepted.
 
-Who has not been wrong here lately is let in without asking how often it was elsewhere, which costs nothing. The first
-wrong credential is counted with those of the other processes, and tells.
+An address without a recent wrong credential at this process is accepted without asking Redis, which costs nothing. Its
+first wrong credential is counted together with those at other processes.
 
-An IPv6 address counts with the rest of its /64, which is what one caller has. Processes count together over Redis, and
-each by itself while Redis is away.
+IPv6 addresses are counted per /64, the usual size of one caller's network. Processes count together over Redis, and
+each on its own while Redis is unavailable.
 """
 
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from math import floor
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, NoReturn
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter
@@ -25,39 +25,38 @@ from shared.runtime.redis.rate_limit import RateLimiter, Verdict
 from shared.runtime.redis.rate_window import WindowMemory
 
 Address = IPv4Address | IPv6Address
-Kind = Literal["admin_key", "client_secret", "client_assertion", "access_token"]
-"""Of a credential."""
+CredentialKind = Literal["admin_key", "client_secret", "client_assertion", "access_token"]
 
-MAX_PLACES: Final = 10_000
-"""Addresses that a process remembers to have been wrong, or to have warned of."""
+MAX_ADDRESSES: Final = 10_000
+"""Addresses for which a process remembers wrong credentials and warnings."""
 
 _log = structlog.get_logger()
 
 
 class Limits(NamedTuple):
-    """How often a minute: wrong credentials from one address, and for one client id from anywhere; and tokens that one
-    address asks about where no other credential is needed.
+    """Limits per minute: wrong credentials from one address, wrong credentials for one client id from any address, and
+    tokens that an anonymous caller looks up from one address.
     """
 
-    wrong_by_address: int
-    wrong_by_client: int
+    wrong_per_address: int
+    wrong_per_client: int
     open_tokens: int
 
 
 class AttemptMetrics:
-    """One a process, in the registry that it shows under `/metrics`."""
+    """Create one instance per process, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.refused = Counter(
             "pollgate_refused_credentials",
-            "Credentials that were refused: wrong, or not looked at because too many had been",
+            "Refused credentials: wrong ones, and those refused unchecked because of too many wrong ones before",
             ["kind", "why"],
             registry=registry,
         )
 
 
 class Attempts:
-    """One a process. `clock` is for what it remembers by itself."""
+    """Create one instance per process. `clock` times what the process counts on its own."""
 
     def __init__(
         self, limiter: RateLimiter, limits: Limits, metrics: AttemptMetrics, *, clock: Callable[[], float]
@@ -65,60 +64,62 @@ class Attempts:
         self._limiter = limiter
         self._limits = limits
         self._metrics = metrics
-        self._wrong_here = WindowMemory(MAX_PLACES, clock)
-        self._warned = WindowMemory(MAX_PLACES, clock)
+        self._wrong_here = WindowMemory(MAX_ADDRESSES, clock)
+        self._warned = WindowMemory(MAX_ADDRESSES, clock)
 
-    async def admit(self, kind: Kind, address: Address | None) -> None:
-        """Before a credential is looked up. Raises `TooManyAttempts` where too many from there were wrong."""
-        place = _place(address)
-        if not self._wrong_here.read(place).used:
+    async def require_allowed(self, kind: CredentialKind, address: Address | None) -> None:
+        """Raise `TooManyAttempts` if too many credentials from the address were wrong. Call this before a lookup."""
+        network = _network_of(address)
+        if not self._wrong_here.read(network).used:
             return
-        standing = await self._limiter.standing(f"wrong:{place}", self._limits.wrong_by_address)
+        standing = await self._limiter.standing(f"wrong:{network}", self._limits.wrong_per_address)
         if not standing.allowed:
-            raise self._too_many(kind, place, None, _WRONG_FROM_ADDRESS, standing)
+            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, standing)
 
-    async def wrong(
-        self, kind: Kind, address: Address | None, told: Exception, client_id: str | None = None
-    ) -> Exception:
-        """Count a wrong credential; gives what to raise: `told`, or `TooManyAttempts` beyond a limit."""
-        place, named = _place(address), client_id if client_id and is_client_id(client_id) else None
-        self._wrong_here.add(place, 1)
-        here = await self._limiter.hit(f"wrong:{place}", self._limits.wrong_by_address)
-        if not here.allowed:
-            return self._too_many(kind, place, named, _WRONG_FROM_ADDRESS, here)
+    async def record_failure(
+        self, kind: CredentialKind, address: Address | None, refusal: Exception, client_id: str | None = None
+    ) -> NoReturn:
+        """Count a wrong credential. Raise `refusal`, or `TooManyAttempts` beyond a limit."""
+        network, named = _network_of(address), client_id if client_id and is_client_id(client_id) else None
+        self._wrong_here.add(network, 1)
+        per_address = await self._limiter.hit(f"wrong:{network}", self._limits.wrong_per_address)
+        if not per_address.allowed:
+            raise self._too_many(kind, network, named, _WRONG_PER_ADDRESS, per_address)
         if named is not None:
-            anywhere = await self._limiter.hit(f"client:{named}", self._limits.wrong_by_client)
-            if not anywhere.allowed:
-                return self._too_many(kind, place, named, _WRONG_FOR_CLIENT, anywhere)
+            per_client = await self._limiter.hit(f"client:{named}", self._limits.wrong_per_client)
+            if not per_client.allowed:
+                raise self._too_many(kind, network, named, _WRONG_PER_CLIENT, per_client)
         self._metrics.refused.labels(kind, "wrong").inc()
-        return told
+        raise refusal
 
-    async def admit_stranger(self, address: Address | None) -> None:
-        """Before tokens are looked up for anyone. Raises `TooManyAttempts` where one address has asked too much."""
-        place = _place(address)
-        standing = await self._limiter.standing(f"open:{place}", self._limits.open_tokens)
+    async def require_lookup_allowed(self, address: Address | None) -> None:
+        """Raise `TooManyAttempts` if anonymous callers at the address have looked up too many tokens."""
+        network = _network_of(address)
+        standing = await self._limiter.standing(f"open:{network}", self._limits.open_tokens)
         if not standing.allowed:
-            raise self._too_many("access_token", place, None, _OPEN_TOKENS, standing)
+            raise self._too_many("access_token", network, None, _OPEN_TOKENS, standing)
 
     async def count_tokens(self, address: Address | None, tokens: int) -> None:
-        """So many were looked up for a stranger, beside those that this has ended."""
+        """Count the tokens that were looked up for an anonymous caller and not revoked by it."""
         if tokens > 0:
-            await self._limiter.count(f"open:{_place(address)}", tokens)
+            await self._limiter.count(f"open:{_network_of(address)}", tokens)
 
-    def _too_many(self, kind: Kind, place: str, client_id: str | None, rule: str, verdict: Verdict) -> TooManyAttempts:
+    def _too_many(
+        self, kind: CredentialKind, network: str, client_id: str | None, rule: str, verdict: Verdict
+    ) -> TooManyAttempts:
         self._metrics.refused.labels(kind, "too_many").inc()
-        if not self._warned.read(place).current:
-            self._warned.add(place, 1)
-            _log.warning("someone is guessing at credentials", address=place, client_id=client_id, kind=kind)
+        if not self._warned.read(network).current:
+            self._warned.add(network, 1)
+            _log.warning("too many wrong credentials", address=network, client_id=client_id, kind=kind)
         return TooManyAttempts(rule.format(verdict.limit), floor(verdict.reset_s) + 1)
 
 
-_WRONG_FROM_ADDRESS: Final = "Up to {} wrong credentials a minute from one address are looked at"
-_WRONG_FOR_CLIENT: Final = "Up to {} wrong credentials a minute for one client id are looked at"
-_OPEN_TOKENS: Final = "Without another credential, {} tokens a minute from one address are looked at"
+_WRONG_PER_ADDRESS: Final = "At most {} wrong credentials per minute are allowed from one address"
+_WRONG_PER_CLIENT: Final = "At most {} wrong credentials per minute are allowed for one client id"
+_OPEN_TOKENS: Final = "At most {} tokens per minute are looked up for one address without another credential"
 
 
-def _place(address: Address | None) -> str:
+def _network_of(address: Address | None) -> str:
     if address is None:
         return "unknown"
     return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address)

@@ -1,1 +1,1 @@
-"""The JSON of the authority's API, as Structs that validate and encode."""
+"""The JSON bodies, forms and query parameters of the API, as Structs that validate and encode."""

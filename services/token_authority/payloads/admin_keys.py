@@ -1,4 +1,4 @@
-"""Admin keys: as they are asked for and shown."""
+"""Admin keys in requests and responses."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,15 +8,13 @@ from msgspec import Meta, Struct
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey, Role, new_admin_key
 from services.token_authority.domain.secret import MintedSecret
-from services.token_authority.payloads.texts import Name, Scopes
+from services.token_authority.payloads.fields import Name, Scopes
 
-Sites = Annotated[list[str], Meta(description="ids of the sites that it is limited to; null for all")]
+Sites = Annotated[list[str], Meta(description="ids of the sites to which it is limited; null for all sites")]
 
 
-class MakeAdminKey(Struct, frozen=True, forbid_unknown_fields=True):
-    """An admin key to be made: `admin` may do everything, `issuer` manages tokens up to its sites and scopes, `auditor`
-    only looks.
-    """
+class CreateAdminKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new admin key: `admin` may do everything, `issuer` manages tokens within its limits, `auditor` only reads."""
 
     name: Name
     role: Role
@@ -24,12 +22,12 @@ class MakeAdminKey(Struct, frozen=True, forbid_unknown_fields=True):
     scopes: Scopes | None = None
 
     def to_admin_key(self, by: Actor, now: datetime) -> AdminKey:
-        """What the domain makes of it."""
+        """Return the admin key. Raise `InvalidValue`."""
         return new_admin_key(self.name, self.role, self.sites, self.scopes, created_by=str(by), now=now)
 
 
 class AdminKeyPayload(Struct, frozen=True, kw_only=True):
-    """An admin key as it is shown at any time."""
+    """An admin key, without its secret."""
 
     id: str
     name: str
@@ -44,28 +42,28 @@ class AdminKeyPayload(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, key: AdminKey) -> "AdminKeyPayload":
-        """How `key` is shown."""
-        return cls(**_shown(key))
+        """Return the payload of an admin key."""
+        return cls(**_fields(key))
 
 
-class MadeAdminKeyPayload(AdminKeyPayload, frozen=True, kw_only=True):
-    """An admin key with its secret, shown this once."""
+class NewAdminKeyPayload(AdminKeyPayload, frozen=True, kw_only=True):
+    """An admin key with its new secret, which is shown only once."""
 
     key: str
 
     @classmethod
-    def of_made(cls, key: AdminKey, minted: MintedSecret) -> "MadeAdminKeyPayload":
-        """How a key is shown that has a new secret."""
-        return cls(**{**_shown(key), "hint": minted.secret.hint}, key=minted.text)
+    def of_new(cls, key: AdminKey, minted: MintedSecret) -> "NewAdminKeyPayload":
+        """Return the payload of an admin key with a new secret."""
+        return cls(**{**_fields(key), "hint": minted.secret.hint}, key=minted.text)
 
 
 class AdminKeyPage(Struct, frozen=True):
-    """Every admin key by name, revoked ones too."""
+    """Every admin key by name, including revoked ones."""
 
     items: list[AdminKeyPayload]
 
 
-def _shown(key: AdminKey) -> dict[str, Any]:
+def _fields(key: AdminKey) -> dict[str, Any]:
     same = {name: getattr(key, name) for name in AdminKeyPayload.__struct_fields__}
     return {
         **same,

@@ -1,11 +1,11 @@
-"""Introspection: what is asked, and what is said of a token that works."""
+"""Introspection in requests and responses (RFC 7662)."""
 
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 
-from services.token_authority.storage.tokens import Known
-from shared.contract.client_assertion import ASSERTION_TYPE
+from services.token_authority.domain.client_assertion import ASSERTION_TYPE
+from services.token_authority.domain.token import TokenLookup
 from shared.contract.introspection import AUDIENCE, Active
 from shared.contract.scope import Action, Scope, print_scopes
 
@@ -13,34 +13,43 @@ MAX_BATCH: Final = 100
 
 
 class IntrospectTokens(Struct, frozen=True, forbid_unknown_fields=True):
-    """Tokens to be introspected at once, as when a cache is warmed."""
+    """Tokens to introspect in one request, such as to warm a cache."""
 
     tokens: Annotated[list[str], Meta(min_length=1, max_length=MAX_BATCH)]
 
 
 class Introspections(Struct, frozen=True):
-    """What is said of each of the tokens, in the order in which they were asked about."""
+    """The introspection of each token, in the order of the request."""
 
-    items: Annotated[list[Any], Meta(description="each as `POST /oauth2/introspect` answers")]
+    items: Annotated[list[Any], Meta(description="each the response of `POST /oauth2/introspect`")]
 
 
 class PresentedToken(Struct, frozen=True):
-    """A token, as RFC 7009 and RFC 7662 have it presented."""
+    """A token in a form (RFC 7009 §2.1, RFC 7662 §2.1)."""
 
     token: Annotated[str, Meta(min_length=1)]
-    token_type_hint: Annotated[str, Meta(description="is not looked at")] = ""
+    token_type_hint: Annotated[str, Meta(description="accepted and ignored")] = ""
 
 
 class IntrospectToken(PresentedToken, frozen=True):
-    """A token to be introspected; a service that has no secret shows who it is here too (RFC 7523 §2.2)."""
+    """A token to introspect. A service with a key may authenticate in the same form (RFC 7523 §2.2)."""
 
-    client_assertion_type: Annotated[str, Meta(description=f"with an assertion: `{ASSERTION_TYPE}`")] = ""
-    client_assertion: Annotated[str, Meta(description="a JWT that the service has signed, in place of a header")] = ""
+    client_assertion_type: Annotated[str, Meta(description=f"required with an assertion: `{ASSERTION_TYPE}`")] = ""
+    client_assertion: Annotated[str, Meta(description="a JWT signed by the service, instead of a header")] = ""
 
 
-def active(known: Known, issuer: str) -> Active:
-    """What a service may know of a token that works, issued by `issuer`."""
-    token, secret = known.token, known.secret
+class ClientFields(Struct, frozen=True):
+    """The fields of a form that authenticate the client (RFC 6749 §2.3.1, RFC 7521 §4.2)."""
+
+    client_id: str | None = None
+    client_secret: str | None = None
+    client_assertion: str | None = None
+    client_assertion_type: str | None = None
+
+
+def active_token(lookup: TokenLookup, issuer: str) -> Active:
+    """Return the introspection of a token that works, issued by `issuer`."""
+    token, secret = lookup.token, lookup.secret
     ends = [end for end in (token.expires_at, secret.ends_at) if end is not None]
     return Active(
         active=True,
@@ -53,17 +62,17 @@ def active(known: Known, issuer: str) -> Active:
         aud=AUDIENCE,
         jti=secret.id,
         site=token.site_id,
-        endpoint_id=known.endpoint_id,
-        as_of=known.as_of,
+        endpoint_id=lookup.endpoint_id,
+        as_of=lookup.as_of,
         allow_query=token.allow_query,
         allowed_ips=list(token.allowed_ips),
         rate_limit=token.rate_limit,
         metadata=dict(token.metadata),
-        authorization_details=[_detail(scope) for scope in token.scopes],
+        authorization_details=[_authorization_detail(scope) for scope in token.scopes],
     )
 
 
-def _detail(scope: Scope) -> dict[str, Any]:
-    """A scope as an object (RFC 9396 §2); without `workspace` it reaches everything."""
+def _authorization_detail(scope: Scope) -> dict[str, Any]:
+    """Return a scope as an object (RFC 9396 §2); without `workspace` it covers every workspace."""
     place = dict(zip(("workspace", "content", "container"), scope.path, strict=False))
     return {"type": AUDIENCE, "actions": [action for action in Action if action in scope.actions], **place}

@@ -1,18 +1,18 @@
-"""What the authority publishes of itself."""
+"""Signing keys and metadata in responses."""
 
 from base64 import urlsafe_b64encode
 from datetime import datetime
 
 from msgspec import Struct
 
+from services.token_authority.domain.client_assertion import ASSERTION_ALGORITHMS
 from services.token_authority.domain.signing_key import PublishedKey, State
 from shared.contract.change import SIGNATURE_ALGORITHM
-from shared.contract.client_assertion import ASSERTION_ALGORITHMS
 from shared.contract.sync import revocation_bound_s
 
 
 class KeyPayload(Struct, frozen=True):
-    """A public key as JSON Web Key (RFC 8037 §2)."""
+    """A public key as a JSON Web Key (RFC 8037 §2)."""
 
     kid: str
     x: str
@@ -23,7 +23,7 @@ class KeyPayload(Struct, frozen=True):
 
     @classmethod
     def of(cls, kid: str, public_key: bytes) -> "KeyPayload":
-        """How the key of these 32 bytes is shown."""
+        """Return the payload of a public key of 32 bytes."""
         return cls(kid=kid, x=urlsafe_b64encode(public_key).decode().rstrip("="))
 
 
@@ -34,7 +34,7 @@ class KeySet(Struct, frozen=True):
 
 
 class SigningKeyPayload(Struct, frozen=True):
-    """A signing key as administrators see it. `published_until` is null until another is to take its place."""
+    """A signing key and its state. `published_until` is null while there is no newer key."""
 
     kid: str
     state: State
@@ -44,20 +44,20 @@ class SigningKeyPayload(Struct, frozen=True):
 
     @classmethod
     def of(cls, published: PublishedKey) -> "SigningKeyPayload":
-        """How a key is shown."""
+        """Return the payload of a published key."""
         key = published.key
         return cls(key.kid, published.state, key.created_at, key.signs_from, published.published_until)
 
 
 class SigningKeyPage(Struct, frozen=True):
-    """Every key that is published, in the order in which they sign."""
+    """Every published key, in the order in which they sign."""
 
     items: list[SigningKeyPayload]
 
 
 class AuthorizationServerMetadata(Struct, frozen=True):
-    """RFC 8414 §2, RFC 9701 §7, and `revocation_bound_ms`: how long a revocation waits at most for a guard that is cut
-    off.
+    """Metadata (RFC 8414 §2, RFC 9701 §7). `revocation_bound_ms` is how long a revocation waits at most for a guard
+    that cannot be reached.
     """
 
     issuer: str
@@ -74,7 +74,7 @@ class AuthorizationServerMetadata(Struct, frozen=True):
 
     @classmethod
     def of(cls, issuer: str, lease_s: float) -> "AuthorizationServerMetadata":
-        """The document of the authority that tokens name as `issuer`."""
+        """Return the metadata of the authority with this issuer URL."""
         base = issuer.rstrip("/")
         return cls(
             issuer=issuer,

@@ -1,4 +1,4 @@
-"""Revocations: as they are asked for, and how far they are in force."""
+"""Revocations in requests and responses, and how far a change is effective."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -7,38 +7,38 @@ import msgspec
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.lease import Effect
 from services.token_authority.domain.reason import Reason, ReasonKind, reason
+from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, selection
-from services.token_authority.operations.confirmations import Effect
-from services.token_authority.operations.revoke import BulkRevocation
-from services.token_authority.payloads.texts import Time
+from services.token_authority.payloads.fields import Time
 
-ReasonText = Annotated[str, Meta(description="what else there is to say, up to 500 characters; required with `other`")]
+ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
 MAX_LEAKED = 1000
 
 
 class Waiting(Struct, frozen=True):
-    """Whether to wait."""
+    """Whether the response waits for the change to be effective."""
 
-    wait: Annotated[bool, Meta(description="answer when it is in force everywhere; with `false` at once")] = True
+    wait: Annotated[bool, Meta(description="respond when the change is effective everywhere; else immediately")] = True
 
 
 class RevokeToken(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why a token is ended."""
+    """Why a token is revoked."""
 
     reason: ReasonKind
     text: ReasonText | None = None
 
     def to_reason(self) -> Reason:
-        """What the domain makes of it."""
+        """Return the reason. Raise `InvalidValue`."""
         return reason(self.reason, self.text)
 
 
 class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
-    """Why tokens are ended, and conditions that they meet all of, or `all` alone.
+    """Why tokens are revoked, and the conditions that they all meet, or `all` without conditions.
 
-    `scope` takes tokens that can do something it speaks of: `polls:read:PLAT` takes one for `polls:*:PLAT/PLAT-1`.
-    With `dry_run` nothing is ended, and `revoked` says how many would be.
+    `scope` selects tokens whose scopes overlap it: `polls:read:PLAT` selects a token for `polls:*:PLAT/PLAT-1`. With
+    `dry_run` no token is revoked, and `revoked` is how many would be.
     """
 
     reason: ReasonKind
@@ -54,27 +54,27 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
     def to_reason(self) -> Reason:
-        """What the domain makes of the reason."""
+        """Return the reason. Raise `InvalidValue`."""
         return reason(self.reason, self.text)
 
     def to_selection(self) -> Selection:
-        """What the domain makes of the conditions."""
+        """Return the selection. Raise `InvalidValue`."""
         names = ("ids", "owner", "site", "scope", "status", "unused_since")
         conditions: dict[str, Any] = {name: getattr(self, name) for name in names}
         conditions["created_before"] = self.issued_before
         if self.all == any(condition is not None for condition in conditions.values()):
-            raise InvalidValue((), "give conditions, or 'all': true alone to revoke every token")
+            raise InvalidValue((), "must have conditions, or 'all': true without conditions to revoke every token")
         return selection(**conditions)
 
 
 class LeakedTokens(Struct, frozen=True, forbid_unknown_fields=True):
-    """Tokens that were found where they should not be; whoever holds one may end it."""
+    """Leaked tokens. Anyone who has a token may revoke it."""
 
     tokens: Annotated[list[str], Meta(min_length=1, max_length=MAX_LEAKED)]
 
 
 class LeakedPayload(Struct, frozen=True):
-    """How many of the tokens were ended now, had been ended, and are not known here."""
+    """How many of the tokens were revoked now, were revoked or ended before, and are unknown."""
 
     revoked: int
     already_revoked: int
@@ -82,14 +82,14 @@ class LeakedPayload(Struct, frozen=True):
 
 
 class GuardsPayload(Struct, frozen=True):
-    """How many guards have confirmed a change, and how many have run out of their lease instead."""
+    """How many guards have confirmed a change, and how many leases expired instead."""
 
     confirmed: int
     expired: int
 
 
 class EffectPayload(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """How far a change is in force. `effective`: every guard knows; else that is so from `effective_by` on."""
+    """How far a change is effective. If `effective` is false, it is effective everywhere from `effective_by` on."""
 
     seq: int
     effective: bool
@@ -99,7 +99,7 @@ class EffectPayload(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @classmethod
     def of(cls, seq: int, effect: Effect | None, effective_by: datetime) -> "EffectPayload":
-        """How a change is shown; without `effect` where nobody has waited."""
+        """Return the payload of a change; `effect` is `None` if the request did not wait."""
         effective = effect is not None and effect.effective
         return cls(
             seq=seq,
@@ -111,23 +111,23 @@ class EffectPayload(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class RevocationPayload(EffectPayload, frozen=True, omit_defaults=True, kw_only=True):
-    """A revocation, and how far it is in force."""
+    """A revocation, and how far it is effective."""
 
     revoked_at: datetime
 
     @classmethod
     def of_revocation(cls, revoked_at: datetime, effect: EffectPayload) -> "RevocationPayload":
-        """How a revocation is shown."""
+        """Return the payload of a revocation."""
         return cls(revoked_at=revoked_at, **msgspec.structs.asdict(effect))
 
 
 class NothingRevoked(Struct, frozen=True):
-    """The secret is not known here, or has ended, so there was nothing to end (RFC 7009 §2.2)."""
+    """The secret is unknown or has ended, so nothing was revoked (RFC 7009 §2.2)."""
 
 
 class BulkRevocationPayload(Struct, frozen=True):
-    """How many tokens a bulk revocation has ended, how many had been, and which of the ids named no token has that
-    meets the conditions. `revocation` is of all that meet them, and null where none does.
+    """How many tokens were revoked now and before, and the requested ids that match no token. `revocation` covers all
+    selected tokens, and is null if there are none.
     """
 
     revoked: int
@@ -137,5 +137,5 @@ class BulkRevocationPayload(Struct, frozen=True):
 
     @classmethod
     def of(cls, bulk: BulkRevocation, revocation: RevocationPayload | None) -> "BulkRevocationPayload":
-        """How `bulk` is shown."""
+        """Return the payload of a bulk revocation."""
         return cls(bulk.revoked, bulk.already_revoked, bulk.unmatched, revocation)

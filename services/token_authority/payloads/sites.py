@@ -1,4 +1,4 @@
-"""Sites as they are shown."""
+"""Sites in responses."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from services.token_authority.domain.site import Site
 
 
 class SitePayload(Struct, frozen=True):
-    """A site; its polls are under `/x1/{endpoint_id}` of the polls service."""
+    """A site. Its polls are at `/x1/{endpoint_id}` of the polls service."""
 
     id: str
     name: str
@@ -17,7 +17,7 @@ class SitePayload(Struct, frozen=True):
 
     @classmethod
     def of(cls, site: Site) -> "SitePayload":
-        """How `site` is shown."""
+        """Return the payload of a site."""
         return cls(id=site.id, name=site.name, endpoint_id=site.endpoint_id, created_at=site.created_at)
 
 

@@ -1,1 +1,1 @@
-"""SQL beside the only functions that run it. Nothing else of the authority knows a table's name."""
+"""SQL, each statement beside the only function that runs it. No other package of the authority names a table."""

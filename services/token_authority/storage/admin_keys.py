@@ -1,4 +1,4 @@
-"""Admin keys in PostgreSQL: who manages the authority."""
+"""Admin keys in PostgreSQL."""
 
 from datetime import datetime
 from typing import Final
@@ -15,75 +15,75 @@ _COLUMNS: Final = """
 """
 
 _SELECT_BY_DIGEST: Final = f"""
-    -- select_admin_key_by_digest: the admin key with a secret of this digest, where both work
+    -- select_admin_key_by_digest: the admin key with this secret, if both work
     SELECT {_COLUMNS}
     FROM token_authority.secret s JOIN token_authority.admin_key a ON a.id = s.holder_id
     WHERE s.digest = $1 AND s.holder_kind = 'admin_key' AND NOT s.ended AND (s.ends_at IS NULL OR s.ends_at > $2)
       AND a.revoked_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
-    -- select_admin_key: one admin key, which nobody else can change until this transaction ends
+    -- select_admin_key: one admin key, locked until the transaction ends
     SELECT {_COLUMNS} FROM token_authority.admin_key a WHERE a.id = $1 FOR UPDATE
 """  # noqa: S608
 _SELECT_ALL: Final = f"""
-    -- select_admin_keys: every admin key, revoked ones too, by name
+    -- select_admin_keys: every admin key by name, including revoked ones
     SELECT {_COLUMNS} FROM token_authority.admin_key a ORDER BY a.name, a.id
 """  # noqa: S608
 _HAS_ANY: Final = """
-    -- has_admin_key: whether anyone can manage this authority
+    -- has_admin_key: whether there is any admin key
     SELECT EXISTS (SELECT FROM token_authority.admin_key) AS found
 """
 _INSERT: Final = """
-    -- insert_admin_key: one more who may manage
+    -- insert_admin_key: a new admin key
     INSERT INTO token_authority.admin_key (id, name, role, sites, scopes, created_at, created_by)
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 _LOCK_ADMINS: Final = """
-    -- lock_admins: the admin keys in the role admin that work, held so that two cannot remove the last two at once
+    -- lock_admins: the valid keys in the role admin, locked so that two requests cannot revoke the last two
     SELECT id FROM token_authority.admin_key WHERE role = 'admin' AND revoked_at IS NULL ORDER BY id FOR UPDATE
 """
 _REVOKE: Final = """
-    -- revoke_admin_key: it works no more
+    -- revoke_admin_key: revoke an admin key
     UPDATE token_authority.admin_key SET revoked_at = $2, revoked_by = $3 WHERE id = $1
 """
 
 
 async def select_admin_key_by_digest(connection: Connection, digest: bytes, now: datetime) -> AdminKey | None:
-    """The admin key with a secret of this digest, where both work."""
+    """Return the admin key with this secret, if both work."""
     row = await connection.fetchrow(_SELECT_BY_DIGEST, digest, now)
     return _admin_key(row) if row else None
 
 
 async def lock_admin_key(connection: Connection, key_id: str) -> AdminKey | None:
-    """The admin key of this id, for the caller's transaction alone."""
+    """Return the admin key with this id, locked until the transaction ends."""
     row = await connection.fetchrow(_SELECT, key_id)
     return _admin_key(row) if row else None
 
 
 async def select_admin_keys(connection: Connection) -> list[AdminKey]:
-    """Every admin key, revoked ones too, by name."""
+    """Return every admin key by name, including revoked ones."""
     return [_admin_key(row) for row in await connection.fetch(_SELECT_ALL)]
 
 
 async def has_admin_key(connection: Connection) -> bool:
-    """Whether there is, or was, any admin key."""
+    """Return whether there is any admin key, including revoked ones."""
     row = await connection.fetchrow(_HAS_ANY)
     return row is not None and row["found"]
 
 
 async def insert_admin_key(connection: Connection, key: AdminKey) -> None:
-    """Keep a new admin key."""
+    """Store a new admin key."""
     scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
     await connection.execute(_INSERT, key.id, key.name, key.role, key.sites, scopes, key.created_at, key.created_by)
 
 
 async def lock_admins(connection: Connection) -> list[str]:
-    """The ids of the admin keys in the role `admin` that work, for the caller's transaction alone."""
+    """Return the ids of the valid keys in the role `admin`, locked until the transaction ends."""
     return [row["id"] for row in await connection.fetch(_LOCK_ADMINS)]
 
 
 async def revoke_admin_key(connection: Connection, key_id: str, at: datetime, by: Actor) -> None:
-    """It works no more."""
+    """Revoke an admin key."""
     await connection.execute(_REVOKE, key_id, at, str(by))
 
 

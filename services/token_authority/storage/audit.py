@@ -1,29 +1,28 @@
-"""The audit log in PostgreSQL: rows are added, each chained to the one before, and never changed."""
+"""The audit log in PostgreSQL: an append-only chain, in which each row contains the hash of the one before."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from services.token_authority.domain.audit import Entry, records
+from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
 from shared.contract.audit import NO_HASH, AuditRecord
 from shared.runtime.postgres.database import Connection, Row
 
 _AUDIT_LOCK: Final = 0x61756469  # "audi"
 
 _LOCK: Final = """
-    -- lock_audit: held to the end of the transaction, so that each row follows the one before
+    -- lock_audit: lock the log until the transaction ends, so that each row follows the one before
     SELECT pg_advisory_xact_lock($1)
 """
 _SELECT_HEAD: Final = """
-    -- select_audit_head: the last row, and what time it is
+    -- select_audit_head: the last row, and the current time
     SELECT coalesce(max(seq), 0) AS seq, clock_timestamp() AS now,
            (SELECT encode(hash, 'hex') FROM token_authority.audit_log ORDER BY seq DESC LIMIT 1) AS hash
     FROM token_authority.audit_log
 """
 _INSERT: Final = """
-    -- insert_audit: rows that follow the last one
+    -- insert_audit: the next rows
     INSERT INTO token_authority.audit_log (
         seq, at, actor_kind, actor_id, address, request_id, action, subject, before, after, previous, hash
     )
@@ -47,27 +46,17 @@ _ROWS: Final = """
       AND ($7::timestamptz IS NULL OR at < $7)
 """
 _SELECT: Final = f"""
-    -- select_audit: a page of rows in order, that meet every condition that is not null
+    -- select_audit: a page of the rows that meet every condition that is not null, oldest first
     {_ROWS} AND ($1::bigint IS NULL OR seq > $1) ORDER BY seq LIMIT $2
 """
 _SELECT_NEWEST: Final = f"""
-    -- select_newest_audit: the same from the newest on
+    -- select_newest_audit: the same, newest first
     {_ROWS} AND ($1::bigint IS NULL OR seq < $1) ORDER BY seq DESC LIMIT $2
 """
 
 
-class AuditSelection(NamedTuple):
-    """Conditions, of which `None` asks nothing; `since` is in the range, `until` is not."""
-
-    actor_id: str | None = None
-    action: str | None = None
-    subject: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-async def append_audit(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Put changes on record, in the transaction that makes them. Nobody else can until it ends."""
+async def append_audit(connection: Connection, entries: Sequence[AuditEntry]) -> None:
+    """Append entries, in the transaction that makes the changes. This locks the log until it ends."""
     await connection.execute(_LOCK, _AUDIT_LOCK)
     (head,) = await connection.fetch(_SELECT_HEAD)
     added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
@@ -77,7 +66,7 @@ async def append_audit(connection: Connection, entries: Sequence[Entry]) -> None
 async def select_audit(
     connection: Connection, selection: AuditSelection, after: int | None, limit: int, *, newest_first: bool = False
 ) -> list[AuditRecord]:
-    """Up to `limit` rows in order, from behind the `seq` given."""
+    """Return up to `limit` records in order, after a `seq`."""
     query = _SELECT_NEWEST if newest_first else _SELECT
     return [_record(row) for row in await connection.fetch(query, after, limit, *selection)]
 

@@ -1,19 +1,17 @@
-"""The change log in PostgreSQL: what guards must learn of, numbered in commit order without gaps.
+"""The change log in PostgreSQL: the changes that guards apply, numbered in commit order without gaps.
 
-Whoever adds to the log or trims it holds the log's lock exclusively until its commit; whoever grants a lease holds it
-shared. The lock is a statement of its own, so that the next statement sees all that was committed before.
+A transaction that appends to the log or trims it locks it exclusively until its commit; one that grants leases shares
+the lock. Locking is a statement of its own, so that the next statement sees everything committed before.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from msgspec import Struct
-
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.lease import Span
+from services.token_authority.domain.change_log import LogRange, UnpublishedChange
 from services.token_authority.domain.reason import Reason
-from services.token_authority.domain.token import Ended
+from services.token_authority.domain.revocation import Revoked
 from shared.contract.change import Change
 from shared.runtime.postgres.database import Connection
 
@@ -21,20 +19,20 @@ _LOG_LOCK: Final = 0x6368616E  # "chan"
 _RELAY_LOCK: Final = 0x72656C61  # "rela"
 
 _LOCK: Final = """
-    -- lock_log: held to the end of the transaction
+    -- lock_log: lock the log until the transaction ends
     SELECT pg_advisory_xact_lock($1)
 """
 _LOCK_SHARED: Final = """
-    -- lock_log_shared: the same, with others that share it
+    -- lock_log_shared: the same, shared
     SELECT pg_advisory_xact_lock_shared($1)
 """
 _TRY_LOCK: Final = """
-    -- try_lock_publishing: at once or not at all
+    -- try_lock_publishing: lock without waiting
     SELECT pg_try_advisory_xact_lock($1) AS locked
 """
 _APPEND_REVOCATIONS: Final = """
-    -- append_revocations: end these tokens, and log each of their secrets under the next number; whoever runs this
-    -- holds the lock. A guard whose clock is slow may know a secret that has ended, so those are logged too for a day.
+    -- append_revocations: revoke these tokens, and log each of their secrets under the next number; the caller has
+    -- locked the log. A guard with a slow clock may have an ended secret in its cache, so those are logged for a day.
     WITH head AS (SELECT coalesce(max(seq), 0) AS seq FROM token_authority.change_log),
     numbered AS (
         SELECT ended.id, s.digest, head.seq + row_number() OVER (ORDER BY place, s.created_at) AS seq
@@ -56,7 +54,7 @@ _APPEND_REVOCATIONS: Final = """
     SELECT statement_timestamp() AS revoked_at, max(seq) AS seq FROM numbered
 """
 _APPEND: Final = """
-    -- append_changes: log a change to these secrets of a token under the next numbers; whoever runs this holds the lock
+    -- append_changes: log a change to these secrets of a token under the next numbers; the caller has locked the log
     WITH logged AS (
         INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
         SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) + place, $1, $2, digest
@@ -66,8 +64,8 @@ _APPEND: Final = """
     SELECT max(seq) AS seq FROM logged
 """
 _APPEND_DISABLINGS: Final = """
-    -- append_disablings: log that these tokens are disabled, each of their secrets that may work under the next number;
-    -- whoever runs this holds the lock
+    -- append_disablings: log that these tokens are disabled, each secret that may work under the next number; the
+    -- caller has locked the log
     INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
     SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log)
            + row_number() OVER (ORDER BY place, s.created_at), 'disabled', disabled.id, s.digest
@@ -75,12 +73,12 @@ _APPEND_DISABLINGS: Final = """
     JOIN token_authority.secret s ON s.holder_kind = 'token' AND s.holder_id = disabled.id
      AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day')
 """
-_SELECT_SPAN: Final = """
-    -- select_span: the newest number, and the one before the oldest that is still kept
+_SELECT_RANGE: Final = """
+    -- select_range: the newest number, and the one before the oldest
     SELECT coalesce(max(seq), 0) AS head, coalesce(min(seq) - 1, 0) AS floor FROM token_authority.change_log
 """
 _SELECT_AFTER: Final = """
-    -- select_changes: what came after a number, in order
+    -- select_changes: the changes after a number, in order
     SELECT seq, kind, token_id, encode(digest, 'hex') AS digest
     FROM token_authority.change_log WHERE seq > $1 ORDER BY seq
 """
@@ -90,11 +88,11 @@ _SELECT_UNPUBLISHED: Final = """
     FROM token_authority.change_log WHERE published_at IS NULL ORDER BY seq LIMIT $1
 """
 _MARK_PUBLISHED: Final = """
-    -- mark_published: these have reached Redis
+    -- mark_published: these changes were published on Redis
     UPDATE token_authority.change_log SET published_at = clock_timestamp() WHERE seq = ANY ($1)
 """
 _TRIM: Final = """
-    -- trim_log: remove what every guard has applied and Redis has had, but for the newest row, which keeps the count
+    -- trim_log: delete changes that every guard has applied and that were published, except the newest
     DELETE FROM token_authority.change_log
     WHERE seq <= (SELECT max(seq) FROM token_authority.change_log WHERE recorded_at < $1)
       AND seq <= (SELECT coalesce(min(applied), 9223372036854775807) FROM token_authority.guard_lease)
@@ -105,70 +103,64 @@ _TRIM: Final = """
 """
 
 
-class Unpublished(Struct, frozen=True):
-    """A change that Redis has not had, and when it was recorded."""
-
-    change: Change
-    recorded_at: datetime
-
-
 async def lock_log(connection: Connection) -> None:
-    """Keep others from changing tokens, and from granting leases, until this transaction ends."""
+    """Lock the log against other changes and new leases, until the transaction ends."""
     await connection.execute(_LOCK, _LOG_LOCK)
 
 
 async def lock_log_shared(connection: Connection) -> None:
-    """Keep others from changing tokens until this transaction ends."""
+    """Lock the log against changes, until the transaction ends."""
     await connection.execute(_LOCK_SHARED, _LOG_LOCK)
 
 
-async def append_revocations(connection: Connection, token_ids: list[str], by: Actor, why: Reason) -> Ended:
-    """End the tokens, in this order, and log it. The caller holds `lock_log`, and the tokens' rows."""
+async def append_revocations(connection: Connection, token_ids: list[str], by: Actor, why: Reason) -> Revoked:
+    """Revoke the tokens, in this order, and log it. The caller has locked the log and the tokens."""
     (row,) = await connection.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
-    return Ended(row["revoked_at"], int(row["seq"]))
+    return Revoked(row["revoked_at"], int(row["seq"]))
 
 
 async def append_changes(connection: Connection, kind: str, token_id: str, digests: Sequence[bytes]) -> int:
-    """Log a change to at least one secret of a token; the `seq` of the last. The caller holds `lock_log`."""
+    """Log a change to one or more secrets of a token. Return the last `seq`. The caller has locked the log."""
     (row,) = await connection.fetch(_APPEND, kind, token_id, digests)
     return int(row["seq"])
 
 
 async def append_disablings(connection: Connection, token_ids: Sequence[str]) -> None:
-    """Log that tokens are disabled. The caller holds `lock_log`, and the tokens' rows."""
+    """Log that tokens are disabled. The caller has locked the log and the tokens."""
     await connection.execute(_APPEND_DISABLINGS, token_ids)
 
 
-async def select_span(connection: Connection) -> Span:
-    """Which part of the log there is."""
-    (row,) = await connection.fetch(_SELECT_SPAN)
-    return Span(int(row["head"]), int(row["floor"]))
+async def select_range(connection: Connection) -> LogRange:
+    """Return the range of the log that is stored."""
+    (row,) = await connection.fetch(_SELECT_RANGE)
+    return LogRange(int(row["head"]), int(row["floor"]))
 
 
 async def select_changes(connection: Connection, after: int) -> list[Change]:
-    """The changes after a `seq`, in order."""
+    """Return the changes after a `seq`, in order."""
     return [Change(**row) for row in await connection.fetch(_SELECT_AFTER, after)]
 
 
 async def try_lock_publishing(connection: Connection) -> bool:
-    """Keep other processes from publishing until this transaction ends, unless one of them does so now."""
+    """Lock publishing until the transaction ends. Return false if another process publishes now."""
     (row,) = await connection.fetch(_TRY_LOCK, _RELAY_LOCK)
     return bool(row["locked"])
 
 
-async def select_unpublished(connection: Connection, limit: int) -> list[Unpublished]:
-    """The oldest changes not yet published, in order."""
+async def select_unpublished(connection: Connection, limit: int) -> list[UnpublishedChange]:
+    """Return the oldest changes that are not published yet, in order."""
     rows = await connection.fetch(_SELECT_UNPUBLISHED, limit)
     return [
-        Unpublished(Change(row["seq"], row["kind"], row["token_id"], row["digest"]), row["recorded_at"]) for row in rows
+        UnpublishedChange(Change(row["seq"], row["kind"], row["token_id"], row["digest"]), row["recorded_at"])
+        for row in rows
     ]
 
 
 async def mark_published(connection: Connection, seqs: list[int]) -> None:
-    """Note that these have been published."""
+    """Store that these changes are published."""
     await connection.execute(_MARK_PUBLISHED, seqs)
 
 
 async def trim_log(connection: Connection, recorded_before: datetime) -> None:
-    """Remove old changes that no guard can need. The caller holds `lock_log`."""
+    """Delete old changes that no guard needs. The caller has locked the log."""
     await connection.execute(_TRIM, recorded_before)

@@ -1,16 +1,16 @@
-"""The conditions that tokens may have to meet, each written here once, for statements that are put together of them.
+"""The SQL conditions on tokens, each written once, from which statements are composed.
 
-A statement has only the conditions that are given, so that the indexes behind these can be used.
+A statement has only the conditions that are given, so that the planner can use their indexes.
 """
 
 from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.selection import EXPIRING, Selection, StatusFilter
-from services.token_authority.domain.token import searchable
+from services.token_authority.domain.token import fold_case
 
 MAX_PARTS: Final = 32
-"""Of a text that is searched for, with which its index is asked; the text itself is looked for in what that finds."""
+"""Parts of a search text that are looked up in the index. The whole text is compared with the rows that it finds."""
 
 _SEARCH: Final = "strpos(t.folded, {}) > 0"
 _PARTS: Final = "token_authority.parts(t.folded) @> {}::text[]"
@@ -19,7 +19,7 @@ _CONDITIONS: Final = {
     "alive": "(t.revoked_at IS NULL) = {}",
     "owner": "coalesce(t.owner, '') = {}",
     "site": "t.site_id = {}",
-    "touching": "t.reach && {}::text[]",
+    "overlapping_keys": "t.reach && {}::text[]",
     "created_after": "t.created_at >= {}",
     "created_before": "t.created_at < {}",
     "used_after": "coalesce(u.last_used_at, '-infinity') >= {}",
@@ -27,10 +27,10 @@ _CONDITIONS: Final = {
     "expires_after": "coalesce(t.expires_at, 'infinity') >= {}",
     "expires_before": "coalesce(t.expires_at, 'infinity') < {}",
     "sites": "t.site_id = ANY ({})",
-    "reaching": "t.reach && {}::text[]",
-    "covering": (
-        "NOT EXISTS (SELECT FROM unnest(t.reach) AS mark WHERE strpos(mark, ':') > 0 AND NOT EXISTS ("
-        "SELECT FROM unnest({}::text[]) AS beginning WHERE starts_with(mark, beginning)))"
+    "limit_keys": "t.reach && {}::text[]",
+    "limit_prefixes": (
+        "NOT EXISTS (SELECT FROM unnest(t.reach) AS key WHERE strpos(key, ':') > 0 AND NOT EXISTS ("
+        "SELECT FROM unnest({}::text[]) AS prefix WHERE starts_with(key, prefix)))"
     ),
 }
 _END: Final = "coalesce(t.expires_at, 'infinity')"
@@ -46,19 +46,19 @@ _STATUSES: Final[dict[StatusFilter, str]] = {
 
 
 class Arguments:
-    """The arguments of a statement, each with its place in it."""
+    """The arguments of a statement, numbered in the order in which they are added."""
 
     def __init__(self, *values: object) -> None:
         self.values = list(values)
 
     def add(self, value: object) -> str:
-        """Where the value stands in the statement."""
+        """Add a value and return its placeholder."""
         self.values.append(value)
         return f"${len(self.values)}"
 
 
 def conditions(selection: Selection, arguments: Arguments, now: datetime) -> list[str]:
-    """What rows `t` of tokens and `u` of their use meet, but for the parts of a text that is searched for."""
+    """Return the conditions on tokens `t` and their counts `u`, without the index condition of a search."""
     where = []
     for name, condition in _CONDITIONS.items():
         value = getattr(selection, name)
@@ -70,12 +70,12 @@ def conditions(selection: Selection, arguments: Arguments, now: datetime) -> lis
         soon = arguments.add(EXPIRING) if "{soon}" in status else ""
         where.append(status.format(now=f"{at}::timestamptz", soon=soon))
     if selection.search is not None:
-        where.append(_SEARCH.format(arguments.add(searchable(selection.search))))
+        where.append(_SEARCH.format(arguments.add(fold_case(selection.search))))
     return where
 
 
-def parts(search: str, arguments: Arguments) -> str:
-    """What the index on parts of texts is asked: whether a text has some of those that `search` has."""
-    text = searchable(search)
+def search_parts(search: str, arguments: Arguments) -> str:
+    """Return the index condition of a search: the text contains some parts of `search`."""
+    text = fold_case(search)
     runs = [text] if len(text) < 3 else sorted({text[start : start + 3] for start in range(len(text) - 2)})
     return _PARTS.format(arguments.add(runs[:: -(-len(runs) // MAX_PARTS)]))

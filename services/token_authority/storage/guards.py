@@ -1,4 +1,4 @@
-"""Guards' leases in PostgreSQL: who may answer from a cache, and how far each has applied the change log."""
+"""Leases of guards in PostgreSQL, each with the last change that its guard has applied."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,8 +7,8 @@ from services.token_authority.domain.lease import GuardKey, Lease
 from shared.runtime.postgres.database import Connection, Row
 
 _RENEW: Final = """
-    -- renew_leases: guards' leases, with what each says it has applied; in order, so that no two of these deadlock.
-    -- A guard that was granted a longer lease by another process may be using that one still.
+    -- renew_leases: leases with what each guard has applied, in order, so that two of these cannot deadlock. A guard
+    -- may still use a longer lease from another process, so the longer one is stored.
     INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms)
     SELECT client_id, guard_id, applied, $4
     FROM unnest($1::text[], $2::text[], $3::bigint[]) AS asking (client_id, guard_id, applied)
@@ -18,37 +18,37 @@ _RENEW: Final = """
         renewal = gen_random_uuid()
 """
 _SELECT_LEASES: Final = """
-    -- select_leases: every lease on record
+    -- select_leases: every lease
     SELECT client_id, guard_id, applied, lease_ms, renewal FROM token_authority.guard_lease
 """
 _RELEASE: Final = """
-    -- release_lease: a guard that has given its lease back
+    -- release_lease: delete the lease of a guard
     DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2
 """
 _REMOVE_EXPIRED: Final = """
-    -- remove_expired: a lease that has not been renewed since it was seen with this renewal
+    -- remove_expired: delete a lease, unless it was renewed
     DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2 AND renewal = $3 RETURNING guard_id
 """
 
 
 async def renew_leases(connection: Connection, applied: Mapping[GuardKey, int], lease_ms: int) -> None:
-    """Put leases on record. The caller holds `lock_log_shared`."""
+    """Store leases. The caller has locked the log, shared."""
     client_ids, guard_ids = [guard.client_id for guard in applied], [guard.guard_id for guard in applied]
     await connection.execute(_RENEW, client_ids, guard_ids, list(applied.values()), lease_ms)
 
 
 async def select_leases(connection: Connection) -> list[Lease]:
-    """Every lease on record."""
+    """Return every lease."""
     return [_lease(row) for row in await connection.fetch(_SELECT_LEASES)]
 
 
 async def release_lease(connection: Connection, guard: GuardKey) -> None:
-    """Forget a lease that its guard uses no more."""
+    """Delete the lease of a guard that has released it."""
     await connection.execute(_RELEASE, *guard)
 
 
 async def remove_expired(connection: Connection, lease: Lease) -> bool:
-    """Forget a lease; false where it has been renewed, or forgotten, meanwhile."""
+    """Delete an expired lease. Return false if it was renewed or deleted meanwhile."""
     return await connection.fetchrow(_REMOVE_EXPIRED, *lease.guard, lease.renewal) is not None
 
 

@@ -1,19 +1,17 @@
-"""Finds the tokens that a review tells of, a kind at a time, in the order of their ids.
+"""Finds the tokens of each kind of finding, in the order of their ids.
 
-Each statement begins at an index that knows its kind, or walks the ids where many are of it; the planner sees which.
+The planner chooses for each statement between an index for its kind and a scan by id, depending on how many match.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.token_authority.domain.admin_key import AdminKey
-from services.token_authority.domain.reach import EVERYWHERE
-from services.token_authority.domain.review import Evidence, FindingKind, Review
+from services.token_authority.domain.review import Candidate, Evidence, FindingKind, Review
+from services.token_authority.domain.scope_index import KEYS_EVERYWHERE
 from services.token_authority.domain.selection import Selection
-from services.token_authority.domain.token import Token
 from services.token_authority.storage.conditions import ACTIVE, Arguments, conditions
 from services.token_authority.storage.selections import SHOWN, TABLES, use_of
 from services.token_authority.storage.tokens import token_of
-from services.token_authority.storage.usage import Use
 from shared.runtime.postgres.database import Connection, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
@@ -21,37 +19,37 @@ _USED: Final = "coalesce(u.last_used_at, '-infinity')"
 _SEEN: Final = "greatest(u.last_used_at, u.made_at)"
 
 _UNUSED: Final = f"""
-    -- review_unused: active tokens that were used, but not since
+    -- review_unused: active tokens that were last used before this time
     SELECT t.id, {_NOTHING} FROM {TABLES}
     WHERE {_USED} < {{since}} AND u.last_used_at IS NOT NULL AND t.created_at < {{since}}
       AND {ACTIVE} AND {{within}} AND t.id > {{after}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
 """  # noqa: S608
 _NEVER_USED: Final = f"""
-    -- review_never_used: active tokens that were made before, and never used
+    -- review_never_used: active tokens that were created before this time and never used
     SELECT t.id, {_NOTHING} FROM {TABLES}
     WHERE u.last_used_at IS NULL AND t.created_at < {{since}}
       AND {ACTIVE} AND {{within}} AND t.id > {{after}} AND u.token_id > {{after}} ORDER BY u.token_id LIMIT {{limit}}
 """  # noqa: S608
 _NEVER_EXPIRES: Final = f"""
-    -- review_never_expires: active tokens without an end
+    -- review_never_expires: active tokens without an expiry
     SELECT t.id, {_NOTHING} FROM token_authority.token t
     WHERE t.expires_at IS NULL AND {ACTIVE} AND {{within}} AND t.id > {{after}} ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _REACHES_ANY: Final = f"""
-    -- review_reaches_any: active tokens with a scope for everywhere
+    -- review_reaches_any: active tokens with a scope for every workspace
     SELECT t.id, {_NOTHING} FROM token_authority.token t
-    WHERE t.reach && '{{{{{",".join(EVERYWHERE)}}}}}'
+    WHERE t.reach && '{{{{{",".join(KEYS_EVERYWHERE)}}}}}'
       AND {ACTIVE} AND {{within}} AND t.id > {{after}} ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _EXPIRING: Final = f"""
-    -- review_expiring: active tokens that end soon
+    -- review_expiring: active tokens that expire soon
     SELECT t.id, {_NOTHING} FROM token_authority.token t
     WHERE coalesce(t.expires_at, 'infinity') <= {{soon}}
       AND {ACTIVE} AND {{within}} AND t.id > {{after}} ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _ROTATED: Final = f"""
-    -- review_rotated: active tokens with a secret that works still and was used since it was replaced, or that was
-    -- presented after its end of late
+    -- review_rotated: active tokens with a replaced secret that still works and was used since, or with a secret that
+    -- was recently presented after its end
     SELECT t.id, max(s.ends_at) AS replaced_ends_at, max(s.late_use_at) AS late_use_at
     FROM (
         SELECT holder_id, NULL::timestamptz AS ends_at, last_late_use_at AS late_use_at FROM token_authority.secret
@@ -68,8 +66,9 @@ _ROTATED: Final = f"""
     WHERE {ACTIVE} AND {{within}} AND t.id > {{after}} GROUP BY t.id ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _OWNER_INACTIVE: Final = f"""
-    -- review_owner_inactive: active tokens made before, whose owner has others of which none was made or used since.
-    -- Owner by owner it looks at the two seen last: both since make no finding, and one makes at most that one.
+    -- review_owner_inactive: active tokens created before this time whose owner has other tokens, none of them created
+    -- or used since. It reads the two latest of each owner: if both are recent there is no finding, if one is, at most
+    -- that one.
     SELECT t.id, {_NOTHING}
     FROM (
         WITH RECURSIVE owners AS (
@@ -97,7 +96,7 @@ _OWNER_INACTIVE: Final = f"""
     ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _OWNER_INACTIVE_WITHIN: Final = f"""
-    -- review_owner_inactive_within: the same, of what is within limits alone, so that nothing is told of other tokens
+    -- review_owner_inactive_within: the same among the tokens within the limits, so that it reveals no others
     SELECT t.id, {_NOTHING}
     FROM (
         SELECT t.id, t.created_at, {ACTIVE} AS active, {_SEEN} >= {{since}} AS seen, count(*) OVER of_owner AS tokens,
@@ -118,32 +117,24 @@ _STATEMENTS: Final[dict[FindingKind, str]] = {
 }
 
 
-class FoundFinding(NamedTuple):
-    """A token that a review tells of, with its use, and what else the finding rests on."""
-
-    token: Token
-    use: Use
-    evidence: Evidence
-
-
-async def select_findings(
-    connection: Connection, kind: FindingKind, review: Review, caller: AdminKey, after: str, limit: int
-) -> list[FoundFinding]:
-    """Up to `limit` findings of a kind among what `caller` sees, by token id, from behind the id given."""
+async def select_candidates(
+    connection: Connection, kind: FindingKind, review: Review, key: AdminKey, after: str, limit: int
+) -> list[Candidate]:
+    """Return up to `limit` tokens of a kind of finding that `key` sees, by id and after an id."""
     arguments = Arguments()
-    within = " AND ".join(conditions(Selection().within(caller), arguments, review.now)) or "true"
-    statement = _STATEMENTS[kind] if caller.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
+    within = " AND ".join(conditions(Selection().within(key), arguments, review.now)) or "true"
+    statement = _STATEMENTS[kind] if key.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
     times = {"now": review.now, "since": review.unused_since, "soon": review.expiring_until, "late": review.late_since}
-    known = {name: f"{arguments.add(at)}::timestamptz" for name, at in times.items() if f"{{{name}}}" in statement}
-    found = statement.format(**known, within=within, after=arguments.add(after), limit=arguments.add(limit))
+    moments = {name: f"{arguments.add(at)}::timestamptz" for name, at in times.items() if f"{{{name}}}" in statement}
+    found = statement.format(**moments, within=within, after=arguments.add(after), limit=arguments.add(limit))
     query = f"""
         WITH found AS MATERIALIZED ({found})
         SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at
         FROM found JOIN {TABLES} ON t.id = found.id ORDER BY found.id
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_candidate(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-def _found(row: Row) -> FoundFinding:
+def _candidate(row: Row) -> Candidate:
     use = use_of(row)
-    return FoundFinding(token_of(row), use, Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"]))
+    return Candidate(token_of(row), use, Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"]))

@@ -1,8 +1,9 @@
-"""The secrets of tokens, admin keys and services in PostgreSQL, each as a digest."""
+"""The secrets of tokens, admin keys and services in PostgreSQL, each as a SHA-256 digest."""
 
 from datetime import datetime
 from typing import Final
 
+from services.token_authority.domain.idempotency import IdempotencyKey
 from services.token_authority.domain.secret import HolderKind, Rotation, Secret
 from shared.runtime.postgres.database import Connection, Row
 
@@ -12,7 +13,7 @@ SECRET_COLUMNS: Final = """
 """
 
 _INSERT: Final = """
-    -- insert_secret: one more secret of a holder
+    -- insert_secret: a new secret of a holder
     INSERT INTO token_authority.secret (
         id, holder_kind, holder_id, digest, hint, created_at, rotation_key, rotation_request
     )
@@ -23,82 +24,78 @@ _SELECT_OF: Final = f"""
     SELECT {SECRET_COLUMNS} FROM token_authority.secret s
     WHERE s.holder_kind = $1 AND s.holder_id = $2 ORDER BY s.created_at DESC, s.id
 """  # noqa: S608
-_SELECT_ROTATED: Final = f"""
-    -- select_rotated: the secret that a rotation under this key has made, and what the rotation was asked to be
-    SELECT {SECRET_COLUMNS}, s.rotation_request FROM token_authority.secret s
-    WHERE s.holder_kind = $1 AND s.holder_id = $2 AND s.rotation_key = $3
-"""  # noqa: S608
 _END_OTHERS: Final = """
-    -- end_other_secrets: all secrets of a holder but this one end then, where they do not end earlier
+    -- end_other_secrets: let every other secret of a holder end at this time, or earlier if it already does
     UPDATE token_authority.secret
     SET ends_at = least(ends_at, $4), ended = $7, ends_on_use = ends_on_use OR $5, from_environment = false
     WHERE holder_kind = $1 AND holder_id = $2 AND id <> $3 AND NOT ended AND (ends_at IS NULL OR ends_at > $6)
 """
 _REPLACE: Final = """
-    -- replace_secret: another text in the place of one that was lost
+    -- replace_secret: a new digest for a secret whose text was lost
     UPDATE token_authority.secret SET digest = $2, hint = $3 WHERE id = $1
 """
 _NOTE_FIRST_USE: Final = """
-    -- note_first_use: this secret is in use; said once
+    -- note_first_use: store when a secret was first used; no row if that was stored before
     UPDATE token_authority.secret SET first_used_at = $2 WHERE digest = $1 AND first_used_at IS NULL
     RETURNING created_at
 """
 _END_ON_USE: Final = """
-    -- end_on_use: a newer secret is in use, and these were to end then
+    -- end_on_use: end the older secrets that end with the first use of a newer one
     UPDATE token_authority.secret SET ends_at = $4, ended = true
     WHERE holder_kind = $1 AND holder_id = $2 AND created_at < $3 AND ends_on_use AND NOT ended AND ends_at > $4
     RETURNING digest
 """
 _NOTE_LATE_USE: Final = """
-    -- note_late_use_of_secret: it has been presented after its end
+    -- note_late_use_of_secret: the secret was presented after its end
     UPDATE token_authority.secret SET late_uses = late_uses + 1, last_late_use_at = $2 WHERE id = $1
 """
 
 
 async def insert_secret(
-    connection: Connection, holder_kind: HolderKind, secret: Secret, rotation: Rotation | None = None
+    connection: Connection, holder_kind: HolderKind, secret: Secret, key: IdempotencyKey | None = None
 ) -> None:
-    """Keep a new secret."""
+    """Store a new secret, with the Idempotency-Key of the rotation that created it."""
     await connection.execute(
         _INSERT,
-        *(secret.id, holder_kind, secret.holder_id, secret.digest, secret.hint, secret.created_at),
-        *(rotation and rotation.key_digest, rotation and rotation.request_digest),
+        secret.id,
+        holder_kind,
+        secret.holder_id,
+        secret.digest,
+        secret.hint,
+        secret.created_at,
+        key.digest if key else None,
+        key.request_digest if key else None,
     )
 
 
 async def select_secrets(connection: Connection, holder_kind: HolderKind, holder_id: str) -> list[Secret]:
-    """Every secret of a holder, ended ones too, the newest first."""
+    """Return every secret of a holder, including ended ones, newest first."""
     return [secret_of(row) for row in await connection.fetch(_SELECT_OF, holder_kind, holder_id)]
-
-
-async def select_rotated(
-    connection: Connection, holder_kind: HolderKind, holder_id: str, rotation: Rotation
-) -> tuple[Secret, bytes] | None:
-    """The secret that a rotation under the same key has made, with the digest of what it was asked to be."""
-    if rotation.key_digest is None:
-        return None
-    row = await connection.fetchrow(_SELECT_ROTATED, holder_kind, holder_id, rotation.key_digest)
-    return (secret_of(row), row["rotation_request"]) if row else None
 
 
 async def end_other_secrets(
     connection: Connection, holder_kind: HolderKind, secret: Secret, rotation: Rotation, now: datetime
 ) -> None:
     """Let the holder's other secrets end as the rotation says."""
-    ends_at = rotation.end_of_old(now)
     await connection.execute(
         _END_OTHERS,
-        *(holder_kind, secret.holder_id, secret.id, ends_at, rotation.end_on_use, now, rotation.overlap_s == 0),
+        holder_kind,
+        secret.holder_id,
+        secret.id,
+        rotation.old_secrets_end_at(now),
+        rotation.end_on_use,
+        now,
+        rotation.overlap_s == 0,
     )
 
 
 async def replace_secret(connection: Connection, secret_id: str, minted: Secret) -> None:
-    """Put the digest of a new secret in the place of one that was lost."""
+    """Replace the digest of a secret whose text was lost."""
     await connection.execute(_REPLACE, secret_id, minted.digest, minted.hint)
 
 
 async def note_first_use(connection: Connection, digest: bytes, now: datetime) -> datetime | None:
-    """A secret is used: when it was made; `None` where its use had been noted, or it is there no more."""
+    """Store the first use of a secret. Return when the secret was created; `None` if a use is already stored."""
     row = await connection.fetchrow(_NOTE_FIRST_USE, digest, now)
     return row["created_at"] if row else None
 
@@ -106,17 +103,17 @@ async def note_first_use(connection: Connection, digest: bytes, now: datetime) -
 async def end_on_use(
     connection: Connection, holder_kind: HolderKind, holder_id: str, older_than: datetime, now: datetime
 ) -> list[bytes]:
-    """End the older secrets that were to end when a newer one is used; their digests."""
+    """End the older secrets that end with the first use of a newer one. Return their digests."""
     return [row["digest"] for row in await connection.fetch(_END_ON_USE, holder_kind, holder_id, older_than, now)]
 
 
 async def note_late_use_of_secret(connection: Connection, secret_id: str, now: datetime) -> None:
-    """It has been presented after its end."""
+    """Store that a secret was presented after its end."""
     await connection.execute(_NOTE_LATE_USE, secret_id, now)
 
 
 def secret_of(row: Row) -> Secret:
-    """The secret in a row that has `SECRET_COLUMNS`."""
+    """Return the secret in a row with `SECRET_COLUMNS`."""
     return Secret(
         id=row["secret_id"],
         holder_id=row["holder_id"],

@@ -1,22 +1,20 @@
-"""Finds tokens by conditions, in any order, a page at a time. `docs/finding-tokens.md` has the plans.
+"""Finds tokens by conditions, in any order, one page at a time. `docs/finding-tokens.md` explains the plans.
 
-A page's ids are found first, and then what is shown of them, so that only that is carried along.
+Each statement finds the ids of a page first and joins the other columns afterwards, so that it sorts narrow rows.
 """
 
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from services.token_authority.domain.selection import Selection
-from services.token_authority.domain.token import Token
-from services.token_authority.storage.conditions import Arguments, conditions, parts
+from services.token_authority.domain.token_page import FoundToken, Page, SortKey
+from services.token_authority.domain.usage import Use
+from services.token_authority.storage.conditions import Arguments, conditions, search_parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, token_of
-from services.token_authority.storage.usage import Use
 from shared.runtime.postgres.database import Connection, Row
 
-SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
-
-WALKED: Final = 1000
-"""Tokens among which a text is looked for in order, before its index is asked for every token that has it."""
+MAX_SCANNED: Final = 1000
+"""Tokens that are scanned in order for a search text, before its index is used to find every token with the text."""
 
 _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
     "name": ("t.name", "text"),
@@ -27,50 +25,28 @@ _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
     "last_used_at": ("coalesce(u.last_used_at, '-infinity')", "timestamptz"),
 }
 TABLES: Final = "token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id"
-"""Tokens as `t`, with their use as `u`."""
+"""Tokens as `t` with their counts as `u`."""
 SHOWN: Final = f"{TOKEN_COLUMNS}, u.uses, u.refusals, u.last_used_at"
-"""What `token_of` and `use_of` read."""
+"""The columns that `token_of` and `use_of` read."""
 
 
-class Order(NamedTuple):
-    """By which column, with the id behind it, and in which direction."""
-
-    key: SortKey = "name"
-    descending: bool = False
-
-    @property
-    def by_time(self) -> bool:
-        """Whether places in it are times."""
-        return _SORTS[self.key][1] == "timestamptz"
-
-
-class Found(NamedTuple):
-    """A token with its use, and where it stands in the order: `place` and its id begin the next page."""
-
-    token: Token
-    use: Use
-    place: str
-
-
-class Page(NamedTuple):
-    """Up to `limit` tokens in order, from behind the place and id given."""
-
-    order: Order
-    after: tuple[str, str] | None
-    limit: int
-
-
-async def select_tokens(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[Found]:
-    """A page of the tokens that meet every condition."""
+async def select_tokens(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
+    """Return a page of the tokens that meet every condition."""
     if selection.search is None:
-        return await _plain(connection, selection, page, now)
-    found = await _walk(connection, selection, page, now)
-    return found if len(found) == page.limit else await _gather(connection, selection, selection.search, page, now)
+        return await _select_by_conditions(connection, selection, page, now)
+    found = await _scan_in_order(connection, selection, page, now)
+    return (
+        found
+        if len(found) == page.limit
+        else await _select_by_search(connection, selection, selection.search, page, now)
+    )
 
 
-async def _plain(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[Found]:
+async def _select_by_conditions(
+    connection: Connection, selection: Selection, page: Page, now: datetime
+) -> list[FoundToken]:
     arguments = Arguments()
-    where = [*conditions(selection, arguments, now), *_behind(page, arguments)]
+    where = [*conditions(selection, arguments, now), *_after(page, arguments)]
     expression, direction = _order(page)
     query = f"""
         -- select_tokens: a page of tokens that meet every condition
@@ -84,20 +60,20 @@ async def _plain(connection: Connection, selection: Selection, page: Page, now: 
     return [_found(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-async def _walk(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[Found]:
-    """Fewer than the limit does not mean that there are no more: then the text is rare, or stands further on."""
+async def _scan_in_order(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
+    """Search the next tokens in order. Fewer than the limit may mean that the text is rare, not that the list ends."""
     arguments = Arguments()
-    asked = conditions(selection, arguments, now)
-    tables = _tables(asked, page)
-    where = [condition.replace("u.last_used_at", "t.last_used_at") for condition in asked]
+    where_use = conditions(selection, arguments, now)
+    tables = _tables(where_use, page)
+    where = [condition.replace("u.last_used_at", "t.last_used_at") for condition in where_use]
     expression, direction = _order(page)
     query = f"""
-        -- walk_tokens: of the next tokens in order those with a text
+        -- walk_tokens: those of the next tokens in order that contain a text
         WITH page AS MATERIALIZED (
             SELECT t.id, t.place FROM (
                 SELECT t.*{", u.last_used_at" if tables == TABLES else ""}, {expression} AS place FROM {tables}
-                WHERE {" AND ".join(_behind(page, arguments)) or "true"}
-                ORDER BY {expression} {direction}, t.id {direction} LIMIT {WALKED}
+                WHERE {" AND ".join(_after(page, arguments)) or "true"}
+                ORDER BY {expression} {direction}, t.id {direction} LIMIT {MAX_SCANNED}
             ) t
             WHERE {" AND ".join(where)} ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
         )
@@ -106,13 +82,15 @@ async def _walk(connection: Connection, selection: Selection, page: Page, now: d
     return [_found(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-async def _gather(connection: Connection, selection: Selection, search: str, page: Page, now: datetime) -> list[Found]:
-    """`OFFSET 0` keeps the order's index out of it, where each row's parts would have to be made."""
+async def _select_by_search(
+    connection: Connection, selection: Selection, search: str, page: Page, now: datetime
+) -> list[FoundToken]:
+    """Use the search index. `OFFSET 0` prevents a scan in order, which would compute the parts of each row."""
     arguments = Arguments()
-    where = [*conditions(selection, arguments, now), parts(search, arguments), *_behind(page, arguments)]
+    where = [*conditions(selection, arguments, now), search_parts(search, arguments), *_after(page, arguments)]
     expression, direction = _order(page)
     query = f"""
-        -- gather_tokens: a page of all tokens with a text
+        -- gather_tokens: a page of all tokens that contain a text
         WITH page AS MATERIALIZED (
             SELECT t.id, t.place FROM (
                 SELECT t.id, {expression} AS place FROM {_tables(where, page)} WHERE {" AND ".join(where)} OFFSET 0
@@ -127,7 +105,7 @@ async def _gather(connection: Connection, selection: Selection, search: str, pag
 async def select_matching(
     connection: Connection, selection: Selection, after: str, limit: int, now: datetime
 ) -> list[str]:
-    """Up to `limit` ids of tokens, dead or alive, that meet every condition, from behind the id given."""
+    """Return up to `limit` ids after `after` of tokens in any status that meet every condition."""
     arguments = Arguments(after, limit)
     where = ["t.id > $1", *conditions(selection, arguments, now)]
     query = f"""
@@ -138,29 +116,29 @@ async def select_matching(
 
 
 def use_of(row: Row) -> Use:
-    """The use in a row that has `SHOWN`."""
+    """Return the counts in a row with `SHOWN`."""
     return Use(row["uses"], row["refusals"], row["last_used_at"])
 
 
-def _found(row: Row) -> Found:
-    return Found(token_of(row), use_of(row), row["place"])
+def _found(row: Row) -> FoundToken:
+    return FoundToken(token_of(row), use_of(row), row["place"])
 
 
 def _order(page: Page) -> tuple[str, str]:
     return _SORTS[page.order.key][0], "DESC" if page.order.descending else "ASC"
 
 
-def _behind(page: Page, arguments: Arguments) -> list[str]:
+def _after(page: Page, arguments: Arguments) -> list[str]:
     if page.after is None:
         return []
     expression, kind = _SORTS[page.order.key]
-    token_id = "u.token_id" if "u." in expression else "t.id"  # of the table whose index has both
+    token_id = "u.token_id" if "u." in expression else "t.id"  # from the table whose index has both columns
     place, after = map(arguments.add, page.after)
     return [f"({expression}, {token_id}) {'<' if page.order.descending else '>'} ({place}::text::{kind}, {after})"]
 
 
 def _tables(where: list[str], page: Page) -> str:
-    """With the use only where it is asked for."""
+    """Return the tables, with the counts only if a condition or the order needs them."""
     uses = page.order.key == "last_used_at" or any("u." in condition for condition in where)
     return TABLES if uses else "token_authority.token t"
 

@@ -1,10 +1,10 @@
-"""Services that introspect, in PostgreSQL."""
+"""Services in PostgreSQL."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 from services.token_authority.domain.secret import Secret
-from services.token_authority.domain.service import Service
+from services.token_authority.domain.service import Service, ServiceCredentials
 from shared.runtime.postgres.database import Connection, Row
 
 _COLUMNS: Final = """
@@ -12,7 +12,7 @@ _COLUMNS: Final = """
 """
 
 _SELECT_WITH_DIGESTS: Final = f"""
-    -- select_service_to_authenticate: a service that is not disabled, with the digests of its secrets that work
+    -- select_service_to_authenticate: an enabled service, with the digests of its secrets that work
     SELECT {_COLUMNS}, ARRAY(
         SELECT s.digest FROM token_authority.secret s
         WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND NOT s.ended
@@ -25,7 +25,7 @@ _SELECT: Final = f"""
     SELECT {_COLUMNS} FROM token_authority.service v WHERE v.client_id = $1
 """  # noqa: S608
 _LOCK: Final = f"""
-    -- lock_service: one service, which nobody else can change until this transaction ends
+    -- lock_service: one service, locked until the transaction ends
     SELECT {_COLUMNS} FROM token_authority.service v WHERE v.client_id = $1 FOR UPDATE
 """  # noqa: S608
 _SELECT_ALL: Final = f"""
@@ -33,18 +33,18 @@ _SELECT_ALL: Final = f"""
     SELECT {_COLUMNS} FROM token_authority.service v ORDER BY v.client_id
 """  # noqa: S608
 _INSERT: Final = """
-    -- insert_service: a service that may introspect; nothing where its client id is taken
+    -- insert_service: a new service; no row if its client id exists
     INSERT INTO token_authority.service (client_id, name, sites, public_key, created_at, created_by)
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING client_id
 """
 _UPDATE: Final = """
-    -- update_service: what may change of a service; the caller has locked it
+    -- update_service: the fields of a service that may change; the caller has locked it
     UPDATE token_authority.service
     SET name = $2, sites = $3, public_key = $4, disabled_at = $5, disabled_by = $6 WHERE client_id = $1
 """
 _TAKE_OF_ENVIRONMENT: Final = """
-    -- take_secret_of_environment: keep it, or let it work again where another of the environment had taken its place;
-    -- one that an administrator has ended stays so
+    -- take_secret_of_environment: a new secret, or an old one that another secret of the environment had replaced; one
+    -- that an administrator ended stays ended
     INSERT INTO token_authority.secret AS known (
         id, holder_kind, holder_id, digest, hint, created_at, from_environment
     )
@@ -54,65 +54,67 @@ _TAKE_OF_ENVIRONMENT: Final = """
     RETURNING id
 """
 _END_OTHERS_OF_ENVIRONMENT: Final = """
-    -- end_other_secrets_of_environment: what the environment said before holds no more
+    -- end_other_secrets_of_environment: end the secrets that the environment set before
     UPDATE token_authority.secret SET ends_at = $3, ended = true
     WHERE holder_kind = 'service' AND holder_id = $1 AND from_environment AND digest <> $2
       AND (ends_at IS NULL OR ends_at > $3)
 """
 
 
-class Authenticating(NamedTuple):
-    """A service that says who it is, and the digests of its secrets that work."""
-
-    service: Service
-    digests: list[bytes]
-
-
 async def select_service_to_authenticate(
     connection: Connection, client_id: str, now: datetime
-) -> Authenticating | None:
-    """The service of this client id, unless it is disabled, with what its secret has to match one of."""
+) -> ServiceCredentials | None:
+    """Return the service with this client id and the digests of its valid secrets; `None` if it is disabled."""
     row = await connection.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
-    return Authenticating(_service(row), row["digests"]) if row else None
+    return ServiceCredentials(_service(row), row["digests"]) if row else None
 
 
 async def select_service(connection: Connection, client_id: str) -> Service | None:
-    """The service of this client id."""
+    """Return the service with this client id."""
     row = await connection.fetchrow(_SELECT, client_id)
     return _service(row) if row else None
 
 
 async def lock_service(connection: Connection, client_id: str) -> Service | None:
-    """The service, for the caller's transaction alone."""
+    """Return the service with this client id, locked until the transaction ends."""
     row = await connection.fetchrow(_LOCK, client_id)
     return _service(row) if row else None
 
 
 async def select_services(connection: Connection) -> list[Service]:
-    """Every service by client id, disabled ones too."""
+    """Return every service by client id, including disabled ones."""
     return [_service(row) for row in await connection.fetch(_SELECT_ALL)]
 
 
 async def insert_service(connection: Connection, service: Service) -> bool:
-    """Keep a new service; false where there is one of this client id."""
+    """Store a new service. Return false if its client id exists."""
     row = await connection.fetchrow(
         _INSERT,
-        *(service.client_id, service.name, service.sites, service.public_key, service.created_at, service.created_by),
+        service.client_id,
+        service.name,
+        service.sites,
+        service.public_key,
+        service.created_at,
+        service.created_by,
     )
     return row is not None
 
 
 async def update_service(connection: Connection, service: Service) -> None:
-    """Keep what may change of a service. The caller holds its lock."""
+    """Store the fields of a service that may change. The caller has locked it."""
     await connection.execute(
         _UPDATE,
-        *(service.client_id, service.name, service.sites, service.public_key),
-        *(service.disabled_at, service.disabled_by),
+        service.client_id,
+        service.name,
+        service.sites,
+        service.public_key,
+        service.disabled_at,
+        service.disabled_by,
     )
 
 
 async def take_secret_of_environment(connection: Connection, secret: Secret) -> bool:
-    """Keep a secret that the environment names; false where it is known already."""
+    """Store a secret from the environment. Return false if it is known already."""
     row = await connection.fetchrow(
         _TAKE_OF_ENVIRONMENT, secret.id, secret.holder_id, secret.digest, secret.hint, secret.created_at
     )
@@ -122,7 +124,7 @@ async def take_secret_of_environment(connection: Connection, secret: Secret) -> 
 async def end_other_secrets_of_environment(
     connection: Connection, client_id: str, digest: bytes, now: datetime
 ) -> None:
-    """Of the secrets that the environment has named for a service, only this one goes on working."""
+    """End the secrets of a service that came from the environment, except this one."""
     await connection.execute(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)
 
 

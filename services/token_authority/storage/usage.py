@@ -1,14 +1,15 @@
-"""How often and when tokens have been used and refused, in PostgreSQL, all in all and a day in UTC."""
+"""Counts of uses and refusals of tokens in PostgreSQL, in total and by day in UTC."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Final, NamedTuple
+from typing import Final
 
+from services.token_authority.domain.usage import DayOfUse, Use
 from shared.contract.sync import TokenUse
 from shared.runtime.postgres.database import Connection
 
 _ADD: Final = """
-    -- add_uses: what guards have counted; tokens in order, so that two of these cannot block each other
+    -- add_uses: counts reported by guards, in the order of token ids, so that two of these cannot deadlock
     WITH counted AS (
         SELECT t.id AS token_id, sum(c.uses)::bigint AS uses, sum(c.refusals)::bigint AS refusals,
                max(clock_timestamp() - c.ms_ago * interval '1 millisecond') AS at,
@@ -30,7 +31,7 @@ _ADD: Final = """
         last_used_at = greatest(known.last_used_at, EXCLUDED.last_used_at)
 """
 _ADD_TO_SECRETS: Final = """
-    -- add_secret_uses: when each secret was used last; in order, so that two of these cannot block each other
+    -- add_secret_uses: when each secret was last used, in order, so that two of these cannot deadlock
     UPDATE token_authority.secret s
     SET last_used_at = greatest(s.last_used_at, clock_timestamp() - c.ms_ago * interval '1 millisecond')
     FROM unnest($1::text[], $2::bigint[]) AS c (secret_id, ms_ago)
@@ -41,7 +42,7 @@ _ADD_TO_SECRETS: Final = """
     )
 """
 _ADD_REFUSAL: Final = """
-    -- add_refusal: a token that does not work was presented
+    -- add_refusal: count that a token was presented that does not work
     WITH days AS (
         INSERT INTO token_authority.token_day AS known (token_id, day, uses, refusals)
         VALUES ($1, ($2::timestamptz AT TIME ZONE 'UTC')::date, 0, 1)
@@ -51,72 +52,54 @@ _ADD_REFUSAL: Final = """
     ON CONFLICT (token_id) DO UPDATE SET refusals = known.refusals + 1
 """
 _SELECT: Final = """
-    -- select_use: how often these tokens have been used
+    -- select_use: the counts of these tokens
     SELECT token_id, uses, refusals, last_used_at FROM token_authority.token_use WHERE token_id = ANY ($1)
 """
 _SELECT_DAYS: Final = """
-    -- select_days: a token's last days, the newest first
+    -- select_days: the daily counts of a token, newest first
     SELECT day, uses, refusals FROM token_authority.token_day WHERE token_id = $1 ORDER BY day DESC LIMIT $2
 """
 _TRIM_DAYS: Final = """
-    -- trim_days: remove some of what is older than this day, the oldest first
+    -- trim_days: delete some of the daily counts before this day, oldest first
     DELETE FROM token_authority.token_day d
     USING (SELECT token_id, day FROM token_authority.token_day WHERE day < $1 ORDER BY day LIMIT $2) old
     WHERE d.token_id = old.token_id AND d.day = old.day
 """
 
 
-class Use(NamedTuple):
-    """All that was counted of a token."""
-
-    uses: int = 0
-    refusals: int = 0
-    last_used_at: datetime | None = None
-
-
-class DayOfUse(NamedTuple):
-    """What was counted of a token on one day in UTC."""
-
-    day: date
-    uses: int
-    refusals: int
-
-
 async def add_uses(connection: Connection, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
-    """Add to the tokens' counts; those that are unknown, or of none of these sites, are passed over."""
+    """Add to the counts of tokens. Skip tokens that are unknown or belong to another site."""
     ago = [min(use.last_used_ms_ago, _LONGEST_MS) for use in usage]
-    await connection.execute(
-        _ADD,
-        *([use.token_id for use in usage], [use.uses for use in usage], [use.refusals for use in usage], ago, sites),
-    )
+    token_ids, uses = [use.token_id for use in usage], [use.uses for use in usage]
+    await connection.execute(_ADD, token_ids, uses, [use.refusals for use in usage], ago, sites)
 
 
 async def add_secret_uses(connection: Connection, usage: Sequence[TokenUse], sites: Sequence[str] | None) -> None:
-    """Note when their secrets were used last; those that are unknown, or of none of these sites, are passed over."""
+    """Store when secrets were last used. Skip secrets that are unknown or of a token of another site."""
     used = sorted((use.secret_id, min(use.last_used_ms_ago, _LONGEST_MS)) for use in usage if use.uses)
     if used:
         await connection.execute(_ADD_TO_SECRETS, *map(list, zip(*used, strict=True)), sites)
 
 
 async def add_refusal(connection: Connection, token_id: str, at: datetime) -> None:
-    """A token that does not work was presented."""
+    """Count a refusal of a token that does not work."""
     await connection.execute(_ADD_REFUSAL, token_id, at)
 
 
 async def select_use(connection: Connection, token_ids: Sequence[str]) -> dict[str, Use]:
-    """What was counted of each of the tokens that have been used or refused."""
+    """Return the counts of those tokens that have any, by token id."""
     rows = await connection.fetch(_SELECT, token_ids)
     return {row["token_id"]: Use(row["uses"], row["refusals"], row["last_used_at"]) for row in rows}
 
 
 async def select_days(connection: Connection, token_id: str, days: int) -> list[DayOfUse]:
-    """The last days on which a token was used or refused, the newest first."""
+    """Return the counts of the last days on which there were any, newest first."""
     rows = await connection.fetch(_SELECT_DAYS, token_id, days)
     return [DayOfUse(row["day"], row["uses"], row["refusals"]) for row in rows]
 
 
 async def trim_days(connection: Connection, before: date, limit: int) -> None:
-    """Forget some of what was counted on days before this one."""
+    """Delete up to `limit` daily counts before this day."""
     await connection.execute(_TRIM_DAYS, before, limit)
 
 

@@ -1,15 +1,18 @@
 """Settings from the environment: one Struct a service, checked before anything is opened.
 
 A field `redis_url` is read from `REDIS_URL`, or from the file that `REDIS_URL_FILE` names, as secrets are given to
-containers. An empty variable counts as not set.
+containers. An empty variable counts as not set. A renamed variable keeps its former name for a while: see `FormerName`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import NamedTuple, TypeVar, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
+import structlog
+
+_log = structlog.get_logger()
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -18,9 +21,19 @@ class SettingsError(Exception):
     """A variable is missing or wrong. The message names the variable and never its value."""
 
 
+class FormerName(NamedTuple):
+    """The former name of a variable, as an annotation of its field. It still works, with a warning in the log.
+
+    `limit: Annotated[int, Meta(description="…"), FormerName("OLD_LIMIT")] = 5`
+    """
+
+    variable: str
+
+
 def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
     """Fill `kind` from `environ`. Raises `SettingsError` for the first variable that is missing or wrong."""
     values = {}
+    environ = _rename_variables(kind, environ)
     for field in msgspec.structs.fields(kind):
         variable = field.name.upper()
         text = _read_variable(variable, environ)
@@ -67,6 +80,22 @@ def _told(kind: type[msgspec.Struct], field: str) -> str:
 def _meaning(kind: type[msgspec.Struct], field: str) -> str:
     notes = getattr(get_type_hints(kind, include_extras=True)[field], "__metadata__", ())
     return next((note.description for note in notes if isinstance(note, msgspec.Meta)), "") or ""
+
+
+def _rename_variables(kind: type[msgspec.Struct], environ: Mapping[str, str]) -> Mapping[str, str]:
+    """Return `environ` with former names replaced by current ones. Raise `SettingsError` if both are set."""
+    renamed = dict(environ)
+    for field, hint in get_type_hints(kind, include_extras=True).items():
+        name = field.upper()
+        for former in (note.variable for note in getattr(hint, "__metadata__", ()) if isinstance(note, FormerName)):
+            values = {suffix: environ[former + suffix] for suffix in ("", "_FILE") if environ.get(former + suffix)}
+            if not values:
+                continue
+            if environ.get(name) or environ.get(f"{name}_FILE"):
+                raise SettingsError(f"{former} is the former name of {name}, and both are set; keep {name}")
+            _log.warning("setting renamed: the former name will stop working", former=former, name=name)
+            renamed.update({name + suffix: value for suffix, value in values.items()})
+    return renamed
 
 
 def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:

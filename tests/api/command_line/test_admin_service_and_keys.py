@@ -34,7 +34,7 @@ async def test_admin_create_with_scope_limits_what_its_key_can_create(
     assert "payments" in whoami.out
     assert secret not in whoami.out
     assert (within.status, beyond.status) == (0, 1)
-    assert "answered 403: 'polls:*:*' is more than this admin key has itself" in beyond.err
+    assert "answered 403: The scope 'polls:*:*' is beyond those of this admin key" in beyond.err
 
 
 async def test_site_list_prints_ids_and_endpoints(pollgate: CommandLine, authority: Authority) -> None:
@@ -60,7 +60,7 @@ async def test_admin_list_rotate_and_revoke_a_key(pollgate: CommandLine, authori
     assert revoked.out == f"Revoked {made.json['id']}; it no longer works.\n"
     pollgate.manage(authority.base, rotated.json["key"])
     refused = await pollgate("admin", "whoami")
-    assert (refused.status, "answered 401: This admin key is not known here." in refused.err) == (1, True)
+    assert (refused.status, "answered 401: Unknown admin key." in refused.err) == (1, True)
 
 
 async def test_admin_revoke_of_last_admin_exits_1(pollgate: CommandLine) -> None:
@@ -76,7 +76,7 @@ async def test_admin_create_issuer_without_limits_exits_1(pollgate: CommandLine)
     refused = await pollgate("admin", "create", "--name", "x", "--role", "issuer")
 
     assert refused.status == 1
-    assert "--scope: an issuer is limited" in refused.err
+    assert "--scope: an issuer needs limits" in refused.err
 
 
 async def test_service_create_rotate_disable_and_enable(pollgate: CommandLine, authority: Authority) -> None:
@@ -124,10 +124,10 @@ async def test_service_change_changes_only_the_given_fields(pollgate: CommandLin
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("create", "polls"), "answered 409: A service of this client id is here already."),
-        (("create", "a/b"), "CLIENT_ID: 1 to 64 of A-Z a-z 0-9 . _ -"),
-        (("show", "unknown"), "answered 404: No service has this client id."),
-        (("show", "a/../../sites"), "answered 404: No service has this client id."),
+        (("create", "polls"), "answered 409: A service with this client id already exists."),
+        (("create", "a/b"), "CLIENT_ID: must be 1 to 64 characters of A-Z a-z 0-9 . _ -"),
+        (("show", "unknown"), "answered 404: Unknown client id."),
+        (("show", "a/../../sites"), "answered 404: Unknown client id."),
         (("show", ".."), "this is not an id; `pollgate service list` shows the ids"),
         (("change", "polls"), "nothing to change; see `pollgate service change --help`"),
         (("change", "polls", "--site", "site_x", "--all-sites"), "give either --site or --all-sites"),

@@ -85,7 +85,7 @@ WRONG = [
     (("--metadata-json", "-", "--metadata", "a=b"), 1, "either --metadata or --metadata-json"),
     (("--metadata-json", "nowhere.json"), 1, "cannot read the metadata: No such file or directory: nowhere.json"),
     (("--scope", "polls:fly:PLAT"), 1, "--scope 'polls:fly:PLAT': at character 7"),
-    (("--rate-limit", "0"), 1, "--rate-limit: 1 to 1000000 requests a minute"),
+    (("--rate-limit", "0"), 1, "--rate-limit: must be 1 to 1000000 requests per minute"),
     (("--colour", "red"), 2, "--colour"),
 ]
 
@@ -212,7 +212,7 @@ async def test_token_show_prints_fields_secrets_and_use(
 @pytest.mark.parametrize(
     ("token_id", "sentence"),
     [
-        ("tok_AAAAAAAAAAAAAAAA", "answered 404: No token has this id."),
+        ("tok_AAAAAAAAAAAAAAAA", "answered 404: Unknown token id."),
         ("../sites", "this is not an id; `pollgate token list` shows the ids"),
         ("pgt_" + "A" * 38, "this is a secret, not an id"),
     ],

@@ -53,7 +53,7 @@ async def test_token_change_to_wider_scope_exits_1(pollgate: CommandLine, author
     refused = await pollgate("token", "change", token["id"], "--scope", "ANY")
 
     assert refused.status == 1
-    assert "--scope: 'polls:*:*' is more than the token has" in refused.err
+    assert "--scope: 'polls:*:*' is beyond the scopes of the token" in refused.err
 
 
 async def test_token_change_without_options_exits_1(pollgate: CommandLine) -> None:
@@ -84,7 +84,7 @@ async def test_token_disable_of_revoked_token_exits_1(pollgate: CommandLine, aut
     refused = await pollgate("token", "disable", token["id"])
 
     assert refused.status == 1
-    assert "answered 409: This token is revoked or has expired" in refused.err
+    assert "answered 409: The token is revoked or has expired" in refused.err
 
 
 async def test_token_rotate_prints_new_secret_and_keeps_the_old_one(

@@ -1,4 +1,4 @@
-"""Admin keys: their roles, the limits of an issuer, and that somebody can always manage."""
+"""Admin keys: roles, limits of issuers, and that one admin always remains."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.shared_services
 
 
 class Manager:
-    """Someone who manages with a key of their own."""
+    """An administrator with an admin key."""
 
     def __init__(self, authority: Authority, made: Any) -> None:
         self._authority = authority
@@ -26,13 +26,13 @@ class Manager:
         return await self._authority(method, f"/v1/{path}", headers=headers, json=body)
 
 
-async def make(authority: Authority, role: str, **fields: Any) -> Manager:
+async def create_admin_key(authority: Authority, role: str, **fields: Any) -> Manager:
     answer = await authority.manage("POST", "/v1/admin-keys", {"name": f"the {role}", "role": role, **fields})
     assert answer.status == 201, answer.body
     return Manager(authority, answer.json)
 
 
-async def test_an_admin_key_is_shown_once_when_it_is_made(authority: Authority) -> None:
+async def test_create_admin_key_returns_201_with_secret_once(authority: Authority) -> None:
     answer = await authority.manage("POST", "/v1/admin-keys", {"name": "Ada", "role": "admin"})
 
     made = answer.json
@@ -57,8 +57,8 @@ CHANGES: list[tuple[str, str, Any]] = [
 ]
 
 
-async def test_an_auditor_looks_at_everything_and_changes_nothing(authority: Authority) -> None:
-    auditor, issued = await make(authority, "auditor"), await authority.issue()
+async def test_auditor_reads_everything_and_writes_get_403(authority: Authority) -> None:
+    auditor, issued = await create_admin_key(authority, "auditor"), await authority.issue()
 
     seen = [(await auditor("GET", path)).status for path in [*READS, *AUDITS]]
     changed = [
@@ -78,8 +78,8 @@ async def test_an_auditor_looks_at_everything_and_changes_nothing(authority: Aut
     assert set(changed) == {403}
 
 
-async def test_an_issuer_manages_tokens_and_nothing_else(authority: Authority) -> None:
-    issuer = await make(authority, "issuer", scopes=["polls:*:PLAT"])
+async def test_issuer_manages_tokens_and_other_routes_are_403(authority: Authority) -> None:
+    issuer = await create_admin_key(authority, "issuer", scopes=["polls:*:PLAT"])
 
     assert {(await issuer("GET", path)).status for path in READS} == {200}
     assert {(await issuer("GET", path)).status for path in AUDITS} == {403}
@@ -87,22 +87,22 @@ async def test_an_issuer_manages_tokens_and_nothing_else(authority: Authority) -
     assert (await issuer(*NEW_TOKEN)).status == 201
 
 
-async def test_an_auditor_with_limits_sees_tokens_within_them_and_nothing_else(authority: Authority) -> None:
-    auditor = await make(authority, "auditor", scopes=["polls:read:PLAT"])
+async def test_auditor_with_limits_reads_tokens_within_them_only(authority: Authority) -> None:
+    auditor = await create_admin_key(authority, "auditor", scopes=["polls:read:PLAT"])
     await authority.issue("polls:read:OPS", name="hidden")
 
     assert (await auditor("GET", "tokens")).json["items"] == []
     assert {(await auditor("GET", path)).status for path in AUDITS} == {403}
 
 
-async def test_what_it_takes_is_said_to_whom_it_is_refused(authority: Authority) -> None:
-    issuer = await make(authority, "issuer", scopes=["polls:read,vote:PLAT"])
+async def test_missing_role_returns_403_that_names_required_role(authority: Authority) -> None:
+    issuer = await create_admin_key(authority, "issuer", scopes=["polls:read,vote:PLAT"])
 
     role = await issuer("GET", "audit")
     scope = await issuer("POST", "tokens", {"name": "x", "scopes": ["polls:read:PLAT", "polls:read,create:PLAT/1"]})
 
     assert "admin or auditor; yours is issuer" in role.json["detail"]
-    assert "'polls:create:PLAT/1' is more than this admin key has itself" in scope.json["detail"]
+    assert "The scope 'polls:create:PLAT/1' is beyond those of this admin key" in scope.json["detail"]
 
 
 GRANTS = [
@@ -116,26 +116,26 @@ GRANTS = [
 ]
 
 
-async def test_nobody_grants_what_they_do_not_have(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_issue_token_beyond_own_scopes_returns_403(authority: Authority, subtests: pytest.Subtests) -> None:
     for scope, status in GRANTS:
         with subtests.test(scope=scope, status=status):
-            issuer = await make(
+            issuer = await create_admin_key(
                 authority, "issuer", scopes=["polls:read:PLAT", "polls:vote:PLAT", "polls:read,vote:OPS/1"]
             )
 
             assert (await issuer("POST", "tokens", {"name": "x", "scopes": [scope]})).status == status
 
 
-async def test_an_issuer_is_kept_to_its_sites(authority: Authority) -> None:
+async def test_issuer_with_site_limit_issues_for_its_sites_only(authority: Authority) -> None:
     site = (await authority.manage("GET", "/v1/sites")).json["items"][0]["id"]
-    here = await make(authority, "issuer", sites=[site])
+    here = await create_admin_key(authority, "issuer", sites=[site])
 
     assert (await here(*NEW_TOKEN)).status == 201
     assert [each["id"] for each in (await here("GET", "sites")).json["items"]] == [site]
 
 
-async def test_what_is_beyond_an_issuers_limits_does_not_exist_for_it(authority: Authority) -> None:
-    issuer = await make(authority, "issuer", scopes=["polls:*:PLAT"])
+async def test_token_beyond_limits_of_issuer_returns_404(authority: Authority) -> None:
+    issuer = await create_admin_key(authority, "issuer", scopes=["polls:*:PLAT"])
     mine, foreign = await authority.issue("polls:read:PLAT"), await authority.issue("polls:read:PLAT", "polls:read:OPS")
     path = f"tokens/{foreign['id']}"
 
@@ -168,7 +168,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_an_admin_key_that_breaks_a_rule_is_not_made(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_create_admin_key_with_invalid_field_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     for body, pointer in INVALID:
         with subtests.test(body=body, pointer=pointer):
             answer = await authority.manage("POST", "/v1/admin-keys", {"name": "x", **body})
@@ -177,8 +177,8 @@ async def test_an_admin_key_that_breaks_a_rule_is_not_made(authority: Authority,
             assert len((await authority.manage("GET", "/v1/admin-keys")).json["items"]) == 1
 
 
-async def test_a_revoked_admin_key_works_no_more_and_stays_listed(authority: Authority) -> None:
-    auditor = await make(authority, "auditor")
+async def test_revoked_admin_key_returns_401_and_stays_listed(authority: Authority) -> None:
+    auditor = await create_admin_key(authority, "auditor")
 
     revoked = [(await authority.manage("DELETE", f"/v1/admin-keys/{auditor.id}")).status for _ in range(2)]
 
@@ -191,8 +191,8 @@ async def test_a_revoked_admin_key_works_no_more_and_stays_listed(authority: Aut
     assert shown["revoked_by"].startswith("admin_key:adm_")
 
 
-async def test_the_last_admin_cannot_be_removed(authority: Authority) -> None:
-    await make(authority, "auditor")
+async def test_revoke_last_admin_returns_409(authority: Authority) -> None:
+    await create_admin_key(authority, "auditor")
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
 
     answer = await authority.manage("DELETE", f"/v1/admin-keys/{own}")
@@ -201,11 +201,11 @@ async def test_the_last_admin_cannot_be_removed(authority: Authority) -> None:
     assert (await authority.manage("GET", "/v1/sites")).status == 200
 
 
-async def test_two_admins_that_remove_each_other_at_once_leave_one(
+async def test_concurrent_revocation_of_last_two_admins_leaves_one(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
-    other = await make(authority, "admin")
+    other = await create_admin_key(authority, "admin")
 
     async with rows_held(database, "token_authority.admin_key", waiting=2):
         removals = asyncio.gather(
@@ -216,8 +216,8 @@ async def test_two_admins_that_remove_each_other_at_once_leave_one(
     assert sorted(answer.status for answer in answers) == [204, 409]
 
 
-async def test_a_rotated_admin_key_works_by_both_secrets_until_the_overlap_is_over(authority: Authority) -> None:
-    auditor = await make(authority, "auditor")
+async def test_rotated_admin_key_works_with_both_secrets_during_overlap(authority: Authority) -> None:
+    auditor = await create_admin_key(authority, "auditor")
 
     rotated = (await authority.manage("POST", f"/v1/admin-keys/{auditor.id}/rotate", {})).json
     new = Manager(authority, rotated)
@@ -227,7 +227,7 @@ async def test_a_rotated_admin_key_works_by_both_secrets_until_the_overlap_is_ov
     assert [(await each("GET", "tokens")).status for each in (auditor, new)] == [401, 401]
 
 
-async def test_an_admin_key_that_is_not_there_is_404(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_unknown_admin_key_returns_404(authority: Authority, subtests: pytest.Subtests) -> None:
     for key_id in ["adm_unknown", "%00"]:
         with subtests.test(key_id=key_id):
             assert (await authority.manage("DELETE", f"/v1/admin-keys/{key_id}")).status == 404

@@ -1,4 +1,4 @@
-"""The audit log: who did what, when and from where, in the same transaction, and chained so that tampering shows."""
+"""The audit log: a record of every change in its transaction, chained so that tampering is detected."""
 
 from typing import Any
 
@@ -15,20 +15,20 @@ from tests.support.stack import Authority
 pytestmark = pytest.mark.shared_services
 
 
-async def records(authority: Authority, query: str = "") -> list[Any]:
+async def list_records(authority: Authority, query: str = "") -> list[Any]:
     answer = await authority.manage("GET", f"/v1/audit?{query}")
     assert answer.status == 200, answer.body
     return list(answer.json["items"])
 
 
-async def exported(authority: Authority, query: str = "") -> list[AuditRecord]:
+async def export_records(authority: Authority, query: str = "") -> list[AuditRecord]:
     answer = await authority.manage("GET", f"/v1/audit/export?{query}")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/jsonl")
     return [msgspec.json.decode(line, type=AuditRecord) for line in answer.body.splitlines()]
 
 
-async def a_day(authority: Authority) -> list[str]:
-    """Something of everything; what the log should say of it, in order."""
+async def make_changes(authority: Authority) -> list[str]:
+    """Make a change of every kind. Return the expected actions in order."""
     issued = await authority.issue(name="Nightly")
     path = f"/v1/tokens/{issued['id']}"
     key = (await authority.manage("POST", "/v1/admin-keys", {"name": "A", "role": "auditor"})).json
@@ -66,10 +66,10 @@ async def a_day(authority: Authority) -> list[str]:
     ]
 
 
-async def test_every_change_is_on_record_in_order_and_chained(authority: Authority) -> None:
-    expected = await a_day(authority)
+async def test_every_change_writes_chained_record_in_order(authority: Authority) -> None:
+    expected = await make_changes(authority)
 
-    log = await exported(authority)
+    log = await export_records(authority)
 
     check = ChainCheck()
     check.check(log)
@@ -77,34 +77,34 @@ async def test_every_change_is_on_record_in_order_and_chained(authority: Authori
     assert check.head == (len(log), log[-1].hash)
 
 
-async def test_a_record_says_who_did_what_from_where_before_and_after(authority: Authority) -> None:
+async def test_record_has_actor_action_subject_address_and_changed_fields(authority: Authority) -> None:
     issued = await authority.issue(name="Nightly")
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
     headers = {**authority.admin, "X-Request-ID": "of-mine"}
 
     await authority("PATCH", f"/v1/tokens/{issued['id']}", headers=headers, json={"name": "Daily"})
 
-    record = (await records(authority))[-1]
+    record = (await list_records(authority))[-1]
     assert (record["actor"], record["actor_id"], record["address"]) == ("admin_key", own, "127.0.0.1")
     assert (record["request_id"], record["action"]) == ("of-mine", "token.change")
     assert record["subject"] == f"token:{issued['id']}"
     assert (record["before"], record["after"]) == ({"name": "Nightly"}, {"name": "Daily"})
 
 
-async def test_scopes_are_on_record_as_they_are_written(authority: Authority) -> None:
+async def test_record_contains_scopes_as_text(authority: Authority) -> None:
     issued = await authority.issue("polls:*:PLAT", "polls:read:A%2FB")
 
     await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT"]})
 
-    made, narrowed = await records(authority, f"subject=token:{issued['id']}")
+    made, narrowed = await list_records(authority, f"subject=token:{issued['id']}")
     assert made["after"]["scopes"] == narrowed["before"]["scopes"] == ["polls:*:PLAT", "polls:read:A%2FB"]
     assert narrowed["after"]["scopes"] == ["polls:read:PLAT"]
 
 
-async def test_what_changes_nothing_and_what_is_refused_is_not_on_record(authority: Authority) -> None:
+async def test_refused_and_unchanged_requests_write_no_record(authority: Authority) -> None:
     issued = await authority.issue(name="Nightly")
     path = f"/v1/tokens/{issued['id']}"
-    before = len(await records(authority))
+    before = len(await list_records(authority))
 
     await authority.manage("PATCH", path, {"name": "Nightly"})
     await authority.manage("PATCH", path, {"scopes": ["polls:*:*", "polls:fly:*"]})
@@ -112,30 +112,30 @@ async def test_what_changes_nothing_and_what_is_refused_is_not_on_record(authori
     await authority.manage("POST", "/v1/tokens", {"name": "", "scopes": []})
     await authority.manage("DELETE", "/v1/admin-keys/adm_unknown")
 
-    assert len(await records(authority)) == before
+    assert len(await list_records(authority)) == before
 
 
-async def test_no_record_holds_a_secret(authority: Authority) -> None:
-    await a_day(authority)
+async def test_no_record_contains_secret(authority: Authority) -> None:
+    await make_changes(authority)
 
     for answer in (await authority.manage("GET", "/v1/audit"), await authority.manage("GET", "/v1/audit/export")):
         assert SECRET_PATTERN.findall(answer.body.decode()) == []
 
 
-async def test_each_of_many_that_are_revoked_at_once_is_on_record(authority: Authority) -> None:
+async def test_bulk_revocation_writes_record_per_token(authority: Authority) -> None:
     issued = [await authority.issue() for _ in range(3)]
 
     await authority.manage("POST", "/v1/tokens/revoke", {"reason": "leaked", "text": "all of them", "all": True})
 
-    log = (await records(authority))[-3:]
+    log = (await list_records(authority))[-3:]
     assert {record["subject"] for record in log} == {f"token:{token['id']}" for token in issued}
     assert log[0]["after"] == {"revoked_reason": "leaked", "revoked_text": "all of them"}
 
 
-async def test_the_log_is_read_in_pages_and_by_conditions(authority: Authority) -> None:
+async def test_list_audit_with_pages_and_conditions_returns_matching_records(authority: Authority) -> None:
     issued = await authority.issue()
     await authority.revoke(issued["id"])
-    log = await records(authority)
+    log = await list_records(authority)
 
     first = (await authority.manage("GET", "/v1/audit?limit=2")).json
     second = (await authority.manage("GET", f"/v1/audit?limit=1000&after={first['next']}")).json
@@ -145,16 +145,16 @@ async def test_the_log_is_read_in_pages_and_by_conditions(authority: Authority) 
     newest = (await authority.manage("GET", "/v1/audit?newest_first=true&limit=3")).json
     rest = (await authority.manage("GET", f"/v1/audit?newest_first=true&after={newest['next']}")).json
     assert newest["items"] + rest["items"] == log[::-1]
-    of_token = await records(authority, f"subject=token:{issued['id']}")
+    of_token = await list_records(authority, f"subject=token:{issued['id']}")
     assert [record["action"] for record in of_token] == ["token.issue", "token.revoke"]
-    assert await records(authority, "action=token.revoke") == log[-1:]
-    assert await records(authority, f"actor_id={log[-1]['actor_id']}") == log[-2:]
-    assert await records(authority, f"since={log[-1]['at']}") == log[-1:]
-    assert await records(authority, f"until={log[-1]['at']}") == log[:-1]
-    assert [record.seq for record in await exported(authority, "action=token.revoke")] == [log[-1]["seq"]]
+    assert await list_records(authority, "action=token.revoke") == log[-1:]
+    assert await list_records(authority, f"actor_id={log[-1]['actor_id']}") == log[-2:]
+    assert await list_records(authority, f"since={log[-1]['at']}") == log[-1:]
+    assert await list_records(authority, f"until={log[-1]['at']}") == log[:-1]
+    assert [record.seq for record in await export_records(authority, "action=token.revoke")] == [log[-1]["seq"]]
 
 
-async def test_conditions_that_are_not_understood_are_400(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_list_audit_with_invalid_condition_returns_400(authority: Authority, subtests: pytest.Subtests) -> None:
     for query in ["limit=0", "limit=1001", "after=-1", "since=yesterday", "colour=red", "after=1&after=2"]:
         with subtests.test(query=query):
             assert (await authority.manage("GET", f"/v1/audit?{query}")).status == 400
@@ -170,7 +170,7 @@ REWRITES = [
 
 
 @pytest.mark.own_database
-async def test_the_service_itself_cannot_rewrite_the_log(
+async def test_service_role_cannot_change_or_delete_records(
     authority: Authority, database: ClonedDatabase, subtests: pytest.Subtests
 ) -> None:
     for statement in REWRITES:
@@ -196,7 +196,7 @@ async def test_the_service_itself_cannot_rewrite_the_log(
         ),
     ],
 )
-async def test_what_the_owner_of_the_database_tampers_with_shows(
+async def test_tampering_by_database_owner_is_detected(
     authority: Authority, database: ClonedDatabase, tampering: str, where: str
 ) -> None:
     for _ in range(3):
@@ -205,14 +205,14 @@ async def test_what_the_owner_of_the_database_tampers_with_shows(
     await connection.execute(tampering)
     await connection.close()
 
-    log = await exported(authority)
+    log = await export_records(authority)
 
     with pytest.raises(BrokenChain, match=where):
         ChainCheck().check(log)
 
 
 @pytest.mark.own_database
-async def test_a_change_without_its_record_does_not_happen(authority: Authority, database: ClonedDatabase) -> None:
+async def test_change_without_audit_record_is_rolled_back(authority: Authority, database: ClonedDatabase) -> None:
     issued = await authority.issue()
     await fetch(database.admin_url, "REVOKE INSERT ON token_authority.audit_log FROM token_authority")
 

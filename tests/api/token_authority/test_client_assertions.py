@@ -1,4 +1,4 @@
-"""A service shows who it is by a JWT that it signs (`private_key_jwt`, RFC 7523): one that is good, and all others."""
+"""Client assertions (`private_key_jwt`, RFC 7523): valid ones authenticate a service once, others are refused."""
 
 import asyncio
 import base64
@@ -15,8 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from services.token_authority.operations.upkeep import Upkeep
-from shared.contract.client_assertion import ASSERTION_TYPE
+from services.token_authority.domain.client_assertion import ASSERTION_TYPE
+from services.token_authority.tasks.retention import Retention
 from shared.contract.token import mint
 from shared.runtime.postgres.database import database as opened
 from tests.support.client_keys import INTROSPECT, ISSUER, KEY_KINDS, ClientKey, Kind, form, make_service
@@ -31,7 +31,7 @@ KEY = ClientKey()
 
 @pytest.fixture
 async def service(authority: Authority) -> Authority:
-    """An authority that knows the service `reports` by `KEY` alone."""
+    """Return an authority with the service `reports`, which has `KEY` and no secret."""
     await make_service(authority, KEY)
     return authority
 
@@ -41,7 +41,7 @@ async def introspect(authority: Authority, assertion: str, token: str = "x") -> 
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
-async def test_a_service_may_introspect_by_a_key_of_any_kind(authority: Authority, kind: Kind) -> None:
+async def test_introspect_with_assertion_of_any_key_kind_returns_200(authority: Authority, kind: Kind) -> None:
     key, token = ClientKey(kind), (await authority.issue())["token"]
     await make_service(authority, key)
 
@@ -50,7 +50,7 @@ async def test_a_service_may_introspect_by_a_key_of_any_kind(authority: Authorit
     assert (answer.status, answer.json["active"]) == (200, True)
 
 
-async def test_an_rsa_key_signs_by_ps256_too(authority: Authority) -> None:
+async def test_introspect_with_rsa_key_and_ps256_returns_200(authority: Authority) -> None:
     key = ClientKey("RSA")
     await make_service(authority, key)
 
@@ -58,7 +58,7 @@ async def test_an_rsa_key_signs_by_ps256_too(authority: Authority) -> None:
     assert (await introspect(authority, key.sign(algorithm="RS512"))).status == 401
 
 
-async def test_where_there_is_no_form_the_assertion_is_a_bearer(service: Authority) -> None:
+async def test_assertion_as_bearer_token_on_json_route_returns_200(service: Authority) -> None:
     def bearer() -> dict[str, str]:
         return {"Authorization": f"Bearer {KEY.sign()}"}
 
@@ -70,7 +70,9 @@ async def test_where_there_is_no_form_the_assertion_is_a_bearer(service: Authori
     assert (batch.status, synced.status, released.status) == (200, 200, 204)
 
 
-async def test_it_is_for_the_authority_or_for_the_endpoint(service: Authority, subtests: pytest.Subtests) -> None:
+async def test_assertion_for_issuer_or_endpoint_audience_is_accepted(
+    service: Authority, subtests: pytest.Subtests
+) -> None:
     for aud in [ISSUER, INTROSPECT, [ISSUER], ["http://elsewhere", INTROSPECT]]:
         with subtests.test(aud=aud):
             assert (await introspect(service, KEY.sign(aud=aud))).status == 200
@@ -78,29 +80,29 @@ async def test_it_is_for_the_authority_or_for_the_endpoint(service: Authority, s
 
 SOON = int(time.time()) + 3600
 WRONG: list[tuple[dict[str, Any], str]] = [
-    *(({name: None}, "it needs") for name in ("iss", "sub", "aud", "exp", "iat", "jti")),
+    *(({name: None}, "it must have") for name in ("iss", "sub", "aud", "exp", "iat", "jti")),
     ({"iss": "polls"}, "'iss' and 'sub'"),
-    ({"iss": "polls", "sub": "polls"}, "is not good here"),
-    ({"iss": "unknown", "sub": "unknown"}, "is not good here"),
+    ({"iss": "polls", "sub": "polls"}, "Client assertion refused"),
+    ({"iss": "unknown", "sub": "unknown"}, "Client assertion refused"),
     ({"iss": "\0", "sub": "\0"}, "'iss' and 'sub'"),
-    ({"aud": "http://elsewhere"}, "'aud' is to be"),
-    ({"aud": []}, "'aud' is to be"),
-    ({"aud": f"{ISSUER}/oauth2/introspect/batch"}, "'aud' is to be"),
-    ({"exp": SOON}, "at most 300 seconds ahead"),
+    ({"aud": "http://elsewhere"}, "'aud' must be"),
+    ({"aud": []}, "'aud' must be"),
+    ({"aud": f"{ISSUER}/oauth2/introspect/batch"}, "'aud' must be"),
+    ({"exp": SOON}, "at most 300 seconds in the future"),
     ({"exp": 1}, "it has expired"),
-    ({"exp": 1e300}, "at most 300 seconds ahead"),
-    ({"exp": "soon"}, "it needs"),
+    ({"exp": 1e300}, "at most 300 seconds in the future"),
+    ({"exp": "soon"}, "it must have"),
     ({"iat": SOON}, "in the future"),
     ({"nbf": SOON}, "in the future"),
-    ({"jti": ""}, "'jti' is to have"),
-    ({"jti": "x" * 257}, "'jti' is to have"),
+    ({"jti": ""}, "'jti' must have"),
+    ({"jti": "x" * 257}, "'jti' must have"),
     ({"headers": {"crit": ["exp"]}}, "its header"),
     ({"headers": {"typ": "secevent+jwt"}}, "its header"),
-    ({"padding": "x" * 5000}, "no signed JWT"),
+    ({"padding": "x" * 5000}, "a signed JWT"),
 ]
 
 
-async def test_an_assertion_that_breaks_a_rule_is_refused(service: Authority, subtests: pytest.Subtests) -> None:
+async def test_invalid_assertion_returns_401_with_reason(service: Authority, subtests: pytest.Subtests) -> None:
     for change, detail in WRONG:
         with subtests.test(str(change)[:80]):
             answer = await introspect(service, KEY.sign(**change))
@@ -117,15 +119,15 @@ def _unsigned(algorithm: str, signature: str = "") -> str:
 
 
 def _signed_with_the_public_key() -> str:
-    """What a verifier believes that takes the algorithm of the header, and the public key for a shared secret."""
+    """Sign with the public key as HMAC secret: accepted by a verifier that trusts the `alg` of the header."""
 
     unsigned = _unsigned("HS256").rstrip(".")
     mac = hmac.new(KEY.public_pem.strip().encode(), unsigned.encode(), hashlib.sha256).digest()
     return f"{unsigned}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
 
 
-def forged() -> dict[str, str]:
-    """Assertions that the service has not signed."""
+def forged_assertions() -> dict[str, str]:
+    """Return assertions that are not signed by the service."""
     return {
         "of another key": ClientKey().sign(),
         "of a key of another kind": ClientKey("P-256").sign(),
@@ -142,8 +144,8 @@ def forged() -> dict[str, str]:
     }
 
 
-async def test_nobody_else_can_make_one(service: Authority, subtests: pytest.Subtests) -> None:
-    for case, assertion in forged().items():
+async def test_assertion_signed_by_other_key_returns_401(service: Authority, subtests: pytest.Subtests) -> None:
+    for case, assertion in forged_assertions().items():
         with subtests.test(case):
             by_form = await introspect(service, assertion)
             headers = {"Authorization": f"Bearer {assertion}"}
@@ -152,7 +154,7 @@ async def test_nobody_else_can_make_one(service: Authority, subtests: pytest.Sub
             assert (by_form.status, by_header.status) == (401, 401)
 
 
-async def test_an_assertion_is_good_once(service: Authority) -> None:
+async def test_reused_assertion_returns_401(service: Authority) -> None:
     assertion = KEY.sign()
     jti = jwt.decode(assertion, options={"verify_signature": False})["jti"]
 
@@ -162,7 +164,7 @@ async def test_an_assertion_is_good_once(service: Authority) -> None:
 
 
 @pytest.mark.own_services
-async def test_an_assertion_is_good_once_over_all_processes(
+async def test_assertion_reused_at_other_process_returns_401(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -177,7 +179,7 @@ async def test_an_assertion_is_good_once_over_all_processes(
         assert sorted(answer.status for answer in answers) == [200] + [401] * 7
 
 
-async def test_two_services_may_choose_the_same_jti(service: Authority) -> None:
+async def test_two_services_may_use_same_jti(service: Authority) -> None:
     other = ClientKey()
     await make_service(service, other, "other")
 
@@ -185,20 +187,20 @@ async def test_two_services_may_choose_the_same_jti(service: Authority) -> None:
     assert (await introspect(service, other.sign(jti="1", iss="other", sub="other"))).status == 200
 
 
-async def test_what_is_no_longer_good_is_not_remembered(service: Authority, database: ClonedDatabase) -> None:
+async def test_expired_assertions_are_deleted(service: Authority, database: ClonedDatabase) -> None:
     assert (await introspect(service, KEY.sign())).status == 200
     query = "SELECT jti_digest FROM token_authority.service_assertion"
     async with opened(database.token_authority_url, size=1, statement_cache=0) as pool:
-        upkeep = Upkeep(pool)
-        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=120))
+        retention = Retention(pool)
+        await retention.delete_old(datetime.now(UTC) + timedelta(seconds=120))
         assert len(await fetch(database.admin_url, query)) == 1
 
-        await upkeep.trim(datetime.now(UTC) + timedelta(seconds=131))
+        await retention.delete_old(datetime.now(UTC) + timedelta(seconds=131))
 
     assert await fetch(database.admin_url, query) == []
 
 
-async def test_the_authority_cannot_change_what_it_remembers(service: Authority, database: ClonedDatabase) -> None:
+async def test_service_role_cannot_change_used_assertions(service: Authority, database: ClonedDatabase) -> None:
     query = (
         "SELECT privilege_type FROM information_schema.role_table_grants "
         "WHERE table_name = 'service_assertion' AND grantee = 'token_authority'"
@@ -217,7 +219,7 @@ AMBIGUOUS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 }
 
 
-async def test_two_credentials_at_once_are_400(service: Authority, subtests: pytest.Subtests) -> None:
+async def test_two_credentials_return_400(service: Authority, subtests: pytest.Subtests) -> None:
     for case, (headers, body) in AMBIGUOUS.items():
         with subtests.test(case):
             answer = await service("POST", "/oauth2/introspect", headers=headers, data=body)
@@ -225,7 +227,7 @@ async def test_two_credentials_at_once_are_400(service: Authority, subtests: pyt
             assert (answer.status, answer.json["error"]) == (400, "invalid_request")
 
 
-async def test_another_way_to_show_who_one_is_is_401(service: Authority, subtests: pytest.Subtests) -> None:
+async def test_unknown_authentication_method_returns_401(service: Authority, subtests: pytest.Subtests) -> None:
     others = {
         "no type": {"client_assertion": KEY.sign()},
         "another type": {"client_assertion": KEY.sign(), "client_assertion_type": "urn:x"},
@@ -239,7 +241,7 @@ async def test_another_way_to_show_who_one_is_is_401(service: Authority, subtest
             assert (answer.status, answer.json["error"]) == (401, "invalid_client")
 
 
-async def test_two_authorization_headers_are_400(service: Authority) -> None:
+async def test_two_authorization_headers_return_400(service: Authority) -> None:
     headers = [("Authorization", basic("polls", CLIENT_SECRET)["Authorization"])] * 2
 
     answer = await service("POST", "/oauth2/introspect", headers=headers, data={"token": "x"})
@@ -247,7 +249,7 @@ async def test_two_authorization_headers_are_400(service: Authority) -> None:
     assert answer.status == 400
 
 
-async def test_the_client_id_in_the_form_is_the_one_of_the_assertion(service: Authority) -> None:
+async def test_client_id_that_differs_from_assertion_returns_401(service: Authority) -> None:
     async def ask(client_id: str) -> int:
         body = {**form(KEY.sign()), "client_id": client_id}
         return (await service("POST", "/oauth2/introspect", data=body)).status
@@ -255,12 +257,12 @@ async def test_the_client_id_in_the_form_is_the_one_of_the_assertion(service: Au
     assert [await ask("reports"), await ask("polls")] == [200, 401]
 
 
-async def test_a_service_that_has_a_key_and_no_secret_cannot_use_basic(service: Authority) -> None:
+async def test_service_with_key_only_and_basic_returns_401(service: Authority) -> None:
     assert (await service.introspect("x", "reports", mint("pgs"))).status == 401
     assert (await service.introspect("x", "reports", "")).status == 401
 
 
-async def test_a_disabled_service_is_refused_as_an_unknown_one_is(service: Authority) -> None:
+async def test_disabled_service_gets_same_401_as_unknown_one(service: Authority) -> None:
     await service.manage("POST", "/v1/services/reports/disable")
 
     disabled = await introspect(service, KEY.sign())
@@ -271,7 +273,7 @@ async def test_a_disabled_service_is_refused_as_an_unknown_one_is(service: Autho
     assert (await introspect(service, KEY.sign())).status == 200
 
 
-async def test_another_public_key_takes_the_place_of_the_one_before(service: Authority) -> None:
+async def test_changed_public_key_replaces_old_one_immediately(service: Authority) -> None:
     other = ClientKey("P-256")
 
     changed = await service.manage("PATCH", "/v1/services/reports", {"public_key": other.public_pem})
@@ -281,7 +283,7 @@ async def test_another_public_key_takes_the_place_of_the_one_before(service: Aut
     assert (await introspect(service, other.sign())).status == 200
 
 
-async def test_a_private_key_pasted_by_mistake_is_refused_and_not_repeated(
+async def test_private_key_as_public_key_returns_422_without_repeating_it(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     pem = KEY.private_pem
@@ -297,8 +299,8 @@ def _pem(key: Any) -> str:
     return str(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode())
 
 
-def unfit() -> dict[str, str]:
-    """Texts that are no public key for this purpose."""
+def unsupported_keys() -> dict[str, str]:
+    """Return texts that are not supported public keys."""
     return {
         "no PEM": "x",
         "an empty PEM": "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----",
@@ -311,8 +313,10 @@ def unfit() -> dict[str, str]:
     }
 
 
-async def test_a_key_that_is_not_taken_says_which_are(authority: Authority, subtests: pytest.Subtests) -> None:
-    for case, pem in unfit().items():
+async def test_unsupported_public_key_returns_422_with_supported_kinds(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    for case, pem in unsupported_keys().items():
         with subtests.test(case):
             answer = await authority.manage("POST", "/v1/services", {"client_id": "reports", "public_key": pem})
 

@@ -1,4 +1,4 @@
-"""The authority's own pages are for everyone, and tell of every route and of every problem."""
+"""The authority's documentation pages are public and cover every route and every problem type."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.support.stack import Authority
 pytestmark = pytest.mark.shared_services
 
 
-async def test_the_page_tells_of_every_route(authority: Authority) -> None:
+async def test_docs_page_describes_every_route(authority: Authority) -> None:
     answer = await authority("GET", "/docs")
 
     page = HtmlPage(answer.body.decode())
@@ -22,7 +22,7 @@ async def test_the_page_tells_of_every_route(authority: Authority) -> None:
     assert {reference[1:] for reference in page.references if reference.startswith("#")} <= set(page.ids)
 
 
-async def test_the_page_says_how_to_call_each_route_from_a_shell(authority: Authority) -> None:
+async def test_docs_page_has_curl_example_for_every_route(authority: Authority) -> None:
     page = HtmlPage((await authority("GET", "/docs")).body.decode())
 
     words = " ".join(page.words.split())
@@ -31,13 +31,13 @@ async def test_the_page_says_how_to_call_each_route_from_a_shell(authority: Auth
     assert 'curl -X POST "$URL/oauth2/introspect" \\ -u "$SERVICE" \\ --data-urlencode \'token=…\'' in words
 
 
-async def test_the_type_of_every_problem_resolves(authority: Authority) -> None:
+async def test_type_of_every_problem_resolves_to_page(authority: Authority) -> None:
     answers = await asyncio.gather(*(authority("GET", kind.path) for kind in PROBLEM_TYPES))
 
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_what_a_refusal_points_at_is_there(authority: Authority) -> None:
+async def test_links_in_refusal_resolve(authority: Authority) -> None:
     refusal = await authority("GET", "/v1/tokens")
 
     assert refusal.status == 401

@@ -1,4 +1,4 @@
-"""Finding tokens: in any order, a page at a time, by any conditions, and never beyond the caller's limits."""
+"""Finding tokens: in any order, page by page, by any conditions, within the limits of the admin key."""
 
 import random
 from base64 import urlsafe_b64encode
@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.reach import covering, reaching
+from services.token_authority.domain.scope_index import key_prefixes_within, keys_within
 from services.token_authority.domain.selection import Selection, selection
 from services.token_authority.domain.token import Token, TokenRequest, issue
 from services.token_authority.domain.token_fields import Lifetime
-from services.token_authority.storage.selections import Order, Page, select_tokens
+from services.token_authority.domain.token_page import Order, Page
+from services.token_authority.storage.selections import select_tokens
 from services.token_authority.storage.tokens import insert_token
 from shared.contract.scope import Action, Scope, beyond
 from shared.runtime.postgres.database import database as connected
@@ -31,14 +32,14 @@ SORTS = ("name", "owner", "site", "created_at", "expires_at", "last_used_at")
 
 
 @pytest.fixture
-async def look(authority: Authority) -> Reader:
-    """The administrator, looking."""
+async def admin_reader(authority: Authority) -> Reader:
+    """Return a client that reads as an administrator."""
     return Reader(authority)
 
 
 @pytest.fixture
-async def crowd(authority: Authority, database: ClonedDatabase) -> list[str]:
-    """Fourteen tokens that are equal in much, and lack much; their ids."""
+async def similar_tokens(authority: Authority, database: ClonedDatabase) -> list[str]:
+    """Create fourteen tokens with many equal and missing values. Return their ids."""
     await add_site(database)
     ids = []
     for number in range(14):
@@ -54,30 +55,35 @@ async def crowd(authority: Authority, database: ClonedDatabase) -> list[str]:
     return ids
 
 
-def placed(sort: str, token: Any) -> tuple[str, str]:
-    """Where a token stands in an order; all of these write what they compare in the same length."""
+def sort_position(sort: str, token: Any) -> tuple[str, str]:
+    """Return the position of a token in an order. All compared values are texts of equal length."""
     missing = {"owner": "", "expires_at": "9999", "last_used_at": "0000"}
     return token[sort] or missing[sort], token["id"]
 
 
 async def test_pages_in_any_order_have_each_token_once(
-    look: Reader, crowd: list[str], subtests: pytest.Subtests
+    admin_reader: Reader, similar_tokens: list[str], subtests: pytest.Subtests
 ) -> None:
     for descending, sort in product([False, True], SORTS):
         with subtests.test(descending=descending, sort=sort):
             for limit in (1, 3, 7, 14, 100):
-                found = await look.all(sort=sort, descending=descending, limit=limit)
+                found = await admin_reader.all(sort=sort, descending=descending, limit=limit)
 
-                assert sorted(token["id"] for token in found) == sorted(crowd)
-                assert found == sorted(found, key=lambda token: placed(sort, token), reverse=descending)
+                assert sorted(token["id"] for token in found) == sorted(similar_tokens)
+                assert found == sorted(found, key=lambda token: sort_position(sort, token), reverse=descending)
 
 
 @pytest.mark.parametrize("descending", [False, True])
 @pytest.mark.parametrize("sort", SORTS)
-async def test_what_happens_between_two_pages_hides_and_repeats_no_other_token(
-    authority: Authority, database: ClonedDatabase, look: Reader, crowd: list[str], sort: str, descending: bool
+async def test_changes_between_pages_neither_skip_nor_repeat_other_tokens(
+    authority: Authority,
+    database: ClonedDatabase,
+    admin_reader: Reader,
+    similar_tokens: list[str],
+    sort: str,
+    descending: bool,
 ) -> None:
-    pages = look.pages(sort=sort, descending=descending, limit=4)
+    pages = admin_reader.pages(sort=sort, descending=descending, limit=4)
     first = await anext(pages)
     moved = {first[0]["id"], first[-1]["id"]}
 
@@ -89,16 +95,16 @@ async def test_what_happens_between_two_pages_hides_and_repeats_no_other_token(
     rest = [token["id"] async for page in pages for token in page]
 
     seen = [token["id"] for token in first] + rest
-    others = [token_id for token_id in seen if token_id in crowd and token_id not in moved]
-    assert sorted(others) == sorted(set(crowd) - moved)
+    others = [token_id for token_id in seen if token_id in similar_tokens and token_id not in moved]
+    assert sorted(others) == sorted(set(similar_tokens) - moved)
 
 
-async def test_a_search_goes_through_pages_as_well(look: Reader, crowd: list[str]) -> None:
+async def test_search_returns_all_matches_over_pages(admin_reader: Reader, similar_tokens: list[str]) -> None:
     for limit in (1, 2, 5, 100):
-        names = await look.names(search="AME 3", limit=limit)
+        names = await admin_reader.names(search="AME 3", limit=limit)
 
         assert names == ["name 3"] * 2 + ["name 3"] * (len(names) - 2)
-        assert len(names) == 2 + (len(crowd) > 13)
+        assert len(names) == 2 + (len(similar_tokens) > 13)
 
 
 SAID = {
@@ -146,19 +152,19 @@ FOUND = [
 ]
 
 
-async def test_a_search_finds_any_part_in_any_case_and_nothing_else(
-    authority: Authority, look: Reader, subtests: pytest.Subtests
+async def test_search_finds_substring_ignoring_case_and_nothing_else(
+    authority: Authority, admin_reader: Reader, subtests: pytest.Subtests
 ) -> None:
     for name, description in SAID.items():
         await authority.issue(name=name, description=description)
 
     for search, names in FOUND:
         with subtests.test(search=search[:40]):
-            assert await look.names(search=search) == names
+            assert await admin_reader.names(search=search) == names
 
 
-async def test_a_search_finds_what_stands_far_behind_in_the_order(
-    authority: Authority, database: ClonedDatabase, look: Reader
+async def test_search_finds_token_far_down_the_order(
+    authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     await authority.issue(name="zz the last one", description="needle")
     copy = """
@@ -171,13 +177,13 @@ async def test_a_search_finds_what_stands_far_behind_in_the_order(
     """
     await fetch(database.admin_url, copy)
 
-    assert await look.names(search="needle") == ["zz the last one"]
-    assert len(await look.names(search="nam", limit=200)) == 2500
+    assert await admin_reader.names(search="needle") == ["zz the last one"]
+    assert len(await admin_reader.names(search="nam", limit=200)) == 2500
 
 
 @pytest.fixture
-async def variety(authority: Authority, database: ClonedDatabase) -> None:
-    """One token of each sort that a condition tells apart."""
+async def one_token_per_condition(authority: Authority, database: ClonedDatabase) -> None:
+    """Create one token for each case that a condition distinguishes."""
     await add_site(database)
     await authority.issue("polls:*:*", name="any", owner="ada")
     await authority.issue("polls:read:PLAT", name="plat", owner="ada", expires_in="30d")
@@ -191,7 +197,7 @@ async def variety(authority: Authority, database: ClonedDatabase) -> None:
     await make_past(database, tokens["revoked"]["id"], made=timedelta(days=50), used=timedelta(days=10))
 
 
-def ago(days: float) -> str:
+def days_ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).isoformat()
 
 
@@ -217,45 +223,47 @@ CONDITIONS: list[tuple[dict[str, Any], set[str]]] = [
     ({"scope": "ANY"}, ALL),
     ({"scope": "*"}, ALL),
     ({"scope": "polls:vote:*"}, {"any", "plat-1", "two"}),
-    ({"created_before": ago(1)}, {"disabled", "revoked"}),
-    ({"created_after": ago(1)}, ALL - {"disabled", "revoked"}),
-    ({"created_after": ago(60), "created_before": ago(1)}, {"disabled", "revoked"}),
-    ({"used_after": ago(20)}, {"revoked"}),
-    ({"used_after": ago(60)}, {"disabled", "revoked"}),
-    ({"unused_since": ago(20)}, ALL - {"revoked"}),
-    ({"expires_before": ago(-1)}, {"plat-1", "expired"}),
-    ({"expires_after": ago(0), "expires_before": ago(-31)}, {"plat", "plat-1"}),
-    ({"expires_after": ago(-31)}, ALL - {"plat", "plat-1", "expired"}),
+    ({"created_before": days_ago(1)}, {"disabled", "revoked"}),
+    ({"created_after": days_ago(1)}, ALL - {"disabled", "revoked"}),
+    ({"created_after": days_ago(60), "created_before": days_ago(1)}, {"disabled", "revoked"}),
+    ({"used_after": days_ago(20)}, {"revoked"}),
+    ({"used_after": days_ago(60)}, {"disabled", "revoked"}),
+    ({"unused_since": days_ago(20)}, ALL - {"revoked"}),
+    ({"expires_before": days_ago(-1)}, {"plat-1", "expired"}),
+    ({"expires_after": days_ago(0), "expires_before": days_ago(-31)}, {"plat", "plat-1"}),
+    ({"expires_after": days_ago(-31)}, ALL - {"plat", "plat-1", "expired"}),
     ({"scope": "PLAT", "owner": "ada"}, {"any", "plat"}),
-    ({"scope": "PLAT", "owner": "ada", "expires_before": ago(-60), "status": "active", "search": "LA"}, {"plat"}),
-    ({"search": "e", "status": "revoked", "scope": "OPS", "used_after": ago(20)}, {"revoked"}),
+    ({"scope": "PLAT", "owner": "ada", "expires_before": days_ago(-60), "status": "active", "search": "LA"}, {"plat"}),
+    ({"search": "e", "status": "revoked", "scope": "OPS", "used_after": days_ago(20)}, {"revoked"}),
     ({"search": "plat", "site": OTHER_SITE}, set()),
 ]
 
 
-@pytest.mark.usefixtures("variety")
-async def test_tokens_are_those_that_meet_every_condition(look: Reader, subtests: pytest.Subtests) -> None:
+@pytest.mark.usefixtures("one_token_per_condition")
+async def test_list_tokens_returns_tokens_that_meet_every_condition(
+    admin_reader: Reader, subtests: pytest.Subtests
+) -> None:
     for query, names in CONDITIONS:
         with subtests.test(**query):
             for sort in SORTS:
-                assert set(await look.names(**query, sort=sort)) == names, sort
+                assert set(await admin_reader.names(**query, sort=sort)) == names, sort
 
 
-async def test_a_range_has_its_beginning_and_not_its_end(
-    authority: Authority, database: ClonedDatabase, look: Reader
+async def test_range_includes_start_and_excludes_end(
+    authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     issued = await authority.issue(expires_at="2090-01-01T00:00:00Z")
     await make_past(database, issued["id"], made=MADE, used=MADE)
     a_little_later = (MADE + timedelta(microseconds=1)).isoformat()
 
     for name in ("created_after", "used_after"):
-        assert await look.names(**{name: MADE.isoformat()}) == ["a token"]
-        assert await look.names(**{name: a_little_later}) == []
+        assert await admin_reader.names(**{name: MADE.isoformat()}) == ["a token"]
+        assert await admin_reader.names(**{name: a_little_later}) == []
     for name in ("created_before", "unused_since"):
-        assert await look.names(**{name: MADE.isoformat()}) == []
-        assert await look.names(**{name: a_little_later}) == ["a token"]
-    assert await look.names(expires_after="2090-01-01T00:00:00Z") == ["a token"]
-    assert await look.names(expires_before="2090-01-01T00:00:00Z") == []
+        assert await admin_reader.names(**{name: MADE.isoformat()}) == []
+        assert await admin_reader.names(**{name: a_little_later}) == ["a token"]
+    assert await admin_reader.names(expires_after="2090-01-01T00:00:00Z") == ["a token"]
+    assert await admin_reader.names(expires_before="2090-01-01T00:00:00Z") == []
 
 
 def cursor(*values: object) -> str:
@@ -286,10 +294,10 @@ BAD_CURSORS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_cursor_that_is_none_of_this_order_is_400(look: Reader, subtests: pytest.Subtests) -> None:
+async def test_cursor_of_other_order_returns_400(admin_reader: Reader, subtests: pytest.Subtests) -> None:
     for query, text in BAD_CURSORS:
         with subtests.test(text[:60], **query):
-            answer = await look.get("/v1/tokens", **query, cursor=text)
+            answer = await admin_reader.get("/v1/tokens", **query, cursor=text)
 
             assert answer.status == 400
             assert answer.json["errors"][0]["parameter"] == "cursor"
@@ -303,10 +311,10 @@ NO_CONDITIONS: list[tuple[str, Any]] = [
 ]
 
 
-async def test_a_condition_that_cannot_be_met_by_any_token_is_400(look: Reader, subtests: pytest.Subtests) -> None:
+async def test_invalid_condition_returns_400(admin_reader: Reader, subtests: pytest.Subtests) -> None:
     for name, value in NO_CONDITIONS:
         with subtests.test(**{name: value}):
-            answer = await look.get("/v1/tokens", **{name: value})
+            answer = await admin_reader.get("/v1/tokens", **{name: value})
 
             assert answer.status == 400
             assert answer.json["errors"][0]["parameter"] == name
@@ -324,9 +332,9 @@ LIMITS: list[tuple[dict[str, Any], set[str]]] = [
 ]
 
 
-@pytest.mark.usefixtures("variety")
-async def test_an_issuer_sees_what_is_within_its_limits_and_nothing_else(
-    authority: Authority, look: Reader, subtests: pytest.Subtests
+@pytest.mark.usefixtures("one_token_per_condition")
+async def test_issuer_lists_tokens_within_limits_only(
+    authority: Authority, admin_reader: Reader, subtests: pytest.Subtests
 ) -> None:
     for limits, names in LIMITS:
         with subtests.test(**limits):
@@ -336,19 +344,19 @@ async def test_an_issuer_sees_what_is_within_its_limits_and_nothing_else(
                 assert set(await issuer.names(sort=sort, limit=2)) == names, sort
             assert set(await issuer.names(search="a")) == {name for name in names if "a" in name}
             assert set(await issuer.names(scope="ANY", status="active")) == names & {"any", "plat", "plat-1", "two"}
-            for token in await look.all():
+            for token in await admin_reader.all():
                 shown = await issuer.get(f"/v1/tokens/{token['id']}")
                 assert shown.status == (200 if token["name"] in names else 404)
 
 
 @pytest.mark.parametrize(("limits", "names"), LIMITS)
-@pytest.mark.usefixtures("variety")
-async def test_an_issuer_revokes_in_bulk_what_is_within_its_limits_and_nothing_else(
-    authority: Authority, look: Reader, limits: dict[str, Any], names: set[str]
+@pytest.mark.usefixtures("one_token_per_condition")
+async def test_issuer_bulk_revokes_tokens_within_limits_only(
+    authority: Authority, admin_reader: Reader, limits: dict[str, Any], names: set[str]
 ) -> None:
     made = await authority.manage("POST", "/v1/admin-keys", {"name": "issuer", "role": "issuer", **limits})
     headers = {"Authorization": f"Bearer {made.json['key']}", "Content-Type": "application/json"}
-    ids = {token["name"]: token["id"] for token in await look.all()}
+    ids = {token["name"]: token["id"] for token in await admin_reader.all()}
     body = {"reason": "unneeded", "ids": list(ids.values())}
 
     tried = await authority("POST", "/v1/tokens/revoke", headers=headers, json={**body, "dry_run": True})
@@ -356,16 +364,16 @@ async def test_an_issuer_revokes_in_bulk_what_is_within_its_limits_and_nothing_e
 
     assert answer.json["revoked"] == tried.json["revoked"] == len(names - {"revoked"})
     assert set(answer.json["unmatched"]) == {ids[name] for name in ALL - names}
-    assert set(await look.names(status="revoked")) == names | {"revoked"}
+    assert set(await admin_reader.names(status="revoked")) == names | {"revoked"}
 
 
-def drawn(rng: random.Random) -> Scope:
-    """A scope in a small world, in which many touch and contain each other."""
+def random_scope(rng: random.Random) -> Scope:
+    """Return a random scope from few places, so that many scopes overlap and contain each other."""
     actions = frozenset(rng.sample(list(Action), rng.choice((1, 1, 2, 6))))
     return Scope(actions, tuple(rng.choices(("A", "AB", "A/B", ">"), k=rng.randrange(4))))
 
 
-def made_of(scopes: list[Scope], site_id: str, now: datetime) -> Token:
+def token_with_scopes(scopes: list[Scope], site_id: str, now: datetime) -> Token:
     request = TokenRequest(
         name="drawn",
         description="",
@@ -380,12 +388,12 @@ def made_of(scopes: list[Scope], site_id: str, now: datetime) -> Token:
     return issue(request, site_id, Actor("system"), now, None).token
 
 
-async def test_postgresql_finds_by_scopes_what_the_scopes_themselves_say(
-    authority: Authority, database: ClonedDatabase
-) -> None:
+async def test_sql_scope_conditions_agree_with_scopes(authority: Authority, database: ClonedDatabase) -> None:
     rng, now = random.Random(7), datetime.now(UTC)
     site_id = (await authority.manage("GET", "/v1/sites")).json["items"][0]["id"]
-    tokens = [made_of([drawn(rng) for _ in range(rng.randint(1, 3))], site_id, now) for _ in range(150)]
+    tokens = [
+        token_with_scopes([random_scope(rng) for _ in range(rng.randint(1, 3))], site_id, now) for _ in range(150)
+    ]
     page = Page(Order(), None, 1000)
 
     async with connected(database.token_authority_url, size=2, statement_cache=100) as opened:
@@ -400,10 +408,10 @@ async def test_postgresql_finds_by_scopes_what_the_scopes_themselves_say(
             return {token.id for token in tokens if holds(token)}
 
         for _ in range(60):
-            asked, limits = drawn(rng), [drawn(rng) for _ in range(3)]
+            asked, limits = random_scope(rng), [random_scope(rng) for _ in range(3)]
 
             touching = await found(selection(scope=str(asked)))
-            within = await found(Selection(covering=covering(limits), reaching=reaching(limits)))
+            within = await found(Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits)))
 
             assert touching == among(lambda token, asked=asked: any(scope.overlaps(asked) for scope in token.scopes))  # type: ignore[misc]
             assert within == among(lambda token, limits=limits: beyond(token.scopes, limits) is None)  # type: ignore[misc]

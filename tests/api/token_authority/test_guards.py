@@ -1,4 +1,4 @@
-"""The sync: what a guard learns of changes, its lease, and what it tells of itself and of tokens' use."""
+"""Guard syncs: changes, leases, confirmations and reported uses."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.token_authority.operations.upkeep import Upkeep
+from services.token_authority.tasks.retention import Retention
 from shared.contract.token import mint
 from shared.runtime.postgres.database import database as open_database
 from tests.support.databases import ClonedDatabase
@@ -27,7 +27,7 @@ async def _revoke(authority: Authority, count: int = 1) -> list[str]:
     return ids
 
 
-async def test_a_guard_that_begins_starts_afresh_at_the_head(authority: Authority) -> None:
+async def test_first_sync_resets_guard_at_head(authority: Authority) -> None:
     await _revoke(authority, 3)
 
     answer = await FakeGuard(authority).sync()
@@ -41,7 +41,7 @@ async def test_a_guard_that_begins_starts_afresh_at_the_head(authority: Authorit
     }
 
 
-async def test_a_guard_learns_the_changes_after_what_it_has_applied_in_order(authority: Authority) -> None:
+async def test_sync_returns_changes_after_applied_in_order(authority: Authority) -> None:
     guard = FakeGuard(authority)
     ids = await _revoke(authority, 3)
     guard.applied = 1
@@ -52,14 +52,14 @@ async def test_a_guard_learns_the_changes_after_what_it_has_applied_in_order(aut
     assert [(change["seq"], change["token_id"]) for change in answer["changes"]] == [(2, ids[1]), (3, ids[2])]
 
 
-async def test_a_guard_that_is_behind_the_trim_starts_afresh(authority: Authority, database: ClonedDatabase) -> None:
+async def test_sync_from_before_trimmed_log_resets_guard(authority: Authority, database: ClonedDatabase) -> None:
     await _revoke(authority, 4)
     await _published(database, 4)
     behind, there = FakeGuard(authority), FakeGuard(authority)
     there.applied = 4
     await there.sync()
     async with open_database(database.token_authority_url, size=1, statement_cache=0) as opened:
-        await Upkeep(opened).trim(datetime.now(UTC) + timedelta(hours=1))
+        await Retention(opened).delete_old(datetime.now(UTC) + timedelta(hours=1))
 
     behind.applied = 2
     answers = [(await guard.sync()).json for guard in (behind, there)]
@@ -69,9 +69,7 @@ async def test_a_guard_that_is_behind_the_trim_starts_afresh(authority: Authorit
     assert (await there.sync()).json["head"] == 5
 
 
-async def test_nothing_is_trimmed_that_a_lease_needs_or_redis_has_not_had(
-    authority: Authority, database: ClonedDatabase
-) -> None:
+async def test_changes_unapplied_or_unpublished_are_not_trimmed(authority: Authority, database: ClonedDatabase) -> None:
     await _revoke(authority, 5)
     await _published(database, 5)
     await fetch(database.admin_url, "UPDATE token_authority.change_log SET published_at = NULL WHERE seq >= 4")
@@ -81,16 +79,14 @@ async def test_nothing_is_trimmed_that_a_lease_needs_or_redis_has_not_had(
 
     async def kept() -> list[int]:
         async with open_database(database.token_authority_url, size=1, statement_cache=0) as opened:
-            await Upkeep(opened).trim(datetime.now(UTC) + timedelta(hours=1))
+            await Retention(opened).delete_old(datetime.now(UTC) + timedelta(hours=1))
         return [row["seq"] for row in await fetch(database.admin_url, "SELECT seq FROM token_authority.change_log")]
 
     assert min(await kept()) == 3
 
 
 @pytest.mark.own_database
-async def test_a_lease_is_on_record_before_a_change_or_comes_along_with_it(
-    authority: Authority, database: ClonedDatabase
-) -> None:
+async def test_lease_is_stored_before_change_or_includes_it(authority: Authority, database: ClonedDatabase) -> None:
     issued, late = await authority.issue(), FakeGuard(authority)
     await slow_down_commits(database)
 
@@ -101,7 +97,7 @@ async def test_a_lease_is_on_record_before_a_change_or_comes_along_with_it(
     assert (answer.json["head"], (await revoking)["guards"]) == (1, {"confirmed": 0, "expired": 0})
 
 
-async def test_guards_that_ask_together_get_each_their_own_answer(authority: Authority) -> None:
+async def test_concurrent_syncs_each_get_their_own_response(authority: Authority) -> None:
     guards = [FakeGuard(authority) for _ in range(20)]
     await asyncio.gather(*(guard.follow() for guard in guards[:10]))
     await _revoke(authority, 3)
@@ -114,7 +110,7 @@ async def test_guards_that_ask_together_get_each_their_own_answer(authority: Aut
     assert [answer.json["afresh"] for answer in answers] == [False, False, True, *([False] * 7), *([True] * 10)]
 
 
-async def test_a_guard_ahead_of_the_log_starts_afresh_and_confirms_nothing(
+async def test_sync_ahead_of_log_resets_guard_and_confirms_nothing(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     guard = FakeGuard(authority)
@@ -127,7 +123,7 @@ async def test_a_guard_ahead_of_the_log_starts_afresh_and_confirms_nothing(
     assert [lease["applied"] for lease in leases] == [0]
 
 
-async def test_one_service_cannot_speak_for_the_guard_of_another(
+async def test_service_cannot_confirm_for_guard_of_other_service(
     authority: Authority,
 ) -> None:
     secret = (await authority.manage("POST", "/v1/services", {"client_id": "other"})).json["secret"]
@@ -142,7 +138,7 @@ async def test_one_service_cannot_speak_for_the_guard_of_another(
     assert (await revoking)["guards"] == {"confirmed": 0, "expired": 1}
 
 
-async def test_use_is_added_up_and_the_last_time_kept(authority: Authority, database: ClonedDatabase) -> None:
+async def test_reported_uses_are_added_and_last_use_is_stored(authority: Authority, database: ClonedDatabase) -> None:
     token_id = (await authority.issue())["id"]
     guard = FakeGuard(authority)
 
@@ -169,13 +165,13 @@ NO_SYNCS = [
 ]
 
 
-async def test_a_sync_that_is_not_one_is_422(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_sync_with_invalid_body_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     for body in NO_SYNCS:
         with subtests.test(body=str(body)[:60]):
             assert (await FakeGuard(authority).send(body)).status == 422
 
 
-async def test_only_a_service_may_sync_or_give_a_lease_back(authority: Authority) -> None:
+async def test_sync_and_release_without_service_credential_return_401(authority: Authority) -> None:
     path = "/v1/guards/0123456789abcdef"
 
     for headers in ({}, authority.admin, basic("polls", mint("pgs"))):
@@ -183,7 +179,7 @@ async def test_only_a_service_may_sync_or_give_a_lease_back(authority: Authority
         assert (await authority("DELETE", path, headers=headers)).status == 401
 
 
-async def test_a_guards_id_has_a_form(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_invalid_guard_id_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     for guard_id in ["short", "x" * 65, "0123456789abcde%00"]:
         with subtests.test(guard_id=guard_id):
             assert (await FakeGuard(authority, guard_id).sync()).status == 422

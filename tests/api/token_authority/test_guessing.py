@@ -1,4 +1,4 @@
-"""Guessing at credentials is slow, from one address and at one service, and locks nobody else out."""
+"""Limits on wrong credentials: per address and per client id, without locking out others."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -18,9 +18,9 @@ BY_ADDRESS: Final = 5
 BY_SERVICE: Final = 8
 OPEN_TOKENS: Final = 20
 SETTINGS: Final = {
-    "wrong_credentials_a_minute": BY_ADDRESS,
-    "wrong_credentials_a_minute_a_service": BY_SERVICE,
-    "open_tokens_a_minute": OPEN_TOKENS,
+    "wrong_credentials_per_minute": BY_ADDRESS,
+    "wrong_credentials_per_minute_per_service": BY_SERVICE,
+    "open_tokens_per_minute": OPEN_TOKENS,
     "trusted_proxy_hops": 1,
 }
 NONE: Final[Mapping[str, str]] = {}
@@ -33,7 +33,7 @@ def authority_settings() -> dict[str, Any]:
 
 
 class From:
-    """A caller at an address, as the proxy in front says."""
+    """A client at an address that the proxy reports."""
 
     def __init__(self, authority: Authority, address: str = GUESSER) -> None:
         self._authority = authority
@@ -62,11 +62,11 @@ class From:
         return await self("POST", "/oauth2/revoke?wait=false", data={"token": token})
 
     async def guess(self, times: int = BY_ADDRESS) -> set[int]:
-        """Well-formed admin keys."""
+        """Send well-formed admin keys that are unknown."""
         return {(await self.manage(mint("pga"))).status for _ in range(times)}
 
 
-async def test_an_address_that_was_wrong_too_often_waits_whatever_it_shows_next(authority: Authority) -> None:
+async def test_too_many_wrong_credentials_from_address_return_429_for_any_credential(authority: Authority) -> None:
     caller, token = From(authority), (await authority.issue())["token"]
 
     assert await caller.guess() == {401}
@@ -82,7 +82,7 @@ async def test_an_address_that_was_wrong_too_often_waits_whatever_it_shows_next(
     assert {answer.status for answer in answers} == {429}
     assert {1 <= int(answer.headers["Retry-After"]) <= 61 for answer in answers} == {True}
     assert answers[0].json["type"] == "/docs/problems/too-many-attempts"
-    assert "Up to 5 wrong credentials a minute from one address" in answers[0].json["detail"]
+    assert "At most 5 wrong credentials per minute are allowed from one address" in answers[0].json["detail"]
     assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
 
 
@@ -112,7 +112,7 @@ async def test_every_kind_of_wrong_credential_counts(
     assert (await caller.manage(authority.admin_key)).status == 429
 
 
-async def test_a_request_without_a_credential_is_no_guess(authority: Authority) -> None:
+async def test_request_without_credential_does_not_count(authority: Authority) -> None:
     caller = From(authority)
 
     for _ in range(BY_ADDRESS + 1):
@@ -122,7 +122,7 @@ async def test_a_request_without_a_credential_is_no_guess(authority: Authority) 
     assert (await caller.manage(authority.admin_key)).status == 200
 
 
-async def test_good_credentials_never_count(authority: Authority) -> None:
+async def test_correct_credentials_do_not_count(authority: Authority) -> None:
     caller = From(authority)
 
     statuses = {(await caller.manage(authority.admin_key)).status for _ in range(BY_ADDRESS * 3)}
@@ -130,7 +130,7 @@ async def test_good_credentials_never_count(authority: Authority) -> None:
     assert statuses == {200}
 
 
-async def test_nobody_locks_a_service_out_by_sharing_its_address(authority: Authority) -> None:
+async def test_service_at_address_over_limit_is_accepted(authority: Authority) -> None:
     caller, key = From(authority), ClientKey()
     await make_service(authority, key)
 
@@ -141,7 +141,7 @@ async def test_nobody_locks_a_service_out_by_sharing_its_address(authority: Auth
     assert (await caller.introspect(mint("pgs"))).status == 429
 
 
-async def test_nobody_locks_a_service_out_by_guessing_at_its_name(authority: Authority) -> None:
+async def test_service_whose_client_id_is_guessed_is_accepted(authority: Authority) -> None:
     guessers = [From(authority, f"203.0.113.{number}") for number in range(BY_SERVICE + 1)]
 
     statuses = [(await guesser.introspect(mint("pgs"))).status for guesser in guessers]
@@ -153,7 +153,7 @@ async def test_nobody_locks_a_service_out_by_guessing_at_its_name(authority: Aut
     assert (await From(authority, "198.51.100.2").introspect(mint("pgs"), "other")).status == 401
 
 
-async def test_an_ipv6_caller_is_known_by_its_network(authority: Authority) -> None:
+async def test_ipv6_addresses_count_per_64_network(authority: Authority) -> None:
     callers = [From(authority, f"2001:db8::{number}") for number in range(BY_ADDRESS)]
 
     for caller in callers:
@@ -163,13 +163,13 @@ async def test_an_ipv6_caller_is_known_by_its_network(authority: Authority) -> N
     assert await From(authority, "2001:db8:0:1::1").guess(1) == {401}
 
 
-async def test_those_whose_address_cannot_be_told_count_as_one(authority: Authority) -> None:
+async def test_unknown_addresses_count_as_one(authority: Authority) -> None:
     statuses = [await From(authority, address).guess(1) for address in ("x", "unknown", "", "_a", "?", "-")]
 
     assert statuses == [{401}] * BY_ADDRESS + [{429}]
 
 
-async def test_what_a_caller_says_of_its_address_counts_for_nothing_without_a_proxy(
+async def test_forwarded_address_is_ignored_without_trusted_proxy(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     settings = {**SETTINGS, "trusted_proxy_hops": 0}
@@ -191,7 +191,7 @@ async def test_processes_count_together(database: ClonedDatabase, redis_url: str
         assert await From(two).guess(1) == {429}
 
 
-async def test_another_authority_on_the_same_redis_counts_by_itself(
+async def test_other_authority_on_same_redis_counts_separately(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     elsewhere = {**SETTINGS, "token_authority_issuer": "https://other.example.com"}
@@ -204,7 +204,7 @@ async def test_another_authority_on_the_same_redis_counts_by_itself(
         assert await From(other).guess(1) == {401}
 
 
-async def test_while_redis_is_away_each_process_counts_by_itself(
+async def test_each_process_counts_alone_while_redis_is_unavailable(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -220,9 +220,7 @@ async def test_while_redis_is_away_each_process_counts_by_itself(
         assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
 
 
-async def test_what_is_malformed_never_reaches_the_database(
-    database: ClonedDatabase, redis_url: str, tmp_path: Path
-) -> None:
+async def test_malformed_credential_causes_no_query(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
     async with proxied(database.admin_url) as postgres:
         behind = database._replace(token_authority_url=postgres.url(database.token_authority_url))
         async with token_authority(behind, redis_url, tmp_path, **SETTINGS) as authority:
@@ -242,7 +240,7 @@ async def test_what_is_malformed_never_reaches_the_database(
     assert well_formed.status == 503
 
 
-async def test_an_address_that_has_to_wait_is_not_looked_up(
+async def test_credential_from_address_over_limit_causes_no_query(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with proxied(database.admin_url) as postgres:
@@ -257,7 +255,7 @@ async def test_an_address_that_has_to_wait_is_not_looked_up(
     assert answer.status == 429
 
 
-async def test_it_is_logged_once_a_minute_and_address_and_without_the_credential(authority: Authority) -> None:
+async def test_warning_is_logged_once_per_minute_and_address_without_credential(authority: Authority) -> None:
     secret = mint("pgs")
 
     with structlog.testing.capture_logs() as lines:
@@ -271,7 +269,7 @@ async def test_it_is_logged_once_a_minute_and_address_and_without_the_credential
     assert secret not in str(lines)
 
 
-async def test_refused_credentials_are_counted_by_kind(authority: Authority) -> None:
+async def test_refused_credentials_metric_counts_by_kind(authority: Authority) -> None:
     await From(authority).guess(BY_ADDRESS + 2)
 
     metrics = (await authority("GET", "/metrics")).body.decode()
@@ -280,7 +278,7 @@ async def test_refused_credentials_are_counted_by_kind(authority: Authority) -> 
     assert 'pollgate_refused_credentials_total{kind="admin_key",why="too_many"} 2.0' in metrics
 
 
-async def test_a_scanner_may_report_many_real_tokens_at_once(authority: Authority) -> None:
+async def test_scanner_may_report_many_valid_tokens_at_once(authority: Authority) -> None:
     tokens = [(await authority.issue())["token"] for _ in range(OPEN_TOKENS + 1)]
 
     first = await From(authority).report(*tokens)
@@ -290,7 +288,7 @@ async def test_a_scanner_may_report_many_real_tokens_at_once(authority: Authorit
     assert (more.status, more.json["revoked"]) == (200, 1)
 
 
-async def test_tokens_that_are_made_up_are_asked_about_so_often(authority: Authority) -> None:
+async def test_unknown_tokens_over_limit_return_429(authority: Authority) -> None:
     issued = await authority.issue()
 
     first = await From(authority).report(*(mint("pgt") for _ in range(OPEN_TOKENS + 1)))
@@ -300,11 +298,11 @@ async def test_tokens_that_are_made_up_are_asked_about_so_often(authority: Autho
     assert (first.status, first.json["unknown"]) == (200, OPEN_TOKENS + 1)
     assert {answer.status for answer in refused} == {429}
     assert {int(answer.headers["Retry-After"]) >= 1 for answer in refused} == {True}
-    assert "20 tokens a minute from one address" in refused[0].json["detail"]
+    assert "20 tokens per minute are looked up for one address" in refused[0].json["detail"]
     assert (await From(authority, OTHER).revoke(issued["token"])).status == 200
 
 
-async def test_what_costs_no_look_up_and_what_is_ended_does_not_count(authority: Authority) -> None:
+async def test_malformed_and_revoked_tokens_do_not_count(authority: Authority) -> None:
     caller = From(authority)
 
     for _ in range(3):
@@ -314,7 +312,7 @@ async def test_what_costs_no_look_up_and_what_is_ended_does_not_count(authority:
         assert (await caller.revoke("malformed")).status == 200
 
 
-async def test_a_holder_may_look_at_its_token_so_often(authority: Authority) -> None:
+async def test_show_held_token_over_limit_returns_429(authority: Authority) -> None:
     token = (await authority.issue())["token"]
 
     statuses = [(await From(authority).look(token)).status for _ in range(OPEN_TOKENS + 1)]
@@ -322,7 +320,7 @@ async def test_a_holder_may_look_at_its_token_so_often(authority: Authority) -> 
     assert statuses == [200] * OPEN_TOKENS + [429]
 
 
-async def test_wrong_credentials_keep_nobody_from_ending_a_token(authority: Authority) -> None:
+async def test_revoke_held_token_with_wrong_credentials_from_address_returns_200(authority: Authority) -> None:
     caller, issued = From(authority), await authority.issue()
     await caller.guess(BY_ADDRESS + 1)
 

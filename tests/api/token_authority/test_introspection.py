@@ -1,4 +1,4 @@
-"""RFC 7662, as a service asks."""
+"""Introspection (RFC 7662) by a service."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.shared_services
 FORM = "application/x-www-form-urlencoded"
 
 
-async def test_an_active_token_is_explained(authority: Authority) -> None:
+async def test_introspect_active_token_returns_its_grant(authority: Authority) -> None:
     expires_at = datetime.now(UTC) + timedelta(hours=1)
     before = int(datetime.now(UTC).timestamp())
     issued = await authority.issue("polls:read:PLAT", "polls:*:A%2FB", expires_at=expires_at.isoformat())
@@ -47,11 +47,13 @@ async def test_an_active_token_is_explained(authority: Authority) -> None:
     }
 
 
-async def test_a_token_for_good_has_no_exp(authority: Authority) -> None:
+async def test_introspect_token_without_expiry_returns_no_exp(authority: Authority) -> None:
     assert "exp" not in (await authority.introspect((await authority.issue())["token"])).json
 
 
-async def test_of_anything_else_only_that_it_is_not_active(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_introspect_inactive_token_returns_active_false_only(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
     for token in [mint("pgt"), mint("pga"), "x", "\0", "pgt_" + "A" * 38, "é" * 100, "%70"]:
         with subtests.test(token=token[:4]):
             answer = await authority.introspect(token)
@@ -59,7 +61,7 @@ async def test_of_anything_else_only_that_it_is_not_active(authority: Authority,
             assert (answer.status, answer.json) == (200, {"active": False})
 
 
-async def test_a_revoked_token_is_not_active_from_the_answer_on(authority: Authority) -> None:
+async def test_revoked_token_is_inactive_after_response(authority: Authority) -> None:
     issued = await authority.issue()
 
     await authority.revoke(issued["id"])
@@ -80,7 +82,7 @@ NO_CREDENTIALS = [
 ]
 
 
-async def test_without_a_good_credential_it_is_401(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_introspect_without_valid_credential_returns_401(authority: Authority, subtests: pytest.Subtests) -> None:
     for headers in NO_CREDENTIALS:
         with subtests.test(headers=headers):
             answer = await authority("POST", "/oauth2/introspect", headers=headers, data={"token": mint("pgt")})
@@ -89,13 +91,13 @@ async def test_without_a_good_credential_it_is_401(authority: Authority, subtest
             assert answer.headers["WWW-Authenticate"].startswith("Basic")
 
 
-async def test_an_administrator_is_no_service(authority: Authority) -> None:
+async def test_introspect_with_admin_key_returns_401(authority: Authority) -> None:
     answer = await authority("POST", "/oauth2/introspect", headers=authority.admin, data={"token": "x"})
 
     assert answer.status == 401
 
 
-async def test_a_form_without_one_token_is_400(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_introspect_form_without_one_token_returns_400(authority: Authority, subtests: pytest.Subtests) -> None:
     for body in [b"", b"token=", b"token=a&token=b", b"token=%FF", b"\xff", b"&".join([b"a=1"] * 99)]:
         with subtests.test(body=body[:40]):
             headers = {**basic("polls", CLIENT_SECRET), "Content-Type": FORM}
@@ -103,7 +105,7 @@ async def test_a_form_without_one_token_is_400(authority: Authority, subtests: p
             assert (await authority("POST", "/oauth2/introspect", headers=headers, data=body)).status == 400
 
 
-async def test_json_is_415_and_get_is_405(authority: Authority) -> None:
+async def test_introspect_json_returns_415_and_get_returns_405(authority: Authority) -> None:
     headers = {**basic("polls", CLIENT_SECRET), "Content-Type": "application/json"}
 
     assert (await authority("POST", "/oauth2/introspect", headers=headers, data=b"{}")).status == 415

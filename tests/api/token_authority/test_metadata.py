@@ -1,4 +1,4 @@
-"""What the authority publishes of itself, for those who verify and those who ask."""
+"""The authority's public metadata, signing keys and metrics."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def authority_settings() -> dict[str, Any]:
     return {"revocation_lease": 2.0}
 
 
-async def test_the_metadata_names_the_endpoints_and_the_bound_on_revocation(authority: Authority) -> None:
+async def test_metadata_names_endpoints_and_revocation_bound(authority: Authority) -> None:
     answer = await authority("GET", "/.well-known/oauth-authorization-server")
 
     issuer = "http://127.0.0.1:8081"
@@ -34,7 +34,7 @@ async def test_the_metadata_names_the_endpoints_and_the_bound_on_revocation(auth
     }
 
 
-async def test_a_push_is_a_security_event_token_signed_by_a_published_key(authority: Authority, redis_url: str) -> None:
+async def test_push_is_security_event_token_signed_by_published_key(authority: Authority, redis_url: str) -> None:
     issued = await authority.issue()
     async with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub:
         await pubsub.subscribe(CHANGES_CHANNEL)
@@ -56,7 +56,7 @@ async def test_a_push_is_a_security_event_token_signed_by_a_published_key(author
     assert issued["token"] not in str(claims)
 
 
-async def test_what_is_counted_is_shown_without_secrets(authority: Authority) -> None:
+async def test_metrics_contain_no_secret(authority: Authority) -> None:
     issued = await authority.issue()
     await authority.revoke(issued["id"])
 

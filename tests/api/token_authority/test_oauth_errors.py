@@ -1,4 +1,4 @@
-"""On `/oauth2/` an error is a problem document, and what OAuth clients read in it (RFC 6749 §5.2)."""
+"""Errors on `/oauth2/`: problem documents with the OAuth fields (RFC 6749 §5.2)."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ FORM = "application/x-www-form-urlencoded"
 GOOD = basic("polls", CLIENT_SECRET)
 
 
-def told(answer: Answer) -> tuple[int, str | None]:
+def status_and_error(answer: Answer) -> tuple[int, str | None]:
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["Cache-Control"] == "no-store"
     return answer.status, answer.json.get("error")
@@ -30,16 +30,16 @@ FAULTS: list[tuple[str, dict[str, Any], int, str]] = [
 
 
 @pytest.mark.parametrize(("path", "options", "status", "error"), FAULTS)
-async def test_a_fault_of_the_caller_has_its_oauth_code(
+async def test_client_error_on_oauth_route_has_oauth_error_code(
     authority: Authority, path: str, options: dict[str, Any], status: int, error: str
 ) -> None:
     answer = await authority("POST", f"/oauth2/{path}", **options)
 
-    assert told(answer) == (status, error)
+    assert status_and_error(answer) == (status, error)
     assert answer.json["error_description"]
 
 
-async def test_its_description_has_the_characters_that_oauth_allows(authority: Authority) -> None:
+async def test_error_description_has_only_characters_that_oauth_allows(authority: Authority) -> None:
     headers = {**GOOD, "Content-Type": FORM}
 
     answer = await authority("POST", "/oauth2/introspect", headers=headers, data=b"token=a&token=b")
@@ -50,23 +50,23 @@ async def test_its_description_has_the_characters_that_oauth_allows(authority: A
     assert "'/?" in odd.json["error_description"]
 
 
-async def test_elsewhere_there_is_no_oauth_code(authority: Authority) -> None:
+async def test_error_on_other_route_has_no_oauth_code(authority: Authority) -> None:
     for answer in (await authority("GET", "/v1/tokens"), await authority("GET", "/oauth2/nothing")):
-        assert told(answer) == (answer.status, None)
+        assert status_and_error(answer) == (answer.status, None)
         assert "error_description" not in answer.json
 
 
-async def test_what_the_caller_has_to_wait_for_has_none(authority: Authority) -> None:
+async def test_too_many_attempts_on_oauth_route_has_no_oauth_code(authority: Authority) -> None:
     await _exhaust(authority)
 
     answer = await authority("POST", "/oauth2/introspect", headers=basic("polls", mint("pgs")), data={"token": "x"})
 
-    assert told(answer) == (429, None)
+    assert status_and_error(answer) == (429, None)
 
 
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
-    return {"wrong_credentials_a_minute": 3}
+    return {"wrong_credentials_per_minute": 3}
 
 
 async def _exhaust(authority: Authority) -> None:

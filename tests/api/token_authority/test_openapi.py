@@ -1,4 +1,4 @@
-"""The authority's OpenAPI document tells of every route, and is what the authority does."""
+"""The OpenAPI document of the authority covers every route and matches its behaviour."""
 
 import asyncio
 import itertools
@@ -19,12 +19,12 @@ GUARDS = ("fuzzed-guard-0001", "fuzzed-guard-0002")
 
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
-    """Leases that run out soon, since the guards here never confirm what is revoked, and room for all cases."""
-    many = ("wrong_credentials_a_minute", "wrong_credentials_a_minute_a_service", "open_tokens_a_minute")
+    """Use short leases, because no guard confirms here, and limits high enough for every case."""
+    many = ("wrong_credentials_per_minute", "wrong_credentials_per_minute_per_service", "open_tokens_per_minute")
     return {"revocation_lease": 0.5, **dict.fromkeys(many, 1_000_000)}
 
 
-async def test_the_document_is_public_and_tells_of_every_route(authority: Authority) -> None:
+async def test_openapi_document_is_public_and_has_every_route(authority: Authority) -> None:
     answer = await authority("GET", "/openapi.json")
 
     told = {(method.upper(), path) for path, methods in answer.json["paths"].items() for method in methods}
@@ -32,7 +32,7 @@ async def test_the_document_is_public_and_tells_of_every_route(authority: Author
     assert told == {(route.method, route.path) for route in ROUTES}
 
 
-async def test_it_says_by_which_credential_each_route_is_called(authority: Authority) -> None:
+async def test_openapi_document_names_credential_of_every_route(authority: Authority) -> None:
     paths = (await authority("GET", "/openapi.json")).json["paths"]
 
     assert paths["/v1/tokens"]["post"]["security"] == [{"admin_key": []}]
@@ -41,7 +41,7 @@ async def test_it_says_by_which_credential_each_route_is_called(authority: Autho
 
 
 def present(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
-    """Put a real token into every other form that is well-formed."""
+    """Put a valid token into every second valid form."""
     turns = itertools.cycle((True, False))
 
     def prepare(case: AnyCase) -> None:
@@ -51,8 +51,8 @@ def present(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
     return prepare
 
 
-async def make(authority: Authority, kind: str, **fields: Any) -> Any:
-    """A thing that the fuzz may do with as it likes."""
+async def create(authority: Authority, kind: str, **fields: Any) -> Any:
+    """Create a resource that the fuzz may change."""
     answer = await authority.manage("POST", f"/v1/{kind}", fields)
     assert answer.status == 201, answer.body
     return answer.json
@@ -60,11 +60,11 @@ async def make(authority: Authority, kind: str, **fields: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120 + CASES / 20)
-async def test_the_authority_does_what_its_document_says(authority: Authority) -> None:
+async def test_authority_conforms_to_its_openapi_document(authority: Authority) -> None:
     issued = [await authority.issue(name=f"token {number}") for number in range(KNOWN_TOKENS)]
     secrets = iter([token["token"] for token in issued[: KNOWN_TOKENS // 2]])
-    admin_keys = [await make(authority, "admin-keys", name="spare", role="auditor") for _ in range(KNOWN_SPARE)]
-    services = [await make(authority, "services", client_id=f"spare-{number}") for number in range(KNOWN_SPARE)]
+    admin_keys = [await create(authority, "admin-keys", name="spare", role="auditor") for _ in range(KNOWN_SPARE)]
+    services = [await create(authority, "services", client_id=f"spare-{number}") for number in range(KNOWN_SPARE)]
     target = Target(
         base=authority.base,
         document=(await authority("GET", "/openapi.json")).json,

@@ -1,4 +1,4 @@
-"""Revocation: one token or many, by the administrator or by whoever holds the token, in force when it is answered."""
+"""Revocation of one or many tokens, by an administrator or the holder, effective when the response arrives."""
 
 import asyncio
 import secrets
@@ -25,7 +25,7 @@ def authority_settings() -> dict[str, Any]:
     return {"revocation_lease": LEASE_S}
 
 
-async def test_without_guards_a_revocation_is_in_force_at_once(authority: Authority) -> None:
+async def test_revocation_without_guards_is_effective_immediately(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await authority.revoke(issued["id"])
@@ -35,7 +35,7 @@ async def test_without_guards_a_revocation_is_in_force_at_once(authority: Author
     assert set(answer) == {"revoked_at", "seq", "effective", "waited_ms", "guards"}
 
 
-async def test_it_waits_until_every_guard_with_a_lease_has_confirmed(authority: Authority) -> None:
+async def test_revocation_waits_until_every_guard_with_lease_has_confirmed(authority: Authority) -> None:
     guards = [FakeGuard(authority) for _ in range(3)]
     for guard in guards:
         await guard.follow()
@@ -50,7 +50,7 @@ async def test_it_waits_until_every_guard_with_a_lease_has_confirmed(authority: 
     assert (await revoking)["guards"] == {"confirmed": 3, "expired": 0}
 
 
-async def test_the_log_says_who_revoked_and_what_came_of_it(authority: Authority) -> None:
+async def test_log_names_actor_and_outcome_of_revocation(authority: Authority) -> None:
     issued = await authority.issue()
 
     with structlog.testing.capture_logs() as logs:
@@ -64,7 +64,7 @@ async def test_the_log_says_who_revoked_and_what_came_of_it(authority: Authority
     assert issued["token"] not in str(logs)
 
 
-async def test_a_guard_may_confirm_at_another_process(
+async def test_guard_may_confirm_at_other_process(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with token_authority(database, redis_url, tmp_path, revocation_lease=30.0) as other:
@@ -79,7 +79,7 @@ async def test_a_guard_may_confirm_at_another_process(
         assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
 
 
-async def test_a_guard_is_waited_for_as_long_as_the_longest_lease_that_it_was_granted(
+async def test_revocation_waits_for_longest_lease_granted_to_guard(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with token_authority(database, redis_url, tmp_path, revocation_lease=3 * LEASE_S) as other:
@@ -94,7 +94,7 @@ async def test_a_guard_is_waited_for_as_long_as_the_longest_lease_that_it_was_gr
         assert answer["waited_ms"] > 3 * LEASE_S * 1000
 
 
-async def test_a_guard_that_only_hears_of_it_has_not_confirmed_yet(authority: Authority) -> None:
+async def test_sync_that_only_fetches_change_does_not_confirm_it(authority: Authority) -> None:
     guard = FakeGuard(authority)
     await guard.follow()
     issued = await authority.issue()
@@ -109,7 +109,7 @@ async def test_a_guard_that_only_hears_of_it_has_not_confirmed_yet(authority: Au
     assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
 
 
-async def test_a_guard_that_claims_more_than_the_log_holds_has_confirmed_nothing(authority: Authority) -> None:
+async def test_sync_ahead_of_log_does_not_confirm_revocation(authority: Authority) -> None:
     guard = FakeGuard(authority)
     await guard.follow()
     issued = await authority.issue()
@@ -126,7 +126,7 @@ async def test_a_guard_that_claims_more_than_the_log_holds_has_confirmed_nothing
     assert (await revoking)["guards"] == {"confirmed": 1, "expired": 0}
 
 
-async def test_it_waits_no_longer_than_the_lease_of_a_guard_that_is_silent(authority: Authority) -> None:
+async def test_revocation_waits_for_silent_guard_until_its_lease_ends(authority: Authority) -> None:
     await FakeGuard(authority).follow()
     issued = await authority.issue()
 
@@ -136,7 +136,7 @@ async def test_it_waits_no_longer_than_the_lease_of_a_guard_that_is_silent(autho
     assert LEASE_S * 900 <= answer["waited_ms"] <= LEASE_S * 1000 + 300
 
 
-async def test_a_lease_that_was_given_back_is_not_waited_for(authority: Authority) -> None:
+async def test_released_lease_is_not_waited_for(authority: Authority) -> None:
     guard = FakeGuard(authority)
     await guard.follow()
     await guard.release()
@@ -146,7 +146,7 @@ async def test_a_lease_that_was_given_back_is_not_waited_for(authority: Authorit
     assert answer["guards"] == {"confirmed": 0, "expired": 0}
 
 
-async def test_a_lease_that_ran_out_is_removed(authority: Authority, database: ClonedDatabase) -> None:
+async def test_expired_lease_is_deleted(authority: Authority, database: ClonedDatabase) -> None:
     await FakeGuard(authority).follow()
 
     async with asyncio.timeout(LEASE_S + 5):
@@ -156,7 +156,7 @@ async def test_a_lease_that_ran_out_is_removed(authority: Authority, database: C
     assert (await authority.revoke((await authority.issue())["id"]))["guards"]["expired"] == 0
 
 
-async def test_without_waiting_it_says_by_when(authority: Authority) -> None:
+async def test_revocation_without_waiting_returns_effective_by(authority: Authority) -> None:
     await FakeGuard(authority).follow()
     issued = await authority.issue()
 
@@ -171,7 +171,7 @@ async def test_without_waiting_it_says_by_when(authority: Authority) -> None:
 
 
 @pytest.mark.own_database
-async def test_when_it_is_in_force_counts_from_the_commit_and_not_from_the_revocations_time(
+async def test_effective_by_counts_from_commit_and_not_from_revoked_at(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     guard = FakeGuard(authority)
@@ -185,7 +185,7 @@ async def test_when_it_is_in_force_counts_from_the_commit_and_not_from_the_revoc
     assert left.total_seconds() >= LEASE_S + SLOW_COMMIT_S
 
 
-async def test_a_choice_of_waiting_that_is_not_understood_is_400(authority: Authority) -> None:
+async def test_invalid_wait_parameter_returns_400(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await authority.manage("POST", f"/v1/tokens/{issued['id']}/revoke?wait=maybe", {"reason": "unneeded"})
@@ -194,7 +194,7 @@ async def test_a_choice_of_waiting_that_is_not_understood_is_400(authority: Auth
     assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["status"] == "active"
 
 
-async def test_revoking_again_answers_the_first_revocation_and_waits_as_well(authority: Authority) -> None:
+async def test_repeated_revocation_returns_first_one_and_waits_as_well(authority: Authority) -> None:
     issued = await authority.issue()
     first = await authority.revoke(issued["id"])
     guard = FakeGuard(authority)
@@ -210,7 +210,7 @@ async def test_revoking_again_answers_the_first_revocation_and_waits_as_well(aut
     await other
 
 
-async def test_a_client_that_goes_away_while_waiting_changes_nothing(authority: Authority) -> None:
+async def test_client_that_disconnects_while_waiting_changes_nothing(authority: Authority) -> None:
     guard = FakeGuard(authority)
     await guard.follow()
     issued = await authority.issue()
@@ -225,7 +225,7 @@ async def test_a_client_that_goes_away_while_waiting_changes_nothing(authority: 
     assert (await authority.introspect(issued["token"])).json == {"active": False}
 
 
-async def test_revocations_are_numbered_without_gaps_in_the_order_of_commit(
+async def test_concurrent_revocations_are_numbered_in_commit_order_without_gaps(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     issued = [await authority.issue() for _ in range(20)]
@@ -239,7 +239,7 @@ async def test_revocations_are_numbered_without_gaps_in_the_order_of_commit(
     }
 
 
-async def test_whoever_holds_a_token_may_revoke_it(authority: Authority) -> None:
+async def test_holder_revokes_token_with_200(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await _present(authority, issued["token"], token_type_hint="access_token")
@@ -248,7 +248,9 @@ async def test_whoever_holds_a_token_may_revoke_it(authority: Authority) -> None
     assert (await authority.introspect(issued["token"])).json == {"active": False}
 
 
-async def test_a_token_that_is_not_known_is_revoked_already(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_revoke_unknown_held_token_returns_200_and_empty_object(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
     for unknown in [mint("pgt"), "x", "pgt_" + "A" * 38, mint("pga")]:
         with subtests.test(unknown=unknown[:4]):
             answer = await _present(authority, unknown)
@@ -256,14 +258,14 @@ async def test_a_token_that_is_not_known_is_revoked_already(authority: Authority
             assert (answer.status, answer.json) == (200, {})
 
 
-async def test_a_presented_revocation_without_a_token_is_400(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_revoke_held_token_without_token_returns_400(authority: Authority, subtests: pytest.Subtests) -> None:
     for body, status in [({}, 400), ({"token": ""}, 400), ({"tok": "x"}, 400)]:
         with subtests.test(body=body, status=status):
             assert (await authority("POST", "/oauth2/revoke", data=body)).status == status
 
 
 class Fleet:
-    """Tokens of two owners."""
+    """An authority with tokens of two owners."""
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
@@ -340,7 +342,7 @@ async def _site(fleet: Fleet) -> dict[str, Any]:
         (_site, set()),
     ],
 )
-async def test_many_are_revoked_by_conditions_that_they_meet_all_of(
+async def test_bulk_revocation_revokes_tokens_that_meet_every_condition(
     fleet: Fleet, conditions: Conditions, left: set[str]
 ) -> None:
     answer = await fleet.revoke(**await conditions(fleet))
@@ -351,7 +353,7 @@ async def test_many_are_revoked_by_conditions_that_they_meet_all_of(
     assert answer["revocation"]["effective"] is True
 
 
-async def test_a_selection_of_nothing_revokes_nothing(fleet: Fleet) -> None:
+async def test_bulk_revocation_of_empty_selection_revokes_nothing(fleet: Fleet) -> None:
     assert await fleet.revoke(owner="eve") == {
         "revoked": 0,
         "already_revoked": 0,
@@ -360,7 +362,7 @@ async def test_a_selection_of_nothing_revokes_nothing(fleet: Fleet) -> None:
     }
 
 
-async def test_ids_that_name_no_token_or_none_that_meets_the_conditions_are_told(fleet: Fleet) -> None:
+async def test_bulk_revocation_returns_unmatched_ids(fleet: Fleet) -> None:
     of_ada, of_bob = fleet.tokens["ada all"]["id"], fleet.tokens["bob all"]["id"]
 
     answer = await fleet.revoke(ids=["tok_unknown", of_ada, of_bob, of_ada], owner="ada")
@@ -368,7 +370,7 @@ async def test_ids_that_name_no_token_or_none_that_meets_the_conditions_are_told
     assert (answer["revoked"], answer["unmatched"]) == (1, sorted(["tok_unknown", of_bob]))
 
 
-async def test_many_revoked_again_answer_the_newest_revocation_and_wait_as_well(fleet: Fleet) -> None:
+async def test_repeated_bulk_revocation_returns_latest_one_and_waits_as_well(fleet: Fleet) -> None:
     await fleet.revoke(owner="bob")
     guard = FakeGuard(fleet.authority)
     await guard.follow()
@@ -387,7 +389,7 @@ async def test_many_revoked_again_answer_the_newest_revocation_and_wait_as_well(
     assert answer["revocation"]["guards"] == {"confirmed": 1, "expired": 0}
 
 
-async def test_many_of_which_some_were_revoked_before_wait_for_all_of_them(fleet: Fleet) -> None:
+async def test_bulk_revocation_of_partly_revoked_tokens_waits_for_all(fleet: Fleet) -> None:
     await fleet.revoke(ids=[fleet.tokens["ada all"]["id"]])
 
     answer = await fleet.revoke(owner="ada")
@@ -411,9 +413,7 @@ NOT_UNDERSTOOD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(
-    fleet: Fleet, subtests: pytest.Subtests
-) -> None:
+async def test_invalid_bulk_revocation_returns_422_and_revokes_nothing(fleet: Fleet, subtests: pytest.Subtests) -> None:
     for body, pointer in NOT_UNDERSTOOD:
         with subtests.test(pointer, body=str(body)[:80]):
             answer = await fleet.authority.manage("POST", "/v1/tokens/revoke", {"reason": "unneeded", **body})
@@ -423,7 +423,9 @@ async def test_a_bulk_revocation_that_is_not_understood_revokes_nothing(
 
 
 @pytest.mark.parametrize("authority_settings", [{"revocation_lease": 60.0}])
-async def test_thousands_are_one_range_and_one_wait(authority: Authority, database: ClonedDatabase) -> None:
+async def test_bulk_revocation_of_thousands_is_one_range_and_one_wait(
+    authority: Authority, database: ClonedDatabase
+) -> None:
     issued = await authority.issue(owner="batch")
     await copy_token(database, issued["id"], 12_000)
     guard = FakeGuard(authority)

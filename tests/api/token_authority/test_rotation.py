@@ -1,4 +1,4 @@
-"""A new secret for the same token: the overlap, the end on first use, repetitions, and what old secrets give away."""
+"""Rotation of a token's secret: overlap, end on first use, repetitions, and use of old secrets."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ async def rotate(authority: Authority, token_id: str, key: str | None = None, **
     return await authority("POST", f"/v1/tokens/{token_id}/rotate", headers=headers, json=body)
 
 
-async def detail(authority: Authority, token_id: str) -> Any:
+async def show(authority: Authority, token_id: str) -> Any:
     return (await authority.manage("GET", f"/v1/tokens/{token_id}")).json
 
 
@@ -32,7 +32,7 @@ async def works(authority: Authority, *secrets: str) -> list[bool]:
     return [(await authority.introspect(secret)).json["active"] for secret in secrets]
 
 
-async def test_a_rotated_token_keeps_its_id_and_gets_another_secret(authority: Authority) -> None:
+async def test_rotated_token_keeps_its_id_and_gets_new_secret(authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT", metadata={"a": 1})
 
     rotated = (await rotate(authority, issued["id"])).json
@@ -44,7 +44,7 @@ async def test_a_rotated_token_keeps_its_id_and_gets_another_secret(authority: A
     assert (told["client_id"], told["scope"], told["metadata"]) == (issued["id"], "polls:read:PLAT", {"a": 1})
 
 
-async def test_without_a_body_a_rotation_is_as_usual(authority: Authority) -> None:
+async def test_rotation_without_body_uses_defaults(authority: Authority) -> None:
     issued = await authority.issue()
     path = f"/v1/tokens/{issued['id']}"
 
@@ -52,10 +52,10 @@ async def test_without_a_body_a_rotation_is_as_usual(authority: Authority) -> No
     disabled = await authority("POST", f"{path}/disable", headers=authority.admin)
 
     assert (rotated.status, disabled.status) == (200, 200)
-    assert [secret["works"] for secret in (await detail(authority, issued["id"]))["secrets"]] == [False, False]
+    assert [secret["works"] for secret in (await show(authority, issued["id"]))["secrets"]] == [False, False]
 
 
-async def test_both_secrets_work_for_an_hour_unless_said_otherwise(authority: Authority) -> None:
+async def test_both_secrets_work_for_an_hour_by_default(authority: Authority) -> None:
     issued = await authority.issue()
 
     rotated = (await rotate(authority, issued["id"])).json
@@ -68,7 +68,7 @@ async def test_both_secrets_work_for_an_hour_unless_said_otherwise(authority: Au
     assert old["jti"] != new["jti"]
 
 
-async def test_the_old_secret_never_outlives_its_token(authority: Authority) -> None:
+async def test_old_secret_ends_no_later_than_its_token(authority: Authority) -> None:
     issued = await authority.issue(expires_in=60)
 
     await rotate(authority, issued["id"], overlap_s=3600)
@@ -77,7 +77,7 @@ async def test_the_old_secret_never_outlives_its_token(authority: Authority) -> 
     assert (await authority.introspect(issued["token"])).json["exp"] == int(end.timestamp())
 
 
-async def test_without_an_overlap_the_old_secret_is_dead_everywhere_when_it_is_answered(
+async def test_rotation_without_overlap_ends_old_secret_everywhere_before_response(
     authority: Authority, polls: Polls
 ) -> None:
     issued = await authority.issue()
@@ -91,7 +91,7 @@ async def test_without_an_overlap_the_old_secret_is_dead_everywhere_when_it_is_a
     assert rotated["effect"]["guards"] == {"confirmed": 1, "expired": 0}
 
 
-async def test_guards_learn_of_the_end_of_the_old_secret(authority: Authority) -> None:
+async def test_end_of_old_secret_reaches_guards(authority: Authority) -> None:
     issued, guard = await authority.issue(), FakeGuard(authority)
     await guard.follow()
 
@@ -105,9 +105,7 @@ async def test_guards_learn_of_the_end_of_the_old_secret(authority: Authority) -
     assert (await rotating).json["effect"]["guards"]["confirmed"] == 1
 
 
-async def test_the_old_secret_ends_when_the_new_one_is_used_first_where_asked_so(
-    authority: Authority, polls: Polls
-) -> None:
+async def test_end_on_use_ends_old_secret_with_first_use_of_new_one(authority: Authority, polls: Polls) -> None:
     issued = await authority.issue()
     old = polls.holding(issued["token"])
     rotated = (await rotate(authority, issued["id"], end_on_use=True)).json
@@ -121,18 +119,20 @@ async def test_the_old_secret_ends_when_the_new_one_is_used_first_where_asked_so
     assert await works(authority, issued["token"], rotated["token"]) == [False, True]
 
 
-async def test_a_lost_answer_is_asked_for_again_without_a_third_secret(authority: Authority) -> None:
+async def test_repeated_rotation_after_lost_response_replaces_lost_secret(authority: Authority) -> None:
     issued = await authority.issue()
     lost = (await rotate(authority, issued["id"], key="k1")).json
 
     again = (await rotate(authority, issued["id"], key="k1")).json
 
-    assert len((await detail(authority, issued["id"]))["secrets"]) == 2
+    assert len((await show(authority, issued["id"]))["secrets"]) == 2
     assert again["old_secrets_end_at"] == lost["old_secrets_end_at"]
     assert await works(authority, issued["token"], lost["token"], again["token"]) == [True, False, True]
 
 
-async def test_a_lost_answer_is_asked_for_again_days_later(authority: Authority, database: ClonedDatabase) -> None:
+async def test_repeated_rotation_days_later_replaces_lost_secret(
+    authority: Authority, database: ClonedDatabase
+) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], key="k1")
     long_ago = "UPDATE token_authority.secret SET ends_at = now() - interval '2 days' WHERE ends_at IS NOT NULL"
@@ -144,7 +144,7 @@ async def test_a_lost_answer_is_asked_for_again_days_later(authority: Authority,
     assert await works(authority, issued["token"], again.json["token"]) == [False, True]
 
 
-async def test_a_lost_answer_locks_nobody_out_where_there_was_no_overlap(authority: Authority) -> None:
+async def test_repeated_rotation_without_overlap_locks_no_user_out(authority: Authority) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], key="k1", overlap_s=0)
 
@@ -153,7 +153,7 @@ async def test_a_lost_answer_locks_nobody_out_where_there_was_no_overlap(authori
     assert await works(authority, issued["token"], again["token"]) == [False, True]
 
 
-async def test_a_secret_that_is_in_use_is_not_replaced(authority: Authority) -> None:
+async def test_repeated_rotation_with_secret_in_use_returns_409(authority: Authority) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"], key="k1")).json
     assert await works(authority, rotated["token"]) == [True]
@@ -164,16 +164,16 @@ async def test_a_secret_that_is_in_use_is_not_replaced(authority: Authority) -> 
     assert await works(authority, issued["token"], rotated["token"]) == [True, True]
 
 
-async def test_another_request_under_the_same_key_is_409(authority: Authority) -> None:
+async def test_idempotency_key_with_different_rotation_returns_422(authority: Authority) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], key="k1")
 
     other = await rotate(authority, issued["id"], key="k1", overlap_s=10)
 
-    assert (other.status, other.json["type"]) == (409, "/docs/problems/rotation-differs")
+    assert (other.status, other.json["type"]) == (422, "/docs/problems/idempotency-key-reused")
 
 
-async def test_the_same_key_of_another_token_is_another_rotation(authority: Authority) -> None:
+async def test_idempotency_key_of_other_token_starts_another_rotation(authority: Authority) -> None:
     one, other = await authority.issue(), await authority.issue()
 
     answers = [await rotate(authority, token["id"], key="k1") for token in (one, other)]
@@ -181,17 +181,17 @@ async def test_the_same_key_of_another_token_is_another_rotation(authority: Auth
     assert [answer.status for answer in answers] == [200, 200]
 
 
-async def test_repetitions_at_once_leave_one_new_secret_that_works(authority: Authority) -> None:
+async def test_concurrent_repetitions_leave_one_new_secret_that_works(authority: Authority) -> None:
     issued = await authority.issue()
 
     answers = await asyncio.gather(*(rotate(authority, issued["id"], key="k1") for _ in range(5)))
 
     alive = await works(authority, *(answer.json["token"] for answer in answers))
     assert alive.count(True) == 1
-    assert len((await detail(authority, issued["id"]))["secrets"]) == 2
+    assert len((await show(authority, issued["id"]))["secrets"]) == 2
 
 
-async def test_a_key_that_is_none_is_refused(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_invalid_idempotency_key_returns_400(authority: Authority, subtests: pytest.Subtests) -> None:
     for key in ["", "with space", "x" * 256, "é"]:
         with subtests.test(key=key[:20]):
             issued = await authority.issue()
@@ -200,7 +200,7 @@ async def test_a_key_that_is_none_is_refused(authority: Authority, subtests: pyt
             answer = await authority("POST", f"/v1/tokens/{issued['id']}/rotate", headers=headers, json={})
 
             assert answer.status == 400
-            assert len((await detail(authority, issued["id"]))["secrets"]) == 1
+            assert len((await show(authority, issued["id"]))["secrets"]) == 1
 
 
 NO_OVERLAPS: list[tuple[dict[str, Any], str]] = [
@@ -210,7 +210,7 @@ NO_OVERLAPS: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_an_overlap_that_cannot_be_is_422(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_invalid_overlap_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     for body, pointer in NO_OVERLAPS:
         with subtests.test(body=body, pointer=pointer):
             issued = await authority.issue()
@@ -220,7 +220,7 @@ async def test_an_overlap_that_cannot_be_is_422(authority: Authority, subtests: 
             assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
 
 
-async def test_earlier_overlaps_hold_through_another_rotation_up_to_five_secrets(authority: Authority) -> None:
+async def test_earlier_overlaps_continue_through_rotations_up_to_five_secrets(authority: Authority) -> None:
     issued = await authority.issue()
     secrets = [issued["token"], *[(await rotate(authority, issued["id"])).json["token"] for _ in range(4)]]
 
@@ -232,9 +232,7 @@ async def test_earlier_overlaps_hold_through_another_rotation_up_to_five_secrets
     assert await works(authority, *secrets, last.json["token"]) == [False] * 5 + [True]
 
 
-async def test_an_old_secret_is_dead_whatever_the_clock_of_whoever_looks_says(
-    authority: Authority, database: ClonedDatabase
-) -> None:
+async def test_ended_secret_is_refused_whatever_the_clock_says(authority: Authority, database: ClonedDatabase) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], overlap_s=0)
     slow = "UPDATE token_authority.secret SET ends_at = now() + interval '1 minute' WHERE ends_at IS NOT NULL"
@@ -244,7 +242,7 @@ async def test_an_old_secret_is_dead_whatever_the_clock_of_whoever_looks_says(
     assert await works(authority, issued["token"]) == [False]
 
 
-async def test_a_change_concerns_the_secrets_that_a_guard_may_know_alone(
+async def test_change_is_logged_only_for_secrets_that_guards_may_have_cached(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     issued = await authority.issue()
@@ -259,7 +257,7 @@ async def test_a_change_concerns_the_secrets_that_a_guard_may_know_alone(
     assert after == before + 1
 
 
-async def test_a_revocation_ends_every_secret(authority: Authority, polls: Polls) -> None:
+async def test_revocation_ends_every_secret(authority: Authority, polls: Polls) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"])).json
     callers = [polls.holding(token["token"]) for token in (issued, rotated)]
@@ -270,14 +268,14 @@ async def test_a_revocation_ends_every_secret(authority: Authority, polls: Polls
     assert [(await caller.call("GET")).status for caller in callers] == [403, 403]
 
 
-async def test_use_of_an_old_secret_is_an_alert_and_does_no_harm_to_the_token(authority: Authority) -> None:
+async def test_use_of_ended_secret_is_alert_and_does_not_end_token(authority: Authority) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
-    assert (await detail(authority, issued["id"]))["rotated_secret_used_at"] is None
+    assert (await show(authority, issued["id"]))["rotated_secret_used_at"] is None
 
     assert await works(authority, issued["token"], issued["token"], rotated["token"]) == [False, False, True]
 
-    shown = await detail(authority, issued["id"])
+    shown = await show(authority, issued["id"])
     new, old = shown["secrets"]
     assert shown["status"] == "active"
     assert shown["rotated_secret_used_at"] == old["last_late_use_at"] is not None
@@ -285,7 +283,7 @@ async def test_use_of_an_old_secret_is_an_alert_and_does_no_harm_to_the_token(au
     assert shown["refusals"] == 2
 
 
-async def test_whoever_holds_a_secret_that_has_ended_cannot_end_the_token(authority: Authority) -> None:
+async def test_holder_of_ended_secret_cannot_revoke_token(authority: Authority) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
 
@@ -297,7 +295,7 @@ async def test_whoever_holds_a_secret_that_has_ended_cannot_end_the_token(author
     assert await works(authority, rotated["token"]) == [True]
 
 
-async def test_whoever_holds_a_secret_in_its_overlap_ends_the_token(authority: Authority) -> None:
+async def test_holder_of_secret_in_overlap_revokes_token(authority: Authority) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"])).json
 
@@ -306,7 +304,7 @@ async def test_whoever_holds_a_secret_in_its_overlap_ends_the_token(authority: A
     assert await works(authority, issued["token"], rotated["token"]) == [False, False]
 
 
-async def test_whoever_holds_an_old_secret_is_told_that_another_has_taken_its_place(authority: Authority) -> None:
+async def test_holder_of_old_secret_learns_that_it_was_replaced(authority: Authority) -> None:
     issued = await authority.issue()
     await rotate(authority, issued["id"], overlap_s=0)
 
@@ -315,7 +313,7 @@ async def test_whoever_holds_an_old_secret_is_told_that_another_has_taken_its_pl
     assert (answer.json["works"], answer.json["ended"]) == (False, "rotated")
 
 
-async def test_uses_are_told_by_secret_and_by_day(authority: Authority, polls: Polls) -> None:
+async def test_uses_are_reported_by_secret_and_by_day(authority: Authority, polls: Polls) -> None:
     issued = await authority.issue("polls:read:PLAT")
     caller = polls.holding(issued["token"])
     for _ in range(3):
@@ -324,7 +322,7 @@ async def test_uses_are_told_by_secret_and_by_day(authority: Authority, polls: P
 
     async with asyncio.timeout(5):
         while True:
-            shown = await detail(authority, issued["id"])
+            shown = await show(authority, issued["id"])
             if (shown["uses"], shown["refusals"]) == (3, 1) and shown["secrets"][0]["last_used_at"]:
                 break
             await asyncio.sleep(0.05)

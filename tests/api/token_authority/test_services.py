@@ -1,4 +1,4 @@
-"""Services that introspect: made, changed, rotated, disabled, and kept to the sites that they see."""
+"""Services: creating, changing, rotating and disabling them, and their limits on sites."""
 
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,24 @@ from tests.support.stack import CLIENT_SECRET, Authority, basic, token_authority
 pytestmark = pytest.mark.shared_services
 
 
-async def make(authority: Authority, client_id: str = "reports", **fields: Any) -> Any:
+async def create_service(authority: Authority, client_id: str = "reports", **fields: Any) -> Any:
     answer = await authority.manage("POST", "/v1/services", {"client_id": client_id, **fields})
     assert answer.status == 201, answer.body
     return answer.json
 
 
-async def asks(authority: Authority, secret: str, client_id: str = "reports", token: str = "x") -> Any:
+async def introspect(authority: Authority, secret: str, client_id: str = "reports", token: str = "x") -> Any:
     answer = await authority.introspect(token, client_id, secret)
     return answer.json.get("active", answer.status)
 
 
-async def test_a_service_may_introspect_by_the_secret_that_it_is_made_with(authority: Authority) -> None:
-    made, token = await make(authority, name="Weekly reports"), (await authority.issue())["token"]
+async def test_service_introspects_with_secret_from_its_creation(authority: Authority) -> None:
+    made, token = await create_service(authority, name="Weekly reports"), (await authority.issue())["token"]
 
     secret = made.pop("secret")
 
     shown = (await authority.manage("GET", "/v1/services/reports")).json
-    assert await asks(authority, secret, token=token) is True
+    assert await introspect(authority, secret, token=token) is True
     assert made.items() <= shown.items()
     assert secret not in str(shown)
     assert [each["client_id"] for each in (await authority.manage("GET", "/v1/services")).json["items"]] == [
@@ -39,45 +39,43 @@ async def test_a_service_may_introspect_by_the_secret_that_it_is_made_with(autho
     ]
 
 
-async def test_two_secrets_work_while_a_service_is_rotated(authority: Authority) -> None:
-    old = (await make(authority))["secret"]
+async def test_rotated_service_works_with_both_secrets_during_overlap(authority: Authority) -> None:
+    old = (await create_service(authority))["secret"]
 
     new = (await authority.manage("POST", "/v1/services/reports/rotate", {})).json["secret"]
 
-    assert [await asks(authority, secret) for secret in (old, new)] == [False, False]
+    assert [await introspect(authority, secret) for secret in (old, new)] == [False, False]
     newest = (await authority.manage("POST", "/v1/services/reports/rotate", {"overlap_s": 0})).json["secret"]
-    assert [await asks(authority, secret) for secret in (old, new, newest)] == [401, 401, False]
+    assert [await introspect(authority, secret) for secret in (old, new, newest)] == [401, 401, False]
 
 
-async def test_a_disabled_service_may_not_ask_until_it_is_enabled(authority: Authority) -> None:
-    secret = (await make(authority))["secret"]
+async def test_disabled_service_returns_401_until_enabled(authority: Authority) -> None:
+    secret = (await create_service(authority))["secret"]
 
     disabled = (await authority.manage("POST", "/v1/services/reports/disable")).json
-    refused = await asks(authority, secret)
+    refused = await introspect(authority, secret)
     enabled = (await authority.manage("POST", "/v1/services/reports/enable")).json
 
     assert refused == 401
     assert (disabled["disabled_at"] is None, disabled["disabled_by"][:10]) == (False, "admin_key:")
     assert (enabled["disabled_at"], enabled["disabled_by"]) == (None, None)
-    assert await asks(authority, secret) is False
+    assert await introspect(authority, secret) is False
 
 
-async def test_a_token_of_another_site_does_not_exist_for_a_service(
-    authority: Authority, database: ClonedDatabase
-) -> None:
+async def test_token_of_other_site_is_inactive_for_service(authority: Authority, database: ClonedDatabase) -> None:
     await fetch(
         database.admin_url,
         "INSERT INTO token_authority.site (id, name, endpoint_id, created_at) VALUES ('site_b', 'B', $1, now())",
         "b" * 27,
     )
     here, there = await authority.issue(), await authority.issue(site="site_b")
-    secret = (await make(authority, sites=["site_b"]))["secret"]
+    secret = (await create_service(authority, sites=["site_b"]))["secret"]
 
-    seen = [await asks(authority, secret, token=token["token"]) for token in (here, there)]
+    seen = [await introspect(authority, secret, token=token["token"]) for token in (here, there)]
     await authority.manage("PATCH", "/v1/services/reports", {"sites": None})
 
     assert seen == [False, True]
-    assert await asks(authority, secret, token=here["token"]) is True
+    assert await introspect(authority, secret, token=here["token"]) is True
     assert (await authority.manage("GET", f"/v1/tokens/{here['id']}")).json["refusals"] == 0
 
 
@@ -94,7 +92,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_service_that_breaks_a_rule_is_not_made(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_create_service_with_invalid_field_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     for body, pointer in INVALID:
         with subtests.test(body=body, pointer=pointer):
             answer = await authority.manage("POST", "/v1/services", {"client_id": "x", **body})
@@ -102,14 +100,14 @@ async def test_a_service_that_breaks_a_rule_is_not_made(authority: Authority, su
             assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
 
 
-async def test_a_client_id_that_is_taken_is_409(authority: Authority) -> None:
+async def test_create_service_with_existing_client_id_returns_409(authority: Authority) -> None:
     answer = await authority.manage("POST", "/v1/services", {"client_id": "polls"})
 
     assert (answer.status, answer.json["type"]) == (409, "/docs/problems/name-taken")
-    assert await asks(authority, CLIENT_SECRET, "polls") is False
+    assert await introspect(authority, CLIENT_SECRET, "polls") is False
 
 
-async def test_a_service_that_is_not_there_is_404(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_unknown_service_returns_404(authority: Authority, subtests: pytest.Subtests) -> None:
     for client_id in ["unknown", "%00", "..%2Fpolls"]:
         with subtests.test(client_id=client_id):
             path = f"/v1/services/{client_id}"
@@ -120,7 +118,7 @@ async def test_a_service_that_is_not_there_is_404(authority: Authority, subtests
             assert (await authority.manage("POST", f"{path}/rotate", {})).status == 404
 
 
-async def test_a_service_cannot_tell_of_uses_of_tokens_that_it_does_not_see(
+async def test_service_cannot_report_uses_of_tokens_of_other_sites(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     await fetch(
@@ -129,7 +127,7 @@ async def test_a_service_cannot_tell_of_uses_of_tokens_that_it_does_not_see(
         "b" * 27,
     )
     here = await authority.issue()
-    secret = (await make(authority, sites=["site_b"]))["secret"]
+    secret = (await create_service(authority, sites=["site_b"]))["secret"]
     use = {"token_id": here["id"], "secret_id": "x", "uses": 7, "refusals": 1, "last_used_ms_ago": 0}
 
     answer = await authority(
@@ -142,15 +140,15 @@ async def test_a_service_cannot_tell_of_uses_of_tokens_that_it_does_not_see(
     assert (answer.status, shown["uses"], shown["refusals"], shown["last_used_at"]) == (200, 0, 0, None)
 
 
-async def test_a_service_is_never_left_without_any_site(authority: Authority) -> None:
-    await make(authority)
+async def test_change_service_to_no_sites_returns_422(authority: Authority) -> None:
+    await create_service(authority)
 
     answer = await authority.manage("PATCH", "/v1/services/reports", {"sites": []})
 
     assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/sites")
 
 
-async def test_up_to_a_hundred_tokens_are_introspected_at_once_in_order(authority: Authority) -> None:
+async def test_introspect_batch_returns_up_to_100_results_in_order(authority: Authority) -> None:
     issued = [await authority.issue(name=f"{number}") for number in range(2)]
     tokens = [issued[0]["token"], mint("pgt"), issued[1]["token"], "nonsense"]
     headers = basic("polls", CLIENT_SECRET)
@@ -164,22 +162,22 @@ async def test_up_to_a_hundred_tokens_are_introspected_at_once_in_order(authorit
 
 
 @pytest.mark.own_services
-async def test_the_secret_of_the_environment_takes_the_place_of_the_one_before(
+async def test_changed_secret_of_environment_replaces_previous_one(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     first, second = mint("pgs"), mint("pgs")
     for secret, gone in ((first, second), (second, first), (first, second)):
         async with token_authority(database, redis_url, tmp_path, service_credentials=f"polls:{secret}") as authority:
-            assert [await asks(authority, each, "polls") for each in (secret, gone)] == [False, 401]
+            assert [await introspect(authority, each, "polls") for each in (secret, gone)] == [False, 401]
 
 
 @pytest.mark.own_services
-async def test_a_secret_that_an_administrator_has_rotated_out_does_not_come_back_with_the_environment(
+async def test_secret_rotated_out_by_administrator_is_not_restored_by_environment(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with token_authority(database, redis_url, tmp_path) as authority:
         rotated = await authority.manage("POST", "/v1/services/polls/rotate", {"overlap_s": 0})
 
     async with token_authority(database, redis_url, tmp_path) as again:
-        assert await asks(again, CLIENT_SECRET, "polls") == 401
-        assert await asks(again, rotated.json["secret"], "polls") is False
+        assert await introspect(again, CLIENT_SECRET, "polls") == 401
+        assert await introspect(again, rotated.json["secret"], "polls") is False

@@ -1,4 +1,4 @@
-"""RFC 9701: an introspection answer that the service can show to others, for the authority has signed it."""
+"""Signed introspection responses (RFC 9701), which a service can show to others."""
 
 import time
 from collections.abc import Mapping
@@ -19,62 +19,62 @@ def authority_settings() -> dict[str, Any]:
     return {"service_credentials": f"polls:{CLIENT_SECRET} other:{OTHER_SECRET}"}
 
 
-async def test_the_answer_is_signed_for_the_service_that_asks(authority: Authority) -> None:
+async def test_signed_response_is_for_requesting_service(authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
     in_json = (await authority.introspect(issued["token"])).json
     before = int(time.time())
 
     for client_id, secret in (("polls", CLIENT_SECRET), ("other", OTHER_SECRET)):
-        answer = await _ask(authority, issued["token"], basic(client_id, secret))
+        answer = await _introspect(authority, issued["token"], basic(client_id, secret))
 
         assert (answer.status, answer.headers["Content-Type"]) == (200, JWT)
-        claims = await _verified(authority, answer, client_id)
+        claims = await _verify(authority, answer, client_id)
         assert before <= claims.pop("iat") <= time.time()
         assert claims == {"iss": "http://127.0.0.1:8081", "aud": client_id, "token_introspection": in_json}
         assert in_json["active"] is True
 
 
-async def test_that_a_token_is_not_active_is_signed_too(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_inactive_token_gets_signed_response_too(authority: Authority, subtests: pytest.Subtests) -> None:
     for token in [mint("pgt"), "x"]:
         with subtests.test(token=token[:4]):
-            claims = await _verified(authority, await _ask(authority, token), "polls")
+            claims = await _verify(authority, await _introspect(authority, token), "polls")
 
             assert claims["token_introspection"] == {"active": False}
 
 
-async def test_who_would_rather_have_json_gets_it(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_accept_header_that_prefers_json_gets_json(authority: Authority, subtests: pytest.Subtests) -> None:
     for accept in ["*/*", "application/json", f"{JWT};q=0", f"application/json, {JWT};q=0.9", "a\xffb"]:
         with subtests.test(accept=accept):
             issued = await authority.issue()
 
-            answer = await _ask(authority, issued["token"], accept=accept)
+            answer = await _introspect(authority, issued["token"], accept=accept)
 
             assert answer.headers["Content-Type"].startswith("application/json")
             assert answer.json["active"] is True
 
 
-async def test_an_answer_for_one_service_is_none_for_another(authority: Authority) -> None:
-    answer = await _ask(authority, (await authority.issue())["token"])
+async def test_signed_response_for_one_service_is_refused_by_another(authority: Authority) -> None:
+    answer = await _introspect(authority, (await authority.issue())["token"])
 
     with pytest.raises(jwt.InvalidAudienceError):
-        await _verified(authority, answer, "other")
+        await _verify(authority, answer, "other")
 
 
-async def test_a_fault_is_told_as_a_problem_all_the_same(authority: Authority) -> None:
-    answer = await _ask(authority, "x", basic("polls", OTHER_SECRET))
+async def test_error_with_signed_accept_header_is_problem_document(authority: Authority) -> None:
+    answer = await _introspect(authority, "x", basic("polls", OTHER_SECRET))
 
     assert (answer.status, answer.headers["Content-Type"]) == (401, "application/problem+json")
 
 
-async def _ask(
+async def _introspect(
     authority: Authority, token: str, credential: Mapping[str, str] | None = None, accept: str = JWT
 ) -> Answer:
     headers = {**(credential or basic("polls", CLIENT_SECRET)), "Accept": accept}
     return await authority("POST", "/oauth2/introspect", data={"token": token}, headers=headers)
 
 
-async def _verified(authority: Authority, answer: Answer, client_id: str) -> Any:
-    """The claims, once all is checked that a recipient has to check."""
+async def _verify(authority: Authority, answer: Answer, client_id: str) -> Any:
+    """Verify the response as a recipient has to. Return its claims."""
     metadata = (await authority("GET", "/.well-known/oauth-authorization-server")).json
     keys = jwt.PyJWKSet.from_dict((await authority("GET", "/.well-known/jwks.json")).json)
     signed = answer.body.decode()

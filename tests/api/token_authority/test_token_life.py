@@ -1,4 +1,4 @@
-"""What becomes of a token in use: changed to less, disabled, enabled, and seen by whoever holds it."""
+"""The life of a token: narrowed, disabled, enabled, revoked, and read by its holder."""
 
 import asyncio
 import json
@@ -35,11 +35,11 @@ async def enable(authority: Authority, token_id: str) -> Answer:
     return await authority.manage("POST", f"/v1/tokens/{token_id}/enable")
 
 
-async def held(authority: Authority, secret: str) -> Answer:
+async def show_held(authority: Authority, secret: str) -> Answer:
     return await authority("GET", "/v1/token", headers={"Authorization": f"Bearer {secret}"})
 
 
-async def test_a_token_is_all_that_it_was_asked_to_be(authority: Authority) -> None:
+async def test_created_token_has_every_requested_field(authority: Authority) -> None:
     asked: dict[str, Any] = {
         "description": "Posts the weekly poll.\nAsk in #polls.",
         "owner": "ada",
@@ -60,7 +60,7 @@ async def test_a_token_is_all_that_it_was_asked_to_be(authority: Authority) -> N
     }
 
 
-async def test_an_end_is_one_of_the_usual_times_or_in_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_expiry_may_be_preset_or_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
     for asked, days in [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]:
         with subtests.test(asked=asked, days=days):
             issued = await authority.issue(expires_in=asked)
@@ -102,7 +102,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
+async def test_create_token_with_invalid_field_returns_422_and_creates_nothing(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     for fields, pointer in INVALID:
@@ -114,7 +114,7 @@ async def test_a_field_that_breaks_its_rule_is_422_and_nothing_is_made(
             assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
 
 
-async def test_what_is_said_of_a_token_changes_freely(authority: Authority) -> None:
+async def test_descriptive_fields_change_freely(authority: Authority) -> None:
     issued = await authority.issue(owner="ada")
 
     answer = await change(authority, issued["id"], name="new", description="d", owner=None)
@@ -124,7 +124,7 @@ async def test_what_is_said_of_a_token_changes_freely(authority: Authority) -> N
     assert answer.json["effect"] is None
 
 
-async def test_a_token_is_narrowed_in_place_with_the_promise_of_a_revocation(authority: Authority) -> None:
+async def test_narrowed_token_is_effective_like_a_revocation(authority: Authority) -> None:
     issued, guard = await authority.issue("polls:*:PLAT", "polls:read:OPS"), FakeGuard(authority)
     await guard.follow()
 
@@ -142,7 +142,7 @@ async def test_a_token_is_narrowed_in_place_with_the_promise_of_a_revocation(aut
     assert (await authority.introspect(issued["token"])).json["scope"] == "polls:read,vote:PLAT/PLAT-1"
 
 
-async def test_a_narrowing_whose_answer_was_lost_is_waited_for_when_it_is_asked_for_again(authority: Authority) -> None:
+async def test_repeated_narrowing_after_lost_response_waits_again(authority: Authority) -> None:
     issued, guard = await authority.issue(), FakeGuard(authority)
     await guard.follow()
     path, body = f"/v1/tokens/{issued['id']}?wait=false", {"scopes": ["polls:read:PLAT"]}
@@ -174,7 +174,7 @@ TIGHTER: list[dict[str, Any]] = [
 ]
 
 
-async def test_each_limit_can_become_tighter(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_each_limit_can_be_tightened(authority: Authority, subtests: pytest.Subtests) -> None:
     for fields in TIGHTER:
         with subtests.test(fields=fields):
             issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
@@ -184,7 +184,7 @@ async def test_each_limit_can_become_tighter(authority: Authority, subtests: pyt
             assert (answer.status, answer.json["effect"]["effective"]) == (200, True)
 
 
-async def test_a_token_without_limits_can_get_them(authority: Authority) -> None:
+async def test_limits_can_be_added_to_token_without_them(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await change(authority, issued["id"], **LIMITED)
@@ -192,7 +192,7 @@ async def test_a_token_without_limits_can_get_them(authority: Authority) -> None
     assert (answer.status, answer.json["rate_limit"], answer.json["allow_query"]) == (200, 60, False)
 
 
-async def test_a_token_cannot_be_changed_to_end_in_the_past(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_change_token_to_expiry_in_the_past_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     past: list[dict[str, Any]] = [{"expires_in": 0}, {"expires_in": -1}, {"expires_at": "2020-01-01T00:00:00Z"}]
     for fields in past:
         with subtests.test(fields=fields):
@@ -219,9 +219,7 @@ MORE: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_for_more_a_new_token_is_needed_and_the_answer_says_so(
-    authority: Authority, subtests: pytest.Subtests
-) -> None:
+async def test_widening_token_returns_422_that_names_the_field(authority: Authority, subtests: pytest.Subtests) -> None:
     for fields, pointer in MORE:
         with subtests.test(fields=fields, pointer=pointer):
             issued = await authority.issue("polls:read,vote:PLAT", **LIMITED)
@@ -234,7 +232,7 @@ async def test_for_more_a_new_token_is_needed_and_the_answer_says_so(
             assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json == before
 
 
-async def test_a_disabled_token_does_not_work_until_it_is_enabled(authority: Authority) -> None:
+async def test_disabled_token_does_not_work_until_enabled(authority: Authority) -> None:
     issued = await authority.issue()
 
     disabled = (await disable(authority, issued["id"], reason="on holiday")).json
@@ -247,7 +245,7 @@ async def test_a_disabled_token_does_not_work_until_it_is_enabled(authority: Aut
     assert (await authority.introspect(issued["token"])).json["active"] is True
 
 
-async def test_disabling_waits_for_guards_also_when_it_is_repeated(authority: Authority) -> None:
+async def test_disable_token_waits_for_guards_even_if_repeated(authority: Authority) -> None:
     issued, guard = await authority.issue(), FakeGuard(authority)
     await guard.follow()
 
@@ -263,7 +261,7 @@ async def test_disabling_waits_for_guards_also_when_it_is_repeated(authority: Au
     assert (await again).json["disabled_reason"] is None
 
 
-async def test_nothing_about_a_token_that_has_ended_can_change(authority: Authority) -> None:
+async def test_change_ended_token_returns_409(authority: Authority) -> None:
     issued = await authority.issue()
     await authority.revoke(issued["id"])
     path = f"/v1/tokens/{issued['id']}"
@@ -279,7 +277,7 @@ async def test_nothing_about_a_token_that_has_ended_can_change(authority: Author
     assert (await authority.manage("GET", path)).json["name"] == "a token"
 
 
-async def test_every_revocation_says_when_by_whom_and_why(authority: Authority) -> None:
+async def test_revoked_token_shows_when_by_whom_and_why(authority: Authority) -> None:
     one, other, third = [await authority.issue() for _ in range(3)]
 
     body = {"reason": "leaked", "text": "in a public repository"}
@@ -295,7 +293,7 @@ async def test_every_revocation_says_when_by_whom_and_why(authority: Authority) 
     assert shown[2]["revoked_by"] == "holder"
 
 
-async def test_a_dry_run_of_a_bulk_revocation_says_how_many_and_ends_none(authority: Authority) -> None:
+async def test_dry_run_of_bulk_revocation_counts_and_revokes_nothing(authority: Authority) -> None:
     issued = [await authority.issue(owner="ada") for _ in range(3)]
     await authority.revoke(issued[0]["id"])
 
@@ -306,7 +304,7 @@ async def test_a_dry_run_of_a_bulk_revocation_says_how_many_and_ends_none(author
     assert (await authority.introspect(issued[1]["token"])).json["active"] is True
 
 
-async def test_leaked_tokens_end_whoever_reports_them(authority: Authority) -> None:
+async def test_report_leaked_tokens_without_credential_revokes_them(authority: Authority) -> None:
     alive, dead = [await authority.issue() for _ in range(2)], await authority.issue()
     await authority.revoke(dead["id"])
     found = [
@@ -328,16 +326,16 @@ async def test_leaked_tokens_end_whoever_reports_them(authority: Authority) -> N
 NO_REPORTS = [{}, {"tokens": []}, {"tokens": ["x"] * 1001}, {"tokens": [1]}, {"tokens": "x"}]
 
 
-async def test_a_report_that_is_none_is_422(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_invalid_leak_report_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     for body in NO_REPORTS:
         with subtests.test(body=str(body)[:40]):
             assert (await authority("POST", "/v1/tokens/leaked", json=body)).status == 422
 
 
-async def test_whoever_holds_a_token_sees_what_it_may_do(authority: Authority) -> None:
+async def test_holder_reads_permissions_of_token(authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT", expires_in="7d", rate_limit=60, metadata={"secret": "of admins"})
 
-    answer = await held(authority, issued["token"])
+    answer = await show_held(authority, issued["token"])
 
     assert answer.status == 200
     assert answer.json == {
@@ -356,7 +354,7 @@ async def test_whoever_holds_a_token_sees_what_it_may_do(authority: Authority) -
     }
 
 
-async def test_whoever_holds_a_dead_token_sees_since_when_and_why(authority: Authority) -> None:
+async def test_holder_of_ended_token_reads_since_when_and_why(authority: Authority) -> None:
     revoked, disabled = await authority.issue(), await authority.issue()
     expired = await authority.issue(expires_in=1)
     await authority.manage("POST", f"/v1/tokens/{revoked['id']}/revoke", {"reason": "owner_left"})
@@ -364,7 +362,7 @@ async def test_whoever_holds_a_dead_token_sees_since_when_and_why(authority: Aut
     while datetime.now(UTC) <= datetime.fromisoformat(expired["expires_at"]):
         await asyncio.sleep(0.05)
 
-    shown = [(await held(authority, token["token"])).json for token in (revoked, disabled, expired)]
+    shown = [(await show_held(authority, token["token"])).json for token in (revoked, disabled, expired)]
 
     assert [(token["works"], token["ended"], token["reason"]) for token in shown] == [
         (False, "revoked", "owner_left"),
@@ -374,22 +372,22 @@ async def test_whoever_holds_a_dead_token_sees_since_when_and_why(authority: Aut
     assert all(token["ended_at"] for token in shown)
 
 
-async def test_a_token_that_was_never_issued_is_401(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_show_unknown_held_token_returns_401(authority: Authority, subtests: pytest.Subtests) -> None:
     for secret in ["", "x", mint("pgt"), mint("pga")]:
         with subtests.test(secret=secret[:4]):
-            answer = await held(authority, secret)
+            answer = await show_held(authority, secret)
 
             assert (answer.status, answer.headers["WWW-Authenticate"][:6]) == (401, "Bearer")
 
 
-class TestWithALongestLifetime:
-    """A policy of the operator."""
+class TestMaxTokenLifetime:
+    """With a maximum lifetime of 90 days."""
 
     @pytest.fixture
     def authority_settings(self) -> dict[str, Any]:
         return {"max_token_lifetime_days": 90}
 
-    async def test_a_token_that_would_live_longer_is_not_made(
+    async def test_create_token_beyond_max_lifetime_returns_422(
         self, authority: Authority, subtests: pytest.Subtests
     ) -> None:
         for fields in [{}, {"expires_in": "never"}, {"expires_in": "365d"}]:
@@ -399,5 +397,5 @@ class TestWithALongestLifetime:
                 assert answer.status == 422
                 assert "90 days" in answer.json["detail"]
 
-    async def test_one_that_ends_in_time_is_made(self, authority: Authority) -> None:
+    async def test_create_token_within_max_lifetime_returns_201(self, authority: Authority) -> None:
         assert (await authority.issue(expires_in="90d"))["expires_at"]

@@ -1,4 +1,4 @@
-"""Issue, list, show and revoke, as an administrator does."""
+"""Issue, list, show and revoke tokens as an administrator."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from tests.support.stack import Authority, basic
 pytestmark = pytest.mark.shared_services
 
 
-async def test_a_token_is_shown_once_when_it_is_made(authority: Authority) -> None:
+async def test_create_token_returns_201_with_secret_once(authority: Authority) -> None:
     answer = await authority.manage("POST", "/v1/tokens", {"name": "Automation", "scopes": ["polls:*:PLAT"]})
 
     issued = answer.json
@@ -30,7 +30,7 @@ async def test_a_token_is_shown_once_when_it_is_made(authority: Authority) -> No
     assert (await authority.manage("GET", "/v1/tokens")).json == {"items": [issued], "next": None}
 
 
-async def test_only_the_digest_of_a_secret_is_stored(authority: Authority, database: ClonedDatabase) -> None:
+async def test_only_digest_of_secret_is_stored(authority: Authority, database: ClonedDatabase) -> None:
     issued = await authority.issue()
 
     query = "SELECT digest, s::text AS whole FROM token_authority.secret s WHERE holder_id = $1"
@@ -39,7 +39,7 @@ async def test_only_the_digest_of_a_secret_is_stored(authority: Authority, datab
     assert issued["token"][4:-4] not in row["whole"]
 
 
-async def test_a_token_is_for_the_default_site_unless_another_is_named(authority: Authority) -> None:
+async def test_token_belongs_to_default_site_unless_named(authority: Authority) -> None:
     site = (await authority.manage("GET", "/v1/sites")).json["items"][0]
 
     assert len(site["endpoint_id"]) == 27
@@ -47,7 +47,7 @@ async def test_a_token_is_for_the_default_site_unless_another_is_named(authority
     assert (await authority.issue(site=site["id"]))["site"] == site["id"]
 
 
-async def test_a_name_has_1_to_255_characters(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_name_has_1_to_255_characters(authority: Authority, subtests: pytest.Subtests) -> None:
     for name in ["x", "x" * 255, "Poll Management Token for Automation ⭐", "名" * 255]:
         with subtests.test(name=name):
             assert (await authority.issue(name=name))["name"] == name
@@ -74,7 +74,7 @@ INVALID: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_a_token_that_breaks_a_rule_is_422_and_says_where(
+async def test_create_token_with_invalid_field_returns_422_with_pointer(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     for change, pointer in INVALID:
@@ -87,7 +87,7 @@ async def test_a_token_that_breaks_a_rule_is_422_and_says_where(
             assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
 
 
-async def test_a_scope_that_cannot_be_parsed_says_at_which_character(authority: Authority) -> None:
+async def test_invalid_scope_returns_422_that_names_the_character(authority: Authority) -> None:
     answer = await authority.manage("POST", "/v1/tokens", {"name": "x", "scopes": ["polls:read,wriet:*"]})
 
     assert answer.status == 422
@@ -105,7 +105,7 @@ NASTY = [
 ]
 
 
-async def test_a_nasty_body_gets_its_problem(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_malformed_body_returns_problem(authority: Authority, subtests: pytest.Subtests) -> None:
     for body, status in NASTY:
         with subtests.test(body=body[:40]):
             headers = {**authority.admin, "Content-Type": "application/json"}
@@ -113,14 +113,14 @@ async def test_a_nasty_body_gets_its_problem(authority: Authority, subtests: pyt
             assert (await authority("POST", "/v1/tokens", headers=headers, data=body)).status == status
 
 
-async def test_a_token_ends_at_a_whole_second_for_all_who_look(authority: Authority) -> None:
+async def test_expiry_is_whole_second_for_authority_and_guards(authority: Authority) -> None:
     issued = await authority.issue(expires_at="2035-01-01T00:00:00.9Z")
 
     assert issued["expires_at"] == "2035-01-01T00:00:00Z"
     assert (await authority.introspect(issued["token"])).json["exp"] == 2_051_222_400
 
 
-async def test_odd_parameters_of_a_media_type_do_not_matter(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_media_type_with_parameters_is_accepted(authority: Authority, subtests: pytest.Subtests) -> None:
     for parameters in ["; charset=utf-8", f"; a*{'9' * 5000}=x", "; ;;=", ";\xff"]:
         with subtests.test(parameters=parameters[:40]):
             form = {"Content-Type": f"Application/x-www-form-urlencoded {parameters}"}
@@ -130,13 +130,13 @@ async def test_odd_parameters_of_a_media_type_do_not_matter(authority: Authority
             assert (await authority("POST", "/oauth2/revoke", headers=other, data="token=x")).status == 415
 
 
-async def test_another_media_type_is_415(authority: Authority) -> None:
+async def test_unsupported_media_type_returns_415(authority: Authority) -> None:
     headers = {**authority.admin, "Content-Type": "text/plain"}
 
     assert (await authority("POST", "/v1/tokens", headers=headers, data=b"{}")).status == 415
 
 
-async def test_tokens_are_listed_by_name_in_pages(authority: Authority) -> None:
+async def test_list_tokens_returns_pages_by_name(authority: Authority) -> None:
     for name in ("c", "a", "b", "a"):
         await authority.issue(name=name)
 
@@ -147,13 +147,13 @@ async def test_tokens_are_listed_by_name_in_pages(authority: Authority) -> None:
     assert second["next"] is None
 
 
-async def test_a_page_that_cannot_be_is_400(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_invalid_page_parameter_returns_400(authority: Authority, subtests: pytest.Subtests) -> None:
     for query in ["limit=0", "limit=x", "limit=1001", "limit=1&limit=2", "cursor=%", "cursor=AAAA"]:
         with subtests.test(query=query):
             assert (await authority.manage("GET", f"/v1/tokens?{query}")).status == 400
 
 
-async def test_an_unknown_token_is_404(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_unknown_token_returns_404(authority: Authority, subtests: pytest.Subtests) -> None:
     for token_id, (method, suffix) in product(
         ["tok_unknown", "%00", "%FF", "..%2F", "x" * 3000], [("GET", ""), ("POST", "/revoke")]
     ):
@@ -166,7 +166,7 @@ async def test_an_unknown_token_is_404(authority: Authority, subtests: pytest.Su
             assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_revoked_token_stays_listed_with_when(authority: Authority) -> None:
+async def test_revoked_token_stays_listed_with_time(authority: Authority) -> None:
     issued = await authority.issue()
 
     revocation = await authority.revoke(issued["id"])
@@ -175,7 +175,7 @@ async def test_a_revoked_token_stays_listed_with_when(authority: Authority) -> N
     assert (shown["status"], shown["revoked_at"]) == ("revoked", revocation["revoked_at"])
 
 
-async def test_an_expired_token_is_shown_as_expired(authority: Authority) -> None:
+async def test_expired_token_has_status_expired(authority: Authority) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=2)
     issued = await authority.issue(expires_at=soon.isoformat())
     await asyncio.sleep(2.1)
@@ -213,7 +213,7 @@ MANAGEMENT = [
 ]
 
 
-async def test_nobody_manages_without_an_admin_key(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_requests_without_admin_key_return_401(authority: Authority, subtests: pytest.Subtests) -> None:
     for headers, (method, path) in product(NO_ADMIN_KEY, MANAGEMENT):
         with subtests.test(f"{method} {path}", headers=headers):
             answer = await authority(method, path, headers=headers, data=b"{}" if method == "POST" else None)

@@ -1,4 +1,4 @@
-"""Publishes the change log on Redis, signed and in order, as soon as a change commits or Redis is back."""
+"""Publishes the change log on Redis, signed and in order, when a change commits and when Redis is available again."""
 
 import asyncio
 import contextlib
@@ -10,22 +10,22 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.metrics import AuthorityMetrics
-from services.token_authority.operations.signing import Signer
 from services.token_authority.storage import changes
-from services.token_authority.storage.changes import Unpublished
+from services.token_authority.tasks.signing import Signer
 from shared.contract.change import CHANGES_CHANNEL, SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.outage import Outage
 
 RETRY_S: Final = 0.5
-"""How often the relay looks for changes that nobody woke it for: those of another process, or of an outage."""
+"""Between two reads without a `wake()`, for changes committed by another process or during an outage."""
 BATCH: Final = 200
-"""Changes in one push, of about 130 bytes each."""
+"""Changes per push, of about 130 bytes each."""
 
 
 class ChangeRelay:
-    """One runs in each process; a lock lets one publish at a time, so that changes leave in the order of `seq`."""
+    """Create one instance per process and supervise its `run()`. A lock lets one publish at a time, in `seq` order."""
 
     def __init__(
         self,
@@ -44,22 +44,22 @@ class ChangeRelay:
         self._issuer = issuer
         self._awake = asyncio.Event()
         self._outage = Outage(
-            "Redis is away: changes wait here, and guards learn of them by their syncs; start Redis or correct "
+            "Redis unavailable: changes are not pushed and reach guards with their next sync; start Redis or correct "
             "REDIS_URL",
-            "Redis is back, and the changes are published",
+            "Redis available again: all changes are published",
             address=redis_address,
         )
 
     def wake(self) -> None:
-        """A change has been committed."""
+        """Publish now: a change was committed."""
         self._awake.set()
 
     async def ping(self) -> None:
-        """Raises where Redis does not answer."""
+        """Raise `RedisError` or `OSError` if Redis does not answer."""
         await self._redis.ping()
 
     async def run(self) -> None:
-        """Publish until cancelled."""
+        """Publish changes until cancelled."""
         while True:
             try:
                 while await self._publish_batch() == BATCH:
@@ -69,9 +69,9 @@ class ChangeRelay:
                 self._outage.begin(error)
             except DatabaseUnavailable:
                 pass  # the database has logged it
-            await self._wait()
+            await self._pause()
 
-    async def _wait(self) -> None:
+    async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RETRY_S):
                 await self._awake.wait()
@@ -83,14 +83,14 @@ class ChangeRelay:
                 return 0
             batch = await changes.select_unpublished(transaction, BATCH)
             if not batch:
-                self._note_published()  # perhaps by another process, when this one could not
+                self._note_published()  # another process may have published them
                 return 0
-            await self._redis.publish(CHANGES_CHANNEL, self._signed(batch))
+            await self._redis.publish(CHANGES_CHANNEL, self._sign(batch))
             await changes.mark_published(transaction, [row.change.seq for row in batch])
         self._note_published()
         return len(batch)
 
-    def _signed(self, batch: list[Unpublished]) -> str:
+    def _sign(self, batch: list[UnpublishedChange]) -> str:
         claims = PushClaims(
             iss=self._issuer,
             aud=SET_AUDIENCE,

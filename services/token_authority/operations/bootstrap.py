@@ -1,4 +1,4 @@
-"""What an authority needs before it can be used: a site, an admin key, and the services that introspect."""
+"""Create what an authority needs before it can be used: a site, an admin key, and the configured services."""
 
 import asyncio
 import os
@@ -9,11 +9,10 @@ import structlog
 
 from services.token_authority.domain.actor import SYSTEM
 from services.token_authority.domain.admin_key import new_admin_key
-from services.token_authority.domain.audit import Entry
+from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.secret import secret_from
-from services.token_authority.domain.service import is_client_id, new_service
+from services.token_authority.domain.service import ServiceRequest, is_client_id, new_service
 from services.token_authority.domain.site import new_site
-from services.token_authority.operations.recorded import recorded
 from services.token_authority.storage import admin_keys, secrets, services, sites
 from services.token_authority.storage.audit import append_audit
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
@@ -23,26 +22,26 @@ from shared.runtime.process.environment import SettingsError
 _log = structlog.get_logger()
 
 
-async def prepare(
+async def bootstrap(
     database: Database, *, site_name: str, admin_key_file: Path, service_credentials: str, now: datetime
 ) -> None:
-    """Make what is missing; several processes may do this at once. Raises `SettingsError` for what is unusable."""
+    """Create what is missing. Several processes may do this at the same time. Raise `SettingsError`."""
     credentials = parse_credentials(service_credentials)
     async with database.transaction() as transaction:
-        await sites.lock_first_start(transaction)
-        entries: list[Entry] = []
+        await sites.lock_bootstrap(transaction)
+        entries: list[AuditEntry] = []
         if not await sites.select_sites(transaction):
             await sites.insert_site(transaction, new_site(site_name, now))
         if not await admin_keys.has_admin_key(transaction):
-            entries.append(await _make_admin_key(transaction, admin_key_file, now))
+            entries.append(await _create_admin_key(transaction, admin_key_file, now))
         for client_id, secret in credentials.items():
-            entries += await _take_service(transaction, client_id, secret, now)
+            entries += await _configure_service(transaction, client_id, secret, now)
         if entries:
-            await append_audit(transaction, entries)  # last: whoever else changes something locks it last too
+            await append_audit(transaction, entries)  # last, as in every transaction, so that none deadlock
 
 
 def parse_credentials(text: str) -> dict[str, str]:
-    """Client ids with their secrets from `client_id:client_secret …`. Raises `SettingsError`."""
+    """Return client ids with their secrets from `client_id:client_secret …`. Raise `SettingsError`."""
     credentials = {}
     for word in text.split():
         client_id, _, secret = word.partition(":")
@@ -55,31 +54,31 @@ def parse_credentials(text: str) -> dict[str, str]:
     return credentials
 
 
-async def _make_admin_key(transaction: Connection, file: Path, now: datetime) -> Entry:
-    """Before the commit, so that a crash in between leaves a file that the next start takes up."""
+async def _create_admin_key(transaction: Connection, file: Path, now: datetime) -> AuditEntry:
+    """Write the file before the commit: after a crash in between, the next start uses the key in the file."""
     try:
         text = await asyncio.to_thread(_read_or_write_admin_key, file)
     except OSError as error:
         raise SettingsError(f"ADMIN_KEY_FILE: {error.strerror}: {file}") from None
     if not is_well_formed(text, ADMIN_KEY):
-        raise SettingsError(f"ADMIN_KEY_FILE: {file} does not hold an admin key; remove it to have one made")
+        raise SettingsError(f"ADMIN_KEY_FILE: {file} does not hold an admin key; remove the file to have a key created")
     key = new_admin_key("First admin key", "admin", None, None, created_by=str(SYSTEM), now=now)
     await admin_keys.insert_admin_key(transaction, key)
     await secrets.insert_secret(transaction, "admin_key", secret_from(text, key.id, now))
-    _log.info("the first admin key is ready", file=str(file))
-    return Entry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=recorded(key))
+    _log.info("first admin key created", file=str(file))
+    return AuditEntry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=audit_fields(key))
 
 
-async def _take_service(transaction: Connection, client_id: str, text: str, now: datetime) -> list[Entry]:
-    """A service of the environment: it is there, and the secret that is named is the only one that came from there."""
-    service = new_service(client_id, "", None, created_by=str(SYSTEM), now=now)
+async def _configure_service(transaction: Connection, client_id: str, text: str, now: datetime) -> list[AuditEntry]:
+    """Create a configured service if it is missing, and end every other secret of it that came from the environment."""
+    service = new_service(ServiceRequest(client_id), created_by=str(SYSTEM), now=now)
     entries = []
     if await services.insert_service(transaction, service):
-        entries.append(Entry(SYSTEM, "service.make", f"service:{client_id}", after=recorded(service)))
+        entries.append(AuditEntry(SYSTEM, "service.make", f"service:{client_id}", after=audit_fields(service)))
     secret = secret_from(text, client_id, now)
     if await services.take_secret_of_environment(transaction, secret):
         await services.end_other_secrets_of_environment(transaction, client_id, secret.digest, now)
-        entries.append(Entry(SYSTEM, "service.take_secret", f"service:{client_id}", after={"hint": secret.hint}))
+        entries.append(AuditEntry(SYSTEM, "service.take_secret", f"service:{client_id}", after={"hint": secret.hint}))
     return entries
 
 

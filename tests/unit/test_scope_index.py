@@ -1,7 +1,7 @@
-"""Scopes against a plain model: a scope is the set of all that it allows, action by action and place by place.
+"""Scopes and index keys compared with a plain model, in which a scope is the set of actions at places that it allows.
 
-The places are those of a small world in which every name that a scope speaks of has a neighbour that none speaks of, so
-that what holds in it holds everywhere.
+The model has the places made of the names in the scopes and of one name that no scope contains, which stands for every
+other name.
 """
 
 import itertools
@@ -12,11 +12,17 @@ from urllib.parse import unquote
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.token_authority.domain.reach import EVERYWHERE, covering, reach_of, reaching, touching
+from services.token_authority.domain.scope_index import (
+    KEYS_EVERYWHERE,
+    index_keys,
+    key_prefixes_within,
+    keys_overlapping,
+    keys_within,
+)
 from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, beyond
 
 NAMES = ("A", "AB", "A/B", "*", ">", ":", "é")
-NEIGHBOUR = "nobody speaks of this"
+OTHER_NAME = "in no scope"
 
 Allowed = set[tuple[Action, Place]]
 
@@ -27,11 +33,11 @@ _SCOPES = st.builds(
 _FEW = st.lists(_SCOPES, min_size=1, max_size=4)
 
 
-def allowed(scopes: Iterable[Scope], world: Iterable[Place]) -> Allowed:
-    """All that some of the scopes allow in this world, said as plainly as can be."""
+def allowed(scopes: Iterable[Scope], places: Iterable[Place]) -> Allowed:
+    """Return every action at every place that one of the scopes allows."""
     return {
         (action, place)
-        for place, scope in itertools.product(world, scopes)
+        for place, scope in itertools.product(places, scopes)
         if all(
             name == at for name, at in zip(scope.path, (place.workspace, place.content, place.container), strict=False)
         )
@@ -39,74 +45,74 @@ def allowed(scopes: Iterable[Scope], world: Iterable[Place]) -> Allowed:
     }
 
 
-def world_of(*scopes: Iterable[Scope]) -> list[Place]:
-    """Every place that can be told by the names in these scopes, and by one that is in none."""
-    names = [*sorted({name for scope in itertools.chain(*scopes) for name in scope.path}), NEIGHBOUR]
+def places_of(*scopes: Iterable[Scope]) -> list[Place]:
+    """Return every place made of the names in these scopes and of one that is in none."""
+    names = [*sorted({name for scope in itertools.chain(*scopes) for name in scope.path}), OTHER_NAME]
     return [Place(*path) for path in itertools.product(names, names, ["", *names])]
 
 
-def touches(token: Iterable[Scope], asked: Scope) -> bool:
-    """What the index on marks answers, by `&&`."""
-    return not set(reach_of(token)).isdisjoint(touching(asked))
+def overlaps(token: Iterable[Scope], asked: Scope) -> bool:
+    """Return what the SQL condition with `&&` on index keys returns."""
+    return not set(index_keys(token)).isdisjoint(keys_overlapping(asked))
 
 
-def lies_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
-    """What the condition on marks answers, by `starts_with`."""
-    beginnings = covering(limits)
-    return all(any(mark.startswith(start) for start in beginnings) for mark in reach_of(token) if ":" in mark)
+def is_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
+    """Return what the SQL condition with `starts_with` on index keys returns."""
+    prefixes = key_prefixes_within(limits)
+    return all(any(key.startswith(prefix) for prefix in prefixes) for key in index_keys(token) if ":" in key)
 
 
 @settings(max_examples=400)
 @given(_FEW, _SCOPES)
-def test_a_token_is_found_by_what_it_can_touch_and_by_nothing_else(token: list[Scope], asked: Scope) -> None:
-    world = world_of(token, [asked])
+def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], asked: Scope) -> None:
+    places = places_of(token, [asked])
 
-    assert touches(token, asked) == bool(allowed(token, world) & allowed([asked], world))
-    assert touches(token, asked) == any(scope.overlaps(asked) for scope in token)
+    assert overlaps(token, asked) == bool(allowed(token, places) & allowed([asked], places))
+    assert overlaps(token, asked) == any(scope.overlaps(asked) for scope in token)
 
 
 @settings(max_examples=400)
 @given(_FEW, _FEW)
 @example([Scope(ALL_ACTIONS, ())], [Scope(ALL_ACTIONS, ())])
 @example([Scope(frozenset({Action.READ}), ("AB",))], [Scope(frozenset({Action.READ}), ("A",))])
-def test_a_token_is_within_limits_where_these_allow_all_that_it_does(token: list[Scope], limits: list[Scope]) -> None:
-    world = world_of(token, limits)
+def test_token_is_within_limits_if_they_allow_everything_it_allows(token: list[Scope], limits: list[Scope]) -> None:
+    places = places_of(token, limits)
 
-    within = allowed(token, world) <= allowed(limits, world)
+    within = allowed(token, places) <= allowed(limits, places)
 
-    assert lies_within(token, limits) == within
+    assert is_within(token, limits) == within
     assert (beyond(token, limits) is None) == within
 
 
 @settings(max_examples=200)
 @given(_FEW, _FEW)
-def test_what_goes_beyond_limits_is_of_the_token_and_not_of_the_limits(token: list[Scope], limits: list[Scope]) -> None:
-    over, world = beyond(token, limits), world_of(token, limits)
+def test_scope_beyond_limits_is_allowed_by_token_and_not_by_limits(token: list[Scope], limits: list[Scope]) -> None:
+    over, places = beyond(token, limits), places_of(token, limits)
 
     if over is not None:
-        assert allowed([over], world) <= allowed(token, world)
-        assert not all(pair in allowed(limits, world) for pair in allowed([over], world))
+        assert allowed([over], places) <= allowed(token, places)
+        assert not all(pair in allowed(limits, places) for pair in allowed([over], places))
 
 
 @settings(max_examples=200)
 @given(_FEW, _FEW)
-def test_the_index_leaves_out_no_token_within_limits(token: list[Scope], limits: list[Scope]) -> None:
-    if lies_within(token, limits):
-        assert not set(reach_of(token)).isdisjoint(reaching(limits))
+def test_index_condition_finds_every_token_within_limits(token: list[Scope], limits: list[Scope]) -> None:
+    if is_within(token, limits):
+        assert not set(index_keys(token)).isdisjoint(keys_within(limits))
 
 
 @given(_FEW)
-def test_a_token_reaches_everywhere_by_a_scope_without_a_path_alone(token: list[Scope]) -> None:
-    assert set(reach_of(token)).isdisjoint(EVERYWHERE) == all(scope.path for scope in token)
+def test_token_has_key_for_everywhere_only_with_scope_without_path(token: list[Scope]) -> None:
+    assert set(index_keys(token)).isdisjoint(KEYS_EVERYWHERE) == all(scope.path for scope in token)
 
 
 @given(_SCOPES, _SCOPES, st.sampled_from(Action))
-def test_a_scope_includes_another_where_it_allows_the_action_wherever_that_speaks_of(
+def test_scope_includes_other_if_it_allows_the_action_at_all_its_places(
     scope: Scope, other: Scope, action: Action
 ) -> None:
-    world, everything = world_of([scope], [other]), [Scope(frozenset({action}), other.path)]
+    places, everything = places_of([scope], [other]), [Scope(frozenset({action}), other.path)]
 
-    assert scope.includes(other, action) == (allowed(everything, world) <= allowed([scope], world))
+    assert scope.includes(other, action) == (allowed(everything, places) <= allowed([scope], places))
 
 
 _PIECES = (
@@ -140,7 +146,7 @@ _RIGHT = re.compile(
 
 
 def read_plainly(text: str) -> Scope | None:
-    """The scope that a text is, by one pattern and a list of what it does not say."""
+    """Parse a scope with one pattern and a list of exclusions; `None` if it is invalid."""
     match = _RIGHT.fullmatch(text)
     if match is None:
         return None
@@ -162,7 +168,7 @@ def read_plainly(text: str) -> Scope | None:
 @example("polls:*:*")
 @example("polls:read:A/B/C")
 @example("polls:read:%2A")
-def test_a_text_is_a_scope_where_a_plain_reading_says_so(text: str) -> None:
+def test_text_parses_as_scope_if_plain_parser_accepts_it(text: str) -> None:
     try:
         read: Scope | None = Scope.parse(text)
     except ScopeError:

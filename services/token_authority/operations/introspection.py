@@ -1,0 +1,83 @@
+"""Find tokens by their secrets, and introspect them for a service.
+
+The first use of a secret may end older ones. A use after its end is recorded as an alert and does not harm the token.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.audit import AuditEntry
+from services.token_authority.domain.service import Service
+from services.token_authority.domain.token import TokenLookup
+from services.token_authority.storage import changes, secrets, tokens, usage
+from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.tokens import select_tokens_by_digests
+from services.token_authority.tasks.relay import ChangeRelay
+from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
+from shared.runtime.postgres.database import Database
+
+
+async def find_by_secret(database: Database, secret: str) -> TokenLookup | None:
+    """Return the token with this secret, whether or not it works."""
+    (found,) = await _find_by_secrets(database, [secret])
+    return found
+
+
+async def _find_by_secrets(database: Database, texts: Sequence[str]) -> list[TokenLookup | None]:
+    """Return the token of each secret. Malformed secrets cost no query."""
+    digests = [digest(text) if is_well_formed(text, ACCESS_TOKEN) else None for text in texts]
+    wanted = {each for each in digests if each is not None}
+    found = await select_tokens_by_digests(database, wanted) if wanted else {}
+    return [found.get(each) if each is not None else None for each in digests]
+
+
+class Introspector:
+    """Create one instance per process."""
+
+    def __init__(self, database: Database, relay: ChangeRelay) -> None:
+        self._database = database
+        self._relay = relay
+
+    async def introspect(self, texts: Sequence[str], service: Service) -> list[TokenLookup | None]:
+        """Return for each secret its token, if it works and belongs to a site that the service sees.
+
+        The first use of a secret is stored before this returns.
+        """
+        found = await _find_by_secrets(self._database, texts)
+        return [await self._introspect(each, service) if each is not None else None for each in found]
+
+    async def _introspect(self, lookup: TokenLookup, service: Service) -> TokenLookup | None:
+        if not service.sees(lookup.token.site_id):
+            return None
+        now = datetime.now(UTC)
+        if not lookup.works(now):
+            await self._record_refusal(lookup, now)
+            return None
+        if lookup.secret.first_used_at is not None:
+            return lookup
+        await self._record_first_use(lookup, now)
+        found = await select_tokens_by_digests(self._database, [lookup.secret.digest])
+        again = found.get(lookup.secret.digest)
+        return None if again is None else await self._introspect(again, service)
+
+    async def _record_first_use(self, lookup: TokenLookup, now: datetime) -> None:
+        token_id = lookup.token.id
+        async with self._database.transaction() as transaction:
+            await tokens.lock_token(transaction, token_id)
+            made_at = await secrets.note_first_use(transaction, lookup.secret.digest, now)
+            ended = [] if made_at is None else await secrets.end_on_use(transaction, "token", token_id, made_at, now)
+            if ended:
+                entry = AuditEntry(Actor("holder", token_id), "token.end_old_secret", f"token:{token_id}")
+                await append_audit(transaction, [entry])
+                await changes.lock_log(transaction)
+                await changes.append_changes(transaction, "rotated", token_id, ended)
+        if ended:
+            self._relay.wake()
+
+    async def _record_refusal(self, lookup: TokenLookup, now: datetime) -> None:
+        async with self._database.transaction() as transaction:
+            if not lookup.secret.works(now):
+                await tokens.note_late_use(transaction, lookup.token.id, now)
+                await secrets.note_late_use_of_secret(transaction, lookup.secret.id, now)
+            await usage.add_refusal(transaction, lookup.token.id, now)

@@ -1,0 +1,131 @@
+"""Revoke tokens: update them and append to the change log in one transaction, then wake the relay.
+
+The tokens are locked before the log, in the order of their ids. So the log is locked briefly, and two revocations of
+the same tokens cannot deadlock.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.admin_key import Administrator
+from services.token_authority.domain.audit import AuditEntry
+from services.token_authority.domain.errors import UnknownToken
+from services.token_authority.domain.lease import PendingChange
+from services.token_authority.domain.reason import Reason
+from services.token_authority.domain.revocation import BulkRevocation, Revocation
+from services.token_authority.domain.selection import Selection
+from services.token_authority.storage import changes, guards, tokens
+from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.selections import select_matching
+from services.token_authority.tasks.relay import ChangeRelay
+from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
+from shared.runtime.postgres.database import Database
+
+CHUNK: Final = 5000
+BULK_LIMIT_S: Final = 30.0
+
+
+class Revoker:
+    """Create one instance per process. `clock` is the one that the confirmations use.
+
+    Revoking does not depend on Redis: the relay publishes the change when Redis is available.
+    """
+
+    def __init__(self, database: Database, relay: ChangeRelay, *, clock: Callable[[], float]) -> None:
+        self._database = database
+        self._relay = relay
+        self._clock = clock
+
+    async def revoke(self, token_id: str, why: Reason, by: Administrator) -> Revocation:
+        """Revoke a token as an administrator. Return the earlier revocation if there is one. Raise `UnknownToken`."""
+        if not by.key.sees_all:
+            token = await tokens.select_token(self._database, token_id)
+            if token is None or not by.key.sees(token):
+                raise UnknownToken(token_id)
+        return await self.revoke_held(token_id, why, by.actor)
+
+    async def revoke_held(self, token_id: str, why: Reason, by: Actor) -> Revocation:
+        """Revoke a token whose secret `by` holds. Return the earlier revocation if there is one.
+
+        Raise `UnknownToken`.
+        """
+        revocation = await self._revoke([token_id], why, by) or await self._find_revocation([token_id])
+        if revocation is None:
+            raise UnknownToken(token_id)
+        return revocation
+
+    async def revoke_selected(self, selection: Selection, why: Reason, by: Actor) -> BulkRevocation:
+        """Revoke every token of a selection in one transaction. A repetition returns their latest revocation."""
+        chosen = await self._select(selection)
+        revocation = await self._revoke(chosen, why, by) or await self._find_revocation(chosen)
+        revoked = revocation.tokens if revocation else 0
+        return BulkRevocation(revoked, len(chosen) - revoked, _unmatched(selection, chosen), revocation)
+
+    async def preview(self, selection: Selection) -> BulkRevocation:
+        """Return what `revoke_selected` would return now, without revoking anything."""
+        chosen = await self._select(selection)
+        alive = await self._select(msgspec.structs.replace(selection, alive=True))
+        return BulkRevocation(len(alive), len(chosen) - len(alive), _unmatched(selection, chosen), None)
+
+    async def revoke_presented(self, texts: Sequence[str], why: Reason, by: Actor) -> tuple[int, int]:
+        """Revoke the tokens with these secrets. Return how many were revoked, and how many secrets are known.
+
+        A secret that a rotation has ended does not revoke its token.
+        """
+        digests = [digest(text) for text in texts if is_well_formed(text, ACCESS_TOKEN)]
+        found = await tokens.select_ids_by_digests(self._database, digests, datetime.now(UTC))
+        ids = {token_id for token_id, works in found if works}
+        revocation = await self._revoke(list(ids), why, by) if ids else None
+        return revocation.tokens if revocation else 0, len(found)
+
+    async def _revoke(self, token_ids: Sequence[str], why: Reason, by: Actor) -> Revocation | None:
+        async with self._database.transaction(BULK_LIMIT_S if len(token_ids) > 1 else None) as transaction:
+            alive = []
+            for chunk in _chunks(sorted(token_ids)):
+                alive += await tokens.lock_alive(transaction, chunk)
+            if not alive:
+                return None
+            for chunk in _chunks(alive):
+                await append_audit(transaction, [_entry(token_id, why, by) for token_id in chunk])
+            await changes.lock_log(transaction)
+            revoked = [await changes.append_revocations(transaction, chunk, by, why) for chunk in _chunks(alive)][-1]
+            leases = await guards.select_leases(transaction)
+        pending = PendingChange(revoked.seq, leases, self._clock())
+        self._relay.wake()
+        return Revocation(len(alive), revoked.revoked_at, pending)
+
+    async def _find_revocation(self, token_ids: Sequence[str]) -> Revocation | None:
+        found = [await tokens.select_latest_revocation(self._database, chunk) for chunk in _chunks(token_ids)]
+        latest = max((revoked for revoked in found if revoked), key=attrgetter("seq"), default=None)
+        if latest is None:
+            return None
+        leases = await guards.select_leases(self._database)
+        return Revocation(0, latest.revoked_at, PendingChange(latest.seq, leases, self._clock()))
+
+    async def _select(self, selection: Selection) -> list[str]:
+        chosen: list[str] = []
+        now = datetime.now(UTC)
+        while True:
+            after = chosen[-1] if chosen else ""
+            page = await select_matching(self._database, selection, after, CHUNK, now)
+            chosen += page
+            if len(page) < CHUNK:
+                return chosen
+
+
+def _unmatched(selection: Selection, chosen: Sequence[str]) -> list[str]:
+    return sorted({*(selection.ids or ())} - {*chosen})
+
+
+def _entry(token_id: str, why: Reason, by: Actor) -> AuditEntry:
+    after = {"revoked_reason": why.kind, "revoked_text": why.text}
+    return AuditEntry(by, "token.revoke", f"token:{token_id}", after=after)
+
+
+def _chunks(token_ids: Sequence[str]) -> list[list[str]]:
+    return [list(token_ids[start : start + CHUNK]) for start in range(0, len(token_ids), CHUNK)]

@@ -1,0 +1,57 @@
+"""Fields that several payloads share, with their descriptions in the OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from services.token_authority.domain.secret import MAX_OVERLAP_S
+from services.token_authority.domain.token_fields import (
+    MAX_DESCRIPTION_LENGTH,
+    MAX_METADATA_BYTES,
+    MAX_NAME_LENGTH,
+    MAX_NETWORKS,
+    MAX_RATE,
+    MAX_SCOPES,
+)
+
+Time = Annotated[datetime, Meta(tz=True, examples=["2027-01-31T00:00:00Z"])]
+
+Name = Annotated[str, Meta(description=f"its purpose, 1 to {MAX_NAME_LENGTH} characters", examples=["Weekly report"])]
+Description = Annotated[str, Meta(description=f"any other information, up to {MAX_DESCRIPTION_LENGTH} characters")]
+Owner = Annotated[str, Meta(description="who is responsible for it: a person, a team or a job", examples=["ada"])]
+Scopes = Annotated[
+    list[str],
+    Meta(
+        description=f"1 to {MAX_SCOPES} scopes, each polls:ACTIONS:SELECTOR; the actions are read, create, update, "
+        "delete, vote, results or *; a selector is *, PLAT, PLAT/PLAT-1 or SPACE/12345/macro-7",
+        examples=[["polls:read,create:PLAT"]],
+    ),
+]
+SiteId = Annotated[
+    str, Meta(description="the id of a site; the default site if left out", examples=["site_3JDxtsz4ic3g56zQ"])
+]
+Networks = Annotated[
+    list[str],
+    Meta(
+        description=f"up to {MAX_NETWORKS} addresses and networks from which the token works; empty for any address",
+        examples=[["203.0.113.7", "10.0.0.0/8"]],
+    ),
+]
+RateLimit = Annotated[int, Meta(description=f"requests per minute, 1 to {MAX_RATE}; null for no limit", examples=[600])]
+AllowQuery = Annotated[bool, Meta(description="whether it may be sent in the query; if false, only in the header")]
+Metadata = Annotated[
+    dict[str, Any],
+    Meta(
+        description=f"a JSON object of up to {MAX_METADATA_BYTES} bytes, sent to services with each introspection",
+        examples=[{"team": "payments"}],
+    ),
+]
+ExpiresIn = Annotated[int, Meta(description="seconds from now, or one of the usual lifetimes", examples=[2_592_000])]
+OverlapS = Annotated[
+    int,
+    Meta(
+        description=f"for how many seconds, 0 to {MAX_OVERLAP_S}, the older secrets continue to work; with 0 they end "
+        "immediately"
+    ),
+]

@@ -1,0 +1,161 @@
+"""Requests to issue, find, change, disable and rotate tokens."""
+
+from datetime import datetime
+from typing import Annotated, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, rotation
+from services.token_authority.domain.selection import Selection, StatusFilter, selection
+from services.token_authority.domain.token import TokenRequest
+from services.token_authority.domain.token_change import TokenChange
+from services.token_authority.domain.token_fields import Lifetime, Preset, checked_text
+from services.token_authority.domain.token_page import SortKey
+from services.token_authority.payloads.fields import (
+    AllowQuery,
+    Description,
+    ExpiresIn,
+    Metadata,
+    Name,
+    Networks,
+    OverlapS,
+    Owner,
+    RateLimit,
+    Scopes,
+    SiteId,
+    Time,
+)
+
+T = TypeVar("T")
+
+
+class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """A new token. Without an expiry it never expires; fractions of a second of the expiry are cut off."""
+
+    name: Name
+    scopes: Scopes
+    description: Description = ""
+    owner: Owner | None = None
+    site: SiteId | None = None
+    expires_at: Time | None = None
+    expires_in: ExpiresIn | Preset | None = None
+    allow_query: AllowQuery = True
+    allowed_ips: Networks = []
+    rate_limit: RateLimit | None = None
+    metadata: Metadata = {}
+
+    def to_request(self) -> TokenRequest:
+        """Return the fields, not validated yet."""
+        return TokenRequest(
+            name=self.name,
+            description=self.description,
+            owner=self.owner,
+            scopes=self.scopes,
+            lifetime=Lifetime(self.expires_at, self.expires_in),
+            allow_query=self.allow_query,
+            allowed_ips=self.allowed_ips,
+            rate_limit=self.rate_limit,
+            metadata=self.metadata,
+        )
+
+
+class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """A JSON merge patch for a token (RFC 7396). It can only reduce what the token may do."""
+
+    name: Name | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    owner: Owner | UnsetType | None = UNSET
+    scopes: Scopes | UnsetType = UNSET
+    expires_at: Time | UnsetType | None = UNSET
+    expires_in: ExpiresIn | Preset | UnsetType = UNSET
+    allow_query: AllowQuery | UnsetType = UNSET
+    allowed_ips: Networks | UnsetType = UNSET
+    rate_limit: RateLimit | UnsetType | None = UNSET
+    metadata: Metadata | UnsetType = UNSET
+
+    def to_change(self) -> TokenChange:
+        """Return the change, not validated yet."""
+        lifetime: Lifetime | UnsetType = UNSET
+        if self.expires_at is not UNSET or self.expires_in is not UNSET:
+            lifetime = Lifetime(_given(self.expires_at), _given(self.expires_in))
+        return TokenChange(
+            name=self.name,
+            description=self.description,
+            owner=self.owner,
+            scopes=self.scopes,
+            lifetime=lifetime,
+            allow_query=self.allow_query,
+            allowed_ips=self.allowed_ips,
+            rate_limit=self.rate_limit,
+            metadata=self.metadata,
+        )
+
+
+def _given(value: T | UnsetType) -> T | None:
+    return None if value is UNSET else value
+
+
+class DisableToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a token is disabled."""
+
+    reason: Annotated[str, Meta(description="1 to 255 characters")] | None = None
+
+    def to_reason(self) -> str | None:
+        """Return the reason. Raise `InvalidValue`."""
+        return None if self.reason is None else checked_text("reason", self.reason)
+
+
+class RotateSecret(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a new secret replaces the older ones."""
+
+    overlap_s: OverlapS = DEFAULT_OVERLAP_S
+    end_on_use: Annotated[bool, Meta(description="end the older secrets with the first use of the new one")] = False
+
+    def to_rotation(self, key: str | None = None) -> Rotation:
+        """Return the rotation; `key` is the Idempotency-Key. Raise `InvalidValue`."""
+        return rotation(self.overlap_s, end_on_use=self.end_on_use, key=key)
+
+
+class ListTokens(Struct, frozen=True):
+    """Conditions, all of which a token has to meet, the order and the page. A range includes its start, not its end."""
+
+    search: Annotated[str, Meta(description="a part of the name or the description, ignoring case")] | None = None
+    status: Annotated[StatusFilter, Meta(description="`expiring`: active, expires within 7 days")] | None = None
+    owner: Owner | None = None
+    site: Annotated[str, Meta(description="the id of a site")] | None = None
+    scope: (
+        Annotated[
+            str,
+            Meta(
+                description="tokens whose scopes overlap it: `PLAT`, `polls:read:PLAT/PLAT-1` or `ANY`",
+                examples=["PLAT"],
+            ),
+        ]
+        | None
+    ) = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    used_after: Time | None = None
+    unused_since: Annotated[datetime, Meta(tz=True, description="not used since this time, or never")] | None = None
+    expires_after: Time | None = None
+    expires_before: Time | None = None
+    sort: Annotated[SortKey, Meta(description="the column to sort by")] = "name"
+    descending: Annotated[bool, Meta(description="sort in descending order")] = False
+    limit: Annotated[int, Meta(ge=1, le=200, description="maximum number of tokens, 1 to 200")] = 100
+    cursor: Annotated[str, Meta(description="the `next` of the previous page")] | None = None
+
+    def to_selection(self) -> Selection:
+        """Return the selection. Raise `InvalidValue`."""
+        return selection(
+            search=self.search,
+            status=self.status,
+            owner=self.owner,
+            site=self.site,
+            scope=self.scope,
+            created_after=self.created_after,
+            created_before=self.created_before,
+            used_after=self.used_after,
+            unused_since=self.unused_since,
+            expires_after=self.expires_after,
+            expires_before=self.expires_before,
+        )

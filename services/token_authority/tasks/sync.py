@@ -1,0 +1,105 @@
+"""Answers guard syncs: sends the changes since the last one and grants a lease, with no change in between.
+
+Syncs that arrive during a transaction share the next one, because a push makes all guards sync at the same time.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from services.token_authority.domain.change_log import LogRange, is_contiguous
+from services.token_authority.domain.lease import GuardKey
+from services.token_authority.storage import changes, guards, usage
+from services.token_authority.tasks.confirmations import Confirmations
+from shared.contract.change import Change
+from shared.contract.sync import MAX_CHANGES_A_SYNC, SyncAnswer, SyncRequest
+from shared.runtime.postgres.database import Database
+
+
+class Syncs:
+    """Create one instance per process and supervise its `run()`."""
+
+    def __init__(self, database: Database, confirmations: Confirmations, *, lease_ms: int, issuer: str) -> None:
+        self._database = database
+        self._confirmations = confirmations
+        self._lease_ms = lease_ms
+        self._issuer = issuer
+        self._waiting: list[_WaitingSync] = []
+        self._has_waiting = asyncio.Event()
+
+    async def sync(self, guard: GuardKey, request: SyncRequest, sites: Sequence[str] | None = None) -> SyncAnswer:
+        """Store the lease with what the guard has applied, and return the changes since then.
+
+        Count the reported uses of tokens of these sites, or of all tokens if `sites` is `None`.
+        """
+        if request.applied is not None:
+            self._confirmations.confirm_early(guard, request.applied)
+        if request.usage:
+            await usage.add_uses(self._database, request.usage, sites)
+            await usage.add_secret_uses(self._database, request.usage, sites)
+        waiting = _WaitingSync(guard, request.applied, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._has_waiting.set()
+        return await waiting.answer
+
+    async def run(self) -> None:
+        """Answer the waiting syncs, batch by batch, until cancelled."""
+        while True:
+            await self._has_waiting.wait()
+            self._has_waiting.clear()
+            batch, self._waiting = self._waiting, []
+            try:
+                answers = await self._answer_batch(batch)
+            except Exception as error:  # noqa: BLE001 - every waiting request has to get an answer
+                for waiting in batch:
+                    waiting.fail(error)
+            else:
+                for waiting, answer in zip(batch, answers, strict=True):
+                    waiting.succeed(answer)
+
+    async def _answer_batch(self, batch: "Sequence[_WaitingSync]") -> list[SyncAnswer]:
+        async with self._database.transaction() as transaction:
+            await changes.lock_log_shared(transaction)
+            log_range = await changes.select_range(transaction)
+            places = [_place_in_log(waiting.applied, log_range) for waiting in batch]
+            missing = [seq for seq in places if seq is not None and seq < log_range.head]
+            found = await changes.select_changes(transaction, min(missing)) if missing else []
+            applied = {waiting.guard: seq or 0 for waiting, seq in zip(batch, places, strict=True)}
+            await guards.renew_leases(transaction, applied, self._lease_ms)
+        for guard, seq in applied.items():
+            self._confirmations.confirm(guard, seq)
+        return [self._answer(seq, log_range, found) for seq in places]
+
+    def _answer(self, applied: int | None, log_range: LogRange, found: list[Change]) -> SyncAnswer:
+        missing = [] if applied is None else [change for change in found if change.seq > applied]
+        contiguous = is_contiguous(applied, log_range, missing)
+        return SyncAnswer(
+            head=log_range.head,
+            lease_ms=self._lease_ms,
+            afresh=not contiguous,
+            changes=missing if contiguous else [],
+            issuer=self._issuer,
+        )
+
+
+class _WaitingSync(NamedTuple):
+    """A sync that waits for its answer. Its request may have been cancelled meanwhile."""
+
+    guard: GuardKey
+    applied: int | None
+    answer: "asyncio.Future[SyncAnswer]"
+
+    def succeed(self, answer: SyncAnswer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+def _place_in_log(applied: int | None, log_range: LogRange) -> int | None:
+    """Return the `seq` after which the guard needs changes; `None` if the log cannot supply them."""
+    if applied is None or not max(log_range.floor, log_range.head - MAX_CHANGES_A_SYNC) <= applied <= log_range.head:
+        return None
+    return applied
