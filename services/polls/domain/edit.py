@@ -117,15 +117,15 @@ def hides_names(before: PollSpec, after: PollSpec) -> bool:
 
 
 _HOW_TO_CLOSE = (
-    "a poll is closed by its settings: set endDate and closePollOnEndDate, or use 'close' in a batch; to open it, set "
-    "closePollOnEndDate to false or endDate to a later time"
+    "the status follows from the settings: to close a poll, set endDate and closePollOnEndDate, or use 'close' in a "
+    "batch; to open it, set closePollOnEndDate to false, or endDate to a later time"
 )
 
 
 def _require_unchanged(state: PollState, read_only: ReadOnlyFields, edited: PollSpec) -> None:
     violations = []
     if read_only.id not in (None, str(state.poll.id)):
-        violations.append(Violation(("id",), "this is not the id of the poll that the URL names; leave it out"))
+        violations.append(Violation(("id",), "this is not the id of the poll; leave it out"))
     if read_only.place not in (None, state.poll.place):
         violations.append(
             Violation(("location",), "a poll cannot move; leave this out, or create another poll at the other place")

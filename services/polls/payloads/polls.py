@@ -46,7 +46,7 @@ class OptionBody(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SettingsPayload(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How a poll may be answered. A setting that is left out has its default."""
+    """The settings of a poll. A setting that is left out has its default."""
 
     allow_selection_of_multiple_options: bool = False
     results_visibility: ResultsVisibility = "alwaysPublic"
@@ -94,9 +94,7 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
             if "\0" in text or len(text) > MAX_SEGMENT_LENGTH
         ]
         violations += [
-            Violation(("location", name), "this may not be empty")
-            for name in ("workspace", "content")
-            if not texts[name]
+            Violation(("location", name), "must not be empty") for name in ("workspace", "content") if not texts[name]
         ]
         if violations:
             raise InvalidPoll(violations)
@@ -251,7 +249,7 @@ class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
     settings: SettingsPayload | UnsetType = UNSET
 
     def to_new_poll(self) -> NewPoll:
-        """Return the poll to be created. Raise `InvalidPoll` for a location that is none."""
+        """Return the poll to be created. Raise `InvalidPoll` if the location is invalid."""
         return NewPoll(
             place=self.location.to_place(),
             template=self.template,

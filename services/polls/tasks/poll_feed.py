@@ -44,7 +44,9 @@ class PollFeed:
         self._waiting: dict[bytes, None] = {}
         self._wanted = asyncio.Event()
         self._unpublished = Outage(
-            _PUBLISHING_FAILS, "Changes of polls are published over Redis again", address=redis_address
+            _PUBLISHING_FAILS,
+            "Redis takes messages again: poll changes reach other replicas at once",
+            address=redis_address,
         )
         self._subscription = Subscription(
             redis,

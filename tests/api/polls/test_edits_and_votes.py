@@ -135,7 +135,7 @@ async def test_a_vote_that_is_told_to_have_failed_is_not_counted_later(polls: Po
     again = await polls.vote(poll_id, "ada", "a")
 
     assert (failed.status, again.status) == (503, 201)
-    assert "being changed by others" in failed.json["detail"]
+    assert "being changed by other requests" in failed.json["detail"]
 
 
 async def test_no_vote_goes_to_an_option_that_is_being_taken_away(polls: Polls) -> None:
