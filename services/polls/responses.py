@@ -1,6 +1,6 @@
 """The complete responses to requests that may carry an `Idempotency-Key`.
 
-They are made below the handlers because they are stored in the transaction that they report.
+Operations create them, not handlers, because a response is stored in the transaction whose outcome it reports.
 """
 
 from collections.abc import Sequence

@@ -51,7 +51,7 @@ from shared.runtime.http.query import read_query
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 MAX_PAGE_BYTES: Final = 1024 * 1024
-"""A page of long polls has fewer items: this process holds a response until it is read."""
+"""The limit of a page, which then has fewer polls: the process keeps a response in memory until the client reads it."""
 
 
 @endpoint(

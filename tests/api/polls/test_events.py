@@ -19,7 +19,7 @@ from tests.support.stack import Authority, Polls, polls_service
 pytestmark = pytest.mark.shared_services
 
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
-NO_LOOKS = pytest.mark.parametrize("polls_limits", [{"look_s": 3600.0}], ids=["no looks"])
+NO_LOOKS = pytest.mark.parametrize("polls_limits", [{"max_silence_s": 3600.0}], ids=["no looks"])
 AT_ONCE = timedelta(seconds=5)
 """And not at the next look, which does not come."""
 

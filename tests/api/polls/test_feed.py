@@ -10,7 +10,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from services.polls.tasks.poll_feed import GAP_S, PollFeed
+from services.polls.tasks.poll_feed import PUBLISH_INTERVAL_S, PollFeed
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
@@ -18,11 +18,11 @@ from tests.support.proxy import proxied
 
 
 @asynccontextmanager
-async def a_feed(redis_url: str, look_s: float = 3600.0) -> AsyncGenerator[PollFeed, None]:
+async def a_feed(redis_url: str, max_silence_s: float = 3600.0) -> AsyncGenerator[PollFeed, None]:
     """A running one, which need not be live. Watchers do not look by themselves unless a test says how often."""
     app = web.Application()
     async with redis_client(redis_url) as redis:
-        feed = PollFeed(redis, "redis", look_s=look_s)
+        feed = PollFeed(redis, "redis", max_silence_s=max_silence_s)
         async with supervised(app, "feed", feed.run), supervised(app, "announcements", feed.publish):
             yield feed
 
@@ -83,10 +83,10 @@ async def test_a_poll_that_changes_all_the_time_wakes_its_watchers_a_few_times_a
                 feed.announce(poll)
             await asyncio.sleep(0.01)
             wakes += await is_woken(woken, 0.001)
-        while await is_woken(woken, 3 * GAP_S):
+        while await is_woken(woken, 3 * PUBLISH_INTERVAL_S):
             wakes += 1
 
-    assert 1 <= wakes <= (time.monotonic() - started) / GAP_S + 1
+    assert 1 <= wakes <= (time.monotonic() - started) / PUBLISH_INTERVAL_S + 1
 
 
 async def test_many_polls_at_once_are_all_announced(feed: PollFeed, other: PollFeed) -> None:
@@ -105,7 +105,7 @@ async def test_many_polls_at_once_are_all_announced(feed: PollFeed, other: PollF
 
 async def test_without_any_announcement_a_watcher_looks_by_itself(redis_url: str) -> None:
     woken = asyncio.Event()
-    async with a_feed(redis_url, look_s=0.3) as feed:
+    async with a_feed(redis_url, max_silence_s=0.3) as feed:
         await live(feed)
         with feed.watch(uuid4(), woken.set):
             started = time.monotonic()
@@ -150,7 +150,7 @@ async def test_when_redis_is_back_everyone_looks_and_hears_of_polls_again(redis_
                 while feed.is_live:
                     await asyncio.sleep(0.01)
             other.announce(poll)  # is missed
-            await asyncio.sleep(2 * GAP_S)
+            await asyncio.sleep(2 * PUBLISH_INTERVAL_S)
             woken.clear()
 
             between.become("ok")
