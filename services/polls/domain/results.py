@@ -32,7 +32,7 @@ class Audience(enum.Enum):
     VOTER = "voter"
     """A participant who has voted."""
     EVERYTHING = "everything"
-    """A reader from whom nothing is withheld, whatever the settings of the poll."""
+    """A reader who sees all results, whatever the settings of the poll."""
 
 
 class OptionResult(Struct, frozen=True):
