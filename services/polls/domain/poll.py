@@ -127,11 +127,11 @@ _INVISIBLE: Final = "a title must contain a visible character"
 
 def _text_violations(spec: PollSpec) -> Iterator[Violation]:
     if not 1 <= len(spec.title) <= MAX_TITLE_LENGTH:
-        yield Violation(("title",), f"expected 1 to {MAX_TITLE_LENGTH} characters, not {len(spec.title)}")
+        yield Violation(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(spec.title)}")
     elif not _has_visible_character(spec.title):
         yield Violation(("title",), _INVISIBLE)
     if len(spec.description) > MAX_DESCRIPTION_LENGTH:
-        yield Violation(("description",), f"expected at most {MAX_DESCRIPTION_LENGTH} characters")
+        yield Violation(("description",), f"a description has at most {MAX_DESCRIPTION_LENGTH} characters")
     for field, text in (("title", spec.title), ("description", spec.description)):
         if "\0" in text:
             yield Violation((field,), "the NUL character cannot be stored; remove it")
@@ -139,13 +139,13 @@ def _text_violations(spec: PollSpec) -> Iterator[Violation]:
 
 def _option_violations(options: tuple[Option, ...]) -> Iterator[Violation]:
     if not 1 <= len(options) <= MAX_OPTIONS:
-        yield Violation(("options",), f"expected 1 to {MAX_OPTIONS} options, not {len(options)}")
+        yield Violation(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
     uses = Counter(option.id for option in options)
     for index, option in enumerate(options):
         if uses[option.id] > 1:
             yield Violation(("options", index, "id"), "another option has the same id; ids are unique in a poll")
         if abs(option.order) > MAX_ORDER:
-            yield Violation(("options", index, "order"), f"expected a number from -{MAX_ORDER} to {MAX_ORDER}")
+            yield Violation(("options", index, "order"), f"an order is a number from -{MAX_ORDER} to {MAX_ORDER}")
         for field, text in (("id", option.id), ("title", option.title)):
             if not 1 <= len(text) <= MAX_TITLE_LENGTH or "\0" in text:
                 yield Violation(
@@ -164,7 +164,7 @@ def _size_violations(spec: PollSpec) -> Iterator[Violation]:
     texts = (spec.title, spec.description, *(text for option in spec.options for text in (option.id, option.title)))
     size = sum(len(text.encode()) for text in texts)
     if size > MAX_POLL_BYTES:
-        yield Violation((), f"expected at most {MAX_POLL_BYTES} bytes of text in UTF-8, not {size}")
+        yield Violation((), f"a poll has at most {MAX_POLL_BYTES} bytes of text in UTF-8, this one has {size}")
 
 
 def _settings_violations(settings: Settings) -> Iterator[Violation]:

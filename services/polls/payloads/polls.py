@@ -94,7 +94,9 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
             if "\0" in text or len(text) > MAX_SEGMENT_LENGTH
         ]
         violations += [
-            Violation(("location", name), "must not be empty") for name in ("workspace", "content") if not texts[name]
+            Violation(("location", name), "this may not be empty")
+            for name in ("workspace", "content")
+            if not texts[name]
         ]
         if violations:
             raise InvalidPoll(violations)

@@ -151,3 +151,24 @@ async def test_repeated_batch_with_refused_edit_after_token_lost_update_returns_
 
     assert [item["status"] for item in first.json["items"]] == [409]
     assert again.status == 403
+
+
+async def test_repeated_batch_whose_response_another_release_has_stored_returns_it(
+    polls: Polls, database: ClonedDatabase
+) -> None:
+    batch = {"items": [{"op": "create", "poll": BODY}]}
+    await polls.v1("POST", "/polls:batch", batch, KEY)
+    connection = await asyncpg.connect(database.admin_url)
+    stored = await connection.fetchval(
+        """
+        UPDATE polls.answer
+        SET body = convert_to(replace(convert_from(body, 'UTF8'), '"settings":{', '"settings":{"isNew":true,'), 'UTF8')
+        RETURNING body
+        """
+    )
+    await connection.close()
+
+    again = await polls.v1("POST", "/polls:batch", batch, KEY)
+
+    assert b'"isNew":true' in stored
+    assert (again.status, again.body) == (200, stored)

@@ -208,6 +208,26 @@ async def test_unknown_or_malformed_poll_id_returns_404(polls: Polls, subtests: 
             assert answer.status == 404
 
 
+async def test_edit_of_malformed_poll_id_checks_body_and_query_before_id(
+    polls: Polls, subtests: pytest.Subtests
+) -> None:
+    body: dict[str, Any] = {"title": "x", "options": LUNCH_OPTIONS}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for method in ["PUT", "PATCH"]:
+        with subtests.test(method=method):
+            path = "/polls/not-an-id"
+
+            answers = [
+                await polls.v1(method, path, b"title=x", form),
+                await polls.v1(method, path, b"{"),
+                await polls.v1(method, path, {**body, "title": 7}),
+                await polls.v1(method, path, body, dropVotes="x"),
+                await polls.v1(method, path, body, {"If-Match": "1"}),
+            ]
+
+            assert [answer.status for answer in answers] == [415, 400, 422, 400, 404]
+
+
 async def test_edit_without_changes_leaves_etag_and_time(polls: Polls) -> None:
     poll = await polls.make()
 
