@@ -4,9 +4,9 @@ import io
 import json
 from typing import Any, Final, NamedTuple
 
+from tests.support.problem_checks import flaws_of
 from tests.support.raw_http import send_raw
 from tests.support.stack import LUNCH_OPTIONS, Answer, Polls
-from tests.support.told import flaws_of
 
 LUNCH: Final[dict[str, Any]] = {"title": "Lunch?", "options": LUNCH_OPTIONS}
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}

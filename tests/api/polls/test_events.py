@@ -12,8 +12,8 @@ from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
-from tests.support.following import following
 from tests.support.proxy import proxied
+from tests.support.sse_client import following
 from tests.support.stack import Authority, Polls, polls_service
 
 pytestmark = pytest.mark.shared_services

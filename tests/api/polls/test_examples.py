@@ -15,7 +15,7 @@ from yarl import URL
 
 from services.polls.payloads.fields import POLL_ID
 from services.polls.routes import ROUTES
-from tests.support.shapes import assert_same_shape
+from tests.support.json_shape import assert_same_shape
 from tests.support.stack import Answer, Polls
 
 pytestmark = pytest.mark.shared_services

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from tests.support.body_routes import JIRA, LUNCH, wrong
+from tests.support.problem_checks import flaws_of
 from tests.support.raw_http import send_raw
 from tests.support.stack import Answer, Polls
-from tests.support.told import flaws_of
 
 pytestmark = pytest.mark.shared_services
 

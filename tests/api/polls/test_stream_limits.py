@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.following import following
+from tests.support.sse_client import following
 from tests.support.stack import Authority, Polls
 
 
