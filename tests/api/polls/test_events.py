@@ -13,7 +13,7 @@ from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
 from tests.support.proxy import proxied
-from tests.support.sse_client import following
+from tests.support.sse_client import follow
 from tests.support.stack import Authority, Polls, polls_service
 
 pytestmark = pytest.mark.shared_services
@@ -36,7 +36,7 @@ def time_since_end(settings: dict[str, Any]) -> timedelta:
 
 async def test_stream_sends_current_state_then_each_change_until_deletion(polls: Polls) -> None:
     poll = await polls.make()
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         first, second = await follower.next(), await follower.next()
         await polls.vote(poll["id"], "ada", "y")
         voted = await follower.next()
@@ -63,7 +63,7 @@ async def test_vote_in_one_replica_is_sent_by_stream_of_another(
     poll = await polls.make()
     async with polls_service(database, redis_url, authority.base) as other:
         other.token = polls.token
-        async with following(other, poll["id"]) as follower:
+        async with follow(other, poll["id"]) as follower:
             await follower.until(lambda event: event.name == "results")
             await polls.vote(poll["id"], "ada", "y")
 
@@ -72,17 +72,17 @@ async def test_vote_in_one_replica_is_sent_by_stream_of_another(
 
 async def test_stream_with_last_event_id_sends_only_what_has_changed_since(polls: Polls) -> None:
     poll = await polls.make()
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         last = await follower.until(lambda event: event.name == "results")
 
-    async with following(polls, poll["id"], last.id) as follower:
+    async with follow(polls, poll["id"], last.id) as follower:
         with pytest.raises(TimeoutError):
             await follower.next(within_s=0.5)
     await polls.vote(poll["id"], "ada", "y")
-    async with following(polls, poll["id"], last.id) as follower:
+    async with follow(polls, poll["id"], last.id) as follower:
         missed = await follower.next()
     await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
-    async with following(polls, poll["id"], missed.id) as follower:
+    async with follow(polls, poll["id"], missed.id) as follower:
         edited = await follower.next()
 
     assert (missed.name, missed.data["votes"]) == ("results", 1)
@@ -94,7 +94,7 @@ async def test_stream_with_unknown_last_event_id_sends_current_state(polls: Poll
         with subtests.test(last=last[:20]):
             poll = await polls.make()
 
-            async with following(polls, poll["id"], last) as follower:
+            async with follow(polls, poll["id"], last) as follower:
                 first = await follower.next()
 
             assert first.name == "poll"
@@ -104,7 +104,7 @@ async def test_stream_with_unknown_last_event_id_sends_current_state(polls: Poll
 async def test_poll_that_closes_by_end_date_is_sent_at_once(polls: Polls) -> None:
     settings = closing_in(1)
     poll = await polls.make(settings=settings)
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         closed = await follower.until(lambda event: event.name == "closed")
         delay = time_since_end(settings)
 
@@ -124,8 +124,8 @@ async def test_frequent_changes_of_another_poll_do_not_delay_closed_event(polls:
                 await asyncio.sleep(0.01)
 
     async with (
-        following(polls, busy["id"]),
-        following(polls, poll["id"]) as follower,
+        follow(polls, busy["id"]),
+        follow(polls, poll["id"]) as follower,
         supervised(web.Application(), "changes", change),
     ):
         closed = await follower.until(lambda event: event.name == "closed")
@@ -143,7 +143,7 @@ async def test_poll_that_closes_during_database_outage_is_sent_afterwards(
         proxied_database = database._replace(polls_url=postgres.url(database.polls_url))
         async with polls_service(proxied_database, redis_url, authority.base) as disconnected:
             disconnected.token = polls.token
-            async with following(disconnected, poll["id"]) as follower:
+            async with follow(disconnected, poll["id"]) as follower:
                 await follower.until(lambda event: event.name == "results")
                 with structlog.testing.capture_logs() as logs:
                     postgres.become("refuse")
@@ -157,7 +157,7 @@ async def test_poll_that_closes_during_database_outage_is_sent_afterwards(
 
 async def test_reopened_poll_that_closes_again_sends_closed_event(polls: Polls) -> None:
     poll = await polls.make(**CLOSED)
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         await follower.until(lambda event: event.name == "closed")
         await polls.v1("PATCH", f"/polls/{poll['id']}", {"settings": {"endDate": "2999-12-31"}})
         opened = await follower.until(lambda event: event.name == "poll")
@@ -170,7 +170,7 @@ async def test_reopened_poll_that_closes_again_sends_closed_event(polls: Polls) 
 async def test_stream_ends_before_revocation_of_its_token_is_effective(polls: Polls, authority: Authority) -> None:
     poll = await polls.make()
     issued = await authority.issue("polls:read:PLAT")
-    async with following(polls.holding(issued["token"]), poll["id"]) as follower:
+    async with follow(polls.holding(issued["token"]), poll["id"]) as follower:
         await follower.until(lambda event: event.name == "results")
         await authority.revoke(issued["id"])
         await polls.vote(poll["id"], "ada", "y")
@@ -182,7 +182,7 @@ async def test_stream_ends_before_revocation_of_its_token_is_effective(polls: Po
 async def test_stream_ends_when_token_loses_results_scope(polls: Polls, authority: Authority) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
     issued = await authority.issue("polls:read,results:PLAT")
-    async with following(polls.holding(issued["token"]), poll["id"]) as follower:
+    async with follow(polls.holding(issued["token"]), poll["id"]) as follower:
         assert (await follower.until(lambda event: event.name == "results")).data["votes"] == 0
         await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT"]})
         await polls.vote(poll["id"], "ada", "y")
@@ -193,7 +193,7 @@ async def test_stream_ends_when_token_loses_results_scope(polls: Polls, authorit
 async def test_vote_with_withheld_results_sends_no_event(polls: Polls, authority: Authority) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
     reader = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
-    async with following(reader, poll["id"]) as follower:
+    async with follow(reader, poll["id"]) as follower:
         withheld = await follower.until(lambda event: event.name == "results")
         await polls.vote(poll["id"], "ada", "y")
         await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
@@ -210,13 +210,13 @@ async def test_later_stream_does_not_reveal_time_of_withheld_vote(
 ) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
     reader = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
-    async with following(polls if first_follower_sees_all else reader, poll["id"]) as first:
+    async with follow(polls if first_follower_sees_all else reader, poll["id"]) as first:
         await first.until(lambda event: event.name == "results")
         await asyncio.sleep(1)
         voting = datetime.now(UTC)
         await polls.vote(poll["id"], "ada", "y")
         await asyncio.sleep(1)
-        async with following(reader, poll["id"]) as second:
+        async with follow(reader, poll["id"]) as second:
             withheld = await second.until(lambda event: event.name == "results")
 
     assert abs(datetime.fromisoformat(withheld.data["calculatedAt"]) - voting) > timedelta(seconds=0.5)

@@ -13,14 +13,14 @@ from tests.support.body_routes import (
     BODY_ROUTES,
     LUNCH,
     POLL_ROUTES,
+    find_unexpected,
+    invalid_body_status,
     option_with,
     poll_with,
-    refused,
     route_to,
     settings_with,
     status_of,
     with_raw,
-    wrong,
 )
 from tests.support.stack import Polls
 
@@ -86,7 +86,7 @@ async def test_body_that_is_not_json_returns_400(polls: Polls, subtests: pytest.
 
             answers = {case: (body, await route.send(body)) for case, body in NOT_JSON.items()}
 
-            assert wrong(answers, dict.fromkeys(NOT_JSON, 400)) == {}
+            assert find_unexpected(answers, dict.fromkeys(NOT_JSON, 400)) == {}
 
 
 async def test_json_body_that_is_not_an_object_returns_422_or_400_under_contract(
@@ -98,7 +98,7 @@ async def test_json_body_that_is_not_an_object_returns_422_or_400_under_contract
 
             answers = {case: (body, await route.send(body)) for case, body in NOT_AN_OBJECT.items()}
 
-            assert wrong(answers, dict.fromkeys(NOT_AN_OBJECT, refused(route))) == {}
+            assert find_unexpected(answers, dict.fromkeys(NOT_AN_OBJECT, invalid_body_status(route))) == {}
 
 
 async def test_body_over_limit_returns_413(polls: Polls, subtests: pytest.Subtests) -> None:
@@ -108,14 +108,14 @@ async def test_body_over_limit_returns_413(polls: Polls, subtests: pytest.Subtes
             limit = MAX_BATCH_BYTES if name == "batch" else MAX_BODY_BYTES
             longest = await route.send(b"x" * limit)
             bodies = {
-                "a long title": route.around(with_raw({**LUNCH, "title": "x" * 1024 * 1024}, "")),
+                "a long title": route.wrap(with_raw({**LUNCH, "title": "x" * 1024 * 1024}, "")),
                 "junk": b"x" * (limit + 1),
             }
 
             answers = {case: (body, await route.send(body)) for case, body in bodies.items()}
 
             assert longest.status == 400
-            assert wrong(answers, dict.fromkeys(bodies, 413)) == {}
+            assert find_unexpected(answers, dict.fromkeys(bodies, 413)) == {}
 
 
 @pytest.mark.parametrize("polls_limits", [{"body_limit_s": 0.3}])
@@ -128,7 +128,7 @@ async def test_chunked_body_that_stalls_returns_408(polls: Polls, subtests: pyte
             sent = await asyncio.gather(*map(route.send_without_end, pieces))
             answers = {str(piece): (b"", answer) for piece, answer in zip(pieces, sent, strict=True)}
 
-            assert wrong(answers, {str(piece): status for piece, status in pieces.items()}) == {}
+            assert find_unexpected(answers, {str(piece): status for piece, status in pieces.items()}) == {}
 
 
 async def test_chunked_body_without_end_returns_413(polls: Polls, subtests: pytest.Subtests) -> None:
@@ -143,7 +143,7 @@ async def test_chunked_body_without_end_returns_413(polls: Polls, subtests: pyte
 
             answer = await route.send(endless())
 
-            assert wrong({name: (b"", answer)}, {name: 413}) == {}
+            assert find_unexpected({name: (b"", answer)}, {name: 413}) == {}
 
 
 HUGE: Final = "9" * 5_000
@@ -249,10 +249,12 @@ async def test_invalid_poll_returns_422_or_400_under_contract_and_stores_nothing
             route = await route_to(polls, name)
             before = len((await polls.call("GET")).json)
 
-            answers = {case: (body, await route.send(route.around(body))) for case, body in INVALID_POLLS.items()}
+            answers = {case: (body, await route.send(route.wrap(body))) for case, body in INVALID_POLLS.items()}
 
             accepted = {case: status for (route_name, case), status in ACCEPTED.items() if route_name == name}
-            assert wrong(answers, {**dict.fromkeys(INVALID_POLLS, refused(route)), **accepted}) == {}
+            assert (
+                find_unexpected(answers, {**dict.fromkeys(INVALID_POLLS, invalid_body_status(route)), **accepted}) == {}
+            )
             assert len((await polls.call("GET")).json) == before + ((name, "another's id") in ACCEPTED)
 
 
@@ -275,9 +277,9 @@ async def test_unknown_field_returns_422_and_is_ignored_under_contract(polls: Po
                 for case, raw in UNKNOWN_VALUES.items()
             }
 
-            answers = {case: (body, await route.send(route.around(body))) for case, body in bodies.items()}
+            answers = {case: (body, await route.send(route.wrap(body))) for case, body in bodies.items()}
 
-            assert wrong(answers, dict.fromkeys(bodies, 200 if route.is_contract else 422)) == {}
+            assert find_unexpected(answers, dict.fromkeys(bodies, 200 if route.is_contract else 422)) == {}
             assert not [
                 case for case, (_, answer) in answers.items() if b"colour" in answer.body and answer.status == 200
             ]
@@ -286,7 +288,7 @@ async def test_unknown_field_returns_422_and_is_ignored_under_contract(polls: Po
 async def test_pointer_to_unknown_field_is_escaped(polls: Polls) -> None:
     route = await route_to(polls, "create")
 
-    refusal = await route.send(route.around(with_raw(poll_with(**{"a/b~c": 1}), "")))
+    refusal = await route.send(route.wrap(with_raw(poll_with(**{"a/b~c": 1}), "")))
 
     assert [error["pointer"] for error in refusal.json["errors"]] == ["/a~1b~0c"]
 
@@ -307,7 +309,7 @@ async def test_invalid_location_returns_422(polls: Polls) -> None:
 
     answers = {raw: (body, await route.send(body)) for raw, body in bodies.items()}
 
-    assert wrong(answers, dict.fromkeys(bodies, 422)) == {}
+    assert find_unexpected(answers, dict.fromkeys(bodies, 422)) == {}
 
 
 INVALID_BATCHES: Final = {
@@ -331,7 +333,7 @@ async def test_invalid_batch_returns_422(polls: Polls) -> None:
 
     answers = {case: (text.encode(), await route.send(text.encode())) for case, text in INVALID_BATCHES.items()}
 
-    assert wrong(answers, dict.fromkeys(INVALID_BATCHES, 422)) == {}
+    assert find_unexpected(answers, dict.fromkeys(INVALID_BATCHES, 422)) == {}
 
 
 async def test_item_with_malformed_id_returns_404(polls: Polls) -> None:
@@ -384,5 +386,5 @@ async def test_invalid_ballot_returns_422_and_is_not_counted(polls: Polls) -> No
 
     answers = {case: (body, await route.send(body)) for case, body in INVALID_BALLOTS.items()}
 
-    assert wrong(answers, dict.fromkeys(INVALID_BALLOTS, 422)) == {}
+    assert find_unexpected(answers, dict.fromkeys(INVALID_BALLOTS, 422)) == {}
     assert (await polls.results(route.poll_id))["participants"] == 0

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.body_routes import JIRA, LUNCH, wrong
-from tests.support.problem_checks import flaws_of
+from tests.support.body_routes import JIRA, LUNCH, find_unexpected
+from tests.support.problem_checks import find_violations
 from tests.support.raw_http import send_raw
 from tests.support.stack import Answer, Polls
 
@@ -26,7 +26,7 @@ async def test_malformed_participant_returns_400(polls: Polls, subtests: pytest.
                 each: (each.encode(), await polls.v1(method, f"/polls/{poll['id']}/votes/{each}", body)) for each in odd
             }
 
-            assert wrong(answers, dict.fromkeys(odd, 400)) == {}
+            assert find_unexpected(answers, dict.fromkeys(odd, 400)) == {}
 
 
 def encode_cursor(*values: object) -> str:
@@ -95,7 +95,7 @@ async def test_malformed_query_of_list_returns_400(polls: Polls) -> None:
 
     answers = {query[:80]: (query.encode(), await polls.v1("GET", f"/polls?{query}")) for query in INVALID_QUERIES}
 
-    assert wrong(answers, {query[:80]: 400 for query in INVALID_QUERIES}) == {}
+    assert find_unexpected(answers, {query[:80]: 400 for query in INVALID_QUERIES}) == {}
 
 
 INVALID_QUERIES_OF_POLL = [
@@ -126,7 +126,7 @@ async def test_malformed_query_of_poll_returns_400(polls: Polls, subtests: pytes
                 for query in queries
             }
 
-            assert wrong(answers, {query[:80]: 400 for query in queries}) == {}
+            assert find_unexpected(answers, {query[:80]: 400 for query in queries}) == {}
 
 
 async def test_malformed_query_of_edit_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
@@ -147,7 +147,7 @@ async def test_malformed_query_of_edit_returns_400(polls: Polls, subtests: pytes
                 for query in queries
             }
 
-            assert wrong(answers, dict.fromkeys(queries, 400)) == {}
+            assert find_unexpected(answers, dict.fromkeys(queries, 400)) == {}
 
 
 CONTRACT_QUERIES: Final = {
@@ -168,7 +168,7 @@ async def test_malformed_query_of_contract_returns_400_or_404(polls: Polls) -> N
 
     answers = {query: (query.encode(), await polls("GET", path + query)) for query in CONTRACT_QUERIES}
 
-    assert wrong(answers, CONTRACT_QUERIES) == {}
+    assert find_unexpected(answers, CONTRACT_QUERIES) == {}
 
 
 async def test_malformed_endpoint_returns_404(polls: Polls) -> None:
@@ -177,7 +177,7 @@ async def test_malformed_endpoint_returns_404(polls: Polls) -> None:
 
     answers = {each: (each.encode(), await polls("GET", f"/x1/{each}?{query}")) for each in odd}
 
-    assert wrong(answers, dict.fromkeys(odd, 404)) == {}
+    assert find_unexpected(answers, dict.fromkeys(odd, 404)) == {}
 
 
 LONG: Final = "x" * 5_000
@@ -205,7 +205,7 @@ async def test_malformed_header_returns_4xx_or_is_ignored(polls: Polls, subtests
                 for value in HEADERS[name]
             }
 
-            assert wrong(answers, HEADERS[name]) == {}
+            assert find_unexpected(answers, HEADERS[name]) == {}
 
 
 async def send_with_header(polls: Polls, poll_id: str, name: str, value: str) -> Answer:
@@ -241,6 +241,6 @@ async def test_header_with_line_break_does_not_split_response(polls: Polls, subt
             answers = [await send_raw(polls, head + split + b"\r\n\r\n") for split in SPLITS]
 
             assert {answer.status for answer in answers} <= {200, 400, 401}
-            violations = [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
+            violations = [find_violations(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
             assert violations == [[]] * len(SPLITS)
             assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)

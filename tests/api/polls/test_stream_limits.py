@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sse_client import following
+from tests.support.sse_client import follow
 from tests.support.stack import Authority, Polls
 
 
@@ -19,7 +19,7 @@ async def test_stream_over_limit_returns_429_for_token_and_503_for_process(polls
     poll = await polls.make()
     other, third = [polls.holding((await authority.issue())["token"]) for _ in range(2)]
     path = f"/polls/{poll['id']}/events"
-    async with following(polls, poll["id"]) as follower, following(polls, poll["id"]), following(other, poll["id"]):
+    async with follow(polls, poll["id"]) as follower, follow(polls, poll["id"]), follow(other, poll["id"]):
         too_many = await polls.v1("GET", path)
         process_full = await third.v1("GET", path)
         follower.response.close()

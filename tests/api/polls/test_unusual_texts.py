@@ -47,7 +47,7 @@ async def test_unusual_text_in_poll_is_returned_unchanged(polls: Polls, subtests
                 title = to_title(text)
                 sent = {"title": title, "description": text, "options": [{"id": text, "title": title, "order": 0}]}
 
-                answer = await route.send(route.around(json.dumps(sent, ensure_ascii=escaped).encode()))
+                answer = await route.send(route.wrap(json.dumps(sent, ensure_ascii=escaped).encode()))
 
                 assert status_of(answer) in (200, 201), (text, answer.body)
                 poll = answer.json["items"][0]["poll"] if name == "batch" else answer.json
@@ -93,13 +93,11 @@ async def test_unusual_but_valid_poll_returns_200_or_201(polls: Polls, subtests:
             route = await route_to(polls, name)
 
             orders = {
-                raw: await route.send(route.around(with_raw(option_with(order="RAW"), raw))) for raw in VALID_NUMBERS
+                raw: await route.send(route.wrap(with_raw(option_with(order="RAW"), raw))) for raw in VALID_NUMBERS
             }
-            ends = {
-                end: await route.send(route.around(with_raw(settings_with(endDate=end), ""))) for end in VALID_DATES
-            }
+            ends = {end: await route.send(route.wrap(with_raw(settings_with(endDate=end), ""))) for end in VALID_DATES}
             many = [{"id": f"{n:0>255}", "title": "😀" * 40} for n in range(100)]
-            longest = await route.send(route.around(json.dumps(poll_with(options=many), ensure_ascii=False).encode()))
+            longest = await route.send(route.wrap(json.dumps(poll_with(options=many), ensure_ascii=False).encode()))
 
             polls_made = {raw: first_poll(answer) for raw, answer in [*orders.items(), *ends.items()]}
             assert {raw: polls_made[raw]["options"][0]["order"] for raw in orders} == VALID_NUMBERS
