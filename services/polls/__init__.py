@@ -1,1 +1,1 @@
-"""The polls service: polls on issues and pages, behind the guard."""
+"""The polls service: polls on Jira issues and Confluence pages. The guard authorizes every request to them."""

@@ -1,4 +1,4 @@
-"""Composition root of the polls service: settings become a pool, a guard and an application."""
+"""Composition root of the polls service: create its pool, its tasks and its operations from the settings."""
 
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -26,7 +26,7 @@ from services.polls.routes import DOCUMENTATION, ROUTES
 from services.polls.settings import PollsSettings
 from services.polls.storage.schema import SCHEMA
 from services.polls.tasks.followed_polls import FollowedPolls
-from services.polls.tasks.poll_feed import LOOK_S, PollFeed
+from services.polls.tasks.poll_feed import MAX_SILENCE_S, PollFeed
 from services.polls.tasks.retention import Retention
 from shared.contract.token import SECRET_PATTERN
 from shared.guard import AUTHORITY, FEED, FOLLOWER, mount_guard
@@ -43,11 +43,12 @@ from shared.runtime.redis.client import redis_address_of, redis_client
 
 
 def build_app(
-    settings: PollsSettings, *, body_limit_s: float = BODY_LIMIT_S, look_s: float = LOOK_S
+    settings: PollsSettings, *, body_limit_s: float = BODY_LIMIT_S, max_silence_s: float = MAX_SILENCE_S
 ) -> web.Application:
     """Return the polls service, ready to be started.
 
-    The body of a request has to arrive within `body_limit_s`. A followed poll is read at least every `look_s` seconds.
+    The body of a request has to arrive within `body_limit_s`. A followed poll is read after `max_silence_s` without an
+    announcement.
     """
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN), body_limit_s=body_limit_s)
     add_routes(app, ROUTES)
@@ -64,7 +65,7 @@ def build_app(
     add_metrics(app)
     app[SETTINGS] = settings
     app[STREAM_LIMITER] = StreamLimiter(limit=settings.event_streams, limit_per_token=settings.event_streams_per_token)
-    app.cleanup_ctx.extend((_open_database, partial(_open_feed, look_s=look_s)))
+    app.cleanup_ctx.extend((_open_database, partial(_open_feed, max_silence_s=max_silence_s)))
     app.on_startup.append(_create_operations)
     mount_guard(app, settings)
     return app
@@ -77,17 +78,17 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         size=settings.database_pool_size,
         statement_cache=settings.database_statement_cache,
         registry=app[METRICS],
-    ) as opened:
-        await retry_until_available(lambda: require_migrated(opened, SCHEMA))
-        app[DATABASE] = opened
-        async with supervised(app, "retention", Retention(opened).run):
+    ) as pool:
+        await retry_until_available(lambda: require_migrated(pool, SCHEMA))
+        app[DATABASE] = pool
+        async with supervised(app, "retention", Retention(pool).run):
             yield
 
 
-async def _open_feed(app: web.Application, look_s: float) -> AsyncGenerator[None, None]:
+async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerator[None, None]:
     redis_url = app[SETTINGS].redis_url
     async with redis_client(redis_url) as redis:
-        feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), look_s=look_s)
+        feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), max_silence_s=max_silence_s)
         followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (
             supervised(app, "poll feed", feed.run),
@@ -98,7 +99,7 @@ async def _open_feed(app: web.Application, look_s: float) -> AsyncGenerator[None
 
 
 async def _create_operations(app: web.Application) -> None:
-    opened, feed, semaphores = app[DATABASE], app[POLL_FEED], PollSemaphores()
-    app[POLL_EDITOR] = PollEditor(opened, semaphores, feed)
-    app[BATCH_EDITOR] = BatchEditor(opened, feed)
-    app[VOTES] = Votes(opened, Participants(app[SETTINGS].participant_secret), semaphores, feed)
+    database, feed, semaphores = app[DATABASE], app[POLL_FEED], PollSemaphores()
+    app[POLL_EDITOR] = PollEditor(database, semaphores, feed)
+    app[BATCH_EDITOR] = BatchEditor(database, feed)
+    app[VOTES] = Votes(database, Participants(app[SETTINGS].participant_secret), semaphores, feed)

@@ -1,4 +1,4 @@
-"""What handlers find in the application."""
+"""Keys of the objects that `app.py` puts into the application for the handlers."""
 
 from typing import Final
 

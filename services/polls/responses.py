@@ -1,19 +1,20 @@
 """The complete responses to requests that may carry an `Idempotency-Key`.
 
-They are made below the handlers because they are stored in the transaction that they report.
+Operations create them, not handlers, because a response is stored in the transaction whose outcome it reports.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from services.polls.domain.batch import BatchItem, ItemResult
 from services.polls.domain.idempotency import StoredResponse
 from services.polls.domain.state import PollState
 from services.polls.payloads.batch import Outcome, Outcomes
-from services.polls.payloads.polls import PollPayload
+from services.polls.payloads.polls import LocationPayload, PollPayload
 from services.polls.problems import PROBLEMS
 from shared.contract.scope import Place
 from shared.contract.token import SECRET_PATTERN
@@ -47,12 +48,27 @@ def permitted_items(items: Sequence[BatchItem], stored: StoredResponse) -> list[
 
     The place is `None` if the outcome does not show it.
     """
-    outcomes = msgspec.json.decode(stored.body, type=Outcomes).items
+    outcomes = msgspec.json.decode(stored.body, type=_StoredOutcomes).items
     return [
         (item, None if outcome.poll is None else outcome.poll.location.to_place())
         for item, outcome in zip(items, outcomes, strict=True)
         if outcome.status in _PERMITTED
     ]
+
+
+class _StoredPoll(Struct, frozen=True):
+    location: LocationPayload
+
+
+class _StoredOutcome(Struct, frozen=True):
+    status: int
+    poll: _StoredPoll | None = None
+
+
+class _StoredOutcomes(Struct, frozen=True):
+    """The part of `Outcomes` that `permitted_items` needs. Another release may have stored other fields besides."""
+
+    items: list[_StoredOutcome]
 
 
 def _failure(number: int, item: BatchItem, error: Exception) -> Outcome:

@@ -1,4 +1,4 @@
-"""Every route of the polls service: the action that it asks of a token, and what else is true of it."""
+"""Every route of the polls service, with the action that it needs, its limits and how its errors are reported."""
 
 from functools import partial
 from typing import Final
@@ -41,7 +41,7 @@ ROUTES: Final = (
     _ContractEditRoute("PUT", "/x1/{endpoint}", x1.replace_contract_poll, _url_token_with(Action.UPDATE)),
     _ContractEditRoute("DELETE", "/x1/{endpoint}", x1.delete_contract_poll, _url_token_with(Action.DELETE)),
 )
-"""`any_token`: a batch asks for an action of each item by itself, and the templates are the same for every token."""
+"""`any_token`: each item of a batch is authorized by itself, and the templates are the same for every token."""
 
 INFO: Final = {
     "title": "Pollgate polls",
@@ -50,4 +50,4 @@ INFO: Final = {
     "`/x1` for those that speak the Team Voice contract.",
 }
 DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES)
-"""Made at the first request for it, once per process."""
+"""Rendered at the first request for it, once per process."""

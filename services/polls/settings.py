@@ -19,7 +19,7 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         "polls"
     )
     resource_url: Annotated[str, Meta(description="URL of this service, as clients use it")] = "http://127.0.0.1:8080"
-    polls_database_url: Annotated[str, Meta(description="PostgreSQL, as the role polls")]
+    polls_database_url: Annotated[str, Meta(description="URL of PostgreSQL, with the role polls")]
     participant_key: Annotated[
         str,
         Meta(

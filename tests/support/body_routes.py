@@ -1,12 +1,12 @@
-"""Every route of polls that reads a body, to be sent what such a route may be sent."""
+"""Every route of the polls service that reads a body, and bodies to send to it."""
 
 import io
 import json
 from typing import Any, Final, NamedTuple
 
+from tests.support.problem_checks import find_violations
 from tests.support.raw_http import send_raw
 from tests.support.stack import LUNCH_OPTIONS, Answer, Polls
-from tests.support.told import flaws_of
 
 LUNCH: Final[dict[str, Any]] = {"title": "Lunch?", "options": LUNCH_OPTIONS}
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
@@ -15,7 +15,7 @@ BODY_ROUTES: Final = (*POLL_ROUTES, "cast")
 
 
 class Route(NamedTuple):
-    """A route that reads a body, by the name of what it does, with a poll to do it to."""
+    """A route that reads a body, by a name, with an existing poll for it."""
 
     polls: Polls
     name: str
@@ -27,7 +27,7 @@ class Route(NamedTuple):
 
     @property
     def path(self) -> str:
-        """With the token in the query, where the contract has it."""
+        """The path; under the contract with the query, which has the token."""
         if self.is_contract:
             place = f"token={self.polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
             return f"/x1/{self.polls.endpoint}?{place}&pollId={self.poll_id}"
@@ -47,38 +47,38 @@ class Route(NamedTuple):
         return {"Authorization": f"Bearer {self.polls.token}", "Content-Type": "application/json"}
 
     async def send(self, body: Any) -> Answer:
-        """The answer to this body."""
+        """Send the body and return the response."""
         data = io.BytesIO(body) if isinstance(body, bytes) else body
         return await self.polls(self.method, self.path, data=data, headers=self.headers)
 
     async def send_without_end(self, piece: bytes) -> Answer:
-        """The answer to a body in pieces, of which this is the first and none is the last."""
+        """Send the first piece of a chunked body that does not end, and return the response."""
         headers = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         head = f"{self.method} {self.path} HTTP/1.1\r\nHost: x\r\n{headers}Transfer-Encoding: chunked\r\n\r\n"
         return await send_raw(self.polls, head.encode() + piece)
 
-    def around(self, poll: bytes) -> bytes:
-        """The poll, where the body of this route has it."""
+    def wrap(self, poll: bytes) -> bytes:
+        """Return a body for this route with the poll in it."""
         if self.name == "create":
             return poll[:-1] + b', "location": ' + json.dumps(JIRA).encode() + b"}"
         if self.name == "batch":
-            return b'{"items": [{"op": "create", "poll": ' + self._replace(name="create").around(poll) + b"}]}"
+            return b'{"items": [{"op": "create", "poll": ' + self._replace(name="create").wrap(poll) + b"}]}"
         return poll
 
 
 async def route_to(polls: Polls, name: str) -> Route:
-    """The route, with a poll that takes names, comments and second ballots."""
+    """Return the route with a new poll that allows names, comments and repeated votes."""
     poll = await polls.make(settings={"allowRevote": True, "allowComment": True, "saveParticipantNames": True})
     return Route(polls, name, poll["id"])
 
 
-def refused(route: Route) -> int:
-    """How what breaks a rule is refused; the contract has no 422."""
+def invalid_body_status(route: Route) -> int:
+    """Return the status for a body that breaks a rule. The contract has no 422."""
     return 400 if route.is_contract else 422
 
 
 def status_of(answer: Answer) -> int:
-    """Of a batch the status of its only item."""
+    """Return the status of the response; for a batch, the status of its only item."""
     if answer.status == 200 and answer.body.startswith(b'{"committed"'):
         (outcome,) = answer.json["items"]
         return int(outcome["status"])
@@ -86,31 +86,31 @@ def status_of(answer: Answer) -> int:
 
 
 def poll_with(**changes: Any) -> Any:
-    """A poll, but for these fields."""
+    """Return a valid poll with these fields changed."""
     return {**LUNCH, **changes}
 
 
 def option_with(**changes: Any) -> Any:
-    """A poll whose first option is as usual, but for these fields."""
+    """Return a valid poll with these fields of its first option changed."""
     return poll_with(options=[{**LUNCH_OPTIONS[0], **changes}, LUNCH_OPTIONS[1]])
 
 
 def settings_with(**changes: Any) -> Any:
-    """A poll with these settings."""
+    """Return a valid poll with these settings."""
     return poll_with(settings=changes)
 
 
 def with_raw(value: Any, raw: str) -> bytes:
-    """The value as JSON, in which `raw` stands for "RAW": what Python would not write."""
+    """Return the value as JSON, with `raw` in place of "RAW", for JSON that Python does not write."""
     return json.dumps(value).replace('"RAW"', raw).encode()
 
 
-def wrong(answers: dict[str, tuple[bytes, Answer]], expected: dict[str, int]) -> dict[str, list[Any]]:
-    """The cases that were answered otherwise, or badly."""
+def find_unexpected(answers: dict[str, tuple[bytes, Answer]], expected: dict[str, int]) -> dict[str, list[Any]]:
+    """Return the cases with another status than expected, or with violations."""
     found: dict[str, list[Any]] = {}
     for case, (sent, answer) in answers.items():
         status = status_of(answer)
-        violations: list[Any] = flaws_of(answer, sent)
+        violations: list[Any] = find_violations(answer, sent)
         if status != expected[case]:
             violations.append((status, answer.body[:300]))
         if violations:

@@ -1,4 +1,4 @@
-"""An empty database: migrations, the first site, the first admin key, the services' rights."""
+"""The first start on an empty database: migrations, the first site and admin key, and the rights of the roles."""
 
 import asyncio
 import stat
@@ -21,7 +21,7 @@ from tests.support.stack import Authority, token_authority
 pytestmark = pytest.mark.own_database
 
 
-async def test_two_concurrent_first_starts_on_an_empty_database_both_come_up(
+async def test_concurrent_first_starts_on_empty_database_both_succeed(
     empty_database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     settings = authority_settings(empty_database, redis_url, tmp_path)
@@ -45,7 +45,7 @@ async def test_two_concurrent_first_starts_on_an_empty_database_both_come_up(
         assert rows[0]["n"] == 1
 
 
-async def test_eight_concurrent_migrations_apply_each_file_once(empty_database: ClonedDatabase) -> None:
+async def test_concurrent_migrations_apply_each_file_once(empty_database: ClonedDatabase) -> None:
     lines = await asyncio.gather(*(migrate_all(empty_database.admin_url, passwords()) for _ in range(8)))
 
     applied = [line for each in lines for line in each if "applied" in line]
@@ -53,14 +53,14 @@ async def test_eight_concurrent_migrations_apply_each_file_once(empty_database: 
     assert len(await fetch(empty_database.admin_url, "SELECT name FROM polls.schema_migrations")) == len(POLLS.files())
 
 
-async def test_a_database_that_is_newer_than_the_code_is_refused(database: ClonedDatabase) -> None:
+async def test_migration_of_newer_database_fails(database: ClonedDatabase) -> None:
     await fetch(database.admin_url, "INSERT INTO polls.schema_migrations VALUES ('9999_the_future.sql')")
 
     with pytest.raises(StackError, match=r"9999_the_future\.sql.*newer release"):
         await migrate_all(database.admin_url, passwords())
 
 
-async def test_a_database_that_is_not_migrated_is_refused_in_a_sentence(
+async def test_start_on_database_without_migrations_fails_with_remedy(
     empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NotMigrated, match="run `pollgate migrate` first"):
@@ -68,7 +68,7 @@ async def test_a_database_that_is_not_migrated_is_refused_in_a_sentence(
             pass
 
 
-async def test_an_admin_key_file_that_a_crash_has_left_is_taken_up(
+async def test_start_reuses_admin_key_file_left_by_crash(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with token_authority(database, redis_url, tmp_path) as authority:
@@ -95,7 +95,7 @@ async def test_an_admin_key_file_that_a_crash_has_left_is_taken_up(
         "CREATE ROLE more",
     ],
 )
-async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: ClonedDatabase, statement: str) -> None:
+async def test_polls_role_has_no_rights_beyond_polls(database: ClonedDatabase, statement: str) -> None:
     assert await fetch(database.polls_url, "SELECT * FROM polls.poll") == []
 
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -116,7 +116,7 @@ async def test_the_polls_role_may_work_with_polls_and_nothing_else(database: Clo
         "INSERT INTO token_authority.signing_key (kid, created_at) VALUES ('x', now())",
     ],
 )
-async def test_the_authoritys_role_cannot_rewrite_what_was_issued(database: ClonedDatabase, statement: str) -> None:
+async def test_authority_role_cannot_rewrite_issued_tokens(database: ClonedDatabase, statement: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await fetch(database.token_authority_url, statement)
 
@@ -134,7 +134,7 @@ async def test_the_authoritys_role_cannot_rewrite_what_was_issued(database: Clon
         "revoked_at = now()",
     ],
 )
-async def test_no_token_is_given_life_or_rights_by_whoever_takes_the_service_over(
+async def test_authority_role_cannot_extend_or_revive_token(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, change: str
 ) -> None:
     async with token_authority(database, redis_url, tmp_path) as authority:

@@ -1,4 +1,4 @@
-"""A database of an earlier release, brought up to this one with its data."""
+"""Migrate a database of an earlier release with its data."""
 
 import shutil
 from pathlib import Path
@@ -33,8 +33,8 @@ INSERT_POLL = """
 """
 
 
-async def an_earlier_release(database: ClonedDatabase, folder: Path, *statements: tuple[Any, ...]) -> None:
-    """Its schemas, with the rows that the statements make."""
+async def create_earlier_release(database: ClonedDatabase, folder: Path, *statements: tuple[Any, ...]) -> None:
+    """Create the schemas of the earlier release, and run the statements, which insert rows."""
     for schema, names in EARLIER.items():
         earlier = folder / schema.name
         earlier.mkdir()
@@ -45,11 +45,11 @@ async def an_earlier_release(database: ClonedDatabase, folder: Path, *statements
         await fetch(database.admin_url, statement, *arguments)
 
 
-async def test_tokens_keys_and_services_of_an_earlier_release_go_on_working(
+async def test_tokens_keys_and_services_of_earlier_release_work_after_migration(
     empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     token, dead, admin_key, secret = mint("pgt"), mint("pgt"), mint("pga"), mint("pgs")
-    await an_earlier_release(
+    await create_earlier_release(
         *(empty_database, tmp_path),
         ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
         ("INSERT INTO token_authority.admin_key VALUES ('adm_1', $1)", digest(admin_key)),
@@ -65,10 +65,10 @@ async def test_tokens_keys_and_services_of_an_earlier_release_go_on_working(
 
     (tmp_path / "admin.key").write_text(admin_key)
     async with token_authority(empty_database, redis_url, tmp_path) as authority:
-        told = await authority.introspect(token, "reports", secret)
-        assert told.json["scope"].split() == list(SCOPES)
+        introspected = await authority.introspect(token, "reports", secret)
+        assert introspected.json["scope"].split() == list(SCOPES)
         assert (await authority.introspect(dead, "reports", secret)).json == {"active": False}
-        await _is_found(authority)
+        await _assert_token_is_found(authority)
         assert (await authority.revoke("tok_1"))["seq"] == 2
         sync = {"applied": 0, "usage": list[str]()}
         headers = basic("reports", secret)
@@ -76,13 +76,13 @@ async def test_tokens_keys_and_services_of_an_earlier_release_go_on_working(
         assert [change["digest"] for change in changes] == [digest(dead).hex(), digest(token).hex()]
 
 
-async def _is_found(authority: Authority) -> None:
+async def _assert_token_is_found(authority: Authority) -> None:
     found = (await authority.manage("GET", "/v1/tokens?search=ONE&scope=PLAT&status=active")).json["items"]
     assert [(each["id"], each["uses"], each["created_by"]) for each in found] == [("tok_1", 7, "admin_key:adm_1")]
 
 
-async def test_what_scopes_reach_is_written_as_for_new_tokens(empty_database: ClonedDatabase, tmp_path: Path) -> None:
-    await an_earlier_release(
+async def test_migration_indexes_scopes_as_for_new_tokens(empty_database: ClonedDatabase, tmp_path: Path) -> None:
+    await create_earlier_release(
         *(empty_database, tmp_path),
         ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
         ("INSERT INTO token_authority.admin_key VALUES ('adm_1', sha256('x'))",),
@@ -97,12 +97,12 @@ async def test_what_scopes_reach_is_written_as_for_new_tokens(empty_database: Cl
         assert sorted(row["reach"]) == index_keys(Scope.parse(scope) for scope in row["scopes"])
 
 
-async def test_polls_of_an_earlier_release_take_votes_and_close_when_they_said(
+async def test_polls_of_earlier_release_take_votes_and_close_on_end_date(
     empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     token, admin_key, site = mint("pgt"), mint("pga"), "site_1"
     ended = {"Open": "", "Over": "2026-01-01", "Over since": "2026-01-01T12:00:00+02:00", "To come": "2999-12-31"}
-    await an_earlier_release(
+    await create_earlier_release(
         *(empty_database, tmp_path),
         ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
         ("INSERT INTO token_authority.admin_key VALUES ('adm_1', $1)", digest(admin_key)),

@@ -1,4 +1,4 @@
-"""One token authority and three polls replicas, each a process of its own."""
+"""Revocation with one token authority and three replicas of polls, each in its own process."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.stack import Authority, Polls
 pytestmark = pytest.mark.own_database
 
 
-async def test_a_revoked_token_is_refused_by_three_replicas_from_the_answer_on(
+async def test_revoked_token_returns_403_in_three_replicas_after_response(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     async with AsyncExitStack() as stack:
@@ -43,4 +43,4 @@ async def test_a_revoked_token_is_refused_by_three_replicas_from_the_answer_on(
             assert [(await caller.call("GET")).status for caller in callers] == [403, 403, 403]
             assert answer["guards"] == {"confirmed": 3, "expired": 0}
             waited_ms.append(answer["waited_ms"])
-        print(f"\nin force at three replicas after {sorted(waited_ms)} ms")
+        print(f"\neffective in three replicas after {sorted(waited_ms)} ms")

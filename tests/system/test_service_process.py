@@ -1,4 +1,4 @@
-"""A service as an operator meets it: what it says when it cannot start, how it stops, and what it never writes."""
+"""A service as a process: errors at start, graceful shutdown, and no secrets in its output."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.own_database
 
-GONE = "postgresql://polls:hush@127.0.0.1:1/pollgate"
+UNREACHABLE = "postgresql://polls:hush@127.0.0.1:1/pollgate"
 
 
 def _run(module: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
@@ -36,7 +36,7 @@ def _run(module: str, environment: dict[str, str]) -> "subprocess.CompletedProce
     )
 
 
-def test_a_missing_setting_is_named(output: Path) -> None:
+def test_start_without_setting_fails_and_names_it(output: Path) -> None:
     ended = _run("services.polls", {})
 
     assert ended.returncode == 1
@@ -44,8 +44,8 @@ def test_a_missing_setting_is_named(output: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_database_that_is_not_there_is_named_without_its_password(redis_url: str) -> None:
-    database = ClonedDatabase(GONE, GONE, GONE)
+async def test_start_without_database_fails_without_its_password(redis_url: str) -> None:
+    database = ClonedDatabase(UNREACHABLE, UNREACHABLE, UNREACHABLE)
 
     ended = await asyncio.to_thread(_run, "services.polls", polls_settings(database, redis_url, "http://127.0.0.1:1"))
 
@@ -55,7 +55,9 @@ async def test_a_database_that_is_not_there_is_named_without_its_password(redis_
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_taken_port_is_named(database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path) -> None:
+async def test_start_on_port_in_use_fails_and_names_it(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
+) -> None:
     settings = authority_settings(database, redis_url, tmp_path)
     async with service("token_authority", settings, output) as running:
         port = running.base.rpartition(":")[2]
@@ -65,7 +67,7 @@ async def test_a_taken_port_is_named(database: ClonedDatabase, redis_url: str, t
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
 
 
-async def test_another_key_encryption_key_is_refused_in_a_sentence_without_it(
+async def test_start_with_another_key_encryption_key_fails_without_the_key(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     settings = authority_settings(database, redis_url, tmp_path)
@@ -81,7 +83,7 @@ async def test_another_key_encryption_key_is_refused_in_a_sentence_without_it(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_request_in_flight_is_answered_before_the_service_ends(
+async def test_request_in_progress_completes_before_service_stops(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path, number: signal.Signals
 ) -> None:
     async with service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running:
@@ -103,7 +105,7 @@ async def test_a_request_in_flight_is_answered_before_the_service_ends(
         assert await asyncio.to_thread(running.process.wait, 10) == 0
 
 
-async def test_who_waits_for_a_revocation_is_told_how_far_it_is_when_the_service_ends(
+async def test_revocation_in_progress_returns_its_state_when_service_stops(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     settings = {**authority_settings(database, redis_url, tmp_path), "REVOCATION_LEASE": "60"}
@@ -123,7 +125,7 @@ async def test_who_waits_for_a_revocation_is_told_how_far_it_is_when_the_service
     assert answer["effective_by"] > answer["revoked_at"]
 
 
-async def test_no_secret_is_ever_written(
+async def test_no_secret_is_in_responses_or_logs(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     bodies: list[str] = []
@@ -141,7 +143,7 @@ async def test_no_secret_is_ever_written(
         for token in (polls.token, mint("pgt"), authority.admin_key):
             bodies += [str(each) for each in await _careless_requests(polls, authority, token)]
             for port in (serving.base.rpartition(":")[2], running.base.rpartition(":")[2]):
-                bodies += [await _raw(int(port), request) for request in _malformed_requests(token)]
+                bodies += [await _send_raw(int(port), request) for request in _malformed_requests(token)]
         await authority.revoke(issued["id"])
         await polls.call("GET")
     logs = [serving.log.read_text(), running.log.read_text()]
@@ -187,7 +189,7 @@ def _malformed_requests(token: str) -> list[bytes]:
     ]
 
 
-async def _raw(port: int, request: bytes) -> str:
+async def _send_raw(port: int, request: bytes) -> str:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     writer.write_eof()

@@ -1,4 +1,4 @@
-"""PostgreSQL with a synchronous standby: what it has not confirmed may be lost, so it is not said to be in force."""
+"""With a synchronous standby, a revocation that the standby has not confirmed is not reported as effective."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -15,7 +15,7 @@ from tests.support.stack import token_authority
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
-    """A server for this test alone, whose settings it may change."""
+    """Start a server for this test only, because the test changes its settings."""
     server = await start_postgres(tmp_path / "postgres", "s3cret")
     try:
         made = described(server.url("postgres", "s3cret"), "pollgate")
@@ -25,7 +25,7 @@ async def database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
         await asyncio.to_thread(server.stop)
 
 
-async def test_a_revocation_that_no_standby_has_is_not_said_to_be_in_force_when_asked_again(
+async def test_revocation_not_confirmed_by_standby_returns_503_when_repeated(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with token_authority(database, redis_url, tmp_path) as authority:
@@ -39,7 +39,7 @@ async def test_a_revocation_that_no_standby_has_is_not_said_to_be_in_force_when_
             await asyncio.sleep(0.01)
 
         assert (await authority.manage("POST", revoke, {"reason": "unneeded"})).status == 503
-        await _until_committed_here_alone(admin)
+        await _wait_until_committed_locally(admin)
 
         assert (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["status"] == "revoked"
         assert (await authority.manage("POST", revoke, {"reason": "unneeded"})).status == 503
@@ -52,8 +52,8 @@ async def test_a_revocation_that_no_standby_has_is_not_said_to_be_in_force_when_
         await admin.close()
 
 
-async def _until_committed_here_alone(admin: "asyncpg.Connection") -> None:
-    """As after a restart of the server, which gives up waiting for the standby."""
+async def _wait_until_committed_locally(admin: "asyncpg.Connection") -> None:
+    """End the wait for the standby, as a restart of the server does."""
     async with asyncio.timeout(10):
         while not await admin.fetchval("SELECT count(*) FROM token_authority.token WHERE revoked_at IS NOT NULL"):
             await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")

@@ -1,4 +1,4 @@
-"""Several worker processes of one replica: each with a guard of its own, and together one service."""
+"""A replica with several worker processes, each with its own guard."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ WORKERS = 2
 
 
 class Replica(NamedTuple):
-    """One service of two workers, and a caller that makes a connection for each request."""
+    """A service with two workers, and a caller that opens a new connection for each request."""
 
     service: Service
     polls: Polls
@@ -49,19 +49,19 @@ async def test_every_worker_confirms_a_revocation(replica: Replica, authority: A
         while (await authority.revoke((await authority.issue())["id"]))["guards"]["confirmed"] < WORKERS:
             await asyncio.sleep(0.05)
     issued = await authority.issue()
-    mine = replica.polls.holding(issued["token"])
-    assert {(await mine.call("GET")).status for _ in range(20)} == {200}
+    holder = replica.polls.holding(issued["token"])
+    assert {(await holder.call("GET")).status for _ in range(20)} == {200}
 
     answer = await authority.revoke(issued["id"])
 
     assert answer["guards"] == {"confirmed": WORKERS, "expired": 0}
-    assert {(await mine.call("GET")).status for _ in range(20)} == {403}
+    assert {(await holder.call("GET")).status for _ in range(20)} == {403}
     metrics = (await replica.polls("GET", "/metrics")).body.decode()
     (hits,) = (line for line in metrics.splitlines() if line.startswith('pollgate_guard_cache_total{result="hit"}'))
     assert float(hits.split()[-1]) == 2 * (20 - WORKERS)
 
 
-async def test_sigterm_ends_them_all_in_order(replica: Replica) -> None:
+async def test_sigterm_stops_all_workers(replica: Replica) -> None:
     workers = replica.workers
     assert len(workers) == WORKERS
 
@@ -71,7 +71,7 @@ async def test_sigterm_ends_them_all_in_order(replica: Replica) -> None:
     assert not any(worker.is_running() for worker in workers)
 
 
-async def test_a_worker_that_dies_ends_the_service_with_an_error(replica: Replica) -> None:
+async def test_killed_worker_stops_service_with_status_1(replica: Replica) -> None:
     workers = replica.workers
 
     workers[0].kill()
@@ -81,10 +81,10 @@ async def test_a_worker_that_dies_ends_the_service_with_an_error(replica: Replic
     assert f'"pid": {workers[0].pid}, "signal": {signal.SIGKILL}' in replica.service.log.read_text()
 
 
-async def test_no_worker_outlives_the_first_process(replica: Replica) -> None:
+async def test_workers_stop_when_first_process_is_killed(replica: Replica) -> None:
     workers = replica.workers
 
     replica.service.signal(signal.SIGKILL)
 
-    gone, alive = await asyncio.to_thread(psutil.wait_procs, workers, 15)
-    assert (len(gone), alive) == (WORKERS, [])
+    stopped, alive = await asyncio.to_thread(psutil.wait_procs, workers, 15)
+    assert (len(stopped), alive) == (WORKERS, [])

@@ -23,7 +23,10 @@ class BatchItem(Struct, frozen=True):
 
 
 class ItemResult(Struct, frozen=True):
-    """What became of one item: the poll after it and its effect on ballots, or the error."""
+    """The outcome of one item: the poll after the change and the effect on its ballots, or the error.
+
+    A deleted poll has none of them.
+    """
 
     state: PollState | None = None
     effect: Effect | None = None

@@ -1,7 +1,7 @@
-"""Edits of a poll, and what they do to the votes in it: no vote is dropped without being asked for."""
+"""Edits of a poll, and their effect on its votes. No edit drops votes unless the caller asks for it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
@@ -91,7 +91,7 @@ class EditedPoll(Struct, frozen=True):
 
 
 def edited_spec(state: PollState, content: Replacement | Patch | Closing) -> PollSpec:
-    """Return what the poll becomes, not yet validated. Raise `InvalidPoll` if a read-only field would change."""
+    """Return the spec after the edit, not yet validated. Raise `InvalidPoll` if a read-only field would change."""
     spec = state.poll.spec
     if isinstance(content, Closing):
         return closed_at(spec, state.at)
@@ -116,16 +116,16 @@ def hides_names(before: PollSpec, after: PollSpec) -> bool:
     return before.settings.save_participant_names and not after.settings.save_participant_names
 
 
-_HOW_TO_CLOSE = (
-    "a poll is closed by its settings: set endDate and closePollOnEndDate, or use 'close' in a batch; to open it, set "
-    "closePollOnEndDate to false or endDate to a later time"
+_HOW_TO_CLOSE: Final = (
+    "the status follows from the settings: to close a poll, set endDate and closePollOnEndDate, or use 'close' in a "
+    "batch; to open it, set closePollOnEndDate to false, or endDate to a later time"
 )
 
 
 def _require_unchanged(state: PollState, read_only: ReadOnlyFields, edited: PollSpec) -> None:
     violations = []
     if read_only.id not in (None, str(state.poll.id)):
-        violations.append(Violation(("id",), "this is not the id of the poll that the URL names; leave it out"))
+        violations.append(Violation(("id",), "this is not the id of the poll; leave it out"))
     if read_only.place not in (None, state.poll.place):
         violations.append(
             Violation(("location",), "a poll cannot move; leave this out, or create another poll at the other place")

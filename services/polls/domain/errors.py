@@ -32,7 +32,7 @@ class UnknownTemplate(LookupError):
 
 
 class UnknownEndpoint(LookupError):
-    """The endpoint in the path is not that of the token's site."""
+    """The endpoint in the path does not belong to the site of the token."""
 
 
 class UnknownPoll(LookupError):
@@ -40,11 +40,11 @@ class UnknownPoll(LookupError):
 
 
 class UnknownBallot(LookupError):
-    """The participant has no ballot in the poll that counts."""
+    """The participant has no ballot in the poll, or has withdrawn it."""
 
 
 class PollChanged(Exception):
-    """The poll has none of the expected entity tags."""
+    """The entity tag of the poll does not meet the condition of the request."""
 
 
 class PollClosed(Exception):

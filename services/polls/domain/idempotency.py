@@ -1,4 +1,4 @@
-"""What is kept of a request with an `Idempotency-Key`, so that the request can be repeated safely."""
+"""A request with an `Idempotency-Key` and its stored response, which make it safe to repeat the request."""
 
 from msgspec import Struct
 

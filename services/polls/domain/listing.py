@@ -1,4 +1,4 @@
-"""Which polls a list has, and where a page of it begins."""
+"""The filter of a list of polls, and the position at which a page begins."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ START: Final[Position] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 
 
 class PollFilter(Struct, frozen=True):
-    """The conditions of a list. A poll has to be below one of the paths, of which none is below another."""
+    """The conditions of a list. A poll has to be below one of the paths; no path is below another."""
 
     paths: Sequence[Path]
     status: Status | None = None

@@ -12,8 +12,9 @@ from shared.contract.scope import Place
 
 
 class NewPoll(Struct, frozen=True):
-    """A poll to be created. A field that is not set is taken from the template; `description` and `settings` have
-    defaults.
+    """A poll to be created. A field that is not set is taken from the template.
+
+    Without a template, `title` and `options` are required, and the other fields have defaults.
     """
 
     place: Place
@@ -24,7 +25,7 @@ class NewPoll(Struct, frozen=True):
     settings: Settings | UnsetType = UNSET
 
     def to_spec(self) -> PollSpec:
-        """Return the poll, validated. Raise `UnknownTemplate` or `InvalidPoll`."""
+        """Return the valid spec of the poll. Raise `UnknownTemplate` or `InvalidPoll`."""
         fields = {
             "title": self.title,
             "options": self.options,

@@ -1,4 +1,4 @@
-"""Pseudonyms of participants: without the key, no one can find out who has voted."""
+"""Pseudonyms of participants: participants cannot be identified without the key."""
 
 import hashlib
 import hmac

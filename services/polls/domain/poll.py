@@ -1,4 +1,4 @@
-"""A poll: a question, its options, its settings, and the rules that it has to keep."""
+"""A poll: a question, its options and its settings, and the rules for them."""
 
 import re
 from collections import Counter
@@ -34,7 +34,7 @@ class Option(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """How a poll may be answered. `end_date` is empty, an RFC 3339 date (the end of that day in UTC) or date-time."""
+    """The settings of a poll. `end_date` is empty, an RFC 3339 date (the end of that day in UTC) or date-time."""
 
     allow_selection_of_multiple_options: bool = False
     results_visibility: ResultsVisibility = "alwaysPublic"
@@ -47,7 +47,7 @@ class Settings(Struct, frozen=True):
 
 
 class PollSpec(Struct, frozen=True):
-    """What a client decides about a poll."""
+    """The part of a poll that a client writes."""
 
     title: str
     options: tuple[Option, ...]
@@ -72,7 +72,7 @@ class Poll(Struct, frozen=True):
 
 
 def validate(spec: PollSpec) -> PollSpec:
-    """Return the spec if it keeps every rule. Raise `InvalidPoll` with all rules that it breaks."""
+    """Return the spec if it is valid. Raise `InvalidPoll` with every violation."""
     violations = [
         *_text_violations(spec),
         *_option_violations(spec.options),
@@ -85,12 +85,12 @@ def validate(spec: PollSpec) -> PollSpec:
 
 
 def closes_at(settings: Settings) -> datetime | None:
-    """Return when a poll with these settings, which have been validated, closes, or `None` if it never does."""
+    """Return the time when a poll with these valid settings closes, or `None` if it never closes."""
     return read_end_date(settings.end_date) if settings.close_poll_on_end_date else None
 
 
 def closed_at(spec: PollSpec, now: datetime) -> PollSpec:
-    """Return the spec, closed from `now` on at the latest. Only its end date closes a poll."""
+    """Return the spec with an end date that closes the poll at `now`, or unchanged if it has closed before."""
     end = closes_at(spec.settings)
     if end is not None and end <= now:
         return spec
@@ -99,9 +99,9 @@ def closed_at(spec: PollSpec, now: datetime) -> PollSpec:
 
 
 def read_end_date(text: str) -> datetime | None:
-    """Return the time that an `end_date` stands for, in UTC, or `None` if it is empty. Raise `ValueError`.
+    """Return the time that an `end_date` stands for, in UTC, or `None` if it is empty.
 
-    Raise `OverflowError` if the UTC value is out of `datetime`'s range.
+    Raise `ValueError` if the text is invalid, or `OverflowError` if the UTC value is out of `datetime`'s range.
     """
     if not text:
         return None
@@ -156,7 +156,7 @@ def _option_violations(options: tuple[Option, ...]) -> Iterator[Violation]:
 
 
 def _has_visible_character(text: str) -> bool:
-    """Return whether some character is neither a space nor one without a width, such as a change of direction."""
+    """Return whether some character is neither white space nor invisible, such as a mark of direction."""
     return any(character.isprintable() and not character.isspace() for character in text)
 
 
@@ -164,7 +164,7 @@ def _size_violations(spec: PollSpec) -> Iterator[Violation]:
     texts = (spec.title, spec.description, *(text for option in spec.options for text in (option.id, option.title)))
     size = sum(len(text.encode()) for text in texts)
     if size > MAX_POLL_BYTES:
-        yield Violation((), f"a poll has up to {MAX_POLL_BYTES} bytes of text in UTF-8, this one has {size}")
+        yield Violation((), f"a poll has at most {MAX_POLL_BYTES} bytes of text in UTF-8, this one has {size}")
 
 
 def _settings_violations(settings: Settings) -> Iterator[Violation]:

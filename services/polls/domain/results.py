@@ -1,4 +1,4 @@
-"""The results of a poll, and which audience may see how much of them."""
+"""The results of a poll, as far as an audience may see them."""
 
 import enum
 import re
@@ -25,21 +25,21 @@ class Tally(Struct, frozen=True):
 
 
 class Audience(enum.Enum):
-    """Who asks for results."""
+    """The group that the reader of results belongs to."""
 
     PUBLIC = "public"
     """Anyone who may read the poll."""
     VOTER = "voter"
     """A participant who has voted."""
     EVERYTHING = "everything"
-    """Someone who sees everything, whatever the settings of the poll."""
+    """A reader who sees all results, whatever the settings of the poll."""
 
 
 class OptionResult(Struct, frozen=True):
-    """The result of one option; `None` is withheld. Percentages have one decimal.
+    """The result of one option. A withheld value is `None`. Percentages have one decimal.
 
     `percentage` is of all votes, `participant_percentage` of the participants. Options with equally many votes share a
-    `rank`, and the next rank is higher by their number: 1, 2, 2, 4.
+    `rank`, and the rank after it is skipped: 1, 2, 2, 4.
     """
 
     id: str
@@ -52,7 +52,7 @@ class OptionResult(Struct, frozen=True):
 
 
 class Results(Struct, frozen=True):
-    """The results of a poll at one moment, with the options by their order; `None` is withheld.
+    """The results of a poll at one moment, with the options sorted by `order`. A withheld value is `None`.
 
     `average` has one decimal. It is also `None` before the first vote, and unless the titles of the options are all
     numbers or all from one scored template.
@@ -103,7 +103,7 @@ def _withheld_reason(settings: Settings, *, is_closed: bool, audience: Audience)
 
 
 def _filled(heading: Results, tally: Tally) -> Results:
-    """Return the results with all figures that may be shown."""
+    """Return the results with the numbers and percentages that are not withheld."""
     counts = [tally.counts.get(option.id, 0) for option in heading.options]
     shows_numbers = heading.withheld_reason is None
     figures = zip(heading.options, counts, _percentages(counts), _ranks(counts), strict=True)

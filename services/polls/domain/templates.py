@@ -10,7 +10,7 @@ from services.polls.domain.poll import Option, PollSpec
 
 
 class Template(Struct, frozen=True):
-    """A poll to start from. The options of a `scored` template have the values 1, 2, … and thereby an average."""
+    """A poll to start from. The options of a `scored` template have the values 1, 2, … in an average."""
 
     id: str
     name: str
@@ -28,7 +28,7 @@ def find_template(template_id: str) -> Template:
 
 
 def _blank() -> Template:
-    """Has two options to be renamed, for a poll has at least one."""
+    """Return a template with two options to be renamed, because a poll needs at least one option."""
     return Template("blank", "New poll", _spec("New poll", "", ("Option 1", "Option 2")))
 
 

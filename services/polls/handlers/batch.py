@@ -1,4 +1,4 @@
-"""`/v1/polls:batch`: several changes in one request, each with its own outcome."""
+"""`/v1/polls:batch`: several changes of polls in one request, each with its own outcome."""
 
 from aiohttp import web
 

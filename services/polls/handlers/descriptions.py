@@ -1,4 +1,4 @@
-"""Sentences about responses and problems that several routes share in the OpenAPI document."""
+"""Descriptions in the OpenAPI document of responses and problems that several routes share."""
 
 from typing import Final
 

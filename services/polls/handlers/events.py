@@ -1,4 +1,4 @@
-"""`/v1/polls/{id}/events`: a poll as it changes, for as long as the token works."""
+"""`/v1/polls/{id}/events`: a stream of events when a poll changes, as long as the token works."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ from shared.runtime.process.clock import elapsed_s
 
 EVENT_STREAM: Final = "text/event-stream"
 HEARTBEAT_S: Final = 5.0
-"""After so long without an event a comment is sent, so that no proxy takes the connection for dead."""
+"""After this time without an event a comment is sent, so that proxies keep the connection open."""
 HEADERS: Final = {"Content-Type": EVENT_STREAM, "X-Accel-Buffering": "no"}
 RETRY: Final = b"retry: 2000\n\n"
 HEARTBEAT: Final = b":\n\n"

@@ -1,4 +1,4 @@
-"""Requests with an `Idempotency-Key`, and responses that may have been sent before."""
+"""Read the `Idempotency-Key` of a request, and send a stored response."""
 
 import hashlib
 

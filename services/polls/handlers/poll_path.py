@@ -1,4 +1,4 @@
-"""The ids in the path of a route."""
+"""Read the ids in the path of a request."""
 
 from uuid import UUID
 

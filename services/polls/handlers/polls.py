@@ -51,7 +51,7 @@ from shared.runtime.http.query import read_query
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 MAX_PAGE_BYTES: Final = 1024 * 1024
-"""A page of long polls has fewer items: this process holds a response until it is read."""
+"""The limit of a page, which then has fewer polls: the process keeps a response in memory until the client reads it."""
 
 
 @endpoint(
@@ -145,10 +145,8 @@ async def show_poll(request: web.Request) -> web.Response:
 )
 async def replace_poll(request: web.Request) -> web.Response:
     """Return 200 with the poll after the edit, and what the edit did to votes."""
-    poll_id = poll_id_of(request)
     require_media_type(request, JSON)
-    replacement = read_json(await request.read(), WritePoll).to_replacement()
-    return await _edit(request, poll_id, replacement)
+    return await _edit(request, read_json(await request.read(), WritePoll).to_replacement())
 
 
 @endpoint(
@@ -169,10 +167,8 @@ async def replace_poll(request: web.Request) -> web.Response:
 )
 async def change_poll(request: web.Request) -> web.Response:
     """Return 200 with the poll after the edit, and what the edit did to votes."""
-    poll_id = poll_id_of(request)
     require_media_type(request, MERGE_PATCH, JSON)
-    patch = read_json(await request.read(), PatchPoll).to_patch()
-    return await _edit(request, poll_id, patch)
+    return await _edit(request, read_json(await request.read(), PatchPoll).to_patch())
 
 
 @endpoint(
@@ -191,9 +187,10 @@ async def delete_poll(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _edit(request: web.Request, poll_id: UUID, content: Replacement | Patch) -> web.Response:
+async def _edit(request: web.Request, content: Replacement | Patch) -> web.Response:
     query = read_query(request, EditPoll)
-    edit = PollEdit(poll_id=poll_id, content=content, expected=if_match(request), drop_votes=query.drop_votes)
+    poll_id, expected = poll_id_of(request), if_match(request)
+    edit = PollEdit(poll_id=poll_id, content=content, expected=expected, drop_votes=query.drop_votes)
     edited = await request.app[POLL_EDITOR].edit(caller(request), edit)
     payload = PollPayload.of(edited.state, effect=edited.effect)
     return json_response(payload, headers={"ETag": edited.state.etag})

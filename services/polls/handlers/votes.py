@@ -94,7 +94,7 @@ async def withdraw_ballot(request: web.Request) -> web.Response:
     path=PollPath,
     query=Paging,
     responses={200: Response(description="A page of ballots.", body=BallotPage, example=examples.BALLOTS)},
-    problems={**UNKNOWN, **forbidden(Action.RESULTS), 409: "The poll keeps no names."},
+    problems={**UNKNOWN, **forbidden(Action.RESULTS), 409: "The poll does not keep names."},
 )
 async def list_ballots(request: web.Request) -> web.Response:
     """Return 200 with a page of ballots."""

@@ -1,4 +1,4 @@
-"""`/x1/{endpoint}`: the Team Voice contract. The method selects the action; the query has all but the poll itself."""
+"""`/x1/{endpoint}`: the Team Voice contract. The method selects the action, and the query the place and the poll."""
 
 import re
 from collections.abc import AsyncGenerator
@@ -51,9 +51,9 @@ ANY_TYPE: Final = (JSON, "*/*")
 NEVER: Final = (401, 422)
 MAX_LISTED: Final = 1000
 MAX_LISTED_BYTES: Final = 16 * 1024 * 1024
-"""The limits of a list, for the contract has no pages: a longer one would fill the memory of this process."""
+"""The limits of a list. The contract has no pages, and a longer list would fill the memory of this process."""
 POLLS_PER_READ: Final = 100
-"""Polls that are read and encoded at once. In between, other requests are served."""
+"""The number of polls that are read and encoded in one go, so that other requests are served in between."""
 
 
 @endpoint(

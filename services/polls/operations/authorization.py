@@ -1,6 +1,6 @@
-"""What a caller may do with a poll, and see of it.
+"""Authorize callers for polls.
 
-A caller that may do nothing with a poll gets `UnknownPoll`: it is not to learn that the poll exists.
+A caller that may do nothing with a poll gets `UnknownPoll`, so that it does not learn that the poll exists.
 """
 
 from typing import Final
@@ -15,7 +15,7 @@ from shared.guard import Caller
 from shared.runtime.postgres.database import Connection
 
 _REVEALING: Final = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Action.RESULTS)
-"""Each of these actions lets a caller know which polls exist at a place."""
+"""Actions that let a caller know which polls exist at a place. `CREATE` does not."""
 
 
 def require_action(caller: Caller, action: Action, place: Place) -> None:
@@ -35,7 +35,7 @@ def require_any_action(caller: Caller, actions: tuple[Action, ...], place: Place
 
 
 def audience_of(caller: Caller, place: Place, *, as_voter: bool = False) -> Audience:
-    """Return as whom the caller sees the results of polls at the place."""
+    """Return the audience of results that the caller belongs to at the place."""
     if caller.may(Action.RESULTS, place):
         return Audience.EVERYTHING
     return Audience.VOTER if as_voter else Audience.PUBLIC

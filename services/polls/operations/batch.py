@@ -90,7 +90,7 @@ async def _apply_all(transaction: Transaction, caller: Caller, items: Sequence[B
 
 
 async def _lock_polls(connection: Connection, caller: Caller, items: Sequence[BatchItem]) -> None:
-    """Lock the polls that the caller may change, all at once, so that two batches cannot deadlock."""
+    """Lock all polls of the batch that the caller may change in one statement, so that batches cannot deadlock."""
     places = await polls.select_places(connection, caller.site, _poll_ids(items))
     changeable = [
         poll_id

@@ -1,4 +1,4 @@
-"""Create a poll, once per `Idempotency-Key`."""
+"""Create a poll."""
 
 from uuid import uuid4
 

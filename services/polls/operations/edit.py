@@ -1,4 +1,4 @@
-"""Edit or delete a poll, one writer at a time, together with what that does to its ballots."""
+"""Edit or delete a poll, one writer at a time, and change its ballots accordingly."""
 
 from uuid import UUID
 
@@ -51,7 +51,7 @@ class PollEditor:
 
 
 async def edit_within(connection: Connection, caller: Caller, edit: PollEdit) -> EditedPoll:
-    """Do as `PollEditor.edit`, as a part of a transaction."""
+    """Edit a poll as `PollEditor.edit` does, inside a transaction of the caller."""
     before = await _lock(connection, caller, Action.UPDATE, edit)
     spec = validate(edited_spec(before, edit.content))
     if spec == before.poll.spec:
@@ -62,7 +62,7 @@ async def edit_within(connection: Connection, caller: Caller, edit: PollEdit) ->
 
 
 async def delete_within(connection: Connection, caller: Caller, deletion: PollDeletion) -> None:
-    """Do as `PollEditor.delete`, as a part of a transaction."""
+    """Delete a poll as `PollEditor.delete` does, inside a transaction of the caller."""
     await _lock(connection, caller, Action.DELETE, deletion)
     await polls.delete_poll(connection, caller.site, deletion.poll_id)
 
@@ -70,8 +70,8 @@ async def delete_within(connection: Connection, caller: Caller, deletion: PollDe
 async def _lock(connection: Connection, caller: Caller, action: Action, change: PollEdit | PollDeletion) -> PollState:
     """Lock and return the poll, if the caller may change it and it is as expected.
 
-    Check before the lock too, so that a caller without permission does not make others wait. Read the poll again after
-    it: only a statement that begins then sees every ballot from before the lock.
+    Check the permission before the lock too: a caller without it must not make others wait. Read the poll again after
+    the lock: only a statement that begins then sees every ballot that was cast before it.
     """
     _require_change(await _select(connection, caller.site, change.poll_id), caller, action, change)
     await polls.lock_polls(connection, caller.site, [change.poll_id])

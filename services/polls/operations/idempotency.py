@@ -1,4 +1,4 @@
-"""Carry out a request with an `Idempotency-Key` once, however often it is sent."""
+"""Make sure that a request with an `Idempotency-Key` is carried out once."""
 
 from services.polls.domain.errors import KeyInUse, KeyReused
 from services.polls.domain.idempotency import IdempotencyKey, StoredResponse

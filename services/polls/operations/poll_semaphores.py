@@ -1,7 +1,7 @@
 """Limit how many requests of this process wait for the same poll in the database.
 
-Requests that vote in a poll, or edit it, wait for each other: for a moment, or for as long as an edit of a million
-ballots takes. Without the limit they would take all connections, and requests for other polls would get none.
+Requests that vote in a poll or edit it wait for each other, which takes long if an edit changes a million ballots.
+Without the limit they would hold all connections of the pool, and requests for other polls would get none.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 MAX_PER_POLL: Final = 3
-"""One request that is at work, and two that follow at once."""
+"""One request holds the lock of the poll in the database, and two more wait for it there."""
 
 
 class PollSemaphores:

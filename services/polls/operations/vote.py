@@ -1,7 +1,7 @@
 """Cast, show and withdraw ballots.
 
-A ballot is decided on a poll as it was read, and stored only if the poll was not edited since; otherwise both steps are
-repeated.
+A choice is validated against the poll as it was read, and the ballot is stored only if the poll was not edited since
+then. Otherwise both steps are repeated.
 """
 
 from typing import Final

@@ -1,1 +1,1 @@
-"""The JSON of the polls service, both faces."""
+"""The JSON of `/v1` and `/x1`."""

@@ -7,7 +7,7 @@ from services.polls.payloads.fields import Comment, OptionIds, Participant, Part
 
 
 class CastBallot(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """What a participant chooses. The `name` is stored only if the poll keeps names."""
+    """The choice of a participant. The `name` is stored only if the poll keeps names."""
 
     option_ids: OptionIds
     name: ParticipantName | None = None

@@ -39,7 +39,7 @@ class UpdateItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     drop_votes: bool = False
 
     def to_change(self) -> PollEdit:
-        """Return the edit. Raise `UnknownPoll` for an id that is none, or `BadRequest`."""
+        """Return the edit. Raise `UnknownPoll` if the id is not a UUID, or `BadRequest`."""
         return PollEdit(
             poll_id=_to_id(self.id),
             content=self.poll.to_replacement(),
@@ -49,13 +49,13 @@ class UpdateItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
 
 
 class CloseItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="close"):
-    """Close a poll now: its `endDate` becomes the current time. A poll that is closed stays as it is."""
+    """Close a poll now: its `endDate` becomes the current time. A closed poll is not changed."""
 
     id: PollId
     if_match: IfMatch = None
 
     def to_change(self) -> PollEdit:
-        """Return the edit. Raise `UnknownPoll` for an id that is none, or `BadRequest`."""
+        """Return the edit. Raise `UnknownPoll` if the id is not a UUID, or `BadRequest`."""
         return PollEdit(poll_id=_to_id(self.id), content=Closing(), expected=_to_condition(self.if_match))
 
 
@@ -66,7 +66,7 @@ class DeleteItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     if_match: IfMatch = None
 
     def to_change(self) -> PollDeletion:
-        """Return the deletion. Raise `UnknownPoll` for an id that is none, or `BadRequest`."""
+        """Return the deletion. Raise `UnknownPoll` if the id is not a UUID, or `BadRequest`."""
         return PollDeletion(poll_id=_to_id(self.id), expected=_to_condition(self.if_match))
 
 
@@ -85,7 +85,7 @@ class Batch(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
-    """The outcome of one item. `status` is the status that a request of its own would get.
+    """The outcome of one item. `status` is the status of the same change in a request of its own.
 
     The status 424 means that the item was rolled back because another item of the atomic batch failed.
     """

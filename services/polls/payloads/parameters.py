@@ -64,7 +64,7 @@ class CreateHeaders(Struct, frozen=True):
 
 
 class BatchHeaders(Struct, frozen=True):
-    """The key of a batch that can be repeated safely. It has another example, for a key stands for one request."""
+    """The key of a batch that can be repeated safely. The example differs because a key stands for one request."""
 
     idempotency_key: Annotated[str, _KEY, Meta(examples=["f1b0c0de-52f6-4d5c-9d5e-0f0a3cf1a7b2"])] | None = field(
         default=None, name=IDEMPOTENCY_KEY
@@ -112,13 +112,13 @@ class EditPoll(Struct, frozen=True, rename="camel"):
 
 
 class ShowResults(Struct, frozen=True):
-    """For whom results are shown."""
+    """The participant who asks for results."""
 
     participant: Annotated[
         str | None,
         Meta(
-            description="a participant; one who has voted sees results that are visible `afterVote`. The token needs "
-            "the action `vote` too",
+            description="show results with the visibility `afterVote` if this participant has voted; the token also "
+            "needs the action `vote`",
             examples=["ada"],
         ),
     ] = None

@@ -45,8 +45,8 @@ class OptionBody(Struct, frozen=True, forbid_unknown_fields=True):
     order: Order | None = None
 
 
-class SettingsPayload(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How a poll may be answered. A setting that is left out has its default."""
+class SettingsPayload(Struct, frozen=True, rename="camel"):
+    """The settings of a poll. A setting that is left out has its default."""
 
     allow_selection_of_multiple_options: bool = False
     results_visibility: ResultsVisibility = "alwaysPublic"
@@ -65,6 +65,10 @@ class SettingsPayload(Struct, frozen=True, forbid_unknown_fields=True, rename="c
     def to_settings(self) -> Settings:
         """Return the settings, not yet validated."""
         return Settings(**asdict(self))
+
+
+class SettingsBody(SettingsPayload, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """How a poll may be answered. A setting that is left out has its default."""
 
 
 class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -166,7 +170,7 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     title: Title
     options: Annotated[list[OptionBody], OPTIONS]
     description: Description = ""
-    settings: SettingsPayload = SettingsPayload()
+    settings: SettingsBody = SettingsBody()
     id: PollId | None = None
     location: LocationPayload | None = None
     status: Status | None = None
@@ -248,10 +252,10 @@ class CreatePoll(Struct, frozen=True, forbid_unknown_fields=True):
     title: Title | UnsetType = UNSET
     options: Annotated[list[OptionBody], OPTIONS] | UnsetType = UNSET
     description: Description | UnsetType = UNSET
-    settings: SettingsPayload | UnsetType = UNSET
+    settings: SettingsBody | UnsetType = UNSET
 
     def to_new_poll(self) -> NewPoll:
-        """Return the poll to be created. Raise `InvalidPoll` for a location that is none."""
+        """Return the poll to be created. Raise `InvalidPoll` if the location is invalid."""
         return NewPoll(
             place=self.location.to_place(),
             template=self.template,

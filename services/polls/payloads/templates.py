@@ -12,7 +12,7 @@ from services.polls.payloads.polls import OptionPayload, options_of
 
 
 class TemplateSettings(Struct, frozen=True, rename="camel"):
-    """How a poll from the template may be answered."""
+    """The settings of a poll from the template."""
 
     allow_selection_of_multiple_options: bool
     results_visibility: ResultsVisibility

@@ -1,4 +1,4 @@
-"""A poll, and the query, as the Team Voice contract spells them. Unknown fields and parameters are ignored."""
+"""A poll and the query in the Team Voice contract. Unknown fields and parameters are ignored."""
 
 from typing import Annotated, Literal
 
@@ -80,7 +80,7 @@ class ContractOption(Struct, frozen=True):
 
 
 class ContractSettings(Struct, frozen=True, rename="camel"):
-    """How a poll may be answered. A setting that is left out has its default."""
+    """The settings of a poll. A setting that is left out has its default."""
 
     allow_selection_of_multiple_options: bool = False
     results_visibility: ResultsVisibility = "alwaysPublic"
@@ -111,7 +111,7 @@ class ContractPollBody(Struct, frozen=True):
 
 
 class ContractPoll(Struct, frozen=True, omit_defaults=True):
-    """A poll; with `results` if `expand` asks for them."""
+    """A poll. `results` are present if `expand` asks for them."""
 
     id: PollId
     title: Title

@@ -1,1 +1,1 @@
-"""SQL beside the only functions that run it. Nothing else of the polls service knows a table's name."""
+"""The SQL of the polls service. No other package of it names a table."""

@@ -1,8 +1,8 @@
 """Ballots in PostgreSQL. Triggers count them into the tally, whatever statement changes them.
 
 A participant is stored as a keyed hash. A statement that changes one ballot locks its poll first and changes nothing if
-the poll was edited or closed since it was read. The lock is exclusive: under a shared one, an edit would wait for as
-long as people vote, and voters wait for each other anyway, for the tally.
+the poll was edited or closed since it was read. The lock is exclusive: with a shared lock, an edit would wait as
+long as participants vote, and votes wait for each other anyway, for the tally.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Responses to requests with an Idempotency-Key, kept for a day in the table `polls.answer`."""
+"""Responses to requests with an Idempotency-Key, stored for a day in the table `polls.answer`."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ class StoredRequest(Struct, frozen=True):
 
 
 _CLAIM: Final = f"""
-    -- claim_key: claim an idempotency key that is new or expired; waits for a transaction that has claimed it
+    -- claim_key: claim an idempotency key that is new or expired; wait for a transaction that has claimed it
     INSERT INTO polls.answer AS answer (token_id, key, fingerprint) VALUES ($1, $2, $3)
     ON CONFLICT (token_id, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, given_at = excluded.given_at
@@ -27,11 +27,11 @@ _CLAIM: Final = f"""
     RETURNING key
 """  # noqa: S608
 _SELECT: Final = """
-    -- select_response: the first request with a key, and the response to it
+    -- select_response: the fingerprint of the first request with a key, and the response to it
     SELECT fingerprint, status, headers, body FROM polls.answer WHERE token_id = $1 AND key = $2
 """
 _STORE: Final = """
-    -- store_response: the response to a request whose key this transaction has claimed
+    -- store_response: store the response to a request whose key this transaction has claimed
     UPDATE polls.answer SET status = $3, headers = $4, body = $5 WHERE token_id = $1 AND key = $2
 """
 _DELETE_EXPIRED: Final = f"""

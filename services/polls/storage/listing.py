@@ -1,4 +1,4 @@
-"""Pages of polls below the paths that a token may read. Paths of one length are one branch of the query."""
+"""Pages of polls below the paths that a token may read. The query has one branch for the paths of each length."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Polls in PostgreSQL, read with their tallies. Every function but `select_watched` keeps to one site."""
+"""Polls in PostgreSQL, read with their tallies. Every function except `select_watched` is limited to one site."""
 
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -48,11 +48,11 @@ _SELECT_MANY: Final = f"""
     SELECT {STATE} {_FROM} WHERE poll.id = ANY($1)
 """
 _SELECT_PLACES: Final = """
-    -- select_places: where some polls of a site are
+    -- select_places: the places of some polls of a site
     SELECT id, workspace, content, container FROM polls.poll WHERE site = $1 AND id = ANY($2)
 """
 _LOCK: Final = """
-    -- lock_polls: keep others from editing some polls of a site, or voting in them, until the transaction ends
+    -- lock_polls: lock some polls of a site against edits and votes until the transaction ends
     SELECT id FROM polls.poll WHERE site = $1 AND id = ANY($2) ORDER BY id FOR UPDATE
 """
 _UPDATE: Final = """

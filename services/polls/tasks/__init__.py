@@ -1,1 +1,1 @@
-"""Long-lived tasks that run beside the requests."""
+"""Tasks that run as long as the process, independent of requests."""

@@ -1,4 +1,4 @@
-"""The polls that clients follow: read once, and encoded once per audience, for all followers in a process."""
+"""Polls that clients follow by event streams. Each is read once, and rendered once per audience, for all followers."""
 
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -17,11 +17,11 @@ from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.clock import elapsed_s
 
 PAUSE_S: Final = 0.1
-"""Between two reads, so that many votes in a short time are read once."""
+"""The pause between two reads, so that many votes in a short time cause one read."""
 POLLS_PER_READ: Final = 100
-"""So that no statement exceeds its time limit."""
+"""The maximum of polls in one statement, so that it does not exceed its time limit."""
 RETRY_S: Final = 1.0
-"""Before the next read after the database was unavailable."""
+"""The pause before the next read after the database was unavailable."""
 
 _log = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class FollowedPoll:
         return (end - self._state.at).total_seconds() - (elapsed_s() - self._read_at_s)
 
     def update(self, state: PollState | None) -> None:
-        """Take the state that was read, `None` if the poll was deleted, and call the followers if it is another."""
+        """Store a state that was read, `None` if the poll was deleted. Call the followers if the poll has changed."""
         if state is None:
             self.is_gone = True
         else:
@@ -72,7 +72,7 @@ class FollowedPoll:
             on_change()
 
     def update_if_newer(self, state: PollState) -> None:
-        """Take a state that was read at another time, if it is newer."""
+        """Do as `update` with a state that someone else has read, if it is newer."""
         if state.at > self._state.at:
             self.update(state)
 

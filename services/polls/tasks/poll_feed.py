@@ -1,7 +1,7 @@
-"""Wakes those who watch a poll when something of it has changed, in whichever process; what has, they see themselves.
+"""Announce changes of polls to all processes of the polls service over Redis, and call those who watch a poll.
 
-Replicas tell each other over Redis, which may lose messages, so nothing rests on it: a watcher is also woken whenever a
-subscription is confirmed, and every few seconds in which it was not.
+An announcement says only that a poll has changed; the watcher reads the poll. Redis may lose announcements. Therefore a
+watcher is also called whenever the subscription is confirmed, and after a few seconds without a call.
 """
 
 import asyncio
@@ -18,44 +18,40 @@ from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.outage import Outage
 from shared.runtime.redis.subscription import Subscription
 
-LOOK_S: Final = 3.0
-"""So long at most a watcher is left without being woken."""
-GAP_S: Final = 0.1
-"""Between two batches of announcements: a poll that changes all the time is announced so often and no more."""
-BATCH: Final = 500
-MAX_WAITING: Final = 10_000
-"""Polls that wait to be announced; of one beyond these, watchers elsewhere learn when they look."""
+MAX_SILENCE_S: Final = 3.0
+"""The longest time between two calls of a watcher."""
+PUBLISH_INTERVAL_S: Final = 0.1
+"""Between two batches of announcements: a poll that changes more often is announced once in this time."""
+MAX_PER_BATCH: Final = 500
+MAX_UNPUBLISHED: Final = 10_000
+"""Polls that wait to be announced. The change of a further poll is seen elsewhere after `MAX_SILENCE_S`."""
 
 _SUBSCRIPTION_LOST: Final = (
     "Redis subscription lost: poll changes are delayed by up to 3 s; start Redis or correct REDIS_URL"
 )
+_SUBSCRIPTION_RESTORED: Final = "Redis subscription restored: poll changes arrive at once again"
 _PUBLISHING_FAILS: Final = (
     "Redis does not take messages: poll changes reach other replicas up to 3 s late; start Redis or correct REDIS_URL"
 )
+_PUBLISHING_WORKS: Final = "Redis takes messages again: poll changes reach other replicas at once"
 
 
 class PollFeed:
-    """One a process. `run` and `publish` are to run all the while."""
+    """Publishes and receives announcements. Create one instance per process, and keep `run` and `publish` running."""
 
-    def __init__(self, redis: Redis, redis_address: str, *, look_s: float = LOOK_S) -> None:
+    def __init__(self, redis: Redis, redis_address: str, *, max_silence_s: float = MAX_SILENCE_S) -> None:
         self._redis = redis
-        self._look_s = look_s
+        self._max_silence_s = max_silence_s
         self._watchers: dict[bytes, set[_Watcher]] = {}
-        self._waiting: dict[bytes, None] = {}
-        self._wanted = asyncio.Event()
-        self._unpublished = Outage(
-            _PUBLISHING_FAILS, "Changes of polls are published over Redis again", address=redis_address
-        )
+        self._unpublished: dict[bytes, None] = {}
+        self._has_unpublished = asyncio.Event()
+        self._publishing_outage = Outage(_PUBLISHING_FAILS, _PUBLISHING_WORKS, address=redis_address)
         self._subscription = Subscription(
             redis,
             POLLS_CHANNEL,
-            Outage(
-                _SUBSCRIPTION_LOST,
-                "Redis subscription restored: poll changes arrive at once again",
-                address=redis_address,
-            ),
-            on_subscribed=self._subscribed,
-            on_message=self._received,
+            Outage(_SUBSCRIPTION_LOST, _SUBSCRIPTION_RESTORED, address=redis_address),
+            on_subscribed=self._call_all_watchers,
+            on_message=self._receive,
         )
 
     @property
@@ -64,9 +60,9 @@ class PollFeed:
         return self._subscription.is_live
 
     @contextmanager
-    def watch(self, poll_id: UUID, wake: Callable[[], None]) -> Generator[None, None, None]:
-        """Call `wake` at each announcement of the poll, and when there has been none for `look_s`."""
-        key, watcher = _key(poll_id), _Watcher(wake, self._look_s)
+    def watch(self, poll_id: UUID, on_change: Callable[[], None]) -> Generator[None, None, None]:
+        """Call `on_change` after each announcement of the poll, and after `max_silence_s` without one."""
+        key, watcher = _key(poll_id), _Watcher(on_change, self._max_silence_s)
         self._watchers.setdefault(key, set()).add(watcher)
         try:
             yield
@@ -77,81 +73,81 @@ class PollFeed:
                 del self._watchers[key]
 
     def announce(self, poll_id: UUID) -> None:
-        """The poll has changed, and the change is committed. Neither waits nor fails, and may not arrive."""
+        """Announce a committed change of the poll. This neither waits nor fails, and delivery is not guaranteed."""
         key = _key(poll_id)
         if not self._subscription.is_live:
-            self._wake((key,))
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting[key] = None
-        self._wanted.set()
+            self._call_watchers((key,))
+        if len(self._unpublished) < MAX_UNPUBLISHED:
+            self._unpublished[key] = None
+        self._has_unpublished.set()
 
     async def run(self) -> None:
-        """Receive until cancelled."""
+        """Receive announcements until cancelled."""
         await self._subscription.run()
 
     async def publish(self) -> None:
-        """Publish what is announced until cancelled."""
+        """Publish announcements until cancelled."""
         while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while batch := self._take():
-                await self._publish(batch)
-                await asyncio.sleep(GAP_S)
+            await self._has_unpublished.wait()
+            self._has_unpublished.clear()
+            while batch := self._take_batch():
+                await self._publish_batch(batch)
+                await asyncio.sleep(PUBLISH_INTERVAL_S)
 
-    def _take(self) -> list[bytes]:
-        batch = list(islice(self._waiting, BATCH))
+    def _take_batch(self) -> list[bytes]:
+        batch = list(islice(self._unpublished, MAX_PER_BATCH))
         for key in batch:
-            del self._waiting[key]
+            del self._unpublished[key]
         return batch
 
-    async def _publish(self, batch: list[bytes]) -> None:
+    async def _publish_batch(self, batch: list[bytes]) -> None:
         try:
             async with self._redis.pipeline(transaction=False) as pipeline:
                 for key in batch:
                     pipeline.publish(POLLS_CHANNEL, key)
                 await pipeline.execute()
         except (RedisError, OSError, TimeoutError) as error:
-            self._wake(batch)
-            self._unpublished.begin(error)
+            self._call_watchers(batch)
+            self._publishing_outage.begin(error)
         else:
-            self._unpublished.end()
+            self._publishing_outage.end()
 
-    async def _subscribed(self) -> None:
-        self._wake(tuple(self._watchers))
+    async def _call_all_watchers(self) -> None:
+        self._call_watchers(tuple(self._watchers))
 
-    async def _received(self, key: bytes) -> None:
-        """What is no poll's id has no watchers."""
-        self._wake((key,))
+    async def _receive(self, message: bytes) -> None:
+        """Call the watchers of the poll. A message that is not the id of a poll has no watchers."""
+        self._call_watchers((message,))
 
-    def _wake(self, keys: Iterable[bytes]) -> None:
+    def _call_watchers(self, keys: Iterable[bytes]) -> None:
         for key in keys:
             for watcher in self._watchers.get(key, ()):
-                watcher.wake()
+                watcher.call()
 
 
 class _Watcher:
-    """One who watches a poll: woken by announcements, and by itself after `look_s`."""
+    """A callback that is called for announcements, and by a timer when it was not called for `max_silence_s`."""
 
-    def __init__(self, wake: Callable[[], None], look_s: float) -> None:
-        self._wake = wake
-        self._look_s = look_s
+    def __init__(self, on_change: Callable[[], None], max_silence_s: float) -> None:
+        self._on_change = on_change
+        self._max_silence_s = max_silence_s
         self._loop = asyncio.get_running_loop()
-        self._woken_at = self._loop.time()
-        self._timer = self._loop.call_later(look_s, self._look)
+        self._called_at = self._loop.time()
+        self._timer = self._loop.call_later(max_silence_s, self._call_if_silent)
 
-    def wake(self) -> None:
-        self._woken_at = self._loop.time()
-        self._wake()
+    def call(self) -> None:
+        self._called_at = self._loop.time()
+        self._on_change()
 
     def stop(self) -> None:
         self._timer.cancel()
 
-    def _look(self) -> None:
-        left_s = self._woken_at + self._look_s - self._loop.time()
+    def _call_if_silent(self) -> None:
+        left_s = self._called_at + self._max_silence_s - self._loop.time()
         if left_s <= 0:
-            self.wake()
-            left_s = self._look_s
-        self._timer = self._loop.call_later(left_s, self._look)
+            self.call()
+            left_s = self._max_silence_s
+        self._timer = self._loop.call_later(left_s, self._call_if_silent)
 
 
 def _key(poll_id: UUID) -> bytes:

@@ -8,14 +8,14 @@ import structlog
 from services.polls.storage.idempotency import delete_expired_responses
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
-EVERY_S: Final = 600.0
+INTERVAL_S: Final = 600.0
 MAX_PER_STATEMENT: Final = 1_000
 
 _log = structlog.get_logger()
 
 
 class Retention:
-    """Deletes expired responses from time to time. Replicas do not block each other."""
+    """Deletes expired responses every 10 minutes. Replicas do not block each other."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,4 +28,4 @@ class Retention:
                     pass
             except DatabaseUnavailable as error:
                 _log.warning("expired responses were not deleted; the next attempt is in 10 minutes", error=str(error))
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(INTERVAL_S)

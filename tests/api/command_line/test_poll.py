@@ -118,7 +118,7 @@ WRONG = [
     (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
     (("--title", "x", "--option", "A", "--option", "b=A"), 1, "two options have the title 'A'"),
-    (("--template", "sun"), 1, "--template: There is no such template; there are blank, yes-no"),
+    (("--template", "sun"), 1, "--template: There is no such template; known are blank, yes-no"),
     (
         ("--template", "stars", "--ends", "soon"),
         2,

@@ -1,4 +1,4 @@
-"""Who has voted is known only where the poll keeps names, shown by all that the database holds."""
+"""The database stores who has voted only for polls that keep names."""
 
 import asyncpg
 import pytest
@@ -14,8 +14,8 @@ ADA = "ada.lovelace@example.org"
 NAME = "Ada, Countess of Lovelace"
 
 
-async def everything(database: ClonedDatabase) -> str:
-    """Every value of every row of the polls service's tables, as text."""
+async def all_rows(database: ClonedDatabase) -> str:
+    """Return every row of every table of the polls service as text."""
     connection = await asyncpg.connect(database.admin_url)
     try:
         tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'polls'")
@@ -25,20 +25,22 @@ async def everything(database: ClonedDatabase) -> str:
     return "\n".join(row[0] for found in rows for row in found)
 
 
-async def test_a_poll_that_keeps_no_names_keeps_nobody(polls: Polls, database: ClonedDatabase) -> None:
+async def test_vote_in_poll_without_names_stores_neither_participant_nor_name(
+    polls: Polls, database: ClonedDatabase
+) -> None:
     poll = await polls.make(settings={"allowRevote": True})
     first = await polls.vote(poll["id"], ADA, "y", name=NAME)
     await polls.vote(poll["id"], ADA, "n", name=NAME)
 
-    kept = await everything(database)
+    stored = await all_rows(database)
 
     assert (first.json["name"], first.json["castAt"]) == (None, None)
-    assert poll["id"] in kept
-    for told in (ADA, NAME, ADA.encode().hex(), NAME.encode().hex()):
-        assert told not in kept
+    assert poll["id"] in stored
+    for secret in (ADA, NAME, ADA.encode().hex(), NAME.encode().hex()):
+        assert secret not in stored
 
 
-async def test_the_hash_is_keyed_and_another_in_each_poll(polls: Polls, database: ClonedDatabase) -> None:
+async def test_participant_hash_depends_on_key_and_poll(polls: Polls, database: ClonedDatabase) -> None:
     for _ in range(2):
         await polls.vote((await polls.make())["id"], ADA, "y")
 
@@ -46,28 +48,30 @@ async def test_the_hash_is_keyed_and_another_in_each_poll(polls: Polls, database
     rows = await connection.fetch("SELECT poll_id, participant_hash FROM polls.ballot")
     await connection.close()
 
-    ours = Participants(read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY))
+    participants = Participants(read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY))
     assert len({row["participant_hash"] for row in rows}) == 2
-    assert [row["participant_hash"] for row in rows] == [ours.hash(row["poll_id"], ADA) for row in rows]
+    assert [row["participant_hash"] for row in rows] == [participants.hash(row["poll_id"], ADA) for row in rows]
     assert Participants(bytes(32)).hash(rows[0]["poll_id"], ADA) != rows[0]["participant_hash"]
 
 
-async def test_a_poll_that_keeps_names_no_more_forgets_those_it_had(polls: Polls, database: ClonedDatabase) -> None:
+async def test_poll_that_stops_keeping_names_erases_stored_names(polls: Polls, database: ClonedDatabase) -> None:
     poll = await polls.make(settings={"saveParticipantNames": True})
     await polls.vote(poll["id"], ADA, "y", name=NAME)
-    assert NAME in await everything(database)
+    assert NAME in await all_rows(database)
 
     edited = await polls.v1("PATCH", f"/polls/{poll['id']}", {"settings": {"saveParticipantNames": False}})
 
-    kept = await everything(database)
+    stored = await all_rows(database)
     assert edited.json["effect"]["anonymizedBallots"] == 1
-    assert ADA not in kept
-    assert NAME not in kept
+    assert ADA not in stored
+    assert NAME not in stored
     assert (await polls.results(poll["id"]))["votes"] == 1
     assert (await polls.vote(poll["id"], ADA, "y")).status == 409
 
 
-async def test_who_voted_before_names_were_kept_stays_unknown(polls: Polls, database: ClonedDatabase) -> None:
+async def test_poll_that_starts_keeping_names_does_not_learn_earlier_participants(
+    polls: Polls, database: ClonedDatabase
+) -> None:
     poll = await polls.make()
     await polls.vote(poll["id"], ADA, "y", name=NAME)
 
@@ -76,23 +80,23 @@ async def test_who_voted_before_names_were_kept_stays_unknown(polls: Polls, data
 
     listed = (await polls.v1("GET", f"/polls/{poll['id']}/votes")).json["items"]
     assert [ballot["participant"] for ballot in listed] == ["bob"]
-    assert ADA not in await everything(database)
+    assert ADA not in await all_rows(database)
     assert (await polls.vote(poll["id"], ADA, "y")).status == 409
 
 
-async def test_a_withdrawn_ballot_leaves_no_name(polls: Polls, database: ClonedDatabase) -> None:
+async def test_withdrawn_ballot_leaves_no_participant_in_database(polls: Polls, database: ClonedDatabase) -> None:
     poll = await polls.make(settings={"saveParticipantNames": True})
     await polls.vote(poll["id"], ADA, "y", name=NAME)
 
     await polls.v1("DELETE", f"/polls/{poll['id']}/votes/{ADA}")
 
-    assert ADA not in await everything(database)
+    assert ADA not in await all_rows(database)
 
 
-async def test_a_deleted_poll_leaves_no_ballot(polls: Polls, database: ClonedDatabase) -> None:
+async def test_deleted_poll_leaves_no_row_in_database(polls: Polls, database: ClonedDatabase) -> None:
     poll = await polls.make(settings={"saveParticipantNames": True})
     await polls.vote(poll["id"], ADA, "y", name=NAME)
 
     await polls.v1("DELETE", f"/polls/{poll['id']}")
 
-    assert poll["id"] not in await everything(database)
+    assert poll["id"] not in await all_rows(database)

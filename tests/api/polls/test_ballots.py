@@ -1,4 +1,4 @@
-"""Ballots: one a participant, cast, recast and withdrawn; what a poll's settings allow, and counts that are right."""
+"""Ballots are cast, replaced, withdrawn and listed as the settings of the poll allow, and are counted exactly."""
 
 import asyncio
 import json
@@ -17,16 +17,16 @@ ENDED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
 
 async def make(polls: Polls, **settings: Any) -> str:
-    """The id of a new poll of three options with these settings."""
+    """Create a poll with three options and these settings, and return its id."""
     return str((await polls.make(options=OPTIONS, settings=settings))["id"])
 
 
 async def counts(polls: Polls, poll_id: str) -> dict[str, int]:
-    """The votes of each option."""
+    """Return the number of votes of each option."""
     return {option["id"]: option["votes"] for option in (await polls.results(poll_id))["options"]}
 
 
-async def test_a_ballot_is_cast_and_shown(polls: Polls) -> None:
+async def test_cast_ballot_returns_201_and_is_shown(polls: Polls) -> None:
     poll_id = await make(polls, saveParticipantNames=True, allowComment=True)
 
     cast = await polls.vote(poll_id, "ada", "b", name="Ada Lovelace", comment="After lunch")
@@ -44,7 +44,7 @@ async def test_a_ballot_is_cast_and_shown(polls: Polls) -> None:
     assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
 
 
-async def test_a_second_ballot_takes_the_place_of_the_first_where_that_is_allowed(polls: Polls) -> None:
+async def test_second_ballot_with_allow_revote_returns_200_and_replaces_the_first(polls: Polls) -> None:
     poll_id = await make(polls, allowRevote=True)
 
     first, second = await polls.vote(poll_id, "ada", "a"), await polls.vote(poll_id, "ada", "b")
@@ -55,7 +55,7 @@ async def test_a_second_ballot_takes_the_place_of_the_first_where_that_is_allowe
 
 
 @pytest.mark.parametrize("second", ["a", "b"])
-async def test_a_second_ballot_is_409_where_it_is_not(polls: Polls, second: str) -> None:
+async def test_second_ballot_without_allow_revote_returns_409(polls: Polls, second: str) -> None:
     poll_id = await make(polls)
     await polls.vote(poll_id, "ada", "a")
 
@@ -65,7 +65,7 @@ async def test_a_second_ballot_is_409_where_it_is_not(polls: Polls, second: str)
     assert await counts(polls, poll_id) == {"a": 1, "b": 0, "c": 0}
 
 
-async def test_a_withdrawn_ballot_counts_no_more_and_another_may_follow(polls: Polls) -> None:
+async def test_withdrawn_ballot_with_allow_revote_does_not_count_and_can_be_cast_again(polls: Polls) -> None:
     poll_id = await make(polls, allowRevote=True)
     await polls.vote(poll_id, "ada", "a")
 
@@ -77,7 +77,7 @@ async def test_a_withdrawn_ballot_counts_no_more_and_another_may_follow(polls: P
     assert await counts(polls, poll_id) == {"a": 0, "b": 0, "c": 1}
 
 
-async def test_whoever_withdraws_where_no_second_ballot_is_allowed_does_so_for_good(polls: Polls) -> None:
+async def test_vote_after_withdrawal_without_allow_revote_returns_409(polls: Polls) -> None:
     poll_id = await make(polls)
     await polls.vote(poll_id, "ada", "a")
 
@@ -90,7 +90,7 @@ async def test_whoever_withdraws_where_no_second_ballot_is_allowed_does_so_for_g
     assert (await polls.results(poll_id))["participants"] == 0
 
 
-async def test_several_options_are_chosen_only_where_that_is_allowed(polls: Polls) -> None:
+async def test_ballot_with_two_options_returns_422_unless_poll_allows_several(polls: Polls) -> None:
     one, many = await make(polls), await make(polls, allowSelectionOfMultipleOptions=True)
 
     refused, accepted = await polls.vote(one, "ada", "a", "b"), await polls.vote(many, "ada", "c", "a")
@@ -102,7 +102,7 @@ async def test_several_options_are_chosen_only_where_that_is_allowed(polls: Poll
     assert [option["participantPercentage"] for option in results["options"]] == [100.0, 0.0, 100.0]
 
 
-NO_BALLOTS = [
+INVALID_BALLOTS = [
     ({"optionIds": []}, "/optionIds"),
     ({"optionIds": ["d"]}, "/optionIds/0"),
     ({"optionIds": ["a", "a"]}, "/optionIds/0"),
@@ -116,8 +116,8 @@ NO_BALLOTS = [
 ]
 
 
-async def test_what_is_no_ballot_is_refused_with_where_and_why(polls: Polls, subtests: pytest.Subtests) -> None:
-    for body, pointer in NO_BALLOTS:
+async def test_invalid_ballot_returns_422_with_pointer(polls: Polls, subtests: pytest.Subtests) -> None:
+    for body, pointer in INVALID_BALLOTS:
         with subtests.test(pointer, body=str(body)[:60]):
             poll_id = await make(polls, allowComment=True, allowSelectionOfMultipleOptions=True)
 
@@ -127,7 +127,7 @@ async def test_what_is_no_ballot_is_refused_with_where_and_why(polls: Polls, sub
             assert pointer in [error["pointer"] for error in answer.json["errors"]]
 
 
-async def test_a_comment_is_refused_where_none_is_allowed(polls: Polls) -> None:
+async def test_comment_in_poll_without_comments_returns_422(polls: Polls) -> None:
     poll_id = await make(polls)
 
     answer = await polls.vote(poll_id, "ada", "a", comment="After lunch")
@@ -136,7 +136,7 @@ async def test_a_comment_is_refused_where_none_is_allowed(polls: Polls) -> None:
     assert (await polls.v1("GET", f"/polls/{poll_id}/votes/ada")).status == 404
 
 
-async def test_nobody_votes_or_withdraws_in_a_closed_poll(polls: Polls) -> None:
+async def test_vote_or_withdrawal_in_closed_poll_returns_409(polls: Polls) -> None:
     poll_id = await make(polls, allowRevote=True)
     await polls.vote(poll_id, "ada", "a")
     await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": ENDED})
@@ -152,14 +152,14 @@ async def test_nobody_votes_or_withdraws_in_a_closed_poll(polls: Polls) -> None:
     assert await counts(polls, poll_id) == {"a": 1, "b": 0, "c": 0}
 
 
-async def test_a_poll_that_is_opened_again_takes_votes(polls: Polls) -> None:
+async def test_vote_in_reopened_poll_returns_201(polls: Polls) -> None:
     poll_id = await make(polls, **ENDED)
     await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"endDate": None, "closePollOnEndDate": None}})
 
     assert (await polls.vote(poll_id, "ada", "a")).status == 201
 
 
-async def test_a_participant_may_be_called_anything(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_vote_with_unusual_participant_id_returns_201(polls: Polls, subtests: pytest.Subtests) -> None:
     for participant in ["a/b", "..", "%2F", "ада", "😀", " ", "a" * 255, "?x=1#y", "\u202e", "{a}", "A%00B"]:
         with subtests.test(participant=participant[:20]):
             poll_id = await make(polls)
@@ -169,7 +169,7 @@ async def test_a_participant_may_be_called_anything(polls: Polls, subtests: pyte
             assert (cast.status, cast.json["participant"]) == (201, participant)
 
 
-async def test_what_cannot_be_a_participant_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_invalid_participant_id_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for segment in ["%FF", "%00", "a%00", "%zz", "%", "a" * 256, "%ED%A0%80"]:
         with subtests.test(segment=segment[:20]):
             poll_id = await make(polls)
@@ -179,7 +179,7 @@ async def test_what_cannot_be_a_participant_is_400(polls: Polls, subtests: pytes
             assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, "participant")
 
 
-async def test_participants_differ_to_the_letter(polls: Polls) -> None:
+async def test_participant_ids_that_look_alike_are_different_participants(polls: Polls) -> None:
     poll_id = await make(polls)
 
     statuses = [(await polls.vote(poll_id, who, "a")).status for who in ("ada", "Ada", "ada ", "e\u0301", "\u00e9")]
@@ -187,7 +187,7 @@ async def test_participants_differ_to_the_letter(polls: Polls) -> None:
     assert statuses == [201] * 5
 
 
-async def test_one_participant_from_many_clients_has_one_ballot(polls: Polls) -> None:
+async def test_concurrent_votes_of_one_participant_store_one_ballot(polls: Polls) -> None:
     poll_id = await make(polls)
 
     answers = await asyncio.gather(*(polls.vote(poll_id, "ada", "abc"[n % 3]) for n in range(30)))
@@ -196,11 +196,11 @@ async def test_one_participant_from_many_clients_has_one_ballot(polls: Polls) ->
     assert (await polls.results(poll_id))["votes"] == 1
 
 
-async def test_counts_are_right_under_concurrency(polls: Polls) -> None:
+async def test_concurrent_votes_and_withdrawals_are_counted_exactly(polls: Polls) -> None:
     poll_id = await make(polls, allowRevote=True, allowSelectionOfMultipleOptions=True)
     choices: dict[str, tuple[str, ...]] = {}
 
-    async def take_part(number: int) -> None:
+    async def vote_repeatedly(number: int) -> None:
         who = f"voter {number}"
         for turn in range(5):
             choice = tuple("abc"[: (number + turn) % 3 + 1])
@@ -210,15 +210,15 @@ async def test_counts_are_right_under_concurrency(polls: Polls) -> None:
             assert (await polls.v1("DELETE", f"/polls/{poll_id}/votes/{who}".replace(" ", "%20"))).status == 204
             del choices[who]
 
-    await asyncio.gather(*(take_part(number) for number in range(24)))
+    await asyncio.gather(*(vote_repeatedly(number) for number in range(24)))
 
     expected = Counter(option for choice in choices.values() for option in choice)
     assert await counts(polls, poll_id) == expected
     assert (await polls.results(poll_id))["participants"] == len(choices)
 
 
-async def test_ballots_are_listed_page_after_page_where_names_are_kept(polls: Polls) -> None:
-    """In an order that says nothing of the hashes, which stay when names are erased."""
+async def test_list_of_ballots_has_pages_sorted_by_participant(polls: Polls) -> None:
+    """The order must not depend on the hashes, which remain when names are erased."""
     poll_id = await make(polls, saveParticipantNames=True)
     for number in (3, 0, 4, 1, 2):
         await polls.vote(poll_id, f"voter-{number}", "a", name=f"Voter {number}")
@@ -230,12 +230,12 @@ async def test_ballots_are_listed_page_after_page_where_names_are_kept(polls: Po
 
     found = [ballot for page in pages for ballot in page["items"]]
     assert [ballot["participant"] for ballot in found] == [f"voter-{number}" for number in range(5)]
-    told = [json.loads(urlsafe_b64decode(page["next"] + "==")) for page in pages[:-1]]
-    assert told == [["voter-1"], ["voter-3"]]
+    cursors = [json.loads(urlsafe_b64decode(page["next"] + "==")) for page in pages[:-1]]
+    assert cursors == [["voter-1"], ["voter-3"]]
     assert all(ballot["castAt"] and ballot["name"] for ballot in found)
 
 
-async def test_there_is_no_list_of_ballots_where_names_are_not_kept(polls: Polls) -> None:
+async def test_list_of_ballots_without_names_returns_409(polls: Polls) -> None:
     poll_id = await make(polls)
     await polls.vote(poll_id, "ada", "a")
 

@@ -1,4 +1,4 @@
-"""`POST /v1/polls:batch`: an outcome for each item, or all or nothing."""
+"""`POST /v1/polls:batch` returns an outcome for each item, and carries out all or none if it is atomic."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
-NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+UNKNOWN_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 
 def create(content: str = "PLAT-1", **fields: Any) -> dict[str, Any]:
-    """An item that makes a poll."""
+    """Return an item that creates a poll."""
     return {
         "op": "create",
         "poll": {"template": "stars", "location": {"workspace": "PLAT", "content": content}, **fields},
@@ -24,18 +24,18 @@ def create(content: str = "PLAT-1", **fields: Any) -> dict[str, Any]:
 
 
 async def batch(polls: Polls, *items: Any, **fields: Any) -> Any:
-    """The 200 answer for these items."""
+    """Send a batch of these items and return the body of the response, which has to be 200."""
     answer = await polls.v1("POST", "/polls:batch", {"items": items, **fields})
     assert answer.status == 200, answer.body
     return answer.json
 
 
 def statuses(outcome: Any) -> list[int]:
-    """The status of each item."""
+    """Return the status of each item."""
     return [item["status"] for item in outcome["items"]]
 
 
-async def test_items_are_done_in_turn_each_with_its_outcome(polls: Polls) -> None:
+async def test_batch_carries_out_items_in_order_and_returns_outcome_of_each(polls: Polls) -> None:
     edited, closed, deleted = [(await polls.make())["id"] for _ in range(3)]
 
     done = await batch(
@@ -57,7 +57,7 @@ async def test_items_are_done_in_turn_each_with_its_outcome(polls: Polls) -> Non
     assert (await polls.v1("GET", f"/polls/{deleted}")).status == 404
 
 
-async def test_what_fails_leaves_the_others_alone(polls: Polls) -> None:
+async def test_failed_item_does_not_affect_the_other_items(polls: Polls) -> None:
     poll = await polls.make()
     await polls.vote(poll["id"], "ada", "y")
 
@@ -65,7 +65,7 @@ async def test_what_fails_leaves_the_others_alone(polls: Polls) -> None:
         polls,
         create(title=""),
         create(),
-        {"op": "delete", "id": NOBODYS_ID},
+        {"op": "delete", "id": UNKNOWN_ID},
         {"op": "close", "id": "not an id"},
         {"op": "update", "id": poll["id"], "poll": {"title": "x", "options": LUNCH_OPTIONS[1:]}},
         {"op": "update", "id": poll["id"], "poll": {"title": "x", "options": LUNCH_OPTIONS}, "ifMatch": '"9"'},
@@ -78,7 +78,7 @@ async def test_what_fails_leaves_the_others_alone(polls: Polls) -> None:
     assert len((await polls.v1("GET", "/polls")).json["items"]) == 2
 
 
-async def test_an_atomic_batch_is_done_as_a_whole(polls: Polls) -> None:
+async def test_atomic_batch_with_failed_item_is_rolled_back(polls: Polls) -> None:
     poll = await polls.make()
 
     failed = await batch(polls, create(), {"op": "delete", "id": poll["id"]}, create(title=""), atomic=True)
@@ -90,7 +90,7 @@ async def test_an_atomic_batch_is_done_as_a_whole(polls: Polls) -> None:
     assert (done["committed"], statuses(done)) == (True, [201, 204])
 
 
-async def test_each_item_needs_its_own_scope(polls: Polls, authority: Authority) -> None:
+async def test_item_without_its_scope_returns_403_or_404(polls: Polls, authority: Authority) -> None:
     here, elsewhere = (await polls.make())["id"], (await polls.at(workspace="OTHER", content="1").make())["id"]
     holder = polls.holding((await authority.issue("polls:read,update:PLAT", "polls:create:OTHER"))["token"])
 
@@ -102,7 +102,7 @@ async def test_each_item_needs_its_own_scope(polls: Polls, authority: Authority)
     assert done["items"][2]["problem"]["type"] == "/docs/problems/insufficient-scope"
 
 
-async def test_closing_what_is_closed_changes_nothing(polls: Polls) -> None:
+async def test_close_of_closed_poll_leaves_end_date_and_etag(polls: Polls) -> None:
     poll = await polls.make(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
 
     done = await batch(polls, {"op": "close", "id": poll["id"]}, {"op": "close", "id": poll["id"]})
@@ -111,7 +111,7 @@ async def test_closing_what_is_closed_changes_nothing(polls: Polls) -> None:
     assert [item["etag"] for item in done["items"]] == [poll["etag"]] * 2
 
 
-async def test_a_hundred_polls_are_made_in_one_request_and_no_more(polls: Polls) -> None:
+async def test_batch_of_101_items_or_none_returns_422(polls: Polls) -> None:
     item = create(description="What it is about. " * 100)
 
     done = await batch(polls, *[item] * 100)
@@ -122,8 +122,8 @@ async def test_a_hundred_polls_are_made_in_one_request_and_no_more(polls: Polls)
     assert (too_many.status, none.status) == (422, 422)
 
 
-async def test_a_poll_is_no_longer_than_a_request_of_its_own_could_make_it(polls: Polls) -> None:
-    """A batch's body may be longer."""
+async def test_item_with_poll_over_64_kib_returns_422(polls: Polls) -> None:
+    """The limit of the body of a batch is higher than the limit of a poll."""
     fits = [{"id": str(number), "title": "é" * 255} for number in range(100)]
     too_long = [{"id": str(number), "title": "€" * 255} for number in range(100)]
 
@@ -134,7 +134,7 @@ async def test_a_poll_is_no_longer_than_a_request_of_its_own_could_make_it(polls
     assert "65536 bytes" in done["items"][1]["problem"]["errors"][0]["detail"]
 
 
-async def test_an_item_that_cannot_be_read_is_named(polls: Polls) -> None:
+async def test_unknown_op_returns_422_with_pointer_to_item(polls: Polls) -> None:
     answer = await polls.v1("POST", "/polls:batch", {"items": [create(), {"op": "explode"}]})
 
     assert answer.status == 422
@@ -143,30 +143,30 @@ async def test_an_item_that_cannot_be_read_is_named(polls: Polls) -> None:
     ]
 
 
-async def test_a_secret_in_the_wrong_place_is_neither_told_again_nor_kept(
+async def test_token_in_wrong_field_of_item_is_redacted_in_response_and_database(
     polls: Polls, authority: Authority, database: ClonedDatabase
 ) -> None:
     issued = await authority.issue("polls:create,delete:PLAT")
-    astray = create()
-    astray["poll"]["location"]["workspace"] = issued["token"]
-    items = [astray, {"op": "delete", "id": issued["token"]}]
+    misplaced = create()
+    misplaced["poll"]["location"]["workspace"] = issued["token"]
+    items = [misplaced, {"op": "delete", "id": issued["token"]}]
 
     answer = await polls.holding(issued["token"]).v1(
         "POST", "/polls:batch", {"items": items}, {"Idempotency-Key": "once"}
     )
     connection = await asyncpg.connect(database.admin_url)
-    kept = await connection.fetchval("SELECT body FROM polls.answer")
+    stored = await connection.fetchval("SELECT body FROM polls.answer")
     await connection.close()
 
     assert statuses(answer.json) == [403, 404]
     assert "polls:create:[redacted]/PLAT-1" in answer.json["items"][0]["problem"]["detail"]
-    assert secrets_in(f"{answer.body!r}{kept!r}") == []
+    assert secrets_in(f"{answer.body!r}{stored!r}") == []
 
 
-async def test_whoever_may_not_change_a_poll_does_not_lock_it(
+async def test_change_without_permission_does_not_lock_poll(
     polls: Polls, authority: Authority, database: ClonedDatabase
 ) -> None:
-    """Or a token would keep others from voting at places that it does not reach."""
+    """A token must not block votes at places where it has no permission."""
     poll = await polls.make()
     elsewhere = polls.holding((await authority.issue("polls:*:OTHER"))["token"])
 

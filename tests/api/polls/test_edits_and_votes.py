@@ -1,4 +1,4 @@
-"""What an edit does to votes: nothing in silence, and never while somebody votes."""
+"""Edits drop votes only with `dropVotes`, and concurrent edits and votes do not corrupt the counts."""
 
 import asyncio
 from typing import Any
@@ -15,8 +15,8 @@ OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
 MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True}
 
 
-async def voted(polls: Polls, **choices: str) -> str:
-    """The id of a poll with these ballots, each as the letters of its options."""
+async def poll_with_ballots(polls: Polls, **choices: str) -> str:
+    """Create a poll with a ballot of each participant, given by the ids of its options, and return the poll's id."""
     poll_id = str((await polls.make(options=OPTIONS, settings=MANY))["id"])
     for participant, letters in choices.items():
         assert (await polls.vote(poll_id, participant, *letters)).status == 201
@@ -24,12 +24,12 @@ async def voted(polls: Polls, **choices: str) -> str:
 
 
 async def counts(polls: Polls, poll_id: str) -> dict[str, int]:
-    """The votes of each option."""
+    """Return the number of votes of each option."""
     return {option["id"]: option["votes"] for option in (await polls.results(poll_id))["options"]}
 
 
-async def test_an_edit_that_would_drop_votes_is_refused_and_says_how_many(polls: Polls) -> None:
-    poll_id = await voted(polls, ada="ab", bob="b", eve="c")
+async def test_edit_that_would_drop_votes_returns_409_with_their_number(polls: Polls) -> None:
+    poll_id = await poll_with_ballots(polls, ada="ab", bob="b", eve="c")
 
     refused = await polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:1]})
 
@@ -42,8 +42,8 @@ async def test_an_edit_that_would_drop_votes_is_refused_and_says_how_many(polls:
     assert await counts(polls, poll_id) == {"a": 1, "b": 2, "c": 1}
 
 
-async def test_an_edit_that_is_told_to_drops_them_and_says_what_it_has_done(polls: Polls) -> None:
-    poll_id = await voted(polls, ada="ab", bob="b", eve="c")
+async def test_edit_with_drop_votes_returns_200_with_its_effect(polls: Polls) -> None:
+    poll_id = await poll_with_ballots(polls, ada="ab", bob="b", eve="c")
 
     edited = await polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:1]}, dropVotes="true")
 
@@ -60,16 +60,16 @@ async def test_an_edit_that_is_told_to_drops_them_and_says_what_it_has_done(poll
     assert (await polls.v1("GET", f"/polls/{poll_id}/votes/bob")).status == 404
 
 
-async def test_options_without_votes_go_without_asking(polls: Polls) -> None:
-    poll_id = await voted(polls, ada="a")
+async def test_edit_that_removes_options_without_votes_returns_200(polls: Polls) -> None:
+    poll_id = await poll_with_ballots(polls, ada="a")
 
     edited = await polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:1]})
 
     assert (edited.status, edited.json["effect"]["droppedOptions"]) == (200, ["b", "c"])
 
 
-async def test_a_renamed_option_keeps_its_votes_and_a_new_one_has_none(polls: Polls) -> None:
-    poll_id = await voted(polls, ada="a", bob="a")
+async def test_option_with_new_title_keeps_votes_and_new_option_has_none(polls: Polls) -> None:
+    poll_id = await poll_with_ballots(polls, ada="a", bob="a")
     options: list[dict[str, Any]] = [{"id": "d", "title": "D"}, {**OPTIONS[0], "title": "Another title"}, *OPTIONS[1:]]
 
     await polls.v1("PATCH", f"/polls/{poll_id}", {"options": options})
@@ -78,8 +78,8 @@ async def test_a_renamed_option_keeps_its_votes_and_a_new_one_has_none(polls: Po
     assert [(each["title"], each["votes"]) for each in results[:2]] == [("D", 0), ("Another title", 2)]
 
 
-async def test_an_option_that_comes_back_begins_anew(polls: Polls) -> None:
-    poll_id = await voted(polls, ada="b")
+async def test_option_added_again_after_drop_has_no_votes(polls: Polls) -> None:
+    poll_id = await poll_with_ballots(polls, ada="b")
     await polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:1]}, dropVotes="true")
 
     await polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS})
@@ -87,8 +87,8 @@ async def test_an_option_that_comes_back_begins_anew(polls: Polls) -> None:
     assert await counts(polls, poll_id) == {"a": 0, "b": 0, "c": 0}
 
 
-async def test_under_the_contract_it_is_400_unless_told_to(polls: Polls) -> None:
-    poll_id = await voted(polls, ada="b")
+async def test_contract_put_that_would_drop_votes_returns_400_without_drop_votes(polls: Polls) -> None:
+    poll_id = await poll_with_ballots(polls, ada="b")
     body = {"title": "Lunch?", "options": OPTIONS[:1]}
 
     refused = await polls.call("PUT", body, pollId=poll_id)
@@ -99,9 +99,9 @@ async def test_under_the_contract_it_is_400_unless_told_to(polls: Polls) -> None
     assert await counts(polls, poll_id) == {"a": 0}
 
 
-async def test_votes_that_come_later_do_not_overtake_an_edit(polls: Polls, database: ClonedDatabase) -> None:
-    """Or it would not be done for as long as people vote."""
-    poll_id = await voted(polls)
+async def test_vote_sent_after_edit_is_not_carried_out_before_it(polls: Polls, database: ClonedDatabase) -> None:
+    """Otherwise an edit would wait as long as participants vote."""
+    poll_id = await poll_with_ballots(polls)
 
     async with asyncio.TaskGroup() as tasks, rows_held(database, "polls.tally", waiting=3):
         earlier = tasks.create_task(polls.vote(poll_id, "ada", "a"))
@@ -113,8 +113,8 @@ async def test_votes_that_come_later_do_not_overtake_an_edit(polls: Polls, datab
     assert [task.result().status for task in (earlier, edit, later)] == [201, 200, 422]
 
 
-async def test_who_waits_for_one_poll_leaves_connections_to_the_others(polls: Polls, database: ClonedDatabase) -> None:
-    held, other = await voted(polls), await voted(polls)
+async def test_votes_waiting_for_one_poll_leave_connections_for_others(polls: Polls, database: ClonedDatabase) -> None:
+    held, other = await poll_with_ballots(polls), await poll_with_ballots(polls)
 
     async with asyncio.TaskGroup() as tasks, rows_held(database, "polls.poll", waiting=0):
         votes = [tasks.create_task(polls.vote(held, f"voter-{number}", "a")) for number in range(60)]
@@ -127,29 +127,29 @@ async def test_who_waits_for_one_poll_leaves_connections_to_the_others(polls: Po
     assert {vote.result().status for vote in votes} <= {201, 503}
 
 
-async def test_a_vote_that_is_told_to_have_failed_is_not_counted_later(polls: Polls, database: ClonedDatabase) -> None:
-    poll_id = await voted(polls)
+async def test_vote_that_returned_503_is_not_counted_later(polls: Polls, database: ClonedDatabase) -> None:
+    poll_id = await poll_with_ballots(polls)
 
     async with rows_held(database, "polls.poll", waiting=0):
         failed = await polls.vote(poll_id, "ada", "a")
     again = await polls.vote(poll_id, "ada", "a")
 
     assert (failed.status, again.status) == (503, 201)
-    assert "being changed by others" in failed.json["detail"]
+    assert "being changed by other requests" in failed.json["detail"]
 
 
-async def test_no_vote_goes_to_an_option_that_is_being_taken_away(polls: Polls) -> None:
-    """Whoever votes meanwhile has a ballot that counts, or is told that the option is no more."""
-    poll_id = await voted(polls)
+async def test_concurrent_votes_for_removed_option_are_not_counted(polls: Polls) -> None:
+    """A vote during the edit is counted and later dropped, or returns 422 because the option does not exist."""
+    poll_id = await poll_with_ballots(polls)
 
-    async def take_part(number: int) -> int:
+    async def vote(number: int) -> int:
         return (await polls.vote(poll_id, f"voter-{number}", "c")).status
 
     async def edit(number: int) -> int:
         options = OPTIONS if number % 2 else OPTIONS[:2]
         return (await polls.v1("PATCH", f"/polls/{poll_id}", {"options": options}, dropVotes="true")).status
 
-    voting = [take_part(number) for number in range(60)]
+    voting = [vote(number) for number in range(60)]
     statuses = await asyncio.gather(*voting, *(edit(number) for number in range(8)))
     last = await polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:2]}, dropVotes="true")
 
@@ -160,7 +160,7 @@ async def test_no_vote_goes_to_an_option_that_is_being_taken_away(polls: Polls) 
     assert (await polls.results(poll_id))["participants"] == 0
 
 
-async def test_of_two_writers_with_the_same_etag_exactly_one_wins(polls: Polls) -> None:
+async def test_concurrent_edits_with_same_etag_return_200_once_and_412(polls: Polls) -> None:
     poll = await polls.make()
     path = f"/polls/{poll['id']}"
 
@@ -170,6 +170,6 @@ async def test_of_two_writers_with_the_same_etag_exactly_one_wins(polls: Polls) 
         answers = await asyncio.gather(
             *(polls.v1("PATCH", path, {"title": title}, {"If-Match": etag}) for title in titles)
         )
-        won = [title for title, answer in zip(titles, answers, strict=True) if answer.status == 200]
+        succeeded = [title for title, answer in zip(titles, answers, strict=True) if answer.status == 200]
         assert sorted(answer.status for answer in answers) == [200, *[412] * 5]
-        assert (await polls.v1("GET", path)).json["title"] == won[0]
+        assert (await polls.v1("GET", path)).json["title"] == succeeded[0]

@@ -1,4 +1,4 @@
-"""`GET /v1/polls/{id}/events`: a poll as it changes, in every replica, until its token or the poll is no more."""
+"""`GET /v1/polls/{id}/events` sends changes of a poll, from every replica, until the token or the poll ends."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -12,31 +12,31 @@ from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
-from tests.support.following import following
 from tests.support.proxy import proxied
+from tests.support.sse_client import follow
 from tests.support.stack import Authority, Polls, polls_service
 
 pytestmark = pytest.mark.shared_services
 
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
-NO_LOOKS = pytest.mark.parametrize("polls_limits", [{"look_s": 3600.0}], ids=["no looks"])
-AT_ONCE = timedelta(seconds=5)
-"""And not at the next look, which does not come."""
+NO_PERIODIC_READS = pytest.mark.parametrize("polls_limits", [{"max_silence_s": 3600.0}], ids=["no periodic reads"])
+MAX_DELAY = timedelta(seconds=5)
+"""Much less than the time until the next periodic read."""
 
 
 def closing_in(seconds: float) -> dict[str, Any]:
-    """The settings of a poll that closes by itself."""
+    """Return the settings of a poll that closes in so many seconds."""
     return {"endDate": (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(), "closePollOnEndDate": True}
 
 
-def since(settings: dict[str, Any]) -> timedelta:
-    """How long ago such a poll has closed."""
+def time_since_end(settings: dict[str, Any]) -> timedelta:
+    """Return the time since a poll with these settings has closed."""
     return datetime.now(UTC) - datetime.fromisoformat(settings["endDate"])
 
 
-async def test_a_follower_is_told_of_the_poll_as_it_is_and_as_it_changes(polls: Polls) -> None:
+async def test_stream_sends_current_state_then_each_change_until_deletion(polls: Polls) -> None:
     poll = await polls.make()
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         first, second = await follower.next(), await follower.next()
         await polls.vote(poll["id"], "ada", "y")
         voted = await follower.next()
@@ -57,65 +57,63 @@ async def test_a_follower_is_told_of_the_poll_as_it_is_and_as_it_changes(polls: 
     assert deleted.name == "deleted"
 
 
-async def test_replicas_tell_each_other(
+async def test_vote_in_one_replica_is_sent_by_stream_of_another(
     polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
 ) -> None:
     poll = await polls.make()
     async with polls_service(database, redis_url, authority.base) as other:
         other.token = polls.token
-        async with following(other, poll["id"]) as follower:
+        async with follow(other, poll["id"]) as follower:
             await follower.until(lambda event: event.name == "results")
             await polls.vote(poll["id"], "ada", "y")
 
             assert (await follower.until(lambda event: event.name == "results")).data["votes"] == 1
 
 
-async def test_a_follower_goes_on_where_it_was(polls: Polls) -> None:
+async def test_stream_with_last_event_id_sends_only_what_has_changed_since(polls: Polls) -> None:
     poll = await polls.make()
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         last = await follower.until(lambda event: event.name == "results")
 
-    async with following(polls, poll["id"], last.id) as follower:
+    async with follow(polls, poll["id"], last.id) as follower:
         with pytest.raises(TimeoutError):
             await follower.next(within_s=0.5)
     await polls.vote(poll["id"], "ada", "y")
-    async with following(polls, poll["id"], last.id) as follower:
+    async with follow(polls, poll["id"], last.id) as follower:
         missed = await follower.next()
     await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
-    async with following(polls, poll["id"], missed.id) as follower:
+    async with follow(polls, poll["id"], missed.id) as follower:
         edited = await follower.next()
 
     assert (missed.name, missed.data["votes"]) == ("results", 1)
     assert (edited.name, edited.data["title"]) == ("poll", "Dinner?")
 
 
-async def test_an_id_that_is_none_of_ours_begins_anew(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_stream_with_unknown_last_event_id_sends_current_state(polls: Polls, subtests: pytest.Subtests) -> None:
     for last in ["x", "1", "..", "9.9.9", "é", "1.2.3.4", "0" * 1000]:
         with subtests.test(last=last[:20]):
             poll = await polls.make()
 
-            async with following(polls, poll["id"], last) as follower:
+            async with follow(polls, poll["id"], last) as follower:
                 first = await follower.next()
 
             assert first.name == "poll"
 
 
-@NO_LOOKS
-async def test_a_poll_that_closes_by_itself_is_told_of_at_once(polls: Polls) -> None:
+@NO_PERIODIC_READS
+async def test_poll_that_closes_by_end_date_is_sent_at_once(polls: Polls) -> None:
     settings = closing_in(1)
     poll = await polls.make(settings=settings)
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         closed = await follower.until(lambda event: event.name == "closed")
-        late = since(settings)
+        delay = time_since_end(settings)
 
     assert closed.data["status"] == "closed"
-    assert late < AT_ONCE
+    assert delay < MAX_DELAY
 
 
-@NO_LOOKS
-async def test_that_other_polls_change_all_the_time_does_not_put_off_that_one_closes(
-    polls: Polls, redis_url: str
-) -> None:
+@NO_PERIODIC_READS
+async def test_frequent_changes_of_another_poll_do_not_delay_closed_event(polls: Polls, redis_url: str) -> None:
     settings = closing_in(1)
     busy, poll = await polls.make(), await polls.make(settings=settings)
 
@@ -126,26 +124,26 @@ async def test_that_other_polls_change_all_the_time_does_not_put_off_that_one_cl
                 await asyncio.sleep(0.01)
 
     async with (
-        following(polls, busy["id"]),
-        following(polls, poll["id"]) as follower,
+        follow(polls, busy["id"]),
+        follow(polls, poll["id"]) as follower,
         supervised(web.Application(), "changes", change),
     ):
         closed = await follower.until(lambda event: event.name == "closed")
-        late = since(settings)
+        delay = time_since_end(settings)
 
     assert closed.data["status"] == "closed"
-    assert late < AT_ONCE
+    assert delay < MAX_DELAY
 
 
-async def test_a_poll_that_closes_while_the_database_is_away_is_told_of_when_it_is_back(
+async def test_poll_that_closes_during_database_outage_is_sent_afterwards(
     polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
 ) -> None:
     poll = await polls.make(settings=closing_in(1))
     async with proxied(database.admin_url) as postgres:
-        behind = database._replace(polls_url=postgres.url(database.polls_url))
-        async with polls_service(behind, redis_url, authority.base) as cut_off:
-            cut_off.token = polls.token
-            async with following(cut_off, poll["id"]) as follower:
+        proxied_database = database._replace(polls_url=postgres.url(database.polls_url))
+        async with polls_service(proxied_database, redis_url, authority.base) as disconnected:
+            disconnected.token = polls.token
+            async with follow(disconnected, poll["id"]) as follower:
                 await follower.until(lambda event: event.name == "results")
                 with structlog.testing.capture_logs() as logs:
                     postgres.become("refuse")
@@ -157,9 +155,9 @@ async def test_a_poll_that_closes_while_the_database_is_away_is_told_of_when_it_
     assert 1 <= sum("were not read" in line["event"] for line in logs) <= 6
 
 
-async def test_a_poll_that_is_opened_again_is_told_of_when_it_closes_again(polls: Polls) -> None:
+async def test_reopened_poll_that_closes_again_sends_closed_event(polls: Polls) -> None:
     poll = await polls.make(**CLOSED)
-    async with following(polls, poll["id"]) as follower:
+    async with follow(polls, poll["id"]) as follower:
         await follower.until(lambda event: event.name == "closed")
         await polls.v1("PATCH", f"/polls/{poll['id']}", {"settings": {"endDate": "2999-12-31"}})
         opened = await follower.until(lambda event: event.name == "poll")
@@ -169,12 +167,10 @@ async def test_a_poll_that_is_opened_again_is_told_of_when_it_closes_again(polls
     assert opened.data["status"] == "open"
 
 
-async def test_the_stream_ends_before_the_revocation_of_its_token_is_answered(
-    polls: Polls, authority: Authority
-) -> None:
+async def test_stream_ends_before_revocation_of_its_token_is_effective(polls: Polls, authority: Authority) -> None:
     poll = await polls.make()
     issued = await authority.issue("polls:read:PLAT")
-    async with following(polls.holding(issued["token"]), poll["id"]) as follower:
+    async with follow(polls.holding(issued["token"]), poll["id"]) as follower:
         await follower.until(lambda event: event.name == "results")
         await authority.revoke(issued["id"])
         await polls.vote(poll["id"], "ada", "y")
@@ -183,10 +179,10 @@ async def test_the_stream_ends_before_the_revocation_of_its_token_is_answered(
         assert (await polls.holding(issued["token"]).v1("GET", f"/polls/{poll['id']}/events")).status == 401
 
 
-async def test_whoever_may_no_longer_see_all_results_is_not_told_of_them(polls: Polls, authority: Authority) -> None:
+async def test_stream_ends_when_token_loses_results_scope(polls: Polls, authority: Authority) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
     issued = await authority.issue("polls:read,results:PLAT")
-    async with following(polls.holding(issued["token"]), poll["id"]) as follower:
+    async with follow(polls.holding(issued["token"]), poll["id"]) as follower:
         assert (await follower.until(lambda event: event.name == "results")).data["votes"] == 0
         await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT"]})
         await polls.vote(poll["id"], "ada", "y")
@@ -194,10 +190,10 @@ async def test_whoever_may_no_longer_see_all_results_is_not_told_of_them(polls: 
         await follower.end()
 
 
-async def test_votes_whose_results_are_withheld_are_not_told_of(polls: Polls, authority: Authority) -> None:
+async def test_vote_with_withheld_results_sends_no_event(polls: Polls, authority: Authority) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
     reader = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
-    async with following(reader, poll["id"]) as follower:
+    async with follow(reader, poll["id"]) as follower:
         withheld = await follower.until(lambda event: event.name == "results")
         await polls.vote(poll["id"], "ada", "y")
         await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
@@ -207,26 +203,26 @@ async def test_votes_whose_results_are_withheld_are_not_told_of(polls: Polls, au
     assert (after.name, after.id.split(".")[1]) == ("poll", withheld.id.split(".")[1])
 
 
-@NO_LOOKS
-@pytest.mark.parametrize("is_followed_by_one_who_sees_all", [True, False])
-async def test_whoever_joins_later_does_not_learn_when_withheld_votes_were_cast(
-    polls: Polls, authority: Authority, *, is_followed_by_one_who_sees_all: bool
+@NO_PERIODIC_READS
+@pytest.mark.parametrize("first_follower_sees_all", [True, False])
+async def test_later_stream_does_not_reveal_time_of_withheld_vote(
+    polls: Polls, authority: Authority, *, first_follower_sees_all: bool
 ) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
     reader = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
-    async with following(polls if is_followed_by_one_who_sees_all else reader, poll["id"]) as first:
+    async with follow(polls if first_follower_sees_all else reader, poll["id"]) as first:
         await first.until(lambda event: event.name == "results")
         await asyncio.sleep(1)
         voting = datetime.now(UTC)
         await polls.vote(poll["id"], "ada", "y")
         await asyncio.sleep(1)
-        async with following(reader, poll["id"]) as second:
+        async with follow(reader, poll["id"]) as second:
             withheld = await second.until(lambda event: event.name == "results")
 
     assert abs(datetime.fromisoformat(withheld.data["calculatedAt"]) - voting) > timedelta(seconds=0.5)
 
 
-async def test_a_poll_that_cannot_be_read_cannot_be_followed(polls: Polls, authority: Authority) -> None:
+async def test_stream_without_read_scope_returns_403_or_404(polls: Polls, authority: Authority) -> None:
     poll = await polls.make()
     votes = polls.holding((await authority.issue("polls:vote:PLAT"))["token"])
     elsewhere = polls.holding((await authority.issue("polls:*:OTHER"))["token"])

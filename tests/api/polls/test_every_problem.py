@@ -1,4 +1,4 @@
-"""One request for every kind of problem that polls can tell, and what it is told as."""
+"""At least one request for every problem type of the polls service, with the response to it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
@@ -13,249 +13,250 @@ from tests.support.proxy import Proxy, proxied
 from tests.support.raw_http import send_raw
 from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls, polls_service
 
-NOBODYS_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+UNKNOWN_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
 LUNCH: Final = {"title": "Lunch?", "options": LUNCH_OPTIONS}
 KEY: Final = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 CLOSED: Final = {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
 
-class Scene(NamedTuple):
-    """Polls, with a token that may do everything, and what can be taken away from it."""
+class Services(NamedTuple):
+    """The polls service, with a token that may do everything, and the parts that it depends on."""
 
     polls: Polls
     authority: Authority
     postgres: Proxy
     database: ClonedDatabase
 
-    async def holding(self, *scopes: str, **fields: Any) -> Polls:
-        """The same with another token."""
+    async def with_token(self, *scopes: str, **fields: Any) -> Polls:
+        """Return the caller of the polls service with another token."""
         return self.polls.holding((await self.authority.issue(*scopes, **fields))["token"])
 
 
 @pytest.fixture
-async def scene(database: ClonedDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Scene, None]:
+async def services(database: ClonedDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Services, None]:
     async with proxied(database.admin_url) as postgres:
-        behind = database._replace(polls_url=postgres.url(database.polls_url))
+        proxied_database = database._replace(polls_url=postgres.url(database.polls_url))
         limits = {"body_limit_s": 0.5}
-        async with polls_service(behind, redis_url, authority.base, limits, event_streams_per_token=1) as polls:
+        async with polls_service(
+            proxied_database, redis_url, authority.base, limits, event_streams_per_token=1
+        ) as polls:
             polls.endpoint = await authority.endpoint()
             polls.token = (await authority.issue())["token"]
-            yield Scene(polls, authority, postgres, database)
+            yield Services(polls, authority, postgres, database)
 
 
-async def bad_request(scene: Scene) -> Answer:
-    return await scene.polls.v1("GET", "/polls", limit=0)
+async def bad_request(services: Services) -> Answer:
+    return await services.polls.v1("GET", "/polls", limit=0)
 
 
-async def bad_body(scene: Scene) -> Answer:
-    return await scene.polls.call("POST", b"{")
+async def bad_body(services: Services) -> Answer:
+    return await services.polls.call("POST", b"{")
 
 
-async def token_twice(scene: Scene) -> Answer:
-    return await scene.polls.v1("GET", "/polls", token=scene.polls.token)
+async def token_twice(services: Services) -> Answer:
+    return await services.polls.v1("GET", "/polls", token=services.polls.token)
 
 
-async def malformed_request(scene: Scene) -> Answer:
-    return await send_raw(scene.polls, b"GET /v1/polls HTTP/1.1\r\nHost : x\r\n\r\n")
+async def malformed_request(services: Services) -> Answer:
+    return await send_raw(services.polls, b"GET /v1/polls HTTP/1.1\r\nHost : x\r\n\r\n")
 
 
-async def contract_poll_invalid(scene: Scene) -> Answer:
-    return await scene.polls.call("POST", {**LUNCH, "title": ""})
+async def contract_poll_invalid(services: Services) -> Answer:
+    return await services.polls.call("POST", {**LUNCH, "title": ""})
 
 
-async def contract_votes_would_be_dropped(scene: Scene) -> Answer:
-    poll = await voted_in(scene)
-    return await scene.polls.call("PUT", {**LUNCH, "options": LUNCH_OPTIONS[1:]}, pollId=poll["id"])
+async def contract_votes_would_be_dropped(services: Services) -> Answer:
+    poll = await voted_in(services)
+    return await services.polls.call("PUT", {**LUNCH, "options": LUNCH_OPTIONS[1:]}, pollId=poll["id"])
 
 
-async def unauthorized(scene: Scene) -> Answer:
-    return await scene.polls("GET", "/v1/polls")
+async def unauthorized(services: Services) -> Answer:
+    return await services.polls("GET", "/v1/polls")
 
 
-async def unauthorized_by_another_token(scene: Scene) -> Answer:
-    return await scene.polls.holding("x").v1("GET", "/polls")
+async def unauthorized_by_another_token(services: Services) -> Answer:
+    return await services.polls.holding("x").v1("GET", "/polls")
 
 
-async def token_missing(scene: Scene) -> Answer:
-    return await scene.polls("GET", f"/x1/{scene.polls.endpoint}")
+async def token_missing(services: Services) -> Answer:
+    return await services.polls("GET", f"/x1/{services.polls.endpoint}")
 
 
-async def token_invalid(scene: Scene) -> Answer:
-    return await scene.polls.holding("x").call("GET")
+async def token_invalid(services: Services) -> Answer:
+    return await services.polls.holding("x").call("GET")
 
 
-async def query_not_allowed(scene: Scene) -> Answer:
-    return await (await scene.holding(allow_query=False)).call("GET")
+async def query_not_allowed(services: Services) -> Answer:
+    return await (await services.with_token(allow_query=False)).call("GET")
 
 
-async def address_not_allowed(scene: Scene) -> Answer:
-    return await (await scene.holding(allowed_ips=["203.0.113.7"])).v1("GET", "/polls")
+async def address_not_allowed(services: Services) -> Answer:
+    return await (await services.with_token(allowed_ips=["203.0.113.7"])).v1("GET", "/polls")
 
 
-async def insufficient_scope(scene: Scene) -> Answer:
-    return await (await scene.holding("polls:read:PLAT")).v1("POST", "/polls", {**LUNCH, "location": JIRA})
+async def insufficient_scope(services: Services) -> Answer:
+    return await (await services.with_token("polls:read:PLAT")).v1("POST", "/polls", {**LUNCH, "location": JIRA})
 
 
-async def insufficient_scope_of_the_contract(scene: Scene) -> Answer:
-    return await (await scene.holding("polls:read:PLAT")).call("POST", LUNCH)
+async def insufficient_scope_of_the_contract(services: Services) -> Answer:
+    return await (await services.with_token("polls:read:PLAT")).call("POST", LUNCH)
 
 
-async def not_found(scene: Scene) -> Answer:
-    return await scene.polls.v1("GET", "/poll")
+async def not_found(services: Services) -> Answer:
+    return await services.polls.v1("GET", "/poll")
 
 
-async def unknown_poll(scene: Scene) -> Answer:
-    return await scene.polls.v1("GET", f"/polls/{NOBODYS_ID}")
+async def unknown_poll(services: Services) -> Answer:
+    return await services.polls.v1("GET", f"/polls/{UNKNOWN_ID}")
 
 
-async def unknown_poll_of_the_contract(scene: Scene) -> Answer:
-    return await scene.polls.call("GET", pollId=NOBODYS_ID)
+async def unknown_poll_of_the_contract(services: Services) -> Answer:
+    return await services.polls.call("GET", pollId=UNKNOWN_ID)
 
 
-async def unknown_poll_out_of_reach(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    return await (await scene.holding("polls:*:OTHER")).v1("GET", f"/polls/{poll['id']}")
+async def unknown_poll_out_of_reach(services: Services) -> Answer:
+    poll = await services.polls.make()
+    return await (await services.with_token("polls:*:OTHER")).v1("GET", f"/polls/{poll['id']}")
 
 
-async def unknown_ballot(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    return await scene.polls.v1("GET", f"/polls/{poll['id']}/votes/ada")
+async def unknown_ballot(services: Services) -> Answer:
+    poll = await services.polls.make()
+    return await services.polls.v1("GET", f"/polls/{poll['id']}/votes/ada")
 
 
-async def unknown_endpoint(scene: Scene) -> Answer:
-    scene.polls.endpoint = "A" * 27
-    return await scene.polls.call("GET")
+async def unknown_endpoint(services: Services) -> Answer:
+    services.polls.endpoint = "A" * 27
+    return await services.polls.call("GET")
 
 
-async def method_not_allowed(scene: Scene) -> Answer:
-    return await scene.polls.v1("PUT", "/polls")
+async def method_not_allowed(services: Services) -> Answer:
+    return await services.polls.v1("PUT", "/polls")
 
 
-async def request_timeout(scene: Scene) -> Answer:
-    head = (
-        f"POST /v1/polls HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {scene.polls.token}\r\nContent-Length: 9\r\n\r\n"
-    )
-    return await send_raw(scene.polls, head.encode() + b"{")
+async def request_timeout(services: Services) -> Answer:
+    authorization = f"Authorization: Bearer {services.polls.token}"
+    head = f"POST /v1/polls HTTP/1.1\r\nHost: x\r\n{authorization}\r\nContent-Length: 9\r\n\r\n"
+    return await send_raw(services.polls, head.encode() + b"{")
 
 
-async def poll_closed(scene: Scene) -> Answer:
-    poll = await scene.polls.make(settings=CLOSED)
-    return await scene.polls.vote(poll["id"], "ada", "y")
+async def poll_closed(services: Services) -> Answer:
+    poll = await services.polls.make(settings=CLOSED)
+    return await services.polls.vote(poll["id"], "ada", "y")
 
 
-async def already_voted(scene: Scene) -> Answer:
-    poll = await voted_in(scene)
-    return await scene.polls.vote(poll["id"], "ada", "n")
+async def already_voted(services: Services) -> Answer:
+    poll = await voted_in(services)
+    return await services.polls.vote(poll["id"], "ada", "n")
 
 
-async def names_not_kept(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    return await scene.polls.v1("GET", f"/polls/{poll['id']}/votes")
+async def names_not_kept(services: Services) -> Answer:
+    poll = await services.polls.make()
+    return await services.polls.v1("GET", f"/polls/{poll['id']}/votes")
 
 
-async def votes_would_be_dropped(scene: Scene) -> Answer:
-    poll = await voted_in(scene)
-    return await scene.polls.v1("PATCH", f"/polls/{poll['id']}", {"options": LUNCH_OPTIONS[1:]})
+async def votes_would_be_dropped(services: Services) -> Answer:
+    poll = await voted_in(services)
+    return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"options": LUNCH_OPTIONS[1:]})
 
 
-async def poll_changed(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    return await scene.polls.v1("DELETE", f"/polls/{poll['id']}", headers={"If-Match": '"2"'})
+async def poll_changed(services: Services) -> Answer:
+    poll = await services.polls.make()
+    return await services.polls.v1("DELETE", f"/polls/{poll['id']}", headers={"If-Match": '"2"'})
 
 
-async def request_entity_too_large(scene: Scene) -> Answer:
-    return await scene.polls.v1("POST", "/polls", {**LUNCH, "title": "x" * 70_000})
+async def request_entity_too_large(services: Services) -> Answer:
+    return await services.polls.v1("POST", "/polls", {**LUNCH, "title": "x" * 70_000})
 
 
-async def unsupported_media_type(scene: Scene) -> Answer:
-    return await scene.polls.v1("POST", "/polls", b"title=x", {"Content-Type": "text/plain"})
+async def unsupported_media_type(services: Services) -> Answer:
+    return await services.polls.v1("POST", "/polls", b"title=x", {"Content-Type": "text/plain"})
 
 
-async def unsupported_encoding(scene: Scene) -> Answer:
-    path = f"/x1/{scene.polls.endpoint}?token={scene.polls.token}"
-    return await scene.polls("POST", path, data=b"x", headers={"Content-Encoding": "br"})
+async def unsupported_encoding(services: Services) -> Answer:
+    path = f"/x1/{services.polls.endpoint}?token={services.polls.token}"
+    return await services.polls("POST", path, data=b"x", headers={"Content-Encoding": "br"})
 
 
-async def expectation_failed(scene: Scene) -> Answer:
-    return await scene.polls.v1("GET", "/polls", headers={"Expect": "rain"})
+async def expectation_failed(services: Services) -> Answer:
+    return await services.polls.v1("GET", "/polls", headers={"Expect": "rain"})
 
 
-async def invalid_body(scene: Scene) -> Answer:
-    return await scene.polls.v1("POST", "/polls", {"location": JIRA, "titel": "x"})
+async def invalid_body(services: Services) -> Answer:
+    return await services.polls.v1("POST", "/polls", {"location": JIRA, "titel": "x"})
 
 
-async def invalid_poll(scene: Scene) -> Answer:
-    return await scene.polls.v1("POST", "/polls", {**LUNCH, "location": JIRA, "title": ""})
+async def invalid_poll(services: Services) -> Answer:
+    return await services.polls.v1("POST", "/polls", {**LUNCH, "location": JIRA, "title": ""})
 
 
-async def invalid_poll_of_an_unknown_template(scene: Scene) -> Answer:
-    return await scene.polls.v1("POST", "/polls", {"template": "moons", "location": JIRA})
+async def invalid_poll_of_an_unknown_template(services: Services) -> Answer:
+    return await services.polls.v1("POST", "/polls", {"template": "moons", "location": JIRA})
 
 
-async def invalid_ballot(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    return await scene.polls.vote(poll["id"], "ada", "z")
+async def invalid_ballot(services: Services) -> Answer:
+    poll = await services.polls.make()
+    return await services.polls.vote(poll["id"], "ada", "z")
 
 
-async def idempotency_key_reused(scene: Scene) -> Answer:
-    await scene.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
-    return await scene.polls.v1("POST", "/polls", {"template": "hearts", "location": JIRA}, KEY)
+async def idempotency_key_reused(services: Services) -> Answer:
+    await services.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+    return await services.polls.v1("POST", "/polls", {"template": "hearts", "location": JIRA}, KEY)
 
 
-async def idempotency_key_in_use(scene: Scene) -> Answer:
-    await scene.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
-    async with rows_held(scene.database, "polls.answer", waiting=0):
-        return await scene.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+async def idempotency_key_in_use(services: Services) -> Answer:
+    await services.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+    async with rows_held(services.database, "polls.answer", waiting=0):
+        return await services.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
 
 
-async def undone_with_others(scene: Scene) -> Answer:
+async def undone_with_others(services: Services) -> Answer:
     good = {"op": "create", "poll": {"template": "stars", "location": JIRA}}
-    items = [good, {"op": "delete", "id": NOBODYS_ID}]
-    outcomes = await scene.polls.v1("POST", "/polls:batch", {"atomic": True, "items": items})
-    return of_first_item(outcomes)
+    items = [good, {"op": "delete", "id": UNKNOWN_ID}]
+    outcomes = await services.polls.v1("POST", "/polls:batch", {"atomic": True, "items": items})
+    return response_of_first_item(outcomes)
 
 
-async def rate_limited(scene: Scene) -> Answer:
-    holder = await scene.holding(rate_limit=1)
+async def rate_limited(services: Services) -> Answer:
+    holder = await services.with_token(rate_limit=1)
     await holder.v1("GET", "/polls")
     return await holder.v1("GET", "/polls")
 
 
-async def rate_limited_under_the_contract(scene: Scene) -> Answer:
-    holder = await scene.holding(rate_limit=1)
+async def rate_limited_under_the_contract(services: Services) -> Answer:
+    holder = await services.with_token(rate_limit=1)
     await holder.call("GET")
     return await holder.call("GET")
 
 
-async def too_many_streams(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {scene.polls.token}"}
-    async with scene.polls.session.get(scene.polls.base + path, headers=headers):
-        return await scene.polls("GET", path, headers=headers)
+async def too_many_streams(services: Services) -> Answer:
+    poll = await services.polls.make()
+    path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {services.polls.token}"}
+    async with services.polls.session.get(services.polls.base + path, headers=headers):
+        return await services.polls("GET", path, headers=headers)
 
 
-async def unavailable(scene: Scene) -> Answer:
-    poll = await scene.polls.make()
-    scene.postgres.become("refuse")
-    return await scene.polls.v1("GET", f"/polls/{poll['id']}")
+async def unavailable(services: Services) -> Answer:
+    poll = await services.polls.make()
+    services.postgres.become("refuse")
+    return await services.polls.v1("GET", f"/polls/{poll['id']}")
 
 
-async def unavailable_under_the_contract(scene: Scene) -> Answer:
-    await scene.polls.call("GET")
-    scene.postgres.become("refuse")
-    return await scene.polls.call("POST", LUNCH)
+async def unavailable_under_the_contract(services: Services) -> Answer:
+    await services.polls.call("GET")
+    services.postgres.become("refuse")
+    return await services.polls.call("POST", LUNCH)
 
 
-async def voted_in(scene: Scene) -> Any:
-    """A poll with a vote for its first option."""
-    poll = await scene.polls.make()
-    assert (await scene.polls.vote(poll["id"], "ada", "y")).status == 201
+async def voted_in(services: Services) -> Any:
+    """Create a poll with a vote for its first option, and return it."""
+    poll = await services.polls.make()
+    assert (await services.polls.vote(poll["id"], "ada", "y")).status == 201
     return poll
 
 
-def of_first_item(outcomes: Answer) -> Answer:
-    """What a batch tells of its first item, as if it had been a request."""
+def response_of_first_item(outcomes: Answer) -> Answer:
+    """Return the problem of the first item of a batch as if it was the response to a request of its own."""
     assert outcomes.status == 200, outcomes.body
     outcome = outcomes.json["items"][0]
     document = {**outcome["problem"], "request_id": outcomes.headers["X-Request-ID"]}
@@ -263,7 +264,7 @@ def of_first_item(outcomes: Answer) -> Answer:
     return Answer(outcome["status"], headers, msgspec.json.encode(document))
 
 
-OVERVIEW: Final[list[tuple[int, str, Callable[[Scene], Awaitable[Answer]]]]] = [
+REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] = [
     (400, "bad-request", bad_request),
     (400, "bad-request", bad_body),
     (400, "token-twice", token_twice),
@@ -308,15 +309,15 @@ OVERVIEW: Final[list[tuple[int, str, Callable[[Scene], Awaitable[Answer]]]]] = [
     (503, "unavailable", unavailable),
     (503, "unavailable", unavailable_under_the_contract),
 ]
-CHALLENGED: Final = {"unauthorized", "insufficient-scope"}
-TRIED_AGAIN: Final = {"idempotency-key-in-use", "rate-limited", "too-many-streams", "unavailable"}
+WITH_CHALLENGE: Final = {"unauthorized", "insufficient-scope"}
+WITH_RETRY_AFTER: Final = {"idempotency-key-in-use", "rate-limited", "too-many-streams", "unavailable"}
 
 
-@pytest.mark.parametrize(("status", "slug", "ask"), OVERVIEW, ids=[ask.__name__ for _, _, ask in OVERVIEW])
-async def test_a_problem_is_told(
-    scene: Scene, status: int, slug: str, ask: Callable[[Scene], Awaitable[Answer]]
+@pytest.mark.parametrize(("status", "slug", "send"), REQUESTS, ids=[send.__name__ for _, _, send in REQUESTS])
+async def test_request_returns_its_problem(
+    services: Services, status: int, slug: str, send: Callable[[Services], Awaitable[Answer]]
 ) -> None:
-    answer = await ask(scene)
+    answer = await send(services)
 
     document = answer.json
     assert (answer.status, document["type"]) == (status, f"/docs/problems/{slug}")
@@ -324,18 +325,18 @@ async def test_a_problem_is_told(
     assert document["status"] == status
     assert document["detail"]
     assert document["request_id"] == answer.headers["X-Request-ID"]
-    assert scene.polls.token not in str((answer.headers, answer.body))
-    assert ("WWW-Authenticate" in answer.headers) is (slug in CHALLENGED)
-    assert ("Retry-After" in answer.headers) is (slug in TRIED_AGAIN)
+    assert services.polls.token not in str((answer.headers, answer.body))
+    assert ("WWW-Authenticate" in answer.headers) is (slug in WITH_CHALLENGE)
+    assert ("Retry-After" in answer.headers) is (slug in WITH_RETRY_AFTER)
 
 
-def test_every_kind_that_a_request_can_provoke_is_provoked() -> None:
-    provoked = {slug for _, slug, _ in OVERVIEW}
+def test_overview_has_every_problem_type_except_internal() -> None:
+    requested = {slug for _, slug, _ in REQUESTS}
 
-    assert provoked == {kind.slug for kind in PROBLEM_TYPES} - {"internal"}
+    assert requested == {kind.slug for kind in PROBLEM_TYPES} - {"internal"}
 
 
-def test_only_under_the_contract_a_kind_has_another_status() -> None:
+def test_only_contract_problems_have_another_status_than_their_type() -> None:
     usual = {kind.slug: kind.status for kind in PROBLEM_TYPES}
 
-    assert {slug for status, slug, _ in OVERVIEW if usual[slug] != status} == {"invalid-poll", "votes-would-be-dropped"}
+    assert {slug for status, slug, _ in REQUESTS if usual[slug] != status} == {"invalid-poll", "votes-would-be-dropped"}

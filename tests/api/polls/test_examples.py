@@ -1,4 +1,4 @@
-"""Every example in the document is sent as it stands there, and answered like the one beside it."""
+"""Every example request in the OpenAPI document, sent unchanged, returns a response like the example response."""
 
 import argparse
 import html
@@ -15,7 +15,7 @@ from yarl import URL
 
 from services.polls.payloads.fields import POLL_ID
 from services.polls.routes import ROUTES
-from tests.support.shapes import assert_same_shape
+from tests.support.json_shape import assert_same_shape
 from tests.support.stack import Answer, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -25,7 +25,7 @@ OPERATIONS: Final = [(route.method, route.path) for route in ROUTES]
 
 
 class Request(NamedTuple):
-    """What is sent, with or without a token."""
+    """A request, with or without a token."""
 
     method: str
     target: str
@@ -33,23 +33,23 @@ class Request(NamedTuple):
     body: bytes | None
 
 
-class Scene(NamedTuple):
-    """The poll that the examples speak of, and the document that they stand in."""
+class ExamplePoll(NamedTuple):
+    """The poll in the examples, and the OpenAPI document with the examples."""
 
     polls: Polls
     poll_id: str
     document: Any
 
-    def fitted(self, text: str) -> str:
-        """The text with what is different here: the poll's id, and the site's endpoint."""
+    def localize(self, text: str) -> str:
+        """Return the text with the id of the poll and the endpoint of the site in place of those of the example."""
         return text.replace(POLL_ID, self.poll_id).replace(EXAMPLE_ENDPOINT, self.polls.endpoint)
 
     async def send(self, request: Request) -> Answer:
-        """The answer, of an endless one what comes first."""
+        """Send the request and return the response; of a stream, the first event."""
         headers = request.headers
         if "Authorization" not in headers and "token=" not in request.target:
             headers = {**headers, "Authorization": f"Bearer {self.polls.token}"}
-        url = URL(self.polls.base + self.fitted(request.target), encoded=True)
+        url = URL(self.polls.base + self.localize(request.target), encoded=True)
         options: Any = {"data": request.body, "headers": headers, "skip_auto_headers": ["Content-Type"]}
         async with self.polls.session.request(request.method, url, **options) as response:
             body = await (first_event(response) if is_stream(response) else response.read())
@@ -61,37 +61,37 @@ def is_stream(response: aiohttp.ClientResponse) -> bool:
 
 
 async def first_event(response: aiohttp.ClientResponse) -> bytes:
-    """The one that is followed by others."""
+    """Return the first event, without the `retry` field before it."""
     while not (event := await response.content.readuntil(b"\n\n")).startswith(b"id:"):
         pass
     return event
 
 
 @pytest.fixture
-async def scene(polls: Polls) -> Scene:
-    """A poll made as the document says."""
+async def example_poll(polls: Polls) -> ExamplePoll:
+    """Create the poll of the example."""
     document = (await polls("GET", "/openapi.json")).json
     made = await polls.v1("POST", "/polls", example_body(document["paths"]["/v1/polls"]["post"]))
     assert made.status == 201, made.body
-    return Scene(polls, made.json["id"], document)
+    return ExamplePoll(polls, made.json["id"], document)
 
 
-async def vote(scene: Scene) -> None:
-    """The vote that the document has as its example."""
+async def cast_example_ballot(example_poll: ExamplePoll) -> None:
+    """Cast the ballot of the example."""
     path = "/v1/polls/{id}/votes/{participant}"
-    cast = await scene.send(request_of("PUT", path, scene.document["paths"][path]["put"]))
+    cast = await example_poll.send(example_request("PUT", path, example_poll.document["paths"][path]["put"]))
     assert cast.status == 201, cast.body
 
 
 def example_body(operation: Any) -> bytes | None:
-    """Of what is sent."""
+    """Return the example of the request body."""
     if "requestBody" not in operation:
         return None
     return msgspec.json.encode(next(iter(operation["requestBody"]["content"].values()))["example"])
 
 
-def request_of(method: str, path: str, operation: Any) -> Request:
-    """The example, with every parameter that has one."""
+def example_request(method: str, path: str, operation: Any) -> Request:
+    """Return the example request, with every parameter that has an example."""
     given: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
     for parameter in operation.get("parameters", ()):
         if "example" in parameter or parameter["required"]:
@@ -105,50 +105,52 @@ def request_of(method: str, path: str, operation: Any) -> Request:
     return Request(method, f"{path}?{urlencode(given['query'])}", given["header"], body)
 
 
-def success_of(operation: Any) -> tuple[int, Any]:
-    """The first way in which it succeeds."""
-    return next((int(status), told) for status, told in operation["responses"].items() if status.startswith("2"))
+def success_response(operation: Any) -> tuple[int, Any]:
+    """Return the first successful status, and its documentation."""
+    return next(
+        (int(status), documented) for status, documented in operation["responses"].items() if status.startswith("2")
+    )
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_an_example_is_answered_like_the_one_beside_it(scene: Scene, method: str, path: str) -> None:
-    operation = scene.document["paths"][path][method.lower()]
-    status, told = success_of(operation)
+async def test_request_of_example_returns_example_response(example_poll: ExamplePoll, method: str, path: str) -> None:
+    operation = example_poll.document["paths"][path][method.lower()]
+    status, documented = success_response(operation)
     if operation["operationId"] != "cast_ballot":
-        await vote(scene)
+        await cast_example_ballot(example_poll)
     if operation["operationId"] == "show_results":
-        assert (await scene.polls.vote(scene.poll_id, "grace", "mon")).status == 201
-        assert (await scene.polls.vote(scene.poll_id, "edsger", "tue")).status == 201
+        assert (await example_poll.polls.vote(example_poll.poll_id, "grace", "mon")).status == 201
+        assert (await example_poll.polls.vote(example_poll.poll_id, "edsger", "tue")).status == 201
 
-    answer = await scene.send(request_of(method, path, operation))
+    answer = await example_poll.send(example_request(method, path, operation))
 
     assert answer.status == status, answer.body
-    assert told.get("headers", {}).keys() <= answer.headers.keys()
-    if "content" not in told:
+    assert documented.get("headers", {}).keys() <= answer.headers.keys()
+    if "content" not in documented:
         assert answer.body == b""
         return
-    media_type, content = next(iter(told["content"].items()))
+    media_type, content = next(iter(documented["content"].items()))
     assert answer.headers["Content-Type"].startswith(media_type)
     if media_type == "application/json":
         assert_same_shape(answer.json, content["example"])
-        assert told_alike(answer.json) == told_alike(content["example"])
+        assert without_varying_fields(answer.json) == without_varying_fields(content["example"])
     else:
         assert_same_event(answer.body.decode(), content["example"])
 
 
-OF_THE_MOMENT: Final = {"id", "createdAt", "updatedAt", "castAt", "calculatedAt"}
-"""What is another in each answer; options and templates are known by their titles all the same."""
+VARYING: Final = {"id", "createdAt", "updatedAt", "castAt", "calculatedAt"}
+"""Fields that differ in each response. Options and templates are compared by their titles."""
 
 
-def told_alike(value: Any) -> Any:
-    """What an answer says, without what no two answers have in common."""
+def without_varying_fields(value: Any) -> Any:
+    """Return the value without the fields that differ in each response."""
     if isinstance(value, dict):
-        return {name: told_alike(inner) for name, inner in value.items() if name not in OF_THE_MOMENT}
-    return [told_alike(inner) for inner in value] if isinstance(value, list) else value
+        return {name: without_varying_fields(inner) for name, inner in value.items() if name not in VARYING}
+    return [without_varying_fields(inner) for inner in value] if isinstance(value, list) else value
 
 
 def assert_same_event(event: str, example: str) -> None:
-    """The same fields, and the same shape of data."""
+    """Assert that the event has the fields of the example, and data of the same shape."""
     (fields, example_fields) = (
         dict(line.split(": ", 1) for line in each.splitlines() if line) for each in (event, example)
     )
@@ -158,33 +160,33 @@ def assert_same_event(event: str, example: str) -> None:
     assert_same_shape(json.loads(fields["data"]), json.loads(example_fields["data"]))
 
 
-async def test_the_other_media_type_of_results_is_as_its_example(scene: Scene) -> None:
+async def test_results_as_csv_have_columns_of_example(example_poll: ExamplePoll) -> None:
     path = "/v1/polls/{id}/results"
-    operation = scene.document["paths"][path]["get"]
-    example = success_of(operation)[1]["content"]["text/csv"]["example"]
-    await vote(scene)
+    operation = example_poll.document["paths"][path]["get"]
+    example = success_response(operation)[1]["content"]["text/csv"]["example"]
+    await cast_example_ballot(example_poll)
 
-    answer = await scene.send(request_of("GET", path, operation)._replace(headers={"Accept": "text/csv"}))
+    answer = await example_poll.send(example_request("GET", path, operation)._replace(headers={"Accept": "text/csv"}))
 
     first, *rows = answer.body.decode().removeprefix("\ufeff").splitlines()
     assert first == example.removeprefix("\ufeff").splitlines()[0]
     assert len(rows) == 2
 
 
-async def test_the_example_of_a_patch_is_answered_with_what_it_asks_for(scene: Scene) -> None:
-    operation = scene.document["paths"]["/v1/polls/{id}"]["patch"]
+async def test_example_response_of_patch_has_changes_of_example_request(example_poll: ExamplePoll) -> None:
+    operation = example_poll.document["paths"]["/v1/polls/{id}"]["patch"]
     patch = msgspec.json.decode(example_body(operation) or b"")
 
-    answered = success_of(operation)[1]["content"]["application/json"]["example"]
+    documented = success_response(operation)[1]["content"]["application/json"]["example"]
 
-    assert answered["settings"].items() >= patch["settings"].items()
-    assert answered["etag"] == '"2"'
+    assert documented["settings"].items() >= patch["settings"].items()
+    assert documented["etag"] == '"2"'
 
 
-async def test_examples_of_idempotency_keys_are_one_for_each_route(scene: Scene) -> None:
+async def test_example_idempotency_keys_differ_between_routes(example_poll: ExamplePoll) -> None:
     keys = [
         parameter["example"]
-        for methods in scene.document["paths"].values()
+        for methods in example_poll.document["paths"].values()
         for operation in methods.values()
         for parameter in operation.get("parameters", ())
         if parameter["name"] == "Idempotency-Key"
@@ -193,13 +195,13 @@ async def test_examples_of_idempotency_keys_are_one_for_each_route(scene: Scene)
     assert len(set(keys)) == len(keys) == 2
 
 
-async def test_every_operation_has_examples_of_what_it_takes_and_answers(scene: Scene) -> None:
-    for path, methods in scene.document["paths"].items():
+async def test_every_operation_has_examples_of_request_and_response(example_poll: ExamplePoll) -> None:
+    for path, methods in example_poll.document["paths"].items():
         for method, operation in methods.items():
-            told = success_of(operation)[1]
+            documented = success_response(operation)[1]
             contents = [
                 *operation.get("requestBody", {}).get("content", {}).values(),
-                *told.get("content", {}).values(),
+                *documented.get("content", {}).values(),
             ]
             required = [each for each in operation.get("parameters", ()) if each["required"]]
 
@@ -208,18 +210,18 @@ async def test_every_operation_has_examples_of_what_it_takes_and_answers(scene: 
 
 
 @pytest.mark.parametrize("name", ["create_poll", "change_poll", "follow_poll", "list_contract_polls"])
-async def test_a_command_on_the_page_works_in_a_shell(scene: Scene, name: str) -> None:
-    page = (await scene.polls("GET", "/docs")).body.decode()
+async def test_curl_command_on_page_returns_200_or_201(example_poll: ExamplePoll, name: str) -> None:
+    page = (await example_poll.polls("GET", "/docs")).body.decode()
     shown = re.search(rf'<article id="operation-{name}">.*?<code>(curl .*?)</code>', page, re.DOTALL)
     assert shown is not None
 
-    answer = await scene.send(sent_by(html.unescape(shown[1]), scene.polls.token))
+    answer = await example_poll.send(parse_curl(html.unescape(shown[1]), example_poll.polls.token))
 
     assert answer.status in (200, 201), answer.body
 
 
-def sent_by(command: str, token: str) -> Request:
-    """What curl would send."""
+def parse_curl(command: str, token: str) -> Request:
+    """Return the request that the curl command sends."""
     line = command.replace("\\\n", "").replace("$TOKEN", token).replace("$URL", "")
     options = argparse.ArgumentParser(exit_on_error=False)
     options.add_argument("curl")

@@ -1,4 +1,4 @@
-"""Whoever watches a poll is woken when it changes, in whichever process, and looks by itself where nothing comes."""
+"""The feed calls the watchers of a poll when it changes in any process, and after a time without announcements."""
 
 import asyncio
 import time
@@ -10,7 +10,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from services.polls.tasks.poll_feed import GAP_S, PollFeed
+from services.polls.tasks.poll_feed import PUBLISH_INTERVAL_S, PollFeed
 from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
@@ -18,16 +18,16 @@ from tests.support.proxy import proxied
 
 
 @asynccontextmanager
-async def a_feed(redis_url: str, look_s: float = 3600.0) -> AsyncGenerator[PollFeed, None]:
-    """A running one, which need not be live. Watchers do not look by themselves unless a test says how often."""
+async def running_feed(redis_url: str, max_silence_s: float = 3600.0) -> AsyncGenerator[PollFeed, None]:
+    """Run a feed. By default, watchers are called for announcements only."""
     app = web.Application()
     async with redis_client(redis_url) as redis:
-        feed = PollFeed(redis, "redis", look_s=look_s)
+        feed = PollFeed(redis, "redis", max_silence_s=max_silence_s)
         async with supervised(app, "feed", feed.run), supervised(app, "announcements", feed.publish):
             yield feed
 
 
-async def live(feed: PollFeed, *, within_s: float = 10) -> None:
+async def wait_until_live(feed: PollFeed, *, within_s: float = 10) -> None:
     async with asyncio.timeout(within_s):
         while not feed.is_live:
             await asyncio.sleep(0.01)
@@ -35,129 +35,125 @@ async def live(feed: PollFeed, *, within_s: float = 10) -> None:
 
 @pytest.fixture
 async def feed(redis_url: str) -> AsyncGenerator[PollFeed, None]:
-    async with a_feed(redis_url) as running:
-        await live(running)
+    async with running_feed(redis_url) as running:
+        await wait_until_live(running)
         yield running
 
 
 @pytest.fixture
 async def other(redis_url: str) -> AsyncGenerator[PollFeed, None]:
-    """Of another process."""
-    async with a_feed(redis_url) as running:
-        await live(running)
+    """The feed of another process."""
+    async with running_feed(redis_url) as running:
+        await wait_until_live(running)
         yield running
 
 
-async def is_woken(woken: asyncio.Event, within_s: float = 10) -> bool:
-    """Whether it was, in so long; it is cleared."""
+async def was_called(called: asyncio.Event, within_s: float = 10) -> bool:
+    """Return whether the event is set within the time, and clear it."""
     try:
         async with asyncio.timeout(within_s):
-            await woken.wait()
+            await called.wait()
     except TimeoutError:
         return False
-    woken.clear()
+    called.clear()
     return True
 
 
-async def test_an_announcement_wakes_watchers_of_that_poll_in_every_process_and_no_others(
-    feed: PollFeed, other: PollFeed
-) -> None:
+async def test_announcement_calls_watchers_of_the_poll_in_every_process(feed: PollFeed, other: PollFeed) -> None:
     poll, another = uuid4(), uuid4()
     here, there, elsewhere = asyncio.Event(), asyncio.Event(), asyncio.Event()
     with feed.watch(poll, here.set), other.watch(poll, there.set), other.watch(another, elsewhere.set):
         feed.announce(poll)
 
-        assert await is_woken(here)
-        assert await is_woken(there)
+        assert await was_called(here)
+        assert await was_called(there)
         assert not elsewhere.is_set()
 
 
-async def test_a_poll_that_changes_all_the_time_wakes_its_watchers_a_few_times_a_second(
-    feed: PollFeed, other: PollFeed
-) -> None:
-    poll, woken, wakes = uuid4(), asyncio.Event(), 0
+async def test_frequent_announcements_call_watchers_once_per_publish_interval(feed: PollFeed, other: PollFeed) -> None:
+    poll, called, calls = uuid4(), asyncio.Event(), 0
     started = time.monotonic()
-    with other.watch(poll, woken.set):
+    with other.watch(poll, called.set):
         for _ in range(20):
             for _ in range(500):
                 feed.announce(poll)
             await asyncio.sleep(0.01)
-            wakes += await is_woken(woken, 0.001)
-        while await is_woken(woken, 3 * GAP_S):
-            wakes += 1
+            calls += await was_called(called, 0.001)
+        while await was_called(called, 3 * PUBLISH_INTERVAL_S):
+            calls += 1
 
-    assert 1 <= wakes <= (time.monotonic() - started) / GAP_S + 1
+    assert 1 <= calls <= (time.monotonic() - started) / PUBLISH_INTERVAL_S + 1
 
 
-async def test_many_polls_at_once_are_all_announced(feed: PollFeed, other: PollFeed) -> None:
+async def test_1200_announcements_at_once_all_arrive(feed: PollFeed, other: PollFeed) -> None:
     polls = {uuid4(): asyncio.Event() for _ in range(1200)}
-    watches = [other.watch(poll, woken.set) for poll, woken in polls.items()]
+    watches = [other.watch(poll, called.set) for poll, called in polls.items()]
     for watch in watches:
         watch.__enter__()
 
     for poll in polls:
         feed.announce(poll)
 
-    assert all([await is_woken(woken) for woken in polls.values()])
+    assert all([await was_called(called) for called in polls.values()])
     for watch in watches:
         watch.__exit__(None, None, None)
 
 
-async def test_without_any_announcement_a_watcher_looks_by_itself(redis_url: str) -> None:
-    woken = asyncio.Event()
-    async with a_feed(redis_url, look_s=0.3) as feed:
-        await live(feed)
-        with feed.watch(uuid4(), woken.set):
+async def test_watcher_without_announcement_is_called_after_max_silence(redis_url: str) -> None:
+    called = asyncio.Event()
+    async with running_feed(redis_url, max_silence_s=0.3) as feed:
+        await wait_until_live(feed)
+        with feed.watch(uuid4(), called.set):
             started = time.monotonic()
 
-            assert await is_woken(woken)
-            assert await is_woken(woken)
+            assert await was_called(called)
+            assert await was_called(called)
             assert time.monotonic() - started >= 2 * 0.3 - 0.1
 
 
-async def test_what_is_no_id_of_a_poll_is_ignored(feed: PollFeed, redis_url: str) -> None:
-    poll, woken = uuid4(), asyncio.Event()
-    with feed.watch(poll, woken.set):
+async def test_message_that_is_not_a_poll_id_is_ignored(feed: PollFeed, redis_url: str) -> None:
+    poll, called = uuid4(), asyncio.Event()
+    with feed.watch(poll, called.set):
         async with redis_client(redis_url) as redis:
             for message in (b"", b"\xff\xfe", b"x" * 100_000, str(poll).upper().encode(), b'{"id": 1}'):
                 await redis.publish(POLLS_CHANNEL, message)
 
-        assert not await is_woken(woken, 0.3)
+        assert not await was_called(called, 0.3)
         feed.announce(poll)
-        assert await is_woken(woken)
+        assert await was_called(called)
 
 
-async def test_while_redis_is_away_watchers_of_the_same_process_are_woken_and_nothing_waits_or_fails(
+async def test_announcement_without_redis_calls_watchers_of_same_process(
     redis_url: str,
 ) -> None:
-    poll, woken = uuid4(), asyncio.Event()
-    async with proxied(redis_url) as between:
-        between.become("refuse")
-        async with a_feed(between.url()) as feed:
-            with feed.watch(poll, woken.set):
+    poll, called = uuid4(), asyncio.Event()
+    async with proxied(redis_url) as proxy:
+        proxy.become("refuse")
+        async with running_feed(proxy.url()) as feed:
+            with feed.watch(poll, called.set):
                 feed.announce(poll)
 
-                assert await is_woken(woken)
+                assert await was_called(called)
 
 
-async def test_when_redis_is_back_everyone_looks_and_hears_of_polls_again(redis_url: str, other: PollFeed) -> None:
-    poll, woken = uuid4(), asyncio.Event()
-    async with proxied(redis_url) as between, a_feed(between.url()) as feed:
-        await live(feed)
-        with feed.watch(poll, woken.set), structlog.testing.capture_logs() as logs:
-            between.become("refuse")
+async def test_watchers_are_called_when_subscription_is_restored(redis_url: str, other: PollFeed) -> None:
+    poll, called = uuid4(), asyncio.Event()
+    async with proxied(redis_url) as proxy, running_feed(proxy.url()) as feed:
+        await wait_until_live(feed)
+        with feed.watch(poll, called.set), structlog.testing.capture_logs() as logs:
+            proxy.become("refuse")
             async with asyncio.timeout(5):
                 while feed.is_live:
                     await asyncio.sleep(0.01)
-            other.announce(poll)  # is missed
-            await asyncio.sleep(2 * GAP_S)
-            woken.clear()
+            other.announce(poll)  # is not received
+            await asyncio.sleep(2 * PUBLISH_INTERVAL_S)
+            called.clear()
 
-            between.become("ok")
-            await live(feed)
-            assert await is_woken(woken)
+            proxy.become("ok")
+            await wait_until_live(feed)
+            assert await was_called(called)
             other.announce(poll)
-            assert await is_woken(woken)
+            assert await was_called(called)
 
     assert [line["event"] for line in logs] == [
         "Redis subscription lost: poll changes are delayed by up to 3 s; start Redis or correct REDIS_URL",
@@ -165,20 +161,20 @@ async def test_when_redis_is_back_everyone_looks_and_hears_of_polls_again(redis_
     ]
 
 
-async def test_a_redis_that_has_gone_silent_is_left_and_tried_anew(redis_url: str) -> None:
-    async with proxied(redis_url) as between, a_feed(between.url()) as feed:
-        await live(feed)
+async def test_subscription_is_restored_after_redis_stops_responding(redis_url: str) -> None:
+    async with proxied(redis_url) as proxy, running_feed(proxy.url()) as feed:
+        await wait_until_live(feed)
 
-        between.become("black hole")
+        proxy.become("black hole")
         async with asyncio.timeout(10):
             while feed.is_live:
                 await asyncio.sleep(0.01)
-        between.become("ok")
+        proxy.become("ok")
 
-        await live(feed)
+        await wait_until_live(feed)
 
 
-async def test_a_watch_that_is_over_leaves_nothing_behind(feed: PollFeed) -> None:
+async def test_watch_that_has_ended_is_no_longer_called(feed: PollFeed) -> None:
     poll, first, second = uuid4(), asyncio.Event(), asyncio.Event()
     with feed.watch(poll, first.set):
         with feed.watch(poll, second.set):
@@ -186,6 +182,6 @@ async def test_a_watch_that_is_over_leaves_nothing_behind(feed: PollFeed) -> Non
 
         feed.announce(poll)
 
-        assert await is_woken(first)
+        assert await was_called(first)
         assert not second.is_set()
     assert feed._watchers == {}

@@ -1,4 +1,4 @@
-"""Who gets through to the polls, and who does not: 403 where RFC 6750 would say 401, as the contract has it."""
+"""The guard in front of the polls service. Under `/x1`, 403 is returned where RFC 6750 has 401."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,9 @@ SOME_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 LUNCH = {"title": "Lunch?", "options": [{"id": "y", "title": "Yes"}]}
 
 
-async def test_a_token_that_is_missing_or_not_valid_is_403(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_contract_request_with_missing_or_invalid_token_returns_403(
+    polls: Polls, subtests: pytest.Subtests
+) -> None:
     for method in METHODS:
         for token in ["", "x", "pgt_" + "A" * 38, mint("pgt"), mint("pga"), "\0", "é"]:
             with subtests.test(method, token=token[:4]):
@@ -27,11 +29,11 @@ async def test_a_token_that_is_missing_or_not_valid_is_403(polls: Polls, subtest
                 assert answer.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_request_without_any_query_is_403(polls: Polls) -> None:
+async def test_contract_request_without_query_returns_403(polls: Polls) -> None:
     assert (await polls("GET", f"/x1/{polls.endpoint}")).status == 403
 
 
-async def test_a_token_does_what_its_actions_say_and_no_more(
+async def test_contract_request_needs_action_of_its_method(
     polls: Polls, authority: Authority, subtests: pytest.Subtests
 ) -> None:
     for method, allowed in product(METHODS, METHODS.values()):
@@ -47,7 +49,7 @@ async def test_a_token_does_what_its_actions_say_and_no_more(
                 assert f"polls:{METHODS[method]}:PLAT/PLAT-1" in answer.json["detail"]
 
 
-async def test_scope_is_checked_on_hits_too(polls: Polls, authority: Authority) -> None:
+async def test_request_out_of_scope_with_cached_token_returns_403(polls: Polls, authority: Authority) -> None:
     narrow = polls.holding((await authority.issue("polls:read:PLAT/PLAT-1"))["token"])
 
     assert (await narrow.call("GET")).status == 200
@@ -56,7 +58,7 @@ async def test_scope_is_checked_on_hits_too(polls: Polls, authority: Authority) 
     assert (await narrow.call("GET")).status == 200
 
 
-async def test_expiry_is_checked_on_hits_too(polls: Polls, authority: Authority) -> None:
+async def test_request_with_cached_token_after_expiry_returns_403(polls: Polls, authority: Authority) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=2)
     brief = polls.holding((await authority.issue("polls:*:*", expires_at=soon.isoformat()))["token"])
 
@@ -65,7 +67,7 @@ async def test_expiry_is_checked_on_hits_too(polls: Polls, authority: Authority)
     assert (await brief.call("GET")).status == 403
 
 
-async def test_a_revoked_token_is_refused(polls: Polls, authority: Authority) -> None:
+async def test_contract_request_with_revoked_token_returns_403(polls: Polls, authority: Authority) -> None:
     issued = await authority.issue()
     mine = polls.holding(issued["token"])
     assert (await mine.call("GET")).status == 200
@@ -75,14 +77,14 @@ async def test_a_revoked_token_is_refused(polls: Polls, authority: Authority) ->
     assert (await mine.call("GET")).status == 403
 
 
-async def test_a_token_at_another_sites_endpoint_is_404(polls: Polls) -> None:
+async def test_token_at_endpoint_of_another_site_returns_404(polls: Polls) -> None:
     other = polls.holding(polls.token)
     other.endpoint = "B" * 27
 
     assert (await other.call("GET")).status == 404
 
 
-async def test_a_token_given_twice_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_token_sent_twice_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for extra in ["&token=x", "&token=", "&tok%65n=x"]:
         with subtests.test(extra=extra):
             path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
@@ -91,7 +93,7 @@ async def test_a_token_given_twice_is_400(polls: Polls, subtests: pytest.Subtest
             assert (await polls("GET", path, headers={"Authorization": f"Bearer {polls.token}"})).status == 400
 
 
-async def test_a_token_may_be_a_bearer_and_may_be_percent_encoded(polls: Polls) -> None:
+async def test_token_as_bearer_or_percent_encoded_returns_200(polls: Polls) -> None:
     where = f"/x1/{polls.endpoint}?type=polls&workspace=PLAT&content=PLAT-1"
     encoded = "".join(f"%{ord(character):02X}" for character in polls.token)
 
@@ -99,11 +101,11 @@ async def test_a_token_may_be_a_bearer_and_may_be_percent_encoded(polls: Polls) 
     assert (await polls("GET", f"{where}&tok%65n={encoded}")).status == 200
 
 
-async def test_403_comes_before_400(polls: Polls) -> None:
+async def test_invalid_token_and_missing_parameters_return_403(polls: Polls) -> None:
     assert (await polls("GET", f"/x1/{polls.endpoint}?token=x")).status == 403
 
 
-async def test_a_token_in_the_wrong_place_is_not_repeated(polls: Polls, authority: Authority) -> None:
+async def test_token_in_wrong_place_is_not_repeated_in_response(polls: Polls, authority: Authority) -> None:
     narrow = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
     encoded = quote(quote(narrow.token))
 
@@ -122,7 +124,7 @@ async def test_a_token_in_the_wrong_place_is_not_repeated(polls: Polls, authorit
     assert [answer.status for answer in answers] == [403, 400, 400, 400, 403, 404, 200]
 
 
-async def test_every_answer_carries_the_safe_headers_and_a_request_id(polls: Polls, authority: Authority) -> None:
+async def test_every_response_has_safe_headers_and_request_id(polls: Polls, authority: Authority) -> None:
     answers = [
         await polls.call("GET"),
         await polls("GET", "/nowhere"),
@@ -139,6 +141,6 @@ async def test_every_answer_carries_the_safe_headers_and_a_request_id(polls: Pol
     assert answers[2].headers["X-Request-ID"] == "mine-1"
 
 
-async def test_an_unknown_method_is_405_and_an_unknown_path_404(polls: Polls) -> None:
+async def test_unknown_method_returns_405_and_unknown_path_404(polls: Polls) -> None:
     assert (await polls.call("PATCH", LUNCH)).status == 405
     assert (await polls("GET", "/v9/polls")).status == 404

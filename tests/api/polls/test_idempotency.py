@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request is done once, however often it is sent."""
+"""Requests with an `Idempotency-Key` are carried out once."""
 
 import asyncio
 
@@ -14,12 +14,12 @@ KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 BODY = {"template": "stars", "location": {"workspace": "PLAT", "content": "PLAT-1"}}
 
 
-async def how_many(polls: Polls) -> int:
-    """Polls there are."""
+async def count_polls(polls: Polls) -> int:
+    """Return the number of polls."""
     return len((await polls.v1("GET", "/polls")).json["items"])
 
 
-async def test_a_request_that_is_sent_again_is_answered_as_the_first_time(polls: Polls) -> None:
+async def test_repeated_request_with_key_returns_first_response(polls: Polls) -> None:
     first = await polls.v1("POST", "/polls", BODY, KEY)
     await polls.v1("PATCH", f"/polls/{first.json['id']}", {"title": "Changed"})
 
@@ -27,10 +27,10 @@ async def test_a_request_that_is_sent_again_is_answered_as_the_first_time(polls:
 
     assert (again.status, again.body) == (201, first.body)
     assert [again.headers[name] for name in ("Location", "ETag")] == [first.headers[n] for n in ("Location", "ETag")]
-    assert await how_many(polls) == 1
+    assert await count_polls(polls) == 1
 
 
-async def test_the_key_in_quotes_is_the_same_key(polls: Polls) -> None:
+async def test_quoted_key_is_the_same_key(polls: Polls) -> None:
     first = await polls.v1("POST", "/polls", BODY, KEY)
 
     again = await polls.v1("POST", "/polls", BODY, {"Idempotency-Key": f'"{KEY["Idempotency-Key"]}"'})
@@ -38,16 +38,16 @@ async def test_the_key_in_quotes_is_the_same_key(polls: Polls) -> None:
     assert again.body == first.body
 
 
-async def test_the_same_key_with_another_body_is_422(polls: Polls) -> None:
+async def test_same_key_with_another_body_returns_422(polls: Polls) -> None:
     await polls.v1("POST", "/polls", BODY, KEY)
 
     reused = await polls.v1("POST", "/polls", {**BODY, "template": "hearts"}, KEY)
 
     assert (reused.status, reused.json["type"]) == (422, "/docs/problems/idempotency-key-reused")
-    assert await how_many(polls) == 1
+    assert await count_polls(polls) == 1
 
 
-async def test_what_has_failed_may_be_corrected_under_the_same_key(polls: Polls) -> None:
+async def test_corrected_request_with_key_of_failed_one_returns_201(polls: Polls) -> None:
     failed = await polls.v1("POST", "/polls", {**BODY, "title": ""}, KEY)
 
     corrected = await polls.v1("POST", "/polls", BODY, KEY)
@@ -55,27 +55,25 @@ async def test_what_has_failed_may_be_corrected_under_the_same_key(polls: Polls)
     assert (failed.status, corrected.status) == (422, 201)
 
 
-async def test_many_at_once_make_one_poll(polls: Polls) -> None:
+async def test_concurrent_requests_with_same_key_create_one_poll(polls: Polls) -> None:
     answers = await asyncio.gather(*(polls.v1("POST", "/polls", BODY, KEY) for _ in range(12)))
 
     assert {(answer.status, answer.body) for answer in answers} == {(201, answers[0].body)}
-    assert await how_many(polls) == 1
+    assert await count_polls(polls) == 1
 
 
 @pytest.mark.own_database
-async def test_who_comes_while_the_first_takes_long_is_told_to_come_again(
-    polls: Polls, database: ClonedDatabase
-) -> None:
-    """And not that the database is away, nor that it waits for as long as a batch may take."""
+async def test_request_with_key_of_long_running_request_returns_409(polls: Polls, database: ClonedDatabase) -> None:
+    """Neither is it 503, nor does it wait as long as a batch may take."""
     poll = await polls.make()
     batch = {"items": [{"op": "create", "poll": BODY}, {"op": "delete", "id": poll["id"]}]}
     connection = await asyncpg.connect(database.admin_url)
     await connection.execute(
-        "CREATE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+        "CREATE FUNCTION public.delay_delete() RETURNS trigger LANGUAGE plpgsql AS "
         "'BEGIN PERFORM pg_sleep(3); RETURN OLD; END'"
     )
     await connection.execute(
-        "CREATE TRIGGER dawdle BEFORE DELETE ON polls.poll FOR EACH ROW EXECUTE FUNCTION public.dawdle()"
+        "CREATE TRIGGER delay_delete BEFORE DELETE ON polls.poll FOR EACH ROW EXECUTE FUNCTION public.delay_delete()"
     )
     await connection.close()
 
@@ -88,10 +86,10 @@ async def test_who_comes_while_the_first_takes_long_is_told_to_come_again(
     assert (meanwhile.status, meanwhile.json["type"]) == (409, "/docs/problems/idempotency-key-in-use")
     assert [item["status"] for item in done.json["items"]] == [201, 204]
     assert afterwards.body == done.body
-    assert await how_many(polls) == 1
+    assert await count_polls(polls) == 1
 
 
-async def test_another_token_has_keys_of_its_own(polls: Polls, authority: Authority) -> None:
+async def test_same_key_of_another_token_creates_another_poll(polls: Polls, authority: Authority) -> None:
     other = polls.holding((await authority.issue())["token"])
 
     first, second = await polls.v1("POST", "/polls", BODY, KEY), await other.v1("POST", "/polls", BODY, KEY)
@@ -99,7 +97,7 @@ async def test_another_token_has_keys_of_its_own(polls: Polls, authority: Author
     assert first.json["id"] != second.json["id"]
 
 
-async def test_after_a_day_the_key_is_new(polls: Polls, database: ClonedDatabase) -> None:
+async def test_key_of_24_hours_ago_can_be_used_again(polls: Polls, database: ClonedDatabase) -> None:
     first = await polls.v1("POST", "/polls", BODY, KEY)
     connection = await asyncpg.connect(database.admin_url)
     await connection.execute("UPDATE polls.answer SET given_at = given_at - interval '24 hours'")
@@ -111,22 +109,20 @@ async def test_after_a_day_the_key_is_new(polls: Polls, database: ClonedDatabase
     assert second.json["id"] != first.json["id"]
 
 
-async def test_a_key_that_cannot_be_one_is_400(polls: Polls) -> None:
+async def test_malformed_key_returns_400(polls: Polls) -> None:
     assert (await polls.v1("POST", "/polls", BODY, {"Idempotency-Key": "a b"})).status == 400
 
 
-async def test_a_batch_is_done_once_too(polls: Polls) -> None:
+async def test_repeated_batch_with_key_returns_first_response(polls: Polls) -> None:
     batch = {"items": [{"op": "create", "poll": BODY}]}
 
     first, again = [await polls.v1("POST", "/polls:batch", batch, KEY) for _ in range(2)]
 
     assert again.body == first.body
-    assert await how_many(polls) == 1
+    assert await count_polls(polls) == 1
 
 
-async def test_a_token_that_has_lost_a_place_is_not_told_again_of_the_polls_there(
-    polls: Polls, authority: Authority
-) -> None:
+async def test_repeated_batch_after_token_lost_place_returns_403(polls: Polls, authority: Authority) -> None:
     issued = await authority.issue("polls:*:PLAT", "polls:read:OTHER")
     narrowed = polls.holding(issued["token"])
     batch = {"items": [{"op": "close", "id": (await polls.make())["id"]}]}
@@ -139,7 +135,7 @@ async def test_a_token_that_has_lost_a_place_is_not_told_again_of_the_polls_ther
     assert "polls:update:PLAT/PLAT-1" in again.json["detail"]
 
 
-async def test_a_token_that_may_no_longer_edit_is_not_told_again_what_an_edit_would_have_dropped(
+async def test_repeated_batch_with_refused_edit_after_token_lost_update_returns_403(
     polls: Polls, authority: Authority
 ) -> None:
     poll = await polls.make(settings={"resultsVisibility": "never"})
@@ -155,3 +151,24 @@ async def test_a_token_that_may_no_longer_edit_is_not_told_again_what_an_edit_wo
 
     assert [item["status"] for item in first.json["items"]] == [409]
     assert again.status == 403
+
+
+async def test_repeated_batch_whose_response_another_release_has_stored_returns_it(
+    polls: Polls, database: ClonedDatabase
+) -> None:
+    batch = {"items": [{"op": "create", "poll": BODY}]}
+    await polls.v1("POST", "/polls:batch", batch, KEY)
+    connection = await asyncpg.connect(database.admin_url)
+    stored = await connection.fetchval(
+        """
+        UPDATE polls.answer
+        SET body = convert_to(replace(convert_from(body, 'UTF8'), '"settings":{', '"settings":{"isNew":true,'), 'UTF8')
+        RETURNING body
+        """
+    )
+    await connection.close()
+
+    again = await polls.v1("POST", "/polls:batch", batch, KEY)
+
+    assert b'"isNew":true' in stored
+    assert (again.status, again.body) == (200, stored)

@@ -1,4 +1,4 @@
-"""`GET /v1/polls`: wherever the token reaches, page after page, while others write."""
+"""`GET /v1/polls` lists the polls that the token may read, in pages that concurrent writes do not disturb."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.shared_services
 CLOSED = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
 
 
-async def listed(polls: Polls, **query: Any) -> list[Any]:
-    """Every poll that meets the conditions, over all pages."""
+async def list_all(polls: Polls, **query: Any) -> list[Any]:
+    """Return every poll that meets the conditions, from all pages."""
     found: list[Any] = []
     cursor: dict[str, Any] = {}
     while True:
@@ -27,19 +27,19 @@ async def listed(polls: Polls, **query: Any) -> list[Any]:
 
 
 def ids(found: list[Any]) -> list[str]:
-    """Their ids, in order."""
+    """Return the ids of the polls, in order."""
     return [poll["id"] for poll in found]
 
 
-async def test_pages_hold_every_poll_once_in_the_order_of_creation(polls: Polls) -> None:
+async def test_pages_have_every_poll_once_in_order_of_creation(polls: Polls) -> None:
     made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(7)]
 
-    assert ids(await listed(polls, limit=3)) == made
-    assert ids(await listed(polls, limit=7)) == made
+    assert ids(await list_all(polls, limit=3)) == made
+    assert ids(await list_all(polls, limit=7)) == made
     assert (await polls.v1("GET", "/polls", limit=7)).json["next"] is None
 
 
-async def test_a_page_of_long_polls_has_fewer_and_goes_on_where_it_ends(polls: Polls) -> None:
+async def test_page_of_long_polls_has_fewer_than_limit(polls: Polls) -> None:
     options = [{"id": f"{number:03}" + "€" * 60, "title": "€" * 140} for number in range(100)]
     poll = {"title": "Long", "options": options, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
     made = []
@@ -51,10 +51,10 @@ async def test_a_page_of_long_polls_has_fewer_and_goes_on_where_it_ends(polls: P
 
     assert len(first.body) <= 1_100_000
     assert 1 < len(first.json["items"]) < 10
-    assert ids(await listed(polls, limit=10, expand="results")) == made
+    assert ids(await list_all(polls, limit=10, expand="results")) == made
 
 
-async def test_what_was_there_is_found_once_while_others_write(polls: Polls) -> None:
+async def test_poll_that_exists_during_concurrent_writes_is_listed_once(polls: Polls) -> None:
     made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(20)]
     stop = asyncio.Event()
 
@@ -65,7 +65,7 @@ async def test_what_was_there_is_found_once_while_others_write(polls: Polls) -> 
             await polls.v1("DELETE", f"/polls/{other}")
 
     writing = asyncio.create_task(write())
-    found = ids(await listed(polls, limit=2))
+    found = ids(await list_all(polls, limit=2))
     stop.set()
     await writing
 
@@ -73,7 +73,7 @@ async def test_what_was_there_is_found_once_while_others_write(polls: Polls) -> 
     assert len(found) == len(set(found))
 
 
-async def test_what_goes_from_a_page_that_was_read_moves_nothing_on_those_that_follow(polls: Polls) -> None:
+async def test_deletion_from_earlier_page_does_not_change_following_pages(polls: Polls) -> None:
     made = [(await polls.make())["id"] for _ in range(6)]
     first = (await polls.v1("GET", "/polls", limit=2)).json
 
@@ -84,7 +84,7 @@ async def test_what_goes_from_a_page_that_was_read_moves_nothing_on_those_that_f
     assert [ids(page["items"]) for page in (first, second)] == [made[:2], made[2:4]]
 
 
-async def test_each_part_of_a_place_narrows(polls: Polls) -> None:
+async def test_list_is_filtered_by_each_segment_of_place(polls: Polls) -> None:
     places = [("PLAT", "1", ""), ("PLAT", "2", ""), ("PLAT", "2", "m"), ("SPACE", "2", "m"), ("SPACE", "2", "n")]
     made = {}
     for workspace, content, container in places:
@@ -92,21 +92,21 @@ async def test_each_part_of_a_place_narrows(polls: Polls) -> None:
         made[workspace, content, container] = (await there.make())["id"]
     everywhere = list(made.values())
 
-    assert ids(await listed(polls)) == everywhere
-    assert ids(await listed(polls, workspace="PLAT")) == everywhere[:3]
-    assert ids(await listed(polls, workspace="PLAT", content="2")) == everywhere[1:3]
-    assert ids(await listed(polls, workspace="SPACE", content="2", container="n")) == everywhere[4:]
-    assert ids(await listed(polls, workspace="NONE")) == []
+    assert ids(await list_all(polls)) == everywhere
+    assert ids(await list_all(polls, workspace="PLAT")) == everywhere[:3]
+    assert ids(await list_all(polls, workspace="PLAT", content="2")) == everywhere[1:3]
+    assert ids(await list_all(polls, workspace="SPACE", content="2", container="n")) == everywhere[4:]
+    assert ids(await list_all(polls, workspace="NONE")) == []
 
 
-async def test_a_place_is_given_from_the_outside_in(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_place_without_its_wider_segments_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     queries: list[dict[str, Any]] = [{"content": "1"}, {"container": "m"}, {"workspace": "PLAT", "container": "m"}]
     for query in queries:
         with subtests.test(**query):
             assert (await polls.v1("GET", "/polls", **query)).status == 400
 
 
-async def test_a_token_finds_what_it_reaches_and_nothing_else(polls: Polls, authority: Authority) -> None:
+async def test_list_has_only_polls_that_token_may_read(polls: Polls, authority: Authority) -> None:
     made = {}
     for place in (("PLAT", "1", ""), ("PLAT", "2", ""), ("SPACE", "3", "m"), ("SPACE", "3", "n"), ("OTHER", "4", "")):
         there = polls.at(workspace=place[0], content=place[1], container=place[2])
@@ -114,8 +114,8 @@ async def test_a_token_finds_what_it_reaches_and_nothing_else(polls: Polls, auth
     scopes = ["polls:read:PLAT", "polls:read:PLAT/2", "polls:read:SPACE/3/n", "polls:vote:OTHER", "polls:read:NONE"]
     holder = polls.holding((await authority.issue(*scopes))["token"])
 
-    everything = await listed(holder, limit=1)
-    in_space = await listed(holder, workspace="SPACE")
+    everything = await list_all(holder, limit=1)
+    in_space = await list_all(holder, workspace="SPACE")
     forbidden = await holder.v1("GET", "/polls", workspace="OTHER")
 
     assert ids(everything) == [made["PLAT", "1", ""], made["PLAT", "2", ""], made["SPACE", "3", "n"]]
@@ -124,33 +124,33 @@ async def test_a_token_finds_what_it_reaches_and_nothing_else(polls: Polls, auth
     assert "polls:read:OTHER" in forbidden.json["detail"]
 
 
-async def test_polls_are_found_by_whether_they_are_open(polls: Polls) -> None:
+async def test_list_is_filtered_by_status(polls: Polls) -> None:
     is_open, is_closed = (await polls.make())["id"], (await polls.make(**CLOSED))["id"]
 
-    assert ids(await listed(polls, status="open")) == [is_open]
-    assert ids(await listed(polls, status="closed")) == [is_closed]
+    assert ids(await list_all(polls, status="open")) == [is_open]
+    assert ids(await list_all(polls, status="closed")) == [is_closed]
 
 
-async def test_polls_are_found_by_when_they_were_edited(polls: Polls) -> None:
+async def test_list_is_filtered_by_time_of_update(polls: Polls) -> None:
     edited, untouched = (await polls.make())["id"], (await polls.make())["id"]
     since = datetime.now(UTC).isoformat()
     await polls.v1("PATCH", f"/polls/{edited}", {"title": "Dinner?"})
 
-    assert ids(await listed(polls, updatedSince=since)) == [edited]
-    assert ids(await listed(polls, updatedSince="2026-01-01T00:00:00Z")) == [edited, untouched]
+    assert ids(await list_all(polls, updatedSince=since)) == [edited]
+    assert ids(await list_all(polls, updatedSince="2026-01-01T00:00:00Z")) == [edited, untouched]
 
 
-async def test_results_come_with_each_poll_where_they_are_asked_for(polls: Polls) -> None:
+async def test_list_with_expand_includes_results(polls: Polls) -> None:
     poll = await polls.make()
     await polls.vote(poll["id"], "ada", "y")
 
-    plain, expanded = await listed(polls), await listed(polls, expand="results")
+    plain, expanded = await list_all(polls), await list_all(polls, expand="results")
 
     assert "results" not in plain[0]
     assert (expanded[0]["results"]["votes"], expanded[0]["results"]["options"][0]["votes"]) == (1, 1)
 
 
-NO_QUERIES: list[dict[str, Any]] = [
+INVALID_QUERIES: list[dict[str, Any]] = [
     {"limit": "0"},
     {"limit": "101"},
     {"limit": "x"},
@@ -163,8 +163,8 @@ NO_QUERIES: list[dict[str, Any]] = [
 ]
 
 
-async def test_a_query_that_cannot_be_read_says_which_parameter(polls: Polls, subtests: pytest.Subtests) -> None:
-    for query in NO_QUERIES:
+async def test_invalid_query_returns_400_with_parameter(polls: Polls, subtests: pytest.Subtests) -> None:
+    for query in INVALID_QUERIES:
         with subtests.test(str(query)[:60]):
             answer = await polls.v1("GET", "/polls", **query)
 

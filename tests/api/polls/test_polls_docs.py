@@ -1,4 +1,4 @@
-"""The polls service's own pages are for everyone, and tell of every route and of every problem."""
+"""The documentation pages of the polls service are public, and describe every route and every problem."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.support.stack import Polls
 pytestmark = pytest.mark.shared_services
 
 
-async def test_the_page_tells_of_every_route(polls: Polls) -> None:
+async def test_page_describes_every_route(polls: Polls) -> None:
     answer = await polls("GET", "/docs")
 
     page = HtmlPage(answer.body.decode())
@@ -22,13 +22,13 @@ async def test_the_page_tells_of_every_route(polls: Polls) -> None:
     assert {reference[1:] for reference in page.references if reference.startswith("#")} <= set(page.ids)
 
 
-async def test_the_type_of_every_problem_resolves(polls: Polls) -> None:
+async def test_type_of_every_problem_returns_200(polls: Polls) -> None:
     answers = await asyncio.gather(*(polls("GET", kind.path) for kind in PROBLEM_TYPES))
 
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_what_a_refusal_points_at_is_there(polls: Polls) -> None:
+async def test_type_of_returned_problem_returns_200(polls: Polls) -> None:
     refusal = await polls("GET", "/v1/polls")
 
     assert refusal.status == 401

@@ -1,4 +1,4 @@
-"""The polls service's OpenAPI document tells of every route, and is what the service does."""
+"""The OpenAPI document of the polls service describes every route, and the service behaves as described."""
 
 import asyncio
 import itertools
@@ -14,25 +14,25 @@ from tests.support.fuzz import CASES, IS_LONG, SEED, AnyCase, Prepare, Target, f
 from tests.support.stack import LUNCH_OPTIONS, Polls
 
 KNOWN_POLLS: Final = 10
-STREAMS: Final = {"follow_poll"}
-"""Its answer has no end."""
+WITHOUT_END: Final = {"follow_poll"}
+"""Operations whose responses do not end."""
 
 
 async def document_of(polls: Polls) -> Any:
-    """What the service says of itself, to anyone."""
+    """Return the OpenAPI document, which is public."""
     answer = await polls("GET", "/openapi.json")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     return answer.json
 
 
-async def test_the_document_tells_of_every_route(polls: Polls) -> None:
+async def test_document_describes_every_route(polls: Polls) -> None:
     document = await document_of(polls)
 
-    told = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
-    assert told == {(route.method, route.path) for route in ROUTES}
+    documented = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+    assert documented == {(route.method, route.path) for route in ROUTES}
 
 
-async def test_every_route_says_how_a_token_is_sent_and_refused(polls: Polls) -> None:
+async def test_every_route_documents_how_a_token_is_sent_and_rejected(polls: Polls) -> None:
     paths = (await document_of(polls))["paths"]
 
     for path, methods in paths.items():
@@ -44,7 +44,7 @@ async def test_every_route_says_how_a_token_is_sent_and_refused(polls: Polls) ->
             assert ("401" in statuses) is not is_contract
 
 
-async def test_the_contract_has_no_401_and_no_422_and_reads_a_body_of_any_type(polls: Polls) -> None:
+async def test_contract_documents_neither_401_nor_422_and_any_media_type(polls: Polls) -> None:
     contract = (await document_of(polls))["paths"]["/x1/{endpoint}"]
 
     assert not {"401", "409", "422"} & {status for operation in contract.values() for status in operation["responses"]}
@@ -52,14 +52,14 @@ async def test_the_contract_has_no_401_and_no_422_and_reads_a_body_of_any_type(p
     assert set(contract["post"]["requestBody"]["content"]) == {"application/json", "*/*"}
 
 
-async def test_no_description_is_indented(polls: Polls) -> None:
-    """Markdown would show it as code."""
+async def test_no_description_is_indented_as_code(polls: Polls) -> None:
+    """Markdown renders indented text as code."""
     components = (await document_of(polls))["components"]["schemas"].values()
 
     assert not [each["title"] for each in components if "\n " in each.get("description", "")]
 
 
-async def test_the_document_says_what_an_idempotency_key_is(polls: Polls) -> None:
+async def test_document_has_pattern_of_idempotency_key(polls: Polls) -> None:
     paths = (await document_of(polls))["paths"]
 
     for path in ("/v1/polls", "/v1/polls:batch"):
@@ -68,31 +68,33 @@ async def test_the_document_says_what_an_idempotency_key_is(polls: Polls) -> Non
         assert not re.fullmatch(key["schema"]["pattern"], "a b")
 
 
-async def test_the_limits_in_the_document_are_those_that_hold(polls: Polls) -> None:
+async def test_documented_limits_are_enforced(polls: Polls) -> None:
     fields = (await document_of(polls))["components"]["schemas"]["CreatePoll"]["properties"]
-    most: dict[str, Any] = {
+    longest: dict[str, Any] = {
         "title": "😀" * fields["title"]["maxLength"],
         "description": "x" * fields["description"]["maxLength"],
         "options": [{"id": str(number), "title": "x"} for number in range(fields["options"]["maxItems"])],
     }
     place = {"location": dict(polls.place)}
 
-    made = await polls.v1("POST", "/polls", {**most, **place})
+    made = await polls.v1("POST", "/polls", {**longest, **place})
     refused = [
         await polls.v1(
-            "POST", "/polls", {**most, **place, name: [*value, LUNCH_OPTIONS[0]] if name == "options" else value + "x"}
+            "POST",
+            "/polls",
+            {**longest, **place, name: [*value, LUNCH_OPTIONS[0]] if name == "options" else value + "x"},
         )
-        for name, value in most.items()
+        for name, value in longest.items()
     ]
 
     assert made.status == 201
     assert [(each.status, each.json["errors"][0]["pointer"]) for each in refused] == [
-        (422, f"/{name}") for name in most
+        (422, f"/{name}") for name in longest
     ]
 
 
 def half(change: Callable[[AnyCase], None]) -> Prepare:
-    """Change every other case that keeps to the rules."""
+    """Return a function that changes every other valid case."""
     turns = itertools.cycle((True, False))
 
     def prepare(case: AnyCase) -> None:
@@ -102,7 +104,7 @@ def half(change: Callable[[AnyCase], None]) -> Prepare:
     return prepare
 
 
-async def test_a_stream_begins_as_the_document_says(polls: Polls) -> None:
+async def test_stream_begins_as_documented(polls: Polls) -> None:
     operation = (await document_of(polls))["paths"]["/v1/polls/{id}/events"]["get"]
     poll = await polls.make()
     path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {polls.token}"}
@@ -114,51 +116,51 @@ async def test_a_stream_begins_as_the_document_says(polls: Polls) -> None:
     assert [line.partition(b":")[0].strip() for line in first] == [b"retry", b"", b"id", b"event", b"data"]
 
 
-class Known:
-    """Polls for the fuzz to do with as it likes. Whatever deletes one gets another, so that they do not run out."""
+class KnownPolls:
+    """Existing polls for the fuzz. Cases that delete a poll get a new one, so that the known polls remain."""
 
     def __init__(self, polls: Polls, ids: list[str]) -> None:
         self._polls = polls
         self._ids = itertools.cycle(ids)
 
     def at_place(self, case: Any) -> None:
-        """Where the polls are."""
+        """Set the place of the polls."""
         case.path_parameters["endpoint"] = self._polls.endpoint
         case.query = {**(case.query or {}), "type": "polls", **self._polls.place, "container": ""}
 
-    def of_place(self, case: Any) -> None:
-        """One of them, there."""
+    def of_poll_at_place(self, case: Any) -> None:
+        """Set the place and id of a known poll."""
         self.at_place(case)
         case.query["pollId"] = next(self._ids)
         if isinstance(case.body, dict):
             case.body.pop("id", None)
 
-    def patching(self, case: Any) -> None:
-        """A patch of something that every poll has."""
+    def patch(self, case: Any) -> None:
+        """Set a patch that is valid for every poll."""
         case.path_parameters["id"] = next(self._ids)
         case.body = {"description": "Where to?", "settings": {"allowComment": True}}
 
-    def new_of_path(self, case: Any) -> None:
-        """One of this case's own, by the path."""
+    def new_poll_in_path(self, case: Any) -> None:
+        """Set the id of a new poll in the path."""
         case.path_parameters["id"] = self._new()
 
-    def new_of_place(self, case: Any) -> None:
-        """One of this case's own, by the query."""
+    def new_poll_in_query(self, case: Any) -> None:
+        """Set the place and id of a new poll in the query."""
         self.at_place(case)
         case.query["pollId"] = self._new()
 
-    def with_a_ballot(self, case: Any) -> None:
-        """A participant who has voted, in a poll of this case's own."""
+    def with_ballot(self, case: Any) -> None:
+        """Set a new poll, and a participant who has voted in it."""
         case.path_parameters = {"id": self._new(), "participant": "ada"}
         self._send("PUT", f"/v1/polls/{case.path_parameters['id']}/votes/ada", {"optionIds": ["y"]})
 
-    def choosing(self, case: Any) -> None:
-        """What can be chosen."""
+    def ballot(self, case: Any) -> None:
+        """Set a new poll, and a valid ballot for it."""
         case.path_parameters["id"] = self._new()
         case.body = {"optionIds": ["y"], "name": "Ada"}
 
     def in_batch(self, case: Any) -> None:
-        """Polls that are there, for whatever is done to them."""
+        """Set the ids of known polls in the items."""
         for item in case.body["items"]:
             if "id" in item:
                 item["id"] = next(self._ids)
@@ -177,31 +179,31 @@ class Known:
 @pytest.mark.slow
 @pytest.mark.timeout(120 + CASES / 20)
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the guard does, in the thread that serves
-async def test_polls_does_what_its_document_says(polls: Polls) -> None:
+async def test_fuzzed_requests_get_documented_responses(polls: Polls) -> None:
     made = [await polls.make(settings={"saveParticipantNames": True, "allowRevote": True}) for _ in range(KNOWN_POLLS)]
     ids = [poll["id"] for poll in made]
-    known = Known(polls, ids)
+    known_polls = KnownPolls(polls, ids)
     target = Target(
         base=polls.base,
         document=await document_of(polls),
         credentials={"token": f"Bearer {polls.token}", "token_in_url": polls.token},
         known={"id": ids, "participant": ["ada", "grace"], "endpoint": [polls.endpoint]},
         prepare={
-            "change_poll": half(known.patching),
-            **dict.fromkeys(("delete_poll", "show_results", "list_ballots"), half(known.new_of_path)),
-            "cast_ballot": half(known.choosing),
-            **dict.fromkeys(("show_ballot", "withdraw_ballot"), half(known.with_a_ballot)),
-            "change_polls": half(known.in_batch),
-            "list_contract_polls": half(known.of_place),
-            "create_contract_poll": half(known.at_place),
-            "replace_contract_poll": half(known.of_place),
-            "delete_contract_poll": half(known.new_of_place),
+            "change_poll": half(known_polls.patch),
+            **dict.fromkeys(("delete_poll", "show_results", "list_ballots"), half(known_polls.new_poll_in_path)),
+            "cast_ballot": half(known_polls.ballot),
+            **dict.fromkeys(("show_ballot", "withdraw_ballot"), half(known_polls.with_ballot)),
+            "change_polls": half(known_polls.in_batch),
+            "list_contract_polls": half(known_polls.of_poll_at_place),
+            "create_contract_poll": half(known_polls.at_place),
+            "replace_contract_poll": half(known_polls.of_poll_at_place),
+            "delete_contract_poll": half(known_polls.new_poll_in_query),
         },
-        left_out=STREAMS,
+        left_out=WITHOUT_END,
         refuses_in_part=("change_polls",),
     )
 
     outcome = await asyncio.to_thread(fuzz, target, cases=CASES, seed=SEED, progress=IS_LONG)
 
     assert outcome.cases >= CASES
-    assert outcome.succeeded() == {route.endpoint.name for route in ROUTES} - STREAMS
+    assert outcome.succeeded() == {route.endpoint.name for route in ROUTES} - WITHOUT_END

@@ -1,4 +1,4 @@
-"""What each request costs the database: so many statements, however many polls, options, ballots or followers."""
+"""Each request runs a fixed number of statements, however many polls, options, ballots or followers there are."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -20,15 +20,15 @@ EDIT: Final = {"lock_polls": 1, "select_poll": 3, "update_poll": 1}
 
 
 @pytest.fixture(autouse=True)
-async def _settled(polls: Polls) -> None:
-    """What the service does of itself when it starts is done."""
+async def _wait_for_first_retention(polls: Polls) -> None:
+    """Wait for the statement that the service runs when it starts."""
     async with asyncio.timeout(10):
         while b'query="delete_expired_responses"' not in (await polls("GET", "/metrics")).body:
             await asyncio.sleep(0.02)
 
 
 async def voted_in(polls: Polls, *voters: str) -> Any:
-    """A poll that keeps names, in which these have voted."""
+    """Create a poll that keeps names, with a ballot of each voter, and return it."""
     poll = await polls.make(settings=NAMED)
     for voter in voters:
         assert (await polls.vote(poll["id"], voter, "y")).status == 201
@@ -45,18 +45,20 @@ READS: Final[list[tuple[str, dict[str, Any], dict[str, int]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "query", "cost"), READS)
-async def test_reading_a_poll(polls: Polls, path: str, query: dict[str, Any], cost: dict[str, int]) -> None:
+@pytest.mark.parametrize(("path", "query", "statements"), READS)
+async def test_get_of_poll_runs_one_statement_or_two(
+    polls: Polls, path: str, query: dict[str, Any], statements: dict[str, int]
+) -> None:
     poll = await voted_in(polls, "ada", "grace", "edsger")
 
     async with counted_statements(polls) as counted:
         answer = await polls.v1("GET", f"/polls/{poll['id']}{path}", **query)
 
     assert answer.status == 200
-    assert counted == cost
+    assert counted == statements
 
 
-async def test_listing_fifty_polls_with_their_results(polls: Polls) -> None:
+async def test_list_of_50_polls_with_results_runs_one_statement(polls: Polls) -> None:
     await asyncio.gather(*(polls.make() for _ in range(51)))
 
     async with counted_statements(polls) as counted:
@@ -67,7 +69,7 @@ async def test_listing_fifty_polls_with_their_results(polls: Polls) -> None:
     assert counted == {"list_polls": 1}
 
 
-async def test_listing_the_polls_of_a_place_with_their_results(polls: Polls) -> None:
+async def test_contract_list_of_50_polls_with_results_runs_one_statement(polls: Polls) -> None:
     await asyncio.gather(*(polls.make() for _ in range(50)))
 
     async with counted_statements(polls) as counted:
@@ -77,21 +79,21 @@ async def test_listing_the_polls_of_a_place_with_their_results(polls: Polls) -> 
     assert counted == {"select_polls": 1}
 
 
-async def test_the_templates_cost_nothing(polls: Polls) -> None:
+async def test_list_of_templates_runs_no_statement(polls: Polls) -> None:
     async with counted_statements(polls) as counted:
         assert (await polls.v1("GET", "/templates")).status == 200
 
     assert counted == {}
 
 
-async def test_creating_a_poll(polls: Polls) -> None:
+async def test_create_poll_runs_one_statement(polls: Polls) -> None:
     async with counted_statements(polls) as counted:
         await polls.make()
 
     assert counted == {"insert_poll": 1}
 
 
-async def test_creating_a_poll_once_and_asking_again(polls: Polls) -> None:
+async def test_create_poll_with_key_runs_three_statements_and_two_when_repeated(polls: Polls) -> None:
     body = {"template": "stars", "location": JIRA}
 
     async with counted_statements(polls) as first:
@@ -104,7 +106,7 @@ async def test_creating_a_poll_once_and_asking_again(polls: Polls) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_editing_a_poll(polls: Polls, method: str) -> None:
+async def test_edit_runs_five_statements(polls: Polls, method: str) -> None:
     poll = await voted_in(polls, "ada")
     body = {"title": "Dinner?", "options": LUNCH_OPTIONS, "settings": NAMED}
 
@@ -114,7 +116,7 @@ async def test_editing_a_poll(polls: Polls, method: str) -> None:
     assert counted == EDIT
 
 
-async def test_dropping_votes_costs_the_same_for_any_number_of_ballots(polls: Polls) -> None:
+async def test_edit_that_drops_votes_of_ten_ballots_runs_eight_statements(polls: Polls) -> None:
     poll = await voted_in(polls, *(f"voter {number}" for number in range(10)))
     body = {"options": LUNCH_OPTIONS[1:], "settings": {"saveParticipantNames": False}}
 
@@ -125,7 +127,7 @@ async def test_dropping_votes_costs_the_same_for_any_number_of_ballots(polls: Po
     assert counted == {**EDIT, "drop_ballots": 1, "drop_votes": 1, "anonymize_ballots": 1}
 
 
-async def test_deleting_a_poll(polls: Polls) -> None:
+async def test_delete_runs_four_statements(polls: Polls) -> None:
     poll = await voted_in(polls, "ada")
 
     async with counted_statements(polls) as counted:
@@ -134,7 +136,7 @@ async def test_deleting_a_poll(polls: Polls) -> None:
     assert counted == {"lock_polls": 1, "select_poll": 2, "delete_poll": 1}
 
 
-async def test_voting_and_voting_again_and_withdrawing(polls: Polls) -> None:
+async def test_vote_and_withdrawal_run_two_statements(polls: Polls) -> None:
     poll = await voted_in(polls)
 
     async with counted_statements(polls) as first:
@@ -149,7 +151,7 @@ async def test_voting_and_voting_again_and_withdrawing(polls: Polls) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 20])
-async def test_a_batch_costs_each_of_its_items_alone(polls: Polls, count: int) -> None:
+async def test_batch_runs_a_fixed_number_of_statements_per_item(polls: Polls, count: int) -> None:
     made = [await polls.make() for _ in range(3 * count)]
     ids = [poll["id"] for poll in made]
     items: list[Any] = [{"op": "create", "poll": {"template": "stars", "location": JIRA}}] * count
@@ -167,38 +169,40 @@ async def test_a_batch_costs_each_of_its_items_alone(polls: Polls, count: int) -
 
 
 @pytest.mark.parametrize(
-    ("method", "cost"),
+    ("method", "statements"),
     [("POST", {"insert_poll": 1}), ("PUT", EDIT), ("DELETE", {"lock_polls": 1, "select_poll": 2, "delete_poll": 1})],
 )
-async def test_the_contracts_calls(polls: Polls, method: str, cost: dict[str, int]) -> None:
+async def test_contract_request_runs_same_statements_as_v1(
+    polls: Polls, method: str, statements: dict[str, int]
+) -> None:
     poll = await polls.make()
     body = None if method == "DELETE" else {"title": "Dinner?", "options": LUNCH_OPTIONS}
 
     async with counted_statements(polls) as counted:
         assert (await polls.call(method, body, pollId=poll["id"])).status == 200
 
-    assert counted == cost
+    assert counted == statements
 
 
-async def results(response: aiohttp.ClientResponse) -> None:
+async def wait_for_results(response: aiohttp.ClientResponse) -> None:
     """Wait for the next event with results."""
     while not (await response.content.readline()).startswith(b"event: results"):
         pass
 
 
-async def test_all_who_follow_a_poll_cost_one_statement_for_each_change(polls: Polls) -> None:
+async def test_change_of_poll_with_50_followers_runs_one_read(polls: Polls) -> None:
     poll, changes = await voted_in(polls), 5
     url, headers = f"{polls.base}/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {polls.token}"}
     async with AsyncExitStack() as stack, asyncio.timeout(30):
         opened = [stack.enter_async_context(polls.session.get(url, headers=headers)) for _ in range(FOLLOWERS)]
         followers = await asyncio.gather(*opened)
-        await asyncio.gather(*map(results, followers))
+        await asyncio.gather(*map(wait_for_results, followers))
 
         async with counted_statements(polls) as counted:
             for number in range(changes):
                 await polls.vote(poll["id"], f"voter {number}", "y")
-                await asyncio.gather(*map(results, followers))
+                await asyncio.gather(*map(wait_for_results, followers))
 
-    looks = counted.pop("select_watched")
+    reads = counted.pop("select_watched")
     assert counted == {"select_ballot": changes, "cast_ballot": changes}
-    assert looks <= changes + 5, "a look for each change, and a few because time has passed"
+    assert reads <= changes + 5, "one read per change, and a few because time has passed"

@@ -1,4 +1,4 @@
-"""What an integrator sees of exact revocation, and what the polls service does with what reaches it over Redis."""
+"""Revocation as seen by an integrator, and the polls service's handling of messages from Redis."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls, polls_service
 
 LEASE_S = 1.0
-TAKEN = "pollgate_guard_push_delay_seconds_count"
+ACCEPTED = "pollgate_guard_push_delay_seconds_count"
 
 
 @pytest.fixture
@@ -28,26 +28,26 @@ def authority_settings() -> dict[str, Any]:
 
 @pytest.fixture
 async def polls(polls: Polls) -> Polls:
-    """With its lease."""
+    """Return the polls service after it has its first lease."""
     async with asyncio.timeout(5):
         while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":
             await asyncio.sleep(0.02)
     return polls
 
 
-async def test_a_token_is_refused_from_the_answer_of_its_revocation_on(polls: Polls, authority: Authority) -> None:
+async def test_request_after_response_to_revocation_returns_403(polls: Polls, authority: Authority) -> None:
     for _ in range(20):
         issued = await authority.issue()
-        mine = polls.holding(issued["token"])
-        assert (await mine.call("GET")).status == 200
+        holder = polls.holding(issued["token"])
+        assert (await holder.call("GET")).status == 200
 
         answer = await authority.revoke(issued["id"])
 
-        assert (await mine.call("GET")).status == 403
+        assert (await holder.call("GET")).status == 403
         assert answer["guards"] == {"confirmed": 1, "expired": 0}
 
 
-async def test_after_a_bulk_revocation_all_are_refused(polls: Polls, authority: Authority) -> None:
+async def test_requests_after_bulk_revocation_return_403(polls: Polls, authority: Authority) -> None:
     callers = [polls.holding((await authority.issue(owner="ada"))["token"]) for _ in range(20)]
     for caller in callers:
         assert (await caller.call("GET")).status == 200
@@ -59,7 +59,7 @@ async def test_after_a_bulk_revocation_all_are_refused(polls: Polls, authority: 
     assert (await polls.call("GET")).status == 200
 
 
-async def test_the_answer_says_for_how_long_nothing_newer_was_heard_of_the_token(polls: Polls) -> None:
+async def test_response_has_age_of_token_validation(polls: Polls) -> None:
     await polls.call("GET")
     ages = []
     for _ in range(12):
@@ -71,7 +71,7 @@ async def test_the_answer_says_for_how_long_nothing_newer_was_heard_of_the_token
     assert "Token-Validated-Age" not in (await polls.holding("x").call("GET")).headers
 
 
-async def test_no_cache_asks_the_authority_anew(polls: Polls) -> None:
+async def test_no_cache_introspects_token_again(polls: Polls) -> None:
     await polls.call("GET")
     where = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
     before = await _metric(polls, 'pollgate_guard_cache_total{result="bypassed"}')
@@ -81,7 +81,7 @@ async def test_no_cache_asks_the_authority_anew(polls: Polls) -> None:
     assert (answer.status, await _metric(polls, 'pollgate_guard_cache_total{result="bypassed"}')) == (200, before + 1)
 
 
-async def test_the_resource_metadata_names_the_authority_and_the_bound(polls: Polls) -> None:
+async def test_resource_metadata_has_authority_and_revocation_bound(polls: Polls) -> None:
     answer = await polls("GET", "/.well-known/oauth-protected-resource")
 
     assert answer.json == {
@@ -92,9 +92,7 @@ async def test_the_resource_metadata_names_the_authority_and_the_bound(polls: Po
     }
 
 
-async def test_who_can_write_to_redis_cannot_forge_a_revocation(
-    polls: Polls, authority: Authority, redis_url: str
-) -> None:
+async def test_forged_revocation_over_redis_is_ignored(polls: Polls, authority: Authority, redis_url: str) -> None:
     (kid, *_) = [key["kid"] for key in (await authority("GET", "/.well-known/jwks.json")).json["keys"]]
     change = {"seq": 1, "kind": "revoked", "token_id": "x", "digest": digest(polls.token).hex()}
     claims = {
@@ -105,7 +103,7 @@ async def test_who_can_write_to_redis_cannot_forge_a_revocation(
         "toe_ms": 0,
         "events": {CHANGES_EVENT: {"changes": [change]}},
     }
-    foe = Ed25519PrivateKey.generate()
+    attacker_key = Ed25519PrivateKey.generate()
     await polls.call("GET")
     refused = await _metric(polls, "pollgate_guard_pushes_refused_total")
     hits = await _metric(polls, 'pollgate_guard_cache_total{result="hit"}')
@@ -113,16 +111,16 @@ async def test_who_can_write_to_redis_cannot_forge_a_revocation(
     async with Redis.from_url(redis_url) as redis:
         for forged in (
             msgspec.json.encode(change),
-            jwt.encode(claims, foe, algorithm="EdDSA", headers={"kid": kid, "typ": SET_TYPE}),
-            jwt.encode(claims, foe, algorithm="EdDSA", headers={"kid": "foe", "typ": SET_TYPE}),
+            jwt.encode(claims, attacker_key, algorithm="EdDSA", headers={"kid": kid, "typ": SET_TYPE}),
+            jwt.encode(claims, attacker_key, algorithm="EdDSA", headers={"kid": "attacker_key", "typ": SET_TYPE}),
             base64.b64encode(b"[" * 100_000),
         ):
             await redis.publish(CHANGES_CHANNEL, forged)
-    # Pushes arrive in order: once this one is taken, the forged ones have been read.
-    taken = await _metric(polls, TAKEN)
+    # Pushes arrive in order: when this one is accepted, the forged ones have been read.
+    accepted = await _metric(polls, ACCEPTED)
     await authority.revoke((await authority.issue())["id"])
     async with asyncio.timeout(5):
-        while await _metric(polls, TAKEN) == taken:
+        while await _metric(polls, ACCEPTED) == accepted:
             await asyncio.sleep(0.02)
 
     assert await _metric(polls, "pollgate_guard_pushes_refused_total") >= refused + 4
@@ -130,22 +128,22 @@ async def test_who_can_write_to_redis_cannot_forge_a_revocation(
     assert await _metric(polls, 'pollgate_guard_cache_total{result="hit"}') == hits + 1
 
 
-async def test_pushes_are_taken_before_during_and_after_a_rotation_of_the_key(
+async def test_pushes_are_accepted_before_during_and_after_key_rotation(
     polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
 ) -> None:
     async with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub:
         await pubsub.subscribe(CHANGES_CHANNEL)
 
         async def push() -> str:
-            """The key that signed the push of a revocation, which polls has taken too."""
-            taken = await _metric(polls, TAKEN)
+            """Revoke a token, wait until polls has accepted the push, and return the id of the key that signed it."""
+            accepted = await _metric(polls, ACCEPTED)
             issued = await authority.issue()
             await authority.revoke(issued["id"])
             async with asyncio.timeout(5):
                 message = None
                 while message is None or issued["id"] not in _payload(message["data"]):
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
-                while await _metric(polls, TAKEN) == taken:
+                while await _metric(polls, ACCEPTED) == accepted:
                     await asyncio.sleep(0.02)
             return str(jwt.get_unverified_header(message["data"])["kid"])
 
@@ -160,27 +158,27 @@ async def test_pushes_are_taken_before_during_and_after_a_rotation_of_the_key(
         assert await push() == new
 
 
-async def test_a_use_is_counted_for_a_request_that_the_scopes_allow_and_not_for_a_refused_one(
+async def test_use_is_counted_for_allowed_request_and_not_for_403(
     polls: Polls, authority: Authority, database: ClonedDatabase
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    mine = polls.holding(issued["token"])
+    holder = polls.holding(issued["token"])
     for _ in range(3):
-        assert (await mine.call("GET")).status == 200
-    uses, last_used_at = await _use(database, issued["id"], at_least=3)
+        assert (await holder.call("GET")).status == 200
+    uses, last_used_at = await _wait_for_uses(database, issued["id"], at_least=3)
 
-    assert (await mine.at(workspace="OTHER", content="1").call("GET")).status == 403
-    assert (await mine.call("POST", {"title": "x", "options": []})).status == 403
+    assert (await holder.at(workspace="OTHER", content="1").call("GET")).status == 403
+    assert (await holder.call("POST", {"title": "x", "options": []})).status == 403
     assert (await polls.call("GET")).status == 200
-    await _use(database, (await _only(authority, "a token", besides=issued["id"])), at_least=1)
+    await _wait_for_uses(database, (await _other_token_id(authority, "a token", besides=issued["id"])), at_least=1)
     await authority.revoke(issued["id"])
-    assert (await mine.call("GET")).status == 403
+    assert (await holder.call("GET")).status == 403
     await asyncio.sleep(LEASE_S)
 
-    assert await _use(database, issued["id"], at_least=3) == (uses, last_used_at) == (3, last_used_at)
+    assert await _wait_for_uses(database, issued["id"], at_least=3) == (uses, last_used_at) == (3, last_used_at)
 
 
-async def test_every_replica_gets_every_change(
+async def test_revocation_is_effective_in_every_replica(
     polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
 ) -> None:
     async with polls_service(database, redis_url, authority.base) as other:
@@ -207,14 +205,14 @@ async def _metric(polls: Polls, name: str) -> float:
 
 
 def _payload(message: bytes) -> str:
-    """What a push says; empty where another test has published something else."""
+    """Return the payload of a push, or an empty text for a message of another test."""
     try:
         return str(jwt.decode(message, options={"verify_signature": False}))
     except jwt.DecodeError:
         return ""
 
 
-async def _use(database: ClonedDatabase, token_id: str, at_least: int) -> tuple[int, Any]:
+async def _wait_for_uses(database: ClonedDatabase, token_id: str, at_least: int) -> tuple[int, Any]:
     query = "SELECT uses, last_used_at FROM token_authority.token_use WHERE token_id = $1 AND uses >= $2"
     async with asyncio.timeout(5):
         while not (rows := await fetch(database.admin_url, query, token_id, at_least)):
@@ -222,6 +220,6 @@ async def _use(database: ClonedDatabase, token_id: str, at_least: int) -> tuple[
     return rows[0]["uses"], rows[0]["last_used_at"]
 
 
-async def _only(authority: Authority, name: str, besides: str) -> str:
+async def _other_token_id(authority: Authority, name: str, besides: str) -> str:
     tokens = (await authority.manage("GET", "/v1/tokens")).json["items"]
     return str(next(token["id"] for token in tokens if token["name"] == name and token["id"] != besides))

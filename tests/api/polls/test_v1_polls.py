@@ -1,4 +1,4 @@
-"""`/v1/polls`, call by call: create, show, replace, change, delete; from templates and under conditions."""
+"""`/v1/polls`: create, show, replace, patch and delete polls, with templates, preconditions and permissions."""
 
 from itertools import product
 from typing import Any
@@ -11,12 +11,12 @@ from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
-NOBODYS_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+UNKNOWN_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 JIRA = {"workspace": "PLAT", "content": "PLAT-1"}
 MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
-async def test_a_poll_is_created_shown_and_deleted(polls: Polls) -> None:
+async def test_poll_is_created_shown_and_deleted(polls: Polls) -> None:
     created = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": LUNCH_OPTIONS, "location": JIRA})
     where = created.headers["Location"].removeprefix("/v1")
     shown = await polls.v1("GET", where)
@@ -34,7 +34,7 @@ async def test_a_poll_is_created_shown_and_deleted(polls: Polls) -> None:
     assert (gone.status, gone.json["type"]) == (404, "/docs/problems/unknown-poll")
 
 
-async def test_both_faces_show_the_same_poll(polls: Polls) -> None:
+async def test_v1_and_contract_show_the_same_poll(polls: Polls) -> None:
     created = await polls.make(description="Where to?", settings={"allowRevote": True})
 
     listed = (await polls.call("GET")).json
@@ -42,7 +42,7 @@ async def test_both_faces_show_the_same_poll(polls: Polls) -> None:
     assert listed == [{name: created[name] for name in ("id", "title", "description", "options", "settings")}]
 
 
-async def test_what_is_shown_can_be_sent_back(polls: Polls) -> None:
+async def test_put_of_shown_poll_returns_200(polls: Polls) -> None:
     poll = await polls.make()
     shown = (await polls.v1("GET", f"/polls/{poll['id']}", expand="results")).json
 
@@ -60,7 +60,7 @@ async def test_what_is_shown_can_be_sent_back(polls: Polls) -> None:
     }
 
 
-async def test_a_patch_changes_what_it_names_and_null_brings_a_default_back(polls: Polls) -> None:
+async def test_patch_changes_given_fields_and_null_restores_default(polls: Polls) -> None:
     poll = await polls.make(description="Where to?", settings={"allowRevote": True, "allowComment": True})
     patch = {"title": "Dinner?", "description": None, "settings": {"allowRevote": None}}
 
@@ -72,7 +72,7 @@ async def test_a_patch_changes_what_it_names_and_null_brings_a_default_back(poll
     assert changed.json["settings"] == {**poll["settings"], "allowRevote": False}
 
 
-async def test_a_patch_that_leaves_no_poll_is_refused(polls: Polls) -> None:
+async def test_patch_with_null_title_and_unknown_setting_returns_422(polls: Polls) -> None:
     poll = await polls.make()
 
     refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": None, "settings": {"x": 1}}, MERGE_PATCH)
@@ -91,7 +91,7 @@ TEMPLATES = [
 ]
 
 
-async def test_a_poll_is_made_from_each_template(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_create_poll_from_each_template_returns_201(polls: Polls, subtests: pytest.Subtests) -> None:
     for name, options, average in TEMPLATES:
         with subtests.test(name):
             made = await polls.v1("POST", "/polls", {"template": name, "location": JIRA})
@@ -105,13 +105,13 @@ async def test_a_poll_is_made_from_each_template(polls: Polls, subtests: pytest.
             assert results["average"] == average
 
 
-async def test_a_body_says_what_it_wants_otherwise_than_its_template(polls: Polls) -> None:
+async def test_fields_of_body_replace_fields_of_template(polls: Polls) -> None:
     poll = await polls.make(template="stars", title="How was it?", options=LUNCH_OPTIONS)
 
     assert (poll["title"], len(poll["options"])) == ("How was it?", 2)
 
 
-async def test_the_templates_are_listed(polls: Polls) -> None:
+async def test_list_of_templates_has_six_templates(polls: Polls) -> None:
     answer = await polls.v1("GET", "/templates")
 
     assert [(each["id"], each["scored"]) for each in answer.json["items"]] == [
@@ -124,7 +124,7 @@ async def test_the_templates_are_listed(polls: Polls) -> None:
     ]
 
 
-NO_POLLS: list[tuple[dict[str, Any], str]] = [
+INVALID_POLLS: list[tuple[dict[str, Any], str]] = [
     ({"title": ""}, "/title"),
     ({"title": "x" * 256}, "/title"),
     ({"titel": "x"}, "/titel"),
@@ -144,12 +144,12 @@ NO_POLLS: list[tuple[dict[str, Any], str]] = [
     ({"template": "moons"}, "/template"),
     ({"location": {"workspace": "", "content": "x"}}, "/location/workspace"),
     ({"location": {"workspace": "PLAT"}}, "/location/content"),
-    ({"id": NOBODYS_ID}, "/id"),
+    ({"id": UNKNOWN_ID}, "/id"),
 ]
 
 
-async def test_what_is_no_poll_is_refused_with_where_and_why(polls: Polls, subtests: pytest.Subtests) -> None:
-    for fields, pointer in NO_POLLS:
+async def test_invalid_poll_returns_422_with_pointer(polls: Polls, subtests: pytest.Subtests) -> None:
+    for fields, pointer in INVALID_POLLS:
         with subtests.test(pointer, fields=str(fields)[:60]):
             body = {"title": "Lunch?", "options": LUNCH_OPTIONS, "location": JIRA, **fields}
 
@@ -160,7 +160,7 @@ async def test_what_is_no_poll_is_refused_with_where_and_why(polls: Polls, subte
             assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
-async def test_of_very_many_faults_some_are_told(polls: Polls) -> None:
+async def test_poll_with_many_violations_returns_20_errors(polls: Polls) -> None:
     options = [{"id": "", "title": ""}] * 2_000
 
     answer = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": options, "location": JIRA})
@@ -169,15 +169,15 @@ async def test_of_very_many_faults_some_are_told(polls: Polls) -> None:
     assert len(answer.json["errors"]) == 20
 
 
-async def test_without_a_template_title_and_options_are_required(polls: Polls) -> None:
+async def test_create_poll_without_template_title_and_options_returns_errors_for_both(polls: Polls) -> None:
     answer = await polls.v1("POST", "/polls", {"location": JIRA})
 
     assert [error["pointer"] for error in answer.json["errors"]] == ["/title", "/options"]
 
 
-async def test_a_poll_does_not_move_and_keeps_its_id(polls: Polls) -> None:
+async def test_put_with_another_id_and_location_returns_422(polls: Polls) -> None:
     poll = await polls.make()
-    body = {"title": "x", "options": LUNCH_OPTIONS, "id": NOBODYS_ID, "location": {**JIRA, "content": "PLAT-2"}}
+    body = {"title": "x", "options": LUNCH_OPTIONS, "id": UNKNOWN_ID, "location": {**JIRA, "content": "PLAT-2"}}
 
     answer = await polls.v1("PUT", f"/polls/{poll['id']}", body)
 
@@ -185,7 +185,7 @@ async def test_a_poll_does_not_move_and_keeps_its_id(polls: Polls) -> None:
     assert [error["pointer"] for error in answer.json["errors"]] == ["/id", "/location"]
 
 
-async def test_a_body_of_another_media_type_is_415(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_body_of_another_media_type_returns_415(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["POST", "PUT", "PATCH"]:
         with subtests.test(method=method):
             poll = await polls.make()
@@ -196,9 +196,9 @@ async def test_a_body_of_another_media_type_is_415(polls: Polls, subtests: pytes
             assert (answer.status, answer.json["type"]) == (415, "/docs/problems/unsupported-media-type")
 
 
-async def test_an_unknown_poll_is_404(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_unknown_or_malformed_poll_id_returns_404(polls: Polls, subtests: pytest.Subtests) -> None:
     for method, poll_id in product(
-        ["GET", "PUT", "PATCH", "DELETE"], [NOBODYS_ID, "1", "%00", "%FF", "..", "%2e%2e", "%F0%9F%98%80"]
+        ["GET", "PUT", "PATCH", "DELETE"], [UNKNOWN_ID, "1", "%00", "%FF", "..", "%2e%2e", "%F0%9F%98%80"]
     ):
         with subtests.test(method=method, poll_id=poll_id):
             body = {"title": "x", "options": LUNCH_OPTIONS} if method in ("PUT", "PATCH") else None
@@ -208,7 +208,27 @@ async def test_an_unknown_poll_is_404(polls: Polls, subtests: pytest.Subtests) -
             assert answer.status == 404
 
 
-async def test_what_changes_nothing_is_no_edit(polls: Polls) -> None:
+async def test_edit_of_malformed_poll_id_checks_body_and_query_before_id(
+    polls: Polls, subtests: pytest.Subtests
+) -> None:
+    body: dict[str, Any] = {"title": "x", "options": LUNCH_OPTIONS}
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for method in ["PUT", "PATCH"]:
+        with subtests.test(method=method):
+            path = "/polls/not-an-id"
+
+            answers = [
+                await polls.v1(method, path, b"title=x", form),
+                await polls.v1(method, path, b"{"),
+                await polls.v1(method, path, {**body, "title": 7}),
+                await polls.v1(method, path, body, dropVotes="x"),
+                await polls.v1(method, path, body, {"If-Match": "1"}),
+            ]
+
+            assert [answer.status for answer in answers] == [415, 400, 422, 400, 404]
+
+
+async def test_edit_without_changes_leaves_etag_and_time(polls: Polls) -> None:
     poll = await polls.make()
 
     same = [
@@ -220,7 +240,7 @@ async def test_what_changes_nothing_is_no_edit(polls: Polls) -> None:
     assert same[1].json["updatedAt"] == poll["updatedAt"]
 
 
-async def test_a_status_cannot_be_written_and_says_what_can(polls: Polls) -> None:
+async def test_patch_of_status_returns_422_with_remedy(polls: Polls) -> None:
     poll = await polls.make()
 
     refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"status": "closed"})
@@ -229,7 +249,7 @@ async def test_a_status_cannot_be_written_and_says_what_can(polls: Polls) -> Non
     assert "closePollOnEndDate" in refused.json["errors"][0]["detail"]
 
 
-async def test_a_status_may_be_the_one_that_the_settings_bring_about(polls: Polls) -> None:
+async def test_patch_with_status_that_follows_from_settings_returns_200(polls: Polls) -> None:
     poll = await polls.make()
     path, closing = f"/polls/{poll['id']}", {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
@@ -239,8 +259,8 @@ async def test_a_status_may_be_the_one_that_the_settings_bring_about(polls: Poll
     assert [(answer.status, answer.json["status"]) for answer in (closed, opened)] == [(200, "closed"), (200, "open")]
 
 
-class TestConditions:
-    async def test_a_poll_that_is_known_is_not_sent_again(self, polls: Polls) -> None:
+class TestPreconditions:
+    async def test_if_none_match_of_unchanged_poll_returns_304(self, polls: Polls) -> None:
         poll = await polls.make()
         shown = await polls.v1("GET", f"/polls/{poll['id']}")
 
@@ -251,7 +271,7 @@ class TestConditions:
         assert (again.status, again.body, again.headers["ETag"]) == (304, b"", shown.headers["ETag"])
         assert changed.status == 200
 
-    async def test_a_poll_that_closes_gets_another_etag(self, polls: Polls) -> None:
+    async def test_etag_changes_when_poll_closes(self, polls: Polls) -> None:
         poll = await polls.make()
         before = await polls.v1("GET", f"/polls/{poll['id']}")
         closing = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
@@ -264,7 +284,7 @@ class TestConditions:
         assert again.status == 412
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
-    async def test_what_has_changed_meanwhile_is_left_alone(self, polls: Polls, method: str) -> None:
+    async def test_change_with_old_etag_returns_412(self, polls: Polls, method: str) -> None:
         poll = await polls.make()
         path = f"/polls/{poll['id']}"
         first = (await polls.v1("GET", path)).headers["ETag"]
@@ -276,7 +296,7 @@ class TestConditions:
         assert (refused.status, refused.json["type"]) == (412, "/docs/problems/poll-changed")
         assert (await polls.v1("GET", path)).json["title"] == "Dinner?"
 
-    async def test_a_condition_that_cannot_be_read_is_400(self, polls: Polls) -> None:
+    async def test_malformed_if_match_returns_400(self, polls: Polls) -> None:
         poll = await polls.make()
 
         answer = await polls.v1("DELETE", f"/polls/{poll['id']}", headers={"If-Match": "1"})
@@ -284,10 +304,10 @@ class TestConditions:
         assert answer.status == 400
 
 
-class TestReach:
-    """What the token may not see does not exist; what it sees and may not do is forbidden."""
+class TestPermissions:
+    """A poll at a place where the token has no action is 404; an action that it lacks at another place is 403."""
 
-    async def test_a_poll_out_of_reach_does_not_exist(self, polls: Polls, authority: Authority) -> None:
+    async def test_poll_at_place_without_any_action_returns_404(self, polls: Polls, authority: Authority) -> None:
         poll = await polls.make()
         stranger = polls.holding((await authority.issue("polls:*:OTHER", "polls:create:PLAT"))["token"])
 
@@ -318,7 +338,7 @@ class TestReach:
             ("DELETE", "/votes/ada", "vote"),
         ],
     )
-    async def test_what_a_scope_does_not_allow_says_which_would(
+    async def test_missing_scope_returns_403_and_names_scope(
         self, polls: Polls, authority: Authority, method: str, path: str, action: str
     ) -> None:
         poll = await polls.make()
@@ -333,7 +353,7 @@ class TestReach:
         assert (answer.status, answer.json["type"]) == (403, "/docs/problems/insufficient-scope")
         assert f'scope="polls:{action}:PLAT/PLAT-1"' in answer.headers["WWW-Authenticate"]
 
-    async def test_creating_elsewhere_is_forbidden(self, polls: Polls, authority: Authority) -> None:
+    async def test_create_poll_out_of_scope_returns_403(self, polls: Polls, authority: Authority) -> None:
         holder = polls.holding((await authority.issue("polls:*:OTHER"))["token"])
 
         answer = await holder.v1("POST", "/polls", {"template": "stars", "location": JIRA})
@@ -341,7 +361,7 @@ class TestReach:
         assert answer.status == 403
         assert "polls:create:PLAT/PLAT-1" in answer.json["detail"]
 
-    async def test_a_poll_of_another_site_does_not_exist(
+    async def test_poll_of_another_site_returns_404(
         self, polls: Polls, authority: Authority, database: ClonedDatabase
     ) -> None:
         poll = await polls.make()
@@ -355,7 +375,7 @@ class TestReach:
         assert (await holder.v1("DELETE", f"/polls/{poll['id']}")).status == 404
         assert (await holder.v1("GET", "/polls")).json["items"] == []
 
-    async def test_no_token_and_one_that_does_not_work_are_401(self, polls: Polls) -> None:
+    async def test_missing_or_invalid_token_returns_401(self, polls: Polls) -> None:
         without = await polls("GET", "/v1/polls")
         wrong = await polls.holding("pgt_" + "0" * 38).v1("GET", "/polls")
         twice = await polls.v1("GET", "/polls", token=polls.token)
@@ -364,7 +384,7 @@ class TestReach:
         assert (wrong.status, wrong.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
         assert (twice.status, twice.json["type"]) == (400, "/docs/problems/token-twice")
 
-    async def test_the_token_may_stand_in_the_query(self, polls: Polls) -> None:
+    async def test_token_in_query_returns_200(self, polls: Polls) -> None:
         answer = await polls("GET", f"/v1/polls?token={polls.token}&limit=1")
 
         assert answer.status == 200

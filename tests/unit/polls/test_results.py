@@ -1,4 +1,4 @@
-"""What votes come to, to the last tenth of a percent, and how much of it is shown to whom."""
+"""Results are exact to a tenth of a percent, and withheld as the settings of the poll require."""
 
 import itertools
 from collections.abc import Sequence
@@ -21,35 +21,35 @@ _VISIBILITIES: tuple[ResultsVisibility, ...] = ("alwaysPublic", "afterVote", "af
 _COUNTS = st.lists(st.integers(0, 10**9) | st.integers(0, 9), min_size=1, max_size=100)
 
 
-def asked(titles: Sequence[str], settings: Settings | None = None) -> PollSpec:
-    """A poll with options of these titles, whose ids are a, b, c, …"""
+def poll_spec(titles: Sequence[str], settings: Settings | None = None) -> PollSpec:
+    """Return a poll with options of these titles and the ids a, b, c, …"""
     options = (Option(_id(index), title, index) for index, title in enumerate(titles))
     return PollSpec("Which?", tuple(options), settings=settings or Settings())
 
 
-def counted(counts: Sequence[int], participants: int | None = None) -> Tally:
-    """These votes for a, b, c, …, each by a participant of their own unless told."""
+def tally_of(counts: Sequence[int], participants: int | None = None) -> Tally:
+    """Return a tally of these votes for a, b, c, …; by default there is one participant per vote."""
     votes = sum(counts)
     return Tally(votes if participants is None else participants, votes, {_id(i): n for i, n in enumerate(counts)})
 
 
-def results(draft: PollSpec, tally: Tally, sight: Audience = Audience.PUBLIC, *, is_closed: bool = False) -> Results:
-    """The results now."""
-    return results_of(draft, tally, now=NOW, is_closed=is_closed, audience=sight)
+def results(spec: PollSpec, tally: Tally, audience: Audience = Audience.PUBLIC, *, is_closed: bool = False) -> Results:
+    """Return the results at `NOW`."""
+    return results_of(spec, tally, now=NOW, is_closed=is_closed, audience=audience)
 
 
-def shown(counts: Sequence[int], participants: int | None = None) -> Results:
-    """The results of options that have so many votes."""
-    return results(asked([_id(i) for i in range(len(counts))]), counted(counts, participants))
+def results_for(counts: Sequence[int], participants: int | None = None) -> Results:
+    """Return the results of options with these votes."""
+    return results(poll_spec([_id(i) for i in range(len(counts))]), tally_of(counts, participants))
 
 
 def average(titles: Sequence[str], counts: Sequence[int]) -> float | None:
-    """What is said of options with these titles and votes."""
-    return results(asked(titles), counted(counts)).average
+    """Return the average of options with these titles and votes."""
+    return results(poll_spec(titles), tally_of(counts)).average
 
 
 def tenths(percentage: float | None) -> int:
-    """A percentage that has one decimal, in whole tenths."""
+    """Return a percentage in tenths. Assert that it has one decimal."""
     assert percentage is not None
     whole = round(percentage * 10)
     assert percentage == whole / 10
@@ -60,24 +60,24 @@ def _id(index: int) -> str:
     return f"{chr(ord('a') + index % 26)}{index // 26 or ''}"
 
 
-def test_the_manuals_example_comes_out() -> None:
-    told = results(asked("12345"), counted(MANUAL))
+def test_results_of_manual_example_are_reproduced() -> None:
+    result = results(poll_spec("12345"), tally_of(MANUAL))
 
-    assert (told.status, told.final, told.calculated_at) == ("open", False, NOW)
-    assert (told.visible, told.withheld_reason) == (True, None)
-    assert (told.participants, told.votes, told.average) == (56, 56, 3.1)
-    assert [option.votes for option in told.options] == MANUAL
-    assert [option.percentage for option in told.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
-    assert [option.participant_percentage for option in told.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
-    assert [option.rank for option in told.options] == [5, 2, 3, 1, 4]
+    assert (result.status, result.final, result.calculated_at) == ("open", False, NOW)
+    assert (result.visible, result.withheld_reason) == (True, None)
+    assert (result.participants, result.votes, result.average) == (56, 56, 3.1)
+    assert [option.votes for option in result.options] == MANUAL
+    assert [option.percentage for option in result.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
+    assert [option.participant_percentage for option in result.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
+    assert [option.rank for option in result.options] == [5, 2, 3, 1, 4]
 
 
-def test_options_stand_in_their_order_and_equal_ones_as_they_were_given() -> None:
+def test_options_are_sorted_by_order_and_stable() -> None:
     options = (Option("c", "C", 7), Option("b", "B", -1), Option("d", "D", 7), Option("a", "A", 0))
 
-    told = results(PollSpec("Which?", options), Tally(3, 3, {"d": 2, "b": 1}))
+    result = results(PollSpec("Which?", options), Tally(3, 3, {"d": 2, "b": 1}))
 
-    assert [(each.id, each.title, each.order, each.votes) for each in told.options] == [
+    assert [(each.id, each.title, each.order, each.votes) for each in result.options] == [
         ("b", "B", -1, 1),
         ("a", "A", 0, 0),
         ("c", "C", 7, 0),
@@ -85,20 +85,20 @@ def test_options_stand_in_their_order_and_equal_ones_as_they_were_given() -> Non
     ]
 
 
-def test_a_poll_without_votes_has_zeros_and_no_average() -> None:
-    told = results(asked("12"), Tally(0, 0, {}))
+def test_results_without_votes_are_zero_and_have_no_average() -> None:
+    result = results(poll_spec("12"), Tally(0, 0, {}))
 
-    assert (told.participants, told.votes, told.average) == (0, 0, None)
-    assert [(each.votes, each.percentage, each.participant_percentage, each.rank) for each in told.options] == [
+    assert (result.participants, result.votes, result.average) == (0, 0, None)
+    assert [(each.votes, each.percentage, each.participant_percentage, each.rank) for each in result.options] == [
         (0, 0.0, 0.0, 1),
         (0, 0.0, 0.0, 1),
     ]
 
 
-def test_a_closed_poll_has_final_results() -> None:
-    told = results(asked("12"), counted([1, 2]), is_closed=True)
+def test_results_of_closed_poll_are_final() -> None:
+    result = results(poll_spec("12"), tally_of([1, 2]), is_closed=True)
 
-    assert (told.status, told.final) == ("closed", True)
+    assert (result.status, result.final) == ("closed", True)
 
 
 @pytest.mark.parametrize(
@@ -112,17 +112,17 @@ def test_a_closed_poll_has_final_results() -> None:
         ([0, 0, 0], [0.0, 0.0, 0.0]),
     ],
 )
-def test_what_rounding_leaves_goes_to_the_largest_remainders_and_of_equal_ones_to_the_first(
+def test_percentages_use_largest_remainder_and_first_of_equal_options(
     counts: list[int], percentages: list[float]
 ) -> None:
-    told = shown(counts)
+    result = results_for(counts)
 
-    assert [option.percentage for option in told.options] == percentages
+    assert [option.percentage for option in result.options] == percentages
 
 
 @given(_COUNTS)
-def test_percentages_sum_to_a_hundred_where_there_are_votes_and_are_less_than_a_tenth_off(counts: list[int]) -> None:
-    percentages = [tenths(option.percentage) for option in shown(counts).options]
+def test_percentages_sum_to_100_and_differ_by_less_than_a_tenth(counts: list[int]) -> None:
+    percentages = [tenths(option.percentage) for option in results_for(counts).options]
 
     assert sum(percentages) == (1000 if any(counts) else 0)
     assert all(
@@ -132,8 +132,8 @@ def test_percentages_sum_to_a_hundred_where_there_are_votes_and_are_less_than_a_
 
 
 @given(_COUNTS)
-def test_more_votes_are_never_a_smaller_percentage_nor_a_worse_rank(counts: list[int]) -> None:
-    options = sorted(shown(counts).options, key=lambda option: option.votes or 0)
+def test_option_with_more_votes_has_no_smaller_percentage_or_lower_rank(counts: list[int]) -> None:
+    options = sorted(results_for(counts).options, key=lambda option: option.votes or 0)
 
     for fewer, more in itertools.pairwise(options):
         assert fewer.votes == more.votes or tenths(fewer.percentage) <= tenths(more.percentage)
@@ -143,25 +143,25 @@ def test_more_votes_are_never_a_smaller_percentage_nor_a_worse_rank(counts: list
 
 
 @given(_COUNTS, st.data())
-def test_a_further_vote_never_makes_an_options_percentage_smaller(counts: list[int], data: st.DataObject) -> None:
+def test_additional_vote_does_not_decrease_percentage_of_option(counts: list[int], data: st.DataObject) -> None:
     index = data.draw(st.integers(0, len(counts) - 1))
     more = [count + (place == index) for place, count in enumerate(counts)]
 
-    before, after = shown(counts).options[index], shown(more).options[index]
+    before, after = results_for(counts).options[index], results_for(more).options[index]
 
     assert tenths(before.percentage) <= tenths(after.percentage)
 
 
 @given(_COUNTS, st.randoms(use_true_random=False))
-def test_neither_the_order_of_the_counts_nor_zeros_in_them_matter(counts: list[int], random: Random) -> None:
-    tally = counted(counts)
+def test_order_of_counts_and_zeros_do_not_change_results(counts: list[int], random: Random) -> None:
+    tally = tally_of(counts)
     pairs = [pair for pair in tally.counts.items() if pair[1]]
     random.shuffle(pairs)
 
     other = Tally(tally.participants, tally.votes, dict(pairs))
 
-    draft = asked([str(index) for index in range(len(counts))])
-    assert results(draft, other) == results(draft, tally)
+    spec = poll_spec([str(index) for index in range(len(counts))])
+    assert results(spec, other) == results(spec, tally)
 
 
 @pytest.mark.parametrize(
@@ -173,8 +173,8 @@ def test_neither_the_order_of_the_counts_nor_zeros_in_them_matter(counts: list[i
         ([0, 2, 0], [2, 1, 2]),
     ],
 )
-def test_equal_options_share_a_rank_and_leave_out_the_next(counts: list[int], ranks: list[int]) -> None:
-    assert [option.rank for option in shown(counts).options] == ranks
+def test_options_with_equal_votes_share_rank_and_skip_next(counts: list[int], ranks: list[int]) -> None:
+    assert [option.rank for option in results_for(counts).options] == ranks
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,12 @@ def test_equal_options_share_a_rank_and_leave_out_the_next(counts: list[int], ra
         ([0], 0, [0.0]),
     ],
 )
-def test_shares_of_the_participants_are_rounded_each_by_itself_a_half_up(
+def test_participant_percentages_are_rounded_half_up(
     counts: list[int], participants: int, percentages: list[float]
 ) -> None:
-    told = shown(counts, participants)
+    result = results_for(counts, participants)
 
-    assert [option.participant_percentage for option in told.options] == percentages
+    assert [option.participant_percentage for option in result.options] == percentages
 
 
 @pytest.mark.parametrize(
@@ -218,45 +218,45 @@ def test_shares_of_the_participants_are_rounded_each_by_itself_a_half_up(
         (["-999999999999999.9", "999999999999999", "0"], [2**62, 2**62, 1], -0.4),
     ],
 )
-def test_an_average_of_numbers_is_exact_to_the_tenth(titles: list[str], counts: list[int], expected: float) -> None:
-    told = average(titles, counts)
+def test_average_of_numbers_is_exact_to_the_tenth(titles: list[str], counts: list[int], expected: float) -> None:
+    result = average(titles, counts)
 
-    assert told == expected
-    assert not str(told).startswith("-0.0")
+    assert result == expected
+    assert not str(result).startswith("-0.0")
 
 
 @pytest.mark.parametrize(
     "title",
     ["", "one", " 2", "2 ", "+2", "2.", ".5", "1e3", "2,5", "٣", "２", "1" * 16, "1.1234567", "2\n", "--2", "NaN"],
 )
-def test_one_title_that_is_no_plain_number_takes_the_average_away(title: str) -> None:
+def test_title_that_is_not_a_plain_number_means_no_average(title: str) -> None:
     assert average(["1", title], [3, 4]) is None
 
 
 @given(st.lists(st.tuples(st.decimals(-(10**9), 10**9, places=6), st.integers(0, 10**9)), min_size=1, max_size=100))
-def test_an_average_agrees_with_one_in_fractions(rated: list[tuple[object, int]]) -> None:
+def test_average_equals_average_of_fractions(rated: list[tuple[object, int]]) -> None:
     titles, counts = [f"{value:f}" for value, _ in rated], [count for _, count in rated]
 
-    told = average(titles, counts)
+    result = average(titles, counts)
 
     if not any(counts):
-        assert told is None
+        assert result is None
         return
     total = sum((Fraction(title) * count for title, count in zip(titles, counts, strict=True)), Fraction())
     exact = total / sum(counts)
     away_from_zero = int(abs(exact) * 10 + Fraction(1, 2)) * (1 if exact > 0 else -1)
-    assert told == away_from_zero / 10
+    assert result == away_from_zero / 10
 
 
 @pytest.mark.parametrize("offered", TEMPLATES, ids=lambda each: each.id)
-def test_a_template_has_an_average_where_it_is_scored(offered: Template) -> None:
+def test_template_has_average_only_if_scored(offered: Template) -> None:
     titles = [option.title for option in offered.spec.options]
 
     assert average(titles, [1] * len(titles)) == (3.0 if offered.scored else None)
 
 
 @pytest.mark.parametrize("template_id", ["score-1-to-5", "stars", "emoji", "hearts"])
-def test_options_of_a_scored_template_count_by_their_place_in_it(template_id: str) -> None:
+def test_options_of_scored_template_have_values_of_their_positions(template_id: str) -> None:
     titles = [option.title for option in find_template(template_id).spec.options]
 
     assert average(titles, MANUAL) == 3.1
@@ -265,12 +265,12 @@ def test_options_of_a_scored_template_count_by_their_place_in_it(template_id: st
 
 
 @pytest.mark.parametrize("titles", [["⭐", "❤️"], ["⭐", "1"], ["⭐", "⭐⭐⭐⭐⭐⭐"], ["😀", "good"], ["Yes", "No"]])
-def test_options_of_several_scales_or_of_none_have_no_average(titles: list[str]) -> None:
+def test_options_of_several_scales_or_none_have_no_average(titles: list[str]) -> None:
     assert average(titles, [1, 1]) is None
 
 
 @pytest.mark.parametrize(
-    ("visibility", "is_closed", "sight", "reason"),
+    ("visibility", "is_closed", "audience", "reason"),
     [
         ("alwaysPublic", False, Audience.PUBLIC, None),
         ("alwaysPublic", True, Audience.VOTER, None),
@@ -287,15 +287,15 @@ def test_options_of_several_scales_or_of_none_have_no_average(titles: list[str])
         ("never", False, Audience.EVERYTHING, None),
     ],
 )
-def test_a_poll_says_who_sees_its_results_when(
-    visibility: ResultsVisibility, is_closed: bool, sight: Audience, reason: str | None
+def test_visibility_depends_on_audience_and_closing(
+    visibility: ResultsVisibility, is_closed: bool, audience: Audience, reason: str | None
 ) -> None:
-    draft = asked("12345", Settings(results_visibility=visibility))
+    spec = poll_spec("12345", Settings(results_visibility=visibility))
 
-    told = results(draft, counted(MANUAL), sight, is_closed=is_closed)
+    result = results(spec, tally_of(MANUAL), audience, is_closed=is_closed)
 
-    assert (told.withheld_reason, told.visible) == (reason, reason is None)
-    assert (told.votes == 56) == told.visible
+    assert (result.withheld_reason, result.visible) == (reason, reason is None)
+    assert (result.votes == 56) == result.visible
 
 
 @given(
@@ -305,65 +305,68 @@ def test_a_poll_says_who_sees_its_results_when(
     st.sampled_from([Audience.PUBLIC, Audience.VOTER]),
     _COUNTS,
 )
-def test_what_is_withheld_is_the_same_whatever_the_votes(
-    visibility: ResultsVisibility, hidden: bool, is_closed: bool, sight: Audience, counts: list[int]
+def test_withheld_results_do_not_depend_on_votes(
+    visibility: ResultsVisibility, hidden: bool, is_closed: bool, audience: Audience, counts: list[int]
 ) -> None:
     settings = Settings(results_visibility=visibility, hide_absolute_numbers=hidden)
-    draft = asked([str(index) for index in range(len(counts))], settings)
+    spec = poll_spec([str(index) for index in range(len(counts))], settings)
 
-    told = results(draft, counted(counts), sight, is_closed=is_closed)
+    result = results(spec, tally_of(counts), audience, is_closed=is_closed)
 
-    if not told.visible:
-        assert told == results(draft, Tally(0, 0, {}), sight, is_closed=is_closed)
-        assert (told.participants, told.votes, told.average) == (None, None, None)
+    if not result.visible:
+        assert result == results(spec, Tally(0, 0, {}), audience, is_closed=is_closed)
+        assert (result.participants, result.votes, result.average) == (None, None, None)
         assert all(
             (each.votes, each.percentage, each.participant_percentage, each.rank) == (None,) * 4
-            for each in told.options
+            for each in result.options
         )
 
 
-@pytest.mark.parametrize("sight", [Audience.PUBLIC, Audience.VOTER])
-def test_where_absolute_numbers_are_hidden_shares_are_shown(sight: Audience) -> None:
-    draft = asked("12345", Settings(hide_absolute_numbers=True))
+@pytest.mark.parametrize("audience", [Audience.PUBLIC, Audience.VOTER])
+def test_hidden_numbers_leave_percentages_visible(audience: Audience) -> None:
+    spec = poll_spec("12345", Settings(hide_absolute_numbers=True))
 
-    told = results(draft, counted(MANUAL), sight)
+    result = results(spec, tally_of(MANUAL), audience)
 
-    assert (told.visible, told.withheld_reason) == (True, "hideAbsoluteNumbers")
-    assert (told.participants, told.votes, told.average) == (None, None, 3.1)
-    assert [option.votes for option in told.options] == [None] * 5
-    assert [option.percentage for option in told.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
-    assert [option.participant_percentage for option in told.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
-    assert [option.rank for option in told.options] == [5, 2, 3, 1, 4]
+    assert (result.visible, result.withheld_reason) == (True, "hideAbsoluteNumbers")
+    assert (result.participants, result.votes, result.average) == (None, None, 3.1)
+    assert [option.votes for option in result.options] == [None] * 5
+    assert [option.percentage for option in result.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
+    assert [option.participant_percentage for option in result.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
+    assert [option.rank for option in result.options] == [5, 2, 3, 1, 4]
 
 
-def test_hidden_numbers_of_withheld_results_are_withheld_for_its_visibility() -> None:
-    draft = asked("12", Settings(results_visibility="never", hide_absolute_numbers=True))
+def test_withheld_results_with_hidden_numbers_name_visibility_as_reason() -> None:
+    spec = poll_spec("12", Settings(results_visibility="never", hide_absolute_numbers=True))
 
-    told = results(draft, counted([1, 2]))
+    result = results(spec, tally_of([1, 2]))
 
-    assert (told.visible, told.withheld_reason) == (False, "never")
+    assert (result.visible, result.withheld_reason) == (False, "never")
 
 
 @given(st.sampled_from(_VISIBILITIES), st.booleans(), st.booleans(), _COUNTS)
-def test_who_sees_everything_sees_it_whatever_the_settings(
+def test_audience_everything_sees_results_whatever_the_settings(
     visibility: ResultsVisibility, hidden: bool, is_closed: bool, counts: list[int]
 ) -> None:
     titles = [str(index) for index in range(len(counts))]
     settings = Settings(results_visibility=visibility, hide_absolute_numbers=hidden)
 
-    told = results(asked(titles, settings), counted(counts), Audience.EVERYTHING, is_closed=is_closed)
+    result = results(poll_spec(titles, settings), tally_of(counts), Audience.EVERYTHING, is_closed=is_closed)
 
-    assert told == results(asked(titles), counted(counts), is_closed=is_closed)
+    assert result == results(poll_spec(titles), tally_of(counts), is_closed=is_closed)
 
 
 @given(_COUNTS, st.integers(0, 10**9), st.dictionaries(st.text(max_size=3), st.integers(0, 10**9)))
-def test_any_counts_have_results(counts: list[int], participants: int, others: dict[str, int]) -> None:
-    tally = counted(counts, participants)
-    stray = {f"no option {option_id}": count for option_id, count in others.items()}
+def test_any_counts_have_results_and_unknown_options_are_ignored(
+    counts: list[int], participants: int, others: dict[str, int]
+) -> None:
+    tally = tally_of(counts, participants)
+    unknown = {f"no option {option_id}": count for option_id, count in others.items()}
 
-    told = results(asked([str(index) for index in range(len(counts))]), tally)
+    result = results(poll_spec([str(index) for index in range(len(counts))]), tally)
 
-    assert [option.votes for option in told.options] == counts
-    assert told == results(
-        asked([str(index) for index in range(len(counts))]), Tally(participants, tally.votes, {**stray, **tally.counts})
+    assert [option.votes for option in result.options] == counts
+    assert result == results(
+        poll_spec([str(index) for index in range(len(counts))]),
+        Tally(participants, tally.votes, {**unknown, **tally.counts}),
     )

@@ -1,4 +1,4 @@
-"""What a new poll can start from."""
+"""The templates of new polls."""
 
 import pytest
 
@@ -16,12 +16,12 @@ NAMES = {
 }
 
 
-def test_there_are_the_six_of_the_contract_in_its_order() -> None:
+def test_templates_are_the_six_of_the_contract_in_its_order() -> None:
     assert [(each.id, each.name) for each in TEMPLATES] == list(NAMES.items())
 
 
 @pytest.mark.parametrize("offered", TEMPLATES, ids=lambda each: each.id)
-def test_each_is_found_by_its_id_and_is_a_poll_as_it_stands(offered: Template) -> None:
+def test_template_is_found_by_id_and_is_a_valid_poll(offered: Template) -> None:
     found = find_template(offered.id)
 
     assert found is offered
@@ -29,12 +29,12 @@ def test_each_is_found_by_its_id_and_is_a_poll_as_it_stands(offered: Template) -
     assert [option.order for option in found.spec.options] == list(range(len(found.spec.options)))
 
 
-def test_the_stars_are_those_of_the_contract() -> None:
-    draft = find_template("stars").spec
+def test_stars_template_has_texts_of_contract() -> None:
+    spec = find_template("stars").spec
 
-    assert draft.title == "Stars from ⭐ to ⭐⭐⭐⭐⭐"
-    assert draft.description == "Simple scoring from 1 to 5 stars"
-    assert draft.options == (
+    assert spec.title == "Stars from ⭐ to ⭐⭐⭐⭐⭐"
+    assert spec.description == "Simple scoring from 1 to 5 stars"
+    assert spec.options == (
         Option("1", "⭐", 0),
         Option("2", "⭐⭐", 1),
         Option("3", "⭐⭐⭐", 2),
@@ -53,14 +53,14 @@ def test_the_stars_are_those_of_the_contract() -> None:
         ("hearts", ["❤️", "❤️❤️", "❤️❤️❤️", "❤️❤️❤️❤️", "❤️❤️❤️❤️❤️"]),
     ],
 )
-def test_the_others_ask_what_their_names_say(template_id: str, titles: list[str]) -> None:
+def test_template_has_its_option_titles(template_id: str, titles: list[str]) -> None:
     assert [option.title for option in find_template(template_id).spec.options] == titles
 
 
-def test_an_unknown_one_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(UnknownTemplate) as fault:
+def test_unknown_template_raises_error_with_known_ids() -> None:
+    with pytest.raises(UnknownTemplate) as raised:
         find_template("Stars")
 
-    assert str(fault.value) == (
+    assert str(raised.value) == (
         "There is no such template; known are blank, yes-no, score-1-to-5, stars, emoji, hearts."
     )

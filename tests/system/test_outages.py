@@ -1,4 +1,4 @@
-"""PostgreSQL, Redis or the authority black-holed or down: an answer in time, and never a guess."""
+"""Outages of PostgreSQL, Redis or the authority: responses arrive in time, and no token is accepted wrongly."""
 
 import asyncio
 import signal
@@ -32,8 +32,8 @@ LEASE_S = 2.0
 FAULTS: list[Mode] = ["black hole", "refuse"]
 
 
-class Scene(NamedTuple):
-    """Both services, with a proxy before everything that they need."""
+class Stack(NamedTuple):
+    """Both services, with a proxy in front of everything that they depend on."""
 
     authority: Authority
     polls: Polls
@@ -43,38 +43,38 @@ class Scene(NamedTuple):
 
 
 @asynccontextmanager
-async def _scene(database: ClonedDatabase, redis_url: str, folder: Path) -> AsyncGenerator[Scene, None]:
+async def _start_stack(database: ClonedDatabase, redis_url: str, folder: Path) -> AsyncGenerator[Stack, None]:
     async with proxied(database.admin_url) as postgres, proxied(redis_url) as redis:
-        behind = ClonedDatabase(
+        proxied_database = ClonedDatabase(
             database.admin_url, postgres.url(database.token_authority_url), postgres.url(database.polls_url)
         )
         async with (
-            token_authority(behind, redis.url(), folder, revocation_lease=LEASE_S) as authority,
+            token_authority(proxied_database, redis.url(), folder, revocation_lease=LEASE_S) as authority,
             proxied(authority.base) as introspection,
-            polls_service(behind, redis.url(), introspection.url()) as polls,
+            polls_service(proxied_database, redis.url(), introspection.url()) as polls,
         ):
             polls.endpoint = await authority.endpoint()
             polls.token = (await authority.issue())["token"]
             await _until_check_is(polls, "lease", "ok")
             assert (await polls.call("GET")).status == 200
-            yield Scene(authority, polls, postgres, redis, introspection)
+            yield Stack(authority, polls, postgres, redis, introspection)
             for proxy in (postgres, redis, introspection):
                 proxy.become("ok")
 
 
 @pytest.fixture
-async def scene(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> AsyncGenerator[Scene, None]:
-    async with _scene(database, redis_url, tmp_path) as made:
+async def stack(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> AsyncGenerator[Stack, None]:
+    async with _start_stack(database, redis_url, tmp_path) as made:
         yield made
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_without_postgresql_both_services_answer_503_in_time_and_recover(scene: Scene, fault: Mode) -> None:
-    scene.postgres.become(fault)
+async def test_postgresql_outage_returns_503_in_time_and_services_recover(stack: Stack, fault: Mode) -> None:
+    stack.postgres.become(fault)
 
     started = time.monotonic()
     answers = await asyncio.gather(
-        *(scene.polls.call("GET") for _ in range(10)), scene.authority.manage("GET", "/v1/tokens")
+        *(stack.polls.call("GET") for _ in range(10)), stack.authority.manage("GET", "/v1/tokens")
     )
     took_s = time.monotonic() - started
 
@@ -82,67 +82,63 @@ async def test_without_postgresql_both_services_answer_503_in_time_and_recover(s
     assert {answer.headers["Retry-After"] for answer in answers} == {"1"}
     assert took_s < LIMIT_S
     async with asyncio.timeout(LIMIT_S):
-        while (await scene.polls("GET", "/readyz")).status != 503:
+        while (await stack.polls("GET", "/readyz")).status != 503:
             await asyncio.sleep(0.05)
-    assert (await scene.polls("GET", "/livez")).status == 200
-    scene.postgres.become("ok")
-    await _until(scene, 200)
+    assert (await stack.polls("GET", "/livez")).status == 200
+    stack.postgres.become("ok")
+    await _until(stack, 200)
 
 
-async def test_a_connection_that_the_server_has_given_up_is_503_and_replaced(
-    scene: Scene, database: ClonedDatabase
-) -> None:
-    scene.postgres.become("no end")
+async def test_connection_closed_by_server_returns_503_and_is_replaced(stack: Stack, database: ClonedDatabase) -> None:
+    stack.postgres.become("no end")
     name = database.admin_url.partition("?")[0].rpartition("/")[2]
     query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND usename <> 'postgres'"
     await fetch(database.admin_url, query, name)
 
-    answers = [await scene.polls.call("GET") for _ in range(10)]
+    answers = [await stack.polls.call("GET") for _ in range(10)]
 
     assert {answer.status for answer in answers[:-2]} <= {200, 503}
     assert {answer.status for answer in answers[-2:]} == {200}
     async with asyncio.timeout(10):
-        while (await scene.authority("GET", "/readyz")).status != 200:
+        while (await stack.authority("GET", "/readyz")).status != 200:
             await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_without_the_authority_a_known_token_works_for_the_lease_and_then_503(scene: Scene, fault: Mode) -> None:
-    scene.introspection.become(fault)
-    assert (await scene.polls.call("GET")).status == 200
+async def test_authority_outage_leaves_known_token_valid_for_lease_then_503(stack: Stack, fault: Mode) -> None:
+    stack.introspection.become(fault)
+    assert (await stack.polls.call("GET")).status == 200
 
-    unknown = scene.polls.holding((await scene.authority.issue())["token"])
+    unknown = stack.polls.holding((await stack.authority.issue())["token"])
     started = time.monotonic()
     answer = await unknown.call("GET")
 
     assert time.monotonic() - started < LIMIT_S
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     await asyncio.sleep(LEASE_S)
-    assert (await scene.polls.call("GET")).status == 503
-    scene.introspection.become("ok")
-    await _until(scene, 200)
+    assert (await stack.polls.call("GET")).status == 503
+    stack.introspection.become("ok")
+    await _until(stack, 200)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_without_redis_a_revocation_is_in_force_within_a_sync_interval(scene: Scene, fault: Mode) -> None:
-    issued = await scene.authority.issue()
-    mine = scene.polls.holding(issued["token"])
-    assert (await mine.call("GET")).status == 200
-    scene.redis.become(fault)
+async def test_revocation_without_redis_is_effective_within_sync_interval(stack: Stack, fault: Mode) -> None:
+    issued = await stack.authority.issue()
+    holder = stack.polls.holding(issued["token"])
+    assert (await holder.call("GET")).status == 200
+    stack.redis.become(fault)
 
-    answer = await scene.authority.revoke(issued["id"])
+    answer = await stack.authority.revoke(issued["id"])
 
-    assert (await mine.call("GET")).status == 403
-    assert (await scene.polls.call("GET")).status == 200
+    assert (await holder.call("GET")).status == 403
+    assert (await stack.polls.call("GET")).status == 200
     assert answer["guards"] == {"confirmed": 1, "expired": 0}
     assert answer["waited_ms"] < LEASE_S * 1000 / 2
-    scene.redis.become("ok")
-    await _until_check_is(scene.polls, "changes", "ok")
+    stack.redis.become("ok")
+    await _until_check_is(stack.polls, "changes", "ok")
 
 
-async def test_a_new_subscription_makes_a_guard_ask_for_what_it_may_have_missed(
-    database: ClonedDatabase, redis_url: str, tmp_path: Path
-) -> None:
+async def test_new_subscription_makes_guard_sync(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
     async with (
         proxied(redis_url) as of_authority,
         proxied(redis_url) as of_polls,
@@ -166,7 +162,7 @@ async def test_a_new_subscription_makes_a_guard_ask_for_what_it_may_have_missed(
                 await asyncio.sleep(0.05)
 
 
-async def test_a_replica_that_was_stopped_does_not_take_redis_for_gone(
+async def test_replica_that_was_suspended_keeps_its_subscription(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     async with (
@@ -184,10 +180,12 @@ async def test_a_replica_that_was_stopped_does_not_take_redis_for_gone(
         for _ in range(3):
             answer = await authority.revoke((await authority.issue())["id"])
             assert answer["guards"] == {"confirmed": 1, "expired": 0}
-        assert "Redis is away" not in replica.log.read_text()
+        log = replica.log.read_text()
+        assert "Redis is away" not in log
+        assert "Redis subscription lost" not in log
 
 
-async def test_after_an_outage_of_redis_one_process_publishes_each_change_once_and_in_order(
+async def test_changes_are_published_once_and_in_order_after_redis_outage(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with (
@@ -201,18 +199,18 @@ async def test_after_an_outage_of_redis_one_process_publishes_each_change_once_a
         for authority in (one, two, one, two, two, one):
             await authority.revoke((await authority.issue(name="of the outage"))["id"])
         await pubsub.subscribe(CHANGES_CHANNEL)
-        mine = {token["id"] for token in (await one.manage("GET", "/v1/tokens")).json["items"]}
+        token_ids = {token["id"] for token in (await one.manage("GET", "/v1/tokens")).json["items"]}
 
         proxy.become("ok")
 
-        assert await _published(pubsub, mine, until=6) == [1, 2, 3, 4, 5, 6]
+        assert await _published(pubsub, token_ids, until=6) == [1, 2, 3, 4, 5, 6]
         last = await one.issue()
         await one.revoke(last["id"])
-        assert await _published(pubsub, mine | {last["id"]}, until=7) == [7]
+        assert await _published(pubsub, token_ids | {last["id"]}, until=7) == [7]
 
 
 async def _published(pubsub: PubSub, tokens: set[str], until: int) -> list[int]:
-    """The numbers of the changes of these tokens in the order of their pushes, until this one comes."""
+    """Return the numbers of the pushed changes of these tokens, in order of arrival, until `until` arrives."""
     seqs: list[int] = []
     async with asyncio.timeout(10):
         while until not in seqs:
@@ -230,18 +228,18 @@ async def _until_check_is(polls: Polls, name: str, state: str) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_when_redis_is_back_no_process_says_that_changes_wait_for_it(
-    scene: Scene, database: ClonedDatabase, tmp_path: Path
+async def test_no_process_reports_unpublished_changes_after_redis_outage(
+    stack: Stack, database: ClonedDatabase, tmp_path: Path
 ) -> None:
-    async with token_authority(database, scene.redis.url(), tmp_path) as other:
-        scene.redis.become("refuse")
-        await scene.authority.revoke((await scene.authority.issue())["id"])
-        for authority in (scene.authority, other):
+    async with token_authority(database, stack.redis.url(), tmp_path) as other:
+        stack.redis.become("refuse")
+        await stack.authority.revoke((await stack.authority.issue())["id"])
+        for authority in (stack.authority, other):
             await _until_unpublished_is(authority, 1)
 
-        scene.redis.become("ok")
+        stack.redis.become("ok")
 
-        for authority in (scene.authority, other):
+        for authority in (stack.authority, other):
             await _until_unpublished_is(authority, 0)
 
 
@@ -252,31 +250,31 @@ async def _until_unpublished_is(authority: Authority, value: int) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_replica_that_is_cut_off_is_waited_for_until_its_lease_is_out(scene: Scene, fault: Mode) -> None:
-    issued = await scene.authority.issue()
-    mine = scene.polls.holding(issued["token"])
-    assert (await mine.call("GET")).status == 200
-    scene.introspection.become(fault)
-    scene.redis.become(fault)
+async def test_revocation_waits_for_disconnected_replica_until_its_lease_expires(stack: Stack, fault: Mode) -> None:
+    issued = await stack.authority.issue()
+    holder = stack.polls.holding(issued["token"])
+    assert (await holder.call("GET")).status == 200
+    stack.introspection.become(fault)
+    stack.redis.become(fault)
 
-    answer = await scene.authority.revoke(issued["id"])
+    answer = await stack.authority.revoke(issued["id"])
 
-    assert (await mine.call("GET")).status == 503
+    assert (await holder.call("GET")).status == 503
     assert answer["guards"] == {"confirmed": 0, "expired": 1}
-    scene.introspection.become("ok")
-    scene.redis.become("ok")
+    stack.introspection.become("ok")
+    stack.redis.become("ok")
     async with asyncio.timeout(10):
-        while (status := (await mine.call("GET")).status) != 403:
+        while (status := (await holder.call("GET")).status) != 403:
             assert status == 503
             await asyncio.sleep(0.05)
 
 
-async def test_statements_behind_a_lock_do_not_pile_up_on_the_server(scene: Scene, database: ClonedDatabase) -> None:
+async def test_statements_waiting_for_lock_do_not_accumulate_on_server(stack: Stack, database: ClonedDatabase) -> None:
     holder = await asyncpg.connect(database.admin_url)
     async with holder.transaction():
         await holder.execute("LOCK TABLE polls.poll IN ACCESS EXCLUSIVE MODE")
         for _ in range(5):
-            answers = await asyncio.gather(*(scene.polls.call("GET") for _ in range(10)))
+            answers = await asyncio.gather(*(stack.polls.call("GET") for _ in range(10)))
             assert {answer.status for answer in answers} == {503}
         backends = await holder.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'polls'"
@@ -284,17 +282,17 @@ async def test_statements_behind_a_lock_do_not_pile_up_on_the_server(scene: Scen
     await holder.close()
 
     assert backends <= 3 * 4
-    await _until(scene, 200)
+    await _until(stack, 200)
 
 
 @pytest.mark.parametrize("code", ["58030", "XX000", "XX001", "53100", "25P03", "55006", "57P01", "40001"])
-async def test_what_a_server_in_trouble_answers_is_that_it_is_away(database: ClonedDatabase, code: str) -> None:
+async def test_server_error_raises_database_unavailable(database: ClonedDatabase, code: str) -> None:
     async with opened(database.token_authority_url, size=1, statement_cache=0) as pool:
         with pytest.raises(DatabaseUnavailable):
             await pool.execute(f"DO $$ BEGIN RAISE EXCEPTION SQLSTATE '{code}'; END $$")
 
 
-async def test_a_read_only_database_is_503(scene: Scene, database: ClonedDatabase) -> None:
+async def test_write_to_read_only_database_returns_503(stack: Stack, database: ClonedDatabase) -> None:
     name = database.admin_url.partition("?")[0].rpartition("/")[2]
     await fetch(database.admin_url, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     await fetch(
@@ -304,19 +302,19 @@ async def test_a_read_only_database_is_503(scene: Scene, database: ClonedDatabas
     )
     body = {"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}
 
-    statuses = {(await scene.polls.call("POST", body)).status for _ in range(6)}
+    statuses = {(await stack.polls.call("POST", body)).status for _ in range(6)}
 
     assert statuses == {503}
 
 
-async def test_an_introspection_answer_in_pieces_is_read_whole(scene: Scene) -> None:
-    scene.introspection.pieces = True
-    fresh = scene.polls.holding((await scene.authority.issue())["token"])
+async def test_introspection_response_in_pieces_is_read_completely(stack: Stack) -> None:
+    stack.introspection.pieces = True
+    holder = stack.polls.holding((await stack.authority.issue())["token"])
 
-    assert (await fresh.call("GET")).status == 200
+    assert (await holder.call("GET")).status == 200
 
 
-async def _until(scene: Scene, status: int) -> None:
+async def _until(stack: Stack, status: int) -> None:
     async with asyncio.timeout(10):
-        while (await scene.polls.call("GET")).status != status:
+        while (await stack.polls.call("GET")).status != status:
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Results: what the votes come to, who may see how much of that, and as a table."""
+"""Results of a poll: figures, visibility, and the CSV table."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ CLOSING = {"endDate": "2999-12-31", "closePollOnEndDate": True}
 CLOSED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
 
-async def test_the_manuals_example_comes_out(polls: Polls) -> None:
+async def test_results_of_manual_example_are_reproduced(polls: Polls) -> None:
     poll = await polls.make(template="score-1-to-5")
     for option, votes in zip("12345", (8, 12, 11, 15, 10), strict=True):
         for number in range(votes):
@@ -41,21 +41,21 @@ async def test_the_manuals_example_comes_out(polls: Polls) -> None:
     }
 
 
-async def reader(polls: Polls, authority: Authority, actions: str = "read") -> Polls:
-    """The same caller with less of a token."""
+async def holder_of(polls: Polls, authority: Authority, actions: str = "read") -> Polls:
+    """Return a caller whose token has only these actions."""
     return polls.holding((await authority.issue(f"polls:{actions}:PLAT"))["token"])
 
 
-async def voted(polls: Polls, **settings: Any) -> str:
-    """The id of a poll in which ada has voted, with these settings."""
+async def poll_with_vote(polls: Polls, **settings: Any) -> str:
+    """Create a poll with these settings in which ada has voted, and return its id."""
     poll_id = str((await polls.make())["id"])
     await polls.vote(poll_id, "ada", "y")
     assert (await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": settings})).status == 200
     return poll_id
 
 
-def seen(results: Any) -> tuple[Any, ...]:
-    """Whether and why something is withheld, and what is shown of the first option."""
+def visible_part(results: Any) -> tuple[Any, ...]:
+    """Return the visibility, the reason, the votes, and the votes and percentage of the first option."""
     first = results["options"][0]
     return results["visible"], results["withheldReason"], results["votes"], first["votes"], first["percentage"]
 
@@ -72,45 +72,45 @@ def seen(results: Any) -> tuple[Any, ...]:
         ({"hideAbsoluteNumbers": True}, (True, "hideAbsoluteNumbers", None, None, 100.0)),
     ],
 )
-async def test_a_reader_sees_what_the_poll_shows(
+async def test_reader_sees_results_as_settings_allow(
     polls: Polls, authority: Authority, settings: dict[str, Any], expected: tuple[Any, ...]
 ) -> None:
-    poll_id = await voted(polls, **settings)
-    only_reads = await reader(polls, authority)
+    poll_id = await poll_with_vote(polls, **settings)
+    reader = await holder_of(polls, authority)
 
-    assert seen(await only_reads.results(poll_id)) == expected
-    assert seen((await only_reads.v1("GET", f"/polls/{poll_id}", expand="results")).json["results"]) == expected
-    assert seen((await only_reads.v1("GET", "/polls", expand="results")).json["items"][0]["results"]) == expected
-    assert seen((await only_reads.call("GET", expand="results")).json[0]["results"]) == expected
-    assert seen(await polls.results(poll_id)) == (True, None, 1, 1, 100.0)
-
-
-async def test_a_token_for_results_alone_sees_them(polls: Polls, authority: Authority) -> None:
-    poll_id = await voted(polls, resultsVisibility="never")
-
-    assert (await (await reader(polls, authority, "results")).results(poll_id))["votes"] == 1
+    assert visible_part(await reader.results(poll_id)) == expected
+    assert visible_part((await reader.v1("GET", f"/polls/{poll_id}", expand="results")).json["results"]) == expected
+    assert visible_part((await reader.v1("GET", "/polls", expand="results")).json["items"][0]["results"]) == expected
+    assert visible_part((await reader.call("GET", expand="results")).json[0]["results"]) == expected
+    assert visible_part(await polls.results(poll_id)) == (True, None, 1, 1, 100.0)
 
 
-async def test_after_voting_a_participant_sees_the_results(polls: Polls, authority: Authority) -> None:
-    poll_id = await voted(polls, resultsVisibility="afterVote")
-    voting = await reader(polls, authority, "read,vote")
+async def test_token_with_results_scope_alone_sees_all_results(polls: Polls, authority: Authority) -> None:
+    poll_id = await poll_with_vote(polls, resultsVisibility="never")
+
+    assert (await (await holder_of(polls, authority, "results")).results(poll_id))["votes"] == 1
+
+
+async def test_participant_who_has_voted_sees_results(polls: Polls, authority: Authority) -> None:
+    poll_id = await poll_with_vote(polls, resultsVisibility="afterVote")
+    voting = await holder_of(polls, authority, "read,vote")
 
     assert (await voting.results(poll_id))["visible"] is False
     assert (await voting.results(poll_id, participant="bob"))["visible"] is False
     assert (await voting.results(poll_id, participant="ada"))["votes"] == 1
 
 
-async def test_who_has_voted_is_told_only_to_a_token_that_may_vote(polls: Polls, authority: Authority) -> None:
-    poll_id = await voted(polls, resultsVisibility="afterVote")
-    only_reads = await reader(polls, authority)
+async def test_results_for_participant_without_vote_scope_returns_403(polls: Polls, authority: Authority) -> None:
+    poll_id = await poll_with_vote(polls, resultsVisibility="afterVote")
+    reader = await holder_of(polls, authority)
 
-    answer = await only_reads.v1("GET", f"/polls/{poll_id}/results", participant="ada")
+    answer = await reader.v1("GET", f"/polls/{poll_id}/results", participant="ada")
 
     assert answer.status == 403
     assert "polls:vote:" in answer.json["detail"]
 
 
-async def test_results_are_a_table_for_those_who_ask_for_one(polls: Polls) -> None:
+async def test_results_as_csv_return_a_table(polls: Polls) -> None:
     poll = await polls.make(options=[{"id": "a", "title": "=1+1"}, {"id": "b", "title": 'Tea, "black"'}])
     await polls.vote(poll["id"], "ada", "a")
 
@@ -122,10 +122,10 @@ async def test_results_are_a_table_for_those_who_ask_for_one(polls: Polls) -> No
     assert rows == [["a", "'=1+1", "1", "100.0", "100.0", "1"], ["b", 'Tea, "black"', "0", "0.0", "0.0", "2"]]
 
 
-async def test_what_is_withheld_is_empty_in_the_table(polls: Polls, authority: Authority) -> None:
-    poll_id = await voted(polls, resultsVisibility="never")
-    only_reads = await reader(polls, authority)
+async def test_withheld_results_are_empty_in_csv(polls: Polls, authority: Authority) -> None:
+    poll_id = await poll_with_vote(polls, resultsVisibility="never")
+    reader = await holder_of(polls, authority)
 
-    answer = await only_reads.v1("GET", f"/polls/{poll_id}/results", headers={"Accept": "text/csv"})
+    answer = await reader.v1("GET", f"/polls/{poll_id}/results", headers={"Accept": "text/csv"})
 
     assert list(csv.reader(io.StringIO(answer.body.decode(), newline="")))[1] == ["y", "Yes", "", "", "", ""]

@@ -1,4 +1,4 @@
-"""A fixed corpus of nasty paths, queries and headers, each with what it is answered. Never a 500."""
+"""A fixed corpus of malformed paths, queries and headers, with the status of each. None is a 500."""
 
 import json
 from base64 import urlsafe_b64encode
@@ -7,15 +7,15 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.body_routes import JIRA, LUNCH, wrong
+from tests.support.body_routes import JIRA, LUNCH, find_unexpected
+from tests.support.problem_checks import find_violations
 from tests.support.raw_http import send_raw
 from tests.support.stack import Answer, Polls
-from tests.support.told import flaws_of
 
 pytestmark = pytest.mark.shared_services
 
 
-async def test_a_participant_that_cannot_be_read_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_malformed_participant_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["GET", "PUT", "DELETE"]:
         with subtests.test(method=method):
             poll = await polls.make()
@@ -26,26 +26,38 @@ async def test_a_participant_that_cannot_be_read_is_400(polls: Polls, subtests: 
                 each: (each.encode(), await polls.v1(method, f"/polls/{poll['id']}/votes/{each}", body)) for each in odd
             }
 
-            assert wrong(answers, dict.fromkeys(odd, 400)) == {}
+            assert find_unexpected(answers, dict.fromkeys(odd, 400)) == {}
 
 
-def cursor(*values: object) -> str:
-    """As we would write it, with values of the caller's choice."""
+def encode_cursor(*values: object) -> str:
+    """Return a cursor in the format of the service, with these values."""
     return urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 SOME_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 EXTREMES: Final = ("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59")
-NO_CURSORS: Final = (
-    *("x", "=", "%00", "%FF", "e30", "W10", "A" * 2_001, "..%2F", cursor(), cursor(1, 2), cursor(None, SOME_ID)),
+INVALID_CURSORS: Final = (
     *(
-        cursor("2026-01-01T00:00:00", SOME_ID),
-        cursor("2026-01-01T00:00:00Z", "x"),
-        cursor("2026-02-30T00:00:00Z", SOME_ID),
+        "x",
+        "=",
+        "%00",
+        "%FF",
+        "e30",
+        "W10",
+        "A" * 2_001,
+        "..%2F",
+        encode_cursor(),
+        encode_cursor(1, 2),
+        encode_cursor(None, SOME_ID),
     ),
-    *(cursor(end, SOME_ID) for end in EXTREMES),
+    *(
+        encode_cursor("2026-01-01T00:00:00", SOME_ID),
+        encode_cursor("2026-01-01T00:00:00Z", "x"),
+        encode_cursor("2026-02-30T00:00:00Z", SOME_ID),
+    ),
+    *(encode_cursor(end, SOME_ID) for end in EXTREMES),
 )
-NO_QUERIES: Final = (
+INVALID_QUERIES: Final = (
     *("workspace=%FF", "workspace=%00", "workspace=%ED%A0%80", "workspace=A&workspace=A", "content=1", "container=1"),
     *(
         "workspace=A&content=1&container=",
@@ -74,19 +86,19 @@ NO_QUERIES: Final = (
         for text in (*EXTREMES, "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01")
     ),
     *(f"updatedSince={text}" for text in ("2026-01-01T00:00:60Z", "2026-01-01T00:00:00", "10000-01-01T00:00:00Z", "1")),
-    *(f"cursor={text}" for text in NO_CURSORS),
+    *(f"cursor={text}" for text in INVALID_CURSORS),
 )
 
 
-async def test_a_query_that_cannot_be_read_is_400(polls: Polls) -> None:
+async def test_malformed_query_of_list_returns_400(polls: Polls) -> None:
     await polls.make()
 
-    answers = {query[:80]: (query.encode(), await polls.v1("GET", f"/polls?{query}")) for query in NO_QUERIES}
+    answers = {query[:80]: (query.encode(), await polls.v1("GET", f"/polls?{query}")) for query in INVALID_QUERIES}
 
-    assert wrong(answers, {query[:80]: 400 for query in NO_QUERIES}) == {}
+    assert find_unexpected(answers, {query[:80]: 400 for query in INVALID_QUERIES}) == {}
 
 
-NO_QUERIES_OF_ONE = [
+INVALID_QUERIES_OF_POLL = [
     ("", ("expand=votes", "expand=results&expand=results", "x=1", "expand=%FF")),
     ("/results", ("participant=", "participant=%00", f"participant={'x' * 256}", "participant=%ED%A0%80", "x=1")),
     (
@@ -95,8 +107,8 @@ NO_QUERIES_OF_ONE = [
             "limit=0",
             "cursor=x",
             "cursor=%00",
-            f"cursor={cursor(1)}",
-            f"cursor={cursor(chr(0))}",
+            f"cursor={encode_cursor(1)}",
+            f"cursor={encode_cursor(chr(0))}",
             f"cursor={'A' * 2_001}",
             "participant=a",
         ),
@@ -104,8 +116,8 @@ NO_QUERIES_OF_ONE = [
 ]
 
 
-async def test_a_query_of_one_poll_that_cannot_be_read_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
-    for path, queries in NO_QUERIES_OF_ONE:
+async def test_malformed_query_of_poll_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
+    for path, queries in INVALID_QUERIES_OF_POLL:
         with subtests.test(path):
             poll = await polls.make(settings={"saveParticipantNames": True})
 
@@ -114,10 +126,10 @@ async def test_a_query_of_one_poll_that_cannot_be_read_is_400(polls: Polls, subt
                 for query in queries
             }
 
-            assert wrong(answers, {query[:80]: 400 for query in queries}) == {}
+            assert find_unexpected(answers, {query[:80]: 400 for query in queries}) == {}
 
 
-async def test_a_query_of_an_edit_that_cannot_be_read_is_400(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_malformed_query_of_edit_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["PUT", "PATCH"]:
         with subtests.test(method=method):
             poll = await polls.make()
@@ -135,10 +147,10 @@ async def test_a_query_of_an_edit_that_cannot_be_read_is_400(polls: Polls, subte
                 for query in queries
             }
 
-            assert wrong(answers, dict.fromkeys(queries, 400)) == {}
+            assert find_unexpected(answers, dict.fromkeys(queries, 400)) == {}
 
 
-NO_CONTRACT_QUERIES: Final = {
+CONTRACT_QUERIES: Final = {
     **dict.fromkeys(("workspace=%FF&content=1", "workspace=%00&content=1", "workspace=A&workspace=B&content=1"), 400),
     **dict.fromkeys(("workspace=%ED%A0%80&content=1", "workspace=A&content=1&expand=x", "content=1"), 400),
     **dict.fromkeys(("workspace=A&content=1&container=%00", "workspace=A&content=1&type=polls"), 400),
@@ -151,25 +163,25 @@ NO_CONTRACT_QUERIES: Final = {
 }
 
 
-async def test_a_query_of_the_contract_that_cannot_be_read_is_told_so(polls: Polls) -> None:
+async def test_malformed_query_of_contract_returns_400_or_404(polls: Polls) -> None:
     path = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&"
 
-    answers = {query: (query.encode(), await polls("GET", path + query)) for query in NO_CONTRACT_QUERIES}
+    answers = {query: (query.encode(), await polls("GET", path + query)) for query in CONTRACT_QUERIES}
 
-    assert wrong(answers, NO_CONTRACT_QUERIES) == {}
+    assert find_unexpected(answers, CONTRACT_QUERIES) == {}
 
 
-async def test_an_endpoint_that_is_none_is_404(polls: Polls) -> None:
+async def test_malformed_endpoint_returns_404(polls: Polls) -> None:
     query = f"token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
     odd = ("%00", "%FF", "..%2F", "A" * 5_000, "%F0%9F%98%80", "{endpoint}")
 
     answers = {each: (each.encode(), await polls("GET", f"/x1/{each}?{query}")) for each in odd}
 
-    assert wrong(answers, dict.fromkeys(odd, 404)) == {}
+    assert find_unexpected(answers, dict.fromkeys(odd, 404)) == {}
 
 
 LONG: Final = "x" * 5_000
-NO_HEADERS: Final[dict[str, dict[str, int]]] = {
+HEADERS: Final[dict[str, dict[str, int]]] = {
     "Idempotency-Key": dict.fromkeys(("", "a b", "é", '"a', 'a"', '"a\\b"', "a,b", "x" * 256, LONG), 400),
     "If-Match": dict.fromkeys(("", "1", '"1', '"1" "2"', "W/1", '*, "1"', '"1",x', "'1'", LONG), 400),
     "If-None-Match": dict.fromkeys(("1", '"1', '"1" "2"', "W/1", '*, "1"', '"a b"', LONG), 400),
@@ -180,23 +192,24 @@ NO_HEADERS: Final[dict[str, dict[str, int]]] = {
         **dict.fromkeys(("application/json;charset=utf-16", "APPLICATION/JSON ;;;", 'application/json; x="'), 201),
     },
 }
-"""What each value of each header that we read is answered with."""
+"""The status for each value of each header that the service reads."""
 
 
-async def test_a_header_that_cannot_be_read_is_told_so_or_passed_over(polls: Polls, subtests: pytest.Subtests) -> None:
-    for name in NO_HEADERS:
+async def test_malformed_header_returns_4xx_or_is_ignored(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in HEADERS:
         with subtests.test(name=name):
             poll = await polls.make()
 
             answers = {
-                value: (value.encode(), await with_header(polls, poll["id"], name, value)) for value in NO_HEADERS[name]
+                value: (value.encode(), await send_with_header(polls, poll["id"], name, value))
+                for value in HEADERS[name]
             }
 
-            assert wrong(answers, NO_HEADERS[name]) == {}
+            assert find_unexpected(answers, HEADERS[name]) == {}
 
 
-async def with_header(polls: Polls, poll_id: str, name: str, value: str) -> Answer:
-    """The answer to a request that reads this header."""
+async def send_with_header(polls: Polls, poll_id: str, name: str, value: str) -> Answer:
+    """Send a request to a route that reads this header, and return the response."""
     headers = {"Authorization": f"Bearer {polls.token}", "Content-Type": "application/json", name: value}
     path = f"/v1/polls/{poll_id}"
     if name in ("Idempotency-Key", "Content-Type"):
@@ -216,8 +229,8 @@ SPLITS: Final = (
 )
 
 
-async def test_no_header_splits_an_answer(polls: Polls, subtests: pytest.Subtests) -> None:
-    for name in [*NO_HEADERS, "X-Request-ID", "Authorization"]:
+async def test_header_with_line_break_does_not_split_response(polls: Polls, subtests: pytest.Subtests) -> None:
+    for name in [*HEADERS, "X-Request-ID", "Authorization"]:
         with subtests.test(name=name):
             poll = await polls.make()
             token = b"" if name == "Authorization" else f"Authorization: Bearer {polls.token}\r\n".encode()
@@ -228,6 +241,6 @@ async def test_no_header_splits_an_answer(polls: Polls, subtests: pytest.Subtest
             answers = [await send_raw(polls, head + split + b"\r\n\r\n") for split in SPLITS]
 
             assert {answer.status for answer in answers} <= {200, 400, 401}
-            violations = [flaws_of(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
+            violations = [find_violations(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
             assert violations == [[]] * len(SPLITS)
             assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)
