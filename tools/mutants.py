@@ -41,14 +41,14 @@ MUTANTS = (
     Mutant(
         "no advisory lock",
         "services/token_authority/storage/changes.py",
-        "await executor.execute(_LOCK_SHARED, _LOG_LOCK)",
+        "await connection.execute(_LOCK_SHARED, _LOG_LOCK)",
         "return",
     ),
     Mutant("no lease check", "shared/guard/lease.py", "return self._clock() < self.until", "return True"),
     Mutant(
         "no re-check of joined requests",
         "shared/guard/guard.py",
-        "if self._may_use(key, answer, asked_since=asked_since, no_cache=no_cache):",
+        "if self._is_usable(key, answer, asked_after_request=asked_after_request, no_cache=no_cache):",
         "if True:",
     ),
     Mutant(

@@ -16,8 +16,8 @@ from shared.guard.errors import GuardUnavailable
 from shared.guard.settings import GuardSettings
 
 CALL_LIMIT_S: Final = 1.0
-MAX_INTROSPECTIONS: Final = 32
-MAX_SYNCS: Final = 2
+INTROSPECTION_CONNECTIONS: Final = 32
+SYNC_CONNECTIONS: Final = 2
 """Syncs have connections of their own, so that a flood of introspections does not hold them up."""
 
 _NONE: Final[Mapping[str, str]] = {}
@@ -130,7 +130,7 @@ class TokenAuthority:
 @asynccontextmanager
 async def token_authority(settings: GuardSettings) -> AsyncGenerator[TokenAuthority, None]:
     """A client with its connections, closed at the end."""
-    async with _session(MAX_INTROSPECTIONS) as introspections, _session(MAX_SYNCS) as syncs:
+    async with _session(INTROSPECTION_CONNECTIONS) as introspections, _session(SYNC_CONNECTIONS) as syncs:
         yield TokenAuthority(introspections, syncs, settings)
 
 

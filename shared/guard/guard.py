@@ -25,9 +25,9 @@ GRANT_LIFE_S: Final = 300.0
 REFUSAL_LIFE_S: Final = 2.0
 MAX_GRANTS: Final = 100_000
 MAX_REFUSALS: Final = 10_000
-MAX_FLIGHTS: Final = 256
+MAX_CONCURRENT_INTROSPECTIONS: Final = 256
 """Introspections under way at once; a flood of made-up tokens may use up these, and no more of the authority."""
-ATTEMPTS: Final = 4
+MAX_ATTEMPTS: Final = 4
 """Answers that a request waits for where each is too old to be believed."""
 
 Introspect = Callable[[str], Awaitable[Grant | None]]
@@ -62,8 +62,8 @@ class Guard:
         self._refusals = ExpiringCache[_Answer](size=MAX_REFUSALS, life_s=REFUSAL_LIFE_S, clock=clock)
         self._tombstones = Tombstones()
         self._watches = Watches(lease)
-        self._flights: dict[bytes, _Flight] = {}
-        self._takeoffs = 0
+        self._introspections: dict[bytes, _Introspection] = {}
+        self._sequence = 0
 
     async def check(self, token: str, *, no_cache: bool = False) -> Validated:
         """What the token grants; with `no_cache` as the authority says after this call.
@@ -124,34 +124,34 @@ class Guard:
 
     async def _ask(self, key: bytes, token: str, *, no_cache: bool) -> "_Answer":
         """One introspection answers all who ask at once, but nobody by what may be older than his request allows."""
-        takeoffs_before = self._takeoffs
-        for _ in range(ATTEMPTS):
-            flight = self._flights.get(key) or self._take_off(key, token)
-            answer = await asyncio.shield(flight.task)
-            asked_since = flight.number > takeoffs_before
-            if self._may_use(key, answer, asked_since=asked_since, no_cache=no_cache):
+        sequence_before = self._sequence
+        for _ in range(MAX_ATTEMPTS):
+            introspection = self._introspections.get(key) or self._start(key, token)
+            answer = await asyncio.shield(introspection.task)
+            asked_after_request = introspection.number > sequence_before
+            if self._is_usable(key, answer, asked_after_request=asked_after_request, no_cache=no_cache):
                 return answer
             self._metrics.stale_answers.inc()
         raise GuardUnavailable("the authority's answers are older than the changes it has told of")
 
-    def _may_use(self, key: bytes, answer: "_Answer", *, asked_since: bool, no_cache: bool) -> bool:
+    def _is_usable(self, key: bytes, answer: "_Answer", *, asked_after_request: bool, no_cache: bool) -> bool:
         """An answer asked for before the request came is worth what a cached one is: nothing without the lease."""
-        return self._is_current(key, answer) and (asked_since or (self._lease.held and not no_cache))
+        return self._is_current(key, answer) and (asked_after_request or (self._lease.held and not no_cache))
 
     def _is_current(self, key: bytes, answer: "_Answer") -> bool:
         return answer.grant is None or self._tombstones.allow(key, answer.grant.as_of)
 
-    def _take_off(self, key: bytes, token: str) -> "_Flight":
-        if len(self._flights) >= MAX_FLIGHTS:
+    def _start(self, key: bytes, token: str) -> "_Introspection":
+        if len(self._introspections) >= MAX_CONCURRENT_INTROSPECTIONS:
             raise GuardUnavailable("too many tokens are being introspected at once")
-        self._takeoffs += 1
-        flight = _Flight(self._takeoffs)
-        flight.task = asyncio.create_task(self._fly(key, token))
-        flight.task.add_done_callback(_retrieve)
-        self._flights[key] = flight
-        return flight
+        self._sequence += 1
+        introspection = _Introspection(self._sequence)
+        introspection.task = asyncio.create_task(self._run(key, token))
+        introspection.task.add_done_callback(_retrieve)
+        self._introspections[key] = introspection
+        return introspection
 
-    async def _fly(self, key: bytes, token: str) -> "_Answer":
+    async def _run(self, key: bytes, token: str) -> "_Answer":
         asked_at, changed_at = self._clock(), self._tombstones.changed_at(key)
         try:
             answer = _Answer(await self._introspect(token), asked_at)
@@ -160,7 +160,7 @@ class Guard:
                 (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
             return answer
         finally:
-            del self._flights[key]
+            del self._introspections[key]
 
 
 class _Answer(NamedTuple):
@@ -170,7 +170,7 @@ class _Answer(NamedTuple):
     asked_at: float
 
 
-class _Flight:
+class _Introspection:
     """An introspection under way, which any number of requests wait for."""
 
     task: "asyncio.Task[_Answer]"

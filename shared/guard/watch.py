@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from shared.contract.introspection import Grant
 from shared.guard.errors import GuardUnavailable
-from shared.guard.guard import ATTEMPTS, Guard
+from shared.guard.guard import MAX_ATTEMPTS, Guard
 from shared.guard.lease import Lease
 from shared.guard.watches import Tell
 
@@ -57,7 +57,7 @@ class Watch:
 
         Raises what `Guard.check` raises, and what `demand` does. `GuardUnavailable` also where there is no lease.
         """
-        for _ in range(ATTEMPTS):
+        for _ in range(MAX_ATTEMPTS):
             if self._is_good():
                 return
             await self._check()

@@ -11,7 +11,14 @@ from shared.contract.introspection import Grant
 from shared.contract.scope import Scope
 from shared.contract.token import digest, mint
 from shared.guard import GuardUnavailable, TokenInvalid
-from shared.guard.guard import ATTEMPTS, GRANT_LIFE_S, MAX_FLIGHTS, MAX_REFUSALS, REFUSAL_LIFE_S, Guard
+from shared.guard.guard import (
+    GRANT_LIFE_S,
+    MAX_ATTEMPTS,
+    MAX_CONCURRENT_INTROSPECTIONS,
+    MAX_REFUSALS,
+    REFUSAL_LIFE_S,
+    Guard,
+)
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.tombstones import Tombstones
@@ -109,7 +116,7 @@ async def test_the_cache_holds_no_token_as_it_is_presented() -> None:
     await scene.guard.check(TOKEN)
     await scene.refused(mint("pgt"))
 
-    seen = repr(vars(scene.guard._grants)) + repr(vars(scene.guard._refusals)) + repr(scene.guard._flights)
+    seen = repr(vars(scene.guard._grants)) + repr(vars(scene.guard._refusals)) + repr(scene.guard._introspections)
     assert "pgt_" not in seen
     assert repr(digest(TOKEN)) in seen
 
@@ -228,7 +235,7 @@ async def test_an_authority_that_answers_from_the_past_is_not_believed() -> None
     with pytest.raises(GuardUnavailable):
         await scene.guard.check(TOKEN)
 
-    assert scene.asked == ATTEMPTS
+    assert scene.asked == MAX_ATTEMPTS
 
 
 async def test_without_the_lease_the_cache_is_not_used_and_each_request_asks() -> None:
@@ -321,7 +328,7 @@ async def test_an_authority_that_does_not_answer_is_no_refusal_and_is_not_rememb
 async def test_introspections_under_way_are_bounded() -> None:
     scene = Scene(grant())
     scene.gate.clear()
-    waiting = [asyncio.create_task(scene.guard.check(mint("pgt"))) for _ in range(MAX_FLIGHTS)]
+    waiting = [asyncio.create_task(scene.guard.check(mint("pgt"))) for _ in range(MAX_CONCURRENT_INTROSPECTIONS)]
     await asyncio.sleep(0)
 
     with pytest.raises(GuardUnavailable):
