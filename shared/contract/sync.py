@@ -7,7 +7,7 @@
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from shared.contract.change import MAX_SEQ, Change
 
@@ -46,14 +46,31 @@ class SyncRequest(msgspec.Struct, frozen=True):
     usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_A_SYNC)] = []
 
 
-class SyncAnswer(msgspec.Struct, frozen=True):
-    """All that has changed after `applied`, up to `head`, and a lease that counts from when the guard asked.
+class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Every change after `applied`, up to and including `head`, and a lease that counts from when the guard asked.
 
-    With `afresh` no changes come along: the guard forgets all it knows, and has thereby applied `head`.
+    `resync` is true if the log cannot take the guard from `applied` to `head`. The answer then carries no changes: the
+    guard drops everything it has cached, and has thereby applied `head`.
+
+    `afresh` is the name that `resync` had in the previous release. For one release the authority sends both with the
+    same value, and a guard resets if either is true. So a guard of the previous release works with this authority, and
+    this guard with an authority of the previous release. A guard that ignored the field would keep grants of revoked
+    tokens, so an answer with neither field is invalid. `afresh` goes with the next release.
     """
 
     head: Annotated[int, Meta(ge=0, le=MAX_SEQ)]
     lease_ms: Annotated[int, Meta(ge=1, le=3_600_000)]
-    afresh: bool
+    resync: bool | UnsetType = UNSET
+    afresh: bool | UnsetType = UNSET
     changes: list[Change]
     issuer: str
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` if the answer has neither `resync` nor `afresh`."""
+        if self.resync is UNSET and self.afresh is UNSET:
+            raise ValueError("a sync answer needs `resync`")
+
+    @property
+    def requires_reset(self) -> bool:
+        """Whether the guard has to drop everything it has cached."""
+        return self.resync is True or self.afresh is True

@@ -157,8 +157,8 @@ class Follower:
         return True
 
     def _take(self, answer: SyncAnswer, asked_at: float) -> None:
-        if answer.afresh:
-            self._guard.start_afresh(answer.head)
+        if answer.requires_reset:
+            self._guard.reset(answer.head)
             self._applied = self._newest_seen = answer.head
         for change in answer.changes:
             self._apply(change)

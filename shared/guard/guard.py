@@ -87,9 +87,9 @@ class Guard:
         self._refusals.drop(key)
         self._watches.changed(key)
 
-    def start_afresh(self, head: int) -> None:
+    def reset(self, head: int) -> None:
         """Any token may have changed, up to and with `head`."""
-        self._tombstones.start_afresh(head)
+        self._tombstones.reset(head)
         self._grants.clear()
         self._refusals.clear()
         self._watches.any_may_have_changed()

@@ -24,7 +24,7 @@ class Tombstones:
         """The `seq` of the token's newest change that is known, else 0."""
         return self._changed_at.get(digest, 0)
 
-    def start_afresh(self, head: int) -> None:
+    def reset(self, head: int) -> None:
         """Any token may have changed, up to and with `head`."""
         self._changed_at.clear()
         self._floor = head

@@ -77,7 +77,8 @@ class FakeAuthority:
     async def _sync(self, request: web.Request) -> web.Response:
         asked = msgspec.json.decode(await request.read(), type=SyncRequest)
         self.usage += asked.usage
-        answer = SyncAnswer(head=0, lease_ms=5000, afresh=asked.applied is None, changes=[], issuer=self.url)
+        resync = asked.applied is None
+        answer = SyncAnswer(head=0, lease_ms=5000, resync=resync, afresh=resync, changes=[], issuer=self.url)
         return web.Response(body=msgspec.json.encode(answer))
 
 

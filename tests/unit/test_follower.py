@@ -39,6 +39,7 @@ class Log:
         self.away = False
         self.before_answer: Callable[[], None] = lambda: None
         self.introspections = 0
+        self.reset_fields: tuple[str, ...] = ("resync", "afresh")
 
     @property
     def head(self) -> int:
@@ -50,7 +51,13 @@ class Log:
             raise GuardUnavailable("away")
         known = request.applied is not None and request.applied <= self.head
         behind = self.changes[request.applied :] if known and request.applied is not None else []
-        answer = SyncAnswer(self.head, round(LEASE_S * 1000), not known, list(behind), "issuer")
+        answer = SyncAnswer(
+            head=self.head,
+            lease_ms=round(LEASE_S * 1000),
+            changes=list(behind),
+            issuer="issuer",
+            **dict.fromkeys(self.reset_fields, not known),
+        )
         self.before_answer()
         return answer
 
@@ -240,8 +247,12 @@ async def test_the_lease_counts_from_when_the_sync_was_sent() -> None:
     assert not scene.lease.held
 
 
-async def test_where_the_guard_is_ahead_of_the_log_it_starts_afresh() -> None:
+@pytest.mark.parametrize(
+    "fields", [("resync", "afresh"), ("afresh",), ("resync",)], ids=["this release", "previous release", "next release"]
+)
+async def test_guard_ahead_of_the_log_resets_for_an_authority_of_any_release(fields: tuple[str, ...]) -> None:
     scene = Scene()
+    scene.log.reset_fields = fields
     scene.log.changes = [change(1), change(2)]
     async with scene.running():
         await scene.settled()

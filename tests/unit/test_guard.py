@@ -221,7 +221,7 @@ async def test_nor_is_one_used_from_before_a_fresh_start() -> None:
     waiting = asyncio.create_task(scene.refused())
     await scene.under_way()
 
-    scene.guard.start_afresh(9)
+    scene.guard.reset(9)
     scene.gate.set()
 
     assert await waiting

@@ -12,7 +12,7 @@ from shared.guard.errors import GuardUnavailable
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.settings import GuardSettings
 
-SYNC = b'{"head": 1, "lease_ms": 5000, "afresh": false, "changes": [%s], "issuer": "x"}'
+SYNC = b'{"head": 1, "lease_ms": 5000, "resync": false, "changes": [%s], "issuer": "x"}'
 CHANGE = b'{"seq": 1, "kind": "revoked", "token_id": "tok_1", "digest": "%s"}'
 ODD = {
     "nothing": b"",
@@ -22,6 +22,7 @@ ODD = {
     "a deep sync": SYNC % (b'{"x":' * 100_000),
     "an endless lease": SYNC.replace(b"5000", b"9" * 400) % b"",
     "no lease": SYNC.replace(b"5000", b"0") % b"",
+    "neither resync nor afresh": SYNC.replace(b'"resync": false, ', b"") % b"",
     "a digest that is none": SYNC % (CHANGE % b"zz"),
     "an active token of which nothing is said": b'{"active": true}',
 }

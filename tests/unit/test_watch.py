@@ -162,7 +162,7 @@ async def test_a_fresh_start_while_the_token_is_checked_makes_it_ask_again() -> 
         await scene.under_way(1)
 
         scene.answer = None
-        scene.guard.start_afresh(5)
+        scene.guard.reset(5)
         scene.gate.set()
 
         with pytest.raises(TokenInvalid):
@@ -176,7 +176,7 @@ async def test_after_a_fresh_start_it_is_asked_anew() -> None:
         await scene.watch.require()
         scene.answer = grant(as_of=5)
 
-        scene.guard.start_afresh(5)
+        scene.guard.reset(5)
         await scene.watch.require()
 
     assert (scene.asked, scene.told) == (2, 1)
@@ -256,7 +256,7 @@ async def test_a_watch_that_is_over_is_told_of_nothing_and_leaves_nothing_behind
         await scene.watch.require()
 
     scene.guard.apply(change(1))
-    scene.guard.start_afresh(2)
+    scene.guard.reset(2)
 
     assert scene.told == 0
     watches = scene.guard._watches

@@ -75,6 +75,7 @@ class Syncs:
         return SyncAnswer(
             head=span.head,
             lease_ms=self._lease_ms,
+            resync=not follows,
             afresh=not follows,
             changes=missing if follows else [],
             issuer=self._issuer,

@@ -35,6 +35,7 @@ async def test_a_guard_that_begins_starts_afresh_at_the_head(authority: Authorit
     assert answer.json == {
         "head": 3,
         "lease_ms": 500,
+        "resync": True,
         "afresh": True,
         "changes": [],
         "issuer": "http://127.0.0.1:8081",
