@@ -18,7 +18,7 @@ from typing import NamedTuple
 SIMULATION = "tests/simulation"
 FAULTS = "tests/faults"
 STREAMS = "tests/api/test_streams.py"
-WATCH = "tests/unit/test_watch.py"
+WATCH = "tests/unit/test_token_watch.py"
 
 
 class Mutant(NamedTuple):
@@ -97,13 +97,13 @@ MUTANTS = (
     Mutant(
         "a stream that is not told of a change",
         "shared/guard/guard.py",
-        "self._watches.changed(key)",
+        "self._listeners.notify(key)",
         "pass",
         STREAMS,
     ),
     Mutant(
         "a stream that goes on without the lease",
-        "shared/guard/watch.py",
+        "shared/guard/token_watch.py",
         "self._checked is not None and self._lease.held and",
         "self._checked is not None and",
         WATCH,

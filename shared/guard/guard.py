@@ -16,9 +16,9 @@ from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.guard.cache import ExpiringCache
 from shared.guard.errors import GuardUnavailable, TokenInvalid
 from shared.guard.lease import Lease
+from shared.guard.listeners import Listener, Listeners
 from shared.guard.metrics import GuardMetrics
 from shared.guard.tombstones import Tombstones
-from shared.guard.watches import Tell, Watches
 
 GRANT_LIFE_S: Final = 300.0
 """How long a grant is kept without asking again. Exactness does not rest on it: changes evict, and the lease guards."""
@@ -61,7 +61,7 @@ class Guard:
         self._grants = ExpiringCache[_Answer](size=MAX_GRANTS, life_s=GRANT_LIFE_S, clock=clock)
         self._refusals = ExpiringCache[_Answer](size=MAX_REFUSALS, life_s=REFUSAL_LIFE_S, clock=clock)
         self._tombstones = Tombstones()
-        self._watches = Watches(lease)
+        self._listeners = Listeners(lease)
         self._introspections: dict[bytes, _Introspection] = {}
         self._sequence = 0
 
@@ -74,7 +74,7 @@ class Guard:
             raise TokenInvalid
         key = digest(token)
         answer = self._look_up(key, no_cache=no_cache) or await self._ask(key, token, no_cache=no_cache)
-        if answer.grant is None or self.left_s(answer.grant) <= 0:
+        if answer.grant is None or self.expires_in_s(answer.grant) <= 0:
             raise TokenInvalid
         known_at = max(answer.asked_at, self._lease.confirmed_at)
         return Validated(answer.grant, max(0.0, self._clock() - known_at))
@@ -85,30 +85,30 @@ class Guard:
         self._tombstones.add(key, change.seq)
         self._grants.drop(key)
         self._refusals.drop(key)
-        self._watches.changed(key)
+        self._listeners.notify(key)
 
     def reset(self, head: int) -> None:
         """Any token may have changed, up to and with `head`."""
         self._tombstones.reset(head)
         self._grants.clear()
         self._refusals.clear()
-        self._watches.any_may_have_changed()
+        self._listeners.notify_all()
 
     @contextmanager
-    def watched(self, token: str, tell: Tell) -> Generator[None, None, None]:
-        """Within the block `tell` is called whenever the token may have ceased to work, but for its expiry.
+    def listening(self, token: str, on_change: Listener) -> Generator[None, None, None]:
+        """Within the block, run `on_change` whenever the token may have stopped working for a reason other than expiry.
 
-        That is in the same step in which a change is applied, so before any sync says that it is.
+        It runs in the event loop step in which a change is applied, so before a sync confirms the change.
         """
         key = digest(token)
-        self._watches.add(key, tell)
+        self._listeners.add(key, on_change)
         try:
             yield
         finally:
-            self._watches.remove(key, tell)
+            self._listeners.remove(key, on_change)
 
-    def left_s(self, grant: Grant) -> float:
-        """In how many seconds the grant expires."""
+    def expires_in_s(self, grant: Grant) -> float:
+        """Return the seconds until the grant expires."""
         return grant.expires_at_s - self._now()
 
     def _look_up(self, key: bytes, *, no_cache: bool) -> "_Answer | None":

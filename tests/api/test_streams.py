@@ -358,11 +358,11 @@ async def test_a_stream_leaves_nothing_behind_when_its_caller_has_gone(ticker: T
     for _ in range(3):
         async with ticker.streamed(token):
             assert ticker.open == 1
-            assert len(ticker.app[GUARD]._watches) == 1
+            assert len(ticker.app[GUARD]._listeners) == 1
 
         await ticker.none_open()
 
-    assert len(ticker.app[GUARD]._watches) == 0
+    assert len(ticker.app[GUARD]._listeners) == 0
 
 
 async def test_a_stream_ends_before_its_service_does(authority: Authority, redis_url: str) -> None:
@@ -402,4 +402,4 @@ async def test_a_streams_line_in_the_log_comes_at_its_end_and_says_how_long_it_w
     (line,) = (line for line in logs if line.get("route") == "/ticks/{workspace}")
     assert line["duration_ms"] >= 3000
     assert (line["status"], line["token_id"]) == (200, issued["id"])
-    assert line["ended"] == "the token does not allow it any more: TokenInvalid"
+    assert line["stream_ended"] == "the token no longer allows it: TokenInvalid"

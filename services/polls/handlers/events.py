@@ -67,7 +67,7 @@ async def _follow(stream: Stream, request: web.Request, state: PollState) -> Non
     sight = sight_of(caller(request), state.poll.place)
     await stream.send(RETRY)
     quiet_since = elapsed_s()
-    with request.app[FOLLOWED].follow(state, stream.woken.set) as followed:
+    with request.app[FOLLOWED].follow(state, stream.notify) as followed:
         while not followed.is_gone:
             news = list(followed.made(News.of, sight).since(seen))
             if news or elapsed_s() - quiet_since >= SIGN_OF_LIFE_S:
