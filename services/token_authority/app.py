@@ -37,7 +37,7 @@ from services.token_authority.problems import PROBLEMS
 from services.token_authority.routes import DOCUMENTATION, ROUTES
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
-from shared.contract.limit import limit_keys
+from shared.contract.redis_names import rate_limit_prefix
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
@@ -91,7 +91,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
 
 async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
     settings = app[SETTINGS]
-    keys = f"{limit_keys('authority')}:{settings.counted_apart}"
+    keys = f"{rate_limit_prefix('authority')}:{settings.counted_apart}"
     async with rate_limiter(settings.redis_url, keys, app[METRICS]) as limiter:
         attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
         app[ATTEMPTS] = attempts

@@ -9,9 +9,6 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-CHANGES_CHANNEL: Final = "pollgate:changes"
-"""The Redis channel on which changes are pushed, each message one Security Event Token."""
-
 CHANGES_EVENT: Final = "urn:pollgate:event:changes"
 SET_TYPE: Final = "secevent+jwt"
 SET_AUDIENCE: Final = "urn:pollgate:guards"

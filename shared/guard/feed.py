@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from shared.contract.change import CHANGES_CHANNEL
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.guard.follower import Follower
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics

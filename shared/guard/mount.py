@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
-from shared.contract.limit import limit_keys
+from shared.contract.redis_names import rate_limit_prefix
 from shared.guard.access import TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
@@ -131,7 +131,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
         async with (
             token_authority(settings) as authority,
             redis_client(settings.redis_url) as redis,
-            rate_limiter(settings.redis_url, limit_keys(settings.introspection_client_id), registry) as limiter,
+            rate_limiter(settings.redis_url, rate_limit_prefix(settings.introspection_client_id), registry) as limiter,
         ):
             guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
             follower = Follower(

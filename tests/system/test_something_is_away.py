@@ -14,7 +14,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
+from shared.contract.change import CHANGES_EVENT
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.guard.follower import SyncPace
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.database import database as opened

@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from redis.asyncio import Redis
 
-from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.contract.token import digest
 from shared.guard.keys import ASK_AGAIN_S
 from tests.support.databases import ClonedDatabase
