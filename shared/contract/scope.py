@@ -91,11 +91,6 @@ class Scope:
         """Whether this scope allows `action` wherever `other` speaks of."""
         return action in self.actions and other.path[: len(self.path)] == self.path
 
-    def overlaps(self, other: "Scope") -> bool:
-        """Whether some action at some place is covered by both."""
-        shorter, longer = sorted((self.path, other.path), key=len)
-        return bool(self.actions & other.actions) and longer[: len(shorter)] == shorter
-
 
 def beyond(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
     """What the first of `scopes` that is not wholly within `limits` allows too much; `None` where all are within."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from services.token_authority.domain.reach import EVERYWHERE, covering, reach_of, reaching, touching
 from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, beyond
+from tests.support.scopes import overlap
 
 NAMES = ("A", "AB", "A/B", "*", ">", ":", "é")
 NEIGHBOUR = "nobody speaks of this"
@@ -62,7 +63,7 @@ def test_a_token_is_found_by_what_it_can_touch_and_by_nothing_else(token: list[S
     world = world_of(token, [asked])
 
     assert touches(token, asked) == bool(allowed(token, world) & allowed([asked], world))
-    assert touches(token, asked) == any(scope.overlaps(asked) for scope in token)
+    assert touches(token, asked) == any(overlap(scope, asked) for scope in token)
 
 
 @settings(max_examples=400)

@@ -22,6 +22,7 @@ from shared.runtime.postgres.database import database as connected
 from tests.support.databases import ClonedDatabase
 from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.postgres import fetch
+from tests.support.scopes import overlap
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
@@ -405,5 +406,5 @@ async def test_postgresql_finds_by_scopes_what_the_scopes_themselves_say(
             touching = await found(selection(scope=str(asked)))
             within = await found(Selection(covering=covering(limits), reaching=reaching(limits)))
 
-            assert touching == among(lambda token, asked=asked: any(scope.overlaps(asked) for scope in token.scopes))  # type: ignore[misc]
+            assert touching == among(lambda token, asked=asked: any(overlap(scope, asked) for scope in token.scopes))  # type: ignore[misc]
             assert within == among(lambda token, limits=limits: beyond(token.scopes, limits) is None)  # type: ignore[misc]
