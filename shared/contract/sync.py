@@ -11,9 +11,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from shared.contract.change import MAX_SEQ, Change
 
-MAX_USES_A_SYNC: Final = 500
+MAX_USES_ACCEPTED: Final = 500
 """That are taken; a guard tells half as many at a time, so that the longest of them fit into a body of 64 KiB."""
-MAX_CHANGES_A_SYNC: Final = 5000
+MAX_CHANGES_PER_SYNC: Final = 5000
 """A guard that lacks more changes than these is told to start afresh."""
 MAX_COUNT: Final = 2**31
 CLOCK_RATE_MARGIN: Final = 0.02
@@ -43,7 +43,7 @@ class SyncRequest(msgspec.Struct, frozen=True):
     """`applied` is the highest `seq` up to which the guard has taken every change in; null where it begins."""
 
     applied: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None
-    usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_A_SYNC)] = []
+    usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_ACCEPTED)] = []
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):

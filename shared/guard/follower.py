@@ -131,7 +131,7 @@ class Follower:
     async def _tell_last_uses(self) -> None:
         """What these syncs are answered does not matter: the lease that they put on record is not used."""
         while used := self._usage.take():
-            await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.told(used)))
+            await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.to_report(used)))
 
     def _pause_s(self) -> float:
         """Never longer than the interval, and not the same for all guards."""
@@ -140,7 +140,7 @@ class Follower:
     async def _sync(self) -> bool:
         self._watch_lease()
         used = self._usage.take()
-        request = SyncRequest(applied=self._applied, usage=self._usage.told(used))
+        request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
         asked_at = self._clock()
         try:
             async with asyncio.timeout(max(SHORTEST_SYNC_LIMIT_S, self._interval_s)):

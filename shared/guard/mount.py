@@ -21,7 +21,7 @@ from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
-from shared.guard.presented import PRESENTED, asks_anew, presented_token
+from shared.guard.presentation import PRESENTED_TOKEN, bypasses_cache, take_token
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
@@ -88,13 +88,13 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     if route is None or route.access is PUBLIC:
         return await handler(request)
     try:
-        presented, no_cache = presented_token(request), asks_anew(request)
-        request[PRESENTED] = presented
+        presented, no_cache = take_token(request), bypasses_cache(request)
+        request[PRESENTED_TOKEN] = presented
         validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
-        await request.app[RULES].require(request, presented, validated.grant)
+        await request.app[RULES].check(request, presented, validated.grant)
         response = await handler(request)
     except GuardError as error:
         if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
@@ -135,7 +135,11 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
         ):
             guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
             follower = Follower(
-                *(guard, lease, usage, authority, metrics),
+                guard,
+                lease,
+                usage,
+                authority,
+                metrics,
                 guard_id=secrets.token_hex(16),
                 clock=elapsed_s,
                 pace=SyncPace(),

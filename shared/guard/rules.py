@@ -7,7 +7,7 @@ from aiohttp import web
 
 from shared.contract.introspection import Grant
 from shared.guard.errors import AddressNotAllowed, QueryNotAllowed, RateLimited
-from shared.guard.presented import Presented
+from shared.guard.presentation import PresentedToken
 from shared.runtime.http.client_address import client_address
 from shared.runtime.redis.rate_limit import RateLimiter, Verdict
 from shared.runtime.redis.rate_window import WINDOW_S
@@ -22,18 +22,18 @@ class Rules:
         self._limiter = limiter
         self._proxy_hops = proxy_hops
 
-    async def require(self, request: web.Request, presented: Presented, grant: Grant) -> None:
+    async def check(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
         """Count the request against the token's limit, whichever of its secrets was presented.
 
         Raises `QueryNotAllowed`, `AddressNotAllowed`, or `RateLimited`; only what passes the first two is counted.
         """
-        self.require_way(request, presented, grant)
+        self.check_presentation(request, presented, grant)
         if grant.rate_limit is not None:
             verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit)
             if not verdict.allowed:
                 raise RateLimited(grant.rate_limit, _whole_seconds(verdict))
 
-    def require_way(self, request: web.Request, presented: Presented, grant: Grant) -> None:
+    def check_presentation(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
         """How and from where the token was sent. Raises `QueryNotAllowed` or `AddressNotAllowed`."""
         if presented.in_query and not grant.allow_query:
             raise QueryNotAllowed

@@ -20,7 +20,7 @@ from shared.guard.caller import caller
 from shared.guard.errors import GuardError, GuardUnavailable, InsufficientScope, TokenInvalid
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
-from shared.guard.presented import PRESENTED
+from shared.guard.presentation import PRESENTED_TOKEN
 from shared.guard.rules import RULES
 from shared.guard.token_watch import TokenWatch
 from shared.runtime.http.application import add_log_fields, disable_deadline
@@ -59,7 +59,7 @@ class Stream:
     """An open stream. Call `notify` from anywhere in the event loop to make `wait` return."""
 
     def __init__(self, request: web.Request, headers: Mapping[str, str], check_grant: Callable[[Grant], None]) -> None:
-        app, token = request.app, request[PRESENTED].token
+        app, token = request.app, request[PRESENTED_TOKEN].token
         self.response = web.StreamResponse(headers=headers)
         self.watch = TokenWatch(app[GUARD], app[LEASE], token, check_grant=check_grant, on_change=self.on_change)
         self._notified = asyncio.Event()
@@ -185,12 +185,12 @@ def _grant_check(request: web.Request, actions: Collection[Action], place: Place
 
     The rate limit is not part of it: it counts requests, and this request has been counted.
     """
-    bearer, presented, rules = caller(request), request[PRESENTED], request.app[RULES]
+    bearer, presented, rules = caller(request), request[PRESENTED_TOKEN], request.app[RULES]
 
     def check_grant(grant: Grant) -> None:
         if (grant.token_id, grant.site) != (bearer.token_id, bearer.site):
             raise TokenInvalid
-        rules.require_way(request, presented, grant)
+        rules.check_presentation(request, presented, grant)
         for action in actions:
             if not grant.covers(action, place):
                 raise InsufficientScope(action, place.path)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from shared.contract.sync import MAX_USES_A_SYNC, TokenUse
+from shared.contract.sync import MAX_USES_ACCEPTED, TokenUse
 
-TOLD_AT_ONCE: Final = MAX_USES_A_SYNC // 2
+MAX_USES_PER_SYNC: Final = MAX_USES_ACCEPTED // 2
 MAX_SECRETS: Final = 100_000
 
 
@@ -41,7 +41,7 @@ class Usage:
 
     def take(self) -> dict[str, Use]:
         """What the next sync carries, by the secret's id."""
-        return {secret_id: self._uses.pop(secret_id) for secret_id in list(islice(self._uses, TOLD_AT_ONCE))}
+        return {secret_id: self._uses.pop(secret_id) for secret_id in list(islice(self._uses, MAX_USES_PER_SYNC))}
 
     def put_back(self, taken: dict[str, Use]) -> None:
         """The sync may not have arrived."""
@@ -49,7 +49,7 @@ class Usage:
             newer = self._uses.get(secret_id)
             self._uses[secret_id] = use.then(newer) if newer else use
 
-    def told(self, taken: dict[str, Use]) -> list[TokenUse]:
+    def to_report(self, taken: dict[str, Use]) -> list[TokenUse]:
         """`taken` in the words of the contract, which compares no clocks."""
         now = self._clock()
         return [

@@ -254,7 +254,7 @@ async def test_uses_and_refusals_are_told_by_secret(authority: FakeAuthority, re
         ]
 
     assert statuses == [403, 200, 200, 403, 429, 200, 403, 401]
-    assert [authority.told(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
+    assert [authority.reported_uses(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
 
 
 async def test_a_handler_reads_the_tokens_metadata_and_cannot_change_it(

@@ -53,8 +53,8 @@ class FakeAuthority:
         """Of the token, and of this secret."""
         return self._answers[token]["client_id"], self._answers[token]["jti"]
 
-    def told(self, token: str) -> tuple[int, int]:
-        """How many uses and refusals by this secret guards have told of."""
+    def reported_uses(self, token: str) -> tuple[int, int]:
+        """Return how many uses and refusals of this secret guards have reported."""
         counted: Counter[str] = Counter()
         for use in self.usage:
             if (use.token_id, use.secret_id) == self.ids(token):

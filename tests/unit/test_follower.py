@@ -19,7 +19,7 @@ from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
-from shared.guard.usage import TOLD_AT_ONCE, Usage
+from shared.guard.usage import MAX_USES_PER_SYNC, Usage
 
 LEASE_S: Final = 5.0
 TOKEN: Final = mint("pgt")
@@ -88,7 +88,11 @@ class Scene:
         self.lease, self.usage = Lease(lambda: self.time), Usage(lambda: self.time)
         self.guard = Guard(self.log.introspect, self.lease, metrics, clock=lambda: self.time)
         self.follower = Follower(
-            *(self.guard, self.lease, self.usage, self.log, metrics),
+            self.guard,
+            self.lease,
+            self.usage,
+            self.log,
+            metrics,
             guard_id="guard",
             clock=lambda: self.time,
             pace=SyncPace(jitter=lambda: 0.5, **pace),
@@ -324,13 +328,13 @@ async def test_use_that_a_failed_sync_carried_is_carried_again() -> None:
 
 async def test_much_use_is_carried_by_several_syncs() -> None:
     scene = Scene()
-    for number in range(TOLD_AT_ONCE + 1):
+    for number in range(MAX_USES_PER_SYNC + 1):
         scene.usage.count(f"tok_{number}", f"sec_{number}")
 
     async with scene.running():
         await scene.settled()
 
-    assert [len(request.usage) for request in scene.log.requests] == [TOLD_AT_ONCE, 1]
+    assert [len(request.usage) for request in scene.log.requests] == [MAX_USES_PER_SYNC, 1]
 
 
 async def test_at_the_end_the_cache_is_used_no_more_and_the_lease_is_given_back() -> None:
@@ -348,13 +352,13 @@ async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back(
     scene = Scene()
     async with scene.running():
         await scene.settled()
-    for number in range(TOLD_AT_ONCE + 1):
+    for number in range(MAX_USES_PER_SYNC + 1):
         scene.usage.count(f"tok_{number}", f"sec_{number}")
     before = len(scene.log.requests)
 
     await scene.follower.stop()
 
-    assert [len(request.usage) for request in scene.log.requests[before:]] == [TOLD_AT_ONCE, 1]
+    assert [len(request.usage) for request in scene.log.requests[before:]] == [MAX_USES_PER_SYNC, 1]
     assert scene.log.released
     assert not scene.lease.held
 

@@ -4,7 +4,7 @@ import msgspec
 
 from shared.contract.change import MAX_SEQ
 from shared.contract.sync import MAX_COUNT, SyncRequest, TokenUse
-from shared.guard.usage import MAX_SECRETS, TOLD_AT_ONCE, Usage
+from shared.guard.usage import MAX_SECRETS, MAX_USES_PER_SYNC, Usage
 from shared.runtime.http.routes import MAX_BODY_BYTES
 
 
@@ -22,8 +22,8 @@ class Scene:
     def refuse(self, secret_id: str) -> None:
         self.usage.count_refusal("tok_1", secret_id)
 
-    def told(self) -> list[TokenUse]:
-        return self.usage.told(self.usage.take())
+    def report(self) -> list[TokenUse]:
+        return self.usage.to_report(self.usage.take())
 
 
 def test_each_secret_of_a_token_is_told_of_by_itself() -> None:
@@ -31,8 +31,8 @@ def test_each_secret_of_a_token_is_told_of_by_itself() -> None:
     scene.count("sec_1", "sec_2", "sec_1")
     scene.refuse("sec_2")
 
-    assert scene.told() == [TokenUse("tok_1", "sec_1", 2, 0, 0), TokenUse("tok_1", "sec_2", 1, 1, 0)]
-    assert scene.told() == []
+    assert scene.report() == [TokenUse("tok_1", "sec_1", 2, 0, 0), TokenUse("tok_1", "sec_2", 1, 1, 0)]
+    assert scene.report() == []
 
 
 def test_a_refusal_is_the_last_time_only_where_there_was_no_use() -> None:
@@ -46,7 +46,7 @@ def test_a_refusal_is_the_last_time_only_where_there_was_no_use() -> None:
     scene.refuse("sec_2")
     scene.time += 1
 
-    assert scene.told() == [TokenUse("tok_1", "sec_1", 1, 2, 2000), TokenUse("tok_1", "sec_2", 0, 2, 1000)]
+    assert scene.report() == [TokenUse("tok_1", "sec_1", 1, 2, 2000), TokenUse("tok_1", "sec_2", 0, 2, 1000)]
 
 
 def test_what_a_lost_sync_carried_is_told_again_with_what_came_meanwhile() -> None:
@@ -60,8 +60,8 @@ def test_what_a_lost_sync_carried_is_told_again_with_what_came_meanwhile() -> No
 
     scene.usage.put_back(taken)
 
-    told = {use.secret_id: (use.uses, use.refusals, use.last_used_ms_ago) for use in scene.told()}
-    assert told == {"sec_1": (1, 1, 1000), "sec_2": (2, 0, 0), "sec_3": (0, 1, 1000)}
+    reported = {use.secret_id: (use.uses, use.refusals, use.last_used_ms_ago) for use in scene.report()}
+    assert reported == {"sec_1": (1, 1, 1000), "sec_2": (2, 0, 0), "sec_3": (0, 1, 1000)}
 
 
 def test_made_up_secrets_do_not_fill_the_memory() -> None:
@@ -70,17 +70,17 @@ def test_made_up_secrets_do_not_fill_the_memory() -> None:
         scene.refuse(f"sec_{number}")
     scene.count("sec_0")
 
-    told = []
-    while taken := scene.told():
-        told += taken
+    reported = []
+    while taken := scene.report():
+        reported += taken
 
-    assert len(told) == MAX_SECRETS
-    assert sum(use.uses for use in told) == 1
+    assert len(reported) == MAX_SECRETS
+    assert sum(use.uses for use in reported) == 1
 
 
 def test_what_a_guard_tells_at_once_fits_into_a_body_however_long_it_is() -> None:
     use = TokenUse("tok_" + "x" * 16, "sec_" + "x" * 32, MAX_COUNT, MAX_COUNT, 2**53)
 
-    body = msgspec.json.encode(SyncRequest(MAX_SEQ, [use] * TOLD_AT_ONCE))
+    body = msgspec.json.encode(SyncRequest(MAX_SEQ, [use] * MAX_USES_PER_SYNC))
 
     assert len(body) < MAX_BODY_BYTES

@@ -11,7 +11,7 @@ from services.token_authority.domain.lease import GuardKey, Span, may_follow
 from services.token_authority.operations.confirmations import Confirmations
 from services.token_authority.storage import changes, guards, usage
 from shared.contract.change import Change
-from shared.contract.sync import MAX_CHANGES_A_SYNC, SyncAnswer, SyncRequest
+from shared.contract.sync import MAX_CHANGES_PER_SYNC, SyncAnswer, SyncRequest
 from shared.runtime.postgres.database import Database
 
 
@@ -100,6 +100,6 @@ class _Ask(NamedTuple):
 
 def _believed(applied: int | None, span: Span) -> int | None:
     """Where in the log a guard is; `None` where it has to start afresh, the log not holding what it lacks."""
-    if applied is None or not max(span.floor, span.head - MAX_CHANGES_A_SYNC) <= applied <= span.head:
+    if applied is None or not max(span.floor, span.head - MAX_CHANGES_PER_SYNC) <= applied <= span.head:
         return None
     return applied

@@ -9,17 +9,17 @@ from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import query_of
 
 
-class Presented(NamedTuple):
+class PresentedToken(NamedTuple):
     """A token as it was sent, and whether that was in the URL."""
 
     token: str
     in_query: bool
 
 
-PRESENTED: Final = web.RequestKey("presented_token", Presented)
+PRESENTED_TOKEN: Final = web.RequestKey("presented_token", PresentedToken)
 
 
-def presented_token(request: web.Request) -> Presented:
+def take_token(request: web.Request) -> PresentedToken:
     """The token as it was sent, taken out of the request's `Query`, so that handlers need not know of it.
 
     Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`.
@@ -37,10 +37,10 @@ def presented_token(request: web.Request) -> Presented:
         raise TokenTwice
     if not tokens or not tokens[0]:
         raise TokenMissing
-    return Presented(tokens[0], in_query=bool(in_query))
+    return PresentedToken(tokens[0], in_query=bool(in_query))
 
 
-def asks_anew(request: web.Request) -> bool:
+def bypasses_cache(request: web.Request) -> bool:
     """Whether the request wants no cached answer: `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
     if hdrs.CACHE_CONTROL not in request.headers:
         return False
