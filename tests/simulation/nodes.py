@@ -96,7 +96,11 @@ class GuardNode:
         self.lease = Lease(clock)
         self.guard = Guard(self._introspect, self.lease, GUARD_METRICS, clock=clock, now=now)
         self.follower = Follower(
-            *(self.guard, self.lease, Usage(clock), self, GUARD_METRICS),
+            self.guard,
+            self.lease,
+            Usage(clock),
+            self,
+            GUARD_METRICS,
             guard_id=name.replace(" ", "-"),
             clock=clock,
             pace=SyncPace(jitter=chance.random),

@@ -168,8 +168,16 @@ class World:
         """Some kinds only in each course, so that they meet themselves and each other often."""
         loop = asyncio.get_running_loop()
         kinds = [
-            *(self._stop_a_node, self._kill_a_guard, self._kill_an_authority, self._cut_some, self._slow_some),
-            *(self._lose, self._lapse, self._slow_the_database, self._replace_a_guard, self._trim),
+            self._stop_a_node,
+            self._kill_a_guard,
+            self._kill_an_authority,
+            self._cut_some,
+            self._slow_some,
+            self._lose,
+            self._lapse,
+            self._slow_the_database,
+            self._replace_a_guard,
+            self._trim,
         ]
         kinds = self.chance.sample(kinds, self.chance.randint(1, len(kinds)))
         while loop.time() < end:

@@ -28,7 +28,8 @@ class FakeGuard:
     async def send(self, body: Any, **headers: str) -> Answer:
         """A sync with any body."""
         return await self._authority(
-            *("POST", f"{self._path}/sync"),
+            "POST",
+            f"{self._path}/sync",
             headers={**basic("polls", CLIENT_SECRET), "Content-Type": "application/json", **headers},
             data=msgspec.json.encode(body),
         )

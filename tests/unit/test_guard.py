@@ -49,7 +49,9 @@ class Scene:
         self.registry = CollectorRegistry()
         self.lease = Lease(lambda: self.time)
         self.guard = Guard(
-            *(self._introspect, self.lease, GuardMetrics(self.registry)),
+            self._introspect,
+            self.lease,
+            GuardMetrics(self.registry),
             clock=lambda: self.time,
             now=lambda: self.wall,
         )

@@ -10,7 +10,8 @@ def test_a_request_sent_after_the_answer_and_accepted_is_found() -> None:
             Revocation("t", "authority", 0.5, 1.0, effective=True),
             Revocation("t", "authority", 0.6, 1.5, effective=True),
         ],
-        *([], []),
+        [],
+        [],
     )
 
     assert findings(history) == ["guard accepted t, sent at 1.100000, revoked at 1.000000"]
@@ -30,7 +31,8 @@ def test_a_refusal_before_anyone_began_to_revoke_is_found() -> None:
             Request("u", "guard", 0.1, 0.4, "unknown"),
         ],
         [Revocation("t", "authority", 0.5, 1.0, effective=False)],
-        *([], []),
+        [],
+        [],
     )
 
     assert findings(history) == ["guard refused t, answered at 0.400000, which nobody had begun to revoke"]

@@ -40,7 +40,9 @@ class Scene:
         self.wall = 1_800_000_000.0
         self.lease = Lease(lambda: self.time)
         self.guard = Guard(
-            *(self._introspect, self.lease, GuardMetrics(CollectorRegistry())),
+            self._introspect,
+            self.lease,
+            GuardMetrics(CollectorRegistry()),
             clock=lambda: self.time,
             now=lambda: self.wall,
         )
