@@ -18,13 +18,13 @@ SECURITY_SCHEMES: Final = {
         "type": "apiKey",
         "in": "query",
         "name": "token",
-        "description": "An access token in the URL, if the token may be used there",
+        "description": "An access token in the URL, if the token may be sent there",
     },
 }
 REFUSALS: Final = {
     401: "The access token is missing or does not work.",
-    403: "The access token works, but not for this action or place, not from this address, or not in a URL.",
-    429: "The access token has been used more often than its rate limit allows; see `Retry-After`.",
+    403: "The access token works, but not for this action or place, from this address, or in a URL.",
+    429: "The access token has reached its rate limit; see `Retry-After`.",
 }
 """The refusals of the guard, for the descriptions of guarded routes."""
 

@@ -36,7 +36,7 @@ class TokenAuthority:
         self._url = settings.token_authority_url.rstrip("/")
         self._credential = self._credential_of(settings)
         self._issuer: str | None = None
-        self._issuer_is_asked = asyncio.Lock()
+        self._issuer_lock = asyncio.Lock()
 
     @property
     def url(self) -> str:
@@ -49,10 +49,10 @@ class TokenAuthority:
             answer = await self._ask(self._introspections, "POST", "/oauth2/introspect", data={"token": token})
             return Grant.read(answer)
         except GuardUnavailable as error:
-            _log.error("a token cannot be introspected", url=self._url, error=str(error))
+            _log.error("Token introspection failed", url=self._url, error=str(error))
             raise
         except (ValueError, RecursionError):
-            raise GuardUnavailable(f"{self._url}: its answer is no introspection answer") from None
+            raise GuardUnavailable(f"{self._url} sent an invalid introspection answer") from None
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
         """Tell what is applied; what has changed since, and a lease."""
@@ -62,7 +62,7 @@ class TokenAuthority:
         try:
             return msgspec.json.decode(answer, type=SyncAnswer)
         except (ValueError, RecursionError):
-            raise GuardUnavailable(f"{self._url}: its answer is no sync answer") from None
+            raise GuardUnavailable(f"{self._url} sent an invalid sync answer") from None
 
     async def release(self, guard_id: str) -> None:
         """Give the lease back."""
@@ -84,7 +84,7 @@ class TokenAuthority:
 
     async def _ask_issuer(self) -> str:
         """What the authority calls itself (RFC 8414 §3), asked for once, and again where it refuses us."""
-        async with self._issuer_is_asked:
+        async with self._issuer_lock:
             if self._issuer is None:
                 answer = await self._call(self._syncs, "GET", "/.well-known/oauth-authorization-server")
                 self._issuer = _read_issuer(answer, self._url)
@@ -102,7 +102,7 @@ class TokenAuthority:
                 # A kept connection that the authority has closed meanwhile, as it does when it restarts.
                 return await self._once(session, method, path, **options)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise GuardUnavailable(f"{self._url}: {type(error).__name__}") from None
+            raise GuardUnavailable(f"{self._url} does not answer: {type(error).__name__}") from None
 
     async def _once(
         self,
@@ -121,9 +121,9 @@ class TokenAuthority:
         ) as answer:
             if answer.status == 401:
                 self._issuer = None
-                raise GuardUnavailable(f"{self._url}: it refuses our {self._credential.variables}")
+                raise GuardUnavailable(f"{self._url} refuses {self._credential.variables}")
             if answer.status not in (200, 204):
-                raise GuardUnavailable(f"{self._url}: it answered {answer.status}")
+                raise GuardUnavailable(f"{self._url} answered {answer.status}")
             return await answer.read()
 
 
@@ -142,7 +142,7 @@ def _read_issuer(metadata: bytes, url: str) -> str:
     try:
         return msgspec.json.decode(metadata, type=_Metadata).issuer
     except (ValueError, RecursionError):
-        raise GuardUnavailable(f"{url}: its metadata cannot be read") from None
+        raise GuardUnavailable(f"{url} sent metadata that cannot be read") from None
 
 
 def _session(connections: int) -> aiohttp.ClientSession:

@@ -21,8 +21,8 @@ from shared.runtime.redis.subscription import Subscription
 
 REPORT_EVERY_S: Final = 60.0
 _REDIS_LOST: Final = (
-    "Redis is away: revocations arrive by sync alone and take up to a fifth of the lease; start Redis or correct "
-    "REDIS_URL"
+    "Redis subscription lost: revocations arrive by sync only and are delayed by up to a fifth of the lease; start "
+    "Redis or correct REDIS_URL"
 )
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ class ChangeFeed:
         self._subscription = Subscription(
             redis,
             CHANGES_CHANNEL,
-            Outage(_REDIS_LOST, "Redis is back: revocations arrive at once again", address=redis_address),
+            Outage(_REDIS_LOST, "Redis subscription restored: revocations arrive at once again", address=redis_address),
             on_subscribed=self._subscribed,
             on_message=self._received,
         )
@@ -58,14 +58,14 @@ class ChangeFeed:
     async def ping(self) -> None:
         """Raise `ConnectionError` if pushes do not arrive at the moment."""
         if not self._subscription.is_live:
-            raise ConnectionError("the subscription to changes is not confirmed")
+            raise ConnectionError("the Redis subscription to token changes is not confirmed")
 
     async def run(self) -> None:
         """Receive until cancelled."""
         await self._subscription.run()
 
     async def _subscribed(self) -> None:
-        _log.info("following changes", redis=self._redis_address)
+        _log.info("Subscribed to token changes", redis=self._redis_address)
         self._follower.want_sync()
         await self._keys.refresh()  # so that the first push does not wait for it
 
@@ -84,7 +84,7 @@ class ChangeFeed:
         if now - self._refusal_reported_at >= REPORT_EVERY_S:
             self._refusal_reported_at = now
             _log.warning(
-                "a message on the changes' channel is not signed by the authority, and is ignored",
+                "Ignored a message on the Redis channel of changes: it is not signed by the token authority",
                 redis=self._redis_address,
                 error=str(error),
             )

@@ -95,11 +95,11 @@ class Follower:
     async def ping(self) -> None:
         """Raises where the cache may not be used."""
         if not self._lease.held:
-            raise ConnectionError("this guard holds no lease")
+            raise ConnectionError("this guard has no lease")
 
     async def run(self) -> None:
         """Sync until cancelled."""
-        _log.info("guard started", guard_id=self._guard_id)
+        _log.info("Guard started", guard_id=self._guard_id)
         while True:
             self._wanted.clear()
             if not await self._sync():
@@ -121,12 +121,12 @@ class Follower:
             async with asyncio.timeout(LAST_CALL_LIMIT_S):
                 await self._tell_last_uses()
         except (GuardUnavailable, TimeoutError):
-            _log.warning("the last uses of tokens were not told to the token authority")
+            _log.warning("The last uses of tokens could not be reported to the token authority")
         try:
             async with asyncio.timeout(LAST_CALL_LIMIT_S):
                 await self._authority.release(self._guard_id)
         except (GuardUnavailable, TimeoutError):
-            _log.info("the lease was not given back; it runs out by itself")
+            _log.info("The lease could not be released; it expires by itself")
 
     async def _tell_last_uses(self) -> None:
         """What these syncs are answered does not matter: the lease that they put on record is not used."""
@@ -148,7 +148,7 @@ class Follower:
         except (GuardUnavailable, TimeoutError) as error:
             self._usage.put_back(used)
             self._metrics.sync_failures.inc()
-            self._watch_lease(str(error) or "no answer in time")
+            self._watch_lease(str(error) or "no answer within the time limit")
             return False
         self._take(answer, asked_at)
         self._metrics.sync_s.observe(self._clock() - asked_at)
@@ -186,7 +186,7 @@ class Follower:
         if self._lease.held:
             self._metrics.lease_held.set(1)
             if self._degraded_is_logged:
-                _log.info("the lease is back: tokens are answered from the cache again", guard_id=self._guard_id)
+                _log.info("Lease renewed: tokens are checked from the cache again", guard_id=self._guard_id)
             self._degraded_since, self._degraded_is_logged = None, False
             return
         self._metrics.lease_held.set(0)
@@ -195,4 +195,6 @@ class Follower:
         self._degraded_since = now
         if failure is not None and not self._degraded_is_logged:
             self._degraded_is_logged = True
-            _log.error("without a lease every request asks the token authority", guard_id=self._guard_id, error=failure)
+            _log.error(
+                "No lease: every request is checked at the token authority", guard_id=self._guard_id, error=failure
+            )

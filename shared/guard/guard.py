@@ -132,7 +132,7 @@ class Guard:
             if self._is_usable(key, answer, asked_after_request=asked_after_request, no_cache=no_cache):
                 return answer
             self._metrics.stale_answers.inc()
-        raise GuardUnavailable("the authority's answers are older than the changes it has told of")
+        raise GuardUnavailable("the authority's answers are older than its changes")
 
     def _is_usable(self, key: bytes, answer: "_Answer", *, asked_after_request: bool, no_cache: bool) -> bool:
         """An answer asked for before the request came is worth what a cached one is: nothing without the lease."""

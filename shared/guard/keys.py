@@ -54,7 +54,7 @@ class KeyRing:
         header = jwt.get_unverified_header(push)
         kid = header.get("kid")
         if header.get("typ") != SET_TYPE or not isinstance(kid, str):
-            raise InvalidPush("it is no security event token with a key id")
+            raise InvalidPush("not a security event token with a key id")
         claims = jwt.decode(
             push,
             await self._key(kid),
@@ -73,7 +73,7 @@ class KeyRing:
                 self._missed_at = self._clock()
         key = self._keys.get(kid)
         if key is None:
-            raise InvalidPush("its key is not the authority's")
+            raise InvalidPush("the authority has no such key")
         return key
 
 
@@ -87,4 +87,4 @@ def _read_keys(document: bytes) -> dict[str, PyJWK]:
         usable = (key for key in keys if (key.get("kty"), key.get("crv")) == ("OKP", "Ed25519") and "kid" in key)
         return {key["kid"]: PyJWK(key, SIGNATURE_ALGORITHM) for key in usable}
     except (ValueError, RecursionError, PyJWTError) as error:
-        raise GuardUnavailable(f"the authority's key set cannot be read: {type(error).__name__}") from None
+        raise GuardUnavailable(f"the authority sent a key set that cannot be read: {type(error).__name__}") from None

@@ -78,7 +78,8 @@ async def _require_access_rules(app: web.Application) -> None:
     ]
     if unguarded:
         raise UnguardedRoute(
-            f"{', '.join(unguarded)}: mount each route by add_routes, with token_with(action), any_token() or PUBLIC"
+            f"{', '.join(unguarded)}: mount each route by add_routes, with token_with(action), any_token() or PUBLIC "
+            "as its access"
         )
 
 

@@ -76,5 +76,5 @@ async def test_a_guard_with_a_key_that_the_authority_does_not_know_says_so(
     answer = await client.get("/hello", headers={"Authorization": f"Bearer {token}"})
 
     assert answer.status == 503
-    with pytest.raises(GuardUnavailable, match="refuses our INTROSPECTION_CLIENT_ID and INTROSPECTION_PRIVATE_KEY"):
+    with pytest.raises(GuardUnavailable, match="refuses INTROSPECTION_CLIENT_ID and INTROSPECTION_PRIVATE_KEY"):
         await client.app[AUTHORITY].introspect(token)

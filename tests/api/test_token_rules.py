@@ -133,7 +133,7 @@ async def test_a_token_is_good_for_so_many_requests_a_minute(authority: FakeAuth
 
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert slug(answers[-1]) == "rate-limited"
-    assert "2 requests a minute" in answers[-1].json["detail"]
+    assert "2 requests per minute" in answers[-1].json["detail"]
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
     assert [answer.headers["RateLimit-Policy"] for answer in answers] == ['"token";q=2;w=60'] * 3
     left = [re.fullmatch(r'"token";r=(\d);t=(\d+)', answer.headers["RateLimit"]) for answer in answers]

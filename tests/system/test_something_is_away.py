@@ -175,7 +175,7 @@ async def test_a_replica_that_was_stopped_does_not_take_redis_for_gone(
         service("polls", polls_settings(database, redis_url, authority.base), output) as replica,
     ):
         async with asyncio.timeout(10):
-            while "following changes" not in replica.log.read_text():
+            while "Subscribed to token changes" not in replica.log.read_text():
                 await asyncio.sleep(0.05)
         replica.signal(signal.SIGSTOP)
         await asyncio.sleep(PING_EVERY_S * (MAX_UNANSWERED_PINGS + 1.5))
