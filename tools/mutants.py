@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         "a guard that uses a lease it has given back",
         "shared/guard/follower.py",
-        "self._lease.give_up()",
+        "self._lease.release()",
         "pass",
     ),
     Mutant(
@@ -104,7 +104,7 @@ MUTANTS = (
     Mutant(
         "a stream that goes on without the lease",
         "shared/guard/token_watch.py",
-        "self._checked is not None and self._lease.held and",
+        "self._checked is not None and self._lease.is_held and",
         "self._checked is not None and",
         WATCH,
     ),

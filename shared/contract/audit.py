@@ -43,7 +43,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
             fields[name] = msgspec.Raw(msgspec.json.encode(fields[name], order="sorted"))
         return hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
 
-    def sealed(self) -> "AuditRecord":
+    def with_hash(self) -> "AuditRecord":
         """The record with its hash."""
         return msgspec.structs.replace(self, hash=self.computed_hash())
 

@@ -92,7 +92,7 @@ class Scope:
         return action in self.actions and other.path[: len(self.path)] == self.path
 
 
-def beyond(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
+def find_excess_scope(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
     """What the first of `scopes` that is not wholly within `limits` allows too much; `None` where all are within."""
     limits = tuple(limits)
     for scope in scopes:
@@ -102,7 +102,7 @@ def beyond(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
     return None
 
 
-def paths_within(asked: Path, allowed: Iterable[Path]) -> list[Path]:
+def intersect_paths(asked: Path, allowed: Iterable[Path]) -> list[Path]:
     """The widest paths that lie both within `asked` and within one of `allowed`, none of them within another."""
     common = {max(asked, path, key=len) for path in allowed if _is_within(asked, path) or _is_within(path, asked)}
     return sorted(path for path in common if not any(path != other and _is_within(path, other) for other in common))
@@ -113,7 +113,7 @@ def parse_scopes(text: str) -> tuple[Scope, ...]:
     return tuple(Scope.parse(part) for part in text.split(" ") if part)
 
 
-def print_scopes(scopes: Iterable[Scope]) -> str:
+def format_scopes(scopes: Iterable[Scope]) -> str:
     """Write scopes as one `scope` string (RFC 6749 §3.3)."""
     return " ".join(map(str, scopes))
 

@@ -38,10 +38,10 @@ class TokenAccess(Access, frozen=True):
 
 
 def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
-    """Let requests through whose token works, to a handler that asks for one of the actions.
+    """Let requests with a working token through, to a handler that requires one of the actions.
 
-    The handler asks by `caller(request).require(…)`, or `.reach(…)`, for it knows the place. If it returns a success
-    without having asked, `ScopeNotChecked` is raised in place of its response.
+    The handler knows the place, so it calls `caller(request).require(…)` or `.require_paths(…)`. If it returns a
+    success without having done so, raise `ScopeNotChecked` instead of sending its response.
     """
     actions = frozenset({action, *others})
 
@@ -49,7 +49,7 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
         @wraps(handler)
         async def checked(request: web.Request) -> web.StreamResponse:
             response = await handler(request)
-            if response.status < 400 and actions.isdisjoint(caller(request).asked_for):
+            if response.status < 400 and actions.isdisjoint(caller(request).checked_actions):
                 raise ScopeNotChecked(f"{handler.__name__} returned {response.status} without a scope check")
             return response
 

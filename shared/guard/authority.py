@@ -80,9 +80,9 @@ class TokenAuthority:
         client_id, key = settings.introspection_client_id, settings.signing_key
         if key is None:
             return SecretCredential(client_id, settings.introspection_client_secret)
-        return KeyCredential(client_id, key, self._ask_issuer)
+        return KeyCredential(client_id, key, self._fetch_issuer)
 
-    async def _ask_issuer(self) -> str:
+    async def _fetch_issuer(self) -> str:
         """What the authority calls itself (RFC 8414 §3), asked for once, and again where it refuses us."""
         async with self._issuer_lock:
             if self._issuer is None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from shared.contract.introspection import Grant
-from shared.contract.scope import Action, Path, Place, paths_within
+from shared.contract.scope import Action, Path, Place, intersect_paths
 from shared.guard.errors import InsufficientScope
 from shared.guard.usage import Usage
 
@@ -19,7 +19,7 @@ class Caller:
         self._grant = grant
         self._usage = usage
         self._noted = False
-        self._asked_for: set[Action] = set()
+        self._checked_actions: set[Action] = set()
 
     @property
     def token_id(self) -> str:
@@ -42,13 +42,13 @@ class Caller:
         return self._grant.metadata
 
     @property
-    def asked_for(self) -> AbstractSet[Action]:
-        """The actions that `require` and `reach` have been asked for."""
-        return self._asked_for
+    def checked_actions(self) -> AbstractSet[Action]:
+        """The actions that `require` and `require_paths` have been asked for."""
+        return self._checked_actions
 
     def require(self, action: Action, place: Place) -> None:
         """Raise `InsufficientScope` unless the token allows `action` at `place`."""
-        self._asked_for.add(action)
+        self._checked_actions.add(action)
         if not self.may(action, place):
             raise InsufficientScope(action, place.path)
         self.count_use()
@@ -57,14 +57,14 @@ class Caller:
         """Whether the token allows `action` at `place`."""
         return self._grant.covers(action, place)
 
-    def reach(self, action: Action, within: Path) -> list[Path]:
+    def require_paths(self, action: Action, within: Path) -> list[Path]:
         """The widest paths in a part of the site, or in all of it, to which the token allows `action`.
 
         None lies within another. Raises `InsufficientScope` where there are none.
         """
-        self._asked_for.add(action)
+        self._checked_actions.add(action)
         allowed = (scope.path for scope in self._grant.scopes if action in scope.actions)
-        reached = paths_within(within, allowed)
+        reached = intersect_paths(within, allowed)
         if not reached:
             raise InsufficientScope(action, within)
         self.count_use()

@@ -51,8 +51,8 @@ class ChangeFeed:
             redis,
             CHANGES_CHANNEL,
             Outage(_REDIS_LOST, "Redis subscription restored: revocations arrive at once again", address=redis_address),
-            on_subscribed=self._subscribed,
-            on_message=self._received,
+            on_subscribed=self._on_subscribed,
+            on_message=self._on_message,
         )
 
     async def ping(self) -> None:
@@ -64,21 +64,21 @@ class ChangeFeed:
         """Receive until cancelled."""
         await self._subscription.run()
 
-    async def _subscribed(self) -> None:
+    async def _on_subscribed(self) -> None:
         _log.info("Subscribed to token changes", redis=self._redis_address)
-        self._follower.want_sync()
+        self._follower.request_sync()
         await self._keys.refresh()  # so that the first push does not wait for it
 
-    async def _received(self, push: bytes) -> None:
+    async def _on_message(self, push: bytes) -> None:
         try:
-            claims = await self._keys.read(push)
+            claims = await self._keys.verify(push)
         except InvalidPush as error:
-            self._note_refused(error)
+            self._record_refused(error)
         else:
-            self._follower.pushed(claims.events.changes.changes)
+            self._follower.apply_push(claims.events.changes.changes)
             self._metrics.push_delay_s.observe(max(0.0, self._now() - claims.toe_ms / 1000))
 
-    def _note_refused(self, error: InvalidPush) -> None:
+    def _record_refused(self, error: InvalidPush) -> None:
         self._metrics.pushes_refused.inc()
         now = asyncio.get_running_loop().time()
         if now - self._refusal_reported_at >= REPORT_EVERY_S:

@@ -78,23 +78,23 @@ class Follower:
         self.lease_s: float | None = None
         self.issuer: str | None = None
 
-    def pushed(self, changes: Sequence[Change]) -> None:
+    def apply_push(self, changes: Sequence[Change]) -> None:
         """Take changes in, in the order of `seq`: known ones are passed over, and after a gap none is applied."""
         before = self._applied
         for change in changes:
             self._newest_seen = max(self._newest_seen, change.seq)
             self._apply(change)
-        self._note_lag()
+        self._record_lag()
         if self._applied != before or self._newest_seen > (self._applied or 0):
-            self.want_sync()
+            self.request_sync()
 
-    def want_sync(self) -> None:
+    def request_sync(self) -> None:
         """Sync at once: something has been applied, or may have been missed."""
         self._wanted.set()
 
     async def ping(self) -> None:
         """Raises where the cache may not be used."""
-        if not self._lease.held:
+        if not self._lease.is_held:
             raise ConnectionError("this guard has no lease")
 
     async def run(self) -> None:
@@ -116,10 +116,10 @@ class Follower:
 
         Call this when `run` has been cancelled.
         """
-        self._lease.give_up()
+        self._lease.release()
         try:
             async with asyncio.timeout(LAST_CALL_LIMIT_S):
-                await self._tell_last_uses()
+                await self._report_last_uses()
         except (GuardUnavailable, TimeoutError):
             _log.warning("The last uses of tokens could not be reported to the token authority")
         try:
@@ -128,7 +128,7 @@ class Follower:
         except (GuardUnavailable, TimeoutError):
             _log.info("The lease could not be released; it expires by itself")
 
-    async def _tell_last_uses(self) -> None:
+    async def _report_last_uses(self) -> None:
         """What these syncs are answered does not matter: the lease that they put on record is not used."""
         while used := self._usage.take():
             await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.to_report(used)))
@@ -138,7 +138,7 @@ class Follower:
         return self._interval_s * (1.0 - 0.2 * self._pace.jitter())
 
     async def _sync(self) -> bool:
-        self._watch_lease()
+        self._record_lease()
         used = self._usage.take()
         request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
         asked_at = self._clock()
@@ -148,42 +148,42 @@ class Follower:
         except (GuardUnavailable, TimeoutError) as error:
             self._usage.put_back(used)
             self._metrics.sync_failures.inc()
-            self._watch_lease(str(error) or "no answer within the time limit")
+            self._record_lease(str(error) or "no answer within the time limit")
             return False
-        self._take(answer, asked_at)
+        self._process_answer(answer, asked_at)
         self._metrics.sync_s.observe(self._clock() - asked_at)
         if self._applied != request.applied:
-            self.want_sync()
+            self.request_sync()
         return True
 
-    def _take(self, answer: SyncAnswer, asked_at: float) -> None:
+    def _process_answer(self, answer: SyncAnswer, asked_at: float) -> None:
         if answer.requires_reset:
             self._guard.reset(answer.head)
             self._applied = self._newest_seen = answer.head
         for change in answer.changes:
             self._apply(change)
         self._newest_seen = max(self._newest_seen, answer.head)
-        self._note_lag()
+        self._record_lag()
         if self._applied is None or self._applied < answer.head:
             return
         self.issuer = answer.issuer
         self.lease_s = answer.lease_ms / 1000
         self._interval_s = self.lease_s / self._pace.per_lease
         self._lease.renew(asked_at, self.lease_s)
-        self._watch_lease()
+        self._record_lease()
 
     def _apply(self, change: Change) -> None:
         if self._applied is not None and change.seq == self._applied + 1:
             self._guard.apply(change)
             self._applied = change.seq
 
-    def _note_lag(self) -> None:
+    def _record_lag(self) -> None:
         self._metrics.lag.set(self._newest_seen - (self._applied or 0))
 
-    def _watch_lease(self, failure: str | None = None) -> None:
+    def _record_lease(self, failure: str | None = None) -> None:
         """Count the time without a lease; log when it is lost and when it is back, once each."""
         now = self._clock()
-        if self._lease.held:
+        if self._lease.is_held:
             self._metrics.lease_held.set(1)
             if self._degraded_is_logged:
                 _log.info("Lease renewed: tokens are checked from the cache again", guard_id=self._guard_id)

@@ -34,7 +34,7 @@ Introspect = Callable[[str], Awaitable[Grant | None]]
 """Asks the authority about a token: its grant, or `None`. Raises `GuardUnavailable`."""
 
 
-class Validated(NamedTuple):
+class ValidToken(NamedTuple):
     """A token that works, and for how long nothing newer has been heard of it."""
 
     grant: Grant
@@ -65,7 +65,7 @@ class Guard:
         self._introspections: dict[bytes, _Introspection] = {}
         self._sequence = 0
 
-    async def check(self, token: str, *, no_cache: bool = False) -> Validated:
+    async def check(self, token: str, *, no_cache: bool = False) -> ValidToken:
         """What the token grants; with `no_cache` as the authority says after this call.
 
         Raises `TokenInvalid`, or `GuardUnavailable` where that cannot be known now.
@@ -73,11 +73,11 @@ class Guard:
         if not is_well_formed(token, ACCESS_TOKEN):
             raise TokenInvalid
         key = digest(token)
-        answer = self._look_up(key, no_cache=no_cache) or await self._ask(key, token, no_cache=no_cache)
+        answer = self._look_up(key, no_cache=no_cache) or await self._await_introspection(key, token, no_cache=no_cache)
         if answer.grant is None or self.expires_in_s(answer.grant) <= 0:
             raise TokenInvalid
         known_at = max(answer.asked_at, self._lease.confirmed_at)
-        return Validated(answer.grant, max(0.0, self._clock() - known_at))
+        return ValidToken(answer.grant, max(0.0, self._clock() - known_at))
 
     def apply(self, change: Change) -> None:
         """The token has changed: what is known of it counts no more, nor does an answer from before the change."""
@@ -115,14 +115,14 @@ class Guard:
         if no_cache:
             self._metrics.bypassed.inc()
             return None
-        if not self._lease.held:
+        if not self._lease.is_held:
             self._metrics.stale.inc()
             return None
         found = self._grants.get(key) or self._refusals.get(key)
         (self._metrics.hit if found else self._metrics.miss).inc()
         return found
 
-    async def _ask(self, key: bytes, token: str, *, no_cache: bool) -> "_Answer":
+    async def _await_introspection(self, key: bytes, token: str, *, no_cache: bool) -> "_Answer":
         """One introspection answers all who ask at once, but nobody by what may be older than his request allows."""
         sequence_before = self._sequence
         for _ in range(MAX_ATTEMPTS):
@@ -136,10 +136,10 @@ class Guard:
 
     def _is_usable(self, key: bytes, answer: "_Answer", *, asked_after_request: bool, no_cache: bool) -> bool:
         """An answer asked for before the request came is worth what a cached one is: nothing without the lease."""
-        return self._is_current(key, answer) and (asked_after_request or (self._lease.held and not no_cache))
+        return self._is_current(key, answer) and (asked_after_request or (self._lease.is_held and not no_cache))
 
     def _is_current(self, key: bytes, answer: "_Answer") -> bool:
-        return answer.grant is None or self._tombstones.allow(key, answer.grant.as_of)
+        return answer.grant is None or self._tombstones.allows(key, answer.grant.as_of)
 
     def _start(self, key: bytes, token: str) -> "_Introspection":
         if len(self._introspections) >= MAX_CONCURRENT_INTROSPECTIONS:
@@ -147,7 +147,7 @@ class Guard:
         self._sequence += 1
         introspection = _Introspection(self._sequence)
         introspection.task = asyncio.create_task(self._run(key, token))
-        introspection.task.add_done_callback(_retrieve)
+        introspection.task.add_done_callback(_mark_retrieved)
         self._introspections[key] = introspection
         return introspection
 
@@ -179,7 +179,7 @@ class _Introspection:
         self.number = number
 
 
-def _retrieve(task: "asyncio.Task[_Answer]") -> None:
+def _mark_retrieved(task: "asyncio.Task[_Answer]") -> None:
     """So that an error which nobody waits for any more, the requests having timed out, is not reported as lost."""
     if not task.cancelled():
         task.exception()

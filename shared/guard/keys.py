@@ -12,7 +12,7 @@ from jwt.exceptions import PyJWTError
 from shared.contract.change import SET_AUDIENCE, SET_TYPE, SIGNATURE_ALGORITHM, PushClaims
 from shared.guard.errors import GuardUnavailable
 
-ASK_AGAIN_S: Final = 1.0
+UNKNOWN_KEY_RETRY_S: Final = 1.0
 """For so long nothing is asked after a key that the authority did not have: made-up ones cost it no more."""
 KEY_LIFE_S: Final = 300.0
 """How long a key is believed without asking whether the authority still has it, where it answers."""
@@ -32,25 +32,25 @@ class KeyRing:
         self._fetch = fetch
         self._clock = clock
         self._keys: dict[str, PyJWK] = {}
-        self._asked_at = float("-inf")
+        self._fetched_at = float("-inf")
         self._missed_at = float("-inf")
 
     async def refresh(self) -> None:
         """Ask for the authority's current keys; where it has no answer, those known before stay."""
-        self._asked_at = self._clock()
+        self._fetched_at = self._clock()
         with suppress(GuardUnavailable):
             self._keys = _read_keys(await self._fetch())
 
-    async def read(self, push: bytes) -> PushClaims:
+    async def verify(self, push: bytes) -> PushClaims:
         """The claims of a push (RFC 8417). Raises `InvalidPush` where the authority has not signed them."""
         try:
-            return await self._verified(push)
+            return await self._verify_signature(push)
         except InvalidPush:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a stranger may have written there, it is not a push
             raise InvalidPush(type(error).__name__) from None
 
-    async def _verified(self, push: bytes) -> PushClaims:
+    async def _verify_signature(self, push: bytes) -> PushClaims:
         header = jwt.get_unverified_header(push)
         kid = header.get("kid")
         if header.get("typ") != SET_TYPE or not isinstance(kid, str):
@@ -66,7 +66,7 @@ class KeyRing:
         return msgspec.convert(claims, PushClaims)
 
     async def _key(self, kid: str) -> PyJWK:
-        last, pause_s = (self._asked_at, KEY_LIFE_S) if kid in self._keys else (self._missed_at, ASK_AGAIN_S)
+        last, pause_s = (self._fetched_at, KEY_LIFE_S) if kid in self._keys else (self._missed_at, UNKNOWN_KEY_RETRY_S)
         if self._clock() - last >= pause_s:
             await self.refresh()
             if kid not in self._keys:

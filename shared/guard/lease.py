@@ -14,7 +14,7 @@ class Lease:
         self._renewed = asyncio.Event()
 
     @property
-    def held(self) -> bool:
+    def is_held(self) -> bool:
         """Whether the cache may be used now."""
         return self._clock() < self.until
 
@@ -27,11 +27,11 @@ class Lease:
         """Whether it is held when this returns: now, or once it is back, in so many seconds at most."""
         try:
             async with asyncio.timeout(limit_s):
-                while not self.held:
+                while not self.is_held:
                     self._renewed.clear()
                     await self._renewed.wait()
         except TimeoutError:
-            return self.held
+            return self.is_held
         return True
 
     def renew(self, asked_at: float, length_s: float) -> None:
@@ -40,6 +40,6 @@ class Lease:
         self.until = max(self.until, asked_at + length_s)
         self._renewed.set()
 
-    def give_up(self) -> None:
+    def release(self) -> None:
         """Use the cache no more."""
         self.until = float("-inf")

@@ -62,5 +62,5 @@ class Listeners:
 
     def _check_lease(self) -> None:
         self._set_timer()
-        if not self._lease.held:
+        if not self._lease.is_held:
             self.notify_all()

@@ -44,7 +44,7 @@ FOLLOWER: Final = web.AppKey("follower", Follower)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
-_OF_A_TOKEN_THAT_WORKS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
+_ERRORS_OF_VALID_TOKENS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
 
 
 class UnguardedRoute(Exception):
@@ -98,7 +98,7 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         await request.app[RULES].check(request, presented, validated.grant)
         response = await handler(request)
     except GuardError as error:
-        if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
+        if isinstance(error, _ERRORS_OF_VALID_TOKENS):
             request[CALLER].count_refusal()
         table = {**GUARD_PROBLEMS, **route.problem_table}
         return problem_response(table[type(error)](error), request.get(REQUEST_ID))
@@ -151,7 +151,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             app[GUARD], app[LEASE], app[FOLLOWER], app[_USAGE] = guard, lease, follower, usage
             app[RULES] = Rules(limiter, settings.trusted_proxy_hops)
             async with (
-                _stopped(follower),
+                _stop_at_exit(follower),
                 supervised(app, "follower", follower.run),
                 supervised(app, "change feed", feed.run),
             ):
@@ -161,7 +161,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
 
 
 @asynccontextmanager
-async def _stopped(follower: Follower) -> AsyncGenerator[None, None]:
+async def _stop_at_exit(follower: Follower) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:

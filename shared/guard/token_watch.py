@@ -73,7 +73,7 @@ class TokenWatch:
             raise GuardUnavailable("the token changes faster than it can be checked")
 
     def _is_valid(self) -> bool:
-        return self._checked is not None and self._lease.held and self._guard.expires_in_s(self._checked) > 0
+        return self._checked is not None and self._lease.is_held and self._guard.expires_in_s(self._checked) > 0
 
     async def _check(self) -> None:
         if not await self._lease.is_held_within(LEASE_WAIT_LIMIT_S):

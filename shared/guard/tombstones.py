@@ -29,6 +29,6 @@ class Tombstones:
         self._changed_at.clear()
         self._floor = head
 
-    def allow(self, digest: bytes, as_of: int) -> bool:
+    def allows(self, digest: bytes, as_of: int) -> bool:
         """Whether the token is known not to have changed since `as_of`, as far as the log has been applied."""
         return as_of >= self._floor and self._changed_at.get(digest, 0) <= as_of

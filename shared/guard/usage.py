@@ -18,7 +18,7 @@ class Use(NamedTuple):
     refusals: int
     last_used_at: float
 
-    def then(self, newer: "Use") -> "Use":
+    def merge(self, newer: "Use") -> "Use":
         """Both together."""
         last = newer if newer.uses or not self.uses else self
         return Use(self.token_id, self.uses + newer.uses, self.refusals + newer.refusals, last.last_used_at)
@@ -47,7 +47,7 @@ class Usage:
         """The sync may not have arrived."""
         for secret_id, use in taken.items():
             newer = self._uses.get(secret_id)
-            self._uses[secret_id] = use.then(newer) if newer else use
+            self._uses[secret_id] = use.merge(newer) if newer else use
 
     def to_report(self, taken: dict[str, Use]) -> list[TokenUse]:
         """`taken` in the words of the contract, which compares no clocks."""
@@ -60,4 +60,4 @@ class Usage:
     def _add(self, secret_id: str, use: Use) -> None:
         known = self._uses.get(secret_id)
         if known is not None or len(self._uses) < MAX_SECRETS:
-            self._uses[secret_id] = known.then(use) if known else use
+            self._uses[secret_id] = known.merge(use) if known else use

@@ -72,7 +72,7 @@ class World:
             for number, token in enumerate(self.tokens):
                 try:
                     async with asyncio.timeout(SETTLING_S):
-                        while not (guard.lease.held and await self._is_right(guard, number, token)):
+                        while not (guard.lease.is_held and await self._is_right(guard, number, token)):
                             await asyncio.sleep(0.05)
                 except TimeoutError:
                     raise AssertionError(f"{guard.node.name} does not get tok_{number} right") from None
@@ -289,7 +289,7 @@ class World:
         for guard in self.guards:
             pushes = [changes] if self.chance.random() < 0.5 else [[change] for change in changes]
             for push in pushes * self.chance.choice([1, 1, 1, 2]):
-                guard.pushes.send(partial(guard.follower.pushed, push), guard.node)
+                guard.pushes.send(partial(guard.follower.apply_push, push), guard.node)
 
     def _later(self, delay_s: float, do: Callable[[], Any]) -> None:
         asyncio.get_running_loop().call_later(delay_s, do, context=Context())

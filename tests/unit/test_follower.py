@@ -137,7 +137,7 @@ async def test_it_starts_at_the_head_and_confirms_that_at_once() -> None:
         await scene.settled()
 
     assert [request.applied for request in scene.log.requests] == [None, 2]
-    assert scene.lease.held
+    assert scene.lease.is_held
 
 
 async def test_a_push_of_the_next_change_is_applied_at_once_and_confirmed() -> None:
@@ -147,7 +147,7 @@ async def test_a_push_of_the_next_change_is_applied_at_once_and_confirmed() -> N
         assert await scene.works()
 
         scene.log.changes.append(change(1, TOKEN))
-        scene.follower.pushed(scene.log.changes)
+        scene.follower.apply_push(scene.log.changes)
 
         assert not await scene.works()
         await scene.settled()
@@ -160,7 +160,7 @@ async def test_a_token_is_forgotten_whatever_has_become_of_it() -> None:
         assert await scene.works()
 
         scene.log.changes.append(change(1, TOKEN, kind="something of a newer authority"))
-        scene.follower.pushed(scene.log.changes)
+        scene.follower.apply_push(scene.log.changes)
 
         assert not await scene.works()
         await scene.settled()
@@ -172,7 +172,7 @@ async def test_after_a_gap_nothing_is_applied_and_a_sync_fills_it() -> None:
         await scene.settled()
         scene.log.changes = [change(1), change(2), change(3)]
 
-        scene.follower.pushed([change(3)])
+        scene.follower.apply_push([change(3)])
         assert scene.metric("pollgate_guard_lag_changes") == 3
 
         await scene.settled()
@@ -188,7 +188,7 @@ async def test_repeats_and_reordering_end_at_the_head(order: list[int]) -> None:
         scene.log.changes = [change(1), change(2, TOKEN), change(3)][: max(order)]
 
         for seq in order:
-            scene.follower.pushed([scene.log.changes[seq - 1]])
+            scene.follower.apply_push([scene.log.changes[seq - 1]])
         await scene.settled()
 
         assert not await scene.works()
@@ -202,7 +202,7 @@ async def test_a_push_that_is_known_costs_no_sync() -> None:
         before = len(scene.log.requests)
 
         for _ in range(10):
-            scene.follower.pushed([change(1)])
+            scene.follower.apply_push([change(1)])
             await scene.rest()
 
         assert len(scene.log.requests) == before
@@ -215,7 +215,7 @@ async def test_a_lost_push_arrives_with_the_sync_that_a_new_subscription_asks_fo
         assert await scene.works()
         scene.log.changes.append(change(1, TOKEN))
 
-        scene.follower.want_sync()
+        scene.follower.request_sync()
         await scene.settled()
 
         assert not await scene.works()
@@ -229,10 +229,10 @@ async def test_a_change_pushed_while_a_sync_is_under_way_is_not_taken_back_by_it
         def push() -> None:
             scene.log.before_answer = lambda: None
             scene.log.changes.append(change(1))
-            scene.follower.pushed([change(1)])
+            scene.follower.apply_push([change(1)])
 
         scene.log.before_answer = push
-        scene.follower.want_sync()
+        scene.follower.request_sync()
         await scene.settled()
 
         assert scene.log.requests[-1].applied == 1
@@ -248,7 +248,7 @@ async def test_the_lease_counts_from_when_the_sync_was_sent() -> None:
     async with scene.running():
         await scene.rest()
 
-    assert not scene.lease.held
+    assert not scene.lease.is_held
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ async def test_guard_ahead_of_the_log_resets_for_an_authority_of_any_release(fie
         assert await scene.works()
 
         scene.log.changes = [change(1, TOKEN)]
-        scene.follower.want_sync()
+        scene.follower.request_sync()
         await scene.settled()
 
         assert not await scene.works()
@@ -283,7 +283,7 @@ async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_cou
                 await asyncio.sleep(0.001)
             assert scene.metric("pollgate_guard_lease_held") == 0
             scene.log.away = False
-            while not scene.lease.held:
+            while not scene.lease.is_held:
                 await asyncio.sleep(0.001)
             await scene.rest()
 
@@ -301,7 +301,7 @@ async def test_a_sync_that_failed_is_tried_again_soon_however_long_the_lease_is(
         await scene.settled()
         scene.log.away = True
         scene.log.changes.append(change(1))
-        scene.follower.pushed(scene.log.changes)
+        scene.follower.apply_push(scene.log.changes)
         await scene.rest()
 
         scene.log.away = False
@@ -345,7 +345,7 @@ async def test_at_the_end_the_cache_is_used_no_more_and_the_lease_is_given_back(
     await scene.follower.stop()
 
     assert scene.log.released
-    assert not scene.lease.held
+    assert not scene.lease.is_held
 
 
 async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back() -> None:
@@ -360,7 +360,7 @@ async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back(
 
     assert [len(request.usage) for request in scene.log.requests[before:]] == [MAX_USES_PER_SYNC, 1]
     assert scene.log.released
-    assert not scene.lease.held
+    assert not scene.lease.is_held
 
 
 async def test_an_authority_that_is_away_does_not_keep_the_guard_from_ending() -> None:
@@ -370,4 +370,4 @@ async def test_an_authority_that_is_away_does_not_keep_the_guard_from_ending() -
 
     await scene.follower.stop()
 
-    assert not scene.lease.held
+    assert not scene.lease.is_held

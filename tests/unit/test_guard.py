@@ -244,7 +244,7 @@ async def test_without_the_lease_the_cache_is_not_used_and_each_request_asks() -
     scene = Scene(grant(), None)
     await scene.guard.check(TOKEN)
 
-    scene.lease.give_up()
+    scene.lease.release()
 
     assert await scene.refused()
     assert await scene.refused()
@@ -254,7 +254,7 @@ async def test_without_the_lease_the_cache_is_not_used_and_each_request_asks() -
 
 async def test_the_lease_runs_out_at_its_end_and_counts_from_asking() -> None:
     scene = Scene(grant())
-    scene.lease.give_up()
+    scene.lease.release()
     scene.lease.renew(scene.time - 4, LEASE_S)
     await scene.guard.check(TOKEN)
 
@@ -266,7 +266,7 @@ async def test_the_lease_runs_out_at_its_end_and_counts_from_asking() -> None:
 
 async def test_without_the_lease_a_request_is_not_answered_by_what_was_asked_before_it_came() -> None:
     scene = Scene(grant(), None)
-    scene.lease.give_up()
+    scene.lease.release()
     scene.gate.clear()
     first = asyncio.create_task(scene.refused())
     await scene.under_way()
@@ -360,7 +360,7 @@ def test_tombstones_are_bounded_and_what_they_have_forgotten_is_not_allowed() ->
     for seq, key in enumerate((b"a", b"b", b"c"), start=1):
         tombstones.add(key, seq)
 
-    assert not tombstones.allow(b"a", as_of=0)
-    assert tombstones.allow(b"a", as_of=1)
-    assert not tombstones.allow(b"c", as_of=2)
-    assert tombstones.allow(b"c", as_of=3)
+    assert not tombstones.allows(b"a", as_of=0)
+    assert tombstones.allows(b"a", as_of=1)
+    assert not tombstones.allows(b"c", as_of=2)
+    assert tombstones.allows(b"c", as_of=3)

@@ -19,7 +19,7 @@ def test_a_guard_with_a_slow_clock_is_out_of_its_lease_when_an_authority_with_a_
     wait, watch = Wait(1, [ON_RECORD], committed_at=0.0), LeaseWatch()
     watch.run_out([ON_RECORD], seen_at=0.0)
 
-    while guards.held:
+    while guards.is_held:
         wait.pass_to(true_time * RATE)
         assert not wait.is_over
         assert not watch.run_out([ON_RECORD], true_time * RATE)

@@ -58,4 +58,4 @@ async def test_an_answer_that_is_none_is_as_good_as_no_answer(authority: TokenAu
     ring = KeyRing(authority.signing_keys, lambda: 1000.0)
     await ring.refresh()
     with pytest.raises(InvalidPush):
-        await ring.read(b"x")
+        await ring.verify(b"x")

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
 from shared.guard.errors import GuardUnavailable
-from shared.guard.keys import ASK_AGAIN_S, KEY_LIFE_S, InvalidPush, KeyRing
+from shared.guard.keys import KEY_LIFE_S, UNKNOWN_KEY_RETRY_S, InvalidPush, KeyRing
 
 CLAIMS: dict[str, Any] = {
     "iss": "https://authority.example",
@@ -44,7 +44,7 @@ class Issuer:
 
     async def reads(self, push: bytes) -> bool:
         try:
-            await self.ring.read(push)
+            await self.ring.verify(push)
         except InvalidPush:
             return False
         return True
@@ -64,7 +64,7 @@ def _jwk(kid: str, key: Ed25519PrivateKey) -> dict[str, str]:
 async def test_a_signed_push_is_read() -> None:
     issuer = Issuer()
 
-    claims = await issuer.ring.read(issuer.push())
+    claims = await issuer.ring.verify(issuer.push())
 
     assert [change.seq for change in claims.events.changes.changes] == [1]
 
@@ -131,7 +131,7 @@ async def test_made_up_keys_cost_the_authority_one_call_a_second() -> None:
     assert not any([await issuer.reads(foe.push(str(kid))) for kid in range(50)])
 
     assert issuer.asked == 1
-    issuer.time += ASK_AGAIN_S
+    issuer.time += UNKNOWN_KEY_RETRY_S
     assert await issuer.reads(issuer.push())
 
 
@@ -156,4 +156,4 @@ async def test_a_key_set_that_cannot_be_read_is_no_key(document: bytes) -> None:
         return document
 
     with pytest.raises(InvalidPush):
-        await KeyRing(fetch, lambda: 1000.0).read(Issuer().push())
+        await KeyRing(fetch, lambda: 1000.0).verify(Issuer().push())

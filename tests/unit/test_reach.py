@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.token_authority.domain.reach import EVERYWHERE, covering, reach_of, reaching, touching
-from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, beyond
+from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, find_excess_scope
 from tests.support.scopes import overlap
 
 NAMES = ("A", "AB", "A/B", "*", ">", ":", "é")
@@ -76,13 +76,13 @@ def test_a_token_is_within_limits_where_these_allow_all_that_it_does(token: list
     within = allowed(token, world) <= allowed(limits, world)
 
     assert lies_within(token, limits) == within
-    assert (beyond(token, limits) is None) == within
+    assert (find_excess_scope(token, limits) is None) == within
 
 
 @settings(max_examples=200)
 @given(_FEW, _FEW)
 def test_what_goes_beyond_limits_is_of_the_token_and_not_of_the_limits(token: list[Scope], limits: list[Scope]) -> None:
-    over, world = beyond(token, limits), world_of(token, limits)
+    over, world = find_excess_scope(token, limits), world_of(token, limits)
 
     if over is not None:
         assert allowed([over], world) <= allowed(token, world)

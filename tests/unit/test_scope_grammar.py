@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.scope import Action, Place, Scope, ScopeError, parse_scopes, print_scopes
+from shared.contract.scope import Action, Place, Scope, ScopeError, format_scopes, parse_scopes
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 _PATHS = st.lists(_NAMES, max_size=3).map(tuple)
@@ -19,7 +19,7 @@ def test_a_scope_is_read_as_it_was_written(scope: Scope) -> None:
 
 @given(st.lists(_SCOPES))
 def test_so_is_a_list_of_them(scopes: list[Scope]) -> None:
-    assert parse_scopes(print_scopes(scopes)) == tuple(scopes)
+    assert parse_scopes(format_scopes(scopes)) == tuple(scopes)
 
 
 @given(_SCOPES)

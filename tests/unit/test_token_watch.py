@@ -203,7 +203,7 @@ async def test_without_a_lease_it_refuses_and_asks_nobody() -> None:
     with scene.watch:
         await scene.watch.ensure_valid()
 
-        scene.lease.give_up()
+        scene.lease.release()
 
         with pytest.raises(GuardUnavailable):
             await scene.watch.ensure_valid()
@@ -214,7 +214,7 @@ async def test_a_lease_that_is_back_in_time_is_enough() -> None:
     scene = Scene()
     with scene.watch:
         await scene.watch.ensure_valid()
-        scene.lease.give_up()
+        scene.lease.release()
         asking = asyncio.create_task(scene.watch.ensure_valid())
         await asyncio.sleep(0.01)
 
@@ -226,7 +226,7 @@ async def test_a_lease_that_is_back_in_time_is_enough() -> None:
 
 async def test_the_end_of_the_lease_is_told() -> None:
     scene = Scene()
-    scene.lease.give_up()
+    scene.lease.release()
     scene.lease.renew(scene.time, 0.3)
     with scene.watch:
         await scene.watch.ensure_valid()

@@ -263,4 +263,4 @@ def _reachable(request: web.Request, query: ListPolls) -> list[Path]:
             "give what lies above it too: content needs workspace, container needs content", parameter="workspace"
         )
         raise BadRequest("The place cannot be told.", error_detail)
-    return caller(request).reach(Action.READ, tuple(given))
+    return caller(request).require_paths(Action.READ, tuple(given))

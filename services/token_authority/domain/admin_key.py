@@ -9,7 +9,7 @@ from msgspec import Struct
 from services.token_authority.domain.errors import Forbidden, InvalidValue
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import checked_scopes, checked_text
-from shared.contract.scope import Scope, beyond, print_scopes
+from shared.contract.scope import Scope, find_excess_scope, format_scopes
 from shared.contract.token import random_base62
 
 Role = Literal["admin", "issuer", "auditor"]
@@ -40,16 +40,16 @@ class AdminKey(Struct, frozen=True, kw_only=True):
     def sees(self, token: Token) -> bool:
         """Whether the token is within its sites and scopes."""
         return (self.sites is None or token.site_id in self.sites) and (
-            self.scopes is None or beyond(token.scopes, self.scopes) is None
+            self.scopes is None or find_excess_scope(token.scopes, self.scopes) is None
         )
 
     def require_within(self, token: Token) -> None:
         """Raises `Forbidden` for a token that this key may not make."""
         if self.sites is not None and token.site_id not in self.sites:
             raise Forbidden(f"This admin key makes tokens for the sites {', '.join(self.sites)} only.")
-        over = None if self.scopes is None else beyond(token.scopes, self.scopes)
+        over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
         if over is not None and self.scopes is not None:
-            raise Forbidden(f"'{over}' is more than this admin key has itself: {print_scopes(self.scopes)}.")
+            raise Forbidden(f"'{over}' is more than this admin key has itself: {format_scopes(self.scopes)}.")
 
 
 def new_admin_key(

@@ -37,6 +37,6 @@ def records(entries: Iterable[Entry], after: tuple[int, str], at: datetime) -> I
             before=entry.before,
             after=entry.after,
             previous=previous,
-        ).sealed()
+        ).with_hash()
         previous = record.hash
         yield record

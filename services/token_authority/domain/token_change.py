@@ -19,7 +19,7 @@ from services.token_authority.domain.token_fields import (
     checked_scopes,
     checked_text,
 )
-from shared.contract.scope import beyond
+from shared.contract.scope import find_excess_scope
 
 Network = IPv4Network | IPv6Network
 ChangeKind = Literal["narrowed", "updated"]
@@ -94,7 +94,7 @@ def _checked_limits(asked: TokenChange, now: datetime) -> dict[str, Any]:
 
 
 def _require_less(token: Token, values: Mapping[str, Any]) -> None:
-    over = beyond(values.get("scopes", ()), token.scopes)
+    over = find_excess_scope(values.get("scopes", ()), token.scopes)
     if over is not None:
         raise Widening(("scopes",), f"'{over}' is more than the token has; make a new token for that")
     if "expires_at" in values and token.expires_at is not None:

@@ -17,7 +17,7 @@ from services.token_authority.domain.token import Token, TokenRequest, issue
 from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.storage.selections import Order, Page, select_tokens
 from services.token_authority.storage.tokens import insert_token
-from shared.contract.scope import Action, Scope, beyond
+from shared.contract.scope import Action, Scope, find_excess_scope
 from shared.runtime.postgres.database import database as connected
 from tests.support.databases import ClonedDatabase
 from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
@@ -407,4 +407,4 @@ async def test_postgresql_finds_by_scopes_what_the_scopes_themselves_say(
             within = await found(Selection(covering=covering(limits), reaching=reaching(limits)))
 
             assert touching == among(lambda token, asked=asked: any(overlap(scope, asked) for scope in token.scopes))  # type: ignore[misc]
-            assert within == among(lambda token, limits=limits: beyond(token.scopes, limits) is None)  # type: ignore[misc]
+            assert within == among(lambda token, limits=limits: find_excess_scope(token.scopes, limits) is None)  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.contract.scope import Path, paths_within
+from shared.contract.scope import Path, intersect_paths
 
 EVERYWHERE: Path = ()
 PLAT: Path = ("PLAT",)
@@ -26,4 +26,4 @@ MACRO: Path = ("SPACE", "12345", "macro-7")
     ],
 )
 def test_the_widest_common_paths_are_found(asked: Path, allowed: list[Path], expected: list[Path]) -> None:
-    assert paths_within(asked, allowed) == expected
+    assert intersect_paths(asked, allowed) == expected
