@@ -1,6 +1,6 @@
-"""The sync: how a guard learns every change, tells what it has applied, and renews its lease.
+"""The sync, by which a guard receives every change, reports what it has applied, and renews its lease.
 
-`POST /v1/guards/{guard_id}/sync` as a service, with a `SyncRequest`, answers a `SyncAnswer`.
+`POST /v1/guards/{guard_id}/sync`, authenticated as a service, takes a `SyncRequest` and returns a `SyncAnswer`.
 `DELETE /v1/guards/{guard_id}` gives the lease back.
 """
 
@@ -12,24 +12,24 @@ from msgspec import UNSET, Meta, UnsetType
 from shared.contract.change import MAX_SEQ, Change
 
 MAX_USES_ACCEPTED: Final = 500
-"""That are taken; a guard tells half as many at a time, so that the longest of them fit into a body of 64 KiB."""
+"""Uses that the authority accepts per sync. A guard sends half as many, so that the longest ones fit into 64 KiB."""
 MAX_CHANGES_PER_SYNC: Final = 5000
-"""A guard that lacks more changes than these is told to start afresh."""
+"""If a guard lacks more changes than this, the authority answers with `resync`."""
 MAX_COUNT: Final = 2**31
 CLOCK_RATE_MARGIN: Final = 0.02
-"""By how much of a lease the authority waits longer than the guard uses it: clocks may tick this differently."""
+"""The fraction of a lease by which the authority waits longer than the guard uses it: clock rates may differ by it."""
 
 
 def revocation_bound_s(lease_s: float) -> float:
-    """How long a revocation waits at most for a guard that is cut off, under leases of this length."""
+    """Return the longest time that a revocation waits for an unreachable guard, for leases of this length."""
     return lease_s * (1 + CLOCK_RATE_MARGIN)
 
 
 class TokenUse(msgspec.Struct, frozen=True):
-    """How often a token was let through by one of its secrets, and refused, since the last sync that succeeded.
+    """How often requests with one secret of a token were let through and refused since the last successful sync.
 
-    Refused is a request with a token that works, for its scopes, its limit, or how or from where it was sent.
-    `last_used_ms_ago` is of the last refusal where there was no use.
+    `refusals` counts requests whose token works but was refused for its scopes, rate limit, presentation or address.
+    `last_used_ms_ago` is the age of the last use, or of the last refusal if there was no use.
     """
 
     token_id: str
@@ -40,7 +40,7 @@ class TokenUse(msgspec.Struct, frozen=True):
 
 
 class SyncRequest(msgspec.Struct, frozen=True):
-    """`applied` is the highest `seq` up to which the guard has taken every change in; null where it begins."""
+    """The state of a guard. It has applied every change up to and including `applied`; null if it has just started."""
 
     applied: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None
     usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_ACCEPTED)] = []

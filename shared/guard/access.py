@@ -1,4 +1,4 @@
-"""Access rules for the routes of a guarded service: which action of a scope a route asks for."""
+"""The access rules of guarded routes: which action of a scope the handler of a route has to require."""
 
 from functools import wraps
 from typing import Final
@@ -11,7 +11,7 @@ from shared.guard.caller import caller
 from shared.runtime.http.routes import Access
 
 TOKEN_SECURITY: Final = ("token", "token_in_url")
-"""The security schemes of the OpenAPI document, `SECURITY_SCHEMES`, by which a token may be sent."""
+"""The names in `SECURITY_SCHEMES` of the two ways to send a token."""
 SECURITY_SCHEMES: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
     "token_in_url": {
@@ -21,20 +21,21 @@ SECURITY_SCHEMES: Final = {
         "description": "An access token in the URL, if the token may be sent there",
     },
 }
+"""The security schemes for the OpenAPI document of a guarded service."""
 REFUSALS: Final = {
     401: "The access token is missing or does not work.",
     403: "The access token works, but not for this action or place, from this address, or in a URL.",
     429: "The access token has reached its rate limit; see `Retry-After`.",
 }
-"""The refusals of the guard, for the descriptions of guarded routes."""
+"""The statuses with which the guard refuses a request, for the descriptions of guarded routes."""
 
 
 class ScopeNotChecked(Exception):
-    """A handler returned a success without asking for an action of its route: a programming error, so a 500."""
+    """A handler returned a success without requiring an action of its route: a programming error, so a 500."""
 
 
 class TokenAccess(Access, frozen=True):
-    """A route that takes an access token. Made by `token_with` and `any_token`."""
+    """The access rule of a route that needs an access token. Create it with `token_with` or `any_token`."""
 
 
 def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
@@ -59,8 +60,8 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
 
 
 def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
-    """Let requests through whose token works, whatever its scopes.
+    """Let every request with a working token through, regardless of its scopes.
 
-    For routes that are the same for every token, and for those whose handler decides about each part of the request.
+    Use it for routes that are the same for every token, and for handlers that check each part of a request.
     """
     return TokenAccess(lambda handler: handler, security, problems=REFUSALS)

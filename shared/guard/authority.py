@@ -1,4 +1,4 @@
-"""The token authority as a guard asks it over HTTP: each call within its time, or `GuardUnavailable`."""
+"""The HTTP client of the token authority. A call that fails or times out raises `GuardUnavailable`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -18,7 +18,7 @@ from shared.guard.settings import GuardSettings
 CALL_LIMIT_S: Final = 1.0
 INTROSPECTION_CONNECTIONS: Final = 32
 SYNC_CONNECTIONS: Final = 2
-"""Syncs have connections of their own, so that a flood of introspections does not hold them up."""
+"""Syncs have their own connections, so that a flood of introspections does not delay them."""
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 class TokenAuthority:
-    """A client of one authority, as the service of these settings."""
+    """Call one authority with the credential of one service."""
 
     def __init__(
         self, introspections: aiohttp.ClientSession, syncs: aiohttp.ClientSession, settings: GuardSettings
@@ -40,11 +40,11 @@ class TokenAuthority:
 
     @property
     def url(self) -> str:
-        """Where it is asked."""
+        """The base URL of the authority."""
         return self._url
 
     async def introspect(self, token: str) -> Grant | None:
-        """The grant of an active token, else `None` (RFC 7662 §2.1)."""
+        """Return the grant of an active token, or `None` if the token is not active (RFC 7662 §2.1)."""
         try:
             answer = await self._ask(self._introspections, "POST", "/oauth2/introspect", data={"token": token})
             return Grant.read(answer)
@@ -55,7 +55,7 @@ class TokenAuthority:
             raise GuardUnavailable(f"{self._url} sent an invalid introspection answer") from None
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
-        """Tell what is applied; what has changed since, and a lease."""
+        """Report what the guard has applied; return the changes since, and a lease."""
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(request)
         answer = await self._ask(self._syncs, "POST", f"/v1/guards/{guard_id}/sync", data=body, headers=headers)
@@ -65,15 +65,15 @@ class TokenAuthority:
             raise GuardUnavailable(f"{self._url} sent an invalid sync answer") from None
 
     async def release(self, guard_id: str) -> None:
-        """Give the lease back."""
+        """Give the lease back, so that no revocation waits for this guard."""
         await self._ask(self._syncs, "DELETE", f"/v1/guards/{guard_id}")
 
     async def signing_keys(self) -> bytes:
-        """The JSON Web Key Set (RFC 7517 §5) of the keys that sign pushes."""
+        """Return the JSON Web Key Set (RFC 7517 §5) of the keys that sign pushes."""
         return await self._call(self._syncs, "GET", "/.well-known/jwks.json")
 
     async def ping(self) -> None:
-        """Raises `GuardUnavailable` where the authority does not answer."""
+        """Raise `GuardUnavailable` if the authority does not answer."""
         await self._call(self._syncs, "GET", "/livez")
 
     def _credential_of(self, settings: GuardSettings) -> Credential:
@@ -83,7 +83,7 @@ class TokenAuthority:
         return KeyCredential(client_id, key, self._fetch_issuer)
 
     async def _fetch_issuer(self) -> str:
-        """What the authority calls itself (RFC 8414 §3), asked for once, and again where it refuses us."""
+        """Return the issuer of the authority (RFC 8414 §3); fetch it once, and again after a 401."""
         async with self._issuer_lock:
             if self._issuer is None:
                 answer = await self._call(self._syncs, "GET", "/.well-known/oauth-authorization-server")
@@ -91,7 +91,7 @@ class TokenAuthority:
             return self._issuer
 
     async def _ask(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
-        """A call that the authority answers services alone."""
+        """Send a request with the credential of this service."""
         return await self._call(session, method, path, credential=self._credential, **options)
 
     async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
@@ -99,7 +99,7 @@ class TokenAuthority:
             try:
                 return await self._once(session, method, path, **options)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # A kept connection that the authority has closed meanwhile, as it does when it restarts.
+                # The authority closes idle connections when it restarts; one retry uses a new connection.
                 return await self._once(session, method, path, **options)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise GuardUnavailable(f"{self._url} does not answer: {type(error).__name__}") from None
@@ -129,7 +129,7 @@ class TokenAuthority:
 
 @asynccontextmanager
 async def token_authority(settings: GuardSettings) -> AsyncGenerator[TokenAuthority, None]:
-    """A client with its connections, closed at the end."""
+    """Open a client; close its connections at the end of the block."""
     async with _session(INTROSPECTION_CONNECTIONS) as introspections, _session(SYNC_CONNECTIONS) as syncs:
         yield TokenAuthority(introspections, syncs, settings)
 

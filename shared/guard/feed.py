@@ -1,7 +1,7 @@
-"""Receives the authority's pushes over Redis and hands them to the follower.
+"""Receive the authority's pushes over Redis and pass them to the follower.
 
-Redis may lose messages and says nothing when it does, so nothing rests on it: whenever a subscription is confirmed the
-follower syncs, for what came before may have been missed, and a server that has gone silent is left and tried anew.
+Redis may lose messages without an error, so exactness does not depend on it. The follower syncs whenever a subscription
+is confirmed, because messages before it may have been missed. A connection on which nothing arrives is replaced.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 
 
 class ChangeFeed:
-    """One a process. `live` says whether pushes arrive; `now` is wall time, for the metric of their delay."""
+    """Create one instance per process and await `run`. `now` is wall time, for the metric of the push delay."""
 
     def __init__(
         self,
@@ -56,18 +56,18 @@ class ChangeFeed:
         )
 
     async def ping(self) -> None:
-        """Raise `ConnectionError` if pushes do not arrive at the moment."""
+        """Raise `ConnectionError` if the subscription is not confirmed at the moment."""
         if not self._subscription.is_live:
             raise ConnectionError("the Redis subscription to token changes is not confirmed")
 
     async def run(self) -> None:
-        """Receive until cancelled."""
+        """Receive pushes until cancelled."""
         await self._subscription.run()
 
     async def _on_subscribed(self) -> None:
         _log.info("Subscribed to token changes", redis=self._redis_address)
         self._follower.request_sync()
-        await self._keys.refresh()  # so that the first push does not wait for it
+        await self._keys.refresh()  # so that the first push does not wait for the keys
 
     async def _on_message(self, push: bytes) -> None:
         try:

@@ -1,7 +1,7 @@
-"""Keeps a guard's place in the change log: by pushes as they come, and by syncs, which lose nothing.
+"""Follow the change log: apply pushes as they arrive, and sync, which loses nothing.
 
-A push is applied only where it is the next change; after a gap, and after every change, a sync tells the authority how
-far this guard is. The sync also renews the lease, which counts from when the sync was sent.
+A push is applied only if it is the next change. After a gap, and after every applied change, a sync reports to the
+authority which changes this guard has applied. The sync also renews the lease, which counts from when it was sent.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 
 class SyncTransport(Protocol):
-    """The authority, as far as a follower needs it. Both raise `GuardUnavailable`."""
+    """The calls to the authority that a follower needs. Both raise `GuardUnavailable`."""
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer: ...
     async def release(self, guard_id: str) -> None: ...
@@ -37,17 +37,17 @@ class SyncPace(Struct, frozen=True):
     """How often a guard syncs with the authority."""
 
     first_interval_s: float = 0.5
-    """Between syncs, before the authority has said how long a lease is."""
+    """The interval between syncs until the authority has granted a lease."""
     per_lease: float = 5
-    """Syncs in the length of a lease."""
+    """The number of syncs per lease."""
     retry_s: float = 1.0
-    """After a sync that failed, at the latest."""
+    """The longest pause after a sync that failed."""
     jitter: Callable[[], float] = random.random
-    """Gives numbers from 0 to 1, by which guards come to sync at different times."""
+    """Return a number from 0 to 1. It spreads the syncs of different guards over time."""
 
 
 class Follower:
-    """One a guard. `guard_id` is random."""
+    """Create one instance per guard, with a random `guard_id`, and await `run`."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class Follower:
         self.issuer: str | None = None
 
     def apply_push(self, changes: Sequence[Change]) -> None:
-        """Take changes in, in the order of `seq`: known ones are passed over, and after a gap none is applied."""
+        """Apply changes in the order of `seq`. Skip those already applied, and apply none after a gap."""
         before = self._applied
         for change in changes:
             self._newest_seen = max(self._newest_seen, change.seq)
@@ -89,11 +89,11 @@ class Follower:
             self.request_sync()
 
     def request_sync(self) -> None:
-        """Sync at once: something has been applied, or may have been missed."""
+        """Make `run` sync at once, because a change has been applied or may have been missed."""
         self._wanted.set()
 
     async def ping(self) -> None:
-        """Raises where the cache may not be used."""
+        """Raise `ConnectionError` if the guard has no lease."""
         if not self._lease.is_held:
             raise ConnectionError("this guard has no lease")
 
@@ -112,9 +112,9 @@ class Follower:
                 continue
 
     async def stop(self) -> None:
-        """Use the cache no more; tell the last uses, and give the lease back, so that no revocation waits for it.
+        """Stop using the cache, report the last uses, and release the lease, so that no revocation waits for it.
 
-        Call this when `run` has been cancelled.
+        Call it after `run` has been cancelled.
         """
         self._lease.release()
         try:
@@ -129,12 +129,12 @@ class Follower:
             _log.info("The lease could not be released; it expires by itself")
 
     async def _report_last_uses(self) -> None:
-        """What these syncs are answered does not matter: the lease that they put on record is not used."""
+        """Send what is left of the usage. Ignore the answers: this guard no longer uses a lease."""
         while used := self._usage.take():
             await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.to_report(used)))
 
     def _pause_s(self) -> float:
-        """Never longer than the interval, and not the same for all guards."""
+        """Return 80 to 100 % of the interval, different for each guard."""
         return self._interval_s * (1.0 - 0.2 * self._pace.jitter())
 
     async def _sync(self) -> bool:
@@ -181,7 +181,7 @@ class Follower:
         self._metrics.lag.set(self._newest_seen - (self._applied or 0))
 
     def _record_lease(self, failure: str | None = None) -> None:
-        """Count the time without a lease; log when it is lost and when it is back, once each."""
+        """Measure the time without a lease. Log once when it is lost, and once when it is renewed."""
         now = self._clock()
         if self._lease.is_held:
             self._metrics.lease_held.set(1)

@@ -1,7 +1,8 @@
-"""Decides whether a token works, from a cache that never outlives what the authority has said.
+"""Decide whether a token works, from a cache if the guard holds a lease, else by introspection.
 
-Every check is made on every request, cached or not: format, lease, expiry, and, by `Caller.require`, scope. The cache
-is keyed by the token's SHA-256; the token itself is kept nowhere. Why this is exact is argued in `docs/revocation.md`.
+Every request is checked in full, whether its token is cached or not: format, lease, expiry, and scope by
+`Caller.require`. The cache is keyed by the SHA-256 of the token; the token itself is not stored. `docs/revocation.md`
+shows why no revoked token is accepted.
 """
 
 import asyncio
@@ -21,28 +22,28 @@ from shared.guard.metrics import GuardMetrics
 from shared.guard.tombstones import Tombstones
 
 GRANT_LIFE_S: Final = 300.0
-"""How long a grant is kept without asking again. Exactness does not rest on it: changes evict, and the lease guards."""
+"""How long a grant is cached. Exactness does not depend on it: changes evict grants, and the lease limits their use."""
 REFUSAL_LIFE_S: Final = 2.0
 MAX_GRANTS: Final = 100_000
 MAX_REFUSALS: Final = 10_000
 MAX_CONCURRENT_INTROSPECTIONS: Final = 256
-"""Introspections under way at once; a flood of made-up tokens may use up these, and no more of the authority."""
+"""Limits how much of the authority a flood of made-up tokens can use."""
 MAX_ATTEMPTS: Final = 4
-"""Answers that a request waits for where each is too old to be believed."""
+"""How many answers a request waits for if each is older than a change of its token."""
 
 Introspect = Callable[[str], Awaitable[Grant | None]]
-"""Asks the authority about a token: its grant, or `None`. Raises `GuardUnavailable`."""
+"""Return the grant of a token, or `None` if it does not work. Raise `GuardUnavailable`."""
 
 
 class ValidToken(NamedTuple):
-    """A token that works, and for how long nothing newer has been heard of it."""
+    """The grant of a working token, and the age in seconds of the latest confirmation of it."""
 
     grant: Grant
     age_s: float
 
 
 class Guard:
-    """One a process. `clock` counts lengths of time; `now` is wall time and is compared with `exp`."""
+    """Create one instance per process. `clock` measures durations; `now` is wall time and is compared with `exp`."""
 
     def __init__(
         self,
@@ -66,9 +67,9 @@ class Guard:
         self._sequence = 0
 
     async def check(self, token: str, *, no_cache: bool = False) -> ValidToken:
-        """What the token grants; with `no_cache` as the authority says after this call.
+        """Return what the token grants; with `no_cache`, by an introspection that is sent after this call.
 
-        Raises `TokenInvalid`, or `GuardUnavailable` where that cannot be known now.
+        Raise `TokenInvalid`, or `GuardUnavailable` if the token cannot be checked at the moment.
         """
         if not is_well_formed(token, ACCESS_TOKEN):
             raise TokenInvalid
@@ -80,7 +81,7 @@ class Guard:
         return ValidToken(answer.grant, max(0.0, self._clock() - known_at))
 
     def apply(self, change: Change) -> None:
-        """The token has changed: what is known of it counts no more, nor does an answer from before the change."""
+        """Drop what is cached of the changed token, and reject introspection answers from before the change."""
         key = bytes.fromhex(change.digest)
         self._tombstones.add(key, change.seq)
         self._grants.drop(key)
@@ -88,7 +89,7 @@ class Guard:
         self._listeners.notify(key)
 
     def reset(self, head: int) -> None:
-        """Any token may have changed, up to and with `head`."""
+        """Drop everything: any token may have changed, up to and including the change `head`."""
         self._tombstones.reset(head)
         self._grants.clear()
         self._refusals.clear()
@@ -123,7 +124,7 @@ class Guard:
         return found
 
     async def _await_introspection(self, key: bytes, token: str, *, no_cache: bool) -> "_Answer":
-        """One introspection answers all who ask at once, but nobody by what may be older than his request allows."""
+        """Share one introspection among concurrent requests, unless its answer may be too old for this request."""
         sequence_before = self._sequence
         for _ in range(MAX_ATTEMPTS):
             introspection = self._introspections.get(key) or self._start(key, token)
@@ -135,7 +136,7 @@ class Guard:
         raise GuardUnavailable("the authority's answers are older than its changes")
 
     def _is_usable(self, key: bytes, answer: "_Answer", *, asked_after_request: bool, no_cache: bool) -> bool:
-        """An answer asked for before the request came is worth what a cached one is: nothing without the lease."""
+        """Treat an answer to an introspection that was sent before the request as a cached one: it needs the lease."""
         return self._is_current(key, answer) and (asked_after_request or (self._lease.is_held and not no_cache))
 
     def _is_current(self, key: bytes, answer: "_Answer") -> bool:
@@ -164,14 +165,14 @@ class Guard:
 
 
 class _Answer(NamedTuple):
-    """`grant` is `None` for a token that does not work."""
+    """The result of an introspection. `grant` is `None` if the token does not work."""
 
     grant: Grant | None
     asked_at: float
 
 
 class _Introspection:
-    """An introspection under way, which any number of requests wait for."""
+    """An introspection in progress. Any number of requests may wait for its task; `number` orders them by start."""
 
     task: "asyncio.Task[_Answer]"
 
@@ -180,6 +181,6 @@ class _Introspection:
 
 
 def _mark_retrieved(task: "asyncio.Task[_Answer]") -> None:
-    """So that an error which nobody waits for any more, the requests having timed out, is not reported as lost."""
+    """Prevent asyncio's report of an unretrieved exception if all requests that waited have timed out."""
     if not task.cancelled():
         task.exception()

@@ -1,4 +1,4 @@
-"""Puts the guard before every route of an aiohttp application."""
+"""Mount the guard on an aiohttp application: its middleware, its background tasks and its metadata route."""
 
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -48,7 +48,7 @@ _ERRORS_OF_VALID_TOKENS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimite
 
 
 class UnguardedRoute(Exception):
-    """A route of a guarded application has neither a token's access rule nor is it public."""
+    """A route of a guarded application has no access rule of the guard and is not `PUBLIC`."""
 
 
 def mount_guard(app: web.Application, settings: GuardSettings) -> None:
@@ -102,7 +102,7 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
             request[CALLER].count_refusal()
         table = {**GUARD_PROBLEMS, **route.problem_table}
         return problem_response(table[type(error)](error), request.get(REQUEST_ID))
-    bearer.count_use()  # also if the handler has asked for no scope
+    bearer.count_use()  # for handlers that require no scope
     return response
 
 
@@ -111,7 +111,7 @@ async def _end_streams(app: web.Application) -> None:
 
 
 async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
-    """For how many milliseconds nothing newer has been heard of the token that was let through."""
+    """Add `Token-Validated-Age`: how many milliseconds ago the token was last confirmed to work."""
     if _AGE_S in request:
         response.headers["Token-Validated-Age"] = str(round(request[_AGE_S] * 1000))
 

@@ -1,4 +1,4 @@
-"""The token that a request presents: `?token=` or `Authorization: Bearer` (RFC 6750 §2), once."""
+"""How a request presents its token: as `?token=…` or as `Authorization: Bearer …` (RFC 6750 §2), and only once."""
 
 from typing import Final, NamedTuple
 
@@ -10,7 +10,7 @@ from shared.runtime.http.query import query_of
 
 
 class PresentedToken(NamedTuple):
-    """A token as it was sent, and whether that was in the URL."""
+    """A token as it was sent, and whether it was sent in the URL."""
 
     token: str
     in_query: bool
@@ -20,9 +20,9 @@ PRESENTED_TOKEN: Final = web.RequestKey("presented_token", PresentedToken)
 
 
 def take_token(request: web.Request) -> PresentedToken:
-    """The token as it was sent, taken out of the request's `Query`, so that handlers need not know of it.
+    """Return the token of a request. Remove it from the request's `Query`, so that handlers do not see it.
 
-    Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`.
+    Raise `TokenMissing`, `TokenTwice` or `QueryUnreadable`.
     """
     try:
         in_query = query_of(request).take("token")
@@ -41,7 +41,7 @@ def take_token(request: web.Request) -> PresentedToken:
 
 
 def bypasses_cache(request: web.Request) -> bool:
-    """Whether the request wants no cached answer: `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
+    """Return whether the request has `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
     if hdrs.CACHE_CONTROL not in request.headers:
         return False
     directives = ",".join(request.headers.getall(hdrs.CACHE_CONTROL)).lower().split(",")
