@@ -1,4 +1,4 @@
-"""How long the authority waits for a guard that is silent, against how long the guard uses its lease."""
+"""The authority waits longer for a silent guard than the guard uses its lease, for any clock rates that are allowed."""
 
 from uuid import UUID
 
@@ -8,11 +8,11 @@ from shared.guard.lease import Lease as GuardsLease
 
 LEASE_S = 5.0
 RATE = 1.009
-"""A clock may run this much too fast and another as much too slow."""
+"""One clock may be too fast by this factor, and another too slow by it."""
 ON_RECORD = LeaseOnRecord(GuardKey("polls", "guard"), applied=0, lease_s=LEASE_S, renewal=UUID(int=1))
 
 
-def test_a_guard_with_a_slow_clock_is_out_of_its_lease_when_an_authority_with_a_fast_one_says_so() -> None:
+def test_lease_of_slow_clock_guard_is_over_when_fast_clock_authority_counts_it_out() -> None:
     true_time = 0.0
     guards = GuardsLease(lambda: true_time / RATE)
     guards.renew(0.0, LEASE_S)

@@ -1,4 +1,4 @@
-"""Whether a token still works, asked over a long time, with every race arranged."""
+"""The repeated check of a stream's token, with every race arranged by the test."""
 
 import asyncio
 
@@ -27,8 +27,8 @@ def change(seq: int, token: str = TOKEN) -> Change:
     return Change(seq, "narrowed", "tok_1", digest(token).hex())
 
 
-class Scene:
-    """A watched token under a lease, before an authority that answers what `answer` says, when `gate` lets it."""
+class WatchHarness:
+    """A watched token and a guard with a lease. Its authority returns `answer` while `gate` is open."""
 
     def __init__(self) -> None:
         self.answer: Grant | None = grant()
@@ -59,17 +59,17 @@ class Scene:
         self.notified += 1
 
     def changes(self, seq: int, answer: Grant | None) -> None:
-        """The authority says something else from `seq` on, and the guard has been told of it."""
+        """Change the authority's answer, and apply the change `seq` to the guard."""
         self.answer = answer
         self.guard.apply(change(seq))
 
-    def asking(self) -> "asyncio.Task[None]":
-        """`ensure_valid`, with the authority's answer on its way."""
+    def start_check(self) -> "asyncio.Task[None]":
+        """Start `ensure_valid`, and hold back the authority's answer."""
         self.gate.clear()
         return asyncio.create_task(self.watch.ensure_valid())
 
-    async def under_way(self, asked: int) -> None:
-        """Wait until the authority has been asked so often."""
+    async def introspected(self, asked: int) -> None:
+        """Wait until the authority has received this many introspections."""
         async with asyncio.timeout(5):
             while self.asked < asked:
                 await asyncio.sleep(0)
@@ -80,196 +80,196 @@ def _check_grant(grant: Grant) -> None:
         raise InsufficientScope(Action.READ, PLACE.path)
 
 
-def at_once(scene: Scene) -> bool:
-    """Whether `ensure_valid` returns without waiting for anything."""
+def returns_at_once(harness: WatchHarness) -> bool:
+    """Return whether `ensure_valid` returns without awaiting anything."""
     try:
-        scene.watch.ensure_valid().send(None)
+        harness.watch.ensure_valid().send(None)
     except StopIteration:
         return True
     return False
 
 
-async def test_while_nothing_changes_it_costs_one_introspection_and_no_wait() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
+async def test_unchanged_token_costs_one_introspection_and_no_wait() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
 
-        assert all(at_once(scene) for _ in range(100))
+        assert all(returns_at_once(harness) for _ in range(100))
 
-    assert (scene.asked, scene.notified) == (1, 0)
-
-
-async def test_a_change_from_before_the_watch_began_is_seen() -> None:
-    scene = Scene()
-    await scene.guard.check(TOKEN)
-    scene.changes(1, None)
-
-    with scene.watch, pytest.raises(TokenInvalid):
-        await scene.watch.ensure_valid()
+    assert (harness.asked, harness.notified) == (1, 0)
 
 
-async def test_a_change_is_told_in_the_step_in_which_it_is_applied() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
+async def test_change_from_before_the_watch_is_refused() -> None:
+    harness = WatchHarness()
+    await harness.guard.check(TOKEN)
+    harness.changes(1, None)
 
-        scene.changes(1, None)
+    with harness.watch, pytest.raises(TokenInvalid):
+        await harness.watch.ensure_valid()
 
-        assert scene.notified == 1
+
+async def test_listener_runs_in_the_step_in_which_a_change_is_applied() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
+
+        harness.changes(1, None)
+
+        assert harness.notified == 1
         with pytest.raises(TokenInvalid):
-            await scene.watch.ensure_valid()
+            await harness.watch.ensure_valid()
 
 
-async def test_a_change_of_another_token_is_not_told() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
+async def test_change_of_another_token_does_not_run_the_listener() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
 
-        scene.guard.apply(change(1, mint("pgt")))
+        harness.guard.apply(change(1, mint("pgt")))
 
-        assert at_once(scene)
-    assert (scene.asked, scene.notified) == (1, 0)
+        assert returns_at_once(harness)
+    assert (harness.asked, harness.notified) == (1, 0)
 
 
-async def test_a_narrowing_is_held_against_what_is_demanded() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
+async def test_narrowed_token_is_checked_again_and_refused_without_its_scope() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
 
-        scene.changes(1, grant("polls:read:PLAT", as_of=1))
-        await scene.watch.ensure_valid()
-        scene.changes(2, grant("polls:read:OTHER", as_of=2))
+        harness.changes(1, grant("polls:read:PLAT", as_of=1))
+        await harness.watch.ensure_valid()
+        harness.changes(2, grant("polls:read:OTHER", as_of=2))
 
         with pytest.raises(InsufficientScope):
-            await scene.watch.ensure_valid()
+            await harness.watch.ensure_valid()
 
 
-async def test_a_revocation_that_is_applied_while_the_token_is_checked_is_seen() -> None:
-    scene = Scene()
-    with scene.watch:
-        asking = scene.asking()
-        await scene.under_way(1)
+async def test_revocation_applied_during_a_check_is_refused() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        checking = harness.start_check()
+        await harness.introspected(1)
 
-        scene.changes(1, None)
-        scene.gate.set()
-
-        with pytest.raises(TokenInvalid):
-            await asking
-
-
-async def test_a_fresh_start_while_the_token_is_checked_makes_it_ask_again() -> None:
-    scene = Scene()
-    with scene.watch:
-        asking = scene.asking()
-        await scene.under_way(1)
-
-        scene.answer = None
-        scene.guard.reset(5)
-        scene.gate.set()
+        harness.changes(1, None)
+        harness.gate.set()
 
         with pytest.raises(TokenInvalid):
-            await asking
-    assert scene.asked == 2
+            await checking
 
 
-async def test_after_a_fresh_start_it_is_asked_anew() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
-        scene.answer = grant(as_of=5)
+async def test_reset_during_a_check_causes_another_introspection() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        checking = harness.start_check()
+        await harness.introspected(1)
 
-        scene.guard.reset(5)
-        await scene.watch.ensure_valid()
+        harness.answer = None
+        harness.guard.reset(5)
+        harness.gate.set()
 
-    assert (scene.asked, scene.notified) == (2, 1)
+        with pytest.raises(TokenInvalid):
+            await checking
+    assert harness.asked == 2
 
 
-async def test_a_lease_that_runs_out_while_the_token_is_checked_is_not_held() -> None:
-    """What the authority answers then may be older than a revocation that did not wait for this guard."""
-    scene = Scene()
-    with scene.watch:
-        asking = scene.asking()
-        await scene.under_way(1)
+async def test_reset_runs_the_listener_and_causes_another_introspection() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
+        harness.answer = grant(as_of=5)
 
-        scene.time += 3600
-        scene.gate.set()
+        harness.guard.reset(5)
+        await harness.watch.ensure_valid()
+
+    assert (harness.asked, harness.notified) == (2, 1)
+
+
+async def test_lease_that_expires_during_a_check_raises_unavailable() -> None:
+    """The authority's answer may then be older than a revocation that did not wait for this guard."""
+    harness = WatchHarness()
+    with harness.watch:
+        checking = harness.start_check()
+        await harness.introspected(1)
+
+        harness.time += 3600
+        harness.gate.set()
 
         with pytest.raises(GuardUnavailable):
-            await asking
+            await checking
 
 
-async def test_without_a_lease_it_refuses_and_asks_nobody() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
+async def test_check_without_lease_raises_unavailable_without_introspection() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
 
-        scene.lease.release()
+        harness.lease.release()
 
         with pytest.raises(GuardUnavailable):
-            await scene.watch.ensure_valid()
-    assert scene.asked == 1
+            await harness.watch.ensure_valid()
+    assert harness.asked == 1
 
 
-async def test_a_lease_that_is_back_in_time_is_enough() -> None:
-    scene = Scene()
-    with scene.watch:
-        await scene.watch.ensure_valid()
-        scene.lease.release()
-        asking = asyncio.create_task(scene.watch.ensure_valid())
+async def test_check_succeeds_if_lease_is_renewed_in_time() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        await harness.watch.ensure_valid()
+        harness.lease.release()
+        checking = asyncio.create_task(harness.watch.ensure_valid())
         await asyncio.sleep(0.01)
 
-        scene.lease.renew(scene.time, 5.0)
+        harness.lease.renew(harness.time, 5.0)
 
-        await asking
-    assert scene.asked == 1
+        await checking
+    assert harness.asked == 1
 
 
-async def test_the_end_of_the_lease_is_told() -> None:
-    scene = Scene()
-    scene.lease.release()
-    scene.lease.renew(scene.time, 0.3)
-    with scene.watch:
-        await scene.watch.ensure_valid()
-        scene.time += 0.3
+async def test_listener_runs_when_lease_expires() -> None:
+    harness = WatchHarness()
+    harness.lease.release()
+    harness.lease.renew(harness.time, 0.3)
+    with harness.watch:
+        await harness.watch.ensure_valid()
+        harness.time += 0.3
 
         async with asyncio.timeout(5):
-            while not scene.notified:
+            while not harness.notified:
                 await asyncio.sleep(0.01)
 
 
-async def test_expiry_is_told_and_refused() -> None:
-    scene = Scene()
-    scene.answer = grant(expires_at_s=scene.wall + 0.05)
-    with scene.watch:
-        await scene.watch.ensure_valid()
-        scene.wall += 0.05
+async def test_listener_runs_when_token_expires_and_check_refuses_it() -> None:
+    harness = WatchHarness()
+    harness.answer = grant(expires_at_s=harness.wall + 0.05)
+    with harness.watch:
+        await harness.watch.ensure_valid()
+        harness.wall += 0.05
 
         with pytest.raises(TokenInvalid):
-            await scene.watch.ensure_valid()
+            await harness.watch.ensure_valid()
         async with asyncio.timeout(5):
-            while not scene.notified:
+            while not harness.notified:
                 await asyncio.sleep(0.01)
 
 
-async def test_a_watch_that_is_over_is_told_of_nothing_and_leaves_nothing_behind() -> None:
-    scene = Scene()
-    scene.answer = grant(expires_at_s=scene.wall + 3600)
-    with scene.watch:
-        await scene.watch.ensure_valid()
+async def test_closed_watch_runs_no_listener_and_leaves_no_timer() -> None:
+    harness = WatchHarness()
+    harness.answer = grant(expires_at_s=harness.wall + 3600)
+    with harness.watch:
+        await harness.watch.ensure_valid()
 
-    scene.guard.apply(change(1))
-    scene.guard.reset(2)
+    harness.guard.apply(change(1))
+    harness.guard.reset(2)
 
-    assert scene.notified == 0
-    listeners = scene.guard._listeners
-    assert (len(listeners), listeners._by_token, listeners._timer, scene.watch._expiry) == (0, {}, None, None)
+    assert harness.notified == 0
+    listeners = harness.guard._listeners
+    assert (len(listeners), listeners._by_token, listeners._timer, harness.watch._expiry) == (0, {}, None, None)
 
 
-async def test_the_token_stands_in_nothing_that_may_be_printed() -> None:
-    scene = Scene()
-    with scene.watch:
-        scene.answer = None
+async def test_token_is_not_in_any_repr() -> None:
+    harness = WatchHarness()
+    with harness.watch:
+        harness.answer = None
         with pytest.raises(TokenInvalid) as refused:
-            await scene.watch.ensure_valid()
+            await harness.watch.ensure_valid()
 
-        assert TOKEN not in repr(scene.watch) + repr(refused.value) + repr(scene.guard._listeners._by_token)
+        assert TOKEN not in repr(harness.watch) + repr(refused.value) + repr(harness.guard._listeners._by_token)
