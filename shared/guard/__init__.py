@@ -8,7 +8,7 @@
     async def show_report(request):
         caller(request).require(Action.READ, Place("PLAT", "PLAT-1"))
 
-Use `open_stream` for a response that goes on for long: the stream ends when its token stops working.
+Use `open_stream` for a long-lived response: the stream ends when its token stops working.
 
 The entry test of this folder: would a third service mount it unchanged?
 """

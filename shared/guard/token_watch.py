@@ -28,7 +28,7 @@ class TokenWatch:
     a change of the token, which is before the sync that confirms it; when the guard resets; when its lease has
     expired; and when the token expires. It must neither block, await nor raise.
 
-    A stream needs the lease, where a request does not. An introspection says only that the token worked when the
+    Unlike a request, a stream needs the lease. An introspection says only that the token worked when the
     authority read it, and a revocation does not wait for a guard without a lease.
     """
 
