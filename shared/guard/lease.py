@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 
 class Lease:
-    """The lease of one guard. `clock` returns seconds, also while the process is stopped or the machine sleeps.
+    """The lease of one guard. `clock` is in seconds and advances while the process is stopped or the machine sleeps.
 
-    `until` is the end of the lease, and `confirmed_at` when the sync that last renewed it was sent.
+    `until` is the end of the lease, and `confirmed_at` the time at which the sync that last renewed it was sent.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -8,8 +8,8 @@ MAX_TOMBSTONES: Final = 20_000
 class Tombstones:
     """The `seq` of the latest change of each token, for up to `size` tokens.
 
-    If more tokens have changed, the oldest entry goes and its `seq` becomes the floor: an answer that is older than the
-    floor is rejected for any token.
+    If more tokens have changed, the oldest entry is removed and its `seq` becomes the floor: an answer that is older
+    than the floor is rejected for any token.
     """
 
     def __init__(self, size: int = MAX_TOMBSTONES) -> None:
