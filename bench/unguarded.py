@@ -40,7 +40,7 @@ class Anyone(Caller):
     """Who may do everything, and is not counted."""
 
     @property
-    def asked_for(self) -> frozenset[Action]:
+    def checked_actions(self) -> frozenset[Action]:
         """Every action."""
         return frozenset(Action)
 

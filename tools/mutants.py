@@ -1,9 +1,9 @@
-"""Takes out, one at a time, each piece that exact revocation rests on, and shows that a test notices.
+"""Remove, one at a time, each mechanism that exact revocation depends on, and check that a test fails.
 
-Each mutant is a copy of the checkout with one text replaced. The simulation has to find that the promise is broken, or
-where that does not see the piece the fault tests, or those of streams or of watches; the copy without a mutation passes
-all of them.
-Ends with status 1 otherwise. A mutant that fails for another reason, such as an error in the test, is not noticed.
+Each mutant is a copy of the checkout with one text replaced. The simulation must find that the promise is broken. For
+mechanisms that it does not cover, the tests of faults, streams or the token watch must fail. The unchanged copy must
+pass all of them. End with status 1 otherwise. A mutant whose tests fail for another reason, such as an error in the
+test, counts as not noticed.
 """
 
 import os
@@ -18,11 +18,11 @@ from typing import NamedTuple
 SIMULATION = "tests/simulation"
 FAULTS = "tests/faults"
 STREAMS = "tests/api/test_streams.py"
-WATCH = "tests/unit/test_watch.py"
+WATCH = "tests/unit/test_token_watch.py"
 
 
 class Mutant(NamedTuple):
-    """`old`, which stands once in `file`, becomes `new`; `seen_by` is the folder of tests that has to fail."""
+    """Replace `old`, which occurs once in `file`, by `new`; the tests in `seen_by` must fail."""
 
     name: str
     file: str
@@ -46,9 +46,9 @@ MUTANTS = (
     ),
     Mutant("no lease check", "shared/guard/lease.py", "return self._clock() < self.until", "return True"),
     Mutant(
-        "no re-check of joined requests",
+        "no check of answers that joined requests share",
         "shared/guard/guard.py",
-        "if self._may_use(key, answer, asked_since=asked_since, no_cache=no_cache):",
+        "if self._is_usable(key, answer, asked_after_request=asked_after_request, no_cache=no_cache):",
         "if True:",
     ),
     Mutant(
@@ -59,7 +59,7 @@ MUTANTS = (
         FAULTS,
     ),
     Mutant(
-        "a lease that counts from the answer",
+        "a lease that starts with the answer",
         "shared/guard/follower.py",
         "self._lease.renew(asked_at, self.lease_s)",
         "self._lease.renew(self._clock(), self.lease_s)",
@@ -71,45 +71,45 @@ MUTANTS = (
         "if self._applied is not None and change.seq > self._applied:",
     ),
     Mutant(
-        "a sync that confirms what it has only sent",
+        "a sync that confirms changes when it sends them",
         "services/token_authority/tasks/sync.py",
         "{waiting.guard: seq or 0 for waiting, seq in zip(batch, places, strict=True)}",
         "{waiting.guard: log_range.head for waiting in batch}",
     ),
     Mutant(
-        "an answer that does not wait",
+        "a revocation that does not wait for guards",
         "services/token_authority/domain/lease.py",
         "return not self._pending",
         "return True",
     ),
     Mutant(
-        "a repeated revocation that does not wait",
+        "a repeated revocation that does not wait for guards",
         "services/token_authority/operations/revocation.py",
         "PendingChange(latest.seq, leases, self._clock())",
         "PendingChange(latest.seq, [], self._clock())",
     ),
     Mutant(
-        "a guard that uses a lease it has given back",
+        "a guard that uses a lease after its release",
         "shared/guard/follower.py",
-        "self._lease.give_up()",
+        "self._lease.release()",
         "pass",
     ),
     Mutant(
-        "a stream that is not told of a change",
+        "a stream whose listener does not run at a change",
         "shared/guard/guard.py",
-        "self._watches.changed(key)",
+        "self._listeners.notify(key)",
         "pass",
         STREAMS,
     ),
     Mutant(
-        "a stream that goes on without the lease",
-        "shared/guard/watch.py",
-        "self._checked is not None and self._lease.held and",
+        "a stream that continues without a lease",
+        "shared/guard/token_watch.py",
+        "self._checked is not None and self._lease.is_held and",
         "self._checked is not None and",
         WATCH,
     ),
     Mutant(
-        "a stream whose backlog outlives a change",
+        "a stream whose write buffer is sent after a change",
         "shared/guard/stream.py",
         "if transport is not None and transport.get_write_buffer_size():",
         "if False:",
@@ -127,7 +127,7 @@ FINDING = re.compile(
 def main() -> None:
     for folder in (SIMULATION, FAULTS, STREAMS, WATCH):
         if not report("the code as it is", folder, run(None, folder), expected="passes"):
-            sys.exit("The tests have to pass before they can show anything.")
+            sys.exit("The tests must pass without a mutation.")
     survivors = [
         mutant.name
         for mutant in MUTANTS
@@ -139,7 +139,7 @@ def main() -> None:
 
 
 class Verdict(NamedTuple):
-    """`passes`, `is noticed`, or what else came of it; and what the tests have found."""
+    """The result of one run: `passes`, `is noticed`, or the status of pytest; and what the tests have found."""
 
     word: str
     finding: str
@@ -147,7 +147,7 @@ class Verdict(NamedTuple):
 
 
 def run(mutant: Mutant | None, tests: str) -> Verdict:
-    """What pytest says of a copy of the checkout."""
+    """Run the tests on a copy of the checkout, with or without a mutation."""
     with tempfile.TemporaryDirectory(prefix="pollgate-mutant-") as name:
         copy = Path(name)
         copy_checkout(copy)
@@ -165,7 +165,7 @@ def run(mutant: Mutant | None, tests: str) -> Verdict:
 
 
 def copy_checkout(target: Path) -> None:
-    """Every file that is in the repository, or is about to be."""
+    """Copy every file that git tracks or would add."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],  # noqa: S607
         capture_output=True,
@@ -180,7 +180,7 @@ def copy_checkout(target: Path) -> None:
 def mutate(file: Path, mutant: Mutant) -> None:
     text = file.read_text()
     if text.count(mutant.old) != 1:
-        sys.exit(f"{mutant.name}: '{mutant.old}' stands {text.count(mutant.old)} times in {mutant.file}")
+        sys.exit(f"{mutant.name}: '{mutant.old}' occurs {text.count(mutant.old)} times in {mutant.file}")
     file.write_text(text.replace(mutant.old, mutant.new))
 
 

@@ -12,9 +12,8 @@ from typing import Final
 import msgspec
 
 from pollgate.stack.errors import StackError
-from shared.contract.announcement import POLLS_CHANNEL
-from shared.contract.change import CHANGES_CHANNEL
-from shared.contract.limit import limit_keys
+from services.polls.tasks.poll_feed import POLLS_CHANNEL
+from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
 from shared.contract.token import CLIENT_SECRET, mint
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
 
@@ -138,5 +137,5 @@ def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
 
 def _redis_user(name: str, password: str, limits_of: str, rights: str) -> str:
     hashed = hashlib.sha256(password.encode()).hexdigest()
-    reach = f"resetchannels &{CHANGES_CHANNEL} resetkeys ~{limit_keys(limits_of)}:*"
+    reach = f"resetchannels &{CHANGES_CHANNEL} resetkeys ~{rate_limit_prefix(limits_of)}:*"
     return f"user {name} on #{hashed} {reach} -@all +@connection {rights} {RATE_LIMIT_COMMANDS}"

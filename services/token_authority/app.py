@@ -37,7 +37,7 @@ from services.token_authority.tasks.retention import Retention
 from services.token_authority.tasks.signing import PURPOSE, Signer
 from services.token_authority.tasks.sync import Syncs
 from services.token_authority.tasks.unused_tokens import UnusedTokens
-from shared.contract.limit import limit_keys
+from shared.contract.redis_names import rate_limit_prefix
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
@@ -91,7 +91,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
 
 async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
     settings = app[SETTINGS]
-    keys = f"{limit_keys('authority')}:{settings.rate_limit_namespace}"
+    keys = f"{rate_limit_prefix('authority')}:{settings.rate_limit_namespace}"
     async with rate_limiter(settings.redis_url, keys, app[METRICS]) as limiter:
         attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
         app[ATTEMPTS] = attempts

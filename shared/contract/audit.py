@@ -1,8 +1,9 @@
-"""Records of the audit log, as the authority exports them, and the chain that shows where one was tampered with.
+"""Records of the audit log, as the authority exports them, and the hash chain that reveals tampering.
 
-A record's `hash` is the SHA-256, in hex, of the record as JSON without `hash`: its fields in the order below, no
-spaces, keys of objects in them sorted. `previous` is the hash of the record before, and 64 zeros in the first one. So
-whoever keeps the hash of one record can tell whether any record up to it has been changed, added or taken out since.
+The `hash` of a record is the SHA-256, in hex, of the record as JSON without `hash`: its fields in the order below, no
+spaces, the keys of nested objects sorted. `previous` is the hash of the preceding record, and 64 zeros in the first
+record. An auditor who keeps the hash of one record can detect whether any record up to it has been changed, added or
+removed since.
 """
 
 import hashlib
@@ -17,9 +18,10 @@ NO_HASH: Final = "0" * 64
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Who (`actor`, `actor_id`) did what (`action`) to which thing (`subject`), and what of it was so before and after.
+    """One action: `actor` and `actor_id` did `action` to `subject`.
 
-    `subject` is a kind and an id, such as `token:tok_…`. `seq` counts from 1 without gaps.
+    `subject` is a kind and an id, such as `token:tok_…`. `before` and `after` hold the fields that the action changed.
+    `seq` counts from 1 without gaps.
     """
 
     seq: int
@@ -36,15 +38,15 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     hash: str = ""
 
     def computed_hash(self) -> str:
-        """What `hash` is where nobody has tampered with the record."""
+        """Return the `hash` that the record must have if it has not been tampered with."""
         fields = msgspec.structs.asdict(self)
         del fields["hash"]
         for name in ("before", "after"):
             fields[name] = msgspec.Raw(msgspec.json.encode(fields[name], order="sorted"))
         return hashlib.sha256(msgspec.json.encode(fields)).hexdigest()
 
-    def sealed(self) -> "AuditRecord":
-        """The record with its hash."""
+    def with_hash(self) -> "AuditRecord":
+        """Return the record with its hash."""
         return msgspec.structs.replace(self, hash=self.computed_hash())
 
 
@@ -53,13 +55,13 @@ class BrokenChain(Exception):
 
 
 class ChainCheck:
-    """Goes through a log in order. `head` is the `seq` and `hash` of the last record that was checked."""
+    """Check a log record by record, in order. `head` is the `seq` and `hash` of the last checked record."""
 
     def __init__(self, seq: int = 0, hash_: str = NO_HASH) -> None:
         self.head = (seq, hash_)
 
     def check(self, records: Iterable[AuditRecord]) -> None:
-        """Raises `BrokenChain` for the first record that does not follow, or is not what it was."""
+        """Raise `BrokenChain` for the first record that does not follow its predecessor or has been changed."""
         for record in records:
             seq, hash_ = self.head
             if record.seq != seq + 1:

@@ -1,16 +1,13 @@
-"""What becomes of tokens, as the authority tells every guard: rows of the change log, pushed or asked for.
+"""Changes of tokens: rows of the change log that every guard receives, by push or by sync.
 
 A push is a Security Event Token (RFC 8417): a JWT of type `secevent+jwt`, signed with EdDSA by a key of the authority's
-`/.well-known/jwks.json`, that carries some rows in order under the event `CHANGES_EVENT`.
+`/.well-known/jwks.json`. It carries one or more rows, in order, under the event `CHANGES_EVENT`.
 """
 
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
-
-CHANGES_CHANNEL: Final = "pollgate:changes"
-"""The Redis channel on which changes are pushed, each message one Security Event Token."""
 
 CHANGES_EVENT: Final = "urn:pollgate:event:changes"
 SET_TYPE: Final = "secevent+jwt"
@@ -22,8 +19,8 @@ MAX_SEQ: Final = 2**53
 class Change(msgspec.Struct, frozen=True):
     """One row of the change log. `seq` grows by one in commit order; `digest` is the token's SHA-256 in hex.
 
-    `kind` says what has become of the token, such as `revoked`. A guard forgets the token whatever it says, so that one
-    it does not know, of a newer authority, is no reason to fail.
+    `kind` names the change, such as `revoked`. A guard drops the token from its cache for any kind, so it also accepts
+    kinds of a newer authority that it does not know.
     """
 
     seq: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
@@ -45,7 +42,10 @@ class PushedEvents(msgspec.Struct, frozen=True):
 
 
 class PushClaims(msgspec.Struct, frozen=True):
-    """The claims of a push. `iat` is whole seconds since 1970; `toe_ms` says when the oldest row was recorded."""
+    """The claims of a push.
+
+    `iat` is in seconds since 1970. `toe_ms` is the time of the oldest row, in milliseconds since 1970.
+    """
 
     iss: str
     aud: str

@@ -12,7 +12,7 @@ from msgspec import Meta
 from shared.contract.scope import Action, Place, Scope, parse_scopes
 
 AUDIENCE: Final = "polls"
-"""The `aud` of every access token: the resource that its scopes speak of."""
+"""The `aud` of every access token: the resource that its scopes apply to."""
 
 INTROSPECTION_JWT_TYPE: Final = "token-introspection+jwt"
 INTROSPECTION_JWT_MEDIA_TYPE: Final = f"application/{INTROSPECTION_JWT_TYPE}"
@@ -20,21 +20,21 @@ INTROSPECTION_JWT_MEDIA_TYPE: Final = f"application/{INTROSPECTION_JWT_TYPE}"
 
 
 class Inactive(msgspec.Struct, frozen=True):
-    """All that is said of a token that is unknown, expired, revoked or malformed: `{"active": false}`."""
+    """The whole answer for a token that is unknown, expired, revoked or malformed: `{"active": false}`."""
 
     active: bool = False
 
 
 class Active(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A token that works. Times are whole seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
+    """A token that works. Times are in seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
 
-    `client_id` is the token's id: every access token is a client of its own. `jti` is the id of the secret that was
-    presented: a token has two that work while it is rotated. `as_of` is the `seq` of the newest change that the
-    authority knew of when it read the token.
+    `client_id` is the token's id: every access token is a client of its own. `jti` is the id of the presented secret:
+    a token has two working secrets while it is rotated. `as_of` is the `seq` of the newest change that the authority
+    knew of when it read the token.
 
-    With `allow_query` false the token may not be sent in a URL. It works from the networks in `allowed_ips` alone, in
-    CIDR notation, where there are any, and for `rate_limit` requests a minute. `metadata` is for the services.
-    `authorization_details` say what `scope` says as objects (RFC 9396).
+    If `allow_query` is false, the token must not be sent in a URL. If `allowed_ips` is not empty, the token works only
+    from these networks, in CIDR notation. `rate_limit` is in requests per minute. `metadata` is for the services.
+    `authorization_details` has the content of `scope` as objects (RFC 9396).
     """
 
     active: bool
@@ -70,10 +70,10 @@ class IntrospectionClaims(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a guard knows of an active token as of a change of the log; never the token itself.
+    """What an active token allows, as of the change `as_of` of the log. It does not contain the token itself.
 
-    `secret_id` is of the secret that was presented. `rate_limit` is in requests a minute. `metadata` is read-only, in
-    all its depth.
+    `secret_id` is the id of the presented secret. `expires_at_s` is in seconds since 1970. `rate_limit` is in requests
+    per minute. `metadata` is deeply read-only.
     """
 
     token_id: str
@@ -90,9 +90,9 @@ class Grant:
 
     @classmethod
     def read(cls, body: bytes) -> "Grant | None":
-        """Read an introspection answer; `None` where the token is not active.
+        """Read an introspection answer. Return `None` if the token is not active or is for another audience.
 
-        Raises `ValueError` where the answer is not one: a guard then knows nothing and must refuse.
+        Raise `ValueError` if the answer is invalid; the guard must then refuse the request.
         """
         if not msgspec.json.decode(body, type=_Activity).active:
             return None
@@ -114,14 +114,14 @@ class Grant:
         )
 
     def covers(self, action: Action, place: Place) -> bool:
-        """Whether one of the scopes allows `action` at `place`."""
-        for scope in self.scopes:  # noqa: SIM110 - a generator takes longer, and every request asks
+        """Return whether one of the scopes allows `action` at `place`."""
+        for scope in self.scopes:  # noqa: SIM110 - a generator is slower, and every request runs this
             if scope.covers(action, place):
                 return True
         return False
 
     def works_from(self, address: IPv4Address | IPv6Address | None) -> bool:
-        """Whether the token may be sent from `address`; from one that is not known, only where any will do."""
+        """Return whether the token may be sent from `address`. If it is unknown, require no `allowed_ips`."""
         if not self.allowed_ips:
             return True
         return address is not None and any(address in network for network in self.allowed_ips)
@@ -132,7 +132,7 @@ class _Activity(msgspec.Struct):
 
 
 def _read_only(value: Any) -> Any:
-    """JSON that nobody who is handed it can change for the others."""
+    """Return a deeply read-only copy of a JSON value, since all requests with a token share its metadata."""
     if isinstance(value, dict):
         return MappingProxyType({name: _read_only(each) for name, each in value.items()})
     return tuple(map(_read_only, value)) if isinstance(value, list) else value

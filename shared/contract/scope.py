@@ -1,8 +1,8 @@
-"""The grammar of scopes: `polls:<actions>:<selector>`, and what a scope covers.
+"""The grammar of scopes, `polls:<actions>:<selector>`, and the comparison of scopes and places.
 
 Actions are comma-separated names, or `*`. A selector is `*` or a path of one to three segments, workspace, content
-and container, each covering what lies below. A segment writes every character but `A-Z a-z 0-9 - . _ ~` as percent-
-encoded UTF-8, so a scope is one scope-token of RFC 6749 §3.3 and needs no escaping elsewhere.
+and container; it covers everything below the path. In a segment, every character except `A-Z a-z 0-9 - . _ ~` is
+percent-encoded UTF-8, so a scope is one scope-token of RFC 6749 §3.3 and needs no other escaping.
 """
 
 import enum
@@ -13,11 +13,11 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 MAX_SCOPE_LENGTH: Final = 1024
-"""Characters of one scope as written."""
+"""In characters, as written."""
 
 
 class Action(enum.StrEnum):
-    """What may be done with polls."""
+    """An action on polls."""
 
     READ = "read"
     CREATE = "create"
@@ -30,20 +30,20 @@ class Action(enum.StrEnum):
 ALL_ACTIONS: Final = frozenset(Action)
 
 Path = tuple[str, ...]
-"""Workspace, content and container, as far as they are named; the empty path is everywhere."""
+"""The names of workspace, content and container, from the widest on; the empty path is everywhere."""
 
 
 class ScopeError(ValueError):
-    """A text is not a scope. `position` counts characters from 0 to where the fault is."""
+    """The text is not a scope. `position` is the index of the first wrong character."""
 
-    def __init__(self, position: int, fault: str) -> None:
-        super().__init__(f"at character {position + 1}: {fault}")
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(f"at character {position + 1}: {reason}")
         self.position = position
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a poll lives: a Jira issue (no container) or a macro on a Confluence page."""
+    """The place of a poll: a Jira issue (no container) or a macro on a Confluence page."""
 
     workspace: str
     content: str
@@ -58,23 +58,23 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Some actions below one path; the empty path is everywhere."""
+    """Actions that are allowed at one path and below it; the empty path is everywhere."""
 
     actions: frozenset[Action]
     path: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
-        """Read one scope. Raises `ScopeError`."""
+        """Read one scope. Raise `ScopeError`."""
         if len(text) > MAX_SCOPE_LENGTH:
             raise ScopeError(MAX_SCOPE_LENGTH, f"a scope has at most {MAX_SCOPE_LENGTH} characters")
         resource, colon, rest = text.partition(":")
         if resource != "polls" or not colon:
-            raise ScopeError(0, "a scope begins with 'polls:', as in 'polls:read,create:PLAT'")
+            raise ScopeError(0, "a scope starts with 'polls:', as in 'polls:read,create:PLAT'")
         actions, colon, selector = rest.partition(":")
         start_of_actions = len("polls:")
         if not colon:
-            raise ScopeError(len(text), "a selector is missing; add ':*' for everywhere or ':PLAT' for one workspace")
+            raise ScopeError(len(text), "missing selector; add ':*' for everywhere or ':PLAT' for one workspace")
         start_of_selector = start_of_actions + len(actions) + 1
         return cls(_parse_actions(actions, start_of_actions), _parse_selector(selector, start_of_selector))
 
@@ -84,21 +84,16 @@ class Scope:
         return f"polls:{actions}:{selector}"
 
     def covers(self, action: Action, place: Place) -> bool:
-        """Whether this scope allows `action` at `place`."""
+        """Return whether this scope allows `action` at `place`."""
         return action in self.actions and place.path[: len(self.path)] == self.path
 
     def includes(self, other: "Scope", action: Action) -> bool:
-        """Whether this scope allows `action` wherever `other` speaks of."""
+        """Return whether this scope allows `action` at every place of `other`."""
         return action in self.actions and other.path[: len(self.path)] == self.path
 
-    def overlaps(self, other: "Scope") -> bool:
-        """Whether some action at some place is covered by both."""
-        shorter, longer = sorted((self.path, other.path), key=len)
-        return bool(self.actions & other.actions) and longer[: len(shorter)] == shorter
 
-
-def beyond(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
-    """What the first of `scopes` that is not wholly within `limits` allows too much; `None` where all are within."""
+def find_excess_scope(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
+    """Return the part of the first scope that exceeds `limits`, or `None` if all `scopes` are within `limits`."""
     limits = tuple(limits)
     for scope in scopes:
         over = frozenset(a for a in scope.actions if not any(limit.includes(scope, a) for limit in limits))
@@ -107,19 +102,19 @@ def beyond(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
     return None
 
 
-def paths_within(asked: Path, allowed: Iterable[Path]) -> list[Path]:
-    """The widest paths that lie both within `asked` and within one of `allowed`, none of them within another."""
+def intersect_paths(asked: Path, allowed: Iterable[Path]) -> list[Path]:
+    """Return the widest paths that lie within `asked` and within one of `allowed`; none lies within another."""
     common = {max(asked, path, key=len) for path in allowed if _is_within(asked, path) or _is_within(path, asked)}
     return sorted(path for path in common if not any(path != other and _is_within(path, other) for other in common))
 
 
 def parse_scopes(text: str) -> tuple[Scope, ...]:
-    """Read the space-separated scopes of an introspection answer. Raises `ScopeError`."""
+    """Read the space-separated scopes of an introspection answer. Raise `ScopeError`."""
     return tuple(Scope.parse(part) for part in text.split(" ") if part)
 
 
-def print_scopes(scopes: Iterable[Scope]) -> str:
-    """Write scopes as one `scope` string (RFC 6749 §3.3)."""
+def format_scopes(scopes: Iterable[Scope]) -> str:
+    """Return the scopes as one `scope` string (RFC 6749 §3.3)."""
     return " ".join(map(str, scopes))
 
 
@@ -136,7 +131,7 @@ def _parse_actions(text: str, start: int) -> frozenset[Action]:
         if name not in ALL_ACTIONS:
             raise ScopeError(position, f"an action is one of {', '.join(Action)}, or '*' for all")
         if name in actions:
-            raise ScopeError(position, f"the action '{name}' stands here twice")
+            raise ScopeError(position, f"duplicate action '{name}'")
         actions.add(Action(name))
         position += len(name) + 1
     return frozenset(actions)
@@ -161,11 +156,11 @@ def _parse_selector(text: str, start: int) -> tuple[str, ...]:
 
 def _parse_segment(text: str, position: int) -> str:
     if not text:
-        raise ScopeError(position, "a name of a workspace, content or container is missing")
+        raise ScopeError(position, "missing name of a workspace, content or container")
     match = _SEGMENT.match(text)
     matched = match.end() if match else 0
     if matched < len(text):
-        reason = "percent-encode every character but A-Z a-z 0-9 - . _ ~ here; '*' stands only alone"
+        reason = "percent-encode every character except A-Z a-z 0-9 - . _ ~; '*' is only allowed alone"
         raise ScopeError(position + matched, reason)
     try:
         name = unquote_to_bytes(text).decode()

@@ -1,7 +1,7 @@
-"""The spelling of every secret that Pollgate makes, so that a mistyped or made-up one is refused without asking.
+"""The format of every secret that Pollgate creates. A mistyped or made-up secret is recognized without a lookup.
 
 A secret is `<prefix>_`, 32 random base62 characters (190.5 bits), and 6 base62 characters that are the CRC-32 of
-all that stands before them: 42 characters that need no escaping in a URL and that a secret scanner finds by
+everything before them: 42 characters that need no escaping in a URL and that a secret scanner finds by
 `SECRET_PATTERN`.
 """
 
@@ -19,23 +19,23 @@ ADMIN_KEY: Final = "pga"
 CLIENT_SECRET: Final = "pgs"
 
 SECRET_PATTERN: Final = re.compile(r"pg[ats]_[0-9A-Za-z]{38}")
-"""Finds every secret of ours in a text; confirm a find with `is_well_formed`."""
+"""Matches every Pollgate secret in a text; confirm a match with `is_well_formed`."""
 
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _PAIRS: Final = [high + low for high in _BASE62 for low in _BASE62]
-"""Two digits at a time, for every request has its checksum computed."""
+"""Pairs of digits, which halve the divisions: every request computes a checksum."""
 _RANDOM_LENGTH: Final = 32
 _CHECKSUM_LENGTH: Final = 6
 
 
 def mint(prefix: Prefix) -> str:
-    """A new secret from the operating system's randomness."""
+    """Return a new secret from the operating system's random number generator."""
     unsigned = f"{prefix}_{random_base62(_RANDOM_LENGTH)}"
     return unsigned + _checksum(unsigned)
 
 
 def is_well_formed(secret: str, prefix: Prefix) -> bool:
-    """Whether `secret` has the prefix, the alphabet, the length and the checksum of one of ours."""
+    """Return whether `secret` has the prefix, alphabet, length and checksum of a Pollgate secret."""
     return (
         SECRET_PATTERN.fullmatch(secret) is not None
         and secret.startswith(f"{prefix}_")
@@ -44,20 +44,20 @@ def is_well_formed(secret: str, prefix: Prefix) -> bool:
 
 
 def digest(secret: str) -> bytes:
-    """The 32 bytes of SHA-256 that stand for a secret wherever it is kept.
+    """Return the SHA-256 of a secret, 32 bytes, which is stored instead of the secret.
 
-    One round without salt is enough: a secret is 190 random bits, not a password that could be guessed.
+    One round without salt is enough: a secret has 190 random bits and cannot be guessed like a password.
     """
     return hashlib.sha256(secret.encode()).digest()
 
 
 def hint(secret: str) -> str:
-    """What may be shown of a secret later, for recognition: `pgt_…w9Zq`."""
+    """Return the part of a secret that may be shown later to recognize it: `pgt_…w9Zq`."""
     return f"{secret[:4]}…{secret[-4:]}"
 
 
 def random_base62(length: int) -> str:
-    """`length` characters of `0-9A-Za-z`, 5.95 bits each."""
+    """Return `length` random characters of `0-9A-Za-z`, 5.95 bits each."""
     return "".join(secrets.choice(_BASE62) for _ in range(length))
 
 

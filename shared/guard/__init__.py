@@ -1,4 +1,4 @@
-"""The guard: what a service puts before its handlers so that only good tokens get through.
+"""The guard: it lets only requests with a working access token reach the handlers of a service.
 
     from shared.guard import caller, guard_settings, mount_guard, token_with
 
@@ -8,7 +8,7 @@
     async def show_report(request):
         caller(request).require(Action.READ, Place("PLAT", "PLAT-1"))
 
-An answer that goes on for long is given by `open_stream`, so that it ends with its token.
+Use `open_stream` for a long-lived response: the stream ends when its token stops working.
 
 The entry test of this folder: would a third service mount it unchanged?
 """

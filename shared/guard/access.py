@@ -1,4 +1,4 @@
-"""Access rules for the routes of a guarded service: which action of a scope a route asks for."""
+"""The access rules of guarded routes: which action of a scope the handler of a route has to require."""
 
 from functools import wraps
 from typing import Final
@@ -11,37 +11,38 @@ from shared.guard.caller import caller
 from shared.runtime.http.routes import Access
 
 TOKEN_SECURITY: Final = ("token", "token_in_url")
-"""The security schemes of the OpenAPI document, `SECURITY_SCHEMES`, by which a token may be sent."""
+"""The names in `SECURITY_SCHEMES` of the two ways to send a token."""
 SECURITY_SCHEMES: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
     "token_in_url": {
         "type": "apiKey",
         "in": "query",
         "name": "token",
-        "description": "An access token in the URL, if the token may be used there",
+        "description": "An access token in the URL, if the token may be sent there",
     },
 }
+"""The security schemes for the OpenAPI document of a guarded service."""
 REFUSALS: Final = {
     401: "The access token is missing or does not work.",
-    403: "The access token works, but not for this action or place, not from this address, or not in a URL.",
-    429: "The access token has been used more often than its rate limit allows; see `Retry-After`.",
+    403: "The access token works, but not for this action or place, from this address, or in a URL.",
+    429: "The access token has reached its rate limit; see `Retry-After`.",
 }
-"""The refusals of the guard, for the descriptions of guarded routes."""
+"""The statuses with which the guard refuses a request, for the descriptions of guarded routes."""
 
 
 class ScopeNotChecked(Exception):
-    """A handler returned a success without asking for an action of its route: a programming error, so a 500."""
+    """A handler returned a success without requiring an action of its route: a programming error, so a 500."""
 
 
 class TokenAccess(Access, frozen=True):
-    """A route that takes an access token. Made by `token_with` and `any_token`."""
+    """The access rule of a route that needs an access token. Create it with `token_with` or `any_token`."""
 
 
 def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
-    """Let requests through whose token works, to a handler that asks for one of the actions.
+    """Let requests with a working token through, to a handler that requires one of the actions.
 
-    The handler asks by `caller(request).require(…)`, or `.reach(…)`, for it knows the place. If it returns a success
-    without having asked, `ScopeNotChecked` is raised in place of its response.
+    The handler knows the place, so it calls `caller(request).require(…)` or `.require_paths(…)`. If it returns a
+    success without having done so, raise `ScopeNotChecked` instead of sending its response.
     """
     actions = frozenset({action, *others})
 
@@ -49,7 +50,7 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
         @wraps(handler)
         async def checked(request: web.Request) -> web.StreamResponse:
             response = await handler(request)
-            if response.status < 400 and actions.isdisjoint(caller(request).asked_for):
+            if response.status < 400 and actions.isdisjoint(caller(request).checked_actions):
                 raise ScopeNotChecked(f"{handler.__name__} returned {response.status} without a scope check")
             return response
 
@@ -59,8 +60,8 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
 
 
 def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
-    """Let requests through whose token works, whatever its scopes.
+    """Let every request with a working token through, regardless of its scopes.
 
-    For routes that are the same for every token, and for those whose handler decides about each part of the request.
+    Use it for routes that are the same for every token, and for handlers that check each part of a request.
     """
     return TokenAccess(lambda handler: handler, security, problems=REFUSALS)

@@ -1,4 +1,4 @@
-"""The token authority as a guard asks it over HTTP: each call within its time, or `GuardUnavailable`."""
+"""The HTTP client of the token authority. A call that fails or times out raises `GuardUnavailable`."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -16,9 +16,9 @@ from shared.guard.errors import GuardUnavailable
 from shared.guard.settings import GuardSettings
 
 CALL_LIMIT_S: Final = 1.0
-MAX_INTROSPECTIONS: Final = 32
-MAX_SYNCS: Final = 2
-"""Syncs have connections of their own, so that a flood of introspections does not hold them up."""
+INTROSPECTION_CONNECTIONS: Final = 32
+SYNC_CONNECTIONS: Final = 2
+"""Syncs have their own connections, so that a flood of introspections does not delay them."""
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 class TokenAuthority:
-    """A client of one authority, as the service of these settings."""
+    """Call one authority with the credential of one service."""
 
     def __init__(
         self, introspections: aiohttp.ClientSession, syncs: aiohttp.ClientSession, settings: GuardSettings
@@ -36,62 +36,62 @@ class TokenAuthority:
         self._url = settings.token_authority_url.rstrip("/")
         self._credential = self._credential_of(settings)
         self._issuer: str | None = None
-        self._issuer_is_asked = asyncio.Lock()
+        self._issuer_lock = asyncio.Lock()
 
     @property
     def url(self) -> str:
-        """Where it is asked."""
+        """The base URL of the authority."""
         return self._url
 
     async def introspect(self, token: str) -> Grant | None:
-        """The grant of an active token, else `None` (RFC 7662 §2.1)."""
+        """Return the grant of an active token, or `None` if the token is not active (RFC 7662 §2.1)."""
         try:
             answer = await self._ask(self._introspections, "POST", "/oauth2/introspect", data={"token": token})
             return Grant.read(answer)
         except GuardUnavailable as error:
-            _log.error("a token cannot be introspected", url=self._url, error=str(error))
+            _log.error("Token introspection failed", url=self._url, error=str(error))
             raise
         except (ValueError, RecursionError):
-            raise GuardUnavailable(f"{self._url}: its answer is no introspection answer") from None
+            raise GuardUnavailable(f"{self._url} sent an invalid introspection answer") from None
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
-        """Tell what is applied; what has changed since, and a lease."""
+        """Report what the guard has applied; return the changes since, and a lease."""
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(request)
         answer = await self._ask(self._syncs, "POST", f"/v1/guards/{guard_id}/sync", data=body, headers=headers)
         try:
             return msgspec.json.decode(answer, type=SyncAnswer)
         except (ValueError, RecursionError):
-            raise GuardUnavailable(f"{self._url}: its answer is no sync answer") from None
+            raise GuardUnavailable(f"{self._url} sent an invalid sync answer") from None
 
     async def release(self, guard_id: str) -> None:
-        """Give the lease back."""
+        """Give the lease back, so that no revocation waits for this guard."""
         await self._ask(self._syncs, "DELETE", f"/v1/guards/{guard_id}")
 
     async def signing_keys(self) -> bytes:
-        """The JSON Web Key Set (RFC 7517 §5) of the keys that sign pushes."""
+        """Return the JSON Web Key Set (RFC 7517 §5) of the keys that sign pushes."""
         return await self._call(self._syncs, "GET", "/.well-known/jwks.json")
 
     async def ping(self) -> None:
-        """Raises `GuardUnavailable` where the authority does not answer."""
+        """Raise `GuardUnavailable` if the authority does not answer."""
         await self._call(self._syncs, "GET", "/livez")
 
     def _credential_of(self, settings: GuardSettings) -> Credential:
         client_id, key = settings.introspection_client_id, settings.signing_key
         if key is None:
             return SecretCredential(client_id, settings.introspection_client_secret)
-        return KeyCredential(client_id, key, self._ask_issuer)
+        return KeyCredential(client_id, key, self._fetch_issuer)
 
-    async def _ask_issuer(self) -> str:
-        """What the authority calls itself (RFC 8414 §3), asked for once, and again where it refuses us."""
-        async with self._issuer_is_asked:
+    async def _fetch_issuer(self) -> str:
+        """Return the issuer of the authority (RFC 8414 §3); fetch it once, and again after a 401."""
+        async with self._issuer_lock:
             if self._issuer is None:
                 answer = await self._call(self._syncs, "GET", "/.well-known/oauth-authorization-server")
                 self._issuer = _read_issuer(answer, self._url)
             return self._issuer
 
     async def _ask(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
-        """A call that the authority answers services alone."""
+        """Send a request with the credential of this service."""
         return await self._call(session, method, path, credential=self._credential, **options)
 
     async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
@@ -99,10 +99,10 @@ class TokenAuthority:
             try:
                 return await self._once(session, method, path, **options)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # A kept connection that the authority has closed meanwhile, as it does when it restarts.
+                # The authority closes idle connections when it restarts; one retry uses a new connection.
                 return await self._once(session, method, path, **options)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise GuardUnavailable(f"{self._url}: {type(error).__name__}") from None
+            raise GuardUnavailable(f"{self._url} does not answer: {type(error).__name__}") from None
 
     async def _once(
         self,
@@ -121,16 +121,16 @@ class TokenAuthority:
         ) as answer:
             if answer.status == 401:
                 self._issuer = None
-                raise GuardUnavailable(f"{self._url}: it refuses our {self._credential.variables}")
+                raise GuardUnavailable(f"{self._url} refuses {self._credential.variables}")
             if answer.status not in (200, 204):
-                raise GuardUnavailable(f"{self._url}: it answered {answer.status}")
+                raise GuardUnavailable(f"{self._url} answered {answer.status}")
             return await answer.read()
 
 
 @asynccontextmanager
 async def token_authority(settings: GuardSettings) -> AsyncGenerator[TokenAuthority, None]:
-    """A client with its connections, closed at the end."""
-    async with _session(MAX_INTROSPECTIONS) as introspections, _session(MAX_SYNCS) as syncs:
+    """Open a client; close its connections at the end of the block."""
+    async with _session(INTROSPECTION_CONNECTIONS) as introspections, _session(SYNC_CONNECTIONS) as syncs:
         yield TokenAuthority(introspections, syncs, settings)
 
 
@@ -142,7 +142,7 @@ def _read_issuer(metadata: bytes, url: str) -> str:
     try:
         return msgspec.json.decode(metadata, type=_Metadata).issuer
     except (ValueError, RecursionError):
-        raise GuardUnavailable(f"{url}: its metadata cannot be read") from None
+        raise GuardUnavailable(f"{url} sent metadata that cannot be read") from None
 
 
 def _session(connections: int) -> aiohttp.ClientSession:

@@ -1,4 +1,4 @@
-"""A bounded dictionary whose entries run out: all live equally long, so the oldest is always the first to go."""
+"""A bounded TTL cache; equal TTLs make eviction FIFO."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ V = TypeVar("V")
 
 
 class ExpiringCache(Generic[V]):
-    """Up to `size` values by digest, each for `life_s` seconds from when it was asked for; a hit does not renew it."""
+    """Keep up to `size` values by digest, each for `life_s` seconds. A hit does not renew a value."""
 
     def __init__(self, *, size: int, life_s: float, clock: Callable[[], float]) -> None:
         self._entries: dict[bytes, tuple[V, float]] = {}
@@ -19,23 +19,23 @@ class ExpiringCache(Generic[V]):
         return len(self._entries)
 
     def get(self, digest: bytes) -> V | None:
-        """The value, unless it has run out."""
+        """Return the value, or `None` if there is none or it has expired."""
         entry = self._entries.get(digest)
         if entry is None or entry[1] <= self._clock():
             return None
         return entry[0]
 
     def put(self, digest: bytes, value: V, asked_at: float) -> None:
-        """Keep `value`, counting its life from `asked_at` on this cache's clock; the oldest makes room."""
+        """Store `value`, whose life started at `asked_at` on this cache's clock. Evict the oldest value if full."""
         self._entries.pop(digest, None)
         if len(self._entries) >= self._size:
             del self._entries[next(iter(self._entries))]
         self._entries[digest] = (value, asked_at + self._life_s)
 
     def drop(self, digest: bytes) -> None:
-        """Forget one value."""
+        """Remove one value."""
         self._entries.pop(digest, None)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove every value."""
         self._entries.clear()

@@ -1,4 +1,4 @@
-"""Who is calling, as handlers know it: what the token grants, never the token."""
+"""The caller as handlers see it: what the token grants, never the token itself."""
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -7,23 +7,23 @@ from typing import Any, Final
 from aiohttp import web
 
 from shared.contract.introspection import Grant
-from shared.contract.scope import Action, Path, Place, paths_within
+from shared.contract.scope import Action, Path, Place, intersect_paths
 from shared.guard.errors import InsufficientScope
 from shared.guard.usage import Usage
 
 
 class Caller:
-    """The bearer of a token that works. `usage` is told once of a request that is let through."""
+    """The bearer of a working token. Count one use per request, however many actions the handler requires."""
 
     def __init__(self, grant: Grant, usage: Usage) -> None:
         self._grant = grant
         self._usage = usage
-        self._noted = False
-        self._asked_for: set[Action] = set()
+        self._is_counted = False
+        self._checked_actions: set[Action] = set()
 
     @property
     def token_id(self) -> str:
-        """The token's id, which may be shown and logged."""
+        """The id of the token. It is no secret and may be logged."""
         return self._grant.token_id
 
     @property
@@ -33,51 +33,51 @@ class Caller:
 
     @property
     def endpoint_id(self) -> str:
-        """The last segment of that site's URL."""
+        """The last segment of the URL of that site."""
         return self._grant.endpoint_id
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """The JSON object that the token was given for services to read; it cannot be changed."""
+        """The JSON object that the token carries for services. It is read-only."""
         return self._grant.metadata
 
     @property
-    def asked_for(self) -> AbstractSet[Action]:
-        """The actions that `require` and `reach` have been asked for."""
-        return self._asked_for
+    def checked_actions(self) -> AbstractSet[Action]:
+        """The actions that `require` and `require_paths` have checked, whether the token allows them or not."""
+        return self._checked_actions
 
     def require(self, action: Action, place: Place) -> None:
         """Raise `InsufficientScope` unless the token allows `action` at `place`."""
-        self._asked_for.add(action)
+        self._checked_actions.add(action)
         if not self.may(action, place):
             raise InsufficientScope(action, place.path)
         self.count_use()
 
     def may(self, action: Action, place: Place) -> bool:
-        """Whether the token allows `action` at `place`."""
+        """Return whether the token allows `action` at `place`."""
         return self._grant.covers(action, place)
 
-    def reach(self, action: Action, within: Path) -> list[Path]:
-        """The widest paths in a part of the site, or in all of it, to which the token allows `action`.
+    def require_paths(self, action: Action, within: Path) -> list[Path]:
+        """Return the widest paths within `within` at which the token allows `action`; none lies within another.
 
-        None lies within another. Raises `InsufficientScope` where there are none.
+        `within` is a path in the site; the empty path is the whole site. Raise `InsufficientScope` if there is none.
         """
-        self._asked_for.add(action)
+        self._checked_actions.add(action)
         allowed = (scope.path for scope in self._grant.scopes if action in scope.actions)
-        reached = paths_within(within, allowed)
+        reached = intersect_paths(within, allowed)
         if not reached:
             raise InsufficientScope(action, within)
         self.count_use()
         return reached
 
     def count_use(self) -> None:
-        """The request is let through; said again, it counts no more."""
-        if not self._noted:
-            self._noted = True
+        """Count the request as a use of the token, once per request."""
+        if not self._is_counted:
+            self._is_counted = True
             self._usage.count(self._grant.token_id, self._grant.secret_id)
 
     def count_refusal(self) -> None:
-        """The request is not let through, though the token works."""
+        """Count the request as refused, although the token works."""
         self._usage.count_refusal(self._grant.token_id, self._grant.secret_id)
 
 
@@ -85,5 +85,5 @@ CALLER: Final = web.RequestKey("caller", Caller)
 
 
 def caller(request: web.Request) -> Caller:
-    """The caller of a guarded route. Raises `KeyError` on a public one."""
+    """Return the caller of a request to a guarded route. Raise `KeyError` on a public route."""
     return request[CALLER]

@@ -1,4 +1,4 @@
-"""Why a guard does not let a request through."""
+"""The reasons for which a guard refuses a request. `problems.py` maps them to HTTP responses."""
 
 from ipaddress import IPv4Address, IPv6Address
 
@@ -6,31 +6,31 @@ from shared.contract.scope import Action, Path, Scope
 
 
 class GuardError(Exception):
-    """The request does not get through."""
+    """The guard refuses the request."""
 
 
 class TokenMissing(GuardError):
-    """The request carries no token."""
+    """The request has no token."""
 
 
 class QueryUnreadable(GuardError):
-    """The query is not percent-encoded UTF-8, or too long, so no token can be found in it; the message says which."""
+    """The query cannot be searched for a token: it is not percent-encoded UTF-8, or too long. The message says it."""
 
 
 class TokenTwice(GuardError):
-    """The request carries a token twice (RFC 6750 §2): it could mean either."""
+    """The request has more than one token, so it is ambiguous (RFC 6750 §2)."""
 
 
 class TokenInvalid(GuardError):
-    """The token does not work: malformed, unknown, expired or revoked, which are not told apart."""
+    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which."""
 
 
 class QueryNotAllowed(GuardError):
-    """The token works, and may not be sent in a URL."""
+    """The token works, but must not be sent in a URL."""
 
 
 class AddressNotAllowed(GuardError):
-    """The token works, and not from `address`, which is `None` where it cannot be told."""
+    """The token works, but not from `address`, which is `None` if it is unknown."""
 
     def __init__(self, address: IPv4Address | IPv6Address | None) -> None:
         self.address = address
@@ -38,7 +38,7 @@ class AddressNotAllowed(GuardError):
 
 
 class RateLimited(GuardError):
-    """The token works, and has been sent more often than its `limit` a minute; not again in `retry_after_s`."""
+    """The token has reached its `limit` of requests per minute; the next one is allowed in `retry_after_s` seconds."""
 
     def __init__(self, limit: int, retry_after_s: int) -> None:
         self.limit = limit
@@ -47,7 +47,7 @@ class RateLimited(GuardError):
 
 
 class InsufficientScope(GuardError):
-    """The token works, and not for this. `needed` is the narrowest scope that would do."""
+    """The token works, but its scopes do not cover the request. `needed` is the narrowest scope that does."""
 
     def __init__(self, action: Action, path: Path) -> None:
         self.needed = Scope(frozenset({action}), path)
@@ -55,4 +55,4 @@ class InsufficientScope(GuardError):
 
 
 class GuardUnavailable(GuardError):
-    """Nothing can be known of the token now, so it is refused for now: the token authority does not answer."""
+    """The token cannot be checked at the moment, because the token authority does not answer."""

@@ -1,7 +1,7 @@
-"""Receives the authority's pushes over Redis and hands them to the follower.
+"""Receive the authority's pushes over Redis and pass them to the follower.
 
-Redis may lose messages and says nothing when it does, so nothing rests on it: whenever a subscription is confirmed the
-follower syncs, for what came before may have been missed, and a server that has gone silent is left and tried anew.
+Redis may lose messages without an error, so exactness does not depend on it. The follower syncs whenever a subscription
+is confirmed, because messages before it may have been missed. A connection on which nothing arrives is replaced.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 from redis.asyncio import Redis
 
-from shared.contract.change import CHANGES_CHANNEL
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.guard.follower import Follower
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics
@@ -21,15 +21,15 @@ from shared.runtime.redis.subscription import Subscription
 
 REPORT_EVERY_S: Final = 60.0
 _REDIS_LOST: Final = (
-    "Redis is away: revocations arrive by sync alone and take up to a fifth of the lease; start Redis or correct "
-    "REDIS_URL"
+    "Redis subscription lost: revocations arrive by sync only and are delayed by up to a fifth of the lease; start "
+    "Redis or correct REDIS_URL"
 )
 
 _log = structlog.get_logger()
 
 
 class ChangeFeed:
-    """One a process. `live` says whether pushes arrive; `now` is wall time, for the metric of their delay."""
+    """Create one instance per process and await `run`. `now` is wall time, for the metric of the push delay."""
 
     def __init__(
         self,
@@ -50,41 +50,41 @@ class ChangeFeed:
         self._subscription = Subscription(
             redis,
             CHANGES_CHANNEL,
-            Outage(_REDIS_LOST, "Redis is back: revocations arrive at once again", address=redis_address),
-            on_subscribed=self._subscribed,
-            on_message=self._received,
+            Outage(_REDIS_LOST, "Redis subscription restored: revocations arrive at once again", address=redis_address),
+            on_subscribed=self._on_subscribed,
+            on_message=self._on_message,
         )
 
     async def ping(self) -> None:
-        """Raise `ConnectionError` if pushes do not arrive at the moment."""
+        """Raise `ConnectionError` if the subscription is not confirmed at the moment."""
         if not self._subscription.is_live:
-            raise ConnectionError("the subscription to changes is not confirmed")
+            raise ConnectionError("the Redis subscription to token changes is not confirmed")
 
     async def run(self) -> None:
-        """Receive until cancelled."""
+        """Receive pushes until cancelled."""
         await self._subscription.run()
 
-    async def _subscribed(self) -> None:
-        _log.info("following changes", redis=self._redis_address)
-        self._follower.want_sync()
-        await self._keys.refresh()  # so that the first push does not wait for it
+    async def _on_subscribed(self) -> None:
+        _log.info("Subscribed to token changes", redis=self._redis_address)
+        self._follower.request_sync()
+        await self._keys.refresh()  # so that the first push does not wait for the keys
 
-    async def _received(self, push: bytes) -> None:
+    async def _on_message(self, push: bytes) -> None:
         try:
-            claims = await self._keys.read(push)
+            claims = await self._keys.verify(push)
         except InvalidPush as error:
-            self._note_refused(error)
+            self._record_refused(error)
         else:
-            self._follower.pushed(claims.events.changes.changes)
+            self._follower.apply_push(claims.events.changes.changes)
             self._metrics.push_delay_s.observe(max(0.0, self._now() - claims.toe_ms / 1000))
 
-    def _note_refused(self, error: InvalidPush) -> None:
+    def _record_refused(self, error: InvalidPush) -> None:
         self._metrics.pushes_refused.inc()
         now = asyncio.get_running_loop().time()
         if now - self._refusal_reported_at >= REPORT_EVERY_S:
             self._refusal_reported_at = now
             _log.warning(
-                "a message on the changes' channel is not signed by the authority, and is ignored",
+                "Ignored a message on the Redis channel of changes: it is not signed by the token authority",
                 redis=self._redis_address,
                 error=str(error),
             )

@@ -1,7 +1,7 @@
-"""Keeps a guard's place in the change log: by pushes as they come, and by syncs, which lose nothing.
+"""Follow the change log: apply pushes as they arrive, and sync, which loses nothing.
 
-A push is applied only where it is the next change; after a gap, and after every change, a sync tells the authority how
-far this guard is. The sync also renews the lease, which counts from when the sync was sent.
+A push is applied only if it is the next change. After a gap, and after every applied change, a sync reports to the
+authority which changes this guard has applied. The sync also renews the lease, which counts from when it was sent.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 
 
 class SyncTransport(Protocol):
-    """The authority, as far as a follower needs it. Both raise `GuardUnavailable`."""
+    """The calls to the authority that a follower needs. Both raise `GuardUnavailable`."""
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer: ...
     async def release(self, guard_id: str) -> None: ...
@@ -37,17 +37,17 @@ class SyncPace(Struct, frozen=True):
     """How often a guard syncs with the authority."""
 
     first_interval_s: float = 0.5
-    """Between syncs, before the authority has said how long a lease is."""
+    """The interval between syncs until the authority has granted a lease."""
     per_lease: float = 5
-    """Syncs in the length of a lease."""
+    """The number of syncs per lease."""
     retry_s: float = 1.0
-    """After a sync that failed, at the latest."""
+    """The longest pause after a sync that failed."""
     jitter: Callable[[], float] = random.random
-    """Gives numbers from 0 to 1, by which guards come to sync at different times."""
+    """Return a number from 0 to 1. It spreads the syncs of different guards over time."""
 
 
 class Follower:
-    """One a guard. `guard_id` is random."""
+    """Create one instance per guard, with a random `guard_id`, and await `run`."""
 
     def __init__(
         self,
@@ -78,28 +78,28 @@ class Follower:
         self.lease_s: float | None = None
         self.issuer: str | None = None
 
-    def pushed(self, changes: Sequence[Change]) -> None:
-        """Take changes in, in the order of `seq`: known ones are passed over, and after a gap none is applied."""
+    def apply_push(self, changes: Sequence[Change]) -> None:
+        """Apply changes in the order of `seq`. Skip those already applied, and apply none after a gap."""
         before = self._applied
         for change in changes:
             self._newest_seen = max(self._newest_seen, change.seq)
             self._apply(change)
-        self._note_lag()
+        self._record_lag()
         if self._applied != before or self._newest_seen > (self._applied or 0):
-            self.want_sync()
+            self.request_sync()
 
-    def want_sync(self) -> None:
-        """Sync at once: something has been applied, or may have been missed."""
+    def request_sync(self) -> None:
+        """Make `run` sync at once, because a change has been applied or may have been missed."""
         self._wanted.set()
 
     async def ping(self) -> None:
-        """Raises where the cache may not be used."""
-        if not self._lease.held:
-            raise ConnectionError("this guard holds no lease")
+        """Raise `ConnectionError` if the guard has no lease."""
+        if not self._lease.is_held:
+            raise ConnectionError("this guard has no lease")
 
     async def run(self) -> None:
         """Sync until cancelled."""
-        _log.info("guard started", guard_id=self._guard_id)
+        _log.info("Guard started", guard_id=self._guard_id)
         while True:
             self._wanted.clear()
             if not await self._sync():
@@ -112,35 +112,35 @@ class Follower:
                 continue
 
     async def stop(self) -> None:
-        """Use the cache no more; tell the last uses, and give the lease back, so that no revocation waits for it.
+        """Stop using the cache, report the last uses, and release the lease, so that no revocation waits for it.
 
-        Call this when `run` has been cancelled.
+        Call it after `run` has been cancelled.
         """
-        self._lease.give_up()
+        self._lease.release()
         try:
             async with asyncio.timeout(LAST_CALL_LIMIT_S):
-                await self._tell_last_uses()
+                await self._report_last_uses()
         except (GuardUnavailable, TimeoutError):
-            _log.warning("the last uses of tokens were not told to the token authority")
+            _log.warning("The last uses of tokens could not be reported to the token authority")
         try:
             async with asyncio.timeout(LAST_CALL_LIMIT_S):
                 await self._authority.release(self._guard_id)
         except (GuardUnavailable, TimeoutError):
-            _log.info("the lease was not given back; it runs out by itself")
+            _log.info("The lease could not be released; it expires by itself")
 
-    async def _tell_last_uses(self) -> None:
-        """What these syncs are answered does not matter: the lease that they put on record is not used."""
+    async def _report_last_uses(self) -> None:
+        """Send what is left of the usage. Ignore the answers: this guard no longer uses a lease."""
         while used := self._usage.take():
-            await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.told(used)))
+            await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.to_report(used)))
 
     def _pause_s(self) -> float:
-        """Never longer than the interval, and not the same for all guards."""
+        """Return 80 to 100 % of the interval, different for each guard."""
         return self._interval_s * (1.0 - 0.2 * self._pace.jitter())
 
     async def _sync(self) -> bool:
-        self._watch_lease()
+        self._record_lease()
         used = self._usage.take()
-        request = SyncRequest(applied=self._applied, usage=self._usage.told(used))
+        request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
         asked_at = self._clock()
         try:
             async with asyncio.timeout(max(SHORTEST_SYNC_LIMIT_S, self._interval_s)):
@@ -148,45 +148,45 @@ class Follower:
         except (GuardUnavailable, TimeoutError) as error:
             self._usage.put_back(used)
             self._metrics.sync_failures.inc()
-            self._watch_lease(str(error) or "no answer in time")
+            self._record_lease(str(error) or "no answer within the time limit")
             return False
-        self._take(answer, asked_at)
+        self._process_answer(answer, asked_at)
         self._metrics.sync_s.observe(self._clock() - asked_at)
         if self._applied != request.applied:
-            self.want_sync()
+            self.request_sync()
         return True
 
-    def _take(self, answer: SyncAnswer, asked_at: float) -> None:
-        if answer.afresh:
-            self._guard.start_afresh(answer.head)
+    def _process_answer(self, answer: SyncAnswer, asked_at: float) -> None:
+        if answer.requires_reset:
+            self._guard.reset(answer.head)
             self._applied = self._newest_seen = answer.head
         for change in answer.changes:
             self._apply(change)
         self._newest_seen = max(self._newest_seen, answer.head)
-        self._note_lag()
+        self._record_lag()
         if self._applied is None or self._applied < answer.head:
             return
         self.issuer = answer.issuer
         self.lease_s = answer.lease_ms / 1000
         self._interval_s = self.lease_s / self._pace.per_lease
         self._lease.renew(asked_at, self.lease_s)
-        self._watch_lease()
+        self._record_lease()
 
     def _apply(self, change: Change) -> None:
         if self._applied is not None and change.seq == self._applied + 1:
             self._guard.apply(change)
             self._applied = change.seq
 
-    def _note_lag(self) -> None:
+    def _record_lag(self) -> None:
         self._metrics.lag.set(self._newest_seen - (self._applied or 0))
 
-    def _watch_lease(self, failure: str | None = None) -> None:
-        """Count the time without a lease; log when it is lost and when it is back, once each."""
+    def _record_lease(self, failure: str | None = None) -> None:
+        """Measure the time without a lease. Log once when it is lost, and once when it is renewed."""
         now = self._clock()
-        if self._lease.held:
+        if self._lease.is_held:
             self._metrics.lease_held.set(1)
             if self._degraded_is_logged:
-                _log.info("the lease is back: tokens are answered from the cache again", guard_id=self._guard_id)
+                _log.info("Lease renewed: tokens are checked from the cache again", guard_id=self._guard_id)
             self._degraded_since, self._degraded_is_logged = None, False
             return
         self._metrics.lease_held.set(0)
@@ -195,4 +195,6 @@ class Follower:
         self._degraded_since = now
         if failure is not None and not self._degraded_is_logged:
             self._degraded_is_logged = True
-            _log.error("without a lease every request asks the token authority", guard_id=self._guard_id, error=failure)
+            _log.error(
+                "No lease: every request is checked at the token authority", guard_id=self._guard_id, error=failure
+            )

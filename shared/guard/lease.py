@@ -1,11 +1,14 @@
-"""The guard's right to answer from its cache: it runs out by itself unless a sync renews it."""
+"""The guard's right to use its cache. It expires unless a sync renews it."""
 
 import asyncio
 from collections.abc import Callable
 
 
 class Lease:
-    """Times are of `clock`, which goes on while the process is stopped or the machine sleeps."""
+    """The lease of one guard. `clock` is in seconds and advances while the process is stopped or the machine sleeps.
+
+    `until` is the end of the lease, and `confirmed_at` the time at which the sync that last renewed it was sent.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -14,32 +17,32 @@ class Lease:
         self._renewed = asyncio.Event()
 
     @property
-    def held(self) -> bool:
-        """Whether the cache may be used now."""
+    def is_held(self) -> bool:
+        """Whether the guard may use its cache now."""
         return self._clock() < self.until
 
     @property
     def remaining_s(self) -> float:
-        """For how long it is still held unless it is renewed; 0 where it is not."""
+        """The seconds until the lease expires; 0 if it has expired."""
         return max(0.0, self.until - self._clock())
 
     async def is_held_within(self, limit_s: float) -> bool:
-        """Whether it is held when this returns: now, or once it is back, in so many seconds at most."""
+        """Wait for the lease for up to `limit_s` seconds. Return whether it is held."""
         try:
             async with asyncio.timeout(limit_s):
-                while not self.held:
+                while not self.is_held:
                     self._renewed.clear()
                     await self._renewed.wait()
         except TimeoutError:
-            return self.held
+            return self.is_held
         return True
 
     def renew(self, asked_at: float, length_s: float) -> None:
-        """The authority has granted the lease: it counts from when it was asked for, not from when it arrived."""
+        """Renew the lease for `length_s` seconds from `asked_at`, the time at which the sync was sent."""
         self.confirmed_at = max(self.confirmed_at, asked_at)
         self.until = max(self.until, asked_at + length_s)
         self._renewed.set()
 
-    def give_up(self) -> None:
-        """Use the cache no more."""
+    def release(self) -> None:
+        """End the lease now."""
         self.until = float("-inf")

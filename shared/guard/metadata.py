@@ -1,4 +1,4 @@
-"""`/.well-known/oauth-protected-resource` (RFC 9728): which authority's tokens work here, and how soon they do not."""
+"""`/.well-known/oauth-protected-resource` (RFC 9728): which authority issues the tokens for this service."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ RESOURCE_METADATA_ROUTE: Final = "/.well-known/oauth-protected-resource"
 
 
 class ResourceMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`revocation_bound_ms`: how long a revocation may wait for this service to take it in, at most."""
+    """The document. `revocation_bound_ms` is the longest time that a revocation waits for this service to apply it."""
 
     resource: str
     authorization_servers: list[str]
@@ -21,7 +21,7 @@ class ResourceMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def resource_metadata(resource: str, issuer: str, lease_s: float | None) -> web.Response:
-    """The document; without the bound as long as the authority has not said it."""
+    """Return the document, without the bound if the authority has not granted a lease yet (`lease_s` is `None`)."""
     return json_response(
         ResourceMetadata(
             resource=resource,

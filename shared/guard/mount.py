@@ -1,4 +1,4 @@
-"""Puts the guard before every route of an aiohttp application."""
+"""Mount the guard on an aiohttp application: its middleware, its background tasks and its metadata route."""
 
 import secrets
 from collections.abc import AsyncGenerator, Callable
@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
-from shared.contract.limit import limit_keys
+from shared.contract.redis_names import rate_limit_prefix
 from shared.guard.access import TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
@@ -21,7 +21,7 @@ from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
-from shared.guard.presented import PRESENTED, asks_anew, presented_token
+from shared.guard.presentation import PRESENTED_TOKEN, bypasses_cache, take_token
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
@@ -44,11 +44,11 @@ FOLLOWER: Final = web.AppKey("follower", Follower)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
-_OF_A_TOKEN_THAT_WORKS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
+_ERRORS_OF_VALID_TOKENS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
 
 
 class UnguardedRoute(Exception):
-    """A route of a guarded application has neither a token's access rule nor is it public."""
+    """A route of a guarded application has no access rule of the guard and is not `PUBLIC`."""
 
 
 def mount_guard(app: web.Application, settings: GuardSettings) -> None:
@@ -78,7 +78,8 @@ async def _require_access_rules(app: web.Application) -> None:
     ]
     if unguarded:
         raise UnguardedRoute(
-            f"{', '.join(unguarded)}: mount each route by add_routes, with token_with(action), any_token() or PUBLIC"
+            f"{', '.join(unguarded)}: mount each route by add_routes, with token_with(action), any_token() or PUBLIC "
+            "as its access"
         )
 
 
@@ -88,20 +89,20 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     if route is None or route.access is PUBLIC:
         return await handler(request)
     try:
-        presented, no_cache = presented_token(request), asks_anew(request)
-        request[PRESENTED] = presented
+        presented, no_cache = take_token(request), bypasses_cache(request)
+        request[PRESENTED_TOKEN] = presented
         validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
-        await request.app[RULES].require(request, presented, validated.grant)
+        await request.app[RULES].check(request, presented, validated.grant)
         response = await handler(request)
     except GuardError as error:
-        if isinstance(error, _OF_A_TOKEN_THAT_WORKS):
+        if isinstance(error, _ERRORS_OF_VALID_TOKENS):
             request[CALLER].count_refusal()
         table = {**GUARD_PROBLEMS, **route.problem_table}
         return problem_response(table[type(error)](error), request.get(REQUEST_ID))
-    bearer.count_use()  # also if the handler has asked for no scope
+    bearer.count_use()  # for handlers that require no scope
     return response
 
 
@@ -110,7 +111,7 @@ async def _end_streams(app: web.Application) -> None:
 
 
 async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
-    """For how many milliseconds nothing newer has been heard of the token that was let through."""
+    """Add `Token-Validated-Age`: how many milliseconds ago the token was last confirmed to work."""
     if _AGE_S in request:
         response.headers["Token-Validated-Age"] = str(round(request[_AGE_S] * 1000))
 
@@ -131,11 +132,15 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
         async with (
             token_authority(settings) as authority,
             redis_client(settings.redis_url) as redis,
-            rate_limiter(settings.redis_url, limit_keys(settings.introspection_client_id), registry) as limiter,
+            rate_limiter(settings.redis_url, rate_limit_prefix(settings.introspection_client_id), registry) as limiter,
         ):
             guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
             follower = Follower(
-                *(guard, lease, usage, authority, metrics),
+                guard,
+                lease,
+                usage,
+                authority,
+                metrics,
                 guard_id=secrets.token_hex(16),
                 clock=elapsed_s,
                 pace=SyncPace(),
@@ -146,7 +151,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             app[GUARD], app[LEASE], app[FOLLOWER], app[_USAGE] = guard, lease, follower, usage
             app[RULES] = Rules(limiter, settings.trusted_proxy_hops)
             async with (
-                _stopped(follower),
+                _stop_at_exit(follower),
                 supervised(app, "follower", follower.run),
                 supervised(app, "change feed", feed.run),
             ):
@@ -156,7 +161,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
 
 
 @asynccontextmanager
-async def _stopped(follower: Follower) -> AsyncGenerator[None, None]:
+async def _stop_at_exit(follower: Follower) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a token may be held to beside its scopes: how it is sent, from where, and how often."""
+"""The restrictions of a token besides its scopes: how it is sent, from which address, and how often."""
 
 from math import ceil
 from typing import Final
@@ -7,7 +7,7 @@ from aiohttp import web
 
 from shared.contract.introspection import Grant
 from shared.guard.errors import AddressNotAllowed, QueryNotAllowed, RateLimited
-from shared.guard.presented import Presented
+from shared.guard.presentation import PresentedToken
 from shared.runtime.http.client_address import client_address
 from shared.runtime.redis.rate_limit import RateLimiter, Verdict
 from shared.runtime.redis.rate_window import WINDOW_S
@@ -16,25 +16,25 @@ _VERDICT: Final = web.RequestKey("rate_limit_verdict", Verdict)
 
 
 class Rules:
-    """One a guard. A token without such properties costs nothing here."""
+    """Check the restrictions of tokens. Create one instance per guard. A token without restrictions costs nothing."""
 
     def __init__(self, limiter: RateLimiter, proxy_hops: int) -> None:
         self._limiter = limiter
         self._proxy_hops = proxy_hops
 
-    async def require(self, request: web.Request, presented: Presented, grant: Grant) -> None:
-        """Count the request against the token's limit, whichever of its secrets was presented.
+    async def check(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
+        """Check the presentation, then count the request against the token's rate limit; its secrets share the limit.
 
-        Raises `QueryNotAllowed`, `AddressNotAllowed`, or `RateLimited`; only what passes the first two is counted.
+        Raise `QueryNotAllowed`, `AddressNotAllowed` or `RateLimited`. The first two are not counted.
         """
-        self.require_way(request, presented, grant)
+        self.check_presentation(request, presented, grant)
         if grant.rate_limit is not None:
             verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit)
             if not verdict.allowed:
                 raise RateLimited(grant.rate_limit, _whole_seconds(verdict))
 
-    def require_way(self, request: web.Request, presented: Presented, grant: Grant) -> None:
-        """How and from where the token was sent. Raises `QueryNotAllowed` or `AddressNotAllowed`."""
+    def check_presentation(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
+        """Check how and from which address the token was sent. Raise `QueryNotAllowed` or `AddressNotAllowed`."""
         if presented.in_query and not grant.allow_query:
             raise QueryNotAllowed
         if grant.allowed_ips:
@@ -47,9 +47,9 @@ RULES: Final = web.AppKey("rules", Rules)
 
 
 async def add_rate_limit(request: web.Request, response: web.StreamResponse) -> None:
-    """How many requests a minute the token has, how many are left, and when there are more.
+    """Add `RateLimit-Policy` and `RateLimit` to the response to a request that was counted.
 
-    The fields are of draft-ietf-httpapi-ratelimit-headers-09 §§3, 4.
+    They are defined by draft-ietf-httpapi-ratelimit-headers-09 §§3, 4. Times are in seconds.
     """
     if _VERDICT in request:
         verdict = request[_VERDICT]

@@ -1,4 +1,4 @@
-"""What a guard has to be told, with the names of the variables that say it."""
+"""The settings of a guard. The name of each field in upper case is its environment variable."""
 
 import os
 from typing import Annotated
@@ -11,39 +11,46 @@ from shared.runtime.process.environment import SettingsError, read_settings
 
 
 class GuardSettings(Struct, frozen=True, kw_only=True):
-    """A service's own settings may extend this."""
+    """The settings that every guarded service needs; the settings of a service may extend them."""
 
-    token_authority_url: Annotated[str, Meta(description="where tokens are introspected")]
-    introspection_client_id: Annotated[str, Meta(description="as whom")]
-    introspection_client_secret: Annotated[str, Meta(description="and with which secret, where it has one")] = ""
+    token_authority_url: Annotated[str, Meta(description="URL of the token authority, as this service reaches it")]
+    introspection_client_id: Annotated[str, Meta(description="client id of this service at the token authority")]
+    introspection_client_secret: Annotated[
+        str, Meta(description="client secret of this service; set this or INTROSPECTION_PRIVATE_KEY")
+    ] = ""
     introspection_private_key: Annotated[
         str,
-        Meta(description=f"else the private key in PEM whose public one the authority has: {FIT_KEYS}"),
+        Meta(
+            description=f"private key of this service in PEM, instead of a client secret: {FIT_KEYS}; the token "
+            "authority has the public key"
+        ),
     ] = ""
-    redis_url: Annotated[str, Meta(description="Redis, as a user that may subscribe to changes and count requests")]
-    resource_url: Annotated[str, Meta(description="URL of this service, as its callers know it")]
+    redis_url: Annotated[
+        str, Meta(description="URL of Redis, with a user that may subscribe to changes and count requests")
+    ]
+    resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0
 
     def __post_init__(self) -> None:
-        """Raises `SettingsError` unless there is one credential that can be one."""
+        """Raise `SettingsError` unless there is exactly one credential, and it is usable."""
         if bool(self.introspection_client_secret) == bool(self.introspection_private_key):
             raise SettingsError(
-                "set one of INTROSPECTION_CLIENT_SECRET and INTROSPECTION_PRIVATE_KEY, or its _FILE: it says how this "
-                "service shows the token authority who it is"
+                "set one of INTROSPECTION_CLIENT_SECRET and INTROSPECTION_PRIVATE_KEY, or its _FILE: this service "
+                "authenticates to the token authority with it"
             )
         _ = self.signing_key
 
     @property
     def signing_key(self) -> PrivateKey | None:
-        """The key that signs for this service, where it has one."""
+        """The private key of this service, or `None` if it has a client secret. Raise `SettingsError`."""
         if not self.introspection_private_key:
             return None
         try:
             return read_private_key(self.introspection_private_key)
         except UnfitKey as error:
-            raise SettingsError(f"INTROSPECTION_PRIVATE_KEY is wrong: {error}; give {FIT_KEYS}") from None
+            raise SettingsError(f"INTROSPECTION_PRIVATE_KEY is wrong: {error}; use {FIT_KEYS}") from None
 
 
 def guard_settings() -> GuardSettings:
-    """The settings from the environment. Raises `SettingsError` that names the variable at fault."""
+    """Read the settings from the environment. Raise `SettingsError`, which names the wrong variable."""
     return read_settings(GuardSettings, os.environ)

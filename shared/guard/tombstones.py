@@ -1,4 +1,4 @@
-"""Which tokens have changed lately, so that an answer that is older than the change is not believed."""
+"""Which tokens have changed recently, so that an introspection answer from before the change is rejected."""
 
 from typing import Final
 
@@ -6,7 +6,11 @@ MAX_TOMBSTONES: Final = 20_000
 
 
 class Tombstones:
-    """The newest changes by token. What was known as of a change before `floor` cannot be judged any more."""
+    """The `seq` of the latest change of each token, for up to `size` tokens.
+
+    If more tokens have changed, the oldest entry is removed and its `seq` becomes the floor: an answer that is older
+    than the floor is rejected for any token.
+    """
 
     def __init__(self, size: int = MAX_TOMBSTONES) -> None:
         self._changed_at: dict[bytes, int] = {}
@@ -14,21 +18,21 @@ class Tombstones:
         self._floor = 0
 
     def add(self, digest: bytes, seq: int) -> None:
-        """The token has changed at `seq`, which is higher than all before."""
+        """Record the change `seq` of a token. `seq` must be higher than all before."""
         self._changed_at.pop(digest, None)
         self._changed_at[digest] = seq
         if len(self._changed_at) > self._size:
             self._floor = self._changed_at.pop(next(iter(self._changed_at)))
 
     def changed_at(self, digest: bytes) -> int:
-        """The `seq` of the token's newest change that is known, else 0."""
+        """Return the `seq` of the latest known change of the token, or 0."""
         return self._changed_at.get(digest, 0)
 
-    def start_afresh(self, head: int) -> None:
-        """Any token may have changed, up to and with `head`."""
+    def reset(self, head: int) -> None:
+        """Reject all answers that are older than `head`: any token may have changed up to and including that change."""
         self._changed_at.clear()
         self._floor = head
 
-    def allow(self, digest: bytes, as_of: int) -> bool:
-        """Whether the token is known not to have changed since `as_of`, as far as the log has been applied."""
+    def allows(self, digest: bytes, as_of: int) -> bool:
+        """Return whether an answer from `as_of` is at least as new as every applied change of the token."""
         return as_of >= self._floor and self._changed_at.get(digest, 0) <= as_of

@@ -1,56 +1,59 @@
-"""How often each token has been let through and refused, gathered until a sync takes it along."""
+"""Counters of how often each token was let through and refused, until a sync reports them."""
 
 from collections.abc import Callable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from shared.contract.sync import MAX_USES_A_SYNC, TokenUse
+from shared.contract.sync import MAX_USES_ACCEPTED, TokenUse
 
-TOLD_AT_ONCE: Final = MAX_USES_A_SYNC // 2
+MAX_USES_PER_SYNC: Final = MAX_USES_ACCEPTED // 2
 MAX_SECRETS: Final = 100_000
 
 
 class Use(NamedTuple):
-    """Of one secret of a token. `last_used_at` is of the guard's clock; of the last refusal where there is no use."""
+    """The counters of one secret.
+
+    `last_used_at` is the time of the last use, or of the last refusal if there is no use, on the guard's clock.
+    """
 
     token_id: str
     uses: int
     refusals: int
     last_used_at: float
 
-    def then(self, newer: "Use") -> "Use":
-        """Both together."""
+    def merge(self, newer: "Use") -> "Use":
+        """Return the sum of both counters."""
         last = newer if newer.uses or not self.uses else self
         return Use(self.token_id, self.uses + newer.uses, self.refusals + newer.refusals, last.last_used_at)
 
 
 class Usage:
-    """Counts at least once: what a lost sync carried is carried again. Of more than `MAX_SECRETS`, the rest is lost."""
+    """Count at least once: what a failed sync carried is reported again. Drop new secrets beyond `MAX_SECRETS`."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._uses: dict[str, Use] = {}
 
     def count(self, token_id: str, secret_id: str) -> None:
-        """A request with this token has been let through."""
+        """Count a request with this token that was let through."""
         self._add(secret_id, Use(token_id, 1, 0, self._clock()))
 
     def count_refusal(self, token_id: str, secret_id: str) -> None:
-        """A request with this token, which works, has been refused."""
+        """Count a request that was refused, although its token works."""
         self._add(secret_id, Use(token_id, 0, 1, self._clock()))
 
     def take(self) -> dict[str, Use]:
-        """What the next sync carries, by the secret's id."""
-        return {secret_id: self._uses.pop(secret_id) for secret_id in list(islice(self._uses, TOLD_AT_ONCE))}
+        """Remove and return up to `MAX_USES_PER_SYNC` counters for the next sync, by secret id."""
+        return {secret_id: self._uses.pop(secret_id) for secret_id in list(islice(self._uses, MAX_USES_PER_SYNC))}
 
     def put_back(self, taken: dict[str, Use]) -> None:
-        """The sync may not have arrived."""
+        """Add counters back that a sync may not have delivered."""
         for secret_id, use in taken.items():
             newer = self._uses.get(secret_id)
-            self._uses[secret_id] = use.then(newer) if newer else use
+            self._uses[secret_id] = use.merge(newer) if newer else use
 
-    def told(self, taken: dict[str, Use]) -> list[TokenUse]:
-        """`taken` in the words of the contract, which compares no clocks."""
+    def to_report(self, taken: dict[str, Use]) -> list[TokenUse]:
+        """Return `taken` as the contract has it: times as ages in milliseconds, since clocks are not compared."""
         now = self._clock()
         return [
             TokenUse(use.token_id, secret_id, use.uses, use.refusals, max(0, round((now - use.last_used_at) * 1000)))
@@ -60,4 +63,4 @@ class Usage:
     def _add(self, secret_id: str, use: Use) -> None:
         known = self._uses.get(secret_id)
         if known is not None or len(self._uses) < MAX_SECRETS:
-            self._uses[secret_id] = known.then(use) if known else use
+            self._uses[secret_id] = known.merge(use) if known else use

@@ -1,4 +1,4 @@
-"""A service whose guard has a private key in place of a secret: all that holds for a guard holds for it."""
+"""A service whose guard authenticates with a private key instead of a secret."""
 
 import asyncio
 
@@ -41,9 +41,9 @@ def key(kind: Kind) -> ClientKey:
 
 @pytest.fixture
 async def client(authority: Authority, redis_url: str, key: ClientKey, aiohttp_client: AiohttpClient) -> Client:
-    """A service that the authority knows by its public key, and whose guard holds a lease.
+    """A service whose public key the authority has, and whose guard has a lease.
 
-    What is asked for last is torn down first: the service, before the authority that its guard speaks with.
+    pytest tears fixtures down in reverse order: the service before the authority that its guard calls.
     """
     await make_service(authority, key)
     made = await guarded(authority, redis_url, key, aiohttp_client)
@@ -54,7 +54,7 @@ async def client(authority: Authority, redis_url: str, key: ClientKey, aiohttp_c
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
-async def test_a_revocation_that_is_answered_is_in_force_there(client: Client, authority: Authority) -> None:
+async def test_revoked_token_returns_401_at_service_with_private_key(client: Client, authority: Authority) -> None:
     issued = await authority.issue()
     bearer = {"Authorization": f"Bearer {issued['token']}"}
     statuses = [(await client.get("/hello", headers=bearer)).status for _ in range(3)]
@@ -66,7 +66,7 @@ async def test_a_revocation_that_is_answered_is_in_force_there(client: Client, a
     assert (await client.get("/hello", headers=bearer)).status == 401
 
 
-async def test_a_guard_with_a_key_that_the_authority_does_not_know_says_so(
+async def test_private_key_unknown_to_authority_returns_503_and_error_names_the_variables(
     authority: Authority, redis_url: str, aiohttp_client: AiohttpClient
 ) -> None:
     await make_service(authority, ClientKey())
@@ -76,5 +76,5 @@ async def test_a_guard_with_a_key_that_the_authority_does_not_know_says_so(
     answer = await client.get("/hello", headers={"Authorization": f"Bearer {token}"})
 
     assert answer.status == 503
-    with pytest.raises(GuardUnavailable, match="refuses our INTROSPECTION_CLIENT_ID and INTROSPECTION_PRIVATE_KEY"):
+    with pytest.raises(GuardUnavailable, match="refuses INTROSPECTION_CLIENT_ID and INTROSPECTION_PRIVATE_KEY"):
         await client.app[AUTHORITY].introspect(token)

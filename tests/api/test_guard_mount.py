@@ -1,4 +1,4 @@
-"""A third service mounts the guard in three lines, as the README shows."""
+"""Another service mounts the guard: access rules, problems, counters and pages."""
 
 from collections.abc import Callable
 
@@ -24,8 +24,8 @@ from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
 
 INFO = {"title": "Reports", "version": "1"}
-WHO = ProblemType("who", 403, "Forbidden", meaning="Nobody says who asks.", remedy="Say it.")
-YEARLY_PROBLEMS: ProblemTable = {TokenMissing: lambda _: Problem(WHO, "Say who you are.")}
+OWN_TYPE = ProblemType("own-type", 403, "Forbidden", meaning="The request has no token.", remedy="Send a token.")
+YEARLY_PROBLEMS: ProblemTable = {TokenMissing: lambda _: Problem(OWN_TYPE, "Send a token for the year.")}
 Client = TestClient[web.Request, web.Application]
 
 
@@ -61,19 +61,19 @@ def settings(authority: Authority, redis_url: str) -> GuardSettings:
 
 @pytest.fixture
 async def client(settings: GuardSettings, aiohttp_client: AiohttpClient) -> Client:
-    """A guarded service with its pages. One route reports errors in its own way, one forgets to check a scope.
+    """A guarded service with documentation. One route has a problem table of its own, one does not check a scope.
 
-    What is asked for last is torn down first: the service, before the authority that its guard speaks with.
+    pytest tears fixtures down in reverse order: the service before the authority that its guard calls.
     """
     app = web.Application()
-    asks_for_reading = token_with(Action.READ)
+    needs_read = token_with(Action.READ)
     add_routes(
         app,
         [
-            Route("GET", "/reports/{workspace}", Endpoint(report), asks_for_reading),
+            Route("GET", "/reports/{workspace}", Endpoint(report), needs_read),
             Route("GET", "/hello", Endpoint(hello), any_token()),
             Route("GET", "/yearly/{workspace}", Endpoint(yearly), any_token(), problem_table=YEARLY_PROBLEMS),
-            Route("GET", "/forgetful", Endpoint(hello), asks_for_reading),
+            Route("GET", "/forgetful", Endpoint(hello), needs_read),
         ],
     )
     mount_guard(app, settings)
@@ -82,7 +82,7 @@ async def client(settings: GuardSettings, aiohttp_client: AiohttpClient) -> Clie
     return await aiohttp_client(app)
 
 
-async def test_a_service_that_knows_nothing_of_polls_is_guarded(client: Client, authority: Authority) -> None:
+async def test_guarded_route_returns_200_400_401_and_403_by_token(client: Client, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
     bearer = {"Authorization": f"Bearer {issued['token']}"}
 
@@ -102,7 +102,7 @@ async def test_a_service_that_knows_nothing_of_polls_is_guarded(client: Client, 
     assert (await unreadable.json())["detail"] == "The query is not percent-encoded UTF-8."
 
 
-async def test_a_use_counts_where_a_handler_asks_for_no_scope_too_and_once(
+async def test_request_counts_one_use_with_and_without_scope_check_and_none_if_403(
     client: Client, authority: Authority, database: ClonedDatabase
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
@@ -116,15 +116,15 @@ async def test_a_use_counts_where_a_handler_asks_for_no_scope_too_and_once(
     assert [tuple(row) for row in rows] == [(issued["id"], 2)]
 
 
-async def test_a_route_may_tell_a_guards_error_in_its_own_way(client: Client) -> None:
+async def test_problem_table_of_route_replaces_problem_of_guard_on_that_route_only(client: Client) -> None:
     own, elsewhere = await client.get("/yearly/PLAT?year=2026"), await client.get("/reports/PLAT")
     wrong = await client.get("/yearly/PLAT?token=x")
 
-    assert (own.status, (await own.json())["detail"]) == (403, "Say who you are.")
+    assert (own.status, (await own.json())["detail"]) == (403, "Send a token for the year.")
     assert (elsewhere.status, wrong.status) == (401, 401)
 
 
-async def test_a_handler_that_reads_its_query_strictly_sees_no_token_in_it(
+async def test_handler_that_reads_query_strictly_returns_200_with_token_in_url(
     client: Client, authority: Authority
 ) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
@@ -134,7 +134,7 @@ async def test_a_handler_that_reads_its_query_strictly_sees_no_token_in_it(
     assert (answer.status, await answer.text()) == (200, "2026 of ['year']")
 
 
-async def test_everyone_may_read_what_its_refusals_point_at(client: Client) -> None:
+async def test_pages_that_problems_link_to_return_200_without_token(client: Client) -> None:
     refusal = await (await client.get("/hello")).json(content_type="application/problem+json")
 
     pages = [await client.get(path) for path in (refusal["type"], "/docs", "/docs/problems", "/openapi.json")]
@@ -143,13 +143,11 @@ async def test_everyone_may_read_what_its_refusals_point_at(client: Client) -> N
     assert (await client.get("/docs/secret")).status == 404
 
 
-async def test_its_metrics_say_what_the_guard_does(client: Client) -> None:
+async def test_metrics_contain_guard_lease(client: Client) -> None:
     assert "pollgate_guard_lease_held" in await (await client.get("/metrics")).text()
 
 
-async def test_success_of_a_handler_that_asked_for_no_action_of_its_route_is_refused_with_500(
-    client: Client, authority: Authority
-) -> None:
+async def test_success_of_handler_without_scope_check_returns_500(client: Client, authority: Authority) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
 
     answer = await client.get("/forgetful", headers={"Authorization": f"Bearer {token}"})
@@ -166,7 +164,7 @@ async def test_success_of_a_handler_that_asked_for_no_action_of_its_route_is_ref
     ],
     ids=["outside the table", "with an access rule that takes no token"],
 )
-async def test_application_with_a_route_without_an_access_rule_of_the_guard_does_not_start(
+async def test_application_with_unguarded_route_does_not_start(
     mount: Callable[[web.Application], object], settings: GuardSettings
 ) -> None:
     app = web.Application()

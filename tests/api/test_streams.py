@@ -1,4 +1,4 @@
-"""An answer that goes on, by a service that mounts the guard: the promise covers it too."""
+"""Streams of a service that mounts the guard: the promise of exact revocation covers them too."""
 
 import asyncio
 import socket
@@ -35,7 +35,10 @@ def authority_settings() -> dict[str, Any]:
 
 
 class Received:
-    """What of a stream has come: the server's time of each tick, `status`, and whether it has ended."""
+    """What a client has received of a stream: its status, the server's time of each tick, and whether it has ended.
+
+    `whole` is true if the stream ended with its final chunk.
+    """
 
     def __init__(self) -> None:
         self.status = 0
@@ -43,34 +46,34 @@ class Received:
         self.ended = asyncio.Event()
         self.whole = False
 
-    async def goes_on(self, ticks: int = 20) -> None:
-        """Wait for more."""
+    async def continues(self, ticks: int = 20) -> None:
+        """Wait until more ticks have arrived."""
         wanted = len(self.ticks) + ticks
         async with asyncio.timeout(10):
             while len(self.ticks) < wanted:
                 assert not self.ended.is_set(), "the stream has ended"
                 await asyncio.sleep(0.005)
 
-    async def end(self) -> None:
-        """Wait for it."""
+    async def has_ended(self) -> None:
+        """Wait until the stream has ended."""
         async with asyncio.timeout(10):
             await self.ended.wait()
 
 
 class Ticker:
-    """A service that streams the time every few milliseconds, or all that the caller reads."""
+    """A service that streams the time every few milliseconds, or as much data as the client reads."""
 
     def __init__(self, app: web.Application, base: str) -> None:
         self.app = app
         self.base = base
-        self.handed_over = 0
+        self.sent = 0
 
     @property
     def open(self) -> int:
-        """How many streams it has."""
+        """The number of open streams."""
         return len(self.app[STREAMS].open)
 
-    async def none_open(self) -> None:
+    async def has_no_stream(self) -> None:
         """Wait until its last stream has ended."""
         async with asyncio.timeout(10):
             while self.open:
@@ -78,10 +81,10 @@ class Ticker:
 
     @asynccontextmanager
     async def streamed(self, token: str, *, in_url: bool = False) -> AsyncGenerator[Received, None]:
-        """A stream of ticks at PLAT/PLAT-1, being read, which has begun."""
+        """Read a stream of ticks at PLAT/PLAT-1 within the block; wait for its first ticks."""
         received = Received()
         reading = asyncio.create_task(self._read(received, token, in_url=in_url))
-        await received.goes_on(3)
+        await received.continues(3)
         try:
             yield received
         finally:
@@ -114,7 +117,7 @@ class Ticker:
     async def flood(self, request: web.Request) -> web.StreamResponse:
         async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             while True:
-                self.handed_over += len(FLOOD)
+                self.sent += len(FLOOD)
                 await stream.send(FLOOD)
         return stream.response
 
@@ -131,7 +134,7 @@ class Ticker:
 
 
 @asynccontextmanager
-async def a_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticker, None]:
+async def run_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticker, None]:
     app = create_application({}, redactor(SECRET_PATTERN))
     ticker = Ticker(app, "")
     handlers = {
@@ -160,27 +163,25 @@ async def a_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticker,
 
 @pytest.fixture
 async def ticker(authority: Authority, redis_url: str) -> AsyncGenerator[Ticker, None]:
-    async with a_ticker(authority.base, redis_url) as running:
+    async with run_ticker(authority.base, redis_url) as running:
         yield running
 
 
-async def test_nothing_of_a_stream_is_sent_after_the_answer_of_its_tokens_revocation(
-    ticker: Ticker, authority: Authority
-) -> None:
+async def test_stream_sends_nothing_after_answer_of_its_tokens_revocation(ticker: Ticker, authority: Authority) -> None:
     for _ in range(5):
         issued = await authority.issue("polls:read:PLAT")
         async with ticker.streamed(issued["token"]) as received:
             answer = await authority.revoke(issued["id"])
             answered_at = time.monotonic()
 
-            await received.end()
+            await received.has_ended()
 
         assert answer["guards"]["confirmed"] >= 1
         assert max(received.ticks) < answered_at
         assert received.whole
 
 
-async def test_a_quiet_stream_ends_with_its_token_too(ticker: Ticker, authority: Authority) -> None:
+async def test_idle_stream_ends_when_its_token_is_revoked(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
     bearer = {"Authorization": f"Bearer {issued['token']}"}
     async with aiohttp.ClientSession() as session, session.get(f"{ticker.base}/quiet", headers=bearer) as response:
@@ -191,8 +192,8 @@ async def test_a_quiet_stream_ends_with_its_token_too(ticker: Ticker, authority:
 
 
 @asynccontextmanager
-async def unread(ticker: Ticker, token: str) -> AsyncGenerator[tuple[socket.socket, int], None]:
-    """A caller who reads nothing of a flood, and how much it was sent until its connection held no more."""
+async def open_unread(ticker: Ticker, token: str) -> AsyncGenerator[tuple[socket.socket, int], None]:
+    """Open a connection that reads nothing of a flood; yield it and how many bytes were sent until it was full."""
     headers = f"Host: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n"
     loop, where = asyncio.get_running_loop(), (HOST, int(ticker.base.rpartition(":")[2]))
     with socket.socket() as caller:
@@ -200,17 +201,15 @@ async def unread(ticker: Ticker, token: str) -> AsyncGenerator[tuple[socket.sock
         await loop.sock_connect(caller, where)
         await loop.sock_sendall(caller, f"GET /flood HTTP/1.1\r\n{headers}\r\n".encode())
         held = -1
-        while held != ticker.handed_over or not held:
-            held = ticker.handed_over
+        while held != ticker.sent or not held:
+            held = ticker.sent
             await asyncio.sleep(0.1)
         yield caller, held
 
 
-async def test_what_a_slow_reader_has_not_been_sent_yet_is_thrown_away_by_a_revocation(
-    ticker: Ticker, authority: Authority
-) -> None:
+async def test_revocation_discards_data_that_slow_client_has_not_received(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    async with unread(ticker, issued["token"]) as (caller, held):
+    async with open_unread(ticker, issued["token"]) as (caller, held):
         await authority.revoke(issued["id"])
 
         received = 0
@@ -218,33 +217,31 @@ async def test_what_a_slow_reader_has_not_been_sent_yet_is_thrown_away_by_a_revo
             with suppress(ConnectionError):
                 while data := await asyncio.get_running_loop().sock_recv(caller, 1 << 20):
                     received += len(data)
-    await ticker.none_open()
+    await ticker.has_no_stream()
     assert 0 < received < held
 
 
-async def test_a_caller_who_does_not_read_does_not_hold_up_the_end_of_its_service(
-    authority: Authority, redis_url: str
-) -> None:
+async def test_client_that_does_not_read_does_not_delay_shutdown(authority: Authority, redis_url: str) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
-    async with a_ticker(authority.base, redis_url) as ticker, unread(ticker, token):
+    async with run_ticker(authority.base, redis_url) as ticker, open_unread(ticker, token):
         await ticker.app.shutdown()
 
         async with asyncio.timeout(2):
-            await ticker.none_open()
+            await ticker.has_no_stream()
 
 
-async def test_a_stream_ends_when_its_token_is_narrowed_out_of_its_place(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_ends_when_its_token_loses_the_place(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT", "polls:read:OTHER")
     async with ticker.streamed(issued["token"]) as received:
         await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:OTHER"]})
         answered_at = time.monotonic()
 
-        await received.end()
+        await received.has_ended()
 
     assert max(received.ticks) < answered_at
 
 
-async def test_a_stream_ends_when_its_token_may_not_stand_in_a_url_any_more(
+async def test_stream_with_token_in_url_ends_when_token_becomes_header_only(
     ticker: Ticker, authority: Authority
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
@@ -252,44 +249,44 @@ async def test_a_stream_ends_when_its_token_may_not_stand_in_a_url_any_more(
         await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"allow_query": False})
         answered_at = time.monotonic()
 
-        await in_url.end()
-        await as_bearer.goes_on()
+        await in_url.has_ended()
+        await as_bearer.continues()
 
     assert max(in_url.ticks) < answered_at
 
 
-async def test_a_stream_ends_when_its_token_expires(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_ends_when_its_token_expires(ticker: Ticker, authority: Authority) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=2)
     issued = await authority.issue("polls:read:PLAT", expires_at=expires_at.isoformat())
     async with ticker.streamed(issued["token"]) as received:
-        await received.end()
+        await received.has_ended()
 
     assert datetime.now(UTC) >= expires_at.replace(microsecond=0)
     assert received.whole
 
 
-async def test_a_stream_ends_when_the_authority_is_away_for_longer_than_the_lease(
+async def test_stream_ends_when_authority_is_unavailable_for_longer_than_the_lease(
     authority: Authority, redis_url: str
 ) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     async with (
         proxied(authority.base) as between,
-        a_ticker(between.url(), redis_url) as ticker,
+        run_ticker(between.url(), redis_url) as ticker,
         ticker.streamed(token) as received,
     ):
         between.become("black hole")
         cut_at = time.monotonic()
 
-        await received.end()
+        await received.has_ended()
 
     assert max(received.ticks) < cut_at + LEASE_S + 0.05
 
 
-async def test_a_stream_goes_on_where_the_authority_is_back_in_time(authority: Authority, redis_url: str) -> None:
+async def test_stream_continues_if_authority_is_back_within_the_lease(authority: Authority, redis_url: str) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     async with (
         proxied(authority.base) as between,
-        a_ticker(between.url(), redis_url) as ticker,
+        run_ticker(between.url(), redis_url) as ticker,
         ticker.streamed(token) as received,
     ):
         between.become("refuse")
@@ -297,109 +294,109 @@ async def test_a_stream_goes_on_where_the_authority_is_back_in_time(authority: A
         between.become("ok")
         await asyncio.sleep(2 * LEASE_S)
 
-        await received.goes_on()
+        await received.continues()
 
 
-async def test_a_stream_goes_on_over_the_revocation_of_another_token(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_continues_when_another_token_is_revoked(ticker: Ticker, authority: Authority) -> None:
     mine, other = await authority.issue("polls:read:PLAT"), await authority.issue("polls:read:PLAT")
     async with ticker.streamed(mine["token"]) as received:
         await authority.revoke(other["id"])
 
-        await received.goes_on()
+        await received.continues()
 
 
-async def test_a_stream_goes_on_over_a_narrowing_that_leaves_it_its_place(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_continues_when_its_token_is_narrowed_but_keeps_the_place(
+    ticker: Ticker, authority: Authority
+) -> None:
     issued = await authority.issue("polls:*:*")
     async with ticker.streamed(issued["token"]) as received:
         answer = await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT/PLAT-1"]})
 
         assert answer.status == 200
-        await received.goes_on()
+        await received.continues()
 
 
-async def test_a_stream_goes_on_over_lease_after_lease(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_continues_over_several_leases(ticker: Ticker, authority: Authority) -> None:
     async with ticker.streamed((await authority.issue("polls:read:PLAT"))["token"]) as received:
         await asyncio.sleep(4 * LEASE_S)
 
-        await received.goes_on()
+        await received.continues()
 
 
-async def test_a_stream_goes_on_while_redis_restarts_and_ends_with_its_token_then_too(
+async def test_stream_continues_during_redis_outage_and_ends_with_its_token(
     authority: Authority, redis_url: str
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
     async with (
         proxied(redis_url) as between,
-        a_ticker(authority.base, between.url()) as ticker,
+        run_ticker(authority.base, between.url()) as ticker,
         ticker.streamed(issued["token"]) as received,
     ):
         between.become("refuse")
         await asyncio.sleep(LEASE_S)
-        await received.goes_on()
+        await received.continues()
         between.become("ok")
-        await received.goes_on()
+        await received.continues()
         between.become("refuse")
 
         await authority.revoke(issued["id"])
         answered_at = time.monotonic()
-        await received.end()
+        await received.has_ended()
 
     assert max(received.ticks) < answered_at
 
 
-async def test_a_token_that_does_not_reach_gets_no_stream(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_with_insufficient_scope_returns_403(ticker: Ticker, authority: Authority) -> None:
     bearer = {"Authorization": f"Bearer {(await authority.issue('polls:read:OTHER'))['token']}"}
     async with aiohttp.ClientSession() as session, session.get(f"{ticker.base}/quiet", headers=bearer) as response:
         assert response.status == 403
 
 
-async def test_a_stream_leaves_nothing_behind_when_its_caller_has_gone(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_and_its_listener_are_removed_when_client_disconnects(
+    ticker: Ticker, authority: Authority
+) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     for _ in range(3):
         async with ticker.streamed(token):
             assert ticker.open == 1
-            assert len(ticker.app[GUARD]._watches) == 1
+            assert len(ticker.app[GUARD]._listeners) == 1
 
-        await ticker.none_open()
+        await ticker.has_no_stream()
 
-    assert len(ticker.app[GUARD]._watches) == 0
+    assert len(ticker.app[GUARD]._listeners) == 0
 
 
-async def test_a_stream_ends_before_its_service_does(authority: Authority, redis_url: str) -> None:
+async def test_shutdown_ends_streams_with_final_chunk(authority: Authority, redis_url: str) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
-    async with a_ticker(authority.base, redis_url) as ticker, ticker.streamed(token) as received:
-        await received.goes_on(1)
+    async with run_ticker(authority.base, redis_url) as ticker, ticker.streamed(token) as received:
+        await received.continues(1)
         async with asyncio.timeout(5):
             stopping = asyncio.create_task(ticker.app.shutdown())
-            await received.end()
+            await received.has_ended()
             await stopping
 
     assert received.whole
 
 
-async def test_a_stream_that_fails_is_cut_so_that_its_half_is_not_taken_for_the_whole(
-    ticker: Ticker, authority: Authority
-) -> None:
+async def test_stream_whose_handler_fails_is_cut_without_final_chunk(ticker: Ticker, authority: Authority) -> None:
     bearer = {"Authorization": f"Bearer {(await authority.issue('polls:read:PLAT'))['token']}"}
     async with aiohttp.ClientSession() as session, session.get(f"{ticker.base}/broken", headers=bearer) as response:
         with pytest.raises(aiohttp.ClientError):
             await response.read()
 
 
-async def test_a_streams_line_in_the_log_comes_at_its_end_and_says_how_long_it_was_and_why_it_ended(
-    ticker: Ticker, authority: Authority
-) -> None:
+async def test_stream_is_logged_at_its_end_with_duration_and_reason(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
     with structlog.testing.capture_logs() as logs:
         async with ticker.streamed(issued["token"]) as received:
             await asyncio.sleep(3)  # longer than other requests may take
-            await received.goes_on(1)
+            await received.continues(1)
             await authority.revoke(issued["id"])
-            await received.end()
-        await ticker.none_open()
+            await received.has_ended()
+        await ticker.has_no_stream()
         await asyncio.sleep(0.05)
 
     (line,) = (line for line in logs if line.get("route") == "/ticks/{workspace}")
     assert line["duration_ms"] >= 3000
     assert (line["status"], line["token_id"]) == (200, issued["id"])
-    assert line["ended"] == "the token does not allow it any more: TokenInvalid"
+    assert line["stream_ended"] == "the token no longer allows it: TokenInvalid"

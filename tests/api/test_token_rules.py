@@ -1,4 +1,4 @@
-"""The guard holds a token to how it may be sent, from where, and how often."""
+"""The guard restricts how a token is sent, from which address, and how often."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ async def authority() -> AsyncGenerator[FakeAuthority, None]:
 
 @pytest.fixture
 def guard_settings() -> dict[str, Any]:
-    """What a test wants the guard to be told otherwise: one proxy stands in front."""
+    """Settings of the guard that differ from the defaults: there is one proxy in front."""
     return {"trusted_proxy_hops": 1}
 
 
@@ -41,12 +41,12 @@ async def service(
 
 
 def slug(answer: Answer) -> str:
-    """What the problem's type ends in."""
+    """Return the last segment of the problem's type."""
     return str(answer.json["type"]).rpartition("/")[2]
 
 
 @pytest.mark.parametrize("spelling", ["?token=", "?tok%65n=", "?%74%6F%6B%65%6E=", "?a=b&token=", "?&&token="])
-async def test_a_token_that_may_not_stand_in_a_url_is_refused_there_in_every_spelling(
+async def test_header_only_token_in_url_returns_403_in_every_encoding(
     authority: FakeAuthority, service: GuardedService, spelling: str
 ) -> None:
     token = authority.issue(allow_query=False)
@@ -59,13 +59,11 @@ async def test_a_token_that_may_not_stand_in_a_url_is_refused_there_in_every_spe
     assert (await service.get(token)).status == 200
 
 
-async def test_any_other_token_may_stand_in_a_url(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_token_without_restriction_in_url_returns_200(authority: FakeAuthority, service: GuardedService) -> None:
     assert (await service("GET", f"/hello?token={authority.issue()}")).status == 200
 
 
-async def test_a_token_in_both_places_is_400_whatever_it_allows(
-    authority: FakeAuthority, service: GuardedService
-) -> None:
+async def test_token_in_header_and_url_returns_400(authority: FakeAuthority, service: GuardedService) -> None:
     token = authority.issue(allow_query=False)
 
     assert (await service.get(token, f"/hello?token={token}")).status == 400
@@ -91,7 +89,7 @@ NETWORKS = ["10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32"]
         ("", 403),
     ],
 )
-async def test_a_token_works_from_its_networks_alone(
+async def test_token_with_networks_returns_403_from_other_addresses(
     authority: FakeAuthority, service: GuardedService, forwarded: str, status: int
 ) -> None:
     token = authority.issue(allowed_ips=NETWORKS)
@@ -103,9 +101,7 @@ async def test_a_token_works_from_its_networks_alone(
         assert slug(answer) == "address-not-allowed"
 
 
-async def test_an_address_that_the_caller_has_made_up_is_not_believed(
-    authority: FakeAuthority, service: GuardedService
-) -> None:
+async def test_forged_forwarded_address_returns_403(authority: FakeAuthority, service: GuardedService) -> None:
     token = authority.issue(allowed_ips=NETWORKS)
     bearer = ("Authorization", f"Bearer {token}")
     in_one_line = [bearer, ("X-Forwarded-For", "10.1.0.1, 10.1.0.2, 6.6.6.6")]
@@ -119,21 +115,25 @@ async def test_an_address_that_the_caller_has_made_up_is_not_believed(
 
 
 @pytest.mark.parametrize("guard_settings", [{}])
-async def test_without_a_proxy_the_header_counts_for_nothing(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_forwarded_header_is_ignored_without_trusted_proxy(
+    authority: FakeAuthority, service: GuardedService
+) -> None:
     local, remote = authority.issue(allowed_ips=["127.0.0.0/8"]), authority.issue(allowed_ips=["10.0.0.0/8"])
 
     assert (await service.get(local, **{"X-Forwarded-For": "10.0.0.1"})).status == 200
     assert (await service.get(remote, **{"X-Forwarded-For": "10.0.0.1"})).status == 403
 
 
-async def test_a_token_is_good_for_so_many_requests_a_minute(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_request_beyond_rate_limit_returns_429_with_headers(
+    authority: FakeAuthority, service: GuardedService
+) -> None:
     token = authority.issue(rate_limit=2)
 
     answers = [await service.get(token) for _ in range(3)]
 
     assert [answer.status for answer in answers] == [200, 200, 429]
     assert slug(answers[-1]) == "rate-limited"
-    assert "2 requests a minute" in answers[-1].json["detail"]
+    assert "2 requests per minute" in answers[-1].json["detail"]
     assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
     assert [answer.headers["RateLimit-Policy"] for answer in answers] == ['"token";q=2;w=60'] * 3
     left = [re.fullmatch(r'"token";r=(\d);t=(\d+)', answer.headers["RateLimit"]) for answer in answers]
@@ -142,7 +142,7 @@ async def test_a_token_is_good_for_so_many_requests_a_minute(authority: FakeAuth
 
 
 @pytest.mark.parametrize(("path", "status"), [("/reports/OTHER", 403), ("/missing", 404), ("/reports/PLAT", 200)])
-async def test_each_answer_says_what_is_left(
+async def test_every_response_has_remaining_requests(
     authority: FakeAuthority, service: GuardedService, path: str, status: int
 ) -> None:
     token = authority.issue(rate_limit=60, scope="polls:read:PLAT")
@@ -153,14 +153,14 @@ async def test_each_answer_says_what_is_left(
     assert answer.headers["RateLimit"].startswith('"token";r=59;t=')
 
 
-async def test_both_secrets_of_a_token_share_its_limit(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_two_secrets_of_a_token_share_its_rate_limit(authority: FakeAuthority, service: GuardedService) -> None:
     old = authority.issue(rate_limit=2)
     new = authority.issue(authority.ids(old)[0], rate_limit=2)
 
     assert [(await service.get(token)).status for token in (old, new, old, new)] == [200, 200, 429, 429]
 
 
-async def test_a_limit_holds_exactly_for_all_replicas_together(
+async def test_rate_limit_holds_exactly_over_all_replicas(
     authority: FakeAuthority, service: GuardedService, redis_url: str
 ) -> None:
     token = authority.issue(rate_limit=20)
@@ -171,7 +171,7 @@ async def test_a_limit_holds_exactly_for_all_replicas_together(
     assert sorted(answer.status for answer in answers) == [200] * 20 + [429] * 30
 
 
-async def test_a_token_without_a_limit_is_counted_nowhere(
+async def test_token_without_rate_limit_is_not_counted_in_redis(
     authority: FakeAuthority, service: GuardedService, redis_url: str
 ) -> None:
     token = authority.issue()
@@ -184,7 +184,7 @@ async def test_a_token_without_a_limit_is_counted_nowhere(
         assert not await redis.keys(f"pollgate:limit:*{authority.ids(token)[0]}*")
 
 
-async def test_what_is_sent_wrongly_or_from_elsewhere_does_not_use_the_limit_up(
+async def test_request_refused_for_presentation_does_not_count_against_rate_limit(
     authority: FakeAuthority, service: GuardedService
 ) -> None:
     token = authority.issue(allow_query=False, allowed_ips=["10.0.0.0/8"], rate_limit=1)
@@ -199,7 +199,7 @@ async def test_what_is_sent_wrongly_or_from_elsewhere_does_not_use_the_limit_up(
 
 
 @pytest.mark.parametrize("fault", ["black hole", "refuse"])
-async def test_without_redis_the_limit_holds_for_each_replica_and_nobody_waits(
+async def test_rate_limit_without_redis_holds_per_replica_without_delay(
     authority: FakeAuthority, redis_url: str, fault: Mode
 ) -> None:
     token = authority.issue(rate_limit=5)
@@ -219,7 +219,9 @@ async def test_without_redis_the_limit_holds_for_each_replica_and_nobody_waits(
         assert b"pollgate_rate_limit_in_memory 1.0" in (await service("GET", "/metrics")).body
 
 
-async def test_with_redis_back_the_limit_holds_for_all_replicas_again(authority: FakeAuthority, redis_url: str) -> None:
+async def test_rate_limit_holds_over_all_replicas_again_after_redis_outage(
+    authority: FakeAuthority, redis_url: str
+) -> None:
     async with (
         proxied(redis_url) as proxy,
         guarded_service(authority, proxy.url()) as service,
@@ -239,7 +241,7 @@ async def test_with_redis_back_the_limit_holds_for_all_replicas_again(authority:
         assert [(await each.get(token)).status for each in (service, other, service)] == [200, 200, 429]
 
 
-async def test_uses_and_refusals_are_told_by_secret(authority: FakeAuthority, redis_url: str) -> None:
+async def test_uses_and_refusals_are_reported_per_secret(authority: FakeAuthority, redis_url: str) -> None:
     token = authority.issue(allow_query=False, allowed_ips=["127.0.0.1"], rate_limit=3, scope="polls:read:PLAT")
     second = authority.issue(authority.ids(token)[0])
     elsewhere = authority.issue(allowed_ips=["10.0.0.0/8"])
@@ -254,12 +256,10 @@ async def test_uses_and_refusals_are_told_by_secret(authority: FakeAuthority, re
         ]
 
     assert statuses == [403, 200, 200, 403, 429, 200, 403, 401]
-    assert [authority.told(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
+    assert [authority.reported_uses(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
 
 
-async def test_a_handler_reads_the_tokens_metadata_and_cannot_change_it(
-    authority: FakeAuthority, service: GuardedService
-) -> None:
+async def test_handler_reads_metadata_and_cannot_change_it(authority: FakeAuthority, service: GuardedService) -> None:
     token = authority.issue(metadata={"labels": {"env": "staging"}, "list": [1, {"a": None}]})
 
     answers = [await service.get(token) for _ in range(2)]
@@ -281,7 +281,7 @@ async def test_a_handler_reads_the_tokens_metadata_and_cannot_change_it(
     ],
     ids=str,
 )
-async def test_an_answer_with_a_property_that_is_none_lets_nobody_through(
+async def test_token_with_invalid_property_returns_503(
     authority: FakeAuthority, service: GuardedService, odd: dict[str, Any]
 ) -> None:
     assert (await service.get(authority.issue(**odd))).status == 503

@@ -1,4 +1,4 @@
-"""Clients that use tokens at every replica and revoke some, and write down every call with its times."""
+"""Clients that use tokens at every replica, revoke some, and record every call with its times."""
 
 import asyncio
 import random
@@ -9,8 +9,8 @@ import aiohttp
 import msgspec
 
 from shared.runtime.process.clock import elapsed_s
-from tests.faults.parts import ServicePart
-from tests.faults.stage import Stage
+from tests.faults.cluster import Cluster
+from tests.faults.cluster_processes import ServiceProcess
 from tests.support.history import Outcome, Request, Revocation, new_history
 
 REQUEST_LIMIT_S: Final = 10.0
@@ -18,11 +18,11 @@ REVOCATION_LIMIT_S: Final = 20.0
 MANAGEMENT_LIMIT_S: Final = 4.0
 OFTEN_S: Final = 0.04
 KEPT: Final = 12
-"""Tokens that are in use at a time, and as many revoked ones that are tried on."""
+"""The number of working tokens in use at a time, and of recently revoked tokens that are tried again."""
 
 
 class Token(msgspec.Struct, frozen=True):
-    """A token as its holder has it."""
+    """A token as its bearer knows it."""
 
     id: str
     token: str
@@ -30,18 +30,18 @@ class Token(msgspec.Struct, frozen=True):
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it is for PLAT alone."""
+        """Whether the token is for PLAT only."""
         return "polls:*:*" not in self.scopes
 
 
 class Load:
-    """Runs until it is told to stop; everything it sees is in `history`."""
+    """Run clients until stopped. `history` has every call."""
 
-    def __init__(self, stage: Stage, session: aiohttp.ClientSession, chance: random.Random) -> None:
+    def __init__(self, cluster: Cluster, session: aiohttp.ClientSession, chance: random.Random) -> None:
         self.history = new_history()
         self.acknowledged: dict[str, Token] = {}
         self.alive: dict[str, Token] = {}
-        self._stage = stage
+        self._cluster = cluster
         self._session = session
         self._chance = chance
         self._endpoint = ""
@@ -55,22 +55,22 @@ class Load:
             await self._issue()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Several clients at once."""
+        """Run several clients until `stop` is set."""
         await asyncio.gather(*(self._use(stop) for _ in range(2)), *(self._revoke(stop) for _ in range(2)))
 
     async def use_everywhere(self, tokens: Iterable[Token]) -> list[Request]:
         """Use each token at every replica, at once."""
-        calls = [self.use(token, replica) for token in tokens for replica in self._stage.replicas]
+        calls = [self.use(token, replica) for token in tokens for replica in self._cluster.replicas]
         return await asyncio.gather(*calls)
 
-    async def use(self, token: Token, replica: ServicePart) -> Request:
-        """One request at PLAT."""
+    async def use(self, token: Token, replica: ServiceProcess) -> Request:
+        """Send one request for PLAT and record it."""
         request = await self._get(token, replica, "PLAT")
         self.history.requests.append(request)
         return request
 
     async def status(self, token: Token) -> str | None:
-        """What the authority says of it."""
+        """Return the token's status at the authority, or `None` without an answer."""
         shown = await self._manage("GET", f"/v1/tokens/{token.id}")
         return None if shown is None else str(shown["status"])
 
@@ -78,7 +78,7 @@ class Load:
         while not stop.is_set():
             revoked = list(self.acknowledged.values())[-KEPT:]
             token = self._chance.choice([*self.alive.values(), *revoked])
-            replica = self._chance.choice(self._stage.replicas)
+            replica = self._chance.choice(self._cluster.replicas)
             if token.is_narrow and self._chance.random() < 0.5:
                 self.history.beyond.append(await self._get(token, replica, "OTHER"))
             else:
@@ -86,7 +86,7 @@ class Load:
             await asyncio.sleep(self._chance.expovariate(1 / OFTEN_S))
 
     async def _revoke(self, stop: asyncio.Event) -> None:
-        """What is not in force when answered is often asked again, and what is is used at every replica at once."""
+        """Revoke tokens, and use them at every replica before and after. Repeat revocations that are not effective."""
         while not stop.is_set():
             count = self._chance.choice([1, 1, 1, 2])
             chosen = [self.alive.pop(each) for each in self._chance.sample(sorted(self.alive), count)]
@@ -101,7 +101,7 @@ class Load:
             await asyncio.sleep(self._chance.expovariate(4))
 
     async def _end(self, tokens: list[Token]) -> bool:
-        authority, sent_at = self._chance.choice(self._stage.authorities), elapsed_s()
+        authority, sent_at = self._chance.choice(self._cluster.authorities), elapsed_s()
         wait = "?wait=false" if self._chance.random() < 0.1 else ""
         body: dict[str, Any] = {"reason": "unneeded"}
         if len(tokens) == 1:
@@ -126,14 +126,14 @@ class Load:
         self.alive[token.id] = token
 
     async def _manage(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
-        authority = self._chance.choice(self._stage.authorities)
+        authority = self._chance.choice(self._cluster.authorities)
         return await self._call(authority, method, path, body, limit_s=MANAGEMENT_LIMIT_S)
 
     async def _call(
-        self, authority: ServicePart, method: str, path: str, body: Any, *, limit_s: float
+        self, authority: ServiceProcess, method: str, path: str, body: Any, *, limit_s: float
     ) -> dict[str, Any] | None:
-        """The JSON of a good answer."""
-        headers = {"Authorization": f"Bearer {self._stage.admin_key}", "Content-Type": "application/json"}
+        """Return the JSON of a successful answer, else `None`."""
+        headers = {"Authorization": f"Bearer {self._cluster.admin_key}", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         timeout = aiohttp.ClientTimeout(total=limit_s)
         try:
@@ -147,7 +147,7 @@ class Load:
             return None
         return dict(msgspec.json.decode(content))
 
-    async def _get(self, token: Token, replica: ServicePart, workspace: str) -> Request:
+    async def _get(self, token: Token, replica: ServiceProcess, workspace: str) -> Request:
         query = {"token": token.token, "type": "polls", "workspace": workspace, "content": f"{workspace}-1"}
         timeout = aiohttp.ClientTimeout(total=REQUEST_LIMIT_S)
         sent_at = elapsed_s()

@@ -1,6 +1,6 @@
-"""The promise, kept by real processes while each of them, and each way between them, fails in turn.
+"""The promise with real processes while each of them, and each connection between them, fails in turn.
 
-`FAULTS_SECONDS` says for how long and `FAULTS_SEED` in which order; `make faults` runs the long form.
+`FAULTS_SECONDS` is the duration and `FAULTS_SEED` the seed of the order. `make faults` runs it for ten minutes.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ import aiohttp
 import pytest
 
 from shared.contract.sync import revocation_bound_s
+from tests.faults.cluster import LEASE_S, Cluster, run_cluster
 from tests.faults.faults import Faults
 from tests.faults.load import Load, Token
-from tests.faults.stage import LEASE_S, Stage, set_up
 from tests.support.history import Request, findings, late, longest_s
 
 pytestmark = pytest.mark.slow
@@ -31,36 +31,36 @@ LONG_S: Final = 120.0
 
 
 @pytest.mark.timeout(SECONDS * 1.5 + 150)
-async def test_what_was_promised_is_kept_whatever_fails(tmp_path: Path, output: Path) -> None:
+async def test_promise_holds_while_every_process_and_connection_fails(tmp_path: Path, output: Path) -> None:
     print(f"\nFAULTS_SEED={SEED} for {SECONDS:.0f} s", flush=True)
     async with (
-        set_up(tmp_path, output) as stage,
+        run_cluster(tmp_path, output) as cluster,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session,
     ):
-        load = Load(stage, session, random.Random(SEED))
+        load = Load(cluster, session, random.Random(SEED))
         await load.prepare()
-        faults = Faults(stage, random.Random(SEED + 1), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
+        faults = Faults(cluster, random.Random(SEED + 1), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(stop))
             await faults.run(SECONDS)
             stop.set()
-        await _settled(stage, session)
+        await _settled(cluster, session)
         lost = await _lost(load)
-        for part in stage.parts:
-            part.must_run()
-    for part in stage.parts:
-        load.history.stops.extend(part.stops)
+        for process in cluster.services:
+            process.must_run()
+    for process in cluster.services:
+        load.history.stops.extend(process.stops)
     _report(load, faults)
 
     broken = findings(load.history) + late(load.history, LIMIT_S, LIMIT_S + revocation_bound_s(LEASE_S)) + lost
     assert not broken, f"FAULTS_SEED={SEED}:\n" + "\n".join(broken[:20])
 
 
-async def _settled(stage: Stage, session: aiohttp.ClientSession) -> None:
-    """Every replica has its lease back."""
+async def _settled(cluster: Cluster, session: aiohttp.ClientSession) -> None:
+    """Wait until every replica has a lease."""
     async with asyncio.timeout(SETTLING_S):
-        for replica in stage.replicas:
+        for replica in cluster.replicas:
             while True:
                 async with session.get(f"{replica.base}/readyz") as answer:
                     document = await answer.json()
@@ -70,12 +70,12 @@ async def _settled(stage: Stage, session: aiohttp.ClientSession) -> None:
 
 
 async def _lost(load: Load) -> list[str]:
-    """Acknowledged revocations that do not hold now, and tokens that should work and do not."""
+    """Return a line for each acknowledged revocation that is lost, and for each token that should work and does not."""
     found = []
     for token in load.acknowledged.values():
         status = await load.status(token)
         if status != "revoked":
-            found.append(f"the authority says of {token.id}, whose revocation was acknowledged: {status}")
+            found.append(f"{token.id} has status {status} although its revocation was acknowledged")
     recent = list(load.acknowledged.values())[-200:]
     found += [
         f"{each.guard} does not refuse {each.token}: {each.outcome}"
@@ -101,8 +101,8 @@ def _report(load: Load, faults: Faults) -> None:
     print(
         f"{len(requests)} requests: {outcomes['accepted']} accepted, {outcomes['refused']} refused, "
         f"{outcomes['unknown']} unknown; {len(revocations)} revocations: "
-        f"{sum(each.effective for each in revocations)} in force when answered\n"
-        f"slowest request {longest_s(requests):.2f} s (a stopped process may take its time), "
-        f"slowest revocation in force {longest_s([each for each in revocations if each.effective]):.2f} s",
+        f"{sum(each.effective for each in revocations)} effective when answered\n"
+        f"slowest request {longest_s(requests):.2f} s (including stopped processes), "
+        f"slowest effective revocation {longest_s([each for each in revocations if each.effective]):.2f} s",
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""No ballot is lost, and none counted twice, while the processes that take them are killed. `make bench` casts more."""
+"""No ballot is lost or counted twice while polls processes are killed. `make bench` casts more ballots."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ import pytest
 from bench.recount import differences, quiet
 from bench.voters import Poll, Voters
 from pollgate.stack.embedded import free_port
-from tests.faults.parts import ServicePart
+from tests.faults.cluster_processes import ServiceProcess
 from tests.support.databases import ClonedDatabase
 from tests.support.processes import polls_settings
 from tests.support.stack import Authority, Polls
@@ -31,27 +31,29 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 @pytest.fixture
 async def replicas(
     database: ClonedDatabase, redis_url: str, authority: Authority, output: Path
-) -> AsyncGenerator[list[ServicePart], None]:
+) -> AsyncGenerator[list[ServiceProcess], None]:
     """Two polls processes."""
     settings = polls_settings(database, redis_url, authority.base)
-    parts = [ServicePart(f"polls-of-voters-{number}", "polls", free_port(), settings, output) for number in range(2)]
+    processes = [
+        ServiceProcess(f"polls-of-voters-{number}", "polls", free_port(), settings, output) for number in range(2)
+    ]
     async with AsyncExitStack() as stack:
-        for part in parts:
-            stack.push_async_callback(asyncio.to_thread, part.end)
-            part.start()
-        for part in parts:
-            await part.ready()
-        yield parts
+        for process in processes:
+            stack.push_async_callback(asyncio.to_thread, process.end)
+            process.start()
+        for process in processes:
+            await process.ready()
+        yield processes
 
 
-async def test_exactly_the_accepted_ballots_are_counted_while_processes_are_killed(
-    replicas: list[ServicePart], database: ClonedDatabase, authority: Authority
+async def test_accepted_ballots_are_counted_exactly_while_processes_are_killed(
+    replicas: list[ServiceProcess], database: ClonedDatabase, authority: Authority
 ) -> None:
     async with aiohttp.ClientSession() as session:
         caller = Polls(session, replicas[0].base)
         caller.token = (await authority.issue())["token"]
         polls = [await _made(caller, settings) for settings in SETTINGS]
-        voters = Voters(polls, [part.port for part in replicas], caller.token, seed=1)
+        voters = Voters(polls, [process.port for process in replicas], caller.token, seed=1)
 
         async with asyncio.TaskGroup() as group:
             killing = group.create_task(_kill_each(replicas, voters))
@@ -70,10 +72,10 @@ async def _made(caller: Polls, settings: dict[str, Any]) -> Poll:
     return Poll(made["id"], OPTIONS, chosen["allowSelectionOfMultipleOptions"], chosen["allowRevote"])
 
 
-async def _kill_each(replicas: list[ServicePart], voters: Voters) -> None:
-    """One after the other, spread over the vote."""
-    for number, part in enumerate(replicas, start=1):
+async def _kill_each(replicas: list[ServiceProcess], voters: Voters) -> None:
+    """Kill and restart one process after the other, spread over the vote."""
+    for number, process in enumerate(replicas, start=1):
         while voters.casts < number * BALLOTS / (len(replicas) + 1):
             await asyncio.sleep(0.01)
-        await part.kill()
-        await part.start_again()
+        await process.kill()
+        await process.restart()

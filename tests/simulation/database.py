@@ -1,7 +1,7 @@
-"""PostgreSQL as far as the authority's change log needs it: committed state, transactions, and the two kinds of locks.
+"""A simulated PostgreSQL for the authority's change log: committed state, transactions, row locks and advisory locks.
 
-The real storage functions run against it: a statement is known by the name in its first line. As under READ COMMITTED,
-each statement sees what is committed when it runs; a transaction's writes are seen by others from its commit on.
+The real storage functions run against it; a statement is identified by the name in its first line. As under READ
+COMMITTED, each statement sees the state that is committed when it runs; others see writes from the commit on.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"--\s+(\w+):")
 
 
 class Transaction:
-    """What a transaction holds and has written; it ends by commit or because the server gives it up."""
+    """The writes of a transaction. It ends by commit, or when the server aborts it."""
 
     def __init__(self, node: Node | None) -> None:
         self.node = node
@@ -39,41 +39,41 @@ class Transaction:
 
 
 class LogLock:
-    """The advisory lock: many share it or one has it, first come, first served."""
+    """The advisory lock, shared or exclusive. Waiters are served first come, first served."""
 
     def __init__(self) -> None:
         self._holders: dict[Transaction, bool] = {}
         self._queue: deque[tuple[Transaction, bool, asyncio.Future[None]]] = deque()
 
     async def acquire(self, transaction: Transaction, *, shared: bool) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append((transaction, shared, turn))
-        self._let_in()
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append((transaction, shared, granted))
+        self._grant_waiting()
         try:
             async with asyncio.timeout(STATEMENT_TIMEOUT_S):
-                await turn
+                await granted
         except TimeoutError:
-            self._queue = deque(entry for entry in self._queue if entry[2] is not turn)
-            self._let_in()
+            self._queue = deque(entry for entry in self._queue if entry[2] is not granted)
+            self._grant_waiting()
             raise DatabaseUnavailable("canceling statement due to statement timeout") from None
 
     def release(self, transaction: Transaction) -> None:
         self._holders.pop(transaction, None)
         self._queue = deque(entry for entry in self._queue if entry[0] is not transaction)
-        self._let_in()
+        self._grant_waiting()
 
-    def _let_in(self) -> None:
+    def _grant_waiting(self) -> None:
         while self._queue:
-            transaction, shared, turn = self._queue[0]
+            transaction, shared, granted = self._queue[0]
             if self._holders and not (shared and all(self._holders.values())):
                 return
             self._queue.popleft()
             self._holders[transaction] = shared
-            turn.set_result(None)
+            granted.set_result(None)
 
 
 class Server:
-    """The committed state, and what is going on. `now` is the server's wall clock, which nothing may rest on."""
+    """The committed state and the open transactions. The promise must not depend on `now`, the server's wall clock."""
 
     def __init__(self, chance: random.Random, now: Callable[[], float]) -> None:
         self.chance = chance
@@ -87,39 +87,39 @@ class Server:
         self.slow_s = 0.0
 
     def add_token(self, token_id: str, digest: bytes) -> None:
-        """An active token."""
+        """Add an active token."""
         self.tokens[token_id] = {"digest": digest, "revoked_at": None, "revoked_seq": None}
 
     def lose(self, node: Node) -> None:
-        """The node has been killed: its connections are found closed a while later."""
+        """Abort the transactions of a killed node after a random delay, when the server notices its end."""
         for transaction in [each for each in self.open if each.node is node]:
             delay_s = self.chance.uniform(0, 0.3)
-            asyncio.get_running_loop().call_later(delay_s, self.give_up, transaction, context=Context())
+            asyncio.get_running_loop().call_later(delay_s, self.abort, transaction, context=Context())
 
     def begin(self, node: Node | None) -> Transaction:
         transaction = Transaction(node)
         self.open.add(transaction)
         return transaction
 
-    def give_up(self, transaction: Transaction) -> None:
-        """The client has gone away, or is done; a COMMIT that it has sent is carried out all the same."""
+    def abort(self, transaction: Transaction) -> None:
+        """Abort the transaction of a client that is gone or done. A COMMIT that it has sent is still executed."""
         if not transaction.committing:
             self.end(transaction)
 
     def end(self, transaction: Transaction) -> None:
-        """Release what it holds; what it has not committed is gone."""
+        """Release the locks of a transaction and drop what it has not committed."""
         transaction.open = False
         self.open.discard(transaction)
         self.row_locks = {token: holder for token, holder in self.row_locks.items() if holder is not transaction}
         self.log_lock.release(transaction)
 
     async def pause(self) -> None:
-        """On the way to the server or back."""
+        """Wait for the network, one way."""
         await asyncio.sleep(self.chance.uniform(0, self.slow_s) if self.slow_s else self.chance.expovariate(1000))
 
 
 class Database:
-    """A node's connection pool, in the place of `shared.runtime.postgres.Database`."""
+    """A node's connection pool. It replaces `shared.runtime.postgres.database.Database`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -129,7 +129,7 @@ class Database:
         try:
             return await Session(self._server, transaction).fetch(query, *arguments, commit=True)
         finally:
-            self._server.give_up(transaction)
+            self._server.abort(transaction)
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
         rows = await self.fetch(query, *arguments)
@@ -148,13 +148,13 @@ class Database:
                 yield session
                 await session.commit()
         except TimeoutError:
-            raise DatabaseUnavailable("no answer in time") from None
+            raise DatabaseUnavailable("no answer within the time limit") from None
         finally:
-            self._server.give_up(transaction)
+            self._server.abort(transaction)
 
 
 class Session:
-    """The statements of one transaction. They run at the server, whatever becomes of the node meanwhile."""
+    """The statements of one transaction. They run at the server, even if the node is stopped or killed meanwhile."""
 
     def __init__(self, server: Server, transaction: Transaction) -> None:
         self._server = server
@@ -174,7 +174,7 @@ class Session:
         return ""
 
     async def commit(self) -> None:
-        """From here on others see what was written, also where the node does not live to hear it."""
+        """Commit. Others then see the writes, even if the node does not live to receive the answer."""
         await self._at_server("_nothing", (), commit=True)
 
     async def _at_server(self, statement: str, arguments: tuple[Any, ...], *, commit: bool) -> list[Row]:
@@ -218,10 +218,10 @@ class Session:
 
     async def _lock_alive(self, token_ids: list[str]) -> list[Row]:
         locks = self._server.row_locks
-        give_up = asyncio.get_running_loop().time() + STATEMENT_TIMEOUT_S
+        deadline = asyncio.get_running_loop().time() + STATEMENT_TIMEOUT_S
         for token_id in token_ids:
             while locks.get(token_id, self._transaction) is not self._transaction:
-                if asyncio.get_running_loop().time() > give_up:
+                if asyncio.get_running_loop().time() > deadline:
                     raise DatabaseUnavailable("canceling statement due to statement timeout")
                 await self._server.pause()
                 locks = self._server.row_locks
@@ -299,7 +299,7 @@ class Session:
         return {"seq": seq, "kind": "revoked", "token_id": token_id, "digest": digest}
 
     def _select_token_by_digest(self, digest: bytes) -> list[Row]:
-        """The columns that decide: whether the token lives, and as of which change."""
+        """Return the columns that matter: whether the token is revoked, and as of which change."""
         as_of = self._server.log[-1][0] if self._server.log else 0
         found = ((each, token) for each, token in self._server.tokens.items() if token["digest"] == digest)
         return [{"id": each, "revoked_at": token["revoked_at"], "as_of": as_of} for each, token in found]

@@ -1,7 +1,7 @@
-"""An event loop in which time is counted, not waited for, and whose nodes can be stopped, resumed and killed.
+"""An event loop with virtual time, whose nodes can be stopped, resumed and killed.
 
-A node is a process of the simulated system: whatever runs in a context where `NODE` names it. As with SIGSTOP, what
-becomes due for a stopped node waits, timers included, and all of it runs when it goes on.
+A node is a process of the simulated system: everything that runs in a context in which `NODE` is set to it. As with
+SIGSTOP, callbacks of a stopped node wait, timers included; all of them run when it is resumed.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ NODE: Final[ContextVar["Node"]] = ContextVar("node")
 
 
 class Node:
-    """`name` says which; `alive` turns false for good when it is killed."""
+    """A simulated process. `alive` becomes false when it is killed, and stays false."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -24,7 +24,7 @@ class Node:
         self.backlog: list[_Due] = []
 
     def start(self, coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
-        """Run in this node."""
+        """Run the coroutine in this node."""
         context, loop = Context(), asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         loop.nodes.add(self)
@@ -32,24 +32,24 @@ class Node:
         return loop.create_task(coroutine, context=context)
 
     def stop(self) -> None:
-        """SIGSTOP."""
+        """Stop the node, as SIGSTOP does."""
         self.stopped = True
 
-    def go_on(self) -> None:
-        """SIGCONT."""
+    def resume(self) -> None:
+        """Resume the node, as SIGCONT does."""
         self.stopped = False
         due, self.backlog = self.backlog, []
         for each in due:
             each.run_late()
 
     def kill(self) -> None:
-        """SIGKILL: like a stop from which it never goes on."""
+        """Kill the node, as SIGKILL does: stop it permanently."""
         self.alive = False
         self.stopped = True
 
 
 class _Due:
-    """A callback of a node, which waits while the node is stopped."""
+    """A callback of a node. It waits while the node is stopped."""
 
     __slots__ = ("_args", "_callback", "_node", "handle", "loop")
 
@@ -72,20 +72,20 @@ class _Due:
 
 
 class _Selector:
-    """Where a real loop waits for sockets, this one moves the clock."""
+    """A selector that advances the virtual clock where a real one waits for sockets."""
 
     def __init__(self) -> None:
         self.time = 0.0
 
     def select(self, timeout: float | None) -> list[object]:
         if timeout is None:
-            raise RuntimeError("everyone waits for nothing")
+            raise RuntimeError("deadlock: every task waits, and no timer is set")
         self.time += timeout
         return []
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Its course depends on what is run on it alone."""
+    """A deterministic event loop with virtual time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,11 +94,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.nodes: set[Node] = set()
 
     def time(self) -> float:
-        """Seconds since the simulation began."""
+        """Return the seconds since the simulation began."""
         return self._selector.time
 
     def call_in(self, context: Context, callback: Callable[..., object]) -> asyncio.Handle:
-        """Call soon, in this context."""
+        """Schedule the callback soon, in this context."""
         return super().call_soon(callback, context=context)
 
     def call_soon(  # type: ignore[override]
@@ -123,11 +123,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return handle
 
     def _process_events(self, event_list: list[object]) -> None:
-        """There are no sockets."""
+        """Do nothing: there are no sockets."""
 
 
 def simulate(main: Coroutine[Any, Any, T]) -> T:
-    """Run to its end, and then end whatever still runs."""
+    """Run `main` to its end, then cancel every other task."""
     loop = VirtualLoop()
     try:
         return loop.run_until_complete(main)
@@ -140,7 +140,7 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 
 
 async def _end(loop: VirtualLoop, tasks: "set[asyncio.Task[Any]]") -> None:
-    """Also those of nodes that were stopped or killed."""
+    """Wait for the cancelled tasks, also those of nodes that are stopped or killed."""
     for node in loop.nodes:
-        node.go_on()
+        node.resume()
     await asyncio.wait(tasks, timeout=1.0)

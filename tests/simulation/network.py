@@ -1,4 +1,4 @@
-"""Calls and messages between nodes: each way takes its time, may be lost, and may arrive when nobody waits any more."""
+"""Calls and messages between nodes. Each direction has a delay, may lose messages, and may deliver after a timeout."""
 
 import asyncio
 import random
@@ -16,7 +16,7 @@ CALL_LIMIT_S: Final = 1.0
 
 
 class Link:
-    """One kind of traffic of one node."""
+    """One kind of traffic of one node. `slow_s` is the longest extra delay, `loss` the probability of a loss."""
 
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
@@ -25,14 +25,14 @@ class Link:
         self.loss = 0.0
 
     def delay_s(self) -> float | None:
-        """How long this message takes, or `None` where it is lost."""
+        """Return the delay of the next message in seconds, or `None` if it is lost."""
         if self.cut or self._chance.random() < self.loss:
             return None
         late = self._chance.random() < 0.1
         return self._chance.uniform(0, self.slow_s) + self._chance.expovariate(20 if late else 700)
 
     async def call(self, server: Node, handle: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """The server's answer. Raises `GuardUnavailable` where none comes in time; the call may be handled later."""
+        """Return the server's answer. Raise `GuardUnavailable` on a timeout; the server may still handle the call."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         carried = loop.create_task(self._carry(server, handle, answer), context=Context())
@@ -41,7 +41,7 @@ class Link:
             async with asyncio.timeout(CALL_LIMIT_S):
                 return await answer
         except TimeoutError:
-            raise GuardUnavailable("no answer in time") from None
+            raise GuardUnavailable("no answer within the time limit") from None
 
     async def _carry(
         self, server: Node, handle: Callable[[], Coroutine[Any, Any, T]], answer: "asyncio.Future[T]"
@@ -65,7 +65,7 @@ class Link:
             answer.set_result(result) if error is None else answer.set_exception(error)  # type: ignore[arg-type]
 
     def send(self, deliver: Callable[[], None], receiver: Node) -> None:
-        """Deliver in the receiver's time, or never."""
+        """Deliver a message within the receiver's node after a delay, or lose it."""
         delay_s = self.delay_s()
         if delay_s is not None:
 

@@ -1,4 +1,4 @@
-"""The two kinds of processes, around the real code: an authority's operations, and a guard."""
+"""The two kinds of simulated processes, which run the real code: an authority's operations, and a guard."""
 
 import random
 from collections.abc import Callable
@@ -33,7 +33,7 @@ Clock = Callable[[], float]
 
 
 class AuthorityNode:
-    """A process of the authority. `relay` is told of each commit."""
+    """A process of the authority. It wakes `relay` at each commit."""
 
     def __init__(self, name: str, server: Server, lease_ms: int, clock: Clock, relay: "Relay") -> None:
         self.node = Node(name)
@@ -58,21 +58,21 @@ class AuthorityNode:
         self.node.start(self.syncs.run())
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer:
-        """As the handler does."""
+        """Sync a guard as the handler does."""
         return await self.syncs.sync(GuardKey("polls", guard_id), request)
 
     async def release(self, guard_id: str) -> None:
-        """As the handler does."""
+        """Release a lease as the handler does."""
         await guards.release_lease(self._database, GuardKey("polls", guard_id))
 
     async def trim(self) -> None:
-        """As from time to time, but of young changes too."""
+        """Trim the log as the background task does, but also young changes."""
         retention = Retention(self._database, changes_kept=timedelta(0))  # type: ignore[arg-type]
         with suppress(DatabaseUnavailable):
             await retention.delete_old(datetime.now(UTC))
 
     async def introspect(self, token: str) -> Grant | None:
-        """As the handler does: the token and `as_of` are of one moment."""
+        """Introspect as the handler does: one statement reads the token and `as_of`."""
         row = await self._database.fetchrow("-- select_token_by_digest:", digest(token))
         if row is None or row["revoked_at"] is not None:
             return None
@@ -80,14 +80,14 @@ class AuthorityNode:
 
 
 class Relay:
-    """Redis as guards know it: a woken relay publishes what is new; messages may be lost, repeated and reordered."""
+    """The relay and Redis: `wake` publishes new changes; messages may be lost, repeated and reordered."""
 
     def __init__(self, publish: Callable[[], None]) -> None:
         self.wake = publish
 
 
 class GuardNode:
-    """A guard's process, with a link of its own for each kind of traffic."""
+    """A guard's process, with one link per kind of traffic."""
 
     def __init__(self, name: str, clock: Clock, now: Clock, chance: random.Random, world: "Authorities") -> None:
         self.node = Node(name)
@@ -96,7 +96,11 @@ class GuardNode:
         self.lease = Lease(clock)
         self.guard = Guard(self._introspect, self.lease, GUARD_METRICS, clock=clock, now=now)
         self.follower = Follower(
-            *(self.guard, self.lease, Usage(clock), self, GUARD_METRICS),
+            self.guard,
+            self.lease,
+            Usage(clock),
+            self,
+            GUARD_METRICS,
             guard_id=name.replace(" ", "-"),
             clock=clock,
             pace=SyncPace(jitter=chance.random),
@@ -104,7 +108,7 @@ class GuardNode:
         self._following = self.node.start(self.follower.run())
 
     async def leave(self) -> None:
-        """As on SIGTERM; it still answers what it is asked."""
+        """Shut down as on SIGTERM; the guard still answers requests."""
         self._following.cancel()
         await self.follower.stop()
 
@@ -126,7 +130,7 @@ class GuardNode:
 
 
 class Authorities(Protocol):
-    """Where a guard finds one."""
+    """The authorities that a guard can call."""
 
     def any_authority(self) -> AuthorityNode: ...
 

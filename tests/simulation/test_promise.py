@@ -1,7 +1,7 @@
-"""The promise under thousands of courses of events, in which the real code runs in counted time.
+"""The promise of exact revocation under thousands of seeded schedules, with the real code in virtual time.
 
-A course that breaks it is named by its seed; `SIMULATION_SEED=… make test ARGS='-n 0 -s tests/simulation'` replays it.
-`SIMULATION_SCHEDULES` says how many courses there are. `make test` tries the first few, `make test-rest` the others.
+A schedule that breaks it is reported by its seed. `SIMULATION_SEED=… make test ARGS='-n 0 -s tests/simulation'`
+replays it. `SIMULATION_SCHEDULES` is the number of schedules. `make test` runs the first 50, `make test-rest` the rest.
 """
 
 import logging
@@ -22,7 +22,7 @@ LENGTH_S: Final = 1.0
 SEED: Final = os.environ.get("SIMULATION_SEED")
 
 
-def course(seed: int) -> World:
+def run_schedule(seed: int) -> World:
     async def run() -> World:
         world = World(seed)
         await world.run(LENGTH_S)
@@ -32,15 +32,15 @@ def course(seed: int) -> World:
 
 
 @pytest.fixture(autouse=True)
-def _in_silence() -> Generator[None, None, None]:
-    """What thousands of guards log of their leases is no news."""
+def _no_logs() -> Generator[None, None, None]:
+    """Disable logs: thousands of guards would log their leases."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
 
 
 def parts() -> list[Any]:
-    """Return ranges of seeds as parameters of a test: the first few, and the others in equal parts."""
+    """Return ranges of seeds as test parameters: the first few, and the rest in equal parts."""
     if SEED:
         return [range(int(SEED), int(SEED) + 1)]
     few = range(min(FEW, SCHEDULES))
@@ -50,11 +50,11 @@ def parts() -> list[Any]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seeds", parts(), ids=str)
-def test_no_request_sent_after_a_revocations_answer_is_accepted(seeds: range) -> None:
+def test_no_request_sent_after_effective_revocation_is_accepted(seeds: range) -> None:
     requests = revocations = faults = 0
     for seed in seeds:
         try:
-            world = course(seed)
+            world = run_schedule(seed)
         except Exception as error:
             raise AssertionError(f"SIMULATION_SEED={seed}: {error}") from error
         found = findings(world.history)
@@ -66,5 +66,5 @@ def test_no_request_sent_after_a_revocations_answer_is_accepted(seeds: range) ->
     print(f"\n{len(seeds)} schedules: {requests} requests, {revocations} revocations, {faults} faults")
 
 
-def test_the_same_seed_gives_the_same_course() -> None:
-    assert course(7).history == course(7).history
+def test_same_seed_gives_same_history() -> None:
+    assert run_schedule(7).history == run_schedule(7).history

@@ -1,4 +1,4 @@
-"""One seeded course of events: nodes, clients that use and revoke tokens, and what goes wrong meanwhile."""
+"""One seeded schedule: nodes, clients that use and revoke tokens, and the faults that happen meanwhile."""
 
 import asyncio
 import random
@@ -25,11 +25,11 @@ from tests.support.history import History, Outcome, Request, Revocation, new_his
 
 ANSWER_LIMIT_S: Final = 3.0
 SETTLING_S: Final = 6.0
-WHY: Final = Reason("unneeded")
+REASON: Final = Reason("unneeded")
 
 
 class World:
-    """Two authorities, two or three guards, one database."""
+    """Two authorities, two or three guards and one database, driven by one random number generator."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
@@ -53,7 +53,7 @@ class World:
         return self.chance.choice(self.authorities)
 
     async def run(self, length_s: float) -> History:
-        """Let everything happen for so long, then heal everything and ask every guard about every token."""
+        """Run load and faults for `length_s` seconds, then heal everything and check every token at every guard."""
         loop = asyncio.get_running_loop()
         end = loop.time() + length_s
         await asyncio.sleep(0.1)
@@ -67,15 +67,15 @@ class World:
         return self.history
 
     async def _settle(self) -> None:
-        """In the end every guard says of every token what is so; a revocation may still have been under way."""
+        """Wait until every guard is right about every token; a revocation may still be in progress."""
         for guard in self.guards:
             for number, token in enumerate(self.tokens):
                 try:
                     async with asyncio.timeout(SETTLING_S):
-                        while not (guard.lease.held and await self._is_right(guard, number, token)):
+                        while not (guard.lease.is_held and await self._is_right(guard, number, token)):
                             await asyncio.sleep(0.05)
                 except TimeoutError:
-                    raise AssertionError(f"{guard.node.name} does not get tok_{number} right") from None
+                    raise AssertionError(f"{guard.node.name} is still wrong about tok_{number}") from None
 
     async def _is_right(self, guard: GuardNode, number: int, token: str) -> bool:
         outcome = await self._check(guard, token, no_cache=False)
@@ -83,7 +83,7 @@ class World:
         return outcome == ("refused" if revoked else "accepted")
 
     async def _use(self, end: float) -> None:
-        """Requests come in bursts, so that they join introspections under way."""
+        """Send requests in bursts, so that they join introspections in progress."""
         loop = asyncio.get_running_loop()
         while loop.time() < end:
             token = self.chance.choice(self.tokens)
@@ -109,16 +109,16 @@ class World:
                 await self._revoke(dict(chosen))
 
     async def _revoke(self, tokens: dict[int, str]) -> None:
-        """Whoever has the answer uses the tokens again at once, everywhere."""
+        """Revoke tokens, and use them at every guard right before and right after the answer."""
         loop = asyncio.get_running_loop()
         sent_at = loop.time()
         authority = self.any_authority()
         for token in tokens.values():
             for guard in self._answering():
                 self._check_beside(guard, token)
-        task = authority.node.start(self._in_force(authority, [f"tok_{number}" for number in tokens]))
-        patience_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self._lease_ms / 1000) + ANSWER_LIMIT_S
-        done, _ = await asyncio.wait({task}, timeout=patience_s)
+        task = authority.node.start(self._is_effective(authority, [f"tok_{number}" for number in tokens]))
+        limit_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self._lease_ms / 1000) + ANSWER_LIMIT_S
+        done, _ = await asyncio.wait({task}, timeout=limit_s)
         effective = bool(done) and task.exception() is None and task.result()
         if not done and self.chance.random() < 0.5:
             task.cancel()
@@ -134,11 +134,11 @@ class World:
                     self._check_beside(guard, token)
             await asyncio.sleep(self.chance.expovariate(50))
 
-    async def _in_force(self, authority: AuthorityNode, ids: list[str]) -> bool:
+    async def _is_effective(self, authority: AuthorityNode, ids: list[str]) -> bool:
         if len(ids) == 1:
-            revocation = await authority.revoker.revoke_held(ids[0], WHY, SYSTEM)
+            revocation = await authority.revoker.revoke_held(ids[0], REASON, SYSTEM)
         else:
-            bulk = await authority.revoker.revoke_selected(Selection(ids=ids), WHY, SYSTEM)
+            bulk = await authority.revoker.revoke_selected(Selection(ids=ids), REASON, SYSTEM)
             assert bulk.revocation, "no token was found"
             revocation = bulk.revocation
         return (await authority.confirmations.wait_until_effective(revocation.pending)).effective
@@ -165,11 +165,19 @@ class World:
         return outcome
 
     async def _break_things(self, end: float) -> None:
-        """Some kinds only in each course, so that they meet themselves and each other often."""
+        """Inject faults. Choose few kinds per schedule, so that these often coincide."""
         loop = asyncio.get_running_loop()
         kinds = [
-            *(self._stop_a_node, self._kill_a_guard, self._kill_an_authority, self._cut_some, self._slow_some),
-            *(self._lose, self._lapse, self._slow_the_database, self._replace_a_guard, self._trim),
+            self._stop_a_node,
+            self._kill_a_guard,
+            self._kill_an_authority,
+            self._cut_some,
+            self._slow_some,
+            self._lose,
+            self._lapse,
+            self._slow_the_database,
+            self._replace_a_guard,
+            self._trim,
         ]
         kinds = self.chance.sample(kinds, self.chance.randint(1, len(kinds)))
         while loop.time() < end:
@@ -183,10 +191,10 @@ class World:
     def _stop_a_node(self) -> None:
         node = self.chance.choice(self._nodes())
         node.stop()
-        self._later(self.chance.choice([0.1, 0.3, 0.6, 1.2]), partial(_go_on, node))
+        self._later(self.chance.choice([0.1, 0.3, 0.6, 1.2]), partial(_resume, node))
 
     def _kill_a_guard(self) -> None:
-        """The new one gets its first lease while tokens are being revoked; often it hears nothing else for a while."""
+        """Kill a guard. Its successor gets its first lease during revocations, and often nothing else for a while."""
         place = self.chance.randrange(len(self.guards))
         self.guards[place].node.kill()
         guard = self.guards[place] = self._new_guard()
@@ -198,7 +206,7 @@ class World:
             self._later(self.chance.uniform(0, 0.2), self._hurry.set)
 
     def _replace_a_guard(self) -> None:
-        """One ends in peace, answering to the last what it is asked, and another takes its place."""
+        """Shut down a guard, which answers requests until its end, and start another."""
         place = self.chance.randrange(len(self.guards))
         leaving, self.guards[place] = self.guards[place], self._new_guard()
         if leaving.node.alive:
@@ -223,7 +231,7 @@ class World:
         self.authorities[place] = self._new_authority()
 
     def _cut_some(self) -> None:
-        """Often all that tells a guard of changes, and not the introspections."""
+        """Cut links of a guard, often those that bring changes, but not the introspections."""
         links = self.chance.choice(self.guards).links
         self._cut(self.chance.choice([links, links[1:], links[1:], links[2:], links[:1]]))
 
@@ -233,7 +241,7 @@ class World:
             self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "cut", False))
 
     def _lapse(self) -> None:
-        """A guard's lease runs out and is taken off the record; it gets a new one while tokens are being revoked."""
+        """Let a guard's lease expire and be removed; the guard gets a new one during revocations."""
         guard, absence_s = self.chance.choice(self.guards), self._lease_ms / 1000 * self.chance.uniform(1.2, 2.5)
         guard.syncs.cut = guard.pushes.cut = True
         self._later(absence_s, partial(setattr, guard.syncs, "cut", False))
@@ -265,7 +273,7 @@ class World:
             for link in guard.links:
                 link.cut, link.slow_s, link.loss = False, 0.0, 0.0
         for node in self._nodes():
-            node.go_on()
+            node.resume()
 
     def _nodes(self) -> list[Node]:
         return [*(each.node for each in self.authorities), *(each.node for each in self._answering())]
@@ -274,20 +282,20 @@ class World:
         self._later(self.chance.expovariate(500), self._publish)
 
     def _publish(self) -> None:
-        """What is new, as one push or several, to each guard on a way of its own, sometimes twice."""
+        """Push new changes to each guard, as one push or several, sometimes twice."""
         new = [row for row in self._server.log if row[0] > self._published]
         self._published = max([self._published, *(seq for seq, _ in new)])
         changes = [Change(seq, "revoked", each, self._server.tokens[each]["digest"].hex()) for seq, each in new]
         for guard in self.guards:
             pushes = [changes] if self.chance.random() < 0.5 else [[change] for change in changes]
             for push in pushes * self.chance.choice([1, 1, 1, 2]):
-                guard.pushes.send(partial(guard.follower.pushed, push), guard.node)
+                guard.pushes.send(partial(guard.follower.apply_push, push), guard.node)
 
     def _later(self, delay_s: float, do: Callable[[], Any]) -> None:
         asyncio.get_running_loop().call_later(delay_s, do, context=Context())
 
     def _new_authority(self) -> AuthorityNode:
-        """Some are set to a shorter lease than the others, as in the midst of an operator's change."""
+        """Start an authority. Some have a shorter lease than others, as during a rolling restart."""
         self._nodes_made += 1
         lease_ms = self._lease_ms // self.chance.choice([1, 1, 1, 3])
         return AuthorityNode(f"authority {self._nodes_made}", self._server, lease_ms, self._clock(), self._relay)
@@ -297,7 +305,7 @@ class World:
         return GuardNode(f"guard {self._nodes_made}", self._clock(), self._wall, self.chance, self)
 
     def _clock(self) -> Callable[[], float]:
-        """Every node has a clock of its own, which ticks a little differently."""
+        """Return a clock with its own offset and rate."""
         loop, offset_s, rate = (
             asyncio.get_running_loop(),
             self.chance.uniform(0, 1e5),
@@ -309,9 +317,9 @@ class World:
         return 1_800_000_000.0 + asyncio.get_running_loop().time() + self._wall_offset_s
 
 
-def _go_on(node: Node) -> None:
+def _resume(node: Node) -> None:
     if node.alive:
-        node.go_on()
+        node.resume()
 
 
 def _outcome(error: BaseException | None) -> Outcome:
@@ -324,7 +332,7 @@ def _outcome(error: BaseException | None) -> Outcome:
 
 
 def _token(seed: int, number: int) -> str:
-    """A well-formed token that is the same for the same seed."""
+    """Return a well-formed token that depends on the seed only."""
     unsigned = f"pgt_{seed:024d}{number:08d}"
     digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     checksum, rest = "", zlib.crc32(unsigned.encode())

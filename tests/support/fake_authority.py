@@ -1,4 +1,4 @@
-"""An authority that says of tokens what a test wants, and a service of two routes that is guarded by it."""
+"""An authority whose introspection answers a test chooses, and a small service that is guarded by it."""
 
 import secrets
 from collections import Counter
@@ -23,7 +23,7 @@ from tests.support.stack import HOST, Caller
 
 
 class FakeAuthority:
-    """`url` is where it answers; `usage` is what guards have told it."""
+    """An authority with made-up tokens at `url`. `usage` is what guards have reported."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -31,7 +31,7 @@ class FakeAuthority:
         self._answers: dict[str, Any] = {}
 
     def issue(self, token_id: str | None = None, **properties: Any) -> str:
-        """A token of its own, or another secret of one; reads everything, but for what `properties` say otherwise."""
+        """Return a new token, or another secret of `token_id`. It may read everything unless `properties` differ."""
         token = mint("pgt")
         active = Active(
             active=True,
@@ -50,11 +50,11 @@ class FakeAuthority:
         return token
 
     def ids(self, token: str) -> tuple[str, str]:
-        """Of the token, and of this secret."""
+        """Return the ids of the token and of this secret."""
         return self._answers[token]["client_id"], self._answers[token]["jti"]
 
-    def told(self, token: str) -> tuple[int, int]:
-        """How many uses and refusals by this secret guards have told of."""
+    def reported_uses(self, token: str) -> tuple[int, int]:
+        """Return how many uses and refusals of this secret guards have reported."""
         counted: Counter[str] = Counter()
         for use in self.usage:
             if (use.token_id, use.secret_id) == self.ids(token):
@@ -62,7 +62,7 @@ class FakeAuthority:
         return counted["uses"], counted["refusals"]
 
     def app(self) -> web.Application:
-        """What a guard asks of it."""
+        """Return an application with the routes that a guard calls."""
         app = web.Application()
         app.router.add_post("/oauth2/introspect", self._introspect)
         app.router.add_post("/v1/guards/{guard}/sync", self._sync)
@@ -77,7 +77,8 @@ class FakeAuthority:
     async def _sync(self, request: web.Request) -> web.Response:
         asked = msgspec.json.decode(await request.read(), type=SyncRequest)
         self.usage += asked.usage
-        answer = SyncAnswer(head=0, lease_ms=5000, afresh=asked.applied is None, changes=[], issuer=self.url)
+        resync = asked.applied is None
+        answer = SyncAnswer(head=0, lease_ms=5000, resync=resync, afresh=resync, changes=[], issuer=self.url)
         return web.Response(body=msgspec.json.encode(answer))
 
 
@@ -91,7 +92,7 @@ async def _keys(_request: web.Request) -> web.Response:
 
 @asynccontextmanager
 async def fake_authority() -> AsyncGenerator[FakeAuthority, None]:
-    """A running one."""
+    """Run an authority."""
     authority = FakeAuthority()
     async with listening(authority.app(), HOST, 0) as port:
         authority.url = f"http://{HOST}:{port}"
@@ -102,7 +103,7 @@ async def fake_authority() -> AsyncGenerator[FakeAuthority, None]:
 async def guarded_service(
     authority: FakeAuthority, redis_url: str, **settings: Any
 ) -> AsyncGenerator["GuardedService", None]:
-    """A running service: `/hello` is for each good token, `/reports/{workspace}` wants a scope, `/missing` is 404."""
+    """Run a service: `/hello` accepts every token, `/reports/{workspace}` needs a scope, `/missing` returns 404."""
     app = web.Application()
     add_routes(
         app,
@@ -129,10 +130,10 @@ async def guarded_service(
 
 
 class GuardedService(Caller):
-    """Its routes, as the bearer of a token calls them."""
+    """A client of the service."""
 
     async def get(self, token: str, path: str = "/hello", **headers: str) -> Any:
-        """With the token as bearer."""
+        """Call a path with the token in the header."""
         return await self("GET", path, headers={"Authorization": f"Bearer {token}", **headers})
 
 

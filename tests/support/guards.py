@@ -1,4 +1,4 @@
-"""A guard as the authority sees it, which syncs when a test says so."""
+"""A guard as the authority sees it; it syncs when a test calls it."""
 
 import secrets
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
 
 
 class FakeGuard:
-    """Speaks the sync's contract, as the service `polls`."""
+    """Call the sync routes as the service `polls`."""
 
     def __init__(self, authority: Authority, guard_id: str | None = None) -> None:
         self._authority = authority
@@ -18,7 +18,7 @@ class FakeGuard:
         self.applied: int | None = None
 
     async def sync(self, usage: Sequence[tuple[str, int, int]] = ()) -> Answer:
-        """Tell what is applied; what the authority answers is not taken in."""
+        """Report `applied` and uses; do not apply the answer."""
         counted = [
             {"token_id": token_id, "secret_id": "", "uses": uses, "refusals": 0, "last_used_ms_ago": ago}
             for token_id, uses, ago in usage
@@ -26,15 +26,16 @@ class FakeGuard:
         return await self.send({"applied": self.applied, "usage": counted})
 
     async def send(self, body: Any, **headers: str) -> Answer:
-        """A sync with any body."""
+        """Send a sync with any body."""
         return await self._authority(
-            *("POST", f"{self._path}/sync"),
+            "POST",
+            f"{self._path}/sync",
             headers={**basic("polls", CLIENT_SECRET), "Content-Type": "application/json", **headers},
             data=msgspec.json.encode(body),
         )
 
     async def follow(self) -> None:
-        """Sync until there is nothing new, and say so."""
+        """Sync until the head is applied and confirmed."""
         while True:
             answer = await self.sync()
             assert answer.status == 200, answer.body
@@ -43,5 +44,5 @@ class FakeGuard:
             self.applied = answer.json["head"]
 
     async def release(self) -> None:
-        """Give the lease back."""
+        """Release the lease."""
         assert (await self._authority("DELETE", self._path, headers=basic("polls", CLIENT_SECRET))).status == 204

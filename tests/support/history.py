@@ -1,10 +1,10 @@
-"""What happened, by one clock, and whether it is what was promised. Knows nothing of how it came about."""
+"""A history of calls, timed by one clock, and the checker of the promise. It is independent of the system's code."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 Outcome = Literal["accepted", "refused", "unknown"]
-"""Unknown is all that tells nothing of the token: an error of the server, a lost connection, no answer in time."""
+"""`unknown` means that the call says nothing about the token: a server error, a lost connection or a timeout."""
 
 FOREVER: Final = float("inf")
 
@@ -20,7 +20,7 @@ class Request(NamedTuple):
 
 
 class Revocation(NamedTuple):
-    """A revocation by a process of the authority; `effective` where its answer said that it is in force."""
+    """A revocation by a process of the authority; `effective` is what its answer said."""
 
     token: str
     authority: str
@@ -30,7 +30,7 @@ class Revocation(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """A process did not run in this time: it was stopped, or killed and not up again yet."""
+    """A time in which a process did not run: it was stopped, or killed and not yet started again."""
 
     process: str
     begin: float
@@ -38,7 +38,7 @@ class Stop(NamedTuple):
 
 
 class History(NamedTuple):
-    """All of it, in any order. `beyond` are requests for what the token's scopes do not reach."""
+    """All calls, in any order. `beyond` has requests that the token's scopes do not cover."""
 
     requests: list[Request]
     revocations: list[Revocation]
@@ -47,12 +47,12 @@ class History(NamedTuple):
 
 
 def new_history() -> History:
-    """Nothing has happened yet."""
+    """Return an empty history."""
     return History([], [], [], [])
 
 
 def findings(history: History) -> list[str]:
-    """Each request whose outcome breaks the promise; empty where all is well."""
+    """Return one line for each request whose outcome breaks the promise."""
     attempted: dict[str, float] = {}
     ended: dict[str, float] = {}
     for each in history.revocations:
@@ -66,7 +66,7 @@ def findings(history: History) -> list[str]:
             if each.outcome == "accepted" and each.sent_at > ended.get(each.token, FOREVER)
         ]
         + [
-            f"{each.guard} refused {each.token}, answered at {each.answered_at:.6f}, which nobody had begun to revoke"
+            f"{each.guard} refused {each.token}, answered at {each.answered_at:.6f}, before any revocation"
             for each in history.requests
             if each.outcome == "refused" and each.answered_at < attempted.get(each.token, FOREVER)
         ]
@@ -79,7 +79,7 @@ def findings(history: History) -> list[str]:
 
 
 def late(history: History, limit_s: float, revocation_limit_s: float) -> list[str]:
-    """Each answer that took too long, but for those of a process that did not run meanwhile."""
+    """Return one line for each answer that took too long although its process ran."""
     calls = [(each.guard, each, limit_s) for each in (*history.requests, *history.beyond)] + [
         (each.authority, each, revocation_limit_s) for each in history.revocations if each.effective
     ]
@@ -91,7 +91,7 @@ def late(history: History, limit_s: float, revocation_limit_s: float) -> list[st
 
 
 def longest_s(calls: Iterable[Request] | Iterable[Revocation]) -> float:
-    """How long the slowest of them took."""
+    """Return the duration of the slowest call, or 0."""
     return max((each.answered_at - each.sent_at for each in calls), default=0.0)
 
 

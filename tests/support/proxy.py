@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and what it needs, which can stop forwarding, refuse, cut off, or hide an end."""
+"""A TCP proxy between a service and a server, which can stop forwarding, refuse or cut connections, or hide a close."""
 
 import asyncio
 from collections import deque
@@ -11,10 +11,10 @@ Mode = Literal["ok", "black hole", "refuse", "no end"]
 
 
 class Proxy:
-    """Forwards to a server, or to several in turn, passing over those that refuse.
+    """Forward to a server, or to several in turn, skipping those that refuse.
 
-    In a black hole connections stand open and nothing comes through, old ones included. With no end, all comes through
-    but the news that the other side has closed the connection.
+    In mode `black hole`, new and existing connections stay open and nothing is forwarded. In mode `no end`, everything
+    is forwarded except that the other side has closed the connection.
     """
 
     def __init__(self, *urls: str) -> None:
@@ -30,13 +30,13 @@ class Proxy:
         self.become("ok")
 
     def url(self, like: str | None = None) -> str:
-        """The proxied URL, or another one of the same server led through the proxy."""
+        """Return the URL of the proxy for the proxied URL, or for `like`, another URL of the same server."""
         parts = urlsplit(like) if like else self._url
         user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}", query=""))
 
     def become(self, mode: Mode) -> None:
-        """Change what happens to connections from now on; `refuse` also cuts those that stand."""
+        """Change the mode; `refuse` also cuts existing connections."""
         self._mode = mode
         _turn(self._open, on=mode in ("ok", "no end"))
         _turn(self._ends, on=mode in ("ok", "refuse"))
@@ -85,7 +85,7 @@ class Proxy:
             await self._serve(reader, writer)
 
     async def close(self) -> None:
-        """Cut everything."""
+        """Cut every connection."""
         for task in self._tasks:
             task.cancel()
         for writer in self._writers:
@@ -106,7 +106,7 @@ async def _open(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 @asynccontextmanager
 async def proxied(*urls: str) -> AsyncGenerator[Proxy, None]:
-    """A proxy to the servers that the URLs name, for the length of the block."""
+    """Run a proxy to the servers of the URLs within the block."""
     proxy = Proxy(*urls)
     server = await asyncio.start_server(proxy._track, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]

@@ -14,7 +14,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT
+from shared.contract.change import CHANGES_EVENT
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.guard.follower import SyncPace
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.database import database as opened
@@ -170,7 +171,7 @@ async def test_replica_that_was_suspended_keeps_its_subscription(
         service("polls", polls_settings(database, redis_url, authority.base), output) as replica,
     ):
         async with asyncio.timeout(10):
-            while "following changes" not in replica.log.read_text():
+            while "Subscribed to token changes" not in replica.log.read_text():
                 await asyncio.sleep(0.05)
         replica.signal(signal.SIGSTOP)
         await asyncio.sleep(PING_EVERY_S * (MAX_UNANSWERED_PINGS + 1.5))

@@ -10,9 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from pollgate.stack.secrets import load_or_create, redis_users
-from shared.contract.announcement import POLLS_CHANNEL
-from shared.contract.change import CHANGES_CHANNEL
-from shared.contract.limit import limit_keys
+from services.polls.tasks.poll_feed import POLLS_CHANNEL
+from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
 from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
 from tests.support.redis_server import redis_server
@@ -38,13 +37,13 @@ async def test_service_may_count_under_its_own_keys_only(tmp_path: Path) -> None
 
     async with redis_server(tmp_path / "redis", redis_users(made)) as server:
         for name, (own, password, _) in users.items():
-            assert await _limiter_works_in_redis(server.url(name, password), limit_keys(own))
+            assert await _limiter_works_in_redis(server.url(name, password), rate_limit_prefix(own))
 
         for name, (own, password, other) in users.items():
             async with redis_client(server.url(name, password)) as client:
                 forbidden_command = "PUBLISH" if own == "polls" else "SUBSCRIBE"
                 for command in (
-                    *_forbidden(limit_keys(own), limit_keys(other)),
+                    *_forbidden(rate_limit_prefix(own), rate_limit_prefix(other)),
                     (forbidden_command, CHANGES_CHANNEL, "x"),
                 ):
                     with pytest.raises(NoPermissionError):
@@ -99,7 +98,7 @@ def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:
 
 async def test_script_has_no_more_rights_than_its_user(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
-    foreign = f"{limit_keys('authority')}:{{key}}"
+    foreign = f"{rate_limit_prefix('authority')}:{{key}}"
 
     async with redis_server(tmp_path / "redis", redis_users(made)) as server:
         async with redis_client(server.url()) as admin:

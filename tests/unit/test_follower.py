@@ -1,4 +1,4 @@
-"""A guard's place in the change log: pushes, gaps, syncs and the lease, with clock and authority passed in."""
+"""How a guard follows the change log: pushes, gaps, syncs and the lease, with a clock and an authority of the test."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -19,7 +19,7 @@ from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
-from shared.guard.usage import TOLD_AT_ONCE, Usage
+from shared.guard.usage import MAX_USES_PER_SYNC, Usage
 
 LEASE_S: Final = 5.0
 TOKEN: Final = mint("pgt")
@@ -30,7 +30,7 @@ def change(seq: int, token: str | None = None, kind: str = "revoked") -> Change:
 
 
 class Log:
-    """An authority: a change log, and how it answers syncs and introspections now."""
+    """An authority with a change log. `reset_fields` are the fields by which its answers make a guard reset."""
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
@@ -39,6 +39,7 @@ class Log:
         self.away = False
         self.before_answer: Callable[[], None] = lambda: None
         self.introspections = 0
+        self.reset_fields: tuple[str, ...] = ("resync", "afresh")
 
     @property
     def head(self) -> int:
@@ -49,8 +50,14 @@ class Log:
         if self.away:
             raise GuardUnavailable("away")
         known = request.applied is not None and request.applied <= self.head
-        behind = self.changes[request.applied :] if known and request.applied is not None else []
-        answer = SyncAnswer(self.head, round(LEASE_S * 1000), not known, list(behind), "issuer")
+        missing = self.changes[request.applied :] if known and request.applied is not None else []
+        answer = SyncAnswer(
+            head=self.head,
+            lease_ms=round(LEASE_S * 1000),
+            changes=list(missing),
+            issuer="issuer",
+            **dict.fromkeys(self.reset_fields, not known),
+        )
         self.before_answer()
         return answer
 
@@ -70,8 +77,8 @@ def change_of(token: str, changes: list[Change]) -> bool:
     return any(each.digest == digest(token).hex() for each in changes)
 
 
-class Scene:
-    """A guard that follows a log; its loop runs in `running()`."""
+class FollowerHarness:
+    """A guard that follows a log; its follower runs within `running()`."""
 
     def __init__(self, **pace: float) -> None:
         self.time = 1000.0
@@ -81,7 +88,11 @@ class Scene:
         self.lease, self.usage = Lease(lambda: self.time), Usage(lambda: self.time)
         self.guard = Guard(self.log.introspect, self.lease, metrics, clock=lambda: self.time)
         self.follower = Follower(
-            *(self.guard, self.lease, self.usage, self.log, metrics),
+            self.guard,
+            self.lease,
+            self.usage,
+            self.log,
+            metrics,
             guard_id="guard",
             clock=lambda: self.time,
             pace=SyncPace(jitter=lambda: 0.5, **pace),
@@ -118,241 +129,245 @@ class Scene:
         return self.registry.get_sample_value(name)
 
 
-async def test_it_starts_at_the_head_and_confirms_that_at_once() -> None:
-    scene = Scene()
-    scene.log.changes = [change(1), change(2)]
+async def test_new_follower_starts_at_head_and_confirms_it_at_once() -> None:
+    harness = FollowerHarness()
+    harness.log.changes = [change(1), change(2)]
 
-    async with scene.running():
-        await scene.settled()
+    async with harness.running():
+        await harness.settled()
 
-    assert [request.applied for request in scene.log.requests] == [None, 2]
-    assert scene.lease.held
-
-
-async def test_a_push_of_the_next_change_is_applied_at_once_and_confirmed() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-        assert await scene.works()
-
-        scene.log.changes.append(change(1, TOKEN))
-        scene.follower.pushed(scene.log.changes)
-
-        assert not await scene.works()
-        await scene.settled()
+    assert [request.applied for request in harness.log.requests] == [None, 2]
+    assert harness.lease.is_held
 
 
-async def test_a_token_is_forgotten_whatever_has_become_of_it() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-        assert await scene.works()
+async def test_push_of_next_change_is_applied_at_once_and_confirmed() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
+        assert await harness.works()
 
-        scene.log.changes.append(change(1, TOKEN, kind="something of a newer authority"))
-        scene.follower.pushed(scene.log.changes)
+        harness.log.changes.append(change(1, TOKEN))
+        harness.follower.apply_push(harness.log.changes)
 
-        assert not await scene.works()
-        await scene.settled()
+        assert not await harness.works()
+        await harness.settled()
 
 
-async def test_after_a_gap_nothing_is_applied_and_a_sync_fills_it() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-        scene.log.changes = [change(1), change(2), change(3)]
+async def test_change_of_unknown_kind_drops_its_token() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
+        assert await harness.works()
 
-        scene.follower.pushed([change(3)])
-        assert scene.metric("pollgate_guard_lag_changes") == 3
+        harness.log.changes.append(change(1, TOKEN, kind="something of a newer authority"))
+        harness.follower.apply_push(harness.log.changes)
 
-        await scene.settled()
-        assert scene.metric("pollgate_guard_lag_changes") == 0
+        assert not await harness.works()
+        await harness.settled()
+
+
+async def test_push_after_a_gap_is_not_applied_and_next_sync_fills_the_gap() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
+        harness.log.changes = [change(1), change(2), change(3)]
+
+        harness.follower.apply_push([change(3)])
+        assert harness.metric("pollgate_guard_lag_changes") == 3
+
+        await harness.settled()
+        assert harness.metric("pollgate_guard_lag_changes") == 0
 
 
 @pytest.mark.parametrize("order", [[1, 1, 2], [2, 1, 2], [1, 2, 1, 2], [3, 2, 1]])
-async def test_repeats_and_reordering_end_at_the_head(order: list[int]) -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-        assert await scene.works()
-        scene.log.changes = [change(1), change(2, TOKEN), change(3)][: max(order)]
+async def test_repeated_and_reordered_pushes_end_at_head(order: list[int]) -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
+        assert await harness.works()
+        harness.log.changes = [change(1), change(2, TOKEN), change(3)][: max(order)]
 
         for seq in order:
-            scene.follower.pushed([scene.log.changes[seq - 1]])
-        await scene.settled()
+            harness.follower.apply_push([harness.log.changes[seq - 1]])
+        await harness.settled()
 
-        assert not await scene.works()
+        assert not await harness.works()
 
 
-async def test_a_push_that_is_known_costs_no_sync() -> None:
-    scene = Scene()
-    scene.log.changes = [change(1)]
-    async with scene.running():
-        await scene.settled()
-        before = len(scene.log.requests)
+async def test_push_of_applied_change_causes_no_sync() -> None:
+    harness = FollowerHarness()
+    harness.log.changes = [change(1)]
+    async with harness.running():
+        await harness.settled()
+        before = len(harness.log.requests)
 
         for _ in range(10):
-            scene.follower.pushed([change(1)])
-            await scene.rest()
+            harness.follower.apply_push([change(1)])
+            await harness.rest()
 
-        assert len(scene.log.requests) == before
-
-
-async def test_a_lost_push_arrives_with_the_sync_that_a_new_subscription_asks_for() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-        assert await scene.works()
-        scene.log.changes.append(change(1, TOKEN))
-
-        scene.follower.want_sync()
-        await scene.settled()
-
-        assert not await scene.works()
+        assert len(harness.log.requests) == before
 
 
-async def test_a_change_pushed_while_a_sync_is_under_way_is_not_taken_back_by_its_answer() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
+async def test_change_of_a_lost_push_arrives_with_requested_sync() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
+        assert await harness.works()
+        harness.log.changes.append(change(1, TOKEN))
+
+        harness.follower.request_sync()
+        await harness.settled()
+
+        assert not await harness.works()
+
+
+async def test_change_pushed_during_a_sync_stays_applied_after_its_answer() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
 
         def push() -> None:
-            scene.log.before_answer = lambda: None
-            scene.log.changes.append(change(1))
-            scene.follower.pushed([change(1)])
+            harness.log.before_answer = lambda: None
+            harness.log.changes.append(change(1))
+            harness.follower.apply_push([change(1)])
 
-        scene.log.before_answer = push
-        scene.follower.want_sync()
-        await scene.settled()
+        harness.log.before_answer = push
+        harness.follower.request_sync()
+        await harness.settled()
 
-        assert scene.log.requests[-1].applied == 1
+        assert harness.log.requests[-1].applied == 1
 
 
-async def test_the_lease_counts_from_when_the_sync_was_sent() -> None:
-    scene = Scene()
+async def test_lease_counts_from_when_sync_was_sent() -> None:
+    harness = FollowerHarness()
 
     def take_long() -> None:
-        scene.time += LEASE_S + 1
+        harness.time += LEASE_S + 1
 
-    scene.log.before_answer = take_long
-    async with scene.running():
-        await scene.rest()
+    harness.log.before_answer = take_long
+    async with harness.running():
+        await harness.rest()
 
-    assert not scene.lease.held
-
-
-async def test_where_the_guard_is_ahead_of_the_log_it_starts_afresh() -> None:
-    scene = Scene()
-    scene.log.changes = [change(1), change(2)]
-    async with scene.running():
-        await scene.settled()
-        assert await scene.works()
-
-        scene.log.changes = [change(1, TOKEN)]
-        scene.follower.want_sync()
-        await scene.settled()
-
-        assert not await scene.works()
-        assert scene.metric("pollgate_guard_lag_changes") == 0
+    assert not harness.lease.is_held
 
 
-async def test_the_loss_of_the_lease_and_its_return_are_logged_once_each_and_counted() -> None:
-    scene = Scene(first_interval_s=0.001, per_lease=LEASE_S / 0.001)
+@pytest.mark.parametrize(
+    "fields", [("resync", "afresh"), ("afresh",), ("resync",)], ids=["this release", "previous release", "next release"]
+)
+async def test_guard_ahead_of_the_log_resets_for_an_authority_of_any_release(fields: tuple[str, ...]) -> None:
+    harness = FollowerHarness()
+    harness.log.reset_fields = fields
+    harness.log.changes = [change(1), change(2)]
+    async with harness.running():
+        await harness.settled()
+        assert await harness.works()
+
+        harness.log.changes = [change(1, TOKEN)]
+        harness.follower.request_sync()
+        await harness.settled()
+
+        assert not await harness.works()
+        assert harness.metric("pollgate_guard_lag_changes") == 0
+
+
+async def test_lost_and_renewed_lease_are_logged_once_each_and_measured() -> None:
+    harness = FollowerHarness(first_interval_s=0.001, per_lease=LEASE_S / 0.001)
     with structlog.testing.capture_logs() as logs:
-        async with scene.running():
-            await scene.settled()
-            assert scene.metric("pollgate_guard_lease_held") == 1
-            scene.log.away = True
-            scene.time += LEASE_S + 10
-            failures = scene.metric("pollgate_guard_sync_failures_total") or 0
-            while (scene.metric("pollgate_guard_sync_failures_total") or 0) < failures + 5:
+        async with harness.running():
+            await harness.settled()
+            assert harness.metric("pollgate_guard_lease_held") == 1
+            harness.log.away = True
+            harness.time += LEASE_S + 10
+            failures = harness.metric("pollgate_guard_sync_failures_total") or 0
+            while (harness.metric("pollgate_guard_sync_failures_total") or 0) < failures + 5:
                 await asyncio.sleep(0.001)
-            assert scene.metric("pollgate_guard_lease_held") == 0
-            scene.log.away = False
-            while not scene.lease.held:
+            assert harness.metric("pollgate_guard_lease_held") == 0
+            harness.log.away = False
+            while not harness.lease.is_held:
                 await asyncio.sleep(0.001)
-            await scene.rest()
+            await harness.rest()
 
     assert [(entry["log_level"], entry["guard_id"]) for entry in logs] == [
         ("info", "guard"),
         ("error", "guard"),
         ("info", "guard"),
     ]
-    assert scene.metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
+    assert harness.metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
 
 
-async def test_a_sync_that_failed_is_tried_again_soon_however_long_the_lease_is() -> None:
-    scene = Scene(per_lease=0.01, retry_s=0.001)
-    async with scene.running():
-        await scene.settled()
-        scene.log.away = True
-        scene.log.changes.append(change(1))
-        scene.follower.pushed(scene.log.changes)
-        await scene.rest()
+async def test_failed_sync_is_retried_soon_even_with_a_long_lease() -> None:
+    harness = FollowerHarness(per_lease=0.01, retry_s=0.001)
+    async with harness.running():
+        await harness.settled()
+        harness.log.away = True
+        harness.log.changes.append(change(1))
+        harness.follower.apply_push(harness.log.changes)
+        await harness.rest()
 
-        scene.log.away = False
+        harness.log.away = False
 
-        await scene.settled()
+        await harness.settled()
 
 
-async def test_use_that_a_failed_sync_carried_is_carried_again() -> None:
-    scene = Scene()
-    scene.usage.count("tok_1", "sec_1")
-    scene.log.away = True
-    async with scene.running():
-        await scene.rest()
-    scene.usage.count("tok_1", "sec_1")
-    scene.time += 2
-    scene.log.away = False
+async def test_uses_of_failed_sync_are_reported_again() -> None:
+    harness = FollowerHarness()
+    harness.usage.count("tok_1", "sec_1")
+    harness.log.away = True
+    async with harness.running():
+        await harness.rest()
+    harness.usage.count("tok_1", "sec_1")
+    harness.time += 2
+    harness.log.away = False
 
-    async with scene.running():
-        await scene.settled()
+    async with harness.running():
+        await harness.settled()
 
-    carried = [use for request in scene.log.requests for use in request.usage]
+    carried = [use for request in harness.log.requests for use in request.usage]
     assert [(use.token_id, use.uses, use.last_used_ms_ago) for use in carried] == [("tok_1", 1, 0), ("tok_1", 2, 2000)]
 
 
-async def test_much_use_is_carried_by_several_syncs() -> None:
-    scene = Scene()
-    for number in range(TOLD_AT_ONCE + 1):
-        scene.usage.count(f"tok_{number}", f"sec_{number}")
+async def test_uses_beyond_limit_per_sync_are_reported_by_several_syncs() -> None:
+    harness = FollowerHarness()
+    for number in range(MAX_USES_PER_SYNC + 1):
+        harness.usage.count(f"tok_{number}", f"sec_{number}")
 
-    async with scene.running():
-        await scene.settled()
+    async with harness.running():
+        await harness.settled()
 
-    assert [len(request.usage) for request in scene.log.requests] == [TOLD_AT_ONCE, 1]
-
-
-async def test_at_the_end_the_cache_is_used_no_more_and_the_lease_is_given_back() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-
-    await scene.follower.stop()
-
-    assert scene.log.released
-    assert not scene.lease.held
+    assert [len(request.usage) for request in harness.log.requests] == [MAX_USES_PER_SYNC, 1]
 
 
-async def test_at_the_end_the_last_uses_are_told_before_the_lease_is_given_back() -> None:
-    scene = Scene()
-    async with scene.running():
-        await scene.settled()
-    for number in range(TOLD_AT_ONCE + 1):
-        scene.usage.count(f"tok_{number}", f"sec_{number}")
-    before = len(scene.log.requests)
+async def test_stop_ends_use_of_cache_and_releases_lease() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
 
-    await scene.follower.stop()
+    await harness.follower.stop()
 
-    assert [len(request.usage) for request in scene.log.requests[before:]] == [TOLD_AT_ONCE, 1]
-    assert scene.log.released
-    assert not scene.lease.held
+    assert harness.log.released
+    assert not harness.lease.is_held
 
 
-async def test_an_authority_that_is_away_does_not_keep_the_guard_from_ending() -> None:
-    scene = Scene()
-    scene.usage.count("tok_1", "sec_1")
-    scene.log.away = True
+async def test_stop_reports_last_uses_before_it_releases_lease() -> None:
+    harness = FollowerHarness()
+    async with harness.running():
+        await harness.settled()
+    for number in range(MAX_USES_PER_SYNC + 1):
+        harness.usage.count(f"tok_{number}", f"sec_{number}")
+    before = len(harness.log.requests)
 
-    await scene.follower.stop()
+    await harness.follower.stop()
 
-    assert not scene.lease.held
+    assert [len(request.usage) for request in harness.log.requests[before:]] == [MAX_USES_PER_SYNC, 1]
+    assert harness.log.released
+    assert not harness.lease.is_held
+
+
+async def test_stop_succeeds_while_authority_is_unavailable() -> None:
+    harness = FollowerHarness()
+    harness.usage.count("tok_1", "sec_1")
+    harness.log.away = True
+
+    await harness.follower.stop()
+
+    assert not harness.lease.is_held

@@ -1,4 +1,4 @@
-"""The guard's decisions, with its clock and its authority passed in."""
+"""The guard's decisions, with a clock and an authority that the test controls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,14 @@ from shared.contract.introspection import Grant
 from shared.contract.scope import Scope
 from shared.contract.token import digest, mint
 from shared.guard import GuardUnavailable, TokenInvalid
-from shared.guard.guard import ATTEMPTS, GRANT_LIFE_S, MAX_FLIGHTS, MAX_REFUSALS, REFUSAL_LIFE_S, Guard
+from shared.guard.guard import (
+    GRANT_LIFE_S,
+    MAX_ATTEMPTS,
+    MAX_CONCURRENT_INTROSPECTIONS,
+    MAX_REFUSALS,
+    REFUSAL_LIFE_S,
+    Guard,
+)
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.tombstones import Tombstones
@@ -29,8 +36,8 @@ def revoked(seq: int, token: str = TOKEN) -> Change:
     return Change(seq, "revoked", "tok_1", digest(token).hex())
 
 
-class Scene:
-    """A guard under a lease, before an authority that answers what `answers` says, when `gate` lets it."""
+class GuardHarness:
+    """A guard with a lease. Its authority returns `answers` in order, then the last one, while `gate` is open."""
 
     def __init__(self, *answers: Grant | None) -> None:
         self.answers = list(answers)
@@ -42,7 +49,9 @@ class Scene:
         self.registry = CollectorRegistry()
         self.lease = Lease(lambda: self.time)
         self.guard = Guard(
-            *(self._introspect, self.lease, GuardMetrics(self.registry)),
+            self._introspect,
+            self.lease,
+            GuardMetrics(self.registry),
             clock=lambda: self.time,
             now=lambda: self.wall,
         )
@@ -60,8 +69,8 @@ class Scene:
         await self.gate.wait()
         return answer
 
-    async def under_way(self) -> None:
-        """Wait until the authority is being asked."""
+    async def introspecting(self) -> None:
+        """Wait until an introspection is in progress."""
         while not self.asked:
             await asyncio.sleep(0)
 
@@ -73,231 +82,231 @@ class Scene:
         return False
 
 
-async def test_a_cached_token_costs_no_introspection() -> None:
-    scene = Scene(grant())
+async def test_check_of_cached_token_makes_no_introspection() -> None:
+    harness = GuardHarness(grant())
 
-    await scene.guard.check(TOKEN)
-    await scene.guard.check(TOKEN)
+    await harness.guard.check(TOKEN)
+    await harness.guard.check(TOKEN)
 
-    assert scene.asked == 1
-    assert (scene.count("hit"), scene.count("miss")) == (1, 1)
+    assert harness.asked == 1
+    assert (harness.count("hit"), harness.count("miss")) == (1, 1)
 
 
-async def test_a_hundred_requests_with_one_cold_token_make_one_introspection() -> None:
-    scene = Scene(grant())
-    scene.gate.clear()
+async def test_hundred_concurrent_checks_of_uncached_token_make_one_introspection() -> None:
+    harness = GuardHarness(grant())
+    harness.gate.clear()
 
-    waiting = [asyncio.create_task(scene.guard.check(TOKEN)) for _ in range(100)]
+    waiting = [asyncio.create_task(harness.guard.check(TOKEN)) for _ in range(100)]
     await asyncio.sleep(0)
-    scene.gate.set()
+    harness.gate.set()
 
     assert {v.grant.token_id for v in await asyncio.gather(*waiting)} == {"tok_1"}
-    assert scene.asked == 1
+    assert harness.asked == 1
 
 
 @pytest.mark.parametrize("malformed", ["", "pgt_", TOKEN[:-1], TOKEN + "0", TOKEN[:-1] + "é", mint("pga")])
-async def test_a_malformed_token_is_refused_without_asking(malformed: str) -> None:
-    scene = Scene(grant())
+async def test_malformed_token_is_refused_without_introspection(malformed: str) -> None:
+    harness = GuardHarness(grant())
 
-    assert await scene.refused(malformed)
-    assert scene.asked == 0
+    assert await harness.refused(malformed)
+    assert harness.asked == 0
 
 
-async def test_the_cache_holds_no_token_as_it_is_presented() -> None:
-    scene = Scene(grant(), None)
+async def test_cache_stores_digests_and_no_tokens() -> None:
+    harness = GuardHarness(grant(), None)
 
-    await scene.guard.check(TOKEN)
-    await scene.refused(mint("pgt"))
+    await harness.guard.check(TOKEN)
+    await harness.refused(mint("pgt"))
 
-    seen = repr(vars(scene.guard._grants)) + repr(vars(scene.guard._refusals)) + repr(scene.guard._flights)
+    seen = repr(vars(harness.guard._grants)) + repr(vars(harness.guard._refusals)) + repr(harness.guard._introspections)
     assert "pgt_" not in seen
     assert repr(digest(TOKEN)) in seen
 
 
-async def test_expiry_is_checked_on_hits() -> None:
-    scene = Scene(grant(expires_at_s=1_800_000_002.0))
-    await scene.guard.check(TOKEN)
+async def test_cached_token_is_refused_once_it_has_expired() -> None:
+    harness = GuardHarness(grant(expires_at_s=1_800_000_002.0))
+    await harness.guard.check(TOKEN)
 
-    scene.wall += 2
+    harness.wall += 2
 
-    assert await scene.refused()
-    assert scene.asked == 1
-
-
-async def test_a_grant_without_expiry_is_kept_for_its_life_and_a_hit_does_not_renew_it() -> None:
-    scene = Scene(grant(), None)
-    await scene.guard.check(TOKEN)
-
-    scene.time += GRANT_LIFE_S - 0.1
-    await scene.guard.check(TOKEN)
-    scene.time += 0.1
-
-    assert await scene.refused()
+    assert await harness.refused()
+    assert harness.asked == 1
 
 
-async def test_a_slow_introspection_counts_from_when_it_was_asked() -> None:
-    scene = Scene(grant(), None)
-    scene.gate.clear()
-    checking = asyncio.create_task(scene.guard.check(TOKEN))
-    await scene.under_way()
-    scene.time += GRANT_LIFE_S
-    scene.gate.set()
+async def test_cached_grant_without_expiry_lives_for_its_ttl_regardless_of_hits() -> None:
+    harness = GuardHarness(grant(), None)
+    await harness.guard.check(TOKEN)
+
+    harness.time += GRANT_LIFE_S - 0.1
+    await harness.guard.check(TOKEN)
+    harness.time += 0.1
+
+    assert await harness.refused()
+
+
+async def test_ttl_of_slow_introspection_starts_when_it_was_sent() -> None:
+    harness = GuardHarness(grant(), None)
+    harness.gate.clear()
+    checking = asyncio.create_task(harness.guard.check(TOKEN))
+    await harness.introspecting()
+    harness.time += GRANT_LIFE_S
+    harness.gate.set()
     await checking
 
-    assert await scene.refused()
+    assert await harness.refused()
 
 
-async def test_a_refusal_is_remembered_briefly() -> None:
-    scene = Scene(None, grant())
+async def test_refusal_is_cached_for_its_short_ttl() -> None:
+    harness = GuardHarness(None, grant())
 
-    assert await scene.refused()
-    assert await scene.refused()
-    assert scene.asked == 1
+    assert await harness.refused()
+    assert await harness.refused()
+    assert harness.asked == 1
 
-    scene.time += REFUSAL_LIFE_S
-    assert not await scene.refused()
+    harness.time += REFUSAL_LIFE_S
+    assert not await harness.refused()
 
 
-async def test_a_flood_of_made_up_tokens_pushes_no_good_one_out_and_is_bounded() -> None:
-    scene = Scene(grant(), None)
-    await scene.guard.check(TOKEN)
+async def test_flood_of_made_up_tokens_evicts_no_grant_and_uses_bounded_memory() -> None:
+    harness = GuardHarness(grant(), None)
+    await harness.guard.check(TOKEN)
 
     for _ in range(MAX_REFUSALS + 10):
-        assert await scene.refused(mint("pgt"))
+        assert await harness.refused(mint("pgt"))
 
-    assert not await scene.refused()
-    assert scene.asked == 1 + MAX_REFUSALS + 10
-    assert len(scene.guard._refusals) == MAX_REFUSALS
-
-
-async def test_a_changed_token_is_asked_about_anew() -> None:
-    scene = Scene(grant(), None)
-    await scene.guard.check(TOKEN)
-
-    scene.guard.apply(revoked(1))
-
-    assert await scene.refused()
+    assert not await harness.refused()
+    assert harness.asked == 1 + MAX_REFUSALS + 10
+    assert len(harness.guard._refusals) == MAX_REFUSALS
 
 
-async def test_an_answer_older_than_a_change_is_used_by_nobody_who_waits_for_it() -> None:
-    scene = Scene(grant(as_of=0), None)
-    scene.gate.clear()
-    waiting = [asyncio.create_task(scene.refused()) for _ in range(5)]
-    await scene.under_way()
+async def test_changed_token_is_introspected_again() -> None:
+    harness = GuardHarness(grant(), None)
+    await harness.guard.check(TOKEN)
 
-    scene.guard.apply(revoked(1))
-    joined = asyncio.create_task(scene.refused())
+    harness.guard.apply(revoked(1))
+
+    assert await harness.refused()
+
+
+async def test_answer_older_than_a_change_is_used_by_no_waiting_request() -> None:
+    harness = GuardHarness(grant(as_of=0), None)
+    harness.gate.clear()
+    waiting = [asyncio.create_task(harness.refused()) for _ in range(5)]
+    await harness.introspecting()
+
+    harness.guard.apply(revoked(1))
+    joined = asyncio.create_task(harness.refused())
     await asyncio.sleep(0)
-    scene.gate.set()
+    harness.gate.set()
 
     assert await asyncio.gather(*waiting, joined) == [True] * 6
-    assert await scene.refused()
-    assert scene.asked == 2
+    assert await harness.refused()
+    assert harness.asked == 2
 
 
-async def test_an_answer_from_after_the_change_is_not_asked_for_again() -> None:
-    scene = Scene(grant(as_of=1))
-    scene.gate.clear()
-    waiting = asyncio.create_task(scene.guard.check(TOKEN))
-    await scene.under_way()
+async def test_answer_from_after_a_change_is_used_without_another_introspection() -> None:
+    harness = GuardHarness(grant(as_of=1))
+    harness.gate.clear()
+    waiting = asyncio.create_task(harness.guard.check(TOKEN))
+    await harness.introspecting()
 
-    scene.guard.apply(revoked(1))
-    scene.gate.set()
+    harness.guard.apply(revoked(1))
+    harness.gate.set()
 
     assert (await waiting).grant.token_id == "tok_1"
-    assert scene.asked == 1
+    assert harness.asked == 1
 
 
-async def test_nor_is_one_used_from_before_a_fresh_start() -> None:
-    scene = Scene(grant(as_of=8), None)
-    scene.gate.clear()
-    waiting = asyncio.create_task(scene.refused())
-    await scene.under_way()
+async def test_answer_from_before_a_reset_is_not_used() -> None:
+    harness = GuardHarness(grant(as_of=8), None)
+    harness.gate.clear()
+    waiting = asyncio.create_task(harness.refused())
+    await harness.introspecting()
 
-    scene.guard.start_afresh(9)
-    scene.gate.set()
+    harness.guard.reset(9)
+    harness.gate.set()
 
     assert await waiting
 
 
-async def test_an_authority_that_answers_from_the_past_is_not_believed() -> None:
-    """Such as one that reads from a replica of its database."""
-    scene = Scene(grant(as_of=9))
-    scene.guard.apply(revoked(10))
+async def test_authority_whose_answers_stay_older_than_a_change_raises_unavailable() -> None:
+    """An authority may read from a lagging replica of its database."""
+    harness = GuardHarness(grant(as_of=9))
+    harness.guard.apply(revoked(10))
 
     with pytest.raises(GuardUnavailable):
-        await scene.guard.check(TOKEN)
+        await harness.guard.check(TOKEN)
 
-    assert scene.asked == ATTEMPTS
-
-
-async def test_without_the_lease_the_cache_is_not_used_and_each_request_asks() -> None:
-    scene = Scene(grant(), None)
-    await scene.guard.check(TOKEN)
-
-    scene.lease.give_up()
-
-    assert await scene.refused()
-    assert await scene.refused()
-    assert scene.asked == 3
-    assert scene.count("stale") == 2
+    assert harness.asked == MAX_ATTEMPTS
 
 
-async def test_the_lease_runs_out_at_its_end_and_counts_from_asking() -> None:
-    scene = Scene(grant())
-    scene.lease.give_up()
-    scene.lease.renew(scene.time - 4, LEASE_S)
-    await scene.guard.check(TOKEN)
+async def test_without_lease_every_check_is_introspected() -> None:
+    harness = GuardHarness(grant(), None)
+    await harness.guard.check(TOKEN)
 
-    scene.time += 1
-    await scene.guard.check(TOKEN)
+    harness.lease.release()
 
-    assert scene.asked == 2
+    assert await harness.refused()
+    assert await harness.refused()
+    assert harness.asked == 3
+    assert harness.count("stale") == 2
 
 
-async def test_without_the_lease_a_request_is_not_answered_by_what_was_asked_before_it_came() -> None:
-    scene = Scene(grant(), None)
-    scene.lease.give_up()
-    scene.gate.clear()
-    first = asyncio.create_task(scene.refused())
-    await scene.under_way()
+async def test_lease_expires_at_its_end_counted_from_when_its_sync_was_sent() -> None:
+    harness = GuardHarness(grant())
+    harness.lease.release()
+    harness.lease.renew(harness.time - 4, LEASE_S)
+    await harness.guard.check(TOKEN)
 
-    later = [asyncio.create_task(scene.refused()) for _ in range(5)]
+    harness.time += 1
+    await harness.guard.check(TOKEN)
+
+    assert harness.asked == 2
+
+
+async def test_without_lease_check_does_not_use_introspection_sent_before_it() -> None:
+    harness = GuardHarness(grant(), None)
+    harness.lease.release()
+    harness.gate.clear()
+    first = asyncio.create_task(harness.refused())
+    await harness.introspecting()
+
+    later = [asyncio.create_task(harness.refused()) for _ in range(5)]
     await asyncio.sleep(0)
-    scene.gate.set()
+    harness.gate.set()
 
     assert not await first
     assert await asyncio.gather(*later) == [True] * 5
-    assert scene.asked == 2
+    assert harness.asked == 2
 
 
-async def test_no_cache_asks_the_authority_after_the_request_came() -> None:
-    scene = Scene(grant(), grant(), None)
-    await scene.guard.check(TOKEN)
-    scene.gate.clear()
-    first = asyncio.create_task(scene.refused(no_cache=True))
-    while scene.asked < 2:
+async def test_no_cache_check_uses_introspection_sent_after_it() -> None:
+    harness = GuardHarness(grant(), grant(), None)
+    await harness.guard.check(TOKEN)
+    harness.gate.clear()
+    first = asyncio.create_task(harness.refused(no_cache=True))
+    while harness.asked < 2:
         await asyncio.sleep(0)
-    second = asyncio.create_task(scene.refused(no_cache=True))
+    second = asyncio.create_task(harness.refused(no_cache=True))
     await asyncio.sleep(0)
-    scene.gate.set()
+    harness.gate.set()
 
     assert (await first, await second) == (False, True)
-    assert scene.asked == 3
+    assert harness.asked == 3
 
 
-async def test_the_age_says_how_long_nothing_newer_has_been_heard() -> None:
-    scene = Scene(grant())
+async def test_age_counts_from_latest_introspection_or_lease_renewal() -> None:
+    harness = GuardHarness(grant())
 
-    assert (await scene.guard.check(TOKEN)).age_s == 0
-    scene.time += 3
-    assert (await scene.guard.check(TOKEN)).age_s == 3
-    scene.renew(3600.0)
-    scene.time += 1
-    assert (await scene.guard.check(TOKEN)).age_s == 1
+    assert (await harness.guard.check(TOKEN)).age_s == 0
+    harness.time += 3
+    assert (await harness.guard.check(TOKEN)).age_s == 3
+    harness.renew(3600.0)
+    harness.time += 1
+    assert (await harness.guard.check(TOKEN)).age_s == 1
 
 
-async def test_an_authority_that_does_not_answer_is_no_refusal_and_is_not_remembered() -> None:
+async def test_failed_introspection_raises_unavailable_and_is_not_cached() -> None:
     answers: list[Callable[[], Awaitable[Grant | None]]] = []
 
     async def introspect(_token: str) -> Grant | None:
@@ -310,48 +319,48 @@ async def test_an_authority_that_does_not_answer_is_no_refusal_and_is_not_rememb
         return grant()
 
     answers += [away, back]
-    scene = Scene(grant())
-    scene.guard._introspect = introspect
+    harness = GuardHarness(grant())
+    harness.guard._introspect = introspect
 
     with pytest.raises(GuardUnavailable):
-        await scene.guard.check(TOKEN)
-    assert (await scene.guard.check(TOKEN)).grant.token_id == "tok_1"
+        await harness.guard.check(TOKEN)
+    assert (await harness.guard.check(TOKEN)).grant.token_id == "tok_1"
 
 
-async def test_introspections_under_way_are_bounded() -> None:
-    scene = Scene(grant())
-    scene.gate.clear()
-    waiting = [asyncio.create_task(scene.guard.check(mint("pgt"))) for _ in range(MAX_FLIGHTS)]
+async def test_check_beyond_limit_of_concurrent_introspections_raises_unavailable() -> None:
+    harness = GuardHarness(grant())
+    harness.gate.clear()
+    waiting = [asyncio.create_task(harness.guard.check(mint("pgt"))) for _ in range(MAX_CONCURRENT_INTROSPECTIONS)]
     await asyncio.sleep(0)
 
     with pytest.raises(GuardUnavailable):
-        await scene.guard.check(TOKEN)
+        await harness.guard.check(TOKEN)
 
-    scene.gate.set()
+    harness.gate.set()
     await asyncio.gather(*waiting)
-    await scene.guard.check(TOKEN)
+    await harness.guard.check(TOKEN)
 
 
-async def test_a_request_that_gives_up_takes_nobody_with_it() -> None:
-    scene = Scene(grant())
-    scene.gate.clear()
-    impatient, patient = (asyncio.create_task(scene.guard.check(TOKEN)) for _ in range(2))
-    await scene.under_way()
+async def test_cancelled_check_does_not_cancel_shared_introspection() -> None:
+    harness = GuardHarness(grant())
+    harness.gate.clear()
+    impatient, patient = (asyncio.create_task(harness.guard.check(TOKEN)) for _ in range(2))
+    await harness.introspecting()
 
     impatient.cancel()
     await asyncio.gather(impatient, return_exceptions=True)
-    scene.gate.set()
+    harness.gate.set()
 
     assert (await patient).grant.token_id == "tok_1"
 
 
-def test_tombstones_are_bounded_and_what_they_have_forgotten_is_not_allowed() -> None:
+def test_full_tombstones_drop_oldest_and_reject_answers_older_than_it() -> None:
     tombstones = Tombstones(size=2)
 
     for seq, key in enumerate((b"a", b"b", b"c"), start=1):
         tombstones.add(key, seq)
 
-    assert not tombstones.allow(b"a", as_of=0)
-    assert tombstones.allow(b"a", as_of=1)
-    assert not tombstones.allow(b"c", as_of=2)
-    assert tombstones.allow(b"c", as_of=3)
+    assert not tombstones.allows(b"a", as_of=0)
+    assert tombstones.allows(b"a", as_of=1)
+    assert not tombstones.allows(b"c", as_of=2)
+    assert tombstones.allows(b"c", as_of=3)

@@ -1,28 +1,29 @@
-"""The checker of the promise, on histories made by hand."""
+"""The checker of the promise, with histories written by hand."""
 
 from tests.support.history import History, Request, Revocation, Stop, findings, late
 
 
-def test_a_request_sent_after_the_answer_and_accepted_is_found() -> None:
+def test_accepted_request_sent_after_effective_answer_is_reported() -> None:
     history = History(
         [Request("t", "guard", 0.9, 1.2, "accepted"), Request("t", "guard", 1.1, 1.2, "accepted")],
         [
             Revocation("t", "authority", 0.5, 1.0, effective=True),
             Revocation("t", "authority", 0.6, 1.5, effective=True),
         ],
-        *([], []),
+        [],
+        [],
     )
 
     assert findings(history) == ["guard accepted t, sent at 1.100000, revoked at 1.000000"]
 
 
-def test_a_revocation_that_is_not_said_to_be_in_force_binds_nobody() -> None:
+def test_accepted_request_after_ineffective_answer_is_not_reported() -> None:
     accepted = Request("t", "guard", 1.1, 1.2, "accepted")
 
     assert findings(History([accepted], [Revocation("t", "authority", 0.5, 1.0, effective=False)], [], [])) == []
 
 
-def test_a_refusal_before_anyone_began_to_revoke_is_found() -> None:
+def test_refused_request_before_any_revocation_is_reported() -> None:
     history = History(
         [
             Request("t", "guard", 0.1, 0.4, "refused"),
@@ -30,19 +31,20 @@ def test_a_refusal_before_anyone_began_to_revoke_is_found() -> None:
             Request("u", "guard", 0.1, 0.4, "unknown"),
         ],
         [Revocation("t", "authority", 0.5, 1.0, effective=False)],
-        *([], []),
+        [],
+        [],
     )
 
-    assert findings(history) == ["guard refused t, answered at 0.400000, which nobody had begun to revoke"]
+    assert findings(history) == ["guard refused t, answered at 0.400000, before any revocation"]
 
 
-def test_what_is_accepted_beyond_the_scope_is_found() -> None:
+def test_accepted_request_beyond_its_scope_is_reported() -> None:
     beyond = [Request("t", "guard", 0.1, 0.2, "accepted"), Request("t", "guard", 0.3, 0.4, "refused")]
 
     assert findings(History([], [], beyond, [])) == ["guard accepted t beyond its scope, sent at 0.100000"]
 
 
-def test_a_late_answer_is_found_unless_its_own_process_did_not_run() -> None:
+def test_late_answer_is_reported_unless_its_process_was_stopped() -> None:
     history = History(
         [
             Request("t", "one", 0.0, 3.1, "accepted"),

@@ -19,7 +19,7 @@ def test_lease_of_guard_with_slow_clock_ends_before_authority_with_fast_clock_co
     change, watch = PendingChange(1, [ON_RECORD], committed_at=0.0), LeaseWatch()
     watch.select_expired([ON_RECORD], seen_at=0.0)
 
-    while guards.held:
+    while guards.is_held:
         change.advance_to(true_time * RATE)
         assert not change.is_effective
         assert not watch.select_expired([ON_RECORD], true_time * RATE)

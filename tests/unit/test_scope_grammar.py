@@ -1,10 +1,10 @@
-"""Scopes: what is read comes back as written, what covers what, and what is said of a text that is no scope."""
+"""Scopes: parsing, formatting, what a scope covers, and the errors for invalid scopes."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.scope import Action, Place, Scope, ScopeError, parse_scopes, print_scopes
+from shared.contract.scope import Action, Place, Scope, ScopeError, format_scopes, parse_scopes
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 _PATHS = st.lists(_NAMES, max_size=3).map(tuple)
@@ -13,22 +13,22 @@ _PLACES = st.builds(Place, _NAMES, _NAMES, st.one_of(st.just(""), _NAMES))
 
 
 @given(_SCOPES)
-def test_a_scope_is_read_as_it_was_written(scope: Scope) -> None:
+def test_formatted_scope_parses_to_the_same_scope(scope: Scope) -> None:
     assert Scope.parse(str(scope)) == scope
 
 
 @given(st.lists(_SCOPES))
-def test_so_is_a_list_of_them(scopes: list[Scope]) -> None:
-    assert parse_scopes(print_scopes(scopes)) == tuple(scopes)
+def test_formatted_scopes_parse_to_the_same_scopes(scopes: list[Scope]) -> None:
+    assert parse_scopes(format_scopes(scopes)) == tuple(scopes)
 
 
 @given(_SCOPES)
-def test_a_written_scope_is_one_scope_token_of_rfc_6749(scope: Scope) -> None:
+def test_formatted_scope_is_one_scope_token_of_rfc_6749(scope: Scope) -> None:
     assert all(0x21 <= ord(character) <= 0x7E and character not in '"\\' for character in str(scope))
 
 
 @given(_SCOPES, st.sampled_from(Action), _PLACES, st.integers(0, 3))
-def test_covering_agrees_with_a_plain_model(scope: Scope, action: Action, place: Place, take: int) -> None:
+def test_covers_agrees_with_model_of_prefixes(scope: Scope, action: Action, place: Place, take: int) -> None:
     near = Scope(scope.actions, place.path[:take])
 
     for candidate in (scope, near):
@@ -55,7 +55,7 @@ def test_covering_agrees_with_a_plain_model(scope: Scope, action: Action, place:
         ("polls:read:A%2FB", Place("A", "B"), False),
     ],
 )
-def test_a_selector_covers_what_lies_below_it_and_nothing_else(text: str, place: Place, covered: bool) -> None:
+def test_selector_covers_only_its_path_and_below(text: str, place: Place, covered: bool) -> None:
     assert Scope.parse(text).covers(Action.READ, place) is covered
 
 
@@ -84,7 +84,7 @@ def test_a_selector_covers_what_lies_below_it_and_nothing_else(text: str, place:
         ("polls:read:" + "a" * 2000, 1024),
     ],
 )
-def test_a_text_that_is_no_scope_is_refused_at_the_right_place(text: str, position: int) -> None:
+def test_invalid_scope_raises_error_at_first_wrong_character(text: str, position: int) -> None:
     with pytest.raises(ScopeError) as fault:
         Scope.parse(text)
 

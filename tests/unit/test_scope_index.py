@@ -19,7 +19,8 @@ from services.token_authority.domain.scope_index import (
     keys_overlapping,
     keys_within,
 )
-from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, beyond
+from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, find_excess_scope
+from tests.support.scopes import overlap
 
 NAMES = ("A", "AB", "A/B", "*", ">", ":", "é")
 OTHER_NAME = "in no scope"
@@ -68,7 +69,7 @@ def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], ask
     places = places_of(token, [asked])
 
     assert overlaps(token, asked) == bool(allowed(token, places) & allowed([asked], places))
-    assert overlaps(token, asked) == any(scope.overlaps(asked) for scope in token)
+    assert overlaps(token, asked) == any(overlap(scope, asked) for scope in token)
 
 
 @settings(max_examples=400)
@@ -81,13 +82,13 @@ def test_token_is_within_limits_if_they_allow_everything_it_allows(token: list[S
     within = allowed(token, places) <= allowed(limits, places)
 
     assert is_within(token, limits) == within
-    assert (beyond(token, limits) is None) == within
+    assert (find_excess_scope(token, limits) is None) == within
 
 
 @settings(max_examples=200)
 @given(_FEW, _FEW)
 def test_scope_beyond_limits_is_allowed_by_token_and_not_by_limits(token: list[Scope], limits: list[Scope]) -> None:
-    over, places = beyond(token, limits), places_of(token, limits)
+    over, places = find_excess_scope(token, limits), places_of(token, limits)
 
     if over is not None:
         assert allowed([over], places) <= allowed(token, places)

@@ -1,4 +1,4 @@
-"""The spelling of secrets: what any service can tell without asking."""
+"""The format of secrets, which every service can check without a lookup."""
 
 import random
 import string
@@ -10,18 +10,18 @@ import pytest
 from shared.contract.token import SECRET_PATTERN, digest, hint, is_well_formed, mint
 
 
-def test_a_minted_token_is_well_formed_and_found_by_scanners() -> None:
+def test_minted_token_is_well_formed_and_matches_secret_pattern() -> None:
     token = mint("pgt")
 
     assert is_well_formed(token, "pgt")
     assert SECRET_PATTERN.findall(f"curl 'http://x/?token={token}&type=polls'") == [token]
 
 
-def test_a_secret_of_one_kind_is_none_of_another() -> None:
+def test_secret_of_one_kind_is_not_well_formed_as_another() -> None:
     assert not is_well_formed(mint("pga"), "pgt")
 
 
-def test_any_single_mistyped_character_is_noticed() -> None:
+def test_secret_with_any_single_mistyped_character_is_not_well_formed() -> None:
     token = mint("pgt")
 
     for position in range(4, len(token)):
@@ -31,25 +31,25 @@ def test_any_single_mistyped_character_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("made_up", ["", "pgt_", "x", "pgt_" + "A" * 38, "pgt_" + "é" * 38, "pgt_" + "A" * 5000, "\0"])
-def test_a_made_up_token_is_not_well_formed(made_up: str) -> None:
+def test_made_up_token_is_not_well_formed(made_up: str) -> None:
     assert not is_well_formed(made_up, "pgt")
 
 
-def test_tokens_do_not_repeat_and_use_the_whole_alphabet() -> None:
+def test_minted_tokens_are_unique_and_use_the_whole_alphabet() -> None:
     tokens = [mint("pgt") for _ in range(2000)]
 
     assert len(set(tokens)) == 2000
     assert set("".join(token[4:36] for token in tokens)) == set(string.ascii_letters + string.digits)
 
 
-def test_the_hint_shows_four_characters_and_the_digest_is_sha256() -> None:
+def test_hint_shows_prefix_and_last_four_characters_and_digest_is_sha256() -> None:
     token = mint("pgt")
 
     assert hint(token) == f"pgt_…{token[-4:]}"
     assert len(digest(token)) == 32
 
 
-def test_the_check_that_the_documentation_gives_secret_scanners_is_ours() -> None:
+def test_check_in_secret_scanning_page_agrees_with_is_well_formed() -> None:
     text = (Path(__file__).parents[2] / "docs" / "secret-scanning.md").read_text(encoding="utf-8")
     published: dict[str, Any] = {}
     exec(text.split("```python\n")[1].split("```")[0], published)  # noqa: S102

@@ -61,7 +61,7 @@ async def _send_events(stream: Stream, request: web.Request, state: PollState) -
     audience = audience_of(caller(request), state.poll.place)
     await stream.send(RETRY)
     silent_since = elapsed_s()
-    with request.app[FOLLOWED_POLLS].follow(state, stream.woken.set) as followed:
+    with request.app[FOLLOWED_POLLS].follow(state, stream.notify) as followed:
         while not followed.is_gone:
             events = list(followed.render(Snapshot.of, audience).since(seen))
             if events or elapsed_s() - silent_since >= HEARTBEAT_S:

@@ -223,4 +223,4 @@ def _readable_paths(asking: Caller, query: ListPolls) -> list[Path]:
     if any(given[depth] != segments[depth] for depth in range(len(given))):
         needs = "add the segments above it: content needs workspace, and container needs content"
         raise BadRequest("The place is incomplete.", ErrorDetail(needs, parameter="workspace"))
-    return asking.reach(Action.READ, tuple(given))
+    return asking.require_paths(Action.READ, tuple(given))

@@ -14,10 +14,11 @@ from uuid import UUID
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.contract.announcement import POLLS_CHANNEL
 from shared.runtime.process.outage import Outage
 from shared.runtime.redis.subscription import Subscription
 
+POLLS_CHANNEL: Final = "pollgate:polls"
+"""The Redis channel; each message is the id of one poll, a UUID in lower case (RFC 9562 §4)."""
 MAX_SILENCE_S: Final = 3.0
 """The longest time between two calls of a watcher."""
 PUBLISH_INTERVAL_S: Final = 0.1

@@ -10,7 +10,7 @@ from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.errors import Forbidden, InvalidValue
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import checked_scopes, checked_text
-from shared.contract.scope import Scope, beyond, print_scopes
+from shared.contract.scope import Scope, find_excess_scope, format_scopes
 from shared.contract.token import random_base62
 
 Role = Literal["admin", "issuer", "auditor"]
@@ -41,16 +41,16 @@ class AdminKey(Struct, frozen=True, kw_only=True):
     def sees(self, token: Token) -> bool:
         """Return whether the token is within its sites and scopes."""
         return (self.sites is None or token.site_id in self.sites) and (
-            self.scopes is None or beyond(token.scopes, self.scopes) is None
+            self.scopes is None or find_excess_scope(token.scopes, self.scopes) is None
         )
 
     def require_within(self, token: Token) -> None:
         """Raise `Forbidden` for a token that this key may not issue."""
         if self.sites is not None and token.site_id not in self.sites:
             raise Forbidden(f"This admin key may issue tokens only for the sites {', '.join(self.sites)}.")
-        over = None if self.scopes is None else beyond(token.scopes, self.scopes)
+        over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
         if over is not None and self.scopes is not None:
-            raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {print_scopes(self.scopes)}.")
+            raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {format_scopes(self.scopes)}.")
 
 
 class Administrator(Struct, frozen=True):

@@ -66,6 +66,6 @@ def records(entries: Iterable[AuditEntry], after: tuple[int, str], at: datetime)
             before=entry.before,
             after=entry.after,
             previous=previous,
-        ).sealed()
+        ).with_hash()
         previous = record.hash
         yield record

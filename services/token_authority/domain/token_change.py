@@ -21,7 +21,7 @@ from services.token_authority.domain.token_fields import (
     checked_scopes,
     checked_text,
 )
-from shared.contract.scope import beyond
+from shared.contract.scope import find_excess_scope
 
 Network = IPv4Network | IPv6Network
 ChangeKind = Literal["narrowed", "updated"]
@@ -113,7 +113,7 @@ def _checked_permissions(requested: TokenChange, now: datetime) -> dict[str, Any
 
 
 def _require_no_widening(token: Token, values: Mapping[str, Any]) -> None:
-    over = beyond(values.get("scopes", ()), token.scopes)
+    over = find_excess_scope(values.get("scopes", ()), token.scopes)
     if over is not None:
         raise Widening(("scopes",), f"'{over}' is beyond the scopes of the token; issue a new token instead")
     if "expires_at" in values and token.expires_at is not None:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from services.token_authority.domain.client_assertion import ASSERTION_TYPE
 from services.token_authority.domain.token import TokenLookup
 from shared.contract.introspection import AUDIENCE, Active
-from shared.contract.scope import Action, Scope, print_scopes
+from shared.contract.scope import Action, Scope, format_scopes
 
 MAX_BATCH: Final = 100
 
@@ -53,7 +53,7 @@ def active_token(lookup: TokenLookup, issuer: str) -> Active:
     ends = [end for end in (token.expires_at, secret.ends_at) if end is not None]
     return Active(
         active=True,
-        scope=print_scopes(token.scopes),
+        scope=format_scopes(token.scopes),
         client_id=token.id,
         token_type="Bearer",  # noqa: S106 - the name of a scheme
         iat=int(token.created_at.timestamp()),

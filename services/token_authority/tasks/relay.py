@@ -14,7 +14,8 @@ from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import changes
 from services.token_authority.tasks.signing import Signer
-from shared.contract.change import CHANGES_CHANNEL, SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
+from shared.contract.change import SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.outage import Outage
 

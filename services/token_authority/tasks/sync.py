@@ -12,7 +12,7 @@ from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import changes, guards, usage
 from services.token_authority.tasks.confirmations import Confirmations
 from shared.contract.change import Change
-from shared.contract.sync import MAX_CHANGES_A_SYNC, SyncAnswer, SyncRequest
+from shared.contract.sync import MAX_CHANGES_PER_SYNC, SyncAnswer, SyncRequest
 from shared.runtime.postgres.database import Database
 
 
@@ -76,6 +76,7 @@ class Syncs:
         return SyncAnswer(
             head=log_range.head,
             lease_ms=self._lease_ms,
+            resync=not contiguous,
             afresh=not contiguous,
             changes=missing if contiguous else [],
             issuer=self._issuer,
@@ -100,6 +101,6 @@ class _WaitingSync(NamedTuple):
 
 def _place_in_log(applied: int | None, log_range: LogRange) -> int | None:
     """Return the `seq` after which the guard needs changes; `None` if the log cannot supply them."""
-    if applied is None or not max(log_range.floor, log_range.head - MAX_CHANGES_A_SYNC) <= applied <= log_range.head:
+    if applied is None or not max(log_range.floor, log_range.head - MAX_CHANGES_PER_SYNC) <= applied <= log_range.head:
         return None
     return applied

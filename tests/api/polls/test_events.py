@@ -8,7 +8,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from shared.contract.announcement import POLLS_CHANNEL
+from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase

@@ -10,8 +10,7 @@ import pytest
 import structlog
 from aiohttp import web
 
-from services.polls.tasks.poll_feed import PUBLISH_INTERVAL_S, PollFeed
-from shared.contract.announcement import POLLS_CHANNEL
+from services.polls.tasks.poll_feed import POLLS_CHANNEL, PUBLISH_INTERVAL_S, PollFeed
 from shared.runtime.process.supervised import supervised
 from shared.runtime.redis.client import redis_client
 from tests.support.proxy import proxied

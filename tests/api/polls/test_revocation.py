@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from redis.asyncio import Redis
 
-from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE, SET_TYPE
+from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.contract.token import digest
-from shared.guard.keys import ASK_AGAIN_S
+from shared.guard.keys import UNKNOWN_KEY_RETRY_S
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls, polls_service
@@ -150,7 +151,8 @@ async def test_pushes_are_accepted_before_during_and_after_key_rotation(
         old = await push()
         new = (await authority.manage("POST", "/v1/keys/rotate")).json["kid"]
         assert await push() == old
-        await asyncio.sleep(ASK_AGAIN_S)  # so long a guard may not ask again, after a push of another test's authority
+        # After a push of another test's authority, the guard does not ask for keys again for this long.
+        await asyncio.sleep(UNKNOWN_KEY_RETRY_S)
         await fetch(database.admin_url, "UPDATE token_authority.signing_key SET signs_from = now() WHERE kid = $1", new)
         async with asyncio.timeout(10):
             while (signed_by := await push()) != new:

@@ -18,11 +18,12 @@ from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.domain.token_page import Order, Page
 from services.token_authority.storage.selections import select_tokens
 from services.token_authority.storage.tokens import insert_token
-from shared.contract.scope import Action, Scope, beyond
+from shared.contract.scope import Action, Scope, find_excess_scope
 from shared.runtime.postgres.database import database as connected
 from tests.support.databases import ClonedDatabase
 from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.postgres import fetch
+from tests.support.scopes import overlap
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
@@ -413,5 +414,5 @@ async def test_sql_scope_conditions_agree_with_scopes(authority: Authority, data
             touching = await found(selection(scope=str(asked)))
             within = await found(Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits)))
 
-            assert touching == among(lambda token, asked=asked: any(scope.overlaps(asked) for scope in token.scopes))  # type: ignore[misc]
-            assert within == among(lambda token, limits=limits: beyond(token.scopes, limits) is None)  # type: ignore[misc]
+            assert touching == among(lambda token, asked=asked: any(overlap(scope, asked) for scope in token.scopes))  # type: ignore[misc]
+            assert within == among(lambda token, limits=limits: find_excess_scope(token.scopes, limits) is None)  # type: ignore[misc]

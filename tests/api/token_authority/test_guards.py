@@ -35,6 +35,7 @@ async def test_first_sync_resets_guard_at_head(authority: Authority) -> None:
     assert answer.json == {
         "head": 3,
         "lease_ms": 500,
+        "resync": True,
         "afresh": True,
         "changes": [],
         "issuer": "http://127.0.0.1:8081",

@@ -6,7 +6,8 @@ import jwt
 import pytest
 from redis.asyncio import Redis
 
-from shared.contract.change import CHANGES_CHANNEL, CHANGES_EVENT, SET_AUDIENCE
+from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE
+from shared.contract.redis_names import CHANGES_CHANNEL
 from tests.support.stack import Authority
 
 

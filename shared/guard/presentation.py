@@ -1,4 +1,4 @@
-"""The token that a request presents: `?token=` or `Authorization: Bearer` (RFC 6750 §2), once."""
+"""How a request presents its token: as `?token=…` or as `Authorization: Bearer …` (RFC 6750 §2), and only once."""
 
 from typing import Final, NamedTuple
 
@@ -9,20 +9,20 @@ from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import query_of
 
 
-class Presented(NamedTuple):
-    """A token as it was sent, and whether that was in the URL."""
+class PresentedToken(NamedTuple):
+    """A token as it was sent, and whether it was sent in the URL."""
 
     token: str
     in_query: bool
 
 
-PRESENTED: Final = web.RequestKey("presented_token", Presented)
+PRESENTED_TOKEN: Final = web.RequestKey("presented_token", PresentedToken)
 
 
-def presented_token(request: web.Request) -> Presented:
-    """The token as it was sent, taken out of the request's `Query`, so that handlers need not know of it.
+def take_token(request: web.Request) -> PresentedToken:
+    """Return the token of a request. Remove it from the request's `Query`, so that handlers do not see it.
 
-    Raises `TokenMissing`, `TokenTwice` and `QueryUnreadable`.
+    Raise `TokenMissing`, `TokenTwice` or `QueryUnreadable`.
     """
     try:
         in_query = query_of(request).take("token")
@@ -37,11 +37,11 @@ def presented_token(request: web.Request) -> Presented:
         raise TokenTwice
     if not tokens or not tokens[0]:
         raise TokenMissing
-    return Presented(tokens[0], in_query=bool(in_query))
+    return PresentedToken(tokens[0], in_query=bool(in_query))
 
 
-def asks_anew(request: web.Request) -> bool:
-    """Whether the request wants no cached answer: `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
+def bypasses_cache(request: web.Request) -> bool:
+    """Return whether the request has `Cache-Control: no-cache` (RFC 9111 §5.2.1.4)."""
     if hdrs.CACHE_CONTROL not in request.headers:
         return False
     directives = ",".join(request.headers.getall(hdrs.CACHE_CONTROL)).lower().split(",")

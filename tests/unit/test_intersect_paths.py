@@ -1,8 +1,8 @@
-"""Which parts of a site are asked for and allowed: what lies within both, each part once."""
+"""The intersection of the requested path with the allowed paths."""
 
 import pytest
 
-from shared.contract.scope import Path, paths_within
+from shared.contract.scope import Path, intersect_paths
 
 EVERYWHERE: Path = ()
 PLAT: Path = ("PLAT",)
@@ -25,5 +25,5 @@ MACRO: Path = ("SPACE", "12345", "macro-7")
         (ISSUE, [("PLAT", "PLAT-10")], []),
     ],
 )
-def test_the_widest_common_paths_are_found(asked: Path, allowed: list[Path], expected: list[Path]) -> None:
-    assert paths_within(asked, allowed) == expected
+def test_intersection_has_the_widest_common_paths_once(asked: Path, allowed: list[Path], expected: list[Path]) -> None:
+    assert intersect_paths(asked, allowed) == expected

@@ -1,4 +1,4 @@
-"""The processes of the system under test, each of which can be killed and started again, stopped and resumed."""
+"""The processes of the cluster. Each can be killed and restarted, stopped and resumed."""
 
 import asyncio
 import os
@@ -20,8 +20,8 @@ END_LIMIT_S: Final = 10.0
 LAST_LINES: Final = 20
 
 
-class Part:
-    """One program, at the same address whenever it runs. `stops` are the times in which it did not."""
+class ClusterProcess:
+    """A program that keeps its address over restarts. `stops` are the times in which it did not run."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name = name
@@ -33,60 +33,60 @@ class Part:
         self._down_since = elapsed_s()
 
     def start(self) -> None:
-        """Start it."""
+        """Start the process."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
 
     async def ready(self) -> None:
-        """Wait until it works; the time since it did not is on record then."""
+        """Wait until the process works."""
 
-    def up(self) -> None:
-        """It runs again."""
+    def record_start(self) -> None:
+        """Record that the process runs again."""
         self.stops.append(Stop(self.name, self._down_since, elapsed_s()))
 
     def stop(self) -> None:
-        """SIGSTOP."""
-        self._go_down()
+        """Send SIGSTOP."""
+        self._record_stop()
         self._process.send_signal(signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """SIGCONT."""
+    def resume(self) -> None:
+        """Send SIGCONT."""
         self._process.send_signal(signal.SIGCONT)
-        self.up()
+        self.record_start()
 
     async def kill(self) -> None:
-        """SIGKILL."""
-        self._go_down()
+        """Send SIGKILL and wait for the end."""
+        self._record_stop()
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
 
-    async def leave(self) -> None:
-        """SIGTERM, until it has ended in order."""
-        self._go_down()
+    async def terminate(self) -> None:
+        """Send SIGTERM and wait for a status of 0."""
+        self._record_stop()
         self._process.terminate()
         status = await asyncio.to_thread(self._process.wait, END_LIMIT_S)
-        assert status == 0, f"{self.name} ended with status {status}:\n{self._last_words()}"
+        assert status == 0, f"{self.name} ended with status {status}:\n{self._last_log_lines()}"
 
     def must_run(self) -> None:
-        """Fails where it has ended by itself."""
+        """Fail if the process has ended by itself."""
         status = self._process.poll()
-        assert status is None, f"{self.name} has ended by itself with status {status}:\n{self._last_words()}"
+        assert status is None, f"{self.name} ended unexpectedly with status {status}:\n{self._last_log_lines()}"
 
-    async def start_again(self) -> None:
-        """Start it, and wait until it works."""
+    async def restart(self) -> None:
+        """Start the process again and wait until it works."""
         self.start()
         await self.ready()
-        self.up()
+        self.record_start()
 
-    def _go_down(self) -> None:
+    def _record_stop(self) -> None:
         self.must_run()
         self._down_since = elapsed_s()
 
-    def _last_words(self) -> str:
+    def _last_log_lines(self) -> str:
         return "\n".join(self._log.read_text(encoding="utf-8").splitlines()[-LAST_LINES:])
 
     def end(self) -> None:
-        """End it, whatever state it is in."""
+        """End the process in whatever state it is."""
         if not hasattr(self, "_process"):
             return
         self._process.send_signal(signal.SIGCONT)
@@ -98,7 +98,7 @@ class Part:
             self._process.wait()
 
 
-class ServicePart(Part):
+class ServiceProcess(ClusterProcess):
     """A service on a fixed port."""
 
     def __init__(self, name: str, service: str, port: int, settings: Mapping[str, str], output: Path) -> None:
@@ -109,12 +109,12 @@ class ServicePart(Part):
         self.base = f"http://127.0.0.1:{port}"
 
     async def ready(self) -> None:
-        """It answers."""
+        """Wait until the service answers."""
         await answers(f"{self.base}/livez", self._process)
 
 
-class RedisPart(Part):
-    """A Redis that keeps nothing over a restart."""
+class RedisServer(ClusterProcess):
+    """A Redis that loses its data at a restart."""
 
     def __init__(self, folder: Path, port: int, output: Path) -> None:
         folder.mkdir()
@@ -123,8 +123,8 @@ class RedisPart(Part):
         self.url = f"redis://127.0.0.1:{port}"
 
 
-class PostgresPart:
-    """PostgreSQL, whose processes can be stopped together, and killed and started again on the same data."""
+class PostgresServer:
+    """PostgreSQL. Its processes can be stopped together, or killed and restarted with the same data."""
 
     def __init__(self, server: EmbeddedPostgres, log: Path) -> None:
         self._server = server
@@ -135,15 +135,15 @@ class PostgresPart:
         self._restarted: list[subprocess.Popen[bytes]] = []
 
     def stop(self) -> None:
-        """SIGSTOP to all of it."""
+        """Send SIGSTOP to all processes."""
         self._signal(psutil.Process.suspend)
 
-    def go_on(self) -> None:
-        """SIGCONT to all of it."""
+    def resume(self) -> None:
+        """Send SIGCONT to all processes."""
         self._signal(psutil.Process.resume)
 
     async def crash(self) -> None:
-        """SIGKILL to all of it, and a start that recovers."""
+        """Send SIGKILL to all processes, and start PostgreSQL again, which recovers."""
         family = self._family()
         for process in family:
             process.kill()
@@ -154,10 +154,10 @@ class PostgresPart:
         self._postmaster = psutil.Process(started.pid)
 
     def end(self) -> None:
-        """End it, whatever state it is in."""
-        self.go_on()
+        """End the process in whatever state it is."""
+        self.resume()
         if self._restarted:
-            self._postmaster.send_signal(signal.SIGINT)  # its fast shutdown
+            self._postmaster.send_signal(signal.SIGINT)  # requests a fast shutdown
             self._postmaster.wait(END_LIMIT_S)
             for process in self._restarted:
                 process.wait(END_LIMIT_S)

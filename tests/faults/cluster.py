@@ -1,4 +1,4 @@
-"""Two token authorities, three polls replicas, PostgreSQL and Redis, each behind proxies that can fail."""
+"""Two token authorities, three polls replicas, PostgreSQL and Redis, connected by proxies that can fail."""
 
 import asyncio
 import secrets
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from pollgate.stack.embedded import free_port, start_postgres
 from pollgate.stack.migrate import migrate_all
-from tests.faults.parts import Part, PostgresPart, RedisPart, ServicePart
+from tests.faults.cluster_processes import ClusterProcess, PostgresServer, RedisServer, ServiceProcess
 from tests.support.databases import ClonedDatabase, described, passwords
 from tests.support.processes import authority_settings, polls_settings
 from tests.support.proxy import Proxy, proxied
@@ -20,40 +20,40 @@ REPLICAS: Final = 3
 
 
 class Links(NamedTuple):
-    """The ways of one process to what it needs; an authority has no way to an authority."""
+    """The proxies of one process to its dependencies. `authority` is `None` for an authority."""
 
     postgres: Proxy
     redis: Proxy
     authority: Proxy | None
 
 
-class Stage(NamedTuple):
-    """All parts, and the ways between them."""
+class Cluster(NamedTuple):
+    """The processes, and the proxies between them by the name of the calling process."""
 
-    authorities: list[ServicePart]
-    replicas: list[ServicePart]
-    postgres: PostgresPart
-    redis: RedisPart
+    authorities: list[ServiceProcess]
+    replicas: list[ServiceProcess]
+    postgres: PostgresServer
+    redis: RedisServer
     links: dict[str, Links]
     admin_key: str
 
     @property
-    def parts(self) -> list[Part]:
-        """The services' processes."""
+    def services(self) -> list[ClusterProcess]:
+        """The processes of both services."""
         return [*self.authorities, *self.replicas]
 
 
 @asynccontextmanager
-async def set_up(folder: Path, output: Path) -> AsyncGenerator[Stage, None]:
-    """Everything runs, for the length of the block."""
+async def run_cluster(folder: Path, output: Path) -> AsyncGenerator[Cluster, None]:
+    """Run the cluster within the block."""
     async with AsyncExitStack() as stack:
         password = secrets.token_hex(16)
         server = await start_postgres(folder / "postgres", password)
-        postgres = PostgresPart(server, output / "postgres.log")
+        postgres = PostgresServer(server, output / "postgres.log")
         stack.callback(postgres.end)
         database = described(server.url("postgres", password), "pollgate")
         await migrate_all(database.admin_url, passwords())
-        redis = RedisPart(folder / "redis", free_port(), output)
+        redis = RedisServer(folder / "redis", free_port(), output)
         stack.callback(redis.end)
         redis.start()
         links: dict[str, Links] = {}
@@ -66,7 +66,7 @@ async def set_up(folder: Path, output: Path) -> AsyncGenerator[Stage, None]:
             await _replica(stack, f"polls-{number}", links, database, redis, bases, output)
             for number in range(REPLICAS)
         ]
-        yield Stage(authorities, replicas, postgres, redis, links, (folder / "admin.key").read_text().strip())
+        yield Cluster(authorities, replicas, postgres, redis, links, (folder / "admin.key").read_text().strip())
 
 
 async def _authority(
@@ -74,16 +74,16 @@ async def _authority(
     name: str,
     links: dict[str, Links],
     database: ClonedDatabase,
-    redis: RedisPart,
+    redis: RedisServer,
     folder: Path,
     output: Path,
-) -> ServicePart:
+) -> ServiceProcess:
     to_postgres = await stack.enter_async_context(proxied(database.admin_url))
     to_redis = await stack.enter_async_context(proxied(redis.url))
     links[name] = Links(to_postgres, to_redis, None)
-    through = database._replace(token_authority_url=to_postgres.url(database.token_authority_url))
-    settings = {**authority_settings(through, to_redis.url(), folder), "REVOCATION_LEASE": str(LEASE_S)}
-    return await _started(stack, ServicePart(name, "token_authority", free_port(), settings, output))
+    proxied_database = database._replace(token_authority_url=to_postgres.url(database.token_authority_url))
+    settings = {**authority_settings(proxied_database, to_redis.url(), folder), "REVOCATION_LEASE": str(LEASE_S)}
+    return await _started(stack, ServiceProcess(name, "token_authority", free_port(), settings, output))
 
 
 async def _replica(
@@ -91,21 +91,21 @@ async def _replica(
     name: str,
     links: dict[str, Links],
     database: ClonedDatabase,
-    redis: RedisPart,
+    redis: RedisServer,
     authorities: list[str],
     output: Path,
-) -> ServicePart:
+) -> ServiceProcess:
     to_postgres = await stack.enter_async_context(proxied(database.admin_url))
     to_redis = await stack.enter_async_context(proxied(redis.url))
     to_authority = await stack.enter_async_context(proxied(*authorities))
     links[name] = Links(to_postgres, to_redis, to_authority)
-    through = database._replace(polls_url=to_postgres.url(database.polls_url))
-    settings = polls_settings(through, to_redis.url(), to_authority.url())
-    return await _started(stack, ServicePart(name, "polls", free_port(), settings, output))
+    proxied_database = database._replace(polls_url=to_postgres.url(database.polls_url))
+    settings = polls_settings(proxied_database, to_redis.url(), to_authority.url())
+    return await _started(stack, ServiceProcess(name, "polls", free_port(), settings, output))
 
 
-async def _started(stack: AsyncExitStack, part: ServicePart) -> ServicePart:
-    stack.push_async_callback(asyncio.to_thread, part.end)
-    part.start()
-    await part.ready()
-    return part
+async def _started(stack: AsyncExitStack, process: ServiceProcess) -> ServiceProcess:
+    stack.push_async_callback(asyncio.to_thread, process.end)
+    process.start()
+    await process.ready()
+    return process

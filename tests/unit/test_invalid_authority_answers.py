@@ -1,4 +1,4 @@
-"""An authority, or whatever answers in its place, that answers what it should not: a guard knows nothing then."""
+"""Invalid answers at the authority's address: a guard treats them as no answer."""
 
 from collections.abc import AsyncGenerator
 
@@ -12,24 +12,25 @@ from shared.guard.errors import GuardUnavailable
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.settings import GuardSettings
 
-SYNC = b'{"head": 1, "lease_ms": 5000, "afresh": false, "changes": [%s], "issuer": "x"}'
+SYNC = b'{"head": 1, "lease_ms": 5000, "resync": false, "changes": [%s], "issuer": "x"}'
 CHANGE = b'{"seq": 1, "kind": "revoked", "token_id": "tok_1", "digest": "%s"}'
-ODD = {
-    "nothing": b"",
+INVALID = {
+    "empty": b"",
     "no JSON": b"<html>",
     "not UTF-8": b'{"active": true, "scope": "\xff", "keys": "\xff", "issuer": "\xff"}',
-    "too deep": b'{"x": ' + b"[" * 100_000,
-    "a deep sync": SYNC % (b'{"x":' * 100_000),
-    "an endless lease": SYNC.replace(b"5000", b"9" * 400) % b"",
-    "no lease": SYNC.replace(b"5000", b"0") % b"",
-    "a digest that is none": SYNC % (CHANGE % b"zz"),
-    "an active token of which nothing is said": b'{"active": true}',
+    "nested too deeply": b'{"x": ' + b"[" * 100_000,
+    "a sync answer nested too deeply": SYNC % (b'{"x":' * 100_000),
+    "a lease that is too long": SYNC.replace(b"5000", b"9" * 400) % b"",
+    "a lease of 0 ms": SYNC.replace(b"5000", b"0") % b"",
+    "neither resync nor afresh": SYNC.replace(b'"resync": false, ', b"") % b"",
+    "an invalid digest": SYNC % (CHANGE % b"zz"),
+    "an active token without any other field": b'{"active": true}',
 }
 
 
 @pytest.fixture
 async def authority(aiohttp_server: AiohttpServer, body: bytes) -> AsyncGenerator[TokenAuthority, None]:
-    """It answers everything with `body`."""
+    """A client of a server that answers every request with `body`."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=body)
@@ -48,8 +49,8 @@ async def authority(aiohttp_server: AiohttpServer, body: bytes) -> AsyncGenerato
         yield opened
 
 
-@pytest.mark.parametrize("body", ODD.values(), ids=ODD)
-async def test_an_answer_that_is_none_is_as_good_as_no_answer(authority: TokenAuthority) -> None:
+@pytest.mark.parametrize("body", INVALID.values(), ids=INVALID)
+async def test_invalid_answer_of_authority_raises_unavailable(authority: TokenAuthority) -> None:
     with pytest.raises(GuardUnavailable):
         await authority.sync("guard", SyncRequest(None))
     with pytest.raises(GuardUnavailable):
@@ -57,4 +58,4 @@ async def test_an_answer_that_is_none_is_as_good_as_no_answer(authority: TokenAu
     ring = KeyRing(authority.signing_keys, lambda: 1000.0)
     await ring.refresh()
     with pytest.raises(InvalidPush):
-        await ring.read(b"x")
+        await ring.verify(b"x")

@@ -1,0 +1,9 @@
+"""What two scopes have in common, computed from their paths: the reference that searches by scope are compared with."""
+
+from shared.contract.scope import Scope
+
+
+def overlap(one: Scope, other: Scope) -> bool:
+    """Return whether both scopes cover some action at some place."""
+    shorter, longer = sorted((one.path, other.path), key=len)
+    return bool(one.actions & other.actions) and longer[: len(shorter)] == shorter
