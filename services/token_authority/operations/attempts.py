@@ -21,8 +21,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.token_authority.domain.errors import TooManyAttempts
 from services.token_authority.domain.service import is_client_id
-from shared.runtime.redis.rate_limit import RateLimiter, Verdict
-from shared.runtime.redis.rate_window import WindowMemory
+from shared.runtime.process.recent_keys import RecentKeys
+from shared.runtime.redis.rate_limit import RateLimiter
+from shared.runtime.redis.rate_window import WINDOW_S, Verdict
 
 Address = IPv4Address | IPv6Address
 Kind = Literal["admin_key", "client_secret", "client_assertion", "access_token"]
@@ -65,13 +66,13 @@ class Attempts:
         self._limiter = limiter
         self._limits = limits
         self._metrics = metrics
-        self._wrong_here = WindowMemory(MAX_PLACES, clock)
-        self._warned = WindowMemory(MAX_PLACES, clock)
+        self._wrong_here = RecentKeys(MAX_PLACES, 2 * WINDOW_S, clock)
+        self._warned = RecentKeys(MAX_PLACES, WINDOW_S, clock)
 
     async def admit(self, kind: Kind, address: Address | None) -> None:
         """Before a credential is looked up. Raises `TooManyAttempts` where too many from there were wrong."""
         place = _place(address)
-        if not self._wrong_here.read(place).used:
+        if place not in self._wrong_here:
             return
         standing = await self._limiter.standing(f"wrong:{place}", self._limits.wrong_by_address)
         if not standing.allowed:
@@ -82,7 +83,7 @@ class Attempts:
     ) -> Exception:
         """Count a wrong credential; gives what to raise: `told`, or `TooManyAttempts` beyond a limit."""
         place, named = _place(address), client_id if client_id and is_client_id(client_id) else None
-        self._wrong_here.add(place, 1)
+        self._wrong_here.add(place)
         here = await self._limiter.hit(f"wrong:{place}", self._limits.wrong_by_address)
         if not here.allowed:
             return self._too_many(kind, place, named, _WRONG_FROM_ADDRESS, here)
@@ -107,8 +108,8 @@ class Attempts:
 
     def _too_many(self, kind: Kind, place: str, client_id: str | None, rule: str, verdict: Verdict) -> TooManyAttempts:
         self._metrics.refused.labels(kind, "too_many").inc()
-        if not self._warned.read(place).current:
-            self._warned.add(place, 1)
+        if place not in self._warned:
+            self._warned.add(place)
             _log.warning("someone is guessing at credentials", address=place, client_id=client_id, kind=kind)
         return TooManyAttempts(rule.format(verdict.limit), floor(verdict.reset_s) + 1)
 
