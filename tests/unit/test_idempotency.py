@@ -57,5 +57,5 @@ def test_a_request_may_have_none() -> None:
     ],
 )
 def test_what_is_no_key_or_more_than_one_is_refused(keys: list[str]) -> None:
-    with pytest.raises(BadRequest, match="The header Idempotency-Key is given once"):
+    with pytest.raises(BadRequest, match="Invalid Idempotency-Key: expected one header"):
         idempotency_key(under(*keys))

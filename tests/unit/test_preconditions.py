@@ -99,7 +99,7 @@ def test_a_caller_that_has_the_resource_as_it_is_has_it_not_modified(line: str, 
 def test_what_is_no_list_of_entity_tags_is_refused_and_told_what_one_is(
     header: str, read: Callable[[web.Request], object], lines: list[str]
 ) -> None:
-    with pytest.raises(BadRequest, match=f'The header {header} is .*: {header}: "1", W/"2"'):
+    with pytest.raises(BadRequest, match=f'Invalid {header}: .*, such as {header}: "1", W/"2"'):
         read(asking(header, *lines))
 
 
