@@ -1,4 +1,4 @@
-"""What the two Redis users of the stack may do: what their services do, and nothing beside it."""
+"""The two Redis users of the stack have exactly the rights that their services need."""
 
 import hashlib
 from pathlib import Path
@@ -20,8 +20,8 @@ from tests.support.redis_server import redis_server
 _READ_WINDOW = hashlib.sha1(RedisBridge.SCRIPT_SLIDING_WINDOW).hexdigest()  # noqa: S324 - as Redis names it
 
 
-async def _used(url: str, prefix: str) -> bool:
-    """Whether a limiter works with Redis: over a window's end, and where scripts and keys are known or not."""
+async def _limiter_works(url: str, prefix: str) -> bool:
+    """Return whether a limiter works with Redis, at the end of a window too, with or without loaded scripts."""
     registry = CollectorRegistry()
     async with rate_limiter(url, prefix, registry) as limiter:
         verdicts = [await limiter.hit("key", 2) for _ in range(3)]
@@ -29,7 +29,7 @@ async def _used(url: str, prefix: str) -> bool:
         return registry.get_sample_value("pollgate_rate_limit_in_memory") == 0
 
 
-async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else(tmp_path: Path) -> None:
+async def test_each_service_has_rights_only_on_its_own_keys(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.json")
     users = {
         "polls": ("polls", made.polls_redis_password, "authority"),
@@ -38,7 +38,7 @@ async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else
 
     async with redis_server(tmp_path / "redis", redis_users(made)) as server:
         for name, (own, password, _) in users.items():
-            assert await _used(server.url(name, password), limit_keys(own))
+            assert await _limiter_works(server.url(name, password), limit_keys(own))
 
         for name, (own, password, other) in users.items():
             async with redis_client(server.url(name, password)) as client:
@@ -48,7 +48,7 @@ async def test_each_service_counts_under_keys_of_its_own_and_may_do_nothing_else
                         await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
-async def test_polls_tells_its_replicas_of_polls_and_nobody_else_does(tmp_path: Path) -> None:
+async def test_only_polls_may_publish_poll_changes(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.json")
 
     async with redis_server(tmp_path / "redis", redis_users(made)) as server:
@@ -94,7 +94,7 @@ def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:
     ]
 
 
-async def test_a_script_does_not_reach_further_than_its_user(tmp_path: Path) -> None:
+async def test_script_has_only_the_rights_of_its_user(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.json")
     foreign = f"{limit_keys('authority')}:{{key}}"
 
@@ -108,23 +108,23 @@ async def test_a_script_does_not_reach_further_than_its_user(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("missing", RATE_LIMIT_COMMANDS.split())
-async def test_no_right_is_given_that_a_limiter_does_without(tmp_path: Path, missing: str) -> None:
+async def test_limiter_fails_without_each_of_its_rights(tmp_path: Path, missing: str) -> None:
     rights = RATE_LIMIT_COMMANDS.replace(missing, "")
     users = f"user limiter on >secret ~test:limit:* -@all +@connection {rights}\n"
 
     async with redis_server(tmp_path / "redis", users) as server:
         async with redis_client(server.url()) as admin:
             if "script" not in missing:
-                await _teach(server.url())
+                await _load_scripts(server.url())
             await _end_minute(admin)
 
-        assert not await _used(server.url("limiter", "secret"), "test:limit")
+        assert not await _limiter_works(server.url("limiter", "secret"), "test:limit")
 
 
-async def _teach(url: str) -> None:
-    assert await _used(url, "test:taught")
+async def _load_scripts(url: str) -> None:
+    assert await _limiter_works(url, "test:taught")
 
 
 async def _end_minute(admin: Redis) -> None:
-    """Counted once, and the minute is over, so that the next call moves the window."""
+    """Set a counter whose minute is over, so that the next call moves the window."""
     await admin.set("test:limit:{key}", 0, px=59_000)

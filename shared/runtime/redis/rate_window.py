@@ -5,7 +5,7 @@ exact to about one percent. Three things are ours, because the strategy's interf
 
 - One count per key, whatever the limit. The library would start a new count when a limit changes.
 - The time until more is allowed. `get_window_stats` returns the time until the count next falls, which may leave it
-  above the limit, and 0 instead of a minute in the first millisecond of a window. So both counters are read with the
+  above the limit, and 0 instead of 60 s in the first millisecond of a window. So both counters are read with the
   storage's `get_sliding_window`.
 - A bound on memory. The library's memory storage has none, and it visits all of its keys on each hit: 19 ms for 50,000
   keys. `BoundedMemory` spreads the keys over many small storages.
