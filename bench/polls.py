@@ -1,12 +1,13 @@
-"""`python -m bench.polls`: what the polls service does under load, as ratios to a baseline of the same run.
+"""`python -m bench.polls`: measure the polls service under load, as ratios to a baseline of the same run.
 
-1. `guard`: reading one poll with its token in the guard's cache, to the same handler without a guard.
-2. `listing`: a list of 50 polls with their results, to one poll.
-3. `large`: the results of a poll with a million ballots, to those of one with a hundred; and edits of all of these.
-4. `contest`: 32 clients who vote at once, retry what goes unanswered, and go round four processes that are killed one
-   after the other, to one client undisturbed; exactly the ballots that were accepted have to be counted.
+1. `guard`: reading one poll with its token in the guard's cache, compared with the same handler without a guard.
+2. `listing`: a list of 50 polls with their results, compared with one poll.
+3. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
+4. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
+   undisturbed client. Exactly the accepted ballots must be counted.
 
-The services are processes of their own on an embedded PostgreSQL and Redis. The status is 1 where a limit is missed.
+The services run as processes of their own on an embedded PostgreSQL and Redis. The exit status is 1 if a limit is
+missed.
 """
 
 import os
@@ -20,11 +21,8 @@ import msgspec
 from cyclopts import App, Parameter
 
 from bench.contest import contest_figures
-from bench.figures import Figure, Measured
-from bench.large import large_figures
-from bench.machine import machine
-from bench.reading import guard_figures, listing_figures
-from bench.running import run, say
+from bench.reading import guard_figures, large_figures, listing_figures
+from bench.report import Figure, Report, describe_machine, report_progress, run
 from bench.stack import Running, Stack, started
 
 LEASE_S: Final = 5.0
@@ -32,11 +30,11 @@ LEASE_S: Final = 5.0
 Part = Literal["guard", "listing", "large", "contest"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
-app = App(name="bench.polls", help="Measure what the polls service does under load.", version_flags=[])
+app = App(name="bench.polls", help="Measure the polls service under load.", version_flags=[])
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is asked for."""
+    """The options of a run."""
 
     parts: tuple[Part, ...]
     rounds: int
@@ -59,48 +57,48 @@ def main(
     ballots: int = 100_000,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Measure what the polls service does under load; the status is 1 where a limit is missed.
+    """Measure the polls service under load. The exit status is 1 if a limit is missed.
 
     Parameters
     ----------
     parts
         Which parts to measure.
     rounds
-        How many rounds of half a second each of two kinds of request has.
+        Rounds of half a second for each of two kinds of request.
     least_guarded
-        The least share of the unguarded requests a second that is left with the guard.
+        The least allowed ratio of requests per second with the guard to those without.
     large
-        How many ballots the large poll has.
+        Ballots of the large poll.
     most_large
-        How many times as long its results may take as those of a poll with a hundred ballots.
+        The greatest allowed ratio of its response times to those of a poll with a hundred ballots.
     most_edit_s
-        How many seconds an edit of all its ballots may take.
+        Seconds that an edit of all its ballots may take.
     ballots
-        How many ballots are cast in the contest.
+        Ballots that are cast in the contest.
     as_json
-        Print JSON in place of the table.
+        Print JSON instead of the table.
     """
     plan = Plan(parts, rounds, least_guarded, large, most_large, most_edit_s, ballots)
-    measured = run(lambda folder: _measure(plan, folder))
-    print(msgspec.json.encode(measured).decode() if as_json else measured.text())
-    missed = [f"{figure.part}: {figure.what}" for figure in measured.figures if figure.is_missed]
+    report = run(lambda folder: _measure(plan, folder))
+    print(msgspec.json.encode(report).decode() if as_json else report.text())
+    missed = [f"{figure.part}: {figure.what}" for figure in report.figures if figure.is_missed]
     if missed:
         sys.exit(f"bench: a limit is missed by {'; '.join(missed)}")
 
 
-async def _measure(plan: Plan, folder: Path) -> Measured:
-    say("starting PostgreSQL")
+async def _measure(plan: Plan, folder: Path) -> Report:
+    report_progress("starting PostgreSQL")
     async with AsyncExitStack() as opened:
         stack = await opened.enter_async_context(started(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
         running = await opened.enter_async_context(stack.services(0))
         figures = [figure for part in plan.parts for figure in await _figures(part, stack, running, plan)]
         postgres, redis = await stack.versions()
-    return Measured(machine(), os.cpu_count() or 0, platform.python_version(), postgres, redis, figures)
+    return Report(describe_machine(), os.cpu_count() or 0, platform.python_version(), postgres, redis, figures)
 
 
 async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> list[Figure]:
-    say(f"measuring: {part}")
+    report_progress(f"measuring: {part}")
     match part:
         case "guard":
             return await guard_figures(stack, running, plan.rounds, plan.least_guarded)

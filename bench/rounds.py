@@ -1,7 +1,8 @@
-"""`python -m bench.rounds`: sends two or more kinds of request turn about, from a process of its own; says how it went.
+"""`python -m bench.rounds`: send two or more kinds of request alternately from a process of its own, and measure both.
 
-Each kind has connections of its own, kept open, each of which sends its next request when it has the answer to the one
-before. The rounds are short and the kinds alternate, so that whatever else the machine does meets all of them alike.
+Each kind has its own keep-alive connections. Each connection sends its next request when the previous one is answered.
+Rounds are short and the kinds alternate, so that other load on the machine affects all of them alike. Where the
+operating system allows it, the measured servers get a core of their own.
 """
 
 import asyncio
@@ -11,16 +12,53 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, cast
 
 import msgspec
 import psutil
 import uvloop
 
-from bench.cores import keep_off
 from bench.errors import BenchError
 from pollgate.client import ClientError
+
+
+@contextmanager
+def pinned_apart(measured: Collection[int], others: Collection[int]) -> Generator[int | None, None, None]:
+    """Run the measured processes on one core, and the others and their children on the rest, during the block.
+
+    Yield the number of that core, or `None` on a machine with one core or without such a system call.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        yield None
+        return
+    _put(measured, cores[:1])
+    _put(_families(others), cores[1:])
+    try:
+        yield cores[0]
+    finally:
+        _put([*measured, *_families(others)], cores)
+
+
+def keep_off(core: int | None) -> None:
+    """Run this process on the other cores."""
+    if core is not None:
+        os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})
+
+
+def _put(pids: Collection[int], cores: Collection[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(pid, cores)
+
+
+def _families(pids: Collection[int]) -> list[int]:
+    return [
+        each for pid in pids for each in (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))
+    ]
+
 
 ANSWER_LIMIT_S: Final = 10.0
 _GOOD: Final = b"HTTP/1.1 200 "
@@ -28,8 +66,8 @@ _LENGTH: Final = b"\r\nContent-Length: "
 _END: Final = b"\r\n\r\n"
 
 
-class Kind(msgspec.Struct, frozen=True):
-    """A GET at a port, whose server is the process `pid`."""
+class RequestKind(msgspec.Struct, frozen=True):
+    """A GET request to the server on a port, which is the process `pid`."""
 
     port: int
     pid: int
@@ -38,15 +76,15 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def request(self) -> bytes:
-        """As it goes over the wire."""
+        """The bytes to send."""
         head = f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.token}\r\n\r\n"
         return head.encode()
 
 
 class RoundsOrder(msgspec.Struct, frozen=True):
-    """What to send: so many rounds of each kind after one that does not count. Keeps off the core of the servers."""
+    """What to send: rounds of each kind, and before them one that is not measured. Avoids the core of the servers."""
 
-    kinds: Sequence[Kind]
+    kinds: Sequence[RequestKind]
     connections: int
     rounds: int
     round_s: float
@@ -54,102 +92,106 @@ class RoundsOrder(msgspec.Struct, frozen=True):
 
 
 class Rounds(msgspec.Struct, frozen=True):
-    """How it went with one kind: requests a second in each round, the server's time on a processor, and the times."""
+    """The result of one kind of request. `rates` are the requests per second of each round."""
 
     rates: Sequence[float]
     server_us: Sequence[float]
-    """Microseconds of the server's processor time for a request, in each round."""
+    """The server's processor time per request in each round, in microseconds."""
     busy: float
-    """The share of the time in which the server had the processor."""
+    """The server's processor time divided by the elapsed time."""
     p50_ms: float
     p95_ms: float
 
     @property
     def rate(self) -> float:
-        """Requests a second."""
+        """The median of the requests per second."""
         return statistics.median(self.rates)
 
     @property
     def server_median_us(self) -> float:
-        """The server's processor time for a request."""
+        """The median of the server's processor time per request."""
         return statistics.median(self.server_us)
 
 
 def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
-    """The median of one round's ratio to the next one's, which were under way at about the same time."""
+    """Return the median ratio of neighbouring rounds."""
     return statistics.median(above / below for above, below in zip(numerator, denominator, strict=True))
 
 
 async def send_rounds(order: RoundsOrder) -> list[Rounds]:
-    """What came of each kind, sent from a process of its own. Raises `BenchError` where an answer was no success."""
+    """Send from a process of its own, and return the result of each kind. Raise `BenchError` if a request fails."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.rounds", msgspec.json.encode(order).decode()), stdout=subprocess.PIPE
+        sys.executable,
+        "-m",
+        "bench.rounds",
+        msgspec.json.encode(order).decode(),
+        stdout=subprocess.PIPE,
     )
     try:
-        said, _ = await process.communicate()
+        output, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.terminate()
     if process.returncode:
-        raise BenchError("the requests were not all answered with success; see above")
-    return msgspec.json.decode(said, type=list[Rounds])
+        raise BenchError("not all requests succeeded; see above")
+    return msgspec.json.decode(output, type=list[Rounds])
 
 
 class _Sender(asyncio.Protocol):
-    """One connection: while it is told to go on, it sends as soon as it has been answered."""
+    """One connection. From `start` to `stop`, it sends a request as soon as the previous one is answered."""
 
     def __init__(self, request: bytes, times_s: list[float]) -> None:
         self._request = request
         self._times_s = times_s
-        self._answer = b""
+        self._response = b""
         self._sent_at = 0.0
-        self._goes_on = False
-        self._rested: asyncio.Future[None]
+        self._is_sending = False
+        self._finished: asyncio.Future[None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Of asyncio."""
+        """Implement `asyncio.Protocol`."""
         self._transport = cast(asyncio.Transport, transport)
 
     def start(self) -> None:
-        """Begin to send."""
-        self._goes_on, self._rested = True, asyncio.get_running_loop().create_future()
+        """Start sending."""
+        self._is_sending, self._finished = True, asyncio.get_running_loop().create_future()
         self._send()
 
     async def stop(self) -> None:
-        """Send no more, and wait for the last answer."""
-        self._goes_on = False
+        """Stop sending, and wait for the last response."""
+        self._is_sending = False
         async with asyncio.timeout(ANSWER_LIMIT_S):
-            await self._rested
+            await self._finished
 
     def data_received(self, data: bytes) -> None:
-        """Of asyncio."""
-        self._answer += data
-        head, end, body = self._answer.partition(_END)
+        """Implement `asyncio.Protocol`."""
+        self._response += data
+        head, end, body = self._response.partition(_END)
         if not end or len(body) < int(head.partition(_LENGTH)[2].partition(b"\r\n")[0]):
             return
         self._times_s.append(time.perf_counter() - self._sent_at)
-        is_good, self._answer = head.startswith(_GOOD), b""
+        is_good, self._response = head.startswith(_GOOD), b""
         if not is_good:
-            self._rested.set_exception(BenchError(f"answered with {head.partition(_END)[0][:60]!r} {body[:300]!r}"))
-        elif self._goes_on:
+            self._finished.set_exception(BenchError(f"answered with {head.partition(_END)[0][:60]!r} {body[:300]!r}"))
+        elif self._is_sending:
             self._send()
         else:
-            self._rested.set_result(None)
+            self._finished.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Of asyncio."""
-        if not self._rested.done():
-            self._rested.set_exception(exc or ConnectionResetError("the server has closed the connection"))
+        """Implement `asyncio.Protocol`."""
+        if not self._finished.done():
+            self._finished.set_exception(exc or ConnectionResetError("the server has closed the connection"))
 
     def _send(self) -> None:
         self._sent_at = time.perf_counter()
         self._transport.write(self._request)
 
 
-class _Turns:
-    """All rounds of one kind."""
+class _Measurement:
+    """All rounds of one kind of request."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: RequestKind) -> None:
         self._kind = kind
         self._server = psutil.Process(kind.pid)
         self._senders: list[_Sender] = []
@@ -167,7 +209,7 @@ class _Turns:
         opened = [await loop.create_connection(new_sender, "127.0.0.1", self._kind.port) for _ in range(connections)]
         self._senders = [sender for _, sender in opened]
 
-    async def round(self, seconds: float, *, counts: bool) -> None:
+    async def round(self, seconds: float, *, is_measured: bool) -> None:
         self._times_s.clear()
         started, busy_before_s = time.perf_counter(), self._busy()
         for sender in self._senders:
@@ -176,7 +218,7 @@ class _Turns:
         for sender in self._senders:
             await sender.stop()
         took_s, busy_s = time.perf_counter() - started, self._busy() - busy_before_s
-        if counts:
+        if is_measured:
             self._rates.append(len(self._times_s) / took_s)
             self._server_us.append(busy_s / len(self._times_s) * 1_000_000)
             self._busy_s += busy_s
@@ -194,13 +236,13 @@ class _Turns:
 
 
 async def _main(order: RoundsOrder) -> list[Rounds]:
-    turns = [_Turns(kind) for kind in order.kinds]
-    for each in turns:
+    measurements = [_Measurement(kind) for kind in order.kinds]
+    for each in measurements:
         await each.open(order.connections)
     for number in range(order.rounds + 1):
-        for each in turns if number % 2 else reversed(turns):
-            await each.round(order.round_s, counts=number > 0)
-    return [each.outcome() for each in turns]
+        for each in measurements if number % 2 else reversed(measurements):
+            await each.round(order.round_s, is_measured=number > 0)
+    return [each.outcome() for each in measurements]
 
 
 if __name__ == "__main__":

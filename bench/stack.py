@@ -1,4 +1,4 @@
-"""The stack that is measured: embedded PostgreSQL and Redis, one token authority, and guards, each a polls process."""
+"""Start the measured stack: embedded PostgreSQL and Redis, a token authority, and guards, each a polls process."""
 
 import asyncio
 import os
@@ -18,8 +18,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from bench.errors import BenchError
-from bench.guarded import Place
-from bench.load import LoadOrder, LoadReport
+from bench.load import LoadOrder, LoadReport, PollsUrl
 from pollgate.client import AuthorityClient
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
 from pollgate.stack.migrate import SCHEMAS, migrate_all
@@ -28,62 +27,61 @@ from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
 from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 30.0
-LOOK_EVERY_S: Final = 0.05
+POLL_S: Final = 0.05
 HOST: Final = "127.0.0.1"
 _PORT_OF: Final = {"services.token_authority": "TOKEN_AUTHORITY_PORT"}
 
 
 class Running(NamedTuple):
-    """A token authority and the guards that follow it."""
+    """A running token authority at `url`, and its guards."""
 
     authority: AuthorityClient
     url: str
-    """Of the authority."""
-    guards: list[Place]
+    guards: list[PollsUrl]
     endpoint_id: str
 
 
 class Service:
-    """A process of a service, always on the same port, that can be killed and started again."""
+    """A service process that can be killed and started again, always on the same port."""
 
     def __init__(
         self,
         port: int,
         launch: Callable[[], int],
-        until_well: Callable[[], Awaitable[None]],
+        until_healthy: Callable[[], Awaitable[None]],
         stop: Callable[[], Awaitable[None]],
     ) -> None:
         self.port = port
         self.pid: int | None = None
         self._launch = launch
-        self._until_well = until_well
+        self._until_healthy = until_healthy
         self._stop = stop
 
     @property
     def base(self) -> str:
-        """Its URL."""
+        """The base URL."""
         return f"http://{HOST}:{self.port}"
 
     async def start(self) -> None:
-        """Start it, and wait until all is well with it."""
+        """Start the process and wait until it is healthy."""
         self.pid = self._launch()
-        await self._until_well()
+        await self._until_healthy()
 
     async def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL and wait for the end."""
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
         await self.end()
 
     async def end(self) -> None:
-        """End it where it runs."""
+        """Stop the process if it runs."""
         if self.pid is not None:
             self.pid = None
             await self._stop()
 
 
 class Stack:
-    """PostgreSQL and Redis, with services to be started on them. Lives in a folder of its own."""
+    """PostgreSQL, and Redis and services that are started on request, with their files in one folder."""
 
     def __init__(
         self, folder: Path, processes: Processes, secrets: StackSecrets, postgres: EmbeddedPostgres, lease_s: float
@@ -98,12 +96,12 @@ class Stack:
 
     @property
     def postgres_url(self) -> str:
-        """The database, as its superuser."""
+        """The URL of the database, as its superuser."""
         return self._postgres.url("postgres", self._secrets.postgres_password)
 
     @property
     def postgres_pid(self) -> int:
-        """The process whose children serve the connections."""
+        """The id of the server process, whose children serve connections."""
         pid = self._postgres._server.get_pid()
         if pid is None:
             raise BenchError("PostgreSQL has ended")
@@ -111,11 +109,11 @@ class Stack:
 
     @property
     def admin_key(self) -> str:
-        """Of the authority's first start."""
+        """The admin key that the authority created at its first start."""
         return (self._folder / "admin.key").read_text(encoding="utf-8").strip()
 
     async def versions(self) -> tuple[str, str]:
-        """Which PostgreSQL and which Redis."""
+        """Return the versions of PostgreSQL and Redis."""
         connection = await asyncpg.connect(self.postgres_url)
         try:
             postgres = await connection.fetchval("SELECT split_part(version(), ' on ', 1)")
@@ -126,36 +124,36 @@ class Stack:
 
     @asynccontextmanager
     async def redis(self) -> AsyncGenerator[None, None]:
-        """A Redis for the length of the block, always on the same port."""
+        """Run Redis during the block, always on the same port."""
         async with (
             self._process("redis", self._redis, {}),
             redis_client(f"redis://{HOST}:{self._redis_port}") as client,
         ):
-            await self._until("redis", lambda: _answers(client))
+            await self._until("redis", lambda: _responds(client))
             yield
 
     @asynccontextmanager
     async def services(self, guards: int) -> AsyncGenerator[Running, None]:
-        """A token authority and so many guards, each with its lease and its subscription."""
+        """Run a token authority and `guards` polls processes during the block."""
         async with AsyncExitStack() as stack:
             started = self._service("token_authority-0", "services.token_authority", self._authority())
             url = (await stack.enter_async_context(started)).base
             polls = [await stack.enter_async_context(self.polls(url, f"polls-{number}")) for number in range(guards)]
             authority = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
             endpoint_id = (await authority.list_sites())[0].endpoint_id
-            yield Running(authority, url, [Place(each.port, endpoint_id) for each in polls], endpoint_id)
+            yield Running(authority, url, [PollsUrl(each.port, endpoint_id) for each in polls], endpoint_id)
 
     @asynccontextmanager
     async def polls(
         self, authority_url: str, name: str, module: str = "services.polls", **settings: str
     ) -> AsyncGenerator[Service, None]:
-        """One polls process more, or what `module` makes of it."""
+        """Run one more polls process, or another module with its settings, during the block."""
         async with self._service(name, module, {**self._polls(authority_url), **settings}) as service:
             yield service
 
     @asynccontextmanager
     async def load(self, running: Running, rate: float) -> AsyncGenerator[None, None]:
-        """So many reads a second over all guards, for the length of the block. Raises `BenchError` if they fail."""
+        """Send `rate` reads per second to all guards together during the block. Raise `BenchError` if they fail."""
         token = (await running.authority.create_token("Load", ["polls:read:PLAT"])).token
         ports = [guard.port for guard in running.guards]
         order = msgspec.json.encode(LoadOrder(rate, token or "", running.endpoint_id, ports)).decode()
@@ -167,9 +165,9 @@ class Stack:
         try:
             report = msgspec.json.decode(log.read_bytes(), type=LoadReport)
         except msgspec.MsgspecError:
-            raise BenchError(f"the load has broken down: {log.read_text(encoding='utf-8')[-500:]}") from None
+            raise BenchError(f"the load failed: {log.read_text(encoding='utf-8')[-500:]}") from None
         if report.others or report.rate < 0.95 * rate:
-            raise BenchError(f"the load was {report.rate:.0f} reads a second, and {report.others} were not let through")
+            raise BenchError(f"the load was {report.rate:.0f} reads per second, and {report.others} were not accepted")
 
     @asynccontextmanager
     async def _service(self, name: str, module: str, settings: Mapping[str, str]) -> AsyncGenerator[Service, None]:
@@ -179,11 +177,11 @@ class Stack:
         def launch() -> int:
             return self._processes.start(name, command, environment, self._log(name))
 
-        async def until_well() -> None:
+        async def until_healthy() -> None:
             async with aiohttp.ClientSession() as session:
-                await self._until(name, lambda: _is_well(session, f"{service.base}/readyz"))
+                await self._until(name, lambda: _is_healthy(session, f"{service.base}/readyz"))
 
-        service = Service(port, launch, until_well, lambda: self._processes.stop(name))
+        service = Service(port, launch, until_healthy, lambda: self._processes.stop(name))
         try:
             await service.start()
             yield service
@@ -198,12 +196,12 @@ class Stack:
         finally:
             await self._processes.stop(name)
 
-    async def _until(self, name: str, is_well: Callable[[], Awaitable[bool]]) -> None:
-        give_up_at = time.monotonic() + START_LIMIT_S
-        while not await is_well():
-            if self._processes.ended() or time.monotonic() > give_up_at:
+    async def _until(self, name: str, is_healthy: Callable[[], Awaitable[bool]]) -> None:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not await is_healthy():
+            if self._processes.ended() or time.monotonic() > deadline:
                 raise BenchError(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_S)
 
     def _log(self, name: str) -> Path:
         return self._folder / "logs" / f"{name}.log"
@@ -235,9 +233,9 @@ class Stack:
 
 @asynccontextmanager
 async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
-    """PostgreSQL, migrated, for the length of the block; Redis and the services are started on the stack."""
+    """Run a migrated PostgreSQL during the block. Redis and the services are started with the stack's methods."""
     secrets = load_or_create(folder / "secrets.json")
-    # A Ctrl-C meanwhile lets the start go on to its end, for what has not started cannot be stopped.
+    # Shielded from Ctrl-C: a server that has not finished starting cannot be stopped.
     starting = asyncio.ensure_future(start_postgres(folder / "postgres", secrets.postgres_password))
     try:
         postgres = await asyncio.shield(starting)
@@ -249,7 +247,7 @@ async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
         await asyncio.to_thread((await starting).stop)
 
 
-async def _answers(redis: Redis) -> bool:
+async def _responds(redis: Redis) -> bool:
     try:
         await redis.ping()
     except (RedisError, OSError):
@@ -261,11 +259,11 @@ class _Health(msgspec.Struct):
     checks: dict[str, str]
 
 
-async def _is_well(session: aiohttp.ClientSession, url: str) -> bool:
-    """Whether all is as it should be, also what the service could do without."""
+async def _is_healthy(session: aiohttp.ClientSession, url: str) -> bool:
+    """Return whether all checks are ok, including those that do not make the service unready."""
     try:
-        async with session.get(url) as answer:
-            health = msgspec.json.decode(await answer.read(), type=_Health)
+        async with session.get(url) as response:
+            health = msgspec.json.decode(await response.read(), type=_Health)
     except (aiohttp.ClientError, msgspec.MsgspecError):
         return False
     return set(health.checks.values()) == {"ok"}

@@ -1,9 +1,9 @@
-"""`python -m bench.tokens`: how long finding and reviewing tokens takes among 100,000, as the caller feels it.
+"""`python -m bench.tokens`: measure how long finding and reviewing tokens takes among 100,000, as the caller sees it.
 
 It fills an embedded PostgreSQL with tokens of many kinds (`bench/tokens_data.py`), starts one token authority on it,
-and sends each kind of request (`bench/tokens_requests.py`) over HTTP, one at a time, with other values each time. The
-kinds take turns, so that whatever else the machine does meets all alike. `ratio` is a kind's p95 over that of showing
-one token, of the same run. At the end it issues, changes and revokes, which the indexes must not make slow.
+and sends each kind of request (`bench/tokens_requests.py`) over HTTP, one at a time, with new values each time. The
+kinds alternate, so that other load on the machine affects all of them alike. `ratio` is a kind's p95 divided by that of
+showing one token. At the end it issues, changes and revokes tokens, which the indexes must not make slow.
 """
 
 import math
@@ -19,24 +19,23 @@ import aiohttp
 import msgspec
 from cyclopts import App, Parameter
 
-from bench.running import run, say
+from bench.report import aligned, report_progress, run
 from bench.stack import started
-from bench.table import aligned
 from bench.tokens_data import fill
-from bench.tokens_requests import BASELINE, LIST, Calls, Kind, kinds_of_requests
+from bench.tokens_requests import BASELINE, LIST, Calls, RequestKind, kinds_of_requests
 
 LEASE_S: Final = 5.0
 WRITES: Final = 100
 REVOKED: Final = 12_000
 """Tokens revoked in one call."""
 UNTIMED: Final = 8
-"""Of each kind before the others, so that every connection knows its statements, and PostgreSQL its pages."""
+"""Requests of each kind before the timed ones, so that statements are prepared and pages are in memory."""
 
 app = App(name="bench.tokens", help="Measure how long finding and reviewing tokens takes.", version_flags=[])
 
 
 class Timed(msgspec.Struct, frozen=True):
-    """One kind of request, in milliseconds, by nearest rank."""
+    """The times of one kind of request, in milliseconds, by nearest rank."""
 
     request: str
     n: int
@@ -45,8 +44,8 @@ class Timed(msgspec.Struct, frozen=True):
     ratio: float
 
 
-class Measured(msgspec.Struct, frozen=True):
-    """What a run has found out, and on what."""
+class Report(msgspec.Struct, frozen=True):
+    """The result of a run, and what it was measured on."""
 
     tokens: int
     cores: int
@@ -55,11 +54,11 @@ class Measured(msgspec.Struct, frozen=True):
     writes_ms: dict[str, float]
 
     def text(self) -> str:
-        """A line about the conditions, the table, and a line for each sort of change."""
-        about = f"{self.tokens} tokens; {self.cores} cores; {self.postgres}; times in ms; ratio to: {BASELINE}"
+        """Return a line about the conditions, the table, and a line for each kind of change."""
+        conditions = f"{self.tokens} tokens; {self.cores} cores; {self.postgres}; times in ms; ratio to: {BASELINE}"
         rows = [(row.request, str(row.n), f"{row.p50:.1f}", f"{row.p95:.1f}", f"{row.ratio:.1f}") for row in self.rows]
         table = aligned([("request", "n", "p50", "p95", "ratio"), *rows])
-        return "\n".join((about, "", *table, "", *(f"{what}: {ms:.1f} ms" for what, ms in self.writes_ms.items())))
+        return "\n".join((conditions, "", *table, "", *(f"{what}: {ms:.1f} ms" for what, ms in self.writes_ms.items())))
 
 
 @app.default
@@ -70,46 +69,46 @@ def main(
     limit_ms: float = 50.0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Measure how long finding and reviewing tokens takes; the status is 1 where a p95 is over the limit.
+    """Measure how long finding and reviewing tokens takes. The exit status is 1 if a p95 exceeds the limit.
 
     Parameters
     ----------
     tokens
-        How many there are.
+        Tokens in the database.
     requests
-        How many of each kind to send.
+        Requests of each kind.
     limit_ms
-        What no p95 of finding or reviewing may be over.
+        The greatest allowed p95, in milliseconds.
     as_json
-        Print JSON in place of the table.
+        Print JSON instead of the table.
     """
-    measured = run(lambda folder: _measure(folder, tokens, requests))
-    print(msgspec.json.encode(measured).decode() if as_json else measured.text())
-    slow = [row.request for row in measured.rows if row.p95 > limit_ms]
+    report = run(lambda folder: _measure(folder, tokens, requests))
+    print(msgspec.json.encode(report).decode() if as_json else report.text())
+    slow = [row.request for row in report.rows if row.p95 > limit_ms]
     if slow:
-        sys.exit(f"bench: the p95 is over {limit_ms:g} ms of: {'; '.join(slow)}")
+        sys.exit(f"bench: the p95 exceeds {limit_ms:g} ms: {'; '.join(slow)}")
 
 
-async def _measure(folder: Path, tokens: int, requests: int) -> Measured:
-    say("starting PostgreSQL")
+async def _measure(folder: Path, tokens: int, requests: int) -> Report:
+    report_progress("starting PostgreSQL")
     async with AsyncExitStack() as opened:
         stack = await opened.enter_async_context(started(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
         running = await opened.enter_async_context(stack.services(0))
-        say(f"filling it with {tokens} tokens")
+        report_progress(f"filling it with {tokens} tokens")
         await fill(stack.postgres_url, tokens)
         headers = {"Authorization": f"Bearer {stack.admin_key}"}
         calls = Calls(await opened.enter_async_context(aiohttp.ClientSession(running.url, headers=headers)))
         kinds = await kinds_of_requests(calls, random.Random(2))
-        say(f"sending {requests} requests of each of {len(kinds)} kinds")
+        report_progress(f"sending {requests} requests of each of {len(kinds)} kinds")
         rows = await _timed(calls, kinds, requests)
-        say("issuing, changing and revoking")
+        report_progress("issuing, changing and revoking")
         writes_ms = await _writes(calls)
         postgres, _ = await stack.versions()
-    return Measured(tokens, os.cpu_count() or 0, postgres, rows, writes_ms)
+    return Report(tokens, os.cpu_count() or 0, postgres, rows, writes_ms)
 
 
-async def _timed(calls: Calls, kinds: Sequence[Kind], requests: int) -> list[Timed]:
+async def _timed(calls: Calls, kinds: Sequence[RequestKind], requests: int) -> list[Timed]:
     times_ms: dict[str, list[float]] = {kind.name: [] for kind in kinds}
     for number in range(UNTIMED + requests):
         for kind in kinds:
@@ -131,7 +130,7 @@ async def _writes(calls: Calls) -> dict[str, float]:
         issued.append(elapsed_ms)
         path = f"{LIST}/{msgspec.json.decode(read)['id']}"
         changed.append((await calls.send("PATCH", path, {"name": f"Changed {number}", "owner": "bob"}))[1])
-    before = await _made_before(calls, REVOKED)
+    before = await _creation_time_after(calls, REVOKED)
     body = {"reason": "unneeded", "status": "active", "issued_before": before}
     bulk, revoked_ms = await calls.send("POST", f"{LIST}/revoke", body)
     return {
@@ -141,16 +140,16 @@ async def _writes(calls: Calls) -> dict[str, float]:
     }
 
 
-async def _made_before(calls: Calls, count: int) -> str:
-    """A time before which so many of the active tokens were made."""
-    query, made_at = {"status": "active", "sort": "created_at", "limit": "200"}, ""
+async def _creation_time_after(calls: Calls, count: int) -> str:
+    """Return a time before which `count` of the active tokens were created."""
+    query, created_at = {"status": "active", "sort": "created_at", "limit": "200"}, ""
     for _ in range(count // 200):
         page = await calls.get(LIST, query)
-        made_at = page["items"][-1]["created_at"]
+        created_at = page["items"][-1]["created_at"]
         if page["next"] is None:
             break
         query["cursor"] = page["next"]
-    return made_at
+    return created_at
 
 
 def _p95(times_ms: Sequence[float]) -> float:

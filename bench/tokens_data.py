@@ -1,4 +1,4 @@
-"""A hundred thousand tokens as an organisation of some size may have them, put straight into the database."""
+"""Insert tokens as a large organisation may have them directly into the database."""
 
 import random
 import secrets
@@ -16,16 +16,16 @@ SITES: Final = ("site_bench_1", "site_bench_2", "site_bench_3")
 OWNERS: Final = 500
 WORKSPACES: Final = 300
 GONE: Final = 20
-"""Owners who have left a year ago, with their tokens still there."""
+"""Owners who left a year ago and whose tokens still exist."""
 GONE_FOR_S: Final = 365 * 86_400
 
 FREQUENT: Final = "report"
 RARE: Final = "quarterly burndown"
 ABSENT: Final = "portation of weekly"
-"""Nowhere, though each run of three letters in it is somewhere."""
+"""In no token, although each of its trigrams is in some."""
 _KINDS: Final = ("Weekly report", "Release bot", "Standup poll", "Retrospective", "Survey import", "Dashboard", "Sync")
-_SAID: Final = (
-    "Posts the poll of the week in every project of the team and sends a report of it to whoever asks",
+_DESCRIPTIONS: Final = (
+    "Posts the poll of the week in every project of the team and sends a report of it to anyone who asks",
     "Runs every night from the build server, reads what has been voted and closes what is old",
     "Made for the migration and kept since; ask in the channel of the team before it is revoked",
     "Counts votes for the dashboard in the hallway",
@@ -35,18 +35,40 @@ _ACTIONS: Final = ("read", "read,results", "read,create,update", "vote", "*", "r
 
 _SITE: Final = ("id", "name", "endpoint_id", "created_at")
 _TOKEN: Final = (
-    *("id", "site_id", "name", "description", "folded", "owner", "scopes", "reach", "hint", "created_by"),
-    *("created_at", "expires_at", "disabled_at", "revoked_at", "revoked_seq", "revoked_by", "revoked_reason"),
+    "id",
+    "site_id",
+    "name",
+    "description",
+    "folded",
+    "owner",
+    "scopes",
+    "reach",
+    "hint",
+    "created_by",
+    "created_at",
+    "expires_at",
+    "disabled_at",
+    "revoked_at",
+    "revoked_seq",
+    "revoked_by",
+    "revoked_reason",
 )
 _SECRET: Final = (
-    *("id", "holder_kind", "holder_id", "digest", "hint", "created_at", "ends_at", "last_used_at"),
+    "id",
+    "holder_kind",
+    "holder_id",
+    "digest",
+    "hint",
+    "created_at",
+    "ends_at",
+    "last_used_at",
     "last_late_use_at",
 )
 _USE: Final = ("token_id", "uses", "refusals", "last_used_at", "owner", "made_at")
 
 
 class Rows(NamedTuple):
-    """One token in the three tables that hold it."""
+    """The rows of one token in three tables."""
 
     token: tuple[Any, ...]
     use: tuple[Any, ...]
@@ -54,7 +76,7 @@ class Rows(NamedTuple):
 
 
 async def fill(url: str, count: int, seed: int = 1) -> None:
-    """Add sites with so many tokens, of the same kind for the same seed, and let the planner know of them."""
+    """Insert sites with `count` tokens, the same for the same seed, and update the planner's statistics."""
     connection = await asyncpg.connect(url)
     try:
         made = list(_tokens(count, random.Random(seed)))
@@ -85,26 +107,39 @@ def _tokens(count: int, rng: random.Random) -> Iterator[Rows]:
 def _token(number: int, now: datetime, rng: random.Random) -> Rows:
     token_id = f"tok_{rng.getrandbits(96):024x}"
     person = rng.randrange(OWNERS) if rng.random() < 0.9 else None
-    has_gone = person is not None and person < GONE
-    created_at = now - timedelta(seconds=rng.randrange(GONE_FOR_S if has_gone else 86_400, 3 * 365 * 86_400))
-    used_at = _used_at(created_at, now - timedelta(seconds=GONE_FOR_S if has_gone else 0), rng)
+    has_left = person is not None and person < GONE
+    created_at = now - timedelta(seconds=rng.randrange(GONE_FOR_S if has_left else 86_400, 3 * 365 * 86_400))
+    used_at = _used_at(created_at, now - timedelta(seconds=GONE_FOR_S if has_left else 0), rng)
     name, description = _texts(number, rng)
     scopes = _scopes(rng)
     owner = None if person is None else f"person-{person:03}@example.com"
     fate, ended_at = rng.random(), now - timedelta(days=rng.randrange(1, 300))
     revoked_at = ended_at if fate < 0.12 else None
     token = (
-        *(token_id, rng.choice(SITES), name, description, fold_case(f"{name}\n{description}"), owner),
-        *([str(scope) for scope in scopes], index_keys(scopes), "pgt_…abcd", "admin_key:adm_bench", created_at),
-        *(_expires_at(fate, ended_at, now, rng), ended_at if 0.17 < fate < 0.2 else None, revoked_at),
-        *((1, "admin_key:adm_bench", "unneeded") if revoked_at else (None, None, None)),
+        token_id,
+        rng.choice(SITES),
+        name,
+        description,
+        fold_case(f"{name}\n{description}"),
+        owner,
+        [str(scope) for scope in scopes],
+        index_keys(scopes),
+        "pgt_…abcd",
+        "admin_key:adm_bench",
+        created_at,
+        _expires_at(fate, ended_at, now, rng),
+        ended_at if 0.17 < fate < 0.2 else None,
+        revoked_at,
+        1 if revoked_at else None,
+        "admin_key:adm_bench" if revoked_at else None,
+        "unneeded" if revoked_at else None,
     )
     use = (token_id, rng.randrange(1, 100_000) if used_at else 0, rng.randrange(20), used_at, owner or "", created_at)
     return Rows(token, use, _secrets(token_id, created_at, used_at, now, rng))
 
 
 def _used_at(created_at: datetime, until: datetime, rng: random.Random) -> datetime | None:
-    """Half in the last days, a tenth never, the rest some time in between."""
+    """Return a time in the last days for half of the tokens, `None` for a tenth, and any time for the rest."""
     if rng.random() < 0.1:
         return None
     ago = timedelta(seconds=rng.expovariate(1 / (5 * 86_400)) if rng.random() < 0.6 else rng.randrange(600 * 86_400))
@@ -119,7 +154,7 @@ def _expires_at(fate: float, ended_at: datetime, now: datetime, rng: random.Rand
 
 def _texts(number: int, rng: random.Random) -> tuple[str, str]:
     name = f"{rng.choice(_KINDS)} of {workspace(rng)}" + (f" ({number})" if rng.random() < 0.5 else "")
-    description = rng.choice(_SAID)
+    description = rng.choice(_DESCRIPTIONS)
     return name, f"{description}; {RARE}" if rng.random() < 0.0003 else description
 
 
@@ -131,12 +166,12 @@ def _scopes(rng: random.Random) -> list[Scope]:
 
 
 def workspace(rng: random.Random) -> str:
-    """One of the workspaces."""
+    """Draw a workspace."""
     return f"WS{rng.randrange(WORKSPACES)}"
 
 
 def selector(rng: random.Random) -> str:
-    """A workspace, or something in it."""
+    """Draw a selector: a workspace, or an issue in it."""
     name = workspace(rng)
     return name if rng.random() < 0.7 else f"{name}/{name}-{rng.randrange(2000)}"
 
@@ -144,7 +179,7 @@ def selector(rng: random.Random) -> str:
 def _secrets(
     token_id: str, created_at: datetime, used_at: datetime | None, now: datetime, rng: random.Random
 ) -> list[tuple[Any, ...]]:
-    """One that works, and one in ten times one that it has replaced: in its overlap, ended, or presented since."""
+    """Return the current secret and, for a tenth of the tokens, one that it replaced."""
     rotated_at = now - timedelta(days=rng.randrange(200)) if rng.random() < 0.1 else None
     newest = (*_of(token_id), rotated_at or created_at, None, used_at, None)
     if rotated_at is None:

@@ -1,4 +1,4 @@
-"""The requests that find and review tokens, each kind with how another of it is drawn."""
+"""The kinds of requests that find and review tokens, each with a function that draws another request."""
 
 import random
 import time
@@ -18,7 +18,7 @@ from services.token_authority.domain.selection import StatusFilter
 BASELINE: Final = "show one token"
 SORTS: Final = ("name", "owner", "site", "created_at", "expires_at", "last_used_at")
 PAGES: Final = 50
-"""How many pages of a thousand deep a deep page is at most."""
+"""How many pages a deep page is from the first one at most."""
 LIST: Final = "/v1/tokens"
 REVIEW: Final = "/v1/tokens/review"
 
@@ -27,54 +27,56 @@ DrawQuery = Callable[[], Mapping[str, str]]
 
 
 class Calls:
-    """Requests of an administrator."""
+    """Sends requests as an administrator."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def send(self, method: str, path: str, body: Any = None) -> tuple[bytes, float]:
-        """The answer, and after how many milliseconds all of it was there. Raise `BenchError` for a failure."""
+        """Return the body and the milliseconds until it was read. Raise `BenchError` unless the request succeeds."""
         sent_at = time.perf_counter()
-        async with self._session.request(method, path, json=body) as answer:
-            read = await answer.read()
+        async with self._session.request(method, path, json=body) as response:
+            content = await response.read()
         elapsed_ms = (time.perf_counter() - sent_at) * 1000
-        if answer.status >= 300:
-            raise BenchError(f"{method} {path} was answered with {answer.status}: {read[:200]!r}")
-        return read, elapsed_ms
+        if response.status >= 300:
+            raise BenchError(f"{method} {path} returned {response.status}: {content[:200]!r}")
+        return content, elapsed_ms
 
     async def get(self, path: str, query: Mapping[str, str]) -> Any:
-        """What an answer holds."""
-        read, _ = await self.send("GET", _path(path, query))
-        return msgspec.json.decode(read)
+        """Return the decoded body of a GET."""
+        content, _ = await self.send("GET", _path(path, query))
+        return msgspec.json.decode(content)
 
 
-class Kind(NamedTuple):
-    """A kind of request, and how another of it is drawn."""
+class RequestKind(NamedTuple):
+    """A kind of request. `draw` returns the path and query of another one."""
 
     name: str
     draw: Draw
 
 
-async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[Kind]:
-    """Every kind, the baseline first."""
+async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[RequestKind]:
+    """Return every kind, the baseline first."""
     ids = [token["id"] for token in (await calls.get(LIST, {"limit": "200", "sort": "created_at"}))["items"]]
-    kinds = [Kind(BASELINE, lambda: f"{LIST}/{rng.choice(ids)}")]
+    kinds = [RequestKind(BASELINE, lambda: f"{LIST}/{rng.choice(ids)}")]
     for sort in SORTS:
         for descending in ("false", "true"):
             name = f"by {sort}, descending" if descending == "true" else f"by {sort}"
             kinds += await _pages(calls, rng, name, LIST, {"sort": sort, "descending": descending})
     for name, draw in _conditions(rng):
-        kinds.append(Kind(name, _drawn(LIST, draw)))
-        kinds.append(Kind(f"{name}, any order", _drawn(LIST, draw, lambda: _any_order(rng))))
+        kinds.append(RequestKind(name, _drawn(LIST, draw)))
+        kinds.append(RequestKind(f"{name}, any order", _drawn(LIST, draw, lambda: _any_order(rng))))
     kinds += await _pages(calls, rng, "review", REVIEW, {})
     for kind in FINDING_KINDS:
         kinds += await _pages(calls, rng, f"review: {kind}", REVIEW, {"kind": kind})
-        kinds.append(Kind(f"review: {kind}, any days", _drawn(REVIEW, lambda: _any_days(rng), _always({"kind": kind}))))
+        kinds.append(
+            RequestKind(f"review: {kind}, any days", _drawn(REVIEW, lambda: _any_days(rng), _always({"kind": kind})))
+        )
     return kinds
 
 
-async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: Mapping[str, str]) -> list[Kind]:
-    """The first page, and one further on where there is any."""
+async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: Mapping[str, str]) -> list[RequestKind]:
+    """Return the kinds "first page" and, if there are more pages, "deep page"."""
     cursors: list[str] = []
     while len(cursors) < PAGES:
         after = {"cursor": cursors[-1]} if cursors else {}
@@ -82,9 +84,11 @@ async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: 
         if page["next"] is None:
             break
         cursors.append(page["next"])
-    kinds = [Kind(f"{name}: first page", _drawn(path, _always(query)))]
+    kinds = [RequestKind(f"{name}: first page", _drawn(path, _always(query)))]
     if cursors:
-        kinds.append(Kind(f"{name}: deep page", _drawn(path, _always(query), lambda: {"cursor": rng.choice(cursors)})))
+        kinds.append(
+            RequestKind(f"{name}: deep page", _drawn(path, _always(query), lambda: {"cursor": rng.choice(cursors)}))
+        )
     return kinds
 
 
@@ -101,7 +105,7 @@ def _conditions(rng: random.Random) -> Iterator[tuple[str, DrawQuery]]:
     yield "scope: an action at a place", lambda: {"scope": f"polls:vote:{selector(rng)}"}
     yield "scope: anything", _always({"scope": "ANY"})
     yield "scope: an action", _always({"scope": "polls:delete:*"})
-    yield "made in a month", lambda: _month(rng, "created", -1000)
+    yield "created in a month", lambda: _month(rng, "created", -1000)
     yield "used after", lambda: {"used_after": _in_days(-rng.uniform(0, 300))}
     yield "unused since", lambda: {"unused_since": _in_days(-rng.uniform(0, 500))}
     yield "ends in a month", lambda: _month(rng, "expires", 300)
@@ -114,7 +118,7 @@ def _conditions(rng: random.Random) -> Iterator[tuple[str, DrawQuery]]:
     yield "search: absent", _always({"search": ABSENT})
     yield "search and owner", lambda: {"search": FREQUENT, "owner": owner()}
     yield "search, scope and status", lambda: {"search": FREQUENT, "scope": workspace(rng), "status": "active"}
-    yield "six at once", lambda: _six(rng, owner())
+    yield "six conditions", lambda: _six(rng, owner())
 
 
 def _six(rng: random.Random, owner: str) -> Mapping[str, str]:
@@ -149,7 +153,7 @@ def _any_days(rng: random.Random) -> Mapping[str, str]:
 
 
 def _month(rng: random.Random, what: str, days: int) -> Mapping[str, str]:
-    """A month that begins within so many days, before or after now."""
+    """Draw a range of 30 days that begins up to `days` days from now, before now if negative."""
     begins = days * rng.random()
     return {f"{what}_after": _in_days(begins), f"{what}_before": _in_days(begins + 30)}
 

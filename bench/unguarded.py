@@ -1,7 +1,7 @@
-"""`python -m bench.unguarded`: the polls service without its guard, to measure what the guard costs. It lets anyone in.
+"""`python -m bench.unguarded`: the polls service without its guard, to measure the guard's cost. Anyone may call it.
 
-Its handlers, middlewares and database are those of the service; in the guard's place stands a caller of one site who
-may do everything, asked for nothing. It is made for showing a poll: there are no votes, no events and no lists.
+Handlers, middlewares and database are those of the service. Instead of the guard, a middleware sets a caller of one
+site that may do everything. It only supports showing a poll: there are no votes, events or lists.
 """
 
 from collections.abc import AsyncGenerator
@@ -31,34 +31,34 @@ from shared.runtime.process.serve import run_service
 
 
 class UnguardedSettings(PollsSettings, frozen=True, kw_only=True):
-    """Those of the polls service, and whose polls are read."""
+    """The settings of the polls service, and the site whose polls are read."""
 
     unguarded_site: Annotated[str, Meta(description="the id of the site whose polls anyone may read")]
 
 
 class Anyone(Caller):
-    """Who may do everything, and is not counted."""
+    """A caller that may do everything and is not counted."""
 
     @property
-    def checked_actions(self) -> frozenset[Action]:
-        """Every action."""
+    def asked_for(self) -> frozenset[Action]:
+        """Return every action."""
         return frozenset(Action)
 
     def require(self, action: Action, place: Place) -> None:
-        """Never raises."""
+        """Allow every action."""
 
     def may(self, action: Action, place: Place) -> bool:
-        """Always."""
+        """Return true."""
         return True
 
 
 def build_app(settings: UnguardedSettings) -> web.Application:
-    """The polls service but for its guard and its feed, ready to be started."""
+    """Return the polls service without its guard and its feed."""
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN))
     add_routes(app, ROUTES)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={})
     add_metrics(app)
-    app.middlewares.append(_open_to(settings.unguarded_site))
+    app.middlewares.append(_allow_anyone(settings.unguarded_site))
 
     async def open_database(_: web.Application) -> AsyncGenerator[None, None]:
         async with database(
@@ -76,7 +76,7 @@ def build_app(settings: UnguardedSettings) -> web.Application:
 _NEVER: Final = float("inf")
 
 
-def _open_to(site: str) -> Middleware:
+def _allow_anyone(site: str) -> Middleware:
     anyone = Anyone(Grant("tok_", "sec_", site, "", (), _NEVER, as_of=0), Usage(elapsed_s))
 
     @web.middleware

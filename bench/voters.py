@@ -1,10 +1,10 @@
-"""Many clients who vote at once, retry whatever goes unanswered, and keep account of what they have been told.
+"""Clients that vote at once, retry unanswered requests, and record every ballot that was accepted.
 
-Each has participants of its own, whose ballots it casts one after the other, going round the services' ports. What has
-been accepted in the end is therefore known to the last ballot, and can be held against what was counted.
+Each client has participants of its own. It casts their ballots one after the other, and sends each request to the next
+service port. So the accepted ballots are known exactly and can be compared with the counted ones.
 
-An attempt whose answer was lost may still be under way when its retry has succeeded, so a client that has lost an
-answer says the same again until it is answered, and nothing else of that participant after it.
+An attempt whose response was lost may still be running when its retry has succeeded. A client that has lost a response
+therefore repeats the same request until it is answered, and leaves that participant's ballot alone from then on.
 """
 
 import asyncio
@@ -17,21 +17,21 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from bench.guarded import Answered, Connection, connection_to
+from bench.load import Connection, RawResponse, connection_to
 
 ATTEMPTS: Final = 400
 PAUSE_S: Final = 0.05
-"""After a failure, before the same is tried at the next port."""
+"""After a failure, before the request is sent to the next port."""
 SHARE_CHANGED: Final = 0.15
-"""Of the participants, who go on to do something else with their ballot: cast another one, or take it back."""
+"""The share of participants that then cast another ballot, or withdraw theirs."""
 
 
 class VotersError(Exception):
-    """Something was answered that may not be answered."""
+    """The service sent a response that it must not send."""
 
 
 class Poll(NamedTuple):
-    """A poll that is voted in."""
+    """A poll of the contest."""
 
     id: str
     options: Sequence[str]
@@ -40,7 +40,7 @@ class Poll(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What the ballots of a poll come to."""
+    """The totals of a poll's ballots."""
 
     participants: int
     votes: int
@@ -48,21 +48,21 @@ class Tally(NamedTuple):
 
     @classmethod
     def of(cls, ballots: Sequence[Sequence[str]]) -> "Tally":
-        """Of these ballots; one without options does not count."""
+        """Add up ballots, each a sequence of option ids; an empty one does not count."""
         counts = Counter(option for ballot in ballots for option in ballot)
         return cls(sum(1 for ballot in ballots if ballot), sum(counts.values()), dict(counts))
 
 
 class _NotSent(Exception):
-    """Nothing listens there, so what was asked for has not happened."""
+    """The connection was refused, so the request has had no effect."""
 
 
 class _Unanswered(Exception):
-    """It is not known whether what was asked for has happened."""
+    """The response was lost or a 503, so the request may have had its effect."""
 
 
 class Voters:
-    """All clients. `casts` counts ballots that were accepted, `lost` attempts without an answer that says anything."""
+    """All clients. `casts` counts accepted ballots, `lost` attempts with an unknown effect."""
 
     def __init__(self, polls: Sequence[Poll], ports: Sequence[int], token: str, seed: int) -> None:
         self.casts = 0
@@ -75,20 +75,20 @@ class Voters:
         self._accepted: dict[str, dict[str, tuple[str, ...]]] = {poll.id: {} for poll in polls}
 
     async def vote(self, clients: int, is_over: Callable[[], bool]) -> None:
-        """Cast ballots until it is over, which each client asks when it is done with a participant.
+        """Cast ballots until `is_over()`, which each client checks after each participant.
 
-        Raises an `ExceptionGroup` of `VotersError`, also where a ballot cannot be brought to an end.
+        Raise an `ExceptionGroup` of `VotersError`, also if a request is not answered in `ATTEMPTS` attempts.
         """
         async with asyncio.TaskGroup() as group:
             for number in range(clients):
                 group.create_task(self._client(number, is_over))
 
     def tally(self, poll: Poll) -> Tally:
-        """What has been accepted."""
+        """Return the totals of the accepted ballots."""
         return Tally.of(list(self._accepted[poll.id].values()))
 
     def ballots(self, poll: Poll) -> Mapping[str, tuple[str, ...]]:
-        """What has been accepted, by participant; without options where it was taken back for good."""
+        """Return the accepted option ids by participant; none for a ballot that was withdrawn permanently."""
         return self._accepted[poll.id]
 
     async def _client(self, number: int, is_over: Callable[[], bool]) -> None:
@@ -99,7 +99,7 @@ class Voters:
                 await _BallotBox(self, connections, chance.choice(self._polls), participant).vote(chance)
 
     def request(self, method: str, poll: Poll, participant: str, body: Any = None) -> bytes:
-        """About one ballot, as it goes over the wire."""
+        """Return a request for one ballot, as bytes."""
         content = b"" if body is None else msgspec.json.encode(body)
         head = (
             f"{method} /v1/polls/{poll.id}/votes/{participant} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -108,8 +108,8 @@ class Voters:
         )
         return head.encode() + content
 
-    def note(self, poll: Poll, participant: str, option_ids: tuple[str, ...] | None) -> None:
-        """The participant's ballot has been accepted, or taken back: for good, or with `None` as if there were none."""
+    def record(self, poll: Poll, participant: str, option_ids: tuple[str, ...] | None) -> None:
+        """Record the participant's option ids: none if the ballot was withdrawn permanently, `None` if it is gone."""
         if option_ids is None:
             self._accepted[poll.id].pop(participant, None)
         else:
@@ -127,7 +127,7 @@ class _BallotBox:
         self._is_certain = True
 
     async def vote(self, chance: random.Random) -> None:
-        """Cast a ballot, and perhaps do something else with it."""
+        """Cast a ballot and, with the probability `SHARE_CHANGED`, change or withdraw it."""
         await self._cast(self._choice(chance), is_first=True)
         if not self._is_certain or chance.random() >= SHARE_CHANGED:
             return
@@ -136,38 +136,38 @@ class _BallotBox:
         elif self._poll.allows_revote:
             await self._cast(self._choice(chance), is_first=False)
         else:
-            await self._cast_in_vain(self._choice(chance))
+            await self._cast_refused(self._choice(chance))
 
     def _choice(self, chance: random.Random) -> tuple[str, ...]:
         most = len(self._poll.options) if self._poll.is_multiple else 1
         return tuple(chance.sample(self._poll.options, chance.randint(1, most)))
 
     async def _cast(self, option_ids: tuple[str, ...], *, is_first: bool) -> None:
-        """A 409 after a lost answer says that the lost attempt was accepted, if the ballot is the one that was sent."""
-        answer = await self._asked("PUT", {"optionIds": option_ids})
-        if answer.status == 409 and is_first and not self._is_certain and not self._poll.allows_revote:
-            answer = await self._asked("GET")
-            if answer.status == 200 and tuple(msgspec.json.decode(answer.body)["optionIds"]) != option_ids:
-                raise VotersError(f"another ballot than was cast is kept: {answer}, not {option_ids}")
-        if answer.status not in (200, 201) or (self._is_certain and is_first != (answer.status == 201)):
-            raise VotersError(f"a ballot was answered with {answer}")
-        self._voters.note(self._poll, self._participant, option_ids)
+        """Cast a ballot. After a lost response, a 409 means that it was accepted, if the stored ballot is the same."""
+        response = await self._send("PUT", {"optionIds": option_ids})
+        if response.status == 409 and is_first and not self._is_certain and not self._poll.allows_revote:
+            response = await self._send("GET")
+            if response.status == 200 and tuple(msgspec.json.decode(response.body)["optionIds"]) != option_ids:
+                raise VotersError(f"the stored ballot is {response}, but {option_ids} was cast")
+        if response.status not in (200, 201) or (self._is_certain and is_first != (response.status == 201)):
+            raise VotersError(f"casting a ballot returned {response}")
+        self._voters.record(self._poll, self._participant, option_ids)
         self._voters.casts += 1
 
-    async def _cast_in_vain(self, option_ids: tuple[str, ...]) -> None:
-        answer = await self._asked("PUT", {"optionIds": option_ids})
-        if answer.status != 409:
-            raise VotersError(f"a second ballot, in a poll that allows one, was answered with {answer}")
+    async def _cast_refused(self, option_ids: tuple[str, ...]) -> None:
+        response = await self._send("PUT", {"optionIds": option_ids})
+        if response.status != 409:
+            raise VotersError(f"a second ballot in a poll that allows one returned {response}")
 
     async def _withdraw(self) -> None:
-        """A 404 after a lost answer says that the lost attempt has taken the ballot back."""
-        answer = await self._asked("DELETE")
-        if answer.status != 204 and (answer.status != 404 or self._is_certain):
-            raise VotersError(f"taking a ballot back was answered with {answer}")
-        self._voters.note(self._poll, self._participant, None if self._poll.allows_revote else ())
+        """Withdraw the ballot. After a lost response, a 404 means that it was withdrawn."""
+        response = await self._send("DELETE")
+        if response.status != 204 and (response.status != 404 or self._is_certain):
+            raise VotersError(f"withdrawing a ballot returned {response}")
+        self._voters.record(self._poll, self._participant, None if self._poll.allows_revote else ())
 
-    async def _asked(self, method: str, body: Any = None) -> Answered:
-        """The first answer that says something, however often it takes."""
+    async def _send(self, method: str, body: Any = None) -> RawResponse:
+        """Repeat the request until its effect is known, and return that response."""
         request = self._voters.request(method, self._poll, self._participant, body)
         for _ in range(ATTEMPTS):
             try:
@@ -182,11 +182,11 @@ class _BallotBox:
 
 
 class _Connections:
-    """One to each port, opened when it is needed, and again when it has broken."""
+    """A connection to each port, opened when needed, and again after a failure."""
 
     def __init__(self, ports: Sequence[int], first: int) -> None:
         self._ports = ports
-        self._turn = first
+        self._next = first
         self._open: dict[int, tuple[Connection, AsyncExitStack]] = {}
 
     async def __aenter__(self) -> "_Connections":
@@ -196,24 +196,24 @@ class _Connections:
         for port in list(self._open):
             await self._close(port)
 
-    async def send(self, request: bytes) -> Answered:
-        """What the next port answers. Raises `_NotSent`, `_Unanswered`, and `VotersError` where the service fails."""
-        port = self._ports[self._turn % len(self._ports)]
-        self._turn += 1
+    async def send(self, request: bytes) -> RawResponse:
+        """Send to the next port. Raise `_NotSent`, `_Unanswered`, or `VotersError` if the service fails."""
+        port = self._ports[self._next % len(self._ports)]
+        self._next += 1
         try:
             connection = await self._connection(port)
         except OSError:
             raise _NotSent from None
         try:
-            answer = await connection.send(request)
+            response = await connection.send(request)
         except (TimeoutError, EOFError, OSError):
             await self._close(port)
             raise _Unanswered from None
-        if answer.status == 503:
+        if response.status == 503:
             raise _Unanswered
-        if answer.status >= 500:
-            raise VotersError(f"the service has failed: {answer}")
-        return answer
+        if response.status >= 500:
+            raise VotersError(f"the service failed: {response}")
+        return response
 
     async def _connection(self, port: int) -> Connection:
         if port not in self._open:

@@ -12,7 +12,7 @@ from pollgate.stack.errors import StackError
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
 from shared.runtime.postgres.database import address_of
-from shared.runtime.postgres.migrations import DatabaseTooNew, Schema, migrate
+from shared.runtime.postgres.migrations import ChangedMigration, DatabaseTooNew, Schema, migrate
 from shared.runtime.process.environment import SettingsError, read_settings, split_url
 
 SCHEMAS: Final = (TOKEN_AUTHORITY, POLLS)
@@ -48,6 +48,8 @@ async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[s
             applied = await migrate(admin_url, schema, passwords[schema])
         except DatabaseTooNew as error:
             raise StackError(f"{error}; run the newer release") from None
+        except ChangedMigration as error:
+            raise StackError(str(error)) from None
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
             reason = str(error) or "no answer in time"
             raise StackError(f"cannot migrate {schema.name} at {address_of(admin_url)}: {reason}") from None

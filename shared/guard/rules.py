@@ -9,8 +9,8 @@ from shared.contract.introspection import Grant
 from shared.guard.errors import AddressNotAllowed, QueryNotAllowed, RateLimited
 from shared.guard.presentation import PresentedToken
 from shared.runtime.http.client_address import client_address
-from shared.runtime.redis.rate_limit import RateLimiter, Verdict
-from shared.runtime.redis.rate_window import WINDOW_S
+from shared.runtime.redis.rate_limit import RateLimiter
+from shared.runtime.redis.rate_window import WINDOW_S, Verdict
 
 _VERDICT: Final = web.RequestKey("rate_limit_verdict", Verdict)
 

@@ -1,1 +1,1 @@
-"""What any small HTTP service needs, sheep-counting ones included; nothing in here knows of tokens or polls."""
+"""What any small HTTP service needs. Nothing in here knows tokens or polls."""

@@ -1,4 +1,4 @@
-"""Counting against a limit, over a real Redis and without it."""
+"""Rate limits with a real Redis and during its outage."""
 
 import asyncio
 import secrets
@@ -12,15 +12,16 @@ import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from shared.runtime.redis.rate_limit import PAUSE_S, RateLimiter, rate_limiter
+from shared.runtime.redis.rate_limit import RETRY_S, RateLimiter, rate_limiter
 from tests.support.proxy import Mode, proxied
+from tests.support.wall_clock import avoid_end_of_minute
 
 WAIT_LIMIT_S = 1.0
-"""Several times what a request may wait for Redis, on a machine with other things to do."""
+"""Several times what a request may wait for Redis, for a busy machine."""
 
 
-class Scene(NamedTuple):
-    """A limiter and what it counts of itself."""
+class Limits(NamedTuple):
+    """A limiter and its metrics."""
 
     limiter: RateLimiter
     registry: CollectorRegistry
@@ -37,90 +38,90 @@ class Scene(NamedTuple):
 
 
 @asynccontextmanager
-async def opened(url: str, prefix: str) -> AsyncGenerator[Scene, None]:
+async def opened(url: str, prefix: str) -> AsyncGenerator[Limits, None]:
     registry = CollectorRegistry()
     async with rate_limiter(url, prefix, registry) as limiter:
-        yield Scene(limiter, registry)
+        yield Limits(limiter, registry)
 
 
 @pytest.fixture
 def prefix() -> str:
-    """Of this test's keys."""
+    """The prefix of this test's keys."""
     return f"test:{secrets.token_hex(8)}"
 
 
 @pytest.fixture
-async def scene(redis_url: str, prefix: str) -> AsyncGenerator[Scene, None]:
+async def limits(redis_url: str, prefix: str) -> AsyncGenerator[Limits, None]:
     """A limiter whose Redis works."""
-    async with opened(redis_url, prefix) as made:
-        yield made
+    async with opened(redis_url, prefix) as limits:
+        yield limits
 
 
-async def test_a_limit_is_how_often_it_may_happen_in_a_minute(scene: Scene) -> None:
-    verdicts = [await scene.limiter.hit("key", 3) for _ in range(4)]
+async def test_hits_beyond_the_limit_are_refused(limits: Limits) -> None:
+    verdicts = [await limits.limiter.hit("key", 3) for _ in range(4)]
 
     assert [(v.allowed, v.remaining) for v in verdicts] == [(True, 2), (True, 1), (True, 0), (False, 0)]
     assert all(v.limit == 3 and 50 < v.reset_s <= 60 for v in verdicts)
-    assert (scene.decided("allowed"), scene.decided("refused"), scene.in_memory) == (3, 1, False)
+    assert (limits.decided("allowed"), limits.decided("refused"), limits.in_memory) == (3, 1, False)
 
 
-async def test_what_costs_more_counts_more_and_what_is_refused_does_not_count(scene: Scene) -> None:
-    verdicts = [await scene.limiter.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
+async def test_cost_is_counted_only_if_the_hit_is_allowed(limits: Limits) -> None:
+    verdicts = [await limits.limiter.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
 
     assert [v.allowed for v in verdicts] == [True, False, True, False]
 
 
-async def test_two_processes_share_a_limit_and_it_is_exact_however_many_ask_at_once(
-    redis_url: str, prefix: str, scene: Scene
+async def test_concurrent_hits_of_two_processes_share_one_exact_limit(
+    redis_url: str, prefix: str, limits: Limits
 ) -> None:
     async with opened(redis_url, prefix) as other:
-        asked = [asker.limiter.hit("key", 20) for _ in range(25) for asker in (scene, other)]
+        asked = [asker.limiter.hit("key", 20) for _ in range(25) for asker in (limits, other)]
         verdicts = await asyncio.gather(*asked)
 
-        assert not scene.in_memory
+        assert not limits.in_memory
         assert not other.in_memory
     assert sum(verdict.allowed for verdict in verdicts) == 20
 
 
-async def test_another_prefix_is_another_count(redis_url: str, prefix: str, scene: Scene) -> None:
+async def test_each_key_prefix_has_its_own_count(redis_url: str, prefix: str, limits: Limits) -> None:
     async with opened(redis_url, f"{prefix}:other") as other:
-        assert await scene.allowed("key", 1, 1) == 1
+        assert await limits.allowed("key", 1, 1) == 1
         assert await other.allowed("key", 1, 1) == 1
 
 
-async def test_asking_whether_a_limit_is_exhausted_counts_nothing(scene: Scene) -> None:
-    before = [await scene.limiter.standing("key", 2) for _ in range(5)]
+async def test_standing_counts_nothing(limits: Limits) -> None:
+    before = [await limits.limiter.standing("key", 2) for _ in range(5)]
 
-    assert await scene.allowed("key", 2, 2) == 2
+    assert await limits.allowed("key", 2, 2) == 2
     assert before == [(True, 2, 2, 0.0)] * 5
-    exhausted = await scene.limiter.standing("key", 2)
+    exhausted = await limits.limiter.standing("key", 2)
     assert (exhausted.allowed, exhausted.remaining) == (False, 0)
     assert 50 < exhausted.reset_s <= 60
-    assert (await scene.limiter.standing("key", 3)).remaining == 1
+    assert (await limits.limiter.standing("key", 3)).remaining == 1
 
 
-async def test_what_has_happened_already_counts_beyond_the_limit_too(scene: Scene) -> None:
-    await scene.limiter.count("key", 20)
+async def test_count_beyond_the_limit_delays_the_next_hit(limits: Limits) -> None:
+    await limits.limiter.count("key", 20)
 
-    standing = await scene.limiter.standing("key", 10)
+    standing = await limits.limiter.standing("key", 10)
     assert not standing.allowed
     assert 80 < standing.reset_s <= 90  # the minute, and then until half of it is forgotten
 
 
-async def test_a_minute_later_what_was_counted_goes_bit_by_bit(redis_url: str, prefix: str, scene: Scene) -> None:
-    assert await scene.allowed("key", 10, 10) == 10
+async def test_count_fades_gradually_in_the_following_minute(redis_url: str, prefix: str, limits: Limits) -> None:
+    assert await limits.allowed("key", 10, 10) == 10
     async with Redis.from_url(redis_url) as redis:
         (key,) = await redis.keys(f"{prefix}:*")
         await redis.pexpire(key, 45_500)  # as if the minute had ended 14.5 seconds ago
 
-    verdict = await scene.limiter.hit("key", 10)
+    verdict = await limits.limiter.hit("key", 10)
 
     assert (verdict.allowed, verdict.remaining) == (True, 2)
     assert 0 < verdict.reset_s < 6
 
 
-async def test_redis_forgets_by_itself(redis_url: str, prefix: str, scene: Scene) -> None:
-    await scene.limiter.hit("key", 10)
+async def test_keys_in_redis_expire(redis_url: str, prefix: str, limits: Limits) -> None:
+    await limits.limiter.hit("key", 10)
 
     async with Redis.from_url(redis_url) as redis:
         assert [0 < await redis.ttl(key) <= 120 for key in await redis.keys(f"{prefix}:*")] == [True]
@@ -143,63 +144,64 @@ ODD = [
 ]
 
 
-async def test_any_string_is_a_key_of_its_own(redis_url: str, prefix: str, scene: Scene) -> None:
+async def test_every_string_is_a_distinct_key(redis_url: str, prefix: str, limits: Limits) -> None:
     for key in ODD:
-        assert await scene.allowed(key, 1, 2) == 1
+        assert await limits.allowed(key, 1, 2) == 1
 
     async with Redis.from_url(redis_url) as redis:
         kept = await redis.keys(f"{prefix}:*")
-    assert not scene.in_memory
+    assert not limits.in_memory
     assert len(kept) == len(ODD)
     assert all(len(key) < 128 for key in kept)
 
 
 @pytest.mark.parametrize("fault", ["black hole", "refuse"])
-async def test_without_redis_a_process_counts_by_itself_at_once_and_goes_on_from_what_it_had_allowed(
+async def test_without_redis_a_process_counts_in_memory_from_what_redis_allowed(
     redis_url: str, prefix: str, fault: Mode
 ) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as scene:
-        assert await scene.allowed("key", 5, 2) == 2
+    await avoid_end_of_minute()
+    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
+        assert await limits.allowed("key", 5, 2) == 2
 
         proxy.become(fault)
         started = time.monotonic()
-        allowed = await scene.allowed("key", 5, 50)
+        allowed = await limits.allowed("key", 5, 50)
         took_s = time.monotonic() - started
 
-        assert (allowed, scene.in_memory) == (3, True)
-        assert not (await scene.limiter.standing("key", 5)).allowed
+        assert (allowed, limits.in_memory) == (3, True)
+        assert not (await limits.limiter.standing("key", 5)).allowed
         assert took_s < WAIT_LIMIT_S
 
 
-async def test_away_and_back_are_told_once_each_and_redis_counts_again(redis_url: str, prefix: str) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as scene:
+async def test_outage_is_logged_once_at_each_end_and_redis_counts_again(redis_url: str, prefix: str) -> None:
+    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
         with structlog.testing.capture_logs() as logs:
             proxy.become("refuse")
-            await asyncio.gather(*(scene.limiter.hit("key", 100) for _ in range(10)))
-            await scene.allowed("key", 100, 10)
+            await asyncio.gather(*(limits.limiter.hit("key", 100) for _ in range(10)))
+            await limits.allowed("key", 100, 10)
             proxy.become("ok")
-            async with asyncio.timeout(PAUSE_S * 10):
-                while scene.in_memory:
-                    await asyncio.gather(*(scene.limiter.hit("key", 100) for _ in range(10)))
+            async with asyncio.timeout(RETRY_S * 10):
+                while limits.in_memory:
+                    await asyncio.gather(*(limits.limiter.hit("key", 100) for _ in range(10)))
                     await asyncio.sleep(0.05)
 
-        told = [entry for entry in logs if "Redis is" in entry["event"]]
-        assert [entry["log_level"] for entry in told] == ["error", "info"]
-        assert all(entry["address"] == f"127.0.0.1:{proxy.port}" for entry in told)
+        logged = [entry for entry in logs if "Redis is" in entry["event"]]
+        assert [entry["log_level"] for entry in logged] == ["error", "info"]
+        assert all(entry["address"] == f"127.0.0.1:{proxy.port}" for entry in logged)
         async with opened(redis_url, prefix) as other:
-            assert await scene.allowed("another", 1, 1) == 1
+            assert await limits.allowed("another", 1, 1) == 1
             assert await other.allowed("another", 1, 1) == 0
 
 
-async def test_a_redis_that_is_slow_is_waited_for_by_one_request_a_second(redis_url: str, prefix: str) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as scene:
+async def test_unresponsive_redis_is_tried_by_one_request_per_second(redis_url: str, prefix: str) -> None:
+    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
         proxy.become("black hole")
-        await scene.limiter.hit("key", 1000)
+        await limits.limiter.hit("key", 1000)
         waits = []
-        end = time.monotonic() + 2.5 * PAUSE_S
+        end = time.monotonic() + 2.5 * RETRY_S
         while time.monotonic() < end:
             started = time.monotonic()
-            await scene.limiter.hit("key", 1000)
+            await limits.limiter.hit("key", 1000)
             waits.append(time.monotonic() - started)
             await asyncio.sleep(0.01)
 
@@ -207,30 +209,28 @@ async def test_a_redis_that_is_slow_is_waited_for_by_one_request_a_second(redis_
         assert max(waits) < WAIT_LIMIT_S
 
 
-async def test_a_request_that_is_given_up_while_it_tries_redis_does_not_end_the_trying(
-    redis_url: str, prefix: str
-) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as scene:
+async def test_cancelled_retry_does_not_end_the_retries(redis_url: str, prefix: str) -> None:
+    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
         proxy.become("black hole")
-        await scene.limiter.hit("key", 1000)
-        await asyncio.sleep(PAUSE_S)
-        probe = asyncio.create_task(scene.limiter.hit("key", 1000))
+        await limits.limiter.hit("key", 1000)
+        await asyncio.sleep(RETRY_S)
+        probe = asyncio.create_task(limits.limiter.hit("key", 1000))
         await asyncio.sleep(0.01)
         probe.cancel()
         await asyncio.gather(probe, return_exceptions=True)
 
         proxy.become("ok")
-        async with asyncio.timeout(PAUSE_S * 10):
-            while scene.in_memory:
-                await scene.limiter.hit("key", 1000)
+        async with asyncio.timeout(RETRY_S * 10):
+            while limits.in_memory:
+                await limits.limiter.hit("key", 1000)
                 await asyncio.sleep(0.05)
 
 
-async def test_a_redis_that_has_forgotten_the_scripts_is_taught_them_again(redis_url: str, scene: Scene) -> None:
-    assert await scene.allowed("key", 2, 1) == 1
+async def test_flushed_scripts_are_loaded_again(redis_url: str, limits: Limits) -> None:
+    assert await limits.allowed("key", 2, 1) == 1
 
     async with Redis.from_url(redis_url) as redis:
         await redis.script_flush()
 
-    assert await scene.allowed("key", 2, 2) == 1
-    assert not scene.in_memory
+    assert await limits.allowed("key", 2, 2) == 1
+    assert not limits.in_memory

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bench.recount import differences, quiet
+from bench.contest import differences, wait_until_idle
 from bench.voters import Poll, Voters
 from pollgate.stack.embedded import free_port
 from tests.faults.cluster_processes import ServiceProcess
@@ -59,7 +59,7 @@ async def test_accepted_ballots_are_counted_exactly_while_processes_are_killed(
             killing = group.create_task(_kill_each(replicas, voters))
             group.create_task(voters.vote(CLIENTS, lambda: voters.casts >= BALLOTS and killing.done()))
 
-        await quiet(database.admin_url)
+        await wait_until_idle(database.admin_url)
         results = {poll.id: await caller.results(poll.id) for poll in polls}
         assert voters.lost > 0
         assert await differences(voters, polls, results, database.admin_url) == []

@@ -1,4 +1,4 @@
-"""A service that counts sheep: what the runtime gives to any service, without either of ours."""
+"""A small example service that uses only the runtime: it manages flocks of sheep."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -24,7 +24,7 @@ Colour = Literal["black", "white"]
 
 
 class NoShepherd(Exception):
-    """The caller has not shown that it is the shepherd."""
+    """The request has no credential of the shepherd."""
 
 
 class UnknownFlock(LookupError):
@@ -32,14 +32,14 @@ class UnknownFlock(LookupError):
 
 
 class Dog(Struct, frozen=True):
-    """Who runs around the flock."""
+    """A dog of a flock."""
 
     name: Annotated[str, Meta(min_length=1, max_length=40)]
     age: Annotated[int, Meta(ge=0, le=30)]
 
 
 class Flock(Struct, frozen=True, forbid_unknown_fields=True):
-    """Some sheep that go together."""
+    """A flock of sheep."""
 
     name: Annotated[str, Meta(pattern="^[a-z]{1,20}$", description="unique", examples=["dolly"])]
     sheep: Annotated[int, Meta(ge=1, le=1000)]
@@ -50,13 +50,13 @@ class Flock(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChangeFlock(Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes different."""
+    """A change of a flock."""
 
     sheep: Annotated[int, Meta(ge=1, le=1000)]
 
 
 class Flocks(Struct, frozen=True):
-    """Every flock that was asked for."""
+    """A list of flocks."""
 
     items: list[Flock]
 
@@ -72,20 +72,20 @@ class FlocksQuery(Struct, frozen=True):
 
 
 class FlockPath(Struct, frozen=True):
-    """Which flock."""
+    """The path of one flock."""
 
     name: Annotated[str, Meta(description="the flock's name", examples=["dolly"])]
 
 
 class Whistle(Struct, frozen=True):
-    """What the shepherd whistles."""
+    """A signal of the shepherd."""
 
     tune: Literal["home", "away"]
     times: Annotated[int, Meta(ge=1, le=5)] = 1
 
 
 class CountHeaders(Struct, frozen=True):
-    """What a count may be told besides."""
+    """Optional headers of a new flock."""
 
     flock_key: Annotated[str, Meta(description="makes a retry safe")] | None = msgspec.field(
         name="Flock-Key", default=None
@@ -93,10 +93,14 @@ class CountHeaders(Struct, frozen=True):
 
 
 NO_SHEPHERD: Final = ProblemType(
-    *("no-shepherd", 401, "No shepherd"), meaning="The flock knows another voice.", remedy="Say who you are."
+    slug="no-shepherd",
+    status=401,
+    title="No shepherd",
+    meaning="The flock obeys another shepherd.",
+    remedy="Send the shepherd's credential.",
 )
 UNKNOWN_FLOCK: Final = ProblemType(
-    *("unknown-flock", 404, "Unknown flock"), meaning="No flock has this name.", remedy="Count again."
+    slug="unknown-flock", status=404, title="Unknown flock", meaning="No flock has this name.", remedy="Count again."
 )
 PROBLEM_TYPES: Final = (*RUNTIME_PROBLEM_TYPES, NO_SHEPHERD, UNKNOWN_FLOCK)
 CSV: Final = "text/csv"
@@ -152,9 +156,9 @@ FLOCKS: Final = web.AppKey("flocks", dict[str, Flock])
 
 
 def sheep_app() -> web.Application:
-    """The service; its shepherd's header is `SHEPHERD`."""
+    """Return the service. The shepherd sends `SHEPHERD` as its Authorization header."""
     problems = {
-        NoShepherd: lambda _: Problem(NO_SHEPHERD, "Say who you are."),
+        NoShepherd: lambda _: Problem(NO_SHEPHERD, "Send the shepherd's credential."),
         UnknownFlock: lambda _: Problem(UNKNOWN_FLOCK, "No flock has this name."),
     }
     app = create_application(problems, redact=lambda text: text)
@@ -165,7 +169,7 @@ def sheep_app() -> web.Application:
 
 
 def sheep_document() -> dict[str, Any]:
-    """What the service says of itself."""
+    """Return the OpenAPI document of the service."""
     return openapi_document(INFO, SHEEP_ROUTES, SECURITY_SCHEMES)
 
 

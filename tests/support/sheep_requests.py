@@ -1,4 +1,4 @@
-"""A service that counts sheep, by requests of every sort that is hard to read right: odd paths, conditions, patches."""
+"""An example service of sheep for requests that are hard to read: unusual paths, preconditions, merge patches."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ BATCH_BYTES: Final = 1024 * 1024
 
 
 class Count(Struct, frozen=True):
-    """How many somebody has seen; whatever else they say is passed over."""
+    """A count of sheep. Unknown fields are ignored."""
 
     sheep: int
     weight: float = 0.0
@@ -29,7 +29,7 @@ class Count(Struct, frozen=True):
 
 
 def sheep_requests_app() -> web.Application:
-    """The service, with one flock."""
+    """Return the service, with one flock."""
     app = create_application({}, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
     add_routes(

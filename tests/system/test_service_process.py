@@ -50,7 +50,7 @@ async def test_start_without_database_fails_without_its_password(redis_url: str)
     ended = await asyncio.to_thread(_run, "services.polls", polls_settings(database, redis_url, "http://127.0.0.1:1"))
 
     assert ended.returncode == 1
-    assert "PostgreSQL at 127.0.0.1:1 was tried for 10 s" in ended.stderr
+    assert "PostgreSQL at 127.0.0.1:1 did not respond for 10 s" in ended.stderr
     assert "hush" not in ended.stderr
     assert "Traceback" not in ended.stderr
 

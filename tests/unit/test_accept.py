@@ -1,4 +1,4 @@
-"""Which of two media types a request would rather have."""
+"""The choice between two media types by the Accept header."""
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -36,7 +36,7 @@ JWT = "application/token-introspection+jwt"
         ([f",;,;q=1,{JWT}"], True),
     ],
 )
-def test_what_is_named_and_weighs_no_less_is_preferred(accept: list[str], expected: bool) -> None:
+def test_named_media_type_with_at_least_the_default_weight_is_preferred(accept: list[str], expected: bool) -> None:
     request = make_mocked_request("GET", "/", headers=[("Accept", each) for each in accept])
 
     assert prefers(request, JWT, "application/json") is expected

@@ -1,4 +1,4 @@
-"""Whom a request comes from, told over real connections."""
+"""The address that a request comes from, over real connections."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ async def _address(aiohttp_client: AiohttpClient, proxy_hops: int, lines: Sequen
 
 
 @pytest.mark.parametrize("lines", [[], ["10.0.0.1"], ["10.0.0.1, 10.0.0.2"]])
-async def test_without_proxies_the_connection_alone_is_believed(
+async def test_without_proxies_the_address_of_the_connection_is_used(
     aiohttp_client: AiohttpClient, lines: list[str]
 ) -> None:
     assert await _address(aiohttp_client, 0, lines) == "127.0.0.1"
@@ -43,7 +43,7 @@ async def test_without_proxies_the_connection_alone_is_believed(
         (2, ["172.16.0.1"], "None"),
     ],
 )
-async def test_behind_proxies_it_is_the_entry_that_the_outermost_trusted_one_has_added(
+async def test_with_proxies_the_entry_of_the_outermost_trusted_proxy_is_used(
     aiohttp_client: AiohttpClient, proxy_hops: int, lines: list[str], address: str
 ) -> None:
     assert await _address(aiohttp_client, proxy_hops, lines) == address
@@ -64,7 +64,7 @@ async def test_behind_proxies_it_is_the_entry_that_the_outermost_trusted_one_has
         ("[::FFFF:102:304]:567", "1.2.3.4"),
     ],
 )
-def test_an_address_is_read_in_each_of_its_spellings(written: str, address: str) -> None:
+def test_address_is_read_in_each_of_its_forms(written: str, address: str) -> None:
     assert str(read_address(written)) == address
 
 
@@ -86,5 +86,5 @@ def test_an_address_is_read_in_each_of_its_spellings(written: str, address: str)
         *("16909060", "0x1020304", "١.2.3.4", "1.2.3.4\x00", "[::1", "::1]", "[::1]x", "[]", "::1::", "[" * 5000),
     ],
 )
-def test_what_is_no_address_is_none(written: str) -> None:
+def test_invalid_address_is_none(written: str) -> None:
     assert read_address(written) is None

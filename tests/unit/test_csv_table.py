@@ -1,4 +1,4 @@
-"""Tables as CSV: what was written comes back, and no spreadsheet finds a formula in it."""
+"""CSV tables can be read back, and a spreadsheet finds no formula in them."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ def written(text: str) -> str:
     return cell
 
 
-def test_a_table_is_what_rfc_4180_says() -> None:
+def test_table_conforms_to_rfc_4180() -> None:
     rows: list[list[Cell]] = [["Dolly", 3, 1.5, None], ['the "old" one, 羊', -7, 0.0, "a\r\nb"]]
 
     table = csv_table(["name", "age", "weight", "remark"], rows)
@@ -40,7 +40,7 @@ def test_a_table_is_what_rfc_4180_says() -> None:
     ).encode()  # fmt: skip
 
 
-def test_a_table_without_rows_is_its_header() -> None:
+def test_table_without_rows_is_its_header() -> None:
     assert csv_table(["sheep"], []) == b'"sheep"\r\n'
 
 
@@ -61,8 +61,8 @@ def test_a_table_without_rows_is_its_header() -> None:
         "\t=1+1",
         "\r=1+1",
         "\n=1+1",
-        "\tharmless but for the tab",
-        "  \nharmless but for the line break",
+        "\tharmless except for the tab",
+        "  \nharmless except for the line break",
         "   =1+1",
         "\u3000＝1+1",
         "\xa0=1+1",
@@ -77,7 +77,7 @@ def test_a_table_without_rows_is_its_header() -> None:
         "＠SUM(1)",
     ],
 )  # fmt: skip
-def test_a_text_that_would_be_a_formula_gets_an_apostrophe(payload: str) -> None:
+def test_text_that_would_be_a_formula_gets_an_apostrophe(payload: str) -> None:
     cell = written(payload)
 
     assert cell.startswith("'")
@@ -88,7 +88,7 @@ def test_a_text_that_would_be_a_formula_gets_an_apostrophe(payload: str) -> None
     "text",
     ["", "Dolly", "a=b", "1-2", "50 %", "me@flock.example", "'=1", "a - b", '"-"', "x,=1", "é", "⭐", "a;b", "  a"],
 )
-def test_any_other_text_stays_as_it_is(text: str) -> None:
+def test_other_text_is_unchanged(text: str) -> None:
     assert written(text) == text
 
 
@@ -103,15 +103,13 @@ def test_any_other_text_stays_as_it_is(text: str) -> None:
         ("=1;-1\n=1", "'=1;'-1\n'=1"),
     ],
 )
-def test_so_does_what_would_be_one_where_cells_are_separated_at_semicolons_or_tabs(text: str, expected: str) -> None:
+def test_formula_after_a_semicolon_or_tab_gets_an_apostrophe(text: str, expected: str) -> None:
     assert written(text) == expected
 
 
 @settings(max_examples=500)
 @given(st.lists(st.tuples(_NASTY, _NASTY), min_size=1, max_size=3), st.sampled_from(",;\t"))
-def test_no_spreadsheet_finds_a_formula_wherever_it_separates_cells(
-    rows: list[tuple[str, str]], delimiter: str
-) -> None:
+def test_table_has_no_formula_with_any_cell_separator(rows: list[tuple[str, str]], delimiter: str) -> None:
     table = csv_table(rows[0], rows[1:])
 
     for cell in (cell for row in read_back(table, delimiter) for cell in row):
@@ -119,7 +117,7 @@ def test_no_spreadsheet_finds_a_formula_wherever_it_separates_cells(
 
 
 @given(st.lists(st.tuples(_ANY_TEXT, st.integers(), st.floats(allow_nan=False, allow_infinity=False) | st.none())))
-def test_what_is_written_is_read_back_but_for_apostrophes_and_nul(rows: list[tuple[str, int, float | None]]) -> None:
+def test_table_read_back_differs_only_in_apostrophes_and_nul(rows: list[tuple[str, int, float | None]]) -> None:
     table = csv_table(["text", "whole", "broken"], rows)
 
     found = read_back(table)[1:]
@@ -132,7 +130,7 @@ def test_what_is_written_is_read_back_but_for_apostrophes_and_nul(rows: list[tup
 
 
 @pytest.mark.parametrize("part", [" ", "\n", ";", '"', ";=", "\n ", "'"])
-def test_a_long_text_takes_no_longer_than_its_length(part: str) -> None:
+def test_time_for_a_long_text_is_linear(part: str) -> None:
     text = part * (1_000_000 // len(part))
     started = time.process_time()
 

@@ -1,4 +1,4 @@
-"""A cursor is read as it was written, and whatever else is sent for one is told to be none."""
+"""A cursor is read as it was written, and any other text is an invalid cursor."""
 
 from base64 import urlsafe_b64encode
 from contextlib import suppress
@@ -22,17 +22,17 @@ def encoded(text: str) -> str:
 
 
 @given(st.tuples(st.text(max_size=255), st.booleans(), st.integers(-(2**63), 2**63 - 1)))
-def test_a_cursor_is_read_as_it_was_written(values: tuple[str, bool, int]) -> None:
+def test_cursor_round_trip_returns_the_values(values: tuple[str, bool, int]) -> None:
     assert read_cursor(write_cursor(values), tuple[str, bool, int]) == values
 
 
-def test_a_cursor_holds_times_and_ids() -> None:
+def test_cursor_with_times_and_ids_is_read() -> None:
     values = (datetime.now(UTC), uuid4())
 
     assert read_cursor(write_cursor(values), tuple[datetime, UUID]) == values
 
 
-def test_a_cursor_has_room_for_the_longest_text() -> None:
+def test_cursor_with_the_longest_text_is_read() -> None:
     cursor = write_cursor(("name", False, "\U0001f600" * 255, "tok_" + "x" * 40))
 
     assert len(cursor) <= MAX_CURSOR_LENGTH
@@ -43,7 +43,7 @@ def test_a_cursor_has_room_for_the_longest_text() -> None:
 @example(encoded("[1e400]"))
 @example(encoded('["\ud800"]'))
 @example(encoded("[1]") + "\n")
-def test_no_text_makes_reading_fail_but_as_a_bad_request(text: str) -> None:
+def test_any_text_is_read_or_raises_bad_request(text: str) -> None:
     for kind in KINDS:
         with suppress(BadRequest):
             read_cursor(text, kind)
@@ -64,7 +64,7 @@ def test_no_text_makes_reading_fail_but_as_a_bad_request(text: str) -> None:
         encoded('["' + "x" * MAX_CURSOR_LENGTH + '", true, 1]'),
     ],
 )
-def test_what_is_no_cursor_of_this_kind_is_refused(text: str) -> None:
+def test_invalid_cursor_raises_bad_request(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         read_cursor(text, tuple[str, bool, int])
 

@@ -1,4 +1,4 @@
-"""No bytes, however odd, make the reading of a JSON body fail in a way that is not told."""
+"""Reading a JSON body raises no error other than `BadRequest`, whatever its bytes."""
 
 import json
 from contextlib import nullcontext, suppress
@@ -48,7 +48,7 @@ class Odd(msgspec.Struct):
 @given(st.lists(st.sampled_from(FRAGMENTS)).map("".join).map(str.encode) | st.binary())
 @example(b'{"a":' + b"9" * 5000 + b"}")
 @example(b"\xef\xbb\xbf")
-def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+def test_any_bytes_are_accepted_or_raise_bad_request(body: bytes) -> None:
     for kind in (Any, Odd, dict[str, int], list[str], str, float, bool):
         with suppress(BadRequest, InvalidBody):
             read_json(body, kind)
@@ -65,14 +65,14 @@ JSON_VALUES = st.recursive(
 
 
 @given(JSON_VALUES, st.booleans())
-def test_what_json_writes_is_read_as_it_was(value: Any, ascii_only: bool) -> None:
+def test_encoded_json_is_accepted(value: Any, ascii_only: bool) -> None:
     body = json.dumps(value, ensure_ascii=ascii_only).encode()
 
     assert read_json(body, Any) == value
 
 
 @given(st.text(st.characters()), st.text(st.sampled_from("a\\\ud83d\ude00")), st.booleans())
-def test_half_a_surrogate_pair_is_refused_and_nothing_else(any_text: str, text: str, as_name: bool) -> None:
+def test_only_unpaired_surrogates_are_refused(any_text: str, text: str, as_name: bool) -> None:
     body = json.dumps({text: any_text} if as_name else [any_text, text]).encode()
 
     with nullcontext() if is_whole(body) else pytest.raises(BadRequest, match="surrogate"):

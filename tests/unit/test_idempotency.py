@@ -1,4 +1,4 @@
-"""The key under which a request may be repeated."""
+"""The header Idempotency-Key."""
 
 import pytest
 from aiohttp import web
@@ -26,11 +26,11 @@ def under(*keys: str) -> web.Request:
         ('"' + r"\\" * 255 + '"', "\\" * 255),
     ],
 )
-def test_a_key_is_the_same_in_quotes_and_bare(sent: str, key: str) -> None:
+def test_key_is_the_same_quoted_or_bare(sent: str, key: str) -> None:
     assert idempotency_key(under(sent)) == key
 
 
-def test_a_request_may_have_none() -> None:
+def test_request_without_the_header_has_no_key() -> None:
     assert idempotency_key(under()) is None
 
 
@@ -56,6 +56,6 @@ def test_a_request_may_have_none() -> None:
         ['"' + "x" * 256 + '"'],
     ],
 )
-def test_what_is_no_key_or_more_than_one_is_refused(keys: list[str]) -> None:
-    with pytest.raises(BadRequest, match="The header Idempotency-Key is given once"):
+def test_malformed_or_repeated_key_raises_bad_request(keys: list[str]) -> None:
+    with pytest.raises(BadRequest, match="Invalid Idempotency-Key: expected one header"):
         idempotency_key(under(*keys))

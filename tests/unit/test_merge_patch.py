@@ -1,4 +1,4 @@
-"""JSON Merge Patch, by the table of RFC 7396 and by what holds for any values."""
+"""JSON Merge Patch: the examples of RFC 7396 and properties for any values."""
 
 import copy
 from typing import Any
@@ -42,12 +42,12 @@ _WITHOUT_NULL = _values(_SCALARS)
 
 
 @pytest.mark.parametrize(("target", "patch", "result"), APPENDIX_A)
-def test_the_table_of_the_rfc_holds(target: Any, patch: Any, result: Any) -> None:
+def test_examples_of_rfc_7396(target: Any, patch: Any, result: Any) -> None:
     assert merge(target, patch) == result
 
 
 @given(_VALUES, _VALUES)
-def test_neither_the_target_nor_the_patch_is_changed(target: Any, patch: Any) -> None:
+def test_merge_changes_neither_target_nor_patch(target: Any, patch: Any) -> None:
     before = copy.deepcopy((target, patch))
 
     merge(target, patch)
@@ -56,24 +56,24 @@ def test_neither_the_target_nor_the_patch_is_changed(target: Any, patch: Any) ->
 
 
 @given(_VALUES, _VALUES)
-def test_the_same_patch_again_changes_nothing(target: Any, patch: Any) -> None:
+def test_merge_is_idempotent(target: Any, patch: Any) -> None:
     once = merge(target, patch)
 
     assert merge(once, patch) == once
 
 
 @given(_VALUES)
-def test_an_empty_patch_changes_no_object(target: Any) -> None:
+def test_empty_patch_returns_the_object_unchanged(target: Any) -> None:
     assert merge(target, {}) == (target if isinstance(target, dict) else {})
 
 
 @given(_WITHOUT_NULL)
-def test_a_patch_without_null_makes_itself_out_of_nothing(patch: Any) -> None:
+def test_patch_without_null_on_an_empty_object_returns_the_patch(patch: Any) -> None:
     assert merge(None, patch) == patch
 
 
 @given(_VALUES, st.dictionaries(_NAMES, _VALUES))
-def test_a_field_that_the_patch_does_not_name_stays(target: Any, patch: dict[str, Any]) -> None:
+def test_field_missing_in_the_patch_is_kept(target: Any, patch: dict[str, Any]) -> None:
     fields = target if isinstance(target, dict) else {}
 
     merged = merge(target, patch)
@@ -84,7 +84,7 @@ def test_a_field_that_the_patch_does_not_name_stays(target: Any, patch: dict[str
 
 
 @given(_VALUES, st.dictionaries(_NAMES, _VALUES))
-def test_a_field_that_the_patch_has_as_null_is_gone(target: Any, patch: dict[str, Any]) -> None:
+def test_field_that_is_null_in_the_patch_is_removed(target: Any, patch: dict[str, Any]) -> None:
     merged = merge(target, patch)
 
     assert not merged.keys() & {name for name, value in patch.items() if value is None}

@@ -1,61 +1,129 @@
-"""How a sliding window counts, and how many windows are remembered."""
+"""How a sliding window counts, and how many keys are kept in memory."""
+
+import time
 
 import pytest
 
-from shared.runtime.redis.rate_window import WindowMemory
+from shared.runtime.redis.rate_window import BoundedMemory, Counters
+
+MINUTE_START = 1_800_000_000.0
+"""A wall-clock time at which a minute begins, and so a window of the memory."""
 
 
-class Scene:
-    """A memory of three windows, on a clock that a test turns."""
+class Clock:
+    """The wall clock, set by a test."""
 
     def __init__(self) -> None:
-        self.time = 1000.0
-        self.memory = WindowMemory(3, lambda: self.time)
+        self.time = MINUTE_START
+
+    def __call__(self) -> float:
+        return self.time
 
 
-def test_what_was_counted_goes_bit_by_bit_in_the_minute_after() -> None:
-    scene = Scene()
-    scene.memory.add("key", 60)
-    used = []
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What `time.time()` returns."""
+    clock = Clock()
+    monkeypatch.setattr(time, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def memory() -> BoundedMemory:
+    """A memory of three keys."""
+    return BoundedMemory(3, 1)
+
+
+async def used(memory: BoundedMemory, key: str) -> int:
+    return 1000 - (await memory.standing(key, 1000)).remaining
+
+
+async def test_count_fades_gradually_in_the_following_minute(clock: Clock, memory: BoundedMemory) -> None:
+    await memory.count("key", 60)
+    counts = []
 
     for after_s in (59.0, 60.5, 75.5, 90.5, 119.5, 120.0):
-        scene.time = 1000.0 + after_s
-        used.append(scene.memory.read("key").used)
+        clock.time = MINUTE_START + after_s
+        counts.append(await used(memory, "key"))
 
-    assert used == [60, 59, 44, 29, 0, 0]
+    assert counts == [60, 59, 44, 29, 0, 0]
 
 
 @pytest.mark.parametrize("counted", [[(0, 60)], [(0, 7), (30, 5)], [(0, 10), (70, 3)], [(0, 1)], [(0, 60), (61, 1)]])
-def test_no_later_than_it_says_there_is_more(counted: list[tuple[int, int]]) -> None:
-    scene = Scene()
+async def test_remaining_grows_exactly_at_reset(
+    clock: Clock, memory: BoundedMemory, counted: list[tuple[int, int]]
+) -> None:
+    verdict = None
     for after_s, cost in counted:
-        scene.time = 1000.0 + after_s
-        scene.memory.add("key", cost)
-    window = scene.memory.read("key")
+        clock.time = MINUTE_START + after_s
+        verdict = await memory.hit("key", 1000, cost)
+    assert verdict is not None
 
-    scene.time += window.reset_s - 0.001
-    before = scene.memory.read("key").used
-    scene.time += 0.002
+    clock.time += verdict.reset_s - 0.001
+    just_before = await memory.standing("key", 1000)
+    clock.time += 0.002
 
-    assert before == window.used
-    assert scene.memory.read("key").used < window.used
-
-
-def test_after_two_idle_minutes_nothing_is_left() -> None:
-    scene = Scene()
-    scene.memory.add("key", 60)
-
-    scene.time += 500
-
-    assert scene.memory.read("key").used == 0
-    assert scene.memory.add("key", 1).used == 1
+    assert just_before.remaining == verdict.remaining
+    assert (await memory.standing("key", 1000)).remaining > verdict.remaining
 
 
-def test_the_memory_is_bounded_and_forgets_what_has_gone_uncounted_for_longest() -> None:
-    scene = Scene()
+@pytest.mark.parametrize("counted", [[(0, 10)], [(0, 35)], [(0, 10), (70, 6)], [(0, 5), (70, 12)]])
+async def test_exhausted_limit_allows_a_hit_exactly_after_its_wait(
+    clock: Clock, memory: BoundedMemory, counted: list[tuple[int, int]]
+) -> None:
+    for after_s, cost in counted:
+        clock.time = MINUTE_START + after_s
+        await memory.count("key", cost)
+    exhausted = await memory.standing("key", 10)
+
+    clock.time += exhausted.reset_s - 0.001
+    just_before = await memory.standing("key", 10)
+    clock.time += 0.002
+
+    assert (exhausted.allowed, just_before.allowed) == (False, False)
+    assert (await memory.standing("key", 10)).allowed
+    assert (await memory.hit("key", 10, 1)).allowed
+
+
+async def test_nothing_is_counted_after_two_idle_minutes(clock: Clock, memory: BoundedMemory) -> None:
+    await memory.count("key", 60)
+
+    clock.time += 500
+
+    assert await used(memory, "key") == 0
+    await memory.count("key", 1)
+    assert await used(memory, "key") == 1
+
+
+async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, memory: BoundedMemory) -> None:
+    verdicts = [await memory.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
+
+    assert [(v.allowed, v.remaining, v.reset_s) for v in verdicts] == [
+        (True, 3, 60),
+        (False, 0, 60),
+        (True, 0, 60),
+        (False, 0, 60),
+    ]
+
+
+async def test_full_memory_forgets_the_key_that_has_gone_uncounted_for_longest(memory: BoundedMemory) -> None:
     for key in ("a", "b", "c", "a", "d", "a"):
-        scene.memory.add(key, 1)
-        scene.memory.read("b")
+        await memory.count(key, 1)
+        await memory.standing("b", 1)
 
-    assert len(scene.memory) == 3
-    assert {key: scene.memory.read(key).used for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}
+    assert len(memory) == 3
+    assert {key: await used(memory, key) for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}
+
+
+async def test_memory_in_parts_keeps_each_key_apart_and_stays_bounded() -> None:
+    memory = BoundedMemory(40, 8)
+    for number in range(1000):
+        await memory.count(str(number), 1)
+
+    assert len(memory) == 40
+    assert await used(memory, "999") == 1
+
+
+def test_used_rounds_down() -> None:
+    assert Counters(previous=3, current=2, left_s=19.9).used == 2
+    assert Counters(previous=3, current=2, left_s=20.0).used == 3

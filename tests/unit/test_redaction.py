@@ -1,4 +1,4 @@
-"""The last net before a line is written."""
+"""Secrets in any encoding are redacted."""
 
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ def _percent(text: str) -> str:
         f"?token={quote(quote(quote(quote(_percent(TOKEN), safe=''), safe=''), safe=''), safe='')}",
     ],
 )
-def test_a_secret_does_not_get_through_in_any_spelling(written: str) -> None:
+def test_secret_in_any_encoding_is_redacted(written: str) -> None:
     redacted = redact(written)
 
     assert "[redacted]" in redacted
@@ -37,5 +37,5 @@ def test_a_secret_does_not_get_through_in_any_spelling(written: str) -> None:
 
 
 @pytest.mark.parametrize("plain", ["", "100 % of tok_31BGMbH3qUe88eqh", "pgt_…w9Zq", "%F0%9F%98%80", "pgt_short"])
-def test_anything_else_stays_as_it_is(plain: str) -> None:
+def test_text_without_secrets_is_unchanged(plain: str) -> None:
     assert redact(plain) == plain

@@ -1,4 +1,4 @@
-"""Settings: each fault in one sentence that names the variable and never its value."""
+"""Settings from the environment: defaults, and errors that name the variable and never its value."""
 
 import base64
 import secrets
@@ -28,13 +28,13 @@ AUTHORITY = {
 }
 
 
-def test_what_is_not_set_has_its_default() -> None:
+def test_unset_variable_has_its_default() -> None:
     settings = read_settings(PollsSettings, {**GOOD, "POLLS_PORT": ""})
 
     assert (settings.polls_port, settings.redis_url) == (8080, "redis://redis")
 
 
-def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+def test_secret_is_read_from_its_file(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("from a file\n")
     environ = {**GOOD, "INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_CLIENT_SECRET_FILE": str(file)}
@@ -52,7 +52,7 @@ def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
         ({"REDIS_URL": "", "REDIS_URL_FILE": "/nowhere"}, "REDIS_URL_FILE cannot be read: No such file"),
     ],
 )
-def test_a_fault_names_the_variable_and_not_its_value(change: dict[str, str], message: str) -> None:
+def test_error_names_the_variable_and_not_its_value(change: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as fault:
         read_settings(PollsSettings, {**GOOD, **change})
 
@@ -77,7 +77,7 @@ PEM_TEXT = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----"
         ),
     ],
 )
-def test_a_guard_has_one_credential_that_can_be_one(change: dict[str, str], message: str) -> None:
+def test_guard_without_exactly_one_valid_credential_is_refused(change: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError) as fault:
         read_settings(PollsSettings, {**GOOD, **change})
 
@@ -86,7 +86,7 @@ def test_a_guard_has_one_credential_that_can_be_one(change: dict[str, str], mess
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
-def test_a_private_key_may_stand_in_a_file(tmp_path: Path, kind: Kind) -> None:
+def test_private_key_is_read_from_its_file(tmp_path: Path, kind: Kind) -> None:
     file = tmp_path / "key.pem"
     file.write_text(ClientKey(kind).private_pem)
     environ = {**GOOD, "INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_PRIVATE_KEY_FILE": str(file)}
@@ -95,7 +95,7 @@ def test_a_private_key_may_stand_in_a_file(tmp_path: Path, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])
-def test_a_url_that_cannot_be_read_is_not_repeated(password: str) -> None:
+def test_error_for_an_invalid_url_does_not_repeat_it(password: str) -> None:
     for read in (address_of, redis_client):
         with pytest.raises(SettingsError, match="cannot be read as a URL; percent-encode") as fault:
             read(f"postgresql://polls:{password}@db:5432/pollgate")
@@ -104,7 +104,7 @@ def test_a_url_that_cannot_be_read_is_not_repeated(password: str) -> None:
 
 
 @pytest.mark.parametrize("lease", ["0", "-1", "0.4", "60.1", "1e9", "nan", "inf", "5s", "true"])
-def test_a_lease_of_nothing_or_of_an_absurd_length_is_refused(lease: str) -> None:
+def test_lease_outside_its_range_is_refused(lease: str) -> None:
     environ = {**GOOD, **AUTHORITY}
 
     assert read_settings(TokenAuthoritySettings, {**environ, "REVOCATION_LEASE": "0.5"}).lease_ms == 500
@@ -113,7 +113,7 @@ def test_a_lease_of_nothing_or_of_an_absurd_length_is_refused(lease: str) -> Non
 
 
 @pytest.mark.parametrize("text", ["{0}", "{0}=", "{0} {0}", "{0}\n{0}=\n"])
-def test_a_key_encryption_key_is_32_bytes_with_padding_or_without_and_may_have_one_behind_it(text: str) -> None:
+def test_key_encryption_keys_are_read_with_or_without_padding(text: str) -> None:
     key = secrets.token_bytes(32)
     encoded = text.format(base64.urlsafe_b64encode(key).decode().rstrip("="))
 
@@ -125,7 +125,7 @@ def test_a_key_encryption_key_is_32_bytes_with_padding_or_without_and_may_have_o
 @pytest.mark.parametrize(
     "key", ["", " ", "s3cret", "s3cret-" * 6, "s3cret+" * 6 + "A", "s3cret-" * 7, "s3crét-" * 6 + "A"]
 )
-def test_any_other_key_encryption_key_is_refused_with_how_to_make_one(key: str) -> None:
+def test_invalid_key_encryption_key_is_refused_with_how_to_create_one(key: str) -> None:
     with pytest.raises(
         SettingsError, match=r"^KEY_ENCRYPTION_KEY is .*`pollgate secrets` or `python -c '.*'`"
     ) as fault:
@@ -135,7 +135,7 @@ def test_any_other_key_encryption_key_is_refused_with_how_to_make_one(key: str) 
 
 
 @pytest.mark.parametrize("text", ["{0}", "{0}=", "{0}\n"])
-def test_a_participant_key_is_32_bytes(text: str) -> None:
+def test_participant_key_is_read_as_32_bytes(text: str) -> None:
     key = secrets.token_bytes(32)
     encoded = text.format(base64.urlsafe_b64encode(key).decode().rstrip("="))
 
@@ -148,11 +148,11 @@ def test_a_participant_key_is_32_bytes(text: str) -> None:
     ("key", "message"),
     [
         ("", "PARTICIPANT_KEY is not set; set it, or PARTICIPANT_KEY_FILE .*people can vote twice"),
-        ("s3cret", "PARTICIPANT_KEY is wrong: give 32 random bytes in base64url, as `pollgate secrets` or "),
-        (" ".join(["s3cret-" * 6 + "A"] * 2), "PARTICIPANT_KEY is wrong: give one secret alone, not 2"),
+        ("s3cret", "PARTICIPANT_KEY is wrong: give 32 random bytes in base64url, as from `pollgate secrets` or "),
+        (" ".join(["s3cret-" * 6 + "A"] * 2), "PARTICIPANT_KEY is wrong: give one secret, not 2"),
     ],
 )
-def test_any_other_participant_key_is_refused_and_not_repeated(key: str, message: str) -> None:
+def test_invalid_participant_key_is_refused_and_not_repeated(key: str, message: str) -> None:
     with pytest.raises(SettingsError, match=message) as fault:
         read_settings(PollsSettings, {**GOOD, "PARTICIPANT_KEY": key})
 
@@ -208,7 +208,7 @@ def test_invalid_value_under_former_name_is_refused_without_the_value(former: st
 
 
 @pytest.mark.parametrize("kind", [PollsSettings, TokenAuthoritySettings])
-def test_every_variable_is_explained(kind: type[PollsSettings] | type[TokenAuthoritySettings]) -> None:
+def test_every_variable_is_described(kind: type[PollsSettings] | type[TokenAuthoritySettings]) -> None:
     for line in describe_settings(kind).splitlines():
         _variable, meaning = line.split(maxsplit=1)
         assert not meaning.startswith("(")

@@ -21,8 +21,9 @@ from prometheus_client import CollectorRegistry, Counter
 
 from services.token_authority.domain.errors import TooManyAttempts
 from services.token_authority.domain.service import is_client_id
-from shared.runtime.redis.rate_limit import RateLimiter, Verdict
-from shared.runtime.redis.rate_window import WindowMemory
+from shared.runtime.process.recent_keys import RecentKeys
+from shared.runtime.redis.rate_limit import RateLimiter
+from shared.runtime.redis.rate_window import WINDOW_S, Verdict
 
 Address = IPv4Address | IPv6Address
 CredentialKind = Literal["admin_key", "client_secret", "client_assertion", "access_token"]
@@ -64,13 +65,13 @@ class Attempts:
         self._limiter = limiter
         self._limits = limits
         self._metrics = metrics
-        self._wrong_here = WindowMemory(MAX_ADDRESSES, clock)
-        self._warned = WindowMemory(MAX_ADDRESSES, clock)
+        self._wrong_here = RecentKeys(MAX_ADDRESSES, 2 * WINDOW_S, clock)
+        self._warned = RecentKeys(MAX_ADDRESSES, WINDOW_S, clock)
 
     async def require_allowed(self, kind: CredentialKind, address: Address | None) -> None:
         """Raise `TooManyAttempts` if too many credentials from the address were wrong. Call this before a lookup."""
         network = _network_of(address)
-        if not self._wrong_here.read(network).used:
+        if network not in self._wrong_here:
             return
         standing = await self._limiter.standing(f"wrong:{network}", self._limits.wrong_per_address)
         if not standing.allowed:
@@ -81,7 +82,7 @@ class Attempts:
     ) -> NoReturn:
         """Count a wrong credential. Raise `refusal`, or `TooManyAttempts` beyond a limit."""
         network, named = _network_of(address), client_id if client_id and is_client_id(client_id) else None
-        self._wrong_here.add(network, 1)
+        self._wrong_here.add(network)
         per_address = await self._limiter.hit(f"wrong:{network}", self._limits.wrong_per_address)
         if not per_address.allowed:
             raise self._too_many(kind, network, named, _WRONG_PER_ADDRESS, per_address)
@@ -108,8 +109,8 @@ class Attempts:
         self, kind: CredentialKind, network: str, client_id: str | None, rule: str, verdict: Verdict
     ) -> TooManyAttempts:
         self._metrics.refused.labels(kind, "too_many").inc()
-        if not self._warned.read(network).current:
-            self._warned.add(network, 1)
+        if network not in self._warned:
+            self._warned.add(network)
             _log.warning("too many wrong credentials", address=network, client_id=client_id, kind=kind)
         return TooManyAttempts(rule.format(verdict.limit), floor(verdict.reset_s) + 1)
 

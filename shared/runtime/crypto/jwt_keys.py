@@ -1,4 +1,4 @@
-"""Which keys sign a JWT, and how: the kind of the key decides, never what a JWT says of itself."""
+"""Read keys for JWTs and choose their algorithms: the type of the key decides, never the header of a JWT."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ FIT_KEYS: Final = "Ed25519, P-256, or RSA of 2048 to 4096 bits with the exponent
 
 
 class UnfitKey(ValueError):
-    """This is no key, or none of `FIT_KEYS`. The message repeats nothing of it."""
+    """The key is malformed, or none of `FIT_KEYS`. The message repeats nothing of it."""
 
 
 def read_public_key(pem: str) -> PublicKey:
-    """The key of a PEM. Raises `UnfitKey`."""
+    """Return the public key in a PEM. Raise `UnfitKey`."""
     try:
         key = load_pem_public_key(pem.encode("ascii"))
     except (ValueError, UnsupportedAlgorithm):
@@ -35,7 +35,7 @@ def read_public_key(pem: str) -> PublicKey:
 
 
 def read_private_key(pem: str) -> PrivateKey:
-    """The key of a PEM that is not encrypted. Raises `UnfitKey`."""
+    """Return the private key in an unencrypted PEM. Raise `UnfitKey`."""
     try:
         key = load_pem_private_key(pem.encode("ascii"), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -47,12 +47,12 @@ def read_private_key(pem: str) -> PrivateKey:
 
 
 def algorithms_of(key: PublicKey) -> tuple[str, ...]:
-    """What this key signs with (RFC 7518 §3, RFC 8037 §3), the best first. Raises `UnfitKey`."""
+    """Return the algorithms of this key (RFC 7518 §3, RFC 8037 §3), the preferred one first. Raise `UnfitKey`."""
     if isinstance(key, Ed25519PublicKey):
         return ("EdDSA",)
     if isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
         return ("ES256",)
-    # A large key or exponent would make whoever verifies work hard for whoever signs.
+    # Verifying with a large key or exponent would take too much processor time.
     if isinstance(key, RSAPublicKey) and 2048 <= key.key_size <= 4096 and key.public_numbers().e == 65537:
         return ("PS256", "RS256")
     raise UnfitKey("it is of another curve, size or exponent")

@@ -1,4 +1,4 @@
-"""The documentation of a service, as pages that need neither a network nor a script: its API and its problem types.
+"""Serve a service's documentation as HTML pages without scripts or external resources: its API and problem types.
 
 add_docs(app, Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
 """

@@ -1,7 +1,7 @@
-"""An operation as a command that can be pasted into a shell, made from the examples in the document.
+"""Show an operation as a curl command with the examples of the OpenAPI document.
 
-What the reader has to fill in are variables: `$URL`, one for the credential that is named after it, as `$TOKEN`, and
-one for each part of the path of which there is no example.
+Values without an example are shell variables: `$URL`, one for the credential with its name, such as `$TOKEN`, and one
+for each path parameter without an example.
 """
 
 from collections.abc import Mapping
@@ -20,9 +20,9 @@ EVENT_STREAM: Final = "text/event-stream"
 def curl_command(
     method: str, path: str, operation: Schema, schemas: Mapping[str, Schema], security_schemes: Mapping[str, Schema]
 ) -> str:
-    """The command, on as many lines as it has options; with the first of the operation's credentials.
+    """Return the command, one line per option, with the first of the operation's credentials.
 
-    Of the query it has what is required, as the rest would rarely be asked for together.
+    The query has only the required parameters.
     """
     scheme = next(iter(operation["security"][0]), "") if operation["security"] else ""
     credential = security_schemes.get(scheme, {})
@@ -38,9 +38,9 @@ def curl_command(
 
 
 def example_of(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
-    """What a value of the schema can be: its own example or, of an object, those of its fields.
+    """Return an example of the schema: its own or, for an object, one of each required field.
 
-    These are the fields that it has to have or, where it has to have none, the first.
+    An object without required fields gets an example of its first field.
     """
     schema = schemas.get(referred(schema), schema)
     if "examples" in schema:
@@ -75,10 +75,10 @@ def _url(path: str, parameters: list[Schema], schemas: Mapping[str, Schema], cre
         if each["in"] == "query":
             value = _example(each, schemas)
             query.append((each["name"], value if isinstance(value, str | list) else as_json(value)))
-    told = [urlencode(query, doseq=True)] if query else []
+    parts = [urlencode(query, doseq=True)] if query else []
     if credential.get("in") == "query":
-        told.insert(0, f"{credential['name']}={_variable(credential['name'])}")
-    return f"$URL{path}" + ("?" + "&".join(told) if told else "")
+        parts.insert(0, f"{credential['name']}={_variable(credential['name'])}")
+    return f"$URL{path}" + ("?" + "&".join(parts) if parts else "")
 
 
 def _authorization(scheme: str, credential: Schema) -> list[str]:
@@ -95,7 +95,7 @@ def _variable(name: str) -> str:
 
 
 def _body(body: Schema | None, schemas: Mapping[str, Schema]) -> list[str]:
-    """The media type and the body, where there has to be one."""
+    """Return the options for the media type and the body, if a body is required."""
     if body is None or not body["required"]:
         return []
     media_type, content = next(iter(body["content"].items()))

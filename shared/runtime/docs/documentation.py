@@ -1,4 +1,4 @@
-"""The documentation of one service, made as a whole at the first request for any of it."""
+"""Render all documentation pages of one service at the first request for one of them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class Documentation:
         security_schemes: Mapping[str, Schema],
         problem_types: Sequence[ProblemType],
     ) -> None:
-        """Take the parts of the OpenAPI document, and the problem types that get a page each."""
+        """Take the parts of the OpenAPI document, and the problem types, which get a page each."""
         self._info = info
         self._routes = routes
         self._security_schemes = security_schemes
@@ -41,13 +41,13 @@ class Documentation:
         self._pages: Pages | None = None
 
     async def pages(self) -> Pages:
-        """Return the pages. The first call makes them in a thread, which takes some 150 ms."""
+        """Return the pages. The first call renders them in a thread, which takes about 150 ms."""
         async with self._lock:
             if self._pages is None:
-                self._pages = await asyncio.to_thread(self._make_pages)
+                self._pages = await asyncio.to_thread(self._render_pages)
             return self._pages
 
-    def _make_pages(self) -> Pages:
+    def _render_pages(self) -> Pages:
         document = openapi_document(self._info, self._routes, self._security_schemes)
         return _render(document, self._problem_types)
 

@@ -1,4 +1,4 @@
-"""Mounts the documentation of a service under `/openapi.json` and `/docs`."""
+"""Mount the documentation of a service under `/openapi.json` and `/docs`."""
 
 from collections.abc import Callable
 from typing import Final
@@ -27,7 +27,7 @@ _HEADERS: Final = {
 def add_docs(app: web.Application, documentation: Documentation) -> None:
     """Mount the OpenAPI document, a page to browse it, and a page for each problem type of the service.
 
-    The page of an unknown problem type is a 404, as any other path is.
+    An unknown problem type is a 404.
     """
 
     def show(pick: Callable[[Pages], str], media_type: str = "text/html") -> Handler:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of a service, from the very types that its handlers read and answer with."""
+"""Generate the OpenAPI 3.1 document of a service from the types that its handlers use."""
 
 import inspect
 import re
@@ -46,7 +46,7 @@ def _described(route: Route) -> Operation | None:
 
 
 def _schemas(rows: Iterable[_Row]) -> tuple[dict[Any, Schema], dict[str, Schema]]:
-    """The schema of each type that any body is of, and the components that they refer to."""
+    """Return the schema of each body type, and the components that they refer to."""
     bodies = [row.operation.body for row in rows]
     responses = [
         kind for row in rows for response in row.operation.responses.values() for kind in _kinds(response.body)
@@ -54,7 +54,7 @@ def _schemas(rows: Iterable[_Row]) -> tuple[dict[Any, Schema], dict[str, Schema]
     kinds = list(dict.fromkeys(kind for kind in [*bodies, *responses, ProblemDocument] if kind is not None))
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     for component in components.values():
-        if "description" in component:  # a docstring, whose indentation Markdown would take for code
+        if "description" in component:  # a docstring: in Markdown, its indentation would be code
             component["description"] = inspect.cleandoc(component["description"])
     return dict(zip(kinds, schemas, strict=True)), components
 
@@ -115,21 +115,21 @@ def _kinds(body: Any) -> tuple[Any, ...]:
 def _problems(row: _Row) -> dict[int, str]:
     reads_body = row.operation.body is not None
     problems = {
-        400: "The request is malformed, or its query is not what this route reads.",
+        400: "The request or its query is invalid.",
         **(_OF_ACCESS if row.route.access.security else {}),
         **(_OF_BODIES if reads_body else {}),
-        503: "Something that this needs does not answer; try again after the seconds in `Retry-After`.",
+        503: "A dependency of the service does not respond; try again after the seconds in `Retry-After`.",
         **row.operation.problems,
     }
     return {status: text for status, text in problems.items() if status not in row.operation.without}
 
 
-_OF_ACCESS: Final = {401: "The credential is missing, or is not known here."}
+_OF_ACCESS: Final = {401: "The credential is missing or unknown."}
 _OF_BODIES: Final = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
-    415: "The body is of another media type than this route reads.",
-    422: "The body breaks a rule; `errors` says where, and what would be right.",
+    415: "The route does not support the body's media type.",
+    422: "The body is not valid; `errors` says where, and what is expected.",
 }
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
@@ -147,7 +147,7 @@ def _parameters(place: str, kind: type[Struct] | None) -> list[Schema]:
     schema = components[kind.__name__]
     required = schema.get("required", [])
     return [
-        _parameter(place, name, _given(properties), required=name in required)
+        _parameter(place, name, _without_null(properties), required=name in required)
         for name, properties in schema["properties"].items()
     ]
 
@@ -163,8 +163,8 @@ def _parameter(place: str, name: str, schema: Schema, *, required: bool) -> Sche
     return parameter
 
 
-def _given(schema: Schema) -> Schema:
-    """The schema of a parameter that is there: one that may be null is left out instead."""
+def _without_null(schema: Schema) -> Schema:
+    """Return the schema without null: a parameter that may be null is omitted instead."""
     options = [option for option in schema.pop("anyOf", ()) if option != {"type": "null"}]
     if schema.get("default", ...) is None:
         del schema["default"]

@@ -1,4 +1,4 @@
-"""An OpenAPI document in the order in which its page tells it."""
+"""Arrange an OpenAPI document in the order of its page."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ UNTAGGED: Final = "operations"
 
 
 class Content(NamedTuple):
-    """A body in some media types, which say the same."""
+    """A body in one or more media types with the same schema."""
 
     media_types: tuple[str, ...]
     type: Markup
@@ -23,7 +23,7 @@ class Content(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """How an operation succeeds."""
+    """A response of success."""
 
     status: str
     description: str
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 class Error(NamedTuple):
-    """How it does not; `link` leads to the problems of the status."""
+    """A response of failure. `link` is the list of problem types with its status."""
 
     status: str
     description: str
@@ -40,7 +40,7 @@ class Error(NamedTuple):
 
 
 class OperationOutline(NamedTuple):
-    """One operation."""
+    """One operation. `command` calls it from a shell."""
 
     name: str
     method: str
@@ -49,17 +49,16 @@ class OperationOutline(NamedTuple):
     description: str
     credentials: list[str]
     parameters: list[tuple[str, Field]]
-    """Each with where it stands."""
+    """Each with its location: path, query or header."""
     body: Content | None
     body_required: bool
     answers: list[Answer]
     errors: list[Error]
     command: str
-    """By which it is called from a shell."""
 
 
 class SchemaOutline(NamedTuple):
-    """One schema that others refer to."""
+    """A shared schema."""
 
     name: str
     description: str
@@ -68,7 +67,7 @@ class SchemaOutline(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """The whole document; `groups` are its operations by their first tag."""
+    """The whole document. `groups` are its operations by their first tag."""
 
     info: Schema
     groups: Mapping[str, list[OperationOutline]]
@@ -77,13 +76,13 @@ class Outline(NamedTuple):
 
 
 def outline_of(document: Schema, statuses: Collection[int]) -> Outline:
-    """The document's outline. `statuses` are those of which the page of problems tells."""
+    """Return the outline of a document. `statuses` are those of the service's problem types."""
     components = document["components"]["schemas"]
     groups: dict[str, list[OperationOutline]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            told = _operation(method.upper(), path, operation, document["components"], statuses)
-            groups.setdefault(operation.get("tags", [UNTAGGED])[0], []).append(told)
+            outline = _operation(method.upper(), path, operation, document["components"], statuses)
+            groups.setdefault(operation.get("tags", [UNTAGGED])[0], []).append(outline)
     schemas = [
         SchemaOutline(name, schema.get("description", ""), type_of(schema), fields_of(schema))
         for name, schema in sorted(components.items())
@@ -107,8 +106,12 @@ def _operation(
         parameters=[(each["in"], _parameter(each)) for each in operation.get("parameters", ())],
         body=next(_contents(body["content"], schemas), None) if body else None,
         body_required=bool(body and body["required"]),
-        answers=[_answer(status, told, schemas) for status, told in responses.items() if status not in fails],
-        errors=[_error(status, told["description"], statuses) for status, told in responses.items() if status in fails],
+        answers=[_answer(status, response, schemas) for status, response in responses.items() if status not in fails],
+        errors=[
+            _error(status, response["description"], statuses)
+            for status, response in responses.items()
+            if status in fails
+        ],
         command=curl_command(method, path, operation, schemas, security_schemes),
     )
 
@@ -129,7 +132,7 @@ def _answer(status: str, answer: Schema, components: Mapping[str, Schema]) -> An
 
 
 def _contents(content: Mapping[str, Schema], components: Mapping[str, Schema]) -> Iterator[Content]:
-    """The media types that say the same together."""
+    """Yield the contents; media types with the same schema and example are one content."""
     parts = list(content.values())
     for number, part in enumerate(parts):
         if part in parts[:number]:

@@ -1,4 +1,4 @@
-"""The pages, from templates that stand beside this module and escape whatever they are given."""
+"""Render the HTML pages from the templates in this package, with all values escaped."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -17,7 +17,7 @@ TEMPLATES: Final = Path(__file__).parent / "templates"
 
 
 def template_environment() -> Environment:
-    """What the pages are rendered by."""
+    """Return the environment that renders the pages."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -30,25 +30,25 @@ def template_environment() -> Environment:
 
 
 def render_api(environment: Environment, document: Schema, kinds: Sequence[ProblemType]) -> str:
-    """The page that tells every operation and every schema of the document."""
+    """Return the page with every operation and schema of the document."""
     outline = outline_of(document, {kind.status for kind in kinds})
     return environment.get_template("api.html").render(service=outline.info["title"], outline=outline)
 
 
 def render_problems(environment: Environment, service: str, kinds: Sequence[ProblemType]) -> str:
-    """The page that lists the kinds of problems by their statuses."""
+    """Return the page that lists the problem types by status."""
     ordered = sorted(kinds, key=lambda kind: (kind.status, kind.slug))
     groups = [(status, list(group)) for status, group in groupby(ordered, lambda kind: kind.status)]
     return environment.get_template("problems.html").render(service=service, groups=groups)
 
 
 def render_problem(environment: Environment, service: str, kind: ProblemType) -> str:
-    """The page of one kind."""
+    """Return the page of one problem type."""
     example = ProblemDocument(
         type=kind.path,
         title=kind.title,
         status=kind.status,
-        detail="What is wrong this time, and what would be right.",
+        detail="What is wrong with this request, and what is expected.",
         request_id="9f2c4b7a1d3e5f60",
     )
     shown = as_json(example, indent=2)

@@ -1,4 +1,4 @@
-"""JSON Schemas in words, with links to the schemas that they refer to, as msgspec makes them from our types."""
+"""Describe JSON Schemas from msgspec in words, with links to the schemas that they refer to."""
 
 import re
 from collections.abc import Iterable
@@ -23,22 +23,22 @@ class Field(NamedTuple):
 
 
 def fields_of(schema: Schema) -> list[Field]:
-    """The fields of an object, in their order; none of what is no object."""
+    """Return the fields of an object, in order; none if the schema is no object."""
     required = schema.get("required", ())
     return [field_of(name, field, is_required=name in required) for name, field in schema.get("properties", {}).items()]
 
 
 def field_of(name: str, schema: Schema, *, is_required: bool, description: str = "") -> Field:
-    """One of them; a `description` beside the schema goes before those in it."""
+    """Return one field. A `description` replaces the one in the schema."""
     parts = [schema, *schema.get("anyOf", ())]
-    says = [description, *(part.get("description", "") for part in parts)]
+    descriptions = [description, *(part.get("description", "") for part in parts)]
     examples = [example for part in parts for example in part.get("examples", ())]
     default = schema.get("default")
     return Field(
         name,
         is_required,
         type_of(schema),
-        next(filter(None, says), ""),
+        next(filter(None, descriptions), ""),
         [rule for part in parts for rule in _rules(part)],
         None if default is None else as_json(default),
         as_json(examples[0]) if examples else None,
@@ -46,7 +46,7 @@ def field_of(name: str, schema: Schema, *, is_required: bool, description: str =
 
 
 def type_of(schema: Schema) -> Markup:
-    """What a value has to be, but for its rules."""
+    """Return the type of a value, without its rules."""
     if "$ref" in schema:
         return Markup('<a href="#schema-{0}">{0}</a>').format(referred(schema))
     if "anyOf" in schema:
@@ -69,12 +69,12 @@ def _type_of_one(schema: Schema) -> Markup:
 
 
 def referred(schema: Schema) -> str:
-    """The name of the component that the schema is, `""` where it is none."""
+    """Return the name of the component that the schema refers to, or `""`."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def as_json(value: Any, *, indent: int = 0) -> str:
-    """The value as JSON; on one line, unless it is indented."""
+    """Return the value as JSON, on one line without `indent`."""
     return msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
 
 
@@ -132,7 +132,7 @@ _CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def prose(text: str) -> Markup:
-    """A text in which code stands between backticks; runs of white space are one space."""
+    """Return text with code between backticks as HTML, and with runs of white space as one space."""
     words = _CODE.split(" ".join(text.split()))
     return Markup("").join(
         Markup("<code>{}</code>").format(word) if number % 2 else word for number, word in enumerate(words)
@@ -140,5 +140,5 @@ def prose(text: str) -> Markup:
 
 
 def paragraphs(text: str) -> list[Markup]:
-    """Such a text in its paragraphs, which empty lines part."""
+    """Return the paragraphs of such a text, which are separated by empty lines."""
     return [prose(part) for part in re.split(r"\n\s*\n", text.strip()) if part]

@@ -1,1 +1,1 @@
-"""HTTP: requests read strictly, responses and problem documents, health and metrics endpoints."""
+"""HTTP: strict reading of requests, responses and problem documents, health and metrics endpoints."""

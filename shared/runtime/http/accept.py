@@ -1,4 +1,4 @@
-"""Which of two media types a request would rather have, by its Accept header (RFC 9110 §12.5.1)."""
+"""Choose between two media types by the Accept header (RFC 9110 §12.5.1)."""
 
 import re
 from typing import Final
@@ -8,19 +8,19 @@ from aiohttp import web
 _WEIGHT: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
-def prefers(request: web.Request, media_type: str, usual: str) -> bool:
-    """Whether the request names `media_type` and wants `usual` no more than that.
+def prefers(request: web.Request, media_type: str, default: str) -> bool:
+    """Return whether the request names `media_type` and gives `default` no higher weight.
 
-    A range such as `*/*` says nothing for `media_type`, for whoever sends it expects what is usual.
+    A range such as `*/*` does not select `media_type`: clients that send it expect the default.
     """
     weights = _weights(",".join(request.headers.getall("Accept", ())))
-    ranges = (usual, usual.partition("/")[0] + "/*", "*/*")
-    usual_weight = next((weights[each] for each in ranges if each in weights), 0.0)
-    return 0 < weights.get(media_type, 0.0) >= usual_weight
+    ranges = (default, default.partition("/")[0] + "/*", "*/*")
+    default_weight = next((weights[each] for each in ranges if each in weights), 0.0)
+    return 0 < weights.get(media_type, 0.0) >= default_weight
 
 
 def _weights(accept: str) -> dict[str, float]:
-    """The weights by media range, without what cannot be understood."""
+    """Return the weights by media range; ignore malformed elements."""
     weights: dict[str, float] = {}
     for element in accept.lower().split(","):
         media_range, *parameters = (part.strip() for part in element.split(";"))

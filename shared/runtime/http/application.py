@@ -1,6 +1,6 @@
-"""What every request goes through first: its id, a bounded body, a deadline, the safe headers and one line of log.
+"""Create an application whose middlewares give each request an id, limits, safe headers and one log line.
 
-The log line says the route's template, never the URL: a query may carry a secret in any encoding.
+The log line contains the route's template, never the URL: a query may contain a secret in any encoding.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, matched
 from shared.runtime.process.redaction import Redact
 
 BODY_LIMIT_S: Final = 10.0
-"""How long a caller may take to send its body."""
+"""The time for receiving a request's body."""
 
 SAFE_HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -39,10 +39,10 @@ _log = structlog.get_logger()
 
 
 class BodyTooLarge(Exception):
-    """The body is larger than its route reads: 413."""
+    """The body exceeds the limit of its route: 413."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The body is larger than {_size(limit)}, which is as much as this route reads.")
+        super().__init__(f"The body is larger than {_size(limit)}, the limit of this route.")
 
 
 _PROBLEMS: Final[ProblemTable] = {BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))}
@@ -99,12 +99,12 @@ _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
 
 
 def add_log_fields(request: web.Request, **fields: object) -> None:
-    """What a handler or an inner middleware wants in the request's log line too."""
+    """Add fields to the request's log line."""
     request[_FIELDS] = {**request.get(_FIELDS, {}), **fields}
 
 
 def route_template(request: web.Request) -> str:
-    """The route as it was declared, `/x1/{endpoint}`, or `unmatched`."""
+    """Return the route as declared, such as `/x1/{endpoint}`, or `unmatched`."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else "unmatched"
 
@@ -114,7 +114,7 @@ def _report_problems(table: ProblemTable) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
-        except Exception as error:  # noqa: BLE001 - the outermost layer: no unexpected error may reach the caller raw
+        except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
             route = matched_route(request)
             problem = problem_for(error, {**table, **route.problem_table} if route else table)
         return problem_response(problem, request[REQUEST_ID], oauth=route is not None and route.reports_oauth_errors)
@@ -133,19 +133,19 @@ def _limit_body(limit_s: float) -> Middleware:
 
 
 async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
-    """Read no more than `limit` bytes and a piece, also where no header says how many will come."""
-    request._client_max_size = limit  # aiohttp has a limit for the application, and none for a route
+    """Read at most `limit` bytes and one chunk, also without a Content-Length header."""
+    request._client_max_size = limit  # aiohttp has a limit per application, but none per route
     try:
         async with asyncio.timeout(limit_s):
             if (request.content_length or 0) > limit:
                 raise BodyTooLarge(limit)
             if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise UnsupportedMediaType("A body is read as it is; send it without a Content-Encoding.")
+                raise UnsupportedMediaType("Content-Encoding is not supported; send the body unencoded.")
             await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise BodyTooLarge(limit) from None
     except web.RequestPayloadError:
-        raise BadRequest("The body is not framed as its headers say.") from None
+        raise BadRequest("The body does not match its Content-Length or Transfer-Encoding header.") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
 
@@ -168,18 +168,18 @@ async def _limit_time(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def extend_deadline(request: web.Request, seconds: float) -> None:
-    """Let the request take so much longer than `HANDLING_LIMIT_S`, from now."""
+    """Set the request's deadline to `HANDLING_LIMIT_S + seconds` from now."""
     request[_DEADLINE].reschedule(asyncio.get_running_loop().time() + HANDLING_LIMIT_S + seconds)
 
 
 def disable_deadline(request: web.Request) -> None:
-    """Let the request take as long as it does, as one does whose answer goes on; its handler bounds each step."""
+    """Remove the request's deadline, for a response of unknown length. Its handler has to limit each step."""
     if _DEADLINE in request:
         request[_DEADLINE].reschedule(None)
 
 
 def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
-    """A problem may repeat what was sent, in the wrong place also a secret."""
+    """Redact a problem: it may repeat input, which may contain a secret in the wrong place."""
     if isinstance(response, web.Response) and isinstance(response.body, bytes):
         response.body = redact(response.body.decode()).encode()
     for name, value in list(response.headers.items()):

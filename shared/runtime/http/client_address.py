@@ -1,4 +1,4 @@
-"""The address that a request comes from, also where proxies stand in between."""
+"""Determine the address that a request comes from, also through proxies."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -14,20 +14,20 @@ ProxyHops = Annotated[
     Meta(
         ge=0,
         le=10,
-        description="how many proxies in front, 0 to 10, add to X-Forwarded-For whom they are called by: the caller's "
-        "address is that many entries from its right; 0 believes the connection alone",
+        description="number of trusted proxies in front, 0 to 10, that append their caller's address to "
+        "X-Forwarded-For: the client's address is that many entries from its right; 0 uses the connection's address",
     ),
 ]
-"""The setting `TRUSTED_PROXY_HOPS`. Too high a number lets callers make their address up."""
+"""The setting `TRUSTED_PROXY_HOPS`. If the number is too high, clients can forge their address."""
 
 FORWARDED_FOR: Final = "X-Forwarded-For"
 
 
 def client_address(request: web.Request, proxy_hops: int) -> Address | None:
-    """The caller's address as the outermost of `proxy_hops` trusted proxies saw it; with 0, the connection's.
+    """Return the client's address as the outermost of `proxy_hops` trusted proxies saw it; with 0, the connection's.
 
-    Each proxy appends to `X-Forwarded-For` whom it was called by. So the entry that counts is the `proxy_hops`-th from
-    the right; what stands left of it, a caller may have made up. `None` where there is no such entry, or it is none.
+    Each proxy appends its caller's address to `X-Forwarded-For`. So the address is the `proxy_hops`-th entry from the
+    right; a client may have forged the entries left of it. Return `None` if that entry is missing or no address.
     """
     if proxy_hops == 0:
         return read_address(request.remote or "")
@@ -39,7 +39,7 @@ _WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d{1,5})?|(?P<v4>[0-9.]+)
 
 
 def read_address(text: str) -> Address | None:
-    """An address as proxies write it, without its port and zone; an IPv4 address within IPv6 as the IPv4 address."""
+    """Return an address as proxies write it, without port and zone; an IPv4-mapped IPv6 address as IPv4."""
     text = text.strip(" \t")
     with_port = _WITH_PORT.fullmatch(text)
     if with_port:

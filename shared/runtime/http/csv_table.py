@@ -1,8 +1,7 @@
-"""A table as CSV (RFC 4180) that a spreadsheet shows as it is and never reckons with.
+"""Write a table as CSV (RFC 4180) in which a spreadsheet finds no formulas (OWASP, "CSV Injection").
 
-What would begin a formula gets an apostrophe before it: at the start of a text, and inside it where a spreadsheet that
-separates cells at semicolons or tabs, as in much of Europe, would begin a cell. So a program that reads the table back
-finds that apostrophe in such texts (OWASP, "CSV Injection").
+Text that would be a formula gets an apostrophe before it: at the start of a cell, and after a semicolon or tab, where
+spreadsheets of many European locales begin a new cell. A program that reads the table finds these apostrophes.
 """
 
 import csv
@@ -15,29 +14,29 @@ Cell = str | int | float | None
 
 
 def csv_table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    """The table in UTF-8, its lines ended by CRLF. Texts are quoted, numbers are not; `None` is an empty cell."""
+    """Return the table in UTF-8 with CRLF line endings. Text is quoted, numbers are not; `None` is an empty cell."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
-    writer.writerow([_inert(name) for name in header])
-    writer.writerows([_inert(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    writer.writerow([_neutralize(name) for name in header])
+    writer.writerows([_neutralize(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return text.getvalue().encode()
 
 
-_UNSEEN: Final = r"\s\x00-\x1f\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-_BEGINS_FORMULA: Final = "=＝﹦+＋﹢\\-－﹣−@＠﹫|｜%％﹪"
+_INVISIBLE: Final = r"\s\x00-\x1f\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+_FORMULA_START: Final = "=＝﹦+＋﹢\\-－﹣−@＠﹫|｜%％﹪"
 
-_AT_START: Final = re.compile(rf"[{_UNSEEN}]*[{_BEGINS_FORMULA}]|[{_UNSEEN}]*?[\t\r\n]")
-_INSIDE: Final = re.compile(rf'(?P<gap>[;"{_UNSEEN}]+)(?P<beginning>[{_BEGINS_FORMULA}])?')
+_AT_START: Final = re.compile(rf"[{_INVISIBLE}]*[{_FORMULA_START}]|[{_INVISIBLE}]*?[\t\r\n]")
+_INSIDE: Final = re.compile(rf'(?P<gap>[;"{_INVISIBLE}]+)(?P<beginning>[{_FORMULA_START}])?')
 _SEPARATORS: Final = frozenset(";\t\r\n")
 
 
-def _inert(text: str) -> str:
-    """The text without NUL, and with an apostrophe before whatever would begin a formula."""
+def _neutralize(text: str) -> str:
+    """Return the text without NUL, and with an apostrophe before everything that would start a formula."""
     text = text.replace("\0", "")
     apostrophe = "'" if _AT_START.match(text) else ""
-    return apostrophe + _INSIDE.sub(_parted, text)
+    return apostrophe + _INSIDE.sub(_insert_apostrophe, text)
 
 
-def _parted(found: re.Match[str]) -> str:
-    gap, beginning = found["gap"], found["beginning"]
-    return f"{gap}'{beginning}" if beginning and not _SEPARATORS.isdisjoint(gap) else found[0]
+def _insert_apostrophe(match: re.Match[str]) -> str:
+    gap, beginning = match["gap"], match["beginning"]
+    return f"{gap}'{beginning}" if beginning and not _SEPARATORS.isdisjoint(gap) else match[0]

@@ -1,4 +1,4 @@
-"""Where a page ends, as an opaque `cursor` for the next one. It is no secret, and callers may make one up."""
+"""Encode the position after a page as an opaque `cursor`. It is not secret, and a client may forge one."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -13,16 +13,16 @@ from shared.runtime.http.problem import BadRequest, ErrorDetail
 T = TypeVar("T")
 
 MAX_CURSOR_LENGTH: Final = 2000
-"""Room for a text of 255 characters, of up to 4 bytes each, beside an id."""
+"""Enough for text of 255 characters, of up to 4 bytes each, and an id."""
 
 
 def write_cursor(values: Sequence[object]) -> str:
-    """The cursor for these values."""
+    """Return the cursor for these values."""
     return urlsafe_b64encode(msgspec.json.encode(values)).decode().rstrip("=")
 
 
 def read_cursor(text: str, kind: type[T]) -> T:
-    """The values of a cursor, a tuple or the like. Raises `BadRequest` for what is none of this kind."""
+    """Return the values of a cursor as a `kind`, usually a tuple. Raise `BadRequest` if they are not."""
     if not _CURSOR.fullmatch(text):
         raise changed_cursor()
     try:
@@ -35,13 +35,13 @@ def read_cursor(text: str, kind: type[T]) -> T:
 
 
 def changed_cursor() -> BadRequest:
-    """What to raise for a cursor with values that we would not have written."""
-    return invalid_cursor("take it unchanged from 'next' of the page before")
+    """Return the error for a cursor that `write_cursor` would not have written."""
+    return invalid_cursor("expected the unchanged 'next' of the previous page")
 
 
 def invalid_cursor(remedy: str) -> BadRequest:
-    """What to raise for a cursor that does not belong here."""
-    return BadRequest("The cursor is not one of ours.", ErrorDetail(remedy, parameter="cursor"))
+    """Return the error for a cursor that is not valid for this request."""
+    return BadRequest("Invalid cursor.", ErrorDetail(remedy, parameter="cursor"))
 
 
 _CURSOR: Final = re.compile(rf"[0-9A-Za-z_-]{{1,{MAX_CURSOR_LENGTH}}}")

@@ -1,6 +1,6 @@
-"""A Struct from texts by name, as a query or a form has them: read strictly, and every fault at once.
+"""Convert the text fields of a query or a form to a Struct strictly, and report every invalid field at once.
 
-A field that is a list takes each text given under its name, in order: `?tag=a&tag=b`. Any other takes one.
+A list field takes the values of all fields of its name, in order: `?tag=a&tag=b`. Any other field takes one value.
 """
 
 import re
@@ -13,14 +13,14 @@ import msgspec
 from msgspec import inspect
 from msgspec.structs import FieldInfo
 
-from shared.runtime.http.type_names import wanted
+from shared.runtime.http.type_names import describe_type
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 
 
 class FieldError(NamedTuple):
-    """What is wrong with the texts of one name, and what would be right."""
+    """An invalid field: its name, and what was expected."""
 
     name: str
     detail: str
@@ -29,57 +29,57 @@ class FieldError(NamedTuple):
 def read_fields(
     texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool = False
 ) -> S | list[FieldError]:
-    """A `kind`, or everything that is wrong. Fields are known by their encoded names."""
+    """Return a `kind`, or an error for each invalid field. `texts` has the values by encoded field name."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
-    misread = [] if allow_unknown else [FieldError(name, _unknown(fields)) for name in texts if name not in fields]
+    errors = [] if allow_unknown else [FieldError(name, _unknown(fields)) for name in texts if name not in fields]
     for name, field in fields.items():
         if name in texts:
             try:
-                values[field.name] = _value(texts[name], field)
-            except _Unread as error:
-                misread.append(FieldError(name, str(error)))
+                values[field.name] = _convert(texts[name], field)
+            except _InvalidValue as error:
+                errors.append(FieldError(name, str(error)))
         elif field.required:
-            misread.append(FieldError(name, "this is required"))
-    return misread or kind(**values)
+            errors.append(FieldError(name, "this field is required"))
+    return errors or kind(**values)
 
 
 def in_utc(value: T) -> T:
-    """The value, a time in UTC. Raises `OverflowError` for one that is in another year there than there are."""
+    """Return the value, a time converted to UTC. Raise `OverflowError` if that is out of `datetime`'s range."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
     return value
 
 
-class _Unread(Exception):
-    """Says what would be right."""
+class _InvalidValue(Exception):
+    """The message says what was expected."""
 
 
-def _value(given: Sequence[str], field: FieldInfo) -> Any:
+def _convert(values: Sequence[str], field: FieldInfo) -> Any:
     kind = inspect.type_info(field.type)
     is_list = isinstance(_without_null(kind), inspect.CollectionType)
-    if len(given) > 1 and not is_list:
-        raise _Unread(f"give this once; it is given {len(given)} times")
-    for texts in (given, [_plain(text) for text in given]):
+    if len(values) > 1 and not is_list:
+        raise _InvalidValue(f"expected one value, got {len(values)}")
+    for candidates in (values, [_parse_scalar(text) for text in values]):
         with suppress(msgspec.ValidationError, OverflowError):
-            return in_utc(msgspec.convert(texts if is_list else texts[0], field.type))
-    raise _Unread(_wanted(kind, is_list=is_list))
+            return in_utc(msgspec.convert(candidates if is_list else candidates[0], field.type))
+    raise _InvalidValue(_describe(kind, is_list=is_list))
 
 
-_PLAIN: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?|true|false")
+_SCALAR: Final = re.compile(r"-?(0|[1-9][0-9]{0,18})(\.[0-9]{1,18})?|true|false")
 
 
-def _plain(text: str) -> Any:
-    """The number or boolean that the text spells as JSON does; no other spelling counts."""
-    return msgspec.json.decode(text) if _PLAIN.fullmatch(text) else text
+def _parse_scalar(text: str) -> Any:
+    """Return the number or boolean that the text is in JSON, else the text."""
+    return msgspec.json.decode(text) if _SCALAR.fullmatch(text) else text
 
 
-def _wanted(kind: inspect.Type, *, is_list: bool) -> str:
+def _describe(kind: inspect.Type, *, is_list: bool) -> str:
     if not is_list:
-        return f"expected {wanted(kind)}"
-    many = _without_null(kind)
-    item = wanted(many.item_type) if isinstance(many, inspect.CollectionType) else ""
-    return f"expected {wanted(many)}, each {item}".replace("expected a list, each", "expected each to be")
+        return f"expected {describe_type(kind)}"
+    list_type = _without_null(kind)
+    item = describe_type(list_type.item_type) if isinstance(list_type, inspect.CollectionType) else ""
+    return f"expected {describe_type(list_type)}, each {item}".replace("expected a list, each", "expected each to be")
 
 
 def _without_null(kind: inspect.Type) -> inspect.Type:
@@ -92,4 +92,4 @@ def _without_null(kind: inspect.Type) -> inspect.Type:
 
 
 def _unknown(fields: Mapping[str, FieldInfo]) -> str:
-    return f"this is not known here; known are {', '.join(fields)}" if fields else "nothing is read here; leave it out"
+    return f"unknown field; expected one of: {', '.join(fields)}" if fields else "unknown field; expected none"

@@ -1,4 +1,4 @@
-"""`/livez`: the process answers. `/readyz`: so does what it cannot work without."""
+"""Mount `/livez`, whether the process responds, and `/readyz`, whether its dependencies do."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,24 +11,24 @@ from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
 
 Check = Callable[[], Awaitable[None]]
-"""Returns where all is well, else raises whatever says why not."""
+"""Returns if the dependency works, else raises."""
 
 CHECK_LIMIT_S: Final = 1.0
 KEPT_S: Final = 0.5
 
 
 def add_health(app: web.Application, required: Mapping[str, Check], reported: Mapping[str, Check]) -> None:
-    """Mount both routes. A failing `required` check makes `/readyz` 503; a failing `reported` one is only shown."""
+    """Mount both routes. `/readyz` is 503 if a `required` check fails; a failing `reported` check is only shown."""
 
-    known = _Checks({**required, **reported})
+    checks = _Checks({**required, **reported})
 
     async def livez(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
-        answers = await known.answers()
-        ready = all(answers[name] == "ok" for name in required)
-        document = {"status": "ready" if ready else "unready", "checks": answers}
+        results = await checks.results()
+        ready = all(results[name] == "ok" for name in required)
+        document = {"status": "ready" if ready else "unready", "checks": results}
         return web.Response(
             status=200 if ready else 503, body=msgspec.json.encode(document), content_type="application/json"
         )
@@ -44,29 +44,29 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
 
 
 class _Checks:
-    """Asks once for all who want to know at about the same time, so that they cost what is asked no more than one."""
+    """Runs the checks once for all concurrent requests and keeps the results for `KEPT_S`."""
 
     def __init__(self, checks: Mapping[str, Check]) -> None:
         self._checks = checks
-        self._asked_at = float("-inf")
-        self._asking: asyncio.Task[dict[str, str]] | None = None
+        self._started_at = float("-inf")
+        self._run: asyncio.Task[dict[str, str]] | None = None
 
-    async def answers(self) -> dict[str, str]:
-        """`ok`, or what is wrong, by the name of the check."""
+    async def results(self) -> dict[str, str]:
+        """Return `ok` or the reason of failure by the name of the check."""
         now = asyncio.get_running_loop().time()
-        if self._asking is None or (self._asking.done() and now - self._asked_at >= KEPT_S):
-            self._asked_at, self._asking = now, asyncio.create_task(self._ask())
-        return await asyncio.shield(self._asking)
+        if self._run is None or (self._run.done() and now - self._started_at >= KEPT_S):
+            self._started_at, self._run = now, asyncio.create_task(self._run_checks())
+        return await asyncio.shield(self._run)
 
-    async def _ask(self) -> dict[str, str]:
-        return dict(zip(self._checks, await asyncio.gather(*map(_answer, self._checks.values())), strict=True))
+    async def _run_checks(self) -> dict[str, str]:
+        return dict(zip(self._checks, await asyncio.gather(*map(_run_check, self._checks.values())), strict=True))
 
 
-async def _answer(check: Check) -> str:
+async def _run_check(check: Check) -> str:
     try:
         await asyncio.wait_for(check(), CHECK_LIMIT_S)
     except TimeoutError:
         return "no answer in time"
-    except Exception as error:  # noqa: BLE001 - whatever is wrong, it is what the check has found
+    except Exception as error:  # noqa: BLE001 - any error is the result of the check
         return type(error).__name__
     return "ok"

@@ -1,6 +1,6 @@
-"""What JSON of a request has to be beyond its grammar: I-JSON (RFC 7493), so that no two readers of it can disagree.
+"""Require that a JSON body is I-JSON (RFC 7493), so that any two parsers read it alike.
 
-Checked over the whole text, also where fields are that nobody reads.
+The whole text is checked, including fields that are ignored.
 """
 
 import json
@@ -13,7 +13,7 @@ from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to
 
 MAX_DEPTH: Final = 100
-"""How deep objects and arrays may nest, so that whoever walks through them needs no bound of its own."""
+"""How deep objects and arrays may be nested. Recursive code needs no limit of its own."""
 LEAST_INT64: Final = -(2**63)
 MOST_INT64: Final = 2**63 - 1
 
@@ -21,25 +21,25 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def require_i_json(body: bytes) -> bool:
-    """Whether a whole number in the body needs more than 64 bits, which a reader may have no room for.
+    """Return whether the body contains an integer of more than 64 bits, which not every parser can represent.
 
-    Raises `BadRequest` where the body is not I-JSON: not UTF-8, not JSON, with a byte order mark, with half of a
-    surrogate pair, nested deeper than `MAX_DEPTH`, or with a name twice in an object, which is pointed at.
+    Raise `BadRequest` unless the body is I-JSON: UTF-8 without a byte order mark, JSON, no unpaired surrogate, nested
+    no deeper than `MAX_DEPTH`, and no duplicate name in an object. Duplicate names are pointed at.
     """
     text = _text(body)
     wide = False
     try:
-        values = _decode(_QUICK, text)
-    except _Unusual:
-        values, wide = None, _read_carefully(text)
-    _require_whole_characters(text)
+        values = _decode(_FAST, text)
+    except _Irregular:
+        values, wide = None, _find_irregularities(text)
+    _require_paired_surrogates(text)
     if values is not None and text.count("[") + text.count("{") > MAX_DEPTH:
         _require_shallow(values)
     return wide
 
 
 def wide_numbers(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """The way to each whole number that needs more than 64 bits, in a value that is built of what JSON knows."""
+    """Yield the path to each integer of more than 64 bits in a decoded JSON value."""
     if isinstance(value, int) and not LEAST_INT64 <= value <= MOST_INT64:
         yield steps
     elif isinstance(value, Mapping):
@@ -52,28 +52,28 @@ def wide_numbers(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str
 
 def _text(body: bytes) -> str:
     if body.startswith(_BYTE_ORDER_MARK):
-        raise BadRequest("The body begins with a byte order mark, EF BB BF; send JSON in UTF-8 without one.")
+        raise BadRequest("The body begins with a byte order mark, EF BB BF; send UTF-8 without one.")
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not UTF-8, from byte {error.start + 1} on.") from None
+        raise BadRequest(f"The body is not UTF-8: invalid byte at position {error.start + 1}.") from None
 
 
-class _Unusual(Exception):
-    """An object with a name twice or a wide number: too rare for the quick way to keep what it takes to tell more."""
+class _Irregular(Exception):
+    """A duplicate name or a wide number. The fast decoder does not keep what is needed to locate it."""
 
 
 class _Object(NamedTuple):
-    """An object with all that is in it."""
+    """An object with all of its fields, including duplicates."""
 
     fields: Sequence[tuple[str, Any]]
 
 
 def _values(fields: Sequence[tuple[str, Any]]) -> list[Any]:
-    """In place of an object, for the quick way: what else is in it does not matter."""
+    """Replace an object by its values, which is all that the fast decoder needs."""
     named = dict(fields)
     if len(named) != len(fields):
-        raise _Unusual
+        raise _Irregular
     return list(named.values())
 
 
@@ -83,7 +83,7 @@ def _is_narrow(digits: str) -> bool:
 
 def _require_narrow(digits: str) -> None:
     if not _is_narrow(digits):
-        raise _Unusual
+        raise _Irregular
 
 
 _WIDE: Final = object()
@@ -94,13 +94,13 @@ def _mark_wide(digits: str) -> object:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise BadRequest(f"The body is not JSON: it knows no {name}; a number is finite.")
+    raise BadRequest(f"The body is not JSON: {name} is not a JSON number.")
 
 
-_QUICK: Final = json.JSONDecoder(
+_FAST: Final = json.JSONDecoder(
     object_pairs_hook=_values, parse_int=_require_narrow, parse_float=len, parse_constant=_refuse_constant
 )
-_CAREFUL: Final = json.JSONDecoder(
+_COMPLETE: Final = json.JSONDecoder(
     object_pairs_hook=_Object, parse_int=_mark_wide, parse_float=len, parse_constant=_refuse_constant
 )
 
@@ -117,20 +117,18 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Any:
         raise _too_deep() from None
 
 
-def _read_carefully(text: str) -> bool:
-    """Whether a number is wide. Raises `BadRequest` where a name stands twice in an object."""
-    found = list(_oddities(_decode(_CAREFUL, text)))
+def _find_irregularities(text: str) -> bool:
+    """Return whether a number is wide. Raise `BadRequest` for duplicate names."""
+    found = list(_irregularities(_decode(_COMPLETE, text)))
     repeated = islice((steps for steps in found if steps), MAX_ERRORS)
-    errors = [
-        ErrorDetail("this name stands here a second time; keep one", pointer=pointer_to(steps)) for steps in repeated
-    ]
+    errors = [ErrorDetail("duplicate name; keep one", pointer=pointer_to(steps)) for steps in repeated]
     if errors:
-        raise BadRequest("An object in the body has a name twice, so what is meant cannot be told.", *errors)
+        raise BadRequest("The body contains an object with a duplicate name.", *errors)
     return bool(found)
 
 
-def _oddities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """The way to each name that its object has had before, and an empty one for each wide number."""
+def _irregularities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
+    """Yield the path to each duplicate name, and an empty path for each wide number."""
     if value is _WIDE:
         yield ()
     if isinstance(value, _Object | list) and len(steps) >= MAX_DEPTH:
@@ -141,26 +139,26 @@ def _oddities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
             if name in known:
                 yield (*steps, name)
             known.add(name)
-            yield from _oddities(inner, (*steps, name))
+            yield from _irregularities(inner, (*steps, name))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _oddities(inner, (*steps, str(index)))
+            yield from _irregularities(inner, (*steps, str(index)))
 
 
-_WITHOUT_HALVES: Final = re.compile(
+_WITHOUT_UNPAIRED: Final = re.compile(
     r"(?:[^\\]++|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(?![dD][89a-fA-F])|\\[^u])*+", re.DOTALL
 )
 
 
-def _require_whole_characters(text: str) -> None:
-    """Raises `BadRequest` for an escape that is half of a surrogate pair. The text is JSON."""
+def _require_paired_surrogates(text: str) -> None:
+    """Raise `BadRequest` for an escape of an unpaired surrogate. The text must be JSON."""
     if "\\ud" not in text and "\\uD" not in text:
         return
-    match = _WITHOUT_HALVES.match(text)
+    match = _WITHOUT_UNPAIRED.match(text)
     end = match.end() if match else 0
     if end < len(text):
         escape = text[end : end + 6]
-        raise BadRequest(f"The body holds half of a surrogate pair, {escape}, as its character {end + 1}.")
+        raise BadRequest(f"The body contains half of a surrogate pair, {escape}, at character {end + 1}.")
 
 
 def _require_shallow(values: Any) -> None:
@@ -173,4 +171,4 @@ def _require_shallow(values: Any) -> None:
 
 
 def _too_deep() -> BadRequest:
-    return BadRequest(f"The body nests too deeply, more than {MAX_DEPTH} objects and arrays in each other.")
+    return BadRequest(f"The body is nested too deeply: more than {MAX_DEPTH} levels of objects and arrays.")

@@ -1,4 +1,4 @@
-"""The `Idempotency-Key` under which a request may be repeated (draft-ietf-httpapi-idempotency-key-header-07)."""
+"""Read the header `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07)."""
 
 import re
 from typing import Final
@@ -11,17 +11,17 @@ IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 
 _CHARACTER: Final = r'[!#-\[\]-~]|\\["\\]'
 IDEMPOTENCY_KEY_PATTERN: Final = rf'^("({_CHARACTER}){{1,255}}"|[!#-+\--~]{{1,255}})$'
-"""Of the header: the key in quotes or, where it holds neither comma nor quote, bare."""
+"""The header's value: the key in quotes or, if it contains neither comma nor quote, bare."""
 
 
 def idempotency_key(request: web.Request) -> str | None:
-    """The request's key, the same whether it is sent in quotes or bare; `None` without one. Raises `BadRequest`."""
+    """Return the key, without its quotes if it has them; `None` without the header. Raise `BadRequest`."""
     keys = request.headers.getall(IDEMPOTENCY_KEY, [])
     if not keys:
         return None
     if len(keys) > 1 or not _KEY.fullmatch(keys[0]):
         raise BadRequest(
-            f"The header {IDEMPOTENCY_KEY} is given once, as 1 to 255 printable characters without spaces: "
+            f"Invalid {IDEMPOTENCY_KEY}: expected one header with 1 to 255 printable characters and no spaces, such as "
             f'{IDEMPOTENCY_KEY}: "8e03978e-40d5-43dd-bc93-6894a57f9324".'
         )
     key = keys[0]

@@ -1,4 +1,4 @@
-"""A value as an answer in JSON."""
+"""Create a JSON response."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from aiohttp import web
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """`value`, a Struct or built of what JSON knows, as `application/json`."""
+    """Return a response with `value`, a Struct or a JSON-compatible value, as `application/json`."""
     return web.Response(
         status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers
     )

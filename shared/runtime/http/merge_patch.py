@@ -1,12 +1,13 @@
-"""JSON Merge Patch (RFC 7396): a change of a JSON value, written as what is to be different."""
+"""Apply a JSON Merge Patch (RFC 7396)."""
 
 from typing import Any
 
 
 def merge(target: Any, patch: Any) -> Any:
-    """The target as the patch would have it: null removes a field, objects merge, anything else replaces.
+    """Return the patched target: null removes a field, objects are merged, any other value replaces.
 
-    Neither is changed; the result shares with them what it takes over. Both nest no deeper than `MAX_DEPTH` of I-JSON.
+    Neither argument is changed; the result shares values with both. Both must not be nested deeper than
+    `i_json.MAX_DEPTH`.
     """
     if not isinstance(patch, dict):
         return patch

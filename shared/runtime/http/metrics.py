@@ -1,4 +1,4 @@
-"""`/metrics` in the format of Prometheus, from a registry of the application's own."""
+"""Mount `/metrics` in the Prometheus text format, from a registry of the application."""
 
 import os
 from typing import Final
@@ -13,18 +13,18 @@ from shared.runtime.http.routes import PUBLIC, Route, add_routes
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Where several worker processes of one service keep what they count, so that each can show the sum."""
+"""The variable with the folder in which the workers of a service store their metrics, so that each shows the sum."""
 
 
 def add_metrics(app: web.Application) -> None:
-    """Mount the route; what counts something registers with `app[METRICS]`."""
+    """Mount the route. Metrics are registered in `app[METRICS]`."""
     shown = app[METRICS] = CollectorRegistry()
     if SHARED_FOLDER in os.environ:
         shown = CollectorRegistry()
         MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
 
     async def show(_request: web.Request) -> web.Response:
-        """Always the text format, which every collector reads: prometheus-client's own handler fails on odd Accepts."""
+        """Return the text format in any case: prometheus-client's handler fails on malformed Accept headers."""
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
     add_routes(

@@ -1,4 +1,4 @@
-"""A segment of a request's path as text or UUID, read strictly: the router's own reading lets odd escapes through."""
+"""Read a path segment as text or UUID strictly: aiohttp's router accepts malformed escapes."""
 
 import re
 from contextlib import suppress
@@ -14,17 +14,17 @@ MAX_TEXT_LENGTH: Final = 255
 
 
 def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH) -> str:
-    """The text of the segment that stands for `{name}` in the route's template; an encoded slash is part of it.
+    """Return the text of the segment `{name}` of the route's template. It may contain an encoded slash.
 
-    Raises `BadRequest` where it is not percent-encoded UTF-8, holds NUL, or is not 1 to `max_length` characters long.
+    Raise `BadRequest` if it is not percent-encoded UTF-8, contains NUL, or is not 1 to `max_length` characters long.
     """
     segment = _raw_segment(request, name)
     if _BAD_ESCAPE.search(segment):
-        raise _wrong(name, "write '%' as %25, and other characters as % and two hexadecimal digits for each byte")
+        raise _wrong(name, "malformed percent-encoding; write '%' as %25")
     try:
         text = unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
     except UnicodeDecodeError:
-        raise _wrong(name, "percent-encode the text's UTF-8 bytes") from None
+        raise _wrong(name, "expected percent-encoded UTF-8") from None
     if "\0" in text:
         raise _wrong(name, "remove the NUL character")
     if not 0 < len(text) <= max_length:
@@ -33,14 +33,14 @@ def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH
 
 
 def path_uuid(request: web.Request, name: str) -> UUID | None:
-    """The UUID in the segment that stands for `{name}`, in either case; `None` for whatever is written differently."""
+    """Return the UUID in the segment `{name}`, in upper or lower case; `None` if it is none."""
     with suppress(BadRequest):
         return read_uuid(path_text(request, name))
     return None
 
 
 def read_uuid(text: str) -> UUID | None:
-    """The UUID that the text is, in either case, with its hyphens; `None` for whatever is written differently."""
+    """Return the UUID in canonical form with hyphens, in upper or lower case; `None` if the text is none."""
     return UUID(text) if _UUID.fullmatch(text) else None
 
 
@@ -49,7 +49,7 @@ _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 def _raw_segment(request: web.Request, name: str) -> str:
-    """As it was sent. Raises `KeyError` where no segment of the template is `{name}`."""
+    """Return the segment as sent. Raise `KeyError` if the template has no segment `{name}`."""
     resource = request.match_info.route.resource
     template = resource.canonical.split("/") if resource is not None else []
     if f"{{{name}}}" not in template:
@@ -58,4 +58,4 @@ def _raw_segment(request: web.Request, name: str) -> str:
 
 
 def _wrong(name: str, remedy: str) -> BadRequest:
-    return BadRequest(f"The path's '{name}' cannot be read.", ErrorDetail(remedy, parameter=name))
+    return BadRequest(f"Invalid path segment '{name}'.", ErrorDetail(remedy, parameter=name))

@@ -1,6 +1,11 @@
-"""Conditions on what a resource is like now: `If-Match` and `If-None-Match` (RFC 9110 §13.1), read strictly.
+"""Read the preconditions `If-Match` and `If-None-Match` (RFC 9110 §13.1) strictly, and evaluate them.
 
-An entity tag is passed as the `ETag` header has it, in its quotes; `None` stands for a resource that is not there.
+An entity tag is passed as in the `ETag` header, in its quotes; `None` stands for a resource that does not exist.
+
+aiohttp's `request.if_match` is not used, because it drops a condition that it cannot read, and the write would then
+overwrite what the client meant to protect: an empty header counts as absent, only the first of several header lines is
+read, a list ends silently at its first malformed tag, and `"*"` in quotes matches any resource as `*` does. It accepts
+neither the empty tag `""` nor empty list elements, which the RFC allows.
 """
 
 import re
@@ -12,48 +17,48 @@ from shared.runtime.http.problem import BadRequest
 
 
 class IfMatch(NamedTuple):
-    """Do it only where the resource is one of these; `*` for any that there is. Weak tags match nothing."""
+    """Proceed only if the resource has one of these tags, or for `*` if it exists. Weak tags match nothing."""
 
     tags: frozenset[str]
 
     def allows(self, etag: str | None) -> bool:
-        """Whether to go on with a resource that has this tag (§13.1.1)."""
+        """Return whether to proceed with a resource that has this tag (RFC 9110 §13.1.1)."""
         if etag is None:
             return False
         return _ANY in self.tags or (etag in self.tags and not etag.startswith(_WEAK))
 
 
 class IfNoneMatch(NamedTuple):
-    """Do it only where the resource is none of these; `*` for none that there is."""
+    """Proceed only if the resource has none of these tags, or for `*` if it does not exist."""
 
     tags: frozenset[str]
 
     def allows(self, etag: str | None) -> bool:
-        """Whether to go on with a resource that has this tag (§13.1.2)."""
+        """Return whether to proceed with a resource that has this tag (RFC 9110 §13.1.2)."""
         if etag is None:
             return True
         return _ANY not in self.tags and etag.removeprefix(_WEAK) not in {tag.removeprefix(_WEAK) for tag in self.tags}
 
 
 def if_match(request: web.Request) -> IfMatch | None:
-    """The request's condition, if it has one. Raises `BadRequest`."""
+    """Return the request's condition, or `None` without the header. Raise `BadRequest`."""
     tags = _tags(request, "If-Match")
     return None if tags is None else IfMatch(tags)
 
 
 def read_if_match(text: str) -> IfMatch:
-    """The condition that a field of a body is, written as the header has it. Raises `BadRequest`."""
+    """Return the condition in a field of a body, which has the syntax of the header. Raise `BadRequest`."""
     return IfMatch(_read(text, "If-Match"))
 
 
 def if_none_match(request: web.Request) -> IfNoneMatch | None:
-    """The request's condition, if it has one. Raises `BadRequest`."""
+    """Return the request's condition, or `None` without the header. Raise `BadRequest`."""
     tags = _tags(request, "If-None-Match")
     return None if tags is None else IfNoneMatch(tags)
 
 
 def not_modified(request: web.Request, etag: str) -> bool:
-    """Whether a GET is to be answered 304, for the caller has what has this tag. Raises `BadRequest`."""
+    """Return whether to answer a GET with 304, because the client has this representation. Raise `BadRequest`."""
     condition = if_none_match(request)
     return condition is not None and not condition.allows(etag)
 
@@ -63,11 +68,11 @@ _WEAK: Final = "W/"
 _TAG: Final = r'(?:W/)?"[!\x23-\x7e\x80-\U0010ffff]*"'
 _FIRST_TAG: Final = re.compile(rf"[ \t]*+(?:,[ \t]*+)*+({_TAG})[ \t]*+(?=,|\Z)")
 _FOLLOWING: Final = re.compile(rf",[ \t]*+({_TAG})?[ \t]*+(?=,|\Z)")
-"""Neither takes spaces back once they are matched, or a body with many of them would be read for minutes."""
+"""Possessive quantifiers: with backtracking, a body of many spaces would take minutes."""
 
 
 def _tags(request: web.Request, header: str) -> frozenset[str] | None:
-    """Several lines are one list (RFC 9110 §5.3); a list may have empty places (§5.6.1)."""
+    """Return the tags; several header lines are one list (RFC 9110 §5.3), which may have empty elements (§5.6.1)."""
     lines = request.headers.getall(header, None)
     if lines is None:
         return None
@@ -85,6 +90,6 @@ def _read(text: str, header: str) -> frozenset[str]:
             return frozenset(tags)
         match = _FOLLOWING.match(text, match.end())
     raise BadRequest(
-        f"The header {header} is '*', or entity tags as the ETag header has them, in quotes and with commas between: "
+        f"Invalid {header}: expected '*' or a comma-separated list of entity tags in quotes, such as "
         f'{header}: "1", W/"2".'
     )

@@ -1,4 +1,4 @@
-"""Errors as problem documents (RFC 9457): what is wrong, where, and what would be right."""
+"""Turn errors into problem documents (RFC 9457)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -23,7 +23,7 @@ _log = structlog.get_logger()
 
 
 class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing wrong with a request: `pointer` into the body (RFC 6901), or a query `parameter`."""
+    """One error in a request, with a JSON `pointer` into the body (RFC 6901) or the name of a `parameter`."""
 
     detail: str
     pointer: str | None = None
@@ -31,7 +31,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What an error looks like to the caller: its kind, told with the kind's usual status where `status` is `None`."""
+    """An error as the caller sees it. `status` replaces the usual status of the `kind`."""
 
     kind: ProblemType
     detail: str
@@ -44,9 +44,9 @@ OAuthError = Literal["invalid_request", "invalid_client"]
 
 
 class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An error (RFC 9457). `errors` says each thing that is wrong; `request_id` finds the request in our logs.
+    """An error (RFC 9457). `errors` lists each error; `request_id` identifies the request in the service's logs.
 
-    Where OAuth clients call, `error` and `error_description` say it in the words that they know (RFC 6749 §5.2).
+    On OAuth routes, `error` and `error_description` are those of RFC 6749 §5.2.
     """
 
     type: str
@@ -60,7 +60,7 @@ class ProblemDocument(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 ProblemTable = Mapping[type[Exception], Callable[[Any], Problem]]
-"""From an error to the problem it is told as; a base class stands for its subclasses that have no row."""
+"""Maps an exception class to a function that returns its problem. Subclasses without a row inherit it."""
 
 
 class BadRequest(Exception):
@@ -73,11 +73,11 @@ class BadRequest(Exception):
 
 
 class UnsupportedMediaType(Exception):
-    """The body is of a type that this route does not read: 415."""
+    """The route does not support the body's media type: 415."""
 
 
 class InvalidBody(Exception):
-    """The body can be read and breaks a rule: 422."""
+    """The body can be read, but it is not valid: 422."""
 
     def __init__(self, *errors: ErrorDetail) -> None:
         super().__init__("; ".join(f"{each.pointer}: {each.detail}".removeprefix(": ") for each in errors))
@@ -85,11 +85,11 @@ class InvalidBody(Exception):
 
 
 RETRY_AFTER_S: Final = 1
-"""How long a caller is told to wait where something that we need does not answer."""
+"""The `Retry-After` of a 503 when a dependency does not respond."""
 
 
 def unavailable(detail: str) -> Problem:
-    """503, to be tried again."""
+    """Return a 503 with `Retry-After`."""
     return Problem(UNAVAILABLE, detail, headers={"Retry-After": str(RETRY_AFTER_S)})
 
 
@@ -97,17 +97,17 @@ RUNTIME_PROBLEMS: Final[ProblemTable] = {
     BadRequest: lambda e: Problem(BAD_REQUEST, e.detail, e.errors),
     UnsupportedMediaType: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e)),
     InvalidBody: lambda e: Problem(INVALID_BODY, str(e), e.errors),
-    TimeoutError: lambda _: unavailable("The request took too long and was given up; try again."),
+    TimeoutError: lambda _: unavailable("The request took too long and was cancelled; try again."),
 }
 
 
-INTERNAL_PROBLEM: Final = Problem(INTERNAL, "The fault is ours and has been logged.")
+INTERNAL_PROBLEM: Final = Problem(INTERNAL, "An internal error occurred and was logged.")
 
 
 def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = False) -> web.Response:
-    """The problem as `application/problem+json`, carrying the request's id where it has one.
+    """Return the problem as `application/problem+json`.
 
-    With `oauth` it is also an OAuth error (RFC 6749 §5.2), if it is one that the caller can do something about.
+    With `oauth`, a problem with a status of 4xx other than 429 is also an OAuth error (RFC 6749 §5.2).
     """
     document = problem_document(problem, request_id, oauth=oauth)
     return web.Response(
@@ -119,7 +119,7 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
 
 
 def problem_document(problem: Problem, request_id: str | None = None, *, oauth: bool = False) -> ProblemDocument:
-    """The problem as it is told, by itself or as a part of an answer."""
+    """Return the problem's document, for a response of its own or as part of one."""
     status = problem.status or problem.kind.status
     error = _oauth_error(status) if oauth else None
     return ProblemDocument(
@@ -141,7 +141,7 @@ def _oauth_error(status: int) -> OAuthError | None:
 
 
 def _plain_ascii(text: str) -> str:
-    """The text without what RFC 6749 §5.2 keeps out of an `error_description`."""
+    """Replace the characters that RFC 6749 §5.2 does not allow in an `error_description`."""
     text = text.translate({ord('"'): "'", ord("\\"): "/", ord("…"): "..."})
     return "".join(character if " " <= character <= "~" else "?" for character in text)
 
@@ -165,7 +165,7 @@ def _from_aiohttp(error: web.HTTPException) -> Problem:
 
 
 _OF_AIOHTTP: Final = {
-    404: (NOT_FOUND, "Nothing is found under this path."),
-    405: (METHOD_NOT_ALLOWED, "This path does not know this method; the Allow header names those it knows."),
+    404: (NOT_FOUND, "No route matches this path."),
+    405: (METHOD_NOT_ALLOWED, "This path does not support this method; see the Allow header."),
     408: (REQUEST_TIMEOUT, "The body did not arrive within 10 seconds."),
 }

@@ -1,17 +1,17 @@
-"""The kinds of problems: what each means to the caller and what it can do, and those that any service can tell."""
+"""The type of a problem, with its meaning and remedy, and the problem types of every service."""
 
 from typing import Final
 
 from msgspec import Struct
 
 PROBLEMS_ROUTE: Final = "/docs/problems"
-"""Below it each kind has its page."""
+"""Each problem type has a page under this path."""
 
 
 class ProblemType(Struct, frozen=True):
-    """One kind of problem. `slug` ends its `type`, which stays stable over releases; `status` is its usual one.
+    """A type of problem. `slug` is the end of its URI, which is stable over releases; `status` is the usual one.
 
-    `meaning` and `remedy` are what its page says: what has happened, and what the caller can do about it.
+    `meaning` and `remedy` are shown on its page: what happened, and what the caller can do.
     """
 
     slug: str
@@ -22,79 +22,107 @@ class ProblemType(Struct, frozen=True):
 
     @property
     def path(self) -> str:
-        """The `type` of its documents, under which its page is."""
+        """The `type` of its documents, and the path of its page."""
         return f"{PROBLEMS_ROUTE}/{self.slug}"
 
 
 BAD_REQUEST: Final = ProblemType(
-    *("bad-request", 400, "Bad request"),
-    meaning="The request can be received but not understood: its query, a header or the syntax of its body is not "
-    "what this route reads.",
-    remedy="Read `detail`, and `errors` for each parameter or field that is wrong; correct these and send the request "
-    "again. The same request will fail again.",
+    slug="bad-request",
+    status=400,
+    title="Bad request",
+    meaning="The request is invalid: its query, a header, or the syntax of its body.",
+    remedy="Read `detail`, and `errors` for each invalid parameter or field. Correct these and send the request again. "
+    "The unchanged request will fail again.",
 )
 MALFORMED_REQUEST: Final = ProblemType(
-    *("malformed-request", 400, "Malformed request"),
-    meaning="What arrived is not well-formed HTTP/1.1, or its first line or a header is too long. The connection is "
+    slug="malformed-request",
+    status=400,
+    title="Malformed request",
+    meaning="The request is not well-formed HTTP/1.1, or its first line or a header is too long. The connection is "
     "closed.",
-    remedy="Build requests with an HTTP library rather than by hand, percent-encode what goes into the URL, and keep "
-    "the URL and each header below 8 KiB.",
+    remedy="Build requests with an HTTP library, percent-encode values in the URL, and keep the URL and each header "
+    "below 8 KiB.",
 )
 NOT_FOUND: Final = ProblemType(
-    *("not-found", 404, "Not Found"),
+    slug="not-found",
+    status=404,
+    title="Not Found",
     meaning="The service has no route at this path.",
-    remedy="Compare the path with the documentation under `/docs`: a slash at the end, a capital letter or a missing "
-    "version makes it another one.",
+    remedy="Compare the path with the documentation under `/docs`. Check for a slash at the end, capital letters and a "
+    "missing version.",
 )
 METHOD_NOT_ALLOWED: Final = ProblemType(
-    *("method-not-allowed", 405, "Method Not Allowed"),
-    meaning="The path is there, but not for this method.",
-    remedy="Use one of the methods that the `Allow` header names.",
+    slug="method-not-allowed",
+    status=405,
+    title="Method Not Allowed",
+    meaning="The path exists, but it does not support this method.",
+    remedy="Use one of the methods in the `Allow` header.",
 )
 REQUEST_TIMEOUT: Final = ProblemType(
-    *("request-timeout", 408, "Request Timeout"),
-    meaning="The body had not arrived in full when the time for it was over, so the request was not handled.",
-    remedy="Send the body at once and see that `Content-Length` is right; over a bad connection, try again.",
+    slug="request-timeout",
+    status=408,
+    title="Request Timeout",
+    meaning="The body did not arrive in time, so the request was not handled.",
+    remedy="Send the body without a pause and check `Content-Length`. On a slow connection, try again.",
 )
 REQUEST_ENTITY_TOO_LARGE: Final = ProblemType(
-    *("request-entity-too-large", 413, "Request Entity Too Large"),
-    meaning="The body is larger than the service reads, so the request was not handled.",
-    remedy="Send less at once; `detail` says how much is read.",
+    slug="request-entity-too-large",
+    status=413,
+    title="Request Entity Too Large",
+    meaning="The body is larger than the limit of the route, so the request was not handled.",
+    remedy="Send less per request. `detail` says the limit.",
 )
 UNSUPPORTED_MEDIA_TYPE: Final = ProblemType(
-    *("unsupported-media-type", 415, "Unsupported media type"),
-    meaning="The body is said to be of a media type, or to be encoded in a way, that this route does not read.",
-    remedy="Set `Content-Type` to what `detail` names, and send the body without a `Content-Encoding`.",
+    slug="unsupported-media-type",
+    status=415,
+    title="Unsupported media type",
+    meaning="The route does not support the body's media type or its `Content-Encoding`.",
+    remedy="Set `Content-Type` to a type in `detail`, and send the body without a `Content-Encoding`.",
 )
 EXPECTATION_FAILED: Final = ProblemType(
-    *("expectation-failed", 417, "Expectation failed"),
-    meaning="The `Expect` header asks for something that the service does not do.",
-    remedy="Leave the header out, or send `Expect: 100-continue`.",
+    slug="expectation-failed",
+    status=417,
+    title="Expectation failed",
+    meaning="The service does not support the expectation in the `Expect` header.",
+    remedy="Omit the header, or send `Expect: 100-continue`.",
 )
 INVALID_BODY: Final = ProblemType(
-    *("invalid-body", 422, "Invalid body"),
-    meaning="The body can be read, and something in it breaks a rule: a field is missing, unknown, or of a value that "
-    "is not allowed.",
-    remedy="Go through `errors`: each `pointer` leads to a field and each `detail` says what would be right. Correct "
-    "these and send the request again.",
+    slug="invalid-body",
+    status=422,
+    title="Invalid body",
+    meaning="The body can be read, but it is not valid: a field is missing, unknown, or has a value that is not "
+    "allowed.",
+    remedy="Read `errors`: each `pointer` points at a field and each `detail` says what is expected. Correct the "
+    "fields and send the request again.",
 )
 INTERNAL: Final = ProblemType(
-    *("internal", 500, "Internal error"),
-    meaning="Something has gone wrong in the service that is no fault of the request. Whether it was carried out is "
-    "not certain.",
-    remedy="Look at what is there before sending it again; if it stays, tell those who run the service the "
-    "`request_id`, by which they find it in their logs.",
+    slug="internal",
+    status=500,
+    title="Internal error",
+    meaning="An error in the service, not in the request. It is unknown whether the request had an effect.",
+    remedy="Check the state before you send the request again. If the error persists, report the `request_id` to the "
+    "operator of the service, who can find it in the logs.",
 )
 UNAVAILABLE: Final = ProblemType(
-    *("unavailable", 503, "Temporarily unavailable"),
-    meaning="Something that the service needs does not answer at the moment, or not in time. It will not guess, so it "
-    "refuses.",
-    remedy="Try again after the seconds in `Retry-After`, and wait longer each time. A request that makes something "
-    "may have been carried out: repeat it with its `Idempotency-Key` where the route takes one.",
+    slug="unavailable",
+    status=503,
+    title="Temporarily unavailable",
+    meaning="A dependency of the service does not respond, or not in time. The request was refused.",
+    remedy="Try again after the seconds in `Retry-After`, and wait longer each time. A request that creates something "
+    "may have had its effect: repeat it with the same `Idempotency-Key` if the route accepts one.",
 )
 
 RUNTIME_PROBLEM_TYPES: Final = (
-    *(BAD_REQUEST, MALFORMED_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, REQUEST_TIMEOUT, REQUEST_ENTITY_TOO_LARGE),
-    *(UNSUPPORTED_MEDIA_TYPE, EXPECTATION_FAILED, INVALID_BODY, INTERNAL, UNAVAILABLE),
+    BAD_REQUEST,
+    MALFORMED_REQUEST,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    REQUEST_TIMEOUT,
+    REQUEST_ENTITY_TOO_LARGE,
+    UNSUPPORTED_MEDIA_TYPE,
+    EXPECTATION_FAILED,
+    INVALID_BODY,
+    INTERNAL,
+    UNAVAILABLE,
 )
-"""What any service can tell."""
+"""The problem types of every service."""

@@ -1,4 +1,4 @@
-"""A request's query, read strictly: what is not UTF-8 is an error instead of a guess."""
+"""Read a request's query strictly: malformed UTF-8 is an error and is not replaced."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
@@ -16,7 +16,7 @@ MAX_PARAMETERS: Final = 50
 
 
 class Query:
-    """The decoded parameters of a query string, in which a parameter may stand once."""
+    """The decoded parameters of a query string."""
 
     def __init__(self, raw: str) -> None:
         try:
@@ -31,34 +31,36 @@ class Query:
 
     @property
     def values(self) -> Mapping[str, Sequence[str]]:
-        """Every value of every parameter."""
+        """The values by parameter."""
         return self._values
 
     def all(self, name: str) -> list[str]:
-        """Every value of the parameter, in order."""
+        """Return the values of the parameter, in order."""
         return self._values.get(name, [])
 
     def take(self, name: str) -> list[str]:
-        """Every value of the parameter, in order, which from now on is not there."""
+        """Remove the parameter and return its values, in order."""
         return self._values.pop(name, [])
 
     def optional(self, name: str) -> str:
-        """The parameter's value, empty where it is absent. Raises `BadRequest` where it stands twice or holds NUL."""
+        """Return the value, empty without the parameter. Raise `BadRequest` if it occurs twice or contains NUL."""
         values = self.all(name)
         if len(values) > 1:
-            raise BadRequest(f"The parameter '{name}' is given {len(values)} times.", _once(name))
+            error = ErrorDetail("expected one value", parameter=name)
+            raise BadRequest(f"The parameter '{name}' occurs {len(values)} times.", error)
         value = values[0] if values else ""
         if "\0" in value:
-            raise BadRequest(f"The parameter '{name}' holds a NUL character.", ErrorDetail("remove it", parameter=name))
+            error = ErrorDetail("remove the NUL character", parameter=name)
+            raise BadRequest(f"The parameter '{name}' contains a NUL character.", error)
         return value
 
     def required(self, *names: str) -> Mapping[str, str]:
-        """The parameters' values. Raises `BadRequest` that names every one that is absent or empty."""
+        """Return the values by parameter. Raise `BadRequest` with the names of those that are missing or empty."""
         values = {name: self.optional(name) for name in names}
         missing = [name for name, value in values.items() if not value]
         if missing:
             errors = [
-                ErrorDetail("this parameter is required and may not be empty", parameter=name) for name in missing
+                ErrorDetail("this parameter is required and must not be empty", parameter=name) for name in missing
             ]
             raise BadRequest(f"A required parameter is missing or empty: {', '.join(missing)}.", *errors)
         return values
@@ -68,7 +70,7 @@ _QUERY: Final = web.RequestKey("query", Query)
 
 
 def query_of(request: web.Request) -> Query:
-    """The request's query, parsed once however many ask. Raises `BadRequest`."""
+    """Return the request's query, which is parsed only once per request. Raise `BadRequest`."""
     if _QUERY not in request:
         request[_QUERY] = Query(request.rel_url.raw_query_string)
     return request[_QUERY]
@@ -92,8 +94,4 @@ def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = Fal
     elif not errors:
         return found
     names = ", ".join(dict.fromkeys(f"'{each.parameter}'" for each in errors))
-    raise BadRequest(f"The query is not what this route reads; see {names}.", *errors)
-
-
-def _once(name: str) -> ErrorDetail:
-    return ErrorDetail("give this parameter once", parameter=name)
+    raise BadRequest(f"Invalid query parameters: {names}.", *errors)

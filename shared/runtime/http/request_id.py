@@ -1,4 +1,4 @@
-"""The id under which a request is found again in logs and answers: the caller's `X-Request-ID`, or one of ours."""
+"""Determine the id of a request in logs and responses: the caller's `X-Request-ID`, or a new one."""
 
 import re
 import secrets
@@ -14,13 +14,13 @@ _ACCEPTED: Final = re.compile(r"[A-Za-z0-9._:+/=-]{1,128}")
 
 
 def request_id_of(request: web.Request, redact: Redact) -> str:
-    """The caller's id where it is short, plain and no secret, else a new one."""
-    given = request.headers.get("X-Request-ID", "")
-    if _ACCEPTED.fullmatch(given) and redact(given) == given:
-        return given
+    """Return the caller's id if it is short, plain and no secret, else a new one."""
+    sent = request.headers.get("X-Request-ID", "")
+    if _ACCEPTED.fullmatch(sent) and redact(sent) == sent:
+        return sent
     return new_request_id()
 
 
 def new_request_id() -> str:
-    """One of ours."""
+    """Return a new random id."""
     return secrets.token_hex(8)

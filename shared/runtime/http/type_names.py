@@ -1,4 +1,4 @@
-"""What a type asks for and what was sent instead, in words for whoever calls: they need not know Python's."""
+"""Describe types to API users in words that do not depend on Python."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -6,36 +6,38 @@ from typing import Any, Final
 from msgspec import inspect
 
 MAX_REPEATED: Final = 100
-"""How many characters of what was sent an answer repeats."""
+"""The most characters of the input that an error repeats."""
 
 
-def wanted(kind: inspect.Type) -> str:
-    """A value of this type, such as "a whole number from 1 to 1000". That null will do too is not said."""
+def describe_type(kind: inspect.Type) -> str:
+    """Return a description such as "a whole number from 1 to 1000". Whether null is allowed is left out."""
     match kind:
         case inspect.Metadata():
-            return wanted(kind.type)
+            return describe_type(kind.type)
         case inspect.UnionType():
-            return _any_of(wanted(one) for one in kind.types if not isinstance(one, inspect.NoneType))
+            return _any_of(describe_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
         case inspect.LiteralType():
             return _any_of(_quoted(value) for value in kind.values)
         case inspect.EnumType():
             return _any_of(_quoted(member.value) for member in kind.cls)
         case inspect.TupleType():
             return f"a list of {len(kind.item_types)} values"
-    return next((words(kind) for family, words in _WORDS.items() if isinstance(kind, family)), "another value")
+    return next(
+        (describe(kind) for family, describe in _DESCRIPTIONS.items() if isinstance(kind, family)), "another value"
+    )
 
 
-def kind_of(name: str) -> str:
-    """What msgspec's errors call a sort of JSON value, `str` or `int`, in words."""
-    return _KINDS.get(name, "something else")
+def describe_json_type(name: str) -> str:
+    """Return words for the name of a JSON type in msgspec's errors, such as `str` or `int`."""
+    return _JSON_TYPES.get(name, "something else")
 
 
-def shortened(text: str) -> str:
-    """The text, or its beginning and "…" where it is longer than an answer should repeat."""
+def shorten(text: str) -> str:
+    """Return the text, cut to `MAX_REPEATED` characters with "…" at the end."""
     return text if len(text) <= MAX_REPEATED else text[: MAX_REPEATED - 1] + "…"
 
 
-_KINDS: Final = {
+_JSON_TYPES: Final = {
     "str": "text",
     "int": "a whole number",
     "float": "a number",
@@ -47,17 +49,17 @@ _KINDS: Final = {
 
 
 def _number(what: str) -> Callable[[Any], str]:
-    def words(kind: Any) -> str:
+    def describe(kind: Any) -> str:
         if kind.ge is not None and kind.le is not None:
             return f"{what} from {kind.ge} to {kind.le}"
         bounds = {"of at least": kind.ge, "above": kind.gt, "of at most": kind.le, "below": kind.lt}
         return " ".join([what, " and ".join(f"{name} {bound}" for name, bound in bounds.items() if bound is not None)])
 
-    return lambda kind: words(kind).strip()
+    return lambda kind: describe(kind).strip()
 
 
 def _length(what: str, of_what: str) -> Callable[[Any], str]:
-    def words(kind: Any) -> str:
+    def describe(kind: Any) -> str:
         least, most = kind.min_length, kind.max_length
         if least is not None and most is not None:
             return f"{what} of {least} to {most} {of_what}"
@@ -65,7 +67,7 @@ def _length(what: str, of_what: str) -> Callable[[Any], str]:
             return f"{what} of {least} or more {of_what}"
         return what if most is None else f"{what} of at most {most} {of_what}"
 
-    return words
+    return describe
 
 
 def _text(kind: inspect.StrType) -> str:
@@ -77,7 +79,7 @@ def _time(kind: inspect.DateTimeType) -> str:
     return "a time such as 2026-11-30T12:00:00Z" + (", without an offset" if kind.tz is False else "")
 
 
-_WORDS: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
+_DESCRIPTIONS: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
     inspect.BoolType: lambda _: "true or false",
     inspect.IntType: _number("a whole number"),
     inspect.FloatType: _number("a number"),
@@ -94,7 +96,7 @@ _WORDS: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
 
 
 def _any_of(words: Iterable[str]) -> str:
-    """ "a, b or c"."""
+    """Join words as in "a, b or c"."""
     *others, last = dict.fromkeys(words)
     return f"{', '.join(others)} or {last}" if others else last
 

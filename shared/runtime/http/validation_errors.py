@@ -1,4 +1,4 @@
-"""What is wrong with a JSON body, each fault with a pointer to it and in words that name no type of Python's."""
+"""Describe each error in a JSON body, with a JSON pointer and without Python's type names."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,16 +9,16 @@ import msgspec
 from msgspec import Struct, inspect
 
 from shared.runtime.http.problem import ErrorDetail
-from shared.runtime.http.type_names import MAX_REPEATED, kind_of, shortened, wanted
+from shared.runtime.http.type_names import MAX_REPEATED, describe_json_type, describe_type, shorten
 
 MAX_ERRORS: Final = 20
-"""How many things are said to be wrong with one body."""
+"""The most errors that are reported for one body."""
 
 
-def faults_of(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequence[ErrorDetail]:
-    """What is wrong with a body that msgspec has refused as a `kind`, for `error`; at least one fault.
+def validation_errors(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequence[ErrorDetail]:
+    """Return at least one error for a body that msgspec refused as a `kind` with `error`.
 
-    Of an object, each outermost field that is wrong is told. Raises `msgspec.DecodeError` where it is not JSON at all.
+    For an object, return one for each invalid top-level field. Raise `msgspec.DecodeError` if the body is not JSON.
     """
     errors: Iterator[ErrorDetail] = iter(())
     if isinstance(kind, type) and issubclass(kind, Struct) and kind.__struct_config__.tag is None:
@@ -27,28 +27,28 @@ def faults_of(body: bytes, kind: Any, error: msgspec.ValidationError) -> Sequenc
 
 
 def pointer_to(steps: Sequence[str]) -> str:
-    """The JSON pointer (RFC 6901) that leads through these fields and indices, cut short where it would be long."""
-    return shortened("".join("/" + step[:MAX_REPEATED].replace("~", "~0").replace("/", "~1") for step in steps))
+    """Return the JSON pointer (RFC 6901) for a path of fields and indices, shortened if it is long."""
+    return shorten("".join("/" + step[:MAX_REPEATED].replace("~", "~0").replace("/", "~1") for step in steps))
 
 
 def _errors_of_fields(body: bytes, kind: type[Struct]) -> Iterator[ErrorDetail]:
-    """One fault for each outermost field that is wrong; none where the body is no object."""
+    """Yield an error for each invalid top-level field; none if the body is no object."""
     try:
         sent = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except msgspec.ValidationError:
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     if kind.__struct_config__.forbid_unknown_fields:
-        unknown = f"this field is not known here; known are {', '.join(fields)}"
+        unknown = f"unknown field; expected one of: {', '.join(fields)}"
         yield from (ErrorDetail(unknown, pointer=pointer_to([name])) for name in sent if name not in fields)
     for name, field in fields.items():
         if name in sent:
-            yield from _faults_of_field(name, sent[name], field.type)
+            yield from _errors_of_field(name, sent[name], field.type)
         elif field.required:
             yield ErrorDetail("this field is required", pointer=pointer_to([name]))
 
 
-def _faults_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[ErrorDetail]:
+def _errors_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[ErrorDetail]:
     try:
         msgspec.json.decode(sent, type=kind)
     except msgspec.ValidationError as error:
@@ -62,9 +62,9 @@ _GOT: Final = re.compile(r"Expected `.*`, got `(?P<got>\w+)`")
 
 
 def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
-    """Turn msgspec's "Expected `str`, got `int` - at `$.options[0].id`" into a fault with a JSON pointer.
+    """Convert a message of msgspec, such as "Expected `str`, got `int` - at `$.options[0].id`".
 
-    `kind` is the type of what lies at the field `outer`.
+    `kind` is the type of the field `outer`, or of the whole body without it.
     """
     match = _MESSAGE.fullmatch(message)
     reason, path = (match["reason"], match["path"] or "") if match else (message, "")
@@ -72,33 +72,33 @@ def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
     known: inspect.Type | None = kind
     for name, index, any_value in _STEP.findall(path):
         known = _inside(known, name or index)
-        if any_value:  # msgspec does not say under which name, so the fault is of the whole object
+        if any_value:  # msgspec does not name the field, so the error is of the whole object
             return ErrorDetail(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
         steps.append(name or index)
     field = _FIELD.fullmatch(reason)
     if field:
-        detail = "this field is required" if "missing" in reason else "this field is not known here"
+        detail = "this field is required" if "missing" in reason else "unknown field"
         return ErrorDetail(detail, pointer=pointer_to([*steps, field["name"]]))
     if match and match["key"]:
-        return ErrorDetail("a name in this object is not one that belongs here", pointer=pointer_to(steps))
+        return ErrorDetail("this object contains an unknown name", pointer=pointer_to(steps))
     return ErrorDetail(_expected(reason, known), pointer=pointer_to(steps))
 
 
 def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -> str:
     is_too_large = reason.endswith("out of range")
     if kind is None or isinstance(kind, inspect.AnyType):
-        return f"{_TOO_LARGE} is in here" if is_too_large else "another value is expected here"
+        return f"contains {_TOO_LARGE}" if is_too_large else "expected another value"
     if is_too_large:
-        return f"{start} {wanted(kind)}, got {_TOO_LARGE}"
+        return f"{start} {describe_type(kind)}, got {_TOO_LARGE}"
     got = _GOT.fullmatch(reason)
-    return f"{start} {wanted(kind)}" + (f", got {kind_of(got['got'])}" if got else "")
+    return f"{start} {describe_type(kind)}" + (f", got {describe_json_type(got['got'])}" if got else "")
 
 
 _TOO_LARGE: Final = "a number that is too large"
 
 
 def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
-    """The type of what lies at a field or index of a value of `kind`; `None` where that cannot be told."""
+    """Return the type of a field or item of a `kind`; `None` if it is unknown."""
     found: inspect.Type | None = None
     match kind:
         case inspect.Metadata():
@@ -120,7 +120,7 @@ def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
 
 
 def _either(kinds: Sequence[inspect.Type]) -> inspect.Type | None:
-    """What stands at one place in values of several types, if that can be told: one type, or their tags."""
+    """Return the common type of one field in several types: the only one, or a literal of their tags."""
     tags = [kind.values for kind in kinds if isinstance(kind, inspect.LiteralType)]
     if len(kinds) > 1 and len(tags) == len(kinds):
         return inspect.LiteralType(tuple(tag for values in tags for tag in values))

@@ -1,6 +1,6 @@
-"""PostgreSQL with a time limit on everything, fair under contention, and one error for "not there".
+"""A pool of PostgreSQL connections with time limits, first-come-first-served waiting, and one error for outages.
 
-Nothing of a session outlives a statement or a transaction, so that a transaction pooler may stand in between.
+No session state outlives a statement or a transaction, so a transaction pooler may be used.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from shared.runtime.process.environment import split_url
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
-"""From waiting for a connection to the result of one statement."""
+"""For one statement, including the wait for a connection."""
 TRANSACTION_LIMIT_S: Final = 2.0
-KEPT_OPEN: Final = 4
-"""Connections that are opened at the start, so that the first requests do not wait for them."""
+MIN_CONNECTIONS: Final = 4
+"""Connections that are opened at the start, so that the first requests need not wait for them."""
 
 _log = structlog.get_logger()
 
@@ -30,19 +30,19 @@ T = TypeVar("T")
 
 
 class DatabaseUnavailable(Exception):
-    """PostgreSQL did not answer, in time or at all. The message says which address was tried and what came of it."""
+    """PostgreSQL did not respond, or not in time. The message has the address and the reason."""
 
 
 class LockTimeout(DatabaseUnavailable):
-    """Another transaction had what this one needs, for longer than it waits."""
+    """Another transaction held a lock for longer than this one waits."""
 
 
 class UnstorableValue(Exception):
-    """PostgreSQL cannot hold a value that it was given, such as text with a NUL character."""
+    """PostgreSQL cannot store a value, such as text with a NUL character."""
 
 
 class Connection(Protocol):
-    """What storage needs: one statement, in a transaction or on its own."""
+    """Runs one statement, in a transaction or on its own. Storage functions take one as an argument."""
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]: ...
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None: ...
@@ -50,12 +50,12 @@ class Connection(Protocol):
 
 
 class Transaction(Connection, Protocol):
-    """One that is open; what is done within a savepoint is undone where the block raises, and nothing else is."""
+    """An open transaction. If the block of a savepoint raises, only its changes are rolled back."""
 
     def savepoint(self) -> AbstractAsyncContextManager[None]: ...
 
 
-_AWAY: Final = (
+_OUTAGES: Final = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
@@ -65,7 +65,7 @@ _AWAY: Final = (
     asyncpg.PostgresSystemError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.InvalidTransactionStateError,  # read-only, or ended by the server for having been idle
+    asyncpg.InvalidTransactionStateError,  # read-only, or ended by the server because it was idle
     asyncpg.ObjectNotInPrerequisiteStateError,
     asyncpg.TransactionRollbackError,
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -75,57 +75,57 @@ _AWAY: Final = (
 
 _UNSTORABLE: Final = (
     asyncpg.DataError,
-    asyncpg.ProgramLimitExceededError,  # longer than an index holds
+    asyncpg.ProgramLimitExceededError,  # longer than an index entry may be
 )
 
 
 class Database:
     """A pool of connections to one database as one role."""
 
-    def __init__(self, pool: "asyncpg.Pool", address: str, size: int, statements: QueryMetrics) -> None:
+    def __init__(self, pool: "asyncpg.Pool", address: str, size: int, metrics: QueryMetrics) -> None:
         self._pool = pool
-        self._statements = statements
-        self._turns = asyncio.Semaphore(size)
+        self._metrics = metrics
+        self._semaphore = asyncio.Semaphore(size)
         self.address = address
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
-        """The rows of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
+        """Return the rows of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._counted(connection).fetch(query, *arguments)
+            return await self._measured(connection).fetch(query, *arguments)
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
-        """The first row of one statement. Raises `DatabaseUnavailable`, `UnstorableValue`."""
+        """Return the first row of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._counted(connection).fetchrow(query, *arguments)
+            return await self._measured(connection).fetchrow(query, *arguments)
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
-        """The command tag of one statement, which may take `limit_s` seconds where that is more than usual.
+        """Run one statement and return its command tag. `limit_s` replaces the usual time limit.
 
-        Raises `DatabaseUnavailable`, `UnstorableValue`.
+        Raise `DatabaseUnavailable`, `UnstorableValue`.
         """
         if limit_s is not None:
             async with self.transaction(limit_s) as transaction:
                 return await transaction.execute(query, *arguments, limit_s=limit_s)
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._counted(connection).execute(query, *arguments)
+            return await self._measured(connection).execute(query, *arguments)
 
     async def ping(self) -> None:
-        """Raises `DatabaseUnavailable` where the server does not answer."""
-        await self.execute("-- ping: whether the server answers\nSELECT 1")
+        """Raise `DatabaseUnavailable` if the server does not respond."""
+        await self.execute("-- ping: whether the server responds\nSELECT 1")
 
     @asynccontextmanager
     async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Transaction, None]:
-        """One transaction, committed when the block ends and rolled back when it raises.
+        """Run the block in a transaction. Commit at the end; roll back if the block raises.
 
-        Each of its statements sees all that was committed before it began.
+        The isolation level is READ COMMITTED.
         """
         async with self._connection(limit_s or TRANSACTION_LIMIT_S) as connection:
             transaction = connection.transaction(isolation="read_committed")
             await transaction.start()
             try:
-                yield self._counted(connection)
+                yield self._measured(connection)
             except asyncio.CancelledError:
-                # No ROLLBACK over a connection that may be busy or dead; it is closed, which ends the transaction.
+                # No ROLLBACK: the connection may be busy or dead. It is closed, which ends the transaction.
                 raise
             except BaseException:
                 await transaction.rollback()
@@ -133,7 +133,7 @@ class Database:
             await transaction.commit()
 
     async def close(self) -> None:
-        """Close every connection, waiting no longer than a statement may take."""
+        """Close every connection, after at most `STATEMENT_LIMIT_S`."""
         try:
             await asyncio.wait_for(self._pool.close(), STATEMENT_LIMIT_S)
         except TimeoutError:
@@ -141,39 +141,39 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self, limit_s: float) -> AsyncGenerator[Any, None]:
-        """Hands connections out in the order of asking; asyncpg's own pool is last in, first out."""
+        """Acquire a connection. Waiters are served first come, first served; asyncpg's pool is last in, first out."""
         try:
-            async with asyncio.timeout(limit_s), self._turns:
+            async with asyncio.timeout(limit_s), self._semaphore:
                 connection = await self._pool.acquire()
                 try:
                     yield connection
                 except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
-                    # The last is how asyncpg tells of a connection that the server has given up, but not closed yet.
+                    # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
                     connection.terminate()
                     raise
                 finally:
                     await self._pool.release(connection)
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
-        except _AWAY as error:
+        except _OUTAGES as error:
             raise self._unavailable(error) from None
 
-    def _counted(self, connection: Any) -> Transaction:
-        return _Counted(connection, self._statements)
+    def _measured(self, connection: Any) -> Transaction:
+        return _MeasuredConnection(connection, self._metrics)
 
     def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
-        _log.warning("PostgreSQL is away", address=self.address, error=_reason(error))
+        _log.warning("PostgreSQL is unavailable", address=self.address, error=_reason(error))
         return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
 
 
-class _Counted:
-    """A connection that counts and times its statements."""
+class _MeasuredConnection:
+    """A connection that measures its statements."""
 
-    __slots__ = ("_connection", "_statements")
+    __slots__ = ("_connection", "_metrics")
 
-    def __init__(self, connection: Any, statements: QueryMetrics) -> None:
+    def __init__(self, connection: Any, metrics: QueryMetrics) -> None:
         self._connection = connection
-        self._statements = statements
+        self._metrics = metrics
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
         return await self._timed(query, self._connection.fetch(query, *arguments))
@@ -183,7 +183,7 @@ class _Counted:
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         if limit_s is not None:
-            await self._allow(limit_s)
+            await self._set_time_limit(limit_s)
         return await self._timed(query, self._connection.execute(query, *arguments, timeout=limit_s))
 
     @asynccontextmanager
@@ -193,18 +193,18 @@ class _Counted:
                 yield
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
-        except _AWAY as error:
+        except _OUTAGES as error:
             raise DatabaseUnavailable(_reason(error)) from None
 
-    async def _timed(self, query: str, answered: Awaitable[T]) -> T:
-        with self._statements.of(query).time():
+    async def _timed(self, query: str, result: Awaitable[T]) -> T:
+        with self._metrics.of(query).time():
             try:
-                return await answered
+                return await result
             except asyncpg.LockNotAvailableError as error:
                 raise LockTimeout(str(error)) from None
 
-    async def _allow(self, limit_s: float) -> None:
-        """Have the server, where a role has limits of its own, wait as long; until the transaction ends."""
+    async def _set_time_limit(self, limit_s: float) -> None:
+        """Replace the role's own time limits on the server until the transaction ends."""
         limit_ms = round(limit_s * 1000)
         await self._connection.execute(f"SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {limit_ms}")
 
@@ -215,72 +215,73 @@ async def database(
     *,
     size: int,
     statement_cache: int,
-    patience_s: float = 10.0,
+    timeout_s: float = 10.0,
     registry: CollectorRegistry | None = None,
 ) -> AsyncGenerator[Database, None]:
-    """Connects, trying for `patience_s` while the server starts, and closes at the end; counts in `registry`.
+    """Open a pool of up to `size` connections during the block. Retry for `timeout_s` while the server starts.
 
-    Raises `DatabaseUnavailable` with the address and what to do about it.
+    `statement_cache` is the number of prepared statements per connection. Metrics are registered in `registry`.
+    Raise `DatabaseUnavailable` with the address and what to do.
     """
     address = address_of(url)
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + patience_s
+    deadline = loop.time() + timeout_s
     pool = None
     while pool is None:
         try:
             pool = await asyncpg.create_pool(
                 url,
-                min_size=min(size, KEPT_OPEN),
+                min_size=min(size, MIN_CONNECTIONS),
                 max_size=size,
                 timeout=STATEMENT_LIMIT_S,
                 command_timeout=STATEMENT_LIMIT_S,
                 statement_cache_size=statement_cache,
-                reset=_keep,
+                reset=_skip_reset,
             )
-        except _AWAY as error:
-            if loop.time() > give_up:
+        except _OUTAGES as error:
+            if loop.time() > deadline:
                 raise DatabaseUnavailable(
-                    f"PostgreSQL at {address} was tried for {patience_s:.0f} s: {_reason(error)}. "
+                    f"PostgreSQL at {address} did not respond for {timeout_s:.0f} s: {_reason(error)}. "
                     "Start it, or correct the database URL."
                 ) from None
             await asyncio.sleep(0.25)
-    opened = Database(pool, address, size, QueryMetrics(registry))
+    pool_database = Database(pool, address, size, QueryMetrics(registry))
     try:
-        yield opened
+        yield pool_database
     finally:
-        await opened.close()
+        await pool_database.close()
 
 
-async def retry_until_available(work: Callable[[], Awaitable[T]], patience_s: float = 10.0) -> T:
-    """What `work()` gives, tried for `patience_s` while the server does not answer: for what a start cannot do without.
+async def retry_until_available(work: Callable[[], Awaitable[T]], timeout_s: float = 10.0) -> T:
+    """Return the result of `work()`, which is retried for `timeout_s` while the server does not respond.
 
-    Raises `DatabaseUnavailable` in the end.
+    Raise `DatabaseUnavailable` after that. For work without which a service cannot start.
     """
-    give_up = asyncio.get_running_loop().time() + patience_s
+    deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         try:
             return await work()
         except DatabaseUnavailable:
-            if asyncio.get_running_loop().time() > give_up:
+            if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.25)
 
 
 def address_of(url: str) -> str:
-    """Host and port of a database URL, or the socket's folder; never the user or the password.
+    """Return host and port of a database URL, or the folder of its socket; never the user or the password.
 
-    Raises `SettingsError` for what cannot be read as a URL.
+    Raise `SettingsError` if it is not a URL.
     """
     parts = split_url(url, "the database URL")
     socket = parse_qs(parts.query).get("host")
     return socket[0] if socket else f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
 
 
-async def _keep(_connection: object) -> None:
-    """In place of asyncpg's reset on release, a round trip that we have no use for: no session state is ever set."""
+async def _skip_reset(_connection: object) -> None:
+    """Replace asyncpg's reset on release, which costs a round trip: no session state is ever set."""
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     return str(error) or type(error).__name__

@@ -1,10 +1,12 @@
-"""Brings one service's schema up to the code: numbered SQL files, a table of those applied, one lock around it all.
+"""Bring one service's schema up to the code: numbered SQL files, a table of those applied, and one lock around both.
 
-The lock is what lets several processes start at once on an empty database. The service's role owns nothing: it may
-do what the files grant it, and only in its own schema.
+With the lock, several processes may start on an empty database at once. The service's role owns nothing: it has the
+rights that the files grant it, and only in its own schema. Files must not change once a release has applied them.
 """
 
 import asyncio
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +15,8 @@ import asyncpg
 
 from shared.runtime.postgres.database import Connection
 
-_LOCK: Final = 0x706F6C6C  # any number that others do not use: "poll"
+_LOCK: Final = 0x706F6C6C
+"""The key of the advisory lock, "poll" in ASCII. No other application may use it in this database."""
 _CONNECT_LIMIT_S: Final = 5.0
 _STATEMENT_LIMIT_S: Final = 60.0
 _ROLE_ATTEMPTS: Final = 20
@@ -21,30 +24,37 @@ _ROLE_ATTEMPTS: Final = 20
 
 @dataclass(frozen=True)
 class Schema:
-    """A service's schema and the login role of the same name that its files, `0001_….sql` and on, grant rights to."""
+    """A service's schema, and the folder of its migrations, `0001_….sql` and on.
+
+    The login role that the migrations grant rights to has the same name as the schema.
+    """
 
     name: str
     migrations: Path
 
     def files(self) -> dict[str, Path]:
-        """The migrations by name, in order."""
+        """Return the migrations by name, in order."""
         return {file.name: file for file in sorted(self.migrations.glob("[0-9]*.sql"))}
 
 
 class DatabaseTooNew(Exception):
-    """The database has migrations that this code does not know: start the newer release instead."""
+    """The database has migrations that this code does not know. The newer release has to be started instead."""
+
+
+class ChangedMigration(Exception):
+    """A migration file differs from what was applied. The message names the file and says what to do."""
 
 
 class NotMigrated(Exception):
-    """The schema lacks what this code needs: run `pollgate migrate` first."""
+    """The schema lacks a migration of this code. `pollgate migrate` has to be run first."""
 
 
 async def require_migrated(connection: Connection, schema: Schema) -> None:
-    """Raises `NotMigrated` unless every migration of this code has been applied."""
+    """Raise `NotMigrated` unless every migration of this code has been applied."""
     try:
         rows = await connection.fetch(
             f"""
-            -- select_migrations: what has been applied
+            -- select_migrations: which migrations have been applied
             SELECT name FROM {schema.name}.schema_migrations
             """  # noqa: S608
         )
@@ -56,9 +66,10 @@ async def require_migrated(connection: Connection, schema: Schema) -> None:
 
 
 async def migrate(url: str, schema: Schema, role_password: str) -> list[str]:
-    """Apply what is missing, in one transaction, and set the role's password; the names of the files applied.
+    """Apply the missing files in one transaction, set the role's password, and return the names of the files applied.
 
-    `url` is of a role that may create roles and schemas. Raises `DatabaseTooNew`, or what asyncpg raises.
+    The role of `url` must be allowed to create roles and schemas. Raise `DatabaseTooNew`, `ChangedMigration`, or an
+    error of asyncpg.
     """
     connection = await asyncpg.connect(url, timeout=_CONNECT_LIMIT_S, command_timeout=_STATEMENT_LIMIT_S)
     try:
@@ -66,22 +77,44 @@ async def migrate(url: str, schema: Schema, role_password: str) -> list[str]:
         async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(_ENSURE_SCHEMA.format(schema=schema.name))
-            rows = await connection.fetch(f"SELECT name FROM {schema.name}.schema_migrations")  # noqa: S608
-            applied = {row["name"] for row in rows}
-            files = schema.files()
-            unknown = applied - files.keys()
-            if unknown:
-                raise DatabaseTooNew(f"schema {schema.name} has {max(unknown)}, which this release does not know")
-            missing = [name for name in files if name not in applied]
-            for name in missing:
-                await connection.execute(files[name].read_text(encoding="utf-8"))
-                await connection.execute(
-                    f"INSERT INTO {schema.name}.schema_migrations (name) VALUES ($1)",  # noqa: S608
-                    name,
-                )
-            return missing
+            return await _apply_missing(connection, schema)
     finally:
         await connection.close(timeout=_CONNECT_LIMIT_S)
+
+
+async def _apply_missing(connection: "asyncpg.Connection", schema: Schema) -> list[str]:
+    table = f"{schema.name}.schema_migrations"
+    rows = await connection.fetch(f"SELECT name, checksum FROM {table}")  # noqa: S608
+    applied = {row["name"]: row["checksum"] for row in rows}
+    contents = {name: file.read_bytes() for name, file in schema.files().items()}
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    _require_known_and_unchanged(schema.name, applied, checksums)
+    missing = [name for name in contents if name not in applied]
+    for name in missing:
+        await connection.execute(contents[name].decode())
+        await connection.execute(
+            f"INSERT INTO {table} (name, checksum) VALUES ($1, $2)",  # noqa: S608
+            name,
+            checksums[name],
+        )
+    # Releases before checksums, which may still be running, leave the column empty.
+    await connection.executemany(
+        f"UPDATE {table} SET checksum = $2 WHERE name = $1",  # noqa: S608
+        [(name, checksums[name]) for name, checksum in applied.items() if checksum is None],
+    )
+    return missing
+
+
+def _require_known_and_unchanged(schema: str, applied: Mapping[str, str | None], checksums: Mapping[str, str]) -> None:
+    unknown = applied.keys() - checksums.keys()
+    if unknown:
+        raise DatabaseTooNew(f"schema {schema} has {max(unknown)}, which this release does not know")
+    changed = [name for name, checksum in applied.items() if checksum not in (None, checksums[name])]
+    if changed:
+        raise ChangedMigration(
+            f"{min(changed)} of schema {schema} has changed since it was applied; restore the file as it was released, "
+            "and put what is to change into a new migration"
+        )
 
 
 _ENSURE_SCHEMA: Final = """
@@ -91,13 +124,14 @@ _ENSURE_SCHEMA: Final = """
         name text PRIMARY KEY,
         applied_at timestamptz NOT NULL DEFAULT now()
     );
+    ALTER TABLE {schema}.schema_migrations ADD COLUMN IF NOT EXISTS checksum text;
     GRANT SELECT ON {schema}.schema_migrations TO {schema};
 """
 
 
-# A statement ends on the server before its client gives it up (`STATEMENT_LIMIT_S`): what a caller is told has failed
-# is not done after all, and connections cannot pile up behind a lock. It takes one processor: to start helpers takes
-# longer than what a service asks for.
+# A statement is cancelled on the server before its client gives up (`STATEMENT_LIMIT_S`). So a statement that was
+# reported as failed has no effect later, and connections do not queue up for a lock. No parallel workers: starting them
+# takes longer than the queries of a service.
 _ROLE_SETTINGS: Final = {
     "statement_timeout": "900ms",
     "lock_timeout": "800ms",
@@ -108,7 +142,7 @@ _ROLE_SETTINGS: Final = {
 
 
 async def _ensure_role(connection: "asyncpg.Connection", role: str, password: str) -> None:
-    """Roles belong to the whole server, where our lock does not reach: who loses a race tries again."""
+    """Create or alter the role. Try again on a conflict: roles belong to the server, the lock only to the database."""
     for attempts_left in reversed(range(_ROLE_ATTEMPTS)):
         try:
             async with connection.transaction():

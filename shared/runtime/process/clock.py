@@ -1,4 +1,4 @@
-"""A clock for lengths of time, which no one can set."""
+"""A clock for durations, which cannot be set."""
 
 import time
 from typing import Final
@@ -7,8 +7,8 @@ _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 def elapsed_s() -> float:
-    """Seconds since some moment; they pass also while the process is stopped or the machine sleeps.
+    """Return seconds since an arbitrary moment, including time for which the process or the machine was suspended.
 
-    That is CLOCK_BOOTTIME on Linux; macOS has none, and its CLOCK_MONOTONIC counts sleep too.
+    This is CLOCK_BOOTTIME on Linux. macOS has none, but its CLOCK_MONOTONIC includes sleep too.
     """
     return time.clock_gettime(_CLOCK)

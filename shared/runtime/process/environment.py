@@ -1,12 +1,12 @@
-"""Settings from the environment: one Struct a service, checked before anything is opened.
+"""Read a service's settings from the environment into a Struct, before anything is opened.
 
-A field `redis_url` is read from `REDIS_URL`, or from the file that `REDIS_URL_FILE` names, as secrets are given to
-containers. An empty variable counts as not set. A renamed variable keeps its former name for a while: see `FormerName`.
+A field `redis_url` is read from `REDIS_URL`, or from the file that `REDIS_URL_FILE` names, which is how containers get
+secrets. An empty variable counts as not set. A renamed variable keeps its former name for a while: see `FormerName`.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar, get_type_hints
+from typing import Final, NamedTuple, TypeVar, get_type_hints
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -15,6 +15,8 @@ import structlog
 _log = structlog.get_logger()
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+MAX_PORT: Final = 65535
 
 
 class SettingsError(Exception):
@@ -31,7 +33,7 @@ class FormerName(NamedTuple):
 
 
 def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
-    """Fill `kind` from `environ`. Raises `SettingsError` for the first variable that is missing or wrong."""
+    """Fill `kind` from `environ`. Raise `SettingsError` for the first variable that is missing or wrong."""
     values = {}
     environ = _rename_variables(kind, environ)
     for field in msgspec.structs.fields(kind):
@@ -41,19 +43,19 @@ def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
             if field.required:
                 raise SettingsError(
                     f"{variable} is not set; set it, or {variable}_FILE to a file that holds it"
-                    + _told(kind, field.name)
+                    + _explanation(kind, field.name)
                 )
             continue
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
         except msgspec.ValidationError as error:
-            fault = str(error).replace("`", "'")
-            raise SettingsError(f"{variable} is wrong: {fault}{_told(kind, field.name)}") from None
+            reason = str(error).replace("`", "'")
+            raise SettingsError(f"{variable} is wrong: {reason}{_explanation(kind, field.name)}") from None
     return kind(**values)
 
 
 def describe_settings(kind: type[msgspec.Struct]) -> str:
-    """The variables of `kind` with default and meaning, a line each, for `--help`."""
+    """Return one line per variable of `kind`, with its meaning and default, for `--help`."""
     lines = []
     for field in msgspec.structs.fields(kind):
         default = "required" if field.required else f"default {field.default!r}"
@@ -62,19 +64,25 @@ def describe_settings(kind: type[msgspec.Struct]) -> str:
 
 
 def split_url(url: str, name: str) -> SplitResult:
-    """The parts of a URL. Raises `SettingsError`, that says the URL's `name` and nothing of the URL itself."""
+    """Return the parts of a URL. Raise `SettingsError` with the URL's `name`, and nothing of the URL itself."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        _require_valid_port(parts)
     except ValueError:
-        encode = "percent-encode all but letters and digits in its user and password"
+        encode = "percent-encode all characters but letters and digits in its user and password"
         raise SettingsError(f"{name} cannot be read as a URL; {encode}") from None
     return parts
 
 
-def _told(kind: type[msgspec.Struct], field: str) -> str:
+def _require_valid_port(parts: SplitResult) -> None:
+    """Raise `ValueError` unless the port is absent or a number up to 65535. urllib checks it only when it is read."""
+    if parts.port is not None and parts.port > MAX_PORT:
+        raise ValueError("port out of range")
+
+
+def _explanation(kind: type[msgspec.Struct], field: str) -> str:
     meaning = _meaning(kind, field)
-    return f"; it says {meaning}" if meaning else ""
+    return f" ({meaning})" if meaning else ""
 
 
 def _meaning(kind: type[msgspec.Struct], field: str) -> str:

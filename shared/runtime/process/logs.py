@@ -1,6 +1,6 @@
-"""One structured line an event, on standard error: JSON in containers and files, readable at a terminal.
+"""Write one structured line per event to standard error: JSON, or text for people if it is a terminal.
 
-Every line, also those of the libraries, passes through the redactor before it is written.
+Every line, including those of libraries, is redacted before it is written.
 """
 
 import logging
@@ -16,14 +16,14 @@ Processor = structlog.types.Processor
 
 
 def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -> None:
-    """Send structlog's and the standard library's logs to `stream`, standard error by default."""
+    """Write the logs of structlog and of the standard library to `stream`, by default standard error."""
     stream = stream or sys.stderr
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _name_the_service(service),
+        _add_service(service),
     ]
     render: Processor = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
     structlog.configure(
@@ -48,7 +48,7 @@ def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -
     root.setLevel(logging.INFO)
 
 
-def _name_the_service(service: str) -> Processor:
+def _add_service(service: str) -> Processor:
     def add(_logger: Any, _name: str, event: Any) -> Mapping[str, Any]:
         event["service"] = service
         return event  # type: ignore[no-any-return]

@@ -8,8 +8,8 @@ _log = structlog.get_logger()
 class Outage:
     """The state of one thing that this process depends on.
 
-    `lost` is the message logged, at level error, when it begins to fail: what follows, and what to do. `restored`
-    is logged, at level info, when it works again. `address` is in both.
+    `lost` is logged at level error when it begins to fail: the consequence, and what to do. `restored` is logged at
+    level info when it works again. Both lines have the `address`.
     """
 
     def __init__(self, lost: str, restored: str, *, address: str) -> None:
@@ -25,7 +25,7 @@ class Outage:
             _log.error(self._lost, address=self._address, error=type(error).__name__)
 
     def end(self) -> None:
-        """Record a success. Log it if an outage ends by it."""
+        """Record a success. Log it if it ends an outage."""
         if self.is_ongoing:
             self.is_ongoing = False
             _log.info(self._restored, address=self._address)

@@ -1,4 +1,4 @@
-"""Blacks secrets out of a text, also percent-encoded ones: the last net before a line is written."""
+"""Redact secrets, including percent-encoded ones, from text: the last safeguard before a line is written."""
 
 import re
 from collections.abc import Callable
@@ -12,12 +12,12 @@ Redact = Callable[[str], str]
 
 
 def redactor(secret: re.Pattern[str]) -> Redact:
-    """A function that replaces every run of characters in which `secret` finds something, however often encoded.
+    """Return a function that replaces each run of characters in which `secret` matches after repeated decoding.
 
-    A run that is encoded more often than anyone has a reason to is replaced too.
+    A run that is still encoded after `_MAX_ENCODINGS` rounds is replaced too.
     """
 
-    def hides_a_secret(text: str) -> bool:
+    def contains_secret(text: str) -> bool:
         for _ in range(_MAX_ENCODINGS):
             if secret.search(text):
                 return True
@@ -28,6 +28,6 @@ def redactor(secret: re.Pattern[str]) -> Redact:
         return True
 
     def redact_run(run: re.Match[str]) -> str:
-        return "[redacted]" if hides_a_secret(run.group()) else run.group()
+        return "[redacted]" if contains_secret(run.group()) else run.group()
 
     return lambda text: _ENCODABLE.sub(redact_run, text)

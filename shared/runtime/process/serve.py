@@ -1,4 +1,4 @@
-"""Starts a service, keeps it up until it is told to stop, and lets requests in flight finish before it ends."""
+"""Run a service until SIGTERM or SIGINT, and let requests in flight finish before the process ends."""
 
 import asyncio
 import os
@@ -27,28 +27,28 @@ from shared.runtime.process.supervised import FATAL
 from shared.runtime.process.workers import is_worker, run_workers
 
 DRAIN_LIMIT_S: Final = 5.0
-"""How long requests in flight may go on after SIGTERM."""
+"""The time that requests in flight have after SIGTERM."""
 KEEPALIVE_S: Final = 75.0
-ANSWER_LIMIT_S: Final = 60.0
-"""How long a caller may take to read an answer that is given as a whole."""
+RESPONSE_LIMIT_S: Final = 60.0
+"""The time that a client has to read a response, unless it is a stream."""
 
 _log = structlog.get_logger()
 
 
 class CannotStart(Exception):
-    """The service cannot start; the message is one sentence for the operator."""
+    """The service cannot start. The message is for the operator."""
 
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 
 def run_service(name: str, kind: type[S], build: Callable[[S], web.Application], redact: Redact) -> None:
-    """The whole life of a service process: settings, logs, application, stop. Ends the process with its status.
+    """Read the settings, configure logs, serve until stopped, and exit the process with its status.
 
-    `kind` has the fields `<name>_host`, `<name>_port` and `<name>_workers`.
+    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port` and `<name>_workers`.
     """
     if "--help" in sys.argv:
-        sys.stdout.write(f"Serves {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
+        sys.stdout.write(f"Run the service {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
         return
     configure_logs(name, redact)
     prefix = name.replace("-", "_")
@@ -81,18 +81,17 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, *, shared: bool = False, answer_limit_s: float = ANSWER_LIMIT_S
+    app: web.Application, host: str, port: int, *, shared: bool = False, response_limit_s: float = RESPONSE_LIMIT_S
 ) -> AsyncGenerator[int, None]:
-    """Serve `app` for the length of the block; gives the port, which is a free one where 0 was asked for.
+    """Serve `app` during the block and yield the port, a free one for port 0.
 
-    A `shared` port is one that other processes of the same user may listen on too. A caller who has not read an answer
-    after `answer_limit_s` is cut off.
-    Raises `CannotStart` where the port is taken.
+    Other processes of the same user may listen on a `shared` port too. Disconnect a client that has not read a
+    response after `response_limit_s`. Raise `CannotStart` if the port is in use.
     """
     app[FATAL] = asyncio.Event()
     runner = _Runner(
         app,
-        answer_limit_s,
+        response_limit_s,
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=DRAIN_LIMIT_S,
@@ -114,13 +113,13 @@ _MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed H
 
 
 class _Connection(RequestHandler):
-    """Answers what is not HTTP without repeating it, in the answer or in the log: it may hold a secret."""
+    """Respond to malformed HTTP without repeating it, in the response or in the log: it may contain a secret."""
 
-    __slots__ = ("_answer_limit_s",)
+    __slots__ = ("_response_limit_s",)
 
     def __init__(self, server: "_Server", **options: Any) -> None:
         super().__init__(server, **options)
-        self._answer_limit_s = server.answer_limit_s
+        self._response_limit_s = server.response_limit_s
 
     def handle_error(
         self,
@@ -136,8 +135,8 @@ class _Connection(RequestHandler):
         else:
             _log.warning("malformed request", status=status, error=type(exc).__name__, request_id=request_id)
         if request.writer.output_size > 0:
-            raise ConnectionError("a part of the answer has been sent")
-        response = _refusal(problem, request_id)
+            raise ConnectionError("a part of the response has been sent")
+        response = _error_response(problem, request_id)
         response.force_close()
         return response
 
@@ -145,42 +144,46 @@ class _Connection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         if isinstance(resp, web.HTTPException):
-            # Raised before the middlewares: aiohttp repeats an Expect header that it does not know.
-            problem = Problem(EXPECTATION_FAILED, "Expect is '100-continue' or absent.", status=resp.status)
+            # Raised before the middlewares. aiohttp's response would repeat an unknown Expect header.
+            problem = Problem(
+                EXPECTATION_FAILED,
+                "Unsupported Expect header: expected '100-continue' or no such header.",
+                status=resp.status,
+            )
             request_id = new_request_id()
             _log.warning("expectation failed", status=resp.status, request_id=request_id)
-            resp = _refusal(problem, request_id)
+            resp = _error_response(problem, request_id)
         try:
-            async with asyncio.timeout(self._answer_limit_s):
+            async with asyncio.timeout(self._response_limit_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if request.transport is not None:
-                request.transport.abort()  # and with it what waits there to be read
+                request.transport.abort()  # discards what is buffered
             return resp, True
 
 
-def _refusal(problem: Problem, request_id: str) -> web.Response:
-    """An answer from before the middlewares, with what they would add."""
+def _error_response(problem: Problem, request_id: str) -> web.Response:
+    """Return a response for a request that did not reach the middlewares, with the headers that they would add."""
     response = problem_response(problem, request_id)
     response.headers.update({**SAFE_HEADERS, "X-Request-ID": request_id})
     return response
 
 
 class _Server(web.Server):
-    answer_limit_s: float
+    response_limit_s: float
 
     def __call__(self) -> RequestHandler:
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
 class _Runner(web.AppRunner):
-    def __init__(self, app: web.Application, answer_limit_s: float, **options: Any) -> None:
+    def __init__(self, app: web.Application, response_limit_s: float, **options: Any) -> None:
         super().__init__(app, **options)
-        self._answer_limit_s = answer_limit_s
+        self._response_limit_s = response_limit_s
 
     async def _make_server(self) -> web.Server:
-        # aiohttp has no setting for the class of its connections.
+        # aiohttp has no setting for the class of connections.
         server = await super()._make_server()
         server.__class__ = _Server
-        cast(_Server, server).answer_limit_s = self._answer_limit_s
+        cast(_Server, server).response_limit_s = self._response_limit_s
         return server

@@ -1,4 +1,4 @@
-"""Long-lived tasks: started with the application, stopped with it, and never dead in silence."""
+"""Run long-lived tasks with the application, and end the process if one of them crashes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 FATAL: Final = web.AppKey("fatal", asyncio.Event)
-"""Set when a supervised task has crashed; the process then drains and ends with an error rather than limp."""
+"""Set when a supervised task has crashed. The process then drains and ends with status 1."""
 
 _log = structlog.get_logger()
 
@@ -18,16 +18,16 @@ _log = structlog.get_logger()
 async def supervised(
     app: web.Application, name: str, run: Callable[[], Coroutine[None, None, None]]
 ) -> AsyncGenerator[None, None]:
-    """Run `run()` beside the block and cancel it at the end.
+    """Run `run()` as a task during the block.
 
-    A crash is logged, and sets the application's `FATAL` where it has one.
+    If it raises, log the error and set the application's `FATAL`, if it has one.
     """
 
     async def watch() -> None:
         try:
             await run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the process must not go on without the task
-            _log.critical("a task has crashed", task=name, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - the process must not continue without the task, whatever the error
+            _log.critical("task crashed", task=name, exc_info=error)
             if FATAL in app:
                 app[FATAL].set()
 

@@ -1,4 +1,4 @@
-"""A Redis client that gives up in time: every call is bounded, and nothing waits for a server that is not there."""
+"""Create a Redis client whose calls have a time limit and are not retried."""
 
 from typing import Final
 
@@ -12,9 +12,9 @@ REDIS_LIMIT_S: Final = 1.0
 
 
 def redis_client(url: str) -> Redis:
-    """A client for `redis://[user:password@]host[:port]`; the caller closes it. Connects when first used.
+    """Return a client for `redis://[user:password@]host[:port]`, which the caller has to close.
 
-    Raises `SettingsError` for what cannot be read as a URL.
+    It connects at the first call. Raise `SettingsError` if `url` is not a URL.
     """
     split_url(url, "the Redis URL")
     return Redis.from_url(
@@ -27,6 +27,6 @@ def redis_client(url: str) -> Redis:
 
 
 def redis_address_of(url: str) -> str:
-    """Host and port of a Redis URL; never the user or the password. Raises `SettingsError`."""
+    """Return host and port of a Redis URL, never the user or the password. Raise `SettingsError`."""
     parts = split_url(url, "the Redis URL")
     return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"

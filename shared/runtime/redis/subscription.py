@@ -1,7 +1,7 @@
-"""Receive the messages of one Redis channel, and know when some may have been missed.
+"""Receive the messages of one Redis channel, and report when some may have been missed.
 
-Redis keeps no message for a subscriber that is not connected, and a connection may die without an error. So the
-subscription is pinged while it is silent, renewed when it fails, and reports each time that it has been confirmed.
+Redis keeps no messages for a subscriber that is not connected, and a connection may die without an error. So the
+subscription is pinged while it is silent, and renewed when it fails.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from shared.runtime.process.outage import Outage
 
 PING_EVERY_S: Final = 1.0
 MAX_UNANSWERED_PINGS: Final = 3
-"""Then the server counts as gone. A time limit would not do: this process may have been suspended meanwhile."""
+"""Then the server counts as lost. Not a time limit: this process may have been suspended meanwhile."""
 RETRY_S: Final = 0.5
 """Between two attempts to subscribe."""
 
@@ -44,7 +44,7 @@ class Subscription:
         self.is_live = False
 
     async def run(self) -> None:
-        """Receive until cancelled; subscribe again, after `RETRY_S`, whenever the server is gone."""
+        """Receive until cancelled; subscribe again, after `RETRY_S`, whenever the server is lost."""
         while True:
             try:
                 await self._receive()

@@ -1,4 +1,4 @@
-"""A service's own pages tell all of its API and of its problems, to anyone, with nothing from elsewhere."""
+"""The documentation pages of a service show its whole API and its problem types, without external resources."""
 
 import re
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def words_of(page: HtmlPage) -> str:
     return " ".join(page.words.split())
 
 
-async def test_every_operation_is_on_the_page(client: Client) -> None:
+async def test_docs_page_shows_every_operation(client: Client) -> None:
     page = await page_of(client, "/docs")
 
     for route in SHEEP_ROUTES:
@@ -46,11 +46,11 @@ async def test_every_operation_is_on_the_page(client: Client) -> None:
         assert f"operation-{route.endpoint.name}" in page.ids
 
 
-async def test_every_schema_is_on_the_page_with_its_fields_and_rules(client: Client) -> None:
+async def test_docs_page_shows_every_schema_with_fields_and_rules(client: Client) -> None:
     page = await page_of(client, "/docs")
 
     assert {f"schema-{name}" for name in sheep_document()["components"]["schemas"]} <= set(page.ids)
-    assert 'name required text matches ^[a-z]{1,20}$ unique such as "dolly"' in words_of(page)
+    assert 'name required text matches ^[a-z]{1,20}$ unique for example "dolly"' in words_of(page)
     assert "sheep required whole number 1 to 1000" in words_of(page)
     assert 'colour "black" or "white" default "white"' in words_of(page)
     assert "dogs list of Dog at most 3 values default []" in words_of(page)
@@ -58,7 +58,7 @@ async def test_every_schema_is_on_the_page_with_its_fields_and_rules(client: Cli
     assert "shorn_at time (RFC 3339) or null" in words_of(page)
 
 
-async def test_an_operation_tells_its_parameters_bodies_and_answers(client: Client) -> None:
+async def test_operation_shows_parameters_bodies_and_responses(client: Client) -> None:
     words = words_of(await page_of(client, "/docs"))
 
     assert "limit query, whole number 1 to 100 default 10 how many at most" in words
@@ -68,20 +68,20 @@ async def test_an_operation_tells_its_parameters_bodies_and_answers(client: Clie
     assert "200 The flocks. Flocks as application/json" in words
     assert "text as text/csv name,sheep dolly,3" in words
     assert "Location: where it is" in words
-    assert "With shepherd." in words
+    assert "Credential: shepherd." in words
 
 
-async def test_an_operation_is_shown_as_a_command_made_of_its_examples(client: Client) -> None:
+async def test_operation_shows_curl_command_with_its_examples(client: Client) -> None:
     words = words_of(await page_of(client, "/docs"))
 
-    assert "In the commands $URL is the address of this page without /docs" in words
+    assert "In the commands, $URL is the address of this page without /docs" in words
     assert 'curl "$URL/flocks" Parameters' in words
     assert 'curl -X PATCH "$URL/flocks/dolly" \\ -H "Authorization: Bearer $SHEPHERD"' in words
     assert "-H 'Content-Type: application/merge-patch+json' \\ -d '{\"sheep\": 4}'" in words
     assert 'curl -X POST "$URL/whistle" \\ --data-urlencode tune=away Body' in words
 
 
-async def test_every_link_leads_somewhere(client: Client) -> None:
+async def test_every_link_has_a_target(client: Client) -> None:
     pages = {path: await page_of(client, path) for path in PAGES}
 
     for path, page in pages.items():
@@ -92,7 +92,7 @@ async def test_every_link_leads_somewhere(client: Client) -> None:
             assert not anchor or anchor in pages[target or path].ids, f"{path} refers to {reference}"
 
 
-async def test_an_error_leads_to_the_problems_of_its_status(client: Client) -> None:
+async def test_error_links_to_problem_types_of_its_status(client: Client) -> None:
     page, problems = await page_of(client, "/docs"), await page_of(client, "/docs/problems")
 
     assert "/docs/problems#status-404" in page.references
@@ -100,7 +100,7 @@ async def test_an_error_leads_to_the_problems_of_its_status(client: Client) -> N
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_nothing_on_a_page_is_from_elsewhere_or_runs(client: Client, path: str) -> None:
+async def test_page_has_no_external_resources_and_no_scripts(client: Client, path: str) -> None:
     page = await page_of(client, path)
 
     assert all(re.match(r"(/|#)(?!/)", reference) for reference in page.references)
@@ -108,7 +108,7 @@ async def test_nothing_on_a_page_is_from_elsewhere_or_runs(client: Client, path:
     assert not {name for name in page.attributes if name.startswith("on") or name == "style"}
 
 
-async def test_the_stylesheet_takes_nothing_from_elsewhere(client: Client) -> None:
+async def test_stylesheet_has_no_external_resources(client: Client) -> None:
     async with client.get("/docs/style.css") as response:
         style = await response.text()
 
@@ -117,7 +117,7 @@ async def test_the_stylesheet_takes_nothing_from_elsewhere(client: Client) -> No
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/docs/style.css"])
-async def test_a_page_says_that_nothing_else_may_be_loaded(client: Client, path: str) -> None:
+async def test_page_has_strict_content_security_policy(client: Client, path: str) -> None:
     async with client.get(path) as response:
         policy = response.headers["Content-Security-Policy"].split("; ")
 
@@ -126,14 +126,14 @@ async def test_a_page_says_that_nothing_else_may_be_loaded(client: Client, path:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_no_anchor_is_there_twice(client: Client, path: str) -> None:
+async def test_anchors_are_unique(client: Client, path: str) -> None:
     page = await page_of(client, path)
 
     assert len(page.ids) == len(set(page.ids))
 
 
 @pytest.mark.parametrize("kind", PROBLEM_TYPES, ids=lambda kind: kind.slug)
-async def test_every_kind_of_problem_has_a_page_that_the_list_leads_to(client: Client, kind: ProblemType) -> None:
+async def test_every_problem_type_has_a_page_and_is_listed(client: Client, kind: ProblemType) -> None:
     listed, page = await page_of(client, "/docs/problems"), await page_of(client, kind.path)
 
     assert kind.path in listed.references
@@ -142,14 +142,14 @@ async def test_every_kind_of_problem_has_a_page_that_the_list_leads_to(client: C
 
 
 @pytest.mark.parametrize("path", ["/docs/problems/wolf", "/docs/problems/..%2Fstyle.css", "/docs/problems/not-found/"])
-async def test_another_kind_of_problem_is_not_found(client: Client, path: str) -> None:
+async def test_unknown_problem_type_returns_404(client: Client, path: str) -> None:
     async with client.get(path) as response:
         document = await response.json(content_type="application/problem+json")
 
     assert (response.status, document["type"]) == (404, "/docs/problems/not-found")
 
 
-async def test_what_a_problem_says_leads_to_its_page(client: Client) -> None:
+async def test_type_of_a_problem_is_the_path_of_its_page(client: Client) -> None:
     async with client.get("/flocks/none") as response:
         document = await response.json(content_type="application/problem+json")
 
@@ -160,7 +160,7 @@ async def test_what_a_problem_says_leads_to_its_page(client: Client) -> None:
 MARKUP = "<script>alert('&amp;')</script>"
 
 
-async def test_markup_in_a_document_is_shown_as_it_is(aiohttp_client: AiohttpClient) -> None:
+async def test_markup_in_a_document_is_escaped(aiohttp_client: AiohttpClient) -> None:
     responses = {200: Response(description=MARKUP, body=str, example=MARKUP, headers={"X-Wool": MARKUP})}
     operation = Operation(summary=MARKUP, description=f"`{MARKUP}`", tags=(MARKUP,), responses=responses)
     kind = ProblemType("wolf", 418, MARKUP, meaning=MARKUP, remedy=f"`{MARKUP}`")
@@ -190,7 +190,7 @@ class CountedRoutes(list[Route]):
         return super().__iter__()
 
 
-async def test_the_document_is_made_once_and_not_before_it_is_asked_for(aiohttp_client: AiohttpClient) -> None:
+async def test_document_is_generated_once_at_the_first_request(aiohttp_client: AiohttpClient) -> None:
     routes = CountedRoutes(SHEEP_ROUTES)
     app = web.Application()
     add_docs(app, Documentation(INFO, routes, SECURITY_SCHEMES, PROBLEM_TYPES))

@@ -1,4 +1,4 @@
-"""A JSON body is I-JSON all through, also where nobody reads it, and no longer than its route takes."""
+"""A JSON body must be I-JSON, including ignored fields, and no longer than its route allows."""
 
 import asyncio
 import io
@@ -20,7 +20,7 @@ LONG = "x" * 10_000
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """The service that counts sheep."""
+    """The example service of sheep."""
     return await aiohttp_client(sheep_requests_app())
 
 
@@ -41,7 +41,7 @@ REPEATED = [
 
 
 @pytest.mark.parametrize(("body", "pointers"), REPEATED)
-async def test_a_name_that_stands_twice_in_an_object_is_400_and_pointed_at(
+async def test_duplicate_name_in_an_object_returns_400_with_pointer(
     client: Client, body: bytes, pointers: list[str]
 ) -> None:
     problem = await problem_of(client, body, 400)
@@ -49,47 +49,47 @@ async def test_a_name_that_stands_twice_in_an_object_is_400_and_pointed_at(
     assert [error["pointer"] for error in problem["errors"]] == pointers
 
 
-async def test_no_more_repeated_names_are_told_than_anyone_reads(client: Client) -> None:
+async def test_many_duplicate_names_return_20_errors(client: Client) -> None:
     problem = await problem_of(client, b'{"sheep": 1' + b', "x": 0' * 5000 + b"}", 400)
 
     assert len(problem["errors"]) == 20
 
 
-async def test_a_name_may_stand_in_several_objects(client: Client) -> None:
+async def test_same_name_in_several_objects_returns_200(client: Client) -> None:
     body = b'{"sheep": 1, "x": [{"sheep": 1}, {"sheep": 1}]}'
 
     assert (await client.post("/counts", data=body)).status == 200
 
 
 def ignored(value: bytes) -> bytes:
-    """A body in which the value stands where nobody reads it."""
+    """Return a body with the value in an ignored field."""
     return b'{"sheep": 1, "x": ' + value + b"}"
 
 
 MALFORMED = [
     (b"", "The body is empty."),
     (b"\xef\xbb\xbf" + ignored(b"1"), "byte order mark"),
-    (ignored(b'"\xff"'), "not UTF-8, from byte 20 on"),
-    (ignored(b'"\xed\xa0\x80"'), "not UTF-8, from byte 20 on"),
-    (ignored(b'"\\ud800"'), "half of a surrogate pair, \\ud800, as its character 20"),
+    (ignored(b'"\xff"'), "not UTF-8: invalid byte at position 20"),
+    (ignored(b'"\xed\xa0\x80"'), "not UTF-8: invalid byte at position 20"),
+    (ignored(b'"\\ud800"'), "half of a surrogate pair, \\ud800, at character 20"),
     (ignored(b'"\\\\\\uD800\\u0041"'), "half of a surrogate pair, \\uD800"),
     (ignored(b'"\\udc00\\ud800"'), "half of a surrogate pair, \\udc00"),
     (ignored(b'{"\\udfff": 1}'), "half of a surrogate pair, \\udfff"),
-    (ignored(b"NaN"), "it knows no NaN"),
-    (ignored(b"-Infinity"), "it knows no -Infinity"),
+    (ignored(b"NaN"), "NaN is not a JSON number"),
+    (ignored(b"-Infinity"), "-Infinity is not a JSON number"),
     (ignored(b'"\n"'), "not JSON: Invalid control character at, at line 1, column 20"),
     (ignored(b"01"), "not JSON"),
     (ignored(b"1") + b"{}", "not JSON: Extra data, at line 1, column 21"),
     (ignored(b"[" * 99 + b"1" + b"]" * 99) + b"]", "not JSON"),
-    (ignored(b"[" * 100 + b"]" * 100), "nests too deeply, more than 100"),
-    (ignored(b'{"a":' * 100 + b"1" + b"}" * 100), "nests too deeply, more than 100"),
-    (ignored(b'{"a":[' * 50 + b'{"a": 1, "a": 1}' + b"]}" * 50), "nests too deeply, more than 100"),
-    (ignored(b"[" * 30_000 + b"]" * 30_000), "nests too deeply, more than 100"),
+    (ignored(b"[" * 100 + b"]" * 100), "nested too deeply: more than 100"),
+    (ignored(b'{"a":' * 100 + b"1" + b"}" * 100), "nested too deeply: more than 100"),
+    (ignored(b'{"a":[' * 50 + b'{"a": 1, "a": 1}' + b"]}" * 50), "nested too deeply: more than 100"),
+    (ignored(b"[" * 30_000 + b"]" * 30_000), "nested too deeply: more than 100"),
 ]
 
 
 @pytest.mark.parametrize(("body", "sentence"), MALFORMED)
-async def test_what_is_not_i_json_is_400_also_where_nobody_reads_it(client: Client, body: bytes, sentence: str) -> None:
+async def test_invalid_i_json_in_an_ignored_field_returns_400(client: Client, body: bytes, sentence: str) -> None:
     problem = await problem_of(client, body, 400)
 
     assert sentence in problem["detail"]
@@ -107,7 +107,7 @@ async def test_what_is_not_i_json_is_400_also_where_nobody_reads_it(client: Clie
         b"false",
     ],
 )
-async def test_what_nobody_reads_is_passed_over(client: Client, value: bytes) -> None:
+async def test_valid_i_json_in_an_ignored_field_returns_200(client: Client, value: bytes) -> None:
     text = value if value[:1] in b'"[1f9' else b'"' + value + b'"'
 
     assert (await client.post("/counts", data=ignored(text))).status == 200
@@ -126,7 +126,7 @@ TOO_LARGE = [
 
 
 @pytest.mark.parametrize(("body", "pointer", "detail"), TOO_LARGE)
-async def test_a_number_too_large_to_hold_is_422_and_pointed_at(
+async def test_number_out_of_range_returns_422_with_pointer(
     client: Client, body: bytes, pointer: str, detail: str
 ) -> None:
     problem = await problem_of(client, body, 422)
@@ -135,14 +135,14 @@ async def test_a_number_too_large_to_hold_is_422_and_pointed_at(
 
 
 @pytest.mark.parametrize("value", [b"1e400", b"[1, [-1e400]]", b'{"a": {"b": %s}}' % (b"9" * 5000)])
-async def test_a_number_too_large_is_told_where_anything_is_taken(client: Client, value: bytes) -> None:
+async def test_number_out_of_range_in_an_untyped_field_returns_422(client: Client, value: bytes) -> None:
     async with client.patch("/flocks/dolly", data=b'{"sheep": ' + value + b"}") as response:
         problem = await response.json(content_type="application/problem+json")
 
-    assert (response.status, problem["errors"][0]["detail"]) == (422, "a number that is too large is in here")
+    assert (response.status, problem["errors"][0]["detail"]) == (422, "contains a number that is too large")
 
 
-async def test_the_largest_numbers_are_taken(client: Client) -> None:
+async def test_largest_numbers_return_200(client: Client) -> None:
     body = b'{"sheep": 9223372036854775807, "weight": 99999999999999999999, "years": [-9223372036854775808]}'
 
     async with client.post("/counts", data=body) as response:
@@ -160,7 +160,7 @@ async def test_the_largest_numbers_are_taken(client: Client) -> None:
         ("/flocks", f'{{"name": "{LONG}", "sheep": 1, "ages": {{"{LONG}": "{LONG}"}}, "colour": "{LONG}"}}', 422),
     ],
 )
-async def test_an_answer_repeats_no_more_of_a_body_than_anyone_reads(
+async def test_error_repeats_at_most_100_characters_of_a_body(
     client: Client, path: str, body: str, status: int
 ) -> None:
     problem = await problem_of(client, body.encode(), status, path)
@@ -169,26 +169,26 @@ async def test_an_answer_repeats_no_more_of_a_body_than_anyone_reads(
     assert len(str(problem)) < 2000
 
 
-async def test_an_answer_repeats_no_more_of_a_form_either(client: Client) -> None:
+async def test_error_repeats_little_of_a_long_form(client: Client) -> None:
     async with client.post("/whistle", data={"tune": LONG, "times": LONG}) as response:
         assert response.status == 400
         assert len(await response.text()) < 2000
 
 
 def flocks(size: int) -> bytes:
-    """A body of so many bytes."""
+    """Return a body of `size` bytes."""
     flock = b'{"name": "dolly", "sheep": 3}'
     return b"[" + b" " * (size - len(flock) - 2) + flock + b"]"
 
 
 async def pieces(body: bytes) -> AsyncGenerator[bytes, None]:
-    """The body without saying how long it is."""
+    """Yield the body in chunks, so that it is sent without a Content-Length."""
     for start in range(0, len(body), 16_384):
         yield body[start : start + 16_384]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_route_with_a_limit_of_its_own_takes_a_body_as_large(client: Client, streamed: bool) -> None:
+async def test_body_as_large_as_its_route_allows_returns_200(client: Client, streamed: bool) -> None:
     body = flocks(BATCH_BYTES)
 
     async with client.post("/flocks:batch", data=pieces(body) if streamed else io.BytesIO(body)) as response:
@@ -197,7 +197,7 @@ async def test_a_route_with_a_limit_of_its_own_takes_a_body_as_large(client: Cli
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize(("path", "limit", "words"), [("/counts", 65_536, "64 KiB"), ("/flocks:batch", 2**20, "1 MiB")])
-async def test_a_body_larger_than_the_limit_of_its_route_is_413_and_told_the_limit(
+async def test_body_beyond_the_limit_of_its_route_returns_413_with_the_limit(
     client: Client, path: str, limit: int, words: str, streamed: bool
 ) -> None:
     body = flocks(limit + 1)
@@ -206,10 +206,10 @@ async def test_a_body_larger_than_the_limit_of_its_route_is_413_and_told_the_lim
         problem = await response.json(content_type="application/problem+json")
 
     assert (response.status, problem["type"]) == (413, "/docs/problems/request-entity-too-large")
-    assert problem["detail"] == f"The body is larger than {words}, which is as much as this route reads."
+    assert problem["detail"] == f"The body is larger than {words}, the limit of this route."
 
 
-async def test_a_body_is_refused_at_the_byte_beyond_its_limit_without_waiting_for_more(client: Client) -> None:
+async def test_unfinished_body_beyond_its_limit_returns_413_at_once(client: Client) -> None:
     async def unfinished() -> AsyncGenerator[bytes, None]:
         yield b" " * 65_537
         await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""A statement that is given more time has it on the server, too, where the role has less."""
+"""The time limit of a statement applies on the server too, although the role has a shorter one."""
 
 from collections.abc import AsyncGenerator
 
@@ -8,7 +8,7 @@ from shared.runtime.postgres.database import Connection, Database, DatabaseUnava
 from shared.runtime.postgres.database import database as opened_database
 from tests.support.databases import ClonedDatabase
 
-SLEEP = "-- sleep: longer than a role may, by itself\nSELECT pg_sleep(1.7)"
+SLEEP = "-- sleep: longer than the role's own limit\nSELECT pg_sleep(1.7)"
 
 
 @pytest.fixture
@@ -18,18 +18,18 @@ async def opened(database: ClonedDatabase) -> AsyncGenerator[Database, None]:
         yield it
 
 
-async def test_a_statement_that_is_given_no_time_is_ended(opened: Database) -> None:
+async def test_long_statement_with_default_limit_is_cancelled(opened: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
         await opened.execute(SLEEP)
 
 
-async def test_a_statement_that_is_given_time_has_it_also_on_the_server(opened: Database) -> None:
+async def test_long_statement_with_longer_limit_succeeds(opened: Database) -> None:
     assert await opened.execute(SLEEP, limit_s=5.0) == "SELECT 1"
 
 
-async def test_the_time_that_a_statement_is_given_ends_with_its_transaction(opened: Database) -> None:
+async def test_longer_limit_ends_with_its_transaction(opened: Database) -> None:
     async with opened.transaction(5.0) as transaction:
-        await transaction.execute("-- nothing: takes its time\nSELECT 1", limit_s=5.0)
+        await transaction.execute("-- nothing: a statement with a longer limit\nSELECT 1", limit_s=5.0)
         within = await _allowed(transaction)
 
     assert (within, await _allowed(opened)) == ("5s", "900ms")

@@ -1,4 +1,4 @@
-"""A service's OpenAPI document is valid, says what its types say, and is what the service does."""
+"""A service's OpenAPI document is valid and matches its types and its behaviour."""
 
 import asyncio
 import copy
@@ -48,7 +48,7 @@ def test_parameters_come_from_structs() -> None:
     assert parameters["colour"]["explode"] is True
 
 
-def test_a_path_parameter_is_described_by_its_struct() -> None:
+def test_path_parameter_is_described_by_its_struct() -> None:
     (name,) = sheep_document()["paths"]["/flocks/{name}"]["get"]["parameters"]
 
     assert (name["in"], name["required"], name["description"]) == ("path", True, "the flock's name")
@@ -56,7 +56,7 @@ def test_a_path_parameter_is_described_by_its_struct() -> None:
     assert name["example"] == "dolly"
 
 
-def test_a_header_has_its_wire_name() -> None:
+def test_header_parameter_has_its_wire_name() -> None:
     (header,) = sheep_document()["paths"]["/flocks"]["post"]["parameters"]
 
     assert (header["name"], header["in"], header["required"]) == ("Flock-Key", "header", False)
@@ -71,7 +71,7 @@ def test_structs_are_shared_components() -> None:
     assert content == {"application/x-www-form-urlencoded": {"schema": {"$ref": "#/components/schemas/Whistle"}}}
 
 
-def test_every_operation_tells_the_problems_that_it_can_have() -> None:
+def test_every_operation_lists_its_problems() -> None:
     paths = sheep_document()["paths"]
 
     assert set(paths["/flocks"]["get"]["responses"]) == {"200", "400", "503", "default"}
@@ -79,7 +79,7 @@ def test_every_operation_tells_the_problems_that_it_can_have() -> None:
     assert {"401", "408", "413", "415", "422"} <= set(paths["/flocks"]["post"]["responses"])
 
 
-def test_an_answer_has_its_example_and_its_other_media_types() -> None:
+def test_response_has_its_example_and_alternative_media_types() -> None:
     content = sheep_document()["paths"]["/flocks"]["get"]["responses"]["200"]["content"]
 
     assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/Flocks"}
@@ -87,18 +87,18 @@ def test_an_answer_has_its_example_and_its_other_media_types() -> None:
     assert content["text/csv"] == {"schema": {"type": "string"}, "example": "name,sheep\r\ndolly,3\r\n"}
 
 
-def test_a_body_may_be_of_several_media_types() -> None:
+def test_body_with_several_media_types_lists_each() -> None:
     body = sheep_document()["paths"]["/flocks/{name}"]["patch"]["requestBody"]
 
-    told = {"schema": {"$ref": "#/components/schemas/ChangeFlock"}, "example": {"sheep": 4}}
+    content = {"schema": {"$ref": "#/components/schemas/ChangeFlock"}, "example": {"sheep": 4}}
     assert body == {
         "required": True,
-        "content": {"application/merge-patch+json": told, "application/json": told},
+        "content": {"application/merge-patch+json": content, "application/json": content},
     }
 
 
 @pytest.mark.slow
-async def test_the_service_does_what_its_document_says(client: Client, document: Any) -> None:
+async def test_service_conforms_to_its_document(client: Client, document: Any) -> None:
     outcome = await asyncio.to_thread(fuzz, target(client, document), cases=600, seed=SEED)
 
     assert outcome.cases >= 600
@@ -106,7 +106,7 @@ async def test_the_service_does_what_its_document_says(client: Client, document:
 
 
 @pytest.mark.slow
-async def test_an_operation_that_is_left_out_is_not_sent(client: Client, document: Any) -> None:
+async def test_fuzz_sends_no_excluded_operation(client: Client, document: Any) -> None:
     careful = target(client, document, left_out={"dissolve_flock"})
 
     outcome = await asyncio.to_thread(fuzz, careful, cases=100, seed=SEED)
@@ -133,7 +133,7 @@ def _access(document: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("lie", "told"),
+    ("falsify", "message"),
     [
         (_status, "Undocumented status code"),
         (_answer, "Response violates schema"),
@@ -141,11 +141,9 @@ def _access(document: Any) -> None:
         (_access, "200 without a credential"),
     ],
 )
-async def test_a_document_that_says_something_else_is_found_out(
-    client: Client, document: Any, lie: Any, told: str
-) -> None:
+async def test_fuzz_detects_a_wrong_document(client: Client, document: Any, falsify: Any, message: str) -> None:
     wrong = copy.deepcopy(document)
-    lie(wrong)
+    falsify(wrong)
 
-    with pytest.raises(AssertionError, match=told):
+    with pytest.raises(AssertionError, match=message):
         await asyncio.to_thread(fuzz, target(client, wrong), cases=200, seed=SEED)

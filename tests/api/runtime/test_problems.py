@@ -1,4 +1,4 @@
-"""An error is told as its kind says, and on some routes as their own table says."""
+"""Errors become problems by the application's table, or by the table of their route."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ ASTRAY = ProblemType("astray", 404, "Astray", meaning="It is not here.", remedy=
 
 
 class Lost(Exception):
-    """Something is not here."""
+    """An animal is missing."""
 
 
 TABLE: ProblemTable = {Lost: lambda _: Problem(ASTRAY, "It is somewhere else.")}
@@ -28,7 +28,7 @@ GOATS: ProblemTable = {Lost: lambda _: Problem(ASTRAY, "It has eaten the fence."
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """A service that finds nothing, and tells it of goats in their own way."""
+    """A service whose routes all raise `Lost`; the route of goats has its own problem table."""
 
     async def lose(_request: web.Request) -> web.Response:
         raise Lost
@@ -44,26 +44,26 @@ async def client(aiohttp_client: AiohttpClient) -> Client:
     return await aiohttp_client(app)
 
 
-async def told(client: Client, path: str) -> tuple[int, Any]:
+async def problem_at(client: Client, path: str) -> tuple[int, Any]:
     async with client.get(path) as response:
         return response.status, await response.json(content_type="application/problem+json")
 
 
-async def test_a_problem_has_the_usual_status_of_its_kind(client: Client) -> None:
-    status, document = await told(client, "/sheep/dolly")
+async def test_problem_has_the_usual_status_of_its_type(client: Client) -> None:
+    status, document = await problem_at(client, "/sheep/dolly")
 
     assert (status, document["status"], document["detail"]) == (404, 404, "It is somewhere else.")
     assert (document["type"], document["title"]) == ("/docs/problems/astray", "Astray")
 
 
-async def test_a_route_may_tell_the_same_error_with_another_status(client: Client) -> None:
-    status, document = await told(client, "/goats/billy")
+async def test_route_with_its_own_problem_table_returns_another_status(client: Client) -> None:
+    status, document = await problem_at(client, "/goats/billy")
 
     assert (status, document["status"], document["detail"]) == (410, 410, "It has eaten the fence.")
     assert (document["type"], document["title"]) == ("/docs/problems/astray", "Astray")
 
 
-async def test_what_the_table_of_a_route_does_not_say_is_told_as_usual(client: Client) -> None:
+async def test_error_missing_in_the_table_of_a_route_uses_the_application_table(client: Client) -> None:
     async with client.post("/goats/billy") as response:
         document = await response.json(content_type="application/problem+json")
 

@@ -1,4 +1,4 @@
-"""An answer that its caller does not read: it takes memory, and shall not for ever."""
+"""A client that does not read a response must not hold its memory forever."""
 
 import asyncio
 import socket
@@ -12,12 +12,12 @@ HOST = "127.0.0.1"
 MUCH = b"x" * 32 * 1024 * 1024
 
 
-async def test_a_caller_who_does_not_read_is_cut_off() -> None:
+async def test_client_that_does_not_read_is_disconnected() -> None:
     app = web.Application()
     app.router.add_get("/", _much)
     loop = asyncio.get_running_loop()
 
-    async with listening(app, HOST, 0, answer_limit_s=0.3) as port:
+    async with listening(app, HOST, 0, response_limit_s=0.3) as port:
         with socket.socket() as caller:
             caller.setblocking(False)
             await loop.sock_connect(caller, (HOST, port))
@@ -33,7 +33,7 @@ async def _much(_request: web.Request) -> web.Response:
 
 
 async def _all_of(caller: socket.socket) -> int:
-    """How many bytes there were to be read until the connection was over."""
+    """Return the number of bytes received until the connection ends."""
     count = 0
     with suppress(ConnectionResetError):
         async with asyncio.timeout(10):

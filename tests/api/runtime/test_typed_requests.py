@@ -1,4 +1,4 @@
-"""Queries, forms and JSON bodies become typed values, or problems that say all that is wrong in plain words."""
+"""Queries, forms and JSON bodies become typed values, or problems that list every error."""
 
 from typing import Any
 
@@ -52,14 +52,14 @@ QUERIES = [
         "colour",
         "expected a list of at most 2 values, each 'black' or 'white'",
     ),
-    ("limit=1&limit=2", "limit", "give this once; it is given 2 times"),
+    ("limit=1&limit=2", "limit", "expected one value, got 2"),
     ("near=%00", "near", "remove the NUL character"),
-    ("wool=1", "wool", "this is not known here; known are limit, lambs, shorn_before, colour, near"),
+    ("wool=1", "wool", "unknown field; expected one of: limit, lambs, shorn_before, colour, near"),
 ]
 
 
 @pytest.mark.parametrize(("query", "parameter", "detail"), QUERIES)
-async def test_a_query_that_cannot_be_read_is_400_and_says_what_would_be_right(
+async def test_invalid_query_returns_400_with_what_is_expected(
     client: Client, query: str, parameter: str, detail: str
 ) -> None:
     faults = await faults_of(client, "GET", f"/flocks?{query}", 400)
@@ -67,7 +67,7 @@ async def test_a_query_that_cannot_be_read_is_400_and_says_what_would_be_right(
     assert faults == [{"detail": detail, "parameter": parameter}]
 
 
-async def test_all_that_is_wrong_with_a_query_is_told_at_once(client: Client) -> None:
+async def test_query_with_several_errors_returns_400_with_all_of_them(client: Client) -> None:
     faults = await faults_of(client, "GET", "/flocks?wool=1&limit=0&lambs=maybe&near=a&near=b&colour=black", 400)
 
     assert [fault["parameter"] for fault in faults] == ["wool", "limit", "lambs", "near"]
@@ -84,7 +84,7 @@ async def test_all_that_is_wrong_with_a_query_is_told_at_once(client: Client) ->
         "shorn_before=2026-11-30T12:00:00.5%2B01:00",
     ],
 )
-async def test_a_query_that_is_right_is_read(client: Client, query: str) -> None:
+async def test_valid_query_returns_200(client: Client, query: str) -> None:
     assert (await client.get(URL(f"/flocks?{query}", encoded=True))).status == 200
 
 
@@ -108,13 +108,13 @@ BODIES: list[tuple[dict[str, Any], str, str]] = [
     (
         {"a/b~c": 1},
         "/a~1b~0c",
-        "this field is not known here; known are name, sheep, colour, shorn_at, dogs, ages",
+        "unknown field; expected one of: name, sheep, colour, shorn_at, dogs, ages",
     ),
 ]
 
 
 @pytest.mark.parametrize(("change", "pointer", "detail"), BODIES)
-async def test_a_body_that_breaks_a_rule_is_422_and_says_where(
+async def test_invalid_body_returns_422_with_pointer(
     client: Client, change: dict[str, Any], pointer: str, detail: str
 ) -> None:
     body = {"name": "dolly", "sheep": 3, **change}
@@ -124,7 +124,7 @@ async def test_a_body_that_breaks_a_rule_is_422_and_says_where(
     assert faults == [{"detail": detail, "pointer": pointer}]
 
 
-async def test_every_field_that_is_wrong_is_told_at_once(client: Client) -> None:
+async def test_body_with_several_invalid_fields_returns_422_with_all_of_them(client: Client) -> None:
     body = {"wool": 1, "horns": 2, "sheep": "many", "colour": "blue"}
 
     faults = await faults_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
@@ -132,7 +132,7 @@ async def test_every_field_that_is_wrong_is_told_at_once(client: Client) -> None
     assert [fault["pointer"] for fault in faults] == ["/wool", "/horns", "/name", "/sheep", "/colour"]
 
 
-async def test_no_more_faults_are_told_than_anyone_reads(client: Client) -> None:
+async def test_body_with_many_invalid_fields_returns_20_errors(client: Client) -> None:
     body = {f"x{number}": 1 for number in range(3000)}
 
     faults = await faults_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
@@ -141,7 +141,7 @@ async def test_no_more_faults_are_told_than_anyone_reads(client: Client) -> None
 
 
 @pytest.mark.parametrize("body", ["[]", "5", "null", '"text"'])
-async def test_a_body_of_another_kind_is_pointed_at_as_a_whole(client: Client, body: str) -> None:
+async def test_body_of_another_type_returns_422_with_pointer_to_the_whole(client: Client, body: str) -> None:
     headers = {"Authorization": SHEPHERD, "Content-Type": "application/json"}
 
     faults = await faults_of(client, "POST", "/flocks", 422, data=body, headers=headers)
@@ -151,18 +151,18 @@ async def test_a_body_of_another_kind_is_pointed_at_as_a_whole(client: Client, b
 
 
 @pytest.mark.parametrize("body", ["", "{", '{"name": 5, garbage', '{"sheep": 3} {}'])
-async def test_what_is_not_json_is_400(client: Client, body: str) -> None:
+async def test_malformed_json_returns_400(client: Client, body: str) -> None:
     headers = {"Authorization": SHEPHERD, "Content-Type": "application/json"}
 
     assert (await client.post("/flocks", data=body, headers=headers)).status == 400
 
 
-async def test_a_form_is_read_as_strictly(client: Client) -> None:
+async def test_form_with_invalid_fields_returns_400(client: Client) -> None:
     right = await client.post("/whistle", data={"tune": "home", "times": "2", "unknown": "is passed over"})
     faults = await faults_of(client, "POST", "/whistle", 400, data={"times": "many"})
 
     assert await right.json() == {"tune": "home", "times": 2}
     assert faults == [
-        {"detail": "this is required", "pointer": "/tune"},
+        {"detail": "this field is required", "pointer": "/tune"},
         {"detail": "expected a whole number from 1 to 5", "pointer": "/times"},
     ]
