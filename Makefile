@@ -46,11 +46,12 @@ bench-revocation: install ## Measure how long a revocation takes, with 1, 4 and 
 bench-tokens: install ## Measure how long finding and reviewing tokens takes, among 100,000
 	@$(BIN)/python -m bench.tokens $(ARGS)
 
-check: install ## Lint, check formatting, types and import rules
+check: install ## Lint, check formatting, types, import rules and words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/words.py
 
 fmt: install ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .

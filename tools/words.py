@@ -41,9 +41,10 @@ REFUSED = (
     Refused(re.compile("_A_(MINUTE|SECOND|PROCESS|TOKEN)|_a_(minute|second|process)(?![a-z])"), "'_per_minute'"),
 )
 FORMER_NAMES = re.compile(
-    "EVENT_STREAMS_A_TOKEN|WRONG_CREDENTIALS_A_MINUTE(_A_SERVICE)?|OPEN_TOKENS_A_MINUTE", re.IGNORECASE
+    'EVENT_STREAMS_A_TOKEN|WRONG_CREDENTIALS_A_MINUTE(_A_SERVICE)?|OPEN_TOKENS_A_MINUTE|[`"._]afresh|afresh[:=]',
+    re.IGNORECASE,
 )
-"""Former names of settings, which still work."""
+"""Former names of settings and of a field of syncs, which still work."""
 SUFFIXES = {".py", ".md", ".html", ".toml", ".yml", ".yaml", ".cfg", ".example"}
 UNCHECKED = {"tools/words.py", "docs/glossary.md", "tests/unit/test_words.py"}
 """What names the refused words."""

@@ -184,7 +184,7 @@ class PollsClient:
         name: str | None = None,
         comment: str | None = None,
     ) -> Ballot:
-        """Vote as a participant, for whom the caller vouches; replace an earlier ballot where the poll allows it.
+        """Vote as a participant, or replace an earlier ballot if the poll allows it. The caller vouches for the id.
 
         Raise `Conflict` where the poll is closed (`poll-closed`) or takes no second ballot (`already-voted`), and
         `UnprocessableContent` where the poll does not take these options. After a lost response the request is sent

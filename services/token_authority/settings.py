@@ -91,7 +91,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="number of connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
-        Meta(ge=0, le=1000, description="prepared statements per connection; 0 behind a transaction pooler"),
+        Meta(ge=0, le=1000, description="prepared statements per connection; 0 with a transaction pooler"),
     ] = 100
 
     def __post_init__(self) -> None:

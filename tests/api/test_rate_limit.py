@@ -156,7 +156,7 @@ async def test_every_string_is_a_distinct_key(redis_url: str, prefix: str, limit
 
 
 @pytest.mark.parametrize("fault", ["black hole", "refuse"])
-async def test_without_redis_a_process_counts_in_memory_from_what_redis_allowed(
+async def test_process_without_redis_counts_in_memory_from_what_redis_allowed(
     redis_url: str, prefix: str, fault: Mode
 ) -> None:
     await avoid_end_of_minute()

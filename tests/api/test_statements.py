@@ -1,4 +1,4 @@
-"""What a request costs the database can be told from `/metrics`."""
+"""`/metrics` shows the statements that a request costs."""
 
 import asyncio
 from typing import Any, Final

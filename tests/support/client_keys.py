@@ -35,7 +35,7 @@ class ClientKey:
         return self.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def sign(self, *, algorithm: str | None = None, headers: dict[str, Any] | None = None, **claims: Any) -> str:
-        """An assertion of `reports` that is good, but for the claims that are named; `None` leaves one out."""
+        """Return a valid assertion of `reports`, except for the given claims; `None` leaves one out."""
         now = int(time.time())
         good = {"iss": "reports", "sub": "reports", "aud": ISSUER, "iat": now, "exp": now + 60}
         whole = {**good, "jti": secrets.token_hex(8), **claims}

@@ -231,7 +231,7 @@ def _config(target: Target) -> dict[str, Any]:
 
 
 def _refusal(operation: AnyOperation) -> int:
-    """How whoever sends no credential is refused; the wire contract has no 401."""
+    """The statuses of a request without a credential; the wire contract has no 401."""
     return 401 if "401" in operation.definition.raw["responses"] else 403
 
 

@@ -47,7 +47,7 @@ async def how_many_wait(database: ClonedDatabase) -> int:
 
 
 async def copy_token(database: ClonedDatabase, token_id: str, count: int) -> None:
-    """More tokens like this one, each with a secret that nobody knows."""
+    """Insert more tokens like this one, each with an unknown secret."""
     for statement in (
         "INSERT INTO token_authority.token (id, site_id, name, scopes, reach, hint, created_by, created_at, owner) "
         "SELECT 'tok_' || n, site_id, name, scopes, reach, hint, created_by, created_at, owner "

@@ -22,7 +22,7 @@ INVALID = {
     "a sync answer nested too deeply": SYNC % (b'{"x":' * 100_000),
     "a lease that is too long": SYNC.replace(b"5000", b"9" * 400) % b"",
     "a lease of 0 ms": SYNC.replace(b"5000", b"0") % b"",
-    "neither resync nor afresh": SYNC.replace(b'"resync": false, ', b"") % b"",
+    "no field for a reset": SYNC.replace(b'"resync": false, ', b"") % b"",
     "an invalid digest": SYNC % (CHANGE % b"zz"),
     "an active token without any other field": b'{"active": true}',
 }

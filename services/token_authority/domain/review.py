@@ -44,7 +44,7 @@ class Review(Struct, frozen=True):
 
 
 class Evidence(NamedTuple):
-    """The facts behind a finding: the last use of the token, when a replaced secret in use ends, and when one was last
+    """The facts of a finding: the last use of the token, when a replaced secret in use ends, and when one was last
     presented after its end.
     """
 

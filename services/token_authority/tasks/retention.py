@@ -18,7 +18,7 @@ DAYS_KEPT: Final = timedelta(days=400)
 MAX_DAYS: Final = 10_000
 """Daily counts deleted per statement, so that it stays within the statement timeout."""
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
-"""Another process's clock may be this much behind, so an assertion that has expired here may be valid there."""
+"""The clock of another process may be slow by this much, so an assertion that has expired here may be valid there."""
 
 
 class Retention:

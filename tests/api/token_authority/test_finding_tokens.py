@@ -211,7 +211,7 @@ CONDITIONS: list[tuple[dict[str, Any], set[str]]] = [
     ({"status": "disabled"}, {"disabled"}),
     ({"status": "revoked"}, {"revoked"}),
     ({"owner": "ada"}, {"any", "plat"}),
-    ({"owner": "nobody"}, set()),
+    ({"owner": "unknown"}, set()),
     ({"site": OTHER_SITE}, {"two"}),
     ({"site": "no such site"}, set()),
     ({"scope": "PLAT"}, {"any", "plat", "plat-1", "two"}),

@@ -56,18 +56,18 @@ async def test_sync_returns_changes_after_applied_in_order(authority: Authority)
 async def test_sync_from_before_trimmed_log_resets_guard(authority: Authority, database: ClonedDatabase) -> None:
     await _revoke(authority, 4)
     await _published(database, 4)
-    behind, there = FakeGuard(authority), FakeGuard(authority)
-    there.applied = 4
-    await there.sync()
+    late, current = FakeGuard(authority), FakeGuard(authority)
+    current.applied = 4
+    await current.sync()
     async with open_database(database.token_authority_url, size=1, statement_cache=0) as opened:
         await Retention(opened).delete_old(datetime.now(UTC) + timedelta(hours=1))
 
-    behind.applied = 2
-    answers = [(await guard.sync()).json for guard in (behind, there)]
+    late.applied = 2
+    answers = [(await guard.sync()).json for guard in (late, current)]
 
     assert [(answer["head"], answer["afresh"]) for answer in answers] == [(4, True), (4, False)]
     await _revoke(authority)
-    assert (await there.sync()).json["head"] == 5
+    assert (await current.sync()).json["head"] == 5
 
 
 async def test_changes_unapplied_or_unpublished_are_not_trimmed(authority: Authority, database: ClonedDatabase) -> None:

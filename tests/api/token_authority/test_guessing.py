@@ -41,8 +41,8 @@ class From:
         self._address = address
 
     async def __call__(self, method: str, path: str, headers: Mapping[str, str] = NONE, **options: Any) -> Answer:
-        told = {"X-Forwarded-For": f"192.0.2.1, {self._address}", **headers}
-        return await self._authority(method, path, headers=told, **options)
+        sent = {"X-Forwarded-For": f"192.0.2.1, {self._address}", **headers}
+        return await self._authority(method, path, headers=sent, **options)
 
     async def manage(self, key: str) -> Answer:
         return await self("GET", "/v1/sites", {"Authorization": f"Bearer {key}"})
@@ -91,7 +91,7 @@ WRONG: Final[dict[str, Callable[[From], Awaitable[Answer]]]] = {
     "a malformed admin key": lambda caller: caller.manage("malformed"),
     "a secret": lambda caller: caller.introspect(mint("pgs")),
     "a malformed secret": lambda caller: caller.introspect("malformed"),
-    "a secret of nobody": lambda caller: caller.introspect(mint("pgs"), "nobody"),
+    "an unknown client id": lambda caller: caller.introspect(mint("pgs"), "unknown"),
     "an assertion of another": lambda caller: caller.show(ClientKey().sign()),
     "an assertion that has expired": lambda caller: caller.show(ClientKey().sign(exp=1)),
     "a malformed assertion": lambda caller: caller.show("malformed"),
@@ -224,8 +224,8 @@ async def test_each_process_counts_alone_while_redis_is_unavailable(
 
 async def test_malformed_credential_causes_no_query(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
     async with proxied(database.admin_url) as postgres:
-        behind = database._replace(token_authority_url=postgres.url(database.token_authority_url))
-        async with token_authority(behind, redis_url, tmp_path, **SETTINGS) as authority:
+        proxied_database = database._replace(token_authority_url=postgres.url(database.token_authority_url))
+        async with token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
             postgres.become("refuse")
             caller = From(authority)
 
@@ -246,8 +246,8 @@ async def test_credential_from_address_over_limit_causes_no_query(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with proxied(database.admin_url) as postgres:
-        behind = database._replace(token_authority_url=postgres.url(database.token_authority_url))
-        async with token_authority(behind, redis_url, tmp_path, **SETTINGS) as authority:
+        proxied_database = database._replace(token_authority_url=postgres.url(database.token_authority_url))
+        async with token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
             await From(authority).guess()
             postgres.become("refuse")
 

@@ -27,9 +27,9 @@ def authority_settings() -> dict[str, Any]:
 async def test_openapi_document_is_public_and_has_every_route(authority: Authority) -> None:
     answer = await authority("GET", "/openapi.json")
 
-    told = {(method.upper(), path) for path, methods in answer.json["paths"].items() for method in methods}
+    described = {(method.upper(), path) for path, methods in answer.json["paths"].items() for method in methods}
     assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
-    assert told == {(route.method, route.path) for route in ROUTES}
+    assert described == {(route.method, route.path) for route in ROUTES}
 
 
 async def test_openapi_document_names_credential_of_every_route(authority: Authority) -> None:

@@ -75,10 +75,10 @@ async def test_never_used_finds_tokens_created_long_ago(
 async def test_never_expires_finds_tokens_without_expiry(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "for good", expires_in="never")
+    await create_aged_token(authority, database, "permanent", expires_in="never")
     await create_aged_token(authority, database, "a year", expires_in="365d")
 
-    assert await find_names(admin_reader, "never_expires") == ["for good"]
+    assert await find_names(admin_reader, "never_expires") == ["permanent"]
 
 
 async def test_reaches_any_finds_tokens_with_scope_for_every_workspace(
@@ -163,7 +163,7 @@ async def test_owner_inactive_finds_remaining_tokens_of_inactive_owner(
     await create_aged_token(authority, database, "here, also in use", owner="here", used=SHORT, **old)
     await create_aged_token(authority, database, "the only one", owner="alone", used=LONG, **old)
     for number in range(2):
-        await create_aged_token(authority, database, f"of nobody {number}", used=LONG, **old)
+        await create_aged_token(authority, database, f"without owner {number}", used=LONG, **old)
         await create_aged_token(authority, database, f"new {number}", owner="new")
 
     assert await find_names(admin_reader, "owner_inactive") == ["gone, in use", "left 0", "left 1"]
@@ -241,10 +241,10 @@ async def test_issuer_gets_findings_within_limits_only(
 ) -> None:
     issuer = await reader(authority, role="issuer", **limits)
 
-    told, seen = await issuer.all(PATH, limit=2), {token["id"] for token in await issuer.all()}
+    findings, seen = await issuer.all(PATH, limit=2), {token["id"] for token in await issuer.all()}
 
-    assert told == [item for item in await admin_reader.all(PATH) if item["token"]["id"] in seen]
-    assert {item["kind"] for item in told} >= {"unused", "expiring", "owner_inactive"}
+    assert findings == [item for item in await admin_reader.all(PATH) if item["token"]["id"] in seen]
+    assert {item["kind"] for item in findings} >= {"unused", "expiring", "owner_inactive"}
 
 
 async def test_owner_inactive_for_issuer_ignores_tokens_beyond_limits(

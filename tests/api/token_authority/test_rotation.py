@@ -37,11 +37,15 @@ async def test_rotated_token_keeps_its_id_and_gets_new_secret(authority: Authori
 
     rotated = (await rotate(authority, issued["id"])).json
 
-    told = (await authority.introspect(rotated["token"])).json
+    introspected = (await authority.introspect(rotated["token"])).json
     assert rotated["id"] == issued["id"]
     assert rotated["token"] != issued["token"]
     assert rotated["hint"] == f"pgt_…{rotated['token'][-4:]}"
-    assert (told["client_id"], told["scope"], told["metadata"]) == (issued["id"], "polls:read:PLAT", {"a": 1})
+    assert (introspected["client_id"], introspected["scope"], introspected["metadata"]) == (
+        issued["id"],
+        "polls:read:PLAT",
+        {"a": 1},
+    )
 
 
 async def test_rotation_without_body_uses_defaults(authority: Authority) -> None:
@@ -100,8 +104,8 @@ async def test_end_of_old_secret_reaches_guards(authority: Authority) -> None:
         pass
     await guard.follow()
 
-    (told,) = answer.json["changes"]
-    assert (told["kind"], told["token_id"]) == ("rotated", issued["id"])
+    (change,) = answer.json["changes"]
+    assert (change["kind"], change["token_id"]) == ("rotated", issued["id"])
     assert (await rotating).json["effect"]["guards"]["confirmed"] == 1
 
 

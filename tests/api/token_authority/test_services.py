@@ -155,8 +155,8 @@ async def test_introspect_batch_returns_up_to_100_results_in_order(authority: Au
 
     answer = await authority("POST", "/oauth2/introspect/batch", headers=headers, json={"tokens": tokens})
 
-    told = [each.get("client_id") for each in answer.json["items"]]
-    assert told == [issued[0]["id"], None, issued[1]["id"], None]
+    client_ids = [each.get("client_id") for each in answer.json["items"]]
+    assert client_ids == [issued[0]["id"], None, issued[1]["id"], None]
     for body in ({"tokens": ["x"] * 101}, {"tokens": list[str]()}, dict[str, list[str]]()):
         assert (await authority("POST", "/oauth2/introspect/batch", headers=headers, json=body)).status == 422
 

@@ -52,10 +52,10 @@ async def test_created_token_has_every_requested_field(authority: Authority) -> 
     issued = await authority.issue(**asked)
 
     asked["allowed_ips"] = ["203.0.113.7/32", "10.0.0.0/8", "2001:db8::/32", "192.0.2.0/24"]
-    told = (await authority.introspect(issued["token"])).json
+    introspected = (await authority.introspect(issued["token"])).json
     assert asked.items() <= issued.items()
     assert issued["created_by"].startswith("admin_key:adm_")
-    assert {name: told[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")} == {
+    assert {name: introspected[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")} == {
         name: asked[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")
     }
 
@@ -135,8 +135,8 @@ async def test_narrowed_token_is_effective_like_a_revocation(authority: Authorit
     await guard.follow()
 
     changed = (await changing).json
-    (told,) = answer.json["changes"]
-    assert (told["kind"], told["token_id"]) == ("narrowed", issued["id"])
+    (logged,) = answer.json["changes"]
+    assert (logged["kind"], logged["token_id"]) == ("narrowed", issued["id"])
     assert changed["effect"]["guards"] == {"confirmed": 1, "expired": 0}
     assert changed["scopes"] == ["polls:read,vote:PLAT/PLAT-1"]
     assert (await authority.introspect(issued["token"])).json["scope"] == "polls:read,vote:PLAT/PLAT-1"
@@ -236,10 +236,14 @@ async def test_disabled_token_does_not_work_until_enabled(authority: Authority) 
     issued = await authority.issue()
 
     disabled = (await disable(authority, issued["id"], reason="on holiday")).json
-    told = (await authority.introspect(issued["token"])).json
+    introspected = (await authority.introspect(issued["token"])).json
     enabled = (await enable(authority, issued["id"])).json
 
-    assert (disabled["status"], disabled["disabled_reason"], told) == ("disabled", "on holiday", {"active": False})
+    assert (disabled["status"], disabled["disabled_reason"], introspected) == (
+        "disabled",
+        "on holiday",
+        {"active": False},
+    )
     assert disabled["disabled_by"].startswith("admin_key:")
     assert (enabled["status"], enabled["disabled_at"], enabled["disabled_by"]) == ("active", None, None)
     assert (await authority.introspect(issued["token"])).json["active"] is True
@@ -277,7 +281,7 @@ async def test_change_ended_token_returns_409(authority: Authority) -> None:
     assert (await authority.manage("GET", path)).json["name"] == "a token"
 
 
-async def test_revoked_token_shows_when_by_whom_and_why(authority: Authority) -> None:
+async def test_revoked_token_shows_when_why_and_by_which_administrator(authority: Authority) -> None:
     one, other, third = [await authority.issue() for _ in range(3)]
 
     body = {"reason": "leaked", "text": "in a public repository"}

@@ -115,8 +115,8 @@ async def test_policy_writes_audit_record_and_reaches_guards(
 
     shown = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
     assert (shown["disabled_by"], shown["disabled_reason"]) == ("policy", "unused for 90 days")
-    (told,) = (await guard.sync()).json["changes"]
-    assert (told["kind"], told["token_id"]) == ("disabled", issued["id"])
+    (change,) = (await guard.sync()).json["changes"]
+    assert (change["kind"], change["token_id"]) == ("disabled", issued["id"])
     record = (await authority.manage("GET", "/v1/audit?action=token.disable")).json["items"][0]
     assert (record["actor"], record["subject"]) == ("policy", f"token:{issued['id']}")
     assert record["after"]["disabled_reason"] == "unused for 90 days"
