@@ -11,6 +11,16 @@ LOCKS = {
     "requirements/dev.lock": ("cli", "server", "embedded", "dev"),
 }
 
+COMPILE_OPTIONS = (
+    "--universal",
+    "--python-version=3.11",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-header",
+    "--upgrade",
+    "--quiet",
+)
+
 
 def main() -> None:
     for lock, extras in LOCKS.items():
@@ -18,9 +28,16 @@ def main() -> None:
         options = [word for extra in extras for word in ("--extra", extra)]
         subprocess.run(
             [
-                *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", *options),
-                *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"),
-                *("--no-header", "--upgrade", "--quiet", "--output-file", lock),
+                sys.executable,
+                "-m",
+                "uv",
+                "pip",
+                "compile",
+                "pyproject.toml",
+                *options,
+                *COMPILE_OPTIONS,
+                "--output-file",
+                lock,
             ],
             check=True,
         )

@@ -140,7 +140,9 @@ class TokenMethods(AuthorityBase):
         require_idempotency_key(idempotency_key)
         with if_outcome_unknown("the token may have been rotated", is_repeatable=True):
             return await self._transport.call(
-                *("POST", f"{_token_path(token_id)}/rotate", RotatedToken),
+                "POST",
+                f"{_token_path(token_id)}/rotate",
+                RotatedToken,
                 query=wait_query(wait),
                 body=without_none({"overlap_s": overlap_s, "end_on_use": end_on_use}),
                 headers={"Idempotency-Key": idempotency_key},

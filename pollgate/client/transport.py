@@ -111,7 +111,8 @@ class Transport:
         encoded = None if body is None else _encoded(body, arguments)
         try:
             async with self._session.request(
-                *(method, URL(self._url + path, encoded=True)),
+                method,
+                URL(self._url + path, encoded=True),
                 params=query,
                 data=encoded,
                 headers={**({"Content-Type": "application/json"} if encoded else {}), **(headers or {})},
@@ -199,7 +200,9 @@ class Transport:
     def error_of(self, response: Response, path: str, arguments: Arguments) -> ClientError:
         """Return the exception for a response with a status of 400 or more."""
         return problem_error(
-            *(response.status, response.headers, response.content),
+            response.status,
+            response.headers,
+            response.content,
             arguments=arguments.paths,
             words=arguments.words,
             service=self._service.name,

@@ -38,11 +38,15 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
                 "set one of INTROSPECTION_CLIENT_SECRET and INTROSPECTION_PRIVATE_KEY, or its _FILE: this service "
                 "authenticates to the token authority with it"
             )
-        _ = self.signing_key
+        self._read_signing_key()
 
     @property
     def signing_key(self) -> PrivateKey | None:
-        """The private key of this service, or `None` if it has a client secret. Raise `SettingsError`."""
+        """The private key of this service, or `None` if it has a client secret."""
+        return self._read_signing_key()
+
+    def _read_signing_key(self) -> PrivateKey | None:
+        """Return the private key. Raise `SettingsError` if it is unusable."""
         if not self.introspection_private_key:
             return None
         try:

@@ -50,7 +50,8 @@ async def test_tokens_keys_and_services_of_earlier_release_work_after_migration(
 ) -> None:
     token, dead, admin_key, secret = mint("pgt"), mint("pgt"), mint("pga"), mint("pgs")
     await create_earlier_release(
-        *(empty_database, tmp_path),
+        empty_database,
+        tmp_path,
         ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
         ("INSERT INTO token_authority.admin_key VALUES ('adm_1', $1)", digest(admin_key)),
         ("INSERT INTO token_authority.service VALUES ('reports', $1)", digest(secret)),
@@ -83,7 +84,8 @@ async def _assert_token_is_found(authority: Authority) -> None:
 
 async def test_migration_indexes_scopes_as_for_new_tokens(empty_database: ClonedDatabase, tmp_path: Path) -> None:
     await create_earlier_release(
-        *(empty_database, tmp_path),
+        empty_database,
+        tmp_path,
         ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
         ("INSERT INTO token_authority.admin_key VALUES ('adm_1', sha256('x'))",),
         *((INSERT_TOKEN, f"tok_{scope}", "x", [scope], digest(scope)) for scope in SCOPES),
@@ -103,7 +105,8 @@ async def test_polls_of_earlier_release_take_votes_and_close_on_end_date(
     token, admin_key, site = mint("pgt"), mint("pga"), "site_1"
     ended = {"Open": "", "Over": "2026-01-01", "Over since": "2026-01-01T12:00:00+02:00", "To come": "2999-12-31"}
     await create_earlier_release(
-        *(empty_database, tmp_path),
+        empty_database,
+        tmp_path,
         ("INSERT INTO token_authority.site VALUES ('site_1', 'Mine', $1, now())", "e" * 27),
         ("INSERT INTO token_authority.admin_key VALUES ('adm_1', $1)", digest(admin_key)),
         (INSERT_TOKEN, "tok_1", "One", SCOPES, digest(token)),

@@ -35,7 +35,12 @@ class Watch(NamedTuple):
 async def watching(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]:
     """Run the command with the token of `polls`."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pollgate", "poll", "watch", *arguments),
+        sys.executable,
+        "-m",
+        "pollgate",
+        "poll",
+        "watch",
+        *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env={**os.environ, "POLLS_URL": polls.base, "POLLGATE_TOKEN": polls.token, "PYTHONUTF8": "1"},
