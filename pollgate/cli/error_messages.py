@@ -16,7 +16,7 @@ from shared.contract.token import SECRET_PATTERN
 
 _DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; --drop-votes removes the votes too.",
-    "rotation-differs": "The --key was used for another rotation; give another one.",
+    "idempotency-key-reused": "The --key was used for another request; give another one.",
     "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; rotate "
     "with another --key, or without one.",
 }

@@ -135,7 +135,7 @@ class TokenMethods(AuthorityBase):
 
         The secrets before it work for `overlap_s` more, an hour by default; with `end_on_use` only until the new one
         is used. After `OutcomeUnknown`, repeat the call with the same `idempotency_key` to get the same rotation. Raise
-        `Conflict` where the key belongs to another rotation, or too many secrets work.
+        `UnprocessableContent` if the key was used for another rotation, `Conflict` if too many secrets work.
         """
         require_idempotency_key(idempotency_key)
         with if_outcome_unknown("the token may have been rotated", is_repeatable=True):

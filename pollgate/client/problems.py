@@ -14,7 +14,6 @@ _DETAILS: Final = {
     "invalid-ballot": "The ballot is not valid.",
     "idempotency-key-reused": "The idempotency_key was used for another request; pass another one.",
     "idempotency-key-in-use": "The same request is still being carried out; repeat the call later.",
-    "rotation-differs": "The idempotency_key was used for another rotation; pass another one.",
     "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; "
     "rotate with another idempotency_key.",
 }

@@ -213,10 +213,10 @@ async def test_rotate_token_with_key_of_another_rotation_names_the_argument(auth
     token = await authority.issue()
     async with AuthorityClient(authority.base, authority.admin_key) as client:
         await client.rotate_token(token["id"], idempotency_key="one", overlap_s=60)
-        with pytest.raises(Conflict) as raised:
+        with pytest.raises(UnprocessableContent) as raised:
             await client.rotate_token(token["id"], idempotency_key="one", overlap_s=90)
 
-    assert raised.value.type == "rotation-differs"
+    assert raised.value.type == "idempotency-key-reused"
     assert "idempotency_key" in str(raised.value)
     assert "Idempotency-Key" not in str(raised.value)
 
