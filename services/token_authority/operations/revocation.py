@@ -26,7 +26,8 @@ from services.token_authority.tasks.relay import ChangeRelay
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.runtime.postgres.database import Database
 
-CHUNK: Final = 5000
+CHUNK: Final = 500
+"""Tokens per statement: few enough for the time limit of a statement, on a busy database too."""
 BULK_LIMIT_S: Final = 30.0
 
 
