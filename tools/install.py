@@ -34,9 +34,9 @@ def main(folder: Path) -> None:
     print(f"Installing from {LOCK} …", flush=True)
     if not install_with_uv(folder):
         print("uv cannot install here, so pip does, which takes about a minute …", flush=True)
-        if not pip(folder, "--require-hashes", "-r", str(LOCK)):
+        if not run_pip(folder, "--require-hashes", "-r", str(LOCK)):
             sys.exit("The installation failed; what pip said stands above. Correct it and run make again.")
-    if not pip(folder, "--no-deps", "--no-build-isolation", "-e", "."):
+    if not run_pip(folder, "--no-deps", "--no-build-isolation", "-e", "."):
         sys.exit("The project cannot be installed; what pip said stands above. Correct it and run make again.")
     stamp.write_text(wanted)
 
@@ -54,8 +54,8 @@ def install_with_uv(folder: Path) -> bool:
     settings = pip_settings(folder)
     with tempfile.TemporaryDirectory() as name:
         requirement = Path(name) / "uv.lock"
-        requirement.write_text(locked("uv"))
-        if "no-index" in settings or not pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
+        requirement.write_text(find_locked("uv"))
+        if "no-index" in settings or not run_pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
             return False
     command = [
         *(str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"),
@@ -71,7 +71,7 @@ def install_with_uv(folder: Path) -> bool:
         return False
 
 
-def locked(package: str) -> str:
+def find_locked(package: str) -> str:
     """Return what the lock says of a package: its version and hashes; nothing where it does not name the package."""
     found = re.search(rf"^{package}==.*\n(?:^ .*\n)*", LOCK.read_text(), re.MULTILINE)
     return found.group() if found else ""
@@ -87,7 +87,7 @@ def pip_settings(folder: Path) -> "dict[str, str]":
     return settings
 
 
-def pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:
+def run_pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:
     """Have pip install something. Return whether it worked."""
     command = [
         str(folder / "bin" / "python"),

@@ -96,7 +96,7 @@ class Guard:
         self._listeners.notify_all()
 
     @contextmanager
-    def listening(self, token: str, on_change: Listener) -> Generator[None, None, None]:
+    def listen(self, token: str, on_change: Listener) -> Generator[None, None, None]:
         """Within the block, run `on_change` whenever the token may have stopped working for a reason other than expiry.
 
         It runs in the event loop step in which a change is applied, so before a sync confirms the change.
@@ -153,10 +153,10 @@ class Guard:
         return introspection
 
     async def _run(self, key: bytes, token: str) -> "_Answer":
-        asked_at, changed_at = self._clock(), self._tombstones.changed_at(key)
+        asked_at, latest_change = self._clock(), self._tombstones.latest_change(key)
         try:
             answer = _Answer(await self._introspect(token), asked_at)
-            is_overtaken = answer.grant is None and self._tombstones.changed_at(key) != changed_at
+            is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
             if self._is_current(key, answer) and not is_overtaken:
                 (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
             return answer

@@ -90,22 +90,22 @@ async def test_each_key_prefix_has_its_own_count(redis_url: str, prefix: str, li
 
 
 async def test_standing_counts_nothing(limits: Limits) -> None:
-    before = [await limits.limiter.standing("key", 2) for _ in range(5)]
+    before = [await limits.limiter.peek("key", 2) for _ in range(5)]
 
     assert await limits.allowed("key", 2, 2) == 2
     assert before == [(True, 2, 2, 0.0)] * 5
-    exhausted = await limits.limiter.standing("key", 2)
+    exhausted = await limits.limiter.peek("key", 2)
     assert (exhausted.allowed, exhausted.remaining) == (False, 0)
     assert 50 < exhausted.reset_s <= 60
-    assert (await limits.limiter.standing("key", 3)).remaining == 1
+    assert (await limits.limiter.peek("key", 3)).remaining == 1
 
 
 async def test_count_beyond_the_limit_delays_the_next_hit(limits: Limits) -> None:
     await limits.limiter.count("key", 20)
 
-    standing = await limits.limiter.standing("key", 10)
-    assert not standing.allowed
-    assert 80 < standing.reset_s <= 90  # the minute, and then until half of it is forgotten
+    peek = await limits.limiter.peek("key", 10)
+    assert not peek.allowed
+    assert 80 < peek.reset_s <= 90  # the minute, and then until half of it is forgotten
 
 
 async def test_count_fades_gradually_in_the_following_minute(redis_url: str, prefix: str, limits: Limits) -> None:
@@ -169,7 +169,7 @@ async def test_process_without_redis_counts_in_memory_from_what_redis_allowed(
         took_s = time.monotonic() - started
 
         assert (allowed, limits.in_memory) == (3, True)
-        assert not (await limits.limiter.standing("key", 5)).allowed
+        assert not (await limits.limiter.peek("key", 5)).allowed
         assert took_s < WAIT_LIMIT_S
 
 

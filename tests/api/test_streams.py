@@ -21,7 +21,7 @@ from shared.runtime.http.application import create_application
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route, add_routes
 from shared.runtime.process.redaction import redactor
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.proxy import proxied
 from tests.support.stack import CLIENT_SECRET, HOST, Authority
 
@@ -156,7 +156,7 @@ async def run_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticke
             resource_url="http://ticks.internal",
         ),
     )
-    async with listening(app, HOST, 0) as port:
+    async with listen(app, HOST, 0) as port:
         ticker.base = f"http://{HOST}:{port}"
         yield ticker
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from pollgate.cli.main import main
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.stack import HOST
 
 
@@ -110,6 +110,6 @@ async def forgetful_proxy(url: str) -> AsyncGenerator[ForgetfulProxy, None]:
         proxy = ForgetfulProxy(session, url)
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", proxy.pass_on)
-        async with listening(app, HOST, 0) as port:
+        async with listen(app, HOST, 0) as port:
             proxy.url = f"http://{HOST}:{port}"
             yield proxy

@@ -18,7 +18,7 @@ from shared.guard import GuardSettings, any_token, caller, mount_guard, token_wi
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import add_metrics
 from shared.runtime.http.routes import Route, add_routes
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.stack import HOST, Caller
 
 
@@ -94,7 +94,7 @@ async def _keys(_request: web.Request) -> web.Response:
 async def fake_authority() -> AsyncGenerator[FakeAuthority, None]:
     """Run an authority."""
     authority = FakeAuthority()
-    async with listening(authority.app(), HOST, 0) as port:
+    async with listen(authority.app(), HOST, 0) as port:
         authority.url = f"http://{HOST}:{port}"
         yield authority
 
@@ -125,7 +125,7 @@ async def guarded_service(
             **settings,
         ),
     )
-    async with listening(app, HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listen(app, HOST, 0) as port, aiohttp.ClientSession() as session:
         yield GuardedService(session, f"http://{HOST}:{port}")
 
 

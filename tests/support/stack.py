@@ -16,7 +16,7 @@ from services.polls.settings import PollsSettings
 from services.token_authority.app import build_app as build_token_authority
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.contract.token import mint
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.databases import ClonedDatabase
 
 CLIENT_SECRET = mint("pgs")
@@ -162,7 +162,7 @@ async def token_authority(
             **settings,
         }
     )
-    async with listening(build_token_authority(made), HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listen(build_token_authority(made), HOST, 0) as port, aiohttp.ClientSession() as session:
         authority = Authority(session, f"http://{HOST}:{port}")
         authority.admin_key = key_file.read_text().strip()
         yield authority
@@ -184,5 +184,5 @@ async def polls_service(
             **settings,
         }
     )
-    async with listening(build_polls(made, **limits), HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listen(build_polls(made, **limits), HOST, 0) as port, aiohttp.ClientSession() as session:
         yield Polls(session, f"http://{HOST}:{port}")

@@ -35,7 +35,7 @@ def memory() -> BoundedMemory:
 
 
 async def used(memory: BoundedMemory, key: str) -> int:
-    return 1000 - (await memory.standing(key, 1000)).remaining
+    return 1000 - (await memory.peek(key, 1000)).remaining
 
 
 async def test_count_fades_gradually_in_the_following_minute(clock: Clock, memory: BoundedMemory) -> None:
@@ -60,11 +60,11 @@ async def test_remaining_grows_exactly_at_reset(
     assert verdict is not None
 
     clock.time += verdict.reset_s - 0.001
-    just_before = await memory.standing("key", 1000)
+    just_before = await memory.peek("key", 1000)
     clock.time += 0.002
 
     assert just_before.remaining == verdict.remaining
-    assert (await memory.standing("key", 1000)).remaining > verdict.remaining
+    assert (await memory.peek("key", 1000)).remaining > verdict.remaining
 
 
 @pytest.mark.parametrize("counted", [[(0, 10)], [(0, 35)], [(0, 10), (70, 6)], [(0, 5), (70, 12)]])
@@ -74,14 +74,14 @@ async def test_exhausted_limit_allows_a_hit_exactly_after_its_wait(
     for after_s, cost in counted:
         clock.time = MINUTE_START + after_s
         await memory.count("key", cost)
-    exhausted = await memory.standing("key", 10)
+    exhausted = await memory.peek("key", 10)
 
     clock.time += exhausted.reset_s - 0.001
-    just_before = await memory.standing("key", 10)
+    just_before = await memory.peek("key", 10)
     clock.time += 0.002
 
     assert (exhausted.allowed, just_before.allowed) == (False, False)
-    assert (await memory.standing("key", 10)).allowed
+    assert (await memory.peek("key", 10)).allowed
     assert (await memory.hit("key", 10, 1)).allowed
 
 
@@ -109,7 +109,7 @@ async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, mem
 async def test_full_memory_forgets_the_key_that_has_gone_uncounted_for_longest(memory: BoundedMemory) -> None:
     for key in ("a", "b", "c", "a", "d", "a"):
         await memory.count(key, 1)
-        await memory.standing("b", 1)
+        await memory.peek("b", 1)
 
     assert len(memory) == 3
     assert {key: await used(memory, key) for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}

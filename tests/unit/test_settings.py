@@ -73,7 +73,7 @@ PEM_TEXT = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----"
         ),
         (
             {"INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_PRIVATE_KEY": PEM_TEXT},
-            "INTROSPECTION_PRIVATE_KEY is wrong: it is no private key in PEM",
+            "INTROSPECTION_PRIVATE_KEY is wrong: it is not a private key in PEM",
         ),
     ],
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from services.polls.domain.poll import closes_at
+from services.polls.domain.poll import closing_time
 from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import select_watched
@@ -53,7 +53,7 @@ class FollowedPoll:
     @property
     def closes_in_s(self) -> float:
         """Seconds until the poll closes by its end date, by the clock of the database; infinite if it does not."""
-        end = closes_at(self._state.poll.spec.settings)
+        end = closing_time(self._state.poll.spec.settings)
         if end is None or self._state.is_closed or self.is_gone:
             return float("inf")
         return (end - self._state.at).total_seconds() - (elapsed_s() - self._read_at_s)
@@ -118,7 +118,7 @@ class FollowedPolls:
                 async with asyncio.timeout(self._next_closing_s()):
                     await self._has_work.wait()
             self._has_work.clear()
-            poll_ids, self._to_read = (self._to_read & self._polls.keys()) | self._closing(), set()
+            poll_ids, self._to_read = (self._to_read & self._polls.keys()) | self._find_closing(), set()
             if poll_ids:
                 await self._read(list(poll_ids))
             await asyncio.sleep(PAUSE_S)
@@ -132,7 +132,7 @@ class FollowedPolls:
         soonest = min((followed.closes_in_s for followed in self._polls.values()), default=float("inf"))
         return None if soonest == float("inf") else soonest
 
-    def _closing(self) -> set[UUID]:
+    def _find_closing(self) -> set[UUID]:
         return {poll_id for poll_id, followed in self._polls.items() if followed.closes_in_s <= 0}
 
     async def _read(self, poll_ids: Sequence[UUID]) -> None:

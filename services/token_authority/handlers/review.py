@@ -24,7 +24,7 @@ from shared.runtime.http.query import read_query
     responses={200: Response(description="A page of findings.", body=ReviewPage)},
 )
 async def review_tokens(request: web.Request) -> web.Response:
-    """Respond 200 with a page of findings among the tokens that the admin key sees."""
+    """Return 200 with a page of findings among the tokens that the admin key sees."""
     query, now = read_query(request, ReviewTokens), datetime.now(UTC)
     after = read_finding_cursor(query.cursor, query.kinds)
     review = query.to_review(now)

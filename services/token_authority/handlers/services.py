@@ -35,7 +35,7 @@ UNKNOWN: Final = {404: "Unknown client id."}
     problems={409: "A service with this client id already exists."},
 )
 async def create_service(request: web.Request) -> web.Response:
-    """Respond 201 with the service and its secret."""
+    """Return 201 with the service and its secret."""
     require_media_type(request, JSON)
     requested = read_json(await request.read(), CreateService).to_request()
     by, now = administrator_of(request).actor, datetime.now(UTC)
@@ -49,7 +49,7 @@ async def create_service(request: web.Request) -> web.Response:
     responses={200: Response(description="Every service by client id, including disabled ones.", body=ServicePage)},
 )
 async def list_services(request: web.Request) -> web.Response:
-    """Respond 200 with every service."""
+    """Return 200 with every service."""
     found = await services.select_services(request.app[DATABASE])
     return json_response(ServicePage([ServicePayload.of(service) for service in found]))
 
@@ -61,7 +61,7 @@ async def list_services(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def show_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service and its secrets, without their texts."""
+    """Return 200 with the service and its secrets, without their texts."""
     database, client_id = request.app[DATABASE], _client_id(request)
     service = await services.select_service(database, client_id)
     if service is None:
@@ -79,7 +79,7 @@ async def show_service(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def change_service(request: web.Request) -> web.Response:
-    """Respond 200 with the changed service."""
+    """Return 200 with the changed service."""
     require_media_type(request, JSON)
     requested = read_json(await request.read(), ChangeService).to_change()
     by = administrator_of(request).actor
@@ -98,7 +98,7 @@ async def change_service(request: web.Request) -> web.Response:
     problems={**UNKNOWN, 409: "The service has too many valid secrets."},
 )
 async def rotate_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service and its new secret."""
+    """Return 200 with the service and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request).actor
     service, minted = await operations.rotate_service(
@@ -116,7 +116,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def disable_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service, also if it was disabled before."""
+    """Return 200 with the service, also if it was disabled before."""
     return await _enable(request, enabled=False)
 
 
@@ -127,7 +127,7 @@ async def disable_service(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def enable_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service, also if it was not disabled."""
+    """Return 200 with the service, also if it was not disabled."""
     return await _enable(request, enabled=True)
 
 

@@ -73,9 +73,9 @@ class Attempts:
         network = _network_of(address)
         if network not in self._wrong_here:
             return
-        standing = await self._limiter.standing(f"wrong:{network}", self._limits.wrong_per_address)
-        if not standing.allowed:
-            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, standing)
+        peek = await self._limiter.peek(f"wrong:{network}", self._limits.wrong_per_address)
+        if not peek.allowed:
+            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, peek)
 
     async def record_failure(
         self, kind: CredentialKind, address: Address | None, refusal: Exception, client_id: str | None = None
@@ -96,9 +96,9 @@ class Attempts:
     async def require_lookup_allowed(self, address: Address | None) -> None:
         """Raise `TooManyAttempts` if anonymous callers at the address have looked up too many tokens."""
         network = _network_of(address)
-        standing = await self._limiter.standing(f"open:{network}", self._limits.open_tokens)
-        if not standing.allowed:
-            raise self._too_many("access_token", network, None, _OPEN_TOKENS, standing)
+        peek = await self._limiter.peek(f"open:{network}", self._limits.open_tokens)
+        if not peek.allowed:
+            raise self._too_many("access_token", network, None, _OPEN_TOKENS, peek)
 
     async def count_tokens(self, address: Address | None, tokens: int) -> None:
         """Count the tokens that were looked up for an anonymous caller and not revoked by it."""

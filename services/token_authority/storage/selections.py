@@ -46,7 +46,7 @@ async def _select_by_conditions(
     connection: Connection, selection: Selection, page: Page, now: datetime
 ) -> list[FoundToken]:
     arguments = Arguments()
-    where = [*conditions(selection, arguments, now), *_after(page, arguments)]
+    where = [*conditions(selection, arguments, now), *_after_condition(page, arguments)]
     expression, direction = _order(page)
     query = f"""
         -- select_tokens: a page of tokens that meet every condition
@@ -57,7 +57,7 @@ async def _select_by_conditions(
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def _scan_in_order(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
@@ -72,14 +72,14 @@ async def _scan_in_order(connection: Connection, selection: Selection, page: Pag
         WITH page AS MATERIALIZED (
             SELECT t.id, t.place FROM (
                 SELECT t.*{", u.last_used_at" if tables == TABLES else ""}, {expression} AS place FROM {tables}
-                WHERE {" AND ".join(_after(page, arguments)) or "true"}
+                WHERE {" AND ".join(_after_condition(page, arguments)) or "true"}
                 ORDER BY {expression} {direction}, t.id {direction} LIMIT {MAX_SCANNED}
             ) t
             WHERE {" AND ".join(where)} ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def _select_by_search(
@@ -87,7 +87,11 @@ async def _select_by_search(
 ) -> list[FoundToken]:
     """Use the search index. `OFFSET 0` prevents a scan in order, which would compute the parts of each row."""
     arguments = Arguments()
-    where = [*conditions(selection, arguments, now), search_parts(search, arguments), *_after(page, arguments)]
+    where = [
+        *conditions(selection, arguments, now),
+        search_parts(search, arguments),
+        *_after_condition(page, arguments),
+    ]
     expression, direction = _order(page)
     query = f"""
         -- gather_tokens: a page of all tokens that contain a text
@@ -99,7 +103,7 @@ async def _select_by_search(
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def select_matching(
@@ -120,7 +124,7 @@ def use_of(row: Row) -> Use:
     return Use(row["uses"], row["refusals"], row["last_used_at"])
 
 
-def _found(row: Row) -> FoundToken:
+def _found_token(row: Row) -> FoundToken:
     return FoundToken(token_of(row), use_of(row), row["place"])
 
 
@@ -128,7 +132,7 @@ def _order(page: Page) -> tuple[str, str]:
     return _SORTS[page.order.key][0], "DESC" if page.order.descending else "ASC"
 
 
-def _after(page: Page, arguments: Arguments) -> list[str]:
+def _after_condition(page: Page, arguments: Arguments) -> list[str]:
     if page.after is None:
         return []
     expression, kind = _SORTS[page.order.key]

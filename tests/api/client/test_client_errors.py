@@ -28,7 +28,7 @@ from pollgate.client import (
     UnexpectedResponse,
     UnprocessableContent,
 )
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.stack import HOST, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -47,7 +47,7 @@ async def answering(status: int, **answer: Any) -> AsyncGenerator[str, None]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    async with listening(app, HOST, 0) as port:
+    async with listen(app, HOST, 0) as port:
         yield f"http://{HOST}:{port}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.command_line import CommandLine
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
@@ -106,7 +106,7 @@ async def test_audit_verify_and_export_of_interrupted_response_exit_1(pollgate: 
 
     app = web.Application()
     app.router.add_get("/v1/audit/export", break_off)
-    async with listening(app, HOST, 0) as port:
+    async with listen(app, HOST, 0) as port:
         pollgate.manage(f"http://{HOST}:{port}", "pga_x")
         verified = await pollgate("audit", "verify")
         exported = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))

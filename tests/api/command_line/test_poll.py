@@ -118,7 +118,7 @@ WRONG = [
     (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
     (("--title", "x", "--option", "A", "--option", "b=A"), 1, "two options have the title 'A'"),
-    (("--template", "sun"), 1, "--template: There is no such template; known are blank, yes-no"),
+    (("--template", "sun"), 1, "--template: Unknown template; the templates are blank, yes-no"),
     (
         ("--template", "stars", "--ends", "soon"),
         2,
@@ -265,8 +265,11 @@ async def test_poll_templates_prints_each_template(integrator: CommandLine) -> N
 @pytest.mark.parametrize(
     ("poll_id", "sentence"),
     [
-        ("ee9107b5-5041-4c15-8c76-f14404fa1fad", "answered 404: There is no such poll, or not for this token."),
-        ("../templates", "answered 404: There is no such poll, or not for this token."),
+        (
+            "ee9107b5-5041-4c15-8c76-f14404fa1fad",
+            "answered 404: No poll has this id, or this token has no access to it.",
+        ),
+        ("../templates", "answered 404: No poll has this id, or this token has no access to it."),
         ("..", "this is not an id; `pollgate poll list` shows the ids"),
     ],
 )

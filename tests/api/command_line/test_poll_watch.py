@@ -113,5 +113,5 @@ async def test_poll_watch_of_unknown_poll_exits_1(polls: Polls) -> None:
 
     assert (status, err) == (
         1,
-        "pollgate: the polls service answered 404: There is no such poll, or not for this token.\n",
+        "pollgate: the polls service answered 404: No poll has this id, or this token has no access to it.\n",
     )

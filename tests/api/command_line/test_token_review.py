@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.command_line import CommandLine
 from tests.support.stack import HOST, Authority
 
@@ -33,7 +33,7 @@ async def reviewer(pollgate: CommandLine) -> AsyncGenerator[Reviewer, None]:
     """A reviewer without findings, which the command uses."""
     reviewer, app = Reviewer(), web.Application()
     app.router.add_get("/v1/tokens/review", reviewer.review)
-    async with listening(app, HOST, 0) as port:
+    async with listen(app, HOST, 0) as port:
         pollgate.manage(f"http://{HOST}:{port}", "pga_x")
         yield reviewer
 

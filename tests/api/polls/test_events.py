@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
-from shared.runtime.process.supervised import supervised
+from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
 from tests.support.proxy import proxied
@@ -126,7 +126,7 @@ async def test_frequent_changes_of_another_poll_do_not_delay_closed_event(polls:
     async with (
         follow(polls, busy["id"]),
         follow(polls, poll["id"]) as follower,
-        supervised(web.Application(), "changes", change),
+        supervise(web.Application(), "changes", change),
     ):
         closed = await follower.until(lambda event: event.name == "closed")
         delay = time_since_end(settings)

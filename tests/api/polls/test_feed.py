@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from services.polls.tasks.poll_feed import POLLS_CHANNEL, PUBLISH_INTERVAL_S, PollFeed
-from shared.runtime.process.supervised import supervised
+from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_client
 from tests.support.proxy import proxied
 
@@ -22,7 +22,7 @@ async def running_feed(redis_url: str, max_silence_s: float = 3600.0) -> AsyncGe
     app = web.Application()
     async with redis_client(redis_url) as redis:
         feed = PollFeed(redis, "redis", max_silence_s=max_silence_s)
-        async with supervised(app, "feed", feed.run), supervised(app, "announcements", feed.publish):
+        async with supervise(app, "feed", feed.run), supervise(app, "announcements", feed.publish):
             yield feed
 
 

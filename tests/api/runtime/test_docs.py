@@ -12,7 +12,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from shared.runtime.docs import Documentation, add_docs
 from shared.runtime.http.endpoint import Endpoint, Operation, Response
 from shared.runtime.http.problem_types import ProblemType
-from shared.runtime.http.routes import PUBLIC, Route, listed_routes, unlisted_routes
+from shared.runtime.http.routes import PUBLIC, Route, find_unlisted_routes, list_routes
 from tests.support.html_page import HtmlPage
 from tests.support.sheep import INFO, PROBLEM_TYPES, SECURITY_SCHEMES, SHEEP_ROUTES, sheep_app, sheep_document
 
@@ -209,8 +209,8 @@ def test_every_page_is_public() -> None:
 
     add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
 
-    assert unlisted_routes(app) == []
-    assert {route.path for route in listed_routes(app)} == {
+    assert find_unlisted_routes(app) == []
+    assert {route.path for route in list_routes(app)} == {
         "/",
         "/openapi.json",
         "/docs",
@@ -218,4 +218,4 @@ def test_every_page_is_public() -> None:
         "/docs/problems",
         "/docs/problems/{slug}",
     }
-    assert all(route.access is PUBLIC for route in listed_routes(app))
+    assert all(route.access is PUBLIC for route in list_routes(app))

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 
 HOST = "127.0.0.1"
 MUCH = b"x" * 32 * 1024 * 1024
@@ -17,7 +17,7 @@ async def test_client_that_does_not_read_is_disconnected() -> None:
     app.router.add_get("/", _much)
     loop = asyncio.get_running_loop()
 
-    async with listening(app, HOST, 0, response_limit_s=0.3) as port:
+    async with listen(app, HOST, 0, response_limit_s=0.3) as port:
         with socket.socket() as caller:
             caller.setblocking(False)
             await loop.sock_connect(caller, (HOST, port))

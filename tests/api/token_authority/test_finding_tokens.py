@@ -12,7 +12,7 @@ import pytest
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.scope_index import key_prefixes_within, keys_within
-from services.token_authority.domain.selection import Selection, selection
+from services.token_authority.domain.selection import Selection, new_selection
 from services.token_authority.domain.token import Token, TokenRequest, issue
 from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.domain.token_page import Order, Page
@@ -411,7 +411,7 @@ async def test_sql_scope_conditions_agree_with_scopes(authority: Authority, data
         for _ in range(60):
             asked, limits = random_scope(rng), [random_scope(rng) for _ in range(3)]
 
-            touching = await found(selection(scope=str(asked)))
+            touching = await found(new_selection(scope=str(asked)))
             within = await found(Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits)))
 
             assert touching == among(lambda token, asked=asked: any(overlap(scope, asked) for scope in token.scopes))  # type: ignore[misc]
