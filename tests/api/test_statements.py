@@ -13,7 +13,7 @@ from shared.runtime.postgres.query_metrics import UNNAMED, QueryMetrics
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls
-from tests.support.statements import counted_statements
+from tests.support.statements import count_statements
 
 END_CONNECTION: Final = """
     CREATE FUNCTION polls.end_connection() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -34,14 +34,14 @@ async def test_a_request_costs_the_statements_that_it_needs(polls: Polls) -> Non
     for _ in range(3):
         assert (await polls.call("POST", POLL)).status == 200
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         assert len((await polls.call("GET")).json) == 3
 
     assert counted == {"select_polls": 1}
 
 
 async def test_statements_inside_a_transaction_count_too(authority: Authority) -> None:
-    async with counted_statements(authority) as counted:
+    async with count_statements(authority) as counted:
         await authority.issue()
 
     assert counted["insert_token"] == counted["insert_secret"] == 1
@@ -95,7 +95,7 @@ async def test_every_statement_has_a_name(polls: Polls, authority: Authority) ->
 
 
 async def test_statements_at_once_are_all_counted(polls: Polls) -> None:
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         await asyncio.gather(*(polls.call("GET") for _ in range(20)))
 
     assert counted == {"select_polls": 20}

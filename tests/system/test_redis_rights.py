@@ -14,7 +14,7 @@ from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
 from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import run_redis_server
 
 _READ_WINDOW = hashlib.sha1(RedisBridge.SCRIPT_SLIDING_WINDOW).hexdigest()  # noqa: S324 - as Redis names it
 
@@ -35,7 +35,7 @@ async def test_service_may_count_under_its_own_keys_only(tmp_path: Path) -> None
         "token-authority": ("authority", made.token_authority_redis_password, "polls"),
     }
 
-    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
         for name, (own, password, _) in users.items():
             assert await _limiter_works_in_redis(server.url(name, password), rate_limit_prefix(own))
 
@@ -53,7 +53,7 @@ async def test_service_may_count_under_its_own_keys_only(tmp_path: Path) -> None
 async def test_only_polls_may_publish_poll_announcements(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
 
-    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
         async with (
             redis_client(server.url("polls", made.polls_redis_password)) as polls,
             polls.pubsub() as news,
@@ -100,7 +100,7 @@ async def test_script_has_no_more_rights_than_its_user(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
     foreign = f"{rate_limit_prefix('authority')}:{{key}}"
 
-    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
         async with redis_client(server.url()) as admin:
             await admin.set(foreign, "theirs")
         async with redis_client(server.url("polls", made.polls_redis_password)) as client:
@@ -114,7 +114,7 @@ async def test_limiter_needs_each_of_its_rights(tmp_path: Path, missing: str) ->
     rights = RATE_LIMIT_COMMANDS.replace(missing, "")
     users = f"user limiter on >secret ~test:limit:* -@all +@connection {rights}\n"
 
-    async with redis_server(tmp_path / "redis", users) as server:
+    async with run_redis_server(tmp_path / "redis", users) as server:
         async with redis_client(server.url()) as admin:
             if "script" not in missing:
                 await _load_scripts(server.url())
@@ -128,5 +128,5 @@ async def _load_scripts(url: str) -> None:
 
 
 async def _start_earlier_window(admin: Redis) -> None:
-    """Set a count of a window that is over, so that the next call moves the window."""
+    """Set a count of an earlier window, so that the next call moves the window."""
     await admin.set("test:limit:{key}", 0, px=59_000)

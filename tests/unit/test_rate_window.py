@@ -22,7 +22,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What `time.time()` returns."""
+    """Replace `time.time()` by a clock of the test."""
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
@@ -30,11 +30,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def memory() -> BoundedMemory:
-    """A memory of three keys."""
+    """Return a memory for three keys."""
     return BoundedMemory(3, 1)
 
 
-async def used(memory: BoundedMemory, key: str) -> int:
+async def count_used(memory: BoundedMemory, key: str) -> int:
     return 1000 - (await memory.peek(key, 1000)).remaining
 
 
@@ -44,7 +44,7 @@ async def test_count_fades_gradually_in_the_following_minute(clock: Clock, memor
 
     for after_s in (59.0, 60.5, 75.5, 90.5, 119.5, 120.0):
         clock.time = MINUTE_START + after_s
-        counts.append(await used(memory, "key"))
+        counts.append(await count_used(memory, "key"))
 
     assert counts == [60, 59, 44, 29, 0, 0]
 
@@ -90,9 +90,9 @@ async def test_nothing_is_counted_after_two_idle_minutes(clock: Clock, memory: B
 
     clock.time += 500
 
-    assert await used(memory, "key") == 0
+    assert await count_used(memory, "key") == 0
     await memory.count("key", 1)
-    assert await used(memory, "key") == 1
+    assert await count_used(memory, "key") == 1
 
 
 async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, memory: BoundedMemory) -> None:
@@ -112,7 +112,7 @@ async def test_full_memory_forgets_the_key_that_has_gone_uncounted_for_longest(m
         await memory.peek("b", 1)
 
     assert len(memory) == 3
-    assert {key: await used(memory, key) for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}
+    assert {key: await count_used(memory, key) for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}
 
 
 async def test_memory_in_parts_keeps_each_key_apart_and_stays_bounded() -> None:
@@ -121,7 +121,7 @@ async def test_memory_in_parts_keeps_each_key_apart_and_stays_bounded() -> None:
         await memory.count(str(number), 1)
 
     assert len(memory) == 40
-    assert await used(memory, "999") == 1
+    assert await count_used(memory, "999") == 1
 
 
 def test_used_rounds_down() -> None:

@@ -52,9 +52,9 @@ def places_of(*scopes: Iterable[Scope]) -> list[Place]:
     return [Place(*path) for path in itertools.product(names, names, ["", *names])]
 
 
-def overlaps(token: Iterable[Scope], asked: Scope) -> bool:
+def overlaps(token: Iterable[Scope], requested: Scope) -> bool:
     """Return what the SQL condition with `&&` on index keys returns."""
-    return not set(index_keys(token)).isdisjoint(keys_overlapping(asked))
+    return not set(index_keys(token)).isdisjoint(keys_overlapping(requested))
 
 
 def is_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
@@ -65,11 +65,11 @@ def is_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
 
 @settings(max_examples=400)
 @given(_FEW, _SCOPES)
-def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], asked: Scope) -> None:
-    places = places_of(token, [asked])
+def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], requested: Scope) -> None:
+    places = places_of(token, [requested])
 
-    assert overlaps(token, asked) == bool(allowed(token, places) & allowed([asked], places))
-    assert overlaps(token, asked) == any(overlap(scope, asked) for scope in token)
+    assert overlaps(token, requested) == bool(allowed(token, places) & allowed([requested], places))
+    assert overlaps(token, requested) == any(overlap(scope, requested) for scope in token)
 
 
 @settings(max_examples=400)

@@ -1,4 +1,4 @@
-"""The check of words finds what it refuses, and lets standard terms pass."""
+"""The check of words finds refused words and accepts standard terms."""
 
 import pytest
 

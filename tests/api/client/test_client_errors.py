@@ -39,7 +39,7 @@ UNKNOWN_POLL = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 
 @asynccontextmanager
-async def answering(status: int, **answer: Any) -> AsyncGenerator[str, None]:
+async def run_server_that_answers(status: int, **answer: Any) -> AsyncGenerator[str, None]:
     """Run a server that answers every request in the same way; yield its URL."""
 
     async def handle(_: web.Request) -> web.Response:
@@ -246,7 +246,7 @@ async def test_service_without_listener_raises_connection_failed() -> None:
 
 
 async def test_500_to_a_change_raises_outcome_unknown_with_consequence() -> None:
-    async with answering(500) as url, AuthorityClient(url, "pga_x") as client:
+    async with run_server_that_answers(500) as url, AuthorityClient(url, "pga_x") as client:
         with pytest.raises(OutcomeUnknown, match="it may have been created") as raised:
             await client.create_token("x", ["polls:*:*"])
 
@@ -258,7 +258,7 @@ async def test_500_to_a_change_raises_outcome_unknown_with_consequence() -> None
     [(307, {"headers": {"Location": "http://other.example/"}}), (200, {"text": "<html>"}), (200, {"body": b"\xff"})],
 )
 async def test_response_of_another_server_raises_unexpected_response(status: int, answer: dict[str, Any]) -> None:
-    async with answering(status, **answer) as url, PollsClient(url, "pgt_x") as client:
+    async with run_server_that_answers(status, **answer) as url, PollsClient(url, "pgt_x") as client:
         with pytest.raises(UnexpectedResponse) as raised:
             await client.list_templates()
 

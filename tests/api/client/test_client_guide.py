@@ -21,7 +21,7 @@ LUNCH = NewPoll(Location("PLAT", "PLAT-1"), title="Lunch?", options=[Option("yes
 
 @pytest.fixture(scope="module")
 def examples() -> dict[str, Any]:
-    """The names that the examples define."""
+    """Run the examples and return the names that they define."""
     names: dict[str, Any] = {"__name__": "guide"}
     for example in EXAMPLES:
         exec(example, names)  # noqa: S102 - our own examples

@@ -13,7 +13,7 @@ from aiohttp import web
 from services.polls.tasks.poll_feed import POLLS_CHANNEL, PUBLISH_INTERVAL_S, PollFeed
 from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_client
-from tests.support.proxy import proxied
+from tests.support.proxy import run_proxy
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def feed(redis_url: str) -> AsyncGenerator[PollFeed, None]:
 
 @pytest.fixture
 async def other(redis_url: str) -> AsyncGenerator[PollFeed, None]:
-    """The feed of another process."""
+    """Run the feed of another process."""
     async with running_feed(redis_url) as running:
         await wait_until_live(running)
         yield running
@@ -126,8 +126,8 @@ async def test_announcement_without_redis_calls_watchers_of_same_process(
     redis_url: str,
 ) -> None:
     poll, called = uuid4(), asyncio.Event()
-    async with proxied(redis_url) as proxy:
-        proxy.become("refuse")
+    async with run_proxy(redis_url) as proxy:
+        proxy.set_mode("refuse")
         async with running_feed(proxy.url()) as feed:
             with feed.watch(poll, called.set):
                 feed.announce(poll)
@@ -137,10 +137,10 @@ async def test_announcement_without_redis_calls_watchers_of_same_process(
 
 async def test_watchers_are_called_when_subscription_is_restored(redis_url: str, other: PollFeed) -> None:
     poll, called = uuid4(), asyncio.Event()
-    async with proxied(redis_url) as proxy, running_feed(proxy.url()) as feed:
+    async with run_proxy(redis_url) as proxy, running_feed(proxy.url()) as feed:
         await wait_until_live(feed)
         with feed.watch(poll, called.set), structlog.testing.capture_logs() as logs:
-            proxy.become("refuse")
+            proxy.set_mode("refuse")
             async with asyncio.timeout(5):
                 while feed.is_live:
                     await asyncio.sleep(0.01)
@@ -148,7 +148,7 @@ async def test_watchers_are_called_when_subscription_is_restored(redis_url: str,
             await asyncio.sleep(2 * PUBLISH_INTERVAL_S)
             called.clear()
 
-            proxy.become("ok")
+            proxy.set_mode("ok")
             await wait_until_live(feed)
             assert await was_called(called)
             other.announce(poll)
@@ -161,14 +161,14 @@ async def test_watchers_are_called_when_subscription_is_restored(redis_url: str,
 
 
 async def test_subscription_is_restored_after_redis_stops_responding(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy, running_feed(proxy.url()) as feed:
+    async with run_proxy(redis_url) as proxy, running_feed(proxy.url()) as feed:
         await wait_until_live(feed)
 
-        proxy.become("black hole")
+        proxy.set_mode("black hole")
         async with asyncio.timeout(10):
             while feed.is_live:
                 await asyncio.sleep(0.01)
-        proxy.become("ok")
+        proxy.set_mode("ok")
 
         await wait_until_live(feed)
 

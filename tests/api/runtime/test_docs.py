@@ -13,8 +13,15 @@ from shared.runtime.docs import Documentation, add_docs
 from shared.runtime.http.endpoint import Endpoint, Operation, Response
 from shared.runtime.http.problem_types import ProblemType
 from shared.runtime.http.routes import PUBLIC, Route, find_unlisted_routes, list_routes
+from tests.support.example_service import (
+    INFO,
+    PROBLEM_TYPES,
+    SECURITY_SCHEMES,
+    SHEEP_ROUTES,
+    build_example_document,
+    create_example_app,
+)
 from tests.support.html_page import HtmlPage
-from tests.support.sheep import INFO, PROBLEM_TYPES, SECURITY_SCHEMES, SHEEP_ROUTES, sheep_app, sheep_document
 
 Client = TestClient[web.Request, web.Application]
 
@@ -23,8 +30,8 @@ PAGES = ["/docs", "/docs/problems", *(kind.path for kind in PROBLEM_TYPES)]
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """The service that counts sheep."""
-    return await aiohttp_client(sheep_app())
+    """Run the example service."""
+    return await aiohttp_client(create_example_app())
 
 
 async def page_of(client: Client, path: str) -> HtmlPage:
@@ -49,7 +56,7 @@ async def test_docs_page_shows_every_operation(client: Client) -> None:
 async def test_docs_page_shows_every_schema_with_fields_and_rules(client: Client) -> None:
     page = await page_of(client, "/docs")
 
-    assert {f"schema-{name}" for name in sheep_document()["components"]["schemas"]} <= set(page.ids)
+    assert {f"schema-{name}" for name in build_example_document()["components"]["schemas"]} <= set(page.ids)
     assert 'name required text matches ^[a-z]{1,20}$ unique for example "dolly"' in words_of(page)
     assert "sheep required whole number 1 to 1000" in words_of(page)
     assert 'colour "black" or "white" default "white"' in words_of(page)

@@ -28,7 +28,7 @@ GOATS: ProblemTable = {Lost: lambda _: Problem(ASTRAY, "It has eaten the fence."
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """A service whose routes all raise `Lost`; the route of goats has its own problem table."""
+    """Run a service whose routes all raise `Lost`. The route of goats has its own problem table."""
 
     async def lose(_request: web.Request) -> web.Response:
         raise Lost

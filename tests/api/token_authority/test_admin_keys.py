@@ -7,7 +7,7 @@ import pytest
 
 from shared.contract.token import is_well_formed
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import rows_held
+from tests.support.postgres import hold_rows
 from tests.support.stack import Answer, Authority
 
 pytestmark = pytest.mark.shared_services
@@ -207,7 +207,7 @@ async def test_concurrent_revocation_of_last_two_admins_leaves_one(
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
     other = await create_admin_key(authority, "admin")
 
-    async with rows_held(database, "token_authority.admin_key", waiting=2):
+    async with hold_rows(database, "token_authority.admin_key", waiting=2):
         removals = asyncio.gather(
             authority.manage("DELETE", f"/v1/admin-keys/{other.id}"), other("DELETE", f"admin-keys/{own}")
         )

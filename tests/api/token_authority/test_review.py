@@ -8,10 +8,10 @@ import pytest
 
 from services.token_authority.domain.review import FINDING_KINDS
 from tests.support.databases import ClonedDatabase
-from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.guards import FakeGuard
 from tests.support.postgres import fetch
 from tests.support.stack import Authority
+from tests.support.token_fixtures import OTHER_SITE, Reader, add_site, backdate, create_reader, expire_token
 
 pytestmark = pytest.mark.shared_services
 
@@ -28,7 +28,7 @@ async def admin_reader(authority: Authority) -> Reader:
 
 async def find_names(admin_reader: Reader, kind: str, **query: Any) -> list[str]:
     """Return the names of the tokens with this kind of finding."""
-    return sorted(item["token"]["name"] for item in await admin_reader.all(PATH, kind=kind, **query))
+    return sorted(item["token"]["name"] for item in await admin_reader.list_all(PATH, kind=kind, **query))
 
 
 async def create_aged_token(authority: Authority, database: ClonedDatabase, name: str, **past: Any) -> Any:
@@ -37,7 +37,7 @@ async def create_aged_token(authority: Authority, database: ClonedDatabase, name
     issued = await authority.issue(
         *past.pop("scopes", ["polls:read:PLAT"]), name=name, **{"expires_in": 63_000_000} | past
     )
-    await make_past(database, issued["id"], made=made, used=used)
+    await backdate(database, issued["id"], made=made, used=used)
     return issued
 
 
@@ -47,7 +47,7 @@ async def test_token_without_issues_is_no_finding(
     await create_aged_token(authority, database, "fine", made=LONG, used=SHORT, owner="ada")
     await create_aged_token(authority, database, "new", owner="ada")
 
-    assert await admin_reader.all(PATH) == []
+    assert await admin_reader.list_all(PATH) == []
 
 
 async def test_unused_finds_tokens_last_used_long_ago(
@@ -88,7 +88,7 @@ async def test_reaches_any_finds_tokens_with_scope_for_every_workspace(
     await create_aged_token(authority, database, "all", scopes=["polls:*:*"])
     await create_aged_token(authority, database, "star", scopes=["polls:*:%2A"])
 
-    (one, other) = await admin_reader.all(PATH, kind="reaches_any")
+    (one, other) = await admin_reader.list_all(PATH, kind="reaches_any")
 
     assert {one["token"]["name"], other["token"]["name"]} == {"vote", "all"}
     assert {one["reason"], other["reason"]} == {
@@ -127,7 +127,7 @@ async def test_replaced_secret_still_in_use_is_finding(
         await authority.manage("POST", f"/v1/tokens/{token['id']}/rotate", {"overlap_s": 3600})
     await report_use(authority, used["id"], used["hint"])
 
-    (finding,) = await admin_reader.all(PATH, kind="rotated_secret_in_use")
+    (finding,) = await admin_reader.list_all(PATH, kind="rotated_secret_in_use")
 
     assert finding["token"]["name"] == "used"
     assert finding["reason"].startswith("A replaced secret is still used, and ends on ")
@@ -138,15 +138,15 @@ async def test_secret_presented_after_its_end_is_finding_for_a_month(
 ) -> None:
     issued = await create_aged_token(authority, database, "rotated")
     await authority.manage("POST", f"/v1/tokens/{issued['id']}/rotate", {"overlap_s": 0})
-    before = await admin_reader.all(PATH, kind="rotated_secret_in_use")
+    before = await admin_reader.list_all(PATH, kind="rotated_secret_in_use")
     await authority.introspect(issued["token"])
 
-    (finding,) = await admin_reader.all(PATH, kind="rotated_secret_in_use")
+    (finding,) = await admin_reader.list_all(PATH, kind="rotated_secret_in_use")
     assert before == []
     assert "after its end" in finding["reason"]
     past = "UPDATE token_authority.secret SET last_late_use_at = now() - interval '31 days' WHERE holder_id = $1"
     await fetch(database.admin_url, past, issued["id"])
-    assert await admin_reader.all(PATH, kind="rotated_secret_in_use") == []
+    assert await admin_reader.list_all(PATH, kind="rotated_secret_in_use") == []
 
 
 async def test_owner_inactive_finds_remaining_tokens_of_inactive_owner(
@@ -189,7 +189,7 @@ async def test_token_with_changed_owner_counts_for_new_owner(
 
 
 @pytest.fixture
-async def findings(authority: Authority, database: ClonedDatabase) -> None:
+async def find_violations_of_promise(authority: Authority, database: ClonedDatabase) -> None:
     """Create tokens with every kind of finding, and inactive ones that would have them."""
     await add_site(database)
     for number in range(8):
@@ -200,34 +200,34 @@ async def findings(authority: Authority, database: ClonedDatabase) -> None:
             site=OTHER_SITE if number in (1, 2) else None,
             expires_in=3600 if number in (2, 3) else "never",
         )
-        await make_past(database, issued["id"], made=2 * LONG, used=LONG if number % 3 else None)
+        await backdate(database, issued["id"], made=2 * LONG, used=LONG if number % 3 else None)
         await authority.manage("POST", f"/v1/tokens/{issued['id']}/rotate", {"overlap_s": 0})
         await authority.introspect(issued["token"])
         if number == 5:
             await authority.manage("POST", f"/v1/tokens/{issued['id']}/disable", {})
         if number == 6:
-            await end(database, issued["id"])
+            await expire_token(database, issued["id"])
         if number == 7:
             await authority.revoke(issued["id"])
 
 
 @pytest.mark.usefixtures("findings")
 async def test_findings_are_sorted_by_kind_and_token_over_pages_of_any_size(admin_reader: Reader) -> None:
-    whole = await admin_reader.all(PATH, limit=200)
+    whole = await admin_reader.list_all(PATH, limit=200)
     places = [(FINDING_KINDS.index(item["kind"]), item["token"]["id"]) for item in whole]
 
     assert {item["kind"] for item in whole} == set(FINDING_KINDS)
     assert {item["token"]["status"] for item in whole} == {"active"}
     assert places == sorted(set(places))
     for limit in (1, 2, 3, 5, 8, len(whole)):
-        assert await admin_reader.all(PATH, limit=limit) == whole
+        assert await admin_reader.list_all(PATH, limit=limit) == whole
     for kind in FINDING_KINDS:
-        assert await admin_reader.all(PATH, limit=2, kind=kind) == [item for item in whole if item["kind"] == kind]
+        assert await admin_reader.list_all(PATH, limit=2, kind=kind) == [item for item in whole if item["kind"] == kind]
 
 
 @pytest.mark.usefixtures("findings")
 async def test_every_finding_has_reason_and_remedy(admin_reader: Reader) -> None:
-    for item in await admin_reader.all(PATH):
+    for item in await admin_reader.list_all(PATH):
         for text in (item["reason"], item["remedy"]):
             assert text[0].isupper()
             assert text.endswith(".")
@@ -239,11 +239,11 @@ async def test_every_finding_has_reason_and_remedy(admin_reader: Reader) -> None
 async def test_issuer_gets_findings_within_limits_only(
     authority: Authority, admin_reader: Reader, limits: dict[str, list[str]]
 ) -> None:
-    issuer = await reader(authority, role="issuer", **limits)
+    issuer = await create_reader(authority, role="issuer", **limits)
 
-    findings, seen = await issuer.all(PATH, limit=2), {token["id"] for token in await issuer.all()}
+    findings, seen = await issuer.list_all(PATH, limit=2), {token["id"] for token in await issuer.list_all()}
 
-    assert findings == [item for item in await admin_reader.all(PATH) if item["token"]["id"] in seen]
+    assert findings == [item for item in await admin_reader.list_all(PATH) if item["token"]["id"] in seen]
     assert {item["kind"] for item in findings} >= {"unused", "expiring", "owner_inactive"}
 
 
@@ -255,7 +255,7 @@ async def test_owner_inactive_for_issuer_ignores_tokens_beyond_limits(
         await create_aged_token(
             authority, database, f"unseen {number}", owner="ada", made=LONG, scopes=["polls:read:OPS"], used=SHORT
         )
-    issuer = await reader(authority, role="issuer", scopes=["polls:read:PLAT"])
+    issuer = await create_reader(authority, role="issuer", scopes=["polls:read:PLAT"])
 
     assert await find_names(admin_reader, "owner_inactive") == []
     assert await find_names(issuer, "owner_inactive") == ["seen 0", "seen 1"]

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from shared.contract.token import mint
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth
 
 JWT = "application/token-introspection+jwt"
 OTHER_SECRET = mint("pgs")
@@ -25,7 +25,7 @@ async def test_signed_response_is_for_requesting_service(authority: Authority) -
     before = int(time.time())
 
     for client_id, secret in (("polls", CLIENT_SECRET), ("other", OTHER_SECRET)):
-        answer = await _introspect(authority, issued["token"], basic(client_id, secret))
+        answer = await _introspect(authority, issued["token"], basic_auth(client_id, secret))
 
         assert (answer.status, answer.headers["Content-Type"]) == (200, JWT)
         claims = await _verify(authority, answer, client_id)
@@ -61,7 +61,7 @@ async def test_signed_response_for_one_service_is_refused_by_another(authority: 
 
 
 async def test_error_with_signed_accept_header_is_problem_document(authority: Authority) -> None:
-    answer = await _introspect(authority, "x", basic("polls", OTHER_SECRET))
+    answer = await _introspect(authority, "x", basic_auth("polls", OTHER_SECRET))
 
     assert (answer.status, answer.headers["Content-Type"]) == (401, "application/problem+json")
 
@@ -69,7 +69,7 @@ async def test_error_with_signed_accept_header_is_problem_document(authority: Au
 async def _introspect(
     authority: Authority, token: str, credential: Mapping[str, str] | None = None, accept: str = JWT
 ) -> Answer:
-    headers = {**(credential or basic("polls", CLIENT_SECRET)), "Accept": accept}
+    headers = {**(credential or basic_auth("polls", CLIENT_SECRET)), "Accept": accept}
     return await authority("POST", "/oauth2/introspect", data={"token": token}, headers=headers)
 
 

@@ -10,7 +10,7 @@ import pytest
 from shared.contract.token import digest, is_well_formed, mint
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import Authority, basic
+from tests.support.stack import Authority, basic_auth
 
 pytestmark = pytest.mark.shared_services
 
@@ -191,7 +191,7 @@ NO_ADMIN_KEY = [
     {"Authorization": f"Bearer {mint('pga')}"},
     {"Authorization": f"Bearer {mint('pgt')}"},
     {"Authorization": "Basic Og=="},
-    basic("polls", mint("pgs")),
+    basic_auth("polls", mint("pgs")),
 ]
 MANAGEMENT = [
     ("GET", "/v1/sites"),
