@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
 
 
 def fingerprint() -> str:
-    """Changes when the lock or the project's metadata does, the interpreter, or where the checkout is."""
+    """Return a hash of the lock, the project's metadata, the interpreter and the path of the checkout."""
     state = hashlib.sha256(f"{Path.cwd()} {sys.version} {sys.base_prefix}".encode())
     for file in (LOCK, Path("pyproject.toml")):
         state.update(file.read_bytes())
@@ -72,13 +72,13 @@ def install_with_uv(folder: Path) -> bool:
 
 
 def find_locked(package: str) -> str:
-    """Return what the lock says of a package: its version and hashes; nothing where it does not name the package."""
+    """Return the version and hashes of a package in the lock; an empty text if the lock does not have it."""
     found = re.search(rf"^{package}==.*\n(?:^ .*\n)*", LOCK.read_text(), re.MULTILINE)
     return found.group() if found else ""
 
 
 def pip_settings(folder: Path) -> "dict[str, str]":
-    """Return how pip is set up to install: by files, and by environment variables, which take precedence."""
+    """Return the settings of pip for installing: from files, and from environment variables, which take precedence."""
     command = [str(folder / "bin" / "python"), "-m", "pip", "config", "list"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     settings: dict[str, str] = {}
@@ -88,7 +88,7 @@ def pip_settings(folder: Path) -> "dict[str, str]":
 
 
 def run_pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:
-    """Have pip install something. Return whether it worked."""
+    """Install with pip. Return whether it succeeded."""
     command = [
         str(folder / "bin" / "python"),
         "-m",

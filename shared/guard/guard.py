@@ -43,7 +43,10 @@ class ValidToken(NamedTuple):
 
 
 class Guard:
-    """Create one instance per process. `clock` measures durations; `now` is wall time and is compared with `exp`."""
+    """Checks tokens, from its cache if it may. Create one instance per process.
+
+    `clock` measures durations; `now` is wall time and is compared with `exp`.
+    """
 
     def __init__(
         self,

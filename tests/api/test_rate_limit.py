@@ -89,7 +89,7 @@ async def test_each_key_prefix_has_its_own_count(redis_url: str, prefix: str, li
         assert await other.count_allowed("key", 1, 1) == 1
 
 
-async def test_standing_counts_nothing(limits: Limits) -> None:
+async def test_peek_counts_nothing(limits: Limits) -> None:
     before = [await limits.limiter.peek("key", 2) for _ in range(5)]
 
     assert await limits.count_allowed("key", 2, 2) == 2

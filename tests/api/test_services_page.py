@@ -12,7 +12,7 @@ from tests.support.stack import Authority
 PAGE = Path(__file__).parents[2] / "docs" / "services.md"
 
 
-async def test_its_example_introspects_by_a_key(authority: Authority, tmp_path: Path) -> None:
+async def test_example_of_page_introspects_with_private_key(authority: Authority, tmp_path: Path) -> None:
     key, issued = ClientKey(), await authority.issue("polls:read:PLAT")
     await create_service_with_key(authority, key, "signing-reports")
     (tmp_path / "reports.key").write_text(key.private_pem)

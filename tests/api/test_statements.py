@@ -30,7 +30,7 @@ BEFORE_INSERT: Final = """
 POLL: Final = {"title": "Lunch?", "options": [{"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}]}
 
 
-async def test_a_request_costs_the_statements_that_it_needs(polls: Polls) -> None:
+async def test_list_of_polls_counts_one_statement(polls: Polls) -> None:
     for _ in range(3):
         assert (await polls.call("POST", POLL)).status == 200
 
@@ -40,14 +40,14 @@ async def test_a_request_costs_the_statements_that_it_needs(polls: Polls) -> Non
     assert counted == {"select_polls": 1}
 
 
-async def test_statements_inside_a_transaction_count_too(authority: Authority) -> None:
+async def test_statements_in_a_transaction_are_counted(authority: Authority) -> None:
     async with count_statements(authority) as counted:
         await authority.issue()
 
     assert counted["insert_token"] == counted["insert_secret"] == 1
 
 
-async def test_a_statement_that_fails_counts_too(database: ClonedDatabase) -> None:
+async def test_failed_statement_is_counted(database: ClonedDatabase) -> None:
     registry = CollectorRegistry()
     options: Any = {"size": 1, "statement_cache": 0, "registry": registry}
 
@@ -73,7 +73,7 @@ async def test_batch_that_loses_its_connection_returns_503_and_logs_no_failed_it
     assert "request failed" not in [line["event"] for line in logs]
 
 
-def test_statements_that_are_put_together_count_under_one_name() -> None:
+def test_composed_statements_are_counted_under_one_name() -> None:
     registry = CollectorRegistry()
     statements = QueryMetrics(registry)
 
@@ -94,7 +94,7 @@ async def test_every_statement_has_a_name(polls: Polls, authority: Authority) ->
         assert f'query="{UNNAMED}"' not in metrics
 
 
-async def test_statements_at_once_are_all_counted(polls: Polls) -> None:
+async def test_concurrent_statements_are_all_counted(polls: Polls) -> None:
     async with count_statements(polls) as counted:
         await asyncio.gather(*(polls.call("GET") for _ in range(20)))
 

@@ -167,7 +167,7 @@ async def ticker(authority: Authority, redis_url: str) -> AsyncGenerator[Ticker,
         yield running
 
 
-async def test_stream_sends_nothing_after_answer_of_its_tokens_revocation(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_sends_nothing_after_answer_of_revocation(ticker: Ticker, authority: Authority) -> None:
     for _ in range(5):
         issued = await authority.issue("polls:read:PLAT")
         async with ticker.read_stream(issued["token"]) as received:
@@ -355,9 +355,7 @@ async def test_stream_with_insufficient_scope_returns_403(ticker: Ticker, author
         assert response.status == 403
 
 
-async def test_stream_and_its_listener_are_removed_when_client_disconnects(
-    ticker: Ticker, authority: Authority
-) -> None:
+async def test_stream_and_listener_are_removed_when_client_disconnects(ticker: Ticker, authority: Authority) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     for _ in range(3):
         async with ticker.read_stream(token):

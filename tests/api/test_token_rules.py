@@ -154,7 +154,7 @@ async def test_every_response_has_remaining_requests(
     assert answer.headers["RateLimit"].startswith('"token";r=59;t=')
 
 
-async def test_two_secrets_of_a_token_share_its_rate_limit(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_two_secrets_of_a_token_share_one_rate_limit(authority: FakeAuthority, service: GuardedService) -> None:
     old = authority.issue(rate_limit=2)
     new = authority.issue(authority.ids_of(old)[0], rate_limit=2)
 
@@ -261,7 +261,9 @@ async def test_uses_and_refusals_are_reported_per_secret(authority: FakeAuthorit
     assert [authority.count_reported_uses(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
 
 
-async def test_handler_reads_metadata_and_cannot_change_it(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_handler_reads_metadata_and_cannot_change_metadata(
+    authority: FakeAuthority, service: GuardedService
+) -> None:
     token = authority.issue(metadata={"labels": {"env": "staging"}, "list": [1, {"a": None}]})
 
     answers = [await service.get(token) for _ in range(2)]

@@ -28,7 +28,7 @@ async def _limiter_works_in_redis(url: str, prefix: str) -> bool:
         return registry.get_sample_value("pollgate_rate_limit_in_memory") == 0
 
 
-async def test_service_may_count_under_its_own_keys_only(tmp_path: Path) -> None:
+async def test_service_may_count_under_own_keys_only(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
     users = {
         "polls": ("polls", made.polls_redis_password, "authority"),
@@ -96,7 +96,7 @@ def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:
     ]
 
 
-async def test_script_has_no_more_rights_than_its_user(tmp_path: Path) -> None:
+async def test_script_has_only_the_rights_of_the_user(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
     foreign = f"{rate_limit_prefix('authority')}:{{key}}"
 
@@ -110,7 +110,7 @@ async def test_script_has_no_more_rights_than_its_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", RATE_LIMIT_COMMANDS.split())
-async def test_limiter_needs_each_of_its_rights(tmp_path: Path, missing: str) -> None:
+async def test_limiter_without_one_right_does_not_work_in_redis(tmp_path: Path, missing: str) -> None:
     rights = RATE_LIMIT_COMMANDS.replace(missing, "")
     users = f"user limiter on >secret ~test:limit:* -@all +@connection {rights}\n"
 

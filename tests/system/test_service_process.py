@@ -36,7 +36,7 @@ def _run(module: str, environment: dict[str, str]) -> "subprocess.CompletedProce
     )
 
 
-def test_start_without_setting_fails_and_names_it(output: Path) -> None:
+def test_start_without_setting_fails_with_name_of_setting(output: Path) -> None:
     ended = _run("services.polls", {})
 
     assert ended.returncode == 1
@@ -44,7 +44,7 @@ def test_start_without_setting_fails_and_names_it(output: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-async def test_start_without_database_fails_without_its_password(redis_url: str) -> None:
+async def test_start_without_database_fails_without_the_password(redis_url: str) -> None:
     database = ClonedDatabase(UNREACHABLE, UNREACHABLE, UNREACHABLE)
 
     ended = await asyncio.to_thread(_run, "services.polls", polls_settings(database, redis_url, "http://127.0.0.1:1"))
@@ -55,7 +55,7 @@ async def test_start_without_database_fails_without_its_password(redis_url: str)
     assert "Traceback" not in ended.stderr
 
 
-async def test_start_on_port_in_use_fails_and_names_it(
+async def test_start_on_port_in_use_fails_with_name_of_port(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     settings = authority_settings(database, redis_url, tmp_path)

@@ -80,7 +80,7 @@ class Runner:
         return found
 
 
-async def test_up_runs_the_stack_through_a_day_of_use(tmp_path: Path) -> None:
+async def test_up_serves_polls_and_commands_over_a_restart(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
 
     screen = await runner.start()

@@ -129,7 +129,7 @@ class FollowerHarness:
         return self.registry.get_sample_value(name)
 
 
-async def test_new_follower_starts_at_head_and_confirms_it_at_once() -> None:
+async def test_new_follower_starts_at_head_and_confirms_head_at_once() -> None:
     harness = FollowerHarness()
     harness.log.changes = [change(1), change(2)]
 
@@ -221,7 +221,7 @@ async def test_change_of_a_lost_push_arrives_with_requested_sync() -> None:
         assert not await harness.is_accepted()
 
 
-async def test_change_pushed_during_a_sync_stays_applied_after_its_answer() -> None:
+async def test_change_pushed_during_a_sync_stays_applied_after_the_answer() -> None:
     harness = FollowerHarness()
     async with harness.run():
         await harness.wait_until_settled()
@@ -348,7 +348,7 @@ async def test_stop_ends_use_of_cache_and_releases_lease() -> None:
     assert not harness.lease.is_held
 
 
-async def test_stop_reports_last_uses_before_it_releases_lease() -> None:
+async def test_stop_reports_last_uses_before_release_of_lease() -> None:
     harness = FollowerHarness()
     async with harness.run():
         await harness.wait_until_settled()

@@ -229,7 +229,7 @@ async def test_answer_from_before_a_reset_is_not_used() -> None:
     assert await waiting
 
 
-async def test_authority_whose_answers_stay_older_than_a_change_raises_unavailable() -> None:
+async def test_answers_that_stay_older_than_a_change_raise_unavailable() -> None:
     """An authority may read from a lagging replica of its database."""
     harness = GuardHarness(grant(as_of=9))
     harness.guard.apply(revocation(10))
@@ -264,7 +264,7 @@ async def test_lease_expires_at_its_end_counted_from_when_its_sync_was_sent() ->
     assert harness.introspections == 2
 
 
-async def test_without_lease_check_does_not_use_introspection_sent_before_it() -> None:
+async def test_check_without_lease_ignores_introspection_sent_earlier() -> None:
     harness = GuardHarness(grant(), None)
     harness.lease.release()
     harness.gate.clear()
@@ -280,7 +280,7 @@ async def test_without_lease_check_does_not_use_introspection_sent_before_it() -
     assert harness.introspections == 2
 
 
-async def test_no_cache_check_uses_introspection_sent_after_it() -> None:
+async def test_no_cache_check_uses_introspection_sent_later() -> None:
     harness = GuardHarness(grant(), grant(), None)
     await harness.guard.check(TOKEN)
     harness.gate.clear()
@@ -354,7 +354,7 @@ async def test_cancelled_check_does_not_cancel_shared_introspection() -> None:
     assert (await patient).grant.token_id == "tok_1"
 
 
-def test_full_tombstones_drop_oldest_and_reject_answers_older_than_it() -> None:
+def test_full_tombstones_drop_oldest_and_reject_older_answers() -> None:
     tombstones = Tombstones(size=2)
 
     for seq, key in enumerate((b"a", b"b", b"c"), start=1):

@@ -124,6 +124,6 @@ async def test_memory_in_parts_keeps_each_key_apart_and_stays_bounded() -> None:
     assert await count_used(memory, "999") == 1
 
 
-def test_used_rounds_down() -> None:
+def test_used_count_is_rounded_down() -> None:
     assert Counters(previous=3, current=2, left_s=19.9).used == 2
     assert Counters(previous=3, current=2, left_s=20.0).used == 3

@@ -76,7 +76,7 @@ def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], req
 @given(_FEW, _FEW)
 @example([Scope(ALL_ACTIONS, ())], [Scope(ALL_ACTIONS, ())])
 @example([Scope(frozenset({Action.READ}), ("AB",))], [Scope(frozenset({Action.READ}), ("A",))])
-def test_token_is_within_limits_if_they_allow_everything_it_allows(token: list[Scope], limits: list[Scope]) -> None:
+def test_token_is_within_limits_if_limits_allow_all_its_scopes(token: list[Scope], limits: list[Scope]) -> None:
     places = places_of(token, limits)
 
     within = allowed(token, places) <= allowed(limits, places)
@@ -108,7 +108,7 @@ def test_token_has_key_for_everywhere_only_with_scope_without_path(token: list[S
 
 
 @given(_SCOPES, _SCOPES, st.sampled_from(Action))
-def test_scope_includes_other_if_it_allows_the_action_at_all_its_places(
+def test_scope_includes_other_scope_if_action_is_allowed_at_all_places(
     scope: Scope, other: Scope, action: Action
 ) -> None:
     places, everything = places_of([scope], [other]), [Scope(frozenset({action}), other.path)]

@@ -95,7 +95,7 @@ def test_private_key_is_read_from_its_file(tmp_path: Path, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])
-def test_error_for_an_invalid_url_does_not_repeat_it(password: str) -> None:
+def test_error_for_an_invalid_url_does_not_contain_the_url(password: str) -> None:
     for read in (address_of, redis_client):
         with pytest.raises(SettingsError, match="cannot be read as a URL; percent-encode") as fault:
             read(f"postgresql://polls:{password}@db:5432/pollgate")

@@ -131,7 +131,7 @@ async def test_change_of_another_token_does_not_run_the_listener() -> None:
     assert (harness.introspections, harness.notified) == (1, 0)
 
 
-async def test_narrowed_token_is_checked_again_and_refused_without_its_scope() -> None:
+async def test_narrowed_token_is_checked_again_and_refused_without_the_scope() -> None:
     harness = WatchHarness()
     with harness.watch:
         await harness.watch.ensure_valid()
@@ -237,7 +237,7 @@ async def test_listener_runs_when_lease_expires() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_listener_runs_when_token_expires_and_check_refuses_it() -> None:
+async def test_listener_runs_when_token_expires_and_check_is_refused() -> None:
     harness = WatchHarness()
     harness.answer = grant(expires_at_s=harness.wall + 0.05)
     with harness.watch:

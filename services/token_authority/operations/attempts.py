@@ -45,7 +45,7 @@ class Limits(NamedTuple):
 
 
 class AttemptMetrics:
-    """Create one instance per process, in the registry that `/metrics` shows."""
+    """The metrics of refused credentials. Create one instance per process, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.refused = Counter(
@@ -57,7 +57,10 @@ class AttemptMetrics:
 
 
 class Attempts:
-    """Create one instance per process. `clock` times what the process counts on its own."""
+    """Counts wrong credentials and lookups, and refuses those beyond the limits.
+
+    Create one instance per process. `clock` times what the process counts on its own.
+    """
 
     def __init__(
         self, limiter: RateLimiter, limits: Limits, metrics: AttemptMetrics, *, clock: Callable[[], float]

@@ -27,7 +27,7 @@ from shared.runtime.postgres.database import Connection, Database
 
 
 class TokenChanges:
-    """Create one instance per process. `clock` is the one that the confirmations use.
+    """Changes tokens in use. Create one instance per process. `clock` is the one that the confirmations use.
 
     Every method raises `UnknownToken` if there is no such token, or the administrator may not see it.
     """

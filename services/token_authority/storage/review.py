@@ -1,4 +1,4 @@
-"""Finds the tokens of each kind of finding, in the order of their ids.
+"""Find the tokens of each kind of finding, in the order of their ids.
 
 The planner chooses for each statement between an index for its kind and a scan by id, depending on how many match.
 """

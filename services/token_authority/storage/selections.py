@@ -1,4 +1,4 @@
-"""Finds tokens by conditions, in any order, one page at a time. `docs/finding-tokens.md` explains the plans.
+"""Find tokens by conditions, in any order, one page at a time. `docs/finding-tokens.md` explains the plans.
 
 Each statement finds the ids of a page first and joins the other columns afterwards, so that it sorts narrow rows.
 """

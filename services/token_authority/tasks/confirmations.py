@@ -1,4 +1,4 @@
-"""Waits until a change is effective: until every guard that held a lease has confirmed it or is out of its lease.
+"""Wait until a change is effective: until every guard that held a lease has confirmed it or is out of its lease.
 
 A guard confirms with its next sync, at any process of the authority, so while a request waits, the stored leases are
 read every few milliseconds. Leases are timed with this process's own `clock`; wall clocks are never compared.
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 class Confirmations:
-    """Create one instance per process and supervise its `run()`."""
+    """Tracks which guards have confirmed which changes. Create one instance per process and supervise its `run()`."""
 
     def __init__(self, database: Database, metrics: AuthorityMetrics, *, clock: Callable[[], float]) -> None:
         self._database = database

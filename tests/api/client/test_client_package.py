@@ -118,7 +118,7 @@ def test_client_alone_needs_no_package_of_the_services(python: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["pollgate", "-m"])
-def test_command_without_cli_extra_says_what_to_install_with_exit_1(python: Path, tmp_path: Path, command: str) -> None:
+def test_command_without_cli_extra_exits_1_with_install_command(python: Path, tmp_path: Path, command: str) -> None:
     words = (python, "-m", "pollgate") if command == "-m" else (python.with_name(command),)
 
     ran = run(*words, "poll", "list", cwd=tmp_path)
@@ -128,7 +128,7 @@ def test_command_without_cli_extra_says_what_to_install_with_exit_1(python: Path
 
 
 @pytest.mark.slow
-def test_command_with_cli_extra_runs_and_says_what_the_stack_needs(wheel: Path, tmp_path: Path) -> None:
+def test_command_with_cli_extra_runs_and_names_extras_of_the_stack(wheel: Path, tmp_path: Path) -> None:
     python = install(wheel, tmp_path / "cli", "cli")
 
     helped = run(python, "-m", "pollgate", "poll", "--help", cwd=tmp_path)

@@ -49,7 +49,7 @@ async def test_docstring_example_runs(polls: Polls) -> None:
     assert await names["average_of_two_votes"](polls.base, polls.token) == 4.5
 
 
-async def test_replace_poll_writes_a_read_poll_back_and_with_stale_etag_raises_412(polls: Polls) -> None:
+async def test_replace_poll_accepts_poll_as_read_and_raises_412_for_stale_etag(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         made = await client.create_poll(LUNCH)
         read = await client.get_poll(made.id)
@@ -93,7 +93,7 @@ async def test_change_poll_that_removes_votes_raises_409_unless_drop_votes(
     assert (changed.effect.dropped_options, changed.effect.dropped_votes) == (["yes"], 1)
 
 
-async def test_list_polls_yields_all_pages_or_limit_many(polls: Polls) -> None:
+async def test_list_polls_yields_all_pages_or_up_to_limit(polls: Polls) -> None:
     items = [{"op": "create", "poll": {"template": "blank", "location": {"workspace": "PLAT", "content": "P"}}}] * 70
     async with PollsClient(polls.base, polls.token) as client:
         made = [outcome.id for _ in range(2) for outcome in (await client.batch(items)).items]
@@ -227,7 +227,7 @@ async def test_cast_ballot_twice_with_the_same_options_raises_409(polls: Polls) 
     assert refused.value.type == "already-voted"
 
 
-async def test_delete_raises_404_for_what_is_gone_unless_a_response_was_lost(polls: Polls) -> None:
+async def test_delete_of_missing_resource_raises_404_unless_a_response_was_lost(polls: Polls) -> None:
     async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         await client.cast_ballot(poll.id, "ada", ["no"])
@@ -318,7 +318,7 @@ async def test_invalid_poll_id_raises_invalid_argument_and_is_not_sent(polls: Po
             assert proxy.requests == []
 
 
-async def test_client_outside_its_block_raises_runtime_error(polls: Polls) -> None:
+async def test_client_outside_block_raises_runtime_error(polls: Polls) -> None:
     client = PollsClient(polls.base, polls.token)
 
     with pytest.raises(RuntimeError, match=r"`async with PollsClient\(…\) as client:`"):

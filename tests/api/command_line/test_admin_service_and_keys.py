@@ -20,9 +20,7 @@ def find(pattern: str, text: str) -> str:
     return found.group()
 
 
-async def test_admin_create_with_scope_limits_what_its_key_can_create(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_admin_create_with_scope_limits_tokens_of_new_key(pollgate: CommandLine, authority: Authority) -> None:
     made = await pollgate("admin", "create", "--name", "payments", "--role", "issuer", "--scope", "polls:*:PAY")
 
     secret = find(r"pga_\w{38}", made.out)
@@ -102,7 +100,7 @@ async def test_service_create_rotate_disable_and_enable(pollgate: CommandLine, a
     assert first not in shown.out
 
 
-async def test_service_change_changes_only_the_given_fields(pollgate: CommandLine, tmp_path: Path) -> None:
+async def test_service_change_leaves_other_fields_unchanged(pollgate: CommandLine, tmp_path: Path) -> None:
     site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     file = tmp_path / "key.pem"

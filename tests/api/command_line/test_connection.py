@@ -109,7 +109,7 @@ async def test_secret_of_another_kind_is_not_sent_and_exits_1(
     assert proxy.requests == []
 
 
-async def test_authority_client_outside_its_block_raises_runtime_error(authority: Authority) -> None:
+async def test_authority_client_outside_block_raises_runtime_error(authority: Authority) -> None:
     client = AuthorityClient(authority.base, authority.admin_key)
 
     with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as client:`"):

@@ -246,7 +246,7 @@ async def test_poll_list_expand_shows_place_and_participants(integrator: Command
     assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u202e\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
 
 
-async def test_poll_list_without_results_says_so(integrator: CommandLine) -> None:
+async def test_poll_list_without_results_prints_notice(integrator: CommandLine) -> None:
     none_yet = await integrator("poll", "list")
     none_so = await integrator("poll", "list", "--status", "closed")
 
@@ -300,7 +300,7 @@ async def test_poll_list_reads_token_from_file(
     assert no_file.err == f"pollgate: cannot read the access token: No such file or directory: {file}\n"
 
 
-async def test_poll_command_with_token_as_argument_exits_1_without_printing_it(
+async def test_poll_command_with_token_as_argument_exits_1_without_the_token(
     integrator: CommandLine, polls: Polls
 ) -> None:
     as_option = await integrator("poll", "list", "--token", polls.token)

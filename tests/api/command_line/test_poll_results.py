@@ -114,7 +114,7 @@ async def test_poll_results_in_ascii_terminal_prints_character_codes(polls: Poll
         ({"resultsVisibility": "never"}, "only a token with the action results may see them"),
     ],
 )
-async def test_poll_results_prints_why_they_are_withheld(
+async def test_poll_results_of_withheld_results_prints_reason(
     integrator: CommandLine, polls: Polls, authority: Authority, settings: dict[str, Any], sentence: str
 ) -> None:
     poll = await polls.create_poll(options=FACES, settings=settings)

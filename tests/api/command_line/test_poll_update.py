@@ -27,7 +27,7 @@ async def options_of(polls: Polls, poll_id: str) -> list[tuple[str, str]]:
     return [(option["id"], option["title"]) for option in options]
 
 
-async def test_poll_update_changes_only_the_given_fields(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_update_leaves_other_fields_unchanged(integrator: CommandLine, poll: Any) -> None:
     changed = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--no-allow-comment", "--json")
 
     assert changed.json["title"] == "Dinner?"

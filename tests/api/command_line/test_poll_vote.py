@@ -84,7 +84,7 @@ async def test_poll_vote_without_participant_exits_2(integrator: CommandLine, wo
     )
 
 
-async def test_poll_vote_help_shows_its_arguments(integrator: CommandLine) -> None:
+async def test_poll_vote_help_shows_arguments(integrator: CommandLine) -> None:
     helped = await integrator("poll", "vote", "--help")
 
     assert helped.out.startswith("Usage: pollgate poll vote --as PARTICIPANT [OPTIONS] POLL_ID OPTION...\n")

@@ -80,7 +80,7 @@ async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, 
     assert (status, err) == (0, "")
 
 
-async def test_poll_watch_prints_that_a_poll_closes(polls: Polls, poll: Any) -> None:
+async def test_poll_watch_prints_closing_of_poll(polls: Polls, poll: Any) -> None:
     async with run_watch(polls, poll["id"], "--json") as watch:
         await watch.line()
         await watch.line()

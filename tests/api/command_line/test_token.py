@@ -149,7 +149,7 @@ async def test_token_list_continues_over_all_pages(
     assert first.json == every.json[:1001]
 
 
-async def test_token_list_without_results_says_so(pollgate: CommandLine) -> None:
+async def test_token_list_without_results_prints_notice(pollgate: CommandLine) -> None:
     none_yet = await pollgate("token", "list")
     none_so = await pollgate("token", "list", "--owner", "eve")
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.shared_services
 EFFECTIVE = r"; effective everywhere after \d+ ms \(0 guards\)\.\n"
 
 
-async def test_token_change_changes_only_the_given_fields(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_change_leaves_other_fields_unchanged(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue("polls:*:PLAT", name="old", owner="ada", rate_limit=60, metadata={"a": "b"})
 
     changed = await pollgate(
@@ -39,7 +39,7 @@ async def test_token_change_of_description_does_not_wait(pollgate: CommandLine, 
     assert changed == (0, f"Changed {token['id']}.\n", "")
 
 
-async def test_token_change_no_wait_prints_by_when_it_is_effective(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_change_no_wait_prints_effective_by(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     changed = await pollgate("token", "change", token["id"], "--rate-limit", "5", "--no-wait")

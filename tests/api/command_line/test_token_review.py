@@ -70,7 +70,7 @@ async def test_token_review_groups_findings_by_urgency_and_exits_3(
     assert any("Report" in line and "ada" in line and "not used for 120 days" in line for line in lines)
 
 
-async def test_token_review_passes_kinds_and_days_on(
+async def test_token_review_sends_kinds_and_days(
     pollgate: CommandLine, reviewer: Reviewer, finding: dict[str, Any]
 ) -> None:
     reviewer.findings = [finding, {**finding, "kind": "expiring"}]

@@ -99,7 +99,7 @@ async def test_contract_put_that_would_drop_votes_returns_400_without_drop_votes
     assert await counts(polls, poll_id) == {"a": 0}
 
 
-async def test_vote_sent_after_edit_is_not_carried_out_before_it(polls: Polls, database: ClonedDatabase) -> None:
+async def test_vote_sent_after_edit_is_carried_out_after_edit(polls: Polls, database: ClonedDatabase) -> None:
     """Otherwise an edit would wait as long as participants vote."""
     poll_id = await poll_with_ballots(polls)
 

@@ -314,7 +314,7 @@ WITH_RETRY_AFTER: Final = {"idempotency-key-in-use", "rate-limited", "too-many-s
 
 
 @pytest.mark.parametrize(("status", "slug", "send"), REQUESTS, ids=[send.__name__ for _, _, send in REQUESTS])
-async def test_request_returns_its_problem(
+async def test_request_returns_documented_problem(
     services: Services, status: int, slug: str, send: Callable[[Services], Awaitable[Answer]]
 ) -> None:
     answer = await send(services)

@@ -173,7 +173,7 @@ async def test_subscription_is_restored_after_redis_stops_responding(redis_url: 
         await wait_until_live(feed)
 
 
-async def test_watch_that_has_ended_is_no_longer_called(feed: PollFeed) -> None:
+async def test_ended_watch_is_not_called(feed: PollFeed) -> None:
     poll, first, second = uuid4(), asyncio.Event(), asyncio.Event()
     with feed.watch(poll, first.set):
         with feed.watch(poll, second.set):

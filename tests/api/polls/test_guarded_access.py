@@ -33,7 +33,7 @@ async def test_contract_request_without_query_returns_403(polls: Polls) -> None:
     assert (await polls("GET", f"/x1/{polls.endpoint}")).status == 403
 
 
-async def test_contract_request_needs_action_of_its_method(
+async def test_contract_request_without_action_of_method_returns_403_or_404(
     polls: Polls, authority: Authority, subtests: pytest.Subtests
 ) -> None:
     for method, allowed in product(METHODS, METHODS.values()):

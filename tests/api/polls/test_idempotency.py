@@ -153,7 +153,7 @@ async def test_repeated_batch_with_refused_edit_after_token_lost_update_returns_
     assert again.status == 403
 
 
-async def test_repeated_batch_whose_response_another_release_has_stored_returns_it(
+async def test_repeated_batch_returns_response_stored_by_another_release(
     polls: Polls, database: ClonedDatabase
 ) -> None:
     batch = {"items": [{"op": "create", "poll": BODY}]}

@@ -68,7 +68,7 @@ async def test_document_has_pattern_of_idempotency_key(polls: Polls) -> None:
         assert not re.fullmatch(key["schema"]["pattern"], "a b")
 
 
-async def test_documented_limits_are_enforced(polls: Polls) -> None:
+async def test_value_beyond_documented_limit_returns_422(polls: Polls) -> None:
     fields = (await document_of(polls))["components"]["schemas"]["CreatePoll"]["properties"]
     longest: dict[str, Any] = {
         "title": "😀" * fields["title"]["maxLength"],

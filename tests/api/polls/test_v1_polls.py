@@ -160,7 +160,7 @@ async def test_invalid_poll_returns_422_with_pointer(polls: Polls, subtests: pyt
             assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
-async def test_poll_with_many_violations_returns_20_errors(polls: Polls) -> None:
+async def test_poll_with_many_violations_returns_422_with_20_errors(polls: Polls) -> None:
     options = [{"id": "", "title": ""}] * 2_000
 
     answer = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": options, "location": JIRA})

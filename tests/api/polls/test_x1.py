@@ -107,7 +107,7 @@ async def test_list_of_more_than_16_mib_returns_400_without_poll_id(polls: Polls
     assert len(one.json) == 1
 
 
-async def test_confluence_macro_has_its_own_polls(polls: Polls) -> None:
+async def test_confluence_macro_has_separate_polls(polls: Polls) -> None:
     macro = polls.at_place(workspace="SPACE", content="12345", container="macro-7")
 
     poll_id = (await macro.call("POST", LUNCH)).json["id"]
@@ -155,7 +155,7 @@ async def test_unknown_or_malformed_poll_id_returns_404(polls: Polls, subtests: 
             assert answer.json["title"] == "Not found"
 
 
-async def test_missing_parameter_returns_400_and_is_named(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_missing_parameter_returns_400_with_name(polls: Polls, subtests: pytest.Subtests) -> None:
     for method, missing, value in product(
         ["GET", "POST", "PUT", "DELETE"], ["type", "workspace", "content"], [None, ""]
     ):

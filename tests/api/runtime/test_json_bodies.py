@@ -49,7 +49,7 @@ async def test_duplicate_name_in_an_object_returns_400_with_pointer(
     assert [error["pointer"] for error in problem["errors"]] == pointers
 
 
-async def test_many_duplicate_names_return_20_errors(client: Client) -> None:
+async def test_many_duplicate_names_return_400_with_20_errors(client: Client) -> None:
     problem = await problem_of(client, b'{"sheep": 1' + b', "x": 0' * 5000 + b"}", 400)
 
     assert len(problem["errors"]) == 20
@@ -169,7 +169,7 @@ async def test_error_repeats_at_most_100_characters_of_a_body(
     assert len(str(problem)) < 2000
 
 
-async def test_error_repeats_little_of_a_long_form(client: Client) -> None:
+async def test_400_for_a_long_form_repeats_little_of_the_form(client: Client) -> None:
     async with client.post("/whistle", data={"tune": LONG, "times": LONG}) as response:
         assert response.status == 400
         assert len(await response.text()) < 2000

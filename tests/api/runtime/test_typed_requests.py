@@ -132,7 +132,7 @@ async def test_body_with_several_invalid_fields_returns_422_with_all_of_them(cli
     assert [fault["pointer"] for fault in faults] == ["/wool", "/horns", "/name", "/sheep", "/colour"]
 
 
-async def test_body_with_many_invalid_fields_returns_20_errors(client: Client) -> None:
+async def test_body_with_many_invalid_fields_returns_422_with_20_errors(client: Client) -> None:
     body = {f"x{number}": 1 for number in range(3000)}
 
     faults = await errors_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})

@@ -270,7 +270,7 @@ async def test_service_with_key_only_and_basic_returns_401(service: Authority) -
     assert (await service.introspect("x", "reports", "")).status == 401
 
 
-async def test_disabled_service_gets_same_401_as_unknown_one(service: Authority) -> None:
+async def test_disabled_service_returns_same_401_as_unknown_service(service: Authority) -> None:
     await service.manage("POST", "/v1/services/reports/disable")
 
     disabled = await introspect(service, KEY.sign())
@@ -291,7 +291,7 @@ async def test_changed_public_key_replaces_old_one_immediately(service: Authorit
     assert (await introspect(service, other.sign())).status == 200
 
 
-async def test_private_key_as_public_key_returns_422_without_repeating_it(
+async def test_private_key_as_public_key_returns_422_without_the_key(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     pem = KEY.private_pem

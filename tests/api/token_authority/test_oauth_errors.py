@@ -56,7 +56,7 @@ async def test_error_on_other_route_has_no_oauth_code(authority: Authority) -> N
         assert "error_description" not in answer.json
 
 
-async def test_too_many_attempts_on_oauth_route_has_no_oauth_code(authority: Authority) -> None:
+async def test_429_on_oauth_route_has_no_oauth_code(authority: Authority) -> None:
     await _exhaust(authority)
 
     answer = await authority(

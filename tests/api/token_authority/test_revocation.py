@@ -94,7 +94,7 @@ async def test_revocation_waits_for_longest_lease_granted_to_guard(
         assert answer["waited_ms"] > 3 * LEASE_S * 1000
 
 
-async def test_sync_that_only_fetches_change_does_not_confirm_it(authority: Authority) -> None:
+async def test_sync_that_only_fetches_change_does_not_confirm_change(authority: Authority) -> None:
     guard = FakeGuard(authority)
     await guard.follow()
     issued = await authority.issue()
@@ -239,7 +239,7 @@ async def test_concurrent_revocations_are_numbered_in_commit_order_without_gaps(
     }
 
 
-async def test_holder_revokes_token_with_200(authority: Authority) -> None:
+async def test_revoke_held_token_returns_200(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await _present(authority, issued["token"], token_type_hint="access_token")

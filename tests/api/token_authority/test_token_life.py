@@ -184,7 +184,7 @@ async def test_each_limit_can_be_tightened(authority: Authority, subtests: pytes
             assert (answer.status, answer.json["effect"]["effective"]) == (200, True)
 
 
-async def test_limits_can_be_added_to_token_without_them(authority: Authority) -> None:
+async def test_limits_can_be_added_to_unlimited_token(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await change(authority, issued["id"], **LIMITED)

@@ -229,7 +229,7 @@ def test_average_of_numbers_is_exact_to_the_tenth(titles: list[str], counts: lis
     "title",
     ["", "one", " 2", "2 ", "+2", "2.", ".5", "1e3", "2,5", "٣", "２", "1" * 16, "1.1234567", "2\n", "--2", "NaN"],
 )
-def test_title_that_is_not_a_plain_number_means_no_average(title: str) -> None:
+def test_options_with_title_that_is_no_plain_number_have_no_average(title: str) -> None:
     assert average(["1", title], [3, 4]) is None
 
 
@@ -357,7 +357,7 @@ def test_audience_everything_sees_results_whatever_the_settings(
 
 
 @given(_COUNTS, st.integers(0, 10**9), st.dictionaries(st.text(max_size=3), st.integers(0, 10**9)))
-def test_any_counts_have_results_and_unknown_options_are_ignored(
+def test_results_have_counts_and_ignore_unknown_options(
     counts: list[int], participants: int, others: dict[str, int]
 ) -> None:
     tally = tally_of(counts, participants)
