@@ -127,7 +127,7 @@ async def test_change_poll_that_would_drop_votes_raises_409_with_argument(polls:
         (
             {"template": "sun", "location": {"workspace": "PLAT", "content": "P"}},
             "poll['template']",
-            "no such template",
+            "Unknown template",
         ),
     ],
 )

@@ -68,13 +68,13 @@ async def test_docs_page_shows_every_schema_with_fields_and_rules(client: Client
 async def test_operation_shows_parameters_bodies_and_responses(client: Client) -> None:
     words = words_of(await page_of(client, "/docs"))
 
-    assert "limit query, whole number 1 to 100 default 10 how many at most" in words
+    assert "limit query, whole number 1 to 100 default 10 maximum number of flocks" in words
     assert "Flock-Key header, text makes a retry safe" in words
     assert "ChangeFlock as application/merge-patch+json, application/json." in words
     assert '{ "sheep": 4 }' in words
     assert "200 The flocks. Flocks as application/json" in words
     assert "text as text/csv name,sheep dolly,3" in words
-    assert "Location: where it is" in words
+    assert "Location: the path of the flock" in words
     assert "Credential: shepherd." in words
 
 

@@ -41,7 +41,7 @@ def test_parameters_come_from_structs() -> None:
         "name": "limit",
         "in": "query",
         "required": False,
-        "description": "how many at most",
+        "description": "maximum number of flocks",
         "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 10},
     }
     assert parameters["shorn_before"]["schema"] == {"type": "string", "format": "date-time"}

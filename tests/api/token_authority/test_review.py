@@ -189,7 +189,7 @@ async def test_token_with_changed_owner_counts_for_new_owner(
 
 
 @pytest.fixture
-async def find_violations_of_promise(authority: Authority, database: ClonedDatabase) -> None:
+async def findings(authority: Authority, database: ClonedDatabase) -> None:
     """Create tokens with every kind of finding, and inactive ones that would have them."""
     await add_site(database)
     for number in range(8):
