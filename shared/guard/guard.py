@@ -132,15 +132,15 @@ class Guard:
         for _ in range(MAX_ATTEMPTS):
             introspection = self._introspections.get(key) or self._start(key, token)
             answer = await asyncio.shield(introspection.task)
-            asked_after_request = introspection.number > sequence_before
-            if self._is_usable(key, answer, asked_after_request=asked_after_request, no_cache=no_cache):
+            sent_after_request = introspection.number > sequence_before
+            if self._is_usable(key, answer, sent_after_request=sent_after_request, no_cache=no_cache):
                 return answer
             self._metrics.stale_answers.inc()
         raise GuardUnavailable("the authority's answers are older than its changes")
 
-    def _is_usable(self, key: bytes, answer: "_Answer", *, asked_after_request: bool, no_cache: bool) -> bool:
+    def _is_usable(self, key: bytes, answer: "_Answer", *, sent_after_request: bool, no_cache: bool) -> bool:
         """Treat an answer to an introspection that was sent before the request as a cached one: it needs the lease."""
-        return self._is_current(key, answer) and (asked_after_request or (self._lease.is_held and not no_cache))
+        return self._is_current(key, answer) and (sent_after_request or (self._lease.is_held and not no_cache))
 
     def _is_current(self, key: bytes, answer: "_Answer") -> bool:
         return answer.grant is None or self._tombstones.allows(key, answer.grant.as_of)

@@ -34,7 +34,7 @@ class Limits(NamedTuple):
         return self.registry.get_sample_value("pollgate_rate_limit_decisions_total", {"result": result}) or 0
 
     async def count_allowed(self, key: str, limit: int, times: int) -> int:
-        return sum([(await self.limiter.hit(key, limit)).allowed for _ in range(times)])
+        return sum([(await self.limiter.hit(key, limit)).is_allowed for _ in range(times)])
 
 
 @asynccontextmanager
@@ -60,7 +60,7 @@ async def limits(redis_url: str, prefix: str) -> AsyncGenerator[Limits, None]:
 async def test_hits_beyond_the_limit_are_refused(limits: Limits) -> None:
     verdicts = [await limits.limiter.hit("key", 3) for _ in range(4)]
 
-    assert [(v.allowed, v.remaining) for v in verdicts] == [(True, 2), (True, 1), (True, 0), (False, 0)]
+    assert [(v.is_allowed, v.remaining) for v in verdicts] == [(True, 2), (True, 1), (True, 0), (False, 0)]
     assert all(v.limit == 3 and 50 < v.reset_s <= 60 for v in verdicts)
     assert (limits.count_decisions("allowed"), limits.count_decisions("refused"), limits.in_memory) == (3, 1, False)
 
@@ -68,7 +68,7 @@ async def test_hits_beyond_the_limit_are_refused(limits: Limits) -> None:
 async def test_cost_is_counted_only_if_the_hit_is_allowed(limits: Limits) -> None:
     verdicts = [await limits.limiter.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
 
-    assert [v.allowed for v in verdicts] == [True, False, True, False]
+    assert [v.is_allowed for v in verdicts] == [True, False, True, False]
 
 
 async def test_concurrent_hits_of_two_processes_share_one_exact_limit(
@@ -80,7 +80,7 @@ async def test_concurrent_hits_of_two_processes_share_one_exact_limit(
 
         assert not limits.in_memory
         assert not other.in_memory
-    assert sum(verdict.allowed for verdict in verdicts) == 20
+    assert sum(verdict.is_allowed for verdict in verdicts) == 20
 
 
 async def test_each_key_prefix_has_its_own_count(redis_url: str, prefix: str, limits: Limits) -> None:
@@ -95,7 +95,7 @@ async def test_peek_counts_nothing(limits: Limits) -> None:
     assert await limits.count_allowed("key", 2, 2) == 2
     assert before == [(True, 2, 2, 0.0)] * 5
     exhausted = await limits.limiter.peek("key", 2)
-    assert (exhausted.allowed, exhausted.remaining) == (False, 0)
+    assert (exhausted.is_allowed, exhausted.remaining) == (False, 0)
     assert 50 < exhausted.reset_s <= 60
     assert (await limits.limiter.peek("key", 3)).remaining == 1
 
@@ -103,9 +103,9 @@ async def test_peek_counts_nothing(limits: Limits) -> None:
 async def test_count_beyond_the_limit_delays_the_next_hit(limits: Limits) -> None:
     await limits.limiter.count("key", 20)
 
-    peek = await limits.limiter.peek("key", 10)
-    assert not peek.allowed
-    assert 80 < peek.reset_s <= 90  # the minute, and then until half of it is forgotten
+    verdict = await limits.limiter.peek("key", 10)
+    assert not verdict.is_allowed
+    assert 80 < verdict.reset_s <= 90  # the minute, and then until half of it is forgotten
 
 
 async def test_count_fades_gradually_in_the_following_minute(redis_url: str, prefix: str, limits: Limits) -> None:
@@ -116,7 +116,7 @@ async def test_count_fades_gradually_in_the_following_minute(redis_url: str, pre
 
     verdict = await limits.limiter.hit("key", 10)
 
-    assert (verdict.allowed, verdict.remaining) == (True, 2)
+    assert (verdict.is_allowed, verdict.remaining) == (True, 2)
     assert 0 < verdict.reset_s < 6
 
 
@@ -169,7 +169,7 @@ async def test_process_without_redis_counts_in_memory_from_what_redis_allowed(
         took_s = time.monotonic() - started
 
         assert (allowed, limits.in_memory) == (3, True)
-        assert not (await limits.limiter.peek("key", 5)).allowed
+        assert not (await limits.limiter.peek("key", 5)).is_allowed
         assert took_s < WAIT_LIMIT_S
 
 

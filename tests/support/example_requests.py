@@ -13,7 +13,7 @@ from shared.runtime.http.idempotency import idempotency_key
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.merge_patch import merge
 from shared.runtime.http.path import path_text, path_uuid
-from shared.runtime.http.preconditions import if_match, not_modified
+from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
 from tests.support.example_service import FLOCKS, Flock, create_flock, whistle
 
@@ -49,7 +49,7 @@ def create_example_requests_app() -> web.Application:
 
 async def show_flock(request: web.Request) -> web.Response:
     flock = _flock(request)
-    if not_modified(request, _etag(flock)):
+    if is_not_modified(request, _etag(flock)):
         return web.Response(status=304, headers={"ETag": _etag(flock)})
     return json_response(flock, headers={"ETag": _etag(flock)})
 

@@ -25,15 +25,15 @@ async def backdate(
     database: ClonedDatabase,
     token_id: str,
     *,
-    made: timedelta | datetime | None = None,
+    created: timedelta | datetime | None = None,
     used: timedelta | datetime | None = None,
 ) -> None:
     """Set when the token was created and last used: a time, or how long ago."""
     connection = await asyncpg.connect(database.admin_url)
     try:
         for table, key, column, at in (
-            ("token", "id", "created_at", made),
-            ("token_use", "token_id", "made_at", made),
+            ("token", "id", "created_at", created),
+            ("token_use", "token_id", "made_at", created),
             ("token_use", "token_id", "last_used_at", used),
         ):
             if at is not None:

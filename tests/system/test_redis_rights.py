@@ -24,7 +24,7 @@ async def _limiter_works_in_redis(url: str, prefix: str) -> bool:
     registry = CollectorRegistry()
     async with rate_limiter(url, prefix, registry) as limiter:
         verdicts = [await limiter.hit("key", 2) for _ in range(3)]
-        assert [verdict.allowed for verdict in verdicts] == [True, True, False]
+        assert [verdict.is_allowed for verdict in verdicts] == [True, True, False]
         return registry.get_sample_value("pollgate_rate_limit_in_memory") == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from shared.runtime.http.preconditions import if_match, if_none_match, not_modified, read_if_match
+from shared.runtime.http.preconditions import if_match, if_none_match, is_not_modified, read_if_match
 from shared.runtime.http.problem import BadRequest
 
 
@@ -64,12 +64,12 @@ def test_request_without_the_header_has_no_condition() -> None:
 
     assert if_match(request) is None
     assert if_none_match(request) is None
-    assert not not_modified(request, '"1"')
+    assert not is_not_modified(request, '"1"')
 
 
 @pytest.mark.parametrize(("line", "expected"), [('"1"', True), ('W/"1"', True), ("*", True), ('"2"', False)])
 def test_if_none_match_with_current_tag_is_not_modified(line: str, expected: bool) -> None:
-    assert not_modified(request_with("If-None-Match", line), '"1"') is expected
+    assert is_not_modified(request_with("If-None-Match", line), '"1"') is expected
 
 
 @pytest.mark.parametrize(

@@ -80,9 +80,9 @@ async def test_exhausted_limit_allows_a_hit_exactly_after_its_wait(
     just_before = await memory.peek("key", 10)
     clock.time += 0.002
 
-    assert (exhausted.allowed, just_before.allowed) == (False, False)
-    assert (await memory.peek("key", 10)).allowed
-    assert (await memory.hit("key", 10, 1)).allowed
+    assert (exhausted.is_allowed, just_before.is_allowed) == (False, False)
+    assert (await memory.peek("key", 10)).is_allowed
+    assert (await memory.hit("key", 10, 1)).is_allowed
 
 
 async def test_nothing_is_counted_after_two_idle_minutes(clock: Clock, memory: BoundedMemory) -> None:
@@ -98,7 +98,7 @@ async def test_nothing_is_counted_after_two_idle_minutes(clock: Clock, memory: B
 async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, memory: BoundedMemory) -> None:
     verdicts = [await memory.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
 
-    assert [(v.allowed, v.remaining, v.reset_s) for v in verdicts] == [
+    assert [(v.is_allowed, v.remaining, v.reset_s) for v in verdicts] == [
         (True, 3, 60),
         (False, 0, 60),
         (True, 0, 60),

@@ -45,7 +45,7 @@ from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.preconditions import if_match, not_modified
+from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
@@ -122,7 +122,7 @@ async def show_poll(request: web.Request) -> web.Response:
     query = read_query(request, ShowPoll)
     state = await load_authorized_poll(request.app[DATABASE], caller(request), poll_id_of(request), Action.READ)
     headers = {"ETag": state.etag}
-    if query.expand is None and not_modified(request, state.etag):
+    if query.expand is None and is_not_modified(request, state.etag):
         return web.Response(status=304, headers=headers)
     return json_response(_to_payload(caller(request), state, query.expand), headers=headers)
 

@@ -76,9 +76,9 @@ class Attempts:
         network = _network_of(address)
         if network not in self._wrong_here:
             return
-        peek = await self._limiter.peek(f"wrong:{network}", self._limits.wrong_per_address)
-        if not peek.allowed:
-            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, peek)
+        verdict = await self._limiter.peek(f"wrong:{network}", self._limits.wrong_per_address)
+        if not verdict.is_allowed:
+            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, verdict)
 
     async def record_failure(
         self, kind: CredentialKind, address: Address | None, refusal: Exception, client_id: str | None = None
@@ -87,11 +87,11 @@ class Attempts:
         network, named = _network_of(address), client_id if client_id and is_client_id(client_id) else None
         self._wrong_here.add(network)
         per_address = await self._limiter.hit(f"wrong:{network}", self._limits.wrong_per_address)
-        if not per_address.allowed:
+        if not per_address.is_allowed:
             raise self._too_many(kind, network, named, _WRONG_PER_ADDRESS, per_address)
         if named is not None:
             per_client = await self._limiter.hit(f"client:{named}", self._limits.wrong_per_client)
-            if not per_client.allowed:
+            if not per_client.is_allowed:
                 raise self._too_many(kind, network, named, _WRONG_PER_CLIENT, per_client)
         self._metrics.refused.labels(kind, "wrong").inc()
         raise refusal
@@ -99,9 +99,9 @@ class Attempts:
     async def require_lookup_allowed(self, address: Address | None) -> None:
         """Raise `TooManyAttempts` if anonymous callers at the address have looked up too many tokens."""
         network = _network_of(address)
-        peek = await self._limiter.peek(f"open:{network}", self._limits.open_tokens)
-        if not peek.allowed:
-            raise self._too_many("access_token", network, None, _OPEN_TOKENS, peek)
+        verdict = await self._limiter.peek(f"open:{network}", self._limits.open_tokens)
+        if not verdict.is_allowed:
+            raise self._too_many("access_token", network, None, _OPEN_TOKENS, verdict)
 
     async def count_tokens(self, address: Address | None, tokens: int) -> None:
         """Count the tokens that were looked up for an anonymous caller and not revoked by it."""

@@ -31,7 +31,7 @@ def require_i_json(body: bytes) -> bool:
     try:
         values = _decode(_FAST, text)
     except _Irregular:
-        values, wide = None, _find_irregularities(text)
+        values, wide = None, _has_wide_number(text)
     _require_paired_surrogates(text)
     if values is not None and text.count("[") + text.count("{") > MAX_DEPTH:
         _require_shallow(values)
@@ -117,7 +117,7 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Any:
         raise _too_deep() from None
 
 
-def _find_irregularities(text: str) -> bool:
+def _has_wide_number(text: str) -> bool:
     """Return whether any number is wide. Raise `BadRequest` for duplicate names."""
     found = list(_walk_irregularities(_decode(_COMPLETE, text)))
     repeated = islice((steps for steps in found if steps), MAX_ERRORS)

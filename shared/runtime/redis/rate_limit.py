@@ -86,9 +86,9 @@ class RateLimiter:
         verdict = await self._ask_redis(lambda: self._redis.hit(key, limit_per_minute, cost))
         if verdict is None:
             verdict = await self._memory.hit(key, limit_per_minute, cost)
-        elif verdict.allowed:
+        elif verdict.is_allowed:
             await self._memory.count(key, cost)
-        (self._metrics.allowed if verdict.allowed else self._metrics.refused).inc()
+        (self._metrics.allowed if verdict.is_allowed else self._metrics.refused).inc()
         return verdict
 
     async def peek(self, key: str, limit_per_minute: int) -> Verdict:

@@ -31,7 +31,7 @@ class Verdict(NamedTuple):
     allowed, 0 if one is allowed now.
     """
 
-    allowed: bool
+    is_allowed: bool
     limit: int
     remaining: int
     reset_s: float

@@ -51,7 +51,7 @@ async def similar_tokens(authority: Authority, database: ClonedDatabase) -> list
             expires_at=f"2090-0{number % 3 + 1}-01T00:00:00Z" if number % 3 else None,
         )
         used = None if number % 4 == 0 else MADE + timedelta(microseconds=number % 3)
-        await backdate(database, issued["id"], made=MADE + timedelta(microseconds=number % 4), used=used)
+        await backdate(database, issued["id"], created=MADE + timedelta(microseconds=number % 4), used=used)
         ids.append(issued["id"])
     return ids
 
@@ -194,8 +194,8 @@ async def one_token_per_condition(authority: Authority, database: ClonedDatabase
     await authority.manage("POST", f"/v1/tokens/{tokens['disabled']['id']}/disable", {})
     await expire_token(database, tokens["expired"]["id"])
     await authority.revoke(tokens["revoked"]["id"])
-    await backdate(database, tokens["disabled"]["id"], made=timedelta(days=50), used=timedelta(days=40))
-    await backdate(database, tokens["revoked"]["id"], made=timedelta(days=50), used=timedelta(days=10))
+    await backdate(database, tokens["disabled"]["id"], created=timedelta(days=50), used=timedelta(days=40))
+    await backdate(database, tokens["revoked"]["id"], created=timedelta(days=50), used=timedelta(days=10))
 
 
 def days_ago(days: float) -> str:
@@ -254,7 +254,7 @@ async def test_range_includes_start_and_excludes_end(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     issued = await authority.issue(expires_at="2090-01-01T00:00:00Z")
-    await backdate(database, issued["id"], made=MADE, used=MADE)
+    await backdate(database, issued["id"], created=MADE, used=MADE)
     a_little_later = (MADE + timedelta(microseconds=1)).isoformat()
 
     for name in ("created_after", "used_after"):
@@ -360,8 +360,8 @@ async def test_issuer_lists_tokens_within_limits_only(
 async def test_issuer_bulk_revokes_tokens_within_limits_only(
     authority: Authority, admin_reader: Reader, limits: dict[str, Any], names: set[str]
 ) -> None:
-    made = await authority.manage("POST", "/v1/admin-keys", {"name": "issuer", "role": "issuer", **limits})
-    headers = {"Authorization": f"Bearer {made.json['key']}", "Content-Type": "application/json"}
+    created = await authority.manage("POST", "/v1/admin-keys", {"name": "issuer", "role": "issuer", **limits})
+    headers = {"Authorization": f"Bearer {created.json['key']}", "Content-Type": "application/json"}
     ids = {token["name"]: token["id"] for token in await admin_reader.list_all()}
     body = {"reason": "unneeded", "ids": list(ids.values())}
 

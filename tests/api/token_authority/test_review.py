@@ -33,18 +33,18 @@ async def find_names(admin_reader: Reader, kind: str, **query: Any) -> list[str]
 
 async def create_aged_token(authority: Authority, database: ClonedDatabase, name: str, **past: Any) -> Any:
     """Create a token for one workspace that expires in two years, with the given times in the past."""
-    made, used = past.pop("made", None), past.pop("used", None)
+    created, used = past.pop("made", None), past.pop("used", None)
     issued = await authority.issue(
         *past.pop("scopes", ["polls:read:PLAT"]), name=name, **{"expires_in": 63_000_000} | past
     )
-    await backdate(database, issued["id"], made=made, used=used)
+    await backdate(database, issued["id"], created=created, used=used)
     return issued
 
 
 async def test_token_without_issues_is_no_finding(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "fine", made=LONG, used=SHORT, owner="ada")
+    await create_aged_token(authority, database, "fine", created=LONG, used=SHORT, owner="ada")
     await create_aged_token(authority, database, "new", owner="ada")
 
     assert await admin_reader.list_all(PATH) == []
@@ -53,9 +53,9 @@ async def test_token_without_issues_is_no_finding(
 async def test_unused_finds_tokens_last_used_long_ago(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "long ago", made=2 * LONG, used=LONG)
-    await create_aged_token(authority, database, "lately", made=2 * LONG, used=SHORT)
-    await create_aged_token(authority, database, "never", made=2 * LONG)
+    await create_aged_token(authority, database, "long ago", created=2 * LONG, used=LONG)
+    await create_aged_token(authority, database, "lately", created=2 * LONG, used=SHORT)
+    await create_aged_token(authority, database, "never", created=2 * LONG)
 
     assert await find_names(admin_reader, "unused") == ["long ago"]
     assert await find_names(admin_reader, "unused", unused_days=70) == ["lately", "long ago"]
@@ -65,8 +65,8 @@ async def test_unused_finds_tokens_last_used_long_ago(
 async def test_never_used_finds_tokens_created_long_ago(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "old", made=LONG)
-    await create_aged_token(authority, database, "new", made=SHORT)
+    await create_aged_token(authority, database, "old", created=LONG)
+    await create_aged_token(authority, database, "new", created=SHORT)
 
     assert await find_names(admin_reader, "never_used") == ["old"]
     assert await find_names(admin_reader, "never_used", unused_days=70) == ["new", "old"]
@@ -152,7 +152,7 @@ async def test_secret_presented_after_its_end_is_finding_for_a_month(
 async def test_owner_inactive_finds_remaining_tokens_of_inactive_owner(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    old = {"made": 2 * LONG}
+    old = {"created": 2 * LONG}
     await create_aged_token(authority, database, "gone, in use", owner="gone", used=timedelta(days=1), **old)
     ended = await create_aged_token(authority, database, "gone, revoked", owner="gone", used=LONG, **old)
     await authority.revoke(ended["id"])
@@ -173,9 +173,10 @@ async def test_token_with_changed_owner_counts_for_new_owner(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     tokens = [
-        await create_aged_token(authority, database, f"left {n}", owner="left", made=LONG, used=LONG) for n in range(2)
+        await create_aged_token(authority, database, f"left {n}", owner="left", created=LONG, used=LONG)
+        for n in range(2)
     ]
-    active = await create_aged_token(authority, database, "active", owner="here", made=LONG, used=SHORT)
+    active = await create_aged_token(authority, database, "active", owner="here", created=LONG, used=SHORT)
     before = await find_names(admin_reader, "owner_inactive")
 
     await authority.manage("PATCH", f"/v1/tokens/{tokens[0]['id']}", {"owner": None})
@@ -200,7 +201,7 @@ async def findings(authority: Authority, database: ClonedDatabase) -> None:
             site=OTHER_SITE if number in (1, 2) else None,
             expires_in=3600 if number in (2, 3) else "never",
         )
-        await backdate(database, issued["id"], made=2 * LONG, used=LONG if number % 3 else None)
+        await backdate(database, issued["id"], created=2 * LONG, used=LONG if number % 3 else None)
         await authority.manage("POST", f"/v1/tokens/{issued['id']}/rotate", {"overlap_s": 0})
         await authority.introspect(issued["token"])
         if number == 5:
@@ -251,9 +252,9 @@ async def test_owner_inactive_for_issuer_ignores_tokens_beyond_limits(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     for number in range(2):
-        await create_aged_token(authority, database, f"seen {number}", owner="ada", made=LONG, used=LONG)
+        await create_aged_token(authority, database, f"seen {number}", owner="ada", created=LONG, used=LONG)
         await create_aged_token(
-            authority, database, f"unseen {number}", owner="ada", made=LONG, scopes=["polls:read:OPS"], used=SHORT
+            authority, database, f"unseen {number}", owner="ada", created=LONG, scopes=["polls:read:OPS"], used=SHORT
         )
     issuer = await create_reader(authority, role="issuer", scopes=["polls:read:PLAT"])
 

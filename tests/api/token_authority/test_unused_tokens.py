@@ -70,12 +70,12 @@ async def list_disabled(authority: Authority) -> list[str]:
 async def test_tokens_unused_for_configured_days_are_disabled(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
-    await create_aged_token(authority, database, "never used", made=LONG)
-    await create_aged_token(authority, database, "not used lately", made=2 * LONG, used=LONG)
-    await create_aged_token(authority, database, "new", made=SHORT)
-    await create_aged_token(authority, database, "used lately", made=LONG, used=SHORT)
-    await expire_token(database, await create_aged_token(authority, database, "expired", made=LONG))
-    await authority.revoke(await create_aged_token(authority, database, "revoked", made=LONG))
+    await create_aged_token(authority, database, "never used", created=LONG)
+    await create_aged_token(authority, database, "not used lately", created=2 * LONG, used=LONG)
+    await create_aged_token(authority, database, "new", created=SHORT)
+    await create_aged_token(authority, database, "used lately", created=LONG, used=SHORT)
+    await expire_token(database, await create_aged_token(authority, database, "expired", created=LONG))
+    await authority.revoke(await create_aged_token(authority, database, "revoked", created=LONG))
 
     await policy.run()
 
@@ -85,7 +85,7 @@ async def test_tokens_unused_for_configured_days_are_disabled(
 async def test_without_policy_no_token_is_disabled(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
-    await create_aged_token(authority, database, "never used", made=timedelta(days=5000))
+    await create_aged_token(authority, database, "never used", created=timedelta(days=5000))
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -97,7 +97,7 @@ async def test_without_policy_no_token_is_disabled(
 async def test_authority_applies_configured_policy(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    await create_aged_token(authority, database, "never used", made=LONG)
+    await create_aged_token(authority, database, "never used", created=LONG)
 
     async with run_token_authority(database, redis_url, tmp_path, disable_unused_after_days=DAYS):
         while await list_disabled(authority) != ["never used"]:
@@ -108,7 +108,7 @@ async def test_policy_writes_audit_record_and_reaches_guards(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
     issued, guard = await authority.issue(), FakeGuard(authority)
-    await backdate(database, issued["id"], made=LONG)
+    await backdate(database, issued["id"], created=LONG)
     await guard.follow()
 
     await policy.run()
@@ -126,7 +126,7 @@ async def test_policy_writes_audit_record_and_reaches_guards(
 async def test_enabled_token_counts_from_enabling(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
-    token_id = await create_aged_token(authority, database, "enabled", made=LONG)
+    token_id = await create_aged_token(authority, database, "enabled", created=LONG)
     await policy.run()
 
     assert (await authority.manage("POST", f"/v1/tokens/{token_id}/enable")).json["status"] == "active"
