@@ -76,7 +76,7 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request).actor
     key, minted = await operations.rotate_admin_key(
-        request.app[DATABASE], _key_id(request), body.to_rotation(), by, datetime.now(UTC)
+        request.app[DATABASE], _key_id_of(request), body.to_rotation(), by, datetime.now(UTC)
     )
     return json_response(NewAdminKeyPayload.of_new(key, minted))
 
@@ -91,11 +91,11 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
 async def revoke_admin_key(request: web.Request) -> web.Response:
     """Return 204, also if it was revoked before."""
     by = administrator_of(request).actor
-    await operations.revoke_admin_key(request.app[DATABASE], _key_id(request), by, datetime.now(UTC))
+    await operations.revoke_admin_key(request.app[DATABASE], _key_id_of(request), by, datetime.now(UTC))
     return web.Response(status=204)
 
 
-def _key_id(request: web.Request) -> str:
+def _key_id_of(request: web.Request) -> str:
     key_id = request.match_info["key_id"]
     if "\0" in key_id:
         raise UnknownAdminKey

@@ -62,7 +62,7 @@ async def list_services(request: web.Request) -> web.Response:
 )
 async def show_service(request: web.Request) -> web.Response:
     """Return 200 with the service and its secrets, without their texts."""
-    database, client_id = request.app[DATABASE], _client_id(request)
+    database, client_id = request.app[DATABASE], _client_id_of(request)
     service = await services.select_service(database, client_id)
     if service is None:
         raise UnknownService
@@ -83,7 +83,7 @@ async def change_service(request: web.Request) -> web.Response:
     require_media_type(request, JSON)
     requested = read_json(await request.read(), ChangeService).to_change()
     by = administrator_of(request).actor
-    changed = await operations.change_service(request.app[DATABASE], _client_id(request), requested, by)
+    changed = await operations.change_service(request.app[DATABASE], _client_id_of(request), requested, by)
     return json_response(ServicePayload.of(changed))
 
 
@@ -102,7 +102,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request).actor
     service, minted = await operations.rotate_service(
-        request.app[DATABASE], _client_id(request), body.to_rotation(), by, datetime.now(UTC)
+        request.app[DATABASE], _client_id_of(request), body.to_rotation(), by, datetime.now(UTC)
     )
     return json_response(NewServicePayload.of_new(service, minted))
 
@@ -134,12 +134,12 @@ async def enable_service(request: web.Request) -> web.Response:
 async def _enable(request: web.Request, *, enabled: bool) -> web.Response:
     by = administrator_of(request).actor
     changed = await operations.enable_service(
-        request.app[DATABASE], _client_id(request), by, datetime.now(UTC), enabled=enabled
+        request.app[DATABASE], _client_id_of(request), by, datetime.now(UTC), enabled=enabled
     )
     return json_response(ServicePayload.of(changed))
 
 
-def _client_id(request: web.Request) -> str:
+def _client_id_of(request: web.Request) -> str:
     client_id = request.match_info["client_id"]
     if "\0" in client_id:
         raise UnknownService

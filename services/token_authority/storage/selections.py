@@ -10,7 +10,7 @@ from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token_page import FoundToken, Page, SortKey
 from services.token_authority.domain.usage import Use
 from services.token_authority.storage.conditions import Arguments, conditions, search_parts
-from services.token_authority.storage.tokens import TOKEN_COLUMNS, token_of
+from services.token_authority.storage.tokens import TOKEN_COLUMNS, read_token
 from shared.runtime.postgres.database import Connection, Row
 
 MAX_SCANNED: Final = 1000
@@ -27,7 +27,7 @@ _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
 TABLES: Final = "token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id"
 """Tokens as `t` with their counts as `u`."""
 SHOWN: Final = f"{TOKEN_COLUMNS}, u.uses, u.refusals, u.last_used_at"
-"""The columns that `token_of` and `use_of` read."""
+"""The columns that `read_token` and `read_use` read."""
 
 
 async def select_tokens(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
@@ -57,7 +57,7 @@ async def _select_by_conditions(
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found_token(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def _scan_in_order(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
@@ -79,7 +79,7 @@ async def _scan_in_order(connection: Connection, selection: Selection, page: Pag
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found_token(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def _select_by_search(
@@ -103,7 +103,7 @@ async def _select_by_search(
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found_token(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def select_matching(
@@ -119,13 +119,13 @@ async def select_matching(
     return [row["id"] for row in await connection.fetch(query, *arguments.values)]
 
 
-def use_of(row: Row) -> Use:
+def read_use(row: Row) -> Use:
     """Return the counts in a row with `SHOWN`."""
     return Use(row["uses"], row["refusals"], row["last_used_at"])
 
 
-def _found_token(row: Row) -> FoundToken:
-    return FoundToken(token_of(row), use_of(row), row["place"])
+def _read_found_token(row: Row) -> FoundToken:
+    return FoundToken(read_token(row), read_use(row), row["place"])
 
 
 def _order(page: Page) -> tuple[str, str]:
