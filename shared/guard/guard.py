@@ -100,7 +100,7 @@ class Guard:
 
     @contextmanager
     def listen(self, token: str, on_change: Listener) -> Generator[None, None, None]:
-        """Within the block, run `on_change` whenever the token may have stopped working for a reason other than expiry.
+        """Run `on_change` during the block whenever the token may have stopped working for a reason other than expiry.
 
         It runs in the event loop step in which a change is applied, so before a sync confirms the change.
         """

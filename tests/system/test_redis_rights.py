@@ -124,7 +124,7 @@ async def test_limiter_without_one_right_does_not_work_in_redis(tmp_path: Path, 
 
 
 async def _load_scripts(url: str) -> None:
-    assert await _limiter_works_in_redis(url, "test:taught")
+    assert await _limiter_works_in_redis(url, "test:loaded")
 
 
 async def _start_earlier_window(admin: Redis) -> None:

@@ -72,7 +72,7 @@ class FollowedPoll:
             on_change()
 
     def update_if_newer(self, state: PollState) -> None:
-        """Do as `update` with a state that someone else has read, if it is newer."""
+        """Do the same as `update`, if the state is newer; it was read by another caller."""
         if state.at > self._state.at:
             self.update(state)
 
@@ -81,7 +81,7 @@ class FollowedPoll:
         self._followers.add(on_change)
 
     def remove_follower(self, on_change: Callable[[], None]) -> bool:
-        """No longer call `on_change`. Return whether no follower is left."""
+        """Stop calling `on_change`. Return whether no follower is left."""
         self._followers.discard(on_change)
         return not self._followers
 

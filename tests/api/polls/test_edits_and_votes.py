@@ -100,7 +100,7 @@ async def test_contract_put_that_would_drop_votes_returns_400_without_drop_votes
 
 
 async def test_vote_sent_after_edit_is_carried_out_after_edit(polls: Polls, database: ClonedDatabase) -> None:
-    """Otherwise an edit would wait as long as participants vote."""
+    """If votes overtook edits, an edit would wait as long as participants vote."""
     poll_id = await poll_with_ballots(polls)
 
     async with asyncio.TaskGroup() as tasks, hold_rows(database, "polls.tally", waiting=3):

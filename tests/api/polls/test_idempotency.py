@@ -64,7 +64,7 @@ async def test_concurrent_requests_with_same_key_create_one_poll(polls: Polls) -
 
 @pytest.mark.own_database
 async def test_request_with_key_of_long_running_request_returns_409(polls: Polls, database: ClonedDatabase) -> None:
-    """Neither is it 503, nor does it wait as long as a batch may take."""
+    """The response is not 503, and does not take as long as a batch may take."""
     poll = await polls.create_poll()
     batch = {"items": [{"op": "create", "poll": BODY}, {"op": "delete", "id": poll["id"]}]}
     connection = await asyncpg.connect(database.admin_url)
