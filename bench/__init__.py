@@ -1,1 +1,1 @@
-"""Measurements of the whole stack, as its users would feel it. Not a part of what is installed."""
+"""Benchmarks of the whole stack. They are not installed."""

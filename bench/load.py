@@ -63,7 +63,7 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(url: PollsUrl) -> AsyncGenerator[Connection, None]:
+async def connect(url: PollsUrl) -> AsyncGenerator[Connection, None]:
     """Open a connection for the length of the block."""
     async with connection_to(url.port) as connection:
         yield connection
@@ -117,7 +117,7 @@ async def send_load(order: LoadOrder) -> LoadReport:
 
 async def _send(url: PollsUrl, order: LoadOrder, first_at: float, stop: asyncio.Event, statuses: list[int]) -> None:
     due_at, request = first_at, url.request(order.token)
-    async with connected(url) as connection:
+    async with connect(url) as connection:
         while not stop.is_set():
             await asyncio.sleep(max(0.0, due_at - time.perf_counter()))
             statuses.append(await connection.get(request))

@@ -23,7 +23,7 @@ from cyclopts import App, Parameter
 from bench.contest import contest_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, report_progress, run
-from bench.stack import Running, Stack, started
+from bench.stack import Running, Stack, start_stack
 
 LEASE_S: Final = 5.0
 
@@ -89,7 +89,7 @@ def main(
 async def _measure(plan: Plan, folder: Path) -> Report:
     report_progress("starting PostgreSQL")
     async with AsyncExitStack() as opened:
-        stack = await opened.enter_async_context(started(folder, LEASE_S))
+        stack = await opened.enter_async_context(start_stack(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
         running = await opened.enter_async_context(stack.services(0))
         figures = [figure for part in plan.parts for figure in await _figures(part, stack, running, plan)]

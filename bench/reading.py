@@ -8,8 +8,8 @@ import asyncpg
 
 from bench.errors import BenchError
 from bench.report import Figure
-from bench.rounds import RequestKind, RoundsOrder, pinned_apart, ratio, send_rounds
-from bench.site import OPTIONS, Integrator, create_full_token, statements_sent
+from bench.rounds import RequestKind, RoundsOrder, pin_apart, ratio, send_rounds
+from bench.site import OPTIONS, Integrator, count_statements, create_full_token
 from bench.stack import Running, Stack
 
 CONNECTIONS: Final = 32
@@ -42,11 +42,11 @@ async def guard_figures(stack: Stack, running: Running, rounds: int, least: floa
     ):
         integrator = Integrator(session, guarded.base, token)
         path = f"/v1/polls/{await integrator.create_poll('GUARD')}"
-        async with statements_sent(session, guarded.base) as sent:
+        async with count_statements(session, guarded.base) as sent:
             for _ in range(COUNTED):
                 await integrator("GET", path)
         kinds = [RequestKind(each.port, each.pid or 0, path, token) for each in (guarded, unguarded)]
-        with pinned_apart([kind.pid for kind in kinds], [stack.postgres_pid]) as core:
+        with pin_apart([kind.pid for kind in kinds], [stack.postgres_pid]) as core:
             with_guard, without = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))
     part = "one poll"
     return [
@@ -72,12 +72,12 @@ async def listing_figures(stack: Stack, running: Running, rounds: int) -> list[F
             for voter in range(3):
                 await integrator.vote(poll_id, f"voter-{voter}", f"option-{1 + (number + voter) % 5}")
         one, many = f"/v1/polls/{poll_ids[0]}", f"/v1/polls?workspace=LIST&expand=results&limit={LISTED}"
-        async with statements_sent(session, polls.base) as sent:
+        async with count_statements(session, polls.base) as sent:
             listed = await integrator("GET", many)
         if len(listed["items"]) != LISTED or listed["items"][-1]["results"]["participants"] != 3:
             raise BenchError("the list does not contain every poll with its results")
         kinds = [RequestKind(polls.port, polls.pid or 0, path, token) for path in (one, many)]
-        with pinned_apart([polls.pid or 0], [stack.postgres_pid]) as core:
+        with pin_apart([polls.pid or 0], [stack.postgres_pid]) as core:
             single, whole = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))
     part = f"{LISTED} polls"
     return [
@@ -105,7 +105,7 @@ async def large_figures(
         kinds = [
             RequestKind(polls.port, polls.pid or 0, f"/v1/polls/{poll_id}/results", token) for poll_id in (small, large)
         ]
-        with pinned_apart([polls.pid or 0], [stack.postgres_pid]) as core:
+        with pin_apart([polls.pid or 0], [stack.postgres_pid]) as core:
             of_small, of_large = await send_rounds(RoundsOrder(kinds, 1, rounds, RESULTS_ROUND_S, core))
         edits = await _edits(integrator, large, ballots)
     part, many = "large poll", f"{ballots} ballots"

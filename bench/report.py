@@ -61,10 +61,10 @@ class Report(Struct, frozen=True):
     def text(self) -> str:
         """Return a line about the conditions, and the table."""
         conditions = f"{self.machine}, {self.cores} cores; Python {self.python}; {self.postgres}; {self.redis}"
-        return "\n".join((conditions, "", *aligned([_HEAD, *(figure.cells() for figure in self.figures)])))
+        return "\n".join((conditions, "", *align_rows([_HEAD, *(figure.cells() for figure in self.figures)])))
 
 
-def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def align_rows(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return rows of cells as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -85,7 +85,7 @@ def run(measure: Callable[[Path], Awaitable[T]]) -> T:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_until_terminated(measure(folder)))
+            return runner.run(_run_until_terminated(measure(folder)))
     except (BenchError, ClientError, StackError) as error:
         sys.exit(f"bench: {error}")
     except SubprocessError as error:
@@ -99,7 +99,7 @@ def report_progress(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-async def _until_terminated(measurement: Awaitable[T]) -> T:
+async def _run_until_terminated(measurement: Awaitable[T]) -> T:
     """Return the result of the measurement. SIGTERM cancels it."""
     task = asyncio.current_task()
     if task is not None:

@@ -29,9 +29,9 @@ from cyclopts import App, Parameter
 from msgspec import Struct
 
 from bench.errors import BenchError
-from bench.load import ACCEPTED, REFUSED, Connection, connected
-from bench.report import aligned, describe_machine, report_progress, run
-from bench.stack import Running, Stack, started
+from bench.load import ACCEPTED, REFUSED, Connection, connect
+from bench.report import align_rows, describe_machine, report_progress, run
+from bench.stack import Running, Stack, start_stack
 from pollgate.client import Guards, IssuedToken
 
 LEASE_S: Final = 5.0
@@ -95,7 +95,7 @@ class Report(Struct, frozen=True):
             f"lease {self.lease_s:g} s; n revocations per pass; load {self.load_rate:g} reads/s over all guards; "
             "times in ms"
         )
-        return "\n".join((conditions, "", *aligned([_HEAD, *map(_cells, self.rows)])))
+        return "\n".join((conditions, "", *align_rows([_HEAD, *map(_cells, self.rows)])))
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -148,8 +148,8 @@ def main(
 
 async def _measure(plan: Plan, folder: Path) -> Report:
     report_progress("starting PostgreSQL")
-    async with started(folder, LEASE_S) as stack:
-        rows = [row for guards in plan.guards for row in await _rows(stack, guards, plan)]
+    async with start_stack(folder, LEASE_S) as stack:
+        rows = [row for guards in plan.guards for row in await _measure_situations(stack, guards, plan)]
         postgres, redis = await stack.versions()
     return Report(
         machine=describe_machine(),
@@ -163,7 +163,7 @@ async def _measure(plan: Plan, folder: Path) -> Report:
     )
 
 
-async def _rows(stack: Stack, guards: int, plan: Plan) -> list[Row]:
+async def _measure_situations(stack: Stack, guards: int, plan: Plan) -> list[Row]:
     """Measure the situations one after the other. Redis is stopped last, and started again for the next guards."""
     rows = []
     async with AsyncExitStack() as redis:
@@ -171,22 +171,22 @@ async def _rows(stack: Stack, guards: int, plan: Plan) -> list[Row]:
         async with stack.services(guards) as running:
             await asyncio.sleep(1)
             if "idle" in plan.situations:
-                rows.append(await _row("idle", running, plan))
+                rows.append(await _measure_situation("idle", running, plan))
             if "load" in plan.situations:
                 async with stack.load(running, plan.load_rate):
-                    rows.append(await _row("load", running, plan))
+                    rows.append(await _measure_situation("load", running, plan))
             if "redis-away" in plan.situations:
                 await redis.aclose()
                 await asyncio.sleep(1)
-                rows.append(await _row("redis-away", running, plan))
+                rows.append(await _measure_situation("redis-away", running, plan))
     return rows
 
 
-async def _row(situation: Situation, running: Running, plan: Plan) -> Row:
+async def _measure_situation(situation: Situation, running: Running, plan: Plan) -> Row:
     guards, away = len(running.guards), situation == "redis-away"
     times = plan.away_revocations if away else plan.revocations
     ask_every_s = guards / (AWAY_ASKED_PER_S if away else ASKED_PER_S)
-    async with connected_bench(running, (0.0, SYNC_EVERY_S) if away else REST_S) as bench:
+    async with connect_bench(running, (0.0, SYNC_EVERY_S) if away else REST_S) as bench:
         report_progress(f"{guards} guards, {situation}: answers to {times} revocations")
         answers = [await bench.answer_ms() for _ in range(times)]
         report_progress(f"{guards} guards, {situation}: first refusals after {times} revocations")
@@ -257,10 +257,10 @@ class Bench:
 
 
 @asynccontextmanager
-async def connected_bench(running: Running, rest_s: tuple[float, float]) -> AsyncGenerator[Bench, None]:
+async def connect_bench(running: Running, rest_s: tuple[float, float]) -> AsyncGenerator[Bench, None]:
     """Open a connection to each guard for the length of the block."""
     async with AsyncExitStack() as stack:
-        guards = [await stack.enter_async_context(connected(guard)) for guard in running.guards]
+        guards = [await stack.enter_async_context(connect(guard)) for guard in running.guards]
         yield Bench(running, guards, rest_s)
 
 

@@ -25,7 +25,7 @@ from pollgate.client import ClientError
 
 
 @contextmanager
-def pinned_apart(measured: Collection[int], others: Collection[int]) -> Generator[int | None, None, None]:
+def pin_apart(measured: Collection[int], others: Collection[int]) -> Generator[int | None, None, None]:
     """Run the measured processes on one core, and the others and their children on the rest, during the block.
 
     Yield the number of that core, or `None` on a machine with one core or without such a system call.
@@ -34,12 +34,12 @@ def pinned_apart(measured: Collection[int], others: Collection[int]) -> Generato
     if len(cores) < 2:
         yield None
         return
-    _put(measured, cores[:1])
-    _put(_families(others), cores[1:])
+    _pin(measured, cores[:1])
+    _pin(_with_children(others), cores[1:])
     try:
         yield cores[0]
     finally:
-        _put([*measured, *_families(others)], cores)
+        _pin([*measured, *_with_children(others)], cores)
 
 
 def keep_off(core: int | None) -> None:
@@ -48,13 +48,13 @@ def keep_off(core: int | None) -> None:
         os.sched_setaffinity(0, os.sched_getaffinity(0) - {core})
 
 
-def _put(pids: Collection[int], cores: Collection[int]) -> None:
+def _pin(pids: Collection[int], cores: Collection[int]) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.sched_setaffinity(pid, cores)
 
 
-def _families(pids: Collection[int]) -> list[int]:
+def _with_children(pids: Collection[int]) -> list[int]:
     return [
         each for pid in pids for each in (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))
     ]
@@ -211,13 +211,13 @@ class _Measurement:
 
     async def round(self, seconds: float, *, is_measured: bool) -> None:
         self._times_s.clear()
-        started, busy_before_s = time.perf_counter(), self._busy()
+        started, busy_before_s = time.perf_counter(), self._processor_time_s()
         for sender in self._senders:
             sender.start()
         await asyncio.sleep(seconds)
         for sender in self._senders:
             await sender.stop()
-        took_s, busy_s = time.perf_counter() - started, self._busy() - busy_before_s
+        took_s, busy_s = time.perf_counter() - started, self._processor_time_s() - busy_before_s
         if is_measured:
             self._rates.append(len(self._times_s) / took_s)
             self._server_us.append(busy_s / len(self._times_s) * 1_000_000)
@@ -230,7 +230,7 @@ class _Measurement:
         p50, p95 = (times_ms[math.ceil(share * len(times_ms)) - 1] for share in (0.5, 0.95))
         return Rounds(self._rates, self._server_us, self._busy_s / self._all_s, p50, p95)
 
-    def _busy(self) -> float:
+    def _processor_time_s(self) -> float:
         times = self._server.cpu_times()
         return float(times.user + times.system)
 

@@ -68,7 +68,9 @@ class StatementTimes(NamedTuple):
 
 
 @asynccontextmanager
-async def statements_sent(session: aiohttp.ClientSession, base: str) -> AsyncGenerator[dict[str, StatementTimes], None]:
+async def count_statements(
+    session: aiohttp.ClientSession, base: str
+) -> AsyncGenerator[dict[str, StatementTimes], None]:
     """Yield a dictionary that has, after the block, the statements that the service at `base` executed during it.
 
     A statement's time includes the time for which its process was busy with other requests.

@@ -48,13 +48,13 @@ class Service:
         self,
         port: int,
         launch: Callable[[], int],
-        until_healthy: Callable[[], Awaitable[None]],
+        wait_until_healthy: Callable[[], Awaitable[None]],
         stop: Callable[[], Awaitable[None]],
     ) -> None:
         self.port = port
         self.pid: int | None = None
         self._launch = launch
-        self._until_healthy = until_healthy
+        self._until_healthy = wait_until_healthy
         self._stop = stop
 
     @property
@@ -129,7 +129,7 @@ class Stack:
             self._process("redis", self._redis, {}),
             redis_client(f"redis://{HOST}:{self._redis_port}") as client,
         ):
-            await self._until("redis", lambda: _responds(client))
+            await self._wait_until("redis", lambda: _is_responding(client))
             yield
 
     @asynccontextmanager
@@ -177,11 +177,11 @@ class Stack:
         def launch() -> int:
             return self._processes.start(name, command, environment, self._log(name))
 
-        async def until_healthy() -> None:
+        async def wait_until_healthy() -> None:
             async with aiohttp.ClientSession() as session:
-                await self._until(name, lambda: _is_healthy(session, f"{service.base}/readyz"))
+                await self._wait_until(name, lambda: _is_healthy(session, f"{service.base}/readyz"))
 
-        service = Service(port, launch, until_healthy, lambda: self._processes.stop(name))
+        service = Service(port, launch, wait_until_healthy, lambda: self._processes.stop(name))
         try:
             await service.start()
             yield service
@@ -196,10 +196,10 @@ class Stack:
         finally:
             await self._processes.stop(name)
 
-    async def _until(self, name: str, is_healthy: Callable[[], Awaitable[bool]]) -> None:
+    async def _wait_until(self, name: str, is_healthy: Callable[[], Awaitable[bool]]) -> None:
         deadline = time.monotonic() + START_LIMIT_S
         while not await is_healthy():
-            if self._processes.ended() or time.monotonic() > deadline:
+            if self._processes.find_ended() or time.monotonic() > deadline:
                 raise BenchError(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
             await asyncio.sleep(POLL_S)
 
@@ -232,7 +232,7 @@ class Stack:
 
 
 @asynccontextmanager
-async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
+async def start_stack(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
     """Run a migrated PostgreSQL during the block. Redis and the services are started with the stack's methods."""
     secrets = load_or_create(folder / "secrets.json")
     # Shielded from Ctrl-C: a server that has not finished starting cannot be stopped.
@@ -247,7 +247,7 @@ async def started(folder: Path, lease_s: float) -> AsyncGenerator[Stack, None]:
         await asyncio.to_thread((await starting).stop)
 
 
-async def _responds(redis: Redis) -> bool:
+async def _is_responding(redis: Redis) -> bool:
     try:
         await redis.ping()
     except (RedisError, OSError):

@@ -19,8 +19,8 @@ import aiohttp
 import msgspec
 from cyclopts import App, Parameter
 
-from bench.report import aligned, report_progress, run
-from bench.stack import started
+from bench.report import align_rows, report_progress, run
+from bench.stack import start_stack
 from bench.tokens_data import fill
 from bench.tokens_requests import BASELINE, LIST, Calls, RequestKind, kinds_of_requests
 
@@ -57,7 +57,7 @@ class Report(msgspec.Struct, frozen=True):
         """Return a line about the conditions, the table, and a line for each kind of change."""
         conditions = f"{self.tokens} tokens; {self.cores} cores; {self.postgres}; times in ms; ratio to: {BASELINE}"
         rows = [(row.request, str(row.n), f"{row.p50:.1f}", f"{row.p95:.1f}", f"{row.ratio:.1f}") for row in self.rows]
-        table = aligned([("request", "n", "p50", "p95", "ratio"), *rows])
+        table = align_rows([("request", "n", "p50", "p95", "ratio"), *rows])
         return "\n".join((conditions, "", *table, "", *(f"{what}: {ms:.1f} ms" for what, ms in self.writes_ms.items())))
 
 
@@ -92,7 +92,7 @@ def main(
 async def _measure(folder: Path, tokens: int, requests: int) -> Report:
     report_progress("starting PostgreSQL")
     async with AsyncExitStack() as opened:
-        stack = await opened.enter_async_context(started(folder, LEASE_S))
+        stack = await opened.enter_async_context(start_stack(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
         running = await opened.enter_async_context(stack.services(0))
         report_progress(f"filling it with {tokens} tokens")
@@ -101,14 +101,14 @@ async def _measure(folder: Path, tokens: int, requests: int) -> Report:
         calls = Calls(await opened.enter_async_context(aiohttp.ClientSession(running.url, headers=headers)))
         kinds = await kinds_of_requests(calls, random.Random(2))
         report_progress(f"sending {requests} requests of each of {len(kinds)} kinds")
-        rows = await _timed(calls, kinds, requests)
+        rows = await _measure_reads(calls, kinds, requests)
         report_progress("issuing, changing and revoking")
-        writes_ms = await _writes(calls)
+        writes_ms = await _measure_writes(calls)
         postgres, _ = await stack.versions()
     return Report(tokens, os.cpu_count() or 0, postgres, rows, writes_ms)
 
 
-async def _timed(calls: Calls, kinds: Sequence[RequestKind], requests: int) -> list[Timed]:
+async def _measure_reads(calls: Calls, kinds: Sequence[RequestKind], requests: int) -> list[Timed]:
     times_ms: dict[str, list[float]] = {kind.name: [] for kind in kinds}
     for number in range(UNTIMED + requests):
         for kind in kinds:
@@ -122,7 +122,7 @@ async def _timed(calls: Calls, kinds: Sequence[RequestKind], requests: int) -> l
     ]
 
 
-async def _writes(calls: Calls) -> dict[str, float]:
+async def _measure_writes(calls: Calls) -> dict[str, float]:
     issued, changed = [], []
     for number in range(WRITES):
         token = {"name": f"Issued {number}", "description": "What it is for. " * 15, "owner": "ada"}

@@ -181,14 +181,14 @@ def _secrets(
 ) -> list[tuple[Any, ...]]:
     """Return the current secret and, for a tenth of the tokens, one that it replaced."""
     rotated_at = now - timedelta(days=rng.randrange(200)) if rng.random() < 0.1 else None
-    newest = (*_of(token_id), rotated_at or created_at, None, used_at, None)
+    newest = (*_secret_row(token_id), rotated_at or created_at, None, used_at, None)
     if rotated_at is None:
         return [newest]
     ends_at, late_at = rotated_at + timedelta(days=3), None
     if rng.random() < 0.05:
         late_at = max(ends_at, now - timedelta(days=rng.randrange(60)))
-    return [newest, (*_of(token_id), created_at, ends_at, used_at, late_at)]
+    return [newest, (*_secret_row(token_id), created_at, ends_at, used_at, late_at)]
 
 
-def _of(token_id: str) -> tuple[Any, ...]:
+def _secret_row(token_id: str) -> tuple[Any, ...]:
     return (f"sec_{secrets.token_hex(12)}", "token", token_id, secrets.token_bytes(32), "pgt_…abcd")

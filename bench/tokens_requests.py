@@ -64,13 +64,15 @@ async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[RequestKin
             name = f"by {sort}, descending" if descending == "true" else f"by {sort}"
             kinds += await _pages(calls, rng, name, LIST, {"sort": sort, "descending": descending})
     for name, draw in _conditions(rng):
-        kinds.append(RequestKind(name, _drawn(LIST, draw)))
-        kinds.append(RequestKind(f"{name}, any order", _drawn(LIST, draw, lambda: _any_order(rng))))
+        kinds.append(RequestKind(name, _draw_path(LIST, draw)))
+        kinds.append(RequestKind(f"{name}, any order", _draw_path(LIST, draw, lambda: _any_order(rng))))
     kinds += await _pages(calls, rng, "review", REVIEW, {})
     for kind in FINDING_KINDS:
         kinds += await _pages(calls, rng, f"review: {kind}", REVIEW, {"kind": kind})
         kinds.append(
-            RequestKind(f"review: {kind}, any days", _drawn(REVIEW, lambda: _any_days(rng), _always({"kind": kind})))
+            RequestKind(
+                f"review: {kind}, any days", _draw_path(REVIEW, lambda: _any_days(rng), _constant({"kind": kind}))
+            )
         )
     return kinds
 
@@ -84,10 +86,12 @@ async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: 
         if page["next"] is None:
             break
         cursors.append(page["next"])
-    kinds = [RequestKind(f"{name}: first page", _drawn(path, _always(query)))]
+    kinds = [RequestKind(f"{name}: first page", _draw_path(path, _constant(query)))]
     if cursors:
         kinds.append(
-            RequestKind(f"{name}: deep page", _drawn(path, _always(query), lambda: {"cursor": rng.choice(cursors)}))
+            RequestKind(
+                f"{name}: deep page", _draw_path(path, _constant(query), lambda: {"cursor": rng.choice(cursors)})
+            )
         )
     return kinds
 
@@ -97,25 +101,25 @@ def _conditions(rng: random.Random) -> Iterator[tuple[str, DrawQuery]]:
         return f"person-{rng.randrange(OWNERS):03}@example.com"
 
     for status in get_args(StatusFilter):
-        yield f"status {status}", _always({"status": status})
+        yield f"status {status}", _constant({"status": status})
     yield "owner", lambda: {"owner": owner()}
     yield "site", lambda: {"site": rng.choice(SITES)}
     yield "scope: a workspace", lambda: {"scope": workspace(rng)}
     yield "scope: a place", lambda: {"scope": selector(rng)}
     yield "scope: an action at a place", lambda: {"scope": f"polls:vote:{selector(rng)}"}
-    yield "scope: anything", _always({"scope": "ANY"})
-    yield "scope: an action", _always({"scope": "polls:delete:*"})
+    yield "scope: anything", _constant({"scope": "ANY"})
+    yield "scope: an action", _constant({"scope": "polls:delete:*"})
     yield "created in a month", lambda: _month(rng, "created", -1000)
     yield "used after", lambda: {"used_after": _in_days(-rng.uniform(0, 300))}
     yield "unused since", lambda: {"unused_since": _in_days(-rng.uniform(0, 500))}
     yield "ends in a month", lambda: _month(rng, "expires", 300)
-    yield "search: frequent", _always({"search": FREQUENT})
+    yield "search: frequent", _constant({"search": FREQUENT})
     yield "search: one letter", lambda: {"search": rng.choice("aeiost")}
     yield "search: two letters", lambda: {"search": rng.choice(("re", "po", "qx", "zz"))}
     yield "search: a workspace", lambda: {"search": workspace(rng)}
     yield "search: a number", lambda: {"search": f"({rng.randrange(100_000)})"}
-    yield "search: rare", _always({"search": RARE})
-    yield "search: absent", _always({"search": ABSENT})
+    yield "search: rare", _constant({"search": RARE})
+    yield "search: absent", _constant({"search": ABSENT})
     yield "search and owner", lambda: {"search": FREQUENT, "owner": owner()}
     yield "search, scope and status", lambda: {"search": FREQUENT, "scope": workspace(rng), "status": "active"}
     yield "six conditions", lambda: _six(rng, owner())
@@ -132,11 +136,11 @@ def _six(rng: random.Random, owner: str) -> Mapping[str, str]:
     }
 
 
-def _always(query: Mapping[str, str]) -> DrawQuery:
+def _constant(query: Mapping[str, str]) -> DrawQuery:
     return lambda: query
 
 
-def _drawn(path: str, *draws: DrawQuery) -> Draw:
+def _draw_path(path: str, *draws: DrawQuery) -> Draw:
     return lambda: _path(path, {name: value for draw in draws for name, value in draw().items()})
 
 

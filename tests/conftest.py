@@ -1,6 +1,6 @@
-"""What every test builds on: the servers, a database without rows of other tests, and the two services.
+"""Fixtures of all tests: the servers, a database without rows of other tests, and the two services.
 
-A test gets services of its own, or those of its module where that is marked `shared_services`.
+A test gets separate services, or the services of its module if the module is marked `shared_services`.
 """
 
 import asyncio
@@ -21,11 +21,18 @@ from redis.asyncio import Redis
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import redactor
-from tests.support.databases import ClonedDatabase, SharedDatabase, clone, drop, make_template, shared_database
-from tests.support.secrets_in_output import files_with_secrets
-from tests.support.servers import ServersUnusable, servers
-from tests.support.shared_stack import SharedStack, shared_stack, wait_for_lease
-from tests.support.stack import Authority, Polls, polls_service, token_authority
+from tests.support.databases import (
+    ClonedDatabase,
+    SharedDatabase,
+    clone_database,
+    create_template,
+    drop_database,
+    run_shared_database,
+)
+from tests.support.secrets_in_output import find_files_with_secrets
+from tests.support.servers import ServersUnusable, run_servers
+from tests.support.shared_stack import SharedStack, run_shared_stack, wait_for_lease
+from tests.support.stack import Authority, Polls, run_polls_service, run_token_authority
 from tests.support.time_limit import limit_time
 
 REDIS_DATABASES: Final = 16
@@ -39,10 +46,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the servers once, in the process that the workers are started from, and say which they are."""
+    """Start the servers once, in the process that starts the workers, and print which they are."""
     if not hasattr(config, "workerinput"):
         if (config.getoption("numprocesses", None) or 0) > REDIS_DATABASES:
-            raise pytest.UsageError(f"each test process has a database of Redis, and there are {REDIS_DATABASES}")
+            raise pytest.UsageError(f"each test process uses one of {REDIS_DATABASES} Redis databases")
         stack = config.stash[_CLEANUP] = ExitStack()
         output = stack.enter_context(tempfile.TemporaryDirectory(prefix="pollgate-output-"))
         os.environ["POLLGATE_TEST_OUTPUT"] = output
@@ -56,12 +63,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _start_servers(stack: ExitStack) -> None:
     try:
-        found = stack.enter_context(servers())
+        found = stack.enter_context(run_servers())
     except ServersUnusable as error:
         raise pytest.UsageError(str(error)) from None
     print(f"Testing against {found.source}", flush=True)
-    template = asyncio.run(make_template(found.postgres_url))
-    stack.callback(lambda: asyncio.run(drop(found.postgres_url, template)))
+    template = asyncio.run(create_template(found.postgres_url))
+    stack.callback(lambda: asyncio.run(drop_database(found.postgres_url, template)))
     os.environ.update(
         POLLGATE_TEST_POSTGRES=found.postgres_url,
         POLLGATE_TEST_REDIS=found.redis_url,
@@ -93,10 +100,10 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run where anything that it wrote holds a secret."""
+    """Fail the run if its output contains a secret."""
     if hasattr(session.config, "workerinput"):
         return
-    leaks = files_with_secrets(Path(os.environ["POLLGATE_TEST_OUTPUT"]))
+    leaks = find_files_with_secrets(Path(os.environ["POLLGATE_TEST_OUTPUT"]))
     if leaks:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print(f"\nFAILED: secrets were written to {', '.join(leak.name for leak in leaks)}")
@@ -113,19 +120,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def output() -> Path:
-    """Where a process that a test starts puts what it prints; searched for secrets when the run ends."""
+    """Return the folder for the output of processes. It is searched for secrets at the end of the run."""
     return Path(os.environ["POLLGATE_TEST_OUTPUT"])
 
 
 @pytest.fixture
 def postgres_url() -> str:
-    """The server, as its superuser."""
+    """Return the URL of PostgreSQL, for its superuser."""
     return _server("POLLGATE_TEST_POSTGRES")
 
 
 @pytest.fixture
 async def redis_url(_redis: Redis) -> str:
-    """Redis, without restrictions. What earlier tests counted is gone; channels are shared with all test processes."""
+    """Return the URL of Redis, without the counts of earlier tests. All test processes share its channels."""
     if keys := await _redis.keys("pollgate:*"):
         await _redis.delete(*keys)
     return _redis_url()
@@ -133,7 +140,7 @@ async def redis_url(_redis: Redis) -> str:
 
 @pytest.fixture
 def database(request: pytest.FixtureRequest, shares_services: bool) -> ClonedDatabase:
-    """A migrated database without rows of other tests, which this test's services use."""
+    """Return the database of this test's services: migrated, without rows of other tests."""
     if shares_services:
         request.getfixturevalue("_shared_authority")
         stack: SharedStack = request.getfixturevalue("_module_stack")
@@ -144,38 +151,38 @@ def database(request: pytest.FixtureRequest, shares_services: bool) -> ClonedDat
 
 @pytest.fixture
 async def empty_database(postgres_url: str) -> AsyncGenerator[ClonedDatabase, None]:
-    """A database in which nothing has happened yet."""
-    async with clone(postgres_url, None) as cloned:
+    """Create an empty database, which is not migrated."""
+    async with clone_database(postgres_url, None) as cloned:
         yield cloned
 
 
 @pytest.fixture
 def authority_settings() -> dict[str, Any]:
-    """Settings of the authority that a test module overrides."""
+    """Return settings of the authority. A test module may override this."""
     return {}
 
 
 @pytest.fixture
 def polls_settings() -> dict[str, Any]:
-    """Settings of polls that a test module overrides."""
+    """Return settings of polls. A test module may override this."""
     return {}
 
 
 @pytest.fixture
 def polls_limits() -> dict[str, float]:
-    """Time limits of polls, in seconds, that a test module overrides."""
+    """Return time limits of polls in seconds. A test module may override this."""
     return {}
 
 
 @pytest.fixture
 def authority(request: pytest.FixtureRequest, shares_services: bool) -> Authority:
-    """A running token authority, and its administrator."""
+    """Return a client of a running token authority, with its admin key."""
     return cast(Authority, request.getfixturevalue("_shared_authority" if shares_services else "_own_authority"))
 
 
 @pytest.fixture
 def polls(request: pytest.FixtureRequest, shares_services: bool) -> Polls:
-    """A running polls service, and an integrator at PLAT-1 whose token may do everything."""
+    """Return a client of a running polls service at PLAT-1, with a token that may do everything."""
     return cast(Polls, request.getfixturevalue("_shared_polls" if shares_services else "_own_polls"))
 
 
@@ -186,7 +193,7 @@ def shares_services(
     polls_settings: dict[str, Any],
     polls_limits: dict[str, float],
 ) -> bool:
-    """Whether the test uses the services of its module: that is marked so, and the test needs none of its own."""
+    """Return whether the test uses the shared services of its module: it is marked so and overrides no settings."""
     marks = {mark.name for mark in request.node.iter_markers()}
     needs_own = authority_settings or polls_settings or polls_limits or marks & {"own_services", "own_database"}
     return "shared_services" in marks and not needs_own
@@ -226,13 +233,13 @@ def _server(variable: str) -> str:
 
 @pytest.fixture
 async def _own_database() -> AsyncGenerator[ClonedDatabase, None]:
-    async with clone(*_template()) as cloned:
+    async with clone_database(*_template()) as cloned:
         yield cloned
 
 
 @pytest.fixture(scope="session")
 async def _database_of_own_services() -> AsyncGenerator[SharedDatabase, None]:
-    async with shared_database(*_template()) as shared:
+    async with run_shared_database(*_template()) as shared:
         yield shared
 
 
@@ -247,7 +254,7 @@ async def _emptied_database(_database_of_own_services: SharedDatabase) -> Cloned
 async def _own_authority(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, authority_settings: dict[str, Any]
 ) -> AsyncGenerator[Authority, None]:
-    async with token_authority(database, redis_url, tmp_path, **authority_settings) as running:
+    async with run_token_authority(database, redis_url, tmp_path, **authority_settings) as running:
         yield running
 
 
@@ -259,15 +266,15 @@ async def _own_polls(
     polls_settings: dict[str, Any],
     polls_limits: dict[str, float],
 ) -> AsyncGenerator[Polls, None]:
-    async with polls_service(database, redis_url, authority.base, polls_limits, **polls_settings) as caller:
-        caller.endpoint = await authority.endpoint()
+    async with run_polls_service(database, redis_url, authority.base, polls_limits, **polls_settings) as caller:
+        caller.endpoint = await authority.get_endpoint()
         caller.token = (await authority.issue())["token"]
         yield caller
 
 
 @pytest.fixture(scope="session")
 async def _database_of_shared_services() -> AsyncGenerator[SharedDatabase, None]:
-    async with shared_database(*_template()) as shared:
+    async with run_shared_database(*_template()) as shared:
         yield shared
 
 
@@ -275,7 +282,9 @@ async def _database_of_shared_services() -> AsyncGenerator[SharedDatabase, None]
 async def _module_stack(
     _database_of_shared_services: SharedDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[SharedStack, None]:
-    async with shared_stack(_database_of_shared_services, _redis_url(), tmp_path_factory.mktemp("authority")) as stack:
+    async with run_shared_stack(
+        _database_of_shared_services, _redis_url(), tmp_path_factory.mktemp("authority")
+    ) as stack:
         yield stack
 
 
@@ -283,8 +292,8 @@ async def _module_stack(
 async def _module_polls(_module_stack: SharedStack) -> AsyncGenerator[Polls, None]:
     authority = _module_stack.authority
     await _module_stack.reset()
-    async with polls_service(_module_stack.database.urls, _redis_url(), authority.base) as polls:
-        polls.endpoint = await authority.endpoint()
+    async with run_polls_service(_module_stack.database.urls, _redis_url(), authority.base) as polls:
+        polls.endpoint = await authority.get_endpoint()
         _module_stack.polls = polls
         yield polls
         _module_stack.polls = None
@@ -299,4 +308,4 @@ async def _shared_authority(_module_stack: SharedStack, redis_url: str) -> Autho
 @pytest.fixture
 async def _shared_polls(_module_polls: Polls, _shared_authority: Authority) -> Polls:
     await wait_for_lease(_module_polls)
-    return _module_polls.holding((await _shared_authority.issue())["token"])
+    return _module_polls.with_token((await _shared_authority.issue())["token"])

@@ -1,1 +1,1 @@
-"""What `make` runs beside the tests."""
+"""Programs that `make` runs."""

@@ -34,15 +34,15 @@ def main(folder: Path) -> None:
     print(f"Installing from {LOCK} …", flush=True)
     if not install_with_uv(folder):
         print("uv cannot install here, so pip does, which takes about a minute …", flush=True)
-        if not pip(folder, "--require-hashes", "-r", str(LOCK)):
+        if not run_pip(folder, "--require-hashes", "-r", str(LOCK)):
             sys.exit("The installation failed; what pip said stands above. Correct it and run make again.")
-    if not pip(folder, "--no-deps", "--no-build-isolation", "-e", "."):
+    if not run_pip(folder, "--no-deps", "--no-build-isolation", "-e", "."):
         sys.exit("The project cannot be installed; what pip said stands above. Correct it and run make again.")
     stamp.write_text(wanted)
 
 
 def fingerprint() -> str:
-    """Changes when the lock or the project's metadata does, the interpreter, or where the checkout is."""
+    """Return a hash of the lock, the project's metadata, the interpreter and the path of the checkout."""
     state = hashlib.sha256(f"{Path.cwd()} {sys.version} {sys.base_prefix}".encode())
     for file in (LOCK, Path("pyproject.toml")):
         state.update(file.read_bytes())
@@ -54,8 +54,8 @@ def install_with_uv(folder: Path) -> bool:
     settings = pip_settings(folder)
     with tempfile.TemporaryDirectory() as name:
         requirement = Path(name) / "uv.lock"
-        requirement.write_text(locked("uv"))
-        if "no-index" in settings or not pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
+        requirement.write_text(find_locked("uv"))
+        if "no-index" in settings or not run_pip(folder, "--require-hashes", "-r", str(requirement), quietly=True):
             return False
     command = [
         *(str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--compile-bytecode"),
@@ -71,14 +71,14 @@ def install_with_uv(folder: Path) -> bool:
         return False
 
 
-def locked(package: str) -> str:
-    """Return what the lock says of a package: its version and hashes; nothing where it does not name the package."""
+def find_locked(package: str) -> str:
+    """Return the version and hashes of a package in the lock; an empty text if the lock does not have it."""
     found = re.search(rf"^{package}==.*\n(?:^ .*\n)*", LOCK.read_text(), re.MULTILINE)
     return found.group() if found else ""
 
 
 def pip_settings(folder: Path) -> "dict[str, str]":
-    """Return how pip is set up to install: by files, and by environment variables, which take precedence."""
+    """Return the settings of pip for installing: from files, and from environment variables, which take precedence."""
     command = [str(folder / "bin" / "python"), "-m", "pip", "config", "list"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout
     settings: dict[str, str] = {}
@@ -87,8 +87,8 @@ def pip_settings(folder: Path) -> "dict[str, str]":
     return settings
 
 
-def pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:
-    """Have pip install something. Return whether it worked."""
+def run_pip(folder: Path, *arguments: str, quietly: bool = False) -> bool:
+    """Install with pip. Return whether it succeeded."""
     command = [
         str(folder / "bin" / "python"),
         "-m",

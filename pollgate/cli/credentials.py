@@ -27,13 +27,13 @@ class Credential(NamedTuple):
         """Return the secret; where neither variable is set, from the default file if it exists. Raise `CliError`."""
         value = os.environ.get(self.variable)
         if value:
-            return self._checked(value, self.variable)
+            return self._validate(value, self.variable)
         named = os.environ.get(f"{self.variable}_FILE")
         file = Path(named) if named else default_file
         text = None if file is None else self._read_file(file, must_exist=bool(named))
         if text is None:
             return self._prompt(f"; {file} does not exist" if file else "")
-        return self._checked(text, str(file))
+        return self._validate(text, str(file))
 
     def _read_file(self, file: Path, *, must_exist: bool) -> str | None:
         try:
@@ -53,9 +53,9 @@ class Credential(NamedTuple):
             typed = ""
         if not typed.strip():
             raise CliError(missing)
-        return self._checked(typed, "the prompt")
+        return self._validate(typed, "the prompt")
 
-    def _checked(self, text: str, source: str) -> str:
+    def _validate(self, text: str, source: str) -> str:
         """Return the secret without surrounding whitespace. Raise `CliError` for one of another kind."""
         secret = text.strip()
         if not secret.isascii() or not secret.isprintable():

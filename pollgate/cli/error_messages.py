@@ -66,7 +66,7 @@ def error_message(error: ClientError, target: Target, advice: str | None = None)
             return _outcome_unknown(error, target, advice)
         case ConnectionFailed():
             return _no_response(error, target)
-    return _answered(error, target)
+    return _error_response(error, target)
 
 
 def _invalid_argument(error: InvalidArgument, target: Target) -> str:
@@ -92,7 +92,7 @@ def _unexpected_response(error: UnexpectedResponse, target: Target) -> str:
 
 
 def _outcome_unknown(error: OutcomeUnknown, target: Target, advice: str | None) -> str:
-    message = (_no_response(error, target) if error.status is None else _answered(error, target)).rstrip(".")
+    message = (_no_response(error, target) if error.status is None else _error_response(error, target)).rstrip(".")
     if not error.consequence:
         return message
     usual = "repeat the command to be sure" if error.is_repeatable else "check before you repeat the command"
@@ -105,7 +105,7 @@ def _no_response(error: ConnectionFailed | OutcomeUnknown, target: Target) -> st
     return f"the {target.name} at {error.url} does not answer ({error.reason}); start it, or set {target.variable}"
 
 
-def _answered(error: ClientError, target: Target) -> str:
+def _error_response(error: ClientError, target: Target) -> str:
     details = _details(error, target)
     if error.status == 404 and error.type in ("", "not-found"):
         details += f"; check {target.variable}"

@@ -43,7 +43,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, foldab
         _print_records(columns, shown)
         return
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP - 1, 0, 0))
-    for column, width in zip(columns, _fitted(widths, least, room), strict=True):
+    for column, width in zip(columns, _fit(widths, least, room), strict=True):
         table.add_column(column, overflow="fold", width=width)
     for cells in shown:
         table.add_row(*map(Text, cells))
@@ -98,7 +98,7 @@ def _width(cells: Sequence[str]) -> int:
     return max(cell_len(line) for cell in cells for line in cell.split("\n"))
 
 
-def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+def _fit(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
     """Return the widths, with the widest reduced until all fit."""
     fitted = list(widths)
     while sum(fitted) > room:

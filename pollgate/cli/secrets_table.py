@@ -23,10 +23,10 @@ def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:
 
 def _row(secret: Secret) -> tuple[str, ...]:
     used = (format_time(secret.first_used_at), format_time(secret.last_used_at))
-    return (secret.hint, _works(secret), format_time(secret.created_at), *used, str(secret.late_uses or ""))
+    return (secret.hint, _describe_validity(secret), format_time(secret.created_at), *used, str(secret.late_uses or ""))
 
 
-def _works(secret: Secret) -> str:
+def _describe_validity(secret: Secret) -> str:
     if not secret.works:
         return f"ended {format_time(secret.ends_at)}" if secret.ends_at else "no"
     until = f"until {format_time(secret.ends_at)}" if secret.ends_at else "yes"

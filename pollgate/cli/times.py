@@ -18,7 +18,7 @@ _LONGEST: Final = timedelta(days=365_000)
 _PART: Final = re.compile(r"(\d+)([wdhms])")
 
 
-def duration(text: str) -> timedelta:
+def parse_duration(text: str) -> timedelta:
     """Return the duration that is written as 90d, 12h, 30m, 1h30m or 0. Raise `ValueError`."""
     if text == "0":
         return timedelta()
@@ -30,7 +30,7 @@ def duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def time(text: str, *, also: str = "") -> datetime:
+def parse_time(text: str, *, also: str = "") -> datetime:
     """Return the time that is written as 2027-01-31 or 2027-01-31T12:00, in local time unless it has an offset.
 
     Raise `ValueError`; `also` ends its message with other formats.
@@ -47,13 +47,13 @@ def end_date(text: str) -> str:
     if text in ("", "never"):
         return ""
     if _DATE.fullmatch(text):
-        time(text)
+        parse_time(text)
         return text
-    at = _now() + duration(text) if _DURATION.fullmatch(text) else time(text, also=f"{_FROM_NOW}, or never")
+    at = _now() + parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=f"{_FROM_NOW}, or never")
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def since(at: datetime | None, ago: timedelta | None) -> datetime | None:
+def resolve_since(at: datetime | None, ago: timedelta | None) -> datetime | None:
     """Return a time given directly or by how long ago. Raise `CliError` if both are given."""
     if at is not None and ago is not None:
         raise CliError("give either --unused-since or --unused-for")
@@ -70,39 +70,40 @@ def format_exact_time(at: datetime | None, never: str = "never") -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else never
 
 
-def _duration_or_never(_: Any, tokens: Sequence[Token]) -> timedelta | Literal["never"]:
+def _convert_expiry(_: Any, tokens: Sequence[Token]) -> timedelta | Literal["never"]:
     text = tokens[0].value
-    return "never" if text == "never" else duration(text)
+    return "never" if text == "never" else parse_duration(text)
 
 
-def _duration(_: Any, tokens: Sequence[Token]) -> timedelta:
-    return duration(tokens[0].value)
+def _convert_duration(_: Any, tokens: Sequence[Token]) -> timedelta:
+    return parse_duration(tokens[0].value)
 
 
-def _time(_: Any, tokens: Sequence[Token]) -> datetime:
-    return time(tokens[0].value)
+def _convert_time(_: Any, tokens: Sequence[Token]) -> datetime:
+    return parse_time(tokens[0].value)
 
 
-def _past(_: Any, tokens: Sequence[Token]) -> datetime:
+def _convert_past(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() - duration(text) if _DURATION.fullmatch(text) else time(text, also=_AGO)
+    return _now() - parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=_AGO)
 
 
-def _future(_: Any, tokens: Sequence[Token]) -> datetime:
+def _convert_future(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() + duration(text) if _DURATION.fullmatch(text) else time(text, also=_FROM_NOW)
+    return _now() + parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=_FROM_NOW)
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-Duration = Annotated[timedelta, Parameter(converter=_duration, metavar="DURATION")]
+Duration = Annotated[timedelta, Parameter(converter=_convert_duration, metavar="DURATION")]
 DurationOrNever = Annotated[
-    timedelta | Literal["never"], Parameter(converter=_duration_or_never, metavar="DURATION", show_choices=False)
+    timedelta | Literal["never"],
+    Parameter(converter=_convert_expiry, metavar="DURATION", show_choices=False),
 ]
-Time = Annotated[datetime, Parameter(converter=_time, metavar="TIME")]
-Past = Annotated[datetime, Parameter(converter=_past, metavar="TIME")]
+Time = Annotated[datetime, Parameter(converter=_convert_time, metavar="TIME")]
+Past = Annotated[datetime, Parameter(converter=_convert_past, metavar="TIME")]
 """A time, or a duration before now."""
-Future = Annotated[datetime, Parameter(converter=_future, metavar="TIME")]
+Future = Annotated[datetime, Parameter(converter=_convert_future, metavar="TIME")]
 """A time, or a duration after now."""

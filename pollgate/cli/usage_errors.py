@@ -1,4 +1,4 @@
-"""Sentences for wrong usage: the parser's own, or ours where the parser's is unclear."""
+"""Messages for wrong usage: those of the parser, or clearer ones of this module."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Tokens, admin keys, services and their like as Python values; times are aware datetimes."""
+"""Tokens, admin keys, services, sites and signing keys as Python values; times are aware datetimes."""
 
 from datetime import date, datetime
 from typing import Any

@@ -123,11 +123,11 @@ class Forbidden(RequestRejected):
 
 
 class NotFound(RequestRejected):
-    """404: what the request names does not exist, or not for this token or admin key."""
+    """404: the resource does not exist, or the token or admin key has no access to it."""
 
 
 class Conflict(RequestRejected):
-    """409: the state of what the request names does not allow it; `type` says why, such as `already-voted`."""
+    """409: the state of the resource does not allow the request; `type` says why, such as `already-voted`."""
 
 
 class PreconditionFailed(RequestRejected):
@@ -156,7 +156,7 @@ REJECTIONS: Final[dict[int, type[RequestRejected]]] = {
 
 @contextmanager
 def if_outcome_unknown(consequence: str, *, is_repeatable: bool = False) -> Generator[None, None, None]:
-    """Say in an `OutcomeUnknown` that the block raises what may have happened."""
+    """Set in an `OutcomeUnknown` that the block raises what may have happened."""
     try:
         yield
     except OutcomeUnknown as error:

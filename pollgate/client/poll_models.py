@@ -28,7 +28,7 @@ class Option(Struct, frozen=True, omit_defaults=True):
 
 
 class PollSettings(Struct, frozen=True, rename="camel"):
-    """How a poll can be answered.
+    """The settings of a poll.
 
     `results_visibility` is alwaysPublic, afterVote, afterClose or never. `end_date` is empty, a date (the end of that
     day in UTC), or a date and time in RFC 3339's format.

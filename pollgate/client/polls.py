@@ -96,13 +96,13 @@ class PollsClient:
     async def get_poll(self, poll_id: str, *, with_results: bool = False) -> Poll:
         """Return a poll. Raise `NotFound`."""
         query = {"expand": "results"} if with_results else {}
-        return self._with_etag(await self._send("GET", poll_path(poll_id), query=query, arguments=_CONDITIONS))
+        return self._decode_poll(await self._send("GET", poll_path(poll_id), query=query, arguments=_CONDITIONS))
 
     async def create_poll(self, poll: NewPoll | Mapping[str, Any]) -> Poll:
         """Create a poll and return it. A mapping has the form of the API's JSON. Raise `UnprocessableContent`."""
         headers = {"Idempotency-Key": secrets.token_hex(16)}
         with if_outcome_unknown("the poll may have been created"):
-            return self._with_etag(
+            return self._decode_poll(
                 await self._send("POST", "/v1/polls", body=poll, headers=headers, arguments=_body("poll", poll))
             )
 
@@ -160,7 +160,7 @@ class PollsClient:
         arguments = Arguments({"/items": ("items", items)})
         with if_outcome_unknown("the changes may have been made"):
             outcome = await self._batch(list(items), atomic=atomic, arguments=arguments)
-        return msgspec.structs.replace(outcome, items=[_with_detail(item) for item in outcome.items])
+        return msgspec.structs.replace(outcome, items=[_translate_detail(item) for item in outcome.items])
 
     async def get_results(self, poll_id: str, *, participant: str | None = None) -> Results:
         """Return the results of a poll, as far as the token may see them, or this participant. Raise `NotFound`.
@@ -198,7 +198,7 @@ class PollsClient:
             with if_outcome_unknown("the ballot may have been cast"):
                 response = await with_retries(attempts)
         except Conflict:
-            kept = await self._kept_ballot(poll_id, participant) if attempts.outcome_unknown else None
+            kept = await self._find_ballot(poll_id, participant) if attempts.outcome_unknown else None
             if kept is None or not _is_same(kept, ballot):
                 raise
             return kept
@@ -261,7 +261,7 @@ class PollsClient:
             )
 
         with if_outcome_unknown("the poll may have been changed"):
-            return self._with_etag(await with_retries(send, repeat_unknown=False))
+            return self._decode_poll(await with_retries(send, repeat_unknown=False))
 
     async def _delete(self, path: str, type_if_gone: str, **options: Any) -> None:
         """Delete a resource; that it is gone is no error after a lost response."""
@@ -273,13 +273,13 @@ class PollsClient:
             if not (attempts.outcome_unknown and error.type == type_if_gone):
                 raise
 
-    async def _kept_ballot(self, poll_id: str, participant: str) -> Ballot | None:
+    async def _find_ballot(self, poll_id: str, participant: str) -> Ballot | None:
         try:
             return await self.get_ballot(poll_id, participant)
         except ClientError:
             return None
 
-    def _with_etag(self, response: Response) -> Poll:
+    def _decode_poll(self, response: Response) -> Poll:
         poll = self._transport.decode(response, Poll)
         return msgspec.structs.replace(poll, etag=poll.etag or response.headers.get("ETag"))
 
@@ -297,7 +297,7 @@ def _body(argument: str, value: Any) -> Arguments:
     return Arguments({"": (argument, value)}, _SETTING_NAMES if isinstance(value, msgspec.Struct) else {})
 
 
-def _with_detail(item: ItemOutcome) -> ItemOutcome:
+def _translate_detail(item: ItemOutcome) -> ItemOutcome:
     problem = item.problem
     if problem is None:
         return item

@@ -108,7 +108,7 @@ class Transport:
         arguments: Arguments = AS_IN_THE_API,
     ) -> Response:
         """Send a request and return its response; `path` is sent unchanged."""
-        encoded = None if body is None else _encoded(body, arguments)
+        encoded = None if body is None else _encode(body, arguments)
         try:
             async with self._session.request(
                 method,
@@ -222,7 +222,7 @@ def _require_url(url: str, example: str) -> None:
         raise InvalidArgument("url", _NOT_A_URL.format(example=example))
 
 
-def _encoded(body: Any, arguments: Arguments) -> bytes:
+def _encode(body: Any, arguments: Arguments) -> bytes:
     try:
         return msgspec.json.encode(body)
     except (UnicodeEncodeError, OverflowError):

@@ -48,7 +48,7 @@ class Processes:
         self._write()
         return started.pid
 
-    def ended(self) -> str | None:
+    def find_ended(self) -> str | None:
         """Return the name of a child process that has exited, if there is one."""
         return next((name for name, process in self._running.items() if process.poll() is not None), None)
 

@@ -55,14 +55,14 @@ def load_or_create(file: Path) -> StackSecrets:
     try:
         kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _create_original()
         complete = {**_create_added(), **kept}
-        made = msgspec.convert(complete, StackSecrets)
+        stack_secrets = msgspec.convert(complete, StackSecrets)
         if complete != kept or not file.exists():
             write_private(file, msgspec.json.encode(complete).decode())
     except OSError as error:
         raise StackError(f"cannot store the secrets: {error.strerror}: {file}") from None
     except msgspec.MsgspecError:
         raise StackError(f"{file} does not contain the secrets of a stack; restore it") from None
-    return made
+    return stack_secrets
 
 
 def _create_original() -> dict[str, str]:
@@ -75,7 +75,7 @@ def _create_added() -> dict[str, str]:
     return {name: secrets.token_urlsafe(32) for name in ("key_encryption_key", "participant_key")}
 
 
-def redis_users(made: StackSecrets) -> str:
+def redis_users(stack_secrets: StackSecrets) -> str:
     """Return Redis's ACL file: the authority may publish changes, polls may subscribe to them, the default user may
     ping.
 
@@ -85,8 +85,8 @@ def redis_users(made: StackSecrets) -> str:
     return "\n".join(
         (
             "user default on nopass resetchannels -@all +ping",
-            _redis_user("token-authority", made.token_authority_redis_password, "authority", "+publish"),
-            _redis_user("polls", made.polls_redis_password, "polls", "+subscribe +unsubscribe")
+            _redis_user("token-authority", stack_secrets.token_authority_redis_password, "authority", "+publish"),
+            _redis_user("polls", stack_secrets.polls_redis_password, "polls", "+subscribe +unsubscribe")
             + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe)",
             "",
         )
@@ -95,27 +95,29 @@ def redis_users(made: StackSecrets) -> str:
 
 def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str) -> list[Path]:
     """Write a folder of files for each part of the stack, and return the files. The secrets stay the same."""
-    made = load_or_create(folder / "migrate" / "stack.json")
-    admin_url = f"postgresql://postgres:{made.postgres_password}@{postgres}/{database}"
-    authority_url = f"postgresql://token_authority:{made.token_authority_database_password}@{postgres}/{database}"
-    polls_url = f"postgresql://polls:{made.polls_database_password}@{postgres}/{database}"
+    stack_secrets = load_or_create(folder / "migrate" / "stack.json")
+    admin_url = f"postgresql://postgres:{stack_secrets.postgres_password}@{postgres}/{database}"
+    authority_url = (
+        f"postgresql://token_authority:{stack_secrets.token_authority_database_password}@{postgres}/{database}"
+    )
+    polls_url = f"postgresql://polls:{stack_secrets.polls_database_password}@{postgres}/{database}"
     # Other users read these two, in volumes that no other container mounts.
     read_by_others = {
-        "postgres/password": made.postgres_password,
-        "redis/users.acl": redis_users(made),
+        "postgres/password": stack_secrets.postgres_password,
+        "redis/users.acl": redis_users(stack_secrets),
     }
     private = {
         "migrate/database_admin_url": admin_url,
         "migrate/token_authority_database_url": authority_url,
         "migrate/polls_database_url": polls_url,
         "token-authority/database_url": authority_url,
-        "token-authority/redis_url": f"redis://token-authority:{made.token_authority_redis_password}@{redis}",
-        "token-authority/service_credentials": made.service_credentials,
-        "token-authority/key_encryption_key": made.key_encryption_key,
+        "token-authority/redis_url": f"redis://token-authority:{stack_secrets.token_authority_redis_password}@{redis}",
+        "token-authority/service_credentials": stack_secrets.service_credentials,
+        "token-authority/key_encryption_key": stack_secrets.key_encryption_key,
         "polls/database_url": polls_url,
-        "polls/redis_url": f"redis://polls:{made.polls_redis_password}@{redis}",
-        "polls/client_secret": made.polls_client_secret,
-        "polls/participant_key": made.participant_key,
+        "polls/redis_url": f"redis://polls:{stack_secrets.polls_redis_password}@{redis}",
+        "polls/client_secret": stack_secrets.polls_client_secret,
+        "polls/participant_key": stack_secrets.participant_key,
     }
     for name, text in private.items():
         write_private(folder / name, text)

@@ -46,12 +46,12 @@ async def run_stack(folder: Path, ports: Ports) -> None:
         stack.enter_context(_folder_lock(folder))
         processes = Processes(folder / "processes.json")
         for name in await processes.reap():
-            _say(f"Stopped {name}, which an earlier run left running")
+            _print_line(f"Stopped {name}, which an earlier run left running")
         for variable, port in (("POLLS_PORT", ports.polls), ("TOKEN_AUTHORITY_PORT", ports.token_authority)):
             _require_free(port, variable)
         await _start(stack, processes, folder, ports)
         print(await _welcome(folder, ports), flush=True)
-        await _until_stopped(stop, processes, folder)
+        await _wait_until_stopped(stop, processes, folder)
 
 
 async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, ports: Ports) -> None:
@@ -62,7 +62,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
         zip(SCHEMAS, (secrets.token_authority_database_password, secrets.polls_database_password), strict=True)
     )
     for line in await migrate_all(postgres.url("postgres", secrets.postgres_password), passwords):
-        _say(f"Migrated {line}")
+        _print_line(f"Migrated {line}")
     authority_url = f"http://{HOST}:{ports.token_authority}"
     authority = {
         "TOKEN_AUTHORITY_PORT": str(ports.token_authority),
@@ -112,11 +112,11 @@ async def _postgres(folder: Path, secrets: StackSecrets) -> AsyncGenerator[Embed
     except SubprocessError:
         log = folder / "postgres" / "log"
         raise StackError(f"PostgreSQL does not start: {_last_line(log)}") from None
-    _say(f"PostgreSQL is up ({time.monotonic() - started:.1f} s)")
+    _print_line(f"PostgreSQL is up ({time.monotonic() - started:.1f} s)")
     try:
         yield postgres
     finally:
-        _say("Stopping PostgreSQL")
+        _print_line("Stopping PostgreSQL")
         await asyncio.to_thread(postgres.stop)
 
 
@@ -128,11 +128,11 @@ async def _redis(processes: Processes, folder: Path, secrets: StackSecrets) -> A
     processes.start("redis", command, os.environ, folder / "logs" / "redis.log")
     try:
         async with redis_client(f"redis://{HOST}:{port}") as client:
-            await _until(processes, "redis", folder, client.ping)
-        _say(f"Redis is up ({time.monotonic() - started:.1f} s)")
+            await _wait_until_ready(processes, "redis", folder, client.ping)
+        _print_line(f"Redis is up ({time.monotonic() - started:.1f} s)")
         yield port
     finally:
-        _say("Stopping Redis")
+        _print_line("Stopping Redis")
         await processes.stop("redis")
 
 
@@ -146,26 +146,28 @@ async def _service(
     try:
         async with aiohttp.ClientSession(raise_for_status=True) as session:
 
-            async def ready() -> None:
+            async def check_ready() -> None:
                 async with session.get(f"http://{HOST}:{port}/readyz"):
                     pass
 
-            await _until(processes, name, folder, ready)
-        _say(f"{name} is up on http://{HOST}:{port} ({time.monotonic() - started:.1f} s)")
+            await _wait_until_ready(processes, name, folder, check_ready)
+        _print_line(f"{name} is up on http://{HOST}:{port} ({time.monotonic() - started:.1f} s)")
         yield
     finally:
-        _say(f"Stopping {name}")
+        _print_line(f"Stopping {name}")
         await processes.stop(name)
 
 
-async def _until(processes: Processes, name: str, folder: Path, is_ready: Callable[[], Awaitable[object]]) -> None:
+async def _wait_until_ready(
+    processes: Processes, name: str, folder: Path, is_ready: Callable[[], Awaitable[object]]
+) -> None:
     """Wait until `is_ready` does not raise. Raise `StackError` where the process exits or takes too long."""
     give_up = time.monotonic() + START_LIMIT_S
     while True:
         try:
             await is_ready()
         except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
-            if processes.ended() or time.monotonic() > give_up:
+            if processes.find_ended() or time.monotonic() > give_up:
                 raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}") from None
             await asyncio.sleep(0.05)
         else:
@@ -197,9 +199,9 @@ async def _create_demo_token(authority: AuthorityClient) -> str | None:
     return (await authority.create_token("Demo token", ["polls:*:PLAT"], expires_at=expiry)).token
 
 
-async def _until_stopped(stop: asyncio.Event, processes: Processes, folder: Path) -> None:
+async def _wait_until_stopped(stop: asyncio.Event, processes: Processes, folder: Path) -> None:
     while not stop.is_set():
-        ended = processes.ended()
+        ended = processes.find_ended()
         if ended:
             raise StackError(f"{ended} exited unexpectedly: {_last_line(folder / 'logs' / f'{ended}.log')}")
         try:
@@ -226,5 +228,5 @@ def _last_line(log: Path) -> str:
     return f"{lines[-1]} (log: {log})" if lines else f"see {log}"
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(f"  {line}", flush=True)

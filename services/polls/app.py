@@ -38,7 +38,7 @@ from shared.runtime.http.routes import add_routes
 from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.redaction import redactor
-from shared.runtime.process.supervised import supervised
+from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
 
 
@@ -81,7 +81,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
     ) as pool:
         await retry_until_available(lambda: require_migrated(pool, SCHEMA))
         app[DATABASE] = pool
-        async with supervised(app, "retention", Retention(pool).run):
+        async with supervise(app, "retention", Retention(pool).run):
             yield
 
 
@@ -91,9 +91,9 @@ async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerat
         feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), max_silence_s=max_silence_s)
         followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (
-            supervised(app, "poll feed", feed.run),
-            supervised(app, "poll announcements", feed.publish),
-            supervised(app, "followed polls", followed.run),
+            supervise(app, "poll feed", feed.run),
+            supervise(app, "poll announcements", feed.publish),
+            supervise(app, "followed polls", followed.run),
         ):
             yield
 

@@ -215,7 +215,7 @@ PROBLEMS: Final[ProblemTable] = {
     InvalidPoll: lambda e: _invalid_poll(*_errors(e.violations)),
     InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _errors(e.violations)),
     UnknownTemplate: lambda e: _invalid_poll(ErrorDetail(str(e), pointer="/template")),
-    UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no such poll, or not for this token."),
+    UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "No poll has this id, or this token has no access to it."),
     UnknownBallot: lambda _: Problem(UNKNOWN_BALLOT, "The participant has no ballot in this poll."),
     UnknownEndpoint: lambda _: Problem(UNKNOWN_ENDPOINT, "This is not the endpoint of the token's site."),
     PollClosed: lambda _: Problem(POLL_CLOSED, "The poll is closed: ballots can no longer be cast or withdrawn."),

@@ -37,7 +37,7 @@ def created_response(state: PollState) -> StoredResponse:
 def batch_response(items: Sequence[BatchItem], results: Sequence[ItemResult], *, committed: bool) -> StoredResponse:
     """Return 200 with the outcome of each item."""
     outcomes = [
-        _failure(number, item, result.error) if result.error else Outcome.of(item, result)
+        _failed_outcome(number, item, result.error) if result.error else Outcome.of(item, result)
         for number, (item, result) in enumerate(zip(items, results, strict=True))
     ]
     return StoredResponse(200, {}, msgspec.json.encode(Outcomes(committed=committed, items=outcomes)))
@@ -71,7 +71,7 @@ class _StoredOutcomes(Struct, frozen=True):
     items: list[_StoredOutcome]
 
 
-def _failure(number: int, item: BatchItem, error: Exception) -> Outcome:
+def _failed_outcome(number: int, item: BatchItem, error: Exception) -> Outcome:
     """Return the problem of an item, with pointers into the body of the batch, and without secrets.
 
     The middleware that redacts problem documents does not see those inside a response of 200.

@@ -49,7 +49,7 @@ from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.redaction import redactor
-from shared.runtime.process.supervised import supervised
+from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
 from shared.runtime.redis.rate_limit import rate_limiter
 
@@ -129,7 +129,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "retention": Retention(opened).run,
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
-            await stack.enter_async_context(supervised(app, name, run))
+            await stack.enter_async_context(supervise(app, name, run))
         yield
 
 

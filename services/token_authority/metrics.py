@@ -6,7 +6,7 @@ _WAIT_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 
 
 class AuthorityMetrics:
-    """Create one instance per process, in the registry that `/metrics` shows."""
+    """The metrics of revocations. Create one instance per process, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.revocation_wait_s = Histogram(

@@ -12,7 +12,7 @@ from shared.runtime.process.environment import FormerName, split_url
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
-    """Settings read from environment variables: the field `redis_url` from `REDIS_URL`."""
+    """Read by `shared.runtime.process.environment`; the field `redis_url` is the variable `REDIS_URL`."""
 
     token_authority_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     token_authority_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8081

@@ -37,7 +37,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     hash: str = ""
 
-    def computed_hash(self) -> str:
+    def compute_hash(self) -> str:
         """Return the `hash` that the record must have if it has not been tampered with."""
         fields = msgspec.structs.asdict(self)
         del fields["hash"]
@@ -47,7 +47,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_hash(self) -> "AuditRecord":
         """Return the record with its hash."""
-        return msgspec.structs.replace(self, hash=self.computed_hash())
+        return msgspec.structs.replace(self, hash=self.compute_hash())
 
 
 class BrokenChain(Exception):
@@ -68,6 +68,6 @@ class ChainCheck:
                 raise BrokenChain(f"record {seq + 1} is missing: the next one is {record.seq}")
             if record.previous != hash_:
                 raise BrokenChain(f"record {record.seq} does not follow the one before: that one has been changed")
-            if record.hash != record.computed_hash():
+            if record.hash != record.compute_hash():
                 raise BrokenChain(f"record {record.seq} has been changed")
             self.head = (record.seq, record.hash)

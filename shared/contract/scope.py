@@ -102,9 +102,11 @@ def find_excess_scope(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope
     return None
 
 
-def intersect_paths(asked: Path, allowed: Iterable[Path]) -> list[Path]:
-    """Return the widest paths that lie within `asked` and within one of `allowed`; none lies within another."""
-    common = {max(asked, path, key=len) for path in allowed if _is_within(asked, path) or _is_within(path, asked)}
+def intersect_paths(requested: Path, allowed: Iterable[Path]) -> list[Path]:
+    """Return the widest paths that lie within `requested` and within one of `allowed`; none lies within another."""
+    common = {
+        max(requested, path, key=len) for path in allowed if _is_within(requested, path) or _is_within(path, requested)
+    }
     return sorted(path for path in common if not any(path != other and _is_within(path, other) for other in common))
 
 

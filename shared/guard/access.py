@@ -48,13 +48,13 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
 
     def restrict(handler: Handler) -> Handler:
         @wraps(handler)
-        async def checked(request: web.Request) -> web.StreamResponse:
+        async def wrapper(request: web.Request) -> web.StreamResponse:
             response = await handler(request)
             if response.status < 400 and actions.isdisjoint(caller(request).checked_actions):
                 raise ScopeNotChecked(f"{handler.__name__} returned {response.status} without a scope check")
             return response
 
-        return checked
+        return wrapper
 
     return TokenAccess(restrict, security, problems=REFUSALS)
 

@@ -97,14 +97,14 @@ class TokenAuthority:
     async def _call(self, session: aiohttp.ClientSession, method: str, path: str, **options: Any) -> bytes:
         try:
             try:
-                return await self._once(session, method, path, **options)
+                return await self._send_once(session, method, path, **options)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 # The authority closes idle connections when it restarts; one retry uses a new connection.
-                return await self._once(session, method, path, **options)
+                return await self._send_once(session, method, path, **options)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise GuardUnavailable(f"{self._url} does not answer: {type(error).__name__}") from None
 
-    async def _once(
+    async def _send_once(
         self,
         session: aiohttp.ClientSession,
         method: str,

@@ -29,7 +29,10 @@ _log = structlog.get_logger()
 
 
 class ChangeFeed:
-    """Create one instance per process and await `run`. `now` is wall time, for the metric of the push delay."""
+    """Receives pushes and passes their changes to the follower. Create one instance per process and await `run`.
+
+    `now` is wall time, for the metric of the push delay.
+    """
 
     def __init__(
         self,

@@ -47,7 +47,7 @@ class SyncPace(Struct, frozen=True):
 
 
 class Follower:
-    """Create one instance per guard, with a random `guard_id`, and await `run`."""
+    """Follows the change log. Create one instance per guard, with a random `guard_id`, and await `run`."""
 
     def __init__(
         self,

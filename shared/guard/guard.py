@@ -43,7 +43,10 @@ class ValidToken(NamedTuple):
 
 
 class Guard:
-    """Create one instance per process. `clock` measures durations; `now` is wall time and is compared with `exp`."""
+    """Checks tokens, from its cache if it may. Create one instance per process.
+
+    `clock` measures durations; `now` is wall time and is compared with `exp`.
+    """
 
     def __init__(
         self,
@@ -96,8 +99,8 @@ class Guard:
         self._listeners.notify_all()
 
     @contextmanager
-    def listening(self, token: str, on_change: Listener) -> Generator[None, None, None]:
-        """Within the block, run `on_change` whenever the token may have stopped working for a reason other than expiry.
+    def listen(self, token: str, on_change: Listener) -> Generator[None, None, None]:
+        """Run `on_change` during the block whenever the token may have stopped working for a reason other than expiry.
 
         It runs in the event loop step in which a change is applied, so before a sync confirms the change.
         """
@@ -129,15 +132,15 @@ class Guard:
         for _ in range(MAX_ATTEMPTS):
             introspection = self._introspections.get(key) or self._start(key, token)
             answer = await asyncio.shield(introspection.task)
-            asked_after_request = introspection.number > sequence_before
-            if self._is_usable(key, answer, asked_after_request=asked_after_request, no_cache=no_cache):
+            sent_after_request = introspection.number > sequence_before
+            if self._is_usable(key, answer, sent_after_request=sent_after_request, no_cache=no_cache):
                 return answer
             self._metrics.stale_answers.inc()
         raise GuardUnavailable("the authority's answers are older than its changes")
 
-    def _is_usable(self, key: bytes, answer: "_Answer", *, asked_after_request: bool, no_cache: bool) -> bool:
+    def _is_usable(self, key: bytes, answer: "_Answer", *, sent_after_request: bool, no_cache: bool) -> bool:
         """Treat an answer to an introspection that was sent before the request as a cached one: it needs the lease."""
-        return self._is_current(key, answer) and (asked_after_request or (self._lease.is_held and not no_cache))
+        return self._is_current(key, answer) and (sent_after_request or (self._lease.is_held and not no_cache))
 
     def _is_current(self, key: bytes, answer: "_Answer") -> bool:
         return answer.grant is None or self._tombstones.allows(key, answer.grant.as_of)
@@ -153,10 +156,10 @@ class Guard:
         return introspection
 
     async def _run(self, key: bytes, token: str) -> "_Answer":
-        asked_at, changed_at = self._clock(), self._tombstones.changed_at(key)
+        asked_at, latest_change = self._clock(), self._tombstones.latest_change(key)
         try:
             answer = _Answer(await self._introspect(token), asked_at)
-            is_overtaken = answer.grant is None and self._tombstones.changed_at(key) != changed_at
+            is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
             if self._is_current(key, answer) and not is_overtaken:
                 (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
             return answer

@@ -9,7 +9,7 @@ _FAST_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 
 
 class GuardMetrics:
-    """Create one instance per guard, in the registry that its process exports under `/metrics`."""
+    """The metrics of a guard. Create one instance per guard, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._cache = Counter(

@@ -32,9 +32,9 @@ from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import problem_response
 from shared.runtime.http.request_id import REQUEST_ID
-from shared.runtime.http.routes import PUBLIC, Route, add_routes, listed_routes, matched_route, unlisted_routes
+from shared.runtime.http.routes import PUBLIC, Route, add_routes, find_unlisted_routes, list_routes, match_route
 from shared.runtime.process.clock import elapsed_s
-from shared.runtime.process.supervised import supervised
+from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
 from shared.runtime.redis.rate_limit import rate_limiter
 
@@ -71,9 +71,9 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
 
 
 async def _require_access_rules(app: web.Application) -> None:
-    unguarded = unlisted_routes(app) + [
+    unguarded = find_unlisted_routes(app) + [
         f"{route.method} {route.path}"
-        for route in listed_routes(app)
+        for route in list_routes(app)
         if not (route.access is PUBLIC or isinstance(route.access, TokenAccess))
     ]
     if unguarded:
@@ -85,7 +85,7 @@ async def _require_access_rules(app: web.Application) -> None:
 
 @web.middleware
 async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
-    route = matched_route(request)
+    route = match_route(request)
     if route is None or route.access is PUBLIC:
         return await handler(request)
     try:
@@ -126,7 +126,7 @@ def _metadata(settings: GuardSettings) -> Handler:
 
 
 def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
-    async def opened(app: web.Application) -> AsyncGenerator[None, None]:
+    async def open_guard(app: web.Application) -> AsyncGenerator[None, None]:
         registry = app[METRICS] if METRICS in app else CollectorRegistry()
         metrics, lease, usage = GuardMetrics(registry), Lease(elapsed_s), Usage(elapsed_s)
         async with (
@@ -152,12 +152,12 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             app[RULES] = Rules(limiter, settings.trusted_proxy_hops)
             async with (
                 _stop_at_exit(follower),
-                supervised(app, "follower", follower.run),
-                supervised(app, "change feed", feed.run),
+                supervise(app, "follower", follower.run),
+                supervise(app, "change feed", feed.run),
             ):
                 yield
 
-    return opened
+    return open_guard
 
 
 @asynccontextmanager

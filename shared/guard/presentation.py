@@ -13,7 +13,7 @@ class PresentedToken(NamedTuple):
     """A token as it was sent, and whether it was sent in the URL."""
 
     token: str
-    in_query: bool
+    is_in_query: bool
 
 
 PRESENTED_TOKEN: Final = web.RequestKey("presented_token", PresentedToken)
@@ -37,7 +37,7 @@ def take_token(request: web.Request) -> PresentedToken:
         raise TokenTwice
     if not tokens or not tokens[0]:
         raise TokenMissing
-    return PresentedToken(tokens[0], in_query=bool(in_query))
+    return PresentedToken(tokens[0], is_in_query=bool(in_query))
 
 
 def bypasses_cache(request: web.Request) -> bool:

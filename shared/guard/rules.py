@@ -30,12 +30,12 @@ class Rules:
         self.check_presentation(request, presented, grant)
         if grant.rate_limit is not None:
             verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit)
-            if not verdict.allowed:
+            if not verdict.is_allowed:
                 raise RateLimited(grant.rate_limit, _whole_seconds(verdict))
 
     def check_presentation(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
         """Check how and from which address the token was sent. Raise `QueryNotAllowed` or `AddressNotAllowed`."""
-        if presented.in_query and not grant.allow_query:
+        if presented.is_in_query and not grant.allow_query:
             raise QueryNotAllowed
         if grant.allowed_ips:
             address = client_address(request, self._proxy_hops)

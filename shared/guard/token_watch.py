@@ -51,7 +51,7 @@ class TokenWatch:
         self._registration = ExitStack()
 
     def __enter__(self) -> Self:
-        self._registration.enter_context(self._guard.listening(self._token, self._invalidate))
+        self._registration.enter_context(self._guard.listen(self._token, self._invalidate))
         return self
 
     def __exit__(

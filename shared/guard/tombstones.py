@@ -24,7 +24,7 @@ class Tombstones:
         if len(self._changed_at) > self._size:
             self._floor = self._changed_at.pop(next(iter(self._changed_at)))
 
-    def changed_at(self, digest: bytes) -> int:
+    def latest_change(self, digest: bytes) -> int:
         """Return the `seq` of the latest known change of the token, or 0."""
         return self._changed_at.get(digest, 0)
 

@@ -10,7 +10,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from shared.guard import AUTHORITY, FOLLOWER, GuardSettings, GuardUnavailable, any_token, caller, mount_guard
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route, add_routes
-from tests.support.client_keys import KEY_KINDS, ClientKey, Kind, make_service
+from tests.support.client_keys import KEY_KINDS, ClientKey, Kind, create_service_with_key
 from tests.support.stack import Authority
 
 Client = TestClient[web.Request, web.Application]
@@ -41,11 +41,11 @@ def key(kind: Kind) -> ClientKey:
 
 @pytest.fixture
 async def client(authority: Authority, redis_url: str, key: ClientKey, aiohttp_client: AiohttpClient) -> Client:
-    """A service whose public key the authority has, and whose guard has a lease.
+    """Run a service that authenticates with its key, and wait until its guard has a lease.
 
     pytest tears fixtures down in reverse order: the service before the authority that its guard calls.
     """
-    await make_service(authority, key)
+    await create_service_with_key(authority, key)
     made = await guarded(authority, redis_url, key, aiohttp_client)
     async with asyncio.timeout(10):
         while made.app[FOLLOWER].lease_s is None:
@@ -69,7 +69,7 @@ async def test_revoked_token_returns_401_at_service_with_private_key(client: Cli
 async def test_private_key_unknown_to_authority_returns_503_and_error_names_the_variables(
     authority: Authority, redis_url: str, aiohttp_client: AiohttpClient
 ) -> None:
-    await make_service(authority, ClientKey())
+    await create_service_with_key(authority, ClientKey())
     client = await guarded(authority, redis_url, ClientKey(), aiohttp_client)
     token = (await authority.issue())["token"]
 

@@ -61,7 +61,7 @@ def settings(authority: Authority, redis_url: str) -> GuardSettings:
 
 @pytest.fixture
 async def client(settings: GuardSettings, aiohttp_client: AiohttpClient) -> Client:
-    """A guarded service with documentation. One route has a problem table of its own, one does not check a scope.
+    """Run a guarded service with documentation. One route has its own problem table, one does not check a scope.
 
     pytest tears fixtures down in reverse order: the service before the authority that its guard calls.
     """

@@ -20,7 +20,7 @@ Client = TestClient[web.Request, web.Application]
 async def client(
     authority: Authority, redis_url: str, monkeypatch: pytest.MonkeyPatch, aiohttp_client: AiohttpClient
 ) -> Client:
-    """The service of the page, configured by the variables of the page."""
+    """Run the service of the page, configured by the variables of the page."""
     for name, value in {
         "TOKEN_AUTHORITY_URL": authority.base,
         "INTROSPECTION_CLIENT_ID": "polls",

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from shared.runtime.redis.rate_limit import RETRY_S, RateLimiter, rate_limiter
-from tests.support.proxy import Mode, proxied
+from tests.support.proxy import Mode, run_proxy
 from tests.support.wall_clock import avoid_end_of_minute
 
 WAIT_LIMIT_S = 1.0
@@ -30,15 +30,15 @@ class Limits(NamedTuple):
     def in_memory(self) -> bool:
         return self.registry.get_sample_value("pollgate_rate_limit_in_memory") == 1
 
-    def decided(self, result: str) -> float:
+    def count_decisions(self, result: str) -> float:
         return self.registry.get_sample_value("pollgate_rate_limit_decisions_total", {"result": result}) or 0
 
-    async def allowed(self, key: str, limit: int, times: int) -> int:
-        return sum([(await self.limiter.hit(key, limit)).allowed for _ in range(times)])
+    async def count_allowed(self, key: str, limit: int, times: int) -> int:
+        return sum([(await self.limiter.hit(key, limit)).is_allowed for _ in range(times)])
 
 
 @asynccontextmanager
-async def opened(url: str, prefix: str) -> AsyncGenerator[Limits, None]:
+async def open_limiter(url: str, prefix: str) -> AsyncGenerator[Limits, None]:
     registry = CollectorRegistry()
     async with rate_limiter(url, prefix, registry) as limiter:
         yield Limits(limiter, registry)
@@ -46,77 +46,77 @@ async def opened(url: str, prefix: str) -> AsyncGenerator[Limits, None]:
 
 @pytest.fixture
 def prefix() -> str:
-    """The prefix of this test's keys."""
+    """Return the prefix of this test's keys."""
     return f"test:{secrets.token_hex(8)}"
 
 
 @pytest.fixture
 async def limits(redis_url: str, prefix: str) -> AsyncGenerator[Limits, None]:
-    """A limiter whose Redis works."""
-    async with opened(redis_url, prefix) as limits:
+    """Open a limiter whose Redis works."""
+    async with open_limiter(redis_url, prefix) as limits:
         yield limits
 
 
 async def test_hits_beyond_the_limit_are_refused(limits: Limits) -> None:
     verdicts = [await limits.limiter.hit("key", 3) for _ in range(4)]
 
-    assert [(v.allowed, v.remaining) for v in verdicts] == [(True, 2), (True, 1), (True, 0), (False, 0)]
+    assert [(v.is_allowed, v.remaining) for v in verdicts] == [(True, 2), (True, 1), (True, 0), (False, 0)]
     assert all(v.limit == 3 and 50 < v.reset_s <= 60 for v in verdicts)
-    assert (limits.decided("allowed"), limits.decided("refused"), limits.in_memory) == (3, 1, False)
+    assert (limits.count_decisions("allowed"), limits.count_decisions("refused"), limits.in_memory) == (3, 1, False)
 
 
 async def test_cost_is_counted_only_if_the_hit_is_allowed(limits: Limits) -> None:
     verdicts = [await limits.limiter.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
 
-    assert [v.allowed for v in verdicts] == [True, False, True, False]
+    assert [v.is_allowed for v in verdicts] == [True, False, True, False]
 
 
 async def test_concurrent_hits_of_two_processes_share_one_exact_limit(
     redis_url: str, prefix: str, limits: Limits
 ) -> None:
-    async with opened(redis_url, prefix) as other:
-        asked = [asker.limiter.hit("key", 20) for _ in range(25) for asker in (limits, other)]
-        verdicts = await asyncio.gather(*asked)
+    async with open_limiter(redis_url, prefix) as other:
+        hits = [each.limiter.hit("key", 20) for _ in range(25) for each in (limits, other)]
+        verdicts = await asyncio.gather(*hits)
 
         assert not limits.in_memory
         assert not other.in_memory
-    assert sum(verdict.allowed for verdict in verdicts) == 20
+    assert sum(verdict.is_allowed for verdict in verdicts) == 20
 
 
 async def test_each_key_prefix_has_its_own_count(redis_url: str, prefix: str, limits: Limits) -> None:
-    async with opened(redis_url, f"{prefix}:other") as other:
-        assert await limits.allowed("key", 1, 1) == 1
-        assert await other.allowed("key", 1, 1) == 1
+    async with open_limiter(redis_url, f"{prefix}:other") as other:
+        assert await limits.count_allowed("key", 1, 1) == 1
+        assert await other.count_allowed("key", 1, 1) == 1
 
 
-async def test_standing_counts_nothing(limits: Limits) -> None:
-    before = [await limits.limiter.standing("key", 2) for _ in range(5)]
+async def test_peek_counts_nothing(limits: Limits) -> None:
+    before = [await limits.limiter.peek("key", 2) for _ in range(5)]
 
-    assert await limits.allowed("key", 2, 2) == 2
+    assert await limits.count_allowed("key", 2, 2) == 2
     assert before == [(True, 2, 2, 0.0)] * 5
-    exhausted = await limits.limiter.standing("key", 2)
-    assert (exhausted.allowed, exhausted.remaining) == (False, 0)
+    exhausted = await limits.limiter.peek("key", 2)
+    assert (exhausted.is_allowed, exhausted.remaining) == (False, 0)
     assert 50 < exhausted.reset_s <= 60
-    assert (await limits.limiter.standing("key", 3)).remaining == 1
+    assert (await limits.limiter.peek("key", 3)).remaining == 1
 
 
 async def test_count_beyond_the_limit_delays_the_next_hit(limits: Limits) -> None:
     await limits.limiter.count("key", 20)
 
-    standing = await limits.limiter.standing("key", 10)
-    assert not standing.allowed
-    assert 80 < standing.reset_s <= 90  # the minute, and then until half of it is forgotten
+    verdict = await limits.limiter.peek("key", 10)
+    assert not verdict.is_allowed
+    assert 80 < verdict.reset_s <= 90  # the minute, and then until half of it is forgotten
 
 
 async def test_count_fades_gradually_in_the_following_minute(redis_url: str, prefix: str, limits: Limits) -> None:
-    assert await limits.allowed("key", 10, 10) == 10
+    assert await limits.count_allowed("key", 10, 10) == 10
     async with Redis.from_url(redis_url) as redis:
         (key,) = await redis.keys(f"{prefix}:*")
         await redis.pexpire(key, 45_500)  # as if the minute had ended 14.5 seconds ago
 
     verdict = await limits.limiter.hit("key", 10)
 
-    assert (verdict.allowed, verdict.remaining) == (True, 2)
+    assert (verdict.is_allowed, verdict.remaining) == (True, 2)
     assert 0 < verdict.reset_s < 6
 
 
@@ -146,7 +146,7 @@ ODD = [
 
 async def test_every_string_is_a_distinct_key(redis_url: str, prefix: str, limits: Limits) -> None:
     for key in ODD:
-        assert await limits.allowed(key, 1, 2) == 1
+        assert await limits.count_allowed(key, 1, 2) == 1
 
     async with Redis.from_url(redis_url) as redis:
         kept = await redis.keys(f"{prefix}:*")
@@ -160,26 +160,26 @@ async def test_process_without_redis_counts_in_memory_from_what_redis_allowed(
     redis_url: str, prefix: str, fault: Mode
 ) -> None:
     await avoid_end_of_minute()
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
-        assert await limits.allowed("key", 5, 2) == 2
+    async with run_proxy(redis_url) as proxy, open_limiter(proxy.url(), prefix) as limits:
+        assert await limits.count_allowed("key", 5, 2) == 2
 
-        proxy.become(fault)
+        proxy.set_mode(fault)
         started = time.monotonic()
-        allowed = await limits.allowed("key", 5, 50)
+        allowed = await limits.count_allowed("key", 5, 50)
         took_s = time.monotonic() - started
 
         assert (allowed, limits.in_memory) == (3, True)
-        assert not (await limits.limiter.standing("key", 5)).allowed
+        assert not (await limits.limiter.peek("key", 5)).is_allowed
         assert took_s < WAIT_LIMIT_S
 
 
 async def test_outage_is_logged_once_at_each_end_and_redis_counts_again(redis_url: str, prefix: str) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
+    async with run_proxy(redis_url) as proxy, open_limiter(proxy.url(), prefix) as limits:
         with structlog.testing.capture_logs() as logs:
-            proxy.become("refuse")
+            proxy.set_mode("refuse")
             await asyncio.gather(*(limits.limiter.hit("key", 100) for _ in range(10)))
-            await limits.allowed("key", 100, 10)
-            proxy.become("ok")
+            await limits.count_allowed("key", 100, 10)
+            proxy.set_mode("ok")
             async with asyncio.timeout(RETRY_S * 10):
                 while limits.in_memory:
                     await asyncio.gather(*(limits.limiter.hit("key", 100) for _ in range(10)))
@@ -188,14 +188,14 @@ async def test_outage_is_logged_once_at_each_end_and_redis_counts_again(redis_ur
         logged = [entry for entry in logs if "Redis is" in entry["event"]]
         assert [entry["log_level"] for entry in logged] == ["error", "info"]
         assert all(entry["address"] == f"127.0.0.1:{proxy.port}" for entry in logged)
-        async with opened(redis_url, prefix) as other:
-            assert await limits.allowed("another", 1, 1) == 1
-            assert await other.allowed("another", 1, 1) == 0
+        async with open_limiter(redis_url, prefix) as other:
+            assert await limits.count_allowed("another", 1, 1) == 1
+            assert await other.count_allowed("another", 1, 1) == 0
 
 
 async def test_unresponsive_redis_is_tried_by_one_request_per_second(redis_url: str, prefix: str) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
-        proxy.become("black hole")
+    async with run_proxy(redis_url) as proxy, open_limiter(proxy.url(), prefix) as limits:
+        proxy.set_mode("black hole")
         await limits.limiter.hit("key", 1000)
         waits = []
         end = time.monotonic() + 2.5 * RETRY_S
@@ -210,8 +210,8 @@ async def test_unresponsive_redis_is_tried_by_one_request_per_second(redis_url: 
 
 
 async def test_cancelled_retry_does_not_end_the_retries(redis_url: str, prefix: str) -> None:
-    async with proxied(redis_url) as proxy, opened(proxy.url(), prefix) as limits:
-        proxy.become("black hole")
+    async with run_proxy(redis_url) as proxy, open_limiter(proxy.url(), prefix) as limits:
+        proxy.set_mode("black hole")
         await limits.limiter.hit("key", 1000)
         await asyncio.sleep(RETRY_S)
         probe = asyncio.create_task(limits.limiter.hit("key", 1000))
@@ -219,7 +219,7 @@ async def test_cancelled_retry_does_not_end_the_retries(redis_url: str, prefix: 
         probe.cancel()
         await asyncio.gather(probe, return_exceptions=True)
 
-        proxy.become("ok")
+        proxy.set_mode("ok")
         async with asyncio.timeout(RETRY_S * 10):
             while limits.in_memory:
                 await limits.limiter.hit("key", 1000)
@@ -227,10 +227,10 @@ async def test_cancelled_retry_does_not_end_the_retries(redis_url: str, prefix: 
 
 
 async def test_flushed_scripts_are_loaded_again(redis_url: str, limits: Limits) -> None:
-    assert await limits.allowed("key", 2, 1) == 1
+    assert await limits.count_allowed("key", 2, 1) == 1
 
     async with Redis.from_url(redis_url) as redis:
         await redis.script_flush()
 
-    assert await limits.allowed("key", 2, 2) == 1
+    assert await limits.count_allowed("key", 2, 2) == 1
     assert not limits.in_memory

@@ -1,4 +1,4 @@
-"""What `docs/services.md` tells those who run a service to do does work."""
+"""The procedures for operators in `docs/services.md` work."""
 
 import asyncio
 import os
@@ -6,15 +6,15 @@ import re
 import sys
 from pathlib import Path
 
-from tests.support.client_keys import ClientKey, make_service
+from tests.support.client_keys import ClientKey, create_service_with_key
 from tests.support.stack import Authority
 
 PAGE = Path(__file__).parents[2] / "docs" / "services.md"
 
 
-async def test_its_example_introspects_by_a_key(authority: Authority, tmp_path: Path) -> None:
+async def test_example_of_page_introspects_with_private_key(authority: Authority, tmp_path: Path) -> None:
     key, issued = ClientKey(), await authority.issue("polls:read:PLAT")
-    await make_service(authority, key, "signing-reports")
+    await create_service_with_key(authority, key, "signing-reports")
     (tmp_path / "reports.key").write_text(key.private_pem)
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     environ = {**os.environ, "AUTHORITY": authority.base, "TOKEN": issued["token"]}

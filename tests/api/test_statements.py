@@ -13,7 +13,7 @@ from shared.runtime.postgres.query_metrics import UNNAMED, QueryMetrics
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls
-from tests.support.statements import counted_statements
+from tests.support.statements import count_statements
 
 END_CONNECTION: Final = """
     CREATE FUNCTION polls.end_connection() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -30,24 +30,24 @@ BEFORE_INSERT: Final = """
 POLL: Final = {"title": "Lunch?", "options": [{"id": "a", "title": "Yes"}, {"id": "b", "title": "No"}]}
 
 
-async def test_a_request_costs_the_statements_that_it_needs(polls: Polls) -> None:
+async def test_list_of_polls_counts_one_statement(polls: Polls) -> None:
     for _ in range(3):
         assert (await polls.call("POST", POLL)).status == 200
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         assert len((await polls.call("GET")).json) == 3
 
     assert counted == {"select_polls": 1}
 
 
-async def test_statements_inside_a_transaction_count_too(authority: Authority) -> None:
-    async with counted_statements(authority) as counted:
+async def test_statements_in_a_transaction_are_counted(authority: Authority) -> None:
+    async with count_statements(authority) as counted:
         await authority.issue()
 
     assert counted["insert_token"] == counted["insert_secret"] == 1
 
 
-async def test_a_statement_that_fails_counts_too(database: ClonedDatabase) -> None:
+async def test_failed_statement_is_counted(database: ClonedDatabase) -> None:
     registry = CollectorRegistry()
     options: Any = {"size": 1, "statement_cache": 0, "registry": registry}
 
@@ -73,7 +73,7 @@ async def test_batch_that_loses_its_connection_returns_503_and_logs_no_failed_it
     assert "request failed" not in [line["event"] for line in logs]
 
 
-def test_statements_that_are_put_together_count_under_one_name() -> None:
+def test_composed_statements_are_counted_under_one_name() -> None:
     registry = CollectorRegistry()
     statements = QueryMetrics(registry)
 
@@ -94,8 +94,8 @@ async def test_every_statement_has_a_name(polls: Polls, authority: Authority) ->
         assert f'query="{UNNAMED}"' not in metrics
 
 
-async def test_statements_at_once_are_all_counted(polls: Polls) -> None:
-    async with counted_statements(polls) as counted:
+async def test_concurrent_statements_are_all_counted(polls: Polls) -> None:
+    async with count_statements(polls) as counted:
         await asyncio.gather(*(polls.call("GET") for _ in range(20)))
 
     assert counted == {"select_polls": 20}

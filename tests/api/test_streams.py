@@ -21,8 +21,8 @@ from shared.runtime.http.application import create_application
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route, add_routes
 from shared.runtime.process.redaction import redactor
-from shared.runtime.process.serve import listening
-from tests.support.proxy import proxied
+from shared.runtime.process.serve import listen
+from tests.support.proxy import run_proxy
 from tests.support.stack import CLIENT_SECRET, HOST, Authority
 
 LEASE_S: Final = 0.5
@@ -46,7 +46,7 @@ class Received:
         self.ended = asyncio.Event()
         self.whole = False
 
-    async def continues(self, ticks: int = 20) -> None:
+    async def wait_for_more(self, ticks: int = 20) -> None:
         """Wait until more ticks have arrived."""
         wanted = len(self.ticks) + ticks
         async with asyncio.timeout(10):
@@ -80,11 +80,11 @@ class Ticker:
                 await asyncio.sleep(0.005)
 
     @asynccontextmanager
-    async def streamed(self, token: str, *, in_url: bool = False) -> AsyncGenerator[Received, None]:
+    async def read_stream(self, token: str, *, in_url: bool = False) -> AsyncGenerator[Received, None]:
         """Read a stream of ticks at PLAT/PLAT-1 within the block; wait for its first ticks."""
         received = Received()
         reading = asyncio.create_task(self._read(received, token, in_url=in_url))
-        await received.continues(3)
+        await received.wait_for_more(3)
         try:
             yield received
         finally:
@@ -114,19 +114,19 @@ class Ticker:
                 await stream.wait(0.005)
         return stream.response
 
-    async def flood(self, request: web.Request) -> web.StreamResponse:
+    async def send_flood(self, request: web.Request) -> web.StreamResponse:
         async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             while True:
                 self.sent += len(FLOOD)
                 await stream.send(FLOOD)
         return stream.response
 
-    async def quiet(self, request: web.Request) -> web.StreamResponse:
+    async def send_nothing(self, request: web.Request) -> web.StreamResponse:
         async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             await stream.wait(60)
         return stream.response
 
-    async def broken(self, request: web.Request) -> web.StreamResponse:
+    async def fail_after_half(self, request: web.Request) -> web.StreamResponse:
         async with open_stream(request, {Action.READ}, Place("PLAT", "PLAT-1"), {}) as stream:
             await stream.send(b"the first half\n")
             raise LookupError("the second half")
@@ -139,9 +139,9 @@ async def run_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticke
     ticker = Ticker(app, "")
     handlers = {
         "/ticks/{workspace}": ticker.ticks,
-        "/flood": ticker.flood,
-        "/quiet": ticker.quiet,
-        "/broken": ticker.broken,
+        "/flood": ticker.send_flood,
+        "/quiet": ticker.send_nothing,
+        "/broken": ticker.fail_after_half,
     }
     add_routes(
         app, [Route("GET", path, Endpoint(handler), token_with(Action.READ)) for path, handler in handlers.items()]
@@ -156,7 +156,7 @@ async def run_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticke
             resource_url="http://ticks.internal",
         ),
     )
-    async with listening(app, HOST, 0) as port:
+    async with listen(app, HOST, 0) as port:
         ticker.base = f"http://{HOST}:{port}"
         yield ticker
 
@@ -167,10 +167,10 @@ async def ticker(authority: Authority, redis_url: str) -> AsyncGenerator[Ticker,
         yield running
 
 
-async def test_stream_sends_nothing_after_answer_of_its_tokens_revocation(ticker: Ticker, authority: Authority) -> None:
+async def test_stream_sends_nothing_after_answer_of_revocation(ticker: Ticker, authority: Authority) -> None:
     for _ in range(5):
         issued = await authority.issue("polls:read:PLAT")
-        async with ticker.streamed(issued["token"]) as received:
+        async with ticker.read_stream(issued["token"]) as received:
             answer = await authority.revoke(issued["id"])
             answered_at = time.monotonic()
 
@@ -232,7 +232,7 @@ async def test_client_that_does_not_read_does_not_delay_shutdown(authority: Auth
 
 async def test_stream_ends_when_its_token_loses_the_place(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT", "polls:read:OTHER")
-    async with ticker.streamed(issued["token"]) as received:
+    async with ticker.read_stream(issued["token"]) as received:
         await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:OTHER"]})
         answered_at = time.monotonic()
 
@@ -245,12 +245,15 @@ async def test_stream_with_token_in_url_ends_when_token_becomes_header_only(
     ticker: Ticker, authority: Authority
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    async with ticker.streamed(issued["token"], in_url=True) as in_url, ticker.streamed(issued["token"]) as as_bearer:
+    async with (
+        ticker.read_stream(issued["token"], in_url=True) as in_url,
+        ticker.read_stream(issued["token"]) as as_bearer,
+    ):
         await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"allow_query": False})
         answered_at = time.monotonic()
 
         await in_url.has_ended()
-        await as_bearer.continues()
+        await as_bearer.wait_for_more()
 
     assert max(in_url.ticks) < answered_at
 
@@ -258,7 +261,7 @@ async def test_stream_with_token_in_url_ends_when_token_becomes_header_only(
 async def test_stream_ends_when_its_token_expires(ticker: Ticker, authority: Authority) -> None:
     expires_at = datetime.now(UTC) + timedelta(seconds=2)
     issued = await authority.issue("polls:read:PLAT", expires_at=expires_at.isoformat())
-    async with ticker.streamed(issued["token"]) as received:
+    async with ticker.read_stream(issued["token"]) as received:
         await received.has_ended()
 
     assert datetime.now(UTC) >= expires_at.replace(microsecond=0)
@@ -270,11 +273,11 @@ async def test_stream_ends_when_authority_is_unavailable_for_longer_than_the_lea
 ) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     async with (
-        proxied(authority.base) as between,
+        run_proxy(authority.base) as between,
         run_ticker(between.url(), redis_url) as ticker,
-        ticker.streamed(token) as received,
+        ticker.read_stream(token) as received,
     ):
-        between.become("black hole")
+        between.set_mode("black hole")
         cut_at = time.monotonic()
 
         await received.has_ended()
@@ -285,42 +288,42 @@ async def test_stream_ends_when_authority_is_unavailable_for_longer_than_the_lea
 async def test_stream_continues_if_authority_is_back_within_the_lease(authority: Authority, redis_url: str) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     async with (
-        proxied(authority.base) as between,
+        run_proxy(authority.base) as between,
         run_ticker(between.url(), redis_url) as ticker,
-        ticker.streamed(token) as received,
+        ticker.read_stream(token) as received,
     ):
-        between.become("refuse")
+        between.set_mode("refuse")
         await asyncio.sleep(LEASE_S / 2)
-        between.become("ok")
+        between.set_mode("ok")
         await asyncio.sleep(2 * LEASE_S)
 
-        await received.continues()
+        await received.wait_for_more()
 
 
 async def test_stream_continues_when_another_token_is_revoked(ticker: Ticker, authority: Authority) -> None:
     mine, other = await authority.issue("polls:read:PLAT"), await authority.issue("polls:read:PLAT")
-    async with ticker.streamed(mine["token"]) as received:
+    async with ticker.read_stream(mine["token"]) as received:
         await authority.revoke(other["id"])
 
-        await received.continues()
+        await received.wait_for_more()
 
 
 async def test_stream_continues_when_its_token_is_narrowed_but_keeps_the_place(
     ticker: Ticker, authority: Authority
 ) -> None:
     issued = await authority.issue("polls:*:*")
-    async with ticker.streamed(issued["token"]) as received:
+    async with ticker.read_stream(issued["token"]) as received:
         answer = await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:PLAT/PLAT-1"]})
 
         assert answer.status == 200
-        await received.continues()
+        await received.wait_for_more()
 
 
 async def test_stream_continues_over_several_leases(ticker: Ticker, authority: Authority) -> None:
-    async with ticker.streamed((await authority.issue("polls:read:PLAT"))["token"]) as received:
+    async with ticker.read_stream((await authority.issue("polls:read:PLAT"))["token"]) as received:
         await asyncio.sleep(4 * LEASE_S)
 
-        await received.continues()
+        await received.wait_for_more()
 
 
 async def test_stream_continues_during_redis_outage_and_ends_with_its_token(
@@ -328,16 +331,16 @@ async def test_stream_continues_during_redis_outage_and_ends_with_its_token(
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
     async with (
-        proxied(redis_url) as between,
+        run_proxy(redis_url) as between,
         run_ticker(authority.base, between.url()) as ticker,
-        ticker.streamed(issued["token"]) as received,
+        ticker.read_stream(issued["token"]) as received,
     ):
-        between.become("refuse")
+        between.set_mode("refuse")
         await asyncio.sleep(LEASE_S)
-        await received.continues()
-        between.become("ok")
-        await received.continues()
-        between.become("refuse")
+        await received.wait_for_more()
+        between.set_mode("ok")
+        await received.wait_for_more()
+        between.set_mode("refuse")
 
         await authority.revoke(issued["id"])
         answered_at = time.monotonic()
@@ -352,12 +355,10 @@ async def test_stream_with_insufficient_scope_returns_403(ticker: Ticker, author
         assert response.status == 403
 
 
-async def test_stream_and_its_listener_are_removed_when_client_disconnects(
-    ticker: Ticker, authority: Authority
-) -> None:
+async def test_stream_and_listener_are_removed_when_client_disconnects(ticker: Ticker, authority: Authority) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
     for _ in range(3):
-        async with ticker.streamed(token):
+        async with ticker.read_stream(token):
             assert ticker.open == 1
             assert len(ticker.app[GUARD]._listeners) == 1
 
@@ -368,8 +369,8 @@ async def test_stream_and_its_listener_are_removed_when_client_disconnects(
 
 async def test_shutdown_ends_streams_with_final_chunk(authority: Authority, redis_url: str) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
-    async with run_ticker(authority.base, redis_url) as ticker, ticker.streamed(token) as received:
-        await received.continues(1)
+    async with run_ticker(authority.base, redis_url) as ticker, ticker.read_stream(token) as received:
+        await received.wait_for_more(1)
         async with asyncio.timeout(5):
             stopping = asyncio.create_task(ticker.app.shutdown())
             await received.has_ended()
@@ -388,9 +389,9 @@ async def test_stream_whose_handler_fails_is_cut_without_final_chunk(ticker: Tic
 async def test_stream_is_logged_at_its_end_with_duration_and_reason(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
     with structlog.testing.capture_logs() as logs:
-        async with ticker.streamed(issued["token"]) as received:
+        async with ticker.read_stream(issued["token"]) as received:
             await asyncio.sleep(3)  # longer than other requests may take
-            await received.continues(1)
+            await received.wait_for_more(1)
             await authority.revoke(issued["id"])
             await received.has_ended()
         await ticker.has_no_stream()

@@ -11,8 +11,8 @@ from multidict import CIMultiDict
 from redis.asyncio import Redis
 
 from shared.runtime.redis.rate_limit import RETRY_S
-from tests.support.fake_authority import FakeAuthority, GuardedService, fake_authority, guarded_service
-from tests.support.proxy import Mode, proxied
+from tests.support.fake_authority import FakeAuthority, GuardedService, run_fake_authority, run_guarded_service
+from tests.support.proxy import Mode, run_proxy
 from tests.support.stack import Answer
 from tests.support.wall_clock import avoid_end_of_minute
 
@@ -21,14 +21,14 @@ WAIT_LIMIT_S = 1.0
 
 @pytest.fixture
 async def authority() -> AsyncGenerator[FakeAuthority, None]:
-    """An authority that issues tokens with any properties."""
-    async with fake_authority() as running:
+    """Run an authority that issues tokens with any properties."""
+    async with run_fake_authority() as running:
         yield running
 
 
 @pytest.fixture
 def guard_settings() -> dict[str, Any]:
-    """Settings of the guard that differ from the defaults: there is one proxy in front."""
+    """Return settings of the guard that differ from the defaults: there is one proxy in front."""
     return {"trusted_proxy_hops": 1}
 
 
@@ -36,8 +36,8 @@ def guard_settings() -> dict[str, Any]:
 async def service(
     authority: FakeAuthority, redis_url: str, guard_settings: dict[str, Any]
 ) -> AsyncGenerator[GuardedService, None]:
-    """A guarded service."""
-    async with guarded_service(authority, redis_url, **guard_settings) as running:
+    """Run a guarded service."""
+    async with run_guarded_service(authority, redis_url, **guard_settings) as running:
         yield running
 
 
@@ -154,9 +154,9 @@ async def test_every_response_has_remaining_requests(
     assert answer.headers["RateLimit"].startswith('"token";r=59;t=')
 
 
-async def test_two_secrets_of_a_token_share_its_rate_limit(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_two_secrets_of_a_token_share_one_rate_limit(authority: FakeAuthority, service: GuardedService) -> None:
     old = authority.issue(rate_limit=2)
-    new = authority.issue(authority.ids(old)[0], rate_limit=2)
+    new = authority.issue(authority.ids_of(old)[0], rate_limit=2)
 
     assert [(await service.get(token)).status for token in (old, new, old, new)] == [200, 200, 429, 429]
 
@@ -166,7 +166,7 @@ async def test_rate_limit_holds_exactly_over_all_replicas(
 ) -> None:
     token = authority.issue(rate_limit=20)
 
-    async with guarded_service(authority, redis_url) as other:
+    async with run_guarded_service(authority, redis_url) as other:
         answers = await asyncio.gather(*(each.get(token) for _ in range(25) for each in (service, other)))
 
     assert sorted(answer.status for answer in answers) == [200] * 20 + [429] * 30
@@ -182,7 +182,7 @@ async def test_token_without_rate_limit_is_not_counted_in_redis(
     assert answer.status == 200
     assert not {"RateLimit", "RateLimit-Policy"} & answer.headers.keys()
     async with Redis.from_url(redis_url) as redis:
-        assert not await redis.keys(f"pollgate:limit:*{authority.ids(token)[0]}*")
+        assert not await redis.keys(f"pollgate:limit:*{authority.ids_of(token)[0]}*")
 
 
 async def test_request_refused_for_presentation_does_not_count_against_rate_limit(
@@ -205,10 +205,10 @@ async def test_rate_limit_without_redis_holds_per_replica_without_delay(
 ) -> None:
     token = authority.issue(rate_limit=5)
     await avoid_end_of_minute()
-    async with proxied(redis_url) as proxy, guarded_service(authority, proxy.url()) as service:
+    async with run_proxy(redis_url) as proxy, run_guarded_service(authority, proxy.url()) as service:
         assert (await service.get(token)).status == 200
 
-        proxy.become(fault)
+        proxy.set_mode(fault)
         answers, longest_s = [], 0.0
         for _ in range(10):
             started = time.monotonic()
@@ -225,15 +225,15 @@ async def test_rate_limit_holds_over_all_replicas_again_after_redis_outage(
     authority: FakeAuthority, redis_url: str
 ) -> None:
     async with (
-        proxied(redis_url) as proxy,
-        guarded_service(authority, proxy.url()) as service,
-        guarded_service(authority, redis_url) as other,
+        run_proxy(redis_url) as proxy,
+        run_guarded_service(authority, proxy.url()) as service,
+        run_guarded_service(authority, redis_url) as other,
     ):
-        proxy.become("refuse")
+        proxy.set_mode("refuse")
         probe = authority.issue(rate_limit=10_000)
         await service.get(probe)
 
-        proxy.become("ok")
+        proxy.set_mode("ok")
         async with asyncio.timeout(RETRY_S * 10):
             while b"pollgate_rate_limit_in_memory 1.0" in (await service("GET", "/metrics")).body:
                 await service.get(probe)
@@ -245,9 +245,9 @@ async def test_rate_limit_holds_over_all_replicas_again_after_redis_outage(
 
 async def test_uses_and_refusals_are_reported_per_secret(authority: FakeAuthority, redis_url: str) -> None:
     token = authority.issue(allow_query=False, allowed_ips=["127.0.0.1"], rate_limit=3, scope="polls:read:PLAT")
-    second = authority.issue(authority.ids(token)[0])
+    second = authority.issue(authority.ids_of(token)[0])
     elsewhere = authority.issue(allowed_ips=["10.0.0.0/8"])
-    async with guarded_service(authority, redis_url) as service:
+    async with run_guarded_service(authority, redis_url) as service:
         statuses = [
             (await service("GET", f"/hello?token={token}")).status,
             *[(await service.get(token, path)).status for path in ("/hello", "/reports/PLAT", "/reports/OTHER")],
@@ -258,16 +258,18 @@ async def test_uses_and_refusals_are_reported_per_secret(authority: FakeAuthorit
         ]
 
     assert statuses == [403, 200, 200, 403, 429, 200, 403, 401]
-    assert [authority.reported_uses(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
+    assert [authority.count_reported_uses(each) for each in (token, second, elsewhere)] == [(2, 3), (1, 0), (0, 1)]
 
 
-async def test_handler_reads_metadata_and_cannot_change_it(authority: FakeAuthority, service: GuardedService) -> None:
+async def test_handler_reads_metadata_and_cannot_change_metadata(
+    authority: FakeAuthority, service: GuardedService
+) -> None:
     token = authority.issue(metadata={"labels": {"env": "staging"}, "list": [1, {"a": None}]})
 
     answers = [await service.get(token) for _ in range(2)]
 
     assert [answer.json["env"] for answer in answers] == ["staging"] * 2
-    assert answers[0].json["token_id"] == authority.ids(token)[0]
+    assert answers[0].json["token_id"] == authority.ids_of(token)[0]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from pollgate.stack.embedded import free_port, start_postgres
 from pollgate.stack.migrate import migrate_all
 from tests.faults.cluster_processes import ClusterProcess, PostgresServer, RedisServer, ServiceProcess
-from tests.support.databases import ClonedDatabase, described, passwords
+from tests.support.databases import ClonedDatabase, role_passwords, urls_of
 from tests.support.processes import authority_settings, polls_settings
-from tests.support.proxy import Proxy, proxied
+from tests.support.proxy import Proxy, run_proxy
 
 LEASE_S: Final = 2.0
 AUTHORITIES: Final = 2
@@ -51,8 +51,8 @@ async def run_cluster(folder: Path, output: Path) -> AsyncGenerator[Cluster, Non
         server = await start_postgres(folder / "postgres", password)
         postgres = PostgresServer(server, output / "postgres.log")
         stack.callback(postgres.end)
-        database = described(server.url("postgres", password), "pollgate")
-        await migrate_all(database.admin_url, passwords())
+        database = urls_of(server.url("postgres", password), "pollgate")
+        await migrate_all(database.admin_url, role_passwords())
         redis = RedisServer(folder / "redis", free_port(), output)
         stack.callback(redis.end)
         redis.start()
@@ -78,12 +78,12 @@ async def _authority(
     folder: Path,
     output: Path,
 ) -> ServiceProcess:
-    to_postgres = await stack.enter_async_context(proxied(database.admin_url))
-    to_redis = await stack.enter_async_context(proxied(redis.url))
+    to_postgres = await stack.enter_async_context(run_proxy(database.admin_url))
+    to_redis = await stack.enter_async_context(run_proxy(redis.url))
     links[name] = Links(to_postgres, to_redis, None)
     proxied_database = database._replace(token_authority_url=to_postgres.url(database.token_authority_url))
     settings = {**authority_settings(proxied_database, to_redis.url(), folder), "REVOCATION_LEASE": str(LEASE_S)}
-    return await _started(stack, ServiceProcess(name, "token_authority", free_port(), settings, output))
+    return await _start(stack, ServiceProcess(name, "token_authority", free_port(), settings, output))
 
 
 async def _replica(
@@ -95,16 +95,16 @@ async def _replica(
     authorities: list[str],
     output: Path,
 ) -> ServiceProcess:
-    to_postgres = await stack.enter_async_context(proxied(database.admin_url))
-    to_redis = await stack.enter_async_context(proxied(redis.url))
-    to_authority = await stack.enter_async_context(proxied(*authorities))
+    to_postgres = await stack.enter_async_context(run_proxy(database.admin_url))
+    to_redis = await stack.enter_async_context(run_proxy(redis.url))
+    to_authority = await stack.enter_async_context(run_proxy(*authorities))
     links[name] = Links(to_postgres, to_redis, to_authority)
     proxied_database = database._replace(polls_url=to_postgres.url(database.polls_url))
     settings = polls_settings(proxied_database, to_redis.url(), to_authority.url())
-    return await _started(stack, ServiceProcess(name, "polls", free_port(), settings, output))
+    return await _start(stack, ServiceProcess(name, "polls", free_port(), settings, output))
 
 
-async def _started(stack: AsyncExitStack, process: ServiceProcess) -> ServiceProcess:
+async def _start(stack: AsyncExitStack, process: ServiceProcess) -> ServiceProcess:
     stack.push_async_callback(asyncio.to_thread, process.end)
     process.start()
     await process.ready()

@@ -14,7 +14,7 @@ import psutil
 from pollgate.stack.embedded import EmbeddedPostgres, redis_command
 from shared.runtime.process.clock import elapsed_s
 from tests.support.history import Stop
-from tests.support.http import answers
+from tests.support.http import wait_until_ready
 
 END_LIMIT_S: Final = 10.0
 LAST_LINES: Final = 20
@@ -110,7 +110,7 @@ class ServiceProcess(ClusterProcess):
 
     async def ready(self) -> None:
         """Wait until the service answers."""
-        await answers(f"{self.base}/livez", self._process)
+        await wait_until_ready(f"{self.base}/livez", self._process)
 
 
 class RedisServer(ClusterProcess):

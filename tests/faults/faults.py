@@ -72,7 +72,7 @@ class Faults:
         return kinds
 
     async def _stop(self, process: ClusterProcess | PostgresServer) -> bool:
-        with self._claimed(process) as free:
+        with self._claim(process) as free:
             if free:
                 process.stop()
                 try:
@@ -82,7 +82,7 @@ class Faults:
         return free
 
     async def _restart(self, process: ClusterProcess, *, gracefully: bool = False) -> bool:
-        with self._claimed(process) as free:
+        with self._claim(process) as free:
             if free:
                 await (process.terminate() if gracefully else process.kill())
                 await asyncio.sleep(self._chance.uniform(0, 1))
@@ -90,7 +90,7 @@ class Faults:
         return free
 
     async def _crash_postgres(self) -> bool:
-        with self._claimed(self._cluster.postgres) as free:
+        with self._claim(self._cluster.postgres) as free:
             if free:
                 await self._cluster.postgres.crash()
                 await asyncio.sleep(1)
@@ -100,17 +100,17 @@ class Faults:
         names = sorted(name for name in self._cluster.links if name.startswith(prefix))
         links = self._cluster.links[self._chance.choice(names)]
         proxies: list[Proxy] = [getattr(links, target) for target in targets]
-        with self._claimed(*proxies) as free:
+        with self._claim(*proxies) as free:
             if free:
                 for proxy in proxies:
-                    proxy.become(mode)
+                    proxy.set_mode(mode)
                 await asyncio.sleep(self._stop_s())
                 for proxy in proxies:
-                    proxy.become("ok")
+                    proxy.set_mode("ok")
         return free
 
     @contextmanager
-    def _claimed(self, *things: object) -> Generator[bool, None, None]:
+    def _claim(self, *things: object) -> Generator[bool, None, None]:
         """Claim the things and yield true, unless one is broken already: one fault at a time per process or proxy."""
         if not self._busy.isdisjoint(things):
             yield False

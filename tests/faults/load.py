@@ -11,7 +11,7 @@ import msgspec
 from shared.runtime.process.clock import elapsed_s
 from tests.faults.cluster import Cluster
 from tests.faults.cluster_processes import ServiceProcess
-from tests.support.history import Outcome, Request, Revocation, new_history
+from tests.support.history import Outcome, Request, Revocation, create_history
 
 REQUEST_LIMIT_S: Final = 10.0
 REVOCATION_LIMIT_S: Final = 20.0
@@ -38,7 +38,7 @@ class Load:
     """Run clients until stopped. `history` has every call."""
 
     def __init__(self, cluster: Cluster, session: aiohttp.ClientSession, chance: random.Random) -> None:
-        self.history = new_history()
+        self.history = create_history()
         self.acknowledged: dict[str, Token] = {}
         self.alive: dict[str, Token] = {}
         self._cluster = cluster

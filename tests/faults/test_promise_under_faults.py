@@ -19,7 +19,7 @@ from shared.contract.sync import revocation_bound_s
 from tests.faults.cluster import LEASE_S, Cluster, run_cluster
 from tests.faults.faults import Faults
 from tests.faults.load import Load, Token
-from tests.support.history import Request, findings, late, longest_s
+from tests.support.history import Request, find_late_answers, find_violations_of_promise, longest_call_s
 
 pytestmark = pytest.mark.slow
 
@@ -45,19 +45,23 @@ async def test_promise_holds_while_every_process_and_connection_fails(tmp_path: 
             group.create_task(load.run(stop))
             await faults.run(SECONDS)
             stop.set()
-        await _settled(cluster, session)
-        lost = await _lost(load)
+        await _wait_until_settled(cluster, session)
+        lost = await _find_lost(load)
         for process in cluster.services:
             process.must_run()
     for process in cluster.services:
         load.history.stops.extend(process.stops)
     _report(load, faults)
 
-    broken = findings(load.history) + late(load.history, LIMIT_S, LIMIT_S + revocation_bound_s(LEASE_S)) + lost
+    broken = (
+        find_violations_of_promise(load.history)
+        + find_late_answers(load.history, LIMIT_S, LIMIT_S + revocation_bound_s(LEASE_S))
+        + lost
+    )
     assert not broken, f"FAULTS_SEED={SEED}:\n" + "\n".join(broken[:20])
 
 
-async def _settled(cluster: Cluster, session: aiohttp.ClientSession) -> None:
+async def _wait_until_settled(cluster: Cluster, session: aiohttp.ClientSession) -> None:
     """Wait until every replica has a lease."""
     async with asyncio.timeout(SETTLING_S):
         for replica in cluster.replicas:
@@ -69,7 +73,7 @@ async def _settled(cluster: Cluster, session: aiohttp.ClientSession) -> None:
                 await asyncio.sleep(0.1)
 
 
-async def _lost(load: Load) -> list[str]:
+async def _find_lost(load: Load) -> list[str]:
     """Return a line for each acknowledged revocation that is lost, and for each token that should work and does not."""
     found = []
     for token in load.acknowledged.values():
@@ -79,18 +83,18 @@ async def _lost(load: Load) -> list[str]:
     recent = list(load.acknowledged.values())[-200:]
     found += [
         f"{each.guard} does not refuse {each.token}: {each.outcome}"
-        for each in await _one_by_one(load, recent)
+        for each in await _use_one_by_one(load, recent)
         if each.outcome != "refused"
     ]
     found += [
         f"{each.guard} does not accept {each.token}: {each.outcome}"
-        for each in await _one_by_one(load, load.alive.values())
+        for each in await _use_one_by_one(load, load.alive.values())
         if each.outcome != "accepted"
     ]
     return found
 
 
-async def _one_by_one(load: Load, tokens: Iterable[Token]) -> list[Request]:
+async def _use_one_by_one(load: Load, tokens: Iterable[Token]) -> list[Request]:
     return [request for token in tokens for request in await load.use_everywhere([token])]
 
 
@@ -102,7 +106,7 @@ def _report(load: Load, faults: Faults) -> None:
         f"{len(requests)} requests: {outcomes['accepted']} accepted, {outcomes['refused']} refused, "
         f"{outcomes['unknown']} unknown; {len(revocations)} revocations: "
         f"{sum(each.effective for each in revocations)} effective when answered\n"
-        f"slowest request {longest_s(requests):.2f} s (including stopped processes), "
-        f"slowest effective revocation {longest_s([each for each in revocations if each.effective]):.2f} s",
+        f"slowest request {longest_call_s(requests):.2f} s (including stopped processes), "
+        f"slowest effective revocation {longest_call_s([each for each in revocations if each.effective]):.2f} s",
         flush=True,
     )

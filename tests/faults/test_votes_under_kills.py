@@ -32,7 +32,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 async def replicas(
     database: ClonedDatabase, redis_url: str, authority: Authority, output: Path
 ) -> AsyncGenerator[list[ServiceProcess], None]:
-    """Two polls processes."""
+    """Run two polls processes."""
     settings = polls_settings(database, redis_url, authority.base)
     processes = [
         ServiceProcess(f"polls-of-voters-{number}", "polls", free_port(), settings, output) for number in range(2)
@@ -52,7 +52,7 @@ async def test_accepted_ballots_are_counted_exactly_while_processes_are_killed(
     async with aiohttp.ClientSession() as session:
         caller = Polls(session, replicas[0].base)
         caller.token = (await authority.issue())["token"]
-        polls = [await _made(caller, settings) for settings in SETTINGS]
+        polls = [await _create_poll(caller, settings) for settings in SETTINGS]
         voters = Voters(polls, [process.port for process in replicas], caller.token, seed=1)
 
         async with asyncio.TaskGroup() as group:
@@ -60,14 +60,14 @@ async def test_accepted_ballots_are_counted_exactly_while_processes_are_killed(
             group.create_task(voters.vote(CLIENTS, lambda: voters.casts >= BALLOTS and killing.done()))
 
         await wait_until_idle(database.admin_url)
-        results = {poll.id: await caller.results(poll.id) for poll in polls}
+        results = {poll.id: await caller.get_results(poll.id) for poll in polls}
         assert voters.lost > 0
         assert await differences(voters, polls, results, database.admin_url) == []
 
 
-async def _made(caller: Polls, settings: dict[str, Any]) -> Poll:
+async def _create_poll(caller: Polls, settings: dict[str, Any]) -> Poll:
     options = [{"id": option, "title": option} for option in OPTIONS]
-    made = await caller.make(options=options, settings=settings)
+    made = await caller.create_poll(options=options, settings=settings)
     chosen = made["settings"]
     return Poll(made["id"], OPTIONS, chosen["allowSelectionOfMultipleOptions"], chosen["allowRevote"])
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.simulation.loop import simulate
 from tests.simulation.world import World
-from tests.support.history import findings
+from tests.support.history import find_violations_of_promise
 
 SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "2000"))
 FEW: Final = 50
@@ -57,7 +57,7 @@ def test_no_request_sent_after_effective_revocation_is_accepted(seeds: range) ->
             world = run_schedule(seed)
         except Exception as error:
             raise AssertionError(f"SIMULATION_SEED={seed}: {error}") from error
-        found = findings(world.history)
+        found = find_violations_of_promise(world.history)
         assert not found, f"SIMULATION_SEED={seed}: " + "\n".join(found[:3])
         requests += len(world.history.requests)
         revocations += len(world.history.revocations)

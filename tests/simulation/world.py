@@ -21,7 +21,7 @@ from tests.simulation.database import Server
 from tests.simulation.loop import Node
 from tests.simulation.network import Link
 from tests.simulation.nodes import AuthorityNode, GuardNode, Relay
-from tests.support.history import History, Outcome, Request, Revocation, new_history
+from tests.support.history import History, Outcome, Request, Revocation, create_history
 
 ANSWER_LIMIT_S: Final = 3.0
 SETTLING_S: Final = 6.0
@@ -33,7 +33,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.history = new_history()
+        self.history = create_history()
         self.faults = 0
         self._lease_ms = self.chance.choice([200, 300, 500])
         self._wall_offset_s = 0.0
@@ -88,7 +88,7 @@ class World:
         while loop.time() < end:
             token = self.chance.choice(self.tokens)
             for _ in range(self.chance.randint(1, 4)):
-                self._check_beside(self.chance.choice(self._answering()), token)
+                self._check_beside(self.chance.choice(self._running_guards()), token)
                 await asyncio.sleep(self.chance.expovariate(300))
             await asyncio.sleep(self.chance.expovariate(25))
 
@@ -114,7 +114,7 @@ class World:
         sent_at = loop.time()
         authority = self.any_authority()
         for token in tokens.values():
-            for guard in self._answering():
+            for guard in self._running_guards():
                 self._check_beside(guard, token)
         task = authority.node.start(self._is_effective(authority, [f"tok_{number}" for number in tokens]))
         limit_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self._lease_ms / 1000) + ANSWER_LIMIT_S
@@ -130,7 +130,7 @@ class World:
         await asyncio.sleep(1e-6)
         for _ in range(2):
             for token in tokens.values():
-                for guard in self._answering():
+                for guard in self._running_guards():
                     self._check_beside(guard, token)
             await asyncio.sleep(self.chance.expovariate(50))
 
@@ -143,7 +143,7 @@ class World:
             revocation = bulk.revocation
         return (await authority.confirmations.wait_until_effective(revocation.pending)).effective
 
-    def _answering(self) -> list[GuardNode]:
+    def _running_guards(self) -> list[GuardNode]:
         return [*self.guards, *self._leaving]
 
     def _check_beside(self, guard: GuardNode, token: str) -> None:
@@ -174,7 +174,7 @@ class World:
             self._cut_some,
             self._slow_some,
             self._lose,
-            self._lapse,
+            self._let_lease_expire,
             self._slow_the_database,
             self._replace_a_guard,
             self._trim,
@@ -191,7 +191,7 @@ class World:
     def _stop_a_node(self) -> None:
         node = self.chance.choice(self._nodes())
         node.stop()
-        self._later(self.chance.choice([0.1, 0.3, 0.6, 1.2]), partial(_resume, node))
+        self._schedule(self.chance.choice([0.1, 0.3, 0.6, 1.2]), partial(_resume, node))
 
     def _kill_a_guard(self) -> None:
         """Kill a guard. Its successor gets its first lease during revocations, and often nothing else for a while."""
@@ -203,7 +203,7 @@ class World:
             self._slow_down([guard.syncs])
             self._cut([guard.pushes])
         for _ in range(3):
-            self._later(self.chance.uniform(0, 0.2), self._hurry.set)
+            self._schedule(self.chance.uniform(0, 0.2), self._hurry.set)
 
     def _replace_a_guard(self) -> None:
         """Shut down a guard, which answers requests until its end, and start another."""
@@ -212,9 +212,9 @@ class World:
         if leaving.node.alive:
             leaving.node.start(leaving.leave())
             self._leaving.append(leaving)
-            self._later(self.chance.uniform(0, 1), partial(self._gone, leaving))
+            self._schedule(self.chance.uniform(0, 1), partial(self._remove_guard, leaving))
 
-    def _gone(self, guard: GuardNode) -> None:
+    def _remove_guard(self, guard: GuardNode) -> None:
         guard.node.kill()
         self._leaving.remove(guard)
 
@@ -238,21 +238,21 @@ class World:
     def _cut(self, links: Sequence[Link]) -> None:
         for link in links:
             link.cut = True
-            self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "cut", False))
+            self._schedule(self.chance.uniform(0.2, 1.2), partial(setattr, link, "cut", False))
 
-    def _lapse(self) -> None:
+    def _let_lease_expire(self) -> None:
         """Let a guard's lease expire and be removed; the guard gets a new one during revocations."""
         guard, absence_s = self.chance.choice(self.guards), self._lease_ms / 1000 * self.chance.uniform(1.2, 2.5)
         guard.syncs.cut = guard.pushes.cut = True
-        self._later(absence_s, partial(setattr, guard.syncs, "cut", False))
-        self._later(absence_s, self._slow_the_database)
+        self._schedule(absence_s, partial(setattr, guard.syncs, "cut", False))
+        self._schedule(absence_s, self._slow_the_database)
         for _ in range(3):
-            self._later(absence_s + self.chance.uniform(0, 0.2), self._hurry.set)
-        self._later(absence_s + 0.5, partial(setattr, guard.pushes, "cut", False))
+            self._schedule(absence_s + self.chance.uniform(0, 0.2), self._hurry.set)
+        self._schedule(absence_s + 0.5, partial(setattr, guard.pushes, "cut", False))
 
     def _slow_the_database(self) -> None:
         self._server.slow_s = self.chance.choice([0.01, 0.03])
-        self._later(self.chance.uniform(0.1, 0.4), partial(setattr, self._server, "slow_s", 0.0))
+        self._schedule(self.chance.uniform(0.1, 0.4), partial(setattr, self._server, "slow_s", 0.0))
 
     def _slow_some(self) -> None:
         self._slow_down(self.chance.sample(self.chance.choice(self.guards).links, self.chance.randint(1, 3)))
@@ -260,12 +260,12 @@ class World:
     def _slow_down(self, links: Sequence[Link]) -> None:
         for link in links:
             link.slow_s = self.chance.choice([0.05, 0.3, 0.6])
-            self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "slow_s", 0.0))
+            self._schedule(self.chance.uniform(0.2, 1.2), partial(setattr, link, "slow_s", 0.0))
 
     def _lose(self) -> None:
         for link in self.chance.choice(self.guards).links:
             link.loss = self.chance.choice([0.2, 0.5])
-            self._later(self.chance.uniform(0.2, 1.2), partial(setattr, link, "loss", 0.0))
+            self._schedule(self.chance.uniform(0.2, 1.2), partial(setattr, link, "loss", 0.0))
 
     def _heal(self) -> None:
         self._server.slow_s = 0.0
@@ -276,10 +276,10 @@ class World:
             node.resume()
 
     def _nodes(self) -> list[Node]:
-        return [*(each.node for each in self.authorities), *(each.node for each in self._answering())]
+        return [*(each.node for each in self.authorities), *(each.node for each in self._running_guards())]
 
     def _publish_soon(self) -> None:
-        self._later(self.chance.expovariate(500), self._publish)
+        self._schedule(self.chance.expovariate(500), self._publish)
 
     def _publish(self) -> None:
         """Push new changes to each guard, as one push or several, sometimes twice."""
@@ -291,7 +291,7 @@ class World:
             for push in pushes * self.chance.choice([1, 1, 1, 2]):
                 guard.pushes.send(partial(guard.follower.apply_push, push), guard.node)
 
-    def _later(self, delay_s: float, do: Callable[[], Any]) -> None:
+    def _schedule(self, delay_s: float, do: Callable[[], Any]) -> None:
         asyncio.get_running_loop().call_later(delay_s, do, context=Context())
 
     def _new_authority(self) -> AuthorityNode:

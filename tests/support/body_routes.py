@@ -27,7 +27,7 @@ class Route(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The path; under the contract with the query, which has the token."""
+        """The path; under the contract with the query, which contains the token."""
         if self.is_contract:
             place = f"token={self.polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
             return f"/x1/{self.polls.endpoint}?{place}&pollId={self.poll_id}"
@@ -66,9 +66,9 @@ class Route(NamedTuple):
         return poll
 
 
-async def route_to(polls: Polls, name: str) -> Route:
+async def create_route(polls: Polls, name: str) -> Route:
     """Return the route with a new poll that allows names, comments and repeated votes."""
-    poll = await polls.make(settings={"allowRevote": True, "allowComment": True, "saveParticipantNames": True})
+    poll = await polls.create_poll(settings={"allowRevote": True, "allowComment": True, "saveParticipantNames": True})
     return Route(polls, name, poll["id"])
 
 

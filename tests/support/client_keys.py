@@ -1,4 +1,4 @@
-"""Key pairs of services, and the JWTs that they sign to show who they are."""
+"""Key pairs of services, and client assertions (RFC 7523) that are signed with them."""
 
 import secrets
 import time
@@ -20,7 +20,7 @@ _ALGORITHMS: Final[dict[Kind, str]] = {"Ed25519": "EdDSA", "P-256": "ES256", "RS
 
 
 class ClientKey:
-    """One pair."""
+    """A key pair."""
 
     def __init__(self, kind: Kind = "Ed25519") -> None:
         self.private = _generate(kind)
@@ -43,13 +43,15 @@ class ClientKey:
         return jwt.encode(shown, self.private, algorithm or self.algorithm, headers)
 
 
-def form(assertion: str, token: str = "x") -> dict[str, str]:
-    """The form by which a service that has no secret asks about a token."""
+def assertion_form(assertion: str, token: str = "x") -> dict[str, str]:
+    """Return the form of an introspection that is authenticated by a client assertion."""
     return {"token": token, "client_assertion_type": ASSERTION_TYPE, "client_assertion": assertion}
 
 
-async def make_service(authority: Authority, key: ClientKey, client_id: str = "reports", **fields: Any) -> None:
-    """A service that the authority knows by its public key."""
+async def create_service_with_key(
+    authority: Authority, key: ClientKey, client_id: str = "reports", **fields: Any
+) -> None:
+    """Create a service that authenticates with this key."""
     body = {"client_id": client_id, "public_key": key.public_pem, **fields}
     answer = await authority.manage("POST", "/v1/services", body)
     assert answer.status == 201, answer.body

@@ -13,11 +13,11 @@ import pytest
 from aiohttp import web
 
 from pollgate.cli.main import main
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.stack import HOST
 
 
-class Ran(NamedTuple):
+class CommandResult(NamedTuple):
     """The exit status and the output of a command."""
 
     status: int
@@ -37,21 +37,21 @@ class CommandLine:
         self._capsys = capsys
         self._patch = patch
 
-    def manage(self, url: str, admin_key: str) -> None:
+    def use_authority(self, url: str, admin_key: str) -> None:
         """Set the authority and the admin key for the next commands."""
         self._patch.setenv("TOKEN_AUTHORITY_URL", url)
         self._patch.setenv("POLLGATE_ADMIN_KEY", admin_key)
 
-    def integrate(self, url: str, token: str) -> None:
+    def use_polls(self, url: str, token: str) -> None:
         """Set the polls service and the token for the next commands."""
         self._patch.setenv("POLLS_URL", url)
         self._patch.setenv("POLLGATE_TOKEN", token)
 
-    async def __call__(self, *arguments: str, given: str = "", terminal: bool = False) -> Ran:
-        """Run a command. `given` is its standard input, which is a `terminal` or not."""
-        self._patch.setattr(sys, "stdin", _Input(given, terminal=terminal))
+    async def __call__(self, *arguments: str, stdin: str = "", terminal: bool = False) -> CommandResult:
+        """Run a command. `stdin` is its standard input, which may be a `terminal`."""
+        self._patch.setattr(sys, "stdin", _Input(stdin, terminal=terminal))
         status = await asyncio.to_thread(_status, arguments)
-        return Ran(status, *self._capsys.readouterr())
+        return CommandResult(status, *self._capsys.readouterr())
 
 
 class _Input(io.TextIOWrapper):
@@ -71,10 +71,10 @@ def _status(arguments: Sequence[str]) -> int:
     return 0
 
 
-class ForgetfulProxy:
+class LossyProxy:
     """A proxy that forwards requests and drops the responses to the next `lost` changes.
 
-    First it answers one request with each status in `turned_away`, with `retry_after`, without forwarding it. `asked`
+    First it refuses one request with each status in `refusals`, with `retry_after`, without forwarding it. `requests`
     are the methods and paths of all requests.
     """
 
@@ -83,14 +83,14 @@ class ForgetfulProxy:
         self._service = url
         self.url = ""
         self.lost = 0
-        self.turned_away: list[int] = []
+        self.refusals: list[int] = []
         self.retry_after = "0"
-        self.asked: list[str] = []
+        self.requests: list[str] = []
 
-    async def pass_on(self, request: web.Request) -> web.Response:
-        self.asked.append(f"{request.method} {request.path}")
-        if self.turned_away:
-            return web.Response(status=self.turned_away.pop(0), headers={"Retry-After": self.retry_after})
+    async def forward(self, request: web.Request) -> web.Response:
+        self.requests.append(f"{request.method} {request.path}")
+        if self.refusals:
+            return web.Response(status=self.refusals.pop(0), headers={"Retry-After": self.retry_after})
         headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Content-Length")}
         async with self._session.request(
             request.method, self._service + request.path_qs, data=await request.read(), headers=headers
@@ -104,12 +104,12 @@ class ForgetfulProxy:
 
 
 @asynccontextmanager
-async def forgetful_proxy(url: str) -> AsyncGenerator[ForgetfulProxy, None]:
+async def run_lossy_proxy(url: str) -> AsyncGenerator[LossyProxy, None]:
     """Run a proxy for the service at `url` for the duration of the block."""
     async with aiohttp.ClientSession() as session:
-        proxy = ForgetfulProxy(session, url)
+        proxy = LossyProxy(session, url)
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", proxy.pass_on)
-        async with listening(app, HOST, 0) as port:
+        app.router.add_route("*", "/{path:.*}", proxy.forward)
+        async with listen(app, HOST, 0) as port:
             proxy.url = f"http://{HOST}:{port}"
             yield proxy

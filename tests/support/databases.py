@@ -16,27 +16,27 @@ SMALL_BYTES: Final = 1024 * 1024
 
 
 class ClonedDatabase(NamedTuple):
-    """One database, as its owner and as the services see it."""
+    """The URLs of one database: for the superuser and for the roles of the services."""
 
     admin_url: str
     token_authority_url: str
     polls_url: str
 
 
-def passwords() -> dict[Schema, str]:
-    """What the services' roles are given."""
+def role_passwords() -> dict[Schema, str]:
+    """Return the passwords of the services' roles."""
     return dict.fromkeys(SCHEMAS, ROLE_PASSWORD)
 
 
 def url_to(admin_url: str, database: str, role: str | None = None) -> str:
-    """The same server, another database, and another role where one is named."""
+    """Return the URL of another database on the same server, for `role` if it is given."""
     parts = urlsplit(admin_url)
     netloc = f"{role}:{ROLE_PASSWORD}@{parts.netloc.rpartition('@')[2]}" if role else parts.netloc
     return urlunsplit(parts._replace(netloc=netloc, path=f"/{database}"))
 
 
-def described(admin_url: str, name: str) -> ClonedDatabase:
-    """The database of this name."""
+def urls_of(admin_url: str, name: str) -> ClonedDatabase:
+    """Return the URLs of the database with this name."""
     return ClonedDatabase(
         admin_url=url_to(admin_url, name),
         token_authority_url=url_to(admin_url, name, "token_authority"),
@@ -44,32 +44,32 @@ def described(admin_url: str, name: str) -> ClonedDatabase:
     )
 
 
-async def make_template(admin_url: str) -> str:
-    """Create and migrate the template; its name."""
+async def create_template(admin_url: str) -> str:
+    """Create and migrate the template. Return its name."""
     name = f"pollgate_template_{secrets.token_hex(4)}"
     await _execute(admin_url, f"CREATE DATABASE {name}")
-    await migrate_all(url_to(admin_url, name), passwords())
+    await migrate_all(url_to(admin_url, name), role_passwords())
     return name
 
 
-async def drop(admin_url: str, name: str) -> None:
+async def drop_database(admin_url: str, name: str) -> None:
     """Remove a database, also under open connections."""
     await _execute(admin_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @asynccontextmanager
-async def clone(admin_url: str, template: str | None) -> AsyncGenerator[ClonedDatabase, None]:
-    """A database for the length of the block: a clone of the template, or an empty one without."""
+async def clone_database(admin_url: str, template: str | None) -> AsyncGenerator[ClonedDatabase, None]:
+    """Create a database for the duration of the block: a clone of the template, or an empty one for `None`."""
     name = f"pollgate_test_{secrets.token_hex(6)}"
     await _execute(admin_url, f"CREATE DATABASE {name} TEMPLATE {template or 'template0'}")
     try:
-        yield described(admin_url, name)
+        yield urls_of(admin_url, name)
     finally:
-        await drop(admin_url, name)
+        await drop_database(admin_url, name)
 
 
 class SharedDatabase:
-    """A database that tests take turns with. Its schema cannot be changed."""
+    """A database that several tests use one after the other. Its schema cannot be changed."""
 
     def __init__(self, urls: ClonedDatabase, connection: asyncpg.Connection, tables: Sequence[str]) -> None:
         self.urls = urls
@@ -78,24 +78,24 @@ class SharedDatabase:
         self._kept: dict[str, str] = {}
 
     async def disconnect_others(self) -> None:
-        """End every connection of services that have not closed theirs."""
+        """Terminate connections that services have left open."""
         await self._connection.execute(_END_OTHER_CONNECTIONS)
 
     async def keep_rows(self) -> None:
-        """Have each `reset` from now on bring back the rows that there are now."""
+        """Let each later `reset` restore the current rows."""
         any_rows = " UNION ALL ".join(f"SELECT '{table}' WHERE EXISTS (SELECT FROM {table})" for table in self._tables)
         for table, *_ in await self._connection.fetch(any_rows):
             copy = self._kept[table] = f"pg_temp.{table.replace('.', '_')}"
             await self._connection.execute(f"CREATE TABLE {copy} AS SELECT * FROM {table}")
 
     async def forget_kept_rows(self) -> None:
-        """Have each `reset` from now on leave no rows."""
+        """Let each later `reset` leave no rows."""
         for copy in self._kept.values():
             await self._connection.execute(f"DROP TABLE {copy}")
         self._kept = {}
 
     async def reset(self, except_for: Collection[str] = ()) -> None:
-        """Remove all rows but those kept, from all tables `except_for` these.
+        """Remove all rows except those of `keep_rows`, from all tables except `except_for`.
 
         Tables have few rows as a rule, so DELETE takes 2 ms for all of them, where TRUNCATE takes 40 ms.
         """
@@ -111,9 +111,9 @@ class SharedDatabase:
 
 
 @asynccontextmanager
-async def shared_database(admin_url: str, template: str) -> AsyncGenerator[SharedDatabase, None]:
-    """A clone of the template for the length of the block."""
-    async with clone(admin_url, template) as urls:
+async def run_shared_database(admin_url: str, template: str) -> AsyncGenerator[SharedDatabase, None]:
+    """Create a clone of the template for the duration of the block."""
+    async with clone_database(admin_url, template) as urls:
         connection = await asyncpg.connect(urls.admin_url)
         try:
             await connection.execute(_REFUSE_CHANGES_OF_THE_SCHEMA)

@@ -1,4 +1,4 @@
-"""An authority whose introspection answers a test chooses, and a small service that is guarded by it."""
+"""An authority with introspection responses of the test, and a service with a guard that calls it."""
 
 import secrets
 from collections import Counter
@@ -18,7 +18,7 @@ from shared.guard import GuardSettings, any_token, caller, mount_guard, token_wi
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import add_metrics
 from shared.runtime.http.routes import Route, add_routes
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.stack import HOST, Caller
 
 
@@ -49,19 +49,19 @@ class FakeAuthority:
         self._answers[token] = {**msgspec.to_builtins(active), **properties}
         return token
 
-    def ids(self, token: str) -> tuple[str, str]:
+    def ids_of(self, token: str) -> tuple[str, str]:
         """Return the ids of the token and of this secret."""
         return self._answers[token]["client_id"], self._answers[token]["jti"]
 
-    def reported_uses(self, token: str) -> tuple[int, int]:
+    def count_reported_uses(self, token: str) -> tuple[int, int]:
         """Return how many uses and refusals of this secret guards have reported."""
         counted: Counter[str] = Counter()
         for use in self.usage:
-            if (use.token_id, use.secret_id) == self.ids(token):
+            if (use.token_id, use.secret_id) == self.ids_of(token):
                 counted.update(uses=use.uses, refusals=use.refusals)
         return counted["uses"], counted["refusals"]
 
-    def app(self) -> web.Application:
+    def create_app(self) -> web.Application:
         """Return an application with the routes that a guard calls."""
         app = web.Application()
         app.router.add_post("/oauth2/introspect", self._introspect)
@@ -75,9 +75,9 @@ class FakeAuthority:
         return web.Response(body=msgspec.json.encode(self._answers.get(token, Inactive())))
 
     async def _sync(self, request: web.Request) -> web.Response:
-        asked = msgspec.json.decode(await request.read(), type=SyncRequest)
-        self.usage += asked.usage
-        resync = asked.applied is None
+        sync = msgspec.json.decode(await request.read(), type=SyncRequest)
+        self.usage += sync.usage
+        resync = sync.applied is None
         answer = SyncAnswer(head=0, lease_ms=5000, resync=resync, afresh=resync, changes=[], issuer=self.url)
         return web.Response(body=msgspec.json.encode(answer))
 
@@ -91,16 +91,16 @@ async def _keys(_request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def fake_authority() -> AsyncGenerator[FakeAuthority, None]:
-    """Run an authority."""
+async def run_fake_authority() -> AsyncGenerator[FakeAuthority, None]:
+    """Run an authority during the block."""
     authority = FakeAuthority()
-    async with listening(authority.app(), HOST, 0) as port:
+    async with listen(authority.create_app(), HOST, 0) as port:
         authority.url = f"http://{HOST}:{port}"
         yield authority
 
 
 @asynccontextmanager
-async def guarded_service(
+async def run_guarded_service(
     authority: FakeAuthority, redis_url: str, **settings: Any
 ) -> AsyncGenerator["GuardedService", None]:
     """Run a service: `/hello` accepts every token, `/reports/{workspace}` needs a scope, `/missing` returns 404."""
@@ -125,7 +125,7 @@ async def guarded_service(
             **settings,
         ),
     )
-    async with listening(app, HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listen(app, HOST, 0) as port, aiohttp.ClientSession() as session:
         yield GuardedService(session, f"http://{HOST}:{port}")
 
 

@@ -1,7 +1,7 @@
-"""Sends a running service what its OpenAPI document allows and forbids, and holds every answer against the document.
+"""Send requests that an OpenAPI document allows or forbids, and compare every response with the document.
 
-Schemathesis makes the cases: first those at the edges of each operation's parameters and bodies, then random ones, of
-which half break a rule. It works with blocking calls, so run `fuzz` in a thread beside the loop that serves.
+Schemathesis generates the cases: first boundary values of each operation's parameters and bodies, then random ones, of
+which half break a rule. It blocks, so run `fuzz` in a thread, not in the event loop of the service.
 """
 
 import copy
@@ -26,16 +26,16 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.core.result import Ok
 
-from tests.support.secrets_in_output import secrets_in
+from tests.support.secrets_in_output import find_secrets
 
 IS_LONG: Final = "FUZZ_CASES" in os.environ
-"""Whether it is `make fuzz` that runs."""
+"""Whether `make fuzz` runs."""
 CASES: Final = int(os.environ.get("FUZZ_CASES", "2000"))
-"""How many cases a service is sent at least."""
+"""The minimum number of cases per service."""
 SEED: Final = int(os.environ.get("FUZZ_SEED") or (secrets.randbelow(10**9) if IS_LONG else 1))
-"""Of the random cases; a fixed number unless `make fuzz` runs, so that what passes once passes again."""
+"""The seed of the random cases. It is fixed unless `make fuzz` runs, so that the tests are reproducible."""
 ROUND: Final = 25
-"""How many random cases of one sort an operation is sent before it is the next one's turn."""
+"""The number of random cases of one mode per operation and round."""
 CHECKED: Final = (
     "not_a_server_error",
     "status_code_conformance",
@@ -54,13 +54,13 @@ Prepare = Callable[[AnyCase], None]
 
 @dataclass(frozen=True)
 class Target:
-    """What is sent where, and with which care.
+    """A running service, its OpenAPI document, and how to test it.
 
-    `credentials` are by the name of the security scheme: an `Authorization` header, or what stands in the query. An
-    operation is sent each way that it knows in turn. `known` are values of path parameters
-    for which there is something; half of the cases take one. `prepare` may change a case of the operation of this id
-    before it is sent, and `left_out` are never sent. Only operations in `makes_secrets` may answer with one. Those in
-    `refuses_in_part` may answer 200 to what breaks a rule, and say in the answer what of it was refused.
+    `credentials` maps security schemes to the value of the `Authorization` header or of the query parameter; an
+    operation with several schemes uses them in turn. `known` maps path parameters to values that exist, which half of
+    the cases use. `prepare` maps operation ids to functions that change a case before it is sent. Operations in
+    `left_out` are not sent. Only responses of operations in `makes_secrets` may contain a secret. Operations in
+    `refuses_in_part` may return 200 for an invalid request, with an error for each invalid part.
     """
 
     base: str
@@ -74,7 +74,7 @@ class Target:
 
 
 class Outcome:
-    """How often each operation was answered with each status."""
+    """The number of responses by operation and status."""
 
     def __init__(self) -> None:
         self.statuses: dict[str, Counter[int]] = {}
@@ -83,26 +83,26 @@ class Outcome:
     def cases(self) -> int:
         return sum(counter.total() for counter in self.statuses.values())
 
-    def succeeded(self) -> set[str]:
-        """The operations that have accepted a case."""
+    def list_accepted_operations(self) -> set[str]:
+        """Return the operations that returned a success at least once."""
         return {name for name, counter in self.statuses.items() if any(status < 300 for status in counter)}
 
 
 def fuzz(target: Target, *, cases: int, seed: int, progress: bool = False) -> Outcome:
-    """Send at least so many cases, random ones of every operation among them.
+    """Send at least `cases` cases, including random ones for every operation.
 
-    Raises `AssertionError` with what was wrong, and how to repeat it.
+    Raise `AssertionError` with every failure and the seed that repeats it.
     """
     run = _Run(target)
     started = time.monotonic()
     for operation in run.operations:
-        run.attempt(operation, partial(run.send_edges, operation))
+        run.run_step(operation, partial(run.send_edges, operation))
     rounds = 0
-    while (rounds == 0 or run.outcome.cases < cases) and any(map(_varies, run.operations)):
+    while (rounds == 0 or run.outcome.cases < cases) and any(map(_has_input, run.operations)):
         before = run.outcome.cases
-        for operation in filter(_varies, list(run.operations)):
+        for operation in filter(_has_input, list(run.operations)):
             for mode in GenerationMode:
-                run.attempt(operation, _Random(run, operation, mode, seed + rounds))
+                run.run_step(operation, _Random(run, operation, mode, seed + rounds))
         rounds += 1
         if progress:
             print(f"{run.outcome.cases} cases in {time.monotonic() - started:.0f} s, seed {seed}", flush=True)
@@ -118,9 +118,9 @@ class _Run:
         self._target = target
         self._session = requests.Session()
         self._session.trust_env = False
-        self._checks: list[Any] = [CHECKS.get_one(name) for name in CHECKED] + [self._keeps_secrets]
+        self._checks: list[Any] = [CHECKS.get_one(name) for name in CHECKED] + [self._require_no_secret]
         self._schema = schemathesis.openapi.from_dict(
-            _strict(target.document), config=Config.from_dict(_config(target))
+            _remove_default_responses(target.document), config=Config.from_dict(_config(target))
         )
         self._schema.validate()
         self.outcome = Outcome()
@@ -131,8 +131,8 @@ class _Run:
             if isinstance(found, Ok) and _name(found.ok()) not in target.left_out
         ]
 
-    def attempt(self, operation: AnyOperation, send: Callable[[], None]) -> None:
-        """Note what goes wrong, and then send this operation nothing more."""
+    def run_step(self, operation: AnyOperation, send: Callable[[], None]) -> None:
+        """Call `send`. Record a failure, and exclude the operation from then on."""
         try:
             send()
         except Unsatisfiable:  # nothing breaks a rule of an operation that has none
@@ -142,7 +142,7 @@ class _Run:
             self.operations = [other for other in self.operations if other is not operation]
 
     def send_edges(self, operation: AnyOperation) -> None:
-        """The least and greatest values, missing fields, other methods: whatever of that there is."""
+        """Send the boundary values, missing fields and other methods of an operation."""
         modes = list(GenerationMode)
         generation = self._schema.config.generation
         cases: Iterator[AnyCase] = self._schema.iter_coverage_cases(
@@ -151,11 +151,13 @@ class _Run:
         for number, case in enumerate(cases):
             if number == 0 and self._credential(operation):
                 anonymous = case.call(self._target.base, self._session, timeout=15)
-                assert anonymous.status_code == _refusal(operation), f"{anonymous.status_code} without a credential"
+                assert anonymous.status_code == _refusal_status(operation), (
+                    f"{anonymous.status_code} without a credential"
+                )
             self.send(case, known=number // 2 if number % 2 else None)
 
     def send(self, case: AnyCase, known: int | None) -> None:
-        """Send one case, to something that is there where `known` is a number."""
+        """Send one case. If `known` is a number, use that one of the known values of each path parameter."""
         name = _name(case.operation)
         if known is not None and not (case.meta and case.meta.is_negative_at(ParameterLocation.PATH)):
             for parameter in case.path_parameters:
@@ -170,7 +172,7 @@ class _Run:
         case.validate_response(response, self._checks, headers=credential.get("headers"))
 
     def _credential(self, operation: AnyOperation) -> dict[str, dict[str, str]]:
-        """The credential of one scheme, as the headers or the query to send."""
+        """Return the headers or the query with the credential of one scheme."""
         names = [scheme for needed in operation.definition.raw["security"] for scheme in needed]
         known = [name for name in names if name in self._target.credentials]
         if not known:
@@ -184,14 +186,14 @@ class _Run:
             else {"headers": {"Authorization": value}}
         )
 
-    def _keeps_secrets(self, _ctx: CheckContext, response: Response, case: AnyCase) -> None:
+    def _require_no_secret(self, _ctx: CheckContext, response: Response, case: AnyCase) -> None:
         if response.status_code < 300 and _name(case.operation) in self._target.makes_secrets:
             return
-        assert not secrets_in(f"{response.headers}{response.text}"), "the answer holds a secret"
+        assert not find_secrets(f"{response.headers}{response.text}"), "the answer holds a secret"
 
 
 class _Random:
-    """Some random cases of one operation, all of them right or all of them wrong."""
+    """Random cases of one operation, either all valid or all invalid."""
 
     def __init__(self, run: _Run, operation: AnyOperation, mode: GenerationMode, seed: int) -> None:
         self._run = run
@@ -230,17 +232,17 @@ def _config(target: Target) -> dict[str, Any]:
     return {"generation": generation, "checks": refusals(*_REFUSALS), "operations": in_part}
 
 
-def _refusal(operation: AnyOperation) -> int:
-    """The statuses of a request without a credential; the wire contract has no 401."""
+def _refusal_status(operation: AnyOperation) -> int:
+    """Return the status of a request without a credential; the contract has no 401."""
     return 401 if "401" in operation.definition.raw["responses"] else 403
 
 
-def _varies(operation: AnyOperation) -> bool:
+def _has_input(operation: AnyOperation) -> bool:
     return bool(operation.definition.raw.keys() & {"parameters", "requestBody"})
 
 
-def _strict(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The document without its answers for any other status, so that one which it does not name is found."""
+def _remove_default_responses(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document without `default` responses, so that undocumented statuses are reported."""
     strict: dict[str, Any] = copy.deepcopy(dict(document))
     for path in strict["paths"].values():
         for operation in path.values():

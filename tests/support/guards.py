@@ -1,4 +1,4 @@
-"""A guard as the authority sees it; it syncs when a test calls it."""
+"""A guard that syncs with the authority only when a test calls it."""
 
 import secrets
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth
 
 
 class FakeGuard:
@@ -30,7 +30,7 @@ class FakeGuard:
         return await self._authority(
             "POST",
             f"{self._path}/sync",
-            headers={**basic("polls", CLIENT_SECRET), "Content-Type": "application/json", **headers},
+            headers={**basic_auth("polls", CLIENT_SECRET), "Content-Type": "application/json", **headers},
             data=msgspec.json.encode(body),
         )
 
@@ -45,4 +45,4 @@ class FakeGuard:
 
     async def release(self) -> None:
         """Release the lease."""
-        assert (await self._authority("DELETE", self._path, headers=basic("polls", CLIENT_SECRET))).status == 204
+        assert (await self._authority("DELETE", self._path, headers=basic_auth("polls", CLIENT_SECRET))).status == 204

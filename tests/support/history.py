@@ -46,12 +46,12 @@ class History(NamedTuple):
     stops: list[Stop]
 
 
-def new_history() -> History:
+def create_history() -> History:
     """Return an empty history."""
     return History([], [], [], [])
 
 
-def findings(history: History) -> list[str]:
+def find_violations_of_promise(history: History) -> list[str]:
     """Return one line for each request whose outcome breaks the promise."""
     attempted: dict[str, float] = {}
     ended: dict[str, float] = {}
@@ -78,7 +78,7 @@ def findings(history: History) -> list[str]:
     )
 
 
-def late(history: History, limit_s: float, revocation_limit_s: float) -> list[str]:
+def find_late_answers(history: History, limit_s: float, revocation_limit_s: float) -> list[str]:
     """Return one line for each answer that took too long although its process ran."""
     calls = [(each.guard, each, limit_s) for each in (*history.requests, *history.beyond)] + [
         (each.authority, each, revocation_limit_s) for each in history.revocations if each.effective
@@ -86,16 +86,16 @@ def late(history: History, limit_s: float, revocation_limit_s: float) -> list[st
     return [
         f"{process} took {call.answered_at - call.sent_at:.3f} s for a {type(call).__name__} sent at {call.sent_at:.6f}"
         for process, call, longest in calls
-        if call.answered_at - call.sent_at > longest and not _stopped(history.stops, process, call)
+        if call.answered_at - call.sent_at > longest and not _was_stopped(history.stops, process, call)
     ]
 
 
-def longest_s(calls: Iterable[Request] | Iterable[Revocation]) -> float:
+def longest_call_s(calls: Iterable[Request] | Iterable[Revocation]) -> float:
     """Return the duration of the slowest call, or 0."""
     return max((each.answered_at - each.sent_at for each in calls), default=0.0)
 
 
-def _stopped(stops: Sequence[Stop], process: str, call: Request | Revocation) -> bool:
+def _was_stopped(stops: Sequence[Stop], process: str, call: Request | Revocation) -> bool:
     return any(
         stop.process == process and stop.begin <= call.answered_at and call.sent_at <= stop.end for stop in stops
     )

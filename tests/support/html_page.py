@@ -1,4 +1,4 @@
-"""What there is on an HTML page: its words, where it can be entered, and what it refers to."""
+"""Read the words, the anchors and the links of an HTML page."""
 
 from html.parser import HTMLParser
 
@@ -6,7 +6,7 @@ _VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 
 class HtmlPage(HTMLParser):
-    """A page, read. Raises `AssertionError` where its tags are not closed in order."""
+    """A parsed page. Raise `AssertionError` if its tags are not nested correctly."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

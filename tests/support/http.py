@@ -1,4 +1,4 @@
-"""Waiting for a process to answer over HTTP."""
+"""Wait until a process responds over HTTP."""
 
 import asyncio
 import subprocess
@@ -6,8 +6,8 @@ import subprocess
 import aiohttp
 
 
-async def answers(url: str, process: "subprocess.Popen[bytes]", limit_s: float = 20.0) -> None:
-    """Return when the URL answers 200; fail when the process ends first or takes too long."""
+async def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", limit_s: float = 20.0) -> None:
+    """Wait until the URL returns 200. Fail if the process ends first or takes too long."""
     async with asyncio.timeout(limit_s), aiohttp.ClientSession() as session:
         while True:
             assert process.poll() is None, f"ended with status {process.returncode}"

@@ -1,4 +1,4 @@
-"""The database from outside of the services."""
+"""Read and change the database directly."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -14,7 +14,7 @@ _WAITING: Final = "SELECT FROM pg_stat_activity WHERE datname = current_database
 
 
 async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
-    """The rows of one query on a connection of its own."""
+    """Return the rows of one query on a new connection."""
     connection = await asyncpg.connect(url)
     try:
         return list(await connection.fetch(query, *arguments))
@@ -23,26 +23,26 @@ async def fetch(url: str, query: str, *arguments: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def rows_held(database: ClonedDatabase, table: str, waiting: int) -> AsyncGenerator[None, None]:
-    """Lock a table's rows for the length of the block and until so many statements wait for them."""
+async def hold_rows(database: ClonedDatabase, table: str, waiting: int) -> AsyncGenerator[None, None]:
+    """Lock the rows of a table during the block, and then until `waiting` statements wait for locks."""
     holder = await asyncpg.connect(database.admin_url)
     try:
         async with holder.transaction(), asyncio.timeout(10):
             await holder.execute(f"SELECT FROM {table} FOR UPDATE")
             yield
-            await until_waiting(database, waiting)
+            await wait_for_blocked(database, waiting)
     finally:
         await holder.close()
 
 
-async def until_waiting(database: ClonedDatabase, count: int) -> None:
-    """Return once so many statements wait for locks."""
-    while await how_many_wait(database) < count:
+async def wait_for_blocked(database: ClonedDatabase, count: int) -> None:
+    """Wait until `count` statements wait for locks."""
+    while await count_blocked(database) < count:
         await asyncio.sleep(0.01)
 
 
-async def how_many_wait(database: ClonedDatabase) -> int:
-    """Statements that wait for locks."""
+async def count_blocked(database: ClonedDatabase) -> int:
+    """Return the number of statements that wait for locks."""
     return len(await fetch(database.admin_url, _WAITING))
 
 
@@ -61,7 +61,7 @@ async def copy_token(database: ClonedDatabase, token_id: str, count: int) -> Non
 
 
 async def slow_down_commits(database: ClonedDatabase) -> None:
-    """Each commit that changes tokens takes `SLOW_COMMIT_S` from now on."""
+    """Let each later commit that changes tokens take `SLOW_COMMIT_S`."""
     for statement in (
         "CREATE FUNCTION public.wait() RETURNS trigger LANGUAGE plpgsql"
         f" AS 'BEGIN PERFORM pg_sleep({SLOW_COMMIT_S}); RETURN NULL; END'",

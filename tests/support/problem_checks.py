@@ -1,8 +1,8 @@
-"""Checks that every problem document has to pass, whatever request it answers."""
+"""Check what holds for every response, and for every problem document."""
 
 from typing import Final
 
-from tests.support.secrets_in_output import secrets_in
+from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import Answer
 
 MAX_PROBLEM_BYTES: Final = 16_000
@@ -12,10 +12,10 @@ MAX_REPEATED_BYTES: Final = 300
 
 
 def find_violations(answer: Answer, sent: bytes = b"") -> list[str]:
-    """Return everything that is wrong with the response, other than its status. `sent` is what must not be repeated."""
+    """Return everything that is wrong with the response, other than its status. The response must not repeat `sent`."""
     violations = {
         f"it has status {answer.status}": answer.status >= 500,
-        "it holds a secret": bool(secrets_in(f"{answer.headers}{answer.body!r}")),
+        "it holds a secret": bool(find_secrets(f"{answer.headers}{answer.body!r}")),
         **(_violations_of_problem(answer, sent) if answer.status >= 400 else {}),
     }
     return [violation for violation, is_so in violations.items() if is_so]

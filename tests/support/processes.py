@@ -1,4 +1,4 @@
-"""The services as processes of their own, as they run in production."""
+"""Run the services as separate processes, as in production."""
 
 import os
 import signal
@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pollgate.stack.embedded import free_port
 from tests.support.databases import ClonedDatabase
-from tests.support.http import answers
+from tests.support.http import wait_until_ready
 from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, PARTICIPANT_KEY
 
 
 class Service:
-    """One running process."""
+    """A service in its own process."""
 
     def __init__(self, process: subprocess.Popen[bytes], base: str, log: Path) -> None:
         self.process = process
@@ -23,13 +23,13 @@ class Service:
         self.log = log
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         self.process.send_signal(number)
 
 
 @asynccontextmanager
-async def service(name: str, settings: Mapping[str, str], output: Path) -> AsyncGenerator[Service, None]:
-    """`python -m services.<name>`, ready; what it prints goes to a file in `output`."""
+async def run_service(name: str, settings: Mapping[str, str], output: Path) -> AsyncGenerator[Service, None]:
+    """Run `python -m services.<name>` during the block; yield when it is ready. It writes to a file in `output`."""
     port = free_port()
     log = output / f"{name}-{port}.log"
     command = [sys.executable, "-m", f"services.{name}"]
@@ -38,7 +38,7 @@ async def service(name: str, settings: Mapping[str, str], output: Path) -> Async
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
     try:
         base = f"http://127.0.0.1:{port}"
-        await answers(f"{base}/readyz", process)
+        await wait_until_ready(f"{base}/readyz", process)
         yield Service(process, base, log)
     finally:
         if process.poll() is None:
@@ -47,7 +47,7 @@ async def service(name: str, settings: Mapping[str, str], output: Path) -> Async
 
 
 def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -> dict[str, str]:
-    """The environment of a token authority."""
+    """Return the environment variables of a token authority."""
     return {
         "TOKEN_AUTHORITY_DATABASE_URL": database.token_authority_url,
         "REDIS_URL": redis_url,
@@ -59,7 +59,7 @@ def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -
 
 
 def polls_settings(database: ClonedDatabase, redis_url: str, authority_url: str) -> dict[str, str]:
-    """The environment of a polls service."""
+    """Return the environment variables of a polls service."""
     return {
         "POLLS_DATABASE_URL": database.polls_url,
         "REDIS_URL": redis_url,

@@ -27,7 +27,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self.port = 0
         self.pieces = False
-        self.become("ok")
+        self.set_mode("ok")
 
     def url(self, like: str | None = None) -> str:
         """Return the URL of the proxy for the proxied URL, or for `like`, another URL of the same server."""
@@ -35,11 +35,11 @@ class Proxy:
         user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         return urlunsplit(parts._replace(netloc=f"{user}127.0.0.1:{self.port}", query=""))
 
-    def become(self, mode: Mode) -> None:
+    def set_mode(self, mode: Mode) -> None:
         """Change the mode; `refuse` also cuts existing connections."""
         self._mode = mode
-        _turn(self._open, on=mode in ("ok", "no end"))
-        _turn(self._ends, on=mode in ("ok", "refuse"))
+        _set_event(self._open, on=mode in ("ok", "no end"))
+        _set_event(self._ends, on=mode in ("ok", "refuse"))
         if mode == "refuse":
             for writer in self._writers:
                 writer.transport.abort()
@@ -93,7 +93,7 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _turn(event: asyncio.Event, *, on: bool) -> None:
+def _set_event(event: asyncio.Event, *, on: bool) -> None:
     event.set() if on else event.clear()
 
 
@@ -105,7 +105,7 @@ async def _open(url: SplitResult) -> tuple[asyncio.StreamReader, asyncio.StreamW
 
 
 @asynccontextmanager
-async def proxied(*urls: str) -> AsyncGenerator[Proxy, None]:
+async def run_proxy(*urls: str) -> AsyncGenerator[Proxy, None]:
     """Run a proxy to the servers of the URLs within the block."""
     proxy = Proxy(*urls)
     server = await asyncio.start_server(proxy._track, "127.0.0.1", 0)

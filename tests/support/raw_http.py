@@ -1,4 +1,4 @@
-"""Requests byte for byte, as no HTTP library would send them."""
+"""Send raw bytes, for requests that HTTP libraries do not send."""
 
 import asyncio
 from email.parser import BytesParser
@@ -8,7 +8,7 @@ from tests.support.stack import Answer, Caller
 
 
 async def send_raw(caller: Caller, request: bytes, *, limit_s: float = 20.0) -> Answer:
-    """The first answer to these bytes; `Connection: close` is up to them."""
+    """Send the bytes unchanged and return the first response."""
     host, _, port = caller.base.removeprefix("http://").partition(":")
     async with asyncio.timeout(limit_s):
         reader, writer = await asyncio.open_connection(host, int(port))

@@ -1,4 +1,4 @@
-"""A Redis of a test's own, with the users that the test names."""
+"""Run a separate Redis with the users of a test."""
 
 import asyncio
 import secrets
@@ -17,19 +17,19 @@ _ADMIN = f"user admin on >{ADMIN_PASSWORD} allkeys allchannels +@all\n"
 
 
 class RedisServer:
-    """A running one."""
+    """A running Redis."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def url(self, user: str = "admin", password: str = ADMIN_PASSWORD) -> str:
-        """Where a user reaches it; by itself one that may do everything."""
+        """Return the URL for a user, by default for the administrator."""
         return f"redis://{user}:{password}@127.0.0.1:{self._port}"
 
 
 @asynccontextmanager
-async def redis_server(folder: Path, users: str) -> AsyncGenerator[RedisServer, None]:
-    """A server with the users of an ACL file, and an administrator, for the length of the block."""
+async def run_redis_server(folder: Path, users: str) -> AsyncGenerator[RedisServer, None]:
+    """Run a Redis with the users of an ACL file and an administrator during the block."""
     server = RedisServer(free_port())
     command = redis_command(folder, users + _ADMIN, server._port)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-"""What two scopes have in common, computed from their paths: the reference that searches by scope are compared with."""
+"""The overlap of two scopes, computed from their paths: the reference for searches by scope."""
 
 from shared.contract.scope import Scope
 

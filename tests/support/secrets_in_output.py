@@ -1,4 +1,4 @@
-"""Looks for secrets in whatever a test run has written, as they stand and percent-encoded."""
+"""Find secrets, plain or percent-encoded, in text and in files."""
 
 from pathlib import Path
 from urllib.parse import unquote
@@ -6,8 +6,8 @@ from urllib.parse import unquote
 from shared.contract.token import SECRET_PATTERN
 
 
-def secrets_in(text: str) -> list[str]:
-    """Every secret in the text, in any number of percent-encodings up to three."""
+def find_secrets(text: str) -> list[str]:
+    """Return every secret in the text, percent-encoded up to three times."""
     found = set()
     for _ in range(4):
         found.update(SECRET_PATTERN.findall(text))
@@ -15,7 +15,7 @@ def secrets_in(text: str) -> list[str]:
     return sorted(found)
 
 
-def files_with_secrets(folder: Path) -> list[Path]:
-    """The files below the folder that hold one."""
+def find_files_with_secrets(folder: Path) -> list[Path]:
+    """Return the files below the folder that contain a secret."""
     files = [path for path in folder.rglob("*") if path.is_file()]
-    return [path for path in files if secrets_in(path.read_text(encoding="utf-8", errors="replace"))]
+    return [path for path in files if find_secrets(path.read_text(encoding="utf-8", errors="replace"))]

@@ -1,4 +1,4 @@
-"""The real PostgreSQL and Redis that the tests run against: those named, else containers, else embedded ones."""
+"""Run PostgreSQL and Redis for the tests: those of the environment, else containers, else embedded servers."""
 
 import asyncio
 import gc
@@ -21,11 +21,11 @@ from pollgate.stack.embedded import start_postgres, temporary_redis
 
 SUPERUSER_PASSWORD = "postgres"
 FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "scram_iterations": "1"}
-"""For data that need not survive a crash, and passwords that protect nothing."""
+"""The data need not survive a crash, and the passwords protect nothing."""
 
 
 class Servers(NamedTuple):
-    """`postgres_url` is of a superuser; `source` says where the two come from."""
+    """`postgres_url` is for the superuser; `source` names where the servers come from."""
 
     postgres_url: str
     redis_url: str
@@ -37,29 +37,29 @@ class ServersUnusable(Exception):
 
 
 @contextmanager
-def servers() -> Generator[Servers, None, None]:
-    """For the length of the block. Raises `ServersUnusable`."""
+def run_servers() -> Generator[Servers, None, None]:
+    """Run the servers during the block. Raise `ServersUnusable`."""
     postgres_url, redis_url = os.environ.get("TEST_POSTGRES_URL"), os.environ.get("TEST_REDIS_URL")
     if postgres_url and redis_url:
         if urlsplit(redis_url).path.strip("/"):
-            raise ServersUnusable("TEST_REDIS_URL names a database; leave it out, for each test process takes its own")
+            raise ServersUnusable("TEST_REDIS_URL names a database; leave it out: each test process uses another one")
         yield Servers(postgres_url, redis_url, "TEST_POSTGRES_URL and TEST_REDIS_URL")
         return
     with ExitStack() as stack:
         why_not = "no Docker engine answers"
-        if _docker_answers():
+        if _is_docker_available():
             try:
-                started = stack.enter_context(_containers())
+                started = stack.enter_context(_run_containers())
             except DockerException as error:
                 why_not = f"the Docker engine cannot start them: {error}"
             else:
                 yield started
                 return
-        started = stack.enter_context(_embedded())
+        started = stack.enter_context(_run_embedded())
         yield started._replace(source=f"{started.source} ({why_not})")
 
 
-def _docker_answers() -> bool:
+def _is_docker_available() -> bool:
     with warnings.catch_warnings():
         # A client that finds no engine leaves its socket open.
         warnings.simplefilter("ignore", ResourceWarning)
@@ -75,7 +75,7 @@ def _docker_answers() -> bool:
 
 
 @contextmanager
-def _containers() -> Generator[Servers, None, None]:
+def _run_containers() -> Generator[Servers, None, None]:
     postgres = PostgresContainer("postgres:17", username="postgres", password=SUPERUSER_PASSWORD, driver=None)
     settings = {**FAST_SETTINGS, "max_connections": "300"}
     postgres.with_command("postgres " + " ".join(f"-c {name}={value}" for name, value in settings.items()))
@@ -85,21 +85,21 @@ def _containers() -> Generator[Servers, None, None]:
 
 
 @contextmanager
-def _embedded() -> Generator[Servers, None, None]:
+def _run_embedded() -> Generator[Servers, None, None]:
     with tempfile.TemporaryDirectory(prefix="pollgate-tests-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         postgres = asyncio.run(start_postgres(folder / "postgres", SUPERUSER_PASSWORD))
         try:
             url = postgres.url("postgres", SUPERUSER_PASSWORD, "postgres")
-            asyncio.run(_hurry(url))
+            asyncio.run(_apply_fast_settings(url))
             with temporary_redis(folder / "redis") as redis_url:
                 yield Servers(url, redis_url, "embedded servers")
         finally:
             postgres.stop()
 
 
-async def _hurry(url: str) -> None:
-    """Have the server use `FAST_SETTINGS`, also for the password of its superuser."""
+async def _apply_fast_settings(url: str) -> None:
+    """Apply `FAST_SETTINGS`, also to the password of the superuser."""
     connection = await asyncpg.connect(url)
     for name, value in FAST_SETTINGS.items():
         await connection.execute(f"ALTER SYSTEM SET {name} = {value}")

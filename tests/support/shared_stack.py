@@ -1,4 +1,4 @@
-"""An authority and a polls service that the tests of a module take turns with."""
+"""An authority and a polls service that the tests of one module share."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -6,16 +6,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.support.databases import SharedDatabase
-from tests.support.stack import Authority, Polls, token_authority
+from tests.support.stack import Authority, Polls, run_token_authority
 
 PROTOCOL_TABLES = ("token_authority.change_log", "token_authority.guard_lease")
 """A running guard has applied the log up to some change; without these rows it would be ahead of the authority."""
 WRONG_CREDENTIALS = 10_000
-"""Per minute: the refusals of many tests come from one address."""
+"""Per minute. Refusals of many tests come from one address."""
 
 
 class SharedStack:
-    """The running services. `polls` is there once a test has asked for it."""
+    """The running services. `polls` is `None` until a test needs it."""
 
     def __init__(self, database: SharedDatabase, authority: Authority) -> None:
         self.database = database
@@ -23,13 +23,13 @@ class SharedStack:
         self.polls: Polls | None = None
 
     async def reset(self) -> None:
-        """Remove what earlier tests have made; what the services made at their start stays."""
+        """Remove the rows of earlier tests; keep those that the services created at their start."""
         await self.database.reset(except_for=PROTOCOL_TABLES if self.polls else ())
 
 
 @asynccontextmanager
-async def shared_stack(database: SharedDatabase, redis_url: str, folder: Path) -> AsyncGenerator[SharedStack, None]:
-    """A stack for the length of the block; `folder` is for the authority's admin key."""
+async def run_shared_stack(database: SharedDatabase, redis_url: str, folder: Path) -> AsyncGenerator[SharedStack, None]:
+    """Run a stack during the block; `folder` is for the authority's admin key."""
     await database.disconnect_others()
     await database.forget_kept_rows()
     await database.reset()
@@ -37,7 +37,7 @@ async def shared_stack(database: SharedDatabase, redis_url: str, folder: Path) -
         "wrong_credentials_per_minute": WRONG_CREDENTIALS,
         "wrong_credentials_per_minute_per_service": WRONG_CREDENTIALS,
     }
-    async with token_authority(database.urls, redis_url, folder, **limits) as authority:
+    async with run_token_authority(database.urls, redis_url, folder, **limits) as authority:
         await database.keep_rows()
         yield SharedStack(database, authority)
 

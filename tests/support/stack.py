@@ -1,4 +1,4 @@
-"""The two services in this process, over real HTTP, as a test's arrangement tells them to be."""
+"""Run the two services in this process, with settings of the test, and call them over real HTTP."""
 
 import secrets
 from collections.abc import AsyncGenerator, Mapping
@@ -16,7 +16,7 @@ from services.polls.settings import PollsSettings
 from services.token_authority.app import build_app as build_token_authority
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.contract.token import mint
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.databases import ClonedDatabase
 
 CLIENT_SECRET = mint("pgs")
@@ -27,7 +27,7 @@ LUNCH_OPTIONS = [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]
 
 
 class Answer(msgspec.Struct):
-    """What came back."""
+    """A response."""
 
     status: int
     headers: Mapping[str, str]
@@ -51,13 +51,13 @@ class Caller:
             return Answer(response.status, response.headers, await response.read())
 
 
-def basic(client_id: str, secret: str) -> dict[str, str]:
-    """A service's credential as a header."""
+def basic_auth(client_id: str, secret: str) -> dict[str, str]:
+    """Return the header for a service's credential (HTTP Basic)."""
     return {"Authorization": aiohttp.encode_basic_auth(client_id, secret)}
 
 
 class Authority(Caller):
-    """The token authority's API in the words of its administrator."""
+    """A client of the token authority with an admin key."""
 
     admin_key: str = ""
 
@@ -66,52 +66,52 @@ class Authority(Caller):
         return {"Authorization": f"Bearer {self.admin_key}"}
 
     async def manage(self, method: str, path: str, body: Any = None) -> Answer:
-        """A call as the administrator."""
+        """Send a request with the admin key."""
         headers = {**self.admin, "Content-Type": "application/json"}
         return await self(method, path, headers=headers, data=None if body is None else msgspec.json.encode(body))
 
     async def issue(self, *scopes: str, name: str = "a token", **fields: Any) -> Any:
-        """The 201 answer for a new token; everything everywhere where no scope is named."""
+        """Issue a token and return the body of the 201. Without scopes, the token may do everything everywhere."""
         answer = await self.manage("POST", "/v1/tokens", {"name": name, "scopes": scopes or ["polls:*:*"], **fields})
         assert answer.status == 201, answer.body
         return answer.json
 
     async def revoke(self, token_id: str, **query: str) -> Any:
-        """The 200 answer for a revocation."""
+        """Revoke a token and return the body of the 200."""
         answer = await self.manage("POST", f"/v1/tokens/{token_id}/revoke?{urlencode(query)}", {"reason": "unneeded"})
         assert answer.status == 200, answer.body
         return answer.json
 
     async def introspect(self, token: str, client_id: str = "polls", secret: str = CLIENT_SECRET) -> Answer:
-        """A service's question about a token."""
-        return await self("POST", "/oauth2/introspect", data={"token": token}, headers=basic(client_id, secret))
+        """Introspect a token as a service."""
+        return await self("POST", "/oauth2/introspect", data={"token": token}, headers=basic_auth(client_id, secret))
 
-    async def endpoint(self) -> str:
-        """The endpoint id of the default site."""
+    async def get_endpoint(self) -> str:
+        """Return the endpoint id of the default site."""
         return str((await self.manage("GET", "/v1/sites")).json["items"][0]["endpoint_id"])
 
 
 class Polls(Caller):
-    """The polls API as an integrator calls it, with one token at one place."""
+    """A client of the polls service with one token, for polls at one place."""
 
     endpoint: str = ""
     token: str = ""
     place: Mapping[str, str] = {"workspace": "PLAT", "content": "PLAT-1"}
 
-    def at(self, **place: str) -> Self:
-        """The same caller at another place."""
+    def at_place(self, **place: str) -> Self:
+        """Return a client with the same token for another place."""
         other = type(self)(self.session, self.base)
         other.endpoint, other.token, other.place = self.endpoint, self.token, place
         return other
 
-    def holding(self, token: str) -> Self:
-        """The same caller with another token."""
-        other = self.at(**self.place)
+    def with_token(self, token: str) -> Self:
+        """Return a client with another token for the same place."""
+        other = self.at_place(**self.place)
         other.token = token
         return other
 
     async def call(self, method: str, body: Any = None, **query: str) -> Answer:
-        """One call of the contract; `body` is sent as JSON unless it is bytes."""
+        """Send a request of the contract under `/x1`; `body` is sent as JSON unless it is bytes."""
         parameters: dict[str, str | None] = {"token": self.token, "type": "polls", **self.place, **query}
         path = f"/x1/{self.endpoint}?{urlencode({k: v for k, v in parameters.items() if v is not None})}"
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
@@ -120,13 +120,13 @@ class Polls(Caller):
     async def v1(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, **query: Any
     ) -> Answer:
-        """One call of `/v1`, with the token as bearer; `body` is sent as JSON unless it is bytes."""
+        """Send a request under `/v1`, with the token as bearer; `body` is sent as JSON unless it is bytes."""
         sent = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **(headers or {})}
         data = body if isinstance(body, bytes | None) else msgspec.json.encode(body)
         return await self(method, f"/v1{path}" + (f"?{urlencode(query)}" if query else ""), data=data, headers=sent)
 
-    async def make(self, **fields: Any) -> Any:
-        """The 201 answer for a new poll at this place: of two options, unless a template or fields say otherwise."""
+    async def create_poll(self, **fields: Any) -> Any:
+        """Create a poll at this place, by default with two options, and return the body of the 201."""
         usual = {} if "template" in fields else {"title": "Lunch?", "options": LUNCH_OPTIONS}
         body = {"location": dict(self.place), **usual, **fields}
         answer = await self.v1("POST", "/polls", body)
@@ -134,24 +134,24 @@ class Polls(Caller):
         return answer.json
 
     async def vote(self, poll_id: str, participant: str, *option_ids: str, **fields: Any) -> Answer:
-        """A participant's ballot."""
+        """Cast a participant's ballot."""
         path = f"/polls/{poll_id}/votes/{quote(participant, safe='')}"
         return await self.v1("PUT", path, {"optionIds": option_ids, **fields})
 
-    async def results(self, poll_id: str, **query: Any) -> Any:
-        """The 200 answer for a poll's results."""
+    async def get_results(self, poll_id: str, **query: Any) -> Any:
+        """Return the body of the 200 with the results of a poll."""
         answer = await self.v1("GET", f"/polls/{poll_id}/results", **query)
         assert answer.status == 200, answer.body
         return answer.json
 
 
 @asynccontextmanager
-async def token_authority(
+async def run_token_authority(
     database: ClonedDatabase, redis_url: str, folder: Path, **settings: Any
 ) -> AsyncGenerator[Authority, None]:
-    """A running token authority, and its administrator."""
+    """Run a token authority during the block; yield a client with its admin key."""
     key_file = folder / "admin.key"
-    made = TokenAuthoritySettings(
+    complete = TokenAuthoritySettings(
         **{
             "token_authority_database_url": database.token_authority_url,
             "redis_url": redis_url,
@@ -162,18 +162,18 @@ async def token_authority(
             **settings,
         }
     )
-    async with listening(build_token_authority(made), HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listen(build_token_authority(complete), HOST, 0) as port, aiohttp.ClientSession() as session:
         authority = Authority(session, f"http://{HOST}:{port}")
         authority.admin_key = key_file.read_text().strip()
         yield authority
 
 
 @asynccontextmanager
-async def polls_service(
+async def run_polls_service(
     database: ClonedDatabase, redis_url: str, authority_url: str, limits: Mapping[str, float] = {}, **settings: Any
 ) -> AsyncGenerator[Polls, None]:
-    """A running polls service, and a caller without a token. `limits` are keyword arguments of its `build_app`."""
-    made = PollsSettings(
+    """Run a polls service during the block; yield a client without a token. `limits` go to its `build_app`."""
+    complete = PollsSettings(
         **{
             "polls_database_url": database.polls_url,
             "redis_url": redis_url,
@@ -184,5 +184,5 @@ async def polls_service(
             **settings,
         }
     )
-    async with listening(build_polls(made, **limits), HOST, 0) as port, aiohttp.ClientSession() as session:
+    async with listen(build_polls(complete, **limits), HOST, 0) as port, aiohttp.ClientSession() as session:
         yield Polls(session, f"http://{HOST}:{port}")

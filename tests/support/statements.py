@@ -1,4 +1,4 @@
-"""How many statements a service sends to PostgreSQL while something is asked of it, as its own `/metrics` tell."""
+"""Count the statements that a service sends to PostgreSQL, by its `/metrics`."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -12,10 +12,10 @@ _METRIC = "pollgate_database_statement_seconds"
 
 
 @asynccontextmanager
-async def counted_statements(caller: Caller) -> AsyncGenerator[Counter[str], None]:
-    """The statements that the caller's service runs during the block, by name; filled when the block has ended.
+async def count_statements(caller: Caller) -> AsyncGenerator[Counter[str], None]:
+    """Count the statements that the service of `caller` runs during the block, by name.
 
-    What the service does of itself in the meantime counts too.
+    The counter is filled at the end of the block. Statements of background tasks count too.
     """
     before = await _statements(caller)
     counted: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""A limit on the time of an async test, which then fails as any test does and has its fixtures torn down.
+"""A time limit for async tests, after which the test fails and its fixtures are torn down.
 
 pytest-timeout alone ends the whole process: its signal does not reach a test that awaits something on uvloop.
 """
@@ -12,18 +12,18 @@ from typing import Any, Final
 import pytest
 
 MARGIN_S: Final = 10.0
-"""From the end of the test to that of the process, where the test does not end."""
+"""The time between this limit and that of pytest-timeout."""
 
 
 def limit_time(item: pytest.Function) -> None:
-    """Have an async test end shortly before pytest-timeout ends the process."""
+    """Let an async test fail shortly before pytest-timeout ends the process."""
     mark = item.get_closest_marker("timeout")
     limit_s = float(mark.args[0] if mark else item.config.getoption("timeout") or item.config.getini("timeout"))
     if limit_s and inspect.iscoroutinefunction(item.obj):
-        item.obj = _limited(item.obj, max(1.0, limit_s - MARGIN_S))
+        item.obj = _limit(item.obj, max(1.0, limit_s - MARGIN_S))
 
 
-def _limited(test: Callable[..., Awaitable[None]], limit_s: float) -> Callable[..., Awaitable[None]]:
+def _limit(test: Callable[..., Awaitable[None]], limit_s: float) -> Callable[..., Awaitable[None]]:
     @functools.wraps(test)
     async def run(*arguments: Any, **fixtures: Any) -> None:
         limit = asyncio.timeout(limit_s)

@@ -1,4 +1,4 @@
-"""Wait for a moment of the wall clock that suits a test."""
+"""Wait for a suitable moment of the wall clock."""
 
 import asyncio
 import time

@@ -13,10 +13,10 @@ from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS
 from shared.runtime.postgres.migrations import NotMigrated
-from tests.support.databases import ClonedDatabase, passwords
+from tests.support.databases import ClonedDatabase, role_passwords
 from tests.support.postgres import fetch
-from tests.support.processes import authority_settings, service
-from tests.support.stack import Authority, token_authority
+from tests.support.processes import authority_settings, run_service
+from tests.support.stack import Authority, run_token_authority
 
 pytestmark = pytest.mark.own_database
 
@@ -27,8 +27,8 @@ async def test_concurrent_first_starts_on_empty_database_both_succeed(
     settings = authority_settings(empty_database, redis_url, tmp_path)
 
     async def start(stack: AsyncExitStack) -> str:
-        await migrate_all(empty_database.admin_url, passwords())
-        return (await stack.enter_async_context(service("token_authority", settings, output))).base
+        await migrate_all(empty_database.admin_url, role_passwords())
+        return (await stack.enter_async_context(run_service("token_authority", settings, output))).base
 
     async with AsyncExitStack() as one, AsyncExitStack() as two:
         bases = await asyncio.gather(start(one), start(two))
@@ -46,7 +46,7 @@ async def test_concurrent_first_starts_on_empty_database_both_succeed(
 
 
 async def test_concurrent_migrations_apply_each_file_once(empty_database: ClonedDatabase) -> None:
-    lines = await asyncio.gather(*(migrate_all(empty_database.admin_url, passwords()) for _ in range(8)))
+    lines = await asyncio.gather(*(migrate_all(empty_database.admin_url, role_passwords()) for _ in range(8)))
 
     applied = [line for each in lines for line in each if "applied" in line]
     assert len(applied) == len(SCHEMAS)
@@ -57,26 +57,26 @@ async def test_migration_of_newer_database_fails(database: ClonedDatabase) -> No
     await fetch(database.admin_url, "INSERT INTO polls.schema_migrations VALUES ('9999_the_future.sql')")
 
     with pytest.raises(StackError, match=r"9999_the_future\.sql.*newer release"):
-        await migrate_all(database.admin_url, passwords())
+        await migrate_all(database.admin_url, role_passwords())
 
 
 async def test_start_on_database_without_migrations_fails_with_remedy(
     empty_database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(NotMigrated, match="run `pollgate migrate` first"):
-        async with token_authority(empty_database, redis_url, tmp_path):
+        async with run_token_authority(empty_database, redis_url, tmp_path):
             pass
 
 
 async def test_start_reuses_admin_key_file_left_by_crash(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with token_authority(database, redis_url, tmp_path) as authority:
+    async with run_token_authority(database, redis_url, tmp_path) as authority:
         key = authority.admin_key
     for table in ("admin_key", "secret"):
         await fetch(database.admin_url, f"DELETE FROM token_authority.{table}")
 
-    async with token_authority(database, redis_url, tmp_path) as again:
+    async with run_token_authority(database, redis_url, tmp_path) as again:
         assert again.admin_key == key
         assert (await again.manage("GET", "/v1/sites")).status == 200
 
@@ -137,7 +137,7 @@ async def test_authority_role_cannot_rewrite_issued_tokens(database: ClonedDatab
 async def test_authority_role_cannot_extend_or_revive_token(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, change: str
 ) -> None:
-    async with token_authority(database, redis_url, tmp_path) as authority:
+    async with run_token_authority(database, redis_url, tmp_path) as authority:
         issued = await authority.issue("polls:read:PLAT/PLAT-1", expires_in="7d")
         await authority.revoke(issued["id"])
 

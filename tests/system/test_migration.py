@@ -11,9 +11,9 @@ from services.token_authority.storage.schema import SCHEMA
 from shared.contract.scope import Scope
 from shared.contract.token import digest, mint
 from shared.runtime.postgres.migrations import Schema, migrate
-from tests.support.databases import ClonedDatabase, passwords
+from tests.support.databases import ClonedDatabase, role_passwords
 from tests.support.postgres import fetch
-from tests.support.stack import Authority, basic, polls_service, token_authority
+from tests.support.stack import Authority, basic_auth, run_polls_service, run_token_authority
 
 EARLIER = {
     SCHEMA: ("0001_tokens.sql", "0002_exact_revocation.sql", "0003_signing_key_renewal.sql"),
@@ -40,7 +40,7 @@ async def create_earlier_release(database: ClonedDatabase, folder: Path, *statem
         earlier.mkdir()
         for name in names:
             shutil.copy(schema.migrations / name, earlier)
-        await migrate(database.admin_url, Schema(schema.name, earlier), passwords()[schema])
+        await migrate(database.admin_url, Schema(schema.name, earlier), role_passwords()[schema])
     for statement, *arguments in statements:
         await fetch(database.admin_url, statement, *arguments)
 
@@ -62,17 +62,17 @@ async def test_tokens_keys_and_services_of_earlier_release_work_after_migration(
         ("INSERT INTO token_authority.token_use VALUES ('tok_1', 7, now())",),
     )
 
-    await migrate_all(empty_database.admin_url, passwords())
+    await migrate_all(empty_database.admin_url, role_passwords())
 
     (tmp_path / "admin.key").write_text(admin_key)
-    async with token_authority(empty_database, redis_url, tmp_path) as authority:
+    async with run_token_authority(empty_database, redis_url, tmp_path) as authority:
         introspected = await authority.introspect(token, "reports", secret)
         assert introspected.json["scope"].split() == list(SCOPES)
         assert (await authority.introspect(dead, "reports", secret)).json == {"active": False}
         await _assert_token_is_found(authority)
         assert (await authority.revoke("tok_1"))["seq"] == 2
         sync = {"applied": 0, "usage": list[str]()}
-        headers = basic("reports", secret)
+        headers = basic_auth("reports", secret)
         changes = (await authority("POST", f"/v1/guards/{'g' * 16}/sync", headers=headers, json=sync)).json["changes"]
         assert [change["digest"] for change in changes] == [digest(dead).hex(), digest(token).hex()]
 
@@ -91,7 +91,7 @@ async def test_migration_indexes_scopes_as_for_new_tokens(empty_database: Cloned
         *((INSERT_TOKEN, f"tok_{scope}", "x", [scope], digest(scope)) for scope in SCOPES),
     )
 
-    await migrate_all(empty_database.admin_url, passwords())
+    await migrate_all(empty_database.admin_url, role_passwords())
 
     rows = await fetch(empty_database.admin_url, "SELECT scopes, reach FROM token_authority.token")
     assert len(rows) == len(SCOPES)
@@ -116,12 +116,12 @@ async def test_polls_of_earlier_release_take_votes_and_close_on_end_date(
         ),
     )
 
-    await migrate_all(empty_database.admin_url, passwords())
+    await migrate_all(empty_database.admin_url, role_passwords())
 
     (tmp_path / "admin.key").write_text(admin_key)
     async with (
-        token_authority(empty_database, redis_url, tmp_path) as authority,
-        polls_service(empty_database, redis_url, authority.base) as polls,
+        run_token_authority(empty_database, redis_url, tmp_path) as authority,
+        run_polls_service(empty_database, redis_url, authority.base) as polls,
     ):
         polls.token = token
         found = (await polls.v1("GET", "/polls", expand="results")).json["items"]
@@ -130,4 +130,4 @@ async def test_polls_of_earlier_release_take_votes_and_close_on_end_date(
         assert statuses == {"Open": "open", "Over": "closed", "Over since": "closed", "To come": "open"}
         assert closed == {"Over", "Over since"}
         assert (await polls.vote(found[0]["id"], "ada", "y")).status == 201
-        assert (await polls.results(found[0]["id"]))["votes"] == 1
+        assert (await polls.get_results(found[0]["id"]))["votes"] == 1

@@ -9,7 +9,7 @@ from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS
 from shared.runtime.postgres.migrations import ChangedMigration, Schema, migrate
-from tests.support.databases import ROLE_PASSWORD, ClonedDatabase, passwords
+from tests.support.databases import ROLE_PASSWORD, ClonedDatabase, role_passwords
 from tests.support.postgres import fetch
 
 pytestmark = pytest.mark.own_database
@@ -20,17 +20,17 @@ OLD_INSERT = "INSERT INTO polls.schema_migrations (name) VALUES ('0002_two.sql')
 
 @pytest.fixture
 def schema(tmp_path: Path) -> Schema:
-    """A schema of two small migrations, in files that a test may change."""
+    """Return a schema of two small migrations, in files that a test may change."""
     (tmp_path / "0001_one.sql").write_text("CREATE TABLE polls.one (id int);\n")
     (tmp_path / "0002_two.sql").write_text("CREATE TABLE polls.two (id int);\n")
     return Schema("polls", tmp_path)
 
 
-def checksums_of(schema: Schema) -> list[tuple[str, str]]:
+def compute_checksums(schema: Schema) -> list[tuple[str, str]]:
     return [(name, hashlib.sha256(file.read_bytes()).hexdigest()) for name, file in schema.files().items()]
 
 
-async def recorded(database: ClonedDatabase) -> list[tuple[str, str | None]]:
+async def read_checksums(database: ClonedDatabase) -> list[tuple[str, str | None]]:
     return [tuple(row) for row in await fetch(database.admin_url, CHECKSUMS)]
 
 
@@ -41,7 +41,7 @@ async def apply(database: ClonedDatabase, schema: Schema) -> list[str]:
 async def test_migrate_records_the_checksum_of_each_file(empty_database: ClonedDatabase, schema: Schema) -> None:
     assert await apply(empty_database, schema) == ["0001_one.sql", "0002_two.sql"]
 
-    assert await recorded(empty_database) == checksums_of(schema)
+    assert await read_checksums(empty_database) == compute_checksums(schema)
     assert await apply(empty_database, schema) == []
 
 
@@ -51,14 +51,14 @@ async def test_migrations_of_both_services_have_checksums(database: ClonedDataba
             database.admin_url,
             f"SELECT name, checksum FROM {schema.name}.schema_migrations ORDER BY name",
         )
-        assert [tuple(row) for row in rows] == checksums_of(schema)
+        assert [tuple(row) for row in rows] == compute_checksums(schema)
 
 
 async def test_changed_migration_is_refused_and_nothing_is_applied(
     empty_database: ClonedDatabase, schema: Schema
 ) -> None:
     await apply(empty_database, schema)
-    before = await recorded(empty_database)
+    before = await read_checksums(empty_database)
     (schema.migrations / "0002_two.sql").write_text("CREATE TABLE polls.two (id bigint);\n")
     (schema.migrations / "0003_three.sql").write_text("CREATE TABLE polls.three (id int);\n")
 
@@ -69,7 +69,7 @@ async def test_changed_migration_is_refused_and_nothing_is_applied(
         "0002_two.sql of schema polls has changed since it was applied; restore the file as it was released, and put "
         "what is to change into a new migration"
     )
-    assert await recorded(empty_database) == before
+    assert await read_checksums(empty_database) == before
     assert await fetch(empty_database.admin_url, "SELECT to_regclass('polls.three') AS found") == [(None,)]
 
 
@@ -92,7 +92,7 @@ async def test_changed_migration_is_an_error_of_the_command(database: ClonedData
     )
 
     with pytest.raises(StackError, match=rf"^{min(POLLS.files())} of schema polls has changed .* a new migration$"):
-        await migrate_all(database.admin_url, passwords())
+        await migrate_all(database.admin_url, role_passwords())
 
 
 async def test_database_of_a_release_without_checksums_gets_them(
@@ -103,7 +103,7 @@ async def test_database_of_a_release_without_checksums_gets_them(
 
     assert await apply(empty_database, schema) == []
 
-    assert await recorded(empty_database) == checksums_of(schema)
+    assert await read_checksums(empty_database) == compute_checksums(schema)
 
 
 async def test_row_that_an_old_release_adds_later_gets_a_checksum(
@@ -119,4 +119,4 @@ async def test_row_that_an_old_release_adds_later_gets_a_checksum(
 
     assert await apply(empty_database, schema) == []
 
-    assert await recorded(empty_database) == checksums_of(schema)
+    assert await read_checksums(empty_database) == compute_checksums(schema)

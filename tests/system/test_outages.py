@@ -22,9 +22,9 @@ from shared.runtime.postgres.database import database as opened
 from shared.runtime.redis.subscription import MAX_UNANSWERED_PINGS, PING_EVERY_S
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.processes import polls_settings, service
-from tests.support.proxy import Mode, Proxy, proxied
-from tests.support.stack import Authority, Polls, polls_service, token_authority
+from tests.support.processes import polls_settings, run_service
+from tests.support.proxy import Mode, Proxy, run_proxy
+from tests.support.stack import Authority, Polls, run_polls_service, run_token_authority
 
 pytestmark = pytest.mark.own_database
 
@@ -45,22 +45,22 @@ class Stack(NamedTuple):
 
 @asynccontextmanager
 async def _start_stack(database: ClonedDatabase, redis_url: str, folder: Path) -> AsyncGenerator[Stack, None]:
-    async with proxied(database.admin_url) as postgres, proxied(redis_url) as redis:
+    async with run_proxy(database.admin_url) as postgres, run_proxy(redis_url) as redis:
         proxied_database = ClonedDatabase(
             database.admin_url, postgres.url(database.token_authority_url), postgres.url(database.polls_url)
         )
         async with (
-            token_authority(proxied_database, redis.url(), folder, revocation_lease=LEASE_S) as authority,
-            proxied(authority.base) as introspection,
-            polls_service(proxied_database, redis.url(), introspection.url()) as polls,
+            run_token_authority(proxied_database, redis.url(), folder, revocation_lease=LEASE_S) as authority,
+            run_proxy(authority.base) as introspection,
+            run_polls_service(proxied_database, redis.url(), introspection.url()) as polls,
         ):
-            polls.endpoint = await authority.endpoint()
+            polls.endpoint = await authority.get_endpoint()
             polls.token = (await authority.issue())["token"]
-            await _until_check_is(polls, "lease", "ok")
+            await _wait_until_check_is(polls, "lease", "ok")
             assert (await polls.call("GET")).status == 200
             yield Stack(authority, polls, postgres, redis, introspection)
             for proxy in (postgres, redis, introspection):
-                proxy.become("ok")
+                proxy.set_mode("ok")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def stack(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> Asy
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_postgresql_outage_returns_503_in_time_and_services_recover(stack: Stack, fault: Mode) -> None:
-    stack.postgres.become(fault)
+    stack.postgres.set_mode(fault)
 
     started = time.monotonic()
     answers = await asyncio.gather(
@@ -86,12 +86,12 @@ async def test_postgresql_outage_returns_503_in_time_and_services_recover(stack:
         while (await stack.polls("GET", "/readyz")).status != 503:
             await asyncio.sleep(0.05)
     assert (await stack.polls("GET", "/livez")).status == 200
-    stack.postgres.become("ok")
-    await _until(stack, 200)
+    stack.postgres.set_mode("ok")
+    await _wait_until(stack, 200)
 
 
 async def test_connection_closed_by_server_returns_503_and_is_replaced(stack: Stack, database: ClonedDatabase) -> None:
-    stack.postgres.become("no end")
+    stack.postgres.set_mode("no end")
     name = database.admin_url.partition("?")[0].rpartition("/")[2]
     query = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1 AND usename <> 'postgres'"
     await fetch(database.admin_url, query, name)
@@ -107,10 +107,10 @@ async def test_connection_closed_by_server_returns_503_and_is_replaced(stack: St
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_authority_outage_leaves_known_token_valid_for_lease_then_503(stack: Stack, fault: Mode) -> None:
-    stack.introspection.become(fault)
+    stack.introspection.set_mode(fault)
     assert (await stack.polls.call("GET")).status == 200
 
-    unknown = stack.polls.holding((await stack.authority.issue())["token"])
+    unknown = stack.polls.with_token((await stack.authority.issue())["token"])
     started = time.monotonic()
     answer = await unknown.call("GET")
 
@@ -118,16 +118,16 @@ async def test_authority_outage_leaves_known_token_valid_for_lease_then_503(stac
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     await asyncio.sleep(LEASE_S)
     assert (await stack.polls.call("GET")).status == 503
-    stack.introspection.become("ok")
-    await _until(stack, 200)
+    stack.introspection.set_mode("ok")
+    await _wait_until(stack, 200)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_revocation_without_redis_is_effective_within_sync_interval(stack: Stack, fault: Mode) -> None:
     issued = await stack.authority.issue()
-    holder = stack.polls.holding(issued["token"])
+    holder = stack.polls.with_token(issued["token"])
     assert (await holder.call("GET")).status == 200
-    stack.redis.become(fault)
+    stack.redis.set_mode(fault)
 
     answer = await stack.authority.revoke(issued["id"])
 
@@ -135,28 +135,28 @@ async def test_revocation_without_redis_is_effective_within_sync_interval(stack:
     assert (await stack.polls.call("GET")).status == 200
     assert answer["guards"] == {"confirmed": 1, "expired": 0}
     assert answer["waited_ms"] < LEASE_S * 1000 / 2
-    stack.redis.become("ok")
-    await _until_check_is(stack.polls, "changes", "ok")
+    stack.redis.set_mode("ok")
+    await _wait_until_check_is(stack.polls, "changes", "ok")
 
 
 async def test_new_subscription_makes_guard_sync(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
     async with (
-        proxied(redis_url) as of_authority,
-        proxied(redis_url) as of_polls,
-        token_authority(database, of_authority.url(), tmp_path, revocation_lease=60.0) as authority,
-        polls_service(database, of_polls.url(), authority.base) as polls,
+        run_proxy(redis_url) as of_authority,
+        run_proxy(redis_url) as of_polls,
+        run_token_authority(database, of_authority.url(), tmp_path, revocation_lease=60.0) as authority,
+        run_polls_service(database, of_polls.url(), authority.base) as polls,
     ):
-        of_authority.become("refuse")
+        of_authority.set_mode("refuse")
         issued = await authority.issue()
-        polls.endpoint, polls.token = await authority.endpoint(), issued["token"]
-        await _until_check_is(polls, "lease", "ok")
+        polls.endpoint, polls.token = await authority.get_endpoint(), issued["token"]
+        await _wait_until_check_is(polls, "lease", "ok")
         assert (await polls.call("GET")).status == 200
-        of_polls.become("refuse")
-        await _until_check_is(polls, "changes", "ConnectionError")
+        of_polls.set_mode("refuse")
+        await _wait_until_check_is(polls, "changes", "ConnectionError")
         await authority.revoke(issued["id"], wait="false")
         assert (await polls.call("GET")).status == 200
 
-        of_polls.become("ok")
+        of_polls.set_mode("ok")
 
         async with asyncio.timeout(60.0 / SyncPace().per_lease / 2):
             while (await polls.call("GET")).status != 403:
@@ -167,8 +167,8 @@ async def test_replica_that_was_suspended_keeps_its_subscription(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     async with (
-        token_authority(database, redis_url, tmp_path, revocation_lease=60.0) as authority,
-        service("polls", polls_settings(database, redis_url, authority.base), output) as replica,
+        run_token_authority(database, redis_url, tmp_path, revocation_lease=60.0) as authority,
+        run_service("polls", polls_settings(database, redis_url, authority.base), output) as replica,
     ):
         async with asyncio.timeout(10):
             while "Subscribed to token changes" not in replica.log.read_text():
@@ -190,27 +190,27 @@ async def test_changes_are_published_once_and_in_order_after_redis_outage(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with (
-        proxied(redis_url) as proxy,
-        token_authority(database, proxy.url(), tmp_path) as one,
-        token_authority(database, proxy.url(), tmp_path) as two,
+        run_proxy(redis_url) as proxy,
+        run_token_authority(database, proxy.url(), tmp_path) as one,
+        run_token_authority(database, proxy.url(), tmp_path) as two,
         Redis.from_url(redis_url) as redis,
         redis.pubsub() as pubsub,
     ):
-        proxy.become("refuse")
+        proxy.set_mode("refuse")
         for authority in (one, two, one, two, two, one):
             await authority.revoke((await authority.issue(name="of the outage"))["id"])
         await pubsub.subscribe(CHANGES_CHANNEL)
         token_ids = {token["id"] for token in (await one.manage("GET", "/v1/tokens")).json["items"]}
 
-        proxy.become("ok")
+        proxy.set_mode("ok")
 
-        assert await _published(pubsub, token_ids, until=6) == [1, 2, 3, 4, 5, 6]
+        assert await _count_published(pubsub, token_ids, until=6) == [1, 2, 3, 4, 5, 6]
         last = await one.issue()
         await one.revoke(last["id"])
-        assert await _published(pubsub, token_ids | {last["id"]}, until=7) == [7]
+        assert await _count_published(pubsub, token_ids | {last["id"]}, until=7) == [7]
 
 
-async def _published(pubsub: PubSub, tokens: set[str], until: int) -> list[int]:
+async def _count_published(pubsub: PubSub, tokens: set[str], until: int) -> list[int]:
     """Return the numbers of the pushed changes of these tokens, in order of arrival, until `until` arrives."""
     seqs: list[int] = []
     async with asyncio.timeout(10):
@@ -223,7 +223,7 @@ async def _published(pubsub: PubSub, tokens: set[str], until: int) -> list[int]:
     return seqs
 
 
-async def _until_check_is(polls: Polls, name: str, state: str) -> None:
+async def _wait_until_check_is(polls: Polls, name: str, state: str) -> None:
     async with asyncio.timeout(10):
         while (await polls("GET", "/readyz")).json["checks"][name] != state:
             await asyncio.sleep(0.02)
@@ -232,19 +232,19 @@ async def _until_check_is(polls: Polls, name: str, state: str) -> None:
 async def test_no_process_reports_unpublished_changes_after_redis_outage(
     stack: Stack, database: ClonedDatabase, tmp_path: Path
 ) -> None:
-    async with token_authority(database, stack.redis.url(), tmp_path) as other:
-        stack.redis.become("refuse")
+    async with run_token_authority(database, stack.redis.url(), tmp_path) as other:
+        stack.redis.set_mode("refuse")
         await stack.authority.revoke((await stack.authority.issue())["id"])
         for authority in (stack.authority, other):
-            await _until_unpublished_is(authority, 1)
+            await _wait_until_unpublished_is(authority, 1)
 
-        stack.redis.become("ok")
+        stack.redis.set_mode("ok")
 
         for authority in (stack.authority, other):
-            await _until_unpublished_is(authority, 0)
+            await _wait_until_unpublished_is(authority, 0)
 
 
-async def _until_unpublished_is(authority: Authority, value: int) -> None:
+async def _wait_until_unpublished_is(authority: Authority, value: int) -> None:
     async with asyncio.timeout(10):
         while f"pollgate_changes_unpublished {value}.0".encode() not in (await authority("GET", "/metrics")).body:
             await asyncio.sleep(0.05)
@@ -253,17 +253,17 @@ async def _until_unpublished_is(authority: Authority, value: int) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_revocation_waits_for_disconnected_replica_until_its_lease_expires(stack: Stack, fault: Mode) -> None:
     issued = await stack.authority.issue()
-    holder = stack.polls.holding(issued["token"])
+    holder = stack.polls.with_token(issued["token"])
     assert (await holder.call("GET")).status == 200
-    stack.introspection.become(fault)
-    stack.redis.become(fault)
+    stack.introspection.set_mode(fault)
+    stack.redis.set_mode(fault)
 
     answer = await stack.authority.revoke(issued["id"])
 
     assert (await holder.call("GET")).status == 503
     assert answer["guards"] == {"confirmed": 0, "expired": 1}
-    stack.introspection.become("ok")
-    stack.redis.become("ok")
+    stack.introspection.set_mode("ok")
+    stack.redis.set_mode("ok")
     async with asyncio.timeout(10):
         while (status := (await holder.call("GET")).status) != 403:
             assert status == 503
@@ -283,7 +283,7 @@ async def test_statements_waiting_for_lock_do_not_accumulate_on_server(stack: St
     await holder.close()
 
     assert backends <= 3 * 4
-    await _until(stack, 200)
+    await _wait_until(stack, 200)
 
 
 @pytest.mark.parametrize("code", ["58030", "XX000", "XX001", "53100", "25P03", "55006", "57P01", "40001"])
@@ -310,12 +310,12 @@ async def test_write_to_read_only_database_returns_503(stack: Stack, database: C
 
 async def test_introspection_response_in_pieces_is_read_completely(stack: Stack) -> None:
     stack.introspection.pieces = True
-    holder = stack.polls.holding((await stack.authority.issue())["token"])
+    holder = stack.polls.with_token((await stack.authority.issue())["token"])
 
     assert (await holder.call("GET")).status == 200
 
 
-async def _until(stack: Stack, status: int) -> None:
+async def _wait_until(stack: Stack, status: int) -> None:
     async with asyncio.timeout(10):
         while (await stack.polls.call("GET")).status != status:
             await asyncio.sleep(0.05)

@@ -14,7 +14,7 @@ from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
 from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
-from tests.support.redis_server import redis_server
+from tests.support.redis_server import run_redis_server
 
 _READ_WINDOW = hashlib.sha1(RedisBridge.SCRIPT_SLIDING_WINDOW).hexdigest()  # noqa: S324 - as Redis names it
 
@@ -24,18 +24,18 @@ async def _limiter_works_in_redis(url: str, prefix: str) -> bool:
     registry = CollectorRegistry()
     async with rate_limiter(url, prefix, registry) as limiter:
         verdicts = [await limiter.hit("key", 2) for _ in range(3)]
-        assert [verdict.allowed for verdict in verdicts] == [True, True, False]
+        assert [verdict.is_allowed for verdict in verdicts] == [True, True, False]
         return registry.get_sample_value("pollgate_rate_limit_in_memory") == 0
 
 
-async def test_service_may_count_under_its_own_keys_only(tmp_path: Path) -> None:
+async def test_service_may_count_under_own_keys_only(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
     users = {
         "polls": ("polls", made.polls_redis_password, "authority"),
         "token-authority": ("authority", made.token_authority_redis_password, "polls"),
     }
 
-    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
         for name, (own, password, _) in users.items():
             assert await _limiter_works_in_redis(server.url(name, password), rate_limit_prefix(own))
 
@@ -53,7 +53,7 @@ async def test_service_may_count_under_its_own_keys_only(tmp_path: Path) -> None
 async def test_only_polls_may_publish_poll_announcements(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
 
-    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
         async with (
             redis_client(server.url("polls", made.polls_redis_password)) as polls,
             polls.pubsub() as news,
@@ -96,11 +96,11 @@ def _forbidden(own: str, other: str) -> list[tuple[str | int, ...]]:
     ]
 
 
-async def test_script_has_no_more_rights_than_its_user(tmp_path: Path) -> None:
+async def test_script_has_only_the_rights_of_the_user(tmp_path: Path) -> None:
     made = load_or_create(tmp_path / "secrets.json")
     foreign = f"{rate_limit_prefix('authority')}:{{key}}"
 
-    async with redis_server(tmp_path / "redis", redis_users(made)) as server:
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
         async with redis_client(server.url()) as admin:
             await admin.set(foreign, "theirs")
         async with redis_client(server.url("polls", made.polls_redis_password)) as client:
@@ -110,11 +110,11 @@ async def test_script_has_no_more_rights_than_its_user(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", RATE_LIMIT_COMMANDS.split())
-async def test_limiter_needs_each_of_its_rights(tmp_path: Path, missing: str) -> None:
+async def test_limiter_without_one_right_does_not_work_in_redis(tmp_path: Path, missing: str) -> None:
     rights = RATE_LIMIT_COMMANDS.replace(missing, "")
     users = f"user limiter on >secret ~test:limit:* -@all +@connection {rights}\n"
 
-    async with redis_server(tmp_path / "redis", users) as server:
+    async with run_redis_server(tmp_path / "redis", users) as server:
         async with redis_client(server.url()) as admin:
             if "script" not in missing:
                 await _load_scripts(server.url())
@@ -124,9 +124,9 @@ async def test_limiter_needs_each_of_its_rights(tmp_path: Path, missing: str) ->
 
 
 async def _load_scripts(url: str) -> None:
-    assert await _limiter_works_in_redis(url, "test:taught")
+    assert await _limiter_works_in_redis(url, "test:loaded")
 
 
 async def _start_earlier_window(admin: Redis) -> None:
-    """Set a count of a window that is over, so that the next call moves the window."""
+    """Set a count of an earlier window, so that the next call moves the window."""
     await admin.set("test:limit:{key}", 0, px=59_000)

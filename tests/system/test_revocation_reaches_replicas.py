@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from tests.support.databases import ClonedDatabase
-from tests.support.processes import authority_settings, polls_settings, service
+from tests.support.processes import authority_settings, polls_settings, run_service
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.own_database
@@ -18,16 +18,18 @@ async def test_revoked_token_returns_403_in_three_replicas_after_response(
 ) -> None:
     async with AsyncExitStack() as stack:
         running = await stack.enter_async_context(
-            service("token_authority", authority_settings(database, redis_url, tmp_path), output)
+            run_service("token_authority", authority_settings(database, redis_url, tmp_path), output)
         )
         replicas = [
-            await stack.enter_async_context(service("polls", polls_settings(database, redis_url, running.base), output))
+            await stack.enter_async_context(
+                run_service("polls", polls_settings(database, redis_url, running.base), output)
+            )
             for _ in range(3)
         ]
         session = await stack.enter_async_context(aiohttp.ClientSession())
         authority = Authority(session, running.base)
         authority.admin_key = (tmp_path / "admin.key").read_text().strip()
-        endpoint = await authority.endpoint()
+        endpoint = await authority.get_endpoint()
         waited_ms = []
         for _ in range(20):
             issued = await authority.issue("polls:read:PLAT")

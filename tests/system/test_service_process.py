@@ -16,8 +16,8 @@ import pytest
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
-from tests.support.processes import authority_settings, polls_settings, service
-from tests.support.secrets_in_output import secrets_in
+from tests.support.processes import authority_settings, polls_settings, run_service
+from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.own_database
@@ -36,7 +36,7 @@ def _run(module: str, environment: dict[str, str]) -> "subprocess.CompletedProce
     )
 
 
-def test_start_without_setting_fails_and_names_it(output: Path) -> None:
+def test_start_without_setting_fails_with_name_of_setting(output: Path) -> None:
     ended = _run("services.polls", {})
 
     assert ended.returncode == 1
@@ -44,7 +44,7 @@ def test_start_without_setting_fails_and_names_it(output: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-async def test_start_without_database_fails_without_its_password(redis_url: str) -> None:
+async def test_start_without_database_fails_without_the_password(redis_url: str) -> None:
     database = ClonedDatabase(UNREACHABLE, UNREACHABLE, UNREACHABLE)
 
     ended = await asyncio.to_thread(_run, "services.polls", polls_settings(database, redis_url, "http://127.0.0.1:1"))
@@ -55,11 +55,11 @@ async def test_start_without_database_fails_without_its_password(redis_url: str)
     assert "Traceback" not in ended.stderr
 
 
-async def test_start_on_port_in_use_fails_and_names_it(
+async def test_start_on_port_in_use_fails_with_name_of_port(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     settings = authority_settings(database, redis_url, tmp_path)
-    async with service("token_authority", settings, output) as running:
+    async with run_service("token_authority", settings, output) as running:
         port = running.base.rpartition(":")[2]
         ended = await asyncio.to_thread(_run, "services.token_authority", {**settings, "TOKEN_AUTHORITY_PORT": port})
 
@@ -72,7 +72,7 @@ async def test_start_with_another_key_encryption_key_fails_without_the_key(
 ) -> None:
     settings = authority_settings(database, redis_url, tmp_path)
     other = secrets.token_urlsafe(32)
-    async with service("token_authority", settings, output):
+    async with run_service("token_authority", settings, output):
         ended = await asyncio.to_thread(_run, "services.token_authority", {**settings, "KEY_ENCRYPTION_KEY": other})
 
     (line,) = [line for line in ended.stderr.splitlines() if "cannot start" in line]
@@ -86,7 +86,7 @@ async def test_start_with_another_key_encryption_key_fails_without_the_key(
 async def test_request_in_progress_completes_before_service_stops(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path, number: signal.Signals
 ) -> None:
-    async with service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running:
+    async with run_service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running:
         key = (tmp_path / "admin.key").read_text().strip()
         lock = await asyncpg.connect(database.admin_url)
         transaction = lock.transaction()
@@ -109,7 +109,7 @@ async def test_revocation_in_progress_returns_its_state_when_service_stops(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     settings = {**authority_settings(database, redis_url, tmp_path), "REVOCATION_LEASE": "60"}
-    async with service("token_authority", settings, output) as running, aiohttp.ClientSession() as session:
+    async with run_service("token_authority", settings, output) as running, aiohttp.ClientSession() as session:
         authority = Authority(session, running.base)
         authority.admin_key = (tmp_path / "admin.key").read_text().strip()
         silent, issued = FakeGuard(authority), await authority.issue()
@@ -130,15 +130,15 @@ async def test_no_secret_is_in_responses_or_logs(
 ) -> None:
     bodies: list[str] = []
     async with (
-        service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running,
-        service("polls", polls_settings(database, redis_url, running.base), output) as serving,
+        run_service("token_authority", authority_settings(database, redis_url, tmp_path), output) as running,
+        run_service("polls", polls_settings(database, redis_url, running.base), output) as serving,
         aiohttp.ClientSession() as session,
     ):
         authority = Authority(session, running.base)
         authority.admin_key = (tmp_path / "admin.key").read_text().strip()
         issued = await authority.issue("polls:read:PLAT")
         polls = Polls(session, serving.base)
-        polls.endpoint, polls.token = await authority.endpoint(), issued["token"]
+        polls.endpoint, polls.token = await authority.get_endpoint(), issued["token"]
         assert (await polls.call("GET")).status == 200
         for token in (polls.token, mint("pgt"), authority.admin_key):
             bodies += [str(each) for each in await _careless_requests(polls, authority, token)]
@@ -149,7 +149,7 @@ async def test_no_secret_is_in_responses_or_logs(
     logs = [serving.log.read_text(), running.log.read_text()]
 
     assert all('"route": "/x1/{endpoint}"' in log or "/v1/tokens" in log for log in logs)
-    assert [secrets_in(text) for text in (*bodies, *logs) if secrets_in(text)] == []
+    assert [find_secrets(text) for text in (*bodies, *logs) if find_secrets(text)] == []
 
 
 async def _careless_requests(polls: Polls, authority: Authority, token: str) -> list[tuple[object, bytes]]:

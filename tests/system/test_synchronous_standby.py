@@ -9,8 +9,8 @@ import pytest
 
 from pollgate.stack.embedded import start_postgres
 from pollgate.stack.migrate import migrate_all
-from tests.support.databases import ClonedDatabase, described, passwords
-from tests.support.stack import token_authority
+from tests.support.databases import ClonedDatabase, role_passwords, urls_of
+from tests.support.stack import run_token_authority
 
 
 @pytest.fixture
@@ -18,8 +18,8 @@ async def database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
     """Start a server for this test only, because the test changes its settings."""
     server = await start_postgres(tmp_path / "postgres", "s3cret")
     try:
-        made = described(server.url("postgres", "s3cret"), "pollgate")
-        await migrate_all(made.admin_url, passwords())
+        made = urls_of(server.url("postgres", "s3cret"), "pollgate")
+        await migrate_all(made.admin_url, role_passwords())
         yield made
     finally:
         await asyncio.to_thread(server.stop)
@@ -28,7 +28,7 @@ async def database(tmp_path: Path) -> AsyncGenerator[ClonedDatabase, None]:
 async def test_revocation_not_confirmed_by_standby_returns_503_when_repeated(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with token_authority(database, redis_url, tmp_path) as authority:
+    async with run_token_authority(database, redis_url, tmp_path) as authority:
         issued = await authority.issue()
         revoke = f"/v1/tokens/{issued['id']}/revoke"
         admin = await asyncpg.connect(database.admin_url)

@@ -67,7 +67,7 @@ class Runner:
             )
         )
 
-    def processes_left(self) -> list[str]:
+    def find_running_processes(self) -> list[str]:
         """Return the processes that have the folder in their command or environment."""
         found = []
         for process in psutil.process_iter():
@@ -80,7 +80,7 @@ class Runner:
         return found
 
 
-async def test_up_runs_the_stack_through_a_day_of_use(tmp_path: Path) -> None:
+async def test_up_serves_polls_and_commands_over_a_restart(tmp_path: Path) -> None:
     runner = Runner(tmp_path / "stack")
 
     screen = await runner.start()
@@ -91,7 +91,7 @@ async def test_up_runs_the_stack_through_a_day_of_use(tmp_path: Path) -> None:
             assert answer.status == 200
 
         assert await runner.stop(signal.SIGINT) == 0
-        assert runner.processes_left() == []
+        assert runner.find_running_processes() == []
         screen = await runner.start()
         assert "pgt_" not in screen
         async with session.get(endpoint + query) as answer:
@@ -129,7 +129,7 @@ async def test_up_runs_the_stack_through_a_day_of_use(tmp_path: Path) -> None:
         assert (the_rest["revoked"], the_rest["revocation"]["effective"]) == (2, True)
 
     assert await runner.stop(signal.SIGTERM) == 0
-    assert runner.processes_left() == []
+    assert runner.find_running_processes() == []
     assert (runner.folder / "admin.key").stat().st_mode & 0o777 == 0o600
     assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
 
@@ -154,12 +154,12 @@ async def test_up_after_sigkill_stops_the_processes_left_running(tmp_path: Path)
     await runner.start()
 
     await runner.stop(signal.SIGKILL)
-    assert runner.processes_left()
+    assert runner.find_running_processes()
     screen = await runner.start()
 
     assert "Stopped polls, which an earlier run left running" in screen
     assert await runner.stop(signal.SIGINT) == 0
-    assert runner.processes_left() == []
+    assert runner.find_running_processes() == []
 
 
 async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) -> None:
@@ -209,4 +209,4 @@ async def test_up_exits_1_when_a_part_exits(tmp_path: Path) -> None:
 
     assert await asyncio.to_thread(runner.process.wait, 30) == 1
     assert "pollgate: polls exited unexpectedly" in runner.screen.read_text()
-    assert runner.processes_left() == []
+    assert runner.find_running_processes() == []

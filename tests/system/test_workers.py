@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.support.databases import ClonedDatabase
-from tests.support.processes import Service, polls_settings, service
+from tests.support.processes import Service, polls_settings, run_service
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.own_database
@@ -36,11 +36,11 @@ async def replica(
 ) -> AsyncGenerator[Replica, None]:
     settings = {**polls_settings(database, redis_url, authority.base), "POLLS_WORKERS": str(WORKERS)}
     async with (
-        service("polls", settings, output) as running,
+        run_service("polls", settings, output) as running,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session,
     ):
         polls = Polls(session, running.base)
-        polls.endpoint = await authority.endpoint()
+        polls.endpoint = await authority.get_endpoint()
         yield Replica(running, polls)
 
 
@@ -49,7 +49,7 @@ async def test_every_worker_confirms_a_revocation(replica: Replica, authority: A
         while (await authority.revoke((await authority.issue())["id"]))["guards"]["confirmed"] < WORKERS:
             await asyncio.sleep(0.05)
     issued = await authority.issue()
-    holder = replica.polls.holding(issued["token"])
+    holder = replica.polls.with_token(issued["token"])
     assert {(await holder.call("GET")).status for _ in range(20)} == {200}
 
     answer = await authority.revoke(issued["id"])

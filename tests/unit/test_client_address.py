@@ -64,7 +64,7 @@ async def test_with_proxies_the_entry_of_the_outermost_trusted_proxy_is_used(
         ("[::FFFF:102:304]:567", "1.2.3.4"),
     ],
 )
-def test_address_is_read_in_each_of_its_forms(written: str, address: str) -> None:
+def test_address_in_any_form_is_read(written: str, address: str) -> None:
     assert str(read_address(written)) == address
 
 

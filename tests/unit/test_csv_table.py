@@ -13,18 +13,18 @@ from shared.runtime.http.csv_table import Cell, csv_table
 FORMULA_BEGINS = "=+-@|%＝＋－＠"
 UNSEEN = " \t\r\n\xa0\x00\x0b\u200b\ufeff\u202e\u3000"
 
-_NASTY = st.text(st.sampled_from("=-＋@|;,\t\r\n \"'x\ufeff"), max_size=8)
+_SPECIAL_TEXTS = st.text(st.sampled_from("=-＋@|;,\t\r\n \"'x\ufeff"), max_size=8)
 _ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
-def read_back(table: bytes, delimiter: str = ",") -> list[list[str]]:
-    """The cells as a reader that separates at `delimiter` finds them."""
+def read_cells(table: bytes, delimiter: str = ",") -> list[list[str]]:
+    """Return the cells that a reader with this delimiter reads."""
     return list(csv.reader(io.StringIO(table.decode(), newline=""), delimiter=delimiter))
 
 
-def written(text: str) -> str:
-    """What a text is in the table."""
-    [_, [cell]] = read_back(csv_table(["flock"], [[text]]))
+def write_cell(text: str) -> str:
+    """Return the cell of the table for the text."""
+    [_, [cell]] = read_cells(csv_table(["flock"], [[text]]))
     return cell
 
 
@@ -78,7 +78,7 @@ def test_table_without_rows_is_its_header() -> None:
     ],
 )  # fmt: skip
 def test_text_that_would_be_a_formula_gets_an_apostrophe(payload: str) -> None:
-    cell = written(payload)
+    cell = write_cell(payload)
 
     assert cell.startswith("'")
     assert cell.replace("'", "") == payload.replace("\0", "").replace("'", "")
@@ -89,7 +89,7 @@ def test_text_that_would_be_a_formula_gets_an_apostrophe(payload: str) -> None:
     ["", "Dolly", "a=b", "1-2", "50 %", "me@flock.example", "'=1", "a - b", '"-"', "x,=1", "é", "⭐", "a;b", "  a"],
 )
 def test_other_text_is_unchanged(text: str) -> None:
-    assert written(text) == text
+    assert write_cell(text) == text
 
 
 @pytest.mark.parametrize(
@@ -104,15 +104,15 @@ def test_other_text_is_unchanged(text: str) -> None:
     ],
 )
 def test_formula_after_a_semicolon_or_tab_gets_an_apostrophe(text: str, expected: str) -> None:
-    assert written(text) == expected
+    assert write_cell(text) == expected
 
 
 @settings(max_examples=500)
-@given(st.lists(st.tuples(_NASTY, _NASTY), min_size=1, max_size=3), st.sampled_from(",;\t"))
+@given(st.lists(st.tuples(_SPECIAL_TEXTS, _SPECIAL_TEXTS), min_size=1, max_size=3), st.sampled_from(",;\t"))
 def test_table_has_no_formula_with_any_cell_separator(rows: list[tuple[str, str]], delimiter: str) -> None:
     table = csv_table(rows[0], rows[1:])
 
-    for cell in (cell for row in read_back(table, delimiter) for cell in row):
+    for cell in (cell for row in read_cells(table, delimiter) for cell in row):
         assert not cell.lstrip(UNSEEN).startswith(tuple(FORMULA_BEGINS))
 
 
@@ -120,7 +120,7 @@ def test_table_has_no_formula_with_any_cell_separator(rows: list[tuple[str, str]
 def test_table_read_back_differs_only_in_apostrophes_and_nul(rows: list[tuple[str, int, float | None]]) -> None:
     table = csv_table(["text", "whole", "broken"], rows)
 
-    found = read_back(table)[1:]
+    found = read_cells(table)[1:]
     assert b"\0" not in table
     assert [cells[0].replace("'", "") for cells in found] == [
         text.replace("\0", "").replace("'", "") for text, _, _ in rows

@@ -16,8 +16,8 @@ from shared.runtime.http.problem import BadRequest
 KINDS: tuple[Any, ...] = (tuple[str, bool, int], tuple[datetime, UUID], list[Any], Any)
 
 
-def encoded(text: str) -> str:
-    """A cursor that somebody has made up."""
+def encode_cursor(text: str) -> str:
+    """Return a cursor with any content."""
     return urlsafe_b64encode(text.encode(errors="surrogatepass")).decode().rstrip("=")
 
 
@@ -38,11 +38,11 @@ def test_cursor_with_the_longest_text_is_read() -> None:
     assert len(cursor) <= MAX_CURSOR_LENGTH
 
 
-@given(st.text(st.characters()) | st.text("ABCabc019-_=") | st.text(st.characters()).map(encoded))
-@example(encoded("[" * 1400))
-@example(encoded("[1e400]"))
-@example(encoded('["\ud800"]'))
-@example(encoded("[1]") + "\n")
+@given(st.text(st.characters()) | st.text("ABCabc019-_=") | st.text(st.characters()).map(encode_cursor))
+@example(encode_cursor("[" * 1400))
+@example(encode_cursor("[1e400]"))
+@example(encode_cursor('["\ud800"]'))
+@example(encode_cursor("[1]") + "\n")
 def test_any_text_is_read_or_raises_bad_request(text: str) -> None:
     for kind in KINDS:
         with suppress(BadRequest):
@@ -59,9 +59,9 @@ def test_any_text_is_read_or_raises_bad_request(text: str) -> None:
         "W zFd",
         "WzFd\n",
         "é",
-        encoded("[1, 2]"),
-        encoded('["a", true, 1]')[:-1],
-        encoded('["' + "x" * MAX_CURSOR_LENGTH + '", true, 1]'),
+        encode_cursor("[1, 2]"),
+        encode_cursor('["a", true, 1]')[:-1],
+        encode_cursor('["' + "x" * MAX_CURSOR_LENGTH + '", true, 1]'),
     ],
 )
 def test_invalid_cursor_raises_bad_request(text: str) -> None:

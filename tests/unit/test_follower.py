@@ -1,4 +1,4 @@
-"""How a guard follows the change log: pushes, gaps, syncs and the lease, with a clock and an authority of the test."""
+"""A guard follows the change log: pushes, gaps, syncs and the lease, with a clock and an authority of the test."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -99,7 +99,7 @@ class FollowerHarness:
         )
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[None, None]:
+    async def run(self) -> AsyncGenerator[None, None]:
         task = asyncio.create_task(self.follower.run())
         try:
             yield
@@ -107,34 +107,34 @@ class FollowerHarness:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def settled(self) -> None:
+    async def wait_until_settled(self) -> None:
         """Wait until the follower has confirmed the head of the log."""
         async with asyncio.timeout(5):
             while not (self.log.requests and self.log.requests[-1].applied == self.log.head):
                 await asyncio.sleep(0)
-        await self.rest()
+        await self.run_pending_tasks()
 
-    async def rest(self) -> None:
+    async def run_pending_tasks(self) -> None:
         for _ in range(20):
             await asyncio.sleep(0)
 
-    async def works(self) -> bool:
+    async def is_accepted(self) -> bool:
         try:
             await self.guard.check(TOKEN)
         except TokenInvalid:
             return False
         return True
 
-    def metric(self, name: str) -> float | None:
+    def read_metric(self, name: str) -> float | None:
         return self.registry.get_sample_value(name)
 
 
-async def test_new_follower_starts_at_head_and_confirms_it_at_once() -> None:
+async def test_new_follower_starts_at_head_and_confirms_head_at_once() -> None:
     harness = FollowerHarness()
     harness.log.changes = [change(1), change(2)]
 
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
 
     assert [request.applied for request in harness.log.requests] == [None, 2]
     assert harness.lease.is_held
@@ -142,89 +142,89 @@ async def test_new_follower_starts_at_head_and_confirms_it_at_once() -> None:
 
 async def test_push_of_next_change_is_applied_at_once_and_confirmed() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
-        assert await harness.works()
+    async with harness.run():
+        await harness.wait_until_settled()
+        assert await harness.is_accepted()
 
         harness.log.changes.append(change(1, TOKEN))
         harness.follower.apply_push(harness.log.changes)
 
-        assert not await harness.works()
-        await harness.settled()
+        assert not await harness.is_accepted()
+        await harness.wait_until_settled()
 
 
 async def test_change_of_unknown_kind_drops_its_token() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
-        assert await harness.works()
+    async with harness.run():
+        await harness.wait_until_settled()
+        assert await harness.is_accepted()
 
         harness.log.changes.append(change(1, TOKEN, kind="something of a newer authority"))
         harness.follower.apply_push(harness.log.changes)
 
-        assert not await harness.works()
-        await harness.settled()
+        assert not await harness.is_accepted()
+        await harness.wait_until_settled()
 
 
 async def test_push_after_a_gap_is_not_applied_and_next_sync_fills_the_gap() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
         harness.log.changes = [change(1), change(2), change(3)]
 
         harness.follower.apply_push([change(3)])
-        assert harness.metric("pollgate_guard_lag_changes") == 3
+        assert harness.read_metric("pollgate_guard_lag_changes") == 3
 
-        await harness.settled()
-        assert harness.metric("pollgate_guard_lag_changes") == 0
+        await harness.wait_until_settled()
+        assert harness.read_metric("pollgate_guard_lag_changes") == 0
 
 
 @pytest.mark.parametrize("order", [[1, 1, 2], [2, 1, 2], [1, 2, 1, 2], [3, 2, 1]])
 async def test_repeated_and_reordered_pushes_end_at_head(order: list[int]) -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
-        assert await harness.works()
+    async with harness.run():
+        await harness.wait_until_settled()
+        assert await harness.is_accepted()
         harness.log.changes = [change(1), change(2, TOKEN), change(3)][: max(order)]
 
         for seq in order:
             harness.follower.apply_push([harness.log.changes[seq - 1]])
-        await harness.settled()
+        await harness.wait_until_settled()
 
-        assert not await harness.works()
+        assert not await harness.is_accepted()
 
 
 async def test_push_of_applied_change_causes_no_sync() -> None:
     harness = FollowerHarness()
     harness.log.changes = [change(1)]
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
         before = len(harness.log.requests)
 
         for _ in range(10):
             harness.follower.apply_push([change(1)])
-            await harness.rest()
+            await harness.run_pending_tasks()
 
         assert len(harness.log.requests) == before
 
 
 async def test_change_of_a_lost_push_arrives_with_requested_sync() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
-        assert await harness.works()
+    async with harness.run():
+        await harness.wait_until_settled()
+        assert await harness.is_accepted()
         harness.log.changes.append(change(1, TOKEN))
 
         harness.follower.request_sync()
-        await harness.settled()
+        await harness.wait_until_settled()
 
-        assert not await harness.works()
+        assert not await harness.is_accepted()
 
 
-async def test_change_pushed_during_a_sync_stays_applied_after_its_answer() -> None:
+async def test_change_pushed_during_a_sync_stays_applied_after_the_answer() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
 
         def push() -> None:
             harness.log.before_answer = lambda: None
@@ -233,7 +233,7 @@ async def test_change_pushed_during_a_sync_stays_applied_after_its_answer() -> N
 
         harness.log.before_answer = push
         harness.follower.request_sync()
-        await harness.settled()
+        await harness.wait_until_settled()
 
         assert harness.log.requests[-1].applied == 1
 
@@ -245,8 +245,8 @@ async def test_lease_counts_from_when_sync_was_sent() -> None:
         harness.time += LEASE_S + 1
 
     harness.log.before_answer = take_long
-    async with harness.running():
-        await harness.rest()
+    async with harness.run():
+        await harness.run_pending_tasks()
 
     assert not harness.lease.is_held
 
@@ -258,69 +258,69 @@ async def test_guard_ahead_of_the_log_resets_for_an_authority_of_any_release(fie
     harness = FollowerHarness()
     harness.log.reset_fields = fields
     harness.log.changes = [change(1), change(2)]
-    async with harness.running():
-        await harness.settled()
-        assert await harness.works()
+    async with harness.run():
+        await harness.wait_until_settled()
+        assert await harness.is_accepted()
 
         harness.log.changes = [change(1, TOKEN)]
         harness.follower.request_sync()
-        await harness.settled()
+        await harness.wait_until_settled()
 
-        assert not await harness.works()
-        assert harness.metric("pollgate_guard_lag_changes") == 0
+        assert not await harness.is_accepted()
+        assert harness.read_metric("pollgate_guard_lag_changes") == 0
 
 
 async def test_lost_and_renewed_lease_are_logged_once_each_and_measured() -> None:
     harness = FollowerHarness(first_interval_s=0.001, per_lease=LEASE_S / 0.001)
     with structlog.testing.capture_logs() as logs:
-        async with harness.running():
-            await harness.settled()
-            assert harness.metric("pollgate_guard_lease_held") == 1
+        async with harness.run():
+            await harness.wait_until_settled()
+            assert harness.read_metric("pollgate_guard_lease_held") == 1
             harness.log.away = True
             harness.time += LEASE_S + 10
-            failures = harness.metric("pollgate_guard_sync_failures_total") or 0
-            while (harness.metric("pollgate_guard_sync_failures_total") or 0) < failures + 5:
+            failures = harness.read_metric("pollgate_guard_sync_failures_total") or 0
+            while (harness.read_metric("pollgate_guard_sync_failures_total") or 0) < failures + 5:
                 await asyncio.sleep(0.001)
-            assert harness.metric("pollgate_guard_lease_held") == 0
+            assert harness.read_metric("pollgate_guard_lease_held") == 0
             harness.log.away = False
             while not harness.lease.is_held:
                 await asyncio.sleep(0.001)
-            await harness.rest()
+            await harness.run_pending_tasks()
 
     assert [(entry["log_level"], entry["guard_id"]) for entry in logs] == [
         ("info", "guard"),
         ("error", "guard"),
         ("info", "guard"),
     ]
-    assert harness.metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
+    assert harness.read_metric("pollgate_guard_degraded_seconds_total") == pytest.approx(10.0)
 
 
 async def test_failed_sync_is_retried_soon_even_with_a_long_lease() -> None:
     harness = FollowerHarness(per_lease=0.01, retry_s=0.001)
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
         harness.log.away = True
         harness.log.changes.append(change(1))
         harness.follower.apply_push(harness.log.changes)
-        await harness.rest()
+        await harness.run_pending_tasks()
 
         harness.log.away = False
 
-        await harness.settled()
+        await harness.wait_until_settled()
 
 
 async def test_uses_of_failed_sync_are_reported_again() -> None:
     harness = FollowerHarness()
     harness.usage.count("tok_1", "sec_1")
     harness.log.away = True
-    async with harness.running():
-        await harness.rest()
+    async with harness.run():
+        await harness.run_pending_tasks()
     harness.usage.count("tok_1", "sec_1")
     harness.time += 2
     harness.log.away = False
 
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
 
     carried = [use for request in harness.log.requests for use in request.usage]
     assert [(use.token_id, use.uses, use.last_used_ms_ago) for use in carried] == [("tok_1", 1, 0), ("tok_1", 2, 2000)]
@@ -331,16 +331,16 @@ async def test_uses_beyond_limit_per_sync_are_reported_by_several_syncs() -> Non
     for number in range(MAX_USES_PER_SYNC + 1):
         harness.usage.count(f"tok_{number}", f"sec_{number}")
 
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
 
     assert [len(request.usage) for request in harness.log.requests] == [MAX_USES_PER_SYNC, 1]
 
 
 async def test_stop_ends_use_of_cache_and_releases_lease() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
 
     await harness.follower.stop()
 
@@ -348,10 +348,10 @@ async def test_stop_ends_use_of_cache_and_releases_lease() -> None:
     assert not harness.lease.is_held
 
 
-async def test_stop_reports_last_uses_before_it_releases_lease() -> None:
+async def test_stop_reports_last_uses_before_release_of_lease() -> None:
     harness = FollowerHarness()
-    async with harness.running():
-        await harness.settled()
+    async with harness.run():
+        await harness.wait_until_settled()
     for number in range(MAX_USES_PER_SYNC + 1):
         harness.usage.count(f"tok_{number}", f"sec_{number}")
     before = len(harness.log.requests)

@@ -32,7 +32,7 @@ def grant(token_id: str = "tok_1", expires_at_s: float = FOREVER, as_of: int = 0
     return Grant(token_id, "sec_1", "site_1", "endpoint", (Scope.parse("polls:*:*"),), expires_at_s, as_of)
 
 
-def revoked(seq: int, token: str = TOKEN) -> Change:
+def revocation(seq: int, token: str = TOKEN) -> Change:
     return Change(seq, "revoked", "tok_1", digest(token).hex())
 
 
@@ -41,7 +41,7 @@ class GuardHarness:
 
     def __init__(self, *answers: Grant | None) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.introspections = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.time = 1000.0
@@ -64,17 +64,17 @@ class GuardHarness:
         return self.registry.get_sample_value("pollgate_guard_cache_total", {"result": result}) or 0
 
     async def _introspect(self, _token: str) -> Grant | None:
-        self.asked += 1
+        self.introspections += 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await self.gate.wait()
         return answer
 
-    async def introspecting(self) -> None:
+    async def wait_for_introspection(self) -> None:
         """Wait until an introspection is in progress."""
-        while not self.asked:
+        while not self.introspections:
             await asyncio.sleep(0)
 
-    async def refused(self, token: str = TOKEN, *, no_cache: bool = False) -> bool:
+    async def is_refused(self, token: str = TOKEN, *, no_cache: bool = False) -> bool:
         try:
             await self.guard.check(token, no_cache=no_cache)
         except TokenInvalid:
@@ -88,7 +88,7 @@ async def test_check_of_cached_token_makes_no_introspection() -> None:
     await harness.guard.check(TOKEN)
     await harness.guard.check(TOKEN)
 
-    assert harness.asked == 1
+    assert harness.introspections == 1
     assert (harness.count("hit"), harness.count("miss")) == (1, 1)
 
 
@@ -101,22 +101,22 @@ async def test_hundred_concurrent_checks_of_uncached_token_make_one_introspectio
     harness.gate.set()
 
     assert {v.grant.token_id for v in await asyncio.gather(*waiting)} == {"tok_1"}
-    assert harness.asked == 1
+    assert harness.introspections == 1
 
 
 @pytest.mark.parametrize("malformed", ["", "pgt_", TOKEN[:-1], TOKEN + "0", TOKEN[:-1] + "é", mint("pga")])
 async def test_malformed_token_is_refused_without_introspection(malformed: str) -> None:
     harness = GuardHarness(grant())
 
-    assert await harness.refused(malformed)
-    assert harness.asked == 0
+    assert await harness.is_refused(malformed)
+    assert harness.introspections == 0
 
 
 async def test_cache_stores_digests_and_no_tokens() -> None:
     harness = GuardHarness(grant(), None)
 
     await harness.guard.check(TOKEN)
-    await harness.refused(mint("pgt"))
+    await harness.is_refused(mint("pgt"))
 
     seen = repr(vars(harness.guard._grants)) + repr(vars(harness.guard._refusals)) + repr(harness.guard._introspections)
     assert "pgt_" not in seen
@@ -129,8 +129,8 @@ async def test_cached_token_is_refused_once_it_has_expired() -> None:
 
     harness.wall += 2
 
-    assert await harness.refused()
-    assert harness.asked == 1
+    assert await harness.is_refused()
+    assert harness.introspections == 1
 
 
 async def test_cached_grant_without_expiry_lives_for_its_ttl_regardless_of_hits() -> None:
@@ -141,30 +141,30 @@ async def test_cached_grant_without_expiry_lives_for_its_ttl_regardless_of_hits(
     await harness.guard.check(TOKEN)
     harness.time += 0.1
 
-    assert await harness.refused()
+    assert await harness.is_refused()
 
 
 async def test_ttl_of_slow_introspection_starts_when_it_was_sent() -> None:
     harness = GuardHarness(grant(), None)
     harness.gate.clear()
     checking = asyncio.create_task(harness.guard.check(TOKEN))
-    await harness.introspecting()
+    await harness.wait_for_introspection()
     harness.time += GRANT_LIFE_S
     harness.gate.set()
     await checking
 
-    assert await harness.refused()
+    assert await harness.is_refused()
 
 
 async def test_refusal_is_cached_for_its_short_ttl() -> None:
     harness = GuardHarness(None, grant())
 
-    assert await harness.refused()
-    assert await harness.refused()
-    assert harness.asked == 1
+    assert await harness.is_refused()
+    assert await harness.is_refused()
+    assert harness.introspections == 1
 
     harness.time += REFUSAL_LIFE_S
-    assert not await harness.refused()
+    assert not await harness.is_refused()
 
 
 async def test_flood_of_made_up_tokens_evicts_no_grant_and_uses_bounded_memory() -> None:
@@ -172,10 +172,10 @@ async def test_flood_of_made_up_tokens_evicts_no_grant_and_uses_bounded_memory()
     await harness.guard.check(TOKEN)
 
     for _ in range(MAX_REFUSALS + 10):
-        assert await harness.refused(mint("pgt"))
+        assert await harness.is_refused(mint("pgt"))
 
-    assert not await harness.refused()
-    assert harness.asked == 1 + MAX_REFUSALS + 10
+    assert not await harness.is_refused()
+    assert harness.introspections == 1 + MAX_REFUSALS + 10
     assert len(harness.guard._refusals) == MAX_REFUSALS
 
 
@@ -183,45 +183,45 @@ async def test_changed_token_is_introspected_again() -> None:
     harness = GuardHarness(grant(), None)
     await harness.guard.check(TOKEN)
 
-    harness.guard.apply(revoked(1))
+    harness.guard.apply(revocation(1))
 
-    assert await harness.refused()
+    assert await harness.is_refused()
 
 
 async def test_answer_older_than_a_change_is_used_by_no_waiting_request() -> None:
     harness = GuardHarness(grant(as_of=0), None)
     harness.gate.clear()
-    waiting = [asyncio.create_task(harness.refused()) for _ in range(5)]
-    await harness.introspecting()
+    waiting = [asyncio.create_task(harness.is_refused()) for _ in range(5)]
+    await harness.wait_for_introspection()
 
-    harness.guard.apply(revoked(1))
-    joined = asyncio.create_task(harness.refused())
+    harness.guard.apply(revocation(1))
+    joined = asyncio.create_task(harness.is_refused())
     await asyncio.sleep(0)
     harness.gate.set()
 
     assert await asyncio.gather(*waiting, joined) == [True] * 6
-    assert await harness.refused()
-    assert harness.asked == 2
+    assert await harness.is_refused()
+    assert harness.introspections == 2
 
 
 async def test_answer_from_after_a_change_is_used_without_another_introspection() -> None:
     harness = GuardHarness(grant(as_of=1))
     harness.gate.clear()
     waiting = asyncio.create_task(harness.guard.check(TOKEN))
-    await harness.introspecting()
+    await harness.wait_for_introspection()
 
-    harness.guard.apply(revoked(1))
+    harness.guard.apply(revocation(1))
     harness.gate.set()
 
     assert (await waiting).grant.token_id == "tok_1"
-    assert harness.asked == 1
+    assert harness.introspections == 1
 
 
 async def test_answer_from_before_a_reset_is_not_used() -> None:
     harness = GuardHarness(grant(as_of=8), None)
     harness.gate.clear()
-    waiting = asyncio.create_task(harness.refused())
-    await harness.introspecting()
+    waiting = asyncio.create_task(harness.is_refused())
+    await harness.wait_for_introspection()
 
     harness.guard.reset(9)
     harness.gate.set()
@@ -229,15 +229,15 @@ async def test_answer_from_before_a_reset_is_not_used() -> None:
     assert await waiting
 
 
-async def test_authority_whose_answers_stay_older_than_a_change_raises_unavailable() -> None:
+async def test_answers_that_stay_older_than_a_change_raise_unavailable() -> None:
     """An authority may read from a lagging replica of its database."""
     harness = GuardHarness(grant(as_of=9))
-    harness.guard.apply(revoked(10))
+    harness.guard.apply(revocation(10))
 
     with pytest.raises(GuardUnavailable):
         await harness.guard.check(TOKEN)
 
-    assert harness.asked == MAX_ATTEMPTS
+    assert harness.introspections == MAX_ATTEMPTS
 
 
 async def test_without_lease_every_check_is_introspected() -> None:
@@ -246,9 +246,9 @@ async def test_without_lease_every_check_is_introspected() -> None:
 
     harness.lease.release()
 
-    assert await harness.refused()
-    assert await harness.refused()
-    assert harness.asked == 3
+    assert await harness.is_refused()
+    assert await harness.is_refused()
+    assert harness.introspections == 3
     assert harness.count("stale") == 2
 
 
@@ -261,38 +261,38 @@ async def test_lease_expires_at_its_end_counted_from_when_its_sync_was_sent() ->
     harness.time += 1
     await harness.guard.check(TOKEN)
 
-    assert harness.asked == 2
+    assert harness.introspections == 2
 
 
-async def test_without_lease_check_does_not_use_introspection_sent_before_it() -> None:
+async def test_check_without_lease_ignores_introspection_sent_earlier() -> None:
     harness = GuardHarness(grant(), None)
     harness.lease.release()
     harness.gate.clear()
-    first = asyncio.create_task(harness.refused())
-    await harness.introspecting()
+    first = asyncio.create_task(harness.is_refused())
+    await harness.wait_for_introspection()
 
-    later = [asyncio.create_task(harness.refused()) for _ in range(5)]
+    later = [asyncio.create_task(harness.is_refused()) for _ in range(5)]
     await asyncio.sleep(0)
     harness.gate.set()
 
     assert not await first
     assert await asyncio.gather(*later) == [True] * 5
-    assert harness.asked == 2
+    assert harness.introspections == 2
 
 
-async def test_no_cache_check_uses_introspection_sent_after_it() -> None:
+async def test_no_cache_check_uses_introspection_sent_later() -> None:
     harness = GuardHarness(grant(), grant(), None)
     await harness.guard.check(TOKEN)
     harness.gate.clear()
-    first = asyncio.create_task(harness.refused(no_cache=True))
-    while harness.asked < 2:
+    first = asyncio.create_task(harness.is_refused(no_cache=True))
+    while harness.introspections < 2:
         await asyncio.sleep(0)
-    second = asyncio.create_task(harness.refused(no_cache=True))
+    second = asyncio.create_task(harness.is_refused(no_cache=True))
     await asyncio.sleep(0)
     harness.gate.set()
 
     assert (await first, await second) == (False, True)
-    assert harness.asked == 3
+    assert harness.introspections == 3
 
 
 async def test_age_counts_from_latest_introspection_or_lease_renewal() -> None:
@@ -312,13 +312,13 @@ async def test_failed_introspection_raises_unavailable_and_is_not_cached() -> No
     async def introspect(_token: str) -> Grant | None:
         return await answers.pop(0)()
 
-    async def away() -> Grant | None:
+    async def raise_unavailable() -> Grant | None:
         raise GuardUnavailable("away")
 
-    async def back() -> Grant | None:
+    async def return_grant() -> Grant | None:
         return grant()
 
-    answers += [away, back]
+    answers += [raise_unavailable, return_grant]
     harness = GuardHarness(grant())
     harness.guard._introspect = introspect
 
@@ -345,7 +345,7 @@ async def test_cancelled_check_does_not_cancel_shared_introspection() -> None:
     harness = GuardHarness(grant())
     harness.gate.clear()
     impatient, patient = (asyncio.create_task(harness.guard.check(TOKEN)) for _ in range(2))
-    await harness.introspecting()
+    await harness.wait_for_introspection()
 
     impatient.cancel()
     await asyncio.gather(impatient, return_exceptions=True)
@@ -354,7 +354,7 @@ async def test_cancelled_check_does_not_cancel_shared_introspection() -> None:
     assert (await patient).grant.token_id == "tok_1"
 
 
-def test_full_tombstones_drop_oldest_and_reject_answers_older_than_it() -> None:
+def test_full_tombstones_drop_oldest_and_reject_older_answers() -> None:
     tombstones = Tombstones(size=2)
 
     for seq, key in enumerate((b"a", b"b", b"c"), start=1):

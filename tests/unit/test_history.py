@@ -1,6 +1,6 @@
 """The checker of the promise, with histories written by hand."""
 
-from tests.support.history import History, Request, Revocation, Stop, findings, late
+from tests.support.history import History, Request, Revocation, Stop, find_late_answers, find_violations_of_promise
 
 
 def test_accepted_request_sent_after_effective_answer_is_reported() -> None:
@@ -14,13 +14,18 @@ def test_accepted_request_sent_after_effective_answer_is_reported() -> None:
         [],
     )
 
-    assert findings(history) == ["guard accepted t, sent at 1.100000, revoked at 1.000000"]
+    assert find_violations_of_promise(history) == ["guard accepted t, sent at 1.100000, revoked at 1.000000"]
 
 
 def test_accepted_request_after_ineffective_answer_is_not_reported() -> None:
     accepted = Request("t", "guard", 1.1, 1.2, "accepted")
 
-    assert findings(History([accepted], [Revocation("t", "authority", 0.5, 1.0, effective=False)], [], [])) == []
+    assert (
+        find_violations_of_promise(
+            History([accepted], [Revocation("t", "authority", 0.5, 1.0, effective=False)], [], [])
+        )
+        == []
+    )
 
 
 def test_refused_request_before_any_revocation_is_reported() -> None:
@@ -35,13 +40,15 @@ def test_refused_request_before_any_revocation_is_reported() -> None:
         [],
     )
 
-    assert findings(history) == ["guard refused t, answered at 0.400000, before any revocation"]
+    assert find_violations_of_promise(history) == ["guard refused t, answered at 0.400000, before any revocation"]
 
 
 def test_accepted_request_beyond_its_scope_is_reported() -> None:
     beyond = [Request("t", "guard", 0.1, 0.2, "accepted"), Request("t", "guard", 0.3, 0.4, "refused")]
 
-    assert findings(History([], [], beyond, [])) == ["guard accepted t beyond its scope, sent at 0.100000"]
+    assert find_violations_of_promise(History([], [], beyond, [])) == [
+        "guard accepted t beyond its scope, sent at 0.100000"
+    ]
 
 
 def test_late_answer_is_reported_unless_its_process_was_stopped() -> None:
@@ -56,7 +63,7 @@ def test_late_answer_is_reported_unless_its_process_was_stopped() -> None:
         [Stop("two", 1.0, 2.0)],
     )
 
-    assert late(history, 3.0, 5.0) == [
+    assert find_late_answers(history, 3.0, 5.0) == [
         "one took 3.100 s for a Request sent at 0.000000",
         "two took 3.200 s for a Request sent at 4.000000",
         "three took 6.000 s for a Revocation sent at 0.000000",

@@ -75,12 +75,12 @@ def test_encoded_json_is_accepted(value: Any, ascii_only: bool) -> None:
 def test_only_unpaired_surrogates_are_refused(any_text: str, text: str, as_name: bool) -> None:
     body = json.dumps({text: any_text} if as_name else [any_text, text]).encode()
 
-    with nullcontext() if is_whole(body) else pytest.raises(BadRequest, match="surrogate"):
+    with nullcontext() if has_no_unpaired_surrogate(body) else pytest.raises(BadRequest, match="surrogate"):
         require_i_json(body)
 
 
-def is_whole(body: bytes) -> bool:
-    """Whether every character is one, by the reading of the standard library."""
+def has_no_unpaired_surrogate(body: bytes) -> bool:
+    """Return whether the text has no unpaired surrogates, according to the standard library."""
     try:
         json.dumps(json.loads(body), ensure_ascii=False).encode()
     except UnicodeEncodeError:

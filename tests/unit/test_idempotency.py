@@ -8,8 +8,8 @@ from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, idempotency_key
 from shared.runtime.http.problem import BadRequest
 
 
-def under(*keys: str) -> web.Request:
-    """A request with these keys."""
+def request_with_keys(*keys: str) -> web.Request:
+    """Return a request with these `Idempotency-Key` headers."""
     return make_mocked_request("POST", "/", headers=[(IDEMPOTENCY_KEY, key) for key in keys])
 
 
@@ -27,11 +27,11 @@ def under(*keys: str) -> web.Request:
     ],
 )
 def test_key_is_the_same_quoted_or_bare(sent: str, key: str) -> None:
-    assert idempotency_key(under(sent)) == key
+    assert idempotency_key(request_with_keys(sent)) == key
 
 
 def test_request_without_the_header_has_no_key() -> None:
-    assert idempotency_key(under()) is None
+    assert idempotency_key(request_with_keys()) is None
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_request_without_the_header_has_no_key() -> None:
 )
 def test_malformed_or_repeated_key_raises_bad_request(keys: list[str]) -> None:
     with pytest.raises(BadRequest, match="Invalid Idempotency-Key: expected one header"):
-        idempotency_key(under(*keys))
+        idempotency_key(request_with_keys(*keys))

@@ -11,7 +11,7 @@ MACRO: Path = ("SPACE", "12345", "macro-7")
 
 
 @pytest.mark.parametrize(
-    ("asked", "allowed", "expected"),
+    ("requested", "allowed", "expected"),
     [
         (EVERYWHERE, [], []),
         (EVERYWHERE, [EVERYWHERE], [EVERYWHERE]),
@@ -25,5 +25,5 @@ MACRO: Path = ("SPACE", "12345", "macro-7")
         (ISSUE, [("PLAT", "PLAT-10")], []),
     ],
 )
-def test_intersection_has_the_widest_common_paths_once(asked: Path, allowed: list[Path], expected: list[Path]) -> None:
-    assert intersect_paths(asked, allowed) == expected
+def test_intersection_has_widest_common_paths_once(requested: Path, allowed: list[Path], expected: list[Path]) -> None:
+    assert intersect_paths(requested, allowed) == expected

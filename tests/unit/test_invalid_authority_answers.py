@@ -30,7 +30,7 @@ INVALID = {
 
 @pytest.fixture
 async def authority(aiohttp_server: AiohttpServer, body: bytes) -> AsyncGenerator[TokenAuthority, None]:
-    """A client of a server that answers every request with `body`."""
+    """Run a server that returns `body` for every request, and yield a client of it."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(body=body)

@@ -42,7 +42,7 @@ _WITHOUT_NULL = _values(_SCALARS)
 
 
 @pytest.mark.parametrize(("target", "patch", "result"), APPENDIX_A)
-def test_examples_of_rfc_7396(target: Any, patch: Any, result: Any) -> None:
+def test_merge_returns_results_of_rfc_7396_examples(target: Any, patch: Any, result: Any) -> None:
     assert merge(target, patch) == result
 
 

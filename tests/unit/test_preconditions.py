@@ -7,12 +7,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from shared.runtime.http.preconditions import if_match, if_none_match, not_modified, read_if_match
+from shared.runtime.http.preconditions import if_match, if_none_match, is_not_modified, read_if_match
 from shared.runtime.http.problem import BadRequest
 
 
-def asking(header: str, *lines: str) -> web.Request:
-    """A request with these lines of one header."""
+def request_with(header: str, *lines: str) -> web.Request:
+    """Return a request with these lines of one header."""
     return make_mocked_request("GET", "/", headers=[(header, line) for line in lines])
 
 
@@ -43,7 +43,7 @@ CASES = [
 def test_if_match_allows_only_resources_with_a_listed_tag(
     lines: list[str], etag: str | None, allowed: bool, _: bool
 ) -> None:
-    condition = if_match(asking("If-Match", *lines))
+    condition = if_match(request_with("If-Match", *lines))
 
     assert condition is not None
     assert condition.allows(etag) is allowed
@@ -53,23 +53,23 @@ def test_if_match_allows_only_resources_with_a_listed_tag(
 def test_if_none_match_allows_only_resources_without_a_listed_tag(
     lines: list[str], etag: str | None, _: bool, allowed: bool
 ) -> None:
-    condition = if_none_match(asking("If-None-Match", *lines))
+    condition = if_none_match(request_with("If-None-Match", *lines))
 
     assert condition is not None
     assert condition.allows(etag) is allowed
 
 
 def test_request_without_the_header_has_no_condition() -> None:
-    request = asking("Accept", "*/*")
+    request = request_with("Accept", "*/*")
 
     assert if_match(request) is None
     assert if_none_match(request) is None
-    assert not not_modified(request, '"1"')
+    assert not is_not_modified(request, '"1"')
 
 
 @pytest.mark.parametrize(("line", "expected"), [('"1"', True), ('W/"1"', True), ("*", True), ('"2"', False)])
 def test_if_none_match_with_current_tag_is_not_modified(line: str, expected: bool) -> None:
-    assert not_modified(asking("If-None-Match", line), '"1"') is expected
+    assert is_not_modified(request_with("If-None-Match", line), '"1"') is expected
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_malformed_header_raises_bad_request_with_the_expected_syntax(
     header: str, read: Callable[[web.Request], object], lines: list[str]
 ) -> None:
     with pytest.raises(BadRequest, match=f'Invalid {header}: .*, such as {header}: "1", W/"2"'):
-        read(asking(header, *lines))
+        read(request_with(header, *lines))
 
 
 @pytest.mark.parametrize("text", ['"1",' + " " * 200_000 + "x", " " * 200_000 + "x", '"1",' + ', "2" ' * 40_000 + "x"])

@@ -29,7 +29,7 @@ class Issuer:
 
     def __init__(self) -> None:
         self.keys: dict[str, Ed25519PrivateKey] = {}
-        self.asked = 0
+        self.fetches = 0
         self.away = False
         self.time = 1000.0
         self.ring = KeyRing(self._fetch, lambda: self.time)
@@ -42,7 +42,7 @@ class Issuer:
         headers = {"kid": kid, "typ": SET_TYPE, **header}
         return jwt.encode(claims or CLAIMS, self.keys[kid], algorithm="EdDSA", headers=headers).encode()
 
-    async def reads(self, push: bytes) -> bool:
+    async def is_accepted(self, push: bytes) -> bool:
         try:
             await self.ring.verify(push)
         except InvalidPush:
@@ -50,7 +50,7 @@ class Issuer:
         return True
 
     async def _fetch(self) -> bytes:
-        self.asked += 1
+        self.fetches += 1
         if self.away:
             raise GuardUnavailable("away")
         return msgspec.json.encode({"keys": [_jwk(kid, key) for kid, key in self.keys.items()]})
@@ -91,36 +91,36 @@ async def test_message_not_signed_by_the_authority_is_invalid() -> None:
         b".".join((base64.urlsafe_b64encode(b"[" * 100_000), payload, signature)),
     ]
 
-    assert [await issuer.reads(push) for push in forged] == [False] * len(forged)
-    assert await issuer.reads(good)
+    assert [await issuer.is_accepted(push) for push in forged] == [False] * len(forged)
+    assert await issuer.is_accepted(good)
 
 
 async def test_push_with_any_iat_is_verified() -> None:
     issuer = Issuer()
 
-    assert await issuer.reads(issuer.push(claims={**CLAIMS, "iat": 4_000_000_000}))
-    assert await issuer.reads(issuer.push(claims={**CLAIMS, "iat": 1}))
+    assert await issuer.is_accepted(issuer.push(claims={**CLAIMS, "iat": 4_000_000_000}))
+    assert await issuer.is_accepted(issuer.push(claims={**CLAIMS, "iat": 1}))
 
 
 async def test_unknown_key_is_fetched_and_old_key_still_works() -> None:
     issuer = Issuer()
-    assert await issuer.reads(issuer.push("one"))
+    assert await issuer.is_accepted(issuer.push("one"))
     issuer.add("two")
 
-    assert await issuer.reads(issuer.push("two"))
-    assert await issuer.reads(issuer.push("one"))
-    assert issuer.asked == 2
+    assert await issuer.is_accepted(issuer.push("two"))
+    assert await issuer.is_accepted(issuer.push("one"))
+    assert issuer.fetches == 2
 
 
 async def test_refreshed_keys_cost_a_push_no_fetch_and_do_not_delay_other_keys() -> None:
     issuer = Issuer()
     await issuer.ring.refresh()
-    assert await issuer.reads(issuer.push("one"))
-    assert issuer.asked == 1
+    assert await issuer.is_accepted(issuer.push("one"))
+    assert issuer.fetches == 1
 
     issuer.add("two")
 
-    assert await issuer.reads(issuer.push("two"))
+    assert await issuer.is_accepted(issuer.push("two"))
 
 
 async def test_made_up_keys_cause_one_fetch_per_second() -> None:
@@ -128,26 +128,26 @@ async def test_made_up_keys_cause_one_fetch_per_second() -> None:
     for kid in map(str, range(50)):
         foe.add(kid)
 
-    assert not any([await issuer.reads(foe.push(str(kid))) for kid in range(50)])
+    assert not any([await issuer.is_accepted(foe.push(str(kid))) for kid in range(50)])
 
-    assert issuer.asked == 1
+    assert issuer.fetches == 1
     issuer.time += UNKNOWN_KEY_RETRY_S
-    assert await issuer.reads(issuer.push())
+    assert await issuer.is_accepted(issuer.push())
 
 
 async def test_withdrawn_key_expires_unless_authority_is_unavailable() -> None:
     issuer = Issuer()
     push = issuer.push("one")
-    assert await issuer.reads(push)
+    assert await issuer.is_accepted(push)
     issuer.away = True
     issuer.time += KEY_LIFE_S
-    assert await issuer.reads(push)
+    assert await issuer.is_accepted(push)
 
     issuer.away = False
     del issuer.keys["one"]
     issuer.time += KEY_LIFE_S
 
-    assert not await issuer.reads(push)
+    assert not await issuer.is_accepted(push)
 
 
 @pytest.mark.parametrize("document", [b"", b"{}", b'{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one"}]}'])

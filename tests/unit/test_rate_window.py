@@ -22,7 +22,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What `time.time()` returns."""
+    """Replace `time.time()` by a clock of the test."""
     clock = Clock()
     monkeypatch.setattr(time, "time", clock)
     return clock
@@ -30,12 +30,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def memory() -> BoundedMemory:
-    """A memory of three keys."""
+    """Return a memory for three keys."""
     return BoundedMemory(3, 1)
 
 
-async def used(memory: BoundedMemory, key: str) -> int:
-    return 1000 - (await memory.standing(key, 1000)).remaining
+async def count_used(memory: BoundedMemory, key: str) -> int:
+    return 1000 - (await memory.peek(key, 1000)).remaining
 
 
 async def test_count_fades_gradually_in_the_following_minute(clock: Clock, memory: BoundedMemory) -> None:
@@ -44,7 +44,7 @@ async def test_count_fades_gradually_in_the_following_minute(clock: Clock, memor
 
     for after_s in (59.0, 60.5, 75.5, 90.5, 119.5, 120.0):
         clock.time = MINUTE_START + after_s
-        counts.append(await used(memory, "key"))
+        counts.append(await count_used(memory, "key"))
 
     assert counts == [60, 59, 44, 29, 0, 0]
 
@@ -60,11 +60,11 @@ async def test_remaining_grows_exactly_at_reset(
     assert verdict is not None
 
     clock.time += verdict.reset_s - 0.001
-    just_before = await memory.standing("key", 1000)
+    just_before = await memory.peek("key", 1000)
     clock.time += 0.002
 
     assert just_before.remaining == verdict.remaining
-    assert (await memory.standing("key", 1000)).remaining > verdict.remaining
+    assert (await memory.peek("key", 1000)).remaining > verdict.remaining
 
 
 @pytest.mark.parametrize("counted", [[(0, 10)], [(0, 35)], [(0, 10), (70, 6)], [(0, 5), (70, 12)]])
@@ -74,15 +74,15 @@ async def test_exhausted_limit_allows_a_hit_exactly_after_its_wait(
     for after_s, cost in counted:
         clock.time = MINUTE_START + after_s
         await memory.count("key", cost)
-    exhausted = await memory.standing("key", 10)
+    exhausted = await memory.peek("key", 10)
 
     clock.time += exhausted.reset_s - 0.001
-    just_before = await memory.standing("key", 10)
+    just_before = await memory.peek("key", 10)
     clock.time += 0.002
 
-    assert (exhausted.allowed, just_before.allowed) == (False, False)
-    assert (await memory.standing("key", 10)).allowed
-    assert (await memory.hit("key", 10, 1)).allowed
+    assert (exhausted.is_allowed, just_before.is_allowed) == (False, False)
+    assert (await memory.peek("key", 10)).is_allowed
+    assert (await memory.hit("key", 10, 1)).is_allowed
 
 
 async def test_nothing_is_counted_after_two_idle_minutes(clock: Clock, memory: BoundedMemory) -> None:
@@ -90,15 +90,15 @@ async def test_nothing_is_counted_after_two_idle_minutes(clock: Clock, memory: B
 
     clock.time += 500
 
-    assert await used(memory, "key") == 0
+    assert await count_used(memory, "key") == 0
     await memory.count("key", 1)
-    assert await used(memory, "key") == 1
+    assert await count_used(memory, "key") == 1
 
 
 async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, memory: BoundedMemory) -> None:
     verdicts = [await memory.hit("key", 10, cost) for cost in (7, 4, 3, 1)]
 
-    assert [(v.allowed, v.remaining, v.reset_s) for v in verdicts] == [
+    assert [(v.is_allowed, v.remaining, v.reset_s) for v in verdicts] == [
         (True, 3, 60),
         (False, 0, 60),
         (True, 0, 60),
@@ -109,10 +109,10 @@ async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, mem
 async def test_full_memory_forgets_the_key_that_has_gone_uncounted_for_longest(memory: BoundedMemory) -> None:
     for key in ("a", "b", "c", "a", "d", "a"):
         await memory.count(key, 1)
-        await memory.standing("b", 1)
+        await memory.peek("b", 1)
 
     assert len(memory) == 3
-    assert {key: await used(memory, key) for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}
+    assert {key: await count_used(memory, key) for key in "abcd"} == {"a": 3, "b": 0, "c": 1, "d": 1}
 
 
 async def test_memory_in_parts_keeps_each_key_apart_and_stays_bounded() -> None:
@@ -121,9 +121,9 @@ async def test_memory_in_parts_keeps_each_key_apart_and_stays_bounded() -> None:
         await memory.count(str(number), 1)
 
     assert len(memory) == 40
-    assert await used(memory, "999") == 1
+    assert await count_used(memory, "999") == 1
 
 
-def test_used_rounds_down() -> None:
+def test_used_count_is_rounded_down() -> None:
     assert Counters(previous=3, current=2, left_s=19.9).used == 2
     assert Counters(previous=3, current=2, left_s=20.0).used == 3

@@ -11,7 +11,7 @@ class Clock:
         return self.time
 
 
-def test_key_is_recent_until_its_time_is_over() -> None:
+def test_key_is_recent_until_ttl_expires() -> None:
     clock = Clock()
     keys = RecentKeys(3, 60.0, clock)
     keys.add("a")
@@ -23,7 +23,7 @@ def test_key_is_recent_until_its_time_is_over() -> None:
     assert "a" not in keys
 
 
-def test_adding_a_key_again_starts_its_time_again() -> None:
+def test_key_added_again_is_recent_for_the_full_ttl() -> None:
     clock = Clock()
     keys = RecentKeys(3, 60.0, clock)
     keys.add("a")

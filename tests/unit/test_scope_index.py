@@ -52,9 +52,9 @@ def places_of(*scopes: Iterable[Scope]) -> list[Place]:
     return [Place(*path) for path in itertools.product(names, names, ["", *names])]
 
 
-def overlaps(token: Iterable[Scope], asked: Scope) -> bool:
+def overlaps(token: Iterable[Scope], requested: Scope) -> bool:
     """Return what the SQL condition with `&&` on index keys returns."""
-    return not set(index_keys(token)).isdisjoint(keys_overlapping(asked))
+    return not set(index_keys(token)).isdisjoint(keys_overlapping(requested))
 
 
 def is_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
@@ -65,18 +65,18 @@ def is_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
 
 @settings(max_examples=400)
 @given(_FEW, _SCOPES)
-def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], asked: Scope) -> None:
-    places = places_of(token, [asked])
+def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], requested: Scope) -> None:
+    places = places_of(token, [requested])
 
-    assert overlaps(token, asked) == bool(allowed(token, places) & allowed([asked], places))
-    assert overlaps(token, asked) == any(overlap(scope, asked) for scope in token)
+    assert overlaps(token, requested) == bool(allowed(token, places) & allowed([requested], places))
+    assert overlaps(token, requested) == any(overlap(scope, requested) for scope in token)
 
 
 @settings(max_examples=400)
 @given(_FEW, _FEW)
 @example([Scope(ALL_ACTIONS, ())], [Scope(ALL_ACTIONS, ())])
 @example([Scope(frozenset({Action.READ}), ("AB",))], [Scope(frozenset({Action.READ}), ("A",))])
-def test_token_is_within_limits_if_they_allow_everything_it_allows(token: list[Scope], limits: list[Scope]) -> None:
+def test_token_is_within_limits_if_limits_allow_all_its_scopes(token: list[Scope], limits: list[Scope]) -> None:
     places = places_of(token, limits)
 
     within = allowed(token, places) <= allowed(limits, places)
@@ -108,7 +108,7 @@ def test_token_has_key_for_everywhere_only_with_scope_without_path(token: list[S
 
 
 @given(_SCOPES, _SCOPES, st.sampled_from(Action))
-def test_scope_includes_other_if_it_allows_the_action_at_all_its_places(
+def test_scope_includes_other_scope_if_action_is_allowed_at_all_places(
     scope: Scope, other: Scope, action: Action
 ) -> None:
     places, everything = places_of([scope], [other]), [Scope(frozenset({action}), other.path)]

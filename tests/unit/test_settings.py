@@ -73,7 +73,7 @@ PEM_TEXT = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----"
         ),
         (
             {"INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_PRIVATE_KEY": PEM_TEXT},
-            "INTROSPECTION_PRIVATE_KEY is wrong: it is no private key in PEM",
+            "INTROSPECTION_PRIVATE_KEY is wrong: it is not a private key in PEM",
         ),
     ],
 )
@@ -95,7 +95,7 @@ def test_private_key_is_read_from_its_file(tmp_path: Path, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])
-def test_error_for_an_invalid_url_does_not_repeat_it(password: str) -> None:
+def test_error_for_an_invalid_url_does_not_contain_the_url(password: str) -> None:
     for read in (address_of, redis_client):
         with pytest.raises(SettingsError, match="cannot be read as a URL; percent-encode") as fault:
             read(f"postgresql://polls:{password}@db:5432/pollgate")

@@ -32,7 +32,7 @@ class WatchHarness:
 
     def __init__(self) -> None:
         self.answer: Grant | None = grant()
-        self.asked = 0
+        self.introspections = 0
         self.notified = 0
         self.gate = asyncio.Event()
         self.gate.set()
@@ -50,7 +50,7 @@ class WatchHarness:
         self.watch = TokenWatch(self.guard, self.lease, TOKEN, check_grant=_check_grant, on_change=self._on_change)
 
     async def _introspect(self, _token: str) -> Grant | None:
-        self.asked += 1
+        self.introspections += 1
         answer = self.answer
         await self.gate.wait()
         return answer
@@ -58,7 +58,7 @@ class WatchHarness:
     def _on_change(self) -> None:
         self.notified += 1
 
-    def changes(self, seq: int, answer: Grant | None) -> None:
+    def change(self, seq: int, answer: Grant | None) -> None:
         """Change the authority's answer, and apply the change `seq` to the guard."""
         self.answer = answer
         self.guard.apply(change(seq))
@@ -68,10 +68,10 @@ class WatchHarness:
         self.gate.clear()
         return asyncio.create_task(self.watch.ensure_valid())
 
-    async def introspected(self, asked: int) -> None:
+    async def wait_for_introspection(self, introspections: int) -> None:
         """Wait until the authority has received this many introspections."""
         async with asyncio.timeout(5):
-            while self.asked < asked:
+            while self.introspections < introspections:
                 await asyncio.sleep(0)
 
 
@@ -96,13 +96,13 @@ async def test_unchanged_token_costs_one_introspection_and_no_wait() -> None:
 
         assert all(returns_at_once(harness) for _ in range(100))
 
-    assert (harness.asked, harness.notified) == (1, 0)
+    assert (harness.introspections, harness.notified) == (1, 0)
 
 
 async def test_change_from_before_the_watch_is_refused() -> None:
     harness = WatchHarness()
     await harness.guard.check(TOKEN)
-    harness.changes(1, None)
+    harness.change(1, None)
 
     with harness.watch, pytest.raises(TokenInvalid):
         await harness.watch.ensure_valid()
@@ -113,7 +113,7 @@ async def test_listener_runs_in_the_step_in_which_a_change_is_applied() -> None:
     with harness.watch:
         await harness.watch.ensure_valid()
 
-        harness.changes(1, None)
+        harness.change(1, None)
 
         assert harness.notified == 1
         with pytest.raises(TokenInvalid):
@@ -128,17 +128,17 @@ async def test_change_of_another_token_does_not_run_the_listener() -> None:
         harness.guard.apply(change(1, mint("pgt")))
 
         assert returns_at_once(harness)
-    assert (harness.asked, harness.notified) == (1, 0)
+    assert (harness.introspections, harness.notified) == (1, 0)
 
 
-async def test_narrowed_token_is_checked_again_and_refused_without_its_scope() -> None:
+async def test_narrowed_token_is_checked_again_and_refused_without_the_scope() -> None:
     harness = WatchHarness()
     with harness.watch:
         await harness.watch.ensure_valid()
 
-        harness.changes(1, grant("polls:read:PLAT", as_of=1))
+        harness.change(1, grant("polls:read:PLAT", as_of=1))
         await harness.watch.ensure_valid()
-        harness.changes(2, grant("polls:read:OTHER", as_of=2))
+        harness.change(2, grant("polls:read:OTHER", as_of=2))
 
         with pytest.raises(InsufficientScope):
             await harness.watch.ensure_valid()
@@ -148,9 +148,9 @@ async def test_revocation_applied_during_a_check_is_refused() -> None:
     harness = WatchHarness()
     with harness.watch:
         checking = harness.start_check()
-        await harness.introspected(1)
+        await harness.wait_for_introspection(1)
 
-        harness.changes(1, None)
+        harness.change(1, None)
         harness.gate.set()
 
         with pytest.raises(TokenInvalid):
@@ -161,7 +161,7 @@ async def test_reset_during_a_check_causes_another_introspection() -> None:
     harness = WatchHarness()
     with harness.watch:
         checking = harness.start_check()
-        await harness.introspected(1)
+        await harness.wait_for_introspection(1)
 
         harness.answer = None
         harness.guard.reset(5)
@@ -169,7 +169,7 @@ async def test_reset_during_a_check_causes_another_introspection() -> None:
 
         with pytest.raises(TokenInvalid):
             await checking
-    assert harness.asked == 2
+    assert harness.introspections == 2
 
 
 async def test_reset_runs_the_listener_and_causes_another_introspection() -> None:
@@ -181,7 +181,7 @@ async def test_reset_runs_the_listener_and_causes_another_introspection() -> Non
         harness.guard.reset(5)
         await harness.watch.ensure_valid()
 
-    assert (harness.asked, harness.notified) == (2, 1)
+    assert (harness.introspections, harness.notified) == (2, 1)
 
 
 async def test_lease_that_expires_during_a_check_raises_unavailable() -> None:
@@ -189,7 +189,7 @@ async def test_lease_that_expires_during_a_check_raises_unavailable() -> None:
     harness = WatchHarness()
     with harness.watch:
         checking = harness.start_check()
-        await harness.introspected(1)
+        await harness.wait_for_introspection(1)
 
         harness.time += 3600
         harness.gate.set()
@@ -207,7 +207,7 @@ async def test_check_without_lease_raises_unavailable_without_introspection() ->
 
         with pytest.raises(GuardUnavailable):
             await harness.watch.ensure_valid()
-    assert harness.asked == 1
+    assert harness.introspections == 1
 
 
 async def test_check_succeeds_if_lease_is_renewed_in_time() -> None:
@@ -221,7 +221,7 @@ async def test_check_succeeds_if_lease_is_renewed_in_time() -> None:
         harness.lease.renew(harness.time, 5.0)
 
         await checking
-    assert harness.asked == 1
+    assert harness.introspections == 1
 
 
 async def test_listener_runs_when_lease_expires() -> None:
@@ -237,7 +237,7 @@ async def test_listener_runs_when_lease_expires() -> None:
                 await asyncio.sleep(0.01)
 
 
-async def test_listener_runs_when_token_expires_and_check_refuses_it() -> None:
+async def test_listener_runs_when_token_expires_and_check_is_refused() -> None:
     harness = WatchHarness()
     harness.answer = grant(expires_at_s=harness.wall + 0.05)
     with harness.watch:

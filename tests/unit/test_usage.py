@@ -1,4 +1,4 @@
-"""What a guard reports of uses and refusals, also after syncs that fail."""
+"""The uses and refusals that a guard reports, also after failed syncs."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The check of words finds what it refuses, and lets standard terms pass."""
+"""The check of words finds refused words and accepts standard terms."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_refused_word_is_found_with_its_line(sentence: str) -> None:
     assert finding.instead
 
 
-def test_every_refused_word_has_a_sentence_here() -> None:
+def test_every_refused_word_has_a_test_sentence() -> None:
     text = "\n".join(SENTENCES)
 
     assert [refused.pattern.pattern for refused in REFUSED if not refused.pattern.search(text)] == []
@@ -49,5 +49,5 @@ def test_every_refused_word_has_a_sentence_here() -> None:
         "A recommendation about a thereby permanent change.",
     ],
 )
-def test_standard_terms_pass(sentence: str) -> None:
+def test_standard_terms_are_accepted(sentence: str) -> None:
     assert list(find_refused("docs/some.md", sentence)) == []

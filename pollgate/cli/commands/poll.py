@@ -223,7 +223,7 @@ def _fields(poll: Poll) -> list[tuple[str, str]]:
         ("Options", "\n".join(f"{option.id}={option.title}" for option in poll.options)),
         ("Ballots", _ballots(poll.settings)),
         ("Results", _visibility(poll.settings)),
-        ("Ends", poll.settings.end_date + (", when the poll closes" if _closes(poll) else "")),
+        ("Ends", poll.settings.end_date + (", when the poll closes" if _has_closing_time(poll) else "")),
         ("Created", format_exact_time(poll.created_at)),
         ("Updated", format_exact_time(poll.updated_at)),
         ("ETag", poll.etag or ""),
@@ -246,5 +246,5 @@ def _visibility(settings: PollSettings) -> str:
     return settings.results_visibility + (", without numbers of votes" if settings.hide_absolute_numbers else "")
 
 
-def _closes(poll: Poll) -> bool:
+def _has_closing_time(poll: Poll) -> bool:
     return poll.settings.close_poll_on_end_date

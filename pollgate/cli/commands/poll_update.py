@@ -16,7 +16,7 @@ from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 app = polls_group("poll", "Change and delete polls.")
 
 
-def _quoted_tag(_: Any, tokens: Sequence[Token]) -> str:
+def _quote_tag(_: Any, tokens: Sequence[Token]) -> str:
     """Return the ETag with its quotes, which shells remove."""
     text = tokens[0].value
     return text if text == "*" or '"' in text else f'"{text}"'
@@ -25,7 +25,7 @@ def _quoted_tag(_: Any, tokens: Sequence[Token]) -> str:
 IfMatch = Annotated[
     str | None,
     Parameter(
-        converter=_quoted_tag,
+        converter=_quote_tag,
         metavar="ETAG",
         help="Only if the poll still has this ETag, as in `pollgate poll show`, with or without quotes.",
     ),

@@ -39,7 +39,7 @@ def watch(poll_id: Annotated[str, Parameter(metavar="ID")], /, *, as_json: Json 
         except NotFound as error:
             if not has_begun or error.type != "unknown-poll":
                 raise
-            raise CliError("the poll was deleted, or the token no longer reaches it") from None
+            raise CliError("the poll was deleted, or the token no longer has access to it") from None
         except RequestRejected as error:
             if not has_begun:
                 raise

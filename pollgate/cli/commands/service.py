@@ -54,10 +54,10 @@ def create(
         File with a public key (PEM: Ed25519, P-256 or RSA), for private_key_jwt instead of a secret.
     """
     public_key = None if public_key_file is None else _read(public_key_file)
-    made = run_with_authority(
+    created = run_with_authority(
         lambda authority: authority.create_service(client_id, name=name, sites=site, public_key=public_key), _OPTIONS
     )
-    print_json(made) if as_json else _print_created(made)
+    print_json(created) if as_json else _print_created(created)
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate service list")
@@ -140,10 +140,10 @@ def rotate(client_id: ClientId, /, *, overlap: Duration | None = None, as_json: 
         How long earlier secrets continue to work; 1h by default, 0 ends them at once.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    made = run_with_authority(
+    created = run_with_authority(
         lambda authority: authority.rotate_service(client_id, overlap_s), {"/overlap_s": "--overlap"}
     )
-    print_json(made) if as_json else _print_created(made)
+    print_json(created) if as_json else _print_created(created)
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service disable reports")

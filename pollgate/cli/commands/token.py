@@ -14,7 +14,7 @@ from pollgate.cli.errors import CliError
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
-from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, since
+from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
     FIELD_OPTIONS,
     NO_FIELDS,
@@ -150,7 +150,7 @@ def list_(
         "created_after": created_after,
         "created_before": created_before,
         "used_after": used_after,
-        "unused_since": since(unused_since, unused_for),
+        "unused_since": resolve_since(unused_since, unused_for),
         "expires_after": expires_after,
         "expires_before": expires_before,
     }
@@ -226,13 +226,13 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Expires", format_exact_time(token.expires_at)),
         ("Last used", format_exact_time(token.last_used_at)),
         ("Uses", f"{token.uses}, and {token.refusals} refused"),
-        ("Disabled", _ended(token.disabled_at, token.disabled_by, token.disabled_reason)),
-        ("Revoked", _ended(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),
+        ("Disabled", _describe_end(token.disabled_at, token.disabled_by, token.disabled_reason)),
+        ("Revoked", _describe_end(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),
     ]
     return [(name, value) for name, value in fields if value]
 
 
-def _ended(at: datetime | None, by: str | None, *why: str | None) -> str:
+def _describe_end(at: datetime | None, by: str | None, *why: str | None) -> str:
     if at is None:
         return ""
     return f"{format_exact_time(at)} by {by or 'unknown'}" + "".join(f": {reason}" for reason in why if reason)

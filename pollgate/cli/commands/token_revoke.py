@@ -11,7 +11,7 @@ from pollgate.cli.effect import describe_effect, require_effective, wait_with_no
 from pollgate.cli.errors import CliError
 from pollgate.cli.options import Json, Wait
 from pollgate.cli.output import pluralize, print_json
-from pollgate.cli.times import Duration, Past, format_exact_time, since
+from pollgate.cli.times import Duration, Past, format_exact_time, resolve_since
 from pollgate.client import AuthorityClient, BulkRevocation
 
 StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
@@ -89,16 +89,16 @@ def revoke(
         scope=scope,
         status=status,
         issued_before=issued_before,
-        unused_since=since(unused_since, unused_for),
+        unused_since=resolve_since(unused_since, unused_for),
         all=every or None,
     )
-    asked = {**chosen, "reason": reason, **({"text": text} if text else {})}
+    request = {**chosen, "reason": reason, **({"text": text} if text else {})}
     if dry_run:
-        _print_preview(asked, as_json=as_json)
+        _print_preview(request, as_json=as_json)
         return
     if not yes:
-        _confirm(chosen, asked)
-    result = _revoke(asked, wait=wait)
+        _confirm(chosen, request)
+    result = _revoke(request, wait=wait)
     if as_json:
         print_json(result)
     elif result.revocation:
@@ -117,8 +117,8 @@ def _selection(**conditions: Any) -> dict[str, Any]:
     return given
 
 
-def _print_preview(asked: Mapping[str, Any], *, as_json: bool) -> None:
-    preview = _preview(asked)
+def _print_preview(request: Mapping[str, Any], *, as_json: bool) -> None:
+    preview = _preview(request)
     if as_json:
         print_json(preview)
     else:
@@ -127,7 +127,7 @@ def _print_preview(asked: Mapping[str, Any], *, as_json: bool) -> None:
     _require_matched(preview)
 
 
-def _confirm(chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def _confirm(chosen: Mapping[str, Any], request: Mapping[str, Any]) -> None:
     """Ask for confirmation before conditions revoke more than one token. Raise `CliError` without it."""
     if chosen.keys() == {"ids"}:
         return
@@ -135,7 +135,7 @@ def _confirm(chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         if "all" in chosen:
             raise CliError("--all requires --yes without a terminal; --dry-run prints how many tokens it would revoke")
         return
-    number = _preview(asked).revoked
+    number = _preview(request).revoked
     if number < 2 and "all" not in chosen:
         return
     print(
@@ -145,17 +145,17 @@ def _confirm(chosen: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
         raise CliError("nothing was revoked")
 
 
-def _preview(asked: Mapping[str, Any]) -> BulkRevocation:
-    return run_with_authority(lambda authority: authority.revoke_tokens(**asked, dry_run=True, wait=False), _OPTIONS)
+def _preview(request: Mapping[str, Any]) -> BulkRevocation:
+    return run_with_authority(lambda authority: authority.revoke_tokens(**request, dry_run=True, wait=False), _OPTIONS)
 
 
-def _revoke(asked: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
+def _revoke(request: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
     async def revoke_all(authority: AuthorityClient) -> BulkRevocation:
-        ids = asked.get("ids", ())
-        if len(ids) == 1 and asked.keys() <= {"ids", "reason", "text"}:
-            revocation = await authority.revoke_token(ids[0], asked["reason"], asked.get("text"), wait=wait)
+        ids = request.get("ids", ())
+        if len(ids) == 1 and request.keys() <= {"ids", "reason", "text"}:
+            revocation = await authority.revoke_token(ids[0], request["reason"], request.get("text"), wait=wait)
             return BulkRevocation(1, 0, [], revocation)
-        return await authority.revoke_tokens(**asked, wait=wait)
+        return await authority.revoke_tokens(**request, wait=wait)
 
     return run_with_authority(
         lambda authority: wait_with_notice(revoke_all(authority)) if wait else revoke_all(authority), _OPTIONS

@@ -100,7 +100,7 @@ def _option_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
     if not choice.option_ids:
         yield Violation(("optionIds",), "choose an option; to withdraw a ballot, delete it")
     if len(choice.option_ids) > 1 and not poll.spec.settings.allow_selection_of_multiple_options:
-        yield Violation(("optionIds",), f"this poll takes exactly one option, not {len(choice.option_ids)}")
+        yield Violation(("optionIds",), f"this poll allows exactly one option per ballot, not {len(choice.option_ids)}")
     uses = Counter(choice.option_ids)
     for index, option_id in enumerate(choice.option_ids[: len(known) + 1]):
         if option_id not in known:
@@ -111,7 +111,7 @@ def _option_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
 
 def _text_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
     if choice.comment is not None and not poll.spec.settings.allow_comment:
-        yield Violation(("comment",), "this poll takes no comments; leave it out")
+        yield Violation(("comment",), "this poll allows no comments; leave it out")
     for field, text, length in (
         ("name", choice.name, MAX_NAME_LENGTH),
         ("comment", choice.comment, MAX_COMMENT_LENGTH),

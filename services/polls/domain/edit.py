@@ -8,7 +8,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
 from services.polls.domain.errors import InvalidPoll, Violation
-from services.polls.domain.poll import Option, PollSpec, Status, closed_at
+from services.polls.domain.poll import Option, PollSpec, Status, close_at
 from services.polls.domain.state import PollState
 from shared.contract.scope import Place
 
@@ -90,11 +90,11 @@ class EditedPoll(Struct, frozen=True):
     effect: Effect
 
 
-def edited_spec(state: PollState, content: Replacement | Patch | Closing) -> PollSpec:
+def apply_edit(state: PollState, content: Replacement | Patch | Closing) -> PollSpec:
     """Return the spec after the edit, not yet validated. Raise `InvalidPoll` if a read-only field would change."""
     spec = state.poll.spec
     if isinstance(content, Closing):
-        return closed_at(spec, state.at)
+        return close_at(spec, state.at)
     if isinstance(content, Replacement):
         edited = content.spec
     else:
@@ -105,7 +105,7 @@ def edited_spec(state: PollState, content: Replacement | Patch | Closing) -> Pol
     return edited
 
 
-def lost_votes(before: PollSpec, after: PollSpec, counts: Mapping[str, int]) -> dict[str, int]:
+def count_lost_votes(before: PollSpec, after: PollSpec, counts: Mapping[str, int]) -> dict[str, int]:
     """Return the number of votes of each option that is removed, by its id. Options are the same if their ids are."""
     kept = {option.id for option in after.options}
     return {option.id: counts.get(option.id, 0) for option in before.options if option.id not in kept}

@@ -67,7 +67,7 @@ class Poll(Struct, frozen=True):
 
     def is_closed(self, now: datetime) -> bool:
         """Return whether the poll no longer takes votes."""
-        end = closes_at(self.spec.settings)
+        end = closing_time(self.spec.settings)
         return end is not None and end <= now
 
 
@@ -84,14 +84,14 @@ def validate(spec: PollSpec) -> PollSpec:
     return spec
 
 
-def closes_at(settings: Settings) -> datetime | None:
+def closing_time(settings: Settings) -> datetime | None:
     """Return the time when a poll with these valid settings closes, or `None` if it never closes."""
     return read_end_date(settings.end_date) if settings.close_poll_on_end_date else None
 
 
-def closed_at(spec: PollSpec, now: datetime) -> PollSpec:
+def close_at(spec: PollSpec, now: datetime) -> PollSpec:
     """Return the spec with an end date that closes the poll at `now`, or unchanged if it has closed before."""
-    end = closes_at(spec.settings)
+    end = closing_time(spec.settings)
     if end is not None and end <= now:
         return spec
     text = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -67,12 +67,12 @@ class Results(Struct, frozen=True):
     average: float | None = None
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether the results will not change, because the poll is closed."""
         return self.status == "closed"
 
     @property
-    def visible(self) -> bool:
+    def is_visible(self) -> bool:
         """Whether percentages are shown, perhaps without the numbers of votes."""
         return self.withheld_reason in {None, "hideAbsoluteNumbers"}
 
@@ -86,7 +86,7 @@ def results_of(spec: PollSpec, tally: Tally, *, now: datetime, is_closed: bool, 
         withheld_reason=_withheld_reason(spec.settings, is_closed=is_closed, audience=audience),
         options=tuple(OptionResult(option.id, option.title, option.order) for option in options),
     )
-    return _filled(heading, tally) if heading.visible else heading
+    return _add_figures(heading, tally) if heading.is_visible else heading
 
 
 def _withheld_reason(settings: Settings, *, is_closed: bool, audience: Audience) -> WithheldReason | None:
@@ -102,7 +102,7 @@ def _withheld_reason(settings: Settings, *, is_closed: bool, audience: Audience)
     return visibility
 
 
-def _filled(heading: Results, tally: Tally) -> Results:
+def _add_figures(heading: Results, tally: Tally) -> Results:
     """Return the results with the numbers and percentages that are not withheld."""
     counts = [tally.counts.get(option.id, 0) for option in heading.options]
     shows_numbers = heading.withheld_reason is None

@@ -24,7 +24,7 @@ def find_template(template_id: str) -> Template:
         if each.id == template_id:
             return each
     known = ", ".join(each.id for each in TEMPLATES)
-    raise UnknownTemplate(f"There is no such template; known are {known}.")
+    raise UnknownTemplate(f"Unknown template; the templates are {known}.")
 
 
 def _blank() -> Template:

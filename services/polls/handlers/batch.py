@@ -15,7 +15,8 @@ from shared.runtime.http.endpoint import Response, endpoint
 
 @endpoint(
     summary="Change several polls",
-    description="Up to 100, in one transaction. Each item has its own outcome. With `atomic`, all are made or none.",
+    description="Up to 100, in one transaction. Each item has its own outcome. With `atomic`, either all are made or "
+    "none is.",
     tags=("polls",),
     headers=BatchHeaders,
     body=Batch,

@@ -4,7 +4,7 @@ from typing import Final
 
 from shared.contract.scope import Action
 
-UNKNOWN: Final = {404: "There is no such poll, or the token may not know of it."}
+UNKNOWN: Final = {404: "No poll has this id, or the token has no access to it."}
 CHANGED: Final = {412: "The poll does not have the ETag that `If-Match` names."}
 VOTES: Final = {409: "The edit would drop votes. `errors` says how many; `dropVotes=true` drops them."}
 IN_USE: Final = {409: "A request with this `Idempotency-Key` is still in progress; see `Retry-After`."}

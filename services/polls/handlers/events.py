@@ -35,22 +35,22 @@ HEARTBEAT: Final = b":\n\n"
     headers=ResumeHeaders,
     responses={
         200: Response(
-            description="Events, without an end.", body=str, media_type=EVENT_STREAM, example=examples.FIRST_EVENT
+            description="A stream of events.", body=str, media_type=EVENT_STREAM, example=examples.FIRST_EVENT
         )
     },
     problems={
         **UNKNOWN,
         **forbidden(Action.READ),
-        429: "The token follows as many polls as it may, or exceeds its rate limit; see `Retry-After`.",
+        429: "The token has the maximum number of event streams open, or exceeds its rate limit; see `Retry-After`.",
     },
 )
 async def follow_poll(request: web.Request) -> web.StreamResponse:
     """Return 200 with events, until the poll is deleted or the token stops working."""
-    asking = caller(request)
-    state = await load_authorized_poll(request.app[DATABASE], asking, poll_id_of(request), Action.READ)
+    bearer = caller(request)
+    state = await load_authorized_poll(request.app[DATABASE], bearer, poll_id_of(request), Action.READ)
     place = state.poll.place
-    actions = {action for action in (Action.READ, Action.RESULTS) if asking.may(action, place)}
-    with request.app[STREAM_LIMITER].count(asking.token_id):
+    actions = {action for action in (Action.READ, Action.RESULTS) if bearer.may(action, place)}
+    with request.app[STREAM_LIMITER].count(bearer.token_id):
         async with open_stream(request, actions, place, HEADERS) as stream:
             await _send_events(stream, request, state)
         return stream.response
@@ -63,7 +63,7 @@ async def _send_events(stream: Stream, request: web.Request, state: PollState) -
     silent_since = elapsed_s()
     with request.app[FOLLOWED_POLLS].follow(state, stream.notify) as followed:
         while not followed.is_gone:
-            events = list(followed.render(Snapshot.of, audience).since(seen))
+            events = list(followed.render(Snapshot.of, audience).events_since(seen))
             if events or elapsed_s() - silent_since >= HEARTBEAT_S:
                 await stream.send(b"".join(event.encode() for event in events) or HEARTBEAT)
                 silent_since = elapsed_s()

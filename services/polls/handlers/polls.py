@@ -45,7 +45,7 @@ from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.preconditions import if_match, not_modified
+from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
@@ -61,7 +61,7 @@ MAX_PAGE_BYTES: Final = 1024 * 1024
     tags=("polls",),
     query=ListPolls,
     responses={200: Response(description="A page of polls.", body=PollPage, example=examples.PAGE)},
-    problems={403: "The token may read nothing there."},
+    problems={403: "The token may not read polls there."},
 )
 async def list_polls(request: web.Request) -> web.Response:
     """Return 200 with a page of polls."""
@@ -69,7 +69,7 @@ async def list_polls(request: web.Request) -> web.Response:
     conditions = PollFilter(_readable_paths(caller(request), query), query.status, query.updated_since)
     after = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
     states = await select_page(request.app[DATABASE], caller(request).site, conditions, after, query.limit + 1)
-    page = _fill_page(_payload(caller(request), state, query.expand) for state in states[: query.limit])
+    page = _fill_page(_to_payload(caller(request), state, query.expand) for state in states[: query.limit])
     last = None if len(page) == len(states) else states[len(page) - 1].poll
     return json_response({"items": page, "next": None if last is None else write_cursor((last.created_at, last.id))})
 
@@ -122,9 +122,9 @@ async def show_poll(request: web.Request) -> web.Response:
     query = read_query(request, ShowPoll)
     state = await load_authorized_poll(request.app[DATABASE], caller(request), poll_id_of(request), Action.READ)
     headers = {"ETag": state.etag}
-    if query.expand is None and not_modified(request, state.etag):
+    if query.expand is None and is_not_modified(request, state.etag):
         return web.Response(status=304, headers=headers)
-    return json_response(_payload(caller(request), state, query.expand), headers=headers)
+    return json_response(_to_payload(caller(request), state, query.expand), headers=headers)
 
 
 @endpoint(
@@ -196,10 +196,10 @@ async def _edit(request: web.Request, content: Replacement | Patch) -> web.Respo
     return json_response(payload, headers={"ETag": edited.state.etag})
 
 
-def _payload(asking: Caller, state: PollState, expand: str | None) -> PollPayload:
+def _to_payload(bearer: Caller, state: PollState, expand: str | None) -> PollPayload:
     if expand is None:
         return PollPayload.of(state)
-    audience = audience_of(asking, state.poll.place)
+    audience = audience_of(bearer, state.poll.place)
     return PollPayload.of(state, results=ResultsPayload.of(state.results(audience)))
 
 
@@ -216,11 +216,11 @@ def _fill_page(payloads: Iterable[PollPayload]) -> list[msgspec.Raw]:
     return page
 
 
-def _readable_paths(asking: Caller, query: ListPolls) -> list[Path]:
+def _readable_paths(bearer: Caller, query: ListPolls) -> list[Path]:
     """Return the paths below which polls are listed. Raise `BadRequest` or `InsufficientScope`."""
     segments = (query.workspace, query.content, query.container)
     given = [segment for segment in segments if segment]
     if any(given[depth] != segments[depth] for depth in range(len(given))):
         needs = "add the segments above it: content needs workspace, and container needs content"
         raise BadRequest("The place is incomplete.", ErrorDetail(needs, parameter="workspace"))
-    return asking.require_paths(Action.READ, tuple(given))
+    return bearer.require_paths(Action.READ, tuple(given))

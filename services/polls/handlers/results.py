@@ -34,8 +34,8 @@ CSV_EXAMPLE: Final = (
 
 @endpoint(
     summary="Show results",
-    description="What may not be seen is null. A token with the action `results` sees everything, and needs no other "
-    "action. With `Accept: text/csv`, the response is a table for spreadsheets.",
+    description="Values that the token may not see are null. A token with the action `results` sees "
+    "everything, and needs no other action. With `Accept: text/csv`, the response is a table for spreadsheets.",
     tags=("results",),
     path=PollPath,
     query=ShowResults,
@@ -63,10 +63,10 @@ async def show_results(request: web.Request) -> web.Response:
 
 async def _load(request: web.Request, participant: str | None) -> tuple[PollState, bool]:
     """Return the poll, and whether the participant has voted in it."""
-    asking = caller(request)
+    bearer = caller(request)
     if participant is None:
         actions = (Action.READ, Action.RESULTS)
-        return await load_authorized_poll(request.app[DATABASE], asking, poll_id_of(request), *actions), False
+        return await load_authorized_poll(request.app[DATABASE], bearer, poll_id_of(request), *actions), False
     if not 1 <= len(participant) <= MAX_PARTICIPANT_LENGTH:
         detail = f"expected 1 to {MAX_PARTICIPANT_LENGTH} characters"
         raise BadRequest(
@@ -74,7 +74,7 @@ async def _load(request: web.Request, participant: str | None) -> tuple[PollStat
             ErrorDetail(detail, parameter="participant"),
         )
     actions = (Action.READ, Action.VOTE)
-    voter = await request.app[VOTES].load_voter(asking, poll_id_of(request), participant, *actions)
+    voter = await request.app[VOTES].load_voter(bearer, poll_id_of(request), participant, *actions)
     return voter.state, voter.has_voted
 
 

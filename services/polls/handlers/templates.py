@@ -15,7 +15,7 @@ _ALL: Final = Templates([TemplatePayload.of(template) for template in TEMPLATES]
 @endpoint(
     summary="List templates",
     tags=("polls",),
-    responses={200: Response(description="The templates that `POST /v1/polls` takes.", body=Templates, example=_ALL)},
+    responses={200: Response(description="The templates that `POST /v1/polls` accepts.", body=Templates, example=_ALL)},
 )
 async def list_templates(_request: web.Request) -> web.Response:
     """Return 200 with every template."""

@@ -58,7 +58,7 @@ async def cast_ballot(request: web.Request) -> web.Response:
     responses={200: Response(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},
     problems={
         **forbidden(Action.VOTE),
-        404: "There is no such poll, the token may not know of it, or the participant has no ballot.",
+        404: "No poll has this id, the token has no access to it, or the participant has no ballot.",
     },
 )
 async def show_ballot(request: web.Request) -> web.Response:
@@ -76,7 +76,7 @@ async def show_ballot(request: web.Request) -> web.Response:
     responses={204: Response(description="The ballot no longer counts.")},
     problems={
         **forbidden(Action.VOTE),
-        404: "There is no such poll, the token may not know of it, or the participant has no ballot.",
+        404: "No poll has this id, the token has no access to it, or the participant has no ballot.",
         409: "The poll is closed.",
     },
 )

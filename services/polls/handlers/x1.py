@@ -74,14 +74,14 @@ POLLS_PER_READ: Final = 100
 )
 async def list_contract_polls(request: web.Request) -> web.Response:
     """Return 200 with an array of the polls at the place, or of the one that `pollId` names."""
-    query = _authorized_query(request, ListQuery, Action.READ)
-    place, asking = query.to_place(), caller(request)
+    query = _read_authorized_query(request, ListQuery, Action.READ)
+    place, bearer = query.to_place(), caller(request)
     if not query.poll_id:
-        return json_response([poll async for poll in _all_at(request, place, query.expand)])
-    state = await polls.select_poll(request.app[DATABASE], asking.site, _to_poll_id(query.poll_id))
+        return json_response([poll async for poll in _encode_all_at(request, place, query.expand)])
+    state = await polls.select_poll(request.app[DATABASE], bearer.site, _to_poll_id(query.poll_id))
     if state is None or state.poll.place != place:
         raise UnknownPoll
-    return json_response([_payload(asking, state, query.expand)])
+    return json_response([_to_payload(bearer, state, query.expand)])
 
 
 @endpoint(
@@ -98,7 +98,7 @@ async def list_contract_polls(request: web.Request) -> web.Response:
 )
 async def create_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with the new poll and its id."""
-    place = _authorized_query(request, PlaceQuery, Action.CREATE).to_place()
+    place = _read_authorized_query(request, PlaceQuery, Action.CREATE).to_place()
     spec = validate(read_json(await request.read(), ContractPollBody).to_spec())
     state = await polls.insert_poll(request.app[DATABASE], caller(request).site, place, uuid4(), spec)
     return json_response(ContractPoll.of(state))
@@ -121,7 +121,7 @@ async def create_contract_poll(request: web.Request) -> web.Response:
 )
 async def replace_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with the poll after the edit. Raise `UnknownPoll` if it is not at the place."""
-    query = _authorized_query(request, EditQuery, Action.UPDATE)
+    query = _read_authorized_query(request, EditQuery, Action.UPDATE)
     body = read_json(await request.read(), ContractPollBody)
     if body.id not in (None, query.poll_id):
         error = ErrorDetail("leave it out, or repeat the parameter pollId", pointer="/id")
@@ -148,13 +148,13 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
 )
 async def delete_contract_poll(request: web.Request) -> web.Response:
     """Return 200 without a body. Raise `UnknownPoll` if the poll is not at the place."""
-    query = _authorized_query(request, PollQuery, Action.DELETE)
+    query = _read_authorized_query(request, PollQuery, Action.DELETE)
     deletion = PollDeletion(poll_id=_to_poll_id(query.poll_id), place=query.to_place())
     await request.app[POLL_EDITOR].delete(caller(request), deletion)
     return web.Response()
 
 
-def _authorized_query(request: web.Request, kind: type[Q], action: Action) -> Q:
+def _read_authorized_query(request: web.Request, kind: type[Q], action: Action) -> Q:
     """Return the query, if the caller may do the action at its place.
 
     Raise `UnknownEndpoint`, `BadRequest` or `InsufficientScope`.
@@ -175,32 +175,32 @@ def _refuse_old_form(request: web.Request) -> None:
         raise BadRequest(f"This is the old form of the request: {remedy}.", ErrorDetail(remedy, parameter="issueKey"))
 
 
-async def _all_at(request: web.Request, place: Place, expand: str | None) -> AsyncGenerator[msgspec.Raw, None]:
+async def _encode_all_at(request: web.Request, place: Place, expand: str | None) -> AsyncGenerator[msgspec.Raw, None]:
     """Yield each poll at the place, encoded. Raise `BadRequest` if they exceed the limits of a list."""
-    database, asking = request.app[DATABASE], caller(request)
+    database, bearer = request.app[DATABASE], caller(request)
     after, count, size, is_last = None, 0, 0, False
     while not is_last:
-        states = await polls.select_polls(database, asking.site, place, after, POLLS_PER_READ)
+        states = await polls.select_polls(database, bearer.site, place, after, POLLS_PER_READ)
         for state in states:
-            encoded = msgspec.json.encode(_payload(asking, state, expand))
+            encoded = msgspec.json.encode(_to_payload(bearer, state, expand))
             count, size = count + 1, size + len(encoded)
             if count > MAX_LISTED or size > MAX_LISTED_BYTES:
-                raise _too_many()
+                raise _too_many_polls()
             yield msgspec.Raw(encoded)
             after = (state.poll.created_at, state.poll.id)
         is_last = len(states) < POLLS_PER_READ
 
 
-def _too_many() -> BadRequest:
+def _too_many_polls() -> BadRequest:
     error = ErrorDetail("name one poll, or page through the polls under /v1/polls", parameter="pollId")
     limit = f"{MAX_LISTED} polls or {MAX_LISTED_BYTES // 1024**2} MiB"
     return BadRequest(f"There are too many polls at this place for one response, which holds up to {limit}.", error)
 
 
-def _payload(asking: Caller, state: PollState, expand: str | None) -> ContractPoll:
+def _to_payload(bearer: Caller, state: PollState, expand: str | None) -> ContractPoll:
     if not expand:
         return ContractPoll.of(state)
-    audience = audience_of(asking, state.poll.place)
+    audience = audience_of(bearer, state.poll.place)
     return ContractPoll.of(state, ResultsPayload.of(state.results(audience)))
 
 

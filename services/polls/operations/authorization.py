@@ -29,7 +29,7 @@ def require_action(caller: Caller, action: Action, place: Place) -> None:
 
 
 def require_any_action(caller: Caller, actions: tuple[Action, ...], place: Place) -> None:
-    """Do as `require_action`, for a caller that needs only one of the actions."""
+    """Do the same as `require_action`, for a caller that needs only one of the actions."""
     allowed = (action for action in actions if caller.may(action, place))
     require_action(caller, next(allowed, actions[0]), place)
 

@@ -7,9 +7,9 @@ from services.polls.domain.edit import (
     Effect,
     PollDeletion,
     PollEdit,
-    edited_spec,
+    apply_edit,
+    count_lost_votes,
     hides_names,
-    lost_votes,
 )
 from services.polls.domain.errors import PollChanged, UnknownPoll, VotesWouldBeDropped
 from services.polls.domain.poll import PollSpec, validate
@@ -53,7 +53,7 @@ class PollEditor:
 async def edit_within(connection: Connection, caller: Caller, edit: PollEdit) -> EditedPoll:
     """Edit a poll as `PollEditor.edit` does, inside a transaction of the caller."""
     before = await _lock(connection, caller, Action.UPDATE, edit)
-    spec = validate(edited_spec(before, edit.content))
+    spec = validate(apply_edit(before, edit.content))
     if spec == before.poll.spec:
         return EditedPoll(before, Effect())
     effect = await _change_ballots(connection, before, spec, drop_votes=edit.drop_votes)
@@ -90,7 +90,7 @@ def _require_change(state: PollState, caller: Caller, action: Action, change: Po
 
 async def _change_ballots(connection: Connection, before: PollState, after: PollSpec, *, drop_votes: bool) -> Effect:
     poll = before.poll
-    lost = lost_votes(poll.spec, after, before.tally.counts)
+    lost = count_lost_votes(poll.spec, after, before.tally.counts)
     votes = {option_id: count for option_id, count in lost.items() if count}
     if votes and not drop_votes:
         raise VotesWouldBeDropped(votes)

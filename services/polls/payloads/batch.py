@@ -74,7 +74,7 @@ Item = CreateItem | UpdateItem | CloseItem | DeleteItem
 
 
 class Batch(Struct, frozen=True, forbid_unknown_fields=True):
-    """Changes to be made in this order. With `atomic`, all are made or none."""
+    """Changes to be made in this order. With `atomic`, either all are made or none is."""
 
     items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ITEMS)]
     atomic: bool = False

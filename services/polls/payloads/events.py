@@ -67,7 +67,7 @@ class Snapshot(NamedTuple):
             return before
         return cls(msgspec.json.encode(PollPayload.of(state)), msgspec.json.encode(results), at)
 
-    def since(self, seen: Position) -> Iterator[Event]:
+    def events_since(self, seen: Position) -> Iterator[Event]:
         """Yield the events for a client that is at the position `seen`."""
         is_closed = self.at.status == "closed"
         at = seen._replace(version=self.at.version)

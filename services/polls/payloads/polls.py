@@ -68,7 +68,7 @@ class SettingsPayload(Struct, frozen=True, rename="camel"):
 
 
 class SettingsBody(SettingsPayload, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """How a poll may be answered. A setting that is left out has its default."""
+    """The settings of a poll. A setting that is left out has its default."""
 
 
 class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,7 +120,7 @@ class EffectPayload(Struct, frozen=True, rename="camel"):
 
 
 class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A poll. `results` are present if they were asked for, `effect` if the poll was edited by this request."""
+    """A poll. `results` are present if they were requested, `effect` if the poll was edited by this request."""
 
     id: PollId
     title: Title

@@ -50,9 +50,9 @@ class ResultsPayload(Struct, frozen=True, rename="camel"):
         """Return the payload of the results."""
         return cls(
             status=results.status,
-            final=results.final,
+            final=results.is_final,
             calculated_at=results.calculated_at,
-            visible=results.visible,
+            visible=results.is_visible,
             withheld_reason=results.withheld_reason,
             participants=results.participants,
             votes=results.votes,

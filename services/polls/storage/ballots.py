@@ -96,7 +96,7 @@ async def select_ballot(
     row = await connection.fetchrow(_SELECT, site, poll_id, participant_hash)
     if row is None:
         return None
-    return read_state(row), None if row["option_ids"] is None else _ballot(row)
+    return read_state(row), None if row["option_ids"] is None else _read_ballot(row)
 
 
 async def cast_ballot(connection: Connection, poll: Poll, participant_hash: bytes, ballot: Ballot) -> CastResult | None:
@@ -120,7 +120,7 @@ async def withdraw_ballot(connection: Connection, poll: Poll, participant_hash: 
 
 async def list_ballots(connection: Connection, poll_id: UUID, after: str, limit: int) -> list[Ballot]:
     """Return the ballots of the participants after `after`, by participant, up to `limit`."""
-    return [_ballot(row) for row in await connection.fetch(_PAGE, poll_id, after, limit)]
+    return [_read_ballot(row) for row in await connection.fetch(_PAGE, poll_id, after, limit)]
 
 
 async def drop_votes(connection: Connection, poll_id: UUID, option_ids: Sequence[str]) -> int:
@@ -135,7 +135,7 @@ async def anonymize(connection: Connection, poll_id: UUID) -> int:
     return _count(await connection.execute(_ANONYMIZE, poll_id, limit_s=ALL_BALLOTS_LIMIT_S))
 
 
-def _ballot(row: Row) -> Ballot:
+def _read_ballot(row: Row) -> Ballot:
     return Ballot(tuple(row["option_ids"]), row["comment"], row["participant"], row["name"], row["cast_at"])
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from services.polls.domain.listing import START, Position
-from services.polls.domain.poll import Option, Poll, PollSpec, Settings, closes_at
+from services.polls.domain.poll import Option, Poll, PollSpec, Settings, closing_time
 from services.polls.domain.results import Tally
 from services.polls.domain.state import PollState
 from shared.contract.scope import Place
@@ -132,7 +132,7 @@ def read_state(row: Row) -> PollState:
 
 
 def _values(spec: PollSpec) -> tuple[object, ...]:
-    return spec.title, spec.description, _json(spec.options), _json(spec.settings), closes_at(spec.settings)
+    return spec.title, spec.description, _json(spec.options), _json(spec.settings), closing_time(spec.settings)
 
 
 def _json(value: object) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from services.polls.domain.poll import closes_at
+from services.polls.domain.poll import closing_time
 from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import select_watched
@@ -53,7 +53,7 @@ class FollowedPoll:
     @property
     def closes_in_s(self) -> float:
         """Seconds until the poll closes by its end date, by the clock of the database; infinite if it does not."""
-        end = closes_at(self._state.poll.spec.settings)
+        end = closing_time(self._state.poll.spec.settings)
         if end is None or self._state.is_closed or self.is_gone:
             return float("inf")
         return (end - self._state.at).total_seconds() - (elapsed_s() - self._read_at_s)
@@ -72,7 +72,7 @@ class FollowedPoll:
             on_change()
 
     def update_if_newer(self, state: PollState) -> None:
-        """Do as `update` with a state that someone else has read, if it is newer."""
+        """Do the same as `update`, if the state is newer; it was read by another caller."""
         if state.at > self._state.at:
             self.update(state)
 
@@ -81,7 +81,7 @@ class FollowedPoll:
         self._followers.add(on_change)
 
     def remove_follower(self, on_change: Callable[[], None]) -> bool:
-        """No longer call `on_change`. Return whether no follower is left."""
+        """Stop calling `on_change`. Return whether no follower is left."""
         self._followers.discard(on_change)
         return not self._followers
 
@@ -118,7 +118,7 @@ class FollowedPolls:
                 async with asyncio.timeout(self._next_closing_s()):
                     await self._has_work.wait()
             self._has_work.clear()
-            poll_ids, self._to_read = (self._to_read & self._polls.keys()) | self._closing(), set()
+            poll_ids, self._to_read = (self._to_read & self._polls.keys()) | self._find_closing(), set()
             if poll_ids:
                 await self._read(list(poll_ids))
             await asyncio.sleep(PAUSE_S)
@@ -132,7 +132,7 @@ class FollowedPolls:
         soonest = min((followed.closes_in_s for followed in self._polls.values()), default=float("inf"))
         return None if soonest == float("inf") else soonest
 
-    def _closing(self) -> set[UUID]:
+    def _find_closing(self) -> set[UUID]:
         return {poll_id for poll_id, followed in self._polls.items() if followed.closes_in_s <= 0}
 
     async def _read(self, poll_ids: Sequence[UUID]) -> None:

@@ -32,9 +32,9 @@ _SUBSCRIPTION_LOST: Final = (
 )
 _SUBSCRIPTION_RESTORED: Final = "Redis subscription restored: poll changes arrive at once again"
 _PUBLISHING_FAILS: Final = (
-    "Redis does not take messages: poll changes reach other replicas up to 3 s late; start Redis or correct REDIS_URL"
+    "Redis does not accept messages: poll changes reach other replicas up to 3 s late; start Redis or correct REDIS_URL"
 )
-_PUBLISHING_WORKS: Final = "Redis takes messages again: poll changes reach other replicas at once"
+_PUBLISHING_WORKS: Final = "Redis accepts messages again: poll changes reach other replicas at once"
 
 
 class PollFeed:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.errors import Forbidden, InvalidValue
 from services.token_authority.domain.token import Token
-from services.token_authority.domain.token_fields import checked_scopes, checked_text
+from services.token_authority.domain.token_fields import validate_scopes, validate_text
 from shared.contract.scope import Scope, find_excess_scope, format_scopes
 from shared.contract.token import random_base62
 
@@ -78,10 +78,10 @@ def new_admin_key(
         raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
     return AdminKey(
         id=f"adm_{random_base62(16)}",
-        name=checked_text("name", name),
+        name=validate_text("name", name),
         role=role,
         sites=None if sites is None else tuple(dict.fromkeys(sites)),
-        scopes=None if scopes is None else checked_scopes(scopes),
+        scopes=None if scopes is None else validate_scopes(scopes),
         created_at=now,
         created_by=created_by,
     )

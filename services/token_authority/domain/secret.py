@@ -69,7 +69,7 @@ class Rotation(Struct, frozen=True):
         return now.replace(microsecond=0) + timedelta(seconds=self.overlap_s + 1)
 
 
-def rotation(overlap_s: int, *, end_on_use: bool, key: str | None) -> Rotation:
+def new_rotation(overlap_s: int, *, end_on_use: bool, key: str | None) -> Rotation:
     """Return a valid rotation; `key` is the Idempotency-Key header. Raise `InvalidValue`."""
     if not 0 <= overlap_s <= MAX_OVERLAP_S:
         raise InvalidValue(("overlap_s",), f"0 to {MAX_OVERLAP_S} seconds (30 days)")

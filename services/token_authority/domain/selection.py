@@ -52,7 +52,7 @@ class Selection(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **limits)
 
 
-def selection(scope: str | None = None, **conditions: Any) -> Selection:
+def new_selection(scope: str | None = None, **conditions: Any) -> Selection:
     """Validate conditions, named like the fields of `Selection`. Raise `InvalidValue`.
 
     `scope` selects tokens whose scopes overlap it; a selector alone, such as `PLAT/PLAT-1`, stands for every action.

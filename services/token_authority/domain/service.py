@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.token_fields import checked_text
+from services.token_authority.domain.token_fields import validate_text
 from shared.contract.token import SECRET_PATTERN
 
 AUTHORITY: Final = "authority"
@@ -61,16 +61,16 @@ def is_client_id(text: str) -> bool:
     return _CLIENT_ID.fullmatch(text) is not None and not SECRET_PATTERN.search(text)
 
 
-def checked_sites(sites: Sequence[str] | None) -> tuple[str, ...] | None:
+def validate_sites(sites: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return each site once; `None` for all sites. Raise `InvalidValue`."""
     if sites is not None and not sites:
         raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
     return None if sites is None else tuple(dict.fromkeys(sites))
 
 
-def checked_service_name(name: str) -> str:
+def validate_service_name(name: str) -> str:
     """Return the name; it may be empty. Raise `InvalidValue`."""
-    return checked_text("name", name) if name else ""
+    return validate_text("name", name) if name else ""
 
 
 def new_service(request: ServiceRequest, *, created_by: str, now: datetime) -> Service:
@@ -83,8 +83,8 @@ def new_service(request: ServiceRequest, *, created_by: str, now: datetime) -> S
         )
     return Service(
         client_id=request.client_id,
-        name=checked_service_name(request.name),
-        sites=checked_sites(request.sites),
+        name=validate_service_name(request.name),
+        sites=validate_sites(request.sites),
         public_key=request.public_key,
         created_at=now,
         created_by=created_by,

@@ -10,12 +10,12 @@ from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.secret import MintedSecret, Secret, mint_secret
 from services.token_authority.domain.token_fields import (
     Lifetime,
-    checked_description,
-    checked_metadata,
-    checked_networks,
-    checked_rate,
-    checked_scopes,
-    checked_text,
+    validate_description,
+    validate_metadata,
+    validate_networks,
+    validate_rate_limit,
+    validate_scopes,
+    validate_text,
 )
 from shared.contract.scope import Scope
 from shared.contract.token import random_base62
@@ -114,17 +114,17 @@ def issue(
     token = Token(
         id=token_id,
         site_id=site_id,
-        name=checked_text("name", request.name),
-        description=checked_description(request.description),
-        owner=None if request.owner is None else checked_text("owner", request.owner),
-        scopes=checked_scopes(request.scopes),
+        name=validate_text("name", request.name),
+        description=validate_description(request.description),
+        owner=None if request.owner is None else validate_text("owner", request.owner),
+        scopes=validate_scopes(request.scopes),
         allow_query=request.allow_query,
-        allowed_ips=checked_networks(request.allowed_ips),
-        rate_limit=checked_rate(request.rate_limit),
-        metadata=checked_metadata(request.metadata),
+        allowed_ips=validate_networks(request.allowed_ips),
+        rate_limit=validate_rate_limit(request.rate_limit),
+        metadata=validate_metadata(request.metadata),
         hint=minted.secret.hint,
         created_by=str(created_by),
         created_at=now,
-        expires_at=request.lifetime.expires_at_from(now, max_lifetime),
+        expires_at=request.lifetime.compute_expiry(now, max_lifetime),
     )
     return IssuedToken(token, minted)

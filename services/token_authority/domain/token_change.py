@@ -14,12 +14,12 @@ from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import (
     Lifetime,
-    checked_description,
-    checked_metadata,
-    checked_networks,
-    checked_rate,
-    checked_scopes,
-    checked_text,
+    validate_description,
+    validate_metadata,
+    validate_networks,
+    validate_rate_limit,
+    validate_scopes,
+    validate_text,
 )
 from shared.contract.scope import find_excess_scope
 
@@ -79,36 +79,36 @@ def apply_change(token: Token, requested: TokenChange, now: datetime) -> Applied
     """Return the token after the change. Raise `InvalidValue`, `Widening` or `TokenEnded`."""
     if token.status(now) in ("revoked", "expired"):
         raise TokenEnded
-    values = _checked(requested, now)
+    values = _validate(requested, now)
     _require_no_widening(token, values)
     return AppliedChange(msgspec.structs.replace(token, **values), tuple(values))
 
 
-def _checked(requested: TokenChange, now: datetime) -> dict[str, Any]:
+def _validate(requested: TokenChange, now: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if requested.name is not UNSET:
-        values["name"] = checked_text("name", requested.name)
+        values["name"] = validate_text("name", requested.name)
     if requested.description is not UNSET:
-        values["description"] = checked_description(requested.description)
+        values["description"] = validate_description(requested.description)
     if requested.owner is not UNSET:
-        values["owner"] = None if requested.owner is None else checked_text("owner", requested.owner)
+        values["owner"] = None if requested.owner is None else validate_text("owner", requested.owner)
     if requested.metadata is not UNSET:
-        values["metadata"] = checked_metadata(requested.metadata)
-    return values | _checked_permissions(requested, now)
+        values["metadata"] = validate_metadata(requested.metadata)
+    return values | _validate_permissions(requested, now)
 
 
-def _checked_permissions(requested: TokenChange, now: datetime) -> dict[str, Any]:
+def _validate_permissions(requested: TokenChange, now: datetime) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if requested.scopes is not UNSET:
-        values["scopes"] = checked_scopes(requested.scopes)
+        values["scopes"] = validate_scopes(requested.scopes)
     if requested.lifetime is not UNSET:
-        values["expires_at"] = requested.lifetime.expires_at_from(now, None)
+        values["expires_at"] = requested.lifetime.compute_expiry(now, None)
     if requested.allow_query is not UNSET:
         values["allow_query"] = requested.allow_query
     if requested.allowed_ips is not UNSET:
-        values["allowed_ips"] = checked_networks(requested.allowed_ips)
+        values["allowed_ips"] = validate_networks(requested.allowed_ips)
     if requested.rate_limit is not UNSET:
-        values["rate_limit"] = checked_rate(requested.rate_limit)
+        values["rate_limit"] = validate_rate_limit(requested.rate_limit)
     return values
 
 
@@ -126,11 +126,11 @@ def _require_no_widening(token: Token, values: Mapping[str, Any]) -> None:
         rate = values["rate_limit"]
         if rate is None or rate > token.rate_limit:
             raise Widening(("rate_limit",), "must not be higher than the current limit; issue a new token instead")
-    if "allowed_ips" in values and token.allowed_ips and not _within(values["allowed_ips"], token.allowed_ips):
+    if "allowed_ips" in values and token.allowed_ips and not _are_within(values["allowed_ips"], token.allowed_ips):
         raise Widening(("allowed_ips",), "must be within the current networks; issue a new token instead")
 
 
-def _within(networks: Sequence[str], limits: Sequence[str]) -> bool:
+def _are_within(networks: Sequence[str], limits: Sequence[str]) -> bool:
     outer = [ip_network(limit) for limit in limits]
     return bool(networks) and all(any(_is_subnet(ip_network(each), limit) for limit in outer) for each in networks)
 

@@ -42,7 +42,7 @@ def require_no_secret(field: str, text: str) -> None:
         raise InvalidValue((field,), "must not contain a secret; remove it, and revoke or rotate that secret")
 
 
-def checked_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
+def validate_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
     """Return a text of one line."""
     if not 1 <= len(text) <= limit:
         raise InvalidValue((field,), f"must have 1 to {limit} characters; this has {len(text)}")
@@ -52,7 +52,7 @@ def checked_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
     return text
 
 
-def checked_description(text: str) -> str:
+def validate_description(text: str) -> str:
     """Return a text of any number of lines."""
     if len(text) > MAX_DESCRIPTION_LENGTH:
         raise InvalidValue(
@@ -64,7 +64,7 @@ def checked_description(text: str) -> str:
     return text
 
 
-def checked_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
+def validate_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
     """Return each scope once."""
     if not 1 <= len(texts) <= MAX_SCOPES:
         raise InvalidValue(("scopes",), f"must have 1 to {MAX_SCOPES} scopes; this has {len(texts)}")
@@ -82,7 +82,7 @@ def checked_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:
     return tuple(dict.fromkeys(scopes))
 
 
-def checked_networks(texts: Sequence[str]) -> tuple[str, ...]:
+def validate_networks(texts: Sequence[str]) -> tuple[str, ...]:
     """Return addresses and networks in canonical form, such as `10.0.0.0/8`. Empty means any address."""
     if len(texts) > MAX_NETWORKS:
         raise InvalidValue(("allowed_ips",), f"must have at most {MAX_NETWORKS} networks; this has {len(texts)}")
@@ -105,14 +105,14 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     return network if mapped is None or network.prefixlen < MAPPED else ip_network((mapped, network.prefixlen - MAPPED))
 
 
-def checked_rate(rate: int | None) -> int | None:
+def validate_rate_limit(rate: int | None) -> int | None:
     """Return a rate in requests per minute."""
     if rate is not None and not 1 <= rate <= MAX_RATE:
         raise InvalidValue(("rate_limit",), f"must be 1 to {MAX_RATE} requests per minute, or null for no limit")
     return rate
 
 
-def checked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def validate_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return a JSON object that the caller defines."""
     if not _is_nested_within(metadata, MAX_METADATA_DEPTH):
         raise InvalidValue(("metadata",), f"must not be nested more than {MAX_METADATA_DEPTH} levels deep")
@@ -138,9 +138,9 @@ class Lifetime(msgspec.Struct, frozen=True):
     expires_at: datetime | None = None
     expires_in: int | Preset | None = None
 
-    def expires_at_from(self, now: datetime, max_lifetime: timedelta | None) -> datetime | None:
+    def compute_expiry(self, now: datetime, max_lifetime: timedelta | None) -> datetime | None:
         """Return when the token expires, `None` for never. `max_lifetime` is the limit of this authority, if any."""
-        field, end = self._requested(now)
+        field, end = self._read_end(now)
         if end is None:
             if max_lifetime is not None:
                 raise InvalidValue((field,), f"is required: tokens must expire within {max_lifetime.days} days here")
@@ -154,7 +154,7 @@ class Lifetime(msgspec.Struct, frozen=True):
             raise InvalidValue((field,), f"must be within {max_lifetime.days} days")
         return end.astimezone(UTC)
 
-    def _requested(self, now: datetime) -> tuple[str, datetime | None]:
+    def _read_end(self, now: datetime) -> tuple[str, datetime | None]:
         if self.expires_in is None:
             return "expires_at", self.expires_at
         if self.expires_at is not None:

@@ -25,7 +25,7 @@ def _admin_key_in(*roles: Role, within_limits: bool = False) -> Access:
     """
 
     def restrict(handler: Handler) -> Handler:
-        async def guarded(request: web.Request) -> web.StreamResponse:
+        async def wrapper(request: web.Request) -> web.StreamResponse:
             presented = bearer_of(request, "an admin key as 'Authorization: Bearer pga_…'")
             key = await request.app[CREDENTIALS].authenticate_admin_key(presented, address_of(request))
             request[ADMIN_KEY] = key
@@ -36,7 +36,7 @@ def _admin_key_in(*roles: Role, within_limits: bool = False) -> Access:
                 raise Forbidden("This requires an admin key without limits on sites and scopes.")
             return await handler(request)
 
-        return guarded
+        return wrapper
 
     named = " or ".join(roles)
     forbidden = {403: f"The admin key is not in the role {named}, or the request goes beyond its limits."}
@@ -58,13 +58,13 @@ ADMINS: Final = _admin_key_in("admin")
 
 
 def _require_service(handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
+    async def wrapper(request: web.Request) -> web.StreamResponse:
         service = await _authenticate_service(request)
         request[SERVICE] = service
         add_log_fields(request, client_id=service.client_id)
         return await handler(request)
 
-    return guarded
+    return wrapper
 
 
 async def _authenticate_service(request: web.Request) -> Service:
@@ -75,11 +75,11 @@ async def _authenticate_service(request: web.Request) -> Service:
 
 
 def _limit_anonymous(handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
+    async def wrapper(request: web.Request) -> web.StreamResponse:
         await request.app[ATTEMPTS].require_lookup_allowed(address_of(request))
         return await handler(request)
 
-    return guarded
+    return wrapper
 
 
 SERVICES: Final = Access(_require_service, ("service", "service_assertion"), problems=_TOO_MANY_WRONG)

@@ -32,7 +32,7 @@ UNKNOWN: Final = {404: "Unknown admin key id."}
     responses={201: Response(description="The admin key.", body=NewAdminKeyPayload)},
 )
 async def create_admin_key(request: web.Request) -> web.Response:
-    """Respond 201 with the admin key and its secret."""
+    """Return 201 with the admin key and its secret."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), CreateAdminKey)
     by, now = administrator_of(request).actor, datetime.now(UTC)
@@ -47,7 +47,7 @@ async def create_admin_key(request: web.Request) -> web.Response:
     responses={200: Response(description="Every admin key by name, including revoked ones.", body=AdminKeyPage)},
 )
 async def list_admin_keys(request: web.Request) -> web.Response:
-    """Respond 200 with every admin key."""
+    """Return 200 with every admin key."""
     found = await admin_keys.select_admin_keys(request.app[DATABASE])
     return json_response(AdminKeyPage([AdminKeyPayload.of(key) for key in found]))
 
@@ -58,7 +58,7 @@ async def list_admin_keys(request: web.Request) -> web.Response:
     responses={200: Response(description="The admin key.", body=AdminKeyPayload)},
 )
 async def show_own_admin_key(request: web.Request) -> web.Response:
-    """Respond 200 with the admin key that authenticated the request."""
+    """Return 200 with the admin key that authenticated the request."""
     return json_response(AdminKeyPayload.of(request[ADMIN_KEY]))
 
 
@@ -72,11 +72,11 @@ async def show_own_admin_key(request: web.Request) -> web.Response:
     problems={**UNKNOWN, 409: "The admin key has too many valid secrets."},
 )
 async def rotate_admin_key(request: web.Request) -> web.Response:
-    """Respond 200 with the admin key and its new secret."""
+    """Return 200 with the admin key and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request).actor
     key, minted = await operations.rotate_admin_key(
-        request.app[DATABASE], _key_id(request), body.to_rotation(), by, datetime.now(UTC)
+        request.app[DATABASE], _key_id_of(request), body.to_rotation(), by, datetime.now(UTC)
     )
     return json_response(NewAdminKeyPayload.of_new(key, minted))
 
@@ -89,13 +89,13 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
     problems={**UNKNOWN, 409: "It is the last admin key in the role admin."},
 )
 async def revoke_admin_key(request: web.Request) -> web.Response:
-    """Respond 204, also if it was revoked before."""
+    """Return 204, also if it was revoked before."""
     by = administrator_of(request).actor
-    await operations.revoke_admin_key(request.app[DATABASE], _key_id(request), by, datetime.now(UTC))
+    await operations.revoke_admin_key(request.app[DATABASE], _key_id_of(request), by, datetime.now(UTC))
     return web.Response(status=204)
 
 
-def _key_id(request: web.Request) -> str:
+def _key_id_of(request: web.Request) -> str:
     key_id = request.match_info["key_id"]
     if "\0" in key_id:
         raise UnknownAdminKey

@@ -30,7 +30,7 @@ CHUNK: Final = 1000
     responses={200: Response(description="A page of records in order.", body=AuditPage)},
 )
 async def list_audit(request: web.Request) -> web.Response:
-    """Respond 200 with a page of the records that meet every condition."""
+    """Return 200 with a page of the records that meet every condition."""
     query = read_query(request, ListAudit)
     chosen, database = query.to_selection(), request.app[DATABASE]
     found = await select_audit(database, chosen, query.after, query.limit + 1, newest_first=query.newest_first)
@@ -46,7 +46,7 @@ async def list_audit(request: web.Request) -> web.Response:
     responses={200: Response(description="Records in order.", body=AuditRecord, media_type=JSON_LINES)},
 )
 async def export_audit(request: web.Request) -> web.StreamResponse:
-    """Respond 200 with every record that meets the conditions, streamed as they are read."""
+    """Return 200 with every record that meets the conditions, streamed as they are read."""
     query = read_query(request, AuditConditions)
     extend_deadline(request, EXPORT_LIMIT_S)
     pages = _pages(request.app[DATABASE], query.to_selection(), query.after)

@@ -1,4 +1,4 @@
-"""Waits until a change is effective, and describes its effect in the response."""
+"""Wait until a change is effective, and describe its effect in the response."""
 
 from datetime import UTC, datetime, timedelta
 

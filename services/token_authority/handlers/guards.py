@@ -26,9 +26,9 @@ _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
     responses={200: Response(description="The changes and the lease.", body=SyncAnswer)},
 )
 async def sync_guard(request: web.Request) -> web.Response:
-    """Respond 200 with the changes since the last sync and a lease."""
+    """Return 200 with the changes since the last sync and a lease."""
     require_media_type(request, JSON)
-    guard, body = _guard(request), read_json(await request.read(), SyncRequest)
+    guard, body = _guard_key_of(request), read_json(await request.read(), SyncRequest)
     return json_response(await request.app[SYNCS].sync(guard, body, request[SERVICE].sites))
 
 
@@ -39,12 +39,12 @@ async def sync_guard(request: web.Request) -> web.Response:
     problems={422: "The guard id is invalid."},
 )
 async def release_guard(request: web.Request) -> web.Response:
-    """Respond 204: no change waits for this guard any longer."""
-    await guards.release_lease(request.app[DATABASE], _guard(request))
+    """Return 204: no change waits for this guard any longer."""
+    await guards.release_lease(request.app[DATABASE], _guard_key_of(request))
     return web.Response(status=204)
 
 
-def _guard(request: web.Request) -> GuardKey:
+def _guard_key_of(request: web.Request) -> GuardKey:
     guard_id = request.match_info["guard_id"]
     if not _GUARD_ID.fullmatch(guard_id):
         raise InvalidValue((), "a guard id must be 16 to 64 characters of A-Z a-z 0-9 _ -")

@@ -22,7 +22,7 @@ from shared.runtime.http.json_response import json_response
     responses={200: Response(description="The token.", body=HeldTokenPayload)},
 )
 async def show_held_token(request: web.Request) -> web.Response:
-    """Respond 200 with the token in any status; 401 for a token that was not issued here."""
+    """Return 200 with the token in any status; 401 for a token that was not issued here."""
     attempts, address = request.app[ATTEMPTS], address_of(request)
     secret = bearer_of(request, "an access token as 'Authorization: Bearer pgt_…'")
     refusal = Unauthenticated("This access token was not issued here.", "Bearer")

@@ -25,7 +25,7 @@ from shared.runtime.http.endpoint import Response, endpoint
     responses={200: Response(description="The grant of the token, or that it is not active.", body=(Active, Inactive))},
 )
 async def introspect(request: web.Request) -> web.Response:
-    """Respond 200 with the grant of the token, or `{"active": false}` if it does not work for any reason."""
+    """Return 200 with the grant of the token, or `{"active": false}` if it does not work for any reason."""
     require_media_type(request, FORM)
     secret = read_form(await request.read(), IntrospectToken).token
     return introspection_response(request, (await _introspect(request, [secret]))[0])
@@ -38,7 +38,7 @@ async def introspect(request: web.Request) -> web.Response:
     responses={200: Response(description="The introspection of each token, in order.", body=Introspections)},
 )
 async def introspect_many(request: web.Request) -> web.Response:
-    """Respond 200 with the introspection of each token, in order."""
+    """Return 200 with the introspection of each token, in order."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), IntrospectTokens)
     return introspection_response(request, Introspections(await _introspect(request, body.tokens)))

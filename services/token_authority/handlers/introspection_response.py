@@ -16,7 +16,7 @@ from shared.runtime.http.json_response import json_response
 
 
 def introspection_response(request: web.Request, introspection: msgspec.Struct) -> web.Response:
-    """Respond 200 with the introspection, as a JWT signed for the service if it prefers that."""
+    """Return 200 with the introspection, as a JWT signed for the service if it prefers that."""
     if not prefers(request, INTROSPECTION_JWT_MEDIA_TYPE, "application/json"):
         return json_response(introspection)
     claims = IntrospectionClaims(

@@ -17,7 +17,7 @@ from shared.runtime.http.json_response import json_response
     responses={200: Response(description="Every published key, in the order in which they sign.", body=SigningKeyPage)},
 )
 async def list_keys(request: web.Request) -> web.Response:
-    """Respond 200 with every published key, in the order in which they sign."""
+    """Return 200 with every published key, in the order in which they sign."""
     keys = await select_signing_keys(request.app[DATABASE])
     return json_response(SigningKeyPage([SigningKeyPayload.of(key) for key in keys]))
 
@@ -31,7 +31,7 @@ async def list_keys(request: web.Request) -> web.Response:
     },
 )
 async def rotate_keys(request: web.Request) -> web.Response:
-    """Respond 201 with a new key that signs soon, or 200 with the next key if there is one already."""
+    """Return 201 with a new key that signs soon, or 200 with the next key if there is one already."""
     rotation = await request.app[SIGNER].rotate(administrator_of(request).actor)
     add_log_fields(request, kid=rotation.key.key.kid)
     return json_response(SigningKeyPayload.of(rotation.key), status=201 if rotation.created else 200)

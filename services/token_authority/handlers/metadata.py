@@ -14,7 +14,7 @@ from shared.runtime.http.json_response import json_response
     responses={200: Response(description="The public keys.", body=KeySet)},
 )
 async def show_signing_keys(request: web.Request) -> web.Response:
-    """Respond 200 with the public keys: the next one, the one that signs, and those that signed recently."""
+    """Return 200 with the public keys: the next one, the one that signs, and those that signed recently."""
     keys = await request.app[SIGNER].published_keys()
     return json_response(KeySet([KeyPayload.of(each.key.kid, each.key.public_key) for each in keys]))
 
@@ -25,6 +25,6 @@ async def show_signing_keys(request: web.Request) -> web.Response:
     responses={200: Response(description="The metadata.", body=AuthorizationServerMetadata)},
 )
 async def show_metadata(request: web.Request) -> web.Response:
-    """Respond 200 with the metadata."""
+    """Return 200 with the metadata."""
     settings = request.app[SETTINGS]
     return json_response(AuthorizationServerMetadata.of(settings.token_authority_issuer, settings.revocation_lease))

@@ -1,4 +1,4 @@
-"""Reads the credential of a request from its Authorization header or form."""
+"""Read the credential of a request from its Authorization header or form."""
 
 from base64 import b64decode
 from urllib.parse import unquote

@@ -50,11 +50,11 @@ LEAKED: Final = Reason("leaked", "reported as leaked")
     problems=UNKNOWN,
 )
 async def revoke_token(request: web.Request) -> web.Response:
-    """Respond 200 with the revocation, or with an earlier one; 404 for an unknown id."""
+    """Return 200 with the revocation, or with an earlier one; 404 for an unknown id."""
     require_media_type(request, JSON)
     wait, why = should_wait(request), read_json(await request.read(), RevokeToken).to_reason()
     revocation = await request.app[REVOKER].revoke(token_id_of(request), why, administrator_of(request))
-    return json_response(await _payload_of(request, revocation, wait=wait))
+    return json_response(await _to_payload(request, revocation, wait=wait))
 
 
 @endpoint(
@@ -67,7 +67,7 @@ async def revoke_token(request: web.Request) -> web.Response:
     },
 )
 async def revoke_tokens(request: web.Request) -> web.Response:
-    """Respond 200 with the revocation of every token that meets the conditions, including those revoked before."""
+    """Return 200 with the revocation of every token that meets the conditions, including those revoked before."""
     require_media_type(request, JSON)
     wait, body = should_wait(request), read_json(await request.read(), RevokeTokens)
     chosen, why = body.to_selection().within(request[ADMIN_KEY]), body.to_reason()
@@ -76,7 +76,7 @@ async def revoke_tokens(request: web.Request) -> web.Response:
     if body.dry_run:
         return json_response(BulkRevocationPayload.of(await revoker.preview(chosen), None))
     bulk = await revoker.revoke_selected(chosen, why, administrator_of(request).actor)
-    payload = await _payload_of(request, bulk.revocation, wait=wait) if bulk.revocation else None
+    payload = await _to_payload(request, bulk.revocation, wait=wait) if bulk.revocation else None
     return json_response(BulkRevocationPayload.of(bulk, payload))
 
 
@@ -95,7 +95,7 @@ async def revoke_tokens(request: web.Request) -> web.Response:
     },
 )
 async def revoke_presented_token(request: web.Request) -> web.Response:
-    """Respond 200 with the revocation, or with an empty object if the secret is unknown or ended (RFC 7009 §2.2)."""
+    """Return 200 with the revocation, or with an empty object if the secret is unknown or ended (RFC 7009 §2.2)."""
     require_media_type(request, FORM)
     wait, secret = should_wait(request), read_form(await request.read(), PresentedToken).token
     found = await find_by_secret(request.app[DATABASE], secret)
@@ -105,7 +105,7 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
     holder = holder_of(request, found.token.id)
     revocation = await request.app[REVOKER].revoke_held(found.token.id, BY_HOLDER, holder)
     await _count(request, looked_up=1, revoked=revocation.tokens)
-    return json_response(await _payload_of(request, revocation, wait=wait))
+    return json_response(await _to_payload(request, revocation, wait=wait))
 
 
 @endpoint(
@@ -117,7 +117,7 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
     responses={200: Response(description="How many tokens were revoked.", body=LeakedPayload)},
 )
 async def revoke_leaked_tokens(request: web.Request) -> web.Response:
-    """Respond 200 with how many tokens were revoked now, were revoked or ended before, and are unknown."""
+    """Return 200 with how many tokens were revoked now, were revoked or ended before, and are unknown."""
     require_media_type(request, JSON)
     texts = list(dict.fromkeys(read_json(await request.read(), LeakedTokens).tokens))
     extend_deadline(request, BULK_LIMIT_S)
@@ -138,7 +138,7 @@ def _count_well_formed(texts: Sequence[str]) -> int:
     return sum(is_well_formed(text, ACCESS_TOKEN) for text in texts)
 
 
-async def _payload_of(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:
+async def _to_payload(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:
     add_log_fields(request, revoked=revocation.tokens)
     effect = await effect_of(request, revocation.pending, wait=wait)
     return RevocationPayload.of_revocation(revocation.revoked_at, effect)

@@ -35,7 +35,7 @@ UNKNOWN: Final = {404: "Unknown client id."}
     problems={409: "A service with this client id already exists."},
 )
 async def create_service(request: web.Request) -> web.Response:
-    """Respond 201 with the service and its secret."""
+    """Return 201 with the service and its secret."""
     require_media_type(request, JSON)
     requested = read_json(await request.read(), CreateService).to_request()
     by, now = administrator_of(request).actor, datetime.now(UTC)
@@ -49,7 +49,7 @@ async def create_service(request: web.Request) -> web.Response:
     responses={200: Response(description="Every service by client id, including disabled ones.", body=ServicePage)},
 )
 async def list_services(request: web.Request) -> web.Response:
-    """Respond 200 with every service."""
+    """Return 200 with every service."""
     found = await services.select_services(request.app[DATABASE])
     return json_response(ServicePage([ServicePayload.of(service) for service in found]))
 
@@ -61,8 +61,8 @@ async def list_services(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def show_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service and its secrets, without their texts."""
-    database, client_id = request.app[DATABASE], _client_id(request)
+    """Return 200 with the service and its secrets, without their texts."""
+    database, client_id = request.app[DATABASE], _client_id_of(request)
     service = await services.select_service(database, client_id)
     if service is None:
         raise UnknownService
@@ -79,11 +79,11 @@ async def show_service(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def change_service(request: web.Request) -> web.Response:
-    """Respond 200 with the changed service."""
+    """Return 200 with the changed service."""
     require_media_type(request, JSON)
     requested = read_json(await request.read(), ChangeService).to_change()
     by = administrator_of(request).actor
-    changed = await operations.change_service(request.app[DATABASE], _client_id(request), requested, by)
+    changed = await operations.change_service(request.app[DATABASE], _client_id_of(request), requested, by)
     return json_response(ServicePayload.of(changed))
 
 
@@ -98,11 +98,11 @@ async def change_service(request: web.Request) -> web.Response:
     problems={**UNKNOWN, 409: "The service has too many valid secrets."},
 )
 async def rotate_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service and its new secret."""
+    """Return 200 with the service and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request).actor
     service, minted = await operations.rotate_service(
-        request.app[DATABASE], _client_id(request), body.to_rotation(), by, datetime.now(UTC)
+        request.app[DATABASE], _client_id_of(request), body.to_rotation(), by, datetime.now(UTC)
     )
     return json_response(NewServicePayload.of_new(service, minted))
 
@@ -116,7 +116,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def disable_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service, also if it was disabled before."""
+    """Return 200 with the service, also if it was disabled before."""
     return await _enable(request, enabled=False)
 
 
@@ -127,19 +127,19 @@ async def disable_service(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def enable_service(request: web.Request) -> web.Response:
-    """Respond 200 with the service, also if it was not disabled."""
+    """Return 200 with the service, also if it was not disabled."""
     return await _enable(request, enabled=True)
 
 
 async def _enable(request: web.Request, *, enabled: bool) -> web.Response:
     by = administrator_of(request).actor
     changed = await operations.enable_service(
-        request.app[DATABASE], _client_id(request), by, datetime.now(UTC), enabled=enabled
+        request.app[DATABASE], _client_id_of(request), by, datetime.now(UTC), enabled=enabled
     )
     return json_response(ServicePayload.of(changed))
 
 
-def _client_id(request: web.Request) -> str:
+def _client_id_of(request: web.Request) -> str:
     client_id = request.match_info["client_id"]
     if "\0" in client_id:
         raise UnknownService

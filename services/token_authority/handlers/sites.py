@@ -15,7 +15,7 @@ from shared.runtime.http.json_response import json_response
     responses={200: Response(description="Every site, the default one first.", body=SitePage)},
 )
 async def list_sites(request: web.Request) -> web.Response:
-    """Respond 200 with every site within the limits of the admin key, the default one first."""
+    """Return 200 with every site within the limits of the admin key, the default one first."""
     limits = request[ADMIN_KEY].sites
     found = await select_sites(request.app[DATABASE])
     return json_response(SitePage([SitePayload.of(site) for site in found if limits is None or site.id in limits]))

@@ -59,7 +59,7 @@ ENDED: Final = {**UNKNOWN, 409: "The token is revoked or has expired, so it cann
     problems={403: "The token would have more than the limits of the admin key."},
 )
 async def create_token(request: web.Request) -> web.Response:
-    """Respond 201 with the token and its secret."""
+    """Return 201 with the token and its secret."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), CreateToken)
     by, now = administrator_of(request), datetime.now(UTC)
@@ -78,7 +78,7 @@ async def create_token(request: web.Request) -> web.Response:
     responses={200: Response(description="A page of tokens in any status.", body=TokenPage)},
 )
 async def list_tokens(request: web.Request) -> web.Response:
-    """Respond 200 with a page of the tokens that meet every condition."""
+    """Return 200 with a page of the tokens that meet every condition."""
     query = read_query(request, ListTokens)
     order = Order(query.sort, query.descending)
     after, now = read_cursor(query.cursor, order), datetime.now(UTC)
@@ -96,7 +96,7 @@ async def list_tokens(request: web.Request) -> web.Response:
     problems=UNKNOWN,
 )
 async def show_token(request: web.Request) -> web.Response:
-    """Respond 200 with the token, its secrets without their texts, and its counts; 404 for an unknown id."""
+    """Return 200 with the token, its secrets without their texts, and its counts; 404 for an unknown id."""
     database, token_id = request.app[DATABASE], token_id_of(request)
     token = await tokens.select_token(database, token_id)
     if token is None or not request[ADMIN_KEY].sees(token):
@@ -119,7 +119,7 @@ async def show_token(request: web.Request) -> web.Response:
     problems=ENDED,
 )
 async def change_token(request: web.Request) -> web.Response:
-    """Respond 200 with the changed token; 422 if the change would allow it more."""
+    """Return 200 with the changed token; 422 if the change would allow it more."""
     require_media_type(request, JSON)
     wait, body = should_wait(request), read_json(await request.read(), ChangeToken)
     changed = await request.app[CHANGES].change(token_id_of(request), body.to_change(), administrator_of(request))
@@ -137,7 +137,7 @@ async def change_token(request: web.Request) -> web.Response:
     problems=ENDED,
 )
 async def disable_token(request: web.Request) -> web.Response:
-    """Respond 200 with the token, also if it was disabled before."""
+    """Return 200 with the token, also if it was disabled before."""
     wait, body = should_wait(request), await read_json_if_any(request, DisableToken)
     reason = body.to_reason()
     changed = await request.app[CHANGES].disable(token_id_of(request), reason, administrator_of(request))
@@ -152,7 +152,7 @@ async def disable_token(request: web.Request) -> web.Response:
     problems=ENDED,
 )
 async def enable_token(request: web.Request) -> web.Response:
-    """Respond 200 with the token, also if it was not disabled."""
+    """Return 200 with the token, also if it was not disabled."""
     wait = should_wait(request)
     changed = await request.app[CHANGES].enable(token_id_of(request), administrator_of(request))
     return await _changed_response(request, changed, wait=wait)
@@ -175,7 +175,7 @@ async def enable_token(request: web.Request) -> web.Response:
     },
 )
 async def rotate_token(request: web.Request) -> web.Response:
-    """Respond 200 with the token and its new secret."""
+    """Return 200 with the token and its new secret."""
     wait, body = should_wait(request), await read_json_if_any(request, RotateSecret)
     rotation = body.to_rotation(idempotency_key(request))
     rotated = await request.app[CHANGES].rotate(token_id_of(request), rotation, administrator_of(request))

@@ -1,1 +1,1 @@
-"""Use cases: each module opens a transaction or takes several steps."""
+"""Use cases: each opens a transaction, or takes several steps in order."""

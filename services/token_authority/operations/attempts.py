@@ -45,7 +45,7 @@ class Limits(NamedTuple):
 
 
 class AttemptMetrics:
-    """Create one instance per process, in the registry that `/metrics` shows."""
+    """The metrics of refused credentials. Create one instance per process, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.refused = Counter(
@@ -57,7 +57,10 @@ class AttemptMetrics:
 
 
 class Attempts:
-    """Create one instance per process. `clock` times what the process counts on its own."""
+    """Counts wrong credentials and lookups, and refuses those beyond the limits.
+
+    Create one instance per process. `clock` times what the process counts on its own.
+    """
 
     def __init__(
         self, limiter: RateLimiter, limits: Limits, metrics: AttemptMetrics, *, clock: Callable[[], float]
@@ -73,9 +76,9 @@ class Attempts:
         network = _network_of(address)
         if network not in self._wrong_here:
             return
-        standing = await self._limiter.standing(f"wrong:{network}", self._limits.wrong_per_address)
-        if not standing.allowed:
-            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, standing)
+        verdict = await self._limiter.peek(f"wrong:{network}", self._limits.wrong_per_address)
+        if not verdict.is_allowed:
+            raise self._too_many(kind, network, None, _WRONG_PER_ADDRESS, verdict)
 
     async def record_failure(
         self, kind: CredentialKind, address: Address | None, refusal: Exception, client_id: str | None = None
@@ -84,11 +87,11 @@ class Attempts:
         network, named = _network_of(address), client_id if client_id and is_client_id(client_id) else None
         self._wrong_here.add(network)
         per_address = await self._limiter.hit(f"wrong:{network}", self._limits.wrong_per_address)
-        if not per_address.allowed:
+        if not per_address.is_allowed:
             raise self._too_many(kind, network, named, _WRONG_PER_ADDRESS, per_address)
         if named is not None:
             per_client = await self._limiter.hit(f"client:{named}", self._limits.wrong_per_client)
-            if not per_client.allowed:
+            if not per_client.is_allowed:
                 raise self._too_many(kind, network, named, _WRONG_PER_CLIENT, per_client)
         self._metrics.refused.labels(kind, "wrong").inc()
         raise refusal
@@ -96,9 +99,9 @@ class Attempts:
     async def require_lookup_allowed(self, address: Address | None) -> None:
         """Raise `TooManyAttempts` if anonymous callers at the address have looked up too many tokens."""
         network = _network_of(address)
-        standing = await self._limiter.standing(f"open:{network}", self._limits.open_tokens)
-        if not standing.allowed:
-            raise self._too_many("access_token", network, None, _OPEN_TOKENS, standing)
+        verdict = await self._limiter.peek(f"open:{network}", self._limits.open_tokens)
+        if not verdict.is_allowed:
+            raise self._too_many("access_token", network, None, _OPEN_TOKENS, verdict)
 
     async def count_tokens(self, address: Address | None, tokens: int) -> None:
         """Count the tokens that were looked up for an anonymous caller and not revoked by it."""

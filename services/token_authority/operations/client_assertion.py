@@ -78,7 +78,7 @@ def read_assertion(text: str, audiences: AbstractSet[str], now: datetime) -> Ass
 
 
 class SignatureCheck:
-    """Create one instance per process."""
+    """Verifies client assertions. Create one instance per process."""
 
     def __init__(self) -> None:
         self._jws = PyJWS()

@@ -43,7 +43,10 @@ class ClientAssertion(NamedTuple):
 
 
 class Credentials:
-    """Create one instance per process. Every method raises `Unauthenticated` or `TooManyAttempts` for a wrong one."""
+    """Authenticates administrators and services. Create one instance per process.
+
+    Every method raises `Unauthenticated` or `TooManyAttempts` for a wrong credential.
+    """
 
     def __init__(self, database: Database, attempts: Attempts, issuer: str) -> None:
         self._database = database

@@ -33,7 +33,7 @@ async def _find_by_secrets(database: Database, texts: Sequence[str]) -> list[Tok
 
 
 class Introspector:
-    """Create one instance per process."""
+    """Introspects tokens for a service. Create one instance per process."""
 
     def __init__(self, database: Database, relay: ChangeRelay) -> None:
         self._database = database

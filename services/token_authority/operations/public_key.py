@@ -10,7 +10,7 @@ from shared.runtime.crypto.jwt_keys import FIT_KEYS, UnfitKey, read_public_key
 MAX_KEY_LENGTH: Final = 4096
 
 
-def checked_public_key(pem: str | None) -> str | None:
+def validate_public_key(pem: str | None) -> str | None:
     """Return the public key alone, as PEM. Raise `InvalidValue`, which does not contain `pem`."""
     if pem is None:
         return None

@@ -8,7 +8,7 @@ from services.token_authority.storage.review import select_candidates
 from shared.runtime.postgres.database import Connection
 
 
-async def find(
+async def collect_findings(
     connection: Connection,
     review: Review,
     key: AdminKey,

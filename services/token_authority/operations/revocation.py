@@ -32,7 +32,7 @@ BULK_LIMIT_S: Final = 30.0
 
 
 class Revoker:
-    """Create one instance per process. `clock` is the one that the confirmations use.
+    """Revokes tokens. Create one instance per process. `clock` is the one that the confirmations use.
 
     Revoking does not depend on Redis: the relay publishes the change when Redis is available.
     """

@@ -14,12 +14,12 @@ from services.token_authority.domain.service import (
     Service,
     ServiceChange,
     ServiceRequest,
-    checked_service_name,
-    checked_sites,
     new_service,
+    validate_service_name,
+    validate_sites,
 )
 from services.token_authority.operations.admin_keys import require_known_sites
-from services.token_authority.operations.public_key import checked_public_key
+from services.token_authority.operations.public_key import validate_public_key
 from services.token_authority.operations.rotation import rotate_secret
 from services.token_authority.storage import secrets, services
 from services.token_authority.storage.audit import append_audit
@@ -30,7 +30,7 @@ async def create_service(
     database: Database, request: ServiceRequest, by: Actor, now: datetime
 ) -> tuple[Service, MintedSecret | None]:
     """Create a service, with a secret unless it has a public key. Raise `NameTaken` or `InvalidValue`."""
-    request = msgspec.structs.replace(request, public_key=checked_public_key(request.public_key))
+    request = msgspec.structs.replace(request, public_key=validate_public_key(request.public_key))
     service = new_service(request, created_by=str(by), now=now)
     minted = None if service.public_key else mint_secret("service", service.client_id, now)
     async with database.transaction() as transaction:
@@ -46,7 +46,7 @@ async def create_service(
 
 async def change_service(database: Database, client_id: str, requested: ServiceChange, by: Actor) -> Service:
     """Change the fields that are set. Raise `UnknownService` or `InvalidValue`."""
-    values = _checked(requested)
+    values = _validate(requested)
     async with database.transaction() as transaction:
         service = await _lock(transaction, client_id)
         await require_known_sites(transaction, values.get("sites"))
@@ -79,14 +79,14 @@ async def rotate_service(
     return service, minted
 
 
-def _checked(requested: ServiceChange) -> dict[str, Any]:
+def _validate(requested: ServiceChange) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if requested.name is not UNSET:
-        values["name"] = checked_service_name(requested.name)
+        values["name"] = validate_service_name(requested.name)
     if requested.sites is not UNSET:
-        values["sites"] = checked_sites(requested.sites)
+        values["sites"] = validate_sites(requested.sites)
     if requested.public_key is not UNSET:
-        values["public_key"] = checked_public_key(requested.public_key)
+        values["public_key"] = validate_public_key(requested.public_key)
     return values
 
 

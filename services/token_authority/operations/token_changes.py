@@ -27,7 +27,7 @@ from shared.runtime.postgres.database import Connection, Database
 
 
 class TokenChanges:
-    """Create one instance per process. `clock` is the one that the confirmations use.
+    """Changes tokens in use. Create one instance per process. `clock` is the one that the confirmations use.
 
     Every method raises `UnknownToken` if there is no such token, or the administrator may not see it.
     """
@@ -42,15 +42,15 @@ class TokenChanges:
 
         Raise `InvalidValue`, `Widening` or `TokenEnded`.
         """
-        async with self._locked(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.key) as (transaction, token):
             applied = apply_change(token, requested, datetime.now(UTC))
             await self._record(transaction, token, applied.token, "token.change", by.actor)
             logged = await self._log(transaction, applied.kind, token.id)
-        return ChangedToken(applied.token, self._pending(logged))
+        return ChangedToken(applied.token, self._start_pending(logged))
 
     async def disable(self, token_id: str, reason: str | None, by: Administrator) -> ChangedToken:
         """Disable a token until it is enabled again. A repetition changes nothing, and is as pending as the first."""
-        async with self._locked(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.key) as (transaction, token):
             now = _require_alive(token)
             disabled = token
             if token.disabled_at is None:
@@ -59,11 +59,11 @@ class TokenChanges:
                 )
             await self._record(transaction, token, disabled, "token.disable", by.actor)
             logged = await self._log(transaction, "disabled", token.id)
-        return ChangedToken(disabled, self._pending(logged))
+        return ChangedToken(disabled, self._start_pending(logged))
 
     async def enable(self, token_id: str, by: Administrator) -> ChangedToken:
         """Enable a disabled token. A repetition changes nothing."""
-        async with self._locked(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.key) as (transaction, token):
             now = _require_alive(token)
             enabled = token
             if token.disabled_at is not None:
@@ -72,11 +72,11 @@ class TokenChanges:
                 )
             await self._record(transaction, token, enabled, "token.enable", by.actor)
             logged = await self._log(transaction, "enabled" if enabled != token else None, token.id)
-        return ChangedToken(enabled, self._pending(logged))
+        return ChangedToken(enabled, self._start_pending(logged))
 
     async def rotate(self, token_id: str, rotation: Rotation, by: Administrator) -> RotatedToken:
         """Give a token a new secret. Raise `TokenEnded`, or an error of `rotate_secret`."""
-        async with self._locked(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.key) as (transaction, token):
             now = _require_alive(token)
             minted = await rotate_secret(transaction, "token", token.id, rotation, now)
             others = [each for each in await _select_cacheable(transaction, token.id) if each.id != minted.secret.id]
@@ -84,10 +84,10 @@ class TokenChanges:
             await self._record(transaction, token, rotated, "token.rotate", by.actor)
             logged = await self._log(transaction, "rotated", token.id, [secret.digest for secret in others])
         old_secrets_end_at = max((secret.ends_at for secret in others if secret.ends_at), default=None)
-        return RotatedToken(rotated, minted, old_secrets_end_at, self._pending(logged))
+        return RotatedToken(rotated, minted, old_secrets_end_at, self._start_pending(logged))
 
     @asynccontextmanager
-    async def _locked(self, token_id: str, key: AdminKey) -> AsyncGenerator[tuple[Connection, Token], None]:
+    async def _lock(self, token_id: str, key: AdminKey) -> AsyncGenerator[tuple[Connection, Token], None]:
         async with self._database.transaction() as transaction:
             token = await tokens.lock_token(transaction, token_id)
             if token is None or not key.sees(token):
@@ -106,7 +106,7 @@ class TokenChanges:
 
     async def _log(
         self, transaction: Connection, kind: str | None, token_id: str, digests: Sequence[bytes] | None = None
-    ) -> "_Logged | None":
+    ) -> "_LoggedChange | None":
         if kind is None:
             return None
         if digests is None:
@@ -115,14 +115,14 @@ class TokenChanges:
             return None
         await changes.lock_log(transaction)
         seq = await changes.append_changes(transaction, kind, token_id, digests)
-        return _Logged(seq, await guards.select_leases(transaction))
+        return _LoggedChange(seq, await guards.select_leases(transaction))
 
-    def _pending(self, logged: "_Logged | None") -> PendingChange | None:
+    def _start_pending(self, logged: "_LoggedChange | None") -> PendingChange | None:
         """Start the pending change. Call this after the commit."""
         return None if logged is None else PendingChange(logged.seq, logged.leases, self._clock())
 
 
-class _Logged(NamedTuple):
+class _LoggedChange(NamedTuple):
     seq: int
     leases: list[Lease]
 

@@ -8,9 +8,9 @@ from msgspec import Meta, Struct
 
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import Effect
-from services.token_authority.domain.reason import Reason, ReasonKind, reason
+from services.token_authority.domain.reason import Reason, ReasonKind, new_reason
 from services.token_authority.domain.revocation import BulkRevocation
-from services.token_authority.domain.selection import Selection, StatusFilter, selection
+from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.payloads.fields import Time
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
@@ -31,7 +31,7 @@ class RevokeToken(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_reason(self) -> Reason:
         """Return the reason. Raise `InvalidValue`."""
-        return reason(self.reason, self.text)
+        return new_reason(self.reason, self.text)
 
 
 class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
@@ -55,7 +55,7 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_reason(self) -> Reason:
         """Return the reason. Raise `InvalidValue`."""
-        return reason(self.reason, self.text)
+        return new_reason(self.reason, self.text)
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
@@ -64,7 +64,7 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
         conditions["created_before"] = self.issued_before
         if self.all == any(condition is not None for condition in conditions.values()):
             raise InvalidValue((), "must have conditions, or 'all': true without conditions to revoke every token")
-        return selection(**conditions)
+        return new_selection(**conditions)
 
 
 class LeakedTokens(Struct, frozen=True, forbid_unknown_fields=True):

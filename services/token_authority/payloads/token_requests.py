@@ -5,11 +5,11 @@ from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, rotation
-from services.token_authority.domain.selection import Selection, StatusFilter, selection
+from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, new_rotation
+from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token import TokenRequest
 from services.token_authority.domain.token_change import TokenChange
-from services.token_authority.domain.token_fields import Lifetime, Preset, checked_text
+from services.token_authority.domain.token_fields import Lifetime, Preset, validate_text
 from services.token_authority.domain.token_page import SortKey
 from services.token_authority.payloads.fields import (
     AllowQuery,
@@ -77,7 +77,7 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
         """Return the change, not validated yet."""
         lifetime: Lifetime | UnsetType = UNSET
         if self.expires_at is not UNSET or self.expires_in is not UNSET:
-            lifetime = Lifetime(_given(self.expires_at), _given(self.expires_in))
+            lifetime = Lifetime(_none_if_unset(self.expires_at), _none_if_unset(self.expires_in))
         return TokenChange(
             name=self.name,
             description=self.description,
@@ -91,7 +91,7 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def _given(value: T | UnsetType) -> T | None:
+def _none_if_unset(value: T | UnsetType) -> T | None:
     return None if value is UNSET else value
 
 
@@ -102,7 +102,7 @@ class DisableToken(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_reason(self) -> str | None:
         """Return the reason. Raise `InvalidValue`."""
-        return None if self.reason is None else checked_text("reason", self.reason)
+        return None if self.reason is None else validate_text("reason", self.reason)
 
 
 class RotateSecret(Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,7 +113,7 @@ class RotateSecret(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_rotation(self, key: str | None = None) -> Rotation:
         """Return the rotation; `key` is the Idempotency-Key. Raise `InvalidValue`."""
-        return rotation(self.overlap_s, end_on_use=self.end_on_use, key=key)
+        return new_rotation(self.overlap_s, end_on_use=self.end_on_use, key=key)
 
 
 class ListTokens(Struct, frozen=True):
@@ -146,7 +146,7 @@ class ListTokens(Struct, frozen=True):
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
-        return selection(
+        return new_selection(
             search=self.search,
             status=self.status,
             owner=self.owner,

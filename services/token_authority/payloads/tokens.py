@@ -195,7 +195,7 @@ class HeldTokenPayload(Struct, frozen=True):
     @classmethod
     def of(cls, token: Token, secret: Secret, now: datetime) -> "HeldTokenPayload":
         """Return the payload for the holder of `secret` at `now`."""
-        ended, ended_at, reason = _ending(token, secret, now)
+        ended, ended_at, reason = _describe_end(token, secret, now)
         ends = [end for end in (token.expires_at, secret.ends_at) if end is not None]
         return cls(
             id=token.id,
@@ -213,7 +213,7 @@ class HeldTokenPayload(Struct, frozen=True):
         )
 
 
-def _ending(token: Token, secret: Secret, now: datetime) -> tuple[str | None, datetime | None, str | None]:
+def _describe_end(token: Token, secret: Secret, now: datetime) -> tuple[str | None, datetime | None, str | None]:
     status = token.status(now)
     if status == "revoked":
         return status, token.revoked_at, token.revoked_text or token.revoked_reason

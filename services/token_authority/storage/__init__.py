@@ -1,1 +1,1 @@
-"""SQL, each statement beside the only function that runs it. No other package of the authority names a table."""
+"""The SQL of the token authority. No other package of it names a table."""

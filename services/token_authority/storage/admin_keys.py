@@ -51,18 +51,18 @@ _REVOKE: Final = """
 async def select_admin_key_by_digest(connection: Connection, digest: bytes, now: datetime) -> AdminKey | None:
     """Return the admin key with this secret, if both work."""
     row = await connection.fetchrow(_SELECT_BY_DIGEST, digest, now)
-    return _admin_key(row) if row else None
+    return _read_admin_key(row) if row else None
 
 
 async def lock_admin_key(connection: Connection, key_id: str) -> AdminKey | None:
     """Return the admin key with this id, locked until the transaction ends."""
     row = await connection.fetchrow(_SELECT, key_id)
-    return _admin_key(row) if row else None
+    return _read_admin_key(row) if row else None
 
 
 async def select_admin_keys(connection: Connection) -> list[AdminKey]:
     """Return every admin key by name, including revoked ones."""
-    return [_admin_key(row) for row in await connection.fetch(_SELECT_ALL)]
+    return [_read_admin_key(row) for row in await connection.fetch(_SELECT_ALL)]
 
 
 async def has_admin_key(connection: Connection) -> bool:
@@ -87,7 +87,7 @@ async def revoke_admin_key(connection: Connection, key_id: str, at: datetime, by
     await connection.execute(_REVOKE, key_id, at, str(by))
 
 
-def _admin_key(row: Row) -> AdminKey:
+def _read_admin_key(row: Row) -> AdminKey:
     return AdminKey(
         id=row["id"],
         name=row["name"],

@@ -68,10 +68,10 @@ async def select_audit(
 ) -> list[AuditRecord]:
     """Return up to `limit` records in order, after a `seq`."""
     query = _SELECT_NEWEST if newest_first else _SELECT
-    return [_record(row) for row in await connection.fetch(query, after, limit, *selection)]
+    return [_read_record(row) for row in await connection.fetch(query, after, limit, *selection)]
 
 
-def _record(row: Row) -> AuditRecord:
+def _read_record(row: Row) -> AuditRecord:
     fields = dict(row)
     for name in ("before", "after"):
         fields[name] = msgspec.json.decode(fields[name])

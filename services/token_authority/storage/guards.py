@@ -39,7 +39,7 @@ async def renew_leases(connection: Connection, applied: Mapping[GuardKey, int], 
 
 async def select_leases(connection: Connection) -> list[Lease]:
     """Return every lease."""
-    return [_lease(row) for row in await connection.fetch(_SELECT_LEASES)]
+    return [_read_lease(row) for row in await connection.fetch(_SELECT_LEASES)]
 
 
 async def release_lease(connection: Connection, guard: GuardKey) -> None:
@@ -52,7 +52,7 @@ async def remove_expired(connection: Connection, lease: Lease) -> bool:
     return await connection.fetchrow(_REMOVE_EXPIRED, *lease.guard, lease.renewal) is not None
 
 
-def _lease(row: Row) -> Lease:
+def _read_lease(row: Row) -> Lease:
     return Lease(
         guard=GuardKey(row["client_id"], row["guard_id"]),
         applied=row["applied"],

@@ -4,7 +4,7 @@ from typing import Final
 
 from services.token_authority.domain.idempotency import IdempotencyKey
 from services.token_authority.domain.secret import HolderKind, Secret
-from services.token_authority.storage.secrets import SECRET_COLUMNS, secret_of
+from services.token_authority.storage.secrets import SECRET_COLUMNS, read_secret
 from shared.runtime.postgres.database import Connection
 
 _SELECT_ROTATED: Final = f"""
@@ -19,4 +19,4 @@ async def select_rotated(
 ) -> tuple[Secret, bytes] | None:
     """Return the secret that a rotation under this key created, with the digest of that request."""
     row = await connection.fetchrow(_SELECT_ROTATED, holder_kind, holder_id, key.digest)
-    return (secret_of(row), row["rotation_request"]) if row else None
+    return (read_secret(row), row["rotation_request"]) if row else None

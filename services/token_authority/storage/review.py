@@ -1,4 +1,4 @@
-"""Finds the tokens of each kind of finding, in the order of their ids.
+"""Find the tokens of each kind of finding, in the order of their ids.
 
 The planner chooses for each statement between an index for its kind and a scan by id, depending on how many match.
 """
@@ -10,8 +10,8 @@ from services.token_authority.domain.review import Candidate, Evidence, FindingK
 from services.token_authority.domain.scope_index import KEYS_EVERYWHERE
 from services.token_authority.domain.selection import Selection
 from services.token_authority.storage.conditions import ACTIVE, Arguments, conditions
-from services.token_authority.storage.selections import SHOWN, TABLES, use_of
-from services.token_authority.storage.tokens import token_of
+from services.token_authority.storage.selections import SHOWN, TABLES, read_use
+from services.token_authority.storage.tokens import read_token
 from shared.runtime.postgres.database import Connection, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
@@ -132,9 +132,9 @@ async def select_candidates(
         SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at
         FROM found JOIN {TABLES} ON t.id = found.id ORDER BY found.id
     """  # noqa: S608
-    return [_candidate(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_candidate(row) for row in await connection.fetch(query, *arguments.values)]
 
 
-def _candidate(row: Row) -> Candidate:
-    use = use_of(row)
-    return Candidate(token_of(row), use, Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"]))
+def _read_candidate(row: Row) -> Candidate:
+    use = read_use(row)
+    return Candidate(read_token(row), use, Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"]))

@@ -70,7 +70,7 @@ async def insert_secret(
 
 async def select_secrets(connection: Connection, holder_kind: HolderKind, holder_id: str) -> list[Secret]:
     """Return every secret of a holder, including ended ones, newest first."""
-    return [secret_of(row) for row in await connection.fetch(_SELECT_OF, holder_kind, holder_id)]
+    return [read_secret(row) for row in await connection.fetch(_SELECT_OF, holder_kind, holder_id)]
 
 
 async def end_other_secrets(
@@ -112,7 +112,7 @@ async def note_late_use_of_secret(connection: Connection, secret_id: str, now: d
     await connection.execute(_NOTE_LATE_USE, secret_id, now)
 
 
-def secret_of(row: Row) -> Secret:
+def read_secret(row: Row) -> Secret:
     """Return the secret in a row with `SECRET_COLUMNS`."""
     return Secret(
         id=row["secret_id"],

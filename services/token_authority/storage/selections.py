@@ -1,4 +1,4 @@
-"""Finds tokens by conditions, in any order, one page at a time. `docs/finding-tokens.md` explains the plans.
+"""Find tokens by conditions, in any order, one page at a time. `docs/finding-tokens.md` explains the plans.
 
 Each statement finds the ids of a page first and joins the other columns afterwards, so that it sorts narrow rows.
 """
@@ -10,7 +10,7 @@ from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token_page import FoundToken, Page, SortKey
 from services.token_authority.domain.usage import Use
 from services.token_authority.storage.conditions import Arguments, conditions, search_parts
-from services.token_authority.storage.tokens import TOKEN_COLUMNS, token_of
+from services.token_authority.storage.tokens import TOKEN_COLUMNS, read_token
 from shared.runtime.postgres.database import Connection, Row
 
 MAX_SCANNED: Final = 1000
@@ -27,7 +27,7 @@ _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
 TABLES: Final = "token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id"
 """Tokens as `t` with their counts as `u`."""
 SHOWN: Final = f"{TOKEN_COLUMNS}, u.uses, u.refusals, u.last_used_at"
-"""The columns that `token_of` and `use_of` read."""
+"""The columns that `read_token` and `read_use` read."""
 
 
 async def select_tokens(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
@@ -46,7 +46,7 @@ async def _select_by_conditions(
     connection: Connection, selection: Selection, page: Page, now: datetime
 ) -> list[FoundToken]:
     arguments = Arguments()
-    where = [*conditions(selection, arguments, now), *_after(page, arguments)]
+    where = [*conditions(selection, arguments, now), *_after_condition(page, arguments)]
     expression, direction = _order(page)
     query = f"""
         -- select_tokens: a page of tokens that meet every condition
@@ -57,7 +57,7 @@ async def _select_by_conditions(
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def _scan_in_order(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
@@ -72,14 +72,14 @@ async def _scan_in_order(connection: Connection, selection: Selection, page: Pag
         WITH page AS MATERIALIZED (
             SELECT t.id, t.place FROM (
                 SELECT t.*{", u.last_used_at" if tables == TABLES else ""}, {expression} AS place FROM {tables}
-                WHERE {" AND ".join(_after(page, arguments)) or "true"}
+                WHERE {" AND ".join(_after_condition(page, arguments)) or "true"}
                 ORDER BY {expression} {direction}, t.id {direction} LIMIT {MAX_SCANNED}
             ) t
             WHERE {" AND ".join(where)} ORDER BY t.place {direction}, t.id {direction} LIMIT {arguments.add(page.limit)}
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def _select_by_search(
@@ -87,7 +87,11 @@ async def _select_by_search(
 ) -> list[FoundToken]:
     """Use the search index. `OFFSET 0` prevents a scan in order, which would compute the parts of each row."""
     arguments = Arguments()
-    where = [*conditions(selection, arguments, now), search_parts(search, arguments), *_after(page, arguments)]
+    where = [
+        *conditions(selection, arguments, now),
+        search_parts(search, arguments),
+        *_after_condition(page, arguments),
+    ]
     expression, direction = _order(page)
     query = f"""
         -- gather_tokens: a page of all tokens that contain a text
@@ -99,7 +103,7 @@ async def _select_by_search(
         )
         {_details(direction)}
     """  # noqa: S608
-    return [_found(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_found_token(row) for row in await connection.fetch(query, *arguments.values)]
 
 
 async def select_matching(
@@ -115,20 +119,20 @@ async def select_matching(
     return [row["id"] for row in await connection.fetch(query, *arguments.values)]
 
 
-def use_of(row: Row) -> Use:
+def read_use(row: Row) -> Use:
     """Return the counts in a row with `SHOWN`."""
     return Use(row["uses"], row["refusals"], row["last_used_at"])
 
 
-def _found(row: Row) -> FoundToken:
-    return FoundToken(token_of(row), use_of(row), row["place"])
+def _read_found_token(row: Row) -> FoundToken:
+    return FoundToken(read_token(row), read_use(row), row["place"])
 
 
 def _order(page: Page) -> tuple[str, str]:
     return _SORTS[page.order.key][0], "DESC" if page.order.descending else "ASC"
 
 
-def _after(page: Page, arguments: Arguments) -> list[str]:
+def _after_condition(page: Page, arguments: Arguments) -> list[str]:
     if page.after is None:
         return []
     expression, kind = _SORTS[page.order.key]

@@ -66,24 +66,24 @@ async def select_service_to_authenticate(
 ) -> ServiceCredentials | None:
     """Return the service with this client id and the digests of its valid secrets; `None` if it is disabled."""
     row = await connection.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
-    return ServiceCredentials(_service(row), row["digests"]) if row else None
+    return ServiceCredentials(_read_service(row), row["digests"]) if row else None
 
 
 async def select_service(connection: Connection, client_id: str) -> Service | None:
     """Return the service with this client id."""
     row = await connection.fetchrow(_SELECT, client_id)
-    return _service(row) if row else None
+    return _read_service(row) if row else None
 
 
 async def lock_service(connection: Connection, client_id: str) -> Service | None:
     """Return the service with this client id, locked until the transaction ends."""
     row = await connection.fetchrow(_LOCK, client_id)
-    return _service(row) if row else None
+    return _read_service(row) if row else None
 
 
 async def select_services(connection: Connection) -> list[Service]:
     """Return every service by client id, including disabled ones."""
-    return [_service(row) for row in await connection.fetch(_SELECT_ALL)]
+    return [_read_service(row) for row in await connection.fetch(_SELECT_ALL)]
 
 
 async def insert_service(connection: Connection, service: Service) -> bool:
@@ -128,7 +128,7 @@ async def end_other_secrets_of_environment(
     await connection.execute(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)
 
 
-def _service(row: Row) -> Service:
+def _read_service(row: Row) -> Service:
     return Service(
         client_id=row["client_id"],
         name=row["name"],

@@ -53,7 +53,7 @@ async def insert_signing_key(
 async def select_signing_keys(connection: Connection) -> list[PublishedKey]:
     """Return the published keys, in the order in which they sign."""
     rows = await connection.fetch(_SELECT)
-    return publish(map(_key, rows), rows[0]["seen_at"]) if rows else []
+    return publish(map(_read_key, rows), rows[0]["seen_at"]) if rows else []
 
 
 async def withdraw_signing_keys(connection: Connection, retired_for: timedelta) -> set[str]:
@@ -61,7 +61,7 @@ async def withdraw_signing_keys(connection: Connection, retired_for: timedelta) 
     return {row["kid"] for row in await connection.fetch(_WITHDRAW, retired_for)}
 
 
-def _key(row: Row) -> SigningKey:
+def _read_key(row: Row) -> SigningKey:
     return SigningKey(
         kid=row["kid"],
         public_key=row["public_key"],

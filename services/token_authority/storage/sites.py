@@ -31,8 +31,8 @@ async def insert_site(connection: Connection, site: Site) -> None:
 
 async def select_sites(connection: Connection) -> list[Site]:
     """Return every site. The first one, the oldest, is the default."""
-    return [_site(row) for row in await connection.fetch(_SELECT)]
+    return [_read_site(row) for row in await connection.fetch(_SELECT)]
 
 
-def _site(row: Row) -> Site:
+def _read_site(row: Row) -> Site:
     return Site(id=row["id"], name=row["name"], endpoint_id=row["endpoint_id"], created_at=row["created_at"])

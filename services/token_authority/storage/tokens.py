@@ -9,7 +9,7 @@ import msgspec
 from services.token_authority.domain.revocation import Revoked
 from services.token_authority.domain.scope_index import index_keys
 from services.token_authority.domain.token import Token, TokenLookup, fold_case
-from services.token_authority.storage.secrets import SECRET_COLUMNS, secret_of
+from services.token_authority.storage.secrets import SECRET_COLUMNS, read_secret
 from shared.contract.scope import Scope
 from shared.runtime.postgres.database import Connection, Row
 
@@ -99,13 +99,13 @@ async def insert_token(connection: Connection, token: Token) -> None:
 async def select_token(connection: Connection, token_id: str) -> Token | None:
     """Return the token with this id."""
     row = await connection.fetchrow(_SELECT, token_id)
-    return token_of(row) if row else None
+    return read_token(row) if row else None
 
 
 async def lock_token(connection: Connection, token_id: str) -> Token | None:
     """Return the token with this id, locked until the transaction ends."""
     row = await connection.fetchrow(_LOCK, token_id)
-    return token_of(row) if row else None
+    return read_token(row) if row else None
 
 
 async def update_token(connection: Connection, token: Token) -> None:
@@ -127,7 +127,7 @@ async def update_token(connection: Connection, token: Token) -> None:
 async def select_tokens_by_digests(connection: Connection, digests: Collection[bytes]) -> dict[bytes, TokenLookup]:
     """Return the tokens with these secrets, by digest. Unknown digests are left out."""
     rows = await connection.fetch(_SELECT_BY_DIGESTS, digests)
-    found = [TokenLookup(token_of(row), secret_of(row), row["endpoint_id"], row["as_of"]) for row in rows]
+    found = [TokenLookup(read_token(row), read_secret(row), row["endpoint_id"], row["as_of"]) for row in rows]
     return {lookup.secret.digest: lookup for lookup in found}
 
 
@@ -155,7 +155,7 @@ async def note_late_use(connection: Connection, token_id: str, at: datetime) -> 
     await connection.execute(_NOTE_LATE_USE, token_id, at)
 
 
-def token_of(row: Row) -> Token:
+def read_token(row: Row) -> Token:
     """Return the token in a row with `TOKEN_COLUMNS`."""
     return Token(
         id=row["id"],

@@ -1,4 +1,4 @@
-"""Finds and disables unused tokens in PostgreSQL."""
+"""Find and disable unused tokens in PostgreSQL."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""Work that runs beside requests: one long-lived task per module."""
+"""Tasks that run as long as the process, independent of requests."""

@@ -1,4 +1,4 @@
-"""Waits until a change is effective: until every guard that held a lease has confirmed it or is out of its lease.
+"""Wait until a change is effective: until every guard that held a lease has confirmed it or is out of its lease.
 
 A guard confirms with its next sync, at any process of the authority, so while a request waits, the stored leases are
 read every few milliseconds. Leases are timed with this process's own `clock`; wall clocks are never compared.
@@ -26,7 +26,7 @@ _log = structlog.get_logger()
 
 
 class Confirmations:
-    """Create one instance per process and supervise its `run()`."""
+    """Tracks which guards have confirmed which changes. Create one instance per process and supervise its `run()`."""
 
     def __init__(self, database: Database, metrics: AuthorityMetrics, *, clock: Callable[[], float]) -> None:
         self._database = database
@@ -69,7 +69,7 @@ class Confirmations:
                 progress.set()
 
     def confirm_early(self, guard: GuardKey, applied: int) -> None:
-        """Do the same before `applied` is checked against the log; ignore it beyond the changes that are pending."""
+        """Do the same as `confirm` before `applied` is checked with the log. Ignore it beyond the pending changes."""
         if applied <= max((change.seq for change in self._pending), default=0):
             self.confirm(guard, applied)
 

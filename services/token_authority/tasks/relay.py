@@ -1,4 +1,4 @@
-"""Publishes the change log on Redis, signed and in order, when a change commits and when Redis is available again."""
+"""Publish the change log on Redis, signed and in order, when a change commits and when Redis is available again."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,10 @@ BATCH: Final = 200
 
 
 class ChangeRelay:
-    """Create one instance per process and supervise its `run()`. A lock lets one publish at a time, in `seq` order."""
+    """Publishes changes. Create one instance per process and supervise its `run()`.
+
+    A lock lets one process publish at a time, in `seq` order.
+    """
 
     def __init__(
         self,

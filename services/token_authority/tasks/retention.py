@@ -1,4 +1,4 @@
-"""Deletes data that is no longer needed: published changes that every guard has applied, old daily counts, and
+"""Delete data that is no longer needed: published changes that every guard has applied, old daily counts, and
 expired client assertions.
 """
 
@@ -22,7 +22,7 @@ MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
 
 
 class Retention:
-    """Create one instance per process and supervise its `run()`. Several may run at the same time."""
+    """Deletes old data. Create one instance per process and supervise its `run()`. Several may run at the same time."""
 
     def __init__(
         self, database: Database, *, interval_s: float = INTERVAL_S, changes_kept: timedelta = CHANGES_KEPT

@@ -1,4 +1,4 @@
-"""Signs JWTs with a key that all processes of the authority share, and rotates that key.
+"""Sign JWTs with a key that all processes of the authority share, and rotate that key.
 
 The keys are in the database, their private halves encrypted with a secret that is not stored there. A process decrypts
 each once and keeps it in memory, so it can sign while the database is unavailable. A new key is published for a while
@@ -58,7 +58,7 @@ class _PrivateKey(NamedTuple):
 
 
 class Signer:
-    """Create one instance per process, call `load()` before the first signature, and supervise its `run()`."""
+    """Signs JWTs. Create one instance per process, call `load()` before `sign()`, and supervise its `run()`."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Answers guard syncs: sends the changes since the last one and grants a lease, with no change in between.
+"""Answer guard syncs: send the changes since the last one and grant a lease, with no change in between.
 
 Syncs that arrive during a transaction share the next one, because a push makes all guards sync at the same time.
 """
@@ -17,7 +17,7 @@ from shared.runtime.postgres.database import Database
 
 
 class Syncs:
-    """Create one instance per process and supervise its `run()`."""
+    """Answers syncs. Create one instance per process and supervise its `run()`."""
 
     def __init__(self, database: Database, confirmations: Confirmations, *, lease_ms: int, issuer: str) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Disables tokens that were not used for a configured number of days, as an administrator would.
+"""Disable tokens that were not used for a configured number of days, as an administrator would.
 
 A token that was never used counts from its creation, one that was enabled again from then.
 """
@@ -25,7 +25,10 @@ _log = structlog.get_logger()
 
 
 class UnusedTokens:
-    """Create one instance per process and supervise its `run()`; they take turns. 0 days disables no token."""
+    """Disables unused tokens. Create one instance per process and supervise its `run()`.
+
+    A lock lets one process do this at a time. 0 days disables no token.
+    """
 
     def __init__(self, database: Database, relay: ChangeRelay, *, days: int, interval_s: float = INTERVAL_S) -> None:
         self._database = database

@@ -27,9 +27,9 @@ def read_public_key(pem: str) -> PublicKey:
     try:
         key = load_pem_public_key(pem.encode("ascii"))
     except (ValueError, UnsupportedAlgorithm):
-        raise UnfitKey("it is no public key in PEM") from None
+        raise UnfitKey("it is not a public key in PEM") from None
     if not isinstance(key, PublicKey):
-        raise UnfitKey("it is of another kind")
+        raise UnfitKey("its algorithm is not supported")
     algorithms_of(key)
     return key
 
@@ -39,9 +39,9 @@ def read_private_key(pem: str) -> PrivateKey:
     try:
         key = load_pem_private_key(pem.encode("ascii"), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise UnfitKey("it is no private key in PEM, or it is encrypted") from None
+        raise UnfitKey("it is not a private key in PEM, or it is encrypted") from None
     if not isinstance(key, PrivateKey):
-        raise UnfitKey("it is of another kind")
+        raise UnfitKey("its algorithm is not supported")
     algorithms_of(key.public_key())
     return key
 
@@ -55,4 +55,4 @@ def algorithms_of(key: PublicKey) -> tuple[str, ...]:
     # Verifying with a large key or exponent would take too much processor time.
     if isinstance(key, RSAPublicKey) and 2048 <= key.key_size <= 4096 and key.public_numbers().e == 65537:
         return ("PS256", "RS256")
-    raise UnfitKey("it is of another curve, size or exponent")
+    raise UnfitKey("its curve, size or exponent is not supported")

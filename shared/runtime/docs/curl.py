@@ -11,7 +11,7 @@ from urllib.parse import quote as percent_encoded
 from urllib.parse import urlencode
 
 from shared.runtime.docs.openapi import Schema
-from shared.runtime.docs.schemas import as_json, referred
+from shared.runtime.docs.schemas import as_json, component_name
 from shared.runtime.http.body import FORM
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -42,7 +42,7 @@ def example_of(schema: Schema, schemas: Mapping[str, Schema]) -> Any:
 
     An object without required fields gets an example of its first field.
     """
-    schema = schemas.get(referred(schema), schema)
+    schema = schemas.get(component_name(schema), schema)
     if "examples" in schema:
         return schema["examples"][0]
     if "enum" in schema or "const" in schema:

@@ -27,7 +27,7 @@ class _Row(NamedTuple):
 
 def openapi_document(info: Schema, routes: Iterable[Route], security_schemes: Mapping[str, Schema]) -> Schema:
     """Return the document. Each Struct becomes a shared component; every error is a `ProblemDocument`."""
-    rows = [_Row(route, route.endpoint.name, operation) for route in routes if (operation := _described(route))]
+    rows = [_Row(route, route.endpoint.name, operation) for route in routes if (operation := _describe(route))]
     schemas, components = _schemas(rows)
     paths: dict[str, Schema] = {}
     for row in rows:
@@ -40,7 +40,7 @@ def openapi_document(info: Schema, routes: Iterable[Route], security_schemes: Ma
     }
 
 
-def _described(route: Route) -> Operation | None:
+def _describe(route: Route) -> Operation | None:
     operation = route.endpoint.operation
     return None if operation is None else route.access.describe(operation)
 
@@ -49,7 +49,7 @@ def _schemas(rows: Iterable[_Row]) -> tuple[dict[Any, Schema], dict[str, Schema]
     """Return the schema of each body type, and the components that they refer to."""
     bodies = [row.operation.body for row in rows]
     responses = [
-        kind for row in rows for response in row.operation.responses.values() for kind in _kinds(response.body)
+        kind for row in rows for response in row.operation.responses.values() for kind in _body_types(response.body)
     ]
     kinds = list(dict.fromkeys(kind for kind in [*bodies, *responses, ProblemDocument] if kind is not None))
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
@@ -92,7 +92,7 @@ def _each(names: str | tuple[str, ...]) -> tuple[str, ...]:
 def _response(response: Response, schemas: Mapping[Any, Schema]) -> Schema:
     document: Schema = {"description": response.description}
     if response.body is not None:
-        either = [schemas[kind] for kind in _kinds(response.body)]
+        either = [schemas[kind] for kind in _body_types(response.body)]
         schema = either[0] if len(either) == 1 else {"anyOf": either}
         others = {name: _content({"type": "string"}, text) for name, text in response.alternatives.items()}
         document["content"] = {response.media_type: _content(schema, response.example), **others}
@@ -108,7 +108,7 @@ def _content(schema: Schema, example: Any) -> Schema:
     return {"schema": schema} if example is None else {"schema": schema, "example": msgspec.to_builtins(example)}
 
 
-def _kinds(body: Any) -> tuple[Any, ...]:
+def _body_types(body: Any) -> tuple[Any, ...]:
     return body if isinstance(body, tuple) else (body,)
 
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from shared.runtime.docs.curl import curl_command
 from shared.runtime.docs.openapi import Schema
-from shared.runtime.docs.schemas import Field, as_json, field_of, fields_of, referred, type_of
+from shared.runtime.docs.schemas import Field, as_json, component_name, field_of, fields_of, type_of
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
 
 UNTAGGED: Final = "operations"
@@ -138,7 +138,7 @@ def _contents(content: Mapping[str, Schema], components: Mapping[str, Schema]) -
         if part in parts[:number]:
             continue
         same = tuple(media_type for media_type, other in content.items() if other == part)
-        fields = fields_of(components.get(referred(part["schema"]), part["schema"]))
+        fields = fields_of(components.get(component_name(part["schema"]), part["schema"]))
         yield Content(same, type_of(part["schema"]), fields, _example(part.get("example")))
 
 

@@ -48,11 +48,11 @@ def field_of(name: str, schema: Schema, *, is_required: bool, description: str =
 def type_of(schema: Schema) -> Markup:
     """Return the type of a value, without its rules."""
     if "$ref" in schema:
-        return Markup('<a href="#schema-{0}">{0}</a>').format(referred(schema))
+        return Markup('<a href="#schema-{0}">{0}</a>').format(component_name(schema))
     if "anyOf" in schema:
-        return _either(map(type_of, schema["anyOf"]))
+        return _join_alternatives(map(type_of, schema["anyOf"]))
     if "enum" in schema or "const" in schema:
-        return _either(map(_code, schema.get("enum", [schema.get("const")])))
+        return _join_alternatives(map(_code, schema.get("enum", [schema.get("const")])))
     return _type_of_one(schema)
 
 
@@ -68,7 +68,7 @@ def _type_of_one(schema: Schema) -> Markup:
             return Markup.escape(_OF_TYPE.get(kind or "", "any value"))
 
 
-def referred(schema: Schema) -> str:
+def component_name(schema: Schema) -> str:
     """Return the name of the component that the schema refers to, or `""`."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
@@ -120,7 +120,7 @@ def _bounds(low: object, high: object, unit: str) -> str:
     return f"exactly {low}{unit}" if low == high else f"{low} to {high}{unit}"
 
 
-def _either(words: Iterable[Markup]) -> Markup:
+def _join_alternatives(words: Iterable[Markup]) -> Markup:
     return Markup(" or ").join(dict.fromkeys(words))
 
 

@@ -22,7 +22,7 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
-from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, matched_route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, match_route
 from shared.runtime.process.redaction import Redact
 
 BODY_LIMIT_S: Final = 10.0
@@ -80,7 +80,7 @@ def _log_requests(redact: Redact) -> Middleware:
                 if response.content_type == "application/problem+json":
                     _redact_problem(response, redact)
             finally:
-                route = matched_route(request)
+                route = match_route(request)
                 is_logged = status >= 400 or route is None or route.logs_success
                 (_log.info if is_logged else _log.debug)(
                     "request",
@@ -115,7 +115,7 @@ def _report_problems(table: ProblemTable) -> Middleware:
         try:
             return await handler(request)
         except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
-            route = matched_route(request)
+            route = match_route(request)
             problem = problem_for(error, {**table, **route.problem_table} if route else table)
         return problem_response(problem, request[REQUEST_ID], oauth=route is not None and route.reports_oauth_errors)
 
@@ -125,7 +125,7 @@ def _report_problems(table: ProblemTable) -> Middleware:
 def _limit_body(limit_s: float) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = matched_route(request)
+        route = match_route(request)
         await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, limit_s)
         return await handler(request)
 
@@ -162,7 +162,7 @@ _DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
 
 @web.middleware
 async def _limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    route = matched_route(request)
+    route = match_route(request)
     async with asyncio.timeout(route.time_limit_s if route else HANDLING_LIMIT_S) as request[_DEADLINE]:
         return await handler(request)
 

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from shared.runtime.http.form_fields import read_fields
-from shared.runtime.http.i_json import LEAST_INT64, MOST_INT64, require_i_json, wide_numbers
+from shared.runtime.http.i_json import LEAST_INT64, MOST_INT64, find_wide_numbers, require_i_json
 from shared.runtime.http.problem import BadRequest, ErrorDetail, InvalidBody, UnsupportedMediaType
 from shared.runtime.http.type_names import shorten
 from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to, validation_errors
@@ -84,7 +84,7 @@ def is_of_media_type(request: web.Request, media_type: str) -> bool:
 
 def _require_narrow_numbers(value: object) -> None:
     """Raise `InvalidBody` for integers of more than 64 bits: databases and other programs cannot store them."""
-    paths = islice(wide_numbers(msgspec.to_builtins(value)), MAX_ERRORS)
+    paths = islice(find_wide_numbers(msgspec.to_builtins(value)), MAX_ERRORS)
     errors = [
         ErrorDetail(f"expected a whole number from {LEAST_INT64} to {MOST_INT64}", pointer_to(path)) for path in paths
     ]

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from shared.runtime.http.form_fields import in_utc
+from shared.runtime.http.form_fields import to_utc
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def read_cursor(text: str, kind: type[T]) -> T:
     try:
         values = msgspec.json.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=kind)
         for value in values if isinstance(values, tuple) else ():
-            in_utc(value)
+            to_utc(value)
     except (ValueError, RecursionError, OverflowError):
         raise changed_cursor() from None
     return values

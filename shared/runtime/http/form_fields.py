@@ -44,7 +44,7 @@ def read_fields(
     return errors or kind(**values)
 
 
-def in_utc(value: T) -> T:
+def to_utc(value: T) -> T:
     """Return the value, a time converted to UTC. Raise `OverflowError` if that is out of `datetime`'s range."""
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
@@ -62,7 +62,7 @@ def _convert(values: Sequence[str], field: FieldInfo) -> Any:
         raise _InvalidValue(f"expected one value, got {len(values)}")
     for candidates in (values, [_parse_scalar(text) for text in values]):
         with suppress(msgspec.ValidationError, OverflowError):
-            return in_utc(msgspec.convert(candidates if is_list else candidates[0], field.type))
+            return to_utc(msgspec.convert(candidates if is_list else candidates[0], field.type))
     raise _InvalidValue(_describe(kind, is_list=is_list))
 
 

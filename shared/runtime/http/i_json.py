@@ -31,23 +31,23 @@ def require_i_json(body: bytes) -> bool:
     try:
         values = _decode(_FAST, text)
     except _Irregular:
-        values, wide = None, _find_irregularities(text)
+        values, wide = None, _has_wide_number(text)
     _require_paired_surrogates(text)
     if values is not None and text.count("[") + text.count("{") > MAX_DEPTH:
         _require_shallow(values)
     return wide
 
 
-def wide_numbers(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
+def find_wide_numbers(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
     """Yield the path to each integer of more than 64 bits in a decoded JSON value."""
     if isinstance(value, int) and not LEAST_INT64 <= value <= MOST_INT64:
         yield steps
     elif isinstance(value, Mapping):
         for name, inner in value.items():
-            yield from wide_numbers(inner, (*steps, str(name)))
+            yield from find_wide_numbers(inner, (*steps, str(name)))
     elif isinstance(value, list | tuple):
         for index, inner in enumerate(value):
-            yield from wide_numbers(inner, (*steps, str(index)))
+            yield from find_wide_numbers(inner, (*steps, str(index)))
 
 
 def _text(body: bytes) -> str:
@@ -117,9 +117,9 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Any:
         raise _too_deep() from None
 
 
-def _find_irregularities(text: str) -> bool:
-    """Return whether a number is wide. Raise `BadRequest` for duplicate names."""
-    found = list(_irregularities(_decode(_COMPLETE, text)))
+def _has_wide_number(text: str) -> bool:
+    """Return whether any number is wide. Raise `BadRequest` for duplicate names."""
+    found = list(_walk_irregularities(_decode(_COMPLETE, text)))
     repeated = islice((steps for steps in found if steps), MAX_ERRORS)
     errors = [ErrorDetail("duplicate name; keep one", pointer=pointer_to(steps)) for steps in repeated]
     if errors:
@@ -127,7 +127,7 @@ def _find_irregularities(text: str) -> bool:
     return bool(found)
 
 
-def _irregularities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
+def _walk_irregularities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
     """Yield the path to each duplicate name, and an empty path for each wide number."""
     if value is _WIDE:
         yield ()
@@ -139,10 +139,10 @@ def _irregularities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[
             if name in known:
                 yield (*steps, name)
             known.add(name)
-            yield from _irregularities(inner, (*steps, name))
+            yield from _walk_irregularities(inner, (*steps, name))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _irregularities(inner, (*steps, str(index)))
+            yield from _walk_irregularities(inner, (*steps, str(index)))
 
 
 _WITHOUT_UNPAIRED: Final = re.compile(

@@ -20,15 +20,15 @@ def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH
     """
     segment = _raw_segment(request, name)
     if _BAD_ESCAPE.search(segment):
-        raise _wrong(name, "malformed percent-encoding; write '%' as %25")
+        raise _invalid_segment(name, "malformed percent-encoding; write '%' as %25")
     try:
         text = unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
     except UnicodeDecodeError:
-        raise _wrong(name, "expected percent-encoded UTF-8") from None
+        raise _invalid_segment(name, "expected percent-encoded UTF-8") from None
     if "\0" in text:
-        raise _wrong(name, "remove the NUL character")
+        raise _invalid_segment(name, "remove the NUL character")
     if not 0 < len(text) <= max_length:
-        raise _wrong(name, f"expected text of 1 to {max_length} characters, got {len(text)}")
+        raise _invalid_segment(name, f"expected text of 1 to {max_length} characters, got {len(text)}")
     return text
 
 
@@ -57,5 +57,5 @@ def _raw_segment(request: web.Request, name: str) -> str:
     return request.rel_url.raw_path.split("/")[template.index(f"{{{name}}}")]
 
 
-def _wrong(name: str, remedy: str) -> BadRequest:
+def _invalid_segment(name: str, remedy: str) -> BadRequest:
     return BadRequest(f"Invalid path segment '{name}'.", ErrorDetail(remedy, parameter=name))

@@ -57,7 +57,7 @@ def if_none_match(request: web.Request) -> IfNoneMatch | None:
     return None if tags is None else IfNoneMatch(tags)
 
 
-def not_modified(request: web.Request, etag: str) -> bool:
+def is_not_modified(request: web.Request, etag: str) -> bool:
     """Return whether to answer a GET with 304, because the client has this representation. Raise `BadRequest`."""
     condition = if_none_match(request)
     return condition is not None and not condition.allows(etag)

@@ -1,6 +1,6 @@
 """The table of a service's routes: one row holds everything that is true of a route.
 
-`add_routes` mounts the rows. Middlewares read the row of a request with `matched_route`.
+`add_routes` mounts the rows. Middlewares read the row of a request with `match_route`.
 """
 
 import re
@@ -85,17 +85,17 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
-def matched_route(request: web.Request) -> Route | None:
+def match_route(request: web.Request) -> Route | None:
     """Return the row of the request's route, or `None` if no row matches the path and method."""
     return request.app.get(_ROUTES, {}).get(request.match_info.route)
 
 
-def listed_routes(app: web.Application) -> list[Route]:
+def list_routes(app: web.Application) -> list[Route]:
     """Return the rows that have been mounted."""
     return list(app.get(_ROUTES, {}).values())
 
 
-def unlisted_routes(app: web.Application) -> list[str]:
+def find_unlisted_routes(app: web.Application) -> list[str]:
     """Return method and path of each mounted route that is not in the table."""
     listed = app.get(_ROUTES, {})
     return [f"{route.method} {_path_of(route)}" for route in app.router.routes() if route not in listed]

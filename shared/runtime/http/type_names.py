@@ -15,11 +15,11 @@ def describe_type(kind: inspect.Type) -> str:
         case inspect.Metadata():
             return describe_type(kind.type)
         case inspect.UnionType():
-            return _any_of(describe_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
+            return _join_alternatives(describe_type(one) for one in kind.types if not isinstance(one, inspect.NoneType))
         case inspect.LiteralType():
-            return _any_of(_quoted(value) for value in kind.values)
+            return _join_alternatives(_quote(value) for value in kind.values)
         case inspect.EnumType():
-            return _any_of(_quoted(member.value) for member in kind.cls)
+            return _join_alternatives(_quote(member.value) for member in kind.cls)
         case inspect.TupleType():
             return f"a list of {len(kind.item_types)} values"
     return next(
@@ -95,11 +95,11 @@ _DESCRIPTIONS: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
 }
 
 
-def _any_of(words: Iterable[str]) -> str:
+def _join_alternatives(words: Iterable[str]) -> str:
     """Join words as in "a, b or c"."""
     *others, last = dict.fromkeys(words)
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def _quoted(value: object) -> str:
+def _quote(value: object) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)

@@ -71,7 +71,7 @@ def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
     steps: list[str] = list(outer)
     known: inspect.Type | None = kind
     for name, index, any_value in _STEP.findall(path):
-        known = _inside(known, name or index)
+        known = _type_inside(known, name or index)
         if any_value:  # msgspec does not name the field, so the error is of the whole object
             return ErrorDetail(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
         steps.append(name or index)
@@ -97,15 +97,15 @@ def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -
 _TOO_LARGE: Final = "a number that is too large"
 
 
-def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
+def _type_inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
     """Return the type of a field or item of a `kind`; `None` if it is unknown."""
     found: inspect.Type | None = None
     match kind:
         case inspect.Metadata():
-            found = _inside(kind.type, step)
+            found = _type_inside(kind.type, step)
         case inspect.UnionType():
-            inner = [one for one in (_inside(one, step) for one in kind.types) if one is not None]
-            found = _either(inner)
+            inner = [one for one in (_type_inside(one, step) for one in kind.types) if one is not None]
+            found = _common_type(inner)
         case inspect.StructType() if step == kind.tag_field:
             found = inspect.LiteralType((kind.tag,))
         case inspect.StructType():
@@ -119,7 +119,7 @@ def _inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
     return found
 
 
-def _either(kinds: Sequence[inspect.Type]) -> inspect.Type | None:
+def _common_type(kinds: Sequence[inspect.Type]) -> inspect.Type | None:
     """Return the common type of one field in several types: the only one, or a literal of their tags."""
     tags = [kind.values for kind in kinds if isinstance(kind, inspect.LiteralType)]
     if len(kinds) > 1 and len(tags) == len(kinds):

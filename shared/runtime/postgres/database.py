@@ -91,12 +91,12 @@ class Database:
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
         """Return the rows of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._measured(connection).fetch(query, *arguments)
+            return await self._measure(connection).fetch(query, *arguments)
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
         """Return the first row of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._measured(connection).fetchrow(query, *arguments)
+            return await self._measure(connection).fetchrow(query, *arguments)
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         """Run one statement and return its command tag. `limit_s` replaces the usual time limit.
@@ -107,7 +107,7 @@ class Database:
             async with self.transaction(limit_s) as transaction:
                 return await transaction.execute(query, *arguments, limit_s=limit_s)
         async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._measured(connection).execute(query, *arguments)
+            return await self._measure(connection).execute(query, *arguments)
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` if the server does not respond."""
@@ -123,7 +123,7 @@ class Database:
             transaction = connection.transaction(isolation="read_committed")
             await transaction.start()
             try:
-                yield self._measured(connection)
+                yield self._measure(connection)
             except asyncio.CancelledError:
                 # No ROLLBACK: the connection may be busy or dead. It is closed, which ends the transaction.
                 raise
@@ -158,7 +158,7 @@ class Database:
         except _OUTAGES as error:
             raise self._unavailable(error) from None
 
-    def _measured(self, connection: Any) -> Transaction:
+    def _measure(self, connection: Any) -> Transaction:
         return _MeasuredConnection(connection, self._metrics)
 
     def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
@@ -176,15 +176,15 @@ class _MeasuredConnection:
         self._metrics = metrics
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
-        return await self._timed(query, self._connection.fetch(query, *arguments))
+        return await self._time(query, self._connection.fetch(query, *arguments))
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
-        return await self._timed(query, self._connection.fetchrow(query, *arguments))
+        return await self._time(query, self._connection.fetchrow(query, *arguments))
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         if limit_s is not None:
             await self._set_time_limit(limit_s)
-        return await self._timed(query, self._connection.execute(query, *arguments, timeout=limit_s))
+        return await self._time(query, self._connection.execute(query, *arguments, timeout=limit_s))
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None, None]:
@@ -196,7 +196,7 @@ class _MeasuredConnection:
         except _OUTAGES as error:
             raise DatabaseUnavailable(_reason(error)) from None
 
-    async def _timed(self, query: str, result: Awaitable[T]) -> T:
+    async def _time(self, query: str, result: Awaitable[T]) -> T:
         with self._metrics.of(query).time():
             try:
                 return await result

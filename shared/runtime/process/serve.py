@@ -23,7 +23,7 @@ from shared.runtime.postgres.migrations import NotMigrated
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import Redact
-from shared.runtime.process.supervised import FATAL
+from shared.runtime.process.supervise import FATAL
 from shared.runtime.process.workers import is_worker, run_workers
 
 DRAIN_LIMIT_S: Final = 5.0
@@ -70,7 +70,7 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
         loop.add_signal_handler(number, stop.set)
     if is_worker():
         loop.add_reader(sys.stdin.fileno(), stop.set)
-    async with listening(app, host, port, shared=is_worker()) as bound:
+    async with listen(app, host, port, shared=is_worker()) as bound:
         _log.info("serving", host=host, port=bound)
         waits = [asyncio.create_task(event.wait()) for event in (stop, app[FATAL])]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -80,7 +80,7 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
 
 
 @asynccontextmanager
-async def listening(
+async def listen(
     app: web.Application, host: str, port: int, *, shared: bool = False, response_limit_s: float = RESPONSE_LIMIT_S
 ) -> AsyncGenerator[int, None]:
     """Serve `app` during the block and yield the port, a free one for port 0.

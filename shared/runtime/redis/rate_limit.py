@@ -86,16 +86,16 @@ class RateLimiter:
         verdict = await self._ask_redis(lambda: self._redis.hit(key, limit_per_minute, cost))
         if verdict is None:
             verdict = await self._memory.hit(key, limit_per_minute, cost)
-        elif verdict.allowed:
+        elif verdict.is_allowed:
             await self._memory.count(key, cost)
-        (self._metrics.allowed if verdict.allowed else self._metrics.refused).inc()
+        (self._metrics.allowed if verdict.is_allowed else self._metrics.refused).inc()
         return verdict
 
-    async def standing(self, key: str, limit_per_minute: int) -> Verdict:
+    async def peek(self, key: str, limit_per_minute: int) -> Verdict:
         """Return whether a `hit` would be allowed and, if not, in how many seconds one will be. Count nothing."""
         key = _storage_key(key)
-        verdict = await self._ask_redis(lambda: self._redis.standing(key, limit_per_minute))
-        return verdict or await self._memory.standing(key, limit_per_minute)
+        verdict = await self._ask_redis(lambda: self._redis.peek(key, limit_per_minute))
+        return verdict or await self._memory.peek(key, limit_per_minute)
 
     async def count(self, key: str, cost: int) -> None:
         """Count what has happened already, also beyond any limit."""
@@ -113,7 +113,7 @@ class RateLimiter:
             async with self._connection():
                 if self._outage.is_ongoing and not is_retry:
                     return None
-                answer = await _in_time(call())
+                answer = await _limit_time(call())
         except (RedisError, OSError, TimeoutError, RuntimeError) as error:
             # uvloop raises RuntimeError if a connection was closed while it is used.
             self._note_lost(error)
@@ -173,7 +173,7 @@ _WAITS: Final = 4
 """The parts of `RESPONSE_LIMIT_S`. If this process itself is suspended, one of them passes instead of all."""
 
 
-async def _in_time(call: Coroutine[Any, Any, T]) -> T:
+async def _limit_time(call: Coroutine[Any, Any, T]) -> T:
     """Return the result of the call. Raise `TimeoutError` if it takes longer than `RESPONSE_LIMIT_S`."""
     task = asyncio.create_task(call)
     try:

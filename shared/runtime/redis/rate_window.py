@@ -27,11 +27,11 @@ NO_LIMIT: Final = 10**9
 class Verdict(NamedTuple):
     """Whether a request is allowed, and how many more would be.
 
-    From `hit`, `reset_s` is the time until `remaining` next grows. From `standing`, it is the time until a request is
+    From `hit`, `reset_s` is the time until `remaining` next grows. From `peek`, it is the time until a request is
     allowed, 0 if one is allowed now.
     """
 
-    allowed: bool
+    is_allowed: bool
     limit: int
     remaining: int
     reset_s: float
@@ -54,7 +54,7 @@ class SlidingWindow:
         """Count `cost`, also beyond any limit."""
         await self._strategy.hit(_PerMinute(NO_LIMIT), key, cost=cost)
 
-    async def standing(self, key: str, limit: int) -> Verdict:
+    async def peek(self, key: str, limit: int) -> Verdict:
         """Return whether a request is allowed, without counting one."""
         counters = await self._read(key)
         remaining = max(0, limit - counters.used)
@@ -94,9 +94,9 @@ class BoundedMemory:
         await part.make_room_for(key)
         await part.window.count(key, cost)
 
-    async def standing(self, key: str, limit: int) -> Verdict:
+    async def peek(self, key: str, limit: int) -> Verdict:
         """Return whether a request is allowed, without counting one."""
-        return await self._part_of(key).window.standing(key, limit)
+        return await self._part_of(key).window.peek(key, limit)
 
     def _part_of(self, key: str) -> "_MemoryPart":
         return self._parts[hash(key) % len(self._parts)]

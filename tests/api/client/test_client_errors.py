@@ -28,7 +28,7 @@ from pollgate.client import (
     UnexpectedResponse,
     UnprocessableContent,
 )
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.stack import HOST, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -39,7 +39,7 @@ UNKNOWN_POLL = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 
 @asynccontextmanager
-async def answering(status: int, **answer: Any) -> AsyncGenerator[str, None]:
+async def run_server_that_answers(status: int, **answer: Any) -> AsyncGenerator[str, None]:
     """Run a server that answers every request in the same way; yield its URL."""
 
     async def handle(_: web.Request) -> web.Response:
@@ -47,11 +47,11 @@ async def answering(status: int, **answer: Any) -> AsyncGenerator[str, None]:
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handle)
-    async with listening(app, HOST, 0) as port:
+    async with listen(app, HOST, 0) as port:
         yield f"http://{HOST}:{port}"
 
 
-async def test_unknown_token_raises_unauthorized_with_request_id(polls: Polls) -> None:
+async def test_unknown_token_raises_401_with_request_id(polls: Polls) -> None:
     async with PollsClient(polls.base, "pgt_" + "A" * 38) as client:
         with pytest.raises(Unauthorized) as raised:
             await client.list_templates()
@@ -65,7 +65,7 @@ async def test_unknown_token_raises_unauthorized_with_request_id(polls: Polls) -
     assert (error.service, error.url) == ("polls service", polls.base)
 
 
-async def test_token_without_the_scope_raises_forbidden(polls: Polls, authority: Authority) -> None:
+async def test_token_without_the_scope_raises_403(polls: Polls, authority: Authority) -> None:
     reader = await authority.issue("polls:read:PLAT")
 
     async with PollsClient(polls.base, reader["token"]) as client:
@@ -76,7 +76,7 @@ async def test_token_without_the_scope_raises_forbidden(polls: Polls, authority:
     assert "polls:create:PLAT/PLAT-1" in raised.value.detail
 
 
-async def test_unknown_poll_raises_not_found(polls: Polls) -> None:
+async def test_unknown_poll_raises_404(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         with pytest.raises(NotFound) as raised:
             await client.close_poll(UNKNOWN_POLL)
@@ -84,7 +84,7 @@ async def test_unknown_poll_raises_not_found(polls: Polls) -> None:
     assert (raised.value.status, raised.value.type) == (404, "unknown-poll")
 
 
-async def test_close_poll_with_stale_etag_raises_precondition_failed(polls: Polls) -> None:
+async def test_close_poll_with_stale_etag_raises_412(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         with pytest.raises(PreconditionFailed) as raised:
@@ -93,7 +93,7 @@ async def test_close_poll_with_stale_etag_raises_precondition_failed(polls: Poll
     assert (raised.value.status, raised.value.type) == (412, "poll-changed")
 
 
-async def test_votes_that_would_be_dropped_name_the_argument(polls: Polls) -> None:
+async def test_change_poll_that_would_drop_votes_raises_409_with_argument(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         await client.cast_ballot(poll.id, "ada", ["1"])
@@ -127,7 +127,7 @@ async def test_votes_that_would_be_dropped_name_the_argument(polls: Polls) -> No
         (
             {"template": "sun", "location": {"workspace": "PLAT", "content": "P"}},
             "poll['template']",
-            "no such template",
+            "Unknown template",
         ),
     ],
 )
@@ -152,7 +152,7 @@ async def test_cast_ballot_for_unknown_option_raises_422_with_its_index(polls: P
     assert [each.argument for each in raised.value.errors] == ["option_ids[0]"]
 
 
-async def test_batch_that_cannot_be_read_raises_422_with_the_item(polls: Polls) -> None:
+async def test_malformed_batch_raises_422_with_the_item(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         with pytest.raises(UnprocessableContent) as raised:
             await client.batch([{"op": "close", "id": UNKNOWN_POLL}, {"op": "close"}])
@@ -160,7 +160,7 @@ async def test_batch_that_cannot_be_read_raises_422_with_the_item(polls: Polls) 
     assert raised.value.errors[0].argument.startswith("items[1]")
 
 
-async def test_batch_item_that_removes_votes_names_the_field_of_the_item(polls: Polls) -> None:
+async def test_batch_item_that_would_drop_votes_has_409_with_field_of_item(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         await client.cast_ballot(poll.id, "ada", ["1"])
@@ -174,7 +174,7 @@ async def test_batch_item_that_removes_votes_names_the_field_of_the_item(polls: 
     assert "query" not in refused.problem.detail
 
 
-async def test_host_that_cannot_be_resolved_raises_invalid_argument_or_connection_failed() -> None:
+async def test_unresolvable_host_raises_invalid_argument_or_connection_failed() -> None:
     async with PollsClient("http://" + "a" * 300, "pgt_x") as client:
         with pytest.raises(InvalidArgument, match=r"^url: "):
             await client.list_templates()
@@ -183,7 +183,7 @@ async def test_host_that_cannot_be_resolved_raises_invalid_argument_or_connectio
             await client.list_templates()
 
 
-async def test_query_that_is_refused_names_the_argument(polls: Polls) -> None:
+async def test_refused_query_raises_400_with_argument(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         with pytest.raises(ClientError) as raised:
             await anext(aiter(client.list_polls(updated_since=datetime(2030, 1, 1))))  # noqa: DTZ001 - naive on purpose
@@ -193,7 +193,7 @@ async def test_query_that_is_refused_names_the_argument(polls: Polls) -> None:
     assert "updatedSince" not in str(raised.value)
 
 
-async def test_authority_errors_name_arguments(authority: Authority) -> None:
+async def test_refused_authority_request_raises_error_with_argument(authority: Authority) -> None:
     async with AuthorityClient(authority.base, authority.admin_key) as client:
         with pytest.raises(UnprocessableContent) as created:
             await client.create_token("x", ["polls:read:PLAT", "polls:fly:PLAT"], rate_limit=0)
@@ -209,7 +209,7 @@ async def test_authority_errors_name_arguments(authority: Authority) -> None:
     assert [each.argument for each in revoked.value.errors] == ["text"]
 
 
-async def test_rotate_token_with_key_of_another_rotation_names_the_argument(authority: Authority) -> None:
+async def test_rotate_token_with_key_of_another_rotation_raises_error_with_argument(authority: Authority) -> None:
     token = await authority.issue()
     async with AuthorityClient(authority.base, authority.admin_key) as client:
         await client.rotate_token(token["id"], idempotency_key="one", overlap_s=60)
@@ -245,8 +245,8 @@ async def test_service_without_listener_raises_connection_failed() -> None:
     assert "POLLS_URL" not in str(raised.value)
 
 
-async def test_500_to_a_change_raises_outcome_unknown_with_consequence() -> None:
-    async with answering(500) as url, AuthorityClient(url, "pga_x") as client:
+async def test_change_with_500_raises_outcome_unknown_with_consequence() -> None:
+    async with run_server_that_answers(500) as url, AuthorityClient(url, "pga_x") as client:
         with pytest.raises(OutcomeUnknown, match="it may have been created") as raised:
             await client.create_token("x", ["polls:*:*"])
 
@@ -258,14 +258,14 @@ async def test_500_to_a_change_raises_outcome_unknown_with_consequence() -> None
     [(307, {"headers": {"Location": "http://other.example/"}}), (200, {"text": "<html>"}), (200, {"body": b"\xff"})],
 )
 async def test_response_of_another_server_raises_unexpected_response(status: int, answer: dict[str, Any]) -> None:
-    async with answering(status, **answer) as url, PollsClient(url, "pgt_x") as client:
+    async with run_server_that_answers(status, **answer) as url, PollsClient(url, "pgt_x") as client:
         with pytest.raises(UnexpectedResponse) as raised:
             await client.list_templates()
 
     assert raised.value.status == status
 
 
-async def test_url_with_a_path_raises_not_found_that_says_what_url_must_be(polls: Polls) -> None:
+async def test_url_with_a_path_raises_404_with_remedy(polls: Polls) -> None:
     async with PollsClient(f"{polls.base}/v1", polls.token) as client:
         with pytest.raises(NotFound, match="url must be the root of the polls service"):
             await client.list_templates()
@@ -274,7 +274,7 @@ async def test_url_with_a_path_raises_not_found_that_says_what_url_must_be(polls
 @pytest.mark.parametrize(
     "url", ["authority", "", "ftp://host", "http://", "http://host:99999", "//host", "http://h/?a=b", "http://u:p@h"]
 )
-def test_url_that_is_none_raises_invalid_argument(url: str) -> None:
+def test_invalid_url_raises_invalid_argument(url: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^url: ") as raised:
         PollsClient(url, "pgt_x")
 
@@ -284,7 +284,7 @@ def test_url_that_is_none_raises_invalid_argument(url: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a b", "pgt_x\r\nX-Evil: 1", "pgt_ż"])
-def test_token_that_is_no_header_raises_invalid_argument_without_it(token: str) -> None:
+def test_token_invalid_in_header_raises_invalid_argument_without_the_token(token: str) -> None:
     with pytest.raises(InvalidArgument, match=r"^token: ") as raised:
         PollsClient("http://127.0.0.1:1", token)
 
@@ -312,7 +312,7 @@ async def test_invalid_argument_is_raised_before_anything_is_sent() -> None:
             assert raised.value.argument == argument
 
 
-async def test_text_where_a_list_belongs_raises_type_error(polls: Polls, authority: Authority) -> None:
+async def test_text_instead_of_list_raises_type_error(polls: Polls, authority: Authority) -> None:
     admin = AuthorityClient(authority.base, authority.admin_key)
     async with PollsClient(polls.base, polls.token) as client, admin:
         poll = await client.create_poll(

@@ -21,14 +21,14 @@ LUNCH = NewPoll(Location("PLAT", "PLAT-1"), title="Lunch?", options=[Option("yes
 
 @pytest.fixture(scope="module")
 def examples() -> dict[str, Any]:
-    """The names that the examples define."""
+    """Run the examples and return the names that they define."""
     names: dict[str, Any] = {"__name__": "guide"}
     for example in EXAMPLES:
         exec(example, names)  # noqa: S102 - our own examples
     return names
 
 
-async def test_program_returns_results(
+async def test_example_program_returns_results(
     examples: dict[str, Any], polls: Polls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("POLLS_URL", polls.base)
@@ -107,7 +107,7 @@ async def test_replace_tokens_revokes_the_old_ones(examples: dict[str, Any], aut
     assert active == [True, False, True]
 
 
-async def test_each_problem_type_that_the_guide_names_has_a_page(polls: Polls) -> None:
+async def test_every_problem_type_in_the_guide_has_a_page(polls: Polls) -> None:
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', "".join(EXAMPLES)))
 
     assert named == {"already-voted", "poll-closed"}

@@ -62,7 +62,7 @@ def requirements(names: Iterable[str]) -> Iterator[Distribution]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout."""
+    """Build the wheel of this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     built = run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder, cwd=ROOT)
     assert built.returncode == 0, built.stderr
@@ -70,7 +70,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(wheel: Path, folder: Path, *extras: str) -> Path:
-    """Make a virtual environment with the wheel, and the requirements that these extras have; return its Python."""
+    """Create a virtual environment with the wheel and the requirements of these extras. Return its Python."""
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
     command = (sys.executable, "-m", "uv", "pip", "install", "--offline", "--no-deps", "--python", python, wheel)
@@ -95,7 +95,7 @@ def install(wheel: Path, folder: Path, *extras: str) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment in which only `pollgate` is installed."""
+    """Return the Python of an environment in which only `pollgate` is installed."""
     return install(wheel, tmp_path_factory.mktemp("client"))
 
 
@@ -118,7 +118,7 @@ def test_client_alone_needs_no_package_of_the_services(python: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["pollgate", "-m"])
-def test_command_without_cli_extra_says_what_to_install_with_exit_1(python: Path, tmp_path: Path, command: str) -> None:
+def test_command_without_cli_extra_exits_1_with_install_command(python: Path, tmp_path: Path, command: str) -> None:
     words = (python, "-m", "pollgate") if command == "-m" else (python.with_name(command),)
 
     ran = run(*words, "poll", "list", cwd=tmp_path)
@@ -128,7 +128,7 @@ def test_command_without_cli_extra_says_what_to_install_with_exit_1(python: Path
 
 
 @pytest.mark.slow
-def test_command_with_cli_extra_runs_and_says_what_the_stack_needs(wheel: Path, tmp_path: Path) -> None:
+def test_command_with_cli_extra_runs_and_names_extras_of_the_stack(wheel: Path, tmp_path: Path) -> None:
     python = install(wheel, tmp_path / "cli", "cli")
 
     helped = run(python, "-m", "pollgate", "poll", "--help", cwd=tmp_path)

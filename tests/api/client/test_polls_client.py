@@ -26,8 +26,8 @@ from pollgate.client import (
     Unauthorized,
 )
 from pollgate.client.retries import with_retries
-from tests.support.command_line import forgetful_proxy
-from tests.support.proxy import proxied
+from tests.support.command_line import run_lossy_proxy
+from tests.support.proxy import run_proxy
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -49,7 +49,7 @@ async def test_docstring_example_runs(polls: Polls) -> None:
     assert await names["average_of_two_votes"](polls.base, polls.token) == 4.5
 
 
-async def test_replace_poll_writes_a_read_poll_back_and_with_stale_etag_raises_412(polls: Polls) -> None:
+async def test_replace_poll_accepts_poll_as_read_and_raises_412_for_stale_etag(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         made = await client.create_poll(LUNCH)
         read = await client.get_poll(made.id)
@@ -93,7 +93,7 @@ async def test_change_poll_that_removes_votes_raises_409_unless_drop_votes(
     assert (changed.effect.dropped_options, changed.effect.dropped_votes) == (["yes"], 1)
 
 
-async def test_list_polls_yields_all_pages_or_limit_many(polls: Polls) -> None:
+async def test_list_polls_yields_all_pages_or_up_to_limit(polls: Polls) -> None:
     items = [{"op": "create", "poll": {"template": "blank", "location": {"workspace": "PLAT", "content": "P"}}}] * 70
     async with PollsClient(polls.base, polls.token) as client:
         made = [outcome.id for _ in range(2) for outcome in (await client.batch(items)).items]
@@ -152,21 +152,21 @@ async def test_ballot_of_any_participant_id_is_cast_read_and_withdrawn(polls: Po
 
 
 async def test_create_poll_with_lost_responses_creates_one_poll(polls: Polls) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
         proxy.lost = 2
         made = await client.create_poll(LUNCH)
         listed = [poll.id async for poll in client.list_polls()]
 
     assert listed == [made.id]
-    assert proxy.asked.count("POST /v1/polls") == 3
+    assert proxy.requests.count("POST /v1/polls") == 3
 
 
 @pytest.mark.parametrize("statuses", [[502, 503, 504], [429, 429]])
 async def test_requests_answered_429_or_502_to_504_are_repeated(polls: Polls, statuses: list[int]) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
-        proxy.turned_away = list(statuses)
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+        proxy.refusals = list(statuses)
         made = await client.create_poll(LUNCH)
-        proxy.turned_away = list(statuses)
+        proxy.refusals = list(statuses)
         read = await client.get_poll(made.id)
 
     assert read == made
@@ -187,16 +187,16 @@ async def test_with_retries_repeats_idempotency_key_in_use_and_no_other_conflict
 async def test_500_or_a_long_retry_after_is_not_repeated(polls: Polls, subtests: pytest.Subtests) -> None:
     for status, retry_after in [(500, "0"), (503, "3600"), (429, "3600")]:
         with subtests.test(status=status, retry_after=retry_after):
-            async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
-                proxy.turned_away, proxy.retry_after = [status], retry_after
+            async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+                proxy.refusals, proxy.retry_after = [status], retry_after
                 with pytest.raises(ClientError, match=f"the polls service answered {status}"):
                     await client.create_poll(LUNCH)
 
-            assert len(proxy.asked) == 1
+            assert len(proxy.requests) == 1
 
 
 async def test_cast_ballot_with_lost_response_casts_one_ballot(polls: Polls) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         proxy.lost = 1
         cast = await client.cast_ballot(poll.id, "ada", ["yes"], name="Ada")
@@ -207,7 +207,7 @@ async def test_cast_ballot_with_lost_response_casts_one_ballot(polls: Polls) -> 
 
 
 async def test_cast_ballot_with_lost_response_after_another_ballot_raises_409(polls: Polls) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         await client.cast_ballot(poll.id, "ada", ["no"])
         proxy.lost = 1
@@ -227,8 +227,8 @@ async def test_cast_ballot_twice_with_the_same_options_raises_409(polls: Polls) 
     assert refused.value.type == "already-voted"
 
 
-async def test_delete_raises_404_for_what_is_gone_unless_a_response_was_lost(polls: Polls) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+async def test_delete_of_missing_resource_raises_404_unless_a_response_was_lost(polls: Polls) -> None:
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         await client.cast_ballot(poll.id, "ada", ["no"])
         proxy.lost = 1
@@ -242,7 +242,7 @@ async def test_delete_raises_404_for_what_is_gone_unless_a_response_was_lost(pol
 
 
 async def test_change_poll_with_lost_response_raises_outcome_unknown_and_is_not_repeated(polls: Polls) -> None:
-    async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         proxy.lost = 1
         with pytest.raises(OutcomeUnknown, match="the poll may have been changed") as unknown:
@@ -274,7 +274,7 @@ async def test_stream_events_yields_state_and_changes_until_the_poll_is_deleted(
 
 async def test_stream_events_reconnects_and_yields_missed_changes(polls: Polls) -> None:
     async with (
-        proxied(polls.base) as proxy,
+        run_proxy(polls.base) as proxy,
         PollsClient(proxy.url(), polls.token) as client,
         PollsClient(polls.base, polls.token) as voter,
     ):
@@ -283,9 +283,9 @@ async def test_stream_events_reconnects_and_yields_missed_changes(polls: Polls) 
         await anext(events)
         await anext(events)
 
-        proxy.become("refuse")
+        proxy.set_mode("refuse")
         await voter.cast_ballot(poll.id, "ada", ["yes"])
-        proxy.become("ok")
+        proxy.set_mode("ok")
         event = await anext(events)
         await events.aclose()
 
@@ -311,14 +311,14 @@ async def test_stream_events_with_revoked_token_raises_401(polls: Polls, authori
 async def test_invalid_poll_id_raises_invalid_argument_and_is_not_sent(polls: Polls, subtests: pytest.Subtests) -> None:
     for poll_id in ["", "..", "pgt_" + "A" * 38]:
         with subtests.test(poll_id=poll_id):
-            async with forgetful_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+            async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
                 with pytest.raises(InvalidArgument, match=r"^poll_id: this is .*not an id$"):
                     await client.get_poll(poll_id)
 
-            assert proxy.asked == []
+            assert proxy.requests == []
 
 
-async def test_client_outside_its_block_raises_runtime_error(polls: Polls) -> None:
+async def test_client_outside_block_raises_runtime_error(polls: Polls) -> None:
     client = PollsClient(polls.base, polls.token)
 
     with pytest.raises(RuntimeError, match=r"`async with PollsClient\(…\) as client:`"):

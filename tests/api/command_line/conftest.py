@@ -8,14 +8,14 @@ from tests.support.stack import Authority, Polls
 
 @pytest.fixture
 def pollgate(authority: Authority, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> CommandLine:
-    """The `pollgate` command with the admin key of a running token authority."""
+    """Return the `pollgate` command with the admin key of a running token authority."""
     command_line = CommandLine(capsys, monkeypatch)
-    command_line.manage(authority.base, authority.admin_key)
+    command_line.use_authority(authority.base, authority.admin_key)
     return command_line
 
 
 @pytest.fixture
 def integrator(pollgate: CommandLine, polls: Polls) -> CommandLine:
-    """The same, also with an access token for everything in a running polls service."""
-    pollgate.integrate(polls.base, polls.token)
+    """Return the `pollgate` command, also with an access token for everything in a running polls service."""
+    pollgate.use_polls(polls.base, polls.token)
     return pollgate

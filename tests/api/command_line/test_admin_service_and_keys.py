@@ -20,13 +20,11 @@ def find(pattern: str, text: str) -> str:
     return found.group()
 
 
-async def test_admin_create_with_scope_limits_what_its_key_can_create(
-    pollgate: CommandLine, authority: Authority
-) -> None:
+async def test_admin_create_with_scope_limits_tokens_of_new_key(pollgate: CommandLine, authority: Authority) -> None:
     made = await pollgate("admin", "create", "--name", "payments", "--role", "issuer", "--scope", "polls:*:PAY")
 
     secret = find(r"pga_\w{38}", made.out)
-    pollgate.manage(authority.base, secret)
+    pollgate.use_authority(authority.base, secret)
     whoami = await pollgate("admin", "whoami")
     within = await pollgate("token", "create", "--name", "x", "--scope", "polls:read:PAY/PAY-1")
     beyond = await pollgate("token", "create", "--name", "x", "--scope", "ANY")
@@ -41,7 +39,7 @@ async def test_site_list_prints_ids_and_endpoints(pollgate: CommandLine, authori
     listed, as_json = await pollgate("site", "list"), await pollgate("site", "list", "--json")
 
     (site,) = as_json.json
-    assert site["endpoint_id"] == await authority.endpoint()
+    assert site["endpoint_id"] == await authority.get_endpoint()
     assert f"My site  {site['id']}  {site['endpoint_id']}" in listed.out
 
 
@@ -58,7 +56,7 @@ async def test_admin_list_rotate_and_revoke_a_key(pollgate: CommandLine, authori
     assert key["hint"] == f"pga_…{rotated.json['key'][-4:]}"
     assert key["revoked_at"]
     assert revoked.out == f"Revoked {made.json['id']}; it no longer works.\n"
-    pollgate.manage(authority.base, rotated.json["key"])
+    pollgate.use_authority(authority.base, rotated.json["key"])
     refused = await pollgate("admin", "whoami")
     assert (refused.status, "answered 401: Unknown admin key." in refused.err) == (1, True)
 
@@ -102,7 +100,7 @@ async def test_service_create_rotate_disable_and_enable(pollgate: CommandLine, a
     assert first not in shown.out
 
 
-async def test_service_change_changes_only_the_given_fields(pollgate: CommandLine, tmp_path: Path) -> None:
+async def test_service_change_leaves_other_fields_unchanged(pollgate: CommandLine, tmp_path: Path) -> None:
     site = (await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--json")).json["site"]
     key = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     file = tmp_path / "key.pem"
@@ -164,7 +162,7 @@ async def test_keys_rotate_publishes_the_next_key(pollgate: CommandLine) -> None
 async def test_command_with_unreachable_authority_exits_1(
     pollgate: CommandLine, authority: Authority, url: str, sentence: str
 ) -> None:
-    pollgate.manage(url, authority.admin_key)
+    pollgate.use_authority(url, authority.admin_key)
 
     refused = await pollgate("admin", "whoami")
 

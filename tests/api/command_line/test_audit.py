@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.command_line import CommandLine
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.shared_services
 
 @pytest.fixture
 async def token_id(authority: Authority) -> str:
-    """The id of a token with three audit records."""
+    """Create a token with three audit records. Return its id."""
     token = await authority.issue(name="before", owner="ada")
     await authority.manage("PATCH", f"/v1/tokens/{token['id']}", {"name": "after"})
     await authority.revoke(token["id"])
@@ -65,7 +65,7 @@ async def test_audit_export_writes_lines_of_json(pollgate: CommandLine, token_id
 async def test_audit_export_that_fails_leaves_no_file_and_exits_1(
     pollgate: CommandLine, authority: Authority, tmp_path: Path
 ) -> None:
-    pollgate.manage(authority.base, "pga_" + "A" * 38)
+    pollgate.use_authority(authority.base, "pga_" + "A" * 38)
 
     refused = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))
     no_folder = await pollgate("audit", "export", "--output", str(tmp_path / "nowhere" / "audit.jsonl"))
@@ -86,7 +86,7 @@ async def test_audit_verify_of_intact_log_prints_its_head(
 
     verified = await pollgate("audit", "verify", "--head", earlier)
     of_file = await pollgate("audit", "verify", "--file", str(file), "--head", earlier)
-    of_input = await pollgate("audit", "verify", "--file", "-", given=file.read_text())
+    of_input = await pollgate("audit", "verify", "--file", "-", stdin=file.read_text())
 
     later = await head(pollgate)
     assert verified.out == f"The audit log is intact: {later.partition(':')[0]} records. Head: {later}\n"
@@ -106,8 +106,8 @@ async def test_audit_verify_and_export_of_interrupted_response_exit_1(pollgate: 
 
     app = web.Application()
     app.router.add_get("/v1/audit/export", break_off)
-    async with listening(app, HOST, 0) as port:
-        pollgate.manage(f"http://{HOST}:{port}", "pga_x")
+    async with listen(app, HOST, 0) as port:
+        pollgate.use_authority(f"http://{HOST}:{port}", "pga_x")
         verified = await pollgate("audit", "verify")
         exported = await pollgate("audit", "export", "--output", str(tmp_path / "audit.jsonl"))
 
@@ -171,7 +171,7 @@ async def test_audit_verify_of_rewritten_log_with_earlier_head_exits_1(
 
 
 @pytest.mark.parametrize(
-    ("options", "given", "sentence"),
+    ("options", "stdin", "sentence"),
     [
         (("--head", "12"), "", "--head takes SEQ:HASH"),
         (("--file", "nowhere.jsonl"), "", "cannot read the audit log: No such file or directory: nowhere.jsonl"),
@@ -186,9 +186,9 @@ async def test_audit_verify_of_rewritten_log_with_earlier_head_exits_1(
     ],
 )
 async def test_audit_verify_with_invalid_input_exits_1(
-    pollgate: CommandLine, options: tuple[str, ...], given: str, sentence: str
+    pollgate: CommandLine, options: tuple[str, ...], stdin: str, sentence: str
 ) -> None:
-    refused = await pollgate("audit", "verify", *options, given=given)
+    refused = await pollgate("audit", "verify", *options, stdin=stdin)
 
     assert (refused.status, refused.out) == (1, "")
     assert sentence in refused.err

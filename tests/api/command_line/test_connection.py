@@ -3,7 +3,7 @@
 import pytest
 
 from pollgate.client import AuthorityClient
-from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.command_line import CommandLine, run_lossy_proxy
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -14,7 +14,7 @@ UNKNOWN_ID = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 async def test_polls_api_url_is_used_for_requests_and_polls_url_is_printed(
     integrator: CommandLine, polls: Polls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    integrator.integrate("https://polls.example", polls.token)
+    integrator.use_polls("https://polls.example", polls.token)
     monkeypatch.setenv("POLLS_API_URL", polls.base)
 
     listed = await integrator("poll", "list")
@@ -37,8 +37,8 @@ async def test_unreachable_polls_api_url_is_named_and_exits_1(
 async def test_url_with_a_path_exits_1_with_the_root_as_advice(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
-    integrator.integrate(f"{polls.base}/v1/polls/", polls.token)
-    integrator.manage(f"{authority.base}/v1", authority.admin_key)
+    integrator.use_polls(f"{polls.base}/v1/polls/", polls.token)
+    integrator.use_authority(f"{authority.base}/v1", authority.admin_key)
 
     of_polls = await integrator("poll", "list", "--status", "open")
     of_authority = await integrator("token", "list")
@@ -65,19 +65,19 @@ async def test_url_with_a_path_exits_1_with_the_root_as_advice(
 async def test_redirect_is_not_followed_and_exits_1(
     integrator: CommandLine, polls: Polls, command: tuple[str, ...]
 ) -> None:
-    async with forgetful_proxy(polls.base) as proxy:
-        proxy.turned_away = [307]
-        integrator.integrate(proxy.url, polls.token)
+    async with run_lossy_proxy(polls.base) as proxy:
+        proxy.refusals = [307]
+        integrator.use_polls(proxy.url, polls.token)
 
         refused = await integrator("poll", *command)
 
     assert (refused.status, refused.out) == (1, "")
     assert refused.err.endswith("Set POLLS_URL to the URL of the polls service itself\n")
-    assert len(proxy.asked) == 1
+    assert len(proxy.requests) == 1
 
 
 async def test_url_of_the_other_service_exits_1(integrator: CommandLine, polls: Polls, authority: Authority) -> None:
-    integrator.integrate(authority.base, polls.token)
+    integrator.use_polls(authority.base, polls.token)
 
     refused = await integrator("poll", "list")
 
@@ -88,12 +88,12 @@ async def test_url_of_the_other_service_exits_1(integrator: CommandLine, polls: 
 async def test_secret_of_another_kind_is_not_sent_and_exits_1(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
-    async with forgetful_proxy(polls.base) as proxy:
-        integrator.integrate(proxy.url, authority.admin_key)
+    async with run_lossy_proxy(polls.base) as proxy:
+        integrator.use_polls(proxy.url, authority.admin_key)
         admin_key = await integrator("poll", "list")
-        integrator.integrate(proxy.url, "pgs_" + "A" * 38)
+        integrator.use_polls(proxy.url, "pgs_" + "A" * 38)
         service_secret = await integrator("poll", "list")
-        integrator.manage(proxy.url, polls.token)
+        integrator.use_authority(proxy.url, polls.token)
         token = await integrator("token", "list")
 
     assert admin_key.err == (
@@ -106,10 +106,10 @@ async def test_secret_of_another_kind_is_not_sent_and_exits_1(
     )
     assert "POLLGATE_ADMIN_KEY contains an access token (pgt_…), but an admin key (pga_…) is required" in token.err
     assert [ran.status for ran in (admin_key, service_secret, token)] == [1, 1, 1]
-    assert proxy.asked == []
+    assert proxy.requests == []
 
 
-async def test_authority_client_outside_its_block_raises_runtime_error(authority: Authority) -> None:
+async def test_authority_client_outside_block_raises_runtime_error(authority: Authority) -> None:
     client = AuthorityClient(authority.base, authority.admin_key)
 
     with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as client:`"):

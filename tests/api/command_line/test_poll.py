@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.command_line import CommandLine, run_lossy_proxy
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.shared_services
 CREATE = ("poll", "create", "--workspace", "PLAT", "--content", "PLAT-1")
 
 
-async def shown(polls: Polls, poll_id: str) -> Any:
+async def get_poll(polls: Polls, poll_id: str) -> Any:
     """Return the poll as the API does."""
     return (await polls.v1("GET", f"/polls/{poll_id}")).json
 
@@ -29,7 +29,7 @@ async def test_poll_create_with_every_option(integrator: CommandLine, polls: Pol
         *("--results", "afterClose", "--ends", "2031-01-31", "--close-on-end", "--json"),
     )
 
-    poll = await shown(polls, made.json["id"])
+    poll = await get_poll(polls, made.json["id"])
     assert (poll["title"], poll["description"]) == ("Lunch?", "on Friday")
     assert poll["location"] == {"workspace": "SPACE", "content": "12345", "container": "macro-7"}
     assert [(each["id"], each["title"]) for each in poll["options"]] == [
@@ -83,7 +83,7 @@ async def test_poll_create_from_file_or_stdin_with_options_that_take_precedence(
     file.write_text(json.dumps(poll), encoding="utf-8")
 
     from_file = await integrator("poll", "create", "--file", str(file), "--content", "PLAT-2", "--multiple", "--json")
-    from_input = await integrator("poll", "create", "--file", "-", "--json", given=json.dumps(poll))
+    from_input = await integrator("poll", "create", "--file", "-", "--json", stdin=json.dumps(poll))
 
     assert from_file.json["location"]["content"] == "PLAT-2"
     assert from_file.json["settings"]["allowComment"]
@@ -92,10 +92,10 @@ async def test_poll_create_from_file_or_stdin_with_options_that_take_precedence(
 
 
 async def test_poll_create_from_output_of_poll_show_makes_a_copy(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     as_json = await integrator("poll", "show", poll["id"], "--expand", "--json")
 
-    copy = await integrator("poll", "create", "--content", "PLAT-2", "--file", "-", "--json", given=as_json.out)
+    copy = await integrator("poll", "create", "--content", "PLAT-2", "--file", "-", "--json", stdin=as_json.out)
 
     assert as_json.json["results"]["votes"] == 0
     assert (copy.json["title"], copy.json["options"]) == (poll["title"], poll["options"])
@@ -103,8 +103,8 @@ async def test_poll_create_from_output_of_poll_show_makes_a_copy(integrator: Com
 
 
 async def test_poll_create_with_lost_response_creates_one_poll(integrator: CommandLine, polls: Polls) -> None:
-    async with forgetful_proxy(polls.base) as proxy:
-        integrator.integrate(proxy.url, polls.token)
+    async with run_lossy_proxy(polls.base) as proxy:
+        integrator.use_polls(proxy.url, polls.token)
         proxy.lost = 1
         made = await integrator(*CREATE, "--template", "stars", "--json")
         listed = await integrator("poll", "list", "--json")
@@ -118,7 +118,7 @@ WRONG = [
     (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
     (("--title", "x", "--option", "A", "--option", "b=A"), 1, "two options have the title 'A'"),
-    (("--template", "sun"), 1, "--template: There is no such template; known are blank, yes-no"),
+    (("--template", "sun"), 1, "--template: Unknown template; the templates are blank, yes-no"),
     (
         ("--template", "stars", "--ends", "soon"),
         2,
@@ -163,7 +163,7 @@ async def test_poll_create_error_names_option_or_pointer_in_file(integrator: Com
     wrong = {"location": {"workspace": "", "content": "PLAT-1"}, "template": "stars"}
 
     by_option = await integrator("poll", "create", "--workspace", "", "--content", "PLAT-1", "--template", "stars")
-    in_file = await integrator("poll", "create", "--file", "-", given=json.dumps(wrong))
+    in_file = await integrator("poll", "create", "--file", "-", stdin=json.dumps(wrong))
 
     assert by_option.err.endswith("\n  --workspace: this may not be empty\n")
     assert in_file.err.endswith("\n  /location/workspace: this may not be empty\n")
@@ -172,7 +172,7 @@ async def test_poll_create_error_names_option_or_pointer_in_file(integrator: Com
 async def test_poll_create_error_is_printed_once(integrator: CommandLine) -> None:
     wrong = {"location": {"workspace": "PLAT", "content": "PLAT-1"}, "template": 5}
 
-    refused = await integrator("poll", "create", "--file", "-", given=json.dumps(wrong))
+    refused = await integrator("poll", "create", "--file", "-", stdin=json.dumps(wrong))
 
     assert refused.err.startswith("pollgate: the polls service answered 422: /template: ")
     assert refused.err.count("\n") == 1
@@ -220,24 +220,24 @@ async def test_poll_command_with_wrong_usage_exits_2(
 
 async def test_poll_list_applies_each_condition(integrator: CommandLine, polls: Polls) -> None:
     ended = {"endDate": "2026-01-01", "closePollOnEndDate": True}
-    await polls.make(title="ended", settings=ended)
-    await polls.at(workspace="PLAT", content="PLAT-2").make(title="open")
-    await polls.at(workspace="SPACE", content="1", container="m").make(title="macro")
+    await polls.create_poll(title="ended", settings=ended)
+    await polls.at_place(workspace="PLAT", content="PLAT-2").create_poll(title="open")
+    await polls.at_place(workspace="SPACE", content="1", container="m").create_poll(title="macro")
 
-    async def titled(*options: str) -> list[str]:
+    async def list_titles(*options: str) -> list[str]:
         return [poll["title"] for poll in (await integrator("poll", "list", "--json", *options)).json]
 
-    assert await titled() == ["ended", "open", "macro"]
-    assert await titled("--workspace", "PLAT") == ["ended", "open"]
-    assert await titled("--workspace", "PLAT", "--content", "PLAT-2") == ["open"]
-    assert await titled("--workspace", "SPACE", "--content", "1", "--container", "m") == ["macro"]
-    assert await titled("--status", "closed") == ["ended"]
-    assert await titled("--updated-since", "1h", "--limit", "2") == ["ended", "open"]
-    assert await titled("--updated-since", "2031-01-01") == []
+    assert await list_titles() == ["ended", "open", "macro"]
+    assert await list_titles("--workspace", "PLAT") == ["ended", "open"]
+    assert await list_titles("--workspace", "PLAT", "--content", "PLAT-2") == ["open"]
+    assert await list_titles("--workspace", "SPACE", "--content", "1", "--container", "m") == ["macro"]
+    assert await list_titles("--status", "closed") == ["ended"]
+    assert await list_titles("--updated-since", "1h", "--limit", "2") == ["ended", "open"]
+    assert await list_titles("--updated-since", "2031-01-01") == []
 
 
 async def test_poll_list_expand_shows_place_and_participants(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.make(title="[red]Lunch[/red] 🍕\u202e?")
+    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u202e?")
     await polls.vote(poll["id"], "ada", poll["options"][0]["id"])
 
     listed = await integrator("poll", "list", "--expand")
@@ -246,7 +246,7 @@ async def test_poll_list_expand_shows_place_and_participants(integrator: Command
     assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u202e\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
 
 
-async def test_poll_list_without_results_says_so(integrator: CommandLine) -> None:
+async def test_poll_list_without_results_prints_notice(integrator: CommandLine) -> None:
     none_yet = await integrator("poll", "list")
     none_so = await integrator("poll", "list", "--status", "closed")
 
@@ -265,8 +265,11 @@ async def test_poll_templates_prints_each_template(integrator: CommandLine) -> N
 @pytest.mark.parametrize(
     ("poll_id", "sentence"),
     [
-        ("ee9107b5-5041-4c15-8c76-f14404fa1fad", "answered 404: There is no such poll, or not for this token."),
-        ("../templates", "answered 404: There is no such poll, or not for this token."),
+        (
+            "ee9107b5-5041-4c15-8c76-f14404fa1fad",
+            "answered 404: No poll has this id, or this token has no access to it.",
+        ),
+        ("../templates", "answered 404: No poll has this id, or this token has no access to it."),
         ("..", "this is not an id; `pollgate poll list` shows the ids"),
     ],
 )
@@ -297,7 +300,7 @@ async def test_poll_list_reads_token_from_file(
     assert no_file.err == f"pollgate: cannot read the access token: No such file or directory: {file}\n"
 
 
-async def test_poll_command_with_token_as_argument_exits_1_without_printing_it(
+async def test_poll_command_with_token_as_argument_exits_1_without_the_token(
     integrator: CommandLine, polls: Polls
 ) -> None:
     as_option = await integrator("poll", "list", "--token", polls.token)
@@ -315,9 +318,9 @@ async def test_poll_command_with_401_or_403_exits_1(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     reader = (await authority.issue("polls:read:PLAT"))["token"]
-    integrator.integrate(polls.base, reader)
+    integrator.use_polls(polls.base, reader)
     beyond = await integrator(*CREATE, "--template", "stars")
-    integrator.integrate(polls.base, "pgt_" + "A" * 38)
+    integrator.use_polls(polls.base, "pgt_" + "A" * 38)
     unknown = await integrator("poll", "list")
 
     assert (beyond.status, unknown.status) == (1, 1)
@@ -326,7 +329,7 @@ async def test_poll_command_with_401_or_403_exits_1(
 
 
 async def test_poll_list_with_unreachable_service_exits_1(integrator: CommandLine, polls: Polls) -> None:
-    integrator.integrate("http://127.0.0.1:1", polls.token)
+    integrator.use_polls("http://127.0.0.1:1", polls.token)
 
     refused = await integrator("poll", "list")
 

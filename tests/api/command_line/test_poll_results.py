@@ -28,13 +28,13 @@ FACES = [{"id": "a", "title": "😠 angry"}, {"id": "b", "title": "❤️ in lov
 async def make_scored(polls: Polls, **settings: Any) -> str:
     """Create the poll of the manual's example and return its id."""
     options = [{"id": score, "title": score} for score in SCORES]
-    poll_id = str((await polls.make(options=options, settings=settings))["id"])
+    poll_id = str((await polls.create_poll(options=options, settings=settings))["id"])
     ballots = [(f"{score}-{number}", score) for score, votes in SCORES.items() for number in range(votes)]
     await asyncio.gather(*(polls.vote(poll_id, participant, score) for participant, score in ballots))
     return poll_id
 
 
-async def in_a_terminal(polls: Polls, *arguments: str, width: int = 80, **environment: str) -> str:
+async def run_in_terminal(polls: Polls, *arguments: str, width: int = 80, **environment: str) -> str:
     """Run a command in a terminal of this width and return its output without styles."""
     mine, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
@@ -75,12 +75,12 @@ async def test_poll_results_prints_table_bars_and_totals(integrator: CommandLine
 
 
 async def test_poll_results_in_terminal_fits_bars_and_wide_titles(polls: Polls) -> None:
-    poll_id = str((await polls.make(options=FACES))["id"])
+    poll_id = str((await polls.create_poll(options=FACES))["id"])
     await polls.vote(poll_id, "ada", "a")
 
-    wide = await in_a_terminal(polls, "poll", "results", poll_id)
-    narrow = await in_a_terminal(polls, "poll", "results", poll_id, width=50)
-    plain = await in_a_terminal(polls, "poll", "results", poll_id, NO_COLOR="1")
+    wide = await run_in_terminal(polls, "poll", "results", poll_id)
+    narrow = await run_in_terminal(polls, "poll", "results", poll_id, width=50)
+    plain = await run_in_terminal(polls, "poll", "results", poll_id, NO_COLOR="1")
 
     rows = [line for line in wide.splitlines() if " %" in line and "to" not in line]
     assert len({cell_len(row[: row.index(" %")]) for row in rows}) == 1
@@ -93,10 +93,10 @@ async def test_poll_results_in_terminal_fits_bars_and_wide_titles(polls: Polls) 
 
 
 async def test_poll_results_in_ascii_terminal_prints_character_codes(polls: Polls) -> None:
-    poll_id = str((await polls.make(options=FACES))["id"])
+    poll_id = str((await polls.create_poll(options=FACES))["id"])
     await polls.vote(poll_id, "ada", "a")
 
-    shown = await in_a_terminal(polls, "poll", "results", poll_id, PYTHONIOENCODING="ascii", width=120)
+    shown = await run_in_terminal(polls, "poll", "results", poll_id, PYTHONIOENCODING="ascii", width=120)
 
     assert shown.isascii()
     assert r"\U0001f620 angry" in shown
@@ -114,11 +114,11 @@ async def test_poll_results_in_ascii_terminal_prints_character_codes(polls: Poll
         ({"resultsVisibility": "never"}, "only a token with the action results may see them"),
     ],
 )
-async def test_poll_results_prints_why_they_are_withheld(
+async def test_poll_results_of_withheld_results_prints_reason(
     integrator: CommandLine, polls: Polls, authority: Authority, settings: dict[str, Any], sentence: str
 ) -> None:
-    poll = await polls.make(options=FACES, settings=settings)
-    integrator.integrate(polls.base, (await authority.issue("polls:read,vote:PLAT"))["token"])
+    poll = await polls.create_poll(options=FACES, settings=settings)
+    integrator.use_polls(polls.base, (await authority.issue("polls:read,vote:PLAT"))["token"])
 
     shown = await integrator("poll", "results", poll["id"])
 
@@ -132,9 +132,9 @@ async def test_poll_results_prints_why_they_are_withheld(
 async def test_poll_results_as_participant_shows_what_participant_sees(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
-    poll = await polls.make(options=FACES, settings={"resultsVisibility": "afterVote"})
+    poll = await polls.create_poll(options=FACES, settings={"resultsVisibility": "afterVote"})
     await polls.vote(poll["id"], "ada", "a")
-    integrator.integrate(polls.base, (await authority.issue("polls:read,vote:PLAT"))["token"])
+    integrator.use_polls(polls.base, (await authority.issue("polls:read,vote:PLAT"))["token"])
 
     shown = await integrator("poll", "results", poll["id"], "--as", "ada")
 
@@ -145,7 +145,7 @@ async def test_poll_results_with_hidden_numbers_shows_percentages(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
     poll_id = await make_scored(polls, hideAbsoluteNumbers=True)
-    integrator.integrate(polls.base, (await authority.issue("polls:read:PLAT"))["token"])
+    integrator.use_polls(polls.base, (await authority.issue("polls:read:PLAT"))["token"])
 
     shown = await integrator("poll", "results", poll_id)
 
@@ -156,7 +156,7 @@ async def test_poll_results_with_hidden_numbers_shows_percentages(
 
 
 async def test_poll_results_of_closed_poll_are_final(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.make(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
+    poll = await polls.create_poll(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
 
     shown = await integrator("poll", "results", poll["id"])
 
@@ -199,7 +199,7 @@ async def test_poll_export_writes_a_complete_file_or_none(
 async def test_poll_export_votes_has_a_column_per_option_and_no_formulas(integrator: CommandLine, polls: Polls) -> None:
     settings = {"saveParticipantNames": True, "allowComment": True, "allowSelectionOfMultipleOptions": True}
     options = [{"id": "a", "title": "Yes"}, {"id": "b", "title": "Yes"}, {"id": "c", "title": "No"}]
-    poll_id = (await polls.make(options=options, settings=settings))["id"]
+    poll_id = (await polls.create_poll(options=options, settings=settings))["id"]
     await polls.vote(poll_id, "ada", "a", "c", name="=1+1", comment="@SUM(A1)")
     await polls.vote(poll_id, "bob", "b")
 
@@ -219,7 +219,7 @@ async def test_poll_export_votes_has_a_column_per_option_and_no_formulas(integra
 
 
 async def test_poll_export_votes_without_stored_names_exits_1(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
 
     refused = await integrator("poll", "export", poll["id"], "--votes")
 
@@ -228,9 +228,9 @@ async def test_poll_export_votes_without_stored_names_exits_1(integrator: Comman
 
 
 async def test_poll_results_csv_is_escaped_in_a_terminal(polls: Polls) -> None:
-    poll = await polls.make(options=[{"id": "y", "title": "\x1b]0;x\x07\x9b2JYes"}])
+    poll = await polls.create_poll(options=[{"id": "y", "title": "\x1b]0;x\x07\x9b2JYes"}])
 
-    printed = await in_a_terminal(polls, "poll", "results", poll["id"], "--csv")
+    printed = await run_in_terminal(polls, "poll", "results", poll["id"], "--csv")
 
     assert printed.replace("\n", "").isprintable()
     assert "Yes" in printed

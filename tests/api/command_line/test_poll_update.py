@@ -15,8 +15,8 @@ OPTIONS = [{"id": "y", "title": "Yes"}, {"id": "n", "title": "No"}]
 
 @pytest.fixture
 async def poll(polls: Polls) -> Any:
-    """A poll with a vote of ada for yes."""
-    made = await polls.make(options=OPTIONS, settings={"allowComment": True, "saveParticipantNames": True})
+    """Create a poll with a vote of ada for yes."""
+    made = await polls.create_poll(options=OPTIONS, settings={"allowComment": True, "saveParticipantNames": True})
     await polls.vote(made["id"], "ada", "y")
     return made
 
@@ -27,7 +27,7 @@ async def options_of(polls: Polls, poll_id: str) -> list[tuple[str, str]]:
     return [(option["id"], option["title"]) for option in options]
 
 
-async def test_poll_update_changes_only_the_given_fields(integrator: CommandLine, poll: Any) -> None:
+async def test_poll_update_leaves_other_fields_unchanged(integrator: CommandLine, poll: Any) -> None:
     changed = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--no-allow-comment", "--json")
 
     assert changed.json["title"] == "Dinner?"
@@ -44,7 +44,7 @@ async def test_poll_update_option_with_existing_title_keeps_id_and_votes(
 
     assert (updated.status, updated.out) == (0, f"Updated {poll['id']}.\n")
     assert await options_of(polls, poll["id"]) == [("n", "No"), ("1", "Maybe"), ("y", "Yes")]
-    assert (await polls.results(poll["id"]))["votes"] == 1
+    assert (await polls.get_results(poll["id"]))["votes"] == 1
 
 
 async def test_poll_update_option_with_id_changes_its_title(integrator: CommandLine, polls: Polls, poll: Any) -> None:
@@ -55,7 +55,7 @@ async def test_poll_update_option_with_id_changes_its_title(integrator: CommandL
 
 async def test_poll_update_escapes_removed_options(integrator: CommandLine, polls: Polls) -> None:
     odd = "\x1b]0;x\x07\x9b2J\nDeleted everything."
-    poll = await polls.make(options=[{"id": odd, "title": "Odd"}])
+    poll = await polls.create_poll(options=[{"id": odd, "title": "Odd"}])
     await polls.vote(poll["id"], "ada", odd)
 
     dropped = await integrator("poll", "update", poll["id"], "--option", "n=No", "--drop-votes")
@@ -88,7 +88,7 @@ async def test_poll_update_accepts_output_of_poll_show_as_file(integrator: Comma
     as_json = await integrator("poll", "show", poll["id"], "--json")
 
     edited = {**as_json.json, "title": "Dinner?"}
-    updated = await integrator("poll", "update", poll["id"], "--file", "-", "--json", given=json.dumps(edited))
+    updated = await integrator("poll", "update", poll["id"], "--file", "-", "--json", stdin=json.dumps(edited))
 
     assert updated.json["title"] == "Dinner?"
 
@@ -142,9 +142,9 @@ async def test_poll_update_with_invalid_options_exits_1(
 
 async def test_poll_delete_asks_for_confirmation(integrator: CommandLine, polls: Polls, poll: Any) -> None:
     in_a_script = await integrator("poll", "delete", poll["id"])
-    declined = await integrator("poll", "delete", poll["id"], given="n\n", terminal=True)
+    declined = await integrator("poll", "delete", poll["id"], stdin="n\n", terminal=True)
     before = await polls.v1("GET", f"/polls/{poll['id']}")
-    confirmed = await integrator("poll", "delete", poll["id"], given="y\n", terminal=True)
+    confirmed = await integrator("poll", "delete", poll["id"], stdin="y\n", terminal=True)
 
     assert (in_a_script.status, in_a_script.err) == (
         1,
@@ -167,9 +167,9 @@ async def test_poll_delete_with_yes_does_not_ask(integrator: CommandLine, poll: 
 async def test_poll_delete_with_delete_scope_alone_asks_by_id(
     integrator: CommandLine, polls: Polls, authority: Authority, poll: Any
 ) -> None:
-    integrator.integrate(polls.base, (await authority.issue("polls:delete:PLAT"))["token"])
+    integrator.use_polls(polls.base, (await authority.issue("polls:delete:PLAT"))["token"])
 
-    deleted = await integrator("poll", "delete", poll["id"], given="y\n", terminal=True)
+    deleted = await integrator("poll", "delete", poll["id"], stdin="y\n", terminal=True)
 
     assert f"This permanently deletes {poll['id']} with all its votes" in deleted.err
     assert deleted.status == 0

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.command_line import CommandLine, run_lossy_proxy
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -18,32 +18,32 @@ OPTIONS = [
 ]
 
 
-async def make(polls: Polls, **settings: Any) -> str:
+async def create_poll(polls: Polls, **settings: Any) -> str:
     """Create a poll and return its id."""
-    return str((await polls.make(options=OPTIONS, settings=settings))["id"])
+    return str((await polls.create_poll(options=OPTIONS, settings=settings))["id"])
 
 
-async def chosen(polls: Polls, poll_id: str) -> list[str]:
+async def list_chosen_options(polls: Polls, poll_id: str) -> list[str]:
     """Return the ids of the options that have votes."""
-    return [option["id"] for option in (await polls.results(poll_id))["options"] if option["votes"]]
+    return [option["id"] for option in (await polls.get_results(poll_id))["options"] if option["votes"]]
 
 
 @pytest.mark.parametrize(("word", "option_id"), [("y", "y"), ("Yes", "y"), ("No", "No")])
 async def test_poll_vote_finds_option_by_id_before_title(
     integrator: CommandLine, polls: Polls, word: str, option_id: str
 ) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
 
     cast = await integrator("poll", "vote", poll_id, "--as", "ada", word)
 
     title = next(option["title"] for option in OPTIONS if option["id"] == option_id)
     assert (cast.status, cast.out) == (0, f"Cast the ballot of ada: {title}.\n")
-    assert await chosen(polls, poll_id) == [option_id]
+    assert await list_chosen_options(polls, poll_id) == [option_id]
 
 
 async def test_poll_vote_with_several_options_name_and_comment(integrator: CommandLine, polls: Polls) -> None:
     settings = {"allowSelectionOfMultipleOptions": True, "saveParticipantNames": True, "allowComment": True}
-    poll_id = await make(polls, **settings)
+    poll_id = await create_poll(polls, **settings)
 
     cast = await integrator(
         *("poll", "vote", poll_id, "Yes", "m2", "--as", "ada", "--name", "Ada", "--comment", "After lunch", "--json")
@@ -58,20 +58,20 @@ async def test_poll_vote_with_several_options_name_and_comment(integrator: Comma
     [
         (("Maybe",), "several options have the title 'Maybe'; give an id: m1, m2"),
         (("Never",), "\n  'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
-        (("y", "n"), "OPTION: this poll takes exactly one option, not 2"),
-        (("y", "--comment", "x"), "--comment: this poll takes no comments"),
+        (("y", "n"), "OPTION: this poll allows exactly one option per ballot, not 2"),
+        (("y", "--comment", "x"), "--comment: this poll allows no comments"),
     ],
 )
 async def test_poll_vote_with_invalid_ballot_exits_1(
     integrator: CommandLine, polls: Polls, words: tuple[str, ...], sentence: str
 ) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
 
     refused = await integrator("poll", "vote", poll_id, "--as", "ada", *words)
 
     assert (refused.status, refused.out) == (1, "")
     assert sentence in refused.err
-    assert await chosen(polls, poll_id) == []
+    assert await list_chosen_options(polls, poll_id) == []
 
 
 @pytest.mark.parametrize("words", [("vote", "ID", "Yes"), ("vote", "ID", "Yes", "--as"), ("withdraw", "ID")])
@@ -84,7 +84,7 @@ async def test_poll_vote_without_participant_exits_2(integrator: CommandLine, wo
     )
 
 
-async def test_poll_vote_help_shows_its_arguments(integrator: CommandLine) -> None:
+async def test_poll_vote_help_shows_arguments(integrator: CommandLine) -> None:
     helped = await integrator("poll", "vote", "--help")
 
     assert helped.out.startswith("Usage: pollgate poll vote --as PARTICIPANT [OPTIONS] POLL_ID OPTION...\n")
@@ -93,8 +93,8 @@ async def test_poll_vote_help_shows_its_arguments(integrator: CommandLine) -> No
 async def test_poll_vote_with_vote_scope_alone_accepts_ids(
     integrator: CommandLine, polls: Polls, authority: Authority
 ) -> None:
-    poll_id = await make(polls)
-    integrator.integrate(polls.base, (await authority.issue("polls:vote:PLAT"))["token"])
+    poll_id = await create_poll(polls)
+    integrator.use_polls(polls.base, (await authority.issue("polls:vote:PLAT"))["token"])
 
     cast = await integrator("poll", "vote", poll_id, "--as", "ada", "y")
 
@@ -102,17 +102,17 @@ async def test_poll_vote_with_vote_scope_alone_accepts_ids(
 
 
 async def test_poll_vote_with_lost_response_casts_one_ballot(integrator: CommandLine, polls: Polls) -> None:
-    poll_id = await make(polls)
-    async with forgetful_proxy(polls.base) as proxy:
-        integrator.integrate(proxy.url, polls.token)
+    poll_id = await create_poll(polls)
+    async with run_lossy_proxy(polls.base) as proxy:
+        integrator.use_polls(proxy.url, polls.token)
         proxy.lost = 1
         cast = await integrator("poll", "vote", poll_id, "--as", "ada", "y")
 
-    assert (cast.status, (await polls.results(poll_id))["votes"]) == (0, 1)
+    assert (cast.status, (await polls.get_results(poll_id))["votes"]) == (0, 1)
 
 
 async def test_poll_withdraw_twice_exits_0_then_1(integrator: CommandLine, polls: Polls) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
     await polls.vote(poll_id, "ada", "y")
 
     withdrawn = await integrator("poll", "withdraw", poll_id, "--as", "ada")
@@ -120,4 +120,4 @@ async def test_poll_withdraw_twice_exits_0_then_1(integrator: CommandLine, polls
 
     assert (withdrawn.status, withdrawn.out) == (0, "Withdrew the ballot of ada.\n")
     assert (again.status, "answered 404: The participant has no ballot in this poll." in again.err) == (1, True)
-    assert await chosen(polls, poll_id) == []
+    assert await list_chosen_options(polls, poll_id) == []

@@ -32,7 +32,7 @@ class Watch(NamedTuple):
 
 
 @asynccontextmanager
-async def watching(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]:
+async def run_watch(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]:
     """Run the command with the token of `polls`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -55,12 +55,12 @@ async def watching(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None]
 
 @pytest.fixture
 async def poll(polls: Polls) -> Any:
-    """A poll with two options."""
-    return await polls.make(options=[{"id": "y", "title": "Yes 👍"}, {"id": "n", "title": "No\u202e"}])
+    """Create a poll with two options."""
+    return await polls.create_poll(options=[{"id": "y", "title": "Yes 👍"}, {"id": "n", "title": "No\u202e"}])
 
 
 async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, poll: Any) -> None:
-    async with watching(polls, poll["id"]) as watch:
+    async with run_watch(polls, poll["id"]) as watch:
         begun = [await watch.line(), await watch.line()]
         await polls.vote(poll["id"], "ada", "n")
         voted = await watch.line()
@@ -80,8 +80,8 @@ async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, 
     assert (status, err) == (0, "")
 
 
-async def test_poll_watch_prints_that_a_poll_closes(polls: Polls, poll: Any) -> None:
-    async with watching(polls, poll["id"], "--json") as watch:
+async def test_poll_watch_prints_closing_of_poll(polls: Polls, poll: Any) -> None:
+    async with run_watch(polls, poll["id"], "--json") as watch:
         await watch.line()
         await watch.line()
         await polls.v1("POST", "/polls:batch", {"items": [{"op": "close", "id": poll["id"]}]})
@@ -94,7 +94,7 @@ async def test_poll_watch_prints_that_a_poll_closes(polls: Polls, poll: Any) -> 
 
 async def test_poll_watch_with_revoked_token_exits_1(polls: Polls, authority: Authority, poll: Any) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    async with watching(polls.holding(issued["token"]), poll["id"]) as watch:
+    async with run_watch(polls.with_token(issued["token"]), poll["id"]) as watch:
         await watch.line()
         await watch.line()
 
@@ -108,10 +108,10 @@ async def test_poll_watch_with_revoked_token_exits_1(polls: Polls, authority: Au
 
 
 async def test_poll_watch_of_unknown_poll_exits_1(polls: Polls) -> None:
-    async with watching(polls, "ee9107b5-5041-4c15-8c76-f14404fa1fad") as watch:
+    async with run_watch(polls, "ee9107b5-5041-4c15-8c76-f14404fa1fad") as watch:
         status, err = await watch.end()
 
     assert (status, err) == (
         1,
-        "pollgate: the polls service answered 404: There is no such poll, or not for this token.\n",
+        "pollgate: the polls service answered 404: No poll has this id, or this token has no access to it.\n",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.contract.token import is_well_formed
-from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.command_line import CommandLine, run_lossy_proxy
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import copy_token, fetch
 from tests.support.stack import Authority
@@ -39,7 +39,7 @@ async def test_token_create_prints_secret_once_with_its_url(pollgate: CommandLin
     made = await pollgate("token", "create", "--name", "CI", "--scope", "ANY", "--expires-in", "never")
 
     assert re.search(r"\npgt_\w{38}\n\nStore this token now: it is not shown again\.\n", made.out)
-    assert f"/x1/{await authority.endpoint()}\n" in made.out
+    assert f"/x1/{await authority.get_endpoint()}\n" in made.out
     assert "This token can access ANY content of its site" in made.out
     assert (made.status, made.err) == (0, "")
 
@@ -56,7 +56,7 @@ async def test_token_create_reads_metadata_from_stdin_or_file(pollgate: CommandL
     file.write_text('{"level": 3}')
     create = ("token", "create", "--name", "x", "--scope", "ANY", "--json", "--metadata-json")
 
-    from_input = await pollgate(*create, "-", given='{"team": {"name": "payments"}}')
+    from_input = await pollgate(*create, "-", stdin='{"team": {"name": "payments"}}')
     from_file = await pollgate(*create, str(file))
 
     assert from_input.json["metadata"] == {"team": {"name": "payments"}}
@@ -64,8 +64,8 @@ async def test_token_create_reads_metadata_from_stdin_or_file(pollgate: CommandL
 
 
 async def test_token_create_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:
-    async with forgetful_proxy(authority.base) as proxy:
-        pollgate.manage(proxy.url, authority.admin_key)
+    async with run_lossy_proxy(authority.base) as proxy:
+        pollgate.use_authority(proxy.url, authority.admin_key)
         proxy.lost = 1
         lost = await pollgate("token", "create", "--name", "x", "--scope", "ANY")
         listed = await pollgate("token", "list", "--json")
@@ -118,23 +118,23 @@ async def test_token_list_applies_each_condition(
     )
     await authority.revoke((await authority.issue(name="gone", owner="cleo"))["id"])
 
-    async def named(*options: str) -> list[str]:
+    async def list_names(*options: str) -> list[str]:
         return [token["name"] for token in (await pollgate("token", "list", "--json", *options)).json]
 
-    assert await named() == ["gone", "new report", "old report"]
-    assert await named("--search", "REPORT") == ["new report", "old report"]
-    assert await named("--status", "revoked") == ["gone"]
-    assert await named("--status", "expiring") == ["old report"]
-    assert await named("--owner", "ada") == ["old report"]
-    assert await named("--site", site, "--scope", "SPACE") == ["gone", "new report"]
-    assert await named("--created-before", "7d") == ["old report"]
-    assert await named("--created-after", "7d", "--owner", "bot") == ["new report"]
-    assert await named("--used-after", "1h") == ["new report"]
-    assert await named("--unused-for", "90d", "--owner", "bot") == []
-    assert await named("--unused-since", "1h", "--status", "active") == ["old report"]
-    assert await named("--expires-before", "2d") == ["old report"]
-    assert await named("--expires-after", "2d", "--sort", "created_at", "--descending") == ["gone", "new report"]
-    assert await named("--limit", "2", "--sort", "owner") == ["old report", "new report"]
+    assert await list_names() == ["gone", "new report", "old report"]
+    assert await list_names("--search", "REPORT") == ["new report", "old report"]
+    assert await list_names("--status", "revoked") == ["gone"]
+    assert await list_names("--status", "expiring") == ["old report"]
+    assert await list_names("--owner", "ada") == ["old report"]
+    assert await list_names("--site", site, "--scope", "SPACE") == ["gone", "new report"]
+    assert await list_names("--created-before", "7d") == ["old report"]
+    assert await list_names("--created-after", "7d", "--owner", "bot") == ["new report"]
+    assert await list_names("--used-after", "1h") == ["new report"]
+    assert await list_names("--unused-for", "90d", "--owner", "bot") == []
+    assert await list_names("--unused-since", "1h", "--status", "active") == ["old report"]
+    assert await list_names("--expires-before", "2d") == ["old report"]
+    assert await list_names("--expires-after", "2d", "--sort", "created_at", "--descending") == ["gone", "new report"]
+    assert await list_names("--limit", "2", "--sort", "owner") == ["old report", "new report"]
 
 
 async def test_token_list_continues_over_all_pages(
@@ -149,7 +149,7 @@ async def test_token_list_continues_over_all_pages(
     assert first.json == every.json[:1001]
 
 
-async def test_token_list_without_results_says_so(pollgate: CommandLine) -> None:
+async def test_token_list_without_results_prints_notice(pollgate: CommandLine) -> None:
     none_yet = await pollgate("token", "list")
     none_so = await pollgate("token", "list", "--owner", "eve")
 

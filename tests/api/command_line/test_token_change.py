@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.contract.token import is_well_formed
-from tests.support.command_line import CommandLine, forgetful_proxy
+from tests.support.command_line import CommandLine, run_lossy_proxy
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.shared_services
 EFFECTIVE = r"; effective everywhere after \d+ ms \(0 guards\)\.\n"
 
 
-async def test_token_change_changes_only_the_given_fields(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_change_leaves_other_fields_unchanged(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue("polls:*:PLAT", name="old", owner="ada", rate_limit=60, metadata={"a": "b"})
 
     changed = await pollgate(
@@ -39,7 +39,7 @@ async def test_token_change_of_description_does_not_wait(pollgate: CommandLine, 
     assert changed == (0, f"Changed {token['id']}.\n", "")
 
 
-async def test_token_change_no_wait_prints_by_when_it_is_effective(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_change_no_wait_prints_effective_by(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     changed = await pollgate("token", "change", token["id"], "--rate-limit", "5", "--no-wait")
@@ -117,8 +117,8 @@ async def test_token_rotate_with_lost_response_repeats_with_the_same_key(
 ) -> None:
     token = await authority.issue()
 
-    async with forgetful_proxy(authority.base) as proxy:
-        pollgate.manage(proxy.url, authority.admin_key)
+    async with run_lossy_proxy(authority.base) as proxy:
+        pollgate.use_authority(proxy.url, authority.admin_key)
         proxy.lost = 1
         rotated = await pollgate("token", "rotate", token["id"], "--overlap", "0", "--json")
 
@@ -133,8 +133,8 @@ async def test_token_rotate_with_two_lost_responses_prints_command_and_exits_1(
 ) -> None:
     token = await authority.issue()
 
-    async with forgetful_proxy(authority.base) as proxy:
-        pollgate.manage(proxy.url, authority.admin_key)
+    async with run_lossy_proxy(authority.base) as proxy:
+        pollgate.use_authority(proxy.url, authority.admin_key)
         proxy.lost = 2
         lost = await pollgate("token", "rotate", token["id"], "--overlap", "2h", "--end-on-use")
         command = lost.err.rstrip().splitlines()[-1].strip()
@@ -159,8 +159,8 @@ async def test_token_rotate_with_invalid_key_exits_1(pollgate: CommandLine, auth
 async def test_token_disable_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
-    async with forgetful_proxy(authority.base) as proxy:
-        pollgate.manage(proxy.url, authority.admin_key)
+    async with run_lossy_proxy(authority.base) as proxy:
+        pollgate.use_authority(proxy.url, authority.admin_key)
         proxy.lost = 1
         lost = await pollgate("token", "disable", token["id"])
 

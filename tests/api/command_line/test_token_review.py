@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from shared.runtime.process.serve import listening
+from shared.runtime.process.serve import listen
 from tests.support.command_line import CommandLine
 from tests.support.stack import HOST, Authority
 
@@ -14,14 +14,14 @@ pytestmark = pytest.mark.shared_services
 
 
 class Reviewer:
-    """Returns `findings`, one per page, and records queries in `asked`."""
+    """Returns `findings`, one per page, and records queries in `queries`."""
 
     def __init__(self) -> None:
         self.findings: list[dict[str, Any]] = []
-        self.asked: list[dict[str, str]] = []
+        self.expected: list[dict[str, str]] = []
 
     async def review(self, request: web.Request) -> web.Response:
-        self.asked.append(dict(request.query))
+        self.expected.append(dict(request.query))
         kind, place = request.query.get("kind"), int(request.query.get("cursor", "0"))
         found = [finding for finding in self.findings if kind in (None, finding["kind"])]
         following = str(place + 1) if place + 1 < len(found) else None
@@ -30,17 +30,17 @@ class Reviewer:
 
 @pytest.fixture
 async def reviewer(pollgate: CommandLine) -> AsyncGenerator[Reviewer, None]:
-    """A reviewer without findings, which the command uses."""
+    """Run a reviewer without findings, which the command uses."""
     reviewer, app = Reviewer(), web.Application()
     app.router.add_get("/v1/tokens/review", reviewer.review)
-    async with listening(app, HOST, 0) as port:
-        pollgate.manage(f"http://{HOST}:{port}", "pga_x")
+    async with listen(app, HOST, 0) as port:
+        pollgate.use_authority(f"http://{HOST}:{port}", "pga_x")
         yield reviewer
 
 
 @pytest.fixture
 async def finding(authority: Authority) -> dict[str, Any]:
-    """The finding that ada's token is unused."""
+    """Return the finding that ada's token is unused."""
     issued = await authority.issue(name="Report", owner="ada")
     token = {name: value for name, value in issued.items() if name != "token"}
     return {"kind": "unused", "token": token, "reason": "not used for 120 days", "remedy": "Revoke it."}
@@ -50,7 +50,7 @@ async def test_token_review_without_findings_exits_0(pollgate: CommandLine, revi
     reviewed = await pollgate("token", "review")
 
     assert reviewed == (0, "No findings.\n", "")
-    assert [name for query in reviewer.asked for name in query] == ["limit"]
+    assert [name for query in reviewer.expected for name in query] == ["limit"]
 
 
 async def test_token_review_groups_findings_by_urgency_and_exits_3(
@@ -70,7 +70,7 @@ async def test_token_review_groups_findings_by_urgency_and_exits_3(
     assert any("Report" in line and "ada" in line and "not used for 120 days" in line for line in lines)
 
 
-async def test_token_review_passes_kinds_and_days_on(
+async def test_token_review_sends_kinds_and_days(
     pollgate: CommandLine, reviewer: Reviewer, finding: dict[str, Any]
 ) -> None:
     reviewer.findings = [finding, {**finding, "kind": "expiring"}]
@@ -80,13 +80,13 @@ async def test_token_review_passes_kinds_and_days_on(
         *("--expiring-days", "14", "--json"),
     )
 
-    asked = {"unused_days": "30", "expiring_days": "14", "limit": "200"}
+    expected = {"unused_days": "30", "expiring_days": "14", "limit": "200"}
     assert (reviewed.status, [each["kind"] for each in reviewed.json]) == (3, ["unused"])
-    assert reviewer.asked == [{"kind": "unused", **asked}, {"kind": "never_used", **asked}]
+    assert reviewer.expected == [{"kind": "unused", **expected}, {"kind": "never_used", **expected}]
 
 
 async def test_token_review_that_fails_exits_1(pollgate: CommandLine) -> None:
-    pollgate.manage("http://127.0.0.1:1", "pga_x")
+    pollgate.use_authority("http://127.0.0.1:1", "pga_x")
 
     reviewed = await pollgate("token", "review")
 

@@ -21,7 +21,7 @@ async def active_owners(pollgate: CommandLine) -> list[str]:
 
 @pytest.fixture
 async def of_owners(authority: Authority) -> list[str]:
-    """The ids of tokens of ada, bot, bot and cleo."""
+    """Issue tokens of ada, bot, bot and cleo. Return their ids."""
     return [(await authority.issue("polls:read:PLAT", owner=owner))["id"] for owner in ("ada", "bot", "bot", "cleo")]
 
 
@@ -87,9 +87,9 @@ async def test_token_revoke_with_unknown_id_revokes_the_others_and_exits_1(
 async def test_token_revoke_by_conditions_asks_at_a_terminal(pollgate: CommandLine, of_owners: list[str]) -> None:
     revoke = ("token", "revoke", "--owner", "bot", *BECAUSE)
 
-    declined = await pollgate(*revoke, given="\n", terminal=True)
+    declined = await pollgate(*revoke, stdin="\n", terminal=True)
     left = await active_owners(pollgate)
-    agreed = await pollgate(*revoke, given="y\n", terminal=True)
+    agreed = await pollgate(*revoke, stdin="y\n", terminal=True)
 
     question = "This revokes 2 tokens permanently. Continue? [y/N] "
     assert declined == (1, "", f"{question}pollgate: nothing was revoked\n")

@@ -28,7 +28,7 @@ async def all_rows(database: ClonedDatabase) -> str:
 async def test_vote_in_poll_without_names_stores_neither_participant_nor_name(
     polls: Polls, database: ClonedDatabase
 ) -> None:
-    poll = await polls.make(settings={"allowRevote": True})
+    poll = await polls.create_poll(settings={"allowRevote": True})
     first = await polls.vote(poll["id"], ADA, "y", name=NAME)
     await polls.vote(poll["id"], ADA, "n", name=NAME)
 
@@ -42,7 +42,7 @@ async def test_vote_in_poll_without_names_stores_neither_participant_nor_name(
 
 async def test_participant_hash_depends_on_key_and_poll(polls: Polls, database: ClonedDatabase) -> None:
     for _ in range(2):
-        await polls.vote((await polls.make())["id"], ADA, "y")
+        await polls.vote((await polls.create_poll())["id"], ADA, "y")
 
     connection = await asyncpg.connect(database.admin_url)
     rows = await connection.fetch("SELECT poll_id, participant_hash FROM polls.ballot")
@@ -55,7 +55,7 @@ async def test_participant_hash_depends_on_key_and_poll(polls: Polls, database: 
 
 
 async def test_poll_that_stops_keeping_names_erases_stored_names(polls: Polls, database: ClonedDatabase) -> None:
-    poll = await polls.make(settings={"saveParticipantNames": True})
+    poll = await polls.create_poll(settings={"saveParticipantNames": True})
     await polls.vote(poll["id"], ADA, "y", name=NAME)
     assert NAME in await all_rows(database)
 
@@ -65,14 +65,14 @@ async def test_poll_that_stops_keeping_names_erases_stored_names(polls: Polls, d
     assert edited.json["effect"]["anonymizedBallots"] == 1
     assert ADA not in stored
     assert NAME not in stored
-    assert (await polls.results(poll["id"]))["votes"] == 1
+    assert (await polls.get_results(poll["id"]))["votes"] == 1
     assert (await polls.vote(poll["id"], ADA, "y")).status == 409
 
 
 async def test_poll_that_starts_keeping_names_does_not_learn_earlier_participants(
     polls: Polls, database: ClonedDatabase
 ) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     await polls.vote(poll["id"], ADA, "y", name=NAME)
 
     await polls.v1("PATCH", f"/polls/{poll['id']}", {"settings": {"saveParticipantNames": True}})
@@ -85,7 +85,7 @@ async def test_poll_that_starts_keeping_names_does_not_learn_earlier_participant
 
 
 async def test_withdrawn_ballot_leaves_no_participant_in_database(polls: Polls, database: ClonedDatabase) -> None:
-    poll = await polls.make(settings={"saveParticipantNames": True})
+    poll = await polls.create_poll(settings={"saveParticipantNames": True})
     await polls.vote(poll["id"], ADA, "y", name=NAME)
 
     await polls.v1("DELETE", f"/polls/{poll['id']}/votes/{ADA}")
@@ -94,7 +94,7 @@ async def test_withdrawn_ballot_leaves_no_participant_in_database(polls: Polls, 
 
 
 async def test_deleted_poll_leaves_no_row_in_database(polls: Polls, database: ClonedDatabase) -> None:
-    poll = await polls.make(settings={"saveParticipantNames": True})
+    poll = await polls.create_poll(settings={"saveParticipantNames": True})
     await polls.vote(poll["id"], ADA, "y", name=NAME)
 
     await polls.v1("DELETE", f"/polls/{poll['id']}")

@@ -16,18 +16,18 @@ OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
 ENDED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
 
-async def make(polls: Polls, **settings: Any) -> str:
+async def create_poll(polls: Polls, **settings: Any) -> str:
     """Create a poll with three options and these settings, and return its id."""
-    return str((await polls.make(options=OPTIONS, settings=settings))["id"])
+    return str((await polls.create_poll(options=OPTIONS, settings=settings))["id"])
 
 
 async def counts(polls: Polls, poll_id: str) -> dict[str, int]:
     """Return the number of votes of each option."""
-    return {option["id"]: option["votes"] for option in (await polls.results(poll_id))["options"]}
+    return {option["id"]: option["votes"] for option in (await polls.get_results(poll_id))["options"]}
 
 
 async def test_cast_ballot_returns_201_and_is_shown(polls: Polls) -> None:
-    poll_id = await make(polls, saveParticipantNames=True, allowComment=True)
+    poll_id = await create_poll(polls, saveParticipantNames=True, allowComment=True)
 
     cast = await polls.vote(poll_id, "ada", "b", name="Ada Lovelace", comment="After lunch")
     shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
@@ -45,18 +45,18 @@ async def test_cast_ballot_returns_201_and_is_shown(polls: Polls) -> None:
 
 
 async def test_second_ballot_with_allow_revote_returns_200_and_replaces_the_first(polls: Polls) -> None:
-    poll_id = await make(polls, allowRevote=True)
+    poll_id = await create_poll(polls, allowRevote=True)
 
     first, second = await polls.vote(poll_id, "ada", "a"), await polls.vote(poll_id, "ada", "b")
 
     assert (first.status, second.status) == (201, 200)
     assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
-    assert (await polls.results(poll_id))["participants"] == 1
+    assert (await polls.get_results(poll_id))["participants"] == 1
 
 
 @pytest.mark.parametrize("second", ["a", "b"])
 async def test_second_ballot_without_allow_revote_returns_409(polls: Polls, second: str) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
     await polls.vote(poll_id, "ada", "a")
 
     refused = await polls.vote(poll_id, "ada", second)
@@ -66,7 +66,7 @@ async def test_second_ballot_without_allow_revote_returns_409(polls: Polls, seco
 
 
 async def test_withdrawn_ballot_with_allow_revote_does_not_count_and_can_be_cast_again(polls: Polls) -> None:
-    poll_id = await make(polls, allowRevote=True)
+    poll_id = await create_poll(polls, allowRevote=True)
     await polls.vote(poll_id, "ada", "a")
 
     withdrawn = await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada")
@@ -78,7 +78,7 @@ async def test_withdrawn_ballot_with_allow_revote_does_not_count_and_can_be_cast
 
 
 async def test_vote_after_withdrawal_without_allow_revote_returns_409(polls: Polls) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
     await polls.vote(poll_id, "ada", "a")
 
     withdrawn = await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada")
@@ -87,17 +87,17 @@ async def test_vote_after_withdrawal_without_allow_revote_returns_409(polls: Pol
     again = await polls.vote(poll_id, "ada", "b")
 
     assert (withdrawn.status, twice.status, shown.status, again.status) == (204, 404, 404, 409)
-    assert (await polls.results(poll_id))["participants"] == 0
+    assert (await polls.get_results(poll_id))["participants"] == 0
 
 
 async def test_ballot_with_two_options_returns_422_unless_poll_allows_several(polls: Polls) -> None:
-    one, many = await make(polls), await make(polls, allowSelectionOfMultipleOptions=True)
+    one, many = await create_poll(polls), await create_poll(polls, allowSelectionOfMultipleOptions=True)
 
     refused, accepted = await polls.vote(one, "ada", "a", "b"), await polls.vote(many, "ada", "c", "a")
 
     assert (refused.status, refused.json["errors"][0]["pointer"]) == (422, "/optionIds")
     assert (accepted.status, accepted.json["optionIds"]) == (201, ["c", "a"])
-    results = await polls.results(many)
+    results = await polls.get_results(many)
     assert (results["participants"], results["votes"]) == (1, 2)
     assert [option["participantPercentage"] for option in results["options"]] == [100.0, 0.0, 100.0]
 
@@ -119,7 +119,7 @@ INVALID_BALLOTS = [
 async def test_invalid_ballot_returns_422_with_pointer(polls: Polls, subtests: pytest.Subtests) -> None:
     for body, pointer in INVALID_BALLOTS:
         with subtests.test(pointer, body=str(body)[:60]):
-            poll_id = await make(polls, allowComment=True, allowSelectionOfMultipleOptions=True)
+            poll_id = await create_poll(polls, allowComment=True, allowSelectionOfMultipleOptions=True)
 
             answer = await polls.v1("PUT", f"/polls/{poll_id}/votes/ada", body)
 
@@ -128,7 +128,7 @@ async def test_invalid_ballot_returns_422_with_pointer(polls: Polls, subtests: p
 
 
 async def test_comment_in_poll_without_comments_returns_422(polls: Polls) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
 
     answer = await polls.vote(poll_id, "ada", "a", comment="After lunch")
 
@@ -137,7 +137,7 @@ async def test_comment_in_poll_without_comments_returns_422(polls: Polls) -> Non
 
 
 async def test_vote_or_withdrawal_in_closed_poll_returns_409(polls: Polls) -> None:
-    poll_id = await make(polls, allowRevote=True)
+    poll_id = await create_poll(polls, allowRevote=True)
     await polls.vote(poll_id, "ada", "a")
     await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": ENDED})
 
@@ -148,12 +148,12 @@ async def test_vote_or_withdrawal_in_closed_poll_returns_409(polls: Polls) -> No
     ]
 
     assert [(answer.status, answer.json["type"]) for answer in answers] == [(409, "/docs/problems/poll-closed")] * 3
-    assert (await polls.results(poll_id))["final"]
+    assert (await polls.get_results(poll_id))["final"]
     assert await counts(polls, poll_id) == {"a": 1, "b": 0, "c": 0}
 
 
 async def test_vote_in_reopened_poll_returns_201(polls: Polls) -> None:
-    poll_id = await make(polls, **ENDED)
+    poll_id = await create_poll(polls, **ENDED)
     await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"endDate": None, "closePollOnEndDate": None}})
 
     assert (await polls.vote(poll_id, "ada", "a")).status == 201
@@ -162,7 +162,7 @@ async def test_vote_in_reopened_poll_returns_201(polls: Polls) -> None:
 async def test_vote_with_unusual_participant_id_returns_201(polls: Polls, subtests: pytest.Subtests) -> None:
     for participant in ["a/b", "..", "%2F", "ада", "😀", " ", "a" * 255, "?x=1#y", "\u202e", "{a}", "A%00B"]:
         with subtests.test(participant=participant[:20]):
-            poll_id = await make(polls)
+            poll_id = await create_poll(polls)
 
             cast = await polls.vote(poll_id, participant, "a")
 
@@ -172,7 +172,7 @@ async def test_vote_with_unusual_participant_id_returns_201(polls: Polls, subtes
 async def test_invalid_participant_id_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for segment in ["%FF", "%00", "a%00", "%zz", "%", "a" * 256, "%ED%A0%80"]:
         with subtests.test(segment=segment[:20]):
-            poll_id = await make(polls)
+            poll_id = await create_poll(polls)
 
             answer = await polls.v1("PUT", f"/polls/{poll_id}/votes/{segment}", {"optionIds": ["a"]})
 
@@ -180,7 +180,7 @@ async def test_invalid_participant_id_returns_400(polls: Polls, subtests: pytest
 
 
 async def test_participant_ids_that_look_alike_are_different_participants(polls: Polls) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
 
     statuses = [(await polls.vote(poll_id, who, "a")).status for who in ("ada", "Ada", "ada ", "e\u0301", "\u00e9")]
 
@@ -188,16 +188,16 @@ async def test_participant_ids_that_look_alike_are_different_participants(polls:
 
 
 async def test_concurrent_votes_of_one_participant_store_one_ballot(polls: Polls) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
 
     answers = await asyncio.gather(*(polls.vote(poll_id, "ada", "abc"[n % 3]) for n in range(30)))
 
     assert Counter(answer.status for answer in answers) == {201: 1, 409: 29}
-    assert (await polls.results(poll_id))["votes"] == 1
+    assert (await polls.get_results(poll_id))["votes"] == 1
 
 
 async def test_concurrent_votes_and_withdrawals_are_counted_exactly(polls: Polls) -> None:
-    poll_id = await make(polls, allowRevote=True, allowSelectionOfMultipleOptions=True)
+    poll_id = await create_poll(polls, allowRevote=True, allowSelectionOfMultipleOptions=True)
     choices: dict[str, tuple[str, ...]] = {}
 
     async def vote_repeatedly(number: int) -> None:
@@ -214,12 +214,12 @@ async def test_concurrent_votes_and_withdrawals_are_counted_exactly(polls: Polls
 
     expected = Counter(option for choice in choices.values() for option in choice)
     assert await counts(polls, poll_id) == expected
-    assert (await polls.results(poll_id))["participants"] == len(choices)
+    assert (await polls.get_results(poll_id))["participants"] == len(choices)
 
 
 async def test_list_of_ballots_has_pages_sorted_by_participant(polls: Polls) -> None:
     """The order must not depend on the hashes, which remain when names are erased."""
-    poll_id = await make(polls, saveParticipantNames=True)
+    poll_id = await create_poll(polls, saveParticipantNames=True)
     for number in (3, 0, 4, 1, 2):
         await polls.vote(poll_id, f"voter-{number}", "a", name=f"Voter {number}")
 
@@ -236,7 +236,7 @@ async def test_list_of_ballots_has_pages_sorted_by_participant(polls: Polls) -> 
 
 
 async def test_list_of_ballots_without_names_returns_409(polls: Polls) -> None:
-    poll_id = await make(polls)
+    poll_id = await create_poll(polls)
     await polls.vote(poll_id, "ada", "a")
 
     answer = await polls.v1("GET", f"/polls/{poll_id}/votes")

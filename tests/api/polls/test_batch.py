@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import rows_held
-from tests.support.secrets_in_output import secrets_in
+from tests.support.postgres import hold_rows
+from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import LUNCH_OPTIONS, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -23,22 +23,22 @@ def create(content: str = "PLAT-1", **fields: Any) -> dict[str, Any]:
     }
 
 
-async def batch(polls: Polls, *items: Any, **fields: Any) -> Any:
+async def send_batch(polls: Polls, *items: Any, **fields: Any) -> Any:
     """Send a batch of these items and return the body of the response, which has to be 200."""
     answer = await polls.v1("POST", "/polls:batch", {"items": items, **fields})
     assert answer.status == 200, answer.body
     return answer.json
 
 
-def statuses(outcome: Any) -> list[int]:
+def list_statuses(outcome: Any) -> list[int]:
     """Return the status of each item."""
     return [item["status"] for item in outcome["items"]]
 
 
 async def test_batch_carries_out_items_in_order_and_returns_outcome_of_each(polls: Polls) -> None:
-    edited, closed, deleted = [(await polls.make())["id"] for _ in range(3)]
+    edited, closed, deleted = [(await polls.create_poll())["id"] for _ in range(3)]
 
-    done = await batch(
+    done = await send_batch(
         polls,
         create(title="New"),
         {"op": "update", "id": edited, "poll": {"title": "Edited", "options": LUNCH_OPTIONS}},
@@ -47,7 +47,7 @@ async def test_batch_carries_out_items_in_order_and_returns_outcome_of_each(poll
     )
 
     assert done["committed"]
-    assert statuses(done) == [201, 200, 200, 204]
+    assert list_statuses(done) == [201, 200, 200, 204]
     assert [item["op"] for item in done["items"]] == ["create", "update", "close", "delete"]
     created = (await polls.v1("GET", f"/polls/{done['items'][0]['id']}")).json
     assert (created["title"], created) == ("New", done["items"][0]["poll"])
@@ -58,10 +58,10 @@ async def test_batch_carries_out_items_in_order_and_returns_outcome_of_each(poll
 
 
 async def test_failed_item_does_not_affect_the_other_items(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     await polls.vote(poll["id"], "ada", "y")
 
-    done = await batch(
+    done = await send_batch(
         polls,
         create(title=""),
         create(),
@@ -72,40 +72,43 @@ async def test_failed_item_does_not_affect_the_other_items(polls: Polls) -> None
     )
 
     assert done["committed"]
-    assert statuses(done) == [422, 201, 404, 404, 409, 412]
+    assert list_statuses(done) == [422, 201, 404, 404, 409, 412]
     assert done["items"][0]["problem"]["errors"][0]["pointer"] == "/items/0/poll/title"
     assert "poll" not in done["items"][0]
     assert len((await polls.v1("GET", "/polls")).json["items"]) == 2
 
 
 async def test_atomic_batch_with_failed_item_is_rolled_back(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
 
-    failed = await batch(polls, create(), {"op": "delete", "id": poll["id"]}, create(title=""), atomic=True)
+    failed = await send_batch(polls, create(), {"op": "delete", "id": poll["id"]}, create(title=""), atomic=True)
     left = (await polls.v1("GET", "/polls")).json["items"]
-    done = await batch(polls, create(), {"op": "delete", "id": poll["id"]}, atomic=True)
+    done = await send_batch(polls, create(), {"op": "delete", "id": poll["id"]}, atomic=True)
 
-    assert (failed["committed"], statuses(failed)) == (False, [424, 424, 422])
+    assert (failed["committed"], list_statuses(failed)) == (False, [424, 424, 422])
     assert [each["id"] for each in left] == [poll["id"]]
-    assert (done["committed"], statuses(done)) == (True, [201, 204])
+    assert (done["committed"], list_statuses(done)) == (True, [201, 204])
 
 
 async def test_item_without_its_scope_returns_403_or_404(polls: Polls, authority: Authority) -> None:
-    here, elsewhere = (await polls.make())["id"], (await polls.at(workspace="OTHER", content="1").make())["id"]
-    holder = polls.holding((await authority.issue("polls:read,update:PLAT", "polls:create:OTHER"))["token"])
+    here, elsewhere = (
+        (await polls.create_poll())["id"],
+        (await polls.at_place(workspace="OTHER", content="1").create_poll())["id"],
+    )
+    holder = polls.with_token((await authority.issue("polls:read,update:PLAT", "polls:create:OTHER"))["token"])
 
-    done = await batch(
+    done = await send_batch(
         holder, {"op": "close", "id": here}, {"op": "close", "id": elsewhere}, {"op": "delete", "id": here}, create()
     )
 
-    assert statuses(done) == [200, 404, 403, 403]
+    assert list_statuses(done) == [200, 404, 403, 403]
     assert done["items"][2]["problem"]["type"] == "/docs/problems/insufficient-scope"
 
 
 async def test_close_of_closed_poll_leaves_end_date_and_etag(polls: Polls) -> None:
-    poll = await polls.make(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
+    poll = await polls.create_poll(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
 
-    done = await batch(polls, {"op": "close", "id": poll["id"]}, {"op": "close", "id": poll["id"]})
+    done = await send_batch(polls, {"op": "close", "id": poll["id"]}, {"op": "close", "id": poll["id"]})
 
     assert [item["poll"]["settings"]["endDate"] for item in done["items"]] == ["2026-01-01"] * 2
     assert [item["etag"] for item in done["items"]] == [poll["etag"]] * 2
@@ -114,11 +117,11 @@ async def test_close_of_closed_poll_leaves_end_date_and_etag(polls: Polls) -> No
 async def test_batch_of_101_items_or_none_returns_422(polls: Polls) -> None:
     item = create(description="What it is about. " * 100)
 
-    done = await batch(polls, *[item] * 100)
+    done = await send_batch(polls, *[item] * 100)
     too_many = await polls.v1("POST", "/polls:batch", {"items": [create()] * 101})
     none = await polls.v1("POST", "/polls:batch", {"items": []})
 
-    assert statuses(done) == [201] * 100
+    assert list_statuses(done) == [201] * 100
     assert (too_many.status, none.status) == (422, 422)
 
 
@@ -127,9 +130,9 @@ async def test_item_with_poll_over_64_kib_returns_422(polls: Polls) -> None:
     fits = [{"id": str(number), "title": "é" * 255} for number in range(100)]
     too_long = [{"id": str(number), "title": "€" * 255} for number in range(100)]
 
-    done = await batch(polls, create(options=fits), create(options=too_long))
+    done = await send_batch(polls, create(options=fits), create(options=too_long))
 
-    assert statuses(done) == [201, 422]
+    assert list_statuses(done) == [201, 422]
     assert done["items"][1]["problem"]["errors"][0]["pointer"] == "/items/1/poll"
     assert "65536 bytes" in done["items"][1]["problem"]["errors"][0]["detail"]
 
@@ -151,28 +154,28 @@ async def test_token_in_wrong_field_of_item_is_redacted_in_response_and_database
     misplaced["poll"]["location"]["workspace"] = issued["token"]
     items = [misplaced, {"op": "delete", "id": issued["token"]}]
 
-    answer = await polls.holding(issued["token"]).v1(
+    answer = await polls.with_token(issued["token"]).v1(
         "POST", "/polls:batch", {"items": items}, {"Idempotency-Key": "once"}
     )
     connection = await asyncpg.connect(database.admin_url)
     stored = await connection.fetchval("SELECT body FROM polls.answer")
     await connection.close()
 
-    assert statuses(answer.json) == [403, 404]
+    assert list_statuses(answer.json) == [403, 404]
     assert "polls:create:[redacted]/PLAT-1" in answer.json["items"][0]["problem"]["detail"]
-    assert secrets_in(f"{answer.body!r}{stored!r}") == []
+    assert find_secrets(f"{answer.body!r}{stored!r}") == []
 
 
 async def test_change_without_permission_does_not_lock_poll(
     polls: Polls, authority: Authority, database: ClonedDatabase
 ) -> None:
     """A token must not block votes at places where it has no permission."""
-    poll = await polls.make()
-    elsewhere = polls.holding((await authority.issue("polls:*:OTHER"))["token"])
+    poll = await polls.create_poll()
+    elsewhere = polls.with_token((await authority.issue("polls:*:OTHER"))["token"])
 
-    async with rows_held(database, "polls.poll", waiting=0):
-        done = await batch(elsewhere, {"op": "close", "id": poll["id"]}, {"op": "delete", "id": poll["id"]})
+    async with hold_rows(database, "polls.poll", waiting=0):
+        done = await send_batch(elsewhere, {"op": "close", "id": poll["id"]}, {"op": "delete", "id": poll["id"]})
         alone = await elsewhere.v1("PATCH", f"/polls/{poll['id']}", {"title": "Mine"})
 
-    assert statuses(done) == [404, 404]
+    assert list_statuses(done) == [404, 404]
     assert alone.status == 404

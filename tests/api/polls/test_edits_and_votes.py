@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import how_many_wait, rows_held, until_waiting
+from tests.support.postgres import count_blocked, hold_rows, wait_for_blocked
 from tests.support.stack import Polls
 
 pytestmark = pytest.mark.shared_services
@@ -17,7 +17,7 @@ MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True}
 
 async def poll_with_ballots(polls: Polls, **choices: str) -> str:
     """Create a poll with a ballot of each participant, given by the ids of its options, and return the poll's id."""
-    poll_id = str((await polls.make(options=OPTIONS, settings=MANY))["id"])
+    poll_id = str((await polls.create_poll(options=OPTIONS, settings=MANY))["id"])
     for participant, letters in choices.items():
         assert (await polls.vote(poll_id, participant, *letters)).status == 201
     return poll_id
@@ -25,7 +25,7 @@ async def poll_with_ballots(polls: Polls, **choices: str) -> str:
 
 async def counts(polls: Polls, poll_id: str) -> dict[str, int]:
     """Return the number of votes of each option."""
-    return {option["id"]: option["votes"] for option in (await polls.results(poll_id))["options"]}
+    return {option["id"]: option["votes"] for option in (await polls.get_results(poll_id))["options"]}
 
 
 async def test_edit_that_would_drop_votes_returns_409_with_their_number(polls: Polls) -> None:
@@ -55,7 +55,7 @@ async def test_edit_with_drop_votes_returns_200_with_its_effect(polls: Polls) ->
         "anonymizedBallots": 0,
     }
     assert await counts(polls, poll_id) == {"a": 1}
-    assert (await polls.results(poll_id))["participants"] == 1
+    assert (await polls.get_results(poll_id))["participants"] == 1
     assert (await polls.v1("GET", f"/polls/{poll_id}/votes/ada")).json["optionIds"] == ["a"]
     assert (await polls.v1("GET", f"/polls/{poll_id}/votes/bob")).status == 404
 
@@ -74,7 +74,7 @@ async def test_option_with_new_title_keeps_votes_and_new_option_has_none(polls: 
 
     await polls.v1("PATCH", f"/polls/{poll_id}", {"options": options})
 
-    results = (await polls.results(poll_id))["options"]
+    results = (await polls.get_results(poll_id))["options"]
     assert [(each["title"], each["votes"]) for each in results[:2]] == [("D", 0), ("Another title", 2)]
 
 
@@ -99,15 +99,15 @@ async def test_contract_put_that_would_drop_votes_returns_400_without_drop_votes
     assert await counts(polls, poll_id) == {"a": 0}
 
 
-async def test_vote_sent_after_edit_is_not_carried_out_before_it(polls: Polls, database: ClonedDatabase) -> None:
-    """Otherwise an edit would wait as long as participants vote."""
+async def test_vote_sent_after_edit_is_carried_out_after_edit(polls: Polls, database: ClonedDatabase) -> None:
+    """If votes overtook edits, an edit would wait as long as participants vote."""
     poll_id = await poll_with_ballots(polls)
 
-    async with asyncio.TaskGroup() as tasks, rows_held(database, "polls.tally", waiting=3):
+    async with asyncio.TaskGroup() as tasks, hold_rows(database, "polls.tally", waiting=3):
         earlier = tasks.create_task(polls.vote(poll_id, "ada", "a"))
-        await until_waiting(database, 1)
+        await wait_for_blocked(database, 1)
         edit = tasks.create_task(polls.v1("PATCH", f"/polls/{poll_id}", {"options": OPTIONS[:2]}))
-        await until_waiting(database, 2)
+        await wait_for_blocked(database, 2)
         later = tasks.create_task(polls.vote(poll_id, "bob", "c"))
 
     assert [task.result().status for task in (earlier, edit, later)] == [201, 200, 422]
@@ -116,11 +116,11 @@ async def test_vote_sent_after_edit_is_not_carried_out_before_it(polls: Polls, d
 async def test_votes_waiting_for_one_poll_leave_connections_for_others(polls: Polls, database: ClonedDatabase) -> None:
     held, other = await poll_with_ballots(polls), await poll_with_ballots(polls)
 
-    async with asyncio.TaskGroup() as tasks, rows_held(database, "polls.poll", waiting=0):
+    async with asyncio.TaskGroup() as tasks, hold_rows(database, "polls.poll", waiting=0):
         votes = [tasks.create_task(polls.vote(held, f"voter-{number}", "a")) for number in range(60)]
-        await until_waiting(database, 3)
+        await wait_for_blocked(database, 3)
         shown = [await polls.v1("GET", f"/polls/{other}") for _ in range(20)]
-        waiting = await how_many_wait(database)
+        waiting = await count_blocked(database)
 
     assert {answer.status for answer in shown} == {200}
     assert waiting <= 3
@@ -130,7 +130,7 @@ async def test_votes_waiting_for_one_poll_leave_connections_for_others(polls: Po
 async def test_vote_that_returned_503_is_not_counted_later(polls: Polls, database: ClonedDatabase) -> None:
     poll_id = await poll_with_ballots(polls)
 
-    async with rows_held(database, "polls.poll", waiting=0):
+    async with hold_rows(database, "polls.poll", waiting=0):
         failed = await polls.vote(poll_id, "ada", "a")
     again = await polls.vote(poll_id, "ada", "a")
 
@@ -157,11 +157,11 @@ async def test_concurrent_votes_for_removed_option_are_not_counted(polls: Polls)
     assert statuses[60:] == [200] * 8
     assert last.status == 200
     assert await counts(polls, poll_id) == {"a": 0, "b": 0}
-    assert (await polls.results(poll_id))["participants"] == 0
+    assert (await polls.get_results(poll_id))["participants"] == 0
 
 
 async def test_concurrent_edits_with_same_etag_return_200_once_and_412(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     path = f"/polls/{poll['id']}"
 
     for turn in range(5):

@@ -8,10 +8,10 @@ import pytest
 
 from services.polls.problems import PROBLEM_TYPES
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import rows_held
-from tests.support.proxy import Proxy, proxied
+from tests.support.postgres import hold_rows
+from tests.support.proxy import Proxy, run_proxy
 from tests.support.raw_http import send_raw
-from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls, polls_service
+from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls, run_polls_service
 
 UNKNOWN_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
@@ -30,18 +30,18 @@ class Services(NamedTuple):
 
     async def with_token(self, *scopes: str, **fields: Any) -> Polls:
         """Return the caller of the polls service with another token."""
-        return self.polls.holding((await self.authority.issue(*scopes, **fields))["token"])
+        return self.polls.with_token((await self.authority.issue(*scopes, **fields))["token"])
 
 
 @pytest.fixture
 async def services(database: ClonedDatabase, redis_url: str, authority: Authority) -> AsyncGenerator[Services, None]:
-    async with proxied(database.admin_url) as postgres:
+    async with run_proxy(database.admin_url) as postgres:
         proxied_database = database._replace(polls_url=postgres.url(database.polls_url))
         limits = {"body_limit_s": 0.5}
-        async with polls_service(
+        async with run_polls_service(
             proxied_database, redis_url, authority.base, limits, event_streams_per_token=1
         ) as polls:
-            polls.endpoint = await authority.endpoint()
+            polls.endpoint = await authority.get_endpoint()
             polls.token = (await authority.issue())["token"]
             yield Services(polls, authority, postgres, database)
 
@@ -67,7 +67,7 @@ async def contract_poll_invalid(services: Services) -> Answer:
 
 
 async def contract_votes_would_be_dropped(services: Services) -> Answer:
-    poll = await voted_in(services)
+    poll = await create_voted_poll(services)
     return await services.polls.call("PUT", {**LUNCH, "options": LUNCH_OPTIONS[1:]}, pollId=poll["id"])
 
 
@@ -76,7 +76,7 @@ async def unauthorized(services: Services) -> Answer:
 
 
 async def unauthorized_by_another_token(services: Services) -> Answer:
-    return await services.polls.holding("x").v1("GET", "/polls")
+    return await services.polls.with_token("x").v1("GET", "/polls")
 
 
 async def token_missing(services: Services) -> Answer:
@@ -84,7 +84,7 @@ async def token_missing(services: Services) -> Answer:
 
 
 async def token_invalid(services: Services) -> Answer:
-    return await services.polls.holding("x").call("GET")
+    return await services.polls.with_token("x").call("GET")
 
 
 async def query_not_allowed(services: Services) -> Answer:
@@ -116,12 +116,12 @@ async def unknown_poll_of_the_contract(services: Services) -> Answer:
 
 
 async def unknown_poll_out_of_reach(services: Services) -> Answer:
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     return await (await services.with_token("polls:*:OTHER")).v1("GET", f"/polls/{poll['id']}")
 
 
 async def unknown_ballot(services: Services) -> Answer:
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     return await services.polls.v1("GET", f"/polls/{poll['id']}/votes/ada")
 
 
@@ -141,27 +141,27 @@ async def request_timeout(services: Services) -> Answer:
 
 
 async def poll_closed(services: Services) -> Answer:
-    poll = await services.polls.make(settings=CLOSED)
+    poll = await services.polls.create_poll(settings=CLOSED)
     return await services.polls.vote(poll["id"], "ada", "y")
 
 
 async def already_voted(services: Services) -> Answer:
-    poll = await voted_in(services)
+    poll = await create_voted_poll(services)
     return await services.polls.vote(poll["id"], "ada", "n")
 
 
 async def names_not_kept(services: Services) -> Answer:
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     return await services.polls.v1("GET", f"/polls/{poll['id']}/votes")
 
 
 async def votes_would_be_dropped(services: Services) -> Answer:
-    poll = await voted_in(services)
+    poll = await create_voted_poll(services)
     return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"options": LUNCH_OPTIONS[1:]})
 
 
 async def poll_changed(services: Services) -> Answer:
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     return await services.polls.v1("DELETE", f"/polls/{poll['id']}", headers={"If-Match": '"2"'})
 
 
@@ -195,7 +195,7 @@ async def invalid_poll_of_an_unknown_template(services: Services) -> Answer:
 
 
 async def invalid_ballot(services: Services) -> Answer:
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     return await services.polls.vote(poll["id"], "ada", "z")
 
 
@@ -206,11 +206,11 @@ async def idempotency_key_reused(services: Services) -> Answer:
 
 async def idempotency_key_in_use(services: Services) -> Answer:
     await services.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
-    async with rows_held(services.database, "polls.answer", waiting=0):
+    async with hold_rows(services.database, "polls.answer", waiting=0):
         return await services.polls.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
 
 
-async def undone_with_others(services: Services) -> Answer:
+async def rolled_back_with_batch(services: Services) -> Answer:
     good = {"op": "create", "poll": {"template": "stars", "location": JIRA}}
     items = [good, {"op": "delete", "id": UNKNOWN_ID}]
     outcomes = await services.polls.v1("POST", "/polls:batch", {"atomic": True, "items": items})
@@ -230,27 +230,27 @@ async def rate_limited_under_the_contract(services: Services) -> Answer:
 
 
 async def too_many_streams(services: Services) -> Answer:
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {services.polls.token}"}
     async with services.polls.session.get(services.polls.base + path, headers=headers):
         return await services.polls("GET", path, headers=headers)
 
 
 async def unavailable(services: Services) -> Answer:
-    poll = await services.polls.make()
-    services.postgres.become("refuse")
+    poll = await services.polls.create_poll()
+    services.postgres.set_mode("refuse")
     return await services.polls.v1("GET", f"/polls/{poll['id']}")
 
 
 async def unavailable_under_the_contract(services: Services) -> Answer:
     await services.polls.call("GET")
-    services.postgres.become("refuse")
+    services.postgres.set_mode("refuse")
     return await services.polls.call("POST", LUNCH)
 
 
-async def voted_in(services: Services) -> Any:
+async def create_voted_poll(services: Services) -> Any:
     """Create a poll with a vote for its first option, and return it."""
-    poll = await services.polls.make()
+    poll = await services.polls.create_poll()
     assert (await services.polls.vote(poll["id"], "ada", "y")).status == 201
     return poll
 
@@ -302,7 +302,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (422, "invalid-poll", invalid_poll_of_an_unknown_template),
     (422, "invalid-ballot", invalid_ballot),
     (422, "idempotency-key-reused", idempotency_key_reused),
-    (424, "undone-with-others", undone_with_others),
+    (424, "undone-with-others", rolled_back_with_batch),
     (429, "rate-limited", rate_limited),
     (429, "rate-limited", rate_limited_under_the_contract),
     (429, "too-many-streams", too_many_streams),
@@ -314,7 +314,7 @@ WITH_RETRY_AFTER: Final = {"idempotency-key-in-use", "rate-limited", "too-many-s
 
 
 @pytest.mark.parametrize(("status", "slug", "send"), REQUESTS, ids=[send.__name__ for _, _, send in REQUESTS])
-async def test_request_returns_its_problem(
+async def test_request_returns_documented_problem(
     services: Services, status: int, slug: str, send: Callable[[Services], Awaitable[Answer]]
 ) -> None:
     answer = await send(services)

@@ -92,17 +92,17 @@ def example_body(operation: Any) -> bytes | None:
 
 def example_request(method: str, path: str, operation: Any) -> Request:
     """Return the example request, with every parameter that has an example."""
-    given: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
+    parameters: dict[str, dict[str, str]] = {"path": {}, "query": {}, "header": {}}
     for parameter in operation.get("parameters", ()):
         if "example" in parameter or parameter["required"]:
             const = parameter["schema"].get("enum", [None])[0]
-            given[parameter["in"]][parameter["name"]] = parameter.get("example", const)
-    for name, value in given["path"].items():
+            parameters[parameter["in"]][parameter["name"]] = parameter.get("example", const)
+    for name, value in parameters["path"].items():
         path = path.replace(f"{{{name}}}", quote(value, safe=""))
     body = example_body(operation)
     if body is not None:
-        given["header"]["Content-Type"] = next(iter(operation["requestBody"]["content"]))
-    return Request(method, f"{path}?{urlencode(given['query'])}", given["header"], body)
+        parameters["header"]["Content-Type"] = next(iter(operation["requestBody"]["content"]))
+    return Request(method, f"{path}?{urlencode(parameters['query'])}", parameters["header"], body)
 
 
 def success_response(operation: Any) -> tuple[int, Any]:
@@ -230,6 +230,6 @@ def parse_curl(command: str, token: str) -> Request:
     options.add_argument("-X", default="GET")
     options.add_argument("-H", action="append", default=[])
     options.add_argument("-d")
-    given = options.parse_args(shlex.split(line))
-    headers = dict(header.split(": ", 1) for header in given.H)
-    return Request(given.X, given.url, headers, given.d.encode() if given.d else None)
+    arguments = options.parse_args(shlex.split(line))
+    headers = dict(header.split(": ", 1) for header in arguments.H)
+    return Request(arguments.X, arguments.url, headers, arguments.d.encode() if arguments.d else None)

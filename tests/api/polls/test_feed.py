@@ -11,9 +11,9 @@ import structlog
 from aiohttp import web
 
 from services.polls.tasks.poll_feed import POLLS_CHANNEL, PUBLISH_INTERVAL_S, PollFeed
-from shared.runtime.process.supervised import supervised
+from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_client
-from tests.support.proxy import proxied
+from tests.support.proxy import run_proxy
 
 
 @asynccontextmanager
@@ -22,7 +22,7 @@ async def running_feed(redis_url: str, max_silence_s: float = 3600.0) -> AsyncGe
     app = web.Application()
     async with redis_client(redis_url) as redis:
         feed = PollFeed(redis, "redis", max_silence_s=max_silence_s)
-        async with supervised(app, "feed", feed.run), supervised(app, "announcements", feed.publish):
+        async with supervise(app, "feed", feed.run), supervise(app, "announcements", feed.publish):
             yield feed
 
 
@@ -41,7 +41,7 @@ async def feed(redis_url: str) -> AsyncGenerator[PollFeed, None]:
 
 @pytest.fixture
 async def other(redis_url: str) -> AsyncGenerator[PollFeed, None]:
-    """The feed of another process."""
+    """Run the feed of another process."""
     async with running_feed(redis_url) as running:
         await wait_until_live(running)
         yield running
@@ -126,8 +126,8 @@ async def test_announcement_without_redis_calls_watchers_of_same_process(
     redis_url: str,
 ) -> None:
     poll, called = uuid4(), asyncio.Event()
-    async with proxied(redis_url) as proxy:
-        proxy.become("refuse")
+    async with run_proxy(redis_url) as proxy:
+        proxy.set_mode("refuse")
         async with running_feed(proxy.url()) as feed:
             with feed.watch(poll, called.set):
                 feed.announce(poll)
@@ -137,10 +137,10 @@ async def test_announcement_without_redis_calls_watchers_of_same_process(
 
 async def test_watchers_are_called_when_subscription_is_restored(redis_url: str, other: PollFeed) -> None:
     poll, called = uuid4(), asyncio.Event()
-    async with proxied(redis_url) as proxy, running_feed(proxy.url()) as feed:
+    async with run_proxy(redis_url) as proxy, running_feed(proxy.url()) as feed:
         await wait_until_live(feed)
         with feed.watch(poll, called.set), structlog.testing.capture_logs() as logs:
-            proxy.become("refuse")
+            proxy.set_mode("refuse")
             async with asyncio.timeout(5):
                 while feed.is_live:
                     await asyncio.sleep(0.01)
@@ -148,7 +148,7 @@ async def test_watchers_are_called_when_subscription_is_restored(redis_url: str,
             await asyncio.sleep(2 * PUBLISH_INTERVAL_S)
             called.clear()
 
-            proxy.become("ok")
+            proxy.set_mode("ok")
             await wait_until_live(feed)
             assert await was_called(called)
             other.announce(poll)
@@ -161,19 +161,19 @@ async def test_watchers_are_called_when_subscription_is_restored(redis_url: str,
 
 
 async def test_subscription_is_restored_after_redis_stops_responding(redis_url: str) -> None:
-    async with proxied(redis_url) as proxy, running_feed(proxy.url()) as feed:
+    async with run_proxy(redis_url) as proxy, running_feed(proxy.url()) as feed:
         await wait_until_live(feed)
 
-        proxy.become("black hole")
+        proxy.set_mode("black hole")
         async with asyncio.timeout(10):
             while feed.is_live:
                 await asyncio.sleep(0.01)
-        proxy.become("ok")
+        proxy.set_mode("ok")
 
         await wait_until_live(feed)
 
 
-async def test_watch_that_has_ended_is_no_longer_called(feed: PollFeed) -> None:
+async def test_ended_watch_is_not_called(feed: PollFeed) -> None:
     poll, first, second = uuid4(), asyncio.Event(), asyncio.Event()
     with feed.watch(poll, first.set):
         with feed.watch(poll, second.set):

@@ -23,7 +23,7 @@ async def test_contract_request_with_missing_or_invalid_token_returns_403(
     for method in METHODS:
         for token in ["", "x", "pgt_" + "A" * 38, mint("pgt"), mint("pga"), "\0", "é"]:
             with subtests.test(method, token=token[:4]):
-                answer = await polls.holding(token).call(method, LUNCH, pollId=SOME_ID)
+                answer = await polls.with_token(token).call(method, LUNCH, pollId=SOME_ID)
 
                 assert answer.status == 403
                 assert answer.headers["Content-Type"] == "application/problem+json"
@@ -33,14 +33,14 @@ async def test_contract_request_without_query_returns_403(polls: Polls) -> None:
     assert (await polls("GET", f"/x1/{polls.endpoint}")).status == 403
 
 
-async def test_contract_request_needs_action_of_its_method(
+async def test_contract_request_without_action_of_method_returns_403_or_404(
     polls: Polls, authority: Authority, subtests: pytest.Subtests
 ) -> None:
     for method, allowed in product(METHODS, METHODS.values()):
         with subtests.test(method=method, allowed=allowed):
             token = (await authority.issue(f"polls:{allowed}:PLAT"))["token"]
 
-            answer = await polls.holding(token).call(method, LUNCH, pollId=SOME_ID)
+            answer = await polls.with_token(token).call(method, LUNCH, pollId=SOME_ID)
 
             if METHODS[method] == allowed:
                 assert answer.status in (200, 404)
@@ -50,17 +50,17 @@ async def test_contract_request_needs_action_of_its_method(
 
 
 async def test_request_out_of_scope_with_cached_token_returns_403(polls: Polls, authority: Authority) -> None:
-    narrow = polls.holding((await authority.issue("polls:read:PLAT/PLAT-1"))["token"])
+    narrow = polls.with_token((await authority.issue("polls:read:PLAT/PLAT-1"))["token"])
 
     assert (await narrow.call("GET")).status == 200
-    assert (await narrow.at(workspace="PLAT", content="PLAT-2").call("GET")).status == 403
-    assert (await narrow.at(workspace="OTHER", content="PLAT-1").call("GET")).status == 403
+    assert (await narrow.at_place(workspace="PLAT", content="PLAT-2").call("GET")).status == 403
+    assert (await narrow.at_place(workspace="OTHER", content="PLAT-1").call("GET")).status == 403
     assert (await narrow.call("GET")).status == 200
 
 
 async def test_request_with_cached_token_after_expiry_returns_403(polls: Polls, authority: Authority) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=2)
-    brief = polls.holding((await authority.issue("polls:*:*", expires_at=soon.isoformat()))["token"])
+    brief = polls.with_token((await authority.issue("polls:*:*", expires_at=soon.isoformat()))["token"])
 
     assert (await brief.call("GET")).status == 200
     await asyncio.sleep((soon - datetime.now(UTC)).total_seconds() + 0.05)
@@ -69,7 +69,7 @@ async def test_request_with_cached_token_after_expiry_returns_403(polls: Polls, 
 
 async def test_contract_request_with_revoked_token_returns_403(polls: Polls, authority: Authority) -> None:
     issued = await authority.issue()
-    mine = polls.holding(issued["token"])
+    mine = polls.with_token(issued["token"])
     assert (await mine.call("GET")).status == 200
 
     await authority.revoke(issued["id"])
@@ -78,7 +78,7 @@ async def test_contract_request_with_revoked_token_returns_403(polls: Polls, aut
 
 
 async def test_token_at_endpoint_of_another_site_returns_404(polls: Polls) -> None:
-    other = polls.holding(polls.token)
+    other = polls.with_token(polls.token)
     other.endpoint = "B" * 27
 
     assert (await other.call("GET")).status == 404
@@ -106,11 +106,11 @@ async def test_invalid_token_and_missing_parameters_return_403(polls: Polls) -> 
 
 
 async def test_token_in_wrong_place_is_not_repeated_in_response(polls: Polls, authority: Authority) -> None:
-    narrow = polls.holding((await authority.issue("polls:read:PLAT"))["token"])
+    narrow = polls.with_token((await authority.issue("polls:read:PLAT"))["token"])
     encoded = quote(quote(narrow.token))
 
     answers = [
-        await narrow.at(workspace=narrow.token, content="1").call("GET"),
+        await narrow.at_place(workspace=narrow.token, content="1").call("GET"),
         await narrow.call("GET", type=narrow.token),
         await narrow.call("GET", expand=encoded),
         await polls.call("POST", {**LUNCH, "settings": {"resultsVisibility": narrow.token}}),

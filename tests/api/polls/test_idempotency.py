@@ -64,8 +64,8 @@ async def test_concurrent_requests_with_same_key_create_one_poll(polls: Polls) -
 
 @pytest.mark.own_database
 async def test_request_with_key_of_long_running_request_returns_409(polls: Polls, database: ClonedDatabase) -> None:
-    """Neither is it 503, nor does it wait as long as a batch may take."""
-    poll = await polls.make()
+    """The response is not 503, and does not take as long as a batch may take."""
+    poll = await polls.create_poll()
     batch = {"items": [{"op": "create", "poll": BODY}, {"op": "delete", "id": poll["id"]}]}
     connection = await asyncpg.connect(database.admin_url)
     await connection.execute(
@@ -90,7 +90,7 @@ async def test_request_with_key_of_long_running_request_returns_409(polls: Polls
 
 
 async def test_same_key_of_another_token_creates_another_poll(polls: Polls, authority: Authority) -> None:
-    other = polls.holding((await authority.issue())["token"])
+    other = polls.with_token((await authority.issue())["token"])
 
     first, second = await polls.v1("POST", "/polls", BODY, KEY), await other.v1("POST", "/polls", BODY, KEY)
 
@@ -124,8 +124,8 @@ async def test_repeated_batch_with_key_returns_first_response(polls: Polls) -> N
 
 async def test_repeated_batch_after_token_lost_place_returns_403(polls: Polls, authority: Authority) -> None:
     issued = await authority.issue("polls:*:PLAT", "polls:read:OTHER")
-    narrowed = polls.holding(issued["token"])
-    batch = {"items": [{"op": "close", "id": (await polls.make())["id"]}]}
+    narrowed = polls.with_token(issued["token"])
+    batch = {"items": [{"op": "close", "id": (await polls.create_poll())["id"]}]}
     first = await narrowed.v1("POST", "/polls:batch", batch, KEY)
 
     await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:read:OTHER"]})
@@ -138,10 +138,10 @@ async def test_repeated_batch_after_token_lost_place_returns_403(polls: Polls, a
 async def test_repeated_batch_with_refused_edit_after_token_lost_update_returns_403(
     polls: Polls, authority: Authority
 ) -> None:
-    poll = await polls.make(settings={"resultsVisibility": "never"})
+    poll = await polls.create_poll(settings={"resultsVisibility": "never"})
     await polls.vote(poll["id"], "ada", "y")
     issued = await authority.issue("polls:create,update:PLAT")
-    narrowed = polls.holding(issued["token"])
+    narrowed = polls.with_token(issued["token"])
     without = {"title": "Lunch?", "options": [{"id": "n", "title": "No"}]}
     batch = {"items": [{"op": "update", "id": poll["id"], "poll": without}]}
     first = await narrowed.v1("POST", "/polls:batch", batch, KEY)
@@ -153,7 +153,7 @@ async def test_repeated_batch_with_refused_edit_after_token_lost_update_returns_
     assert again.status == 403
 
 
-async def test_repeated_batch_whose_response_another_release_has_stored_returns_it(
+async def test_repeated_batch_returns_response_stored_by_another_release(
     polls: Polls, database: ClonedDatabase
 ) -> None:
     batch = {"items": [{"op": "create", "poll": BODY}]}

@@ -32,7 +32,7 @@ def ids(found: list[Any]) -> list[str]:
 
 
 async def test_pages_have_every_poll_once_in_order_of_creation(polls: Polls) -> None:
-    made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(7)]
+    made = [(await polls.create_poll(title=f"Poll {number}"))["id"] for number in range(7)]
 
     assert ids(await list_all(polls, limit=3)) == made
     assert ids(await list_all(polls, limit=7)) == made
@@ -55,12 +55,12 @@ async def test_page_of_long_polls_has_fewer_than_limit(polls: Polls) -> None:
 
 
 async def test_poll_that_exists_during_concurrent_writes_is_listed_once(polls: Polls) -> None:
-    made = [(await polls.make(title=f"Poll {number}"))["id"] for number in range(20)]
+    made = [(await polls.create_poll(title=f"Poll {number}"))["id"] for number in range(20)]
     stop = asyncio.Event()
 
     async def write() -> None:
         while not stop.is_set():
-            other = (await polls.make(title="Another"))["id"]
+            other = (await polls.create_poll(title="Another"))["id"]
             await polls.v1("PATCH", f"/polls/{made[0]}", {"title": "Changed"})
             await polls.v1("DELETE", f"/polls/{other}")
 
@@ -74,7 +74,7 @@ async def test_poll_that_exists_during_concurrent_writes_is_listed_once(polls: P
 
 
 async def test_deletion_from_earlier_page_does_not_change_following_pages(polls: Polls) -> None:
-    made = [(await polls.make())["id"] for _ in range(6)]
+    made = [(await polls.create_poll())["id"] for _ in range(6)]
     first = (await polls.v1("GET", "/polls", limit=2)).json
 
     for poll_id in made[:2]:
@@ -88,8 +88,8 @@ async def test_list_is_filtered_by_each_segment_of_place(polls: Polls) -> None:
     places = [("PLAT", "1", ""), ("PLAT", "2", ""), ("PLAT", "2", "m"), ("SPACE", "2", "m"), ("SPACE", "2", "n")]
     made = {}
     for workspace, content, container in places:
-        there = polls.at(workspace=workspace, content=content, container=container)
-        made[workspace, content, container] = (await there.make())["id"]
+        there = polls.at_place(workspace=workspace, content=content, container=container)
+        made[workspace, content, container] = (await there.create_poll())["id"]
     everywhere = list(made.values())
 
     assert ids(await list_all(polls)) == everywhere
@@ -109,10 +109,10 @@ async def test_place_without_its_wider_segments_returns_400(polls: Polls, subtes
 async def test_list_has_only_polls_that_token_may_read(polls: Polls, authority: Authority) -> None:
     made = {}
     for place in (("PLAT", "1", ""), ("PLAT", "2", ""), ("SPACE", "3", "m"), ("SPACE", "3", "n"), ("OTHER", "4", "")):
-        there = polls.at(workspace=place[0], content=place[1], container=place[2])
-        made[place] = (await there.make())["id"]
+        there = polls.at_place(workspace=place[0], content=place[1], container=place[2])
+        made[place] = (await there.create_poll())["id"]
     scopes = ["polls:read:PLAT", "polls:read:PLAT/2", "polls:read:SPACE/3/n", "polls:vote:OTHER", "polls:read:NONE"]
-    holder = polls.holding((await authority.issue(*scopes))["token"])
+    holder = polls.with_token((await authority.issue(*scopes))["token"])
 
     everything = await list_all(holder, limit=1)
     in_space = await list_all(holder, workspace="SPACE")
@@ -125,14 +125,14 @@ async def test_list_has_only_polls_that_token_may_read(polls: Polls, authority: 
 
 
 async def test_list_is_filtered_by_status(polls: Polls) -> None:
-    is_open, is_closed = (await polls.make())["id"], (await polls.make(**CLOSED))["id"]
+    is_open, is_closed = (await polls.create_poll())["id"], (await polls.create_poll(**CLOSED))["id"]
 
     assert ids(await list_all(polls, status="open")) == [is_open]
     assert ids(await list_all(polls, status="closed")) == [is_closed]
 
 
 async def test_list_is_filtered_by_time_of_update(polls: Polls) -> None:
-    edited, untouched = (await polls.make())["id"], (await polls.make())["id"]
+    edited, untouched = (await polls.create_poll())["id"], (await polls.create_poll())["id"]
     since = datetime.now(UTC).isoformat()
     await polls.v1("PATCH", f"/polls/{edited}", {"title": "Dinner?"})
 
@@ -141,7 +141,7 @@ async def test_list_is_filtered_by_time_of_update(polls: Polls) -> None:
 
 
 async def test_list_with_expand_includes_results(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     await polls.vote(poll["id"], "ada", "y")
 
     plain, expanded = await list_all(polls), await list_all(polls, expand="results")

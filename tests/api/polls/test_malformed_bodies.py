@@ -13,11 +13,11 @@ from tests.support.body_routes import (
     BODY_ROUTES,
     LUNCH,
     POLL_ROUTES,
+    create_route,
     find_unexpected,
     invalid_body_status,
     option_with,
     poll_with,
-    route_to,
     settings_with,
     status_of,
     with_raw,
@@ -82,7 +82,7 @@ NOT_AN_OBJECT: Final[dict[str, bytes]] = {
 async def test_body_that_is_not_json_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in BODY_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
 
             answers = {case: (body, await route.send(body)) for case, body in NOT_JSON.items()}
 
@@ -94,7 +94,7 @@ async def test_json_body_that_is_not_an_object_returns_422_or_400_under_contract
 ) -> None:
     for name in BODY_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
 
             answers = {case: (body, await route.send(body)) for case, body in NOT_AN_OBJECT.items()}
 
@@ -104,7 +104,7 @@ async def test_json_body_that_is_not_an_object_returns_422_or_400_under_contract
 async def test_body_over_limit_returns_413(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in BODY_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
             limit = MAX_BATCH_BYTES if name == "batch" else MAX_BODY_BYTES
             longest = await route.send(b"x" * limit)
             bodies = {
@@ -122,7 +122,7 @@ async def test_body_over_limit_returns_413(polls: Polls, subtests: pytest.Subtes
 async def test_chunked_body_that_stalls_returns_408(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in BODY_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
             pieces = {b"": 408, b"1\r\n{\r\n": 408, b"ffff\r\n{": 408, b"x\r\n{\r\n": 400}
 
             sent = await asyncio.gather(*map(route.send_without_end, pieces))
@@ -134,7 +134,7 @@ async def test_chunked_body_that_stalls_returns_408(polls: Polls, subtests: pyte
 async def test_chunked_body_without_end_returns_413(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in BODY_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
 
             async def endless() -> AsyncGenerator[bytes, None]:
                 for _ in range(10_000):
@@ -246,7 +246,7 @@ async def test_invalid_poll_returns_422_or_400_under_contract_and_stores_nothing
 ) -> None:
     for name in POLL_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
             before = len((await polls.call("GET")).json)
 
             answers = {case: (body, await route.send(route.wrap(body))) for case, body in INVALID_POLLS.items()}
@@ -270,7 +270,7 @@ UNKNOWN_VALUES: Final = {
 async def test_unknown_field_returns_422_and_is_ignored_under_contract(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in POLL_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
             bodies = {
                 f"{field[:40]} is {case}": with_raw(poll_with(**{field: "RAW"}), raw)
                 for field in ("colour", "__proto__", "constructor", "a/b~c", "", "😀", "x" * 5_000)
@@ -286,7 +286,7 @@ async def test_unknown_field_returns_422_and_is_ignored_under_contract(polls: Po
 
 
 async def test_pointer_to_unknown_field_is_escaped(polls: Polls) -> None:
-    route = await route_to(polls, "create")
+    route = await create_route(polls, "create")
 
     refusal = await route.send(route.wrap(with_raw(poll_with(**{"a/b~c": 1}), "")))
 
@@ -304,7 +304,7 @@ MORE_INVALID_LOCATIONS: Final = (
 
 
 async def test_invalid_location_returns_422(polls: Polls) -> None:
-    route = await route_to(polls, "create")
+    route = await create_route(polls, "create")
     bodies = {raw: with_raw({**LUNCH, "location": "RAW"}, raw) for raw in (*INVALID_LOCATIONS, *MORE_INVALID_LOCATIONS)}
 
     answers = {raw: (body, await route.send(body)) for raw, body in bodies.items()}
@@ -329,7 +329,7 @@ INVALID_BATCHES: Final = {
 
 
 async def test_invalid_batch_returns_422(polls: Polls) -> None:
-    route = await route_to(polls, "batch")
+    route = await create_route(polls, "batch")
 
     answers = {case: (text.encode(), await route.send(text.encode())) for case, text in INVALID_BATCHES.items()}
 
@@ -337,7 +337,7 @@ async def test_invalid_batch_returns_422(polls: Polls) -> None:
 
 
 async def test_item_with_malformed_id_returns_404(polls: Polls) -> None:
-    route = await route_to(polls, "batch")
+    route = await create_route(polls, "batch")
     bodies = {
         each[:40]: json.dumps({"items": [{"op": "close", "id": each}]}).encode()
         for each in ("x" * 100_000, "\0", "../..", "😀", "__proto__")
@@ -349,7 +349,7 @@ async def test_item_with_malformed_id_returns_404(polls: Polls) -> None:
 
 
 async def test_item_with_malformed_if_match_returns_400(polls: Polls) -> None:
-    route = await route_to(polls, "batch")
+    route = await create_route(polls, "batch")
     item = {"op": "close", "id": route.poll_id, "ifMatch": "1\r\nX-Evil: 1"}
 
     answer = await route.send(json.dumps({"items": [item]}).encode())
@@ -382,9 +382,9 @@ INVALID_BALLOTS: Final = {
 
 
 async def test_invalid_ballot_returns_422_and_is_not_counted(polls: Polls) -> None:
-    route = await route_to(polls, "cast")
+    route = await create_route(polls, "cast")
 
     answers = {case: (body, await route.send(body)) for case, body in INVALID_BALLOTS.items()}
 
     assert find_unexpected(answers, dict.fromkeys(INVALID_BALLOTS, 422)) == {}
-    assert (await polls.results(route.poll_id))["participants"] == 0
+    assert (await polls.get_results(route.poll_id))["participants"] == 0

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.shared_services
 async def test_malformed_participant_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["GET", "PUT", "DELETE"]:
         with subtests.test(method=method):
-            poll = await polls.make()
+            poll = await polls.create_poll()
             odd = ("%00", "%FF", "%ED%A0%80", "%C0%AF", "%", "%zz", "a%00b", "x" * 256, "%F0%9F%98")
             body = {"optionIds": ["y"]} if method == "PUT" else None
 
@@ -91,7 +91,7 @@ INVALID_QUERIES: Final = (
 
 
 async def test_malformed_query_of_list_returns_400(polls: Polls) -> None:
-    await polls.make()
+    await polls.create_poll()
 
     answers = {query[:80]: (query.encode(), await polls.v1("GET", f"/polls?{query}")) for query in INVALID_QUERIES}
 
@@ -119,7 +119,7 @@ INVALID_QUERIES_OF_POLL = [
 async def test_malformed_query_of_poll_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for path, queries in INVALID_QUERIES_OF_POLL:
         with subtests.test(path):
-            poll = await polls.make(settings={"saveParticipantNames": True})
+            poll = await polls.create_poll(settings={"saveParticipantNames": True})
 
             answers = {
                 query[:80]: (query.encode(), await polls.v1("GET", f"/polls/{poll['id']}{path}?{query}"))
@@ -132,7 +132,7 @@ async def test_malformed_query_of_poll_returns_400(polls: Polls, subtests: pytes
 async def test_malformed_query_of_edit_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["PUT", "PATCH"]:
         with subtests.test(method=method):
-            poll = await polls.make()
+            poll = await polls.create_poll()
             queries = (
                 "dropVotes=",
                 "dropVotes=1",
@@ -198,7 +198,7 @@ HEADERS: Final[dict[str, dict[str, int]]] = {
 async def test_malformed_header_returns_4xx_or_is_ignored(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in HEADERS:
         with subtests.test(name=name):
-            poll = await polls.make()
+            poll = await polls.create_poll()
 
             answers = {
                 value: (value.encode(), await send_with_header(polls, poll["id"], name, value))
@@ -232,7 +232,7 @@ SPLITS: Final = (
 async def test_header_with_line_break_does_not_split_response(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in [*HEADERS, "X-Request-ID", "Authorization"]:
         with subtests.test(name=name):
-            poll = await polls.make()
+            poll = await polls.create_poll()
             token = b"" if name == "Authorization" else f"Authorization: Bearer {polls.token}\r\n".encode()
             head = (
                 f"GET /v1/polls/{poll['id']}/results HTTP/1.1\r\nHost: x\r\n".encode() + token + name.encode() + b": "

@@ -15,12 +15,12 @@ CLOSED = {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
 
 async def test_results_of_manual_example_are_reproduced(polls: Polls) -> None:
-    poll = await polls.make(template="score-1-to-5")
+    poll = await polls.create_poll(template="score-1-to-5")
     for option, votes in zip("12345", (8, 12, 11, 15, 10), strict=True):
         for number in range(votes):
             assert (await polls.vote(poll["id"], f"{option}-{number}", option)).status == 201
 
-    results = await polls.results(poll["id"])
+    results = await polls.get_results(poll["id"])
 
     assert (results["participants"], results["votes"], results["average"]) == (56, 56, 3.1)
     assert results["options"][3] == {
@@ -43,12 +43,12 @@ async def test_results_of_manual_example_are_reproduced(polls: Polls) -> None:
 
 async def holder_of(polls: Polls, authority: Authority, actions: str = "read") -> Polls:
     """Return a caller whose token has only these actions."""
-    return polls.holding((await authority.issue(f"polls:{actions}:PLAT"))["token"])
+    return polls.with_token((await authority.issue(f"polls:{actions}:PLAT"))["token"])
 
 
 async def poll_with_vote(polls: Polls, **settings: Any) -> str:
     """Create a poll with these settings in which ada has voted, and return its id."""
-    poll_id = str((await polls.make())["id"])
+    poll_id = str((await polls.create_poll())["id"])
     await polls.vote(poll_id, "ada", "y")
     assert (await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": settings})).status == 200
     return poll_id
@@ -78,26 +78,26 @@ async def test_reader_sees_results_as_settings_allow(
     poll_id = await poll_with_vote(polls, **settings)
     reader = await holder_of(polls, authority)
 
-    assert visible_part(await reader.results(poll_id)) == expected
+    assert visible_part(await reader.get_results(poll_id)) == expected
     assert visible_part((await reader.v1("GET", f"/polls/{poll_id}", expand="results")).json["results"]) == expected
     assert visible_part((await reader.v1("GET", "/polls", expand="results")).json["items"][0]["results"]) == expected
     assert visible_part((await reader.call("GET", expand="results")).json[0]["results"]) == expected
-    assert visible_part(await polls.results(poll_id)) == (True, None, 1, 1, 100.0)
+    assert visible_part(await polls.get_results(poll_id)) == (True, None, 1, 1, 100.0)
 
 
 async def test_token_with_results_scope_alone_sees_all_results(polls: Polls, authority: Authority) -> None:
     poll_id = await poll_with_vote(polls, resultsVisibility="never")
 
-    assert (await (await holder_of(polls, authority, "results")).results(poll_id))["votes"] == 1
+    assert (await (await holder_of(polls, authority, "results")).get_results(poll_id))["votes"] == 1
 
 
 async def test_participant_who_has_voted_sees_results(polls: Polls, authority: Authority) -> None:
     poll_id = await poll_with_vote(polls, resultsVisibility="afterVote")
     voting = await holder_of(polls, authority, "read,vote")
 
-    assert (await voting.results(poll_id))["visible"] is False
-    assert (await voting.results(poll_id, participant="bob"))["visible"] is False
-    assert (await voting.results(poll_id, participant="ada"))["votes"] == 1
+    assert (await voting.get_results(poll_id))["visible"] is False
+    assert (await voting.get_results(poll_id, participant="bob"))["visible"] is False
+    assert (await voting.get_results(poll_id, participant="ada"))["votes"] == 1
 
 
 async def test_results_for_participant_without_vote_scope_returns_403(polls: Polls, authority: Authority) -> None:
@@ -111,7 +111,7 @@ async def test_results_for_participant_without_vote_scope_returns_403(polls: Pol
 
 
 async def test_results_as_csv_return_a_table(polls: Polls) -> None:
-    poll = await polls.make(options=[{"id": "a", "title": "=1+1"}, {"id": "b", "title": 'Tea, "black"'}])
+    poll = await polls.create_poll(options=[{"id": "a", "title": "=1+1"}, {"id": "b", "title": 'Tea, "black"'}])
     await polls.vote(poll["id"], "ada", "a")
 
     answer = await polls.v1("GET", f"/polls/{poll['id']}/results", headers={"Accept": "text/csv"})

@@ -28,7 +28,7 @@ async def test_type_of_every_problem_returns_200(polls: Polls) -> None:
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_type_of_returned_problem_returns_200(polls: Polls) -> None:
+async def test_type_of_401_problem_returns_200(polls: Polls) -> None:
     refusal = await polls("GET", "/v1/polls")
 
     assert refusal.status == 401

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from tests.support.stack import LUNCH_OPTIONS, Polls
-from tests.support.statements import counted_statements
+from tests.support.statements import count_statements
 
 pytestmark = pytest.mark.shared_services
 
@@ -27,9 +27,9 @@ async def _wait_for_first_retention(polls: Polls) -> None:
             await asyncio.sleep(0.02)
 
 
-async def voted_in(polls: Polls, *voters: str) -> Any:
+async def create_voted_poll(polls: Polls, *voters: str) -> Any:
     """Create a poll that keeps names, with a ballot of each voter, and return it."""
-    poll = await polls.make(settings=NAMED)
+    poll = await polls.create_poll(settings=NAMED)
     for voter in voters:
         assert (await polls.vote(poll["id"], voter, "y")).status == 201
     return poll
@@ -49,9 +49,9 @@ READS: Final[list[tuple[str, dict[str, Any], dict[str, int]]]] = [
 async def test_get_of_poll_runs_one_statement_or_two(
     polls: Polls, path: str, query: dict[str, Any], statements: dict[str, int]
 ) -> None:
-    poll = await voted_in(polls, "ada", "grace", "edsger")
+    poll = await create_voted_poll(polls, "ada", "grace", "edsger")
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         answer = await polls.v1("GET", f"/polls/{poll['id']}{path}", **query)
 
     assert answer.status == 200
@@ -59,9 +59,9 @@ async def test_get_of_poll_runs_one_statement_or_two(
 
 
 async def test_list_of_50_polls_with_results_runs_one_statement(polls: Polls) -> None:
-    await asyncio.gather(*(polls.make() for _ in range(51)))
+    await asyncio.gather(*(polls.create_poll() for _ in range(51)))
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         page = await polls.v1("GET", "/polls", limit=50, expand="results")
 
     assert len(page.json["items"]) == 50
@@ -70,9 +70,9 @@ async def test_list_of_50_polls_with_results_runs_one_statement(polls: Polls) ->
 
 
 async def test_contract_list_of_50_polls_with_results_runs_one_statement(polls: Polls) -> None:
-    await asyncio.gather(*(polls.make() for _ in range(50)))
+    await asyncio.gather(*(polls.create_poll() for _ in range(50)))
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         listed = await polls.call("GET", expand="results")
 
     assert len(listed.json) == 50
@@ -80,15 +80,15 @@ async def test_contract_list_of_50_polls_with_results_runs_one_statement(polls: 
 
 
 async def test_list_of_templates_runs_no_statement(polls: Polls) -> None:
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         assert (await polls.v1("GET", "/templates")).status == 200
 
     assert counted == {}
 
 
 async def test_create_poll_runs_one_statement(polls: Polls) -> None:
-    async with counted_statements(polls) as counted:
-        await polls.make()
+    async with count_statements(polls) as counted:
+        await polls.create_poll()
 
     assert counted == {"insert_poll": 1}
 
@@ -96,9 +96,9 @@ async def test_create_poll_runs_one_statement(polls: Polls) -> None:
 async def test_create_poll_with_key_runs_three_statements_and_two_when_repeated(polls: Polls) -> None:
     body = {"template": "stars", "location": JIRA}
 
-    async with counted_statements(polls) as first:
+    async with count_statements(polls) as first:
         assert (await polls.v1("POST", "/polls", body, KEY)).status == 201
-    async with counted_statements(polls) as again:
+    async with count_statements(polls) as again:
         assert (await polls.v1("POST", "/polls", body, KEY)).status == 201
 
     assert first == {"claim_key": 1, "insert_poll": 1, "store_response": 1}
@@ -107,20 +107,20 @@ async def test_create_poll_with_key_runs_three_statements_and_two_when_repeated(
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 async def test_edit_runs_five_statements(polls: Polls, method: str) -> None:
-    poll = await voted_in(polls, "ada")
+    poll = await create_voted_poll(polls, "ada")
     body = {"title": "Dinner?", "options": LUNCH_OPTIONS, "settings": NAMED}
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         assert (await polls.v1(method, f"/polls/{poll['id']}", body)).status == 200
 
     assert counted == EDIT
 
 
 async def test_edit_that_drops_votes_of_ten_ballots_runs_eight_statements(polls: Polls) -> None:
-    poll = await voted_in(polls, *(f"voter {number}" for number in range(10)))
+    poll = await create_voted_poll(polls, *(f"voter {number}" for number in range(10)))
     body = {"options": LUNCH_OPTIONS[1:], "settings": {"saveParticipantNames": False}}
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         dropped = await polls.v1("PATCH", f"/polls/{poll['id']}", body, dropVotes="true")
 
     assert dropped.json["effect"]["droppedBallots"] == 10
@@ -128,22 +128,22 @@ async def test_edit_that_drops_votes_of_ten_ballots_runs_eight_statements(polls:
 
 
 async def test_delete_runs_four_statements(polls: Polls) -> None:
-    poll = await voted_in(polls, "ada")
+    poll = await create_voted_poll(polls, "ada")
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         assert (await polls.v1("DELETE", f"/polls/{poll['id']}")).status == 204
 
     assert counted == {"lock_polls": 1, "select_poll": 2, "delete_poll": 1}
 
 
 async def test_vote_and_withdrawal_run_two_statements(polls: Polls) -> None:
-    poll = await voted_in(polls)
+    poll = await create_voted_poll(polls)
 
-    async with counted_statements(polls) as first:
+    async with count_statements(polls) as first:
         assert (await polls.vote(poll["id"], "ada", "y")).status == 201
-    async with counted_statements(polls) as again:
+    async with count_statements(polls) as again:
         assert (await polls.vote(poll["id"], "ada", "n")).status == 200
-    async with counted_statements(polls) as withdrawn:
+    async with count_statements(polls) as withdrawn:
         assert (await polls.v1("DELETE", f"/polls/{poll['id']}/votes/ada")).status == 204
 
     assert first == again == {"select_ballot": 1, "cast_ballot": 1}
@@ -152,14 +152,14 @@ async def test_vote_and_withdrawal_run_two_statements(polls: Polls) -> None:
 
 @pytest.mark.parametrize("count", [1, 20])
 async def test_batch_runs_a_fixed_number_of_statements_per_item(polls: Polls, count: int) -> None:
-    made = [await polls.make() for _ in range(3 * count)]
+    made = [await polls.create_poll() for _ in range(3 * count)]
     ids = [poll["id"] for poll in made]
     items: list[Any] = [{"op": "create", "poll": {"template": "stars", "location": JIRA}}] * count
     items += [{"op": "update", "id": each, "poll": {"title": "x", "options": LUNCH_OPTIONS}} for each in ids[:count]]
     items += [{"op": "close", "id": each} for each in ids[count : 2 * count]]
     items += [{"op": "delete", "id": each} for each in ids[2 * count :]]
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         changed = await polls.v1("POST", "/polls:batch", {"items": items})
 
     assert {outcome["status"] for outcome in changed.json["items"]} == {200, 201, 204}
@@ -175,10 +175,10 @@ async def test_batch_runs_a_fixed_number_of_statements_per_item(polls: Polls, co
 async def test_contract_request_runs_same_statements_as_v1(
     polls: Polls, method: str, statements: dict[str, int]
 ) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     body = None if method == "DELETE" else {"title": "Dinner?", "options": LUNCH_OPTIONS}
 
-    async with counted_statements(polls) as counted:
+    async with count_statements(polls) as counted:
         assert (await polls.call(method, body, pollId=poll["id"])).status == 200
 
     assert counted == statements
@@ -191,14 +191,14 @@ async def wait_for_results(response: aiohttp.ClientResponse) -> None:
 
 
 async def test_change_of_poll_with_50_followers_runs_one_read(polls: Polls) -> None:
-    poll, changes = await voted_in(polls), 5
+    poll, changes = await create_voted_poll(polls), 5
     url, headers = f"{polls.base}/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {polls.token}"}
     async with AsyncExitStack() as stack, asyncio.timeout(30):
         opened = [stack.enter_async_context(polls.session.get(url, headers=headers)) for _ in range(FOLLOWERS)]
         followers = await asyncio.gather(*opened)
         await asyncio.gather(*map(wait_for_results, followers))
 
-        async with counted_statements(polls) as counted:
+        async with count_statements(polls) as counted:
             for number in range(changes):
                 await polls.vote(poll["id"], f"voter {number}", "y")
                 await asyncio.gather(*map(wait_for_results, followers))

@@ -16,7 +16,7 @@ from shared.contract.token import digest
 from shared.guard.keys import UNKNOWN_KEY_RETRY_S
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import Authority, Polls, polls_service
+from tests.support.stack import Authority, Polls, run_polls_service
 
 LEASE_S = 1.0
 ACCEPTED = "pollgate_guard_push_delay_seconds_count"
@@ -39,7 +39,7 @@ async def polls(polls: Polls) -> Polls:
 async def test_request_after_response_to_revocation_returns_403(polls: Polls, authority: Authority) -> None:
     for _ in range(20):
         issued = await authority.issue()
-        holder = polls.holding(issued["token"])
+        holder = polls.with_token(issued["token"])
         assert (await holder.call("GET")).status == 200
 
         answer = await authority.revoke(issued["id"])
@@ -49,7 +49,7 @@ async def test_request_after_response_to_revocation_returns_403(polls: Polls, au
 
 
 async def test_requests_after_bulk_revocation_return_403(polls: Polls, authority: Authority) -> None:
-    callers = [polls.holding((await authority.issue(owner="ada"))["token"]) for _ in range(20)]
+    callers = [polls.with_token((await authority.issue(owner="ada"))["token"]) for _ in range(20)]
     for caller in callers:
         assert (await caller.call("GET")).status == 200
 
@@ -69,7 +69,7 @@ async def test_response_has_age_of_token_validation(polls: Polls) -> None:
 
     assert 0 <= min(ages) <= max(ages) < LEASE_S * 1000
     assert "Token-Validated-Age" in (await polls.call("GET", expand="x")).headers
-    assert "Token-Validated-Age" not in (await polls.holding("x").call("GET")).headers
+    assert "Token-Validated-Age" not in (await polls.with_token("x").call("GET")).headers
 
 
 async def test_no_cache_introspects_token_again(polls: Polls) -> None:
@@ -164,12 +164,12 @@ async def test_use_is_counted_for_allowed_request_and_not_for_403(
     polls: Polls, authority: Authority, database: ClonedDatabase
 ) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    holder = polls.holding(issued["token"])
+    holder = polls.with_token(issued["token"])
     for _ in range(3):
         assert (await holder.call("GET")).status == 200
     uses, last_used_at = await _wait_for_uses(database, issued["id"], at_least=3)
 
-    assert (await holder.at(workspace="OTHER", content="1").call("GET")).status == 403
+    assert (await holder.at_place(workspace="OTHER", content="1").call("GET")).status == 403
     assert (await holder.call("POST", {"title": "x", "options": []})).status == 403
     assert (await polls.call("GET")).status == 200
     await _wait_for_uses(database, (await _other_token_id(authority, "a token", besides=issued["id"])), at_least=1)
@@ -183,7 +183,7 @@ async def test_use_is_counted_for_allowed_request_and_not_for_403(
 async def test_revocation_is_effective_in_every_replica(
     polls: Polls, authority: Authority, database: ClonedDatabase, redis_url: str
 ) -> None:
-    async with polls_service(database, redis_url, authority.base) as other:
+    async with run_polls_service(database, redis_url, authority.base) as other:
         other.endpoint, other.token = polls.endpoint, polls.token
         assert {(await caller.call("GET")).status for caller in (polls, other)} == {200}
         async with asyncio.timeout(5):
@@ -192,7 +192,7 @@ async def test_revocation_is_effective_in_every_replica(
 
         for _ in range(10):
             issued = await authority.issue()
-            replicas = [polls.holding(issued["token"]), other.holding(issued["token"])]
+            replicas = [polls.with_token(issued["token"]), other.with_token(issued["token"])]
             assert {(await replica.call("GET")).status for replica in replicas} == {200}
 
             answer = await authority.revoke(issued["id"])

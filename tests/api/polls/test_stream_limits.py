@@ -11,13 +11,13 @@ from tests.support.stack import Authority, Polls
 
 @pytest.fixture
 def polls_settings() -> dict[str, Any]:
-    """Low limits."""
+    """Return low limits."""
     return {"event_streams": 3, "event_streams_per_token": 2}
 
 
 async def test_stream_over_limit_returns_429_for_token_and_503_for_process(polls: Polls, authority: Authority) -> None:
-    poll = await polls.make()
-    other, third = [polls.holding((await authority.issue())["token"]) for _ in range(2)]
+    poll = await polls.create_poll()
+    other, third = [polls.with_token((await authority.issue())["token"]) for _ in range(2)]
     path = f"/polls/{poll['id']}/events"
     async with follow(polls, poll["id"]) as follower, follow(polls, poll["id"]), follow(other, poll["id"]):
         too_many = await polls.v1("GET", path)

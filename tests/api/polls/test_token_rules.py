@@ -10,7 +10,7 @@ pytestmark = pytest.mark.shared_services
 
 
 async def test_token_in_url_without_allow_query_returns_403(authority: Authority, polls: Polls) -> None:
-    refused = polls.holding((await authority.issue(allow_query=False))["token"])
+    refused = polls.with_token((await authority.issue(allow_query=False))["token"])
 
     answer = await refused.call("GET")
 
@@ -18,8 +18,8 @@ async def test_token_in_url_without_allow_query_returns_403(authority: Authority
 
 
 async def test_token_from_address_that_is_not_allowed_returns_403(authority: Authority, polls: Polls) -> None:
-    here = polls.holding((await authority.issue(allowed_ips=["127.0.0.0/8"]))["token"])
-    elsewhere = polls.holding((await authority.issue(allowed_ips=["10.0.0.0/8"]))["token"])
+    here = polls.with_token((await authority.issue(allowed_ips=["127.0.0.0/8"]))["token"])
+    elsewhere = polls.with_token((await authority.issue(allowed_ips=["10.0.0.0/8"]))["token"])
 
     answer = await elsewhere.call("GET")
 
@@ -28,7 +28,7 @@ async def test_token_from_address_that_is_not_allowed_returns_403(authority: Aut
 
 
 async def test_request_over_rate_limit_of_token_returns_429(authority: Authority, polls: Polls) -> None:
-    holder = polls.holding((await authority.issue(rate_limit=1))["token"])
+    holder = polls.with_token((await authority.issue(rate_limit=1))["token"])
 
     allowed, limited = [await holder.call("GET") for _ in range(2)]
 

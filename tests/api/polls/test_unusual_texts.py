@@ -9,7 +9,15 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.support.body_routes import POLL_ROUTES, option_with, poll_with, route_to, settings_with, status_of, with_raw
+from tests.support.body_routes import (
+    POLL_ROUTES,
+    create_route,
+    option_with,
+    poll_with,
+    settings_with,
+    status_of,
+    with_raw,
+)
 from tests.support.stack import Answer, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -42,7 +50,7 @@ def to_title(text: str) -> str:
 async def test_unusual_text_in_poll_is_returned_unchanged(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in POLL_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
             for text, escaped in itertools.product(UNUSUAL_TEXTS, (True, False)):
                 title = to_title(text)
                 sent = {"title": title, "description": text, "options": [{"id": text, "title": title, "order": 0}]}
@@ -58,7 +66,7 @@ async def test_unusual_text_in_poll_is_returned_unchanged(polls: Polls, subtests
 
 async def test_unusual_text_in_ballot_is_returned_unchanged(polls: Polls) -> None:
     for text in UNUSUAL_TEXTS:
-        poll = await polls.make(
+        poll = await polls.create_poll(
             options=[{"id": text, "title": to_title(text)}],
             settings={"saveParticipantNames": True, "allowComment": True},
         )
@@ -70,11 +78,11 @@ async def test_unusual_text_in_ballot_is_returned_unchanged(polls: Polls) -> Non
         assert shown.json == cast.json
         assert [shown.json[field] for field in ("participant", "name", "comment")] == [text] * 3
         assert shown.json["optionIds"] == [text]
-        assert (await polls.results(poll["id"]))["options"][0]["votes"] == 1
+        assert (await polls.get_results(poll["id"]))["options"][0]["votes"] == 1
 
 
 async def test_unusual_options_are_no_formulas_in_csv(polls: Polls) -> None:
-    poll = await polls.make(options=[{"id": text, "title": to_title(text)} for text in UNUSUAL_TEXTS])
+    poll = await polls.create_poll(options=[{"id": text, "title": to_title(text)} for text in UNUSUAL_TEXTS])
 
     table = await polls.v1("GET", f"/polls/{poll['id']}/results", headers={"Accept": "text/csv"})
 
@@ -90,7 +98,7 @@ VALID_DATES: Final = ("0001-01-01", "9999-12-30", "2024-02-29", "2026-12-24t18:0
 async def test_unusual_but_valid_poll_returns_200_or_201(polls: Polls, subtests: pytest.Subtests) -> None:
     for name in POLL_ROUTES:
         with subtests.test(name=name):
-            route = await route_to(polls, name)
+            route = await create_route(polls, name)
 
             orders = {
                 raw: await route.send(route.wrap(with_raw(option_with(order="RAW"), raw))) for raw in VALID_NUMBERS

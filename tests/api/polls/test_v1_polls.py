@@ -35,7 +35,7 @@ async def test_poll_is_created_shown_and_deleted(polls: Polls) -> None:
 
 
 async def test_v1_and_contract_show_the_same_poll(polls: Polls) -> None:
-    created = await polls.make(description="Where to?", settings={"allowRevote": True})
+    created = await polls.create_poll(description="Where to?", settings={"allowRevote": True})
 
     listed = (await polls.call("GET")).json
 
@@ -43,7 +43,7 @@ async def test_v1_and_contract_show_the_same_poll(polls: Polls) -> None:
 
 
 async def test_put_of_shown_poll_returns_200(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     shown = (await polls.v1("GET", f"/polls/{poll['id']}", expand="results")).json
 
     replaced = await polls.v1("PUT", f"/polls/{poll['id']}", {**shown, "title": "Dinner?"})
@@ -61,7 +61,7 @@ async def test_put_of_shown_poll_returns_200(polls: Polls) -> None:
 
 
 async def test_patch_changes_given_fields_and_null_restores_default(polls: Polls) -> None:
-    poll = await polls.make(description="Where to?", settings={"allowRevote": True, "allowComment": True})
+    poll = await polls.create_poll(description="Where to?", settings={"allowRevote": True, "allowComment": True})
     patch = {"title": "Dinner?", "description": None, "settings": {"allowRevote": None}}
 
     changed = await polls.v1("PATCH", f"/polls/{poll['id']}", patch, MERGE_PATCH)
@@ -73,7 +73,7 @@ async def test_patch_changes_given_fields_and_null_restores_default(polls: Polls
 
 
 async def test_patch_with_null_title_and_unknown_setting_returns_422(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
 
     refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": None, "settings": {"x": 1}}, MERGE_PATCH)
 
@@ -98,7 +98,7 @@ async def test_create_poll_from_each_template_returns_201(polls: Polls, subtests
             poll = made.json
             await polls.vote(poll["id"], "ada", poll["options"][-1]["id"])
 
-            results = await polls.results(poll["id"])
+            results = await polls.get_results(poll["id"])
 
             assert made.status == 201
             assert [option["title"] for option in poll["options"]] == options
@@ -106,7 +106,7 @@ async def test_create_poll_from_each_template_returns_201(polls: Polls, subtests
 
 
 async def test_fields_of_body_replace_fields_of_template(polls: Polls) -> None:
-    poll = await polls.make(template="stars", title="How was it?", options=LUNCH_OPTIONS)
+    poll = await polls.create_poll(template="stars", title="How was it?", options=LUNCH_OPTIONS)
 
     assert (poll["title"], len(poll["options"])) == ("How was it?", 2)
 
@@ -160,7 +160,7 @@ async def test_invalid_poll_returns_422_with_pointer(polls: Polls, subtests: pyt
             assert answer.json["request_id"] == answer.headers["X-Request-ID"]
 
 
-async def test_poll_with_many_violations_returns_20_errors(polls: Polls) -> None:
+async def test_poll_with_many_violations_returns_422_with_20_errors(polls: Polls) -> None:
     options = [{"id": "", "title": ""}] * 2_000
 
     answer = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": options, "location": JIRA})
@@ -176,7 +176,7 @@ async def test_create_poll_without_template_title_and_options_returns_errors_for
 
 
 async def test_put_with_another_id_and_location_returns_422(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     body = {"title": "x", "options": LUNCH_OPTIONS, "id": UNKNOWN_ID, "location": {**JIRA, "content": "PLAT-2"}}
 
     answer = await polls.v1("PUT", f"/polls/{poll['id']}", body)
@@ -188,7 +188,7 @@ async def test_put_with_another_id_and_location_returns_422(polls: Polls) -> Non
 async def test_body_of_another_media_type_returns_415(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["POST", "PUT", "PATCH"]:
         with subtests.test(method=method):
-            poll = await polls.make()
+            poll = await polls.create_poll()
             path = "/polls" if method == "POST" else f"/polls/{poll['id']}"
 
             answer = await polls.v1(method, path, b"title=x", {"Content-Type": "application/x-www-form-urlencoded"})
@@ -229,7 +229,7 @@ async def test_edit_of_malformed_poll_id_checks_body_and_query_before_id(
 
 
 async def test_edit_without_changes_leaves_etag_and_time(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
 
     same = [
         await polls.v1("PATCH", f"/polls/{poll['id']}", {}),
@@ -241,7 +241,7 @@ async def test_edit_without_changes_leaves_etag_and_time(polls: Polls) -> None:
 
 
 async def test_patch_of_status_returns_422_with_remedy(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
 
     refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"status": "closed"})
 
@@ -250,7 +250,7 @@ async def test_patch_of_status_returns_422_with_remedy(polls: Polls) -> None:
 
 
 async def test_patch_with_status_that_follows_from_settings_returns_200(polls: Polls) -> None:
-    poll = await polls.make()
+    poll = await polls.create_poll()
     path, closing = f"/polls/{poll['id']}", {"endDate": "2026-01-01", "closePollOnEndDate": True}
 
     closed = await polls.v1("PATCH", path, {"status": "closed", "settings": closing})
@@ -261,7 +261,7 @@ async def test_patch_with_status_that_follows_from_settings_returns_200(polls: P
 
 class TestPreconditions:
     async def test_if_none_match_of_unchanged_poll_returns_304(self, polls: Polls) -> None:
-        poll = await polls.make()
+        poll = await polls.create_poll()
         shown = await polls.v1("GET", f"/polls/{poll['id']}")
 
         again = await polls.v1("GET", f"/polls/{poll['id']}", headers={"If-None-Match": shown.headers["ETag"]})
@@ -272,7 +272,7 @@ class TestPreconditions:
         assert changed.status == 200
 
     async def test_etag_changes_when_poll_closes(self, polls: Polls) -> None:
-        poll = await polls.make()
+        poll = await polls.create_poll()
         before = await polls.v1("GET", f"/polls/{poll['id']}")
         closing = {"settings": {"endDate": "2026-01-01", "closePollOnEndDate": True}}
         closed = await polls.v1("PATCH", f"/polls/{poll['id']}", closing)
@@ -285,7 +285,7 @@ class TestPreconditions:
 
     @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE"])
     async def test_change_with_old_etag_returns_412(self, polls: Polls, method: str) -> None:
-        poll = await polls.make()
+        poll = await polls.create_poll()
         path = f"/polls/{poll['id']}"
         first = (await polls.v1("GET", path)).headers["ETag"]
         await polls.v1("PATCH", path, {"title": "Dinner?"})
@@ -297,7 +297,7 @@ class TestPreconditions:
         assert (await polls.v1("GET", path)).json["title"] == "Dinner?"
 
     async def test_malformed_if_match_returns_400(self, polls: Polls) -> None:
-        poll = await polls.make()
+        poll = await polls.create_poll()
 
         answer = await polls.v1("DELETE", f"/polls/{poll['id']}", headers={"If-Match": "1"})
 
@@ -308,8 +308,8 @@ class TestPermissions:
     """A poll at a place where the token has no action is 404; an action that it lacks at another place is 403."""
 
     async def test_poll_at_place_without_any_action_returns_404(self, polls: Polls, authority: Authority) -> None:
-        poll = await polls.make()
-        stranger = polls.holding((await authority.issue("polls:*:OTHER", "polls:create:PLAT"))["token"])
+        poll = await polls.create_poll()
+        stranger = polls.with_token((await authority.issue("polls:*:OTHER", "polls:create:PLAT"))["token"])
 
         answers = [
             await stranger.v1("GET", f"/polls/{poll['id']}"),
@@ -341,9 +341,9 @@ class TestPermissions:
     async def test_missing_scope_returns_403_and_names_scope(
         self, polls: Polls, authority: Authority, method: str, path: str, action: str
     ) -> None:
-        poll = await polls.make()
+        poll = await polls.create_poll()
         others = ",".join({"read", "update", "vote"} - {action})
-        holder = polls.holding((await authority.issue(f"polls:{others}:PLAT"))["token"])
+        holder = polls.with_token((await authority.issue(f"polls:{others}:PLAT"))["token"])
         body = None
         if method in ("PUT", "PATCH"):
             body = {"optionIds": ["y"]} if "votes" in path else {"title": "x", "options": LUNCH_OPTIONS}
@@ -354,7 +354,7 @@ class TestPermissions:
         assert f'scope="polls:{action}:PLAT/PLAT-1"' in answer.headers["WWW-Authenticate"]
 
     async def test_create_poll_out_of_scope_returns_403(self, polls: Polls, authority: Authority) -> None:
-        holder = polls.holding((await authority.issue("polls:*:OTHER"))["token"])
+        holder = polls.with_token((await authority.issue("polls:*:OTHER"))["token"])
 
         answer = await holder.v1("POST", "/polls", {"template": "stars", "location": JIRA})
 
@@ -364,9 +364,9 @@ class TestPermissions:
     async def test_poll_of_another_site_returns_404(
         self, polls: Polls, authority: Authority, database: ClonedDatabase
     ) -> None:
-        poll = await polls.make()
+        poll = await polls.create_poll()
         await fetch(database.admin_url, "INSERT INTO token_authority.site VALUES ('site_b', 'B', $1, now())", "B" * 27)
-        holder = polls.holding((await authority.issue("polls:*:*", site="site_b"))["token"])
+        holder = polls.with_token((await authority.issue("polls:*:*", site="site_b"))["token"])
 
         shown, edited = [await holder.v1("GET", f"/polls/{poll['id']}{path}") for path in ("", "/results")]
 
@@ -377,7 +377,7 @@ class TestPermissions:
 
     async def test_missing_or_invalid_token_returns_401(self, polls: Polls) -> None:
         without = await polls("GET", "/v1/polls")
-        wrong = await polls.holding("pgt_" + "0" * 38).v1("GET", "/polls")
+        wrong = await polls.with_token("pgt_" + "0" * 38).v1("GET", "/polls")
         twice = await polls.v1("GET", "/polls", token=polls.token)
 
         assert (without.status, without.headers["WWW-Authenticate"]) == (401, "Bearer")

@@ -107,18 +107,18 @@ async def test_list_of_more_than_16_mib_returns_400_without_poll_id(polls: Polls
     assert len(one.json) == 1
 
 
-async def test_confluence_macro_has_its_own_polls(polls: Polls) -> None:
-    macro = polls.at(workspace="SPACE", content="12345", container="macro-7")
+async def test_confluence_macro_has_separate_polls(polls: Polls) -> None:
+    macro = polls.at_place(workspace="SPACE", content="12345", container="macro-7")
 
     poll_id = (await macro.call("POST", LUNCH)).json["id"]
 
     assert [poll["id"] for poll in (await macro.call("GET")).json] == [poll_id]
-    assert (await macro.at(workspace="SPACE", content="12345").call("GET")).json == []
-    assert (await macro.at(workspace="SPACE", content="12345", container="").call("GET")).json == []
+    assert (await macro.at_place(workspace="SPACE", content="12345").call("GET")).json == []
+    assert (await macro.at_place(workspace="SPACE", content="12345", container="").call("GET")).json == []
 
 
 async def test_place_with_unusual_characters_returns_200(polls: Polls) -> None:
-    odd = polls.at(workspace="A&B=C/D?E#F", content="ß %2F +", container="宏")
+    odd = polls.at_place(workspace="A&B=C/D?E#F", content="ß %2F +", container="宏")
 
     poll_id = (await odd.call("POST", LUNCH)).json["id"]
 
@@ -126,7 +126,7 @@ async def test_place_with_unusual_characters_returns_200(polls: Polls) -> None:
 
 
 async def test_place_that_is_too_long_returns_400(polls: Polls) -> None:
-    long = polls.at(workspace="W" + secrets.token_hex(3_000), content="PLAT-1")
+    long = polls.at_place(workspace="W" + secrets.token_hex(3_000), content="PLAT-1")
 
     answer = await long.call("POST", LUNCH)
 
@@ -137,7 +137,7 @@ async def test_poll_of_another_place_returns_404(polls: Polls, subtests: pytest.
     poll_id = (await polls.call("POST", LUNCH)).json["id"]
     for method in ["GET", "PUT", "DELETE"]:
         with subtests.test(method=method):
-            elsewhere = await polls.at(workspace="PLAT", content="PLAT-2").call(
+            elsewhere = await polls.at_place(workspace="PLAT", content="PLAT-2").call(
                 method, LUNCH if method == "PUT" else None, pollId=poll_id
             )
 
@@ -155,7 +155,7 @@ async def test_unknown_or_malformed_poll_id_returns_404(polls: Polls, subtests: 
             assert answer.json["title"] == "Not found"
 
 
-async def test_missing_parameter_returns_400_and_is_named(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_missing_parameter_returns_400_with_name(polls: Polls, subtests: pytest.Subtests) -> None:
     for method, missing, value in product(
         ["GET", "POST", "PUT", "DELETE"], ["type", "workspace", "content"], [None, ""]
     ):
@@ -197,7 +197,7 @@ async def test_list_with_expand_includes_results(polls: Polls) -> None:
 async def test_old_form_of_request_returns_400_with_new_parameters(polls: Polls, subtests: pytest.Subtests) -> None:
     for method in ["GET", "POST", "PUT", "DELETE"]:
         with subtests.test(method=method):
-            old = polls.at(issueKey="PLAT-1")
+            old = polls.at_place(issueKey="PLAT-1")
 
             answer = await old.call(method, LUNCH if method in ("POST", "PUT") else None, pollId=UNKNOWN_ID)
 

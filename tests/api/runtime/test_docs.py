@@ -12,9 +12,16 @@ from pytest_aiohttp.plugin import AiohttpClient
 from shared.runtime.docs import Documentation, add_docs
 from shared.runtime.http.endpoint import Endpoint, Operation, Response
 from shared.runtime.http.problem_types import ProblemType
-from shared.runtime.http.routes import PUBLIC, Route, listed_routes, unlisted_routes
+from shared.runtime.http.routes import PUBLIC, Route, find_unlisted_routes, list_routes
+from tests.support.example_service import (
+    INFO,
+    PROBLEM_TYPES,
+    SECURITY_SCHEMES,
+    SHEEP_ROUTES,
+    build_example_document,
+    create_example_app,
+)
 from tests.support.html_page import HtmlPage
-from tests.support.sheep import INFO, PROBLEM_TYPES, SECURITY_SCHEMES, SHEEP_ROUTES, sheep_app, sheep_document
 
 Client = TestClient[web.Request, web.Application]
 
@@ -23,8 +30,8 @@ PAGES = ["/docs", "/docs/problems", *(kind.path for kind in PROBLEM_TYPES)]
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """The service that counts sheep."""
-    return await aiohttp_client(sheep_app())
+    """Run the example service."""
+    return await aiohttp_client(create_example_app())
 
 
 async def page_of(client: Client, path: str) -> HtmlPage:
@@ -49,7 +56,7 @@ async def test_docs_page_shows_every_operation(client: Client) -> None:
 async def test_docs_page_shows_every_schema_with_fields_and_rules(client: Client) -> None:
     page = await page_of(client, "/docs")
 
-    assert {f"schema-{name}" for name in sheep_document()["components"]["schemas"]} <= set(page.ids)
+    assert {f"schema-{name}" for name in build_example_document()["components"]["schemas"]} <= set(page.ids)
     assert 'name required text matches ^[a-z]{1,20}$ unique for example "dolly"' in words_of(page)
     assert "sheep required whole number 1 to 1000" in words_of(page)
     assert 'colour "black" or "white" default "white"' in words_of(page)
@@ -61,13 +68,13 @@ async def test_docs_page_shows_every_schema_with_fields_and_rules(client: Client
 async def test_operation_shows_parameters_bodies_and_responses(client: Client) -> None:
     words = words_of(await page_of(client, "/docs"))
 
-    assert "limit query, whole number 1 to 100 default 10 how many at most" in words
+    assert "limit query, whole number 1 to 100 default 10 maximum number of flocks" in words
     assert "Flock-Key header, text makes a retry safe" in words
     assert "ChangeFlock as application/merge-patch+json, application/json." in words
     assert '{ "sheep": 4 }' in words
     assert "200 The flocks. Flocks as application/json" in words
     assert "text as text/csv name,sheep dolly,3" in words
-    assert "Location: where it is" in words
+    assert "Location: the path of the flock" in words
     assert "Credential: shepherd." in words
 
 
@@ -209,8 +216,8 @@ def test_every_page_is_public() -> None:
 
     add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
 
-    assert unlisted_routes(app) == []
-    assert {route.path for route in listed_routes(app)} == {
+    assert find_unlisted_routes(app) == []
+    assert {route.path for route in list_routes(app)} == {
         "/",
         "/openapi.json",
         "/docs",
@@ -218,4 +225,4 @@ def test_every_page_is_public() -> None:
         "/docs/problems",
         "/docs/problems/{slug}",
     }
-    assert all(route.access is PUBLIC for route in listed_routes(app))
+    assert all(route.access is PUBLIC for route in list_routes(app))

@@ -10,8 +10,8 @@ from aiohttp.test_utils import TestClient
 from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 
-from tests.support.sheep import SHEPHERD
-from tests.support.sheep_requests import BATCH_BYTES, sheep_requests_app
+from tests.support.example_requests import BATCH_BYTES, create_example_requests_app
+from tests.support.example_service import SHEPHERD
 
 Client = TestClient[Request, Application]
 
@@ -20,8 +20,8 @@ LONG = "x" * 10_000
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """The example service of sheep."""
-    return await aiohttp_client(sheep_requests_app())
+    """Run the example service."""
+    return await aiohttp_client(create_example_requests_app())
 
 
 async def problem_of(client: Client, body: bytes, status: int, path: str = "/counts") -> Any:
@@ -49,7 +49,7 @@ async def test_duplicate_name_in_an_object_returns_400_with_pointer(
     assert [error["pointer"] for error in problem["errors"]] == pointers
 
 
-async def test_many_duplicate_names_return_20_errors(client: Client) -> None:
+async def test_many_duplicate_names_return_400_with_20_errors(client: Client) -> None:
     problem = await problem_of(client, b'{"sheep": 1' + b', "x": 0' * 5000 + b"}", 400)
 
     assert len(problem["errors"]) == 20
@@ -61,30 +61,30 @@ async def test_same_name_in_several_objects_returns_200(client: Client) -> None:
     assert (await client.post("/counts", data=body)).status == 200
 
 
-def ignored(value: bytes) -> bytes:
+def as_ignored_field(value: bytes) -> bytes:
     """Return a body with the value in an ignored field."""
     return b'{"sheep": 1, "x": ' + value + b"}"
 
 
 MALFORMED = [
     (b"", "The body is empty."),
-    (b"\xef\xbb\xbf" + ignored(b"1"), "byte order mark"),
-    (ignored(b'"\xff"'), "not UTF-8: invalid byte at position 20"),
-    (ignored(b'"\xed\xa0\x80"'), "not UTF-8: invalid byte at position 20"),
-    (ignored(b'"\\ud800"'), "half of a surrogate pair, \\ud800, at character 20"),
-    (ignored(b'"\\\\\\uD800\\u0041"'), "half of a surrogate pair, \\uD800"),
-    (ignored(b'"\\udc00\\ud800"'), "half of a surrogate pair, \\udc00"),
-    (ignored(b'{"\\udfff": 1}'), "half of a surrogate pair, \\udfff"),
-    (ignored(b"NaN"), "NaN is not a JSON number"),
-    (ignored(b"-Infinity"), "-Infinity is not a JSON number"),
-    (ignored(b'"\n"'), "not JSON: Invalid control character at, at line 1, column 20"),
-    (ignored(b"01"), "not JSON"),
-    (ignored(b"1") + b"{}", "not JSON: Extra data, at line 1, column 21"),
-    (ignored(b"[" * 99 + b"1" + b"]" * 99) + b"]", "not JSON"),
-    (ignored(b"[" * 100 + b"]" * 100), "nested too deeply: more than 100"),
-    (ignored(b'{"a":' * 100 + b"1" + b"}" * 100), "nested too deeply: more than 100"),
-    (ignored(b'{"a":[' * 50 + b'{"a": 1, "a": 1}' + b"]}" * 50), "nested too deeply: more than 100"),
-    (ignored(b"[" * 30_000 + b"]" * 30_000), "nested too deeply: more than 100"),
+    (b"\xef\xbb\xbf" + as_ignored_field(b"1"), "byte order mark"),
+    (as_ignored_field(b'"\xff"'), "not UTF-8: invalid byte at position 20"),
+    (as_ignored_field(b'"\xed\xa0\x80"'), "not UTF-8: invalid byte at position 20"),
+    (as_ignored_field(b'"\\ud800"'), "half of a surrogate pair, \\ud800, at character 20"),
+    (as_ignored_field(b'"\\\\\\uD800\\u0041"'), "half of a surrogate pair, \\uD800"),
+    (as_ignored_field(b'"\\udc00\\ud800"'), "half of a surrogate pair, \\udc00"),
+    (as_ignored_field(b'{"\\udfff": 1}'), "half of a surrogate pair, \\udfff"),
+    (as_ignored_field(b"NaN"), "NaN is not a JSON number"),
+    (as_ignored_field(b"-Infinity"), "-Infinity is not a JSON number"),
+    (as_ignored_field(b'"\n"'), "not JSON: Invalid control character at, at line 1, column 20"),
+    (as_ignored_field(b"01"), "not JSON"),
+    (as_ignored_field(b"1") + b"{}", "not JSON: Extra data, at line 1, column 21"),
+    (as_ignored_field(b"[" * 99 + b"1" + b"]" * 99) + b"]", "not JSON"),
+    (as_ignored_field(b"[" * 100 + b"]" * 100), "nested too deeply: more than 100"),
+    (as_ignored_field(b'{"a":' * 100 + b"1" + b"}" * 100), "nested too deeply: more than 100"),
+    (as_ignored_field(b'{"a":[' * 50 + b'{"a": 1, "a": 1}' + b"]}" * 50), "nested too deeply: more than 100"),
+    (as_ignored_field(b"[" * 30_000 + b"]" * 30_000), "nested too deeply: more than 100"),
 ]
 
 
@@ -110,7 +110,7 @@ async def test_invalid_i_json_in_an_ignored_field_returns_400(client: Client, bo
 async def test_valid_i_json_in_an_ignored_field_returns_200(client: Client, value: bytes) -> None:
     text = value if value[:1] in b'"[1f9' else b'"' + value + b'"'
 
-    assert (await client.post("/counts", data=ignored(text))).status == 200
+    assert (await client.post("/counts", data=as_ignored_field(text))).status == 200
 
 
 INT64 = "from -9223372036854775808 to 9223372036854775807"
@@ -169,7 +169,7 @@ async def test_error_repeats_at_most_100_characters_of_a_body(
     assert len(str(problem)) < 2000
 
 
-async def test_error_repeats_little_of_a_long_form(client: Client) -> None:
+async def test_400_for_a_long_form_repeats_little_of_the_form(client: Client) -> None:
     async with client.post("/whistle", data={"tune": LONG, "times": LONG}) as response:
         assert response.status == 400
         assert len(await response.text()) < 2000

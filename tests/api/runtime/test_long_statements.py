@@ -12,27 +12,27 @@ SLEEP = "-- sleep: longer than the role's own limit\nSELECT pg_sleep(1.7)"
 
 
 @pytest.fixture
-async def opened(database: ClonedDatabase) -> AsyncGenerator[Database, None]:
-    """The database, over one connection."""
+async def open_database(database: ClonedDatabase) -> AsyncGenerator[Database, None]:
+    """Open the database with one connection."""
     async with opened_database(database.polls_url, size=1, statement_cache=0) as it:
         yield it
 
 
-async def test_long_statement_with_default_limit_is_cancelled(opened: Database) -> None:
+async def test_long_statement_with_default_limit_is_cancelled(open_database: Database) -> None:
     with pytest.raises(DatabaseUnavailable):
-        await opened.execute(SLEEP)
+        await open_database.execute(SLEEP)
 
 
-async def test_long_statement_with_longer_limit_succeeds(opened: Database) -> None:
-    assert await opened.execute(SLEEP, limit_s=5.0) == "SELECT 1"
+async def test_long_statement_with_longer_limit_succeeds(open_database: Database) -> None:
+    assert await open_database.execute(SLEEP, limit_s=5.0) == "SELECT 1"
 
 
-async def test_longer_limit_ends_with_its_transaction(opened: Database) -> None:
-    async with opened.transaction(5.0) as transaction:
+async def test_longer_limit_ends_with_its_transaction(open_database: Database) -> None:
+    async with open_database.transaction(5.0) as transaction:
         await transaction.execute("-- nothing: a statement with a longer limit\nSELECT 1", limit_s=5.0)
         within = await _allowed(transaction)
 
-    assert (within, await _allowed(opened)) == ("5s", "900ms")
+    assert (within, await _allowed(open_database)) == ("5s", "900ms")
 
 
 async def _allowed(connection: Connection) -> str:

@@ -9,15 +9,15 @@ from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
-from tests.support.sheep_requests import sheep_requests_app
+from tests.support.example_requests import create_example_requests_app
 
 Client = TestClient[Request, Application]
 
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """The service that counts sheep."""
-    return await aiohttp_client(sheep_requests_app())
+    """Run the example service."""
+    return await aiohttp_client(create_example_requests_app())
 
 
 @pytest.mark.parametrize(

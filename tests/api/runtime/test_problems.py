@@ -28,7 +28,7 @@ GOATS: ProblemTable = {Lost: lambda _: Problem(ASTRAY, "It has eaten the fence."
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """A service whose routes all raise `Lost`; the route of goats has its own problem table."""
+    """Run a service whose routes all raise `Lost`. The route of goats has its own problem table."""
 
     async def lose(_request: web.Request) -> web.Response:
         raise Lost
@@ -49,14 +49,14 @@ async def problem_at(client: Client, path: str) -> tuple[int, Any]:
         return response.status, await response.json(content_type="application/problem+json")
 
 
-async def test_problem_has_the_usual_status_of_its_type(client: Client) -> None:
+async def test_problem_has_usual_status_of_type(client: Client) -> None:
     status, document = await problem_at(client, "/sheep/dolly")
 
     assert (status, document["status"], document["detail"]) == (404, 404, "It is somewhere else.")
     assert (document["type"], document["title"]) == ("/docs/problems/astray", "Astray")
 
 
-async def test_route_with_its_own_problem_table_returns_another_status(client: Client) -> None:
+async def test_route_with_own_problem_table_returns_another_status(client: Client) -> None:
     status, document = await problem_at(client, "/goats/billy")
 
     assert (status, document["status"], document["detail"]) == (410, 410, "It has eaten the fence.")

@@ -8,7 +8,7 @@ from aiohttp.web import Application, Request
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
-from tests.support.sheep import SHEPHERD, sheep_app
+from tests.support.example_service import SHEPHERD, create_example_app
 
 Client = TestClient[Request, Application]
 Faults = list[dict[str, str]]
@@ -18,11 +18,11 @@ PYTHON_NAMES = ("`", "str", "int", "bool", "datetime", "Struct", "array")
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient) -> Client:
-    """The service that counts sheep."""
-    return await aiohttp_client(sheep_app())
+    """Run the example service."""
+    return await aiohttp_client(create_example_app())
 
 
-async def faults_of(client: Client, method: str, path: str, status: int, **options: Any) -> Faults:
+async def errors_of(client: Client, method: str, path: str, status: int, **options: Any) -> Faults:
     async with client.request(method, URL(path, encoded=True), **options) as response:
         document = await response.json(content_type="application/problem+json")
     assert response.status == status, document
@@ -62,13 +62,13 @@ QUERIES = [
 async def test_invalid_query_returns_400_with_what_is_expected(
     client: Client, query: str, parameter: str, detail: str
 ) -> None:
-    faults = await faults_of(client, "GET", f"/flocks?{query}", 400)
+    faults = await errors_of(client, "GET", f"/flocks?{query}", 400)
 
     assert faults == [{"detail": detail, "parameter": parameter}]
 
 
 async def test_query_with_several_errors_returns_400_with_all_of_them(client: Client) -> None:
-    faults = await faults_of(client, "GET", "/flocks?wool=1&limit=0&lambs=maybe&near=a&near=b&colour=black", 400)
+    faults = await errors_of(client, "GET", "/flocks?wool=1&limit=0&lambs=maybe&near=a&near=b&colour=black", 400)
 
     assert [fault["parameter"] for fault in faults] == ["wool", "limit", "lambs", "near"]
 
@@ -119,7 +119,7 @@ async def test_invalid_body_returns_422_with_pointer(
 ) -> None:
     body = {"name": "dolly", "sheep": 3, **change}
 
-    faults = await faults_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
+    faults = await errors_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
 
     assert faults == [{"detail": detail, "pointer": pointer}]
 
@@ -127,15 +127,15 @@ async def test_invalid_body_returns_422_with_pointer(
 async def test_body_with_several_invalid_fields_returns_422_with_all_of_them(client: Client) -> None:
     body = {"wool": 1, "horns": 2, "sheep": "many", "colour": "blue"}
 
-    faults = await faults_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
+    faults = await errors_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
 
     assert [fault["pointer"] for fault in faults] == ["/wool", "/horns", "/name", "/sheep", "/colour"]
 
 
-async def test_body_with_many_invalid_fields_returns_20_errors(client: Client) -> None:
+async def test_body_with_many_invalid_fields_returns_422_with_20_errors(client: Client) -> None:
     body = {f"x{number}": 1 for number in range(3000)}
 
-    faults = await faults_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
+    faults = await errors_of(client, "POST", "/flocks", 422, json=body, headers={"Authorization": SHEPHERD})
 
     assert len(faults) == 20
 
@@ -144,7 +144,7 @@ async def test_body_with_many_invalid_fields_returns_20_errors(client: Client) -
 async def test_body_of_another_type_returns_422_with_pointer_to_the_whole(client: Client, body: str) -> None:
     headers = {"Authorization": SHEPHERD, "Content-Type": "application/json"}
 
-    faults = await faults_of(client, "POST", "/flocks", 422, data=body, headers=headers)
+    faults = await errors_of(client, "POST", "/flocks", 422, data=body, headers=headers)
 
     assert faults[0]["detail"].startswith("expected an object, got ")
     assert faults[0]["pointer"] == ""
@@ -159,7 +159,7 @@ async def test_malformed_json_returns_400(client: Client, body: str) -> None:
 
 async def test_form_with_invalid_fields_returns_400(client: Client) -> None:
     right = await client.post("/whistle", data={"tune": "home", "times": "2", "unknown": "is passed over"})
-    faults = await faults_of(client, "POST", "/whistle", 400, data={"times": "many"})
+    faults = await errors_of(client, "POST", "/whistle", 400, data={"times": "many"})
 
     assert await right.json() == {"tune": "home", "times": 2}
     assert faults == [

@@ -7,7 +7,7 @@ import pytest
 
 from shared.contract.token import is_well_formed
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import rows_held
+from tests.support.postgres import hold_rows
 from tests.support.stack import Answer, Authority
 
 pytestmark = pytest.mark.shared_services
@@ -78,7 +78,7 @@ async def test_auditor_reads_everything_and_writes_get_403(authority: Authority)
     assert set(changed) == {403}
 
 
-async def test_issuer_manages_tokens_and_other_routes_are_403(authority: Authority) -> None:
+async def test_issuer_manages_tokens_and_gets_403_on_other_routes(authority: Authority) -> None:
     issuer = await create_admin_key(authority, "issuer", scopes=["polls:*:PLAT"])
 
     assert {(await issuer("GET", path)).status for path in READS} == {200}
@@ -201,13 +201,13 @@ async def test_revoke_last_admin_returns_409(authority: Authority) -> None:
     assert (await authority.manage("GET", "/v1/sites")).status == 200
 
 
-async def test_concurrent_revocation_of_last_two_admins_leaves_one(
+async def test_concurrent_revocation_of_last_two_admins_returns_409_once(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
     other = await create_admin_key(authority, "admin")
 
-    async with rows_held(database, "token_authority.admin_key", waiting=2):
+    async with hold_rows(database, "token_authority.admin_key", waiting=2):
         removals = asyncio.gather(
             authority.manage("DELETE", f"/v1/admin-keys/{other.id}"), other("DELETE", f"admin-keys/{own}")
         )

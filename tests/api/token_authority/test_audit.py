@@ -212,7 +212,9 @@ async def test_tampering_by_database_owner_is_detected(
 
 
 @pytest.mark.own_database
-async def test_change_without_audit_record_is_rolled_back(authority: Authority, database: ClonedDatabase) -> None:
+async def test_change_without_audit_record_returns_500_and_is_rolled_back(
+    authority: Authority, database: ClonedDatabase
+) -> None:
     issued = await authority.issue()
     await fetch(database.admin_url, "REVOKE INSERT ON token_authority.audit_log FROM token_authority")
 

@@ -19,10 +19,18 @@ from services.token_authority.domain.client_assertion import ASSERTION_TYPE
 from services.token_authority.tasks.retention import Retention
 from shared.contract.token import mint
 from shared.runtime.postgres.database import database as opened
-from tests.support.client_keys import INTROSPECT, ISSUER, KEY_KINDS, ClientKey, Kind, form, make_service
+from tests.support.client_keys import (
+    INTROSPECT,
+    ISSUER,
+    KEY_KINDS,
+    ClientKey,
+    Kind,
+    assertion_form,
+    create_service_with_key,
+)
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic, token_authority
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth, run_token_authority
 
 pytestmark = pytest.mark.shared_services
 
@@ -32,18 +40,18 @@ KEY = ClientKey()
 @pytest.fixture
 async def service(authority: Authority) -> Authority:
     """Return an authority with the service `reports`, which has `KEY` and no secret."""
-    await make_service(authority, KEY)
+    await create_service_with_key(authority, KEY)
     return authority
 
 
 async def introspect(authority: Authority, assertion: str, token: str = "x") -> Answer:
-    return await authority("POST", "/oauth2/introspect", data=form(assertion, token))
+    return await authority("POST", "/oauth2/introspect", data=assertion_form(assertion, token))
 
 
 @pytest.mark.parametrize("kind", KEY_KINDS)
 async def test_introspect_with_assertion_of_any_key_kind_returns_200(authority: Authority, kind: Kind) -> None:
     key, token = ClientKey(kind), (await authority.issue())["token"]
-    await make_service(authority, key)
+    await create_service_with_key(authority, key)
 
     answer = await introspect(authority, key.sign(), token)
 
@@ -52,7 +60,7 @@ async def test_introspect_with_assertion_of_any_key_kind_returns_200(authority: 
 
 async def test_introspect_with_rsa_key_and_ps256_returns_200(authority: Authority) -> None:
     key = ClientKey("RSA")
-    await make_service(authority, key)
+    await create_service_with_key(authority, key)
 
     assert (await introspect(authority, key.sign(algorithm="PS256"))).status == 200
     assert (await introspect(authority, key.sign(algorithm="RS512"))).status == 401
@@ -168,10 +176,10 @@ async def test_assertion_reused_at_other_process_returns_401(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     async with (
-        token_authority(database, redis_url, tmp_path) as one,
-        token_authority(database, redis_url, tmp_path) as two,
+        run_token_authority(database, redis_url, tmp_path) as one,
+        run_token_authority(database, redis_url, tmp_path) as two,
     ):
-        await make_service(one, KEY)
+        await create_service_with_key(one, KEY)
         assertion = KEY.sign()
 
         answers = await asyncio.gather(*(introspect(each, assertion) for each in (one, two) * 4))
@@ -181,7 +189,7 @@ async def test_assertion_reused_at_other_process_returns_401(
 
 async def test_two_services_may_use_same_jti(service: Authority) -> None:
     other = ClientKey()
-    await make_service(service, other, "other")
+    await create_service_with_key(service, other, "other")
 
     assert (await introspect(service, KEY.sign(jti="1"))).status == 200
     assert (await introspect(service, other.sign(jti="1", iss="other", sub="other"))).status == 200
@@ -212,10 +220,10 @@ async def test_service_role_cannot_change_used_assertions(service: Authority, da
 
 
 AMBIGUOUS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    "a header beside it": (basic("polls", CLIENT_SECRET), form("x")),
-    "a bearer beside it": ({"Authorization": "Bearer x"}, form("x")),
-    "a secret in the form beside a header": (basic("polls", CLIENT_SECRET), {"token": "x", "client_secret": "x"}),
-    "a secret in the form beside it": ({}, {**form("x"), "client_secret": "x"}),
+    "a header beside it": (basic_auth("polls", CLIENT_SECRET), assertion_form("x")),
+    "a bearer beside it": ({"Authorization": "Bearer x"}, assertion_form("x")),
+    "a secret in the form beside a header": (basic_auth("polls", CLIENT_SECRET), {"token": "x", "client_secret": "x"}),
+    "a secret in the form beside it": ({}, {**assertion_form("x"), "client_secret": "x"}),
 }
 
 
@@ -242,7 +250,7 @@ async def test_unknown_authentication_method_returns_401(service: Authority, sub
 
 
 async def test_two_authorization_headers_return_400(service: Authority) -> None:
-    headers = [("Authorization", basic("polls", CLIENT_SECRET)["Authorization"])] * 2
+    headers = [("Authorization", basic_auth("polls", CLIENT_SECRET)["Authorization"])] * 2
 
     answer = await service("POST", "/oauth2/introspect", headers=headers, data={"token": "x"})
 
@@ -251,7 +259,7 @@ async def test_two_authorization_headers_return_400(service: Authority) -> None:
 
 async def test_client_id_that_differs_from_assertion_returns_401(service: Authority) -> None:
     async def ask(client_id: str) -> int:
-        body = {**form(KEY.sign()), "client_id": client_id}
+        body = {**assertion_form(KEY.sign()), "client_id": client_id}
         return (await service("POST", "/oauth2/introspect", data=body)).status
 
     assert [await ask("reports"), await ask("polls")] == [200, 401]
@@ -262,7 +270,7 @@ async def test_service_with_key_only_and_basic_returns_401(service: Authority) -
     assert (await service.introspect("x", "reports", "")).status == 401
 
 
-async def test_disabled_service_gets_same_401_as_unknown_one(service: Authority) -> None:
+async def test_disabled_service_returns_same_401_as_unknown_service(service: Authority) -> None:
     await service.manage("POST", "/v1/services/reports/disable")
 
     disabled = await introspect(service, KEY.sign())
@@ -283,7 +291,7 @@ async def test_changed_public_key_replaces_old_one_immediately(service: Authorit
     assert (await introspect(service, other.sign())).status == 200
 
 
-async def test_private_key_as_public_key_returns_422_without_repeating_it(
+async def test_private_key_as_public_key_returns_422_without_the_key(
     authority: Authority, database: ClonedDatabase
 ) -> None:
     pem = KEY.private_pem

@@ -37,7 +37,7 @@ async def test_type_of_every_problem_resolves_to_page(authority: Authority) -> N
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_links_in_refusal_resolve(authority: Authority) -> None:
+async def test_links_in_401_resolve(authority: Authority) -> None:
     refusal = await authority("GET", "/v1/tokens")
 
     assert refusal.status == 401

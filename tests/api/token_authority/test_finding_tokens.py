@@ -12,7 +12,7 @@ import pytest
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.scope_index import key_prefixes_within, keys_within
-from services.token_authority.domain.selection import Selection, selection
+from services.token_authority.domain.selection import Selection, new_selection
 from services.token_authority.domain.token import Token, TokenRequest, issue
 from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.domain.token_page import Order, Page
@@ -21,10 +21,10 @@ from services.token_authority.storage.tokens import insert_token
 from shared.contract.scope import Action, Scope, find_excess_scope
 from shared.runtime.postgres.database import database as connected
 from tests.support.databases import ClonedDatabase
-from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.postgres import fetch
 from tests.support.scopes import overlap
 from tests.support.stack import Authority
+from tests.support.token_fixtures import OTHER_SITE, Reader, add_site, backdate, create_reader, expire_token
 
 pytestmark = pytest.mark.shared_services
 
@@ -51,7 +51,7 @@ async def similar_tokens(authority: Authority, database: ClonedDatabase) -> list
             expires_at=f"2090-0{number % 3 + 1}-01T00:00:00Z" if number % 3 else None,
         )
         used = None if number % 4 == 0 else MADE + timedelta(microseconds=number % 3)
-        await make_past(database, issued["id"], made=MADE + timedelta(microseconds=number % 4), used=used)
+        await backdate(database, issued["id"], created=MADE + timedelta(microseconds=number % 4), used=used)
         ids.append(issued["id"])
     return ids
 
@@ -68,7 +68,7 @@ async def test_pages_in_any_order_have_each_token_once(
     for descending, sort in product([False, True], SORTS):
         with subtests.test(descending=descending, sort=sort):
             for limit in (1, 3, 7, 14, 100):
-                found = await admin_reader.all(sort=sort, descending=descending, limit=limit)
+                found = await admin_reader.list_all(sort=sort, descending=descending, limit=limit)
 
                 assert sorted(token["id"] for token in found) == sorted(similar_tokens)
                 assert found == sorted(found, key=lambda token: sort_position(sort, token), reverse=descending)
@@ -84,7 +84,7 @@ async def test_changes_between_pages_neither_skip_nor_repeat_other_tokens(
     sort: str,
     descending: bool,
 ) -> None:
-    pages = admin_reader.pages(sort=sort, descending=descending, limit=4)
+    pages = admin_reader.list_pages(sort=sort, descending=descending, limit=4)
     first = await anext(pages)
     moved = {first[0]["id"], first[-1]["id"]}
 
@@ -92,7 +92,7 @@ async def test_changes_between_pages_neither_skip_nor_repeat_other_tokens(
         await authority.issue(name=name, owner="aaa", site=OTHER_SITE, expires_in=3600)
     for token_id in moved:
         await authority.manage("PATCH", f"/v1/tokens/{token_id}", {"name": "z moved", "owner": "zoe"})
-        await make_past(database, token_id, used=timedelta(seconds=1))
+        await backdate(database, token_id, used=timedelta(seconds=1))
     rest = [token["id"] async for page in pages for token in page]
 
     seen = [token["id"] for token in first] + rest
@@ -102,7 +102,7 @@ async def test_changes_between_pages_neither_skip_nor_repeat_other_tokens(
 
 async def test_search_returns_all_matches_over_pages(admin_reader: Reader, similar_tokens: list[str]) -> None:
     for limit in (1, 2, 5, 100):
-        names = await admin_reader.names(search="AME 3", limit=limit)
+        names = await admin_reader.list_names(search="AME 3", limit=limit)
 
         assert names == ["name 3"] * 2 + ["name 3"] * (len(names) - 2)
         assert len(names) == 2 + (len(similar_tokens) > 13)
@@ -161,7 +161,7 @@ async def test_search_finds_substring_ignoring_case_and_nothing_else(
 
     for search, names in FOUND:
         with subtests.test(search=search[:40]):
-            assert await admin_reader.names(search=search) == names
+            assert await admin_reader.list_names(search=search) == names
 
 
 async def test_search_finds_token_far_down_the_order(
@@ -178,8 +178,8 @@ async def test_search_finds_token_far_down_the_order(
     """
     await fetch(database.admin_url, copy)
 
-    assert await admin_reader.names(search="needle") == ["zz the last one"]
-    assert len(await admin_reader.names(search="nam", limit=200)) == 2500
+    assert await admin_reader.list_names(search="needle") == ["zz the last one"]
+    assert len(await admin_reader.list_names(search="nam", limit=200)) == 2500
 
 
 @pytest.fixture
@@ -192,10 +192,10 @@ async def one_token_per_condition(authority: Authority, database: ClonedDatabase
     await authority.issue("polls:vote:PLAT/PLAT-12", "polls:read:OPS", name="two", site=OTHER_SITE)
     tokens = {name: await authority.issue("polls:read:OPS", name=name) for name in ("disabled", "expired", "revoked")}
     await authority.manage("POST", f"/v1/tokens/{tokens['disabled']['id']}/disable", {})
-    await end(database, tokens["expired"]["id"])
+    await expire_token(database, tokens["expired"]["id"])
     await authority.revoke(tokens["revoked"]["id"])
-    await make_past(database, tokens["disabled"]["id"], made=timedelta(days=50), used=timedelta(days=40))
-    await make_past(database, tokens["revoked"]["id"], made=timedelta(days=50), used=timedelta(days=10))
+    await backdate(database, tokens["disabled"]["id"], created=timedelta(days=50), used=timedelta(days=40))
+    await backdate(database, tokens["revoked"]["id"], created=timedelta(days=50), used=timedelta(days=10))
 
 
 def days_ago(days: float) -> str:
@@ -247,24 +247,24 @@ async def test_list_tokens_returns_tokens_that_meet_every_condition(
     for query, names in CONDITIONS:
         with subtests.test(**query):
             for sort in SORTS:
-                assert set(await admin_reader.names(**query, sort=sort)) == names, sort
+                assert set(await admin_reader.list_names(**query, sort=sort)) == names, sort
 
 
 async def test_range_includes_start_and_excludes_end(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     issued = await authority.issue(expires_at="2090-01-01T00:00:00Z")
-    await make_past(database, issued["id"], made=MADE, used=MADE)
+    await backdate(database, issued["id"], created=MADE, used=MADE)
     a_little_later = (MADE + timedelta(microseconds=1)).isoformat()
 
     for name in ("created_after", "used_after"):
-        assert await admin_reader.names(**{name: MADE.isoformat()}) == ["a token"]
-        assert await admin_reader.names(**{name: a_little_later}) == []
+        assert await admin_reader.list_names(**{name: MADE.isoformat()}) == ["a token"]
+        assert await admin_reader.list_names(**{name: a_little_later}) == []
     for name in ("created_before", "unused_since"):
-        assert await admin_reader.names(**{name: MADE.isoformat()}) == []
-        assert await admin_reader.names(**{name: a_little_later}) == ["a token"]
-    assert await admin_reader.names(expires_after="2090-01-01T00:00:00Z") == ["a token"]
-    assert await admin_reader.names(expires_before="2090-01-01T00:00:00Z") == []
+        assert await admin_reader.list_names(**{name: MADE.isoformat()}) == []
+        assert await admin_reader.list_names(**{name: a_little_later}) == ["a token"]
+    assert await admin_reader.list_names(expires_after="2090-01-01T00:00:00Z") == ["a token"]
+    assert await admin_reader.list_names(expires_before="2090-01-01T00:00:00Z") == []
 
 
 def cursor(*values: object) -> str:
@@ -339,13 +339,18 @@ async def test_issuer_lists_tokens_within_limits_only(
 ) -> None:
     for limits, names in LIMITS:
         with subtests.test(**limits):
-            issuer = await reader(authority, role="issuer", **limits)
+            issuer = await create_reader(authority, role="issuer", **limits)
 
             for sort in SORTS:
-                assert set(await issuer.names(sort=sort, limit=2)) == names, sort
-            assert set(await issuer.names(search="a")) == {name for name in names if "a" in name}
-            assert set(await issuer.names(scope="ANY", status="active")) == names & {"any", "plat", "plat-1", "two"}
-            for token in await admin_reader.all():
+                assert set(await issuer.list_names(sort=sort, limit=2)) == names, sort
+            assert set(await issuer.list_names(search="a")) == {name for name in names if "a" in name}
+            assert set(await issuer.list_names(scope="ANY", status="active")) == names & {
+                "any",
+                "plat",
+                "plat-1",
+                "two",
+            }
+            for token in await admin_reader.list_all():
                 shown = await issuer.get(f"/v1/tokens/{token['id']}")
                 assert shown.status == (200 if token["name"] in names else 404)
 
@@ -355,9 +360,9 @@ async def test_issuer_lists_tokens_within_limits_only(
 async def test_issuer_bulk_revokes_tokens_within_limits_only(
     authority: Authority, admin_reader: Reader, limits: dict[str, Any], names: set[str]
 ) -> None:
-    made = await authority.manage("POST", "/v1/admin-keys", {"name": "issuer", "role": "issuer", **limits})
-    headers = {"Authorization": f"Bearer {made.json['key']}", "Content-Type": "application/json"}
-    ids = {token["name"]: token["id"] for token in await admin_reader.all()}
+    created = await authority.manage("POST", "/v1/admin-keys", {"name": "issuer", "role": "issuer", **limits})
+    headers = {"Authorization": f"Bearer {created.json['key']}", "Content-Type": "application/json"}
+    ids = {token["name"]: token["id"] for token in await admin_reader.list_all()}
     body = {"reason": "unneeded", "ids": list(ids.values())}
 
     tried = await authority("POST", "/v1/tokens/revoke", headers=headers, json={**body, "dry_run": True})
@@ -365,7 +370,7 @@ async def test_issuer_bulk_revokes_tokens_within_limits_only(
 
     assert answer.json["revoked"] == tried.json["revoked"] == len(names - {"revoked"})
     assert set(answer.json["unmatched"]) == {ids[name] for name in ALL - names}
-    assert set(await admin_reader.names(status="revoked")) == names | {"revoked"}
+    assert set(await admin_reader.list_names(status="revoked")) == names | {"revoked"}
 
 
 def random_scope(rng: random.Random) -> Scope:
@@ -402,17 +407,19 @@ async def test_sql_scope_conditions_agree_with_scopes(authority: Authority, data
             for token in tokens:
                 await insert_token(transaction, token)
 
-        async def found(chosen: Selection) -> set[str]:
+        async def find_ids(chosen: Selection) -> set[str]:
             return {each.token.id for each in await select_tokens(opened, chosen, page, now)}
 
-        def among(holds: Callable[[Token], bool]) -> set[str]:
+        def filter_ids(holds: Callable[[Token], bool]) -> set[str]:
             return {token.id for token in tokens if holds(token)}
 
         for _ in range(60):
-            asked, limits = random_scope(rng), [random_scope(rng) for _ in range(3)]
+            wanted, limits = random_scope(rng), [random_scope(rng) for _ in range(3)]
 
-            touching = await found(selection(scope=str(asked)))
-            within = await found(Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits)))
+            touching = await find_ids(new_selection(scope=str(wanted)))
+            within = await find_ids(
+                Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits))
+            )
 
-            assert touching == among(lambda token, asked=asked: any(overlap(scope, asked) for scope in token.scopes))  # type: ignore[misc]
-            assert within == among(lambda token, limits=limits: find_excess_scope(token.scopes, limits) is None)  # type: ignore[misc]
+            assert touching == filter_ids(lambda token, to=wanted: any(overlap(scope, to) for scope in token.scopes))  # type: ignore[misc]
+            assert within == filter_ids(lambda token, limits=limits: find_excess_scope(token.scopes, limits) is None)  # type: ignore[misc]

@@ -12,7 +12,7 @@ from shared.runtime.postgres.database import database as open_database
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import SLOW_COMMIT_S, fetch, slow_down_commits
-from tests.support.stack import Authority, basic
+from tests.support.stack import Authority, basic_auth
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_sync_returns_changes_after_applied_in_order(authority: Authority)
 
 async def test_sync_from_before_trimmed_log_resets_guard(authority: Authority, database: ClonedDatabase) -> None:
     await _revoke(authority, 4)
-    await _published(database, 4)
+    await _wait_until_published(database, 4)
     late, current = FakeGuard(authority), FakeGuard(authority)
     current.applied = 4
     await current.sync()
@@ -72,18 +72,18 @@ async def test_sync_from_before_trimmed_log_resets_guard(authority: Authority, d
 
 async def test_changes_unapplied_or_unpublished_are_not_trimmed(authority: Authority, database: ClonedDatabase) -> None:
     await _revoke(authority, 5)
-    await _published(database, 5)
+    await _wait_until_published(database, 5)
     await fetch(database.admin_url, "UPDATE token_authority.change_log SET published_at = NULL WHERE seq >= 4")
     guard = FakeGuard(authority)
     guard.applied = 2
     await guard.sync()
 
-    async def kept() -> list[int]:
+    async def trim_and_list() -> list[int]:
         async with open_database(database.token_authority_url, size=1, statement_cache=0) as opened:
             await Retention(opened).delete_old(datetime.now(UTC) + timedelta(hours=1))
         return [row["seq"] for row in await fetch(database.admin_url, "SELECT seq FROM token_authority.change_log")]
 
-    assert min(await kept()) == 3
+    assert min(await trim_and_list()) == 3
 
 
 @pytest.mark.own_database
@@ -134,7 +134,7 @@ async def test_service_cannot_confirm_for_guard_of_other_service(
     await asyncio.sleep(0.1)
 
     foe = FakeGuard(authority, guard_id="the-guard-of-polls")
-    assert (await foe.send({"applied": 1}, **basic("other", secret))).status == 200
+    assert (await foe.send({"applied": 1}, **basic_auth("other", secret))).status == 200
 
     assert (await revoking)["guards"] == {"confirmed": 0, "expired": 1}
 
@@ -175,7 +175,7 @@ async def test_sync_with_invalid_body_returns_422(authority: Authority, subtests
 async def test_sync_and_release_without_service_credential_return_401(authority: Authority) -> None:
     path = "/v1/guards/0123456789abcdef"
 
-    for headers in ({}, authority.admin, basic("polls", mint("pgs"))):
+    for headers in ({}, authority.admin, basic_auth("polls", mint("pgs"))):
         assert (await authority("POST", f"{path}/sync", headers=headers)).status == 401
         assert (await authority("DELETE", path, headers=headers)).status == 401
 
@@ -186,7 +186,7 @@ async def test_invalid_guard_id_returns_422(authority: Authority, subtests: pyte
             assert (await FakeGuard(authority, guard_id).sync()).status == 422
 
 
-async def _published(database: ClonedDatabase, count: int) -> None:
+async def _wait_until_published(database: ClonedDatabase, count: int) -> None:
     query = "SELECT count(*) AS n FROM token_authority.change_log WHERE published_at IS NOT NULL"
     async with asyncio.timeout(5):
         while (await fetch(database.admin_url, query))[0]["n"] < count:

@@ -9,10 +9,10 @@ import structlog
 import structlog.testing
 
 from shared.contract.token import mint
-from tests.support.client_keys import ClientKey, form, make_service
+from tests.support.client_keys import ClientKey, assertion_form, create_service_with_key
 from tests.support.databases import ClonedDatabase
-from tests.support.proxy import proxied
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic, token_authority
+from tests.support.proxy import run_proxy
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth, run_token_authority
 from tests.support.wall_clock import avoid_end_of_minute
 
 BY_ADDRESS: Final = 5
@@ -48,12 +48,12 @@ class From:
         return await self("GET", "/v1/sites", {"Authorization": f"Bearer {key}"})
 
     async def introspect(self, secret: str, client_id: str = "polls") -> Answer:
-        return await self("POST", "/oauth2/introspect", basic(client_id, secret), data={"token": "x"})
+        return await self("POST", "/oauth2/introspect", basic_auth(client_id, secret), data={"token": "x"})
 
     async def show(self, assertion: str) -> Answer:
-        return await self("POST", "/oauth2/introspect", data=form(assertion))
+        return await self("POST", "/oauth2/introspect", data=assertion_form(assertion))
 
-    async def look(self, token: str) -> Answer:
+    async def look_up(self, token: str) -> Answer:
         return await self("GET", "/v1/token", {"Authorization": f"Bearer {token}"})
 
     async def report(self, *tokens: str) -> Answer:
@@ -62,7 +62,7 @@ class From:
     async def revoke(self, token: str) -> Answer:
         return await self("POST", "/oauth2/revoke?wait=false", data={"token": token})
 
-    async def guess(self, times: int = BY_ADDRESS) -> set[int]:
+    async def send_unknown_keys(self, times: int = BY_ADDRESS) -> set[int]:
         """Send well-formed admin keys that are unknown."""
         return {(await self.manage(mint("pga"))).status for _ in range(times)}
 
@@ -70,7 +70,7 @@ class From:
 async def test_too_many_wrong_credentials_from_address_return_429_for_any_credential(authority: Authority) -> None:
     caller, token = From(authority), (await authority.issue())["token"]
 
-    assert await caller.guess() == {401}
+    assert await caller.send_unknown_keys() == {401}
 
     answers = [
         await caller.manage(mint("pga")),
@@ -78,7 +78,7 @@ async def test_too_many_wrong_credentials_from_address_return_429_for_any_creden
         await caller.manage("malformed"),
         await caller.introspect(mint("pgs")),
         await caller.introspect("malformed"),
-        await caller.look(token),
+        await caller.look_up(token),
     ]
     assert {answer.status for answer in answers} == {429}
     assert {1 <= int(answer.headers["Retry-After"]) <= 61 for answer in answers} == {True}
@@ -95,8 +95,8 @@ WRONG: Final[dict[str, Callable[[From], Awaitable[Answer]]]] = {
     "an assertion of another": lambda caller: caller.show(ClientKey().sign()),
     "an assertion that has expired": lambda caller: caller.show(ClientKey().sign(exp=1)),
     "a malformed assertion": lambda caller: caller.show("malformed"),
-    "a token": lambda caller: caller.look(mint("pgt")),
-    "a malformed token": lambda caller: caller.look("malformed"),
+    "a token": lambda caller: caller.look_up(mint("pgt")),
+    "a malformed token": lambda caller: caller.look_up("malformed"),
 }
 
 
@@ -104,7 +104,7 @@ WRONG: Final[dict[str, Callable[[From], Awaitable[Answer]]]] = {
 async def test_every_kind_of_wrong_credential_counts(
     authority: Authority, wrong: Callable[[From], Awaitable[Answer]]
 ) -> None:
-    await make_service(authority, ClientKey())
+    await create_service_with_key(authority, ClientKey())
     caller = From(authority)
 
     statuses = [(await wrong(caller)).status for _ in range(BY_ADDRESS + 1)]
@@ -133,9 +133,9 @@ async def test_correct_credentials_do_not_count(authority: Authority) -> None:
 
 async def test_service_at_address_over_limit_is_accepted(authority: Authority) -> None:
     caller, key = From(authority), ClientKey()
-    await make_service(authority, key)
+    await create_service_with_key(authority, key)
 
-    assert await caller.guess(BY_ADDRESS * 2) == {401, 429}
+    assert await caller.send_unknown_keys(BY_ADDRESS * 2) == {401, 429}
 
     assert (await caller.introspect(CLIENT_SECRET)).status == 200
     assert (await caller.show(key.sign())).status == 200
@@ -158,14 +158,14 @@ async def test_ipv6_addresses_count_per_64_network(authority: Authority) -> None
     callers = [From(authority, f"2001:db8::{number}") for number in range(BY_ADDRESS)]
 
     for caller in callers:
-        assert await caller.guess(1) == {401}
+        assert await caller.send_unknown_keys(1) == {401}
 
-    assert await From(authority, "2001:db8::ffff").guess(1) == {429}
-    assert await From(authority, "2001:db8:0:1::1").guess(1) == {401}
+    assert await From(authority, "2001:db8::ffff").send_unknown_keys(1) == {429}
+    assert await From(authority, "2001:db8:0:1::1").send_unknown_keys(1) == {401}
 
 
 async def test_unknown_addresses_count_as_one(authority: Authority) -> None:
-    statuses = [await From(authority, address).guess(1) for address in ("x", "unknown", "", "_a", "?", "-")]
+    statuses = [await From(authority, address).send_unknown_keys(1) for address in ("x", "unknown", "", "_a", "?", "-")]
 
     assert statuses == [{401}] * BY_ADDRESS + [{429}]
 
@@ -174,22 +174,24 @@ async def test_forwarded_address_is_ignored_without_trusted_proxy(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     settings = {**SETTINGS, "trusted_proxy_hops": 0}
-    async with token_authority(database, redis_url, tmp_path, **settings) as authority:
-        statuses = [await From(authority, f"203.0.113.{number}").guess(1) for number in range(BY_ADDRESS + 1)]
+    async with run_token_authority(database, redis_url, tmp_path, **settings) as authority:
+        statuses = [
+            await From(authority, f"203.0.113.{number}").send_unknown_keys(1) for number in range(BY_ADDRESS + 1)
+        ]
 
     assert statuses == [{401}] * BY_ADDRESS + [{429}]
 
 
 async def test_processes_count_together(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
     async with (
-        token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
-        token_authority(database, redis_url, tmp_path, **SETTINGS) as two,
+        run_token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
+        run_token_authority(database, redis_url, tmp_path, **SETTINGS) as two,
     ):
-        assert await From(one).guess(BY_ADDRESS - 1) == {401}
-        assert await From(two).guess(1) == {401}
+        assert await From(one).send_unknown_keys(BY_ADDRESS - 1) == {401}
+        assert await From(two).send_unknown_keys(1) == {401}
 
-        assert await From(one).guess(1) == {429}
-        assert await From(two).guess(1) == {429}
+        assert await From(one).send_unknown_keys(1) == {429}
+        assert await From(two).send_unknown_keys(1) == {429}
 
 
 async def test_other_authority_on_same_redis_counts_separately(
@@ -197,12 +199,12 @@ async def test_other_authority_on_same_redis_counts_separately(
 ) -> None:
     elsewhere = {**SETTINGS, "token_authority_issuer": "https://other.example.com"}
     async with (
-        token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
-        token_authority(database, redis_url, tmp_path, **elsewhere) as other,
+        run_token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
+        run_token_authority(database, redis_url, tmp_path, **elsewhere) as other,
     ):
-        await From(one).guess(BY_ADDRESS + 1)
+        await From(one).send_unknown_keys(BY_ADDRESS + 1)
 
-        assert await From(other).guess(1) == {401}
+        assert await From(other).send_unknown_keys(1) == {401}
 
 
 async def test_each_process_counts_alone_while_redis_is_unavailable(
@@ -210,33 +212,33 @@ async def test_each_process_counts_alone_while_redis_is_unavailable(
 ) -> None:
     await avoid_end_of_minute()
     async with (
-        proxied(redis_url) as redis,
-        token_authority(database, redis.url(), tmp_path, **SETTINGS) as authority,
+        run_proxy(redis_url) as redis,
+        run_token_authority(database, redis.url(), tmp_path, **SETTINGS) as authority,
     ):
-        assert await From(authority).guess(2) == {401}
-        redis.become("refuse")
+        assert await From(authority).send_unknown_keys(2) == {401}
+        redis.set_mode("refuse")
 
-        assert await From(authority).guess(BY_ADDRESS - 2) == {401}
+        assert await From(authority).send_unknown_keys(BY_ADDRESS - 2) == {401}
 
-        assert await From(authority).guess(1) == {429}
+        assert await From(authority).send_unknown_keys(1) == {429}
         assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
 
 
 async def test_malformed_credential_causes_no_query(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
-    async with proxied(database.admin_url) as postgres:
+    async with run_proxy(database.admin_url) as postgres:
         proxied_database = database._replace(token_authority_url=postgres.url(database.token_authority_url))
-        async with token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
-            postgres.become("refuse")
+        async with run_token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
+            postgres.set_mode("refuse")
             caller = From(authority)
 
             malformed = [
                 await caller.manage("malformed"),
                 await caller.introspect("malformed"),
                 await caller.show(ClientKey().sign(exp=1)),
-                await caller.look("malformed"),
+                await caller.look_up("malformed"),
             ]
             well_formed = await From(authority, OTHER).manage(mint("pga"))
-            postgres.become("ok")
+            postgres.set_mode("ok")
 
     assert [answer.status for answer in malformed] == [401] * 4
     assert well_formed.status == 503
@@ -245,14 +247,14 @@ async def test_malformed_credential_causes_no_query(database: ClonedDatabase, re
 async def test_credential_from_address_over_limit_causes_no_query(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with proxied(database.admin_url) as postgres:
+    async with run_proxy(database.admin_url) as postgres:
         proxied_database = database._replace(token_authority_url=postgres.url(database.token_authority_url))
-        async with token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
-            await From(authority).guess()
-            postgres.become("refuse")
+        async with run_token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
+            await From(authority).send_unknown_keys()
+            postgres.set_mode("refuse")
 
             answer = await From(authority).manage(authority.admin_key)
-            postgres.become("ok")
+            postgres.set_mode("ok")
 
     assert answer.status == 429
 
@@ -272,7 +274,7 @@ async def test_warning_is_logged_once_per_minute_and_address_without_credential(
 
 
 async def test_refused_credentials_metric_counts_by_kind(authority: Authority) -> None:
-    await From(authority).guess(BY_ADDRESS + 2)
+    await From(authority).send_unknown_keys(BY_ADDRESS + 2)
 
     metrics = (await authority("GET", "/metrics")).body.decode()
 
@@ -296,7 +298,7 @@ async def test_unknown_tokens_over_limit_return_429(authority: Authority) -> Non
     first = await From(authority).report(*(mint("pgt") for _ in range(OPEN_TOKENS + 1)))
 
     caller = From(authority)
-    refused = [await caller.report(issued["token"]), await caller.revoke(issued["token"]), await caller.look("x")]
+    refused = [await caller.report(issued["token"]), await caller.revoke(issued["token"]), await caller.look_up("x")]
     assert (first.status, first.json["unknown"]) == (200, OPEN_TOKENS + 1)
     assert {answer.status for answer in refused} == {429}
     assert {int(answer.headers["Retry-After"]) >= 1 for answer in refused} == {True}
@@ -317,14 +319,14 @@ async def test_malformed_and_revoked_tokens_do_not_count(authority: Authority) -
 async def test_show_held_token_over_limit_returns_429(authority: Authority) -> None:
     token = (await authority.issue())["token"]
 
-    statuses = [(await From(authority).look(token)).status for _ in range(OPEN_TOKENS + 1)]
+    statuses = [(await From(authority).look_up(token)).status for _ in range(OPEN_TOKENS + 1)]
 
     assert statuses == [200] * OPEN_TOKENS + [429]
 
 
 async def test_revoke_held_token_with_wrong_credentials_from_address_returns_200(authority: Authority) -> None:
     caller, issued = From(authority), await authority.issue()
-    await caller.guess(BY_ADDRESS + 1)
+    await caller.send_unknown_keys(BY_ADDRESS + 1)
 
     answer = await caller.revoke(issued["token"])
 

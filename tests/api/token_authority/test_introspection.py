@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.contract.token import mint
-from tests.support.stack import CLIENT_SECRET, Authority, basic
+from tests.support.stack import CLIENT_SECRET, Authority, basic_auth
 
 pytestmark = pytest.mark.shared_services
 
@@ -34,7 +34,7 @@ async def test_introspect_active_token_returns_its_grant(authority: Authority) -
         "aud": "polls",
         "jti": secret_id,
         "site": issued["site"],
-        "endpoint_id": await authority.endpoint(),
+        "endpoint_id": await authority.get_endpoint(),
         "as_of": 0,
         "authorization_details": [
             {"type": "polls", "actions": ["read"], "workspace": "PLAT"},
@@ -75,10 +75,10 @@ NO_CREDENTIALS = [
     {"Authorization": "Basic ====="},
     {"Authorization": "Basic /w=="},
     {"Authorization": f"Bearer {CLIENT_SECRET}"},
-    basic("polls", ""),
-    basic("polls", mint("pgs")),
-    basic("other", CLIENT_SECRET),
-    basic("\0", CLIENT_SECRET),
+    basic_auth("polls", ""),
+    basic_auth("polls", mint("pgs")),
+    basic_auth("other", CLIENT_SECRET),
+    basic_auth("\0", CLIENT_SECRET),
 ]
 
 
@@ -100,13 +100,13 @@ async def test_introspect_with_admin_key_returns_401(authority: Authority) -> No
 async def test_introspect_form_without_one_token_returns_400(authority: Authority, subtests: pytest.Subtests) -> None:
     for body in [b"", b"token=", b"token=a&token=b", b"token=%FF", b"\xff", b"&".join([b"a=1"] * 99)]:
         with subtests.test(body=body[:40]):
-            headers = {**basic("polls", CLIENT_SECRET), "Content-Type": FORM}
+            headers = {**basic_auth("polls", CLIENT_SECRET), "Content-Type": FORM}
 
             assert (await authority("POST", "/oauth2/introspect", headers=headers, data=body)).status == 400
 
 
 async def test_introspect_json_returns_415_and_get_returns_405(authority: Authority) -> None:
-    headers = {**basic("polls", CLIENT_SECRET), "Content-Type": "application/json"}
+    headers = {**basic_auth("polls", CLIENT_SECRET), "Content-Type": "application/json"}
 
     assert (await authority("POST", "/oauth2/introspect", headers=headers, data=b"{}")).status == 415
     assert (await authority("GET", "/oauth2/introspect?token=x", headers=headers)).status == 405

@@ -21,7 +21,7 @@ from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.environment import SettingsError
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, Authority, basic, token_authority
+from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, Authority, basic_auth, run_token_authority
 
 OTHER_SECRET = secrets.token_urlsafe(32)
 JWT = "application/token-introspection+jwt"
@@ -32,7 +32,7 @@ async def second(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> AsyncGenerator[Authority, None]:
     """Start another authority on the same database."""
-    async with token_authority(database, redis_url, tmp_path) as running:
+    async with run_token_authority(database, redis_url, tmp_path) as running:
         yield running
 
 
@@ -183,19 +183,21 @@ async def test_start_with_other_key_encryption_key_fails_and_with_both_succeeds(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
     with pytest.raises(SettingsError, match=r"KEY_ENCRYPTION_KEY does not decrypt .* set the secret that encrypted it"):
-        async with token_authority(database, redis_url, tmp_path, key_encryption_key=OTHER_SECRET):
+        async with run_token_authority(database, redis_url, tmp_path, key_encryption_key=OTHER_SECRET):
             pass
     both = f"{OTHER_SECRET} {KEY_ENCRYPTION_KEY}"
-    async with token_authority(database, redis_url, tmp_path, key_encryption_key=both) as changed:
+    async with run_token_authority(database, redis_url, tmp_path, key_encryption_key=both) as changed:
         assert await _signing_kid(changed) == await _signing_kid(authority)
         assert (await changed.manage("POST", "/v1/keys/rotate")).status == 201
     await _age_keys(database, timedelta(minutes=1))
 
-    async with token_authority(database, redis_url, tmp_path, key_encryption_key=OTHER_SECRET) as changed:
+    async with run_token_authority(database, redis_url, tmp_path, key_encryption_key=OTHER_SECRET) as changed:
         assert (await changed.introspect(mint("pgt"))).json == {"active": False}
 
 
-@pytest.mark.parametrize("headers", [{}, basic("polls", CLIENT_SECRET), {"Authorization": f"Bearer {mint('pga')}"}])
+@pytest.mark.parametrize(
+    "headers", [{}, basic_auth("polls", CLIENT_SECRET), {"Authorization": f"Bearer {mint('pga')}"}]
+)
 async def test_list_and_rotate_keys_require_admin_role(authority: Authority, headers: dict[str, str]) -> None:
     answers = [await authority("GET", "/v1/keys", headers=headers)]
     answers.append(await authority("POST", "/v1/keys/rotate", headers=headers))
@@ -206,7 +208,7 @@ async def test_list_and_rotate_keys_require_admin_role(authority: Authority, hea
 
 async def _sign(authority: Authority) -> str:
     """Return a signed introspection response."""
-    headers = {**basic("polls", CLIENT_SECRET), "Accept": JWT}
+    headers = {**basic_auth("polls", CLIENT_SECRET), "Accept": JWT}
     return (await authority("POST", "/oauth2/introspect", data={"token": "x"}, headers=headers)).body.decode()
 
 

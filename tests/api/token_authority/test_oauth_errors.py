@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from shared.contract.token import mint
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth
 
 FORM = "application/x-www-form-urlencoded"
-GOOD = basic("polls", CLIENT_SECRET)
+GOOD = basic_auth("polls", CLIENT_SECRET)
 
 
 def status_and_error(answer: Answer) -> tuple[int, str | None]:
@@ -19,7 +19,7 @@ def status_and_error(answer: Answer) -> tuple[int, str | None]:
 
 FAULTS: list[tuple[str, dict[str, Any], int, str]] = [
     ("introspect", {"data": {"token": "x"}}, 401, "invalid_client"),
-    ("introspect", {"data": {"token": "x"}, "headers": basic("polls", "x")}, 401, "invalid_client"),
+    ("introspect", {"data": {"token": "x"}, "headers": basic_auth("polls", "x")}, 401, "invalid_client"),
     ("introspect", {"data": {}, "headers": {**GOOD, "Content-Type": FORM}}, 400, "invalid_request"),
     ("introspect", {"json": {"token": "x"}, "headers": GOOD}, 415, "invalid_request"),
     ("introspect", {"data": {"token": "x" * 70_000}, "headers": GOOD}, 413, "invalid_request"),
@@ -56,10 +56,12 @@ async def test_error_on_other_route_has_no_oauth_code(authority: Authority) -> N
         assert "error_description" not in answer.json
 
 
-async def test_too_many_attempts_on_oauth_route_has_no_oauth_code(authority: Authority) -> None:
+async def test_429_on_oauth_route_has_no_oauth_code(authority: Authority) -> None:
     await _exhaust(authority)
 
-    answer = await authority("POST", "/oauth2/introspect", headers=basic("polls", mint("pgs")), data={"token": "x"})
+    answer = await authority(
+        "POST", "/oauth2/introspect", headers=basic_auth("polls", mint("pgs")), data={"token": "x"}
+    )
 
     assert status_and_error(answer) == (429, None)
 

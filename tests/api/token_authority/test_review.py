@@ -8,10 +8,10 @@ import pytest
 
 from services.token_authority.domain.review import FINDING_KINDS
 from tests.support.databases import ClonedDatabase
-from tests.support.found import OTHER_SITE, Reader, add_site, end, make_past, reader
 from tests.support.guards import FakeGuard
 from tests.support.postgres import fetch
 from tests.support.stack import Authority
+from tests.support.token_fixtures import OTHER_SITE, Reader, add_site, backdate, create_reader, expire_token
 
 pytestmark = pytest.mark.shared_services
 
@@ -28,34 +28,34 @@ async def admin_reader(authority: Authority) -> Reader:
 
 async def find_names(admin_reader: Reader, kind: str, **query: Any) -> list[str]:
     """Return the names of the tokens with this kind of finding."""
-    return sorted(item["token"]["name"] for item in await admin_reader.all(PATH, kind=kind, **query))
+    return sorted(item["token"]["name"] for item in await admin_reader.list_all(PATH, kind=kind, **query))
 
 
 async def create_aged_token(authority: Authority, database: ClonedDatabase, name: str, **past: Any) -> Any:
     """Create a token for one workspace that expires in two years, with the given times in the past."""
-    made, used = past.pop("made", None), past.pop("used", None)
+    created, used = past.pop("made", None), past.pop("used", None)
     issued = await authority.issue(
         *past.pop("scopes", ["polls:read:PLAT"]), name=name, **{"expires_in": 63_000_000} | past
     )
-    await make_past(database, issued["id"], made=made, used=used)
+    await backdate(database, issued["id"], created=created, used=used)
     return issued
 
 
 async def test_token_without_issues_is_no_finding(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "fine", made=LONG, used=SHORT, owner="ada")
+    await create_aged_token(authority, database, "fine", created=LONG, used=SHORT, owner="ada")
     await create_aged_token(authority, database, "new", owner="ada")
 
-    assert await admin_reader.all(PATH) == []
+    assert await admin_reader.list_all(PATH) == []
 
 
 async def test_unused_finds_tokens_last_used_long_ago(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "long ago", made=2 * LONG, used=LONG)
-    await create_aged_token(authority, database, "lately", made=2 * LONG, used=SHORT)
-    await create_aged_token(authority, database, "never", made=2 * LONG)
+    await create_aged_token(authority, database, "long ago", created=2 * LONG, used=LONG)
+    await create_aged_token(authority, database, "lately", created=2 * LONG, used=SHORT)
+    await create_aged_token(authority, database, "never", created=2 * LONG)
 
     assert await find_names(admin_reader, "unused") == ["long ago"]
     assert await find_names(admin_reader, "unused", unused_days=70) == ["lately", "long ago"]
@@ -65,8 +65,8 @@ async def test_unused_finds_tokens_last_used_long_ago(
 async def test_never_used_finds_tokens_created_long_ago(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    await create_aged_token(authority, database, "old", made=LONG)
-    await create_aged_token(authority, database, "new", made=SHORT)
+    await create_aged_token(authority, database, "old", created=LONG)
+    await create_aged_token(authority, database, "new", created=SHORT)
 
     assert await find_names(admin_reader, "never_used") == ["old"]
     assert await find_names(admin_reader, "never_used", unused_days=70) == ["new", "old"]
@@ -88,7 +88,7 @@ async def test_reaches_any_finds_tokens_with_scope_for_every_workspace(
     await create_aged_token(authority, database, "all", scopes=["polls:*:*"])
     await create_aged_token(authority, database, "star", scopes=["polls:*:%2A"])
 
-    (one, other) = await admin_reader.all(PATH, kind="reaches_any")
+    (one, other) = await admin_reader.list_all(PATH, kind="reaches_any")
 
     assert {one["token"]["name"], other["token"]["name"]} == {"vote", "all"}
     assert {one["reason"], other["reason"]} == {
@@ -127,7 +127,7 @@ async def test_replaced_secret_still_in_use_is_finding(
         await authority.manage("POST", f"/v1/tokens/{token['id']}/rotate", {"overlap_s": 3600})
     await report_use(authority, used["id"], used["hint"])
 
-    (finding,) = await admin_reader.all(PATH, kind="rotated_secret_in_use")
+    (finding,) = await admin_reader.list_all(PATH, kind="rotated_secret_in_use")
 
     assert finding["token"]["name"] == "used"
     assert finding["reason"].startswith("A replaced secret is still used, and ends on ")
@@ -138,21 +138,21 @@ async def test_secret_presented_after_its_end_is_finding_for_a_month(
 ) -> None:
     issued = await create_aged_token(authority, database, "rotated")
     await authority.manage("POST", f"/v1/tokens/{issued['id']}/rotate", {"overlap_s": 0})
-    before = await admin_reader.all(PATH, kind="rotated_secret_in_use")
+    before = await admin_reader.list_all(PATH, kind="rotated_secret_in_use")
     await authority.introspect(issued["token"])
 
-    (finding,) = await admin_reader.all(PATH, kind="rotated_secret_in_use")
+    (finding,) = await admin_reader.list_all(PATH, kind="rotated_secret_in_use")
     assert before == []
     assert "after its end" in finding["reason"]
     past = "UPDATE token_authority.secret SET last_late_use_at = now() - interval '31 days' WHERE holder_id = $1"
     await fetch(database.admin_url, past, issued["id"])
-    assert await admin_reader.all(PATH, kind="rotated_secret_in_use") == []
+    assert await admin_reader.list_all(PATH, kind="rotated_secret_in_use") == []
 
 
 async def test_owner_inactive_finds_remaining_tokens_of_inactive_owner(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
-    old = {"made": 2 * LONG}
+    old = {"created": 2 * LONG}
     await create_aged_token(authority, database, "gone, in use", owner="gone", used=timedelta(days=1), **old)
     ended = await create_aged_token(authority, database, "gone, revoked", owner="gone", used=LONG, **old)
     await authority.revoke(ended["id"])
@@ -173,9 +173,10 @@ async def test_token_with_changed_owner_counts_for_new_owner(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     tokens = [
-        await create_aged_token(authority, database, f"left {n}", owner="left", made=LONG, used=LONG) for n in range(2)
+        await create_aged_token(authority, database, f"left {n}", owner="left", created=LONG, used=LONG)
+        for n in range(2)
     ]
-    active = await create_aged_token(authority, database, "active", owner="here", made=LONG, used=SHORT)
+    active = await create_aged_token(authority, database, "active", owner="here", created=LONG, used=SHORT)
     before = await find_names(admin_reader, "owner_inactive")
 
     await authority.manage("PATCH", f"/v1/tokens/{tokens[0]['id']}", {"owner": None})
@@ -200,34 +201,34 @@ async def findings(authority: Authority, database: ClonedDatabase) -> None:
             site=OTHER_SITE if number in (1, 2) else None,
             expires_in=3600 if number in (2, 3) else "never",
         )
-        await make_past(database, issued["id"], made=2 * LONG, used=LONG if number % 3 else None)
+        await backdate(database, issued["id"], created=2 * LONG, used=LONG if number % 3 else None)
         await authority.manage("POST", f"/v1/tokens/{issued['id']}/rotate", {"overlap_s": 0})
         await authority.introspect(issued["token"])
         if number == 5:
             await authority.manage("POST", f"/v1/tokens/{issued['id']}/disable", {})
         if number == 6:
-            await end(database, issued["id"])
+            await expire_token(database, issued["id"])
         if number == 7:
             await authority.revoke(issued["id"])
 
 
 @pytest.mark.usefixtures("findings")
 async def test_findings_are_sorted_by_kind_and_token_over_pages_of_any_size(admin_reader: Reader) -> None:
-    whole = await admin_reader.all(PATH, limit=200)
+    whole = await admin_reader.list_all(PATH, limit=200)
     places = [(FINDING_KINDS.index(item["kind"]), item["token"]["id"]) for item in whole]
 
     assert {item["kind"] for item in whole} == set(FINDING_KINDS)
     assert {item["token"]["status"] for item in whole} == {"active"}
     assert places == sorted(set(places))
     for limit in (1, 2, 3, 5, 8, len(whole)):
-        assert await admin_reader.all(PATH, limit=limit) == whole
+        assert await admin_reader.list_all(PATH, limit=limit) == whole
     for kind in FINDING_KINDS:
-        assert await admin_reader.all(PATH, limit=2, kind=kind) == [item for item in whole if item["kind"] == kind]
+        assert await admin_reader.list_all(PATH, limit=2, kind=kind) == [item for item in whole if item["kind"] == kind]
 
 
 @pytest.mark.usefixtures("findings")
 async def test_every_finding_has_reason_and_remedy(admin_reader: Reader) -> None:
-    for item in await admin_reader.all(PATH):
+    for item in await admin_reader.list_all(PATH):
         for text in (item["reason"], item["remedy"]):
             assert text[0].isupper()
             assert text.endswith(".")
@@ -239,11 +240,11 @@ async def test_every_finding_has_reason_and_remedy(admin_reader: Reader) -> None
 async def test_issuer_gets_findings_within_limits_only(
     authority: Authority, admin_reader: Reader, limits: dict[str, list[str]]
 ) -> None:
-    issuer = await reader(authority, role="issuer", **limits)
+    issuer = await create_reader(authority, role="issuer", **limits)
 
-    findings, seen = await issuer.all(PATH, limit=2), {token["id"] for token in await issuer.all()}
+    findings, seen = await issuer.list_all(PATH, limit=2), {token["id"] for token in await issuer.list_all()}
 
-    assert findings == [item for item in await admin_reader.all(PATH) if item["token"]["id"] in seen]
+    assert findings == [item for item in await admin_reader.list_all(PATH) if item["token"]["id"] in seen]
     assert {item["kind"] for item in findings} >= {"unused", "expiring", "owner_inactive"}
 
 
@@ -251,11 +252,11 @@ async def test_owner_inactive_for_issuer_ignores_tokens_beyond_limits(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
     for number in range(2):
-        await create_aged_token(authority, database, f"seen {number}", owner="ada", made=LONG, used=LONG)
+        await create_aged_token(authority, database, f"seen {number}", owner="ada", created=LONG, used=LONG)
         await create_aged_token(
-            authority, database, f"unseen {number}", owner="ada", made=LONG, scopes=["polls:read:OPS"], used=SHORT
+            authority, database, f"unseen {number}", owner="ada", created=LONG, scopes=["polls:read:OPS"], used=SHORT
         )
-    issuer = await reader(authority, role="issuer", scopes=["polls:read:PLAT"])
+    issuer = await create_reader(authority, role="issuer", scopes=["polls:read:PLAT"])
 
     assert await find_names(admin_reader, "owner_inactive") == []
     assert await find_names(issuer, "owner_inactive") == ["seen 0", "seen 1"]

@@ -15,7 +15,7 @@ from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import SLOW_COMMIT_S, copy_token, fetch, slow_down_commits
-from tests.support.stack import Answer, Authority, token_authority
+from tests.support.stack import Answer, Authority, run_token_authority
 
 LEASE_S = 0.5
 
@@ -67,7 +67,7 @@ async def test_log_names_actor_and_outcome_of_revocation(authority: Authority) -
 async def test_guard_may_confirm_at_other_process(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with token_authority(database, redis_url, tmp_path, revocation_lease=30.0) as other:
+    async with run_token_authority(database, redis_url, tmp_path, revocation_lease=30.0) as other:
         guard = FakeGuard(other)
         await guard.follow()
         issued = await authority.issue()
@@ -82,7 +82,7 @@ async def test_guard_may_confirm_at_other_process(
 async def test_revocation_waits_for_longest_lease_granted_to_guard(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with token_authority(database, redis_url, tmp_path, revocation_lease=3 * LEASE_S) as other:
+    async with run_token_authority(database, redis_url, tmp_path, revocation_lease=3 * LEASE_S) as other:
         guard_id = secrets.token_hex(16)
         await FakeGuard(other, guard_id).follow()
         await FakeGuard(authority, guard_id).follow()
@@ -94,7 +94,7 @@ async def test_revocation_waits_for_longest_lease_granted_to_guard(
         assert answer["waited_ms"] > 3 * LEASE_S * 1000
 
 
-async def test_sync_that_only_fetches_change_does_not_confirm_it(authority: Authority) -> None:
+async def test_sync_that_only_fetches_change_does_not_confirm_change(authority: Authority) -> None:
     guard = FakeGuard(authority)
     await guard.follow()
     issued = await authority.issue()
@@ -239,7 +239,7 @@ async def test_concurrent_revocations_are_numbered_in_commit_order_without_gaps(
     }
 
 
-async def test_holder_revokes_token_with_200(authority: Authority) -> None:
+async def test_revoke_held_token_returns_200(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await _present(authority, issued["token"], token_type_hint="access_token")

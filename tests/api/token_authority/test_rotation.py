@@ -28,7 +28,7 @@ async def show(authority: Authority, token_id: str) -> Any:
     return (await authority.manage("GET", f"/v1/tokens/{token_id}")).json
 
 
-async def works(authority: Authority, *secrets: str) -> list[bool]:
+async def are_active(authority: Authority, *secrets: str) -> list[bool]:
     return [(await authority.introspect(secret)).json["active"] for secret in secrets]
 
 
@@ -85,13 +85,13 @@ async def test_rotation_without_overlap_ends_old_secret_everywhere_before_respon
     authority: Authority, polls: Polls
 ) -> None:
     issued = await authority.issue()
-    caller = polls.holding(issued["token"])
+    caller = polls.with_token(issued["token"])
     assert (await caller.call("GET")).status == 200
 
     rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
 
     assert (await caller.call("GET")).status == 403
-    assert (await polls.holding(rotated["token"]).call("GET")).status == 200
+    assert (await polls.with_token(rotated["token"]).call("GET")).status == 200
     assert rotated["effect"]["guards"] == {"confirmed": 1, "expired": 0}
 
 
@@ -111,16 +111,16 @@ async def test_end_of_old_secret_reaches_guards(authority: Authority) -> None:
 
 async def test_end_on_use_ends_old_secret_with_first_use_of_new_one(authority: Authority, polls: Polls) -> None:
     issued = await authority.issue()
-    old = polls.holding(issued["token"])
+    old = polls.with_token(issued["token"])
     rotated = (await rotate(authority, issued["id"], end_on_use=True)).json
     assert (await old.call("GET")).status == 200
 
-    assert (await polls.holding(rotated["token"]).call("GET")).status == 200
+    assert (await polls.with_token(rotated["token"]).call("GET")).status == 200
 
     async with asyncio.timeout(5):
         while (await old.call("GET")).status == 200:
             await asyncio.sleep(0.02)
-    assert await works(authority, issued["token"], rotated["token"]) == [False, True]
+    assert await are_active(authority, issued["token"], rotated["token"]) == [False, True]
 
 
 async def test_repeated_rotation_after_lost_response_replaces_lost_secret(authority: Authority) -> None:
@@ -131,7 +131,7 @@ async def test_repeated_rotation_after_lost_response_replaces_lost_secret(author
 
     assert len((await show(authority, issued["id"]))["secrets"]) == 2
     assert again["old_secrets_end_at"] == lost["old_secrets_end_at"]
-    assert await works(authority, issued["token"], lost["token"], again["token"]) == [True, False, True]
+    assert await are_active(authority, issued["token"], lost["token"], again["token"]) == [True, False, True]
 
 
 async def test_repeated_rotation_days_later_replaces_lost_secret(
@@ -145,7 +145,7 @@ async def test_repeated_rotation_days_later_replaces_lost_secret(
     again = await rotate(authority, issued["id"], key="k1")
 
     assert (again.status, again.json["effect"]) == (200, None)
-    assert await works(authority, issued["token"], again.json["token"]) == [False, True]
+    assert await are_active(authority, issued["token"], again.json["token"]) == [False, True]
 
 
 async def test_repeated_rotation_without_overlap_locks_no_user_out(authority: Authority) -> None:
@@ -154,18 +154,18 @@ async def test_repeated_rotation_without_overlap_locks_no_user_out(authority: Au
 
     again = (await rotate(authority, issued["id"], key="k1", overlap_s=0)).json
 
-    assert await works(authority, issued["token"], again["token"]) == [False, True]
+    assert await are_active(authority, issued["token"], again["token"]) == [False, True]
 
 
 async def test_repeated_rotation_with_secret_in_use_returns_409(authority: Authority) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"], key="k1")).json
-    assert await works(authority, rotated["token"]) == [True]
+    assert await are_active(authority, rotated["token"]) == [True]
 
     again = await rotate(authority, issued["id"], key="k1")
 
     assert (again.status, again.json["type"]) == (409, "/docs/problems/rotation-in-use")
-    assert await works(authority, issued["token"], rotated["token"]) == [True, True]
+    assert await are_active(authority, issued["token"], rotated["token"]) == [True, True]
 
 
 async def test_idempotency_key_with_different_rotation_returns_422(authority: Authority) -> None:
@@ -190,7 +190,7 @@ async def test_concurrent_repetitions_leave_one_new_secret_that_works(authority:
 
     answers = await asyncio.gather(*(rotate(authority, issued["id"], key="k1") for _ in range(5)))
 
-    alive = await works(authority, *(answer.json["token"] for answer in answers))
+    alive = await are_active(authority, *(answer.json["token"] for answer in answers))
     assert alive.count(True) == 1
     assert len((await show(authority, issued["id"]))["secrets"]) == 2
 
@@ -230,10 +230,10 @@ async def test_earlier_overlaps_continue_through_rotations_up_to_five_secrets(au
 
     sixth = await rotate(authority, issued["id"])
 
-    assert await works(authority, *secrets) == [True] * 5
+    assert await are_active(authority, *secrets) == [True] * 5
     assert (sixth.status, sixth.json["type"]) == (409, "/docs/problems/too-many-secrets")
     last = await rotate(authority, issued["id"], overlap_s=0)
-    assert await works(authority, *secrets, last.json["token"]) == [False] * 5 + [True]
+    assert await are_active(authority, *secrets, last.json["token"]) == [False] * 5 + [True]
 
 
 async def test_ended_secret_is_refused_whatever_the_clock_says(authority: Authority, database: ClonedDatabase) -> None:
@@ -243,7 +243,7 @@ async def test_ended_secret_is_refused_whatever_the_clock_says(authority: Author
 
     await fetch(database.admin_url, slow)
 
-    assert await works(authority, issued["token"]) == [False]
+    assert await are_active(authority, issued["token"]) == [False]
 
 
 async def test_change_is_logged_only_for_secrets_that_guards_may_have_cached(
@@ -264,7 +264,7 @@ async def test_change_is_logged_only_for_secrets_that_guards_may_have_cached(
 async def test_revocation_ends_every_secret(authority: Authority, polls: Polls) -> None:
     issued = await authority.issue()
     rotated = (await rotate(authority, issued["id"])).json
-    callers = [polls.holding(token["token"]) for token in (issued, rotated)]
+    callers = [polls.with_token(token["token"]) for token in (issued, rotated)]
     assert [(await caller.call("GET")).status for caller in callers] == [200, 200]
 
     await authority.revoke(issued["id"])
@@ -277,7 +277,7 @@ async def test_use_of_ended_secret_is_alert_and_does_not_end_token(authority: Au
     rotated = (await rotate(authority, issued["id"], overlap_s=0)).json
     assert (await show(authority, issued["id"]))["rotated_secret_used_at"] is None
 
-    assert await works(authority, issued["token"], issued["token"], rotated["token"]) == [False, False, True]
+    assert await are_active(authority, issued["token"], issued["token"], rotated["token"]) == [False, False, True]
 
     shown = await show(authority, issued["id"])
     new, old = shown["secrets"]
@@ -296,7 +296,7 @@ async def test_holder_of_ended_secret_cannot_revoke_token(authority: Authority) 
 
     assert (revoked.status, revoked.json) == (200, {})
     assert leaked.json == {"revoked": 0, "already_revoked": 1, "unknown": 0}
-    assert await works(authority, rotated["token"]) == [True]
+    assert await are_active(authority, rotated["token"]) == [True]
 
 
 async def test_holder_of_secret_in_overlap_revokes_token(authority: Authority) -> None:
@@ -305,7 +305,7 @@ async def test_holder_of_secret_in_overlap_revokes_token(authority: Authority) -
 
     await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})
 
-    assert await works(authority, issued["token"], rotated["token"]) == [False, False]
+    assert await are_active(authority, issued["token"], rotated["token"]) == [False, False]
 
 
 async def test_holder_of_old_secret_learns_that_it_was_replaced(authority: Authority) -> None:
@@ -319,7 +319,7 @@ async def test_holder_of_old_secret_learns_that_it_was_replaced(authority: Autho
 
 async def test_uses_are_reported_by_secret_and_by_day(authority: Authority, polls: Polls) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    caller = polls.holding(issued["token"])
+    caller = polls.with_token(issued["token"])
     for _ in range(3):
         assert (await caller.call("GET")).status == 200
     assert (await caller.call("POST", {"title": "x", "options": [{"id": "1", "title": "x"}]})).status == 403

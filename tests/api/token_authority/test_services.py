@@ -8,7 +8,7 @@ import pytest
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import CLIENT_SECRET, Authority, basic, token_authority
+from tests.support.stack import CLIENT_SECRET, Authority, basic_auth, run_token_authority
 
 pytestmark = pytest.mark.shared_services
 
@@ -132,7 +132,7 @@ async def test_service_cannot_report_uses_of_tokens_of_other_sites(
 
     answer = await authority(
         *("POST", "/v1/guards/0123456789abcdef/sync"),
-        headers=basic("reports", secret),
+        headers=basic_auth("reports", secret),
         json={"applied": None, "usage": [use]},
     )
 
@@ -151,7 +151,7 @@ async def test_change_service_to_no_sites_returns_422(authority: Authority) -> N
 async def test_introspect_batch_returns_up_to_100_results_in_order(authority: Authority) -> None:
     issued = [await authority.issue(name=f"{number}") for number in range(2)]
     tokens = [issued[0]["token"], mint("pgt"), issued[1]["token"], "nonsense"]
-    headers = basic("polls", CLIENT_SECRET)
+    headers = basic_auth("polls", CLIENT_SECRET)
 
     answer = await authority("POST", "/oauth2/introspect/batch", headers=headers, json={"tokens": tokens})
 
@@ -167,7 +167,9 @@ async def test_changed_secret_of_environment_replaces_previous_one(
 ) -> None:
     first, second = mint("pgs"), mint("pgs")
     for secret, gone in ((first, second), (second, first), (first, second)):
-        async with token_authority(database, redis_url, tmp_path, service_credentials=f"polls:{secret}") as authority:
+        async with run_token_authority(
+            database, redis_url, tmp_path, service_credentials=f"polls:{secret}"
+        ) as authority:
             assert [await introspect(authority, each, "polls") for each in (secret, gone)] == [False, 401]
 
 
@@ -175,9 +177,9 @@ async def test_changed_secret_of_environment_replaces_previous_one(
 async def test_secret_rotated_out_by_administrator_is_not_restored_by_environment(
     database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    async with token_authority(database, redis_url, tmp_path) as authority:
+    async with run_token_authority(database, redis_url, tmp_path) as authority:
         rotated = await authority.manage("POST", "/v1/services/polls/rotate", {"overlap_s": 0})
 
-    async with token_authority(database, redis_url, tmp_path) as again:
+    async with run_token_authority(database, redis_url, tmp_path) as again:
         assert await introspect(again, CLIENT_SECRET, "polls") == 401
         assert await introspect(again, rotated.json["secret"], "polls") is False

@@ -8,7 +8,7 @@ import jwt
 import pytest
 
 from shared.contract.token import mint
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic
+from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth
 
 JWT = "application/token-introspection+jwt"
 OTHER_SECRET = mint("pgs")
@@ -25,7 +25,7 @@ async def test_signed_response_is_for_requesting_service(authority: Authority) -
     before = int(time.time())
 
     for client_id, secret in (("polls", CLIENT_SECRET), ("other", OTHER_SECRET)):
-        answer = await _introspect(authority, issued["token"], basic(client_id, secret))
+        answer = await _introspect(authority, issued["token"], basic_auth(client_id, secret))
 
         assert (answer.status, answer.headers["Content-Type"]) == (200, JWT)
         claims = await _verify(authority, answer, client_id)
@@ -34,7 +34,9 @@ async def test_signed_response_is_for_requesting_service(authority: Authority) -
         assert in_json["active"] is True
 
 
-async def test_inactive_token_gets_signed_response_too(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_introspect_inactive_token_returns_signed_response(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
     for token in [mint("pgt"), "x"]:
         with subtests.test(token=token[:4]):
             claims = await _verify(authority, await _introspect(authority, token), "polls")
@@ -42,7 +44,7 @@ async def test_inactive_token_gets_signed_response_too(authority: Authority, sub
             assert claims["token_introspection"] == {"active": False}
 
 
-async def test_accept_header_that_prefers_json_gets_json(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_accept_header_that_prefers_json_returns_json(authority: Authority, subtests: pytest.Subtests) -> None:
     for accept in ["*/*", "application/json", f"{JWT};q=0", f"application/json, {JWT};q=0.9", "a\xffb"]:
         with subtests.test(accept=accept):
             issued = await authority.issue()
@@ -60,8 +62,8 @@ async def test_signed_response_for_one_service_is_refused_by_another(authority: 
         await _verify(authority, answer, "other")
 
 
-async def test_error_with_signed_accept_header_is_problem_document(authority: Authority) -> None:
-    answer = await _introspect(authority, "x", basic("polls", OTHER_SECRET))
+async def test_401_with_accept_header_for_jwt_is_problem_document(authority: Authority) -> None:
+    answer = await _introspect(authority, "x", basic_auth("polls", OTHER_SECRET))
 
     assert (answer.status, answer.headers["Content-Type"]) == (401, "application/problem+json")
 
@@ -69,7 +71,7 @@ async def test_error_with_signed_accept_header_is_problem_document(authority: Au
 async def _introspect(
     authority: Authority, token: str, credential: Mapping[str, str] | None = None, accept: str = JWT
 ) -> Answer:
-    headers = {**(credential or basic("polls", CLIENT_SECRET)), "Accept": accept}
+    headers = {**(credential or basic_auth("polls", CLIENT_SECRET)), "Accept": accept}
     return await authority("POST", "/oauth2/introspect", data={"token": token}, headers=headers)
 
 

@@ -40,7 +40,7 @@ async def show_held(authority: Authority, secret: str) -> Answer:
 
 
 async def test_created_token_has_every_requested_field(authority: Authority) -> None:
-    asked: dict[str, Any] = {
+    requested: dict[str, Any] = {
         "description": "Posts the weekly poll.\nAsk in #polls.",
         "owner": "ada",
         "allow_query": False,
@@ -49,21 +49,21 @@ async def test_created_token_has_every_requested_field(authority: Authority) -> 
         "metadata": {"team": "payments", "tags": [1, 2.5, None]},
     }
 
-    issued = await authority.issue(**asked)
+    issued = await authority.issue(**requested)
 
-    asked["allowed_ips"] = ["203.0.113.7/32", "10.0.0.0/8", "2001:db8::/32", "192.0.2.0/24"]
+    requested["allowed_ips"] = ["203.0.113.7/32", "10.0.0.0/8", "2001:db8::/32", "192.0.2.0/24"]
     introspected = (await authority.introspect(issued["token"])).json
-    assert asked.items() <= issued.items()
+    assert requested.items() <= issued.items()
     assert issued["created_by"].startswith("admin_key:adm_")
     assert {name: introspected[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")} == {
-        name: asked[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")
+        name: requested[name] for name in ("allow_query", "allowed_ips", "rate_limit", "metadata")
     }
 
 
 async def test_expiry_may_be_preset_or_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
-    for asked, days in [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]:
-        with subtests.test(asked=asked, days=days):
-            issued = await authority.issue(expires_in=asked)
+    for requested, days in [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]:
+        with subtests.test(requested=requested, days=days):
+            issued = await authority.issue(expires_in=requested)
 
             if days is None:
                 assert issued["expires_at"] is None
@@ -184,7 +184,7 @@ async def test_each_limit_can_be_tightened(authority: Authority, subtests: pytes
             assert (answer.status, answer.json["effect"]["effective"]) == (200, True)
 
 
-async def test_limits_can_be_added_to_token_without_them(authority: Authority) -> None:
+async def test_limits_can_be_added_to_unlimited_token(authority: Authority) -> None:
     issued = await authority.issue()
 
     answer = await change(authority, issued["id"], **LIMITED)

@@ -10,7 +10,7 @@ import pytest
 from shared.contract.token import digest, is_well_formed, mint
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import Authority, basic
+from tests.support.stack import Authority, basic_auth
 
 pytestmark = pytest.mark.shared_services
 
@@ -47,7 +47,9 @@ async def test_token_belongs_to_default_site_unless_named(authority: Authority) 
     assert (await authority.issue(site=site["id"]))["site"] == site["id"]
 
 
-async def test_name_has_1_to_255_characters(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_create_token_with_name_of_1_to_255_characters_returns_201(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
     for name in ["x", "x" * 255, "Poll Management Token for Automation ⭐", "名" * 255]:
         with subtests.test(name=name):
             assert (await authority.issue(name=name))["name"] == name
@@ -94,7 +96,7 @@ async def test_invalid_scope_returns_422_that_names_the_character(authority: Aut
     assert "at character 12" in answer.json["detail"]
 
 
-NASTY = [
+MALFORMED_BODIES = [
     (b"", 400),
     (b"{", 400),
     (b'{"name": "\xff"}', 400),
@@ -105,8 +107,8 @@ NASTY = [
 ]
 
 
-async def test_malformed_body_returns_problem(authority: Authority, subtests: pytest.Subtests) -> None:
-    for body, status in NASTY:
+async def test_malformed_body_returns_400_413_or_422(authority: Authority, subtests: pytest.Subtests) -> None:
+    for body, status in MALFORMED_BODIES:
         with subtests.test(body=body[:40]):
             headers = {**authority.admin, "Content-Type": "application/json"}
 
@@ -120,7 +122,9 @@ async def test_expiry_is_whole_second_for_authority_and_guards(authority: Author
     assert (await authority.introspect(issued["token"])).json["exp"] == 2_051_222_400
 
 
-async def test_media_type_with_parameters_is_accepted(authority: Authority, subtests: pytest.Subtests) -> None:
+async def test_form_with_media_type_parameters_returns_200_and_text_415(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
     for parameters in ["; charset=utf-8", f"; a*{'9' * 5000}=x", "; ;;=", ";\xff"]:
         with subtests.test(parameters=parameters[:40]):
             form = {"Content-Type": f"Application/x-www-form-urlencoded {parameters}"}
@@ -191,7 +195,7 @@ NO_ADMIN_KEY = [
     {"Authorization": f"Bearer {mint('pga')}"},
     {"Authorization": f"Bearer {mint('pgt')}"},
     {"Authorization": "Basic Og=="},
-    basic("polls", mint("pgs")),
+    basic_auth("polls", mint("pgs")),
 ]
 MANAGEMENT = [
     ("GET", "/v1/sites"),

@@ -21,10 +21,10 @@ from shared.runtime.postgres.database import database as connected
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.redis.client import redis_client
 from tests.support.databases import ClonedDatabase
-from tests.support.found import Reader, end, make_past
 from tests.support.guards import FakeGuard
 from tests.support.postgres import copy_token, fetch
-from tests.support.stack import KEY_ENCRYPTION_KEY, Authority, token_authority
+from tests.support.stack import KEY_ENCRYPTION_KEY, Authority, run_token_authority
+from tests.support.token_fixtures import Reader, backdate, expire_token
 
 DAYS = 90
 LONG = timedelta(days=DAYS + 1)
@@ -42,7 +42,7 @@ class Policy:
         self._unused = UnusedTokens(database, relay, days=DAYS)
         self.switched_off = UnusedTokens(database, relay, days=0, interval_s=0.01)
 
-    async def come_round(self) -> int:
+    async def run(self) -> int:
         """Run the policy. Return how many tokens it disabled."""
         return await self._unused.disable(datetime.now(UTC))
 
@@ -59,25 +59,25 @@ async def policy(authority: Authority, database: ClonedDatabase, redis_url: str)
 
 async def create_aged_token(authority: Authority, database: ClonedDatabase, name: str, **past: Any) -> str:
     issued = await authority.issue(name=name)
-    await make_past(database, issued["id"], **past)
+    await backdate(database, issued["id"], **past)
     return str(issued["id"])
 
 
 async def list_disabled(authority: Authority) -> list[str]:
-    return await Reader(authority).names(status="disabled")
+    return await Reader(authority).list_names(status="disabled")
 
 
 async def test_tokens_unused_for_configured_days_are_disabled(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
-    await create_aged_token(authority, database, "never used", made=LONG)
-    await create_aged_token(authority, database, "not used lately", made=2 * LONG, used=LONG)
-    await create_aged_token(authority, database, "new", made=SHORT)
-    await create_aged_token(authority, database, "used lately", made=LONG, used=SHORT)
-    await end(database, await create_aged_token(authority, database, "expired", made=LONG))
-    await authority.revoke(await create_aged_token(authority, database, "revoked", made=LONG))
+    await create_aged_token(authority, database, "never used", created=LONG)
+    await create_aged_token(authority, database, "not used lately", created=2 * LONG, used=LONG)
+    await create_aged_token(authority, database, "new", created=SHORT)
+    await create_aged_token(authority, database, "used lately", created=LONG, used=SHORT)
+    await expire_token(database, await create_aged_token(authority, database, "expired", created=LONG))
+    await authority.revoke(await create_aged_token(authority, database, "revoked", created=LONG))
 
-    await policy.come_round()
+    await policy.run()
 
     assert await list_disabled(authority) == ["never used", "not used lately"]
 
@@ -85,7 +85,7 @@ async def test_tokens_unused_for_configured_days_are_disabled(
 async def test_without_policy_no_token_is_disabled(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
-    await create_aged_token(authority, database, "never used", made=timedelta(days=5000))
+    await create_aged_token(authority, database, "never used", created=timedelta(days=5000))
 
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2):
@@ -97,9 +97,9 @@ async def test_without_policy_no_token_is_disabled(
 async def test_authority_applies_configured_policy(
     authority: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
 ) -> None:
-    await create_aged_token(authority, database, "never used", made=LONG)
+    await create_aged_token(authority, database, "never used", created=LONG)
 
-    async with token_authority(database, redis_url, tmp_path, disable_unused_after_days=DAYS):
+    async with run_token_authority(database, redis_url, tmp_path, disable_unused_after_days=DAYS):
         while await list_disabled(authority) != ["never used"]:
             await asyncio.sleep(0.02)
 
@@ -108,10 +108,10 @@ async def test_policy_writes_audit_record_and_reaches_guards(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
     issued, guard = await authority.issue(), FakeGuard(authority)
-    await make_past(database, issued["id"], made=LONG)
+    await backdate(database, issued["id"], created=LONG)
     await guard.follow()
 
-    await policy.come_round()
+    await policy.run()
 
     shown = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
     assert (shown["disabled_by"], shown["disabled_reason"]) == ("policy", "unused for 90 days")
@@ -126,15 +126,15 @@ async def test_policy_writes_audit_record_and_reaches_guards(
 async def test_enabled_token_counts_from_enabling(
     authority: Authority, database: ClonedDatabase, policy: Policy
 ) -> None:
-    token_id = await create_aged_token(authority, database, "enabled", made=LONG)
-    await policy.come_round()
+    token_id = await create_aged_token(authority, database, "enabled", created=LONG)
+    await policy.run()
 
     assert (await authority.manage("POST", f"/v1/tokens/{token_id}/enable")).json["status"] == "active"
-    await policy.come_round()
+    await policy.run()
     at_once = await list_disabled(authority)
     past = "UPDATE token_authority.token SET enabled_at = enabled_at - $1::interval"
     await fetch(database.admin_url, past, LONG)
-    await policy.come_round()
+    await policy.run()
 
     assert (at_once, await list_disabled(authority)) == ([], ["enabled"])
 
@@ -146,8 +146,8 @@ async def test_concurrent_processes_disable_each_token_once(
     await copy_token(database, issued["id"], 250)
     await fetch(database.admin_url, "UPDATE token_authority.token SET created_at = now() - $1::interval", LONG)
 
-    counts = await asyncio.gather(*(policy.come_round() for _ in range(3)))
-    counts += [await policy.come_round() for _ in range(2)]
+    counts = await asyncio.gather(*(policy.run() for _ in range(3)))
+    counts += [await policy.run() for _ in range(2)]
 
     assert (sum(counts), counts[-1]) == (251, 0)
     assert len(await list_disabled(authority)) == 251

@@ -63,8 +63,8 @@ def _id(index: int) -> str:
 def test_results_of_manual_example_are_reproduced() -> None:
     result = results(poll_spec("12345"), tally_of(MANUAL))
 
-    assert (result.status, result.final, result.calculated_at) == ("open", False, NOW)
-    assert (result.visible, result.withheld_reason) == (True, None)
+    assert (result.status, result.is_final, result.calculated_at) == ("open", False, NOW)
+    assert (result.is_visible, result.withheld_reason) == (True, None)
     assert (result.participants, result.votes, result.average) == (56, 56, 3.1)
     assert [option.votes for option in result.options] == MANUAL
     assert [option.percentage for option in result.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
@@ -98,7 +98,7 @@ def test_results_without_votes_are_zero_and_have_no_average() -> None:
 def test_results_of_closed_poll_are_final() -> None:
     result = results(poll_spec("12"), tally_of([1, 2]), is_closed=True)
 
-    assert (result.status, result.final) == ("closed", True)
+    assert (result.status, result.is_final) == ("closed", True)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_average_of_numbers_is_exact_to_the_tenth(titles: list[str], counts: lis
     "title",
     ["", "one", " 2", "2 ", "+2", "2.", ".5", "1e3", "2,5", "٣", "２", "1" * 16, "1.1234567", "2\n", "--2", "NaN"],
 )
-def test_title_that_is_not_a_plain_number_means_no_average(title: str) -> None:
+def test_options_with_title_that_is_no_plain_number_have_no_average(title: str) -> None:
     assert average(["1", title], [3, 4]) is None
 
 
@@ -294,8 +294,8 @@ def test_visibility_depends_on_audience_and_closing(
 
     result = results(spec, tally_of(MANUAL), audience, is_closed=is_closed)
 
-    assert (result.withheld_reason, result.visible) == (reason, reason is None)
-    assert (result.votes == 56) == result.visible
+    assert (result.withheld_reason, result.is_visible) == (reason, reason is None)
+    assert (result.votes == 56) == result.is_visible
 
 
 @given(
@@ -313,7 +313,7 @@ def test_withheld_results_do_not_depend_on_votes(
 
     result = results(spec, tally_of(counts), audience, is_closed=is_closed)
 
-    if not result.visible:
+    if not result.is_visible:
         assert result == results(spec, Tally(0, 0, {}), audience, is_closed=is_closed)
         assert (result.participants, result.votes, result.average) == (None, None, None)
         assert all(
@@ -328,7 +328,7 @@ def test_hidden_numbers_leave_percentages_visible(audience: Audience) -> None:
 
     result = results(spec, tally_of(MANUAL), audience)
 
-    assert (result.visible, result.withheld_reason) == (True, "hideAbsoluteNumbers")
+    assert (result.is_visible, result.withheld_reason) == (True, "hideAbsoluteNumbers")
     assert (result.participants, result.votes, result.average) == (None, None, 3.1)
     assert [option.votes for option in result.options] == [None] * 5
     assert [option.percentage for option in result.options] == [14.3, 21.4, 19.6, 26.8, 17.9]
@@ -341,7 +341,7 @@ def test_withheld_results_with_hidden_numbers_name_visibility_as_reason() -> Non
 
     result = results(spec, tally_of([1, 2]))
 
-    assert (result.visible, result.withheld_reason) == (False, "never")
+    assert (result.is_visible, result.withheld_reason) == (False, "never")
 
 
 @given(st.sampled_from(_VISIBILITIES), st.booleans(), st.booleans(), _COUNTS)
@@ -357,7 +357,7 @@ def test_audience_everything_sees_results_whatever_the_settings(
 
 
 @given(_COUNTS, st.integers(0, 10**9), st.dictionaries(st.text(max_size=3), st.integers(0, 10**9)))
-def test_any_counts_have_results_and_unknown_options_are_ignored(
+def test_results_have_counts_and_ignore_unknown_options(
     counts: list[int], participants: int, others: dict[str, int]
 ) -> None:
     tally = tally_of(counts, participants)

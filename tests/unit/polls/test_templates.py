@@ -62,5 +62,5 @@ def test_unknown_template_raises_error_with_known_ids() -> None:
         find_template("Stars")
 
     assert str(raised.value) == (
-        "There is no such template; known are blank, yes-no, score-1-to-5, stars, emoji, hearts."
+        "Unknown template; the templates are blank, yes-no, score-1-to-5, stars, emoji, hearts."
     )

@@ -1,4 +1,4 @@
-"""Tokens as a test arranges them, with a past that no API gives, and what a list or a review finds of them."""
+"""Give tokens a past that the API cannot give them, and read lists and reviews of tokens."""
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
@@ -15,25 +15,25 @@ OTHER_SITE = "site_of_others"
 
 
 async def add_site(database: ClonedDatabase) -> str:
-    """Another installation; its id."""
+    """Insert another site and return its id."""
     query = "INSERT INTO token_authority.site VALUES ($1, 'Others', $2, now())"
     await fetch(database.admin_url, query, OTHER_SITE, "o" * 27)
     return OTHER_SITE
 
 
-async def make_past(
+async def backdate(
     database: ClonedDatabase,
     token_id: str,
     *,
-    made: timedelta | datetime | None = None,
+    created: timedelta | datetime | None = None,
     used: timedelta | datetime | None = None,
 ) -> None:
-    """As if it had been made, and used last, so long ago, or then."""
+    """Set when the token was created and last used: a time, or how long ago."""
     connection = await asyncpg.connect(database.admin_url)
     try:
         for table, key, column, at in (
-            ("token", "id", "created_at", made),
-            ("token_use", "token_id", "made_at", made),
+            ("token", "id", "created_at", created),
+            ("token_use", "token_id", "made_at", created),
             ("token_use", "token_id", "last_used_at", used),
         ):
             if at is not None:
@@ -44,26 +44,26 @@ async def make_past(
         await connection.close()
 
 
-async def end(database: ClonedDatabase, token_id: str) -> None:
-    """As if its end had come."""
+async def expire_token(database: ClonedDatabase, token_id: str) -> None:
+    """Set the expiry of the token to yesterday."""
     statement = "UPDATE token_authority.token SET expires_at = now() - interval '1 day' WHERE id = $1"
     await fetch(database.admin_url, statement, token_id)
 
 
 class Reader:
-    """Someone with an admin key who looks at tokens."""
+    """A client with an admin key that reads tokens."""
 
     def __init__(self, authority: Authority, admin_key: str | None = None) -> None:
         self._authority = authority
         self._headers = {"Authorization": f"Bearer {admin_key or authority.admin_key}"}
 
     async def get(self, path: str, **query: Any) -> Answer:
-        """One answer."""
-        written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
-        return await self._authority("GET", f"{path}?{urlencode(written)}", headers=self._headers)
+        """Send a GET request and return the response."""
+        parameters = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+        return await self._authority("GET", f"{path}?{urlencode(parameters)}", headers=self._headers)
 
-    async def pages(self, path: str = "/v1/tokens", **query: Any) -> AsyncGenerator[list[Any], None]:
-        """The items of each page, to the last."""
+    async def list_pages(self, path: str = "/v1/tokens", **query: Any) -> AsyncGenerator[list[Any], None]:
+        """Yield the items of each page, up to and including the last page."""
         cursor: dict[str, str] = {}
         while True:
             answer = await self.get(path, **query, **cursor)
@@ -73,17 +73,17 @@ class Reader:
                 return
             cursor = {"cursor": answer.json["next"]}
 
-    async def all(self, path: str = "/v1/tokens", **query: Any) -> list[Any]:
-        """The items of all pages."""
-        return [item async for page in self.pages(path, **query) for item in page]
+    async def list_all(self, path: str = "/v1/tokens", **query: Any) -> list[Any]:
+        """Return the items of all pages."""
+        return [item async for page in self.list_pages(path, **query) for item in page]
 
-    async def names(self, **query: Any) -> list[str]:
-        """The names of the tokens that meet conditions, in order."""
-        return [token["name"] for token in await self.all(**query)]
+    async def list_names(self, **query: Any) -> list[str]:
+        """Return the names of the tokens that meet the conditions, in the order of the list."""
+        return [token["name"] for token in await self.list_all(**query)]
 
 
-async def reader(authority: Authority, **fields: Any) -> Reader:
-    """One whose new admin key has this role and these limits."""
+async def create_reader(authority: Authority, **fields: Any) -> Reader:
+    """Create an admin key with these fields, and return a client that uses it."""
     answer = await authority.manage("POST", "/v1/admin-keys", {"name": "a reader", **fields})
     assert answer.status == 201, answer.body
     return Reader(authority, answer.json["key"])

@@ -1,4 +1,4 @@
-"""An example service of sheep for requests that are hard to read: unusual paths, preconditions, merge patches."""
+"""An example service for requests with unusual paths, preconditions and merge patches."""
 
 from typing import Any, Final
 
@@ -13,9 +13,9 @@ from shared.runtime.http.idempotency import idempotency_key
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.merge_patch import merge
 from shared.runtime.http.path import path_text, path_uuid
-from shared.runtime.http.preconditions import if_match, not_modified
+from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
-from tests.support.sheep import FLOCKS, Flock, create_flock, whistle
+from tests.support.example_service import FLOCKS, Flock, create_flock, whistle
 
 BATCH_BYTES: Final = 1024 * 1024
 
@@ -28,7 +28,7 @@ class Count(Struct, frozen=True):
     years: list[int] = []
 
 
-def sheep_requests_app() -> web.Application:
+def create_example_requests_app() -> web.Application:
     """Return the service, with one flock."""
     app = create_application({}, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
@@ -38,7 +38,7 @@ def sheep_requests_app() -> web.Application:
             Route("POST", "/flocks", Endpoint(create_flock), PUBLIC),
             Route("GET", "/flocks/{name}", Endpoint(show_flock), PUBLIC),
             Route("PATCH", "/flocks/{name}", Endpoint(change_flock), PUBLIC),
-            Route("POST", "/flocks:batch", Endpoint(form_flocks), PUBLIC, body_limit=BATCH_BYTES),
+            Route("POST", "/flocks:batch", Endpoint(create_flocks), PUBLIC, body_limit=BATCH_BYTES),
             Route("POST", "/counts", Endpoint(note_count), PUBLIC),
             Route("POST", "/whistle", Endpoint(whistle), PUBLIC),
             Route("GET", "/fields/{field}/sheep/{sheep_id}", Endpoint(show_sheep), PUBLIC),
@@ -49,7 +49,7 @@ def sheep_requests_app() -> web.Application:
 
 async def show_flock(request: web.Request) -> web.Response:
     flock = _flock(request)
-    if not_modified(request, _etag(flock)):
+    if is_not_modified(request, _etag(flock)):
         return web.Response(status=304, headers={"ETag": _etag(flock)})
     return json_response(flock, headers={"ETag": _etag(flock)})
 
@@ -63,7 +63,7 @@ async def change_flock(request: web.Request) -> web.Response:
     return json_response(changed, headers={"ETag": _etag(changed)})
 
 
-async def form_flocks(request: web.Request) -> web.Response:
+async def create_flocks(request: web.Request) -> web.Response:
     flocks = read_json(await request.read(), list[Flock])
     return json_response({"formed": len(flocks)})
 

@@ -15,7 +15,7 @@ _log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def supervised(
+async def supervise(
     app: web.Application, name: str, run: Callable[[], Coroutine[None, None, None]]
 ) -> AsyncGenerator[None, None]:
     """Run `run()` as a task during the block.

@@ -1,4 +1,4 @@
-"""A small example service that uses only the runtime: it manages flocks of sheep."""
+"""An example service that uses only the runtime: it manages flocks of sheep."""
 
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
@@ -62,9 +62,9 @@ class Flocks(Struct, frozen=True):
 
 
 class FlocksQuery(Struct, frozen=True):
-    """Which flocks to show."""
+    """The conditions of a list of flocks."""
 
-    limit: Annotated[int, Meta(ge=1, le=100, description="how many at most")] = 10
+    limit: Annotated[int, Meta(ge=1, le=100, description="maximum number of flocks")] = 10
     lambs: bool = True
     shorn_before: Annotated[datetime, Meta(tz=True, description="shorn earlier than this")] | None = None
     colour: Annotated[list[Colour], Meta(max_length=2)] = []
@@ -124,7 +124,7 @@ CREATE_FLOCK: Final = Operation(
     summary="Form a flock",
     body=Flock,
     headers=CountHeaders,
-    responses={201: Response(description="The flock.", body=Flock, headers={"Location": "where it is"})},
+    responses={201: Response(description="The flock.", body=Flock, headers={"Location": "the path of the flock"})},
     body_example={"name": "dolly", "sheep": 3},
 )
 SHOW_FLOCK: Final = Operation(
@@ -143,19 +143,22 @@ CHANGE_FLOCK: Final = Operation(
     problems=NO_FLOCK,
 )
 DISSOLVE_FLOCK: Final = Operation(
-    summary="Dissolve a flock", path=FlockPath, responses={204: Response(description="It is gone.")}, problems=NO_FLOCK
+    summary="Dissolve a flock",
+    path=FlockPath,
+    responses={204: Response(description="The flock is dissolved.")},
+    problems=NO_FLOCK,
 )
 WHISTLE: Final = Operation(
     summary="Whistle",
     body=Whistle,
     media_type=FORM,
-    responses={200: Response(description="What was heard.", body=Whistle)},
+    responses={200: Response(description="The signal.", body=Whistle)},
 )
 
 FLOCKS: Final = web.AppKey("flocks", dict[str, Flock])
 
 
-def sheep_app() -> web.Application:
+def create_example_app() -> web.Application:
     """Return the service. The shepherd sends `SHEPHERD` as its Authorization header."""
     problems = {
         NoShepherd: lambda _: Problem(NO_SHEPHERD, "Send the shepherd's credential."),
@@ -168,7 +171,7 @@ def sheep_app() -> web.Application:
     return app
 
 
-def sheep_document() -> dict[str, Any]:
+def build_example_document() -> dict[str, Any]:
     """Return the OpenAPI document of the service."""
     return openapi_document(INFO, SHEEP_ROUTES, SECURITY_SCHEMES)
 
