@@ -39,11 +39,6 @@ class UnguardedSettings(PollsSettings, frozen=True, kw_only=True):
 class Anyone(Caller):
     """A caller that may do everything and is not counted."""
 
-    @property
-    def asked_for(self) -> frozenset[Action]:
-        """Return every action."""
-        return frozenset(Action)
-
     def require(self, action: Action, place: Place) -> None:
         """Allow every action."""
 

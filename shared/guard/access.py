@@ -1,13 +1,11 @@
 """The access rules of guarded routes: which action of a scope the handler of a route has to require."""
 
-from functools import wraps
 from typing import Final
 
-from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from shared.contract.scope import Action
-from shared.guard.caller import caller
+from shared.guard.caller import Caller
 from shared.runtime.http.routes import Access
 
 TOKEN_SECURITY: Final = ("token", "token_in_url")
@@ -31,32 +29,34 @@ REFUSALS: Final = {
 
 
 class ScopeNotChecked(Exception):
-    """A handler returned a success without requiring an action of its route: a programming error, so a 500."""
+    """A handler responded with a success without a granted action of its route: a programming error, so a 500."""
 
 
-class TokenAccess(Access, frozen=True):
-    """The access rule of a route that needs an access token. Create it with `token_with` or `any_token`."""
+class TokenAccess(Access, frozen=True, kw_only=True):
+    """The access rule of a route that needs an access token. Create it with `token_with` or `any_token`.
+
+    With `actions`, the handler has to require one of them before it responds with a success.
+    """
+
+    actions: frozenset[Action] = frozenset()
+
+    def require_scope_check(self, bearer: Caller, status: int) -> None:
+        """Raise `ScopeNotChecked` if a response with this status is a success, and the bearer was granted no action."""
+        if status < 400 and self.actions and self.actions.isdisjoint(bearer.granted_actions):
+            raise ScopeNotChecked(f"a response with status {status} without a scope check")
+
+
+def _allow(handler: Handler) -> Handler:
+    return handler
 
 
 def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
     """Let requests with a working token through, to a handler that requires one of the actions.
 
-    The handler knows the place, so it calls `caller(request).require(…)` or `.require_paths(…)`. If it returns a
-    success without having done so, raise `ScopeNotChecked` instead of sending its response.
+    The handler knows the place, so it calls `caller(request).require(…)` or `.require_paths(…)`. If it responds with a
+    success without having done so, returned, raised or streamed, `ScopeNotChecked` is raised before anything is sent.
     """
-    actions = frozenset({action, *others})
-
-    def restrict(handler: Handler) -> Handler:
-        @wraps(handler)
-        async def wrapper(request: web.Request) -> web.StreamResponse:
-            response = await handler(request)
-            if response.status < 400 and actions.isdisjoint(caller(request).checked_actions):
-                raise ScopeNotChecked(f"{handler.__name__} returned {response.status} without a scope check")
-            return response
-
-        return wrapper
-
-    return TokenAccess(restrict, security, problems=REFUSALS)
+    return TokenAccess(restrict=_allow, security=security, problems=REFUSALS, actions=frozenset({action, *others}))
 
 
 def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
@@ -64,4 +64,4 @@ def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
 
     Use it for routes that are the same for every token, and for handlers that check each part of a request.
     """
-    return TokenAccess(lambda handler: handler, security, problems=REFUSALS)
+    return TokenAccess(restrict=_allow, security=security, problems=REFUSALS)

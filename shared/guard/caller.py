@@ -19,7 +19,7 @@ class Caller:
         self._grant = grant
         self._usage = usage
         self._is_counted = False
-        self._checked_actions: set[Action] = set()
+        self._granted_actions: set[Action] = set()
 
     @property
     def token_id(self) -> str:
@@ -42,15 +42,15 @@ class Caller:
         return self._grant.metadata
 
     @property
-    def checked_actions(self) -> AbstractSet[Action]:
-        """The actions that `require` and `require_paths` have checked, whether the token allows them or not."""
-        return self._checked_actions
+    def granted_actions(self) -> AbstractSet[Action]:
+        """The actions that `require` and `require_paths` have found the token to allow."""
+        return self._granted_actions
 
     def require(self, action: Action, place: Place) -> None:
         """Raise `InsufficientScope` unless the token allows `action` at `place`."""
-        self._checked_actions.add(action)
         if not self.may(action, place):
             raise InsufficientScope(action, place.path)
+        self._granted_actions.add(action)
         self.count_use()
 
     def may(self, action: Action, place: Place) -> bool:
@@ -62,11 +62,11 @@ class Caller:
 
         `within` is a path in the site; the empty path is the whole site. Raise `InsufficientScope` if there is none.
         """
-        self._checked_actions.add(action)
         allowed = (scope.path for scope in self._grant.scopes if action in scope.actions)
         reached = intersect_paths(within, allowed)
         if not reached:
             raise InsufficientScope(action, within)
+        self._granted_actions.add(action)
         self.count_use()
         return reached
 

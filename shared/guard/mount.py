@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
 from shared.contract.redis_names import rate_limit_prefix
-from shared.guard.access import TokenAccess
+from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
 from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
@@ -55,7 +55,8 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     """Let only requests with a working token reach a handler, except on routes whose access is `PUBLIC`.
 
     Every route of the application has to be mounted by `add_routes`, with `token_with(…)`, `any_token()` or `PUBLIC`
-    as its access. The application does not start otherwise: `UnguardedRoute` names the routes.
+    as its access. The application does not start otherwise: `UnguardedRoute` names the routes. A request for a route
+    that was added later is a 500.
 
     Guard errors, raised here or by `caller(request).require(…)` in a handler, are reported by `GUARD_PROBLEMS`, unless
     the `problem_table` of the route has a row for them.
@@ -64,7 +65,7 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     app[STREAMS] = Streams()
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.extend((_add_age, add_rate_limit))
+    app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit))
     app.cleanup_ctx.append(_open(settings))
     metadata = Endpoint(_metadata(settings))
     add_routes(app, [Route(method, RESOURCE_METADATA_ROUTE, metadata, PUBLIC) for method in ("GET", "HEAD")])
@@ -86,7 +87,9 @@ async def _require_access_rules(app: web.Application) -> None:
 @web.middleware
 async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamResponse:
     route = match_route(request)
-    if route is None or route.access is PUBLIC:
+    if route is None and request.match_info.http_exception is None:
+        raise UnguardedRoute("this route was added after the start, so it has no access rule")
+    if route is None or not isinstance(route.access, TokenAccess):
         return await handler(request)
     try:
         presented, no_cache = take_token(request), bypasses_cache(request)
@@ -96,7 +99,7 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
         await request.app[RULES].check(request, presented, validated.grant)
-        response = await handler(request)
+        response = await _call_handler(request, handler, route.access, bearer)
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
             request[CALLER].count_refusal()
@@ -104,6 +107,34 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         return problem_response(table[type(error)](error), request.get(REQUEST_ID))
     bearer.count_use()  # for handlers that require no scope
     return response
+
+
+async def _call_handler(
+    request: web.Request, handler: Handler, access: TokenAccess, bearer: Caller
+) -> web.StreamResponse:
+    """Return the handler's response. Raise `ScopeNotChecked` in place of a success that it has not asked for."""
+    try:
+        response = await handler(request)
+    except web.HTTPException as error:
+        access.require_scope_check(bearer, error.status)
+        raise
+    access.require_scope_check(bearer, response.status)
+    return response
+
+
+async def _require_scope_check(request: web.Request, response: web.StreamResponse) -> None:
+    """Raise `ScopeNotChecked` before a stream sends its first byte. Its connection is closed, for it has begun."""
+    if isinstance(response, web.Response) or CALLER not in request:
+        return
+    route = match_route(request)
+    if route is None or not isinstance(route.access, TokenAccess):
+        return
+    try:
+        route.access.require_scope_check(request[CALLER], response.status)
+    except ScopeNotChecked:
+        if request.transport is not None:
+            request.transport.abort()
+        raise
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -1,16 +1,28 @@
 """Another service mounts the guard: access rules, problems, counters and pages."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from aiohttp.typedefs import Handler
 from pytest_aiohttp.plugin import AiohttpClient
 from yarl import URL
 
 from shared.contract.scope import Action, Place
-from shared.guard import GuardSettings, TokenMissing, UnguardedRoute, any_token, caller, mount_guard, token_with
+from shared.guard import (
+    GuardSettings,
+    InsufficientScope,
+    TokenMissing,
+    UnguardedRoute,
+    any_token,
+    caller,
+    mount_guard,
+    token_with,
+)
 from shared.guard.problems import GUARD_PROBLEM_TYPES
 from shared.runtime.docs import Documentation, add_docs
 from shared.runtime.http.endpoint import Endpoint
@@ -48,6 +60,52 @@ async def yearly(request: web.Request) -> web.Response:
     return web.Response(text=f"{read_query(request, Which).year} of {sorted(query_of(request).values)}")
 
 
+SECRET_CONTENT = "not for this token"
+
+
+async def return_content(_request: web.Request) -> web.Response:
+    return web.Response(text=SECRET_CONTENT)
+
+
+async def raise_content(_request: web.Request) -> web.Response:
+    raise web.HTTPOk(text=SECRET_CONTENT)
+
+
+async def redirect(_request: web.Request) -> web.Response:
+    raise web.HTTPFound(f"/{SECRET_CONTENT}")
+
+
+async def stream_content(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(SECRET_CONTENT.encode())
+    return response
+
+
+async def send_content(request: web.Request) -> web.StreamResponse:
+    response = web.WebSocketResponse()
+    await response.prepare(request)
+    await response.send_str(SECRET_CONTENT)
+    return response
+
+
+async def ignore_refusal(request: web.Request) -> web.Response:
+    with suppress(InsufficientScope):
+        caller(request).require(Action.READ, Place("OTHER", "any"))
+    return web.Response(text=SECRET_CONTENT)
+
+
+FORGETFUL: dict[str, Handler] = {
+    "returned": return_content,
+    "raised": raise_content,
+    "redirect": redirect,
+    "stream": stream_content,
+    "websocket": send_content,
+    "ignored-refusal": ignore_refusal,
+}
+"""Handlers that respond with a success without a granted action of their route."""
+
+
 @pytest.fixture
 def settings(authority: Authority, redis_url: str) -> GuardSettings:
     return GuardSettings(
@@ -73,7 +131,7 @@ async def client(settings: GuardSettings, aiohttp_client: AiohttpClient) -> Clie
             Route("GET", "/reports/{workspace}", Endpoint(report), needs_read),
             Route("GET", "/hello", Endpoint(hello), any_token()),
             Route("GET", "/yearly/{workspace}", Endpoint(yearly), any_token(), problem_table=YEARLY_PROBLEMS),
-            Route("GET", "/forgetful", Endpoint(hello), needs_read),
+            *(Route("GET", f"/forgetful/{name}", Endpoint(handler), needs_read) for name, handler in FORGETFUL.items()),
         ],
     )
     mount_guard(app, settings)
@@ -147,13 +205,73 @@ async def test_metrics_contain_guard_lease(client: Client) -> None:
     assert "pollgate_guard_lease_held" in await (await client.get("/metrics")).text()
 
 
-async def test_success_of_handler_without_scope_check_returns_500(client: Client, authority: Authority) -> None:
+@pytest.mark.parametrize("name", ["returned", "raised", "redirect", "ignored-refusal"])
+async def test_success_of_handler_without_scope_check_returns_500(
+    client: Client, authority: Authority, name: str
+) -> None:
     token = (await authority.issue("polls:read:PLAT"))["token"]
 
-    answer = await client.get("/forgetful", headers={"Authorization": f"Bearer {token}"})
+    answer = await client.get(f"/forgetful/{name}", headers={"Authorization": f"Bearer {token}"}, allow_redirects=False)
 
     assert answer.status == 500
-    assert "hello" not in await answer.text()
+    assert SECRET_CONTENT not in await answer.text()
+    assert "Location" not in answer.headers
+
+
+async def test_stream_without_scope_check_sends_nothing(client: Client, authority: Authority) -> None:
+    headers = {"Authorization": f"Bearer {(await authority.issue('polls:read:PLAT'))['token']}"}
+
+    with pytest.raises(aiohttp.ClientError):
+        await client.get("/forgetful/stream", headers=headers)
+    with pytest.raises(aiohttp.ClientError):
+        await client.ws_connect("/forgetful/websocket", headers=headers)
+
+
+def add_on_startup(app: web.Application) -> None:
+    async def add_route(starting: web.Application) -> None:
+        starting.router.add_get("/late", return_content)
+
+    app.on_startup.append(add_route)
+
+
+def add_by_cleanup_context(app: web.Application) -> None:
+    async def add_route(starting: web.Application) -> AsyncGenerator[None, None]:
+        starting.router.add_get("/late", return_content)
+        yield
+
+    app.cleanup_ctx.append(add_route)
+
+
+@pytest.mark.parametrize("add_late", [add_on_startup, add_by_cleanup_context])
+async def test_route_that_is_added_after_the_check_of_access_rules_returns_500(
+    add_late: Callable[[web.Application], None], settings: GuardSettings, aiohttp_client: AiohttpClient
+) -> None:
+    app = web.Application()
+    mount_guard(app, settings)
+    add_late(app)
+    client = await aiohttp_client(app)
+
+    answer, unknown = await client.get("/late"), await client.get("/unknown")
+
+    assert (answer.status, unknown.status) == (500, 404)
+    assert SECRET_CONTENT not in await answer.text()
+
+
+async def test_method_that_is_added_after_the_start_returns_500(
+    settings: GuardSettings, aiohttp_client: AiohttpClient
+) -> None:
+    app = web.Application()
+    add_routes(app, [Route("GET", "/hello", Endpoint(hello), any_token())])
+    mount_guard(app, settings)
+    client = await aiohttp_client(app)
+    (resource,) = [each for each in app.router.resources() if each.canonical == "/hello"]
+    assert isinstance(resource, web.Resource)
+    resource.add_route("POST", return_content)
+
+    answer = await client.post("/hello")
+
+    assert answer.status == 500
+    assert SECRET_CONTENT not in await answer.text()
 
 
 @pytest.mark.parametrize(
