@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
+from urllib.parse import unquote
 
 import aiohttp
 import msgspec
@@ -11,8 +12,11 @@ from yarl import URL
 from pollgate.client.arguments import require_credential
 from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
 from pollgate.client.problems import problem_error
+from shared.contract.token import SECRET_PATTERN
 
 CALL_LIMIT_S: Final = 10.0
+OK: Final = 200
+NO_CONTENT: Final = 204
 STREAM_PAUSE_LIMIT_S: Final = 60.0
 """How long a stream may be silent."""
 
@@ -109,6 +113,7 @@ class Transport:
     ) -> Response:
         """Send a request and return its response; `path` is sent unchanged."""
         encoded = None if body is None else _encode(body, arguments)
+        response, failure = None, None
         try:
             async with self._session.request(
                 method,
@@ -121,8 +126,12 @@ class Transport:
             ) as received:
                 response = Response(received.status, received.headers, await received.read())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._no_response(error) from None
+            failure = self._no_response(error)
+        if response is None:
+            raise failure or AssertionError  # outside of `except`, for aiohttp's error contains the secret
         self._require_success(response, path, arguments)
+        if method == "DELETE" and response.status != NO_CONTENT:
+            raise self._unexpected("this is not a response of this release's service", response.status)
         return response
 
     def decode(self, response: Response, kind: type[T]) -> T:
@@ -135,8 +144,13 @@ class Transport:
     async def lines(
         self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[bytes, None]:
-        """Yield the lines of a response as they arrive. Raise `OutcomeUnknown` where it ends before it is complete."""
+        """Yield the lines of a response as they arrive.
+
+        Raise `OutcomeUnknown` if it ends before it is complete, `UnexpectedResponse` if it is not of the media type in
+        the header `Accept`.
+        """
         timeout = aiohttp.ClientTimeout(sock_connect=CALL_LIMIT_S, sock_read=STREAM_PAUSE_LIMIT_S)
+        rest, failure = b"", None
         try:
             async with self._session.get(
                 URL(self._url + path, encoded=True),
@@ -145,21 +159,24 @@ class Transport:
                 timeout=timeout,
                 allow_redirects=False,
             ) as received:
-                if received.status != 200:
-                    response = Response(received.status, received.headers, await received.read())
-                    self._require_success(response, path, AS_IN_THE_API)
-                    raise self._unexpected("this is not a response of this release's service", received.status)
-                rest = b""
+                await self._require_stream(received, path, (headers or {}).get("Accept"))
                 async for piece in received.content.iter_any():
                     *whole, rest = (rest + piece).split(b"\n")
                     for line in whole:
                         yield line
-        except aiohttp.ClientPayloadError as error:
-            raise self._failure(OutcomeUnknown, "the response ended before it was complete", error) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._no_response(error) from None
+            failure = self._no_response(error)
+        if failure is not None:
+            raise failure
         if rest:
             yield rest
+
+    async def _require_stream(self, received: aiohttp.ClientResponse, path: str, media_type: str | None) -> None:
+        if received.status != OK:
+            response = Response(received.status, received.headers, await received.read())
+            self._require_success(response, path, AS_IN_THE_API)
+        if received.status != OK or (media_type and received.content_type != media_type):
+            raise self._unexpected("this is not a response of this release's service", received.status)
 
     @property
     def _session(self) -> aiohttp.ClientSession:
@@ -171,6 +188,8 @@ class Transport:
     def _no_response(self, error: Exception) -> ClientError:
         if isinstance(error, ValueError):  # such as a host that is too long; other arguments were checked before
             return InvalidArgument("url", _NOT_A_URL.format(example=self._service.example_url))
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return self._failure(OutcomeUnknown, "the response ended before it was complete", error)
         if isinstance(error, aiohttp.ClientConnectorError):
             return self._failure(ConnectionFailed, "no connection", error)
         cause = error.__cause__ if isinstance(error, _ResponseLost) else error
@@ -202,7 +221,7 @@ class Transport:
         return problem_error(
             response.status,
             response.headers,
-            response.content,
+            response.content.replace(self._secret.encode(), b"[redacted]"),
             arguments=arguments.paths,
             words=arguments.words,
             service=self._service.name,
@@ -215,7 +234,8 @@ def _require_url(url: str, example: str) -> None:
     try:
         parsed = URL(url)
         has_more = parsed.query_string or parsed.fragment or parsed.user or parsed.password
-        is_root = parsed.scheme in ("http", "https") and bool(parsed.host) and not has_more
+        has_secret = SECRET_PATTERN.search(unquote(url)) is not None
+        is_root = parsed.scheme in ("http", "https") and bool(parsed.host) and not has_more and not has_secret
     except ValueError:
         is_root = False
     if not is_root:

@@ -8,13 +8,13 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from services.polls.domain.batch import BatchItem, ItemResult
 from services.polls.domain.idempotency import StoredResponse
 from services.polls.domain.state import PollState
 from services.polls.payloads.batch import Outcome, Outcomes
-from services.polls.payloads.polls import LocationPayload, PollPayload
+from services.polls.payloads.polls import PollPayload
 from services.polls.problems import PROBLEMS
 from shared.contract.scope import Place
 from shared.contract.token import SECRET_PATTERN
@@ -50,14 +50,20 @@ def permitted_items(items: Sequence[BatchItem], stored: StoredResponse) -> list[
     """
     outcomes = msgspec.json.decode(stored.body, type=_StoredOutcomes).items
     return [
-        (item, None if outcome.poll is None else outcome.poll.location.to_place())
+        (item, None if outcome.poll is None else Place(*astuple(outcome.poll.location)))
         for item, outcome in zip(items, outcomes, strict=True)
         if outcome.status in _PERMITTED
     ]
 
 
+class _StoredLocation(Struct, frozen=True):
+    workspace: str
+    content: str
+    container: str = ""
+
+
 class _StoredPoll(Struct, frozen=True):
-    location: LocationPayload
+    location: _StoredLocation
 
 
 class _StoredOutcome(Struct, frozen=True):

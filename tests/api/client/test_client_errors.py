@@ -1,6 +1,8 @@
 """The exceptions of the client library: one per status, in the words of a program."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -28,6 +30,7 @@ from pollgate.client import (
     UnexpectedResponse,
     UnprocessableContent,
 )
+from shared.contract.token import mint
 from shared.runtime.process.serve import listen
 from tests.support.stack import HOST, Authority, Polls
 
@@ -35,6 +38,7 @@ pytestmark = pytest.mark.shared_services
 
 PLACE = Location("PLAT", "PLAT-1")
 LUNCH = NewPoll(PLACE, title="Lunch?", options=[Option("1", "Yes"), Option("2", "No")])
+POLL_TOKEN, ADMIN_KEY = mint("pgt"), mint("pga")
 UNKNOWN_POLL = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 
@@ -344,3 +348,66 @@ async def test_text_instead_of_list_raises_type_error(polls: Polls, authority: A
 
     assert results.votes == 0
     assert "x" not in [token.name for token in tokens]
+
+
+async def test_delete_that_is_answered_with_another_status_than_204_raises_unexpected_response() -> None:
+    async with (
+        run_server_that_answers(200, text="<html>It works!</html>") as url,
+        PollsClient(url, POLL_TOKEN) as client,
+        AuthorityClient(url, ADMIN_KEY) as admin,
+    ):
+        with pytest.raises(UnexpectedResponse):
+            await client.delete_poll(UNKNOWN_POLL)
+        with pytest.raises(UnexpectedResponse):
+            await admin.revoke_admin_key("adm_1")
+
+
+async def test_stream_of_another_media_type_raises_unexpected_response() -> None:
+    async with (
+        run_server_that_answers(200, text="<html>It works!</html>", content_type="text/html") as url,
+        PollsClient(url, POLL_TOKEN) as client,
+    ):
+        with pytest.raises(UnexpectedResponse):
+            await anext(client.stream_events(UNKNOWN_POLL))
+
+
+async def test_url_that_contains_a_secret_raises_invalid_argument_without_it() -> None:
+    with pytest.raises(InvalidArgument) as raised:
+        PollsClient(f"http://{HOST}/{POLL_TOKEN}", POLL_TOKEN)
+
+    assert POLL_TOKEN not in repr(raised.value)
+
+
+async def test_secret_that_a_server_repeats_is_redacted() -> None:
+    problem = {"type": "/docs/problems/x", "title": "X", "status": 400, "detail": f"not {POLL_TOKEN}"}
+    async with (
+        run_server_that_answers(400, text=json.dumps(problem), content_type="application/problem+json") as url,
+        PollsClient(url, POLL_TOKEN) as client,
+    ):
+        with pytest.raises(ClientError) as raised:
+            await client.list_templates()
+
+    assert POLL_TOKEN not in f"{raised.value!r} {raised.value.detail}"
+
+
+async def test_malformed_response_raises_outcome_unknown_without_the_secret_in_its_context() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 nonsense\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, HOST, 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, PollsClient(f"http://{HOST}:{port}", POLL_TOKEN) as client:
+        with pytest.raises(OutcomeUnknown) as raised:
+            await client.change_poll(UNKNOWN_POLL, {"title": "x"})
+
+    assert POLL_TOKEN not in "".join(_texts_of(raised.value))
+
+
+def _texts_of(error: BaseException | None) -> Iterator[str]:
+    """Yield the text of an error, and of the errors that it came from."""
+    while error is not None:
+        yield repr(error)
+        error = error.__cause__ or error.__context__
