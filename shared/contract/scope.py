@@ -79,7 +79,9 @@ class Scope:
         return cls(_parse_actions(actions, start_of_actions), _parse_selector(selector, start_of_selector))
 
     def __str__(self) -> str:
-        actions = "*" if self.actions == ALL_ACTIONS else ",".join(a for a in Action if a in self.actions)
+        actions = (
+            "*" if self.actions == ALL_ACTIONS else ",".join(action for action in Action if action in self.actions)
+        )
         selector = "/".join(quote(segment, safe="") for segment in self.path) or "*"
         return f"polls:{actions}:{selector}"
 
@@ -96,9 +98,9 @@ def find_excess_scope(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope
     """Return the part of the first scope that exceeds `limits`, or `None` if all `scopes` are within `limits`."""
     limits = tuple(limits)
     for scope in scopes:
-        over = frozenset(a for a in scope.actions if not any(limit.includes(scope, a) for limit in limits))
-        if over:
-            return Scope(over, scope.path)
+        excess = frozenset(each for each in scope.actions if not any(limit.includes(scope, each) for limit in limits))
+        if excess:
+            return Scope(excess, scope.path)
     return None
 
 

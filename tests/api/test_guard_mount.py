@@ -50,14 +50,14 @@ async def hello(request: web.Request) -> web.Response:
     return web.Response(text=f"hello {caller(request).token_id}")
 
 
-class Which(msgspec.Struct, frozen=True):
-    """Reports of one year."""
+class YearQuery(msgspec.Struct, frozen=True):
+    """The year of the reports."""
 
     year: int
 
 
 async def yearly(request: web.Request) -> web.Response:
-    return web.Response(text=f"{read_query(request, Which).year} of {sorted(query_of(request).values)}")
+    return web.Response(text=f"{read_query(request, YearQuery).year} of {sorted(query_of(request).values)}")
 
 
 SECRET_CONTENT = "not for this token"

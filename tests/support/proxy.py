@@ -51,11 +51,11 @@ class Proxy:
                 return writer.transport.abort()
             await self._open.wait()
             try:
-                there, back = await self._connect()
+                server_reader, server_writer = await self._connect()
             except OSError:
                 return writer.transport.abort()
-            self._writers.add(back)
-            await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+            self._writers.add(server_writer)
+            await asyncio.gather(self._pump(reader, server_writer), self._pump(server_reader, writer))
         return None
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

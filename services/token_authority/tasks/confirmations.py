@@ -69,7 +69,7 @@ class Confirmations:
                 progress.set()
 
     def confirm_early(self, guard: GuardKey, applied: int) -> None:
-        """Do the same as `confirm` before `applied` is checked with the log. Ignore it beyond the pending changes."""
+        """Do the same as `confirm` before `applied` is checked against the log; ignore it beyond pending changes."""
         if applied <= max((change.seq for change in self._pending), default=0):
             self.confirm(guard, applied)
 

@@ -36,14 +36,18 @@ async def make_scored(polls: Polls, **settings: Any) -> str:
 
 async def run_in_terminal(polls: Polls, *arguments: str, width: int = 80, **environment: str) -> str:
     """Run a command in a terminal of this width and return its output without styles."""
-    mine, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
+    controller, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     settings = {"PATH": os.environ["PATH"], "TERM": "xterm", "POLLS_URL": polls.base, "POLLGATE_TOKEN": polls.token}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pollgate", *arguments), stdin=its, stdout=its, stderr=its, env=settings | environment
+        *(sys.executable, "-m", "pollgate", *arguments),
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=settings | environment,
     )
-    os.close(its)
-    printed = await asyncio.to_thread(_read_all, mine)
+    os.close(terminal)
+    printed = await asyncio.to_thread(_read_all, controller)
     assert await process.wait() == 0, printed
     return re.sub(r"\x1b\[[0-9;]*m", "", printed.decode(errors="replace")).replace("\r\n", "\n")
 

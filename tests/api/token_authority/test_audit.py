@@ -80,13 +80,13 @@ async def test_every_change_writes_chained_record_in_order(authority: Authority)
 async def test_record_has_actor_action_subject_address_and_changed_fields(authority: Authority) -> None:
     issued = await authority.issue(name="Nightly")
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
-    headers = {**authority.admin, "X-Request-ID": "of-mine"}
+    headers = {**authority.admin, "X-Request-ID": "request-1"}
 
     await authority("PATCH", f"/v1/tokens/{issued['id']}", headers=headers, json={"name": "Daily"})
 
     record = (await list_records(authority))[-1]
     assert (record["actor"], record["actor_id"], record["address"]) == ("admin_key", own, "127.0.0.1")
-    assert (record["request_id"], record["action"]) == ("of-mine", "token.change")
+    assert (record["request_id"], record["action"]) == ("request-1", "token.change")
     assert record["subject"] == f"token:{issued['id']}"
     assert (record["before"], record["after"]) == ({"name": "Nightly"}, {"name": "Daily"})
 

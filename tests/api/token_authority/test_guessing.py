@@ -33,7 +33,7 @@ def authority_settings() -> dict[str, Any]:
     return SETTINGS
 
 
-class From:
+class ClientAt:
     """A client at an address that the proxy reports."""
 
     def __init__(self, authority: Authority, address: str = GUESSER) -> None:
@@ -41,8 +41,8 @@ class From:
         self._address = address
 
     async def __call__(self, method: str, path: str, headers: Mapping[str, str] = NONE, **options: Any) -> Answer:
-        sent = {"X-Forwarded-For": f"192.0.2.1, {self._address}", **headers}
-        return await self._authority(method, path, headers=sent, **options)
+        forwarded = {"X-Forwarded-For": f"192.0.2.1, {self._address}", **headers}
+        return await self._authority(method, path, headers=forwarded, **options)
 
     async def manage(self, key: str) -> Answer:
         return await self("GET", "/v1/sites", {"Authorization": f"Bearer {key}"})
@@ -50,7 +50,7 @@ class From:
     async def introspect(self, secret: str, client_id: str = "polls") -> Answer:
         return await self("POST", "/oauth2/introspect", basic_auth(client_id, secret), data={"token": "x"})
 
-    async def show(self, assertion: str) -> Answer:
+    async def introspect_with_assertion(self, assertion: str) -> Answer:
         return await self("POST", "/oauth2/introspect", data=assertion_form(assertion))
 
     async def look_up(self, token: str) -> Answer:
@@ -68,7 +68,7 @@ class From:
 
 
 async def test_too_many_wrong_credentials_from_address_return_429_for_any_credential(authority: Authority) -> None:
-    caller, token = From(authority), (await authority.issue())["token"]
+    caller, token = ClientAt(authority), (await authority.issue())["token"]
 
     assert await caller.send_unknown_keys() == {401}
 
@@ -84,17 +84,17 @@ async def test_too_many_wrong_credentials_from_address_return_429_for_any_creden
     assert {1 <= int(answer.headers["Retry-After"]) <= 61 for answer in answers} == {True}
     assert answers[0].json["type"] == "/docs/problems/too-many-attempts"
     assert "At most 5 wrong credentials per minute are allowed from one address" in answers[0].json["detail"]
-    assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
+    assert (await ClientAt(authority, OTHER).manage(authority.admin_key)).status == 200
 
 
-WRONG: Final[dict[str, Callable[[From], Awaitable[Answer]]]] = {
+WRONG: Final[dict[str, Callable[[ClientAt], Awaitable[Answer]]]] = {
     "a malformed admin key": lambda caller: caller.manage("malformed"),
     "a secret": lambda caller: caller.introspect(mint("pgs")),
     "a malformed secret": lambda caller: caller.introspect("malformed"),
     "an unknown client id": lambda caller: caller.introspect(mint("pgs"), "unknown"),
-    "an assertion of another": lambda caller: caller.show(ClientKey().sign()),
-    "an assertion that has expired": lambda caller: caller.show(ClientKey().sign(exp=1)),
-    "a malformed assertion": lambda caller: caller.show("malformed"),
+    "an assertion of another": lambda caller: caller.introspect_with_assertion(ClientKey().sign()),
+    "an assertion that has expired": lambda caller: caller.introspect_with_assertion(ClientKey().sign(exp=1)),
+    "a malformed assertion": lambda caller: caller.introspect_with_assertion("malformed"),
     "a token": lambda caller: caller.look_up(mint("pgt")),
     "a malformed token": lambda caller: caller.look_up("malformed"),
 }
@@ -102,10 +102,10 @@ WRONG: Final[dict[str, Callable[[From], Awaitable[Answer]]]] = {
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 async def test_every_kind_of_wrong_credential_counts(
-    authority: Authority, wrong: Callable[[From], Awaitable[Answer]]
+    authority: Authority, wrong: Callable[[ClientAt], Awaitable[Answer]]
 ) -> None:
     await create_service_with_key(authority, ClientKey())
-    caller = From(authority)
+    caller = ClientAt(authority)
 
     statuses = [(await wrong(caller)).status for _ in range(BY_ADDRESS + 1)]
 
@@ -114,7 +114,7 @@ async def test_every_kind_of_wrong_credential_counts(
 
 
 async def test_request_without_credential_does_not_count(authority: Authority) -> None:
-    caller = From(authority)
+    caller = ClientAt(authority)
 
     for _ in range(BY_ADDRESS + 1):
         assert (await caller("GET", "/v1/sites")).status == 401
@@ -124,7 +124,7 @@ async def test_request_without_credential_does_not_count(authority: Authority) -
 
 
 async def test_correct_credentials_do_not_count(authority: Authority) -> None:
-    caller = From(authority)
+    caller = ClientAt(authority)
 
     statuses = {(await caller.manage(authority.admin_key)).status for _ in range(BY_ADDRESS * 3)}
 
@@ -132,40 +132,42 @@ async def test_correct_credentials_do_not_count(authority: Authority) -> None:
 
 
 async def test_service_at_address_over_limit_is_accepted(authority: Authority) -> None:
-    caller, key = From(authority), ClientKey()
+    caller, key = ClientAt(authority), ClientKey()
     await create_service_with_key(authority, key)
 
     assert await caller.send_unknown_keys(BY_ADDRESS * 2) == {401, 429}
 
     assert (await caller.introspect(CLIENT_SECRET)).status == 200
-    assert (await caller.show(key.sign())).status == 200
+    assert (await caller.introspect_with_assertion(key.sign())).status == 200
     assert (await caller.introspect(mint("pgs"))).status == 429
 
 
 async def test_service_whose_client_id_is_guessed_is_accepted(authority: Authority) -> None:
-    guessers = [From(authority, f"203.0.113.{number}") for number in range(BY_SERVICE + 1)]
+    guessers = [ClientAt(authority, f"203.0.113.{number}") for number in range(BY_SERVICE + 1)]
 
     statuses = [(await guesser.introspect(mint("pgs"))).status for guesser in guessers]
 
-    refused = await From(authority, OTHER).introspect(mint("pgs"))
+    refused = await ClientAt(authority, OTHER).introspect(mint("pgs"))
     assert statuses == [401] * BY_SERVICE + [429]
     assert (refused.status, "for one client id" in refused.json["detail"]) == (429, True)
-    assert (await From(authority, OTHER).introspect(CLIENT_SECRET)).status == 200
-    assert (await From(authority, "198.51.100.2").introspect(mint("pgs"), "other")).status == 401
+    assert (await ClientAt(authority, OTHER).introspect(CLIENT_SECRET)).status == 200
+    assert (await ClientAt(authority, "198.51.100.2").introspect(mint("pgs"), "other")).status == 401
 
 
 async def test_ipv6_addresses_count_per_64_network(authority: Authority) -> None:
-    callers = [From(authority, f"2001:db8::{number}") for number in range(BY_ADDRESS)]
+    callers = [ClientAt(authority, f"2001:db8::{number}") for number in range(BY_ADDRESS)]
 
     for caller in callers:
         assert await caller.send_unknown_keys(1) == {401}
 
-    assert await From(authority, "2001:db8::ffff").send_unknown_keys(1) == {429}
-    assert await From(authority, "2001:db8:0:1::1").send_unknown_keys(1) == {401}
+    assert await ClientAt(authority, "2001:db8::ffff").send_unknown_keys(1) == {429}
+    assert await ClientAt(authority, "2001:db8:0:1::1").send_unknown_keys(1) == {401}
 
 
 async def test_unknown_addresses_count_as_one(authority: Authority) -> None:
-    statuses = [await From(authority, address).send_unknown_keys(1) for address in ("x", "unknown", "", "_a", "?", "-")]
+    statuses = [
+        await ClientAt(authority, address).send_unknown_keys(1) for address in ("x", "unknown", "", "_a", "?", "-")
+    ]
 
     assert statuses == [{401}] * BY_ADDRESS + [{429}]
 
@@ -176,7 +178,7 @@ async def test_forwarded_address_is_ignored_without_trusted_proxy(
     settings = {**SETTINGS, "trusted_proxy_hops": 0}
     async with run_token_authority(database, redis_url, tmp_path, **settings) as authority:
         statuses = [
-            await From(authority, f"203.0.113.{number}").send_unknown_keys(1) for number in range(BY_ADDRESS + 1)
+            await ClientAt(authority, f"203.0.113.{number}").send_unknown_keys(1) for number in range(BY_ADDRESS + 1)
         ]
 
     assert statuses == [{401}] * BY_ADDRESS + [{429}]
@@ -187,11 +189,11 @@ async def test_processes_count_together(database: ClonedDatabase, redis_url: str
         run_token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
         run_token_authority(database, redis_url, tmp_path, **SETTINGS) as two,
     ):
-        assert await From(one).send_unknown_keys(BY_ADDRESS - 1) == {401}
-        assert await From(two).send_unknown_keys(1) == {401}
+        assert await ClientAt(one).send_unknown_keys(BY_ADDRESS - 1) == {401}
+        assert await ClientAt(two).send_unknown_keys(1) == {401}
 
-        assert await From(one).send_unknown_keys(1) == {429}
-        assert await From(two).send_unknown_keys(1) == {429}
+        assert await ClientAt(one).send_unknown_keys(1) == {429}
+        assert await ClientAt(two).send_unknown_keys(1) == {429}
 
 
 async def test_other_authority_on_same_redis_counts_separately(
@@ -202,9 +204,9 @@ async def test_other_authority_on_same_redis_counts_separately(
         run_token_authority(database, redis_url, tmp_path, **SETTINGS) as one,
         run_token_authority(database, redis_url, tmp_path, **elsewhere) as other,
     ):
-        await From(one).send_unknown_keys(BY_ADDRESS + 1)
+        await ClientAt(one).send_unknown_keys(BY_ADDRESS + 1)
 
-        assert await From(other).send_unknown_keys(1) == {401}
+        assert await ClientAt(other).send_unknown_keys(1) == {401}
 
 
 async def test_each_process_counts_alone_while_redis_is_unavailable(
@@ -215,13 +217,13 @@ async def test_each_process_counts_alone_while_redis_is_unavailable(
         run_proxy(redis_url) as redis,
         run_token_authority(database, redis.url(), tmp_path, **SETTINGS) as authority,
     ):
-        assert await From(authority).send_unknown_keys(2) == {401}
+        assert await ClientAt(authority).send_unknown_keys(2) == {401}
         redis.set_mode("refuse")
 
-        assert await From(authority).send_unknown_keys(BY_ADDRESS - 2) == {401}
+        assert await ClientAt(authority).send_unknown_keys(BY_ADDRESS - 2) == {401}
 
-        assert await From(authority).send_unknown_keys(1) == {429}
-        assert (await From(authority, OTHER).manage(authority.admin_key)).status == 200
+        assert await ClientAt(authority).send_unknown_keys(1) == {429}
+        assert (await ClientAt(authority, OTHER).manage(authority.admin_key)).status == 200
 
 
 async def test_malformed_credential_causes_no_query(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> None:
@@ -229,15 +231,15 @@ async def test_malformed_credential_causes_no_query(database: ClonedDatabase, re
         proxied_database = database._replace(token_authority_url=postgres.url(database.token_authority_url))
         async with run_token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
             postgres.set_mode("refuse")
-            caller = From(authority)
+            caller = ClientAt(authority)
 
             malformed = [
                 await caller.manage("malformed"),
                 await caller.introspect("malformed"),
-                await caller.show(ClientKey().sign(exp=1)),
+                await caller.introspect_with_assertion(ClientKey().sign(exp=1)),
                 await caller.look_up("malformed"),
             ]
-            well_formed = await From(authority, OTHER).manage(mint("pga"))
+            well_formed = await ClientAt(authority, OTHER).manage(mint("pga"))
             postgres.set_mode("ok")
 
     assert [answer.status for answer in malformed] == [401] * 4
@@ -250,10 +252,10 @@ async def test_credential_from_address_over_limit_causes_no_query(
     async with run_proxy(database.admin_url) as postgres:
         proxied_database = database._replace(token_authority_url=postgres.url(database.token_authority_url))
         async with run_token_authority(proxied_database, redis_url, tmp_path, **SETTINGS) as authority:
-            await From(authority).send_unknown_keys()
+            await ClientAt(authority).send_unknown_keys()
             postgres.set_mode("refuse")
 
-            answer = await From(authority).manage(authority.admin_key)
+            answer = await ClientAt(authority).manage(authority.admin_key)
             postgres.set_mode("ok")
 
     assert answer.status == 429
@@ -264,9 +266,9 @@ async def test_warning_is_logged_once_per_minute_and_address_without_credential(
 
     with structlog.testing.capture_logs() as lines:
         for _ in range(BY_ADDRESS + 3):
-            await From(authority).introspect(secret)
+            await ClientAt(authority).introspect(secret)
         for _ in range(BY_ADDRESS + 3):
-            await From(authority, OTHER).introspect(secret)
+            await ClientAt(authority, OTHER).introspect(secret)
 
     warnings = [line for line in lines if line["log_level"] == "warning"]
     assert [(line["address"], line["client_id"]) for line in warnings] == [(GUESSER, "polls"), (OTHER, "polls")]
@@ -274,7 +276,7 @@ async def test_warning_is_logged_once_per_minute_and_address_without_credential(
 
 
 async def test_refused_credentials_metric_counts_by_kind(authority: Authority) -> None:
-    await From(authority).send_unknown_keys(BY_ADDRESS + 2)
+    await ClientAt(authority).send_unknown_keys(BY_ADDRESS + 2)
 
     metrics = (await authority("GET", "/metrics")).body.decode()
 
@@ -285,8 +287,8 @@ async def test_refused_credentials_metric_counts_by_kind(authority: Authority) -
 async def test_scanner_may_report_many_valid_tokens_at_once(authority: Authority) -> None:
     tokens = [(await authority.issue())["token"] for _ in range(OPEN_TOKENS + 1)]
 
-    first = await From(authority).report(*tokens)
-    more = await From(authority).report((await authority.issue())["token"])
+    first = await ClientAt(authority).report(*tokens)
+    more = await ClientAt(authority).report((await authority.issue())["token"])
 
     assert (first.status, first.json["revoked"]) == (200, OPEN_TOKENS + 1)
     assert (more.status, more.json["revoked"]) == (200, 1)
@@ -295,19 +297,19 @@ async def test_scanner_may_report_many_valid_tokens_at_once(authority: Authority
 async def test_unknown_tokens_over_limit_return_429(authority: Authority) -> None:
     issued = await authority.issue()
 
-    first = await From(authority).report(*(mint("pgt") for _ in range(OPEN_TOKENS + 1)))
+    first = await ClientAt(authority).report(*(mint("pgt") for _ in range(OPEN_TOKENS + 1)))
 
-    caller = From(authority)
+    caller = ClientAt(authority)
     refused = [await caller.report(issued["token"]), await caller.revoke(issued["token"]), await caller.look_up("x")]
     assert (first.status, first.json["unknown"]) == (200, OPEN_TOKENS + 1)
     assert {answer.status for answer in refused} == {429}
     assert {int(answer.headers["Retry-After"]) >= 1 for answer in refused} == {True}
     assert "20 tokens per minute are looked up for one address" in refused[0].json["detail"]
-    assert (await From(authority, OTHER).revoke(issued["token"])).status == 200
+    assert (await ClientAt(authority, OTHER).revoke(issued["token"])).status == 200
 
 
 async def test_malformed_and_revoked_tokens_do_not_count(authority: Authority) -> None:
-    caller = From(authority)
+    caller = ClientAt(authority)
 
     for _ in range(3):
         assert (await caller.report(*(f"malformed {number}" for number in range(OPEN_TOKENS)))).status == 200
@@ -319,13 +321,13 @@ async def test_malformed_and_revoked_tokens_do_not_count(authority: Authority) -
 async def test_show_held_token_over_limit_returns_429(authority: Authority) -> None:
     token = (await authority.issue())["token"]
 
-    statuses = [(await From(authority).look_up(token)).status for _ in range(OPEN_TOKENS + 1)]
+    statuses = [(await ClientAt(authority).look_up(token)).status for _ in range(OPEN_TOKENS + 1)]
 
     assert statuses == [200] * OPEN_TOKENS + [429]
 
 
 async def test_revoke_held_token_with_wrong_credentials_from_address_returns_200(authority: Authority) -> None:
-    caller, issued = From(authority), await authority.issue()
+    caller, issued = ClientAt(authority), await authority.issue()
     await caller.send_unknown_keys(BY_ADDRESS + 1)
 
     answer = await caller.revoke(issued["token"])

@@ -33,7 +33,7 @@ async def find_names(admin_reader: Reader, kind: str, **query: Any) -> list[str]
 
 async def create_aged_token(authority: Authority, database: ClonedDatabase, name: str, **past: Any) -> Any:
     """Create a token for one workspace that expires in two years, with the given times in the past."""
-    created, used = past.pop("made", None), past.pop("used", None)
+    created, used = past.pop("created", None), past.pop("used", None)
     issued = await authority.issue(
         *past.pop("scopes", ["polls:read:PLAT"]), name=name, **{"expires_in": 63_000_000} | past
     )

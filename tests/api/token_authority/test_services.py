@@ -68,15 +68,15 @@ async def test_token_of_other_site_is_inactive_for_service(authority: Authority,
         "INSERT INTO token_authority.site (id, name, endpoint_id, created_at) VALUES ('site_b', 'B', $1, now())",
         "b" * 27,
     )
-    here, there = await authority.issue(), await authority.issue(site="site_b")
+    of_default_site, of_site_b = await authority.issue(), await authority.issue(site="site_b")
     secret = (await create_service(authority, sites=["site_b"]))["secret"]
 
-    seen = [await introspect(authority, secret, token=token["token"]) for token in (here, there)]
+    seen = [await introspect(authority, secret, token=token["token"]) for token in (of_default_site, of_site_b)]
     await authority.manage("PATCH", "/v1/services/reports", {"sites": None})
 
     assert seen == [False, True]
-    assert await introspect(authority, secret, token=here["token"]) is True
-    assert (await authority.manage("GET", f"/v1/tokens/{here['id']}")).json["refusals"] == 0
+    assert await introspect(authority, secret, token=of_default_site["token"]) is True
+    assert (await authority.manage("GET", f"/v1/tokens/{of_default_site['id']}")).json["refusals"] == 0
 
 
 INVALID: list[tuple[dict[str, Any], str]] = [
@@ -126,9 +126,9 @@ async def test_service_cannot_report_uses_of_tokens_of_other_sites(
         "INSERT INTO token_authority.site (id, name, endpoint_id, created_at) VALUES ('site_b', 'B', $1, now())",
         "b" * 27,
     )
-    here = await authority.issue()
+    token = await authority.issue()
     secret = (await create_service(authority, sites=["site_b"]))["secret"]
-    use = {"token_id": here["id"], "secret_id": "x", "uses": 7, "refusals": 1, "last_used_ms_ago": 0}
+    use = {"token_id": token["id"], "secret_id": "x", "uses": 7, "refusals": 1, "last_used_ms_ago": 0}
 
     answer = await authority(
         *("POST", "/v1/guards/0123456789abcdef/sync"),
@@ -136,7 +136,7 @@ async def test_service_cannot_report_uses_of_tokens_of_other_sites(
         json={"applied": None, "usage": [use]},
     )
 
-    shown = (await authority.manage("GET", f"/v1/tokens/{here['id']}")).json
+    shown = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json
     assert (answer.status, shown["uses"], shown["refusals"], shown["last_used_at"]) == (200, 0, 0, None)
 
 
