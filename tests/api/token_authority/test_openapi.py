@@ -84,7 +84,12 @@ async def test_authority_conforms_to_its_openapi_document(authority: Authority) 
             "revoke_presented_token": with_valid_token(lambda: next(secrets, mint("pgt"))),
         },
         makes_secrets={
-            *("create_token", "rotate_token", "make_admin_key", "rotate_admin_key", "make_service", "rotate_service")
+            "create_token",
+            "rotate_token",
+            "create_admin_key",
+            "rotate_admin_key",
+            "create_service",
+            "rotate_service",
         },
     )
 
