@@ -5,9 +5,9 @@ from typing import Final
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, FOLLOWED_POLLS, STREAM_LIMITER
+from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.state import PollState
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
-from services.polls.handlers.poll_path import poll_id_of
 from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.payloads import examples
 from services.polls.payloads.events import Event, Position, Snapshot
@@ -15,6 +15,7 @@ from services.polls.payloads.parameters import PollPath, ResumeHeaders
 from shared.contract.scope import Action
 from shared.guard import Stream, caller, open_stream
 from shared.runtime.http.endpoint import Response, endpoint
+from shared.runtime.http.path import require_path_uuid
 from shared.runtime.process.clock import elapsed_s
 
 EVENT_STREAM: Final = "text/event-stream"
@@ -47,7 +48,9 @@ HEARTBEAT: Final = b":\n\n"
 async def follow_poll(request: web.Request) -> web.StreamResponse:
     """Return 200 with events, until the poll is deleted or the token stops working."""
     bearer = caller(request)
-    state = await load_authorized_poll(request.app[DATABASE], bearer, poll_id_of(request), Action.READ)
+    state = await load_authorized_poll(
+        request.app[DATABASE], bearer, require_path_uuid(request, "id", UnknownPoll), Action.READ
+    )
     place = state.poll.place
     actions = {action for action in (Action.READ, Action.RESULTS) if bearer.may(action, place)}
     with request.app[STREAM_LIMITER].count(bearer.token_id):

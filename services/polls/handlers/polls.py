@@ -9,11 +9,11 @@ from aiohttp import web
 
 from services.polls.app_keys import DATABASE, POLL_EDITOR
 from services.polls.domain.edit import Patch, PollDeletion, PollEdit, Replacement
+from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.listing import PollFilter
 from services.polls.domain.state import PollState
 from services.polls.handlers.descriptions import CHANGED, ETAG, IN_USE, UNKNOWN, VOTES, forbidden
 from services.polls.handlers.idempotency import read_key, to_response
-from services.polls.handlers.poll_path import poll_id_of
 from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.operations.create import create_poll as create
 from services.polls.payloads import examples
@@ -45,6 +45,7 @@ from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.http.path import require_path_uuid
 from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
@@ -120,7 +121,9 @@ async def create_poll(request: web.Request) -> web.Response:
 async def show_poll(request: web.Request) -> web.Response:
     """Return 200 with the poll, or 304."""
     query = read_query(request, ShowPoll)
-    state = await load_authorized_poll(request.app[DATABASE], caller(request), poll_id_of(request), Action.READ)
+    state = await load_authorized_poll(
+        request.app[DATABASE], caller(request), require_path_uuid(request, "id", UnknownPoll), Action.READ
+    )
     headers = {"ETag": state.etag}
     if query.expand is None and is_not_modified(request, state.etag):
         return web.Response(status=304, headers=headers)
@@ -182,14 +185,14 @@ async def change_poll(request: web.Request) -> web.Response:
 )
 async def delete_poll(request: web.Request) -> web.Response:
     """Return 204."""
-    deletion = PollDeletion(poll_id=poll_id_of(request), expected=if_match(request))
+    deletion = PollDeletion(poll_id=require_path_uuid(request, "id", UnknownPoll), expected=if_match(request))
     await request.app[POLL_EDITOR].delete(caller(request), deletion)
     return web.Response(status=204)
 
 
 async def _edit(request: web.Request, content: Replacement | Patch) -> web.Response:
     query = read_query(request, EditPoll)
-    poll_id, expected = poll_id_of(request), if_match(request)
+    poll_id, expected = require_path_uuid(request, "id", UnknownPoll), if_match(request)
     edit = PollEdit(poll_id=poll_id, content=content, expected=expected, drop_votes=query.drop_votes)
     edited = await request.app[POLL_EDITOR].edit(caller(request), edit)
     payload = PollPayload.of(edited.state, effect=edited.effect)

@@ -6,10 +6,10 @@ from aiohttp import web
 
 from services.polls.app_keys import DATABASE, VOTES
 from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
+from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
-from services.polls.handlers.poll_path import poll_id_of
 from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.payloads import examples
 from services.polls.payloads.parameters import PollPath, ShowResults
@@ -21,6 +21,7 @@ from shared.runtime.http.body import JSON
 from shared.runtime.http.csv_table import csv_table
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.http.path import require_path_uuid
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
@@ -66,7 +67,9 @@ async def _load(request: web.Request, participant: str | None) -> tuple[PollStat
     bearer = caller(request)
     if participant is None:
         actions = (Action.READ, Action.RESULTS)
-        return await load_authorized_poll(request.app[DATABASE], bearer, poll_id_of(request), *actions), False
+        return await load_authorized_poll(
+            request.app[DATABASE], bearer, require_path_uuid(request, "id", UnknownPoll), *actions
+        ), False
     if not 1 <= len(participant) <= MAX_PARTICIPANT_LENGTH:
         detail = f"expected 1 to {MAX_PARTICIPANT_LENGTH} characters"
         raise BadRequest(
@@ -74,7 +77,9 @@ async def _load(request: web.Request, participant: str | None) -> tuple[PollStat
             ErrorDetail(detail, parameter="participant"),
         )
     actions = (Action.READ, Action.VOTE)
-    voter = await request.app[VOTES].load_voter(bearer, poll_id_of(request), participant, *actions)
+    voter = await request.app[VOTES].load_voter(
+        bearer, require_path_uuid(request, "id", UnknownPoll), participant, *actions
+    )
     return voter.state, voter.has_voted
 
 

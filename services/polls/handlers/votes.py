@@ -6,9 +6,9 @@ from aiohttp import web
 from msgspec import Meta
 
 from services.polls.app_keys import DATABASE, VOTES
-from services.polls.domain.errors import NamesNotKept
+from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
+from services.polls.domain.errors import NamesNotKept, UnknownPoll
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
-from services.polls.handlers.poll_path import participant_of, poll_id_of
 from services.polls.operations.authorization import load_authorized_poll
 from services.polls.payloads import examples
 from services.polls.payloads.ballots import BallotPage, BallotPayload, CastBallot
@@ -20,6 +20,7 @@ from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.http.path import path_text, require_path_uuid
 from shared.runtime.http.query import read_query
 
 
@@ -46,8 +47,10 @@ async def cast_ballot(request: web.Request) -> web.Response:
     """Return 201 with the first ballot of the participant, 200 with one that has replaced another."""
     require_media_type(request, JSON)
     choice = read_json(await request.read(), CastBallot).to_choice()
-    participant = participant_of(request)
-    cast = await request.app[VOTES].cast(caller(request), poll_id_of(request), participant, choice)
+    participant = path_text(request, "participant", MAX_PARTICIPANT_LENGTH)
+    cast = await request.app[VOTES].cast(
+        caller(request), require_path_uuid(request, "id", UnknownPoll), participant, choice
+    )
     return json_response(BallotPayload.of(cast.ballot, participant), status=201 if cast.is_first else 200)
 
 
@@ -63,8 +66,10 @@ async def cast_ballot(request: web.Request) -> web.Response:
 )
 async def show_ballot(request: web.Request) -> web.Response:
     """Return 200 with the participant's ballot."""
-    participant = participant_of(request)
-    voter = await request.app[VOTES].load_voter(caller(request), poll_id_of(request), participant, Action.VOTE)
+    participant = path_text(request, "participant", MAX_PARTICIPANT_LENGTH)
+    voter = await request.app[VOTES].load_voter(
+        caller(request), require_path_uuid(request, "id", UnknownPoll), participant, Action.VOTE
+    )
     return json_response(BallotPayload.of(voter.require_ballot(), participant))
 
 
@@ -82,8 +87,8 @@ async def show_ballot(request: web.Request) -> web.Response:
 )
 async def withdraw_ballot(request: web.Request) -> web.Response:
     """Return 204."""
-    participant = participant_of(request)
-    await request.app[VOTES].withdraw(caller(request), poll_id_of(request), participant)
+    participant = path_text(request, "participant", MAX_PARTICIPANT_LENGTH)
+    await request.app[VOTES].withdraw(caller(request), require_path_uuid(request, "id", UnknownPoll), participant)
     return web.Response(status=204)
 
 
@@ -100,7 +105,7 @@ async def list_ballots(request: web.Request) -> web.Response:
     """Return 200 with a page of ballots."""
     query = read_query(request, Paging)
     after = "" if query.cursor is None else read_cursor(query.cursor, tuple[_Storable])[0]
-    poll_id, database = poll_id_of(request), request.app[DATABASE]
+    poll_id, database = require_path_uuid(request, "id", UnknownPoll), request.app[DATABASE]
     poll = (await load_authorized_poll(database, caller(request), poll_id, Action.RESULTS)).poll
     if not poll.spec.settings.save_participant_names:
         raise NamesNotKept

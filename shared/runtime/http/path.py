@@ -33,10 +33,18 @@ def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH
 
 
 def path_uuid(request: web.Request, name: str) -> UUID | None:
-    """Return the UUID in the segment `{name}`, in upper or lower case; `None` if it is none."""
+    """Return the UUID in the segment for `{name}`, in either case, or `None` if the segment is not a UUID."""
     with suppress(BadRequest):
         return read_uuid(path_text(request, name))
     return None
+
+
+def require_path_uuid(request: web.Request, name: str, error: type[Exception]) -> UUID:
+    """Return the UUID in the segment for `{name}`, in either case. Raise `error` if the segment is not a UUID."""
+    found = path_uuid(request, name)
+    if found is None:
+        raise error
+    return found
 
 
 def read_uuid(text: str) -> UUID | None:
