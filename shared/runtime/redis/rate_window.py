@@ -1,7 +1,8 @@
 """Count events per key and minute in one storage of the `limits` library: Redis, or this process's memory.
 
-The library's strategy "sliding window counter" decides and counts: two counters per key instead of one time per event,
-exact to about one percent. Three things are ours, because the strategy's interface does not offer them:
+The library's strategy "sliding window counter" decides and counts, with two counters per key instead of one time per
+event. It assumes that the events of the previous minute were spread evenly; a burst at its end may let up
+to twice the limit through within 60 s. Three things are ours, because the strategy's interface does not offer them:
 
 - One count per key, whatever the limit. The library would start a new count when a limit changes.
 - The time until more is allowed. `get_window_stats` returns the time until the count next falls, which may leave it
