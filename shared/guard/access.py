@@ -2,8 +2,6 @@
 
 from typing import Final
 
-from aiohttp.typedefs import Handler
-
 from shared.contract.scope import Action
 from shared.guard.caller import Caller
 from shared.runtime.http.routes import Access
@@ -46,17 +44,13 @@ class TokenAccess(Access, frozen=True, kw_only=True):
             raise ScopeNotChecked(f"a response with status {status} without a scope check")
 
 
-def _allow(handler: Handler) -> Handler:
-    return handler
-
-
 def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
     """Let requests with a working token through, to a handler that requires one of the actions.
 
     The handler knows the place, so it calls `caller(request).require(…)` or `.require_paths(…)`. If it responds with a
     success without having done so, returned, raised or streamed, `ScopeNotChecked` is raised before anything is sent.
     """
-    return TokenAccess(restrict=_allow, security=security, problems=REFUSALS, actions=frozenset({action, *others}))
+    return TokenAccess(security=security, problems=REFUSALS, actions=frozenset({action, *others}))
 
 
 def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
@@ -64,4 +58,4 @@ def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
 
     Use it for routes that are the same for every token, and for handlers that check each part of a request.
     """
-    return TokenAccess(restrict=_allow, security=security, problems=REFUSALS)
+    return TokenAccess(security=security, problems=REFUSALS)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -23,10 +23,8 @@ from pollgate.cli.token_fields import (
     parse_scopes,
     scope_options,
 )
-from pollgate.client import AuthorityClient, DailyUse, IssuedToken, Site, Token, TokenDetail
+from pollgate.client import AuthorityClient, DailyUse, IssuedToken, Site, Token, TokenDetail, TokenSort, TokenStatus
 
-StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
-SortKey = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 SHOWN_DAYS: Final = 14
 
 app = authority_group("token", "Create, find, change, rotate and revoke access tokens.")
@@ -87,7 +85,7 @@ def create(
 def list_(
     *,
     search: str | None = None,
-    status: StatusFilter | None = None,
+    status: TokenStatus | None = None,
     owner: str | None = None,
     site: str | None = None,
     scope: str | None = None,
@@ -98,7 +96,7 @@ def list_(
     unused_for: Duration | None = None,
     expires_after: Future | None = None,
     expires_before: Future | None = None,
-    sort: SortKey = "name",
+    sort: TokenSort = "name",
     descending: Annotated[bool, Parameter(negative="")] = False,
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
     as_json: Json = False,

@@ -21,6 +21,10 @@ HANDLING_LIMIT_S: Final = 2.5
 """The time from the arrival of a request's body to the response, unless its route has another limit."""
 
 
+def _allow_all(handler: Handler) -> Handler:
+    return handler
+
+
 class Access(Struct, frozen=True):
     """Who may call a route.
 
@@ -29,7 +33,7 @@ class Access(Struct, frozen=True):
     `problems` maps the statuses of refusals to sentences.
     """
 
-    restrict: Callable[[Handler], Handler]
+    restrict: Callable[[Handler], Handler] = _allow_all
     security: tuple[str, ...] = ()
     note: str = ""
     problems: Mapping[int, str] = {}
@@ -43,11 +47,7 @@ class Access(Struct, frozen=True):
         )
 
 
-def _allow_all(handler: Handler) -> Handler:
-    return handler
-
-
-PUBLIC: Final = Access(_allow_all)
+PUBLIC: Final = Access()
 """Anyone may call the route: it reveals no secret and changes nothing."""
 
 
