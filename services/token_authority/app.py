@@ -34,6 +34,7 @@ from services.token_authority.storage.schema import SCHEMA
 from services.token_authority.tasks.confirmations import Confirmations
 from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.retention import Retention
+from services.token_authority.tasks.search_texts import SearchTexts
 from services.token_authority.tasks.signing import PURPOSE, Signer
 from services.token_authority.tasks.sync import Syncs
 from services.token_authority.tasks.unused_tokens import UnusedTokens
@@ -127,6 +128,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "confirmations": confirmations.run,
             "syncs": syncs.run,
             "retention": Retention(opened).run,
+            "search texts": SearchTexts(opened).run,
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervise(app, name, run))

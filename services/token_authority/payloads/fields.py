@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from services.token_authority.domain.secret import MAX_OVERLAP_S
+from services.token_authority.domain.selection import StatusFilter
 from services.token_authority.domain.token_fields import (
     MAX_DESCRIPTION_LENGTH,
     MAX_METADATA_BYTES,
@@ -16,6 +17,20 @@ from services.token_authority.domain.token_fields import (
 )
 
 Time = Annotated[datetime, Meta(tz=True, examples=["2027-01-31T00:00:00Z"])]
+
+Search = Annotated[
+    str,
+    Meta(
+        description="a part of the name, the description or the owner, the whole id, or the last four characters of a "
+        "secret, in any letter case and Unicode normal form; never a secret: see `POST /v1/tokens/find`",
+        examples=["weekly"],
+    ),
+]
+STATUSES = (
+    "tokens with one of these statuses; `expiring`: active, expires within 7 days; `alive`: works or could work again, "
+    "that is neither revoked nor expired"
+)
+Statuses = Annotated[list[StatusFilter], Meta(min_length=1, description=STATUSES)]
 
 Name = Annotated[str, Meta(description=f"its purpose, 1 to {MAX_NAME_LENGTH} characters", examples=["Weekly report"])]
 Description = Annotated[str, Meta(description=f"any other information, up to {MAX_DESCRIPTION_LENGTH} characters")]

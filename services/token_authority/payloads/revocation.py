@@ -11,7 +11,7 @@ from services.token_authority.domain.lease import Effect
 from services.token_authority.domain.reason import Reason, ReasonKind, new_reason
 from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
-from services.token_authority.payloads.fields import Time
+from services.token_authority.payloads.fields import STATUSES, Search, Statuses, Time
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
 MAX_LEAKED = 1000
@@ -47,7 +47,8 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
     owner: str | None = None
     site: str | None = None
     scope: str | None = None
-    status: StatusFilter | None = None
+    status: Annotated[StatusFilter | Statuses, Meta(description=STATUSES)] | None = None
+    search: Search | None = None
     issued_before: Time | None = None
     unused_since: Time | None = None
     all: bool = False
@@ -59,8 +60,9 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
-        names = ("ids", "owner", "site", "scope", "status", "unused_since")
+        names = ("ids", "owner", "site", "scope", "search", "unused_since")
         conditions: dict[str, Any] = {name: getattr(self, name) for name in names}
+        conditions["statuses"] = [self.status] if isinstance(self.status, str) else self.status
         conditions["created_before"] = self.issued_before
         if self.all == any(condition is not None for condition in conditions.values()):
             raise InvalidValue((), "must have conditions, or 'all': true without conditions to revoke every token")

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, new_rotation
-from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
+from services.token_authority.domain.selection import Selection, new_selection
 from services.token_authority.domain.token import TokenRequest
 from services.token_authority.domain.token_change import TokenChange
 from services.token_authority.domain.token_fields import Lifetime, Preset, validate_text
@@ -22,7 +22,9 @@ from services.token_authority.payloads.fields import (
     Owner,
     RateLimit,
     Scopes,
+    Search,
     SiteId,
+    Statuses,
     Time,
 )
 
@@ -119,8 +121,8 @@ class RotateSecret(Struct, frozen=True, forbid_unknown_fields=True):
 class ListTokens(Struct, frozen=True):
     """Conditions, all of which a token has to meet, the order and the page. A range includes its start, not its end."""
 
-    search: Annotated[str, Meta(description="a part of the name or the description, ignoring case")] | None = None
-    status: Annotated[StatusFilter, Meta(description="`expiring`: active, expires within 7 days")] | None = None
+    search: Search | None = None
+    status: Statuses | None = None
     owner: Owner | None = None
     site: Annotated[str, Meta(description="the id of a site")] | None = None
     scope: (
@@ -148,7 +150,7 @@ class ListTokens(Struct, frozen=True):
         """Return the selection. Raise `InvalidValue`."""
         return new_selection(
             search=self.search,
-            status=self.status,
+            statuses=self.status,
             owner=self.owner,
             site=self.site,
             scope=self.scope,
