@@ -61,7 +61,7 @@ class Documentation:
             return self._pages
 
     async def guide_page(self, path: str) -> str | None:
-        """Return the page of the guide at the path, or `None` if there is none. The first call renders it in a thread."""
+        """Return the page of the guide at the path, rendered in a thread by the first call, or `None`."""
         if path not in self._guide.paths:
             return None
         templates = (await self.pages()).templates
