@@ -97,10 +97,10 @@ def _fields_without(kind: inspect.Type | None, unknown: str) -> Sequence[str]:
         case inspect.Metadata():
             return _fields_without(kind.type, unknown)
         case inspect.StructType():
-            fields = [field.encode_name for field in kind.fields]
-            return [] if unknown in fields else [kind.tag_field, *fields] if kind.tag_field else fields
+            fields = [*filter(None, [kind.tag_field]), *(field.encode_name for field in kind.fields)]
+            return [] if unknown in fields else fields
         case inspect.UnionType():
-            possible = {tuple(fields) for one in kind.types if (fields := _fields_without(one, unknown))}
+            possible = {tuple(found) for one in kind.types if (found := _fields_without(one, unknown))}
             return possible.pop() if len(possible) == 1 else ()
     return ()
 
