@@ -9,11 +9,13 @@ from services.token_authority.domain.errors import (
     LastAdministrator,
     NameTaken,
     RotationInUse,
+    SecretAsId,
     TokenEnded,
     TooManyAttempts,
     TooManySecrets,
     Unauthenticated,
     UnknownAdminKey,
+    UnknownSecret,
     UnknownService,
     UnknownToken,
     Widening,
@@ -55,8 +57,9 @@ UNKNOWN_TOKEN: Final = ProblemType(
     "unknown-token",
     404,
     "Unknown token",
-    meaning="No token has this id, or the admin key may not see it.",
-    remedy="Find the token in `GET /v1/tokens`. Use its `id`, which is not its secret.",
+    meaning="No token has this id or secret, or the admin key may not see it.",
+    remedy="Find the token in `GET /v1/tokens`. Use its `id`, which is not its secret. If you only have the secret, "
+    "`POST /v1/tokens/find` returns the id.",
 )
 UNKNOWN_ADMIN_KEY: Final = ProblemType(
     "unknown-admin-key",
@@ -180,6 +183,11 @@ PROBLEMS: Final[ProblemTable] = {
     TooManyAttempts: _too_many_attempts,
     Forbidden: lambda e: Problem(FORBIDDEN, str(e)),
     UnknownToken: lambda _: Problem(UNKNOWN_TOKEN, "Unknown token id."),
+    UnknownSecret: lambda _: Problem(UNKNOWN_TOKEN, "No token that this admin key may see has this secret."),
+    SecretAsId: lambda _: Problem(
+        UNKNOWN_TOKEN,
+        "This is the secret of a token, not its id. Send it in the body of POST /v1/tokens/find, which returns the id.",
+    ),
     UnknownAdminKey: lambda _: Problem(UNKNOWN_ADMIN_KEY, "Unknown admin key id."),
     UnknownService: lambda _: Problem(UNKNOWN_SERVICE, "Unknown client id."),
     NameTaken: lambda e: Problem(NAME_TAKEN, str(e)),

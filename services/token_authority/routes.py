@@ -14,6 +14,7 @@ from services.token_authority.handlers import (
     revocation,
     services,
     sites,
+    token_lookup,
     tokens,
 )
 from services.token_authority.handlers.access import (
@@ -38,6 +39,7 @@ ROUTES: Final = (
     Route("POST", "/v1/tokens", tokens.create_token, ISSUERS),
     Route("GET", "/v1/tokens", tokens.list_tokens, READERS),
     Route("GET", "/v1/tokens/review", review.review_tokens, READERS),
+    Route("POST", "/v1/tokens/find", token_lookup.find_token, READERS),
     Route("POST", "/v1/tokens/revoke", revocation.revoke_tokens, ISSUERS),
     Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS_REPORT),
     Route("GET", "/v1/tokens/{id}", tokens.show_token, READERS),
