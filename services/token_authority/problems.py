@@ -32,8 +32,8 @@ UNAUTHENTICATED: Final = ProblemType(
     meaning="The request has no valid credential. Depending on the route, it needs an admin key, a service's client id "
     "and secret or assertion, or an access token.",
     remedy="Send a credential with a scheme that `WWW-Authenticate` names. If you did, it is malformed, revoked or "
-    "expired, of another kind, or an assertion that was used before. Wrong credentials are counted, so do not just send "
-    "it again.",
+    "expired, of another kind, or an assertion that was used before. Wrong credentials are counted, so do not just "
+    "send it again.",
 )
 TOO_MANY_ATTEMPTS: Final = ProblemType(
     "too-many-attempts",
