@@ -1,4 +1,4 @@
-"""Complete the search texts of tokens that an earlier release has stored, a few at a time. It ends when all are done."""
+"""Complete the search texts of tokens that an earlier release has stored, a few at a time, until all are done."""
 
 import asyncio
 from typing import Final
