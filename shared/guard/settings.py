@@ -30,6 +30,13 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0
+    report_token_origin: Annotated[
+        bool,
+        Meta(
+            description="true to report to the token authority from which address and user agent each token was used "
+            "last, or false"
+        ),
+    ] = True
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` unless there is exactly one credential, and it is usable."""

@@ -24,6 +24,7 @@ from pollgate.cli.token_fields import (
     parse_scopes,
     scope_options,
 )
+from pollgate.cli.token_origin import describe_origin
 from pollgate.client import (
     AdminKey,
     AuthorityClient,
@@ -248,7 +249,7 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
         ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),
         ("Expires", format_exact_time(token.expires_at)),
-        ("Last used", format_exact_time(token.last_used_at)),
+        ("Last used", f"{format_exact_time(token.last_used_at)}{describe_origin(token)}"),
         ("Uses", f"{token.uses}, and {token.refusals} refused"),
         ("Disabled", _describe_end(token.disabled_at, token.disabled_by, token.disabled_reason)),
         ("Revoked", _describe_end(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),

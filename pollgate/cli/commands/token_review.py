@@ -9,6 +9,7 @@ from pollgate.cli.admin_limits import describe_limits
 from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.options import Json
 from pollgate.cli.output import escape, pluralize, print_json, print_table
+from pollgate.cli.token_origin import describe_origin
 from pollgate.client import AdminKey, AuthorityClient, Finding
 
 Kind = Literal[
@@ -86,7 +87,12 @@ def _print_groups(found: Sequence[Finding]) -> None:
 
 def _print_group(heading: str, findings: Sequence[Finding]) -> None:
     print(f"{heading}: {pluralize(len(findings), 'token')}")
-    rows = [(each.token.name, each.token.id, each.token.owner or "", each.reason) for each in findings]
+    rows = [(each.token.name, each.token.id, each.token.owner or "", _why(each)) for each in findings]
     print_table(("Name", "Id", "Owner", "Why"), rows, foldable=("Name", "Owner", "Why"))
     for remedy in dict.fromkeys(each.remedy for each in findings):
         print(escape(remedy))
+
+
+def _why(finding: Finding) -> str:
+    origin = describe_origin(finding.token)
+    return f"{finding.reason} Its last use came{origin}." if origin else finding.reason

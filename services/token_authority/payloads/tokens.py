@@ -18,7 +18,8 @@ class TokenPayload(Struct, frozen=True, kw_only=True):
     """A token with its counts, without its secret.
 
     `*_by` is an admin key (`admin_key:adm_…`), a `holder`, the `policy` or the `system`. `rotated_secret_used_at`: when
-    one of its secrets was last presented after its end, an alert.
+    one of its secrets was last presented after its end, an alert. `last_used_address` and `last_used_user_agent`: from
+    where it was used last, null if the service does not report it.
     """
 
     id: str
@@ -37,6 +38,8 @@ class TokenPayload(Struct, frozen=True, kw_only=True):
     created_by: str
     expires_at: datetime | None
     last_used_at: datetime | None
+    last_used_address: str | None
+    last_used_user_agent: str | None
     uses: int
     refusals: int
     rotated_secret_used_at: datetime | None

@@ -10,8 +10,9 @@ from services.token_authority.domain.review import Candidate, Evidence, FindingK
 from services.token_authority.domain.scope_index import KEYS_EVERYWHERE
 from services.token_authority.domain.selection import Selection
 from services.token_authority.storage.conditions import ACTIVE, Arguments, conditions
-from services.token_authority.storage.selections import SHOWN, TABLES, read_use
+from services.token_authority.storage.selections import SHOWN, TABLES
 from services.token_authority.storage.tokens import read_token
+from services.token_authority.storage.usage import read_use
 from shared.runtime.postgres.database import Connection, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"

@@ -226,6 +226,7 @@ async def test_search_finds_owner_whole_id_and_last_four_characters(
     assert await admin_reader.list_names(search="BOB") == ["wanted"]
 
 
+@pytest.mark.own_database
 async def test_search_finds_owner_that_earlier_release_stored(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
