@@ -32,15 +32,17 @@ UNAUTHENTICATED: Final = ProblemType(
     meaning="The request has no valid credential. Depending on the route, it needs an admin key, a service's client id "
     "and secret or assertion, or an access token.",
     remedy="Send a credential with a scheme that `WWW-Authenticate` names. If you did, it is malformed, revoked or "
-    "expired, or an assertion that was used before. Wrong credentials are counted, so do not just send it again.",
+    "expired, of another kind, or an assertion that was used before. Wrong credentials are counted, so do not just "
+    "send it again.",
 )
 TOO_MANY_ATTEMPTS: Final = ProblemType(
     "too-many-attempts",
     429,
     "Too many requests",
     meaning="Within a minute, too many wrong credentials were sent from this address or for this client id, or too "
-    "many tokens were looked up from this address. The request was not handled.",
-    remedy="Wait for the number of seconds in `Retry-After`, and correct the credential of the client.",
+    "many unknown tokens or unreadable bodies from this address. Valid credentials are still accepted.",
+    remedy="Correct the credential or the body that the client sends, and wait for the number of seconds in "
+    "`Retry-After`.",
 )
 FORBIDDEN: Final = ProblemType(
     "forbidden",
