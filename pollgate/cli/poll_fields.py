@@ -13,6 +13,7 @@ from pollgate.cli.options import Repeatable
 from pollgate.cli.times import end_date
 from pollgate.client import Option
 from pollgate.client.encoding import without_none
+from shared.runtime.text.characters import comparable
 
 _SETTINGS: Final = {
     "allowSelectionOfMultipleOptions": "multiple",
@@ -57,8 +58,8 @@ class PollFields:
         Parameter(
             converter=_end_date,
             metavar="TIME",
-            help="End: 2027-01-31 (the end of that day in UTC), 2027-01-31T12:00 (local time), how long from now, such "
-            "as 7d, or never, which also means --no-close-on-end.",
+            help="End, in UTC unless it has a zone: 2027-01-31 (its last moment) or 2027-01-31T12:00+09:00; how long "
+            "from now, such as 7d; or never, which also means --no-close-on-end.",
         ),
     ] = None
     close_on_end: Annotated[bool | None, Parameter(help="Close the poll at its end, or leave it open.")] = None
@@ -108,15 +109,11 @@ def parse_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[
     number.
     """
     split = [_id_and_title(text) for text in texts]
-    _require_distinct(split)
     given_ids = {given_id for given_id, _ in split}
     by_title = {title: ids[0] for title, ids in _ids_by_title(present).items() if len(ids) == 1}
     by_title = {title: option_id for title, option_id in by_title.items() if option_id not in given_ids}
     free = _unused_numbers(given_ids | {option.id for option in present})
-    return [
-        Option(given_id or (by_title.pop(title) if title in by_title else next(free)), title)
-        for given_id, title in split
-    ]
+    return [Option(given_id or by_title.pop(comparable(title), "") or next(free), title) for given_id, title in split]
 
 
 def all_have_ids(texts: Sequence[str]) -> bool:
@@ -132,21 +129,11 @@ def _id_and_title(text: str) -> tuple[str, str]:
     return given_id, title
 
 
-def _require_distinct(split: Sequence[tuple[str, str]]) -> None:
-    """Raise `CliError` for two options with the same title, unless each has an id."""
-    ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
-    for title, given_ids in ids.items():
-        if len(given_ids) > 1 and "" in given_ids:
-            raise CliError(
-                f"two options have the title '{title}': leave one out, or give both an id, such as "
-                f"--option 'a={title}' --option 'b={title}'"
-            )
-
-
 def _ids_by_title(options: Sequence[Option]) -> dict[str, list[str]]:
+    """Return the ids of options by their titles, in the form in which titles that look the same are equal."""
     found: dict[str, list[str]] = {}
     for option in options:
-        found.setdefault(option.title, []).append(option.id)
+        found.setdefault(comparable(option.title), []).append(option.id)
     return found
 
 

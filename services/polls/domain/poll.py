@@ -150,8 +150,8 @@ def _equal_titles(options: tuple[Option, ...], stored: tuple[Option, ...]) -> It
         if not all((options[each].id, options[each].title) in kept for each in (first, index)):
             yield Violation(
                 ("options", index, "title"),
-                f"looks the same as /options/{first}/title: blanks around a title and invisible characters do not "
-                "count; give each option another title",
+                f"the titles of the options {first + 1} and {index + 1} look the same: blanks around a title and "
+                "invisible characters do not count; change one of them",
             )
 
 

@@ -177,20 +177,8 @@ async def test_vote_with_unusual_participant_id_returns_201(polls: Polls, subtes
 
 
 async def test_invalid_participant_id_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
-    for segment in [
-        "%FF",
-        "%00",
-        "a%00",
-        "%zz",
-        "%",
-        "a" * 256,
-        "%ED%A0%80",
-        "%20",
-        "ada%20",
-        "%C2%A0ada",
-        "ada%0A",
-        "a%07",
-    ]:
+    blanks = ["%20", "ada%20", "%C2%A0ada", "ada%0A"]
+    for segment in ["%FF", "%00", "a%00", "%zz", "%", "a" * 256, "%ED%A0%80", "a%07", *blanks]:
         with subtests.test(segment=segment[:20]):
             poll_id = await create_poll(polls)
 

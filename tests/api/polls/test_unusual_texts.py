@@ -46,12 +46,12 @@ UNUSUAL_TEXTS: Final = (
 
 def to_line(text: str) -> str:
     """Return the text on one line, with a visible character."""
-    return f"{text.replace('\r\n', ' ').replace('\t', ' ')}{'x' if text == INVISIBLE else ''}"
+    return text.replace("\r\n", " ").replace("\t", " ") + ("x" if text == INVISIBLE else "")
 
 
 def to_lines(text: str) -> str:
     """Return the text with LF as its line break, and with a visible character."""
-    return f"{text.replace('\r\n', '\n')}{'x' if text == INVISIBLE else ''}"
+    return text.replace("\r\n", "\n") + ("x" if text == INVISIBLE else "")
 
 
 async def test_unusual_text_in_poll_is_returned_unchanged(polls: Polls, subtests: pytest.Subtests) -> None:
