@@ -153,13 +153,9 @@ async def test_byte_order_mark_without_csv_or_unknown_format_returns_400(
     polls: Polls, subtests: pytest.Subtests
 ) -> None:
     path = f"/polls/{(await polls.create_poll())['id']}/results"
-    for query, parameter in (
-        ({"bom": "true"}, "bom"),
-        ({"bom": "true", "format": "json"}, "bom"),
-        ({"format": "x"}, "format"),
-    ):
-        with subtests.test(query=query):
-            answer = await polls.v1("GET", path, **query)
+    for query, parameter in {"bom=true": "bom", "bom=true&format=json": "bom", "format=x": "format"}.items():
+        with subtests.test(query):
+            answer = await polls.v1("GET", f"{path}?{query}")
 
             assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, parameter)
 
