@@ -14,11 +14,13 @@ from services.token_authority.handlers import (
     revocation,
     services,
     sites,
+    token_lookup,
     tokens,
 )
 from services.token_authority.handlers.access import (
     ADMINS,
     ANONYMOUS,
+    ANONYMOUS_REPORT,
     AUDITORS,
     ISSUERS,
     READERS,
@@ -29,13 +31,17 @@ from services.token_authority.problems import PROBLEM_TYPES
 from shared.runtime.docs import Documentation
 from shared.runtime.http.routes import PUBLIC, Route
 
+MAX_REVOCATION_BYTES: Final = 8 * 1024
+"""Enough for a token and a client assertion."""
+
 ROUTES: Final = (
     Route("GET", "/v1/sites", sites.list_sites, READERS),
     Route("POST", "/v1/tokens", tokens.create_token, ISSUERS),
     Route("GET", "/v1/tokens", tokens.list_tokens, READERS),
     Route("GET", "/v1/tokens/review", review.review_tokens, READERS),
+    Route("POST", "/v1/tokens/find", token_lookup.find_token, READERS),
     Route("POST", "/v1/tokens/revoke", revocation.revoke_tokens, ISSUERS),
-    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS),
+    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS_REPORT),
     Route("GET", "/v1/tokens/{id}", tokens.show_token, READERS),
     Route("PATCH", "/v1/tokens/{id}", tokens.change_token, ISSUERS),
     Route("POST", "/v1/tokens/{id}/disable", tokens.disable_token, ISSUERS),
@@ -61,7 +67,14 @@ ROUTES: Final = (
     Route("GET", "/v1/audit/export", audit.export_audit, AUDITORS),
     Route("POST", "/oauth2/introspect", introspection.introspect, SERVICES, reports_oauth_errors=True),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
-    Route("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS, reports_oauth_errors=True),
+    Route(
+        "POST",
+        "/oauth2/revoke",
+        revocation.revoke_presented_token,
+        ANONYMOUS,
+        body_limit=MAX_REVOCATION_BYTES,
+        reports_oauth_errors=True,
+    ),
     Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, SERVICES, logs_success=False),
     Route("DELETE", "/v1/guards/{guard_id}", guards.release_guard, SERVICES),
     Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, PUBLIC),

@@ -172,6 +172,7 @@ async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) 
     no_folder = await runner.run("up", "--dir", str(tmp_path / "file" / "below"))
     no_authority = await runner.run("token", "list")
     (runner.folder / "admin.key").write_text("pga_x")
+    (runner.folder / "admin.key").chmod(0o600)
     refused = await runner.run("token", "list")
 
     assert f"cannot listen on 127.0.0.1:{runner.ports[0]}: Address already in use" in port_taken.stderr

@@ -5,6 +5,7 @@ The log line contains the route's template, never the URL: a query may contain a
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -48,16 +49,23 @@ class BodyTooLarge(Exception):
 _PROBLEMS: Final[ProblemTable] = {BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))}
 
 
-def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: float = BODY_LIMIT_S) -> web.Application:
+def create_application(
+    table: ProblemTable,
+    redact: Redact,
+    *,
+    body_limit_s: float = BODY_LIMIT_S,
+    before_body: Sequence[Middleware] = (),
+) -> web.Application:
     """Return an application that limits and logs its requests, and reports errors as problems by `table`.
 
-    A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
-    its `Route`.
+    A request's body has to arrive within `body_limit_s`, and is read after the middlewares `before_body`. Limits,
+    logging and errors of a single route are columns of its `Route`.
     """
     app = web.Application(
         middlewares=[
             _log_requests(redact),
             _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
+            *before_body,
             _limit_body(body_limit_s),
             _limit_time,
         ]
