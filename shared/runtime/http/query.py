@@ -81,9 +81,9 @@ def query_of(request: web.Request) -> Query:
 def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = False) -> S:
     """Return the query as a `kind`, whose fields are the parameters: `?limit=10&tag=a&tag=b`.
 
-    A list is given by repeating its parameter; times are RFC 3339, booleans `true` or `false`. Raise `BadRequest` with
-    an error for each parameter that is missing, given twice but not a list, invalid for its field, or contains NUL,
-    and, unless `allow_unknown`, for each that is unknown.
+    A list is given by repeating its parameter; booleans are `true` or `false`; `query_time` reads times. Raise
+    `BadRequest` with an error for each parameter that is missing, given twice but not a list, invalid for its field, or
+    contains NUL, and, unless `allow_unknown`, for each that is unknown.
     """
     texts = query_of(request).values
     if allow_unknown:
