@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from services.polls.domain.errors import Violation
-from shared.runtime.text.characters import InvalidText, clean_line, clean_lines
+from shared.runtime.text.characters import MAX_SHRINKING, InvalidText, clean_line, clean_lines
 
 Path = tuple[str | int, ...]
 
@@ -26,13 +26,17 @@ class TextCleaner:
         return text if text in self._stored_lines else self._clean(path, text, least, limit, is_line=False)
 
     def _clean(self, path: Path, text: str, least: int, limit: int, *, is_line: bool) -> str:
-        try:
-            cleaned = clean_line(text) if is_line else clean_lines(text)
-        except InvalidText as error:
-            self.violations.append(Violation(path, f"this {error}"))
-            return text
+        cleaned = text
+        if len(text) <= MAX_SHRINKING * limit:
+            try:
+                cleaned = clean_line(text) if is_line else clean_lines(text)
+            except InvalidText as error:
+                self.violations.append(Violation(path, f"this {error}"))
+                return text
         if not least <= len(cleaned) <= limit:
-            self.violations.append(Violation(path, _expected_length(least, limit, len(cleaned))))
+            expected = f"{least} to {limit}" if least else f"at most {limit}"
+            trimmed = "" if len(cleaned) == len(text) else "; blanks around a text are not counted"
+            self.violations.append(Violation(path, f"expected {expected} characters, got {len(cleaned)}{trimmed}"))
         return cleaned
 
 
@@ -40,8 +44,3 @@ def find_same(keys: Sequence[str]) -> dict[int, int]:
     """Return the index of the first equal key, by the index of each that repeats it."""
     first: dict[str, int] = {}
     return {index: first[key] for index, key in enumerate(keys) if first.setdefault(key, index) != index}
-
-
-def _expected_length(least: int, limit: int, length: int) -> str:
-    expected = f"{least} to {limit}" if least else f"at most {limit}"
-    return f"expected {expected} characters, got {length} without the blanks around them"

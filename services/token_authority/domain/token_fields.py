@@ -11,7 +11,7 @@ import msgspec
 from services.token_authority.domain.errors import InvalidValue
 from shared.contract.scope import Scope, ScopeError
 from shared.contract.token import SECRET_PATTERN
-from shared.runtime.text.characters import InvalidText, clean_line, clean_lines
+from shared.runtime.text.characters import MAX_SHRINKING, InvalidText, clean_line, clean_lines
 from shared.runtime.text.times import Day, InvalidTime, read_time
 
 MAX_NAME_LENGTH: Final = 255
@@ -46,32 +46,25 @@ def require_no_secret(field: str, text: str) -> None:
 
 def validate_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
     """Return a text of one line as it is stored."""
-    cleaned = _clean(field, text, clean_line)
-    if not 1 <= len(cleaned) <= limit:
-        raise InvalidValue((field,), f"must have 1 to {limit} characters; this has {_count(cleaned, text)}")
-    require_no_secret(field, cleaned)
-    return cleaned
+    return _clean(field, text, clean_line, 1, limit)
 
 
 def validate_description(text: str) -> str:
     """Return a text of any number of lines as it is stored."""
-    cleaned = _clean("description", text, clean_lines)
-    if len(cleaned) > MAX_DESCRIPTION_LENGTH:
-        count = _count(cleaned, text)
-        raise InvalidValue(("description",), f"must have at most {MAX_DESCRIPTION_LENGTH} characters; this has {count}")
-    require_no_secret("description", cleaned)
-    return cleaned
+    return _clean("description", text, clean_lines, 0, MAX_DESCRIPTION_LENGTH)
 
 
-def _clean(field: str, text: str, clean: Callable[[str], str]) -> str:
+def _clean(field: str, text: str, clean: Callable[[str], str], least: int, limit: int) -> str:
     try:
-        return clean(text)
+        cleaned = clean(text) if len(text) <= MAX_SHRINKING * limit else text
     except InvalidText as error:
         raise InvalidValue((field,), f"this {error}") from None
-
-
-def _count(cleaned: str, text: str) -> str:
-    return f"{len(cleaned)}" if len(cleaned) == len(text) else f"{len(cleaned)} without the blanks around it"
+    if not least <= len(cleaned) <= limit:
+        expected = f"{least} to {limit}" if least else f"at most {limit}"
+        trimmed = "" if len(cleaned) == len(text) else "; blanks around a text are not counted"
+        raise InvalidValue((field,), f"must have {expected} characters; this has {len(cleaned)}{trimmed}")
+    require_no_secret(field, cleaned)
+    return cleaned
 
 
 def read_time_field(field: str, text: str | None, *, day: Day) -> datetime | None:

@@ -13,6 +13,8 @@ import unicodedata
 from typing import Final
 
 MAX_COMBINING_MARKS: Final = 30
+MAX_SHRINKING: Final = 4
+"""A text that is this many times longer than its limit is refused unread: NFC makes one character of four at most."""
 
 
 class InvalidText(ValueError):
@@ -72,19 +74,17 @@ _BLANKS: Final = _SPACES + "\t\n\r\u0085\u2028\u2029"
 _LINE_BREAK: Final = re.compile("\r\n|[\r\u0085\u2028\u2029]")
 _LINE_BREAK_OR_TAB: Final = re.compile("[\t\n\r\u0085\u2028\u2029]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-_IGNORABLE: Final = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
-    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+_IGNORABLE_RANGES: Final = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 """Default_Ignorable_Code_Point of Unicode: characters that have no glyph of their own."""
-_REFUSED: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff"
-    + "".join(chr(plane << 16 | 0xFFFE) + chr(plane << 16 | 0xFFFF) for plane in range(1, 17))
-    + "]"
-)
+_BRAILLE_BLANK: Final = "\u2800"
+_IGNORABLE: Final = re.compile(f"[{_IGNORABLE_RANGES}]")
+_VISIBLE: Final = re.compile(f"[^{_IGNORABLE_RANGES}{_BLANKS}{_BRAILLE_BLANK}]")
+_REFUSED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _DIRECTIONS: Final = re.compile("[\u202a-\u202c\u2066-\u2069\n]")
 _ENDS: Final = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "\u2069", "\u2068": "\u2069"}
-_BRAILLE_BLANK: Final = "\u2800"
 
 
 def _clean(text: str) -> str:
@@ -95,7 +95,7 @@ def _clean(text: str) -> str:
         _require_balanced_directions(text)
         _require_few_marks(text)
         text = unicodedata.normalize("NFC", text)
-    if text and not _IGNORABLE.sub("", text).replace(_BRAILLE_BLANK, "").strip(_BLANKS):
+    if text and not _VISIBLE.search(text):
         raise InvalidText("contains no visible character")
     return text
 
@@ -130,7 +130,7 @@ def _unbalanced(character: str) -> str:
 def _require_few_marks(text: str) -> None:
     """Raise `InvalidText` for a long row of combining marks, which takes quadratic time to normalize."""
     marks = 0
-    for character in text:
-        marks = marks + 1 if unicodedata.combining(character) else 0
+    for is_mark in map(unicodedata.combining, text):
+        marks = marks + 1 if is_mark else 0
         if marks > MAX_COMBINING_MARKS:
             raise InvalidText(f"contains more than {MAX_COMBINING_MARKS} combining marks in a row; remove some")
