@@ -261,13 +261,13 @@ async def test_poll_list_applies_each_condition(integrator: CommandLine, polls: 
 
 
 async def test_poll_list_expand_shows_place_and_participants(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u202e?")
+    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u200b?")
     await polls.vote(poll["id"], "ada", poll["options"][0]["id"])
 
     listed = await integrator("poll", "list", "--expand")
 
     row = next(line for line in listed.out.splitlines() if poll["id"] in line)
-    assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u202e\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
+    assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u200b\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
 
 
 async def test_poll_list_without_results_prints_notice(integrator: CommandLine) -> None:

@@ -233,7 +233,7 @@ async def test_poll_export_votes_without_stored_names_exits_1(integrator: Comman
 
 
 async def test_poll_results_csv_is_escaped_in_a_terminal(polls: Polls) -> None:
-    poll = await polls.create_poll(options=[{"id": "y", "title": "\x1b]0;x\x07\x9b2JYes"}])
+    poll = await polls.create_poll(options=[{"id": "\x1b]0;x\x07\x9b2Jy", "title": "Yes\u200b"}])
 
     printed = await run_in_terminal(polls, "poll", "results", poll["id"], "--csv")
 

@@ -141,9 +141,9 @@ async def test_day_in_condition_is_its_first_moment_and_of_until_its_last(
         f"until={today}": True,
     }.items():
         with subtests.test(condition):
-            records = (await authority.manage("GET", f"/v1/audit?action=token.create&{condition}")).json["items"]
+            records = (await authority.manage("GET", f"/v1/audit?action=token.issue&{condition}")).json["items"]
             exported = await authority(
-                "GET", f"/v1/audit/export?action=token.create&{condition}", headers=authority.admin
+                "GET", f"/v1/audit/export?action=token.issue&{condition}", headers=authority.admin
             )
 
             assert (bool(records), bool(exported.body)) == (some, some)
