@@ -15,6 +15,9 @@ from services.token_authority.domain.token_fields import (
 )
 from shared.runtime.text.times import describe_times
 
+EXAMPLE_TOKEN: Final = "pgt_…"  # noqa: S105 - an example
+EXAMPLE_TOKEN_ID: Final = "tok_3JDxtsz4ic3g56zQ"  # noqa: S105 - an id
+
 EndTime = Annotated[
     str, Meta(description=f"a time: {describe_times('last')}", examples=["2027-01-31T00:00:00Z", "2027-01-31"])
 ]
