@@ -7,7 +7,7 @@ from msgspec import Meta, Struct, field
 from services.polls.domain.poll import Status
 from services.polls.payloads.fields import Participant, PollId
 from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
-from shared.runtime.text.times import describe_times
+from shared.runtime.text.times import describe_times, time_schema
 
 MAX_PAGE: Final = 100
 
@@ -100,6 +100,7 @@ class ListPolls(Paging, frozen=True, rename="camel"):
             Meta(
                 description=f"polls created or edited at or after this time: {describe_times('first')}",
                 examples=["2026-11-23T10:00:00Z"],
+                extra_json_schema=time_schema(),
             ),
         ]
         | None

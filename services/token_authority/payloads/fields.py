@@ -13,17 +13,27 @@ from services.token_authority.domain.token_fields import (
     MAX_RATE,
     MAX_SCOPES,
 )
-from shared.runtime.text.times import describe_times
+from shared.runtime.text.times import describe_times, time_schema
 
 EXAMPLE_TOKEN: Final = "pgt_…"  # noqa: S105 - an example
 EXAMPLE_TOKEN_ID: Final = "tok_3JDxtsz4ic3g56zQ"  # noqa: S105 - an id
 
 EndTime = Annotated[
-    str, Meta(description=f"a time: {describe_times('last')}", examples=["2027-01-31T00:00:00Z", "2027-01-31"])
+    str,
+    Meta(
+        description=f"a time: {describe_times('last')}",
+        examples=["2027-01-31T00:00:00Z", "2027-01-31"],
+        extra_json_schema=time_schema(),
+    ),
 ]
 """When something ends."""
 StartTime = Annotated[
-    str, Meta(description=f"a time: {describe_times('first')}", examples=["2027-01-31T00:00:00Z", "2027-01-31"])
+    str,
+    Meta(
+        description=f"a time: {describe_times('first')}",
+        examples=["2027-01-31T00:00:00Z", "2027-01-31"],
+        extra_json_schema=time_schema(),
+    ),
 ]
 """A time after or before which something happened."""
 

@@ -26,7 +26,7 @@ from services.token_authority.payloads.fields import (
     StartTime,
 )
 from shared.runtime.http.query import query_time
-from shared.runtime.text.times import describe_times
+from shared.runtime.text.times import describe_times, time_schema
 
 T = TypeVar("T")
 
@@ -145,6 +145,7 @@ class ListTokens(Struct, frozen=True):
             Meta(
                 description=f"not used since this time, or never: {describe_times('first')}",
                 examples=["2027-01-31T00:00:00Z", "2027-01-31"],
+                extra_json_schema=time_schema(),
             ),
         ]
         | None

@@ -14,7 +14,7 @@ the second after it, as POSIX counts.
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 MAX_LENGTH: Final = 64
 
@@ -47,6 +47,11 @@ def is_rfc3339(text: str) -> bool:
 def format_rfc3339(at: datetime) -> str:
     """Return the time in UTC, without a fraction of zero."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def time_schema() -> dict[str, Any]:
+    """Return the JSON schema of a field that takes a time, without the forms that RFC 3339 does not have."""
+    return {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
 
 
 def describe_times(day: Day) -> str:
