@@ -53,7 +53,7 @@ def with_valid_token(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
 
 def preview(case: AnyCase) -> None:
     """Do not revoke every token by conditions that all tokens meet: other operations need some that work."""
-    if case.meta and case.meta.generation.mode.is_positive and isinstance(case.body, dict) and "ids" not in case.body:
+    if case.meta and case.meta.generation.mode.is_positive and isinstance(case.body, dict) and not case.body.get("ids"):
         case.body = {**case.body, "dry_run": True}
 
 
