@@ -76,7 +76,7 @@ async def test_poll_vote_with_several_options_name_and_comment(integrator: Comma
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("Never",), "\n  'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
+        (("Never",), "\n  OPTION 'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
         (("y", "n"), "OPTION: this poll allows exactly one option per ballot, not 2"),
         (("y", "--comment", "x"), "--comment: this poll allows no comments"),
     ],
