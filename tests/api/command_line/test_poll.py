@@ -122,12 +122,12 @@ WRONG = [
     (
         ("--title", "x", "--option", "A", "--option", "b=A "),
         1,
-        "--option 'b=A ': the titles of the options 1 and 2",
+        "--option 'b=A ' (value 2 of 2): the titles of the options 1 and 2",
     ),
     (
         ("--title", "x", "--option", "a=A", "--option", "b=A"),
         1,
-        "--option 'b=A': the titles of the options 1 and 2",
+        "--option 'b=A' (value 2 of 2): the titles of the options 1 and 2",
     ),
     (("--template", "sun"), 1, "--template: Unknown template; the templates are blank, yes-no"),
     (
