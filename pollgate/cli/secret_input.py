@@ -4,8 +4,18 @@ the process list show.
 
 import sys
 from getpass import getpass
+from typing import Final
 
+from pollgate.cli.authority_session import run_with_authority
 from pollgate.cli.errors import CliError
+
+
+def resolve_token_id(token_id: str) -> str:
+    """Return the id; for `-` that of the token whose secret is entered or piped in. Raise `CliError`."""
+    if token_id != FROM_INPUT:
+        return token_id
+    secret = read_token_secret()
+    return run_with_authority(lambda authority: authority.find_token(secret), {"/token": "the access token"}).id
 
 
 def read_token_secret() -> str:
@@ -20,4 +30,6 @@ def read_token_secret() -> str:
     return secret
 
 
-_MAX_LENGTH = 4096
+_MAX_LENGTH: Final = 4096
+FROM_INPUT: Final = "-"
+"""What stands in place of an id where a secret is read instead."""

@@ -82,7 +82,7 @@ def _unauthorized(detail: str, challenge: str) -> Problem:
 
 def _rate_limited(error: RateLimited) -> Problem:
     wait = str(error.retry_after_s)
-    detail = f"Rate limit reached: {error.limit} requests per minute. Try again in {wait} s."
+    detail = f"Rate limit reached: {error.limit} request{'s' * (error.limit != 1)} per minute. Try again in {wait} s."
     return Problem(RATE_LIMITED, detail, headers={"Retry-After": wait})
 
 

@@ -343,3 +343,25 @@ async def test_poll_list_with_unreachable_service_exits_1(integrator: CommandLin
     assert re.fullmatch(
         r"pollgate: the polls service at \S+ does not answer \(\w+\); start it, or set POLLS_URL\n", refused.err
     )
+
+
+PASSED = [
+    (("--ends", "2020-01-31"), "has passed; it stays open, because it does not close at its end."),
+    (("--ends", "2020-01-31T12:00Z", "--close-on-end"), "has passed: it is closed; --ends with a later time opens it."),
+    (("--ends", "2037-01-31", "--close-on-end"), None),
+    ((), None),
+]
+
+
+async def test_poll_with_an_end_that_has_passed_warns_on_standard_error(
+    integrator: CommandLine, polls: Polls, subtests: pytest.Subtests
+) -> None:
+    for options, warning in PASSED:
+        with subtests.test(" ".join(options)):
+            made = await integrator(*CREATE, "--template", "stars", *options, "--json")
+            changed = await integrator("poll", "update", made.json["id"], "--title", "x", *options)
+
+            for ran in (made, changed):
+                assert ran.status == 0
+                assert ran.err.startswith("pollgate: warning: the end of this poll, 2020-01-31") == bool(warning)
+                assert ran.err.endswith(f"{warning}\n") if warning else ran.err == ""
