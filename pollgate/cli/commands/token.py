@@ -13,7 +13,7 @@ from pollgate.cli.commands import token_change, token_find, token_review, token_
 from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import pluralize, print_fields, print_json, print_table, warn
-from pollgate.cli.secret_input import resolve_token_id
+from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
@@ -174,7 +174,7 @@ def list_(
 @app.command(
     help_epilogue="Examples:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ\n  pollgate token show - < leaked.txt"
 )
-def show(token_id: str, /, *, as_json: Json = False) -> None:
+def show(token_id: IdOrInput, /, *, as_json: Json = False) -> None:
     """Show a token: its scopes and limits, the state of its secrets, its use, and how it ended.
 
     Parameters
@@ -182,6 +182,7 @@ def show(token_id: str, /, *, as_json: Json = False) -> None:
     token_id
         Id of the token (tok_…); see `pollgate token list`. - reads a secret from a prompt or standard input.
     """
+    require_ids([token_id])
     shown_id = resolve_token_id(token_id)
     token = run_with_authority(lambda authority: authority.get_token(shown_id))
     if as_json:

@@ -11,7 +11,7 @@ from pollgate.cli.effect import describe_effect, require_effective, wait_with_no
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json, Wait
 from pollgate.cli.output import pluralize, print_json
-from pollgate.cli.secret_input import resolve_token_id
+from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.times import Duration, Past, format_exact_time, resolve_since
 from pollgate.client import AuthorityClient, BulkRevocation
 
@@ -31,7 +31,7 @@ app = authority_group("token", "Revoke access tokens.")
     "  pollgate token revoke --all --reason policy --yes",
 )
 def revoke(
-    *token_ids: str,
+    *token_ids: IdOrInput,
     reason: ReasonKind,
     text: str | None = None,
     owner: str | None = None,
@@ -83,6 +83,7 @@ def revoke(
     yes
         Do not ask for confirmation before conditions revoke more than one token.
     """
+    require_ids(token_ids)
     ids = [resolve_token_id(token_id) for token_id in token_ids]
     chosen = _selection(
         ids=ids or None,

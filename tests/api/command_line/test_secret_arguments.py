@@ -72,3 +72,13 @@ async def test_token_revoke_of_unknown_secret_exits_1(pollgate: CommandLine, sub
 
             assert (refused.status, refused.out) == (1, "")
             assert reason in refused.err
+
+
+@pytest.mark.parametrize(
+    "words", [("show",), ("revoke", "--reason", "leaked"), ("revoke", "tok_x", "--reason", "leaked")]
+)
+async def test_unknown_option_in_place_of_an_id_exits_2(pollgate: CommandLine, words: tuple[str, ...]) -> None:
+    refused = await pollgate("token", *words, "--colour")
+
+    assert (refused.status, refused.out) == (2, "")
+    assert refused.err == "pollgate: Unknown option: --colour. See --help.\n"

@@ -214,7 +214,7 @@ async def test_token_show_prints_fields_secrets_and_use(
     [
         ("tok_AAAAAAAAAAAAAAAA", "answered 404: Unknown token id."),
         ("../sites", "this is not an id; `pollgate token list` shows the ids"),
-        ("pgt_" + "A" * 38, "this is a secret, not an id"),
+        ("pgt_" + "A" * 38, "an access token cannot be an argument"),
     ],
 )
 async def test_token_show_with_unknown_or_invalid_id_exits_1_or_2(
