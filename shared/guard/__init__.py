@@ -26,6 +26,7 @@ from shared.guard.errors import (
     TokenInvalid,
     TokenMissing,
     TokenTwice,
+    TooManyUnknownTokens,
 )
 from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_guard
 from shared.guard.settings import GuardSettings, guard_settings
@@ -49,6 +50,7 @@ __all__ = [
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",
+    "TooManyUnknownTokens",
     "UnguardedRoute",
     "any_token",
     "caller",

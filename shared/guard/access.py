@@ -21,7 +21,8 @@ SECURITY_SCHEMES: Final = {
 REFUSALS: Final = {
     401: "The access token is missing or does not work.",
     403: "The access token works, but not for this action or place, from this address, or in a URL.",
-    429: "The access token has reached its rate limit; see `Retry-After`.",
+    429: "The access token has reached its rate limit, or too many tokens from this address do not work; see "
+    "`Retry-After`.",
 }
 """The statuses with which the guard refuses a request, for the descriptions of guarded routes."""
 

@@ -22,7 +22,23 @@ class TokenTwice(GuardError):
 
 
 class TokenInvalid(GuardError):
-    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which."""
+    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which.
+
+    `other_kind` says what was sent in place of a token, such as "an admin key", by its format.
+    """
+
+    def __init__(self, other_kind: str | None = None) -> None:
+        self.other_kind = other_kind
+        super().__init__(f"This is {other_kind}; send an access token." if other_kind else "Invalid access token.")
+
+
+class TooManyUnknownTokens(GuardError):
+    """Too many tokens from this address did not work, or are being introspected; `limit` is per minute."""
+
+    def __init__(self, retry_after_s: int, limit: int | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        self.limit = limit
+        super().__init__(str(limit))
 
 
 class QueryNotAllowed(GuardError):

@@ -12,6 +12,7 @@ from shared.guard.errors import (
     TokenInvalid,
     TokenMissing,
     TokenTwice,
+    TooManyUnknownTokens,
 )
 from shared.runtime.http.problem import Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, ProblemType
@@ -56,6 +57,14 @@ RATE_LIMITED: Final = ProblemType(
     remedy="Wait for the number of seconds in `Retry-After`, then send the request again. The `RateLimit` header says "
     "how many requests are left.",
 )
+TOO_MANY_ATTEMPTS: Final = ProblemType(
+    "too-many-attempts",
+    429,
+    "Too many requests",
+    meaning="Within a minute, too many access tokens that do not work were sent from this address, or too many new "
+    "ones at once. Working tokens are still accepted.",
+    remedy="Correct the token that the client sends, and wait for the number of seconds in `Retry-After`.",
+)
 INSUFFICIENT_SCOPE: Final = ProblemType(
     "insufficient-scope",
     403,
@@ -71,6 +80,7 @@ GUARD_PROBLEM_TYPES: Final = (
     QUERY_NOT_ALLOWED,
     ADDRESS_NOT_ALLOWED,
     RATE_LIMITED,
+    TOO_MANY_ATTEMPTS,
     INSUFFICIENT_SCOPE,
 )
 """The problem types that a guarded service adds to its own."""
@@ -86,6 +96,16 @@ def _rate_limited(error: RateLimited) -> Problem:
     return Problem(RATE_LIMITED, detail, headers={"Retry-After": wait})
 
 
+def _too_many_unknown_tokens(error: TooManyUnknownTokens) -> Problem:
+    wait = str(error.retry_after_s)
+    rule = (
+        "Too many new access tokens are being checked for this address at once"
+        if error.limit is None
+        else f"At most {error.limit} access tokens per minute that do not work are allowed from one address"
+    )
+    return Problem(TOO_MANY_ATTEMPTS, f"{rule}; try again in {wait} s.", headers={"Retry-After": wait})
+
+
 def _insufficient_scope(error: InsufficientScope) -> Problem:
     challenge = f'Bearer error="insufficient_scope", scope="{error.needed}"'
     return Problem(INSUFFICIENT_SCOPE, f"Missing scope: {error.needed}.", headers={"WWW-Authenticate": challenge})
@@ -95,7 +115,7 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
     TokenMissing: lambda _: _unauthorized(
         "Missing access token: send it as 'Authorization: Bearer …' or as '?token=…'.", "Bearer"
     ),
-    TokenInvalid: lambda _: _unauthorized("Invalid access token.", 'Bearer error="invalid_token"'),
+    TokenInvalid: lambda e: _unauthorized(str(e), 'Bearer error="invalid_token"'),
     QueryUnreadable: lambda e: Problem(BAD_REQUEST, str(e)),
     TokenTwice: lambda _: Problem(TOKEN_TWICE, "More than one access token: send the token once, in one place."),
     QueryNotAllowed: lambda _: Problem(
@@ -105,6 +125,7 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
         ADDRESS_NOT_ALLOWED, f"This access token does not work from {e.address or 'an unknown address'}."
     ),
     RateLimited: _rate_limited,
+    TooManyUnknownTokens: _too_many_unknown_tokens,
     InsufficientScope: _insufficient_scope,
     GuardUnavailable: lambda _: unavailable("The access token cannot be checked at the moment; try again."),
 }
