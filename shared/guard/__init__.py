@@ -17,6 +17,7 @@ from shared.guard.access import ScopeNotChecked, any_token, token_with
 from shared.guard.caller import Caller, caller
 from shared.guard.errors import (
     AddressNotAllowed,
+    BatchOverRateLimit,
     GuardError,
     GuardUnavailable,
     InsufficientScope,
@@ -29,6 +30,7 @@ from shared.guard.errors import (
     TooManyUnknownTokens,
 )
 from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_guard
+from shared.guard.rules import count_items
 from shared.guard.settings import GuardSettings, guard_settings
 from shared.guard.stream import Stream, open_stream
 
@@ -37,6 +39,7 @@ __all__ = [
     "FEED",
     "FOLLOWER",
     "AddressNotAllowed",
+    "BatchOverRateLimit",
     "Caller",
     "GuardError",
     "GuardSettings",
@@ -54,6 +57,7 @@ __all__ = [
     "UnguardedRoute",
     "any_token",
     "caller",
+    "count_items",
     "guard_settings",
     "mount_guard",
     "open_stream",

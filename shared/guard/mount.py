@@ -13,7 +13,14 @@ from shared.contract.redis_names import rate_limit_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
-from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
+from shared.guard.errors import (
+    AddressNotAllowed,
+    BatchOverRateLimit,
+    GuardError,
+    InsufficientScope,
+    QueryNotAllowed,
+    RateLimited,
+)
 from shared.guard.feed import ChangeFeed
 from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
@@ -24,7 +31,7 @@ from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
 from shared.guard.presentation import PRESENTED_TOKEN, bypasses_cache, take_token
 from shared.guard.problems import GUARD_PROBLEMS
-from shared.guard.rules import RULES, Rules, add_rate_limit
+from shared.guard.rules import RULES, Rules, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.usage import Usage
@@ -49,7 +56,13 @@ _USAGE: Final = web.AppKey("usage", Usage)
 _PROXY_HOPS: Final = web.AppKey("proxy_hops", int)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
-_ERRORS_OF_VALID_TOKENS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
+_ERRORS_OF_VALID_TOKENS: Final = (
+    QueryNotAllowed,
+    AddressNotAllowed,
+    RateLimited,
+    BatchOverRateLimit,
+    InsufficientScope,
+)
 
 
 class UnguardedRoute(Exception):
@@ -105,7 +118,9 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
-        await request.app[RULES].check(request, presented, validated.grant)
+        rules = request.app[RULES]
+        check = rules.check_before_count if route.access.counts_items else rules.check
+        await check(request, presented, validated.grant)
         response = await _call_handler(request, handler, route.access, bearer)
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
@@ -125,6 +140,8 @@ async def _call_handler(
     except web.HTTPException as error:
         access.require_scope_check(bearer, error.status)
         raise
+    finally:
+        await count_if_uncounted(request)
     access.require_scope_check(bearer, response.status)
     return response
 

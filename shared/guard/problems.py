@@ -4,6 +4,7 @@ from typing import Final
 
 from shared.guard.errors import (
     AddressNotAllowed,
+    BatchOverRateLimit,
     GuardUnavailable,
     InsufficientScope,
     QueryNotAllowed,
@@ -53,9 +54,19 @@ RATE_LIMITED: Final = ProblemType(
     "rate-limited",
     429,
     "Too many requests",
-    meaning="The access token has reached its limit of requests per minute. The request was not processed.",
+    meaning="The access token has reached its limit of requests per minute, or fewer are left than a batch has items. "
+    "The request was not processed.",
     remedy="Wait for the number of seconds in `Retry-After`, then send the request again. The `RateLimit` header says "
     "how many requests are left.",
+)
+BATCH_OVER_RATE_LIMIT: Final = ProblemType(
+    "batch-over-rate-limit",
+    422,
+    "Batch too large",
+    meaning="Each item of a batch counts as a request, and the batch has more items than the access token may send "
+    "per minute. Nothing was done.",
+    remedy="Send fewer items at once, as `detail` says, or ask the issuer for a token with a higher rate limit. "
+    "Waiting does not help.",
 )
 TOO_MANY_ATTEMPTS: Final = ProblemType(
     "too-many-attempts",
@@ -80,6 +91,7 @@ GUARD_PROBLEM_TYPES: Final = (
     QUERY_NOT_ALLOWED,
     ADDRESS_NOT_ALLOWED,
     RATE_LIMITED,
+    BATCH_OVER_RATE_LIMIT,
     TOO_MANY_ATTEMPTS,
     INSUFFICIENT_SCOPE,
 )
@@ -92,7 +104,10 @@ def _unauthorized(detail: str, challenge: str) -> Problem:
 
 def _rate_limited(error: RateLimited) -> Problem:
     wait = str(error.retry_after_s)
-    detail = f"Rate limit reached: {error.limit} requests per minute. Try again in {wait} s."
+    rule = f"Rate limit reached: {error.limit} requests per minute"
+    if error.cost > 1:
+        rule += f", and this batch counts as {error.cost}"
+    detail = f"{rule}. Try again in {wait} s."
     return Problem(RATE_LIMITED, detail, headers={"Retry-After": wait})
 
 
@@ -125,6 +140,7 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
         ADDRESS_NOT_ALLOWED, f"This access token does not work from {e.address or 'an unknown address'}."
     ),
     RateLimited: _rate_limited,
+    BatchOverRateLimit: lambda e: Problem(BATCH_OVER_RATE_LIMIT, str(e)),
     TooManyUnknownTokens: _too_many_unknown_tokens,
     InsufficientScope: _insufficient_scope,
     GuardUnavailable: lambda _: unavailable("The access token cannot be checked at the moment; try again."),

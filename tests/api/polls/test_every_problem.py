@@ -236,6 +236,12 @@ async def rate_limited_under_the_contract(services: Services) -> Answer:
     return await holder.call("GET")
 
 
+async def batch_over_rate_limit(services: Services) -> Answer:
+    holder = await services.with_token(rate_limit=1)
+    items = [{"op": "delete", "id": UNKNOWN_ID}] * 2
+    return await holder.v1("POST", "/polls:batch", {"items": items})
+
+
 async def too_many_attempts(services: Services) -> Answer:
     answers = [await services.polls.with_token(mint("pgt")).v1("GET", "/polls") for _ in range(UNKNOWN_TOKENS + 1)]
     return answers[-1]
@@ -314,6 +320,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (415, "unsupported-media-type", unsupported_media_type),
     (415, "unsupported-media-type", unsupported_encoding),
     (417, "expectation-failed", expectation_failed),
+    (422, "batch-over-rate-limit", batch_over_rate_limit),
     (422, "invalid-body", invalid_body),
     (422, "invalid-poll", invalid_poll),
     (422, "invalid-poll", invalid_poll_of_an_unknown_template),
