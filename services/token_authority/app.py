@@ -60,7 +60,7 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN), before_body=[limit_unreadable_bodies])
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
-    add_docs(app, DOCUMENTATION)
+    add_docs(app, DOCUMENTATION, settings.token_authority_issuer)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app, settings.metrics_networks)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])

@@ -27,8 +27,9 @@ from services.token_authority.handlers.access import (
     SERVICES,
     TOKEN_HOLDER,
 )
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN, EXAMPLE_TOKEN_ID
 from services.token_authority.problems import PROBLEM_TYPES
-from shared.runtime.docs import Documentation
+from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import PUBLIC, Route
 
 MAX_REVOCATION_BYTES: Final = 8 * 1024
@@ -99,5 +100,22 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES)
+VARIABLES: Final = (
+    Variable(
+        name="POLLGATE_ADMIN_KEY",
+        meaning="an admin key, `pga_…`; `pollgate up` writes the first one to `.pollgate/admin.key`",
+        schemes=("admin_key",),
+    ),
+    Variable(name="POLLGATE_TOKEN", meaning="an access token, `pgt_…`", schemes=("token",), value=EXAMPLE_TOKEN),
+    Variable(name="TOKEN_ID", meaning="the id of a token, `tok_…`", parameter="id", value=EXAMPLE_TOKEN_ID),
+    Variable(name="ADMIN_KEY_ID", meaning="the id of an admin key", parameter="key_id"),
+    Variable(name="CLIENT_ID", meaning="the client id of a service", schemes=("service",), parameter="client_id"),
+    Variable(name="CLIENT_SECRET", meaning="the client secret of that service, `pgs_…`", schemes=("service",)),
+    Variable(
+        name="GUARD_ID",
+        meaning="the id of a guard, 16 to 64 letters and digits",
+        parameter="guard_id",
+    ),
+)
+DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES, VARIABLES)
 """Rendered with the first request for it, once per process."""

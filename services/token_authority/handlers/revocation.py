@@ -17,6 +17,7 @@ from services.token_authority.handlers.effect import effect_of, should_wait
 from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
 from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.operations.revocation import BULK_LIMIT_S
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN_ID
 from services.token_authority.payloads.introspection import PresentedToken
 from services.token_authority.payloads.revocation import (
     BulkRevocationPayload,
@@ -62,6 +63,7 @@ async def revoke_token(request: web.Request) -> web.Response:
     tags=("revocation",),
     query=Waiting,
     body=RevokeTokens,
+    body_example={"reason": "leaked", "ids": [EXAMPLE_TOKEN_ID]},
     responses={
         200: Response(description="How many tokens were revoked, and the revocation.", body=BulkRevocationPayload)
     },

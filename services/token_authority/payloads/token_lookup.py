@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token import TokenLookup
 from services.token_authority.domain.usage import Use
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN
 from services.token_authority.payloads.tokens import SecretPayload, TokenPayload, token_fields
 from shared.contract.token import ACCESS_TOKEN, ADMIN_KEY, CLIENT_SECRET, is_well_formed
 
@@ -15,7 +16,9 @@ from shared.contract.token import ACCESS_TOKEN, ADMIN_KEY, CLIENT_SECRET, is_wel
 class FindToken(Struct, frozen=True, forbid_unknown_fields=True):
     """The secret of a token."""
 
-    token: Annotated[str, Meta(description="the secret, pgt_…; white space around it is ignored")]
+    token: Annotated[
+        str, Meta(description="the secret, pgt_…; white space around it is ignored", examples=[EXAMPLE_TOKEN])
+    ]
 
     def to_secret(self) -> str:
         """Return the secret. Raise `InvalidValue` for a text that is no secret of a token."""

@@ -20,6 +20,7 @@ from shared.runtime.http.problem import (
     UnsupportedMediaType,
     problem_for,
     problem_response,
+    redirect_response,
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
@@ -122,6 +123,8 @@ def _report_problems(table: ProblemTable) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
+        except web.HTTPRedirection as redirect:
+            return redirect_response(redirect)
         except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
             route = match_route(request)
             problem = problem_for(error, {**table, **route.problem_table} if route else table)
