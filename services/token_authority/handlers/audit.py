@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.token_authority.app_keys import DATABASE
 from services.token_authority.domain.audit import AuditSelection
@@ -52,6 +52,8 @@ async def export_audit(request: web.Request) -> web.StreamResponse:
     pages = _pages(request.app[DATABASE], query.to_selection(), query.after)
     page = await anext(pages)  # an error here still gets its own response
     response = web.StreamResponse(headers={"Content-Type": JSON_LINES})
+    if request.method == hdrs.METH_HEAD:
+        return response
     await response.prepare(request)
     while page:
         await response.write(b"".join(msgspec.json.encode(record) + b"\n" for record in page))

@@ -56,14 +56,7 @@ def add_docs(app: web.Application, documentation: Documentation) -> None:
         PROBLEMS_ROUTE: show(lambda pages: pages.problems),
         PROBLEM_ROUTE: show_problem,
     }
-    add_routes(
-        app,
-        [
-            Route(method, path, Endpoint(handler), PUBLIC)
-            for path, handler in handlers.items()
-            for method in ("GET", "HEAD")
-        ],
-    )
+    add_routes(app, [Route("GET", path, Endpoint(handler), PUBLIC) for path, handler in handlers.items()])
 
 
 def _page(text: str, media_type: str = "text/html") -> web.Response:

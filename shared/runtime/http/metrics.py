@@ -27,6 +27,4 @@ def add_metrics(app: web.Application) -> None:
         """Return the text format in any case: prometheus-client's handler fails on malformed Accept headers."""
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    add_routes(
-        app, [Route(method, "/metrics", Endpoint(show), PUBLIC, logs_success=False) for method in ("GET", "HEAD")]
-    )
+    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False)])
