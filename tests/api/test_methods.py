@@ -54,7 +54,7 @@ async def require_head_like_get(caller: Caller, path: str, headers: dict[str, st
 
 async def test_head_of_every_get_route_of_polls_is_like_get(polls: Polls, subtests: pytest.Subtests) -> None:
     poll_id = (await polls.create_poll(settings={"saveParticipantNames": True}))["id"]
-    assert (await polls.vote(poll_id, "ada", "y")).status == 200
+    assert (await polls.vote(poll_id, "ada", "y")).status == 201
     headers = {"Authorization": f"Bearer {polls.token}"}
 
     for path in paths_of(POLLS_ROUTES, id=poll_id, participant="ada", endpoint=polls.endpoint):

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from shared.runtime.http.large_responses import TooManyLargeResponses, limit_large_responses
 from shared.runtime.http.problem import (
     RUNTIME_PROBLEMS,
     BadRequest,
@@ -18,6 +19,7 @@ from shared.runtime.http.problem import (
     ProblemTable,
     problem_for,
     problem_response,
+    unavailable,
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
@@ -51,6 +53,7 @@ class UnsupportedCoding(Exception):
 
 _PROBLEMS: Final[ProblemTable] = {
     BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e)),
+    TooManyLargeResponses: lambda _: unavailable("Too many large responses are being sent at the moment; try again."),
     UnsupportedCoding: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e), headers={"Accept-Encoding": "identity"}),
 }
 
@@ -65,6 +68,7 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
         middlewares=[
             _log_requests(redact),
             _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
+            limit_large_responses(),
             _answer_options,
             _limit_body(body_limit_s),
             _limit_time,
