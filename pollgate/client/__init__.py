@@ -76,6 +76,7 @@ from pollgate.client.poll_models import (
     PollUpdate,
     Results,
     ResultsUpdate,
+    StreamTicket,
     Template,
 )
 from pollgate.client.polls import PollsClient
@@ -134,6 +135,7 @@ __all__ = [
     "ServiceDetail",
     "SigningKey",
     "Site",
+    "StreamTicket",
     "Template",
     "Token",
     "TokenDetail",

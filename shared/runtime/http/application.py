@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from shared.runtime.http.large_responses import TooManyLargeResponses, limit_large_responses
+from shared.runtime.http.options import answer_options
 from shared.runtime.http.problem import (
     RUNTIME_PROBLEMS,
     BadRequest,
@@ -69,7 +70,7 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
             _log_requests(redact),
             _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
             limit_large_responses(),
-            _answer_options,
+            answer_options,
             _limit_body(body_limit_s),
             _limit_time,
         ]
@@ -132,18 +133,6 @@ def _report_problems(table: ProblemTable) -> Middleware:
         return problem_response(problem, request[REQUEST_ID], oauth=route is not None and route.reports_oauth_errors)
 
     return middleware
-
-
-@web.middleware
-async def _answer_options(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Respond to OPTIONS with 204 and the methods of the path (RFC 9110 §9.3.7)."""
-    refusal = request.match_info.http_exception
-    if isinstance(refusal, web.HTTPMethodNotAllowed):
-        allow = ", ".join(sorted({*refusal.allowed_methods, hdrs.METH_OPTIONS}))
-        if request.method == hdrs.METH_OPTIONS:
-            return web.Response(status=204, headers={hdrs.ALLOW: allow})
-        refusal.headers[hdrs.ALLOW] = allow
-    return await handler(request)
 
 
 def _limit_body(limit_s: float) -> Middleware:

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from aiohttp import hdrs, web
 from msgspec import Meta
 
+from shared.runtime.http.options import answer_options
 from shared.runtime.process.environment import SettingsError
 
 CorsOrigins = Annotated[
@@ -76,10 +77,11 @@ def read_origins(text: str) -> frozenset[str]:
 def add_cors(app: web.Application, origins: frozenset[str]) -> None:
     """Add the headers of the CORS protocol to every response of the application, errors and streams included.
 
-    Preflight requests are OPTIONS requests, which need no token; `create_application` responds to them.
+    Preflight requests are OPTIONS requests. They need no token, and do not count against its rate limit.
     """
     app[_ORIGINS] = origins
     if origins:
+        app.middlewares.append(answer_options)
         app.on_response_prepare.append(_add_headers)
 
 
