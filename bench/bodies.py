@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -91,7 +92,7 @@ def body_figures() -> list[Figure]:
     figures: list[Figure] = []
     for size, kinds in {MAX_BODY_BYTES: (LeakedTokens, CreateToken, CreatePoll), MAX_BATCH_BYTES: (Batch,)}.items():
         took = {
-            (kind.__name__, name): (_measure_ms(lambda b=body, k=kind: read_json(b, k)), body)
+            (kind.__name__, name): (_measure_ms(partial(read_json, body, kind)), body)
             for kind in kinds
             for name, body in worst_json_bodies(size).items()
         }
@@ -99,10 +100,10 @@ def body_figures() -> list[Figure]:
         part = f"bodies of {size // 1024} KiB"
         figures += [
             Figure(part, f"reading the worst ({name}, as {kind})", most_ms, "ms", most=MOST_MS),
-            Figure(part, "msgspec.json.decode of it", _measure_ms(lambda b=body: msgspec.json.decode(b)), "ms"),
+            Figure(part, "msgspec.json.decode of it", _measure_ms(partial(msgspec.json.decode, body)), "ms"),
         ]
     forms = {
-        name: _measure_ms(lambda b=form: read_form(b, IntrospectToken))
+        name: _measure_ms(partial(read_form, form, IntrospectToken))
         for name, form in worst_forms(MAX_FORM_BYTES).items()
     }
     name, most_ms = max(forms.items(), key=lambda each: each[1])

@@ -7,7 +7,7 @@ the ticket, encrypted with a key that is derived from the ticket, so a reader of
 import hashlib
 import re
 import secrets
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 from redis.asyncio import Redis
@@ -59,7 +59,7 @@ class StreamTickets:
             raise TicketInvalid
         secret = bytes.fromhex(ticket.removeprefix("pge_"))
         try:
-            stored = await self._redis.getdel(self._key(secret))
+            stored = cast(bytes | None, await self._redis.getdel(self._key(secret)))
         except (RedisError, OSError):
             raise TicketsUnavailable from None
         if stored is None:

@@ -82,6 +82,7 @@ async def test_head_of_an_event_stream_returns_200_without_holding_a_place(polls
         answer = await polls.v1("HEAD", f"/polls/{poll_id}/events")
         assert (answer.status, answer.body) == (200, b"")
 
+    answer = await polls.v1("HEAD", f"/polls/{poll_id}/events")
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert "Content-Length" not in answer.headers
 

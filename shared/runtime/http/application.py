@@ -5,6 +5,7 @@ The log line contains the route's template, never the URL: a query may contain a
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -20,6 +21,7 @@ from shared.runtime.http.problem import (
     ProblemTable,
     problem_for,
     problem_response,
+    redirect_response,
     unavailable,
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
@@ -59,11 +61,17 @@ _PROBLEMS: Final[ProblemTable] = {
 }
 
 
-def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: float = BODY_LIMIT_S) -> web.Application:
+def create_application(
+    table: ProblemTable,
+    redact: Redact,
+    *,
+    body_limit_s: float = BODY_LIMIT_S,
+    before_body: Sequence[Middleware] = (),
+) -> web.Application:
     """Return an application that limits and logs its requests, and reports errors as problems by `table`.
 
-    A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
-    its `Route`.
+    A request's body has to arrive within `body_limit_s`, and is read after the middlewares `before_body`. Limits,
+    logging and errors of a single route are columns of its `Route`.
     """
     app = web.Application(
         middlewares=[
@@ -71,6 +79,7 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
             _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
             limit_large_responses(),
             answer_options,
+            *before_body,
             _limit_body(body_limit_s),
             _limit_time,
         ]
@@ -127,6 +136,8 @@ def _report_problems(table: ProblemTable) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
+        except web.HTTPRedirection as redirect:
+            return redirect_response(redirect)
         except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
             route = match_route(request)
             problem = problem_for(error, {**table, **route.problem_table} if route else table)
