@@ -14,6 +14,7 @@ from shared.contract.audit import AuditRecord
 from shared.runtime.http.application import extend_deadline
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.http.large_responses import write_within_limit
 from shared.runtime.http.query import read_query
 from shared.runtime.postgres.database import Database
 
@@ -56,7 +57,9 @@ async def export_audit(request: web.Request) -> web.StreamResponse:
         return response
     await response.prepare(request)
     while page:
-        await response.write(b"".join(msgspec.json.encode(record) + b"\n" for record in page))
+        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in page)
+        if not await write_within_limit(request, response, lines):
+            return response
         page = await anext(pages)
     await response.write_eof()
     return response

@@ -50,6 +50,18 @@ class _Pieces(BytesPayload):
             self._sending.unsent -= len(self._whole)
 
 
+async def write_within_limit(request: web.Request, response: web.StreamResponse, data: bytes) -> bool:
+    """Write a part of a stream. Return whether the client has read in time; if not, the connection is closed."""
+    try:
+        async with asyncio.timeout(PIECE_LIMIT_S):
+            await response.write(data)
+    except TimeoutError:
+        if request.transport is not None:
+            request.transport.abort()
+        return False
+    return True
+
+
 def limit_large_responses() -> Middleware:
     """Return the middleware. It raises `TooManyLargeResponses` for a body that would be too much."""
     sending = _Sending()
