@@ -51,7 +51,7 @@ EXPOSED_HEADERS: Final = (
 )
 """The headers of a response that a page may read, in addition to those that the Fetch standard always allows."""
 
-_ORIGINS: Final = web.AppKey("cors_origins", frozenset)
+_ORIGINS: Final = web.AppKey("cors_origins", frozenset[str])
 _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
