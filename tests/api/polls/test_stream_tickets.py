@@ -97,11 +97,12 @@ async def test_redis_holds_neither_ticket_nor_token(polls: Polls, redis_url: str
     poll_id = (await polls.create_poll())["id"]
     ticket = await get_ticket(polls, poll_id)
     async with Redis.from_url(redis_url) as redis:
-        stored = {key: await redis.get(key) for key in await redis.keys("pollgate:ticket:*")}
+        (key,) = await redis.keys("pollgate:ticket:*")
+        stored = bytes(key) + bytes(await redis.get(key) or b"")
 
-    assert len(stored) == 1
+    assert len(stored) > 100
     for secret in (ticket.removeprefix("pge_").encode(), bytes.fromhex(ticket[4:]), polls.token.encode()):
-        assert not [item for entry in stored.items() for item in entry if secret in item]
+        assert secret not in stored
 
 
 @pytest.mark.parametrize("query", ["ticket={ticket}&ticket={ticket}", "ticket={ticket}&token={token}"])
