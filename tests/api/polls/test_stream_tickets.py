@@ -98,10 +98,9 @@ async def test_redis_holds_neither_ticket_nor_token(polls: Polls, redis_url: str
     ticket = await get_ticket(polls, poll_id)
     async with Redis.from_url(redis_url) as redis:
         (key,) = await redis.keys("pollgate:ticket:*")
-        stored = bytes(key) + bytes(await redis.get(key) or b"")
+        stored = repr((key, await redis.get(key)))
 
-    assert len(stored) > 100
-    for secret in (ticket.removeprefix("pge_").encode(), bytes.fromhex(ticket[4:]), polls.token.encode()):
+    for secret in (ticket.removeprefix("pge_"), repr(bytes.fromhex(ticket.removeprefix("pge_")))[2:-1], polls.token):
         assert secret not in stored
 
 
