@@ -17,6 +17,7 @@ from shared.guard.access import ScopeNotChecked, any_token, stream_with, token_w
 from shared.guard.caller import Caller, caller
 from shared.guard.errors import (
     AddressNotAllowed,
+    BatchOverRateLimit,
     GuardError,
     GuardUnavailable,
     InsufficientScope,
@@ -29,8 +30,10 @@ from shared.guard.errors import (
     TokenInvalid,
     TokenMissing,
     TokenTwice,
+    TooManyUnknownTokens,
 )
 from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_guard
+from shared.guard.rules import count_items
 from shared.guard.settings import GuardSettings, guard_settings
 from shared.guard.stream import Stream, open_stream
 from shared.guard.tickets import REDACTED_PATTERN, TICKET_LIFE_S, issue_ticket
@@ -42,6 +45,7 @@ __all__ = [
     "REDACTED_PATTERN",
     "TICKET_LIFE_S",
     "AddressNotAllowed",
+    "BatchOverRateLimit",
     "Caller",
     "GuardError",
     "GuardSettings",
@@ -58,9 +62,11 @@ __all__ = [
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",
+    "TooManyUnknownTokens",
     "UnguardedRoute",
     "any_token",
     "caller",
+    "count_items",
     "guard_settings",
     "issue_ticket",
     "mount_guard",

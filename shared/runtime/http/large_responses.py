@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import BytesPayload
+from aiohttp.payload import Payload
 from aiohttp.typedefs import Handler, Middleware
 
 LARGE_BYTES: Final = 256 * 1024
@@ -28,7 +28,7 @@ class _Sending:
         self.unsent = 0
 
 
-class _Pieces(BytesPayload):
+class _Pieces(Payload):
     """A body that is written in pieces, each after the client has read most of those before.
 
     `write` raises `TimeoutError` if it does not; `shared/runtime/process/serve.py` then closes the connection.
@@ -36,8 +36,13 @@ class _Pieces(BytesPayload):
 
     def __init__(self, body: bytes, sending: _Sending) -> None:
         super().__init__(body)
+        self._size = len(body)
         self._whole = memoryview(body)
         self._sending = sending
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return the body as text, for aiohttp."""
+        return self._whole.tobytes().decode(encoding, errors)
 
     async def write(self, writer: AbstractStreamWriter) -> None:
         """Write the body. It is counted meanwhile."""
