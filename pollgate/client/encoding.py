@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from pollgate.client.arguments import require_identifier, require_participant, require_utf8
+from pollgate.client.arguments import require_aware_times, require_identifier, require_participant, require_utf8
 
 Query = Mapping[str, str | list[str]]
 """The parameters of a query. One with a list is repeated."""
@@ -19,8 +19,9 @@ def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
 def query_of(fields: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Return the fields that are not `None` as query parameters; times have RFC 3339's format.
 
-    A list is a parameter that is repeated, and an empty one is left out.
+    A list is a parameter that is repeated, and an empty one is left out. Raise `InvalidArgument` for a naive time.
     """
+    require_aware_times(fields)
     return {name: _parameters(name, value) for name, value in without_none(fields).items() if value != []}
 
 

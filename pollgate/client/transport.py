@@ -9,9 +9,10 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from pollgate.client.arguments import require_credential
+from pollgate.client.arguments import require_aware_times, require_credential
 from pollgate.client.encoding import Query
 from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
+from pollgate.client.network_errors import explain
 from pollgate.client.problems import problem_error
 from shared.contract.token import SECRET_PATTERN
 
@@ -202,7 +203,7 @@ class Transport:
         name = type(cause).__name__
         message = f"the {self._service.name} at {self._url}: {what} ({name})"
         failure = kind(message, detail=what, service=self._service.name, url=self._url)
-        failure.reason = name
+        failure.reason, failure.explanation = name, explain(cause, self._url)
         return failure
 
     def _unexpected(self, detail: str, status: int) -> UnexpectedResponse:
@@ -244,6 +245,8 @@ def _require_url(url: str, example: str) -> None:
 
 
 def _encode(body: Any, arguments: Arguments) -> bytes:
+    if isinstance(body, Mapping):
+        require_aware_times(body)
     try:
         return msgspec.json.encode(body)
     except (UnicodeEncodeError, OverflowError):

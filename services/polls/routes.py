@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Final
 
-from services.polls.handlers import batch, events, polls, results, templates, votes, x1
+from services.polls.handlers import batch, events, polls, results, templates, tickets, votes, x1
 from services.polls.payloads.fields import POLL_ID
 from services.polls.problems import CONTRACT_PROBLEMS, PROBLEM_TYPES
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from shared.contract.scope import Action
-from shared.guard import any_token, token_with
+from shared.guard import any_token, stream_with, token_with
 from shared.guard.access import SECURITY_SCHEMES
 from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import HANDLING_LIMIT_S, Route
@@ -25,13 +25,14 @@ _ContractEditRoute = partial(_ContractRoute, time_limit_s=EDIT_LIMIT_S)
 ROUTES: Final = (
     Route("GET", "/v1/polls", polls.list_polls, token_with(Action.READ)),
     Route("POST", "/v1/polls", polls.create_poll, token_with(Action.CREATE)),
-    _EditRoute("POST", "/v1/polls:batch", batch.change_polls, any_token(), body_limit=MAX_BATCH_BYTES),
+    _EditRoute("POST", "/v1/polls:batch", batch.change_polls, any_token(counts_items=True), body_limit=MAX_BATCH_BYTES),
     Route("GET", "/v1/polls/{id}", polls.show_poll, token_with(Action.READ)),
     _EditRoute("PUT", "/v1/polls/{id}", polls.replace_poll, token_with(Action.UPDATE)),
     _EditRoute("PATCH", "/v1/polls/{id}", polls.change_poll, token_with(Action.UPDATE)),
     _EditRoute("DELETE", "/v1/polls/{id}", polls.delete_poll, token_with(Action.DELETE)),
     Route("GET", "/v1/polls/{id}/results", results.show_results, token_with(Action.READ, Action.RESULTS)),
-    Route("GET", "/v1/polls/{id}/events", events.follow_poll, token_with(Action.READ)),
+    Route("GET", "/v1/polls/{id}/events", events.follow_poll, stream_with(Action.READ)),
+    Route("POST", "/v1/polls/{id}/events/tickets", tickets.create_ticket, token_with(Action.READ, security=("token",))),
     Route("GET", "/v1/polls/{id}/votes", votes.list_ballots, token_with(Action.RESULTS)),
     Route("PUT", "/v1/polls/{id}/votes/{participant}", votes.cast_ballot, token_with(Action.VOTE)),
     Route("GET", "/v1/polls/{id}/votes/{participant}", votes.show_ballot, token_with(Action.VOTE)),

@@ -45,6 +45,7 @@ from shared.contract.token import SECRET_PATTERN
 from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
 from shared.runtime.http.application import create_application
+from shared.runtime.http.cors import add_cors, read_origins
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
 from shared.runtime.http.routes import add_routes
@@ -60,11 +61,12 @@ from shared.runtime.redis.rate_limit import rate_limiter
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """Return the application, ready to be started."""
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN), before_body=[limit_unreadable_bodies])
+    add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.token_authority_issuer)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
-    add_metrics(app)
+    add_metrics(app, settings.metrics_networks)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
     app.on_shutdown.append(_stop_waiting)
     return app

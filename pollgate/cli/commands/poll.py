@@ -10,9 +10,9 @@ from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import option_of
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
-from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options
+from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import collect_from_polls, polls_group, run_with_polls
-from pollgate.cli.times import Past, format_exact_time, format_time
+from pollgate.cli.times import Past, format_end_date, format_exact_time, format_time
 from pollgate.client import Poll, PollSettings, PollStatus
 from pollgate.client.encoding import without_none
 
@@ -52,7 +52,7 @@ def list_(
     status
         Polls with this status.
     updated_since
-        Polls changed at this time or later: 2027-01-31T12:00 (local time), or how long ago, such as 7d.
+        Polls changed at this time or later: 2027-01-31T12:00 (UTC without a zone), or how long ago, such as 7d.
     expand
         Include results; the table shows the number of participants.
     limit
@@ -147,6 +147,7 @@ def create(
     given = [*(f"/location/{name}" for name in place), *(["/template"] if template is not None else [])]
     options = {**{pointer: option_of(pointer) for pointer in given}, **fields.options()}
     poll = run_with_polls(lambda polls: polls.create_poll(body), options, has_file=fields.file is not None)
+    warn_of_passed_end(poll)
     print_json(poll) if as_json else print_fields(_fields(poll))
 
 
@@ -219,7 +220,7 @@ def _fields(poll: Poll) -> list[tuple[str, str]]:
         ("Options", "\n".join(f"{option.id}={option.title}" for option in poll.options)),
         ("Ballots", _ballots(poll.settings)),
         ("Results", _visibility(poll.settings)),
-        ("Ends", poll.settings.end_date + (", when the poll closes" if _has_closing_time(poll) else "")),
+        ("Ends", _end(poll.settings)),
         ("Created", format_exact_time(poll.created_at)),
         ("Updated", format_exact_time(poll.updated_at)),
         ("ETag", poll.etag or ""),
@@ -242,5 +243,8 @@ def _visibility(settings: PollSettings) -> str:
     return settings.results_visibility + (", without numbers of votes" if settings.hide_absolute_numbers else "")
 
 
-def _has_closing_time(poll: Poll) -> bool:
-    return poll.settings.close_poll_on_end_date
+def _end(settings: PollSettings) -> str:
+    if not settings.end_date:
+        return ""
+    closes = ", when the poll closes" if settings.close_poll_on_end_date else ""
+    return format_end_date(settings.end_date) + closes

@@ -9,8 +9,9 @@ from cyclopts import Parameter, Token
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import escape_line, pluralize, print_json
-from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options
+from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import polls_group, run_with_polls
+from pollgate.cli.times import format_end_date
 from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 
 app = polls_group("poll", "Change and delete polls.")
@@ -77,10 +78,13 @@ def update(
         return await polls.change_poll(poll_id, body, if_match=if_match or compared, drop_votes=drop_votes)
 
     poll = run_with_polls(change, fields.options(), has_file=fields.file is not None)
+    if fields.ends:
+        warn_of_passed_end(poll)
     if as_json:
         print_json(poll)
     else:
-        print(escape_line(f"{'Closed' if close else 'Updated'} {poll.id}{_effect(poll.effect)}."))
+        ends = "" if fields.ends is None else f"; ends {format_end_date(poll.settings.end_date)}"
+        print(escape_line(f"{'Closed' if close else 'Updated'} {poll.id}{ends}{_effect(poll.effect)}."))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate poll delete ee9107b5-5041-4c15-8c76-f14404fa1fad")

@@ -13,7 +13,8 @@ from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.commands import token_change, token_find, token_review, token_revoke
 from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
-from pollgate.cli.output import print_fields, print_json, print_table
+from pollgate.cli.output import pluralize, print_fields, print_json, print_table, warn
+from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
@@ -74,11 +75,17 @@ def create(
         return await authority.create_token(name, parse_scopes(scope), site=site, **body), sites
 
     token, sites = run_with_authority(make, fields.options(scope))
+    if token.expires_at is None and fields.expires_in != "never":
+        warn(
+            "this token never expires; --expires-in 90d would limit its life, and --expires-in never omits this warning"
+        )
     if as_json:
         print_json(token)
         return
     _print_table([token])
     print(f"\n{token.token}\n\nStore this token now: it is not shown again.")
+    if token.expires_at is not None:
+        print(f"It expires {format_exact_time(token.expires_at)}.")
     for each in sites:
         if each.id == token.site:
             print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{each.endpoint_id}")
@@ -114,8 +121,9 @@ def list_(
 ) -> None:
     """List the tokens that are alive, that is neither expired nor revoked, and meet all conditions. Times are in UTC.
 
-    A time is given as 2027-01-31 or 2027-01-31T12:00 (local time), or as how
-    long ago, for expiry how long from now: 90d, 12h, 1h30m.
+    A time is given as 2027-01-31 (its first moment) or 2027-01-31T12:00, in UTC
+    unless it has a zone, or as how long ago, for expiry how long from now: 90d,
+    12h, 1h30m.
 
     Parameters
     ----------
@@ -185,16 +193,20 @@ def list_(
         print(describe_limits(key) + _describe_none(is_narrowed=bool(status or others), every=every))
 
 
-@app.command(help_epilogue="Example:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ")
-def show(token_id: str, /, *, as_json: Json = False) -> None:
+@app.command(
+    help_epilogue="Examples:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ\n  pollgate token show - < leaked.txt"
+)
+def show(token_id: IdOrInput, /, *, as_json: Json = False) -> None:
     """Show a token: its scopes and limits, the state of its secrets, its use, and how it ended.
 
     Parameters
     ----------
     token_id
-        Id of the token (tok_…); see `pollgate token list`.
+        Id of the token (tok_…); see `pollgate token list`. - reads a secret from a prompt or standard input.
     """
-    token = run_with_authority(lambda authority: authority.get_token(token_id))
+    require_ids([token_id])
+    shown_id = resolve_token_id(token_id)
+    token = run_with_authority(lambda authority: authority.get_token(shown_id))
     if as_json:
         print_json(token)
         return
@@ -243,12 +255,12 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Scope", _scopes(token)),
         ("Accepted in", "header or URL" if token.allow_query else "header"),
         ("Accepted from", "\n".join(token.allowed_ips) or "all addresses"),
-        ("Rate limit", f"{token.rate_limit} requests per minute" if token.rate_limit else "none"),
+        ("Rate limit", f"{pluralize(token.rate_limit, 'request')} per minute" if token.rate_limit else "none"),
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
         ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),
         ("Expires", format_exact_time(token.expires_at)),
         ("Last used", f"{format_exact_time(token.last_used_at)}{describe_origin(token)}"),
-        ("Uses", f"{token.uses}, and {token.refusals} refused"),
+        ("Uses", f"{token.uses:,}, and {token.refusals:,} refused"),
         ("Disabled", _describe_end(token.disabled_at, token.disabled_by, token.disabled_reason)),
         ("Revoked", _describe_end(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),
     ]
@@ -268,5 +280,5 @@ def _print_days(days: Sequence[DailyUse]) -> None:
         print(f"Not used in the last {SHOWN_DAYS} days.")
         return
     print(f"Use in the last {SHOWN_DAYS} days")
-    rows = [(str(day.day), str(day.uses), str(day.refusals)) for day in recent]
-    print_table(("DailyUse (UTC)", "Uses", "Refusals"), rows)
+    rows = [(str(day.day), f"{day.uses:,}", f"{day.refusals:,}") for day in recent]
+    print_table(("Day (UTC)", "Uses", "Refusals"), rows)

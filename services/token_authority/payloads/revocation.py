@@ -11,7 +11,8 @@ from services.token_authority.domain.lease import Effect
 from services.token_authority.domain.reason import Reason, ReasonKind, new_reason
 from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
-from services.token_authority.payloads.fields import EXAMPLE_TOKEN, STATUSES, Search, Statuses, Time
+from services.token_authority.domain.token_fields import read_time_field
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN, STATUSES, Search, StartTime, Statuses
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
 MAX_LEAKED = 1000
@@ -49,8 +50,8 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
     scope: str | None = None
     status: Annotated[StatusFilter | Statuses, Meta(description=STATUSES)] | None = None
     search: Search | None = None
-    issued_before: Time | None = None
-    unused_since: Time | None = None
+    issued_before: StartTime | None = None
+    unused_since: StartTime | None = None
     all: bool = False
     dry_run: bool = False
 
@@ -60,10 +61,11 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
-        names = ("ids", "owner", "site", "scope", "search", "unused_since")
+        names = ("ids", "owner", "site", "scope", "search")
         conditions: dict[str, Any] = {name: getattr(self, name) for name in names}
         conditions["statuses"] = [self.status] if isinstance(self.status, str) else self.status
-        conditions["created_before"] = self.issued_before
+        conditions["unused_since"] = read_time_field("unused_since", self.unused_since, day="first")
+        conditions["created_before"] = read_time_field("issued_before", self.issued_before, day="first")
         if self.all == any(condition is not None for condition in conditions.values()):
             raise InvalidValue((), "must have conditions, or 'all': true without conditions to revoke every token")
         return new_selection(**conditions)

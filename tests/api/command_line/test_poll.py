@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,24 @@ async def test_poll_create_with_lost_response_creates_one_poll(integrator: Comma
 WRONG = [
     (("--title", "x"), 2, "--option is missing, such as --option Yes"),
     ((), 2, "--title and --option are missing, such as --title 'Lunch?' --option Yes"),
-    (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
+    (("--title", "", "--option", "Yes"), 1, "--title: expected 1 to 255 characters"),
+    (("--title", "a\nb", "--option", "Yes"), 1, "--title: this contains the line break U+000A"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
-    (("--title", "x", "--option", "A", "--option", "b=A"), 2, "two options have the title 'A'"),
+    (
+        ("--title", "x", "--option", "A", "--option", "b=A "),
+        1,
+        "--option 'b=A ' (value 2 of 2): the titles of the options 1 and 2",
+    ),
+    (
+        ("--title", "x", "--option", "a=A", "--option", "b=A"),
+        1,
+        "--option 'b=A' (value 2 of 2): the titles of the options 1 and 2",
+    ),
     (("--template", "sun"), 1, "--template: Unknown template; the templates are blank, yes-no"),
     (
         ("--template", "stars", "--ends", "soon"),
         2,
-        "(local time), or how long from now, such as 7d, or never. See --help.",
+        "with a zone, such as +09:00, or how long from now, such as 7d, or never. See --help.",
     ),
     (("--template", "stars", "--ends", "never", "--close-on-end"), 2, "a poll without an end cannot close at its end"),
     (("--template", "stars", "--ends", "2031-13-31"), 2, "'2031-13-31' is not a time"),
@@ -178,10 +189,23 @@ async def test_poll_create_error_is_printed_once(integrator: CommandLine) -> Non
     assert refused.err.count("\n") == 1
 
 
-async def test_poll_create_with_equal_titles_and_ids(integrator: CommandLine) -> None:
-    made = await integrator(*CREATE, "--title", "x", "--option", "a=A", "--option", "b=A", "--json")
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Asia/Tokyo"])
+async def test_poll_create_and_update_read_and_print_end_in_utc(
+    integrator: CommandLine, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        made = await integrator(*CREATE, "--template", "stars", "--ends", "2031-01-31", "--close-on-end")
+        (poll,) = (await integrator("poll", "list", "--json")).json
+        updated = await integrator("poll", "update", poll["id"], "--ends", "2031-02-01+09:00")
+        opened = await integrator("poll", "update", poll["id"], "--ends", "never")
+    time.tzset()
 
-    assert [(each["id"], each["title"]) for each in made.json["options"]] == [("a", "A"), ("b", "A")]
+    assert re.search(r"\nEnds +2031-01-31 23:59:59 UTC, when the poll closes\n", made.out)
+    assert poll["settings"]["endDate"] == "2031-01-31"
+    assert updated.out == f"Updated {poll['id']}; ends 2031-02-01 14:59:59 UTC.\n"
+    assert opened.out == f"Updated {poll['id']}; ends never.\n"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +213,7 @@ async def test_poll_create_with_equal_titles_and_ids(integrator: CommandLine) ->
     [
         (("--content", "PLAT-1"), 2, "pollgate: --content requires --workspace\n"),
         (("--workspace", "PLAT", "--container", "m"), 2, "pollgate: --container requires --content\n"),
-        (("--updated-since", "1x"), 2, "or 2027-01-31T12:00 (local time), or how long ago, such as 7d. See --help.\n"),
+        (("--updated-since", "1x"), 2, "with a zone, such as +09:00, or how long ago, such as 7d. See --help.\n"),
         (("--limit", "0"), 2, "pollgate: --limit must be at least 1\n"),
     ],
 )
@@ -237,13 +261,13 @@ async def test_poll_list_applies_each_condition(integrator: CommandLine, polls: 
 
 
 async def test_poll_list_expand_shows_place_and_participants(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u202e?")
+    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u200b?")
     await polls.vote(poll["id"], "ada", poll["options"][0]["id"])
 
     listed = await integrator("poll", "list", "--expand")
 
     row = next(line for line in listed.out.splitlines() if poll["id"] in line)
-    assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u202e\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
+    assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u200b\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
 
 
 async def test_poll_list_without_results_prints_notice(integrator: CommandLine) -> None:
@@ -314,8 +338,8 @@ async def test_poll_command_with_token_as_argument_exits_2_without_the_token(
     elsewhere = await integrator("poll", "list", "--token=x")
 
     assert (as_option.status, as_id.status, elsewhere.status) == (2, 2, 2)
-    assert "a token cannot be an argument: set POLLGATE_TOKEN" in as_option.err
-    assert "the process list, so rotate it" in as_id.err
+    assert "an access token cannot be an argument" in as_option.err
+    assert "Others may have seen it: rotate it" in as_id.err
     assert "rotate" not in elsewhere.err
     assert not [ran for ran in (as_option, as_id) if "pgt_" in ran.out + ran.err]
 
@@ -341,5 +365,28 @@ async def test_poll_list_with_unreachable_service_exits_1(integrator: CommandLin
 
     assert refused.status == 1
     assert re.fullmatch(
-        r"pollgate: the polls service at \S+ does not answer \(\w+\); start it, or set POLLS_URL\n", refused.err
+        r"pollgate: the polls service at \S+ \(from POLLS_URL\) does not answer: .*; start it, or set POLLS_URL\n",
+        refused.err,
     )
+
+
+PASSED = [
+    (("--ends", "2020-01-31"), "has passed; it stays open, because it does not close at its end."),
+    (("--ends", "2020-01-31T12:00Z", "--close-on-end"), "has passed: it is closed; --ends with a later time opens it."),
+    (("--ends", "2037-01-31", "--close-on-end"), None),
+    ((), None),
+]
+
+
+async def test_poll_with_an_end_that_has_passed_warns_on_standard_error(
+    integrator: CommandLine, polls: Polls, subtests: pytest.Subtests
+) -> None:
+    for options, warning in PASSED:
+        with subtests.test(" ".join(options)):
+            made = await integrator(*CREATE, "--template", "stars", *options, "--json")
+            changed = await integrator("poll", "update", made.json["id"], "--title", "x", *options)
+
+            for ran in (made, changed):
+                assert ran.status == 0
+                assert ran.err.startswith("pollgate: warning: the end of this poll, 2020-01-31") == bool(warning)
+                assert ran.err.endswith(f"{warning}\n") if warning else ran.err == ""
