@@ -22,7 +22,14 @@ class TokenTwice(GuardError):
 
 
 class TokenInvalid(GuardError):
-    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which."""
+    """The token does not work: it is malformed, unknown, disabled, expired or revoked.
+
+    The message is for the caller. It says what is wrong with the form of a malformed token; for a well-formed one it is
+    always the same.
+    """
+
+    def __init__(self, detail: str = "This access token does not work.") -> None:
+        super().__init__(detail)
 
 
 class QueryNotAllowed(GuardError):

@@ -13,15 +13,29 @@ from shared.contract.redis_names import rate_limit_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
-from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
+from shared.guard.challenge import challenge
+from shared.guard.errors import (
+    AddressNotAllowed,
+    GuardError,
+    InsufficientScope,
+    QueryNotAllowed,
+    RateLimited,
+    TokenInvalid,
+)
 from shared.guard.feed import ChangeFeed
 from shared.guard.follower import Follower, SyncPace
-from shared.guard.guard import Guard
+from shared.guard.guard import Guard, ValidToken
 from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
-from shared.guard.presentation import PRESENTED_TOKEN, bypasses_cache, take_token
+from shared.guard.presentation import (
+    PRESENTED_TOKEN,
+    bypasses_cache,
+    keeps_private,
+    take_token,
+    token_invalid,
+)
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, Rules, add_rate_limit
 from shared.guard.settings import GuardSettings
@@ -41,6 +55,7 @@ from shared.runtime.redis.rate_limit import rate_limiter
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 FOLLOWER: Final = web.AppKey("follower", Follower)
+_SETTINGS: Final = web.AppKey("guard_settings", GuardSettings)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
@@ -63,11 +78,12 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     """
     app.middlewares.append(_guard_requests)
     app[STREAMS] = Streams()
+    app[_SETTINGS] = settings
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit))
+    app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit, _keep_private))
     app.cleanup_ctx.append(_open(settings))
-    metadata = Endpoint(_metadata(settings))
+    metadata = Endpoint(_show_metadata)
     add_routes(app, [Route(method, RESOURCE_METADATA_ROUTE, metadata, PUBLIC) for method in ("GET", "HEAD")])
 
 
@@ -92,9 +108,8 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     if route is None or not isinstance(route.access, TokenAccess):
         return await handler(request)
     try:
-        presented, no_cache = take_token(request), bypasses_cache(request)
-        request[PRESENTED_TOKEN] = presented
-        validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
+        presented = request[PRESENTED_TOKEN] = take_token(request)
+        validated = await _check_token(request, presented.token)
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
@@ -103,9 +118,25 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
             request[CALLER].count_refusal()
-        table = {**GUARD_PROBLEMS, **route.problem_table}
-        return problem_response(table[type(error)](error), request.get(REQUEST_ID))
+        return _refuse(request, error, route)
     bearer.count_use()  # for handlers that require no scope
+    return response
+
+
+async def _check_token(request: web.Request, token: str) -> ValidToken:
+    """Return what the token grants. Raise `TokenInvalid` with what helps, or `GuardUnavailable`."""
+    try:
+        return await request.app[GUARD].check(token, no_cache=bypasses_cache(request))
+    except TokenInvalid:
+        raise token_invalid(token, request.app[FOLLOWER].issuer) from None
+
+
+def _refuse(request: web.Request, error: GuardError, route: Route) -> web.Response:
+    table = {**GUARD_PROBLEMS, **route.problem_table}
+    response = problem_response(table[type(error)](error), request.get(REQUEST_ID))
+    wanted = challenge(error, request.app[_SETTINGS].resource_url)
+    if wanted is not None:
+        response.headers.setdefault("WWW-Authenticate", wanted)
     return response
 
 
@@ -147,13 +178,16 @@ async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Token-Validated-Age"] = str(round(request[_AGE_S] * 1000))
 
 
-def _metadata(settings: GuardSettings) -> Handler:
-    async def show(request: web.Request) -> web.Response:
-        follower = request.app[FOLLOWER]
-        issuer = follower.issuer or settings.token_authority_url
-        return resource_metadata(settings.resource_url, issuer, follower.lease_s)
+async def _keep_private(request: web.Request, response: web.StreamResponse) -> None:
+    """Keep shared caches from storing a response to a request with its token in the URL (RFC 6750 §2.3)."""
+    if PRESENTED_TOKEN in request and request[PRESENTED_TOKEN].is_in_query and not keeps_private(response):
+        response.headers["Cache-Control"] = "private, no-store"
 
-    return show
+
+async def _show_metadata(request: web.Request) -> web.Response:
+    settings, follower = request.app[_SETTINGS], request.app[FOLLOWER]
+    issuer = follower.issuer or settings.token_authority_url
+    return resource_metadata(settings.resource_url, issuer, follower.lease_s)
 
 
 def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:

@@ -1,4 +1,4 @@
-"""The problem of each guard error (RFC 6750 §3.1). A service can replace a row for its own routes."""
+"""The problem of each guard error. A service can replace a row for its own routes. `challenge.py` has its challenge."""
 
 from typing import Final
 
@@ -20,17 +20,18 @@ UNAUTHORIZED: Final = ProblemType(
     "unauthorized",
     401,
     "Unauthorized",
-    meaning="The request has no access token, or one that does not work. The response does not say whether that token "
-    "is unknown, has expired or has been revoked.",
-    remedy="Send the token as `Authorization: Bearer …`. If you did, ask the issuer for a new token; repeating the "
-    "request does not help.",
+    meaning="The request has no access token, or one that does not work. If the token is mistyped or cut off, `detail` "
+    "says so. Otherwise the response does not say whether it is unknown, disabled, expired or revoked.",
+    remedy="Send the token as `Authorization: Bearer …`. If you did, send it to `GET /v1/token` of the token "
+    "authority, at the address in `detail`, to see why it does not work. If it has ended, ask the issuer for a new "
+    "one; repeating the request does not help.",
 )
 TOKEN_TWICE: Final = ProblemType(
     "token-twice",
     400,
     "Bad request",
     meaning="The request has more than one access token, so it is ambiguous (RFC 6750 §2).",
-    remedy="Send the token once: as `Authorization: Bearer …` or as `?token=…`, not both.",
+    remedy="Send the token once: as `Authorization: Bearer …`, as `?access_token=…` or as `?token=…`.",
 )
 QUERY_NOT_ALLOWED: Final = ProblemType(
     "query-not-allowed",
@@ -76,26 +77,17 @@ GUARD_PROBLEM_TYPES: Final = (
 """The problem types that a guarded service adds to its own."""
 
 
-def _unauthorized(detail: str, challenge: str) -> Problem:
-    return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
-
-
 def _rate_limited(error: RateLimited) -> Problem:
     wait = str(error.retry_after_s)
     detail = f"Rate limit reached: {error.limit} requests per minute. Try again in {wait} s."
     return Problem(RATE_LIMITED, detail, headers={"Retry-After": wait})
 
 
-def _insufficient_scope(error: InsufficientScope) -> Problem:
-    challenge = f'Bearer error="insufficient_scope", scope="{error.needed}"'
-    return Problem(INSUFFICIENT_SCOPE, f"Missing scope: {error.needed}.", headers={"WWW-Authenticate": challenge})
-
-
 GUARD_PROBLEMS: Final[ProblemTable] = {
-    TokenMissing: lambda _: _unauthorized(
-        "Missing access token: send it as 'Authorization: Bearer …' or as '?token=…'.", "Bearer"
+    TokenMissing: lambda _: Problem(
+        UNAUTHORIZED, "Missing access token: send it as 'Authorization: Bearer …' or as '?token=…'."
     ),
-    TokenInvalid: lambda _: _unauthorized("Invalid access token.", 'Bearer error="invalid_token"'),
+    TokenInvalid: lambda e: Problem(UNAUTHORIZED, str(e)),
     QueryUnreadable: lambda e: Problem(BAD_REQUEST, str(e)),
     TokenTwice: lambda _: Problem(TOKEN_TWICE, "More than one access token: send the token once, in one place."),
     QueryNotAllowed: lambda _: Problem(
@@ -105,7 +97,7 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
         ADDRESS_NOT_ALLOWED, f"This access token does not work from {e.address or 'an unknown address'}."
     ),
     RateLimited: _rate_limited,
-    InsufficientScope: _insufficient_scope,
+    InsufficientScope: lambda e: Problem(INSUFFICIENT_SCOPE, f"Missing scope: {e.needed}."),
     GuardUnavailable: lambda _: unavailable("The access token cannot be checked at the moment; try again."),
 }
 """The problem of each guard error, unless the `problem_table` of the route has a row for it."""
