@@ -32,6 +32,15 @@ class TokenInvalid(GuardError):
         super().__init__(detail)
 
 
+class TooManyUnknownTokens(GuardError):
+    """Too many tokens from this address did not work, or are being introspected; `limit` is per minute."""
+
+    def __init__(self, retry_after_s: int, limit: int | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        self.limit = limit
+        super().__init__(str(limit))
+
+
 class QueryNotAllowed(GuardError):
     """The token works, but must not be sent in a URL."""
 
@@ -45,12 +54,26 @@ class AddressNotAllowed(GuardError):
 
 
 class RateLimited(GuardError):
-    """The token has reached its `limit` of requests per minute; the next one is allowed in `retry_after_s` seconds."""
+    """The token has reached its `limit` of requests per minute, or fewer than `cost` are left.
 
-    def __init__(self, limit: int, retry_after_s: int) -> None:
+    As many are allowed in `retry_after_s` seconds.
+    """
+
+    def __init__(self, limit: int, retry_after_s: int, cost: int = 1) -> None:
         self.limit = limit
         self.retry_after_s = retry_after_s
+        self.cost = cost
         super().__init__(str(limit))
+
+
+class BatchOverRateLimit(GuardError):
+    """A batch has more items than the token may send per minute, so it can never be carried out."""
+
+    def __init__(self, items: int, limit: int) -> None:
+        super().__init__(
+            f"The batch has {items} items, which count as {items} requests, and this access token may send {limit} per "
+            f"minute. Send at most {limit} items at once."
+        )
 
 
 class InsufficientScope(GuardError):

@@ -16,6 +16,7 @@ from shared.guard.caller import CALLER, Caller
 from shared.guard.challenge import challenge
 from shared.guard.errors import (
     AddressNotAllowed,
+    BatchOverRateLimit,
     GuardError,
     InsufficientScope,
     QueryNotAllowed,
@@ -25,6 +26,7 @@ from shared.guard.errors import (
 from shared.guard.feed import ChangeFeed
 from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard, ValidToken
+from shared.guard.introspection_limits import IntrospectionLimits
 from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
@@ -37,11 +39,13 @@ from shared.guard.presentation import (
     token_invalid,
 )
 from shared.guard.problems import GUARD_PROBLEMS
-from shared.guard.rules import RULES, Rules, add_rate_limit
+from shared.guard.rules import RULES, Rules, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.usage import Usage
+from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.client_address import client_address
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import problem_response
@@ -50,6 +54,7 @@ from shared.runtime.http.routes import PUBLIC, Route, add_routes, find_unlisted_
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.failure_limit import FailureLimit
 from shared.runtime.redis.rate_limit import rate_limiter
 
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
@@ -59,7 +64,13 @@ _SETTINGS: Final = web.AppKey("guard_settings", GuardSettings)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
-_ERRORS_OF_VALID_TOKENS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
+_ERRORS_OF_VALID_TOKENS: Final = (
+    QueryNotAllowed,
+    AddressNotAllowed,
+    RateLimited,
+    BatchOverRateLimit,
+    InsufficientScope,
+)
 
 
 class UnguardedRoute(Exception):
@@ -113,7 +124,9 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
-        await request.app[RULES].check(request, presented, validated.grant)
+        rules = request.app[RULES]
+        check = rules.check_before_count if route.access.counts_items else rules.check
+        await check(request, presented, validated.grant)
         response = await _call_handler(request, handler, route.access, bearer)
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
@@ -124,9 +137,10 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _check_token(request: web.Request, token: str) -> ValidToken:
-    """Return what the token grants. Raise `TokenInvalid` with what helps, or `GuardUnavailable`."""
+    """Return what the token grants. Raise `TokenInvalid` with what helps, or what `Guard.check` raises."""
+    network = network_of(client_address(request, request.app[_SETTINGS].trusted_proxy_hops))
     try:
-        return await request.app[GUARD].check(token, no_cache=bypasses_cache(request))
+        return await request.app[GUARD].check(token, no_cache=bypasses_cache(request), network=network)
     except TokenInvalid:
         raise token_invalid(token, request.app[FOLLOWER].issuer) from None
 
@@ -149,6 +163,8 @@ async def _call_handler(
     except web.HTTPException as error:
         access.require_scope_check(bearer, error.status)
         raise
+    finally:
+        await count_if_uncounted(request)
     access.require_scope_check(bearer, response.status)
     return response
 
@@ -199,7 +215,9 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             redis_client(settings.redis_url) as redis,
             rate_limiter(settings.redis_url, rate_limit_prefix(settings.introspection_client_id), registry) as limiter,
         ):
-            guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
+            unknown = FailureLimit(limiter, "unknown", settings.unknown_tokens_per_minute, clock=elapsed_s)
+            limits = IntrospectionLimits(unknown, clock=elapsed_s)
+            guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s, limits=limits)
             follower = Follower(
                 guard,
                 lease,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.token_authority.domain.client_assertion import ASSERTION_TYPE
 from shared.contract.token import mint
-from tests.support.client_keys import ASSERTION_TYPE
 from tests.support.stack import CLIENT_SECRET, Authority, basic_auth
 
 pytestmark = pytest.mark.shared_services
