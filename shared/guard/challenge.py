@@ -8,7 +8,9 @@ from shared.guard.errors import (
     GuardError,
     InsufficientScope,
     QueryNotAllowed,
+    QueryOfPage,
     QueryUnreadable,
+    TicketInvalid,
     TokenInvalid,
     TokenMissing,
     TokenTwice,
@@ -21,6 +23,8 @@ _ERRORS: Final[Mapping[type[GuardError], str | None]] = {
     TokenTwice: "invalid_request",
     QueryUnreadable: "invalid_request",
     QueryNotAllowed: None,
+    QueryOfPage: None,
+    TicketInvalid: None,
     AddressNotAllowed: None,
     InsufficientScope: "insufficient_scope",
 }

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
-from shared.contract.redis_names import rate_limit_prefix
+from shared.contract.redis_names import rate_limit_prefix, ticket_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
@@ -20,6 +20,7 @@ from shared.guard.errors import (
     GuardError,
     InsufficientScope,
     QueryNotAllowed,
+    QueryOfPage,
     RateLimited,
     TokenInvalid,
 )
@@ -42,10 +43,12 @@ from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, Rules, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
+from shared.guard.tickets import TICKETS, StreamTickets, take_token_or_ticket
 from shared.guard.usage import Usage
 from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import client_address
+from shared.runtime.http.cors import add_cors, has_listed_origin, read_origins
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import problem_response
@@ -88,14 +91,14 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     the `problem_table` of the route has a row for them.
     """
     app.middlewares.append(_guard_requests)
+    add_cors(app, read_origins(settings.cors_origins))
     app[STREAMS] = Streams()
     app[_SETTINGS] = settings
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit, _keep_private))
     app.cleanup_ctx.append(_open(settings))
-    metadata = Endpoint(_show_metadata)
-    add_routes(app, [Route(method, RESOURCE_METADATA_ROUTE, metadata, PUBLIC) for method in ("GET", "HEAD")])
+    add_routes(app, [Route("GET", RESOURCE_METADATA_ROUTE, Endpoint(_show_metadata), PUBLIC)])
 
 
 async def _require_access_rules(app: web.Application) -> None:
@@ -119,7 +122,10 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     if route is None or not isinstance(route.access, TokenAccess):
         return await handler(request)
     try:
-        presented = request[PRESENTED_TOKEN] = take_token(request)
+        presented = await take_token_or_ticket(request) if route.access.takes_ticket else take_token(request)
+        if presented.is_in_query and has_listed_origin(request):
+            raise QueryOfPage
+        request[PRESENTED_TOKEN] = presented
         validated = await _check_token(request, presented.token)
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
@@ -233,6 +239,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             app[AUTHORITY], app[FEED] = authority, feed
             app[GUARD], app[LEASE], app[FOLLOWER], app[_USAGE] = guard, lease, follower, usage
             app[RULES] = Rules(limiter, settings.trusted_proxy_hops)
+            app[TICKETS] = StreamTickets(redis, ticket_prefix(settings.introspection_client_id))
             async with (
                 _stop_at_exit(follower),
                 supervise(app, "follower", follower.run),
