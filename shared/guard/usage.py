@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from shared.contract.sync import TokenUse
 from shared.guard.origin import Origin, Origins
 
-MAX_USES_PER_SYNC: Final = 150
+MAX_USES_PER_SYNC: Final = 140
 """So many of the longest ones fit into the body of a sync."""
 MAX_SECRETS: Final = 100_000
 
