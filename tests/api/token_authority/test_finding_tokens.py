@@ -428,6 +428,7 @@ async def test_bulk_revocation_by_search_and_several_statuses(authority: Authori
     assert (await revoke(search="report", status=["active", "disabled"], dry_run=True))[1]["revoked"] == 3
     assert (await revoke(search="report", status="alive", owner="ada"))[1]["revoked"] == 1
     assert await admin_reader.list_names(status="alive") == ["Report b", "Sync"]
+    wrong: dict[str, Any]
     for wrong in ({"status": []}, {"status": "dead"}, {"status": ["dead"]}, {"search": ""}):
         status, problem = await revoke(**wrong)
         assert (status, next(iter(wrong)) in problem["errors"][0]["pointer"]) == (422, True)
