@@ -8,26 +8,24 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import CliError
+from shared.contract import duration
+from shared.contract.duration import EXAMPLES, is_duration
 
-_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
-_DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _AGO: Final = ", or how long ago, such as 7d"
 _FROM_NOW: Final = ", or how long from now, such as 7d"
-_LONGEST: Final = timedelta(days=365_000)
-_PART: Final = re.compile(r"(\d+)([wdhms])")
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that is written as 90d, 12h, 30m, 1h30m or 0. Raise `ValueError`."""
+    """Return the duration that is written as in the API, or as 0. Raise `ValueError`."""
     if text == "0":
         return timedelta()
-    if not _DURATION.fullmatch(text):
-        raise ValueError(f"'{text}' is not a duration; write it as 90d, 12h, 30m or 1h30m")
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError(f"'{text}' is longer than a thousand years")
-    return timedelta(seconds=seconds)
+    if not is_duration(text):
+        raise ValueError(f"'{text}' is not a duration; write it as {EXAMPLES}")
+    try:
+        return duration.parse_duration(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is longer than a thousand years") from None
 
 
 def parse_time(text: str, *, also: str = "") -> datetime:
@@ -49,7 +47,7 @@ def end_date(text: str) -> str:
     if _DATE.fullmatch(text):
         parse_time(text)
         return text
-    at = _now() + parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=f"{_FROM_NOW}, or never")
+    at = _now() + parse_duration(text) if is_duration(text) else parse_time(text, also=f"{_FROM_NOW}, or never")
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
@@ -85,12 +83,12 @@ def _convert_time(_: Any, tokens: Sequence[Token]) -> datetime:
 
 def _convert_past(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() - parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=_AGO)
+    return _now() - parse_duration(text) if is_duration(text) else parse_time(text, also=_AGO)
 
 
 def _convert_future(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() + parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=_FROM_NOW)
+    return _now() + parse_duration(text) if is_duration(text) else parse_time(text, also=_FROM_NOW)
 
 
 def _now() -> datetime:

@@ -101,6 +101,11 @@ def scope_options(texts: Sequence[str]) -> dict[str, str]:
     return {"/scopes": "--scope", **each}
 
 
+def displayed_scope(text: str) -> str:
+    """Return a scope as it is typed: `ANY` for `polls:*:*`."""
+    return "ANY" if text == EVERYTHING else text
+
+
 def is_unrestricted(text: str) -> bool:
     """Return whether a scope allows every action everywhere."""
     try:

@@ -19,6 +19,7 @@ from pollgate.cli.token_fields import (
     FIELD_OPTIONS,
     NO_FIELDS,
     TokenFields,
+    displayed_scope,
     is_unrestricted,
     parse_scopes,
     scope_options,
@@ -204,7 +205,7 @@ def _row(token: Token) -> tuple[str, ...]:
 
 
 def _scopes(token: Token) -> str:
-    return "\n".join("ANY" if is_unrestricted(text) else text for text in token.scopes)
+    return "\n".join(map(displayed_scope, token.scopes))
 
 
 def _fields(token: TokenDetail) -> list[tuple[str, str]]:

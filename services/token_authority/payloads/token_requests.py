@@ -5,11 +5,13 @@ from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from services.token_authority.domain.idempotency import IdempotencyKey
 from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, new_rotation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
+from services.token_authority.domain.self_rotation import MAX_HELD_OVERLAP_S
 from services.token_authority.domain.token import TokenRequest
 from services.token_authority.domain.token_change import TokenChange
-from services.token_authority.domain.token_fields import Lifetime, Preset, validate_text
+from services.token_authority.domain.token_fields import Lifetime, validate_text
 from services.token_authority.domain.token_page import SortKey
 from services.token_authority.payloads.fields import (
     AllowQuery,
@@ -22,6 +24,7 @@ from services.token_authority.payloads.fields import (
     Owner,
     RateLimit,
     Scopes,
+    SelfRotation,
     SiteId,
     Time,
 )
@@ -30,7 +33,7 @@ T = TypeVar("T")
 
 
 class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
-    """A new token. Without an expiry it never expires; fractions of a second of the expiry are cut off."""
+    """A new token. Without an expiry it never expires. The expiry is stored in UTC, in whole seconds."""
 
     name: Name
     scopes: Scopes
@@ -38,11 +41,12 @@ class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
     owner: Owner | None = None
     site: SiteId | None = None
     expires_at: Time | None = None
-    expires_in: ExpiresIn | Preset | None = None
+    expires_in: ExpiresIn | None = None
     allow_query: AllowQuery = True
     allowed_ips: Networks = []
     rate_limit: RateLimit | None = None
     metadata: Metadata = {}
+    self_rotation: SelfRotation = False
 
     def to_request(self) -> TokenRequest:
         """Return the fields, not validated yet."""
@@ -56,6 +60,7 @@ class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
             allowed_ips=self.allowed_ips,
             rate_limit=self.rate_limit,
             metadata=self.metadata,
+            self_rotation=self.self_rotation,
         )
 
 
@@ -67,17 +72,18 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
     owner: Owner | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
     expires_at: Time | UnsetType | None = UNSET
-    expires_in: ExpiresIn | Preset | UnsetType = UNSET
+    expires_in: ExpiresIn | UnsetType = UNSET
     allow_query: AllowQuery | UnsetType = UNSET
     allowed_ips: Networks | UnsetType = UNSET
     rate_limit: RateLimit | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
+    self_rotation: SelfRotation | UnsetType = UNSET
 
     def to_change(self) -> TokenChange:
         """Return the change, not validated yet."""
         lifetime: Lifetime | UnsetType = UNSET
         if self.expires_at is not UNSET or self.expires_in is not UNSET:
-            lifetime = Lifetime(_none_if_unset(self.expires_at), _none_if_unset(self.expires_in))
+            lifetime = Lifetime(_none_if_unset(self.expires_at), None if self.expires_in is UNSET else self.expires_in)
         return TokenChange(
             name=self.name,
             description=self.description,
@@ -88,6 +94,7 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
             allowed_ips=self.allowed_ips,
             rate_limit=self.rate_limit,
             metadata=self.metadata,
+            self_rotation=self.self_rotation,
         )
 
 
@@ -105,15 +112,51 @@ class DisableToken(Struct, frozen=True, forbid_unknown_fields=True):
         return None if self.reason is None else validate_text("reason", self.reason)
 
 
+EndOnUse = Annotated[bool, Meta(description="end the older secrets with the first use of the new one")]
+
+
 class RotateSecret(Struct, frozen=True, forbid_unknown_fields=True):
     """How a new secret replaces the older ones."""
 
     overlap_s: OverlapS = DEFAULT_OVERLAP_S
-    end_on_use: Annotated[bool, Meta(description="end the older secrets with the first use of the new one")] = False
+    end_on_use: EndOnUse = False
 
-    def to_rotation(self, key: str | None = None) -> Rotation:
-        """Return the rotation; `key` is the Idempotency-Key. Raise `InvalidValue`."""
+    def to_rotation(self, key: IdempotencyKey | None) -> Rotation:
+        """Return the rotation. Raise `InvalidValue`."""
         return new_rotation(self.overlap_s, end_on_use=self.end_on_use, key=key)
+
+
+class RotateToken(RotateSecret, frozen=True, forbid_unknown_fields=True):
+    """How a new secret replaces the older ones, and a new expiry for the token, counted from now, to renew it.
+
+    Without an expiry the token keeps its own. Older secrets never work longer for a new expiry.
+    """
+
+    expires_at: Time | None = None
+    expires_in: ExpiresIn | None = None
+
+    def to_lifetime(self) -> Lifetime | None:
+        """Return the new expiry; `None` to keep the current one."""
+        if self.expires_at is None and self.expires_in is None:
+            return None
+        return Lifetime(self.expires_at, self.expires_in)
+
+
+class RotateHeldToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a new secret replaces the one that is presented."""
+
+    overlap_s: Annotated[
+        int,
+        Meta(
+            description=f"for how many seconds, 0 to {MAX_HELD_OVERLAP_S}, the presented secret continues to work; "
+            "with 0 it ends immediately, so that a lost response cannot be repeated"
+        ),
+    ] = DEFAULT_OVERLAP_S
+    end_on_use: EndOnUse = False
+
+    def to_rotation(self, key: IdempotencyKey | None) -> Rotation:
+        """Return the rotation. Raise `InvalidValue`."""
+        return new_rotation(self.overlap_s, end_on_use=self.end_on_use, key=key, max_overlap_s=MAX_HELD_OVERLAP_S)
 
 
 class ListTokens(Struct, frozen=True):

@@ -77,7 +77,10 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"expires_in": -5}, "/expires_in"),
     ({"expires_in": 10**12}, "/expires_in"),
     ({"expires_in": 2**53}, "/expires_in"),
-    ({"expires_in": "8d"}, "/expires_in"),
+    *(
+        ({"expires_in": text}, "/expires_in")
+        for text in ("8", "8x", "d8", "P", "P1Y", "PT", "1.5d", "0d", "9" * 9 + "w", "1d" * 40)
+    ),
     ({"expires_in": "7d", "expires_at": "2030-01-01T00:00:00Z"}, "/expires_in"),
     ({"allowed_ips": ["10.0.0.1/8"]}, "/allowed_ips/0"),
     ({"allowed_ips": ["10.0.0.0/8", "here"]}, "/allowed_ips/1"),
