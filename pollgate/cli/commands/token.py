@@ -9,7 +9,7 @@ import msgspec
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
-from pollgate.cli.commands import token_change, token_review, token_revoke
+from pollgate.cli.commands import token_change, token_find, token_review, token_revoke
 from pollgate.cli.errors import CliError
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
@@ -188,7 +188,7 @@ def show(token_id: str, /, *, as_json: Json = False) -> None:
     _print_days(token.days)
 
 
-for more in (token_change.app, token_revoke.app, token_review.app):
+for more in (token_find.app, token_change.app, token_revoke.app, token_review.app):
     for command_name, command in more.resolved_commands().items():
         if not command_name.startswith("-"):
             app.command(command, name=command_name)

@@ -291,11 +291,16 @@ async def test_poll_list_reads_token_from_file(
     missing = await integrator("poll", "list")
     monkeypatch.setenv("POLLGATE_TOKEN_FILE", str(file))
 
+    file.chmod(0o600)
     from_file = await integrator("poll", "list")
+    file.chmod(0o640)
+    loose = await integrator("poll", "list", "--json")
     file.unlink()
     no_file = await integrator("poll", "list")
 
     assert (missing.status, from_file.status, no_file.status) == (1, 0, 1)
+    assert (from_file.err, loose.json) == ("", [])
+    assert loose.err == f"pollgate: warning: other users can read this access token; run: chmod 600 {file}.\n"
     assert missing.err == "pollgate: no access token: set POLLGATE_TOKEN or POLLGATE_TOKEN_FILE\n"
     assert no_file.err == f"pollgate: cannot read the access token: No such file or directory: {file}\n"
 
