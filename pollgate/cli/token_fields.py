@@ -54,6 +54,10 @@ class TokenFields:
             help="File with a JSON object instead, or - for standard input.",
         ),
     ] = None
+    self_rotation: Annotated[
+        bool | None,
+        Parameter(help="Let the holder rotate the token, with `pollgate token rotate --self`; not by default."),
+    ] = None
 
     def to_body(self) -> dict[str, Any]:
         """Return the fields that are given, for the API. Raise `CliError`."""
@@ -61,12 +65,13 @@ class TokenFields:
             raise CliError("give either --expires-in or --expires-at")
         body: dict[str, Any] = {
             "description": self.description,
-            "expires_in": _seconds(self.expires_in),
+            "expires_in": seconds_of(self.expires_in),
             "expires_at": self.expires_at,
             "allow_query": False if self.header_only else None,
             "allowed_ips": self.allowed_ip,
             "rate_limit": self.rate_limit,
             "metadata": self._metadata(),
+            "self_rotation": self.self_rotation,
         }
         given = {name: value for name, value in body.items() if value is not None}
         return given if self.owner is None else given | {"owner": self.owner or None}
@@ -86,6 +91,7 @@ FIELD_OPTIONS: Final = {
     **{f"/{name}": f"--{name.replace('_', '-')}" for name in ("expires_in", "expires_at", "rate_limit")},
     "/allow_query": "--header-only",
     "/allowed_ips": "--allowed-ip",
+    "/self_rotation": "--self-rotation",
 }
 """The options that set fields of a token, by their JSON pointers."""
 
@@ -115,8 +121,14 @@ def is_unrestricted(text: str) -> bool:
     return not scope.path and scope.actions == ALL_ACTIONS
 
 
-def _seconds(duration: timedelta | str | None) -> int | str | None:
+def seconds_of(duration: timedelta | str | None) -> int | str | None:
+    """Return a duration for the API; `never` as it is."""
     return int(duration.total_seconds()) if isinstance(duration, timedelta) else duration
+
+
+def duration_text(duration: timedelta | str) -> str:
+    """Return a duration as an option's value."""
+    return f"{int(duration.total_seconds())}s" if isinstance(duration, timedelta) else duration
 
 
 def _pair(text: str) -> tuple[str, str]:

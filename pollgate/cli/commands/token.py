@@ -13,6 +13,7 @@ from pollgate.cli.commands import token_change, token_find, token_review, token_
 from pollgate.cli.errors import CliError
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
+from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
@@ -42,6 +43,7 @@ def create(
     scope: Annotated[list[str], Parameter(negative="")],
     site: str | None = None,
     fields: Annotated[TokenFields, Parameter(name="*")] = NO_FIELDS,
+    key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Create a token and print its secret, which is not shown again, and the URL where it works. The URL of polls is
@@ -56,13 +58,16 @@ def create(
     site
         Id of the site; the default site by default.
     """
-    body = fields.to_body()
+    body, given_key = fields.to_body(), new_key(key)
 
     async def make(authority: AuthorityClient) -> tuple[IssuedToken, list[Site]]:
         sites = (
             await authority.list_sites()
         )  # first, so that nothing fails between the creation of the secret and its output
-        return await authority.create_token(name, parse_scopes(scope), site=site, **body), sites
+        return await repeat_once(
+            lambda: authority.create_token(name, parse_scopes(scope), site=site, idempotency_key=given_key, **body),
+            REPEAT_WITH.format(key=given_key),
+        ), sites
 
     token, sites = run_with_authority(make, {**FIELD_OPTIONS, **scope_options(scope)})
     if as_json:
@@ -219,6 +224,7 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Scope", _scopes(token)),
         ("Accepted in", "header or URL" if token.allow_query else "header"),
         ("Accepted from", "\n".join(token.allowed_ips) or "all addresses"),
+        ("Self-rotation", "allowed" if token.self_rotation else ""),
         ("Rate limit", f"{token.rate_limit} requests per minute" if token.rate_limit else "none"),
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
         ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),

@@ -174,8 +174,10 @@ async def test_service_role_cannot_let_secret_in_use_work_longer(
     authority: Authority, database: ClonedDatabase, subtests: pytest.Subtests
 ) -> None:
     issued = await authority.issue(expires_in="30d")
-    await authority.introspect(issued["token"])
-    await rotate(authority, issued["id"])
+    rotated = await authority.issue(expires_in="30d")
+    for token in (issued, rotated):
+        await authority.introspect(token["token"])
+    await rotate(authority, rotated["id"])
     for statement in (
         "UPDATE token_authority.token SET expires_at = expires_at + interval '1 day'",
         "UPDATE token_authority.token SET expires_at = NULL",

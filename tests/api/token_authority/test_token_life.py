@@ -60,8 +60,25 @@ async def test_created_token_has_every_requested_field(authority: Authority) -> 
     }
 
 
-async def test_expiry_may_be_preset_or_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
-    for requested, days in [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]:
+EXPIRIES: list[tuple[int | str, float | None]] = [
+    ("7d", 7),
+    ("365d", 365),
+    ("12h", 0.5),
+    ("1w", 7),
+    ("2h30m", 2.5 / 24),
+    ("90m", 1.5 / 24),
+    ("P90D", 90),
+    ("P2W", 14),
+    ("PT36H", 1.5),
+    ("P1DT12H", 1.5),
+    ("3600s", 1 / 24),
+    (86_400, 1),
+    ("never", None),
+]
+
+
+async def test_expiry_may_be_duration_or_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
+    for requested, days in EXPIRIES:
         with subtests.test(requested=requested, days=days):
             issued = await authority.issue(expires_in=requested)
 
@@ -355,6 +372,7 @@ async def test_holder_reads_permissions_of_token(authority: Authority) -> None:
         "allow_query": True,
         "allowed_ips": [],
         "rate_limit": 60,
+        "self_rotation": False,
         "ended": None,
         "ended_at": None,
         "reason": None,
