@@ -110,7 +110,7 @@ def find_excess_scope(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope
     for scope in scopes:
         excess = frozenset(each for each in scope.actions if not any(limit.includes(scope, each) for limit in limits))
         if excess:
-            return Scope(excess, scope.path)
+            return Scope(excess, scope.path, scope.is_wildcard and excess == ALL_ACTIONS)
         if scope.is_wildcard and not any(limit.is_wildcard and _is_within(scope.path, limit.path) for limit in limits):
             return scope
     return None

@@ -1,5 +1,6 @@
 """Durations, as the API and the command line read them."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -28,14 +29,16 @@ def test_duration_is_read(text: str, expected: timedelta) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "0", "90", "d", "90x", "90 d", "-1d", "1.5h", "P", "PT", "P1", "P1Y", "P1M", "P1DT", "P1H", "p1d", "1D", "٣d"]
-    + ["365001d", "999999999w", "1d" * 33, "1d\n"],
+    [
+        *("", "0", "90", "d", "90x", "90 d", "-1d", "1.5h", "P", "PT", "P1", "P1Y", "P1M", "P1DT", "P1H", "p1d", "1D"),
+        *("\u0663d", "365001d", "999999999w", "1d" * 33, "1d\n"),
+    ],
 )
 def test_other_text_is_no_duration(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 
 
-def test_pattern_of_json_schema_has_no_lookbehind_and_is_anchored() -> None:
-    assert DURATION_PATTERN.startswith("^(?:") and DURATION_PATTERN.endswith(")$")
-    assert is_duration("P1W") and not is_duration("P1W2D")
+@pytest.mark.parametrize("text", ["90d", "2h30m", "P1DT2H", "P1W", "P1W2D", "P", "1y"])
+def test_pattern_of_json_schema_agrees_with_parser(text: str) -> None:
+    assert bool(re.match(DURATION_PATTERN, text)) == is_duration(text)

@@ -86,7 +86,7 @@ async def test_token_disable_of_revoked_token_exits_1(pollgate: CommandLine, aut
     refused = await pollgate("token", "disable", token["id"])
 
     assert refused.status == 1
-    assert "answered 409: The token is revoked or has expired" in refused.err
+    assert "answered 409: The token is revoked, permanently" in refused.err
 
 
 async def test_token_rotate_prints_new_secret_and_keeps_the_old_one(

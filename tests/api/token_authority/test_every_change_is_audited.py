@@ -112,7 +112,7 @@ async def test_repeated_success_that_changes_nothing_appends_no_record(
 ) -> None:
     holders = await create_holders(authority)
     for change in CHANGES:
-        method, path = change.route
+        _, path = change.route
         if path.endswith(("disable", "enable", "revoke", "keys/rotate")) and path != "/oauth2/revoke":
             with subtests.test(route=change.route):
                 await send(authority, change, holders)
