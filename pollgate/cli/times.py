@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import UsageError
 from shared.contract import duration
 from shared.contract.duration import EXAMPLES, is_duration
 
@@ -52,9 +52,9 @@ def end_date(text: str) -> str:
 
 
 def resolve_since(at: datetime | None, ago: timedelta | None) -> datetime | None:
-    """Return a time given directly or by how long ago. Raise `CliError` if both are given."""
+    """Return a time given directly or by how long ago. Raise `UsageError` if both are given."""
     if at is not None and ago is not None:
-        raise CliError("give either --unused-since or --unused-for")
+        raise UsageError("give either --unused-since or --unused-for")
     return at if ago is None else _now() - ago
 
 

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_json, print_table
 from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
 from pollgate.cli.secrets_table import describe_old_secrets
 from pollgate.cli.times import Duration, format_time
-from pollgate.cli.token_fields import parse_scopes, scope_options
+from pollgate.cli.token_fields import parse_scopes
 from pollgate.client import AdminKey, CreatedAdminKey
 
 Role = Literal["admin", "issuer", "auditor"]
@@ -48,7 +49,10 @@ def create(
         Limit for the scopes of tokens that the key creates, such as polls:*:PAY. Repeatable.
     """
     scopes = None if scope is None else parse_scopes(scope)
-    options = {"/name": "--name", "/sites": "--site", **scope_options(scope or ())}
+    options = {
+        **repeated_option("/scopes", "--scope", scope or ()),
+        **repeated_option("/sites", "--site", site or ()),
+    }
     given_key = new_key(key)
     created = run_with_authority(
         lambda authority: repeat_once(
@@ -94,7 +98,6 @@ def rotate(
             lambda: authority.rotate_admin_key(key_id, overlap_s, end_on_use=end_on_use, idempotency_key=given_key),
             REPEAT_WITH.format(key=given_key),
         ),
-        {"/overlap_s": "--overlap", "/end_on_use": "--end-on-use"},
     )
     if as_json:
         print_json(rotated)

@@ -3,34 +3,19 @@
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, run_as_holder, run_with_authority
 from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
 from pollgate.cli.repetition import Key, new_key, repeat_once
 from pollgate.cli.times import Duration, DurationOrNever, Time, format_exact_time
-from pollgate.cli.token_fields import (
-    FIELD_OPTIONS,
-    NO_FIELDS,
-    TokenFields,
-    duration_text,
-    parse_scopes,
-    scope_options,
-    seconds_of,
-)
+from pollgate.cli.token_fields import NO_FIELDS, TokenFields, duration_text, parse_scopes, seconds_of
 from pollgate.client import AuthorityClient, ChangedToken, RotatedHeldToken, RotatedToken
-
-_ROTATION_OPTIONS: Final = {
-    "/overlap_s": "--overlap",
-    "/end_on_use": "--end-on-use",
-    "/expires_in": "--expires-in",
-    "/expires_at": "--expires-at",
-}
 
 app = authority_group("token", "Change, disable, enable and rotate access tokens.")
 
@@ -67,14 +52,13 @@ def change(
     if scope is not None:
         body["scopes"] = parse_scopes(scope)
     if not body:
-        raise CliError("nothing to change; see `pollgate token change --help`")
-    options = {**FIELD_OPTIONS, **scope_options(scope or ())}
+        raise UsageError("nothing to change; see `pollgate token change --help`")
     _print_change(
         "Changed",
         lambda authority: authority.change_token(token_id, body, wait=wait),
         wait=wait,
         as_json=as_json,
-        options=options,
+        options=fields.options(scope),
     )
 
 
@@ -97,7 +81,6 @@ def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, a
         lambda authority: authority.disable_token(token_id, reason, wait=wait),
         wait=wait,
         as_json=as_json,
-        options={"/reason": "--reason"},
     )
 
 
@@ -169,10 +152,10 @@ def rotate(
     words += [] if expires_at is None else ["--expires-at", expires_at.isoformat()]
     advice = f"this command returns its new secret:\n  {shlex.join([*words, '--key', given_key])}"
     if expires_in is not None and expires_at is not None:
-        raise CliError("give either --expires-in or --expires-at")
+        raise UsageError("give either --expires-in or --expires-at")
     if self_:
         if token_id is not None or expires_in is not None or expires_at is not None:
-            raise CliError("--self takes neither an id nor a new expiry, which an administrator sets")
+            raise UsageError("--self takes neither an id nor a new expiry, which an administrator sets")
         token: RotatedToken | RotatedHeldToken = run_as_holder(
             lambda holder: wait_with_notice(
                 repeat_once(
@@ -182,10 +165,9 @@ def rotate(
                     advice,
                 )
             ),
-            _ROTATION_OPTIONS,
         )
     elif token_id is None:
-        raise CliError("give the id of a token, or --self for the token that you hold")
+        raise UsageError("give the id of a token, or --self for the token that you hold")
     else:
         token = run_with_authority(
             lambda authority: wait_with_notice(
@@ -202,7 +184,6 @@ def rotate(
                     advice,
                 )
             ),
-            _ROTATION_OPTIONS,
         )
     print_json(token) if as_json else _print_rotated(token, at_once=overlap == timedelta())
     if wait:
