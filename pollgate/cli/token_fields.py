@@ -101,6 +101,11 @@ def parse_scopes(texts: list[str]) -> list[str]:
     return [EVERYTHING if text == "ANY" else text for text in texts]
 
 
+def displayed_scope(text: str) -> str:
+    """Return a scope as it is typed: `ANY` for `polls:*:*`."""
+    return "ANY" if text == EVERYTHING else text
+
+
 def is_unrestricted(text: str) -> bool:
     """Return whether a scope allows every action everywhere."""
     try:
