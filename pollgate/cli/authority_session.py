@@ -11,9 +11,7 @@ from cyclopts import App
 from pollgate.cli.credentials import Credential
 from pollgate.cli.error_messages import Target, cli_error
 from pollgate.cli.options import command_group
-from pollgate.cli.polls_session import TOKEN
-from pollgate.cli.secret_input import read_token_secret
-from pollgate.client import AuthorityClient, ClientError, TokenHolderClient
+from pollgate.client import AuthorityClient, ClientError
 
 AUTHORITY: Final = Target("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081", "admin key")
 ADMIN_KEY: Final = Credential("admin key", "pga_…", "POLLGATE_ADMIN_KEY", created_by="pollgate admin create")
@@ -44,23 +42,6 @@ def run_with_authority(use: Callable[[AuthorityClient], Awaitable[T]], options: 
         url = os.environ.get(AUTHORITY.variable) or AUTHORITY.example
         async with AuthorityClient(url, admin_key) as authority:
             return await use(authority)
-
-    try:
-        return asyncio.run(connect())
-    except ClientError as error:
-        raise cli_error(error, target) from None
-
-
-def run_as_holder(use: Callable[[TokenHolderClient], Awaitable[T]]) -> T:
-    """Return what `use` returns for a client with the access token that the user holds. Raise `CliError`."""
-    is_given = os.environ.get(TOKEN.variable) or os.environ.get(f"{TOKEN.variable}_FILE")
-    token = TOKEN.read() if is_given else read_token_secret()
-    target = AUTHORITY._replace(credential=TOKEN.name)
-
-    async def connect() -> T:
-        url = os.environ.get(AUTHORITY.variable) or AUTHORITY.example
-        async with TokenHolderClient(url, token) as holder:
-            return await use(holder)
 
     try:
         return asyncio.run(connect())

@@ -104,7 +104,7 @@ def _unauthorized(detail: str, challenge: str) -> Problem:
 
 def _rate_limited(error: RateLimited) -> Problem:
     wait = str(error.retry_after_s)
-    rule = f"Rate limit reached: {error.limit} requests per minute"
+    rule = f"Rate limit reached: {error.limit} request{'s' * (error.limit != 1)} per minute"
     if error.cost > 1:
         rule += f", and this batch counts as {error.cost}"
     detail = f"{rule}. Try again in {wait} s."

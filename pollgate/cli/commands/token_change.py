@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from pollgate.cli.authority_session import authority_group, run_as_holder, run_with_authority
+from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
 from pollgate.cli.errors import UsageError
+from pollgate.cli.holder_session import run_as_holder
 from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
 from pollgate.cli.repetition import Key, new_key, repeat_once
