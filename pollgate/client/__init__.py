@@ -81,6 +81,7 @@ from pollgate.client.poll_models import (
     PollUpdate,
     Results,
     ResultsUpdate,
+    StreamTicket,
     Template,
 )
 from pollgate.client.polls import PollsClient
@@ -144,6 +145,7 @@ __all__ = [
     "ServiceDetail",
     "SigningKey",
     "Site",
+    "StreamTicket",
     "Template",
     "Token",
     "TokenDetail",

@@ -14,7 +14,7 @@ from pollgate.cli.holder_session import run_as_holder
 from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
 from pollgate.cli.repetition import Key, new_key, repeat_once
-from pollgate.cli.times import Duration, DurationOrNever, Time, format_exact_time
+from pollgate.cli.times import Duration, DurationOrNever, EndTime, format_exact_time
 from pollgate.cli.token_fields import NO_FIELDS, TokenFields, duration_text, parse_scopes, seconds_of
 from pollgate.client import AuthorityClient, ChangedToken, RotatedHeldToken, RotatedToken
 
@@ -60,6 +60,7 @@ def change(
         wait=wait,
         as_json=as_json,
         options=fields.options(scope),
+        shows_end=fields.expires_at is not None or fields.expires_in is not None,
     )
 
 
@@ -115,7 +116,9 @@ def rotate(
     overlap: Duration | None = None,
     end_on_use: Annotated[bool, Parameter(negative="")] = False,
     expires_in: Annotated[DurationOrNever | None, Parameter(help="New lifetime, such as 90d, or never.")] = None,
-    expires_at: Annotated[Time | None, Parameter(help="New expiry.")] = None,
+    expires_at: Annotated[
+        EndTime | None, Parameter(help="New expiry, such as 2027-01-31 (its last moment), in UTC.")
+    ] = None,
     key: Key = None,
     wait: Wait = True,
     as_json: Json = False,
@@ -198,11 +201,16 @@ def _print_change(
     wait: bool,
     as_json: bool,
     options: Mapping[str, str] = {},
+    shows_end: bool = False,
 ) -> None:
     token = run_with_authority(
         lambda authority: wait_with_notice(change(authority)) if wait else change(authority), options
     )
-    print_json(token) if as_json else print(f"{verb} {token.id}{describe_effect(token.effect)}")
+    if as_json:
+        print_json(token)
+    else:
+        end = f"; it expires {format_exact_time(token.expires_at)}" if shows_end and token.expires_at else ""
+        print(f"{verb} {token.id}{end}{describe_effect(token.effect)}")
     if wait:
         require_effective(token.effect)
 
@@ -210,6 +218,8 @@ def _print_change(
 def _print_rotated(token: RotatedToken | RotatedHeldToken, *, at_once: bool) -> None:
     print(f"{token.token}\n\nStore this secret of {token.id} now: it is not shown again.")
     end = "have ended" if at_once else f"end at {format_exact_time(token.old_secrets_end_at)} at the latest"
+    if token.expires_at is not None:
+        print(f"The token expires {format_exact_time(token.expires_at)}.")
     print(f"Earlier secrets {end}{describe_effect(token.effect)}")
     if token.expires_at is not None:
         print(f"The token expires at {format_exact_time(token.expires_at)}.")
