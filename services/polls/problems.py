@@ -85,9 +85,11 @@ TOKEN_INVALID: Final = ProblemType(
     "token-invalid",
     403,
     "Forbidden",
-    meaning="The access token does not work: it is unknown, has expired or was revoked. The response does not say "
-    "which.",
-    remedy="Ask the administrator who issued it for another token. Repeating the request does not help.",
+    meaning="The access token does not work. If it is mistyped or cut off, `detail` says so. Otherwise the response "
+    "does not say whether it is unknown, disabled, expired or revoked.",
+    remedy="Send the token to `GET /v1/token` of the token authority, at the address in `detail`, to see why it does "
+    "not work. If it has ended, ask the administrator who issued it for another one. Repeating the request does not "
+    "help.",
 )
 POLL_CLOSED: Final = ProblemType(
     "poll-closed",
@@ -129,7 +131,9 @@ POLL_CHANGED: Final = ProblemType(
     "Poll changed",
     meaning="The poll does not have the ETag in `If-Match`: it was edited or has closed since you read it. Nothing "
     "was changed.",
-    remedy="Read the poll again, apply your change to its current state, and send it with the new ETag.",
+    remedy="Read the poll again, apply your change to its current state, and send it with the new ETag. If the ETag "
+    'that you sent begins with `W/`, as in `W/"1"`, a proxy that compresses responses has made it weak, and a weak one '
+    "never meets `If-Match` (RFC 9110 §13.1.1): send the field `etag` of the poll, which no proxy changes.",
 )
 KEY_REUSED: Final = ProblemType(
     "idempotency-key-reused",
@@ -209,6 +213,16 @@ def _votes_would_be_dropped(error: VotesWouldBeDropped) -> Problem:
     return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(errors))
 
 
+def _poll_changed(error: PollChanged) -> Problem:
+    if not error.has_weak_tag:
+        return Problem(POLL_CHANGED, "The poll has changed; read it again.")
+    return Problem(
+        POLL_CHANGED,
+        "A weak ETag, which begins with W/, never meets If-Match (RFC 9110 §13.1.1). A proxy that compresses responses "
+        "may have made it weak; send the field 'etag' of the poll instead.",
+    )
+
+
 _BUSY: Final = unavailable("The poll is being changed by other requests; try again.")
 
 PROBLEMS: Final[ProblemTable] = {
@@ -222,7 +236,7 @@ PROBLEMS: Final[ProblemTable] = {
     AlreadyVoted: lambda _: Problem(ALREADY_VOTED, "The participant has voted, and may not vote again in this poll."),
     NamesNotKept: lambda _: Problem(NAMES_NOT_KEPT, "The poll does not keep names, so its ballots cannot be listed."),
     VotesWouldBeDropped: _votes_would_be_dropped,
-    PollChanged: lambda _: Problem(POLL_CHANGED, "The poll has changed; read it again."),
+    PollChanged: _poll_changed,
     PollBusy: lambda _: _BUSY,
     KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key was sent with another request; use another key."),
     KeyInUse: lambda _: Problem(
@@ -248,7 +262,7 @@ def _as_contract(row: Callable[[Any], Problem]) -> Callable[[Any], Problem]:
 
 CONTRACT_PROBLEMS: Final[ProblemTable] = {
     TokenMissing: lambda _: Problem(TOKEN_MISSING, "Add the access token to the URL: '&token='."),
-    TokenInvalid: lambda e: Problem(TOKEN_INVALID, str(e) if e.other_kind else "This access token does not work."),
+    TokenInvalid: lambda e: Problem(TOKEN_INVALID, str(e)),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no poll with this id at this place."),
     InvalidBody: _as_contract(lambda e: _invalid_poll(*e.errors)),
     **{kind: _as_contract(PROBLEMS[kind]) for kind in (InvalidPoll, UnstorableValue, VotesWouldBeDropped)},
