@@ -15,7 +15,7 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _AGO: Final = ", or how long ago, such as 7d"
 _FROM_NOW: Final = ", or how long from now, such as 7d"
 _LONGEST: Final = timedelta(days=365_000)
-_PART: Final = re.compile(r"(\d+)([wdhms])")
+_PART: Final = re.compile(r"(\d{1,9})([wdhms])")
 
 
 def parse_duration(text: str) -> timedelta:

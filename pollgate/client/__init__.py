@@ -77,6 +77,7 @@ from pollgate.client.poll_models import (
     PollUpdate,
     Results,
     ResultsUpdate,
+    StreamTicket,
     Template,
 )
 from pollgate.client.polls import PollsClient
@@ -136,6 +137,7 @@ __all__ = [
     "ServiceDetail",
     "SigningKey",
     "Site",
+    "StreamTicket",
     "Template",
     "Token",
     "TokenDetail",

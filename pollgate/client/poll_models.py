@@ -123,6 +123,13 @@ class Ballot(Struct, frozen=True, rename="camel"):
     cast_at: datetime | None = None
 
 
+class StreamTicket(Struct, frozen=True, rename="camel"):
+    """A ticket for the events of one poll, sent as `?ticket=…`. It works once, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
 class Template(Struct, frozen=True):
     """A template for new polls. Where it is `scored`, results have an average."""
 

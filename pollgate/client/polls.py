@@ -24,6 +24,7 @@ from pollgate.client.poll_models import (
     PollSettings,
     PollStatus,
     Results,
+    StreamTicket,
     Template,
 )
 from pollgate.client.problems import item_detail
@@ -236,6 +237,10 @@ class PollsClient:
         async with aclosing(follow(self._transport, f"{poll_path(poll_id)}/events")) as events:
             async for event in events:
                 yield event
+
+    async def create_stream_ticket(self, poll_id: str) -> StreamTicket:
+        """Return a ticket with which a page opens the events of a poll once, without seeing the token."""
+        return self._transport.decode(await self._send("POST", f"{poll_path(poll_id)}/events/tickets"), StreamTicket)
 
     async def _send(self, method: str, path: str, **options: Any) -> Response:
         """Send a request that can be repeated without harm."""

@@ -45,6 +45,7 @@ RESULTS: Final = ResultsPayload.of(
 CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
 BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)
 BALLOTS: Final = BallotPage([BALLOT], next=None)
+TICKET: Final = "pge_" + "0123456789abcdef" * 4
 FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1", status="open")).encode().decode()
 OUTCOMES: Final = Outcomes(
     committed=True,
