@@ -30,8 +30,8 @@ class Option(Struct, frozen=True, omit_defaults=True):
 class PollSettings(Struct, frozen=True, rename="camel"):
     """The settings of a poll.
 
-    `results_visibility` is alwaysPublic, afterVote, afterClose or never. `end_date` is empty, a date (the end of that
-    day in UTC), or a date and time in RFC 3339's format.
+    `results_visibility` is alwaysPublic, afterVote, afterClose or never. `end_date` is empty, a date (the last moment
+    of that day in UTC), or a date and time in RFC 3339's format; it is read in other formats too.
     """
 
     allow_selection_of_multiple_options: bool = False

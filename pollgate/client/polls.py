@@ -171,9 +171,13 @@ class PollsClient:
         query = participant_query(participant)
         return self._transport.decode(await self._send("GET", f"{poll_path(poll_id)}/results", query=query), Results)
 
-    async def get_results_csv(self, poll_id: str, *, participant: str | None = None) -> bytes:
-        """Return the results as CSV in UTF-8, one line per option, without anything that a spreadsheet evaluates."""
-        query, headers = participant_query(participant), {"Accept": "text/csv"}
+    async def get_results_csv(self, poll_id: str, *, participant: str | None = None, with_bom: bool = False) -> bytes:
+        """Return the results as CSV in UTF-8, one line per option, without anything that a spreadsheet evaluates.
+
+        `with_bom` begins it with a byte order mark, by which Excel recognizes UTF-8.
+        """
+        query = participant_query(participant) | ({"bom": "true"} if with_bom else {})
+        headers = {"Accept": "text/csv"}
         return (await self._send("GET", f"{poll_path(poll_id)}/results", query=query, headers=headers)).content
 
     async def cast_ballot(

@@ -180,8 +180,8 @@ class Guard:
             raise GuardUnavailable("too many tokens are being introspected at once")
         self._sequence += 1
         introspection = _Introspection(self._sequence)
-        if self._grants.get(key) is not None:
-            network = None  # a token that has worked is no guess
+        if self._grants.get(key) is not None or self._tombstones.latest_change(key):
+            network = None  # a token that is known here is no guess
         introspection.task = asyncio.create_task(self._run(key, token, network))
         introspection.task.add_done_callback(_mark_retrieved)
         self._introspections[key] = introspection

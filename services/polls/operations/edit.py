@@ -53,7 +53,7 @@ class PollEditor:
 async def edit_within(connection: Connection, caller: Caller, edit: PollEdit) -> EditedPoll:
     """Edit a poll as `PollEditor.edit` does, inside a transaction of the caller."""
     before = await _lock(connection, caller, Action.UPDATE, edit)
-    spec = validate(apply_edit(before, edit.content))
+    spec = validate(apply_edit(before, edit.content), before.poll.spec)
     if spec == before.poll.spec:
         return EditedPoll(before, Effect())
     effect = await _change_ballots(connection, before, spec, drop_votes=edit.drop_votes)
@@ -85,7 +85,7 @@ def _require_change(state: PollState, caller: Caller, action: Action, change: Po
         raise UnknownPoll
     require_action(caller, action, state.poll.place)
     if change.expected is not None and not change.expected.allows(state.etag):
-        raise PollChanged
+        raise PollChanged(has_weak_tag=change.expected.has_weak_tag)
 
 
 async def _change_ballots(connection: Connection, before: PollState, after: PollSpec, *, drop_votes: bool) -> Effect:

@@ -77,7 +77,7 @@ async def test_value_beyond_documented_limit_returns_422(polls: Polls) -> None:
     longest: dict[str, Any] = {
         "title": "😀" * fields["title"]["maxLength"],
         "description": "x" * fields["description"]["maxLength"],
-        "options": [{"id": str(number), "title": "x"} for number in range(fields["options"]["maxItems"])],
+        "options": [{"id": str(number), "title": str(number)} for number in range(fields["options"]["maxItems"])],
     }
     place = {"location": dict(polls.place)}
 
