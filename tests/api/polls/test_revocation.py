@@ -192,7 +192,7 @@ async def test_pushes_are_accepted_before_during_and_after_key_rotation(
             await authority.revoke(issued["id"])
             async with asyncio.timeout(5):
                 message = None
-                while message is None or issued["id"] not in _payload(message["data"]):
+                while message is None or digest(issued["token"]).hex() not in _payload(message["data"]):
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
                 while await _metric(polls, ACCEPTED) == accepted:
                     await asyncio.sleep(0.02)
