@@ -18,7 +18,7 @@ _SHORT: Final = re.compile(r"(?:[0-9]{1,9}[wdhms])+")
 _ISO: Final = re.compile(
     r"P(?:[0-9]{1,9}W|(?=[0-9T])(?:[0-9]{1,9}D)?(?:T(?=[0-9])(?:[0-9]{1,9}H)?(?:[0-9]{1,9}M)?(?:[0-9]{1,9}S)?)?)"
 )
-_PART: Final = re.compile(r"([0-9]+)([wdhms])")
+_PART: Final = re.compile(r"([0-9]{1,9})([wdhms])")
 
 DURATION_PATTERN: Final = rf"^(?:{_SHORT.pattern}|{_ISO.pattern})$"
 """A regular expression for JSON Schema."""
