@@ -12,7 +12,7 @@ from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.token import Token
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import ended_tokens
-from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.audit import audited_transaction
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 INTERVAL_S: Final = 3600.0
@@ -56,14 +56,16 @@ class EndedTokens:
         return purged
 
     async def _purge_batch(self, before: datetime) -> int:
-        async with self._database.transaction() as transaction:
+        async with audited_transaction(self._database) as transaction:
             if not await ended_tokens.try_lock_purge(transaction):
+                transaction.declare_unchanged()
                 return 0
             ended = await ended_tokens.lock_ended(transaction, before, BATCH)
             if not ended:
+                transaction.declare_unchanged()
                 return 0
             await ended_tokens.delete_tokens(transaction, [token.id for token in ended])
-            await append_audit(transaction, [_entry(token) for token in ended])
+            await transaction.record(*map(_entry, ended))
         return len(ended)
 
 
