@@ -114,10 +114,13 @@ class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
 
 
 class Ballot(Struct, frozen=True, rename="camel"):
-    """The choice of one participant. `name` and `cast_at` are `None` where the poll does not keep names."""
+    """The choice of one participant. `name` and `cast_at` are `None` where the poll does not keep names.
+
+    Such a ballot is secret once it is cast: when it is read, `option_ids` and `comment` are `None` too.
+    """
 
     participant: str
-    option_ids: list[str]
+    option_ids: list[str] | None
     name: str | None = None
     comment: str | None = None
     cast_at: datetime | None = None

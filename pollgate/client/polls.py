@@ -11,7 +11,7 @@ import msgspec
 
 from pollgate.client.arguments import require_etag, text_list
 from pollgate.client.encoding import ballot_path, participant_query, poll_path, without_none
-from pollgate.client.errors import ClientError, Conflict, NotFound, if_outcome_unknown
+from pollgate.client.errors import ClientError, Conflict, NotFound, OutcomeUnknown, if_outcome_unknown
 from pollgate.client.events import follow
 from pollgate.client.pagination import Page, each_item
 from pollgate.client.poll_models import (
@@ -188,7 +188,8 @@ class PollsClient:
 
         Raise `Conflict` where the poll is closed (`poll-closed`) or takes no second ballot (`already-voted`), and
         `UnprocessableContent` where the poll does not take these options. After a lost response the request is sent
-        again; if the participant has voted by then, with the same ballot, that ballot is returned.
+        again; if the participant has voted by then, with the same ballot, that ballot is returned. If the poll does not
+        reveal which ballot it has, `OutcomeUnknown` is raised.
         """
         ballot = Ballot(participant, text_list("option_ids", option_ids), name, comment)
         path = ballot_path(poll_id, participant)
@@ -199,13 +200,15 @@ class PollsClient:
                 response = await with_retries(attempts)
         except Conflict:
             kept = await self._find_ballot(poll_id, participant) if attempts.outcome_unknown else None
+            if kept is not None and kept.option_ids is None:
+                raise _secret_ballot() from None
             if kept is None or not _is_same(kept, ballot):
                 raise
             return kept
         return self._transport.decode(response, Ballot)
 
     async def get_ballot(self, poll_id: str, participant: str) -> Ballot:
-        """Return a participant's ballot. Raise `NotFound`."""
+        """Return a participant's ballot. Without names in it, it says only that there is one. Raise `NotFound`."""
         return self._transport.decode(await self._send("GET", ballot_path(poll_id, participant)), Ballot)
 
     async def withdraw_ballot(self, poll_id: str, participant: str) -> None:
@@ -306,6 +309,13 @@ def _translate_detail(item: ItemOutcome) -> ItemOutcome:
 
 
 def _is_same(kept: Ballot, sent: Ballot) -> bool:
-    """Return whether a ballot is the one that was sent; where names are not kept they are not compared."""
-    chosen = set(kept.option_ids) == set(sent.option_ids)
+    """Return whether a ballot that was stored with names is the one that was sent."""
+    chosen = set(kept.option_ids or ()) == set(sent.option_ids or ())
     return chosen and kept.comment == sent.comment and kept.name in (None, sent.name)
+
+
+def _secret_ballot() -> OutcomeUnknown:
+    """Return the error for a lost response to a secret ballot, which cannot be compared with the stored one."""
+    error = OutcomeUnknown("the response to the ballot was lost, and the poll does not reveal which ballot it has")
+    error.consequence, error.is_repeatable = "the participant has voted, with this ballot or with an earlier one", False
+    return error

@@ -55,7 +55,7 @@ def vote(
         chosen = [_option_id(word, options) for word in option]
         titles = {each.id: each.title for each in options}
         ballot = await polls.cast_ballot(poll_id, participant, chosen, name=name, comment=comment)
-        return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids]
+        return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids or ()]
 
     words = {f"/optionIds/{index}": f"'{word}'" for index, word in enumerate(option)}
     options = {**words, "/optionIds": "OPTION", "/name": "--name", "/comment": "--comment"}

@@ -19,10 +19,13 @@ class CastBallot(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
 
 
 class BallotPayload(Struct, frozen=True, rename="camel"):
-    """A ballot. `name` and `castAt` are null if the poll does not keep names."""
+    """A ballot. `name` and `castAt` are null if it was stored without names.
+
+    Such a ballot, once cast, is secret: when it is read, `optionIds` and `comment` are null too.
+    """
 
     participant: Participant
-    option_ids: OptionIds
+    option_ids: OptionIds | None
     name: ParticipantName | None
     comment: Comment | None
     cast_at: Time | None
@@ -30,7 +33,7 @@ class BallotPayload(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, ballot: Ballot, participant: str) -> "BallotPayload":
         """Return the payload of a participant's ballot."""
-        return cls(participant, list(ballot.option_ids), ballot.name, ballot.comment, ballot.cast_at)
+        return cls(participant, list(ballot.option_ids) or None, ballot.name, ballot.comment, ballot.cast_at)
 
 
 class BallotPage(Struct, frozen=True):

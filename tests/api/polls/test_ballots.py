@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stack import Polls
+from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
@@ -42,6 +42,58 @@ async def test_cast_ballot_returns_201_and_is_shown(polls: Polls) -> None:
     }
     assert (shown.status, shown.json) == (200, cast.json)
     assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
+
+
+async def test_ballot_without_names_is_shown_without_choice_to_every_token(
+    polls: Polls, authority: Authority, subtests: pytest.Subtests
+) -> None:
+    future = {"endDate": "2999-01-01", "closePollOnEndDate": True}
+    for settings in ({}, {"resultsVisibility": "never"}, {"resultsVisibility": "afterClose", **future}):
+        poll_id = await create_poll(polls, allowComment=True, allowRevote=True, **settings)
+        await polls.vote(poll_id, "ada", "b", name="Ada", comment="After lunch")
+        for scope in ("polls:vote:*", "polls:*:*"):
+            with subtests.test(scope=scope, **settings):
+                holder = polls.with_token((await authority.issue(scope))["token"])
+
+                shown = await holder.v1("GET", f"/polls/{poll_id}/votes/ada")
+                missing = await holder.v1("GET", f"/polls/{poll_id}/votes/bob")
+
+                nothing = {"optionIds": None, "name": None, "comment": None, "castAt": None}
+                assert (shown.status, shown.json) == (200, {"participant": "ada", **nothing})
+                assert "ETag" not in shown.headers
+                assert missing.status == 404
+
+
+async def test_ballot_without_names_stays_secret_after_poll_keeps_names(polls: Polls) -> None:
+    poll_id = await create_poll(polls, allowComment=True)
+    await polls.vote(poll_id, "ada", "b", comment="After lunch")
+
+    kept = await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"saveParticipantNames": True}}, allow="saveNames")
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+
+    assert kept.status == 200
+    assert (shown.json["optionIds"], shown.json["comment"]) == (None, None)
+
+
+async def test_ballot_with_erased_names_is_shown_without_choice(polls: Polls) -> None:
+    poll_id = await create_poll(polls, saveParticipantNames=True)
+    await polls.vote(poll_id, "ada", "b", name="Ada")
+
+    await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"saveParticipantNames": False}})
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+
+    assert (shown.json["optionIds"], shown.json["castAt"]) == (None, None)
+
+
+async def test_refused_second_ballot_without_names_does_not_repeat_the_first(polls: Polls) -> None:
+    poll_id = await create_poll(polls, allowComment=True)
+    await polls.vote(poll_id, "ada", "b", comment="After lunch")
+
+    answers = [await polls.vote(poll_id, "ada", letter) for letter in "abc"]
+
+    assert [answer.status for answer in answers] == [409] * 3
+    assert len({answer.json["detail"] for answer in answers}) == 1
+    assert not any("After lunch" in str(answer.body) for answer in answers)
 
 
 async def test_second_ballot_with_allow_revote_returns_200_and_replaces_the_first(polls: Polls) -> None:

@@ -12,7 +12,7 @@ from tests.support.stack import Polls
 pytestmark = pytest.mark.shared_services
 
 OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
-MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True}
+MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True, "saveParticipantNames": True}
 
 
 async def poll_with_ballots(polls: Polls, **choices: str) -> str:
