@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.errors import InvalidPoll, Violation
 from shared.contract.scope import Place
 
@@ -56,7 +57,10 @@ class PollSpec(Struct, frozen=True):
 
 
 class Poll(Struct, frozen=True):
-    """A stored poll. `version` grows with each edit; a poll never moves to another place."""
+    """A stored poll. `version` grows with each edit; a poll never moves to another place.
+
+    `changed_after_votes` has the time of the last edit with each consequence for ballots that were there.
+    """
 
     id: UUID
     place: Place
@@ -64,11 +68,7 @@ class Poll(Struct, frozen=True):
     version: int
     created_at: datetime
     updated_at: datetime
-
-    def is_closed(self, now: datetime) -> bool:
-        """Return whether the poll no longer takes votes."""
-        end = closing_time(self.spec.settings)
-        return end is not None and end <= now
+    changed_after_votes: Mapping[Consequence, datetime] = {}
 
 
 def validate(spec: PollSpec) -> PollSpec:

@@ -56,8 +56,8 @@ async def cast_ballot(request: web.Request) -> web.Response:
 
 @endpoint(
     summary="Show a ballot",
-    description="What the participant has chosen, if the ballot was stored with names. Otherwise the response says only "
-    "that there is a ballot.",
+    description="What the participant has chosen, if the ballot was stored with names. Otherwise, the response only "
+    "says that there is a ballot.",
     tags=("votes",),
     path=BallotPath,
     responses={200: Response(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},

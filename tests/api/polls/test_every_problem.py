@@ -3,10 +3,12 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import msgspec
 import pytest
 
 from services.polls.problems import PROBLEM_TYPES
+from services.polls.storage.idempotency import MAX_RESPONSES_PER_TOKEN
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import hold_rows
 from tests.support.proxy import Proxy, run_proxy
@@ -155,6 +157,30 @@ async def names_not_kept(services: Services) -> Answer:
     return await services.polls.v1("GET", f"/polls/{poll['id']}/votes")
 
 
+async def promises_would_be_broken(services: Services) -> Answer:
+    poll = await create_voted_poll(services)
+    return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+
+
+async def contract_promises_would_be_broken(services: Services) -> Answer:
+    poll = await create_voted_poll(services)
+    return await services.polls.call("PUT", {**LUNCH, "title": "Dinner?"}, pollId=poll["id"])
+
+
+async def too_many_stored_responses(services: Services) -> Answer:
+    issued = await services.authority.issue()
+    connection = await asyncpg.connect(services.database.admin_url)
+    await connection.execute(
+        "INSERT INTO polls.answer (token_id, key, fingerprint, status, headers, body) "
+        "SELECT $1, number::text, '', 200, '{}', '' FROM generate_series(1, $2) AS number",
+        issued["id"],
+        MAX_RESPONSES_PER_TOKEN,
+    )
+    await connection.close()
+    holder = services.polls.with_token(issued["token"])
+    return await holder.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+
+
 async def votes_would_be_dropped(services: Services) -> Answer:
     poll = await create_voted_poll(services)
     return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"options": LUNCH_OPTIONS[1:]})
@@ -271,6 +297,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (400, "malformed-request", malformed_request),
     (400, "invalid-poll", contract_poll_invalid),
     (400, "votes-would-be-dropped", contract_votes_would_be_dropped),
+    (400, "promises-would-be-broken", contract_promises_would_be_broken),
     (401, "unauthorized", unauthorized),
     (401, "unauthorized", unauthorized_by_another_token),
     (403, "token-missing", token_missing),
@@ -291,6 +318,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (409, "already-voted", already_voted),
     (409, "names-not-kept", names_not_kept),
     (409, "votes-would-be-dropped", votes_would_be_dropped),
+    (409, "promises-would-be-broken", promises_would_be_broken),
     (409, "idempotency-key-in-use", idempotency_key_in_use),
     (412, "poll-changed", poll_changed),
     (413, "request-entity-too-large", request_entity_too_large),
@@ -306,11 +334,18 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (429, "rate-limited", rate_limited),
     (429, "rate-limited", rate_limited_under_the_contract),
     (429, "too-many-streams", too_many_streams),
+    (429, "too-many-stored-responses", too_many_stored_responses),
     (503, "unavailable", unavailable),
     (503, "unavailable", unavailable_under_the_contract),
 ]
 WITH_CHALLENGE: Final = {"unauthorized", "insufficient-scope"}
-WITH_RETRY_AFTER: Final = {"idempotency-key-in-use", "rate-limited", "too-many-streams", "unavailable"}
+WITH_RETRY_AFTER: Final = {
+    "idempotency-key-in-use",
+    "rate-limited",
+    "too-many-streams",
+    "too-many-stored-responses",
+    "unavailable",
+}
 
 
 @pytest.mark.parametrize(("status", "slug", "send"), REQUESTS, ids=[send.__name__ for _, _, send in REQUESTS])
@@ -339,4 +374,8 @@ def test_overview_has_every_problem_type_except_internal() -> None:
 def test_only_contract_problems_have_another_status_than_their_type() -> None:
     usual = {kind.slug: kind.status for kind in PROBLEM_TYPES}
 
-    assert {slug for status, slug, _ in REQUESTS if usual[slug] != status} == {"invalid-poll", "votes-would-be-dropped"}
+    assert {slug for status, slug, _ in REQUESTS if usual[slug] != status} == {
+        "invalid-poll",
+        "votes-would-be-dropped",
+        "promises-would-be-broken",
+    }
