@@ -60,6 +60,7 @@ from pollgate.client.errors import (
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
+    ChangeAfterVotes,
     EditEffect,
     ItemOutcome,
     ItemProblem,
@@ -88,6 +89,7 @@ __all__ = [
     "Ballot",
     "BatchOutcome",
     "BulkRevocation",
+    "ChangeAfterVotes",
     "ChangedToken",
     "ClientError",
     "Conflict",

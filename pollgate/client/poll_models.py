@@ -86,12 +86,23 @@ class Results(Struct, frozen=True, rename="camel"):
 
 
 class EditEffect(Struct, frozen=True, rename="camel"):
-    """The effect of an edit on votes: what it dropped, and how many ballots lost their participant's name."""
+    """The effect of an edit on votes: what it dropped, and how many ballots lost their participant's name.
+
+    `consequences` are the flags that had to be allowed because participants had voted.
+    """
 
     dropped_options: list[str]
     dropped_votes: int
     dropped_ballots: int
     anonymized_ballots: int
+    consequences: list[str] = []
+
+
+class ChangeAfterVotes(Struct, frozen=True):
+    """A change that broke a promise to participants who had voted: a flag of `allow`, and when an edit last made it."""
+
+    consequence: str
+    at: datetime
 
 
 class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -109,6 +120,7 @@ class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
     created_at: datetime
     updated_at: datetime
     etag: str | None = None
+    changed_after_votes: list[ChangeAfterVotes] = []
     results: Results | None = None
     effect: EditEffect | None = None
 

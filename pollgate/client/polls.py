@@ -29,6 +29,7 @@ from pollgate.client.poll_models import (
 from pollgate.client.problems import item_detail
 from pollgate.client.retries import Attempts, with_retries
 from pollgate.client.transport import Arguments, Response, Service, Transport
+from shared.contract.audit import AuditRecord
 
 POLLS: Final = Service("polls service", "PollsClient", "token", "http://127.0.0.1:8080")
 MAX_PAGE: Final = 100
@@ -106,19 +107,29 @@ class PollsClient:
                 await self._send("POST", "/v1/polls", body=poll, headers=headers, arguments=_body("poll", poll))
             )
 
-    async def replace_poll(self, poll: Poll, *, if_match: str | None = None, drop_votes: bool = False) -> Poll:
+    async def replace_poll(
+        self, poll: Poll, *, if_match: str | None = None, drop_votes: bool = False, allow: Sequence[str] = ()
+    ) -> Poll:
         """Write a poll back that was read, with other values, and return it as it is then.
 
         With `if_match=poll.etag` raise `PreconditionFailed` where it was changed since it was read. Raise `Conflict`
-        (`votes-would-be-dropped`) where an option with votes is removed without `drop_votes`.
+        (`votes-would-be-dropped`) where an option with votes is removed without `drop_votes`, and `Conflict`
+        (`promises-would-be-broken`) where the edit breaks another promise to participants who have voted, without its
+        flag in `allow`: revealResults, reopen, changeTitle, renameOptions or saveNames.
         """
         body = {name: getattr(poll, name) for name in ("title", "description", "options", "settings")}
         return await self._edit(
-            "PUT", poll.id, body, if_match=if_match, drop_votes=drop_votes, arguments=_body("poll", poll)
+            "PUT", poll.id, body, if_match=if_match, drop_votes=drop_votes, allow=allow, arguments=_body("poll", poll)
         )
 
     async def change_poll(
-        self, poll_id: str, fields: Mapping[str, Any], *, if_match: str | None = None, drop_votes: bool = False
+        self,
+        poll_id: str,
+        fields: Mapping[str, Any],
+        *,
+        if_match: str | None = None,
+        drop_votes: bool = False,
+        allow: Sequence[str] = (),
     ) -> Poll:
         """Change some fields of a poll and return it. `fields` is a JSON merge patch (RFC 7396) in the API's names.
 
@@ -126,7 +137,9 @@ class PollsClient:
         dropped. Raise as `replace_poll` does.
         """
         arguments = _body("fields", fields)
-        return await self._edit("PATCH", poll_id, fields, if_match=if_match, drop_votes=drop_votes, arguments=arguments)
+        return await self._edit(
+            "PATCH", poll_id, fields, if_match=if_match, drop_votes=drop_votes, allow=allow, arguments=arguments
+        )
 
     async def close_poll(self, poll_id: str, *, if_match: str | None = None) -> Poll:
         """Close a poll at this moment, by the service's clock. Raise `NotFound` or `PreconditionFailed`."""
@@ -225,6 +238,13 @@ class PollsClient:
         """
         return self._pages(f"{poll_path(poll_id)}/votes", Page[Ballot], {}, limit)
 
+    def list_audit_records(self, poll_id: str, limit: int | None = None) -> AsyncIterator[AuditRecord]:
+        """Yield the audit trail of a poll, the oldest record first, also after its deletion; `limit` at most.
+
+        The token needs the action `update` at the place of the poll. Raise `NotFound`.
+        """
+        return self._pages(f"{poll_path(poll_id)}/audit", Page[AuditRecord], {}, limit)
+
     async def list_templates(self) -> list[Template]:
         """Return the templates that a new poll can be created from."""
         return self._transport.decode(await self._send("GET", "/v1/templates"), Page[Template]).items
@@ -252,10 +272,20 @@ class PollsClient:
         return self._transport.decode(response, BatchOutcome)
 
     async def _edit(
-        self, method: str, poll_id: str, body: Any, *, if_match: str | None, drop_votes: bool, arguments: Arguments
+        self,
+        method: str,
+        poll_id: str,
+        body: Any,
+        *,
+        if_match: str | None,
+        drop_votes: bool,
+        allow: Sequence[str],
+        arguments: Arguments,
     ) -> Poll:
         require_etag(if_match)
-        query, headers = {"dropVotes": "true"} if drop_votes else {}, without_none({"If-Match": if_match})
+        flags = ",".join(text_list("allow", allow))
+        query = without_none({"dropVotes": "true" if drop_votes else None, "allow": flags or None})
+        headers = without_none({"If-Match": if_match})
         path = poll_path(poll_id)
 
         async def send() -> Response:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import CliError
-from pollgate.cli.options import Json
+from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import escape_line, pluralize, print_json
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options
 from pollgate.cli.polls_session import polls_group, run_with_polls
@@ -44,6 +44,7 @@ def update(
     *,
     fields: Annotated[PollFields, Parameter(name="*")] = NO_FIELDS,
     drop_votes: Annotated[bool, Parameter(negative="")] = False,
+    allow: Annotated[Repeatable | None, Parameter(metavar="FLAG")] = None,
     close: Annotated[bool, Parameter(negative="")] = False,
     if_match: IfMatch = None,
     as_json: Json = False,
@@ -60,6 +61,9 @@ def update(
         Id of the poll; see `pollgate poll list`.
     drop_votes
         Remove options even if they have votes, with these votes.
+    allow
+        Break a promise to participants who have voted, although the service would refuse: revealResults, reopen,
+        changeTitle, renameOptions or saveNames. Everyone who reads the poll can see that it was done. Repeatable.
     close
         Close the poll now; no other change in the same command.
     """
@@ -74,9 +78,10 @@ def update(
         if close:
             return await polls.close_poll(poll_id, if_match=if_match)
         compared = await _add_options(polls, poll_id, fields, body)
-        return await polls.change_poll(poll_id, body, if_match=if_match or compared, drop_votes=drop_votes)
+        condition = if_match or compared
+        return await polls.change_poll(poll_id, body, if_match=condition, drop_votes=drop_votes, allow=allow or ())
 
-    poll = run_with_polls(change, fields.options())
+    poll = run_with_polls(change, {**fields.options(), "allow": "--allow"})
     if as_json:
         print_json(poll)
     else:
@@ -129,6 +134,8 @@ def _effect(effect: EditEffect | None) -> str:
         parts.append(f"removed {pluralize(effect.dropped_ballots, 'ballot')} without other options")
     if effect.anonymized_ballots:
         parts.append(f"removed the names from {pluralize(effect.anonymized_ballots, 'ballot')}")
+    if effect.consequences:
+        parts.append(f"recorded for participants who had voted: {', '.join(effect.consequences)}")
     return "".join(f"; {part}" for part in parts)
 
 
