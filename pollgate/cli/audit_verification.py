@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from shared.contract.audit import NO_HASH, AuditRecord, BrokenChain, ChainCheck
 
 _HEAD: Final = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
@@ -25,7 +25,7 @@ def read_head(text: str) -> Head:
     """Return the head that is written as SEQ:HASH. Raise `CliError`."""
     match = _HEAD.fullmatch(text)
     if match is None:
-        raise CliError("--head takes SEQ:HASH, as printed by an earlier `pollgate audit verify`")
+        raise UsageError("--head takes SEQ:HASH, as printed by an earlier `pollgate audit verify`")
     return Head(int(match[1]), match[2])
 
 

@@ -9,8 +9,7 @@ from typing import Final, TypeVar
 from cyclopts import App
 
 from pollgate.cli.credentials import Credential
-from pollgate.cli.error_messages import Target, error_message
-from pollgate.cli.errors import CliError
+from pollgate.cli.error_messages import Target, cli_error
 from pollgate.cli.options import command_group
 from pollgate.client import AuthorityClient, ClientError
 
@@ -33,7 +32,7 @@ def authority_group(name: str, summary: str) -> App:
 def run_with_authority(use: Callable[[AuthorityClient], Awaitable[T]], options: Mapping[str, str] = {}) -> T:
     """Return what `use` returns for a client of the authority. Raise `CliError`.
 
-    `options` maps JSON pointers and query parameters of the request to the options that set them.
+    `options` maps JSON pointers and query parameters to options, as in `Target`.
     """
     # Read before the event loop runs: its signal handler would keep Ctrl-C from a prompt.
     admin_key = ADMIN_KEY.read(Path(os.environ.get("POLLGATE_DIR", ".pollgate")) / "admin.key")
@@ -47,13 +46,15 @@ def run_with_authority(use: Callable[[AuthorityClient], Awaitable[T]], options: 
     try:
         return asyncio.run(connect())
     except ClientError as error:
-        raise CliError(error_message(error, target)) from None
+        raise cli_error(error, target) from None
 
 
-def collect_from_authority(use: Callable[[AuthorityClient], AsyncIterator[T]]) -> list[T]:
+def collect_from_authority(
+    use: Callable[[AuthorityClient], AsyncIterator[T]], options: Mapping[str, str] = {}
+) -> list[T]:
     """Return all that `use` yields for a client of the authority. Raise `CliError`."""
 
     async def collect(authority: AuthorityClient) -> list[T]:
         return [item async for item in use(authority)]
 
-    return run_with_authority(collect)
+    return run_with_authority(collect, options)

@@ -3,12 +3,15 @@ shell's history and the process list show.
 """
 
 import os
+import shlex
 import sys
 from getpass import getpass
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pollgate.cli.errors import CliError
+from pollgate.cli.output import warn
+from shared.runtime.process.private_file import can_others_read
 
 _KINDS: Final = {"pgt_": "an access token", "pga_": "an admin key", "pgs_": "a service's secret"}
 
@@ -37,11 +40,16 @@ class Credential(NamedTuple):
 
     def _read_file(self, file: Path, *, must_exist: bool) -> str | None:
         try:
-            return file.read_text(encoding="utf-8") if must_exist or file.exists() else None
+            if not must_exist and not file.exists():
+                return None
+            text = file.read_text(encoding="utf-8")
+            if can_others_read(file):
+                warn(f"other users can read this {self.name}; run: chmod 600 {shlex.quote(str(file))}")
         except OSError as error:
             raise CliError(f"cannot read the {self.name}: {error.strerror}: {file}") from None
         except UnicodeDecodeError:
             raise CliError(f"{file} does not contain an {self.name} ({self.format})") from None
+        return text
 
     def _prompt(self, searched: str) -> str:
         missing = f"no {self.name}: set {self.variable} or {self.variable}_FILE{searched}"

@@ -1,9 +1,10 @@
 """Sentences for the terminal from the client library's errors: they name options and environment variables."""
 
-import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from pollgate.cli.errors import CliError, UsageError
+from pollgate.cli.field_options import name_options, option_of
 from pollgate.client.errors import (
     ClientError,
     ConnectionFailed,
@@ -12,10 +13,11 @@ from pollgate.client.errors import (
     OutcomeUnknown,
     UnexpectedResponse,
 )
-from shared.contract.token import SECRET_PATTERN
 
 _DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; --drop-votes removes the votes too.",
+    "promises-would-be-broken": "The change would break promises to participants who have voted; --allow with the flags "
+    "below makes it nevertheless.",
     "idempotency-key-reused": "The --key was used for another request; give another one.",
     "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; rotate "
     "with another --key, or without one.",
@@ -31,16 +33,16 @@ _LISTED_BY: Final = {
 }
 """By argument, the command that shows such ids."""
 
-_OPTIONS: Final = {"if_match": "--if-match", "idempotency_key": "--key", "participant": "--as", "actor_id": "--actor"}
-"""By argument, its option, where that has another name."""
 
-_CAPITAL: Final = re.compile(r"(?<=[a-z])([A-Z])")
+_OF_THE_ENVIRONMENT: Final = ("url", "token", "admin_key")
+"""Arguments that no option sets."""
 
 
 class Target(NamedTuple):
     """The service that a command uses: its name, the variable with its URL, an example, and its credential's name.
 
-    `options` maps JSON pointers into a request's body, and query parameters, to the options that set them.
+    `options` maps JSON pointers into a request's body, and query parameters, to options of the command that differ from
+    those of `field_options`. With `has_file`, a file has set the other fields of the body.
     """
 
     name: str
@@ -48,11 +50,13 @@ class Target(NamedTuple):
     example: str
     credential: str
     options: Mapping[str, str] = {}
+    has_file: bool = False
 
 
-def quoted_option(option: str, text: str) -> str:
-    """Return an option with its value, as it was typed; without it where the value may be a secret."""
-    return option if SECRET_PATTERN.search(text) else f"{option} '{text}'"
+def cli_error(error: ClientError, target: Target) -> CliError:
+    """Return the error of the command: of its usage, if an argument cannot be sent."""
+    is_usage = isinstance(error, InvalidArgument) and error.argument not in _OF_THE_ENVIRONMENT
+    return (UsageError if is_usage else CliError)(error_message(error, target))
 
 
 def error_message(error: ClientError, target: Target, advice: str | None = None) -> str:
@@ -79,7 +83,7 @@ def _invalid_argument(error: InvalidArgument, target: Target) -> str:
         return f"{error.detail}; `{_LISTED_BY[argument]}` shows the ids"
     if argument in ("fields", "poll", "arguments"):
         return error.detail
-    return f"{_OPTIONS.get(argument, _as_option(argument))}: {error.detail}"
+    return f"{option_of(argument)}: {error.detail}"
 
 
 def _unexpected_response(error: UnexpectedResponse, target: Target) -> str:
@@ -111,34 +115,33 @@ def _error_response(error: ClientError, target: Target) -> str:
         details += f"; check {target.variable}"
         if error.url.partition("://")[2].partition("/")[2]:
             details += f", which is the root of the {target.name}, without a path, such as {target.example}"
-    return f"the {target.name} answered {error.status}" + (f": {details}" if details else "")
+    answered = f"the {target.name} answered {error.status}"
+    return answered if details in ("", answered) else f"{answered}: {details}"
 
 
 def _details(error: ClientError, target: Target) -> str:
     if error.type in _DETAILS:
         return "\n  ".join((_DETAILS[error.type], *(each.detail for each in error.errors)))
-    errors = [_field_error(each, target.options) for each in error.errors]
+    errors = [_field_error(each, target) for each in error.errors]
     is_repeated = bool(errors) and all(each.detail in error.detail for each in error.errors)
-    return "\n  ".join(errors if is_repeated else filter(None, (error.detail, *errors)))
+    return "\n  ".join(errors if is_repeated else filter(None, (_detail(error.detail, target), *errors)))
 
 
-def _field_error(error: FieldError, options: Mapping[str, str]) -> str:
-    detail = error.detail
-    for pointer, option in options.items():
-        if pointer.startswith("/settings/"):
-            detail = re.sub(rf"\b{pointer.removeprefix('/settings/')}\b", option, detail)
-    return ": ".join(filter(None, (_option(error, options), detail)))
+def _field_error(error: FieldError, target: Target) -> str:
+    return ": ".join(filter(None, (_location(error, target), _detail(error.detail, target))))
 
 
-def _option(error: FieldError, options: Mapping[str, str]) -> str:
-    """Return the option that sets the value, or one around it; for a body from a file, the pointer."""
-    outer = error.pointer or error.parameter
-    while outer:
-        if outer in options:
-            return options[outer]
-        outer = outer.rpartition("/")[0]
-    return error.pointer or _OPTIONS.get(error.parameter) or (_as_option(error.parameter) if error.parameter else "")
+def _location(error: FieldError, target: Target) -> str:
+    """Return the option that sets the value; for one that a file may have set, the pointer."""
+    location = error.pointer or error.parameter
+    if target.has_file and error.pointer:
+        return next((option for pointer, option in target.options.items() if _is_within(location, pointer)), location)
+    return option_of(location, target.options)
 
 
-def _as_option(name: str) -> str:
-    return "--" + _CAPITAL.sub(r"-\1", name).lower().replace("_", "-")
+def _is_within(location: str, pointer: str) -> bool:
+    return location == pointer or location.startswith(f"{pointer}/")
+
+
+def _detail(detail: str, target: Target) -> str:
+    return detail if target.has_file else name_options(detail)

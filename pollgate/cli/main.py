@@ -9,7 +9,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from pollgate.cli.commands import admin, audit, keys, poll, service, site, stack, token
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.output import escape
 from pollgate.cli.polls_session import require_no_token
 from pollgate.cli.usage_errors import usage_message
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             require_no_token(words)
         app(words, exit_on_error=False, print_error=False)
     except (CliError, StackError) as error:
-        _exit(f"pollgate: {error}", 1)
+        _exit(f"pollgate: {error}", 2 if isinstance(error, UsageError) else 1)
     except CycloptsError as error:
         _exit(f"pollgate: {usage_message(error)} See --help.", 2)
     except BrokenPipeError:
@@ -57,7 +57,7 @@ def _require_text(words: Sequence[str]) -> None:
     try:
         "".join(words).encode()
     except UnicodeEncodeError:
-        raise CliError("an argument is not valid UTF-8") from None
+        raise UsageError("an argument is not valid UTF-8") from None
 
 
 def _exit(message: str, status: int) -> NoReturn:

@@ -16,6 +16,11 @@ _NARROWEST: Final = 16
 """The smallest width of a column in which words may be broken."""
 
 
+def warn(message: str) -> None:
+    """Print a warning on standard error, in one line, so that it never mixes with output for scripts."""
+    print(f"pollgate: warning: {escape_line(message)}.", file=sys.stderr)
+
+
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
     print(_escape_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import UsageError
+from pollgate.cli.field_options import option_of, repeated_option
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.options import Repeatable
 from pollgate.cli.times import end_date
@@ -72,12 +73,12 @@ class PollFields:
     ] = None
 
     def to_body(self) -> dict[str, Any]:
-        """Return the body for the API, without the poll's options. Raise `CliError`."""
+        """Return the body for the API, without the poll's options. Raise `UsageError`."""
         body = (
             {} if self.file is None else read_json_object(self.file, "the poll", '{"title": "Lunch?", "options": […]}')
         )
         if self.ends == "" and self.close_on_end:
-            raise CliError("a poll without an end cannot close at its end: give either --ends never or --close-on-end")
+            raise UsageError("a poll without an end cannot close at its end: give --ends never or --close-on-end")
         body |= without_none({"title": self.title, "description": self.description})
         settings = self._settings()
         if settings:
@@ -86,12 +87,11 @@ class PollFields:
         return body
 
     def options(self) -> dict[str, str]:
-        """Return the command line's options by the JSON pointers that they set; none where a file may have set them."""
-        if self.file is not None:
-            return {}
-        each = {f"/options/{index}": f"--option '{text}'" for index, text in enumerate(self.option or ())}
-        settings = {f"/settings/{name}": f"--{field.replace('_', '-')}" for name, field in _SETTINGS.items()}
-        return {"/title": "--title", "/description": "--description", "/options": "--option", **each, **settings}
+        """Return how to name the options of the command that are given, by the JSON pointers that they set."""
+        texts = without_none({"/title": self.title, "/description": self.description, "/options": self.option})
+        settings = {f"/settings/{name}": value for name, value in self._settings().items()}
+        named = {pointer: option_of(pointer) for pointer in (*texts, *settings)}
+        return {**repeated_option("/options", "--option", self.option or ()), **named}
 
     def _settings(self) -> dict[str, Any]:
         settings = without_none({name: getattr(self, field) for name, field in _SETTINGS.items()})
@@ -102,7 +102,7 @@ NO_FIELDS: Final = PollFields()
 
 
 def parse_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[Option]:
-    """Return the options that are written as TITLE or ID=TITLE. Raise `CliError`.
+    """Return the options that are written as TITLE or ID=TITLE. Raise `UsageError`.
 
     Without an id, an option has the id of the `present` one with its title, if there is exactly one, or else an unused
     number.
@@ -128,16 +128,16 @@ def _id_and_title(text: str) -> tuple[str, str]:
     left, equals, right = text.partition("=")
     given_id, title = (left, right) if equals else ("", text)
     if not title:
-        raise CliError(f"--option takes TITLE or ID=TITLE, such as no='No, thanks', not '{text}'")
+        raise UsageError(f"--option takes TITLE or ID=TITLE, such as no='No, thanks', not '{text}'")
     return given_id, title
 
 
 def _require_distinct(split: Sequence[tuple[str, str]]) -> None:
-    """Raise `CliError` for two options with the same title, unless each has an id."""
+    """Raise `UsageError` for two options with the same title, unless each has an id."""
     ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
     for title, given_ids in ids.items():
         if len(given_ids) > 1 and "" in given_ids:
-            raise CliError(
+            raise UsageError(
                 f"two options have the title '{title}': leave one out, or give both an id, such as "
                 f"--option 'a={title}' --option 'b={title}'"
             )

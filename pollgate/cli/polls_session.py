@@ -8,8 +8,8 @@ from typing import Final, TypeVar
 from cyclopts import App
 
 from pollgate.cli.credentials import Credential
-from pollgate.cli.error_messages import Target, error_message
-from pollgate.cli.errors import CliError
+from pollgate.cli.error_messages import Target, cli_error
+from pollgate.cli.errors import UsageError
 from pollgate.cli.options import command_group
 from pollgate.client import ClientError, PollsClient
 from shared.contract.token import SECRET_PATTERN
@@ -30,14 +30,16 @@ def polls_group(name: str, summary: str) -> App:
     return command_group(name, f"{summary}\n\n{_CONNECTION_HELP}")
 
 
-def run_with_polls(use: Callable[[PollsClient], Awaitable[T]], options: Mapping[str, str] = {}) -> T:
+def run_with_polls(
+    use: Callable[[PollsClient], Awaitable[T]], options: Mapping[str, str] = {}, *, has_file: bool = False
+) -> T:
     """Return what `use` returns for a client of polls. Raise `CliError`.
 
-    `options` maps JSON pointers and query parameters of the request to the options that set them.
+    `options` and `has_file` say how to name what is wrong, as in `Target`.
     """
     # Read before the event loop runs: its signal handler would keep Ctrl-C from a prompt.
     token = TOKEN.read()
-    target = polls_target()._replace(options=options)
+    target = polls_target()._replace(options=options, has_file=has_file)
 
     async def connect() -> T:
         async with PollsClient(os.environ.get(target.variable) or target.example, token) as polls:
@@ -46,7 +48,7 @@ def run_with_polls(use: Callable[[PollsClient], Awaitable[T]], options: Mapping[
     try:
         return asyncio.run(connect())
     except ClientError as error:
-        raise CliError(error_message(error, target)) from None
+        raise cli_error(error, target) from None
 
 
 def collect_from_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T]:
@@ -68,7 +70,7 @@ def require_no_token(arguments: Sequence[str]) -> None:
     has_token = any(SECRET_PATTERN.search(argument) for argument in arguments)
     if has_token or any(argument.partition("=")[0] == "--token" for argument in arguments):
         advice = "; it is now in the shell's history and the process list, so rotate it" if has_token else ""
-        raise CliError(
+        raise UsageError(
             "a token cannot be an argument: set POLLGATE_TOKEN, or POLLGATE_TOKEN_FILE to a file that contains it"
             + advice
         )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import UsageError
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
@@ -54,9 +54,9 @@ def end_date(text: str) -> str:
 
 
 def resolve_since(at: datetime | None, ago: timedelta | None) -> datetime | None:
-    """Return a time given directly or by how long ago. Raise `CliError` if both are given."""
+    """Return a time given directly or by how long ago. Raise `UsageError` if both are given."""
     if at is not None and ago is not None:
-        raise CliError("give either --unused-since or --unused-for")
+        raise UsageError("give either --unused-since or --unused-for")
     return at if ago is None else _now() - ago
 
 

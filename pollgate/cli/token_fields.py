@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from pollgate.cli.error_messages import quoted_option
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import UsageError
+from pollgate.cli.field_options import repeated_option
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.options import Repeatable
 from pollgate.cli.times import DurationOrNever, Time
@@ -56,9 +56,9 @@ class TokenFields:
     ] = None
 
     def to_body(self) -> dict[str, Any]:
-        """Return the fields that are given, for the API. Raise `CliError`."""
+        """Return the fields that are given, for the API. Raise `UsageError`."""
         if self.expires_in is not None and self.expires_at is not None:
-            raise CliError("give either --expires-in or --expires-at")
+            raise UsageError("give either --expires-in or --expires-at")
         body: dict[str, Any] = {
             "description": self.description,
             "expires_in": _seconds(self.expires_in),
@@ -71,34 +71,29 @@ class TokenFields:
         given = {name: value for name, value in body.items() if value is not None}
         return given if self.owner is None else given | {"owner": self.owner or None}
 
+    def options(self, scopes: Sequence[str] | None) -> dict[str, str]:
+        """Return how to name the options that are given, and `--scope`, by the JSON pointers that they set."""
+        metadata = {} if self.metadata_json is None else {"/metadata": "--metadata-json"}
+        return {
+            **repeated_option("/scopes", "--scope", scopes or ()),
+            **repeated_option("/allowed_ips", "--allowed-ip", self.allowed_ip or ()),
+            **metadata,
+        }
+
     def _metadata(self) -> dict[str, Any] | None:
         if self.metadata_json is not None:
             if self.metadata:
-                raise CliError("give either --metadata or --metadata-json")
+                raise UsageError("give either --metadata or --metadata-json")
             return read_json_object(self.metadata_json, "the metadata", '{"team": "payments"}')
         return None if self.metadata is None else dict(_pair(text) for text in self.metadata)
 
 
 NO_FIELDS: Final = TokenFields()
 
-FIELD_OPTIONS: Final = {
-    **{f"/{name}": f"--{name}" for name in ("name", "description", "owner", "site", "metadata")},
-    **{f"/{name}": f"--{name.replace('_', '-')}" for name in ("expires_in", "expires_at", "rate_limit")},
-    "/allow_query": "--header-only",
-    "/allowed_ips": "--allowed-ip",
-}
-"""The options that set fields of a token, by their JSON pointers."""
-
 
 def parse_scopes(texts: list[str]) -> list[str]:
     """Return the scopes for the API, where `ANY` is `polls:*:*`."""
     return [EVERYTHING if text == "ANY" else text for text in texts]
-
-
-def scope_options(texts: Sequence[str]) -> dict[str, str]:
-    """Return the options that set scopes, by their JSON pointers."""
-    each = {f"/scopes/{number}": quoted_option("--scope", text) for number, text in enumerate(texts)}
-    return {"/scopes": "--scope", **each}
 
 
 def is_unrestricted(text: str) -> bool:
@@ -117,5 +112,5 @@ def _seconds(duration: timedelta | str | None) -> int | str | None:
 def _pair(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise CliError(f"--metadata takes KEY=VALUE, such as team=payments, not '{text}'")
+        raise UsageError(f"--metadata takes KEY=VALUE, such as team=payments, not '{text}'")
     return key, value

@@ -127,6 +127,12 @@ class TokenDetail(Token, frozen=True, kw_only=True):
     days: list[DailyUse]
 
 
+class FoundToken(Token, frozen=True, kw_only=True):
+    """A token that was found by a secret, and what is known of that secret."""
+
+    secret: Secret
+
+
 class Finding(Struct, frozen=True):
     """A token to look at: the `kind` of finding, the `reason` for it, and the `remedy`."""
 

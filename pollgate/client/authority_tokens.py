@@ -10,6 +10,7 @@ from pollgate.client.authority_models import (
     BulkRevocation,
     ChangedToken,
     Finding,
+    FoundToken,
     IssuedToken,
     Revocation,
     RotatedToken,
@@ -108,6 +109,13 @@ class TokenMethods(AuthorityBase):
     async def get_token(self, token_id: str) -> TokenDetail:
         """Return a token with what is known of its secrets and its use per day."""
         return await self._transport.call("GET", _token_path(token_id), TokenDetail)
+
+    async def find_token(self, secret: str) -> FoundToken:
+        """Return the token of a secret (`pgt_…`), which is sent in the body, and whether the secret still works.
+
+        This is no use of the token. Raise `NotFound` for a secret of none that the admin key sees.
+        """
+        return await self._transport.call("POST", "/v1/tokens/find", FoundToken, body={"token": secret})
 
     async def change_token(self, token_id: str, fields: Mapping[str, Any], *, wait: bool = True) -> ChangedToken:
         """Change some fields of a token; here `None` is a value. What a token may do can only become less."""

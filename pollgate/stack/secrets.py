@@ -4,7 +4,6 @@ Each part of the stack has its own folder, and can read only its own secrets.
 """
 
 import hashlib
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from pollgate.stack.errors import StackError
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
 from shared.contract.token import CLIENT_SECRET, mint
+from shared.runtime.process.private_file import can_others_read, read_secret_file, write_secret_file
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
 
 
@@ -50,19 +50,26 @@ _PASSWORDS: Final = (
 def load_or_create(file: Path) -> StackSecrets:
     """Return the secrets in `file`. Raise `StackError`.
 
-    A missing file is created with mode 0600; a file of an earlier release is completed.
+    A missing file is created with mode 0600; a file of an earlier release is completed. A file that other users can
+    read or change is refused.
     """
     try:
-        kept = msgspec.json.decode(file.read_bytes(), type=dict[str, str]) if file.exists() else _create_original()
+        kept = _read(file) if file.exists() else _create_original()
         complete = {**_create_added(), **kept}
         stack_secrets = msgspec.convert(complete, StackSecrets)
         if complete != kept or not file.exists():
-            write_private(file, msgspec.json.encode(complete).decode())
+            write_secret_file(file, msgspec.json.encode(complete).decode())
     except OSError as error:
-        raise StackError(f"cannot store the secrets: {error.strerror}: {file}") from None
-    except msgspec.MsgspecError:
+        raise StackError(f"cannot read or store the secrets: {error.strerror}: {file}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         raise StackError(f"{file} does not contain the secrets of a stack; restore it") from None
     return stack_secrets
+
+
+def _read(file: Path) -> dict[str, str]:
+    if can_others_read(file):
+        raise StackError(f"other users can read {file}, which contains secrets; run chmod 600 on it")
+    return msgspec.json.decode(read_secret_file(file), type=dict[str, str])
 
 
 def _create_original() -> dict[str, str]:
@@ -120,21 +127,10 @@ def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str
         "polls/participant_key": stack_secrets.participant_key,
     }
     for name, text in private.items():
-        write_private(folder / name, text)
+        write_secret_file(folder / name, text)
     for name, text in read_by_others.items():
-        write_private(folder / name, text, mode=0o444)
+        write_secret_file(folder / name, text, mode=0o444)
     return [folder / name for name in (*private, *read_by_others)]
-
-
-def write_private(file: Path, text: str, *, mode: int = 0o600) -> None:
-    """Write a file completely or not at all; it is never readable by others meanwhile."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(text)
-    unfinished.chmod(mode)
-    unfinished.replace(file)
 
 
 def _redis_user(name: str, password: str, limits_of: str, rights: str) -> str:

@@ -24,6 +24,7 @@ from pollgate.stack.migrate import SCHEMAS, migrate_all
 from pollgate.stack.processes import Processes
 from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
 from pollgate.stack.welcome import welcome
+from shared.runtime.process.private_file import require_safe_folder
 from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 20.0
@@ -90,6 +91,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
 def _folder_lock(folder: Path) -> Generator[None, None, None]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_safe_folder(folder)
         with (folder / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -52,7 +52,7 @@ def build_app(
     """
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN), body_limit_s=body_limit_s)
     add_routes(app, ROUTES)
-    add_docs(app, DOCUMENTATION)
+    add_docs(app, DOCUMENTATION, settings.resource_url)
     add_health(
         app,
         required={"postgres": lambda: app[DATABASE].ping()},

@@ -4,12 +4,13 @@ from functools import partial
 from typing import Final
 
 from services.polls.handlers import audit, batch, events, polls, results, templates, votes, x1
+from services.polls.payloads.fields import POLL_ID
 from services.polls.problems import CONTRACT_PROBLEMS, PROBLEM_TYPES
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from shared.contract.scope import Action
 from shared.guard import any_token, token_with
 from shared.guard.access import SECURITY_SCHEMES
-from shared.runtime.docs import Documentation
+from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import HANDLING_LIMIT_S, Route
 
 MAX_BATCH_BYTES: Final = 256 * 1024
@@ -50,5 +51,14 @@ INFO: Final = {
     "description": "Polls on Jira issues and Confluence pages, under scoped access tokens: `/v1` for new integrations, "
     "`/x1` for those that speak the Team Voice contract.",
 }
-DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES)
+VARIABLES: Final = (
+    Variable(name="POLLGATE_TOKEN", meaning="an access token, `pgt_…`", schemes=("token", "token_in_url")),
+    Variable(name="POLL_ID", meaning="the id of a poll; creating or listing polls shows ids", value=POLL_ID),
+    Variable(
+        name="ENDPOINT",
+        meaning="the URL that `pollgate up` prints, for `/x1`: each site has its own",
+        path="/x1/{endpoint}",
+    ),
+)
+DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES, VARIABLES)
 """Rendered at the first request for it, once per process."""

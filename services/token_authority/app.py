@@ -20,6 +20,7 @@ from services.token_authority.app_keys import (
     SIGNER,
     SYNCS,
 )
+from services.token_authority.handlers.anonymous_bodies import limit_unreadable_bodies
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
 from services.token_authority.operations.bootstrap import bootstrap
@@ -56,10 +57,10 @@ from shared.runtime.redis.rate_limit import rate_limiter
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """Return the application, ready to be started."""
-    app = create_application(PROBLEMS, redactor(SECRET_PATTERN))
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN), before_body=[limit_unreadable_bodies])
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
-    add_docs(app, DOCUMENTATION)
+    add_docs(app, DOCUMENTATION, settings.token_authority_issuer)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])

@@ -9,11 +9,13 @@ from services.token_authority.domain.errors import (
     LastAdministrator,
     NameTaken,
     RotationInUse,
+    SecretAsId,
     TokenEnded,
     TooManyAttempts,
     TooManySecrets,
     Unauthenticated,
     UnknownAdminKey,
+    UnknownSecret,
     UnknownService,
     UnknownToken,
     Widening,
@@ -30,15 +32,17 @@ UNAUTHENTICATED: Final = ProblemType(
     meaning="The request has no valid credential. Depending on the route, it needs an admin key, a service's client id "
     "and secret or assertion, or an access token.",
     remedy="Send a credential with a scheme that `WWW-Authenticate` names. If you did, it is malformed, revoked or "
-    "expired, or an assertion that was used before. Wrong credentials are counted, so do not just send it again.",
+    "expired, of another kind, or an assertion that was used before. Wrong credentials are counted, so do not just "
+    "send it again.",
 )
 TOO_MANY_ATTEMPTS: Final = ProblemType(
     "too-many-attempts",
     429,
     "Too many requests",
     meaning="Within a minute, too many wrong credentials were sent from this address or for this client id, or too "
-    "many tokens were looked up from this address. The request was not handled.",
-    remedy="Wait for the number of seconds in `Retry-After`, and correct the credential of the client.",
+    "many unknown tokens or unreadable bodies from this address. Valid credentials are still accepted.",
+    remedy="Correct the credential or the body that the client sends, and wait for the number of seconds in "
+    "`Retry-After`.",
 )
 FORBIDDEN: Final = ProblemType(
     "forbidden",
@@ -53,8 +57,9 @@ UNKNOWN_TOKEN: Final = ProblemType(
     "unknown-token",
     404,
     "Unknown token",
-    meaning="No token has this id, or the admin key may not see it.",
-    remedy="Find the token in `GET /v1/tokens`. Use its `id`, which is not its secret.",
+    meaning="No token has this id or secret, or the admin key may not see it.",
+    remedy="Find the token in `GET /v1/tokens`. Use its `id`, which is not its secret. If you only have the secret, "
+    "`POST /v1/tokens/find` returns the id.",
 )
 UNKNOWN_ADMIN_KEY: Final = ProblemType(
     "unknown-admin-key",
@@ -178,6 +183,11 @@ PROBLEMS: Final[ProblemTable] = {
     TooManyAttempts: _too_many_attempts,
     Forbidden: lambda e: Problem(FORBIDDEN, str(e)),
     UnknownToken: lambda _: Problem(UNKNOWN_TOKEN, "Unknown token id."),
+    UnknownSecret: lambda _: Problem(UNKNOWN_TOKEN, "No token that this admin key may see has this secret."),
+    SecretAsId: lambda _: Problem(
+        UNKNOWN_TOKEN,
+        "This is the secret of a token, not its id. Send it in the body of POST /v1/tokens/find, which returns the id.",
+    ),
     UnknownAdminKey: lambda _: Problem(UNKNOWN_ADMIN_KEY, "Unknown admin key id."),
     UnknownService: lambda _: Problem(UNKNOWN_SERVICE, "Unknown client id."),
     NameTaken: lambda e: Problem(NAME_TAKEN, str(e)),

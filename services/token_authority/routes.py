@@ -14,28 +14,35 @@ from services.token_authority.handlers import (
     revocation,
     services,
     sites,
+    token_lookup,
     tokens,
 )
 from services.token_authority.handlers.access import (
     ADMINS,
     ANONYMOUS,
+    ANONYMOUS_REPORT,
     AUDITORS,
     ISSUERS,
     READERS,
     SERVICES,
     TOKEN_HOLDER,
 )
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN, EXAMPLE_TOKEN_ID
 from services.token_authority.problems import PROBLEM_TYPES
-from shared.runtime.docs import Documentation
+from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import PUBLIC, Route
+
+MAX_REVOCATION_BYTES: Final = 8 * 1024
+"""Enough for a token and a client assertion."""
 
 ROUTES: Final = (
     Route("GET", "/v1/sites", sites.list_sites, READERS),
     Route("POST", "/v1/tokens", tokens.create_token, ISSUERS),
     Route("GET", "/v1/tokens", tokens.list_tokens, READERS),
     Route("GET", "/v1/tokens/review", review.review_tokens, READERS),
+    Route("POST", "/v1/tokens/find", token_lookup.find_token, READERS),
     Route("POST", "/v1/tokens/revoke", revocation.revoke_tokens, ISSUERS),
-    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS),
+    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS_REPORT),
     Route("GET", "/v1/tokens/{id}", tokens.show_token, READERS),
     Route("PATCH", "/v1/tokens/{id}", tokens.change_token, ISSUERS),
     Route("POST", "/v1/tokens/{id}/disable", tokens.disable_token, ISSUERS),
@@ -61,7 +68,14 @@ ROUTES: Final = (
     Route("GET", "/v1/audit/export", audit.export_audit, AUDITORS),
     Route("POST", "/oauth2/introspect", introspection.introspect, SERVICES, reports_oauth_errors=True),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
-    Route("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS, reports_oauth_errors=True),
+    Route(
+        "POST",
+        "/oauth2/revoke",
+        revocation.revoke_presented_token,
+        ANONYMOUS,
+        body_limit=MAX_REVOCATION_BYTES,
+        reports_oauth_errors=True,
+    ),
     Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, SERVICES, logs_success=False),
     Route("DELETE", "/v1/guards/{guard_id}", guards.release_guard, SERVICES),
     Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, PUBLIC),
@@ -86,5 +100,22 @@ SECURITY_SCHEMES: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES)
+VARIABLES: Final = (
+    Variable(
+        name="POLLGATE_ADMIN_KEY",
+        meaning="an admin key, `pga_…`; `pollgate up` writes the first one to `.pollgate/admin.key`",
+        schemes=("admin_key",),
+    ),
+    Variable(name="POLLGATE_TOKEN", meaning="an access token, `pgt_…`", schemes=("token",), value=EXAMPLE_TOKEN),
+    Variable(name="TOKEN_ID", meaning="the id of a token, `tok_…`", parameter="id", value=EXAMPLE_TOKEN_ID),
+    Variable(name="ADMIN_KEY_ID", meaning="the id of an admin key", parameter="key_id"),
+    Variable(name="CLIENT_ID", meaning="the client id of a service", schemes=("service",), parameter="client_id"),
+    Variable(name="CLIENT_SECRET", meaning="the client secret of that service, `pgs_…`", schemes=("service",)),
+    Variable(
+        name="GUARD_ID",
+        meaning="the id of a guard, 16 to 64 letters and digits",
+        parameter="guard_id",
+    ),
+)
+DOCUMENTATION: Final = Documentation(INFO, ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES, VARIABLES)
 """Rendered with the first request for it, once per process."""

@@ -62,8 +62,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="wrong admin keys, service credentials and tokens per minute from one address, before further "
-            "ones get 429",
+            description="wrong admin keys, service credentials and tokens per minute from one address, and unreadable "
+            "bodies without a credential, before further ones get 429; valid ones are always accepted",
         ),
         FormerName("WRONG_CREDENTIALS_A_MINUTE"),
     ] = 30
@@ -83,7 +83,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
             ge=1,
             le=1_000_000,
             description="tokens per minute that are looked up for one address on routes without another credential; "
-            "tokens that the request revokes do not count",
+            "tokens that the request revokes do not count; beyond the limit, unknown ones get 429",
         ),
         FormerName("OPEN_TOKENS_A_MINUTE"),
     ] = 600

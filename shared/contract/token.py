@@ -10,7 +10,8 @@ import re
 import secrets
 import string
 import zlib
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Final, Literal, get_args
 
 Prefix = Literal["pgt", "pga", "pgs"]
 
@@ -18,9 +19,17 @@ ACCESS_TOKEN: Final = "pgt"
 ADMIN_KEY: Final = "pga"
 CLIENT_SECRET: Final = "pgs"
 
+SECRET_NAMES: Final[Mapping[str, str]] = {
+    ACCESS_TOKEN: "an access token",
+    ADMIN_KEY: "an admin key",
+    CLIENT_SECRET: "a client secret",
+}
+"""What a secret with each prefix is called in messages."""
+
 SECRET_PATTERN: Final = re.compile(r"pg[ats]_[0-9A-Za-z]{38}")
 """Matches every Pollgate secret in a text; confirm a match with `is_well_formed`."""
 
+_PREFIXES: Final[tuple[Prefix, ...]] = get_args(Prefix)
 _BASE62: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _PAIRS: Final = [high + low for high in _BASE62 for low in _BASE62]
 """Pairs of digits, which halve the divisions: every request computes a checksum."""
@@ -41,6 +50,11 @@ def is_well_formed(secret: str, prefix: Prefix) -> bool:
         and secret.startswith(f"{prefix}_")
         and _checksum(secret[:-_CHECKSUM_LENGTH]) == secret[-_CHECKSUM_LENGTH:]
     )
+
+
+def find_prefix(text: str) -> Prefix | None:
+    """Return the prefix of a well-formed secret, whether or not it works; `None` for any other text."""
+    return next((prefix for prefix in _PREFIXES if is_well_formed(text, prefix)), None)
 
 
 def digest(secret: str) -> bytes:

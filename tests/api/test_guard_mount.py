@@ -135,7 +135,9 @@ async def client(settings: GuardSettings, aiohttp_client: AiohttpClient) -> Clie
         ],
     )
     mount_guard(app, settings)
-    add_docs(app, Documentation(INFO, [], {}, [*RUNTIME_PROBLEM_TYPES, *GUARD_PROBLEM_TYPES]))
+    add_docs(
+        app, Documentation(INFO, [], {}, [*RUNTIME_PROBLEM_TYPES, *GUARD_PROBLEM_TYPES]), "http://reports.internal"
+    )
     add_metrics(app)
     return await aiohttp_client(app)
 

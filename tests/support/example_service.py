@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from shared.runtime.docs import Documentation, add_docs
+from shared.runtime.docs import Documentation, Variable, add_docs
 from shared.runtime.docs.openapi import openapi_document
 from shared.runtime.http.accept import prefers
 from shared.runtime.http.application import create_application
@@ -167,7 +167,7 @@ def create_example_app() -> web.Application:
     app = create_application(problems, redact=lambda text: text)
     app[FLOCKS] = {"dolly": Flock(name="dolly", sheep=3)}
     add_routes(app, SHEEP_ROUTES)
-    add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
+    add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES, VARIABLES), URL)
     return app
 
 
@@ -228,7 +228,12 @@ def _require_shepherd(request: web.Request) -> None:
         raise NoShepherd
 
 
-INFO: Final = {"title": "Sheep", "version": "1"}
+INFO: Final = {"title": "Sheep", "version": "1", "description": "Counts sheep in flocks."}
+URL: Final = "https://sheep.example"
+VARIABLES: Final = (
+    Variable(name="CROOK", meaning="the credential of the shepherd", schemes=("shepherd",)),
+    Variable(name="TUNE", meaning="`home` or `away`", value="away"),
+)
 SECURITY_SCHEMES: Final = {"shepherd": {"type": "http", "scheme": "bearer"}}
 _SHEPHERD: Final = Access(lambda handler: handler, ("shepherd",))
 SHEEP_ROUTES: Final = (

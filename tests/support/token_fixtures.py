@@ -62,6 +62,10 @@ class Reader:
         parameters = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
         return await self._authority("GET", f"{path}?{urlencode(parameters)}", headers=self._headers)
 
+    async def post(self, path: str, body: Any) -> Answer:
+        """Send a POST request with a JSON body and return the response."""
+        return await self._authority("POST", path, headers=self._headers, json=body)
+
     async def list_pages(self, path: str = "/v1/tokens", **query: Any) -> AsyncGenerator[list[Any], None]:
         """Yield the items of each page, up to and including the last page."""
         cursor: dict[str, str] = {}

@@ -13,6 +13,7 @@ from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from services.polls.storage.schema import SCHEMA as POLLS
 from shared.runtime.postgres.migrations import NotMigrated
+from shared.runtime.process.environment import SettingsError
 from tests.support.databases import ClonedDatabase, role_passwords
 from tests.support.postgres import fetch
 from tests.support.processes import authority_settings, run_service
@@ -79,6 +80,20 @@ async def test_start_reuses_admin_key_file_left_by_crash(
     async with run_token_authority(database, redis_url, tmp_path) as again:
         assert again.admin_key == key
         assert (await again.manage("GET", "/v1/sites")).status == 200
+
+
+async def test_start_refuses_admin_key_file_that_others_could_have_exchanged(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with run_token_authority(database, redis_url, tmp_path):
+        pass
+    for table in ("admin_key", "secret"):
+        await fetch(database.admin_url, f"DELETE FROM token_authority.{table}")
+    (tmp_path / "admin.key").chmod(0o666)
+
+    with pytest.raises(SettingsError, match="ADMIN_KEY_FILE: other users can change the file; run chmod go-w on it"):
+        async with run_token_authority(database, redis_url, tmp_path):
+            pass
 
 
 @pytest.mark.parametrize(

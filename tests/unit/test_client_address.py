@@ -7,7 +7,8 @@ from aiohttp import web
 from multidict import CIMultiDict
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.http.client_address import FORWARDED_FOR, client_address, read_address
+from shared.runtime.http.address import read_address
+from shared.runtime.http.client_address import FORWARDED_FOR, client_address
 
 
 async def _address(aiohttp_client: AiohttpClient, proxy_hops: int, lines: Sequence[str]) -> str:

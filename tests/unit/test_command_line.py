@@ -74,6 +74,41 @@ def test_poll_vote_without_required_argument_exits_2(
     assert capsys.readouterr().err == f"pollgate: {sentence}\n"
 
 
+REQUIRED = {"--reason": "leaked", "--role": "admin", "--name": "x", "--scope": "ANY", "--as": "ada"}
+
+
+def checked_options() -> Iterator[tuple[list[str], str]]:
+    """Yield words of a command and one of its options whose values are checked before anything is sent."""
+    for name in EVERY_COMMAND:
+        words = name.split()[1:]
+        arguments = app[words[0]][words[1]].assemble_argument_collection() if len(words) > 1 else ()
+        required = [argument for argument in arguments if argument.required]
+        given = [
+            "x" if argument.name[0] != "-" else f"{argument.name}={REQUIRED[argument.name]}" for argument in required
+        ]
+        for argument in arguments:
+            is_text = argument.hint in (bool, str, str | None, Path | None) or "list[str]" in str(argument.hint)
+            if argument.name[0] == "-" and not is_text:
+                yield [*words, *given], argument.name
+
+
+def test_invalid_value_of_every_checked_option_exits_2(
+    capsys: pytest.CaptureFixture[str], subtests: pytest.Subtests
+) -> None:
+    tried = 0
+    for words, option in checked_options():
+        kept = [word for word in words if not word.startswith(f"{option}=")]
+        with subtests.test(" ".join([*words, option])):
+            with pytest.raises(SystemExit, match="2"):
+                main([*kept, f"{option}=?!"])
+
+            output = capsys.readouterr().err
+            assert option in output
+            assert len(output.splitlines()) == 1
+            tried += 1
+    assert tried > 40
+
+
 def test_unknown_command_exits_2_with_a_suggestion(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

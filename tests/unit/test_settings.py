@@ -42,6 +42,21 @@ def test_secret_is_read_from_its_file(tmp_path: Path) -> None:
     assert read_settings(PollsSettings, environ).introspection_client_secret == "from a file"
 
 
+@pytest.mark.parametrize(("mode", "warnings"), [(0o600, 0), (0o644, 1)])
+def test_secret_file_that_others_can_read_is_logged(tmp_path: Path, mode: int, warnings: int) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from a file\n")
+    file.chmod(mode)
+    environ = {**GOOD, "INTROSPECTION_CLIENT_SECRET": "", "INTROSPECTION_CLIENT_SECRET_FILE": str(file)}
+
+    with structlog.testing.capture_logs() as logged:
+        read_settings(PollsSettings, environ)
+
+    name = "INTROSPECTION_CLIENT_SECRET_FILE"
+    event = "other users can read the file of a setting"
+    assert logged == [{"event": event, "name": name, "file": str(file), "log_level": "warning"}] * warnings
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -38,6 +38,7 @@ def test_secrets_file_of_earlier_release_is_completed(tmp_path: Path) -> None:
 def test_damaged_secrets_file_is_refused_and_unchanged(tmp_path: Path, text: str) -> None:
     file = tmp_path / "secrets.json"
     file.write_text(text)
+    file.chmod(0o600)
 
     with pytest.raises(StackError, match="does not contain the secrets of a stack; restore it"):
         load_or_create(file)

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_json, print_table
 from pollgate.cli.times import Duration, format_time
-from pollgate.cli.token_fields import parse_scopes, scope_options
+from pollgate.cli.token_fields import parse_scopes
 from pollgate.client import AdminKey, CreatedAdminKey
 
 Role = Literal["admin", "issuer", "auditor"]
@@ -39,7 +40,10 @@ def create(
         Limit for the scopes of tokens that the key creates, such as polls:*:PAY. Repeatable.
     """
     scopes = None if scope is None else parse_scopes(scope)
-    options = {"/name": "--name", "/sites": "--site", **scope_options(scope or ())}
+    options = {
+        **repeated_option("/scopes", "--scope", scope or ()),
+        **repeated_option("/sites", "--site", site or ()),
+    }
     key = run_with_authority(
         lambda authority: authority.create_admin_key(name, role, sites=site, scopes=scopes), options
     )
@@ -67,9 +71,7 @@ def rotate(
         How long earlier secrets continue to work; 1h by default, 0 ends them at once.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    key = run_with_authority(
-        lambda authority: authority.rotate_admin_key(key_id, overlap_s), {"/overlap_s": "--overlap"}
-    )
+    key = run_with_authority(lambda authority: authority.rotate_admin_key(key_id, overlap_s))
     print_json(key) if as_json else _print_created(key)
 
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from pollgate.cli.atomic_file import atomic_file
 from pollgate.cli.audit_verification import AuditVerification, Head, read_head
 from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import pluralize, print_json, print_table
 from pollgate.cli.times import Past, format_exact_time
@@ -38,7 +38,7 @@ class Conditions:
     def to_arguments(self) -> dict[str, Any]:
         """Return the conditions as arguments of the client. Raise `CliError`."""
         if self.subject is not None and ":" not in self.subject:
-            raise CliError("--subject takes KIND:ID, such as token:tok_3JDxtsz4ic3g56zQ or service:reports")
+            raise UsageError("--subject takes KIND:ID, such as token:tok_3JDxtsz4ic3g56zQ or service:reports")
         return {
             "actor_id": self.actor and self.actor.rpartition(":")[2],
             "action": self.action,
@@ -71,7 +71,7 @@ def list_(
         Maximum number of records; all by default.
     """
     if limit is not None and limit < 1:
-        raise CliError("--limit must be at least 1")
+        raise UsageError("--limit must be at least 1")
     records = collect_from_authority(
         lambda authority: authority.list_audit_records(
             limit, newest_first=not oldest_first, **conditions.to_arguments()

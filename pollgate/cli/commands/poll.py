@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final
 from cyclopts import Parameter
 
 from pollgate.cli.commands import poll_audit, poll_results, poll_update, poll_vote, poll_watch
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import UsageError
+from pollgate.cli.field_options import option_of
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options
@@ -17,12 +18,6 @@ from pollgate.client.encoding import without_none
 
 READ_ONLY: Final = ("id", "status", "createdAt", "updatedAt", "results", "effect", "etag", "changedAfterVotes")
 """Fields of a poll that a new poll does not take."""
-_OPTIONS: Final = {
-    "/location/workspace": "--workspace",
-    "/location/content": "--content",
-    "/location/container": "--container",
-    "/template": "--template",
-}
 
 app = polls_group("poll", "Create, find, change and delete polls, vote in them, and read their results.")
 
@@ -64,11 +59,11 @@ def list_(
         Maximum number of polls; all by default.
     """
     if limit is not None and limit < 1:
-        raise CliError("--limit must be at least 1")
+        raise UsageError("--limit must be at least 1")
     if content and not workspace:
-        raise CliError("--content requires --workspace")
+        raise UsageError("--content requires --workspace")
     if container and not content:
-        raise CliError("--container requires --content")
+        raise UsageError("--container requires --content")
     found = collect_from_polls(
         lambda polls: polls.list_polls(
             limit,
@@ -143,14 +138,15 @@ def create(
         Template to start from; see `pollgate poll templates`.
     """
     body = {name: value for name, value in fields.to_body().items() if name not in READ_ONLY}
-    body |= _location(body, without_none({"workspace": workspace, "content": content, "container": container}))
+    place = without_none({"workspace": workspace, "content": content, "container": container})
+    body |= _location(body, place)
     body |= without_none({"template": template})
     if fields.option is not None:
         body["options"] = parse_options(fields.option)
     _require_question(body)
-    poll = run_with_polls(
-        lambda polls: polls.create_poll(body), {} if fields.file else {**_OPTIONS, **fields.options()}
-    )
+    given = [*(f"/location/{name}" for name in place), *(["/template"] if template is not None else [])]
+    options = {**{pointer: option_of(pointer) for pointer in given}, **fields.options()}
+    poll = run_with_polls(lambda polls: polls.create_poll(body), options, has_file=fields.file is not None)
     print_json(poll) if as_json else print_fields(_fields(poll))
 
 
@@ -175,7 +171,7 @@ for more in (poll_audit.app, poll_update.app, poll_results.app, poll_vote.app, p
 
 
 def _location(body: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
-    """Return the place of the poll, where options take precedence over the file. Raise `CliError`."""
+    """Return the place of the poll, where options take precedence over the file. Raise `UsageError`."""
     in_file = body.get("location", {})
     location = {**in_file, **options} if isinstance(in_file, dict) else in_file
     if isinstance(location, dict):
@@ -184,7 +180,7 @@ def _location(body: dict[str, Any], options: dict[str, str]) -> dict[str, Any]:
 
 
 def _require_question(body: Mapping[str, Any]) -> None:
-    """Raise `CliError` for a poll without a template that has no title or no options."""
+    """Raise `UsageError` for a poll without a template that has no title or no options."""
     if "template" not in body:
         _require(
             body,
@@ -194,12 +190,12 @@ def _require_question(body: Mapping[str, Any]) -> None:
 
 
 def _require(body: Collection[str], problem: str, options: Mapping[str, str]) -> None:
-    """Raise `CliError` with an example of the option for each part that the body does not have."""
+    """Raise `UsageError` with an example of the option for each part that the body does not have."""
     missing = [example for name, example in options.items() if name not in body]
     if missing:
         names = " and ".join(example.partition(" ")[0] for example in missing)
         are = "is" if len(missing) == 1 else "are"
-        raise CliError(f"{problem}: {names} {are} missing, such as {' '.join(missing)}")
+        raise UsageError(f"{problem}: {names} {are} missing, such as {' '.join(missing)}")
 
 
 def _print_table(polls: Sequence[Poll], *, expand: bool) -> None:

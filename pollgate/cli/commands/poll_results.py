@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from pollgate.cli.atomic_file import atomic_file
 from pollgate.cli.charts import print_results
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import escape, pluralize, print_json
 from pollgate.cli.polls_session import polls_group, run_with_polls
@@ -44,7 +44,7 @@ def results(
         Print CSV for spreadsheets, one line per option.
     """
     if as_csv and as_json:
-        raise CliError("give either --csv or --json")
+        raise UsageError("give either --csv or --json")
     if as_csv:
         _print_csv(run_with_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant)))
         return

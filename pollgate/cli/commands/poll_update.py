@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import escape_line, pluralize, print_json
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options
@@ -70,9 +70,9 @@ def update(
     body = fields.to_body()
     body.pop("etag", None)
     if close and (body or fields.option is not None):
-        raise CliError("--close cannot be combined with other changes; make them first")
+        raise UsageError("--close cannot be combined with other changes; make them first")
     if not (close or body or fields.option is not None):
-        raise CliError("nothing to change; see `pollgate poll update --help`")
+        raise UsageError("nothing to change; see `pollgate poll update --help`")
 
     async def change(polls: PollsClient) -> Poll:
         if close:
@@ -81,7 +81,7 @@ def update(
         condition = if_match or compared
         return await polls.change_poll(poll_id, body, if_match=condition, drop_votes=drop_votes, allow=allow or ())
 
-    poll = run_with_polls(change, {**fields.options(), "allow": "--allow"})
+    poll = run_with_polls(change, fields.options(), has_file=fields.file is not None)
     if as_json:
         print_json(poll)
     else:
@@ -134,15 +134,16 @@ def _effect(effect: EditEffect | None) -> str:
         parts.append(f"removed {pluralize(effect.dropped_ballots, 'ballot')} without other options")
     if effect.anonymized_ballots:
         parts.append(f"removed the names from {pluralize(effect.anonymized_ballots, 'ballot')}")
-    if effect.consequences:
-        parts.append(f"recorded for participants who had voted: {', '.join(effect.consequences)}")
+    broken = [each for each in effect.consequences if each != "dropVotes"]
+    if broken:
+        parts.append(f"shown to participants who had voted: {', '.join(broken)}")
     return "".join(f"; {part}" for part in parts)
 
 
 def _confirm(poll_id: str) -> None:
     """Ask for confirmation. Raise `CliError` without it, or without a terminal."""
     if not sys.stdin.isatty():
-        raise CliError("deleting a poll without a terminal requires --yes")
+        raise UsageError("deleting a poll without a terminal requires --yes")
     question = f"This permanently deletes {escape_line(_describe(poll_id))} with all its votes. Continue? [y/N] "
     print(question, end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

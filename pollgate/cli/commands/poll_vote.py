@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pollgate.cli.errors import CliError
+from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json
 from pollgate.cli.output import escape_line, print_json
 from pollgate.cli.polls_session import polls_group, run_with_polls
@@ -57,9 +58,7 @@ def vote(
         ballot = await polls.cast_ballot(poll_id, participant, chosen, name=name, comment=comment)
         return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids or ()]
 
-    words = {f"/optionIds/{index}": f"'{word}'" for index, word in enumerate(option)}
-    options = {**words, "/optionIds": "OPTION", "/name": "--name", "/comment": "--comment"}
-    ballot, titles = run_with_polls(cast, options)
+    ballot, titles = run_with_polls(cast, repeated_option("/optionIds", "OPTION", option))
     print_json(ballot) if as_json else print(escape_line(f"Cast the ballot of {participant}: {', '.join(titles)}."))
 
 

@@ -2,24 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, run_with_authority
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
+from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, format_exact_time, format_time
 from pollgate.client import CreatedService, Service
-
-_OPTIONS: Final = {
-    "/client_id": "CLIENT_ID",
-    "/name": "--name",
-    "/sites": "--site",
-    "/public_key": "--public-key-file",
-}
 
 ClientId = Annotated[str, Parameter(metavar="CLIENT_ID")]
 
@@ -55,7 +49,8 @@ def create(
     """
     public_key = None if public_key_file is None else _read(public_key_file)
     created = run_with_authority(
-        lambda authority: authority.create_service(client_id, name=name, sites=site, public_key=public_key), _OPTIONS
+        lambda authority: authority.create_service(client_id, name=name, sites=site, public_key=public_key),
+        repeated_option("/sites", "--site", site or ()),
     )
     print_json(created) if as_json else _print_created(created)
 
@@ -116,15 +111,16 @@ def change(
         Remove the public key; `pollgate service rotate` creates a secret.
     """
     if (site and all_sites) or (public_key_file and no_public_key):
-        raise CliError("give either --site or --all-sites, and either --public-key-file or --no-public-key")
+        raise UsageError("give either --site or --all-sites, and either --public-key-file or --no-public-key")
     fields: dict[str, Any] = {} if name is None else {"name": name}
     if site or all_sites:
         fields["sites"] = site
     if public_key_file or no_public_key:
         fields["public_key"] = _read(public_key_file) if public_key_file else None
     if not fields:
-        raise CliError("nothing to change; see `pollgate service change --help`")
-    changed = run_with_authority(lambda authority: authority.change_service(client_id, fields), _OPTIONS)
+        raise UsageError("nothing to change; see `pollgate service change --help`")
+    options = repeated_option("/sites", "--site", site or ())
+    changed = run_with_authority(lambda authority: authority.change_service(client_id, fields), options)
     print_json(changed) if as_json else _print_table([changed])
 
 
@@ -140,9 +136,7 @@ def rotate(client_id: ClientId, /, *, overlap: Duration | None = None, as_json: 
         How long earlier secrets continue to work; 1h by default, 0 ends them at once.
     """
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    created = run_with_authority(
-        lambda authority: authority.rotate_service(client_id, overlap_s), {"/overlap_s": "--overlap"}
-    )
+    created = run_with_authority(lambda authority: authority.rotate_service(client_id, overlap_s))
     print_json(created) if as_json else _print_created(created)
 
 

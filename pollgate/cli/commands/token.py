@@ -9,19 +9,17 @@ import msgspec
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
-from pollgate.cli.commands import token_change, token_review, token_revoke
-from pollgate.cli.errors import CliError
+from pollgate.cli.commands import token_change, token_find, token_review, token_revoke
+from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
-    FIELD_OPTIONS,
     NO_FIELDS,
     TokenFields,
     is_unrestricted,
     parse_scopes,
-    scope_options,
 )
 from pollgate.client import AuthorityClient, DailyUse, IssuedToken, Site, Token, TokenDetail, TokenSort, TokenStatus
 
@@ -63,7 +61,7 @@ def create(
         )  # first, so that nothing fails between the creation of the secret and its output
         return await authority.create_token(name, parse_scopes(scope), site=site, **body), sites
 
-    token, sites = run_with_authority(make, {**FIELD_OPTIONS, **scope_options(scope)})
+    token, sites = run_with_authority(make, fields.options(scope))
     if as_json:
         print_json(token)
         return
@@ -153,9 +151,10 @@ def list_(
         "expires_before": expires_before,
     }
     if limit is not None and limit < 1:
-        raise CliError("--limit must be at least 1")
+        raise UsageError("--limit must be at least 1")
     found = collect_from_authority(
-        lambda authority: authority.list_tokens(limit, **conditions, sort=sort, descending=descending)
+        lambda authority: authority.list_tokens(limit, **conditions, sort=sort, descending=descending),
+        {"unused_since": "--unused-for"} if unused_for is not None else {},
     )
     if as_json:
         print_json(found)
@@ -187,7 +186,7 @@ def show(token_id: str, /, *, as_json: Json = False) -> None:
     _print_days(token.days)
 
 
-for more in (token_change.app, token_revoke.app, token_review.app):
+for more in (token_find.app, token_change.app, token_revoke.app, token_review.app):
     for command_name, command in more.resolved_commands().items():
         if not command_name.startswith("-"):
             app.command(command, name=command_name)

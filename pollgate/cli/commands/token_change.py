@@ -12,11 +12,11 @@ from cyclopts import Parameter
 from pollgate.cli.authority_session import AUTHORITY, authority_group, run_with_authority
 from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
 from pollgate.cli.error_messages import error_message
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
 from pollgate.cli.times import Duration, format_exact_time
-from pollgate.cli.token_fields import FIELD_OPTIONS, NO_FIELDS, TokenFields, parse_scopes, scope_options
+from pollgate.cli.token_fields import NO_FIELDS, TokenFields, parse_scopes
 from pollgate.client import AuthorityClient, ChangedToken, OutcomeUnknown, RotatedToken
 
 app = authority_group("token", "Change, disable, enable and rotate access tokens.")
@@ -54,14 +54,13 @@ def change(
     if scope is not None:
         body["scopes"] = parse_scopes(scope)
     if not body:
-        raise CliError("nothing to change; see `pollgate token change --help`")
-    options = {**FIELD_OPTIONS, **scope_options(scope or ())}
+        raise UsageError("nothing to change; see `pollgate token change --help`")
     _print_change(
         "Changed",
         lambda authority: authority.change_token(token_id, body, wait=wait),
         wait=wait,
         as_json=as_json,
-        options=options,
+        options=fields.options(scope),
     )
 
 
@@ -84,7 +83,6 @@ def disable(token_id: str, /, *, reason: str | None = None, wait: Wait = True, a
         lambda authority: authority.disable_token(token_id, reason, wait=wait),
         wait=wait,
         as_json=as_json,
-        options={"/reason": "--reason"},
     )
 
 
@@ -154,7 +152,7 @@ def rotate(
                 error_message(error, AUTHORITY, f"this command returns its new secret:\n  {again}")
             ) from None
 
-    token = run_with_authority(lambda authority: wait_with_notice(rotate_twice(authority)), {"/overlap_s": "--overlap"})
+    token = run_with_authority(lambda authority: wait_with_notice(rotate_twice(authority)))
     print_json(token) if as_json else _print_rotated(token, at_once=overlap == timedelta())
     if wait:
         require_effective(token.effect, "the new secret works")

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
-from pollgate.cli.errors import CliError
+from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json, Wait
 from pollgate.cli.output import pluralize, print_json
 from pollgate.cli.times import Duration, Past, format_exact_time, resolve_since
@@ -16,7 +16,6 @@ from pollgate.client import AuthorityClient, BulkRevocation
 
 StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
-_OPTIONS: Final = {f"/{name}": f"--{name}" for name in ("text", "owner", "site", "scope", "status")}
 NO_MATCH: Final = "no token meets these conditions; none was revoked"
 
 app = authority_group("token", "Revoke access tokens.")
@@ -93,12 +92,13 @@ def revoke(
         all=every or None,
     )
     request = {**chosen, "reason": reason, **({"text": text} if text else {})}
+    options = {"/unused_since": "--unused-for"} if unused_for is not None else {}
     if dry_run:
-        _print_preview(request, as_json=as_json)
+        _print_preview(request, options, as_json=as_json)
         return
     if not yes:
-        _confirm(chosen, request)
-    result = _revoke(request, wait=wait)
+        _confirm(chosen, request, options)
+    result = _revoke(request, options, wait=wait)
     if as_json:
         print_json(result)
     elif result.revocation:
@@ -111,14 +111,14 @@ def revoke(
 def _selection(**conditions: Any) -> dict[str, Any]:
     given = {name: value for name, value in conditions.items() if value is not None}
     if "all" in given and len(given) > 1:
-        raise CliError("--all cannot be combined with ids or conditions")
+        raise UsageError("--all cannot be combined with ids or conditions")
     if not given:
-        raise CliError("give ids of tokens, or a condition; see `pollgate token revoke --help`")
+        raise UsageError("give ids of tokens, or a condition; see `pollgate token revoke --help`")
     return given
 
 
-def _print_preview(request: Mapping[str, Any], *, as_json: bool) -> None:
-    preview = _preview(request)
+def _print_preview(request: Mapping[str, Any], options: Mapping[str, str], *, as_json: bool) -> None:
+    preview = _preview(request, options)
     if as_json:
         print_json(preview)
     else:
@@ -127,15 +127,17 @@ def _print_preview(request: Mapping[str, Any], *, as_json: bool) -> None:
     _require_matched(preview)
 
 
-def _confirm(chosen: Mapping[str, Any], request: Mapping[str, Any]) -> None:
+def _confirm(chosen: Mapping[str, Any], request: Mapping[str, Any], options: Mapping[str, str]) -> None:
     """Ask for confirmation before conditions revoke more than one token. Raise `CliError` without it."""
     if chosen.keys() == {"ids"}:
         return
     if not sys.stdin.isatty():
         if "all" in chosen:
-            raise CliError("--all requires --yes without a terminal; --dry-run prints how many tokens it would revoke")
+            raise UsageError(
+                "--all requires --yes without a terminal; --dry-run prints how many tokens it would revoke"
+            )
         return
-    number = _preview(request).revoked
+    number = _preview(request, options).revoked
     if number < 2 and "all" not in chosen:
         return
     print(
@@ -145,11 +147,11 @@ def _confirm(chosen: Mapping[str, Any], request: Mapping[str, Any]) -> None:
         raise CliError("nothing was revoked")
 
 
-def _preview(request: Mapping[str, Any]) -> BulkRevocation:
-    return run_with_authority(lambda authority: authority.revoke_tokens(**request, dry_run=True, wait=False), _OPTIONS)
+def _preview(request: Mapping[str, Any], options: Mapping[str, str]) -> BulkRevocation:
+    return run_with_authority(lambda authority: authority.revoke_tokens(**request, dry_run=True, wait=False), options)
 
 
-def _revoke(request: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
+def _revoke(request: Mapping[str, Any], options: Mapping[str, str], *, wait: bool) -> BulkRevocation:
     async def revoke_all(authority: AuthorityClient) -> BulkRevocation:
         ids = request.get("ids", ())
         if len(ids) == 1 and request.keys() <= {"ids", "reason", "text"}:
@@ -158,7 +160,7 @@ def _revoke(request: Mapping[str, Any], *, wait: bool) -> BulkRevocation:
         return await authority.revoke_tokens(**request, wait=wait)
 
     return run_with_authority(
-        lambda authority: wait_with_notice(revoke_all(authority)) if wait else revoke_all(authority), _OPTIONS
+        lambda authority: wait_with_notice(revoke_all(authority)) if wait else revoke_all(authority), options
     )
 
 

@@ -14,6 +14,14 @@ class UnknownToken(LookupError):
     """No token has this id, or none that the caller may see."""
 
 
+class UnknownSecret(UnknownToken):
+    """No token has this secret, or none that the caller may see."""
+
+
+class SecretAsId(UnknownToken):
+    """The id of a token is the secret of one."""
+
+
 class UnknownAdminKey(LookupError):
     """No admin key has this id."""
 

@@ -11,6 +11,7 @@ from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.scope_index import key_prefixes_within, keys_overlapping, keys_within
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
+from shared.contract.token import SECRET_PATTERN
 
 MAX_IDS: Final = 1000
 EXPIRING: Final = timedelta(days=7)
@@ -60,6 +61,9 @@ def new_selection(scope: str | None = None, **conditions: Any) -> Selection:
     ids = conditions.get("ids")
     if ids is not None and not 1 <= len(ids) <= MAX_IDS:
         raise InvalidValue(("ids",), f"must name 1 to {MAX_IDS} tokens; select more by another condition")
+    for name, text in {**conditions, "scope": scope}.items():
+        if isinstance(text, str) and SECRET_PATTERN.search(text):
+            raise InvalidValue((name,), "must not contain a secret; send it in the body of POST /v1/tokens/find")
     for name in ("owner", "site", "search"):
         if conditions.get(name) == "":
             raise InvalidValue((name,), "must have at least one character; leave it out for no condition")

@@ -12,8 +12,10 @@ from services.token_authority.domain.errors import Forbidden
 from services.token_authority.domain.service import Service
 from services.token_authority.handlers.presented_credential import bearer_of, service_credential
 from services.token_authority.operations.credentials import ClientSecret
+from shared.runtime.http.address import Address
 from shared.runtime.http.application import add_log_fields
-from shared.runtime.http.client_address import Address, client_address
+from shared.runtime.http.client_address import client_address
+from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.request_id import REQUEST_ID
 from shared.runtime.http.routes import Access
 
@@ -44,7 +46,9 @@ def _admin_key_in(*roles: Role, within_limits: bool = False) -> Access:
 
 
 _TOO_MANY_WRONG: Final = {429: "Too many wrong credentials from this address or for this client id; see `Retry-After`."}
-_TOO_MANY_LOOKUPS: Final = {429: "Too many tokens were looked up from this address; see `Retry-After`."}
+_TOO_MANY_FROM_ADDRESS: Final = {
+    429: "Too many unknown tokens or unreadable bodies were sent from this address; see `Retry-After`."
+}
 
 
 READERS: Final = _admin_key_in("admin", "issuer", "auditor", within_limits=True)
@@ -68,25 +72,25 @@ def _require_service(handler: Handler) -> Handler:
 
 
 async def _authenticate_service(request: web.Request) -> Service:
-    presented, credentials = await service_credential(request), request.app[CREDENTIALS]
+    credentials = request.app[CREDENTIALS]
+    try:
+        presented = await service_credential(request)
+    except BadRequest as refusal:
+        await request.app[ATTEMPTS].record_unreadable_body(address_of(request), refusal)
     if isinstance(presented, ClientSecret):
         return await credentials.authenticate_by_secret(presented, address_of(request))
     return await credentials.authenticate_by_assertion(presented, address_of(request), request.path)
 
 
-def _limit_anonymous(handler: Handler) -> Handler:
-    async def wrapper(request: web.Request) -> web.StreamResponse:
-        await request.app[ATTEMPTS].require_lookup_allowed(address_of(request))
-        return await handler(request)
-
-    return wrapper
-
-
 SERVICES: Final = Access(_require_service, ("service", "service_assertion"), problems=_TOO_MANY_WRONG)
 """Services, by client id and secret over HTTP Basic (RFC 6749 §2.3.1) or by a signed JWT (RFC 7523 §2.2)."""
-ANONYMOUS: Final = Access(_limit_anonymous, problems=_TOO_MANY_LOOKUPS)
-"""No credential but the token in the body. Lookups per address are limited; the handler counts them."""
-TOKEN_HOLDER: Final = Access(_limit_anonymous, ("token",), problems={**_TOO_MANY_WRONG, **_TOO_MANY_LOOKUPS})
+ANONYMOUS: Final = Access(problems=_TOO_MANY_FROM_ADDRESS)
+"""No credential but the token in a short body. The handler limits and counts lookups. `limit_unreadable_bodies` counts
+bodies that cannot be read.
+"""
+ANONYMOUS_REPORT: Final = Access(problems=_TOO_MANY_FROM_ADDRESS)
+"""As `ANONYMOUS`, with a long body, which is not read if too many from the same address could not be read."""
+TOKEN_HOLDER: Final = Access(security=("token",), problems=_TOO_MANY_WRONG)
 """The holder of an access token, sent as bearer token. The handler validates and counts it."""
 
 

@@ -26,11 +26,11 @@ async def show_held_token(request: web.Request) -> web.Response:
     attempts, address = request.app[ATTEMPTS], address_of(request)
     secret = bearer_of(request, "an access token as 'Authorization: Bearer pgt_…'")
     refusal = Unauthenticated("This access token was not issued here.", "Bearer")
+    attempts.require_kind("access_token", secret, ACCESS_TOKEN, "send an access token", "Bearer")
     if not is_well_formed(secret, ACCESS_TOKEN):
         await attempts.record_failure("access_token", address, refusal)
-    await attempts.require_allowed("access_token", address)
-    found = await find_by_secret(request.app[DATABASE], secret)
-    await attempts.count_tokens(address, 1)
+    async with attempts.lookup("access_token", address):
+        found = await find_by_secret(request.app[DATABASE], secret)
     if found is None:
         await attempts.record_failure("access_token", address, refusal)
     return json_response(HeldTokenPayload.of(found.token, found.secret, datetime.now(UTC)))

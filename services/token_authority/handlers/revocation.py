@@ -4,7 +4,6 @@ Each responds when the revocation is effective everywhere; with `?wait=false` im
 it will be.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from services.token_authority.handlers.effect import effect_of, should_wait
 from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
 from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.operations.revocation import BULK_LIMIT_S
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN_ID
 from services.token_authority.payloads.introspection import PresentedToken
 from services.token_authority.payloads.revocation import (
     BulkRevocationPayload,
@@ -34,6 +34,7 @@ from shared.runtime.http.application import add_log_fields, extend_deadline
 from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.redis.rate_window import Verdict
 
 BY_HOLDER: Final = Reason("other", "revoked by its holder")
 LEAKED: Final = Reason("leaked", "reported as leaked")
@@ -62,6 +63,7 @@ async def revoke_token(request: web.Request) -> web.Response:
     tags=("revocation",),
     query=Waiting,
     body=RevokeTokens,
+    body_example={"reason": "leaked", "ids": [EXAMPLE_TOKEN_ID]},
     responses={
         200: Response(description="How many tokens were revoked, and the revocation.", body=BulkRevocationPayload)
     },
@@ -98,13 +100,16 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
     """Return 200 with the revocation, or with an empty object if the secret is unknown or ended (RFC 7009 §2.2)."""
     require_media_type(request, FORM)
     wait, secret = should_wait(request), read_form(await request.read(), PresentedToken).token
-    found = await find_by_secret(request.app[DATABASE], secret)
+    if not is_well_formed(secret, ACCESS_TOKEN):
+        return json_response(NothingRevoked())
+    async with request.app[ATTEMPTS].token_lookup(address_of(request)) as excess:
+        found = await find_by_secret(request.app[DATABASE], secret)
     if found is None or not found.secret.works(datetime.now(UTC)):
-        await _count(request, looked_up=_count_well_formed([secret]), revoked=0)
+        await _count(request, excess, looked_up=1, known=0 if found is None else 1, revoked=0)
         return json_response(NothingRevoked())
     holder = holder_of(request, found.token.id)
     revocation = await request.app[REVOKER].revoke_held(found.token.id, BY_HOLDER, holder)
-    await _count(request, looked_up=1, revoked=revocation.tokens)
+    await _count(request, excess, looked_up=1, known=1, revoked=revocation.tokens)
     return json_response(await _to_payload(request, revocation, wait=wait))
 
 
@@ -122,20 +127,24 @@ async def revoke_leaked_tokens(request: web.Request) -> web.Response:
     texts = list(dict.fromkeys(read_json(await request.read(), LeakedTokens).tokens))
     extend_deadline(request, BULK_LIMIT_S)
     holder = holder_of(request, None)
-    revoked, known = await request.app[REVOKER].revoke_presented(texts, LEAKED, holder)
-    await _count(request, looked_up=_count_well_formed(texts), revoked=revoked)
+    looked_up = sum(is_well_formed(text, ACCESS_TOKEN) for text in texts)
+    async with request.app[ATTEMPTS].token_lookup(address_of(request)) as excess:
+        revoked, known = await request.app[REVOKER].revoke_presented(texts, LEAKED, holder)
+    await _count(request, excess, looked_up=looked_up, known=known, revoked=revoked)
     add_log_fields(request, revoked=revoked, known=known, presented=len(texts))
     return json_response(LeakedPayload(revoked, known - revoked, len(texts) - known))
 
 
-async def _count(request: web.Request, *, looked_up: int, revoked: int) -> None:
-    """Count lookups that revoked no token: this limits guessing, and not a scanner that reports valid tokens."""
-    await request.app[ATTEMPTS].count_tokens(address_of(request), looked_up - revoked)
+async def _count(request: web.Request, excess: Verdict | None, *, looked_up: int, known: int, revoked: int) -> None:
+    """Count lookups that revoked no token: this limits guessing, and not a scanner that reports valid tokens.
 
-
-def _count_well_formed(texts: Sequence[str]) -> int:
-    """Return how many of the texts are looked up."""
-    return sum(is_well_formed(text, ACCESS_TOKEN) for text in texts)
+    Raise `TooManyAttempts` beyond the limit, unless one of the tokens is known.
+    """
+    attempts, address = request.app[ATTEMPTS], address_of(request)
+    if excess is None:
+        await attempts.count_tokens(address, looked_up - revoked)
+    elif looked_up and not known:
+        attempts.refuse_tokens(address, excess)
 
 
 async def _to_payload(request: web.Request, revocation: Revocation, *, wait: bool) -> RevocationPayload:

@@ -75,6 +75,7 @@ async def show_service(request: web.Request) -> web.Response:
     description="Changes its name, the sites that it sees, and its public key.",
     tags=("services",),
     body=ChangeService,
+    body_example={"name": "Reports"},
     responses={200: Response(description="The changed service.", body=ServicePayload)},
     problems=UNKNOWN,
 )

@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from services.token_authority.app_keys import ADMIN_KEY, CHANGES, DATABASE, SETTINGS
-from services.token_authority.domain.errors import InvalidValue, UnknownToken
+from services.token_authority.domain.errors import InvalidValue, SecretAsId, UnknownToken
 from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_change import ChangedToken
@@ -34,6 +34,7 @@ from services.token_authority.payloads.tokens import (
 )
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.selections import select_tokens
+from shared.contract.token import SECRET_PATTERN
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.idempotency import idempotency_key
@@ -193,8 +194,10 @@ def _selection(query: ListTokens) -> Selection:
 
 
 def token_id_of(request: web.Request) -> str:
-    """Return the token id in the path. Raise `UnknownToken` if it cannot be one."""
+    """Return the token id in the path. Raise `UnknownToken` if it cannot be one, `SecretAsId` for a secret."""
     token_id = request.match_info["id"]
+    if SECRET_PATTERN.search(token_id):
+        raise SecretAsId
     if "\0" in token_id:
         raise UnknownToken
     return token_id

@@ -1,7 +1,6 @@
 """Create what an authority needs before it can be used: a site, an admin key, and the configured services."""
 
 import asyncio
-import os
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from services.token_authority.storage.audit import append_audit
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
 from shared.runtime.postgres.database import Connection, Database
 from shared.runtime.process.environment import SettingsError
+from shared.runtime.process.private_file import read_secret_file, write_secret_file
 
 _log = structlog.get_logger()
 
@@ -60,6 +60,8 @@ async def _create_admin_key(transaction: Connection, file: Path, now: datetime) 
         text = await asyncio.to_thread(_read_or_write_admin_key, file)
     except OSError as error:
         raise SettingsError(f"ADMIN_KEY_FILE: {error.strerror}: {file}") from None
+    except UnicodeDecodeError:
+        text = ""
     if not is_well_formed(text, ADMIN_KEY):
         raise SettingsError(f"ADMIN_KEY_FILE: {file} does not hold an admin key; remove the file to have a key created")
     key = new_admin_key("First admin key", "admin", None, None, created_by=str(SYSTEM), now=now)
@@ -84,11 +86,7 @@ async def _configure_service(transaction: Connection, client_id: str, text: str,
 
 def _read_or_write_admin_key(file: Path) -> str:
     if file.exists():
-        return file.read_text(encoding="utf-8").strip()
+        return read_secret_file(file).strip()
     key = mint(ADMIN_KEY)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}.part")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(key + "\n")
-    unfinished.replace(file)
+    write_secret_file(file, key + "\n")
     return key

@@ -1,8 +1,9 @@
 """Authenticate administrators and services by their credentials.
 
-A malformed credential is refused without a query. An address with too many wrong credentials is refused before an admin
-key is looked up. A service's credential is always checked, so that its guards are not stopped by other callers at the
-same address; only a wrong one may get 429. Wrong credentials get the same response and take about the same time,
+A malformed credential is refused without a query, and so is a secret of another kind, which does not count as wrong.
+Every other credential is checked, also if too many were wrong before; only a wrong one may get 429. For an address
+beyond that limit, admin keys wait for their turn. A service's credential never waits, so that its guards are not
+stopped by other callers at the same address. Wrong credentials get the same response and take about the same time,
 whether or not the client id exists.
 """
 
@@ -14,18 +15,22 @@ from typing import Final, NamedTuple
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidAssertion, Unauthenticated
 from services.token_authority.domain.service import Service, is_client_id
-from services.token_authority.operations.attempts import Address, Attempts
+from services.token_authority.operations.attempts import CLIENT_ASSERTION, Attempts
 from services.token_authority.operations.client_assertion import Assertion, SignatureCheck, read_assertion
 from services.token_authority.storage.admin_keys import select_admin_key_by_digest
 from services.token_authority.storage.service_assertions import insert_service_assertion
 from services.token_authority.storage.services import select_service_to_authenticate
 from shared.contract import token as contract
 from shared.contract.token import CLIENT_SECRET, digest, is_well_formed
+from shared.runtime.http.address import Address
 from shared.runtime.postgres.database import Database
 
 _UNMATCHED_DIGEST: Final = bytes(32)
 """Compared with if the service is unknown or has no secret, so that the check takes as long."""
 _SCHEMES: Final = ("Basic", "Bearer")
+_SEND_SERVICE_CREDENTIAL: Final = (
+    "send the client id and secret of the service by HTTP Basic, or a JWT signed by the service"
+)
 
 
 class ClientSecret(NamedTuple):
@@ -57,10 +62,11 @@ class Credentials:
     async def authenticate_admin_key(self, presented: str, address: Address | None) -> AdminKey:
         """Return the admin key with this secret."""
         refusal = Unauthenticated("Unknown admin key.", "Bearer")
+        self._attempts.require_kind("admin_key", presented, contract.ADMIN_KEY, "send an admin key", "Bearer")
         if not is_well_formed(presented, contract.ADMIN_KEY):
             await self._attempts.record_failure("admin_key", address, refusal)
-        await self._attempts.require_allowed("admin_key", address)
-        key = await select_admin_key_by_digest(self._database, digest(presented), datetime.now(UTC))
+        async with self._attempts.lookup("admin_key", address):
+            key = await select_admin_key_by_digest(self._database, digest(presented), datetime.now(UTC))
         if key is None:
             await self._attempts.record_failure("admin_key", address, refusal)
         return key
@@ -69,6 +75,8 @@ class Credentials:
         """Return the service with this client id and secret."""
         client_id, secret = presented
         refusal = Unauthenticated("Unknown client id or wrong client secret.", *_SCHEMES)
+        for part in presented:  # the secret may be in place of the client id
+            self._attempts.require_kind("client_secret", part, CLIENT_SECRET, _SEND_SERVICE_CREDENTIAL, *_SCHEMES)
         if not is_client_id(client_id) or not is_well_formed(secret, CLIENT_SECRET):
             await self._attempts.record_failure("client_secret", address, refusal, client_id)
         found = await select_service_to_authenticate(self._database, client_id, datetime.now(UTC))
@@ -82,6 +90,9 @@ class Credentials:
         self, presented: ClientAssertion, address: Address | None, path: str
     ) -> Service:
         """Return the service that signed this assertion for the endpoint at `path`, and accept the assertion once."""
+        self._attempts.require_kind(
+            "client_assertion", presented.text, CLIENT_ASSERTION, _SEND_SERVICE_CREDENTIAL, *_SCHEMES
+        )
         try:
             assertion = self._read(presented, path)
         except InvalidAssertion as error:

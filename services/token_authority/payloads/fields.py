@@ -1,7 +1,7 @@
 """Fields that several payloads share, with their descriptions in the OpenAPI document."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
@@ -14,6 +14,9 @@ from services.token_authority.domain.token_fields import (
     MAX_RATE,
     MAX_SCOPES,
 )
+
+EXAMPLE_TOKEN: Final = "pgt_…"  # noqa: S105 - an example
+EXAMPLE_TOKEN_ID: Final = "tok_3JDxtsz4ic3g56zQ"  # noqa: S105 - an id
 
 Time = Annotated[datetime, Meta(tz=True, examples=["2027-01-31T00:00:00Z"])]
 

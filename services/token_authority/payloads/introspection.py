@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from services.token_authority.domain.client_assertion import ASSERTION_TYPE
 from services.token_authority.domain.token import TokenLookup
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN
 from shared.contract.introspection import AUDIENCE, Active
 from shared.contract.scope import Action, Scope, format_scopes
 
@@ -15,7 +16,7 @@ MAX_BATCH: Final = 100
 class IntrospectTokens(Struct, frozen=True, forbid_unknown_fields=True):
     """Tokens to introspect in one request, such as to warm a cache."""
 
-    tokens: Annotated[list[str], Meta(min_length=1, max_length=MAX_BATCH)]
+    tokens: Annotated[list[str], Meta(min_length=1, max_length=MAX_BATCH, examples=[[EXAMPLE_TOKEN]])]
 
 
 class Introspections(Struct, frozen=True):
@@ -27,7 +28,7 @@ class Introspections(Struct, frozen=True):
 class PresentedToken(Struct, frozen=True):
     """A token in a form (RFC 7009 §2.1, RFC 7662 §2.1)."""
 
-    token: Annotated[str, Meta(min_length=1)]
+    token: Annotated[str, Meta(min_length=1, examples=[EXAMPLE_TOKEN])]
     token_type_hint: Annotated[str, Meta(description="accepted and ignored")] = ""
 
 

@@ -11,7 +11,7 @@ from services.token_authority.domain.lease import Effect
 from services.token_authority.domain.reason import Reason, ReasonKind, new_reason
 from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
-from services.token_authority.payloads.fields import Time
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN, Time
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
 MAX_LEAKED = 1000
@@ -70,7 +70,7 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 class LeakedTokens(Struct, frozen=True, forbid_unknown_fields=True):
     """Leaked tokens. Anyone who has a token may revoke it."""
 
-    tokens: Annotated[list[str], Meta(min_length=1, max_length=MAX_LEAKED)]
+    tokens: Annotated[list[str], Meta(min_length=1, max_length=MAX_LEAKED, examples=[[EXAMPLE_TOKEN]])]
 
 
 class LeakedPayload(Struct, frozen=True):

@@ -50,10 +50,11 @@ class TokenPayload(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, token: Token, use: Use, now: datetime) -> "TokenPayload":
         """Return the payload of a token at `now`."""
-        return cls(**_fields(token, use, now))
+        return cls(**token_fields(token, use, now))
 
 
-def _fields(token: Token, use: Use, now: datetime) -> dict[str, Any]:
+def token_fields(token: Token, use: Use, now: datetime) -> dict[str, Any]:
+    """Return the fields of a `TokenPayload` at `now`."""
     same = {name: getattr(token, name) for name in TokenPayload.__struct_fields__ if hasattr(token, name)}
     return {
         **same,
@@ -74,7 +75,7 @@ class IssuedTokenPayload(TokenPayload, frozen=True, kw_only=True):
     @classmethod
     def of_issued(cls, issued: IssuedToken, now: datetime) -> "IssuedTokenPayload":
         """Return the payload of a new token."""
-        return cls(**_fields(issued.token, Use(), now), token=issued.minted.text)
+        return cls(**token_fields(issued.token, Use(), now), token=issued.minted.text)
 
 
 class ChangedTokenPayload(TokenPayload, frozen=True, kw_only=True):
@@ -85,7 +86,7 @@ class ChangedTokenPayload(TokenPayload, frozen=True, kw_only=True):
     @classmethod
     def of_changed(cls, token: Token, use: Use, effect: EffectPayload | None, now: datetime) -> "ChangedTokenPayload":
         """Return the payload of a changed token."""
-        return cls(**_fields(token, use, now), effect=effect)
+        return cls(**token_fields(token, use, now), effect=effect)
 
 
 class RotatedTokenPayload(TokenPayload, frozen=True, kw_only=True):
@@ -100,7 +101,7 @@ class RotatedTokenPayload(TokenPayload, frozen=True, kw_only=True):
         cls, rotated: RotatedToken, use: Use, effect: EffectPayload | None, now: datetime
     ) -> "RotatedTokenPayload":
         """Return the payload of a rotated token."""
-        fields = _fields(rotated.token, use, now)
+        fields = token_fields(rotated.token, use, now)
         return cls(
             **fields,
             token=rotated.minted.text,
@@ -155,7 +156,7 @@ class TokenDetailPayload(TokenPayload, frozen=True, kw_only=True):
     ) -> "TokenDetailPayload":
         """Return the payload of a token with its secrets and daily counts."""
         return cls(
-            **_fields(token, use, now),
+            **token_fields(token, use, now),
             secrets=[SecretPayload.of(secret, now, alive=token.status(now) == "active") for secret in secrets],
             days=[DayPayload.of(day) for day in days],
         )

@@ -6,20 +6,27 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import Struct
 
+from shared.runtime.docs.guide import Guide
 from shared.runtime.docs.openapi import Schema, openapi_document
-from shared.runtime.docs.pages import TEMPLATES, render_api, render_problem, render_problems, template_environment
+from shared.runtime.docs.pages import TEMPLATES, Templates
+from shared.runtime.docs.variables import Variable
 from shared.runtime.http.problem_types import ProblemType
 from shared.runtime.http.routes import Route
 
 
 class Pages(Struct, frozen=True):
-    """The OpenAPI document as JSON, HTML pages that describe the service, and their stylesheet."""
+    """The OpenAPI document as JSON, HTML pages that describe the service, and their stylesheet and icon.
+
+    `templates` renders the page of an error.
+    """
 
     openapi: bytes
     style: str
+    icon: str
     api: str
     problems: str
     problem_by_slug: Mapping[str, str]
+    templates: Templates
 
 
 class Documentation:
@@ -31,14 +38,20 @@ class Documentation:
         routes: Sequence[Route],
         security_schemes: Mapping[str, Schema],
         problem_types: Sequence[ProblemType],
+        variables: Sequence[Variable] = (),
     ) -> None:
-        """Take the parts of the OpenAPI document, and the problem types, which get a page each."""
+        """Take the parts of the OpenAPI document, the problem types, which get a page each, and the variables of the
+        commands.
+        """
         self._info = info
         self._routes = routes
         self._security_schemes = security_schemes
         self._problem_types = problem_types
+        self._variables = variables
         self._lock = asyncio.Lock()
         self._pages: Pages | None = None
+        self._guide = Guide()
+        self._guide_pages: dict[str, str] = {}
 
     async def pages(self) -> Pages:
         """Return the pages. The first call renders them in a thread, which takes about 150 ms."""
@@ -47,17 +60,25 @@ class Documentation:
                 self._pages = await asyncio.to_thread(self._render_pages)
             return self._pages
 
+    async def guide_page(self, path: str) -> str | None:
+        """Return the page of the guide at the path, rendered in a thread by the first call, or `None`."""
+        if path not in self._guide.paths:
+            return None
+        templates = (await self.pages()).templates
+        if path not in self._guide_pages:
+            page = await asyncio.to_thread(self._guide.render, path)
+            self._guide_pages[path] = templates.render_guide_page(page)
+        return self._guide_pages[path]
+
     def _render_pages(self) -> Pages:
         document = openapi_document(self._info, self._routes, self._security_schemes)
-        return _render(document, self._problem_types)
-
-
-def _render(document: Schema, problem_types: Sequence[ProblemType]) -> Pages:
-    environment, service = template_environment(), str(document["info"]["title"])
-    return Pages(
-        openapi=msgspec.json.encode(document),
-        style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
-        api=render_api(environment, document, problem_types),
-        problems=render_problems(environment, service, problem_types),
-        problem_by_slug={kind.slug: render_problem(environment, service, kind) for kind in problem_types},
-    )
+        templates = Templates(self._info, has_guide=bool(self._guide.paths))
+        return Pages(
+            openapi=msgspec.json.encode(document),
+            style=(TEMPLATES / "style.css").read_text(encoding="utf-8"),
+            icon=(TEMPLATES / "icon.svg").read_text(encoding="utf-8"),
+            api=templates.render_api(document, self._problem_types, self._variables),
+            problems=templates.render_problems(self._problem_types),
+            problem_by_slug={kind.slug: templates.render_problem(kind) for kind in self._problem_types},
+            templates=templates,
+        )

@@ -5,9 +5,14 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from markupsafe import escape
 
 from shared.runtime.docs.documentation import Documentation, Pages
+from shared.runtime.docs.error_pages import show_errors_as_pages
+from shared.runtime.docs.guide import GUIDE_ROUTE
 from shared.runtime.docs.openapi import OPENAPI_ROUTE
+from shared.runtime.docs.page_response import page_response
+from shared.runtime.docs.variables import ORIGIN_MARK
 from shared.runtime.http.body import JSON
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
@@ -16,28 +21,26 @@ from shared.runtime.http.routes import PUBLIC, Route, add_routes
 ROOT_ROUTE: Final = "/"
 DOCS_ROUTE: Final = "/docs"
 STYLE_ROUTE: Final = "/docs/style.css"
+ICON_ROUTE: Final = "/docs/icon.svg"
+DEFAULT_ICON_ROUTE: Final = "/favicon.ico"
 PROBLEM_ROUTE: Final = PROBLEMS_ROUTE + "/{slug}"
-
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
-}
+GUIDE_PAGE_ROUTES: Final = (GUIDE_ROUTE, GUIDE_ROUTE + "/{name}", GUIDE_ROUTE + "/{folder}/{name}")
 
 
-def add_docs(app: web.Application, documentation: Documentation) -> None:
-    """Mount the OpenAPI document, a page to browse it, and a page for each problem type of the service.
+def add_docs(app: web.Application, documentation: Documentation, url: str) -> None:
+    """Mount the OpenAPI document, a page to browse it, the guide, and a page for each problem type of the service.
 
-    An unknown problem type is a 404.
+    Browsers get errors as pages. The commands on the pages call the service at `url`. An unknown problem type or page
+    of the guide is a 404.
     """
+    app.middlewares.insert(0, show_errors_as_pages(documentation))
+    origin = str(escape(url.rstrip("/")))
 
     def show(pick: Callable[[Pages], str], media_type: str = "text/html") -> Handler:
         async def show_text(_request: web.Request) -> web.Response:
-            return _page(pick(await documentation.pages()), media_type)
+            return page_response(pick(await documentation.pages()).replace(ORIGIN_MARK, origin), media_type)
 
         return show_text
-
-    async def show_root(_request: web.Request) -> web.Response:
-        raise web.HTTPSeeOther(DOCS_ROUTE)
 
     async def show_openapi(_request: web.Request) -> web.Response:
         return web.Response(body=(await documentation.pages()).openapi, content_type=JSON)
@@ -46,15 +49,29 @@ def add_docs(app: web.Application, documentation: Documentation) -> None:
         page = (await documentation.pages()).problem_by_slug.get(request.match_info["slug"])
         if page is None:
             raise web.HTTPNotFound
-        return _page(page)
+        return page_response(page)
 
+    async def show_guide(request: web.Request) -> web.Response:
+        page = await documentation.guide_page(request.path)
+        if page is None:
+            raise web.HTTPNotFound
+        return page_response(page)
+
+    show_icon = show(lambda pages: pages.icon, "image/svg+xml")
     handlers = {
-        ROOT_ROUTE: show_root,
+        ROOT_ROUTE: _redirect_to_docs,
         OPENAPI_ROUTE: show_openapi,
         DOCS_ROUTE: show(lambda pages: pages.api),
+        DOCS_ROUTE + "/": _redirect_without_slash,
         STYLE_ROUTE: show(lambda pages: pages.style, "text/css"),
+        ICON_ROUTE: show_icon,
+        DEFAULT_ICON_ROUTE: show_icon,
         PROBLEMS_ROUTE: show(lambda pages: pages.problems),
+        PROBLEMS_ROUTE + "/": _redirect_without_slash,
         PROBLEM_ROUTE: show_problem,
+        PROBLEM_ROUTE + "/": _redirect_without_slash,
+        **dict.fromkeys(GUIDE_PAGE_ROUTES, show_guide),
+        **{route + "/": _redirect_without_slash for route in GUIDE_PAGE_ROUTES},
     }
     add_routes(
         app,
@@ -66,5 +83,9 @@ def add_docs(app: web.Application, documentation: Documentation) -> None:
     )
 
 
-def _page(text: str, media_type: str = "text/html") -> web.Response:
-    return web.Response(text=text, content_type=media_type, charset="utf-8", headers=_HEADERS)
+async def _redirect_to_docs(_request: web.Request) -> web.Response:
+    raise web.HTTPSeeOther(DOCS_ROUTE)
+
+
+async def _redirect_without_slash(request: web.Request) -> web.Response:
+    raise web.HTTPPermanentRedirect(request.rel_url.raw_path.removesuffix("/"))

@@ -1,13 +1,14 @@
 """Arrange an OpenAPI document in the order of its page."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from markupsafe import Markup
 
-from shared.runtime.docs.curl import curl_command
+from shared.runtime.docs.curl import CurlCommands
 from shared.runtime.docs.openapi import Schema
 from shared.runtime.docs.schemas import Field, as_json, component_name, field_of, fields_of, type_of
+from shared.runtime.docs.variables import Variable, Variables
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
 
 UNTAGGED: Final = "operations"
@@ -69,31 +70,35 @@ class SchemaOutline(NamedTuple):
 class Outline(NamedTuple):
     """The whole document. `groups` are its operations by their first tag."""
 
-    info: Schema
     groups: Mapping[str, list[OperationOutline]]
     schemas: list[SchemaOutline]
     security_schemes: Mapping[str, Schema]
 
 
-def outline_of(document: Schema, statuses: Collection[int]) -> Outline:
+def outline_of(document: Schema, statuses: Collection[int], variables: Sequence[Variable]) -> Outline:
     """Return the outline of a document. `statuses` are those of the service's problem types."""
     components = document["components"]["schemas"]
+    commands = CurlCommands(document["components"], Variables(variables))
     groups: dict[str, list[OperationOutline]] = {}
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            outline = _operation(method.upper(), path, operation, document["components"], statuses)
+            outline = _operation(method.upper(), path, operation, components, statuses, commands)
             groups.setdefault(operation.get("tags", [UNTAGGED])[0], []).append(outline)
     schemas = [
         SchemaOutline(name, schema.get("description", ""), type_of(schema), fields_of(schema))
         for name, schema in sorted(components.items())
     ]
-    return Outline(document["info"], groups, schemas, document["components"]["securitySchemes"])
+    return Outline(groups, schemas, document["components"]["securitySchemes"])
 
 
 def _operation(
-    method: str, path: str, operation: Schema, components: Mapping[str, Any], statuses: Collection[int]
+    method: str,
+    path: str,
+    operation: Schema,
+    schemas: Mapping[str, Schema],
+    statuses: Collection[int],
+    commands: CurlCommands,
 ) -> OperationOutline:
-    schemas, security_schemes = components["schemas"], components["securitySchemes"]
     body, responses = operation.get("requestBody"), operation["responses"]
     fails = {status for status in responses if not status.startswith(("2", "3"))}
     return OperationOutline(
@@ -112,7 +117,7 @@ def _operation(
             for status, response in responses.items()
             if status in fails
         ],
-        command=curl_command(method, path, operation, schemas, security_schemes),
+        command=commands.command(method, path, operation),
     )
 
 

@@ -5,6 +5,7 @@ The log line contains the route's template, never the URL: a query may contain a
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -19,6 +20,7 @@ from shared.runtime.http.problem import (
     UnsupportedMediaType,
     problem_for,
     problem_response,
+    redirect_response,
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
@@ -48,16 +50,23 @@ class BodyTooLarge(Exception):
 _PROBLEMS: Final[ProblemTable] = {BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))}
 
 
-def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: float = BODY_LIMIT_S) -> web.Application:
+def create_application(
+    table: ProblemTable,
+    redact: Redact,
+    *,
+    body_limit_s: float = BODY_LIMIT_S,
+    before_body: Sequence[Middleware] = (),
+) -> web.Application:
     """Return an application that limits and logs its requests, and reports errors as problems by `table`.
 
-    A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
-    its `Route`.
+    A request's body has to arrive within `body_limit_s`, and is read after the middlewares `before_body`. Limits,
+    logging and errors of a single route are columns of its `Route`.
     """
     app = web.Application(
         middlewares=[
             _log_requests(redact),
             _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
+            *before_body,
             _limit_body(body_limit_s),
             _limit_time,
         ]
@@ -114,6 +123,8 @@ def _report_problems(table: ProblemTable) -> Middleware:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)
+        except web.HTTPRedirection as redirect:
+            return redirect_response(redirect)
         except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
             route = match_route(request)
             problem = problem_for(error, {**table, **route.problem_table} if route else table)

@@ -1,13 +1,11 @@
 """Determine the address that a request comes from, also through proxies."""
 
-import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Final
 
 from aiohttp import web
 from msgspec import Meta
 
-Address = IPv4Address | IPv6Address
+from shared.runtime.http.address import Address, read_address
 
 ProxyHops = Annotated[
     int,
@@ -33,19 +31,3 @@ def client_address(request: web.Request, proxy_hops: int) -> Address | None:
         return read_address(request.remote or "")
     entries = ",".join(request.headers.getall(FORWARDED_FOR, ())).split(",")
     return read_address(entries[-proxy_hops]) if len(entries) >= proxy_hops else None
-
-
-_WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d{1,5})?|(?P<v4>[0-9.]+):\d{1,5}", re.ASCII)
-
-
-def read_address(text: str) -> Address | None:
-    """Return an address as proxies write it, without port and zone; an IPv4-mapped IPv6 address as IPv4."""
-    text = text.strip(" \t")
-    with_port = _WITH_PORT.fullmatch(text)
-    if with_port:
-        text = with_port["v4"] or with_port["v6"]
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

@@ -146,6 +146,11 @@ def _plain_ascii(text: str) -> str:
     return "".join(character if " " <= character <= "~" else "?" for character in text)
 
 
+def redirect_response(redirect: web.HTTPRedirection) -> web.Response:
+    """Return the redirect as a response without a body."""
+    return web.Response(status=redirect.status, headers={"Location": redirect.headers["Location"]})
+
+
 def problem_for(error: Exception, table: ProblemTable) -> Problem:
     """Return the problem that the table has for the error; without a row, log the error and return a 500."""
     if isinstance(error, web.HTTPException):

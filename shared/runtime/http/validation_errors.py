@@ -1,7 +1,7 @@
 """Describe each error in a JSON body, with a JSON pointer and without Python's type names."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ def _errors_of_fields(body: bytes, kind: type[Struct]) -> Iterator[ErrorDetail]:
         return
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     if kind.__struct_config__.forbid_unknown_fields:
-        unknown = f"unknown field; expected one of: {', '.join(fields)}"
+        unknown = _unknown_field(fields)
         yield from (ErrorDetail(unknown, pointer=pointer_to([name])) for name in sent if name not in fields)
     for name, field in fields.items():
         if name in sent:
@@ -77,11 +77,32 @@ def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
         steps.append(name or index)
     field = _FIELD.fullmatch(reason)
     if field:
-        detail = "this field is required" if "missing" in reason else "unknown field"
+        detail = (
+            "this field is required" if "missing" in reason else _unknown_field(_fields_without(known, field["name"]))
+        )
         return ErrorDetail(detail, pointer=pointer_to([*steps, field["name"]]))
     if match and match["key"]:
         return ErrorDetail("this object contains an unknown name", pointer=pointer_to(steps))
     return ErrorDetail(_expected(reason, known), pointer=pointer_to(steps))
+
+
+def _unknown_field(known: Iterable[str]) -> str:
+    names = ", ".join(known)
+    return f"unknown field; expected one of: {names}" if names else "unknown field"
+
+
+def _fields_without(kind: inspect.Type | None, unknown: str) -> Sequence[str]:
+    """Return the fields of an object that does not have `unknown`; none if several kinds of object are possible."""
+    match kind:
+        case inspect.Metadata():
+            return _fields_without(kind.type, unknown)
+        case inspect.StructType():
+            fields = [*filter(None, [kind.tag_field]), *(field.encode_name for field in kind.fields)]
+            return [] if unknown in fields else fields
+        case inspect.UnionType():
+            possible = {tuple(found) for one in kind.types if (found := _fields_without(one, unknown))}
+            return possible.pop() if len(possible) == 1 else ()
+    return ()
 
 
 def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -> str:
@@ -120,8 +141,10 @@ def _type_inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
 
 
 def _common_type(kinds: Sequence[inspect.Type]) -> inspect.Type | None:
-    """Return the common type of one field in several types: the only one, or a literal of their tags."""
+    """Return the common type of one field in several types: the only one, a literal of their tags, or a union."""
     tags = [kind.values for kind in kinds if isinstance(kind, inspect.LiteralType)]
     if len(kinds) > 1 and len(tags) == len(kinds):
         return inspect.LiteralType(tuple(tag for values in tags for tag in values))
-    return kinds[0] if len(kinds) == 1 else None
+    if len(kinds) > 1:
+        return inspect.UnionType(tuple(kinds))
+    return kinds[0] if kinds else None

@@ -12,6 +12,8 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 import structlog
 
+from shared.runtime.process.private_file import can_others_read
+
 _log = structlog.get_logger()
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -113,6 +115,9 @@ def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:
     if text is not None:
         raise SettingsError(f"{variable} and {variable}_FILE are both set; keep one")
     try:
-        return Path(file).read_text(encoding="utf-8").strip()
+        text = Path(file).read_text(encoding="utf-8").strip()
+        if can_others_read(Path(file)):
+            _log.warning("other users can read the file of a setting", name=f"{variable}_FILE", file=file)
     except OSError as error:
         raise SettingsError(f"{variable}_FILE cannot be read: {error.strerror}: {file}") from None
+    return text

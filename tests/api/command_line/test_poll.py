@@ -113,20 +113,20 @@ async def test_poll_create_with_lost_response_creates_one_poll(integrator: Comma
 
 
 WRONG = [
-    (("--title", "x"), 1, "--option is missing, such as --option Yes"),
-    ((), 1, "--title and --option are missing, such as --title 'Lunch?' --option Yes"),
+    (("--title", "x"), 2, "--option is missing, such as --option Yes"),
+    ((), 2, "--title and --option are missing, such as --title 'Lunch?' --option Yes"),
     (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
-    (("--title", "x", "--option", "A", "--option", "b=A"), 1, "two options have the title 'A'"),
+    (("--title", "x", "--option", "A", "--option", "b=A"), 2, "two options have the title 'A'"),
     (("--template", "sun"), 1, "--template: Unknown template; the templates are blank, yes-no"),
     (
         ("--template", "stars", "--ends", "soon"),
         2,
         "(local time), or how long from now, such as 7d, or never. See --help.",
     ),
-    (("--template", "stars", "--ends", "never", "--close-on-end"), 1, "a poll without an end cannot close at its end"),
+    (("--template", "stars", "--ends", "never", "--close-on-end"), 2, "a poll without an end cannot close at its end"),
     (("--template", "stars", "--ends", "2031-13-31"), 2, "'2031-13-31' is not a time"),
-    (("--template", "stars", "--option", "a="), 1, "--option takes TITLE or ID=TITLE"),
+    (("--template", "stars", "--option", "a="), 2, "--option takes TITLE or ID=TITLE"),
     (("--template", "stars", "--results", "always"), 2, "--results"),
     (("--file", "-"), 1, "standard input does not contain a JSON object"),
     (("--file", "nowhere.json"), 1, "cannot read the poll: No such file or directory: nowhere.json"),
@@ -147,7 +147,7 @@ async def test_poll_create_with_invalid_options_exits_1_or_2(
     assert (await integrator("poll", "list", "--json")).json == []
 
 
-async def test_poll_create_without_place_exits_1(integrator: CommandLine) -> None:
+async def test_poll_create_without_place_exits_2(integrator: CommandLine) -> None:
     nowhere = await integrator("poll", "create", "--template", "stars")
     half = await integrator("poll", "create", "--template", "stars", "--workspace", "PLAT")
 
@@ -156,7 +156,7 @@ async def test_poll_create_without_place_exits_1(integrator: CommandLine) -> Non
         "--content PLAT-1\n"
     )
     assert half.err == "pollgate: the poll has no place: --content is missing, such as --content PLAT-1\n"
-    assert (nowhere.status, half.status) == (1, 1)
+    assert (nowhere.status, half.status) == (2, 2)
 
 
 async def test_poll_create_error_names_option_or_pointer_in_file(integrator: CommandLine) -> None:
@@ -187,10 +187,10 @@ async def test_poll_create_with_equal_titles_and_ids(integrator: CommandLine) ->
 @pytest.mark.parametrize(
     ("options", "status", "sentence"),
     [
-        (("--content", "PLAT-1"), 1, "pollgate: --content requires --workspace\n"),
-        (("--workspace", "PLAT", "--container", "m"), 1, "pollgate: --container requires --content\n"),
+        (("--content", "PLAT-1"), 2, "pollgate: --content requires --workspace\n"),
+        (("--workspace", "PLAT", "--container", "m"), 2, "pollgate: --container requires --content\n"),
         (("--updated-since", "1x"), 2, "or 2027-01-31T12:00 (local time), or how long ago, such as 7d. See --help.\n"),
-        (("--limit", "0"), 1, "pollgate: --limit must be at least 1\n"),
+        (("--limit", "0"), 2, "pollgate: --limit must be at least 1\n"),
     ],
 )
 async def test_poll_list_with_invalid_condition_exits_1_or_2(
@@ -273,12 +273,13 @@ async def test_poll_templates_prints_each_template(integrator: CommandLine) -> N
         ("..", "this is not an id; `pollgate poll list` shows the ids"),
     ],
 )
-async def test_poll_show_with_unknown_or_invalid_id_exits_1(
+async def test_poll_show_with_unknown_or_invalid_id_exits_1_or_2(
     integrator: CommandLine, poll_id: str, sentence: str
 ) -> None:
     refused = await integrator("poll", "show", poll_id)
 
-    assert (refused.status, refused.out) == (1, "")
+    assert refused.status == (1 if "answered" in refused.err else 2)
+    assert refused.out == ""
     assert sentence in refused.err
 
 
@@ -291,23 +292,28 @@ async def test_poll_list_reads_token_from_file(
     missing = await integrator("poll", "list")
     monkeypatch.setenv("POLLGATE_TOKEN_FILE", str(file))
 
+    file.chmod(0o600)
     from_file = await integrator("poll", "list")
+    file.chmod(0o640)
+    loose = await integrator("poll", "list", "--json")
     file.unlink()
     no_file = await integrator("poll", "list")
 
     assert (missing.status, from_file.status, no_file.status) == (1, 0, 1)
+    assert (from_file.err, loose.json) == ("", [])
+    assert loose.err == f"pollgate: warning: other users can read this access token; run: chmod 600 {file}.\n"
     assert missing.err == "pollgate: no access token: set POLLGATE_TOKEN or POLLGATE_TOKEN_FILE\n"
     assert no_file.err == f"pollgate: cannot read the access token: No such file or directory: {file}\n"
 
 
-async def test_poll_command_with_token_as_argument_exits_1_without_the_token(
+async def test_poll_command_with_token_as_argument_exits_2_without_the_token(
     integrator: CommandLine, polls: Polls
 ) -> None:
     as_option = await integrator("poll", "list", "--token", polls.token)
     as_id = await integrator("poll", "show", polls.token)
     elsewhere = await integrator("poll", "list", "--token=x")
 
-    assert (as_option.status, as_id.status, elsewhere.status) == (1, 1, 1)
+    assert (as_option.status, as_id.status, elsewhere.status) == (2, 2, 2)
     assert "a token cannot be an argument: set POLLGATE_TOKEN" in as_option.err
     assert "the process list, so rotate it" in as_id.err
     assert "rotate" not in elsewhere.err

@@ -178,7 +178,7 @@ async def test_poll_results_prints_json_or_csv(integrator: CommandLine, polls: P
     assert [row["votes"] for row in csv.DictReader(io.StringIO(as_csv.out))] == [
         str(votes) for votes in SCORES.values()
     ]
-    assert (both.status, both.err) == (1, "pollgate: give either --csv or --json\n")
+    assert (both.status, both.err) == (2, "pollgate: give either --csv or --json\n")
 
 
 async def test_poll_export_writes_a_complete_file_or_none(

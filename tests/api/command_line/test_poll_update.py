@@ -64,6 +64,24 @@ async def test_poll_update_escapes_removed_options(integrator: CommandLine, poll
     assert dropped.out.removesuffix("\n").isprintable()
 
 
+async def test_poll_update_that_breaks_promise_exits_1_without_allow(
+    integrator: CommandLine, polls: Polls, poll: Any
+) -> None:
+    change = ("poll", "update", poll["id"], "--title", "Another question?")
+    refused = await integrator(*change)
+    unknown = await integrator(*change, "--allow", "anything")
+    allowed = await integrator(*change, "--allow", "changeTitle", "--allow", "reopen")
+    shown = await integrator("poll", "show", poll["id"])
+
+    assert refused.status == 1
+    assert "answered 409: The change would break promises to participants who have voted; --allow with" in refused.err
+    assert "--title: participants have answered the question as it is" in refused.err
+    assert "allow changeTitle" in refused.err
+    assert (unknown.status, "--allow: expected one or more of these" in unknown.err) == (1, True)
+    assert allowed.out == f"Updated {poll['id']}; shown to participants who had voted: changeTitle.\n"
+    assert "Changed after votes  changeTitle, 20" in shown.out
+
+
 async def test_poll_update_that_removes_votes_exits_1_without_drop_votes(
     integrator: CommandLine, polls: Polls, poll: Any
 ) -> None:
@@ -131,12 +149,13 @@ async def test_poll_update_close_and_reopen(integrator: CommandLine, polls: Poll
         (("--title", ""), "--title: a title has 1 to 255 characters"),
     ],
 )
-async def test_poll_update_with_invalid_options_exits_1(
+async def test_poll_update_with_invalid_options_exits_1_or_2(
     integrator: CommandLine, poll: Any, options: tuple[str, ...], sentence: str
 ) -> None:
     refused = await integrator("poll", "update", poll["id"], *options)
 
-    assert (refused.status, refused.out) == (1, "")
+    assert refused.status == (1 if "answered" in refused.err else 2)
+    assert refused.out == ""
     assert sentence in refused.err
 
 
@@ -147,7 +166,7 @@ async def test_poll_delete_asks_for_confirmation(integrator: CommandLine, polls:
     confirmed = await integrator("poll", "delete", poll["id"], stdin="y\n", terminal=True)
 
     assert (in_a_script.status, in_a_script.err) == (
-        1,
+        2,
         "pollgate: deleting a poll without a terminal requires --yes\n",
     )
     assert "This permanently deletes 'Lunch?' with all its votes. Continue? [y/N]" in declined.err

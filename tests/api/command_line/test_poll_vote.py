@@ -57,7 +57,7 @@ async def test_poll_vote_with_several_options_name_and_comment(integrator: Comma
     ("words", "sentence"),
     [
         (("Maybe",), "several options have the title 'Maybe'; give an id: m1, m2"),
-        (("Never",), "\n  'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
+        (("Never",), "\n  OPTION 'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
         (("y", "n"), "OPTION: this poll allows exactly one option per ballot, not 2"),
         (("y", "--comment", "x"), "--comment: this poll allows no comments"),
     ],

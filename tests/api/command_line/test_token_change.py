@@ -56,10 +56,10 @@ async def test_token_change_to_wider_scope_exits_1(pollgate: CommandLine, author
     assert "--scope: 'polls:*:*' is beyond the scopes of the token" in refused.err
 
 
-async def test_token_change_without_options_exits_1(pollgate: CommandLine) -> None:
+async def test_token_change_without_options_exits_2(pollgate: CommandLine) -> None:
     refused = await pollgate("token", "change", "tok_x")
 
-    assert refused == (1, "", "pollgate: nothing to change; see `pollgate token change --help`\n")
+    assert refused == (2, "", "pollgate: nothing to change; see `pollgate token change --help`\n")
 
 
 async def test_token_disable_and_enable(pollgate: CommandLine, authority: Authority) -> None:
@@ -148,12 +148,12 @@ async def test_token_rotate_with_two_lost_responses_prints_command_and_exits_1(
     assert len(secrets) == 2
 
 
-async def test_token_rotate_with_invalid_key_exits_1(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_rotate_with_invalid_key_exits_2(pollgate: CommandLine, authority: Authority) -> None:
     token = await authority.issue()
 
     refused = await pollgate("token", "rotate", token["id"], "--key", "a b\n")
 
-    assert refused == (1, "", "pollgate: --key: 1 to 255 printable ASCII characters without spaces are allowed\n")
+    assert refused == (2, "", "pollgate: --key: 1 to 255 printable ASCII characters without spaces are allowed\n")
 
 
 async def test_token_disable_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:

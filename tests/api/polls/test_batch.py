@@ -146,6 +146,23 @@ async def test_unknown_op_returns_422_with_pointer_to_item(polls: Polls) -> None
     ]
 
 
+NESTED_UNKNOWN = [
+    (create(settings={"x": 1}), "/items/0/poll/settings/x", "allowSelectionOfMultipleOptions, "),
+    (create(options=[{"id": "1", "title": "Yes", "x": 1}]), "/items/0/poll/options/0/x", "id, title, order"),
+    ({"op": "close", "id": UNKNOWN_ID, "poll": {}}, "/items/0/poll", "op, id, ifMatch"),
+]
+
+
+async def test_nested_unknown_field_returns_422_with_the_known_ones(polls: Polls, subtests: pytest.Subtests) -> None:
+    for item, pointer, known in NESTED_UNKNOWN:
+        with subtests.test(pointer):
+            answer = await polls.v1("POST", "/polls:batch", {"items": [item]})
+
+            (error,) = answer.json["errors"]
+            assert (answer.status, error["pointer"]) == (422, pointer)
+            assert error["detail"].startswith(f"unknown field; expected one of: {known}")
+
+
 async def test_token_in_wrong_field_of_item_is_redacted_in_response_and_database(
     polls: Polls, authority: Authority, database: ClonedDatabase
 ) -> None:

@@ -1,10 +1,6 @@
 """Every example request in the OpenAPI document, sent unchanged, returns a response like the example response."""
 
-import argparse
-import html
 import json
-import re
-import shlex
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -209,29 +205,3 @@ async def test_every_operation_has_examples_of_request_and_response(example_poll
 
             assert all("example" in content for content in contents), (method, path)
             assert all("example" in each or "enum" in each["schema"] for each in required), (method, path)
-
-
-@pytest.mark.parametrize("name", ["create_poll", "change_poll", "follow_poll", "list_contract_polls"])
-async def test_curl_command_on_page_returns_200_or_201(example_poll: ExamplePoll, name: str) -> None:
-    page = (await example_poll.polls("GET", "/docs")).body.decode()
-    shown = re.search(rf'<article id="operation-{name}">.*?<code>(curl .*?)</code>', page, re.DOTALL)
-    assert shown is not None
-
-    answer = await example_poll.send(parse_curl(html.unescape(shown[1]), example_poll.polls.token))
-
-    assert answer.status in (200, 201), answer.body
-
-
-def parse_curl(command: str, token: str) -> Request:
-    """Return the request that the curl command sends."""
-    line = command.replace("\\\n", "").replace("$TOKEN", token).replace("$URL", "")
-    options = argparse.ArgumentParser(exit_on_error=False)
-    options.add_argument("curl")
-    options.add_argument("url")
-    options.add_argument("-N", action="store_true")
-    options.add_argument("-X", default="GET")
-    options.add_argument("-H", action="append", default=[])
-    options.add_argument("-d")
-    arguments = options.parse_args(shlex.split(line))
-    headers = dict(header.split(": ", 1) for header in arguments.H)
-    return Request(arguments.X, arguments.url, headers, arguments.d.encode() if arguments.d else None)

@@ -18,6 +18,7 @@ from tests.support.example_service import (
     PROBLEM_TYPES,
     SECURITY_SCHEMES,
     SHEEP_ROUTES,
+    URL,
     build_example_document,
     create_example_app,
 )
@@ -25,7 +26,8 @@ from tests.support.html_page import HtmlPage
 
 Client = TestClient[web.Request, web.Application]
 
-PAGES = ["/docs", "/docs/problems", *(kind.path for kind in PROBLEM_TYPES)]
+GUIDE = ["/docs/guide", "/docs/guide/polls", "/docs/guide/decisions/004-generate-secrets"]
+PAGES = ["/docs", "/docs/problems", *(kind.path for kind in PROBLEM_TYPES), *GUIDE]
 
 
 @pytest.fixture
@@ -81,11 +83,16 @@ async def test_operation_shows_parameters_bodies_and_responses(client: Client) -
 async def test_operation_shows_curl_command_with_its_examples(client: Client) -> None:
     words = words_of(await page_of(client, "/docs"))
 
-    assert "In the commands, $URL is the address of this page without /docs" in words
-    assert 'curl "$URL/flocks" Parameters' in words
-    assert 'curl -X PATCH "$URL/flocks/dolly" \\ -H "Authorization: Bearer $SHEPHERD"' in words
+    assert 'curl "https://sheep.example/flocks" Parameters' in words
+    assert 'curl -X PATCH "https://sheep.example/flocks/dolly" \\ -H "Authorization: Bearer $CROOK"' in words
     assert "-H 'Content-Type: application/merge-patch+json' \\ -d '{\"sheep\": 4}'" in words
-    assert 'curl -X POST "$URL/whistle" \\ --data-urlencode tune=away Body' in words
+    assert 'curl -X POST "https://sheep.example/whistle" \\ --data-urlencode tune="$TUNE" Body' in words
+
+
+async def test_docs_page_describes_variables_of_commands(client: Client) -> None:
+    words = words_of(await page_of(client, "/docs"))
+
+    assert "CROOKthe credential of the shepherd TUNEhome or away" in words
 
 
 async def test_every_link_has_a_target(client: Client) -> None:
@@ -148,8 +155,8 @@ async def test_every_problem_type_has_a_page_and_is_listed(client: Client, kind:
         assert text.replace("`", "") in words_of(page)
 
 
-@pytest.mark.parametrize("path", ["/docs/problems/wolf", "/docs/problems/..%2Fstyle.css", "/docs/problems/not-found/"])
-async def test_unknown_problem_type_returns_404(client: Client, path: str) -> None:
+@pytest.mark.parametrize("path", ["/docs/problems/wolf", "/docs/problems/..%2Fstyle.css", "/docs/guide/wolf"])
+async def test_unknown_page_returns_404(client: Client, path: str) -> None:
     async with client.get(path) as response:
         document = await response.json(content_type="application/problem+json")
 
@@ -174,7 +181,7 @@ async def test_markup_in_a_document_is_escaped(aiohttp_client: AiohttpClient) ->
     info = {"title": MARKUP, "version": MARKUP, "description": MARKUP}
     app = web.Application()
     routes = [Route("GET", "/wool", Endpoint(_never_called, operation), PUBLIC)]
-    add_docs(app, Documentation(info, routes, {}, [kind]))
+    add_docs(app, Documentation(info, routes, {}, [kind]), f"http://{MARKUP}")
     client = await aiohttp_client(app)
 
     pages = [await page_of(client, path) for path in ("/docs", "/docs/problems", kind.path)]
@@ -200,7 +207,7 @@ class CountedRoutes(list[Route]):
 async def test_document_is_generated_once_at_the_first_request(aiohttp_client: AiohttpClient) -> None:
     routes = CountedRoutes(SHEEP_ROUTES)
     app = web.Application()
-    add_docs(app, Documentation(INFO, routes, SECURITY_SCHEMES, PROBLEM_TYPES))
+    add_docs(app, Documentation(INFO, routes, SECURITY_SCHEMES, PROBLEM_TYPES), URL)
     client = await aiohttp_client(app)
     before = routes.times_read
 
@@ -214,15 +221,8 @@ async def test_document_is_generated_once_at_the_first_request(aiohttp_client: A
 def test_every_page_is_public() -> None:
     app = web.Application()
 
-    add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES))
+    add_docs(app, Documentation(INFO, SHEEP_ROUTES, SECURITY_SCHEMES, PROBLEM_TYPES), URL)
 
     assert find_unlisted_routes(app) == []
-    assert {route.path for route in list_routes(app)} == {
-        "/",
-        "/openapi.json",
-        "/docs",
-        "/docs/style.css",
-        "/docs/problems",
-        "/docs/problems/{slug}",
-    }
+    assert {route.path for route in list_routes(app)} >= {"/", "/openapi.json", "/docs", "/docs/guide/{name}"}
     assert all(route.access is PUBLIC for route in list_routes(app))

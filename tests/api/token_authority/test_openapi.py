@@ -80,6 +80,7 @@ async def test_authority_conforms_to_its_openapi_document(authority: Authority) 
             "client_id": [service["client_id"] for service in services],
         },
         prepare={
+            "find_token": with_valid_token(lambda: issued[-1]["token"]),
             "introspect": with_valid_token(lambda: issued[-1]["token"]),
             "revoke_presented_token": with_valid_token(lambda: next(secrets, mint("pgt"))),
         },
