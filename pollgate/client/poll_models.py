@@ -138,6 +138,13 @@ class Ballot(Struct, frozen=True, rename="camel"):
     cast_at: datetime | None = None
 
 
+class Comment(Struct, frozen=True):
+    """A comment without its participant, and how many ballots have it."""
+
+    comment: str
+    ballots: int
+
+
 class Template(Struct, frozen=True):
     """A template for new polls. Where it is `scored`, results have an average."""
 

@@ -17,6 +17,7 @@ from pollgate.client.pagination import Page, each_item
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
+    Comment,
     ItemOutcome,
     NewPoll,
     Poll,
@@ -237,6 +238,13 @@ class PollsClient:
         Raise `Conflict` (`names-not-kept`) for a poll that does not.
         """
         return self._pages(f"{poll_path(poll_id)}/votes", Page[Ballot], {}, limit)
+
+    def list_comments(self, poll_id: str, limit: int | None = None) -> AsyncIterator[Comment]:
+        """Yield the comments of a poll without their participants, in no particular order, page by page.
+
+        `limit` of them at most. The token needs the action `results`. Raise `NotFound`.
+        """
+        return self._pages(f"{poll_path(poll_id)}/comments", Page[Comment], {}, limit)
 
     def list_audit_records(self, poll_id: str, limit: int | None = None) -> AsyncIterator[AuditRecord]:
         """Yield the audit trail of a poll, the oldest record first, also after its deletion; `limit` at most.

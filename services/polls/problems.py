@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from services.polls.domain.errors import (
     AlreadyVoted,
     BatchRolledBack,
@@ -19,6 +20,7 @@ from services.polls.domain.errors import (
     PollClosed,
     PromisesWouldBeBroken,
     StreamLimitReached,
+    TooManyEdits,
     TooManyStoredResponses,
     TooManyStreams,
     UnknownBallot,
@@ -172,6 +174,14 @@ BATCH_ROLLED_BACK: Final = ProblemType(
     meaning="This item of an `atomic` batch succeeded, but was rolled back because another item failed.",
     remedy="Correct the items with other statuses, and send the whole batch again.",
 )
+TOO_MANY_EDITS: Final = ProblemType(
+    "too-many-edits",
+    429,
+    "Too many edits",
+    meaning="The poll was edited 1,000 times within 24 hours. Each edit is recorded permanently in its audit trail, so "
+    "their number is limited. Nothing was changed.",
+    remedy="Send the request again later, and edit the poll less often. Ballots do not count. The poll can be deleted.",
+)
 TOO_MANY_STORED_RESPONSES: Final = ProblemType(
     "too-many-stored-responses",
     429,
@@ -210,6 +220,7 @@ PROBLEM_TYPES: Final = (
     KEY_REUSED,
     KEY_IN_USE,
     BATCH_ROLLED_BACK,
+    TOO_MANY_EDITS,
     TOO_MANY_STORED_RESPONSES,
     TOO_MANY_STREAMS,
 )
@@ -288,6 +299,11 @@ PROBLEMS: Final[ProblemTable] = {
         headers={"Retry-After": str(RETRY_AFTER_S)},
     ),
     BatchRolledBack: lambda _: Problem(BATCH_ROLLED_BACK, "This item was rolled back because another item failed."),
+    TooManyEdits: lambda _: Problem(
+        TOO_MANY_EDITS,
+        f"The poll was edited {MAX_CHANGES_PER_DAY} times within a day, which is the limit.",
+        headers={"Retry-After": "3600"},
+    ),
     TooManyStoredResponses: lambda _: Problem(
         TOO_MANY_STORED_RESPONSES,
         "The maximum number of responses is stored for this access token.",

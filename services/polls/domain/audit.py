@@ -3,12 +3,14 @@
 Casting and withdrawing ballots are acts of participants and leave no record.
 """
 
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
 from urllib.parse import quote
 from uuid import UUID
 
 from msgspec import Struct
 
+from services.polls.domain.errors import TooManyEdits
 from services.polls.domain.state import PollState
 from shared.contract.audit import NO_HASH, AuditRecord
 from shared.contract.scope import Place
@@ -24,11 +26,24 @@ class Actor(Struct, frozen=True):
     request_id: str | None = None
 
 
+MAX_CHANGES_PER_DAY: Final = 1_000
+"""The limit of records of one poll. They are kept permanently, so a token must not be able to add many."""
+
+
 class AuditHead(Struct, frozen=True):
-    """The last record of the trail of a poll, by its `seq` and hash."""
+    """The last record of the trail of a poll, by its `seq` and hash.
+
+    `limit_at` is the time of the record that is `MAX_CHANGES_PER_DAY` from the end, if there is one.
+    """
 
     seq: int = 0
     hash: str = NO_HASH
+    limit_at: datetime | None = None
+
+    def require_room(self, now: datetime) -> None:
+        """Raise `TooManyEdits` if the poll was changed as often within a day as it may be."""
+        if self.limit_at is not None and now - self.limit_at < timedelta(days=1):
+            raise TooManyEdits
 
 
 def audit_record(

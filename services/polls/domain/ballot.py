@@ -52,6 +52,14 @@ class Ballot(Struct, frozen=True):
         return Ballot(()) if self.participant is None else self
 
 
+class Comment(Struct, frozen=True):
+    """A comment with the number of ballots that have it. `position` sorts comments by their texts alone."""
+
+    text: str
+    ballots: int
+    position: int
+
+
 class CastResult(Struct, frozen=True):
     """A ballot that was just cast. `is_first` is false if it replaced an earlier one."""
 

@@ -106,6 +106,10 @@ class KeyInUse(Exception):
     """A request with the same Idempotency-Key is still in progress."""
 
 
+class TooManyEdits(Exception):
+    """The poll was edited as often within a day as its audit trail takes."""
+
+
 class TooManyStoredResponses(Exception):
     """As many responses to requests with an Idempotency-Key are stored for the token as it may have."""
 

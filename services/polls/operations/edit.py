@@ -39,8 +39,8 @@ class PollEditor:
     async def edit(self, caller: Caller, edit: PollEdit, actor: Actor) -> EditedPoll:
         """Edit a poll. An edit that changes nothing leaves its version as it is, and no record.
 
-        Raise `UnknownPoll`, `InsufficientScope`, `PollChanged`, `InvalidPoll`, `VotesWouldBeDropped` or
-        `PromisesWouldBeBroken`.
+        Raise `UnknownPoll`, `InsufficientScope`, `PollChanged`, `InvalidPoll`, `VotesWouldBeDropped`,
+        `PromisesWouldBeBroken` or `TooManyEdits`.
         """
         async with self._semaphores.of(edit.poll_id), self._database.transaction(ALL_BALLOTS_LIMIT_S) as transaction:
             edited = await edit_within(transaction, caller, edit, actor)
@@ -61,6 +61,7 @@ async def edit_within(connection: Connection, caller: Caller, edit: PollEdit, ac
     spec = validate(apply_edit(before, edit.content))
     if spec == before.poll.spec:
         return EditedPoll(before, Effect(), is_changed=False)
+    head.require_room(before.at)
     findings = require_allowed(before, spec, edit.allowed, audience_of(caller, before.poll.place))
     consequences = tuple(dict.fromkeys(finding.consequence for finding in findings))
     effect = await _change_ballots(connection, before, spec, consequences)

@@ -1,6 +1,7 @@
 """The audit trail of a poll: what a record says about the poll, and pages of records."""
 
-from typing import Any
+import hashlib
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -10,6 +11,8 @@ from services.polls.domain.poll import PollSpec
 from services.polls.domain.state import PollState
 from services.polls.payloads.polls import EffectPayload, LocationPayload, SettingsPayload
 from shared.contract.audit import AuditRecord
+
+MAX_TEXT_LENGTH: Final = 1_000
 
 
 class PollAuditPage(Struct, frozen=True):
@@ -36,10 +39,18 @@ def difference(before: PollSpec, after: PollSpec, effect: Effect) -> tuple[dict[
 def _fields(spec: PollSpec) -> dict[str, Any]:
     return {
         "title": spec.title,
-        "description": spec.description,
+        "description": _shorten(spec.description),
         "options": {option.id: {"title": option.title, "order": option.order} for option in spec.options},
         "settings": msgspec.to_builtins(SettingsPayload.of(spec.settings)),
     }
+
+
+def _shorten(text: str) -> str:
+    """Return the text, or its beginning and its SHA-256 if it is long: records are kept permanently."""
+    if len(text) <= MAX_TEXT_LENGTH:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"{text[:MAX_TEXT_LENGTH]}… [{len(text)} characters, SHA-256 {digest}]"
 
 
 def _differing(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

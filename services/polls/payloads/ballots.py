@@ -1,6 +1,8 @@
 """Ballots, as they are cast and returned."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from services.polls.domain.ballot import Ballot, Choice
 from services.polls.payloads.fields import Comment, OptionIds, Participant, ParticipantName, Time
@@ -34,6 +36,20 @@ class BallotPayload(Struct, frozen=True, rename="camel"):
     def of(cls, ballot: Ballot, participant: str) -> "BallotPayload":
         """Return the payload of a participant's ballot."""
         return cls(participant, list(ballot.option_ids) or None, ballot.name, ballot.comment, ballot.cast_at)
+
+
+class CommentPayload(Struct, frozen=True):
+    """A comment, and how many ballots have it."""
+
+    comment: Comment
+    ballots: Annotated[int, Meta(ge=1, examples=[1])]
+
+
+class CommentPage(Struct, frozen=True):
+    """A page of comments. `next` is the `cursor` of the following page, null on the last one."""
+
+    items: list[CommentPayload]
+    next: str | None
 
 
 class BallotPage(Struct, frozen=True):

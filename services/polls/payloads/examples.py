@@ -15,7 +15,7 @@ from services.polls.domain.poll import Poll
 from services.polls.domain.results import Audience, Tally, results_of
 from services.polls.domain.state import PollState
 from services.polls.payloads.audit import PollAuditPage, whole_poll
-from services.polls.payloads.ballots import BallotPage, BallotPayload
+from services.polls.payloads.ballots import BallotPage, BallotPayload, CommentPage, CommentPayload
 from services.polls.payloads.batch import EXAMPLE as BATCH
 from services.polls.payloads.batch import Outcome, Outcomes
 from services.polls.payloads.events import Event, Position
@@ -46,6 +46,7 @@ RESULTS: Final = ResultsPayload.of(
 )
 CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
 BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)
+COMMENTS: Final = CommentPage([CommentPayload("After lunch", 1)], next=None)
 BALLOTS: Final = BallotPage([BALLOT], next=None)
 AUDIT: Final = PollAuditPage(
     [

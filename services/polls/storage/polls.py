@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.polls.domain.audit import AuditHead
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY, AuditHead
 from services.polls.domain.consequence import Consequence
 from services.polls.domain.listing import START, Position
 from services.polls.domain.poll import Option, Poll, PollSpec, Settings, closing_time
@@ -49,7 +49,8 @@ _SELECT_ONE: Final = f"""
 """
 _SELECT_LOCKED: Final = f"""
     -- select_locked_poll: one poll of a site, which this transaction has locked, and the end of its audit trail
-    SELECT {STATE}, coalesce(last.seq, 0) AS audit_seq, encode(last.hash, 'hex') AS audit_hash
+    SELECT {STATE}, coalesce(last.seq, 0) AS audit_seq, encode(last.hash, 'hex') AS audit_hash,
+           (SELECT audit_log.at FROM polls.audit_log WHERE poll_id = poll.id AND seq = last.seq - $3 + 1) AS limit_at
     {_FROM}
     LEFT JOIN LATERAL (
         SELECT seq, hash FROM polls.audit_log WHERE poll_id = poll.id ORDER BY seq DESC LIMIT 1
@@ -106,8 +107,10 @@ async def select_poll(connection: Connection, site: str, poll_id: UUID) -> PollS
 
 async def select_locked_poll(connection: Connection, site: str, poll_id: UUID) -> tuple[PollState, AuditHead] | None:
     """Return a poll that this transaction has locked, and the end of its audit trail; `None` if it does not exist."""
-    row = await connection.fetchrow(_SELECT_LOCKED, site, poll_id)
-    return None if row is None else (read_state(row), AuditHead(row["audit_seq"], row["audit_hash"] or NO_HASH))
+    row = await connection.fetchrow(_SELECT_LOCKED, site, poll_id, MAX_CHANGES_PER_DAY)
+    if row is None:
+        return None
+    return read_state(row), AuditHead(row["audit_seq"], row["audit_hash"] or NO_HASH, row["limit_at"])
 
 
 async def select_watched(connection: Connection, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:

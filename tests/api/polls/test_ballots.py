@@ -287,6 +287,27 @@ async def test_list_of_ballots_has_pages_sorted_by_participant(polls: Polls) -> 
     assert all(ballot["castAt"] and ballot["name"] for ballot in found)
 
 
+async def test_comments_are_listed_without_participants_and_choices(polls: Polls, authority: Authority) -> None:
+    poll_id = await create_poll(polls, allowComment=True, allowRevote=True)
+    for number, text in enumerate(["First", "Second", "Third", "Second", "Fourth"]):
+        await polls.vote(poll_id, f"voter-{number}", "a", comment=text)
+    await polls.vote(poll_id, "silent", "b")
+    await polls.v1("DELETE", f"/polls/{poll_id}/votes/voter-4")
+
+    pages: list[Any] = []
+    while not pages or pages[-1]["next"]:
+        cursor = {"cursor": pages[-1]["next"]} if pages else {}
+        pages.append((await polls.v1("GET", f"/polls/{poll_id}/comments", limit=2, **cursor)).json)
+    reader = polls.with_token((await authority.issue("polls:read,vote,update:*"))["token"])
+    refused = await reader.v1("GET", f"/polls/{poll_id}/comments")
+
+    found = [(item["comment"], item["ballots"]) for page in pages for item in page["items"]]
+    assert len(pages) == 2
+    assert sorted(found) == [("First", 1), ("Second", 2), ("Third", 1)]
+    assert all(item.keys() == {"comment", "ballots"} for page in pages for item in page["items"])
+    assert refused.status == 403
+
+
 async def test_list_of_ballots_without_names_returns_409(polls: Polls) -> None:
     poll_id = await create_poll(polls)
     await polls.vote(poll_id, "ada", "a")

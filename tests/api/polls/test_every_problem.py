@@ -7,6 +7,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from services.polls.problems import PROBLEM_TYPES
 from services.polls.storage.idempotency import MAX_RESPONSES_PER_TOKEN
 from tests.support.databases import ClonedDatabase
@@ -181,6 +182,19 @@ async def too_many_stored_responses(services: Services) -> Answer:
     return await holder.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
 
 
+async def too_many_edits(services: Services) -> Answer:
+    poll = await services.polls.create_poll()
+    connection = await asyncpg.connect(services.database.admin_url)
+    await connection.execute(
+        "INSERT INTO polls.audit_log "
+        "SELECT (jsonb_populate_record(log, jsonb_build_object('seq', number))).* "
+        "FROM polls.audit_log AS log, generate_series(2, $1) AS number",
+        MAX_CHANGES_PER_DAY,
+    )
+    await connection.close()
+    return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+
+
 async def votes_would_be_dropped(services: Services) -> Answer:
     poll = await create_voted_poll(services)
     return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"options": LUNCH_OPTIONS[1:]})
@@ -335,6 +349,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (429, "rate-limited", rate_limited_under_the_contract),
     (429, "too-many-streams", too_many_streams),
     (429, "too-many-stored-responses", too_many_stored_responses),
+    (429, "too-many-edits", too_many_edits),
     (503, "unavailable", unavailable),
     (503, "unavailable", unavailable_under_the_contract),
 ]
@@ -344,6 +359,7 @@ WITH_RETRY_AFTER: Final = {
     "rate-limited",
     "too-many-streams",
     "too-many-stored-responses",
+    "too-many-edits",
     "unavailable",
 }
 

@@ -1,12 +1,14 @@
 """`GET /v1/polls/{id}/audit` shows who has changed a poll: a chain of records that outlives the poll."""
 
 import asyncio
+import hashlib
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
 
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from shared.contract.audit import AuditRecord, BrokenChain, ChainCheck
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls
@@ -27,7 +29,7 @@ async def read_trail(polls: Polls, poll_id: str) -> list[AuditRecord]:
     return records
 
 
-async def patch(polls: Polls, poll_id: str, fields: Any, **query: str) -> Answer:
+async def patch(polls: Polls, poll_id: str, fields: Any, **query: Any) -> Answer:
     """Send a merge patch of a poll."""
     return await polls.v1("PATCH", f"/polls/{poll_id}", fields, **query)
 
@@ -189,3 +191,53 @@ async def test_service_role_cannot_change_records(database: ClonedDatabase, stat
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_long_description_is_recorded_by_beginning_and_hash(polls: Polls) -> None:
+    poll_id = (await polls.create_poll(description="a" * 10_000))["id"]
+    await patch(polls, poll_id, {"description": "a" * 9_999 + "b"})
+
+    record = (await read_trail(polls, poll_id))[1]
+
+    assert record.before["description"] != record.after["description"]
+    assert len(record.after["description"]) < 1_200
+    assert hashlib.sha256(b"a" * 9_999 + b"b").hexdigest() in record.after["description"]
+
+
+async def test_edit_number_1001_of_a_day_returns_429(polls: Polls, database: ClonedDatabase) -> None:
+    poll_id = (await polls.create_poll())["id"]
+    await add_records(database, MAX_CHANGES_PER_DAY - 2)
+
+    last = await patch(polls, poll_id, {"title": "Dinner?"})
+    refused = await patch(polls, poll_id, {"title": "Breakfast?"})
+    contract = await polls.call("PUT", {"title": "Breakfast?", "options": LUNCH_OPTIONS}, pollId=poll_id)
+    unchanged = await patch(polls, poll_id, {"title": "Dinner?"})
+    await age_records(database)
+    later = await patch(polls, poll_id, {"title": "Breakfast?"})
+    deleted = await polls.v1("DELETE", f"/polls/{poll_id}")
+
+    assert (last.status, refused.status, contract.status, unchanged.status) == (200, 429, 429, 200)
+    assert refused.json["type"] == "/docs/problems/too-many-edits"
+    assert int(refused.headers["Retry-After"]) > 0
+    assert (later.status, deleted.status) == (200, 204)
+
+
+async def add_records(database: ClonedDatabase, count: int) -> None:
+    """Repeat the first record of the only trail."""
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(
+        """
+        INSERT INTO polls.audit_log
+        SELECT (jsonb_populate_record(log, jsonb_build_object('seq', number))).*
+        FROM polls.audit_log AS log, generate_series(2, $1 + 1) AS number
+        """,
+        count,
+    )
+    await connection.close()
+
+
+async def age_records(database: ClonedDatabase) -> None:
+    """Make all records a day older."""
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute("UPDATE polls.audit_log SET at = at - interval '1 day'")
+    await connection.close()

@@ -44,6 +44,7 @@ READS: Final[list[tuple[str, dict[str, Any], dict[str, int]]]] = [
     ("/results", {"participant": "ada"}, {"select_ballot": 1}),
     ("/votes/ada", {}, {"select_ballot": 1}),
     ("/votes", {}, {"select_poll": 1, "list_ballots": 1}),
+    ("/comments", {}, {"select_poll": 1, "list_comments": 1}),
     ("/audit", {}, {"select_audited_place": 1, "select_audit": 1}),
 ]
 

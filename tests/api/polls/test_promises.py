@@ -29,7 +29,8 @@ async def create_voted_poll(polls: Polls, **settings: Any) -> str:
 
 async def patch(polls: Polls, poll_id: str, allow: str | None = None, **fields: Any) -> Answer:
     """Send a merge patch of a poll."""
-    return await polls.v1("PATCH", f"/polls/{poll_id}", fields, **({} if allow is None else {"allow": allow}))
+    query: dict[str, Any] = {} if allow is None else {"allow": allow}
+    return await polls.v1("PATCH", f"/polls/{poll_id}", fields, **query)
 
 
 REFUSED: Final[list[tuple[str, dict[str, Any], dict[str, Any], str, str]]] = [
@@ -177,7 +178,11 @@ async def test_refusal_does_not_reveal_which_options_have_votes(polls: Polls, au
 
 async def test_edit_with_several_consequences_names_each_flag(polls: Polls) -> None:
     poll_id = await create_voted_poll(polls, resultsVisibility="never")
-    change = {"options": [{"id": "n", "title": "Yes"}], "title": "x", "settings": {"resultsVisibility": None}}
+    change: dict[str, Any] = {
+        "options": [{"id": "n", "title": "Yes"}],
+        "title": "x",
+        "settings": {"resultsVisibility": None},
+    }
 
     refused = await patch(polls, poll_id, **change)
     allowed = await patch(polls, poll_id, "dropVotes,changeTitle,revealResults,reopen", **change)
