@@ -121,7 +121,7 @@ def _error_response(error: ClientError, target: Target) -> str:
 
 def _details(error: ClientError, target: Target) -> str:
     if error.type in _DETAILS:
-        return "\n  ".join((_DETAILS[error.type], *(each.detail for each in error.errors)))
+        return "\n  ".join((_DETAILS[error.type], *(_field_error(each, target) for each in error.errors)))
     errors = [_field_error(each, target) for each in error.errors]
     is_repeated = bool(errors) and all(each.detail in error.detail for each in error.errors)
     return "\n  ".join(errors if is_repeated else filter(None, (_detail(error.detail, target), *errors)))

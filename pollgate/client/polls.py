@@ -212,10 +212,10 @@ class PollsClient:
         try:
             with if_outcome_unknown("the ballot may have been cast"):
                 response = await with_retries(attempts)
-        except Conflict:
+        except Conflict as error:
             kept = await self._find_ballot(poll_id, participant) if attempts.outcome_unknown else None
             if kept is not None and kept.option_ids is None:
-                raise _secret_ballot() from None
+                raise _secret_ballot(error) from None
             if kept is None or not _is_same(kept, ballot):
                 raise
             return kept
@@ -352,8 +352,9 @@ def _is_same(kept: Ballot, sent: Ballot) -> bool:
     return chosen and kept.comment == sent.comment and kept.name in (None, sent.name)
 
 
-def _secret_ballot() -> OutcomeUnknown:
+def _secret_ballot(conflict: Conflict) -> OutcomeUnknown:
     """Return the error for a lost response to a secret ballot, which cannot be compared with the stored one."""
-    error = OutcomeUnknown("the response to the ballot was lost, and the poll does not reveal which ballot it has")
+    message = "the response to the ballot was lost, and the poll does not reveal which ballot it has"
+    error = OutcomeUnknown(message, service=conflict.service, url=conflict.url)
     error.consequence, error.is_repeatable = "the participant has voted, with this ballot or with an earlier one", False
     return error

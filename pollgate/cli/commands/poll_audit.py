@@ -27,9 +27,10 @@ def audit(
     head: Annotated[str | None, Parameter(metavar="SEQ:HASH")] = None,
     as_json: Json = False,
 ) -> None:
-    """List who has created, changed, closed, reopened and deleted a poll, the oldest first. Times are in UTC.
+    """List who has created, changed, closed, reopened and deleted a poll.
 
-    The trail stays after the poll is deleted. The token must be allowed to update polls there.
+    The oldest record is first, and times are in UTC. The trail stays after the
+    poll is deleted. The token must have the action update.
 
     Parameters
     ----------

@@ -109,7 +109,8 @@ async def test_secret_poll_vote_with_lost_response_exits_1_and_says_so(integrato
         cast = await integrator("poll", "vote", poll_id, "--as", "ada", "y")
 
     assert (cast.status, (await polls.get_results(poll_id))["votes"]) == (1, 1)
-    assert "the participant has voted, with this ballot or with an earlier one" in cast.err
+    assert proxy.url in cast.err
+    assert "The participant has voted, with this ballot or with an earlier one" in cast.err
 
 
 async def test_poll_vote_with_lost_response_casts_one_ballot(integrator: CommandLine, polls: Polls) -> None:
