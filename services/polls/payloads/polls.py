@@ -289,7 +289,7 @@ EXAMPLE: Final = {
     "settings": {"allowRevote": True, "saveParticipantNames": True, "allowComment": True},
 }
 CREATE_EXAMPLE: Final = {**EXAMPLE, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
-PATCH_EXAMPLE: Final = {"settings": {"hideAbsoluteNumbers": True}}
+PATCH_EXAMPLE: Final = {"settings": {"allowSelectionOfMultipleOptions": True}}
 
 
 def options_of(spec: PollSpec) -> list[OptionPayload]:
