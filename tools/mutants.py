@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant(
         "no check of answers that joined requests share",
         "shared/guard/guard.py",
-        "if self._is_usable(key, answer, sent_after_request=sent_after_request, no_cache=no_cache):",
+        "if self._is_usable(key, answer, sent_after_request=introspection.number > sequence_before):",
         "if True:",
     ),
     Mutant(

@@ -1,5 +1,6 @@
 """Sentences for the terminal from the client library's errors: they name options and environment variables."""
 
+import os
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -92,7 +93,9 @@ def _unexpected_response(error: UnexpectedResponse, target: Target) -> str:
             f"{error.url} redirects ({error.status}), which is not followed, so nothing was done. "
             f"Set {target.variable} to the URL of the {target.name} itself"
         )
-    return f"the server at {error.url} is not a {target.name} of this release; check {target.variable}"
+    return (
+        f"the server at {error.url} ({_source(target)}) is not a {target.name} of this release; check {target.variable}"
+    )
 
 
 def _outcome_unknown(error: OutcomeUnknown, target: Target, advice: str | None) -> str:
@@ -106,7 +109,13 @@ def _outcome_unknown(error: OutcomeUnknown, target: Target, advice: str | None) 
 def _no_response(error: ConnectionFailed | OutcomeUnknown, target: Target) -> str:
     if error.detail not in ("no connection", "no response"):
         return f"the {target.name} at {error.url}: {error.detail}"
-    return f"the {target.name} at {error.url} does not answer ({error.reason}); start it, or set {target.variable}"
+    advice = f"start it, or set {target.variable}" if "refused" in error.explanation else f"check {target.variable}"
+    return f"the {target.name} at {error.url} ({_source(target)}) does not answer: {error.explanation}; {advice}"
+
+
+def _source(target: Target) -> str:
+    """Return where the URL came from."""
+    return f"from {target.variable}" if os.environ.get(target.variable) else "the default"
 
 
 def _error_response(error: ClientError, target: Target) -> str:
@@ -116,7 +125,12 @@ def _error_response(error: ClientError, target: Target) -> str:
         if error.url.partition("://")[2].partition("/")[2]:
             details += f", which is the root of the {target.name}, without a path, such as {target.example}"
     answered = f"the {target.name} answered {error.status}"
-    return answered if details in ("", answered) else f"{answered}: {details}"
+    if not error.type and error.status != 404:
+        return (
+            f"the server at {error.url} ({_source(target)}) answered {error.status}, but not as a {target.name} does; "
+            f"perhaps a proxy did. Check that the {target.name} runs, and check {target.variable}"
+        )
+    return f"{answered}: {details}" if details else answered
 
 
 def _details(error: ClientError, target: Target) -> str:

@@ -9,21 +9,33 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from pollgate.cli.commands import admin, audit, keys, poll, service, site, stack, token
+from pollgate.cli.commands.completion import register_completion
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.output import escape
-from pollgate.cli.polls_session import require_no_token
+from pollgate.cli.secret_arguments import require_no_secret
 from pollgate.cli.usage_errors import usage_message
 from pollgate.stack.errors import StackError
 
 app = App(
     name="pollgate",
     help="Polls over HTTP, protected by scoped access tokens with immediate revocation.",
+    help_format="plaintext",
+    help_epilogue="Examples:\n\n"
+    "  pollgate up\n"
+    "  pollgate token create --name 'Sprint polls' --scope polls:*:PLAT\n"
+    "  pollgate token create --help",
     version="0.1.0",
 )
 for group in (poll.app, token.app, site.app, admin.app, service.app, audit.app, keys.app):
     app.command(group)
-for command in (stack.up, stack.migrate, stack.serve, stack.secrets):
-    app.command(command)
+for command, example in (
+    (stack.up, "pollgate up --polls-port 8090 --token-authority-port 8091"),
+    (stack.migrate, "pollgate migrate"),
+    (stack.serve, "pollgate serve token-authority"),
+    (stack.secrets, "pollgate secrets ./secrets --postgres postgres:5432"),
+):
+    app.command(command, help_epilogue=f"Example:\n\n  {example}")
+register_completion(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,9 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _escape_unencodable_output()
     try:
         _require_text(words)
-        if words[:1] == [poll.app.name[0]]:
-            require_no_token(words)
-        app(words, exit_on_error=False, print_error=False)
+        require_no_secret(words)
+        try:
+            app(words, exit_on_error=False, print_error=False)
+        finally:
+            sys.stdout.flush()
     except (CliError, StackError) as error:
         _exit(f"pollgate: {error}", 2 if isinstance(error, UsageError) else 1)
     except CycloptsError as error:

@@ -80,7 +80,21 @@ def escape_line(text: str) -> str:
 
 def pluralize(number: int, thing: str) -> str:
     """Return a number with its noun: `1 token`, `2 tokens`."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def describe_value(value: object) -> str:
+    """Return a value of JSON as people read it: `yes`, `none`, `1,000`, `a, b`; a text in quotes."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case int() | float():
+            return f"{value:,}"
+        case list():
+            return ", ".join(each if isinstance(each, str) else describe_value(each) for each in value) or "none"
+    return msgspec.json.encode(value).decode()
 
 
 def _escape_json(json: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Annotated, Any, Final, Literal
 
@@ -11,8 +12,9 @@ from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import option_of, repeated_option
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.options import Repeatable
+from pollgate.cli.output import warn
 from pollgate.cli.times import end_date
-from pollgate.client import Option
+from pollgate.client import Option, Poll
 from pollgate.client.encoding import without_none
 
 _SETTINGS: Final = {
@@ -99,6 +101,24 @@ class PollFields:
 
 
 NO_FIELDS: Final = PollFields()
+
+
+def warn_of_passed_end(poll: Poll) -> None:
+    """Print a warning for a poll whose end has passed."""
+    end = poll.settings.end_date
+    if not end or _end_of(end) > datetime.now(UTC):
+        return
+    if poll.settings.close_poll_on_end_date:
+        warn(f"the end of this poll, {end}, has passed: it is closed; --ends with a later time opens it")
+    else:
+        warn(f"the end of this poll, {end}, has passed; it stays open, because it does not close at its end")
+
+
+def _end_of(text: str) -> datetime:
+    """Return the time of a poll's end; a date stands for the end of that day in UTC."""
+    if len(text) == len("2027-01-31"):
+        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
+    return datetime.fromisoformat(text)
 
 
 def parse_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[Option]:

@@ -2,17 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from cyclopts import App
 
 from pollgate.cli.credentials import Credential
 from pollgate.cli.error_messages import Target, cli_error
-from pollgate.cli.errors import UsageError
 from pollgate.cli.options import command_group
 from pollgate.client import ClientError, PollsClient
-from shared.contract.token import SECRET_PATTERN
 
 POLLS: Final = Target("polls service", "POLLS_URL", "http://127.0.0.1:8080", "access token")
 _INTERNAL: Final = POLLS._replace(variable="POLLS_API_URL")
@@ -63,14 +61,3 @@ def collect_from_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T
 def polls_target() -> Target:
     """Return the polls service, with the variable that has its URL."""
     return _INTERNAL if os.environ.get(_INTERNAL.variable) else POLLS
-
-
-def require_no_token(arguments: Sequence[str]) -> None:
-    """Raise `CliError` for a token on the command line, or an option that would take one."""
-    has_token = any(SECRET_PATTERN.search(argument) for argument in arguments)
-    if has_token or any(argument.partition("=")[0] == "--token" for argument in arguments):
-        advice = "; it is now in the shell's history and the process list, so rotate it" if has_token else ""
-        raise UsageError(
-            "a token cannot be an argument: set POLLGATE_TOKEN, or POLLGATE_TOKEN_FILE to a file that contains it"
-            + advice
-        )

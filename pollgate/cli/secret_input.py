@@ -3,9 +3,29 @@ the process list show.
 """
 
 import sys
+from collections.abc import Sequence
 from getpass import getpass
+from typing import Annotated, Final
 
-from pollgate.cli.errors import CliError
+from cyclopts import Parameter
+
+from pollgate.cli.authority_session import run_with_authority
+from pollgate.cli.errors import CliError, UsageError
+
+
+def resolve_token_id(token_id: str) -> str:
+    """Return the id; for `-` that of the token whose secret is entered or piped in. Raise `CliError`."""
+    if token_id != FROM_INPUT:
+        return token_id
+    secret = read_token_secret()
+    return run_with_authority(lambda authority: authority.find_token(secret), {"/token": "the access token"}).id
+
+
+def require_ids(token_ids: Sequence[str]) -> None:
+    """Raise `UsageError` for an option in place of an id: the parser takes any, because it takes `-`."""
+    for token_id in token_ids:
+        if token_id.startswith("-") and token_id != FROM_INPUT:
+            raise UsageError(f"Unknown option: {token_id}. See --help.")
 
 
 def read_token_secret() -> str:
@@ -20,4 +40,8 @@ def read_token_secret() -> str:
     return secret
 
 
-_MAX_LENGTH = 4096
+_MAX_LENGTH: Final = 4096
+IdOrInput = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""The id of a token, or `-`."""
+FROM_INPUT: Final = "-"
+"""What stands in place of an id where a secret is read instead."""

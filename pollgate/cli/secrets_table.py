@@ -23,7 +23,13 @@ def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:
 
 def _row(secret: Secret) -> tuple[str, ...]:
     used = (format_time(secret.first_used_at), format_time(secret.last_used_at))
-    return (secret.hint, _describe_validity(secret), format_time(secret.created_at), *used, str(secret.late_uses or ""))
+    return (
+        secret.hint,
+        _describe_validity(secret),
+        format_time(secret.created_at),
+        *used,
+        f"{secret.late_uses:,}" if secret.late_uses else "",
+    )
 
 
 def _describe_validity(secret: Secret) -> str:

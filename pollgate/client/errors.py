@@ -86,19 +86,25 @@ class InvalidArgument(ClientError, ValueError):
 
 
 class ConnectionFailed(ClientError):
-    """No connection to the service could be made, so the request was not sent. `reason` names the network error."""
+    """No connection to the service could be made, so the request was not sent.
+
+    `reason` names the network error, and `explanation` says what it means.
+    """
 
     reason = ""
+    explanation = ""
 
 
 class OutcomeUnknown(ClientError):
     """The request was sent and may have been carried out: its response was lost, or reports a failure of the service.
 
-    `reason` names the network error, where there was no response. Where the request was a change, `consequence` says
-    what may have happened, and `is_repeatable` whether the same call again does no harm.
+    `reason` names the network error, where there was no response, and `explanation` says what it means. Where the
+    request was a change, `consequence` says what may have happened, and `is_repeatable` whether the same call again
+    does no harm.
     """
 
     reason = ""
+    explanation = ""
     consequence = ""
     is_repeatable = True
 

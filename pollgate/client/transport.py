@@ -11,6 +11,7 @@ from yarl import URL
 
 from pollgate.client.arguments import require_credential
 from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
+from pollgate.client.network_errors import explain
 from pollgate.client.problems import problem_error
 from shared.contract.token import SECRET_PATTERN
 
@@ -201,7 +202,7 @@ class Transport:
         name = type(cause).__name__
         message = f"the {self._service.name} at {self._url}: {what} ({name})"
         failure = kind(message, detail=what, service=self._service.name, url=self._url)
-        failure.reason = name
+        failure.reason, failure.explanation = name, explain(cause, self._url)
         return failure
 
     def _unexpected(self, detail: str, status: int) -> UnexpectedResponse:

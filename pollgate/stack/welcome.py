@@ -1,44 +1,59 @@
 """The text that `pollgate up` prints when the stack is up, with commands to paste."""
 
+import shlex
 from pathlib import Path
 from typing import Final
 
 _POLL: Final = '{"title": "Lunch?", "options": [{"id": "1", "title": "Yes", "order": 0}, {"id": "2", "title": "No"}]}'
+_FIND_POLL_ID: Final = r"""sed -E 's/.*"id": ?"([0-9a-f-]{36})".*/\1/'"""
+_FROM_JSON: Final = r"""sed -nE 's/.*"token": "(.*)".*/\1/p'"""
 
 
 def welcome(*, endpoint: str, authority: str, folder: Path, demo_token: str | None) -> str:
     """Return the text, with the new demo token, or with the command that creates a token."""
-    query = f"token={demo_token or 'YOUR_TOKEN'}&type=polls&workspace=PLAT&content=PLAT-1"
-    token = (
-        f"Demo token, for the workspace PLAT, valid for 30 days. It is not shown again:\n\n  {demo_token}"
+    pollgate = ".venv/bin/pollgate" if Path(".venv/bin/pollgate").exists() else "pollgate"
+    polls = endpoint.partition("/x1/")[0]
+    create = f"{pollgate} token create --name 'My automation' --scope 'polls:*:PLAT' --expires-in 30d --json"
+    token = demo_token or f"$({create} \\\n    | {_FROM_JSON})"
+    shown_once = (
+        f"Demo token, for the workspace PLAT, valid for 30 days. It is not shown again:\n\n  {demo_token}\n\n"
         if demo_token
-        else "Create a token, and replace YOUR_TOKEN below with it:\n\n"
-        f"  {_pollgate(folder, authority, endpoint)} token create --name 'My automation' --scope 'polls:*:PLAT'"
+        else ""
     )
     return f"""
 Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
 
 Endpoint: {endpoint}
 
-{token}
+{shown_once}Paste this into another shell to create a poll, vote in it, and see the results:
 
-Create a poll, list the polls, list the tokens, revoke one by its id:
+  ENDPOINT={endpoint} POLLS_URL={polls}
+{_exports(folder, authority, polls)}  export POLLGATE_TOKEN={token}
+  POLL_ID=$(curl -s "$ENDPOINT?token=$POLLGATE_TOKEN&type=polls&workspace=PLAT&content=PLAT-1" \\
+    -d '{_POLL}' \\
+    | {_FIND_POLL_ID})
+  curl -X PUT "$POLLS_URL/v1/polls/$POLL_ID/votes/ada" -H "Authorization: Bearer $POLLGATE_TOKEN" \\
+    -H 'Content-Type: application/json' -d '{{"optionIds": ["1"]}}'
+  curl "$POLLS_URL/v1/polls/$POLL_ID/results" -H "Authorization: Bearer $POLLGATE_TOKEN"
 
-  curl -X POST '{endpoint}?{query}' \\
-    -d '{_POLL}'
-  {_pollgate(folder, authority, endpoint)} poll list      # prompts for the token, or reads POLLGATE_TOKEN
-  {_pollgate(folder, authority, endpoint)} token list
-  {_pollgate(folder, authority, endpoint)} token revoke TOKEN_ID --reason unneeded
+List the polls and the tokens, and revoke this token:
 
-Every route, with an example: {endpoint.partition("/x1/")[0]}/docs and {authority}/docs
+  {pollgate} poll list
+  {pollgate} token list
+  echo "$POLLGATE_TOKEN" | {pollgate} token revoke - --reason unneeded
+
+Every route, with an example: {polls}/docs and {authority}/docs
 
 The admin key is in {folder / "admin.key"}, the logs are in {folder / "logs"}.
 """
 
 
-def _pollgate(folder: Path, authority: str, endpoint: str) -> str:
-    command = Path(".venv/bin/pollgate")
-    words = [] if authority.endswith(":8081") else [f"TOKEN_AUTHORITY_URL={authority}"]
-    words += [] if ":8080/" in endpoint else [f"POLLS_URL={endpoint.partition('/x1/')[0]}"]
-    words += [] if folder == Path(".pollgate").resolve() else [f"POLLGATE_DIR='{folder}'"]
-    return " ".join([*words, str(command) if command.exists() else "pollgate"])
+def _exports(folder: Path, authority: str, polls: str) -> str:
+    """Return a line with the settings of the commands that differ from their defaults, if there are any."""
+    settings = {
+        "TOKEN_AUTHORITY_URL": "" if authority.endswith(":8081") else authority,
+        "POLLS_URL": "" if polls.endswith(":8080") else polls,
+        "POLLGATE_DIR": "" if folder == Path(".pollgate").resolve() else str(folder),
+    }
+    words = [f"{name}={shlex.quote(value)}" for name, value in settings.items() if value]
+    return f"  export {' '.join(words)}\n" if words else ""

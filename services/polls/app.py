@@ -62,7 +62,7 @@ def build_app(
             "token_authority": lambda: app[AUTHORITY].ping(),
         },
     )
-    add_metrics(app)
+    add_metrics(app, settings.metrics_networks)
     app[SETTINGS] = settings
     app[STREAM_LIMITER] = StreamLimiter(limit=settings.event_streams, limit_per_token=settings.event_streams_per_token)
     app.cleanup_ctx.extend((_open_database, partial(_open_feed, max_silence_s=max_silence_s)))

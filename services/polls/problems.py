@@ -326,7 +326,7 @@ def _as_contract(row: Callable[[Any], Problem]) -> Callable[[Any], Problem]:
 
 CONTRACT_PROBLEMS: Final[ProblemTable] = {
     TokenMissing: lambda _: Problem(TOKEN_MISSING, "Add the access token to the URL: '&token='."),
-    TokenInvalid: lambda _: Problem(TOKEN_INVALID, "This access token does not work."),
+    TokenInvalid: lambda e: Problem(TOKEN_INVALID, str(e) if e.other_kind else "This access token does not work."),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no poll with this id at this place."),
     InvalidBody: _as_contract(lambda e: _invalid_poll(*e.errors)),
     **{

@@ -25,7 +25,7 @@ _ContractEditRoute = partial(_ContractRoute, time_limit_s=EDIT_LIMIT_S)
 ROUTES: Final = (
     Route("GET", "/v1/polls", polls.list_polls, token_with(Action.READ)),
     Route("POST", "/v1/polls", polls.create_poll, token_with(Action.CREATE)),
-    _EditRoute("POST", "/v1/polls:batch", batch.change_polls, any_token(), body_limit=MAX_BATCH_BYTES),
+    _EditRoute("POST", "/v1/polls:batch", batch.change_polls, any_token(counts_items=True), body_limit=MAX_BATCH_BYTES),
     Route("GET", "/v1/polls/{id}", polls.show_poll, token_with(Action.READ)),
     _EditRoute("PUT", "/v1/polls/{id}", polls.replace_poll, token_with(Action.UPDATE)),
     _EditRoute("PATCH", "/v1/polls/{id}", polls.change_poll, token_with(Action.UPDATE)),

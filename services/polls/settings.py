@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from shared.guard import GuardSettings
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
+from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.process.environment import FormerName
 
 
@@ -32,6 +33,7 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1000, description="prepared statements per connection; 0 with a transaction pooler"),
     ] = 100
+    metrics_networks: MetricsNetworks = PRIVATE_NETWORKS
     event_streams: Annotated[int, Meta(ge=0, le=100_000, description="maximum number of event streams per process")] = (
         1000
     )
@@ -42,9 +44,10 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
     ] = 50
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` if a credential or `participant_key` is invalid, before anything is opened."""
+        """Raise `SettingsError` if a credential, key or network is invalid, before anything is opened."""
         super().__post_init__()
         read_secret("PARTICIPANT_KEY", self.participant_key)
+        read_networks(self.metrics_networks)
 
     @property
     def participant_secret(self) -> bytes:

@@ -62,7 +62,7 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.token_authority_issuer)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
-    add_metrics(app)
+    add_metrics(app, settings.metrics_networks)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
     app.on_shutdown.append(_stop_waiting)
     return app

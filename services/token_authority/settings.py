@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
+from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.process.environment import FormerName, split_url
 
 
@@ -88,6 +89,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         FormerName("OPEN_TOKENS_A_MINUTE"),
     ] = 600
     trusted_proxy_hops: ProxyHops = 0
+    metrics_networks: MetricsNetworks = PRIVATE_NETWORKS
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="number of connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
@@ -95,8 +97,9 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     ] = 100
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for an invalid `key_encryption_key`, before any connection is opened."""
+        """Raise `SettingsError` for invalid keys or networks, before any connection is opened."""
         read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
+        read_networks(self.metrics_networks)
 
     @property
     def encryption_secrets(self) -> tuple[bytes, ...]:

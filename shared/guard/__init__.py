@@ -17,6 +17,7 @@ from shared.guard.access import ScopeNotChecked, any_token, token_with
 from shared.guard.caller import Caller, caller
 from shared.guard.errors import (
     AddressNotAllowed,
+    BatchOverRateLimit,
     GuardError,
     GuardUnavailable,
     InsufficientScope,
@@ -26,8 +27,10 @@ from shared.guard.errors import (
     TokenInvalid,
     TokenMissing,
     TokenTwice,
+    TooManyUnknownTokens,
 )
 from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_guard
+from shared.guard.rules import count_items
 from shared.guard.settings import GuardSettings, guard_settings
 from shared.guard.stream import Stream, open_stream
 
@@ -36,6 +39,7 @@ __all__ = [
     "FEED",
     "FOLLOWER",
     "AddressNotAllowed",
+    "BatchOverRateLimit",
     "Caller",
     "GuardError",
     "GuardSettings",
@@ -49,9 +53,11 @@ __all__ = [
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",
+    "TooManyUnknownTokens",
     "UnguardedRoute",
     "any_token",
     "caller",
+    "count_items",
     "guard_settings",
     "mount_guard",
     "open_stream",

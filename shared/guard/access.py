@@ -21,7 +21,8 @@ SECURITY_SCHEMES: Final = {
 REFUSALS: Final = {
     401: "The access token is missing or does not work.",
     403: "The access token works, but not for this action or place, from this address, or in a URL.",
-    429: "The access token has reached its rate limit; see `Retry-After`.",
+    429: "The access token has reached its rate limit, or too many tokens from this address do not work; see "
+    "`Retry-After`.",
 }
 """The statuses with which the guard refuses a request, for the descriptions of guarded routes."""
 
@@ -33,10 +34,12 @@ class ScopeNotChecked(Exception):
 class TokenAccess(Access, frozen=True, kw_only=True):
     """The access rule of a route that needs an access token. Create it with `token_with` or `any_token`.
 
-    With `actions`, the handler has to require one of them before it responds with a success.
+    With `actions`, the handler has to require one of them before it responds with a success. With `counts_items`, the
+    request counts as many times against the token's rate limit as the handler says by `count_items`.
     """
 
     actions: frozenset[Action] = frozenset()
+    counts_items: bool = False
 
     def require_scope_check(self, bearer: Caller, status: int) -> None:
         """Raise `ScopeNotChecked` if a response with this status is a success, and the bearer was granted no action."""
@@ -53,9 +56,10 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
     return TokenAccess(security=security, problems=REFUSALS, actions=frozenset({action, *others}))
 
 
-def any_token(security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:
+def any_token(security: tuple[str, ...] = TOKEN_SECURITY, *, counts_items: bool = False) -> TokenAccess:
     """Let every request with a working token through, regardless of its scopes.
 
-    Use it for routes that are the same for every token, and for handlers that check each part of a request.
+    Use it for routes that are the same for every token, and for handlers that check each part of a request. With
+    `counts_items`, the handler calls `count_items` once it has read the parts.
     """
-    return TokenAccess(security=security, problems=REFUSALS)
+    return TokenAccess(security=security, problems=REFUSALS, counts_items=counts_items)

@@ -22,7 +22,23 @@ class TokenTwice(GuardError):
 
 
 class TokenInvalid(GuardError):
-    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which."""
+    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which.
+
+    `other_kind` says what was sent in place of a token, such as "an admin key", by its format.
+    """
+
+    def __init__(self, other_kind: str | None = None) -> None:
+        self.other_kind = other_kind
+        super().__init__(f"This is {other_kind}; send an access token." if other_kind else "Invalid access token.")
+
+
+class TooManyUnknownTokens(GuardError):
+    """Too many tokens from this address did not work, or are being introspected; `limit` is per minute."""
+
+    def __init__(self, retry_after_s: int, limit: int | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        self.limit = limit
+        super().__init__(str(limit))
 
 
 class QueryNotAllowed(GuardError):
@@ -38,12 +54,26 @@ class AddressNotAllowed(GuardError):
 
 
 class RateLimited(GuardError):
-    """The token has reached its `limit` of requests per minute; the next one is allowed in `retry_after_s` seconds."""
+    """The token has reached its `limit` of requests per minute, or fewer than `cost` are left.
 
-    def __init__(self, limit: int, retry_after_s: int) -> None:
+    As many are allowed in `retry_after_s` seconds.
+    """
+
+    def __init__(self, limit: int, retry_after_s: int, cost: int = 1) -> None:
         self.limit = limit
         self.retry_after_s = retry_after_s
+        self.cost = cost
         super().__init__(str(limit))
+
+
+class BatchOverRateLimit(GuardError):
+    """A batch has more items than the token may send per minute, so it can never be carried out."""
+
+    def __init__(self, items: int, limit: int) -> None:
+        super().__init__(
+            f"The batch has {items} items, which count as {items} requests, and this access token may send {limit} per "
+            f"minute. Send at most {limit} items at once."
+        )
 
 
 class InsufficientScope(GuardError):

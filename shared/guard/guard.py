@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 
 from shared.contract.change import Change
 from shared.contract.introspection import Grant
-from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
+from shared.contract.token import ACCESS_TOKEN, SECRET_NAMES, digest, find_prefix, is_well_formed
 from shared.guard.cache import ExpiringCache
-from shared.guard.errors import GuardUnavailable, TokenInvalid
+from shared.guard.errors import GuardUnavailable, TokenInvalid, TooManyUnknownTokens
+from shared.guard.introspection_limits import MAX_CONCURRENT_INTROSPECTIONS, IntrospectionLimits
 from shared.guard.lease import Lease
 from shared.guard.listeners import Listener, Listeners
 from shared.guard.metrics import GuardMetrics
@@ -26,8 +27,8 @@ GRANT_LIFE_S: Final = 300.0
 REFUSAL_LIFE_S: Final = 2.0
 MAX_GRANTS: Final = 100_000
 MAX_REFUSALS: Final = 10_000
-MAX_CONCURRENT_INTROSPECTIONS: Final = 256
-"""Limits how much of the authority a flood of made-up tokens can use."""
+REVALIDATION_INTERVAL_S: Final = 1.0
+"""A token is introspected for `no_cache` at most once in this time."""
 MAX_ATTEMPTS: Final = 4
 """How many answers a request waits for if each is older than a change of its token."""
 
@@ -56,6 +57,7 @@ class Guard:
         *,
         clock: Callable[[], float],
         now: Callable[[], float] = time.time,
+        limits: IntrospectionLimits | None = None,
     ) -> None:
         self._introspect = introspect
         self._lease = lease
@@ -64,22 +66,29 @@ class Guard:
         self._now = now
         self._grants = ExpiringCache[_Answer](size=MAX_GRANTS, life_s=GRANT_LIFE_S, clock=clock)
         self._refusals = ExpiringCache[_Answer](size=MAX_REFUSALS, life_s=REFUSAL_LIFE_S, clock=clock)
+        self._limits = limits or IntrospectionLimits(None, clock=clock)
+        self._revalidations = ExpiringCache[bool](size=MAX_REFUSALS, life_s=REVALIDATION_INTERVAL_S, clock=clock)
         self._tombstones = Tombstones()
         self._listeners = Listeners(lease)
         self._introspections: dict[bytes, _Introspection] = {}
         self._sequence = 0
 
-    async def check(self, token: str, *, no_cache: bool = False) -> ValidToken:
-        """Return what the token grants; with `no_cache`, by an introspection that is sent after this call.
+    async def check(self, token: str, *, no_cache: bool = False, network: str | None = None) -> ValidToken:
+        """Return what the token grants.
 
-        Raise `TokenInvalid`, or `GuardUnavailable` if the token cannot be checked at the moment.
+        With `no_cache`, introspect it although it is cached, at most once per `REVALIDATION_INTERVAL_S`. While the
+        authority cannot be reached, use the cache as without it. `network` is charged with the introspection of a token
+        that is not cached.
+
+        Raise `TokenInvalid`, `TooManyUnknownTokens`, or `GuardUnavailable` if the token cannot be checked now.
         """
         if not is_well_formed(token, ACCESS_TOKEN):
-            raise TokenInvalid
+            other = find_prefix(token)
+            raise TokenInvalid(SECRET_NAMES[other] if other else None)
         key = digest(token)
-        answer = self._look_up(key, no_cache=no_cache) or await self._await_introspection(key, token, no_cache=no_cache)
+        answer = await self._find_answer(key, token, network, no_cache=no_cache)
         if answer.grant is None or self.expires_in_s(answer.grant) <= 0:
-            raise TokenInvalid
+            raise answer.refusal or TokenInvalid()
         known_at = max(answer.asked_at, self._lease.confirmed_at)
         return ValidToken(answer.grant, max(0.0, self._clock() - known_at))
 
@@ -115,63 +124,97 @@ class Guard:
         """Return the seconds until the grant expires."""
         return grant.expires_at_s - self._now()
 
-    def _look_up(self, key: bytes, *, no_cache: bool) -> "_Answer | None":
-        if no_cache:
+    async def _find_answer(self, key: bytes, token: str, network: str | None, *, no_cache: bool) -> "_Answer":
+        if no_cache and self._must_revalidate(key):
             self._metrics.bypassed.inc()
-            return None
+            try:
+                return await self._await_introspection(key, token, network)
+            except GuardUnavailable:
+                cached = self._find_cached(key)
+                if cached is None:
+                    raise
+                return cached
+        return self._look_up(key) or await self._await_introspection(key, token, network)
+
+    def _must_revalidate(self, key: bytes) -> bool:
+        """Return whether a request with `no_cache` waits for an introspection: one in progress, or else a new one."""
+        if key in self._introspections:
+            return True
+        if self._revalidations.get(key):
+            return False
+        self._revalidations.put(key, value=True, asked_at=self._clock())
+        return True
+
+    def _look_up(self, key: bytes) -> "_Answer | None":
         if not self._lease.is_held:
             self._metrics.stale.inc()
             return None
-        found = self._grants.get(key) or self._refusals.get(key)
+        found = self._find_cached(key)
         (self._metrics.hit if found else self._metrics.miss).inc()
         return found
 
-    async def _await_introspection(self, key: bytes, token: str, *, no_cache: bool) -> "_Answer":
+    def _find_cached(self, key: bytes) -> "_Answer | None":
+        """Return what is cached of the token, if the guard may use its cache."""
+        return (self._grants.get(key) or self._refusals.get(key)) if self._lease.is_held else None
+
+    async def _await_introspection(self, key: bytes, token: str, network: str | None) -> "_Answer":
         """Share one introspection among concurrent requests, unless its answer may be too old for this request."""
         sequence_before = self._sequence
         for _ in range(MAX_ATTEMPTS):
-            introspection = self._introspections.get(key) or self._start(key, token)
+            introspection = self._introspections.get(key) or self._start(key, token, network)
             answer = await asyncio.shield(introspection.task)
-            sent_after_request = introspection.number > sequence_before
-            if self._is_usable(key, answer, sent_after_request=sent_after_request, no_cache=no_cache):
+            if self._is_usable(key, answer, sent_after_request=introspection.number > sequence_before):
                 return answer
             self._metrics.stale_answers.inc()
         raise GuardUnavailable("the authority's answers are older than its changes")
 
-    def _is_usable(self, key: bytes, answer: "_Answer", *, sent_after_request: bool, no_cache: bool) -> bool:
+    def _is_usable(self, key: bytes, answer: "_Answer", *, sent_after_request: bool) -> bool:
         """Treat an answer to an introspection that was sent before the request as a cached one: it needs the lease."""
-        return self._is_current(key, answer) and (sent_after_request or (self._lease.is_held and not no_cache))
+        return self._is_current(key, answer) and (sent_after_request or self._lease.is_held)
 
     def _is_current(self, key: bytes, answer: "_Answer") -> bool:
         return answer.grant is None or self._tombstones.allows(key, answer.grant.as_of)
 
-    def _start(self, key: bytes, token: str) -> "_Introspection":
+    def _start(self, key: bytes, token: str, network: str | None) -> "_Introspection":
         if len(self._introspections) >= MAX_CONCURRENT_INTROSPECTIONS:
             raise GuardUnavailable("too many tokens are being introspected at once")
         self._sequence += 1
         introspection = _Introspection(self._sequence)
-        introspection.task = asyncio.create_task(self._run(key, token))
+        if self._grants.get(key) is not None:
+            network = None  # a token that has worked is no guess
+        introspection.task = asyncio.create_task(self._run(key, token, network))
         introspection.task.add_done_callback(_mark_retrieved)
         self._introspections[key] = introspection
         return introspection
 
-    async def _run(self, key: bytes, token: str) -> "_Answer":
-        asked_at, latest_change = self._clock(), self._tombstones.latest_change(key)
+    async def _run(self, key: bytes, token: str, network: str | None) -> "_Answer":
         try:
-            answer = _Answer(await self._introspect(token), asked_at)
-            is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
-            if self._is_current(key, answer) and not is_overtaken:
-                (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
+            async with self._limits.share(network):
+                answer = await self._introspect_now(key, token)
+            if answer.grant is None:
+                return answer._replace(refusal=await self._limits.record_unknown(key.hex(), network))
             return answer
         finally:
             del self._introspections[key]
 
+    async def _introspect_now(self, key: bytes, token: str) -> "_Answer":
+        asked_at, latest_change = self._clock(), self._tombstones.latest_change(key)
+        answer = _Answer(await self._introspect(token), asked_at)
+        is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
+        if self._is_current(key, answer) and not is_overtaken:
+            (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
+        return answer
+
 
 class _Answer(NamedTuple):
-    """The result of an introspection. `grant` is `None` if the token does not work."""
+    """The result of an introspection. `grant` is `None` if the token does not work.
+
+    `refusal` is set if too many tokens from its address did not work.
+    """
 
     grant: Grant | None
     asked_at: float
+    refusal: TooManyUnknownTokens | None = None
 
 
 class _Introspection:

@@ -14,7 +14,7 @@ class GuardMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._cache = Counter(
             "pollgate_guard_cache",
-            "Cache lookups: hit; miss; stale, if the guard had no lease; bypassed, if the request had no-cache",
+            "Cache lookups: hit; miss; stale, if the guard had no lease; bypassed, if no-cache led to an introspection",
             ["result"],
             registry=registry,
         )

@@ -13,21 +13,31 @@ from shared.contract.redis_names import rate_limit_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
-from shared.guard.errors import AddressNotAllowed, GuardError, InsufficientScope, QueryNotAllowed, RateLimited
+from shared.guard.errors import (
+    AddressNotAllowed,
+    BatchOverRateLimit,
+    GuardError,
+    InsufficientScope,
+    QueryNotAllowed,
+    RateLimited,
+)
 from shared.guard.feed import ChangeFeed
 from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
+from shared.guard.introspection_limits import IntrospectionLimits
 from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
 from shared.guard.presentation import PRESENTED_TOKEN, bypasses_cache, take_token
 from shared.guard.problems import GUARD_PROBLEMS
-from shared.guard.rules import RULES, Rules, add_rate_limit
+from shared.guard.rules import RULES, Rules, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.usage import Usage
+from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.client_address import client_address
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import problem_response
@@ -36,15 +46,23 @@ from shared.runtime.http.routes import PUBLIC, Route, add_routes, find_unlisted_
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.failure_limit import FailureLimit
 from shared.runtime.redis.rate_limit import rate_limiter
 
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 FOLLOWER: Final = web.AppKey("follower", Follower)
 _USAGE: Final = web.AppKey("usage", Usage)
+_PROXY_HOPS: Final = web.AppKey("proxy_hops", int)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
-_ERRORS_OF_VALID_TOKENS: Final = (QueryNotAllowed, AddressNotAllowed, RateLimited, InsufficientScope)
+_ERRORS_OF_VALID_TOKENS: Final = (
+    QueryNotAllowed,
+    AddressNotAllowed,
+    RateLimited,
+    BatchOverRateLimit,
+    InsufficientScope,
+)
 
 
 class UnguardedRoute(Exception):
@@ -63,6 +81,7 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     """
     app.middlewares.append(_guard_requests)
     app[STREAMS] = Streams()
+    app[_PROXY_HOPS] = settings.trusted_proxy_hops
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit))
@@ -94,11 +113,14 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     try:
         presented, no_cache = take_token(request), bypasses_cache(request)
         request[PRESENTED_TOKEN] = presented
-        validated = await request.app[GUARD].check(presented.token, no_cache=no_cache)
+        network = network_of(client_address(request, request.app[_PROXY_HOPS]))
+        validated = await request.app[GUARD].check(presented.token, no_cache=no_cache, network=network)
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
-        await request.app[RULES].check(request, presented, validated.grant)
+        rules = request.app[RULES]
+        check = rules.check_before_count if route.access.counts_items else rules.check
+        await check(request, presented, validated.grant)
         response = await _call_handler(request, handler, route.access, bearer)
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
@@ -118,6 +140,8 @@ async def _call_handler(
     except web.HTTPException as error:
         access.require_scope_check(bearer, error.status)
         raise
+    finally:
+        await count_if_uncounted(request)
     access.require_scope_check(bearer, response.status)
     return response
 
@@ -165,7 +189,9 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             redis_client(settings.redis_url) as redis,
             rate_limiter(settings.redis_url, rate_limit_prefix(settings.introspection_client_id), registry) as limiter,
         ):
-            guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s)
+            unknown = FailureLimit(limiter, "unknown", settings.unknown_tokens_per_minute, clock=elapsed_s)
+            limits = IntrospectionLimits(unknown, clock=elapsed_s)
+            guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s, limits=limits)
             follower = Follower(
                 guard,
                 lease,

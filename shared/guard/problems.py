@@ -4,6 +4,7 @@ from typing import Final
 
 from shared.guard.errors import (
     AddressNotAllowed,
+    BatchOverRateLimit,
     GuardUnavailable,
     InsufficientScope,
     QueryNotAllowed,
@@ -12,6 +13,7 @@ from shared.guard.errors import (
     TokenInvalid,
     TokenMissing,
     TokenTwice,
+    TooManyUnknownTokens,
 )
 from shared.runtime.http.problem import Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, ProblemType
@@ -52,9 +54,27 @@ RATE_LIMITED: Final = ProblemType(
     "rate-limited",
     429,
     "Too many requests",
-    meaning="The access token has reached its limit of requests per minute. The request was not processed.",
+    meaning="The access token has reached its limit of requests per minute, or fewer are left than a batch has items. "
+    "The request was not processed.",
     remedy="Wait for the number of seconds in `Retry-After`, then send the request again. The `RateLimit` header says "
     "how many requests are left.",
+)
+BATCH_OVER_RATE_LIMIT: Final = ProblemType(
+    "batch-over-rate-limit",
+    422,
+    "Batch too large",
+    meaning="Each item of a batch counts as a request, and the batch has more items than the access token may send "
+    "per minute. Nothing was done.",
+    remedy="Send fewer items at once, as `detail` says, or ask the issuer for a token with a higher rate limit. "
+    "Waiting does not help.",
+)
+TOO_MANY_ATTEMPTS: Final = ProblemType(
+    "too-many-attempts",
+    429,
+    "Too many requests",
+    meaning="Within a minute, too many access tokens that do not work were sent from this address, or too many new "
+    "ones at once. Working tokens are still accepted.",
+    remedy="Correct the token that the client sends, and wait for the number of seconds in `Retry-After`.",
 )
 INSUFFICIENT_SCOPE: Final = ProblemType(
     "insufficient-scope",
@@ -71,6 +91,8 @@ GUARD_PROBLEM_TYPES: Final = (
     QUERY_NOT_ALLOWED,
     ADDRESS_NOT_ALLOWED,
     RATE_LIMITED,
+    BATCH_OVER_RATE_LIMIT,
+    TOO_MANY_ATTEMPTS,
     INSUFFICIENT_SCOPE,
 )
 """The problem types that a guarded service adds to its own."""
@@ -82,8 +104,21 @@ def _unauthorized(detail: str, challenge: str) -> Problem:
 
 def _rate_limited(error: RateLimited) -> Problem:
     wait = str(error.retry_after_s)
-    detail = f"Rate limit reached: {error.limit} requests per minute. Try again in {wait} s."
+    rule = f"Rate limit reached: {error.limit} request{'s' * (error.limit != 1)} per minute"
+    if error.cost > 1:
+        rule += f", and this batch counts as {error.cost}"
+    detail = f"{rule}. Try again in {wait} s."
     return Problem(RATE_LIMITED, detail, headers={"Retry-After": wait})
+
+
+def _too_many_unknown_tokens(error: TooManyUnknownTokens) -> Problem:
+    wait = str(error.retry_after_s)
+    rule = (
+        "Too many new access tokens are being checked for this address at once"
+        if error.limit is None
+        else f"At most {error.limit} access tokens per minute that do not work are allowed from one address"
+    )
+    return Problem(TOO_MANY_ATTEMPTS, f"{rule}; try again in {wait} s.", headers={"Retry-After": wait})
 
 
 def _insufficient_scope(error: InsufficientScope) -> Problem:
@@ -95,7 +130,7 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
     TokenMissing: lambda _: _unauthorized(
         "Missing access token: send it as 'Authorization: Bearer …' or as '?token=…'.", "Bearer"
     ),
-    TokenInvalid: lambda _: _unauthorized("Invalid access token.", 'Bearer error="invalid_token"'),
+    TokenInvalid: lambda e: _unauthorized(str(e), 'Bearer error="invalid_token"'),
     QueryUnreadable: lambda e: Problem(BAD_REQUEST, str(e)),
     TokenTwice: lambda _: Problem(TOKEN_TWICE, "More than one access token: send the token once, in one place."),
     QueryNotAllowed: lambda _: Problem(
@@ -105,6 +140,8 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
         ADDRESS_NOT_ALLOWED, f"This access token does not work from {e.address or 'an unknown address'}."
     ),
     RateLimited: _rate_limited,
+    BatchOverRateLimit: lambda e: Problem(BATCH_OVER_RATE_LIMIT, str(e)),
+    TooManyUnknownTokens: _too_many_unknown_tokens,
     InsufficientScope: _insufficient_scope,
     GuardUnavailable: lambda _: unavailable("The access token cannot be checked at the moment; try again."),
 }

@@ -6,13 +6,14 @@ from typing import Final
 from aiohttp import web
 
 from shared.contract.introspection import Grant
-from shared.guard.errors import AddressNotAllowed, QueryNotAllowed, RateLimited
+from shared.guard.errors import AddressNotAllowed, BatchOverRateLimit, QueryNotAllowed, RateLimited
 from shared.guard.presentation import PresentedToken
 from shared.runtime.http.client_address import client_address
 from shared.runtime.redis.rate_limit import RateLimiter
 from shared.runtime.redis.rate_window import WINDOW_S, Verdict
 
 _VERDICT: Final = web.RequestKey("rate_limit_verdict", Verdict)
+_UNCOUNTED: Final = web.RequestKey("grant_of_uncounted_request", Grant)
 
 
 class Rules:
@@ -28,10 +29,33 @@ class Rules:
         Raise `QueryNotAllowed`, `AddressNotAllowed` or `RateLimited`. The first two are not counted.
         """
         self.check_presentation(request, presented, grant)
+        await self.count(request, grant, 1)
+
+    async def check_before_count(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
+        """Do as `check` does, except that `count_items` counts, once the number of items is known.
+
+        Raise `RateLimited` if not even one is left.
+        """
+        self.check_presentation(request, presented, grant)
+        request[_UNCOUNTED] = grant
         if grant.rate_limit is not None:
-            verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit)
+            verdict = await self._limiter.peek(grant.token_id, grant.rate_limit)
             if not verdict.is_allowed:
+                request[_VERDICT] = verdict
                 raise RateLimited(grant.rate_limit, _whole_seconds(verdict))
+
+    async def count(self, request: web.Request, grant: Grant, cost: int) -> None:
+        """Count `cost` requests against the token's rate limit, or none of them and raise `RateLimited`.
+
+        Raise `BatchOverRateLimit` if the limit is lower than `cost`, so that waiting would not help.
+        """
+        if grant.rate_limit is None:
+            return
+        if cost > grant.rate_limit:
+            raise BatchOverRateLimit(cost, grant.rate_limit)
+        verdict = request[_VERDICT] = await self._limiter.hit(grant.token_id, grant.rate_limit, cost)
+        if not verdict.is_allowed:
+            raise RateLimited(grant.rate_limit, _whole_seconds(verdict), cost)
 
     def check_presentation(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
         """Check how and from which address the token was sent. Raise `QueryNotAllowed` or `AddressNotAllowed`."""
@@ -44,6 +68,23 @@ class Rules:
 
 
 RULES: Final = web.AppKey("rules", Rules)
+
+
+async def count_items(request: web.Request, items: int) -> None:
+    """Count a batch of this many items against the rate limit of its token, before anything is done.
+
+    For routes whose access rule has `counts_items`. Raise `RateLimited` if fewer are left, or `BatchOverRateLimit` if
+    there are more items than the token may send per minute.
+    """
+    grant = request[_UNCOUNTED]
+    del request[_UNCOUNTED]
+    await request.app[RULES].count(request, grant, items)
+
+
+async def count_if_uncounted(request: web.Request) -> None:
+    """Count one request if its handler should have called `count_items` and has not, as for an unreadable batch."""
+    if _UNCOUNTED in request:
+        await count_items(request, 1)
 
 
 async def add_rate_limit(request: web.Request, response: web.StreamResponse) -> None:

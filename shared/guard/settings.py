@@ -30,6 +30,15 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0
+    unknown_tokens_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="tokens per minute from one address that do not work, before further ones get 429; working "
+            "ones are always accepted",
+        ),
+    ] = 60
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` unless there is exactly one credential, and it is usable."""

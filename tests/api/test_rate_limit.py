@@ -71,6 +71,16 @@ async def test_cost_is_counted_only_if_the_hit_is_allowed(limits: Limits) -> Non
     assert [v.is_allowed for v in verdicts] == [True, False, True, False]
 
 
+async def test_refused_cost_reports_what_remains_and_when_it_is_allowed(limits: Limits) -> None:
+    await limits.limiter.hit("key", 10, 8)
+
+    refused, too_early = await limits.limiter.hit("key", 10, 3), await limits.limiter.hit("key", 10, 10)
+
+    assert (refused.is_allowed, refused.remaining, 50 < refused.reset_s <= 68) == (False, 2, True)
+    assert (too_early.is_allowed, too_early.remaining, 100 < too_early.reset_s <= 120) == (False, 2, True)
+    assert (await limits.limiter.hit("key", 10, 2)).is_allowed
+
+
 async def test_concurrent_hits_of_two_processes_share_one_exact_limit(
     redis_url: str, prefix: str, limits: Limits
 ) -> None:

@@ -6,6 +6,8 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import aiohttp
@@ -67,6 +69,26 @@ async def test_up_serves_polls_and_commands_over_a_restart(tmp_path: Path) -> No
     assert runner.find_running_processes() == []
     assert (runner.folder / "admin.key").stat().st_mode & 0o777 == 0o600
     assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_printed_commands_work_when_pasted_also_after_a_restart(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+    for number in (1, 2):
+        screen = await runner.start()
+        _, _, pasted = screen.partition("see the results:\n")
+        script = "\n".join(line for line in pasted.splitlines() if line.startswith("  "))
+        command = ["bash", "-c", f"set -e -o pipefail\n{script}"]
+        environment = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+
+        ran = await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+        assert ran.returncode == 0, ran.stderr
+        assert '"participants":1' in ran.stdout
+        assert "Lunch?" in ran.stdout
+        assert re.search(r"^Revoked tok_\w+ at ", ran.stdout, re.MULTILINE), number
+        assert await runner.stop(signal.SIGINT) == 0
 
 
 async def test_up_with_keys_list_and_rotate(tmp_path: Path) -> None:

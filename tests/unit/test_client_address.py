@@ -7,7 +7,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from pytest_aiohttp.plugin import AiohttpClient
 
-from shared.runtime.http.address import read_address
+from shared.runtime.http.address import network_of, read_address
 from shared.runtime.http.client_address import FORWARDED_FOR, client_address
 
 
@@ -89,3 +89,18 @@ def test_address_in_any_form_is_read(written: str, address: str) -> None:
 )
 def test_invalid_address_is_none(written: str) -> None:
     assert read_address(written) is None
+
+
+@pytest.mark.parametrize(
+    ("written", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("2001:db8:0:0:ffff::", "2001:db8::/64"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("", "unknown"),
+    ],
+)
+def test_address_is_limited_by_its_network(written: str, network: str) -> None:
+    assert network_of(read_address(written)) == network

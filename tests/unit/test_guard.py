@@ -10,15 +10,16 @@ from shared.contract.change import Change
 from shared.contract.introspection import Grant
 from shared.contract.scope import Scope
 from shared.contract.token import digest, mint
-from shared.guard import GuardUnavailable, TokenInvalid
+from shared.guard import GuardUnavailable, TokenInvalid, TooManyUnknownTokens
 from shared.guard.guard import (
     GRANT_LIFE_S,
     MAX_ATTEMPTS,
-    MAX_CONCURRENT_INTROSPECTIONS,
     MAX_REFUSALS,
     REFUSAL_LIFE_S,
+    REVALIDATION_INTERVAL_S,
     Guard,
 )
+from shared.guard.introspection_limits import MAX_CONCURRENT_INTROSPECTIONS, PER_NETWORK, QUEUE_PER_NETWORK
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.tombstones import Tombstones
@@ -42,6 +43,7 @@ class GuardHarness:
     def __init__(self, *answers: Grant | None) -> None:
         self.answers = list(answers)
         self.introspections = 0
+        self.is_away = False
         self.gate = asyncio.Event()
         self.gate.set()
         self.time = 1000.0
@@ -65,6 +67,8 @@ class GuardHarness:
 
     async def _introspect(self, _token: str) -> Grant | None:
         self.introspections += 1
+        if self.is_away:
+            raise GuardUnavailable("away")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await self.gate.wait()
         return answer
@@ -280,19 +284,74 @@ async def test_check_without_lease_ignores_introspection_sent_earlier() -> None:
     assert harness.introspections == 2
 
 
-async def test_no_cache_check_uses_introspection_sent_later() -> None:
-    harness = GuardHarness(grant(), grant(), None)
+async def test_no_cache_checks_introspect_once_per_interval() -> None:
+    harness = GuardHarness(grant())
+    await harness.guard.check(TOKEN)
+
+    for _ in range(100):
+        await harness.guard.check(TOKEN, no_cache=True)
+    assert harness.introspections == 2
+
+    harness.time += REVALIDATION_INTERVAL_S
+    await harness.guard.check(TOKEN, no_cache=True)
+    assert harness.introspections == 3
+    assert harness.count("bypassed") == 2
+
+
+async def test_concurrent_no_cache_checks_wait_for_one_introspection() -> None:
+    harness = GuardHarness(grant(), None)
     await harness.guard.check(TOKEN)
     harness.gate.clear()
+    waiting = [asyncio.create_task(harness.is_refused(no_cache=True)) for _ in range(100)]
+    await asyncio.sleep(0)
+    harness.time += REVALIDATION_INTERVAL_S
+    waiting.append(asyncio.create_task(harness.is_refused(no_cache=True)))
+    await asyncio.sleep(0)
+    harness.gate.set()
+
+    assert await asyncio.gather(*waiting) == [True] * 101
+    assert harness.introspections == 2
+
+
+async def test_no_cache_check_without_lease_uses_no_introspection_sent_earlier() -> None:
+    harness = GuardHarness(grant(), None)
+    harness.lease.release()
+    harness.gate.clear()
     first = asyncio.create_task(harness.is_refused(no_cache=True))
-    while harness.introspections < 2:
-        await asyncio.sleep(0)
+    await harness.wait_for_introspection()
     second = asyncio.create_task(harness.is_refused(no_cache=True))
     await asyncio.sleep(0)
     harness.gate.set()
 
     assert (await first, await second) == (False, True)
-    assert harness.introspections == 3
+    assert harness.introspections == 2
+
+
+async def test_no_cache_checks_while_authority_is_away_use_cache_until_lease_ends() -> None:
+    harness = GuardHarness(grant())
+    await harness.guard.check(TOKEN)
+    harness.time += 3
+    harness.is_away = True
+
+    ages = [(await harness.guard.check(TOKEN, no_cache=True)).age_s for _ in range(100)]
+    assert (ages, harness.introspections) == ([3.0] * 100, 2)
+
+    with pytest.raises(GuardUnavailable):
+        await harness.guard.check(mint("pgt"), no_cache=True)
+    harness.lease.release()
+    with pytest.raises(GuardUnavailable):
+        await harness.guard.check(TOKEN, no_cache=True)
+
+
+async def test_no_cache_check_while_authority_is_away_refuses_changed_token() -> None:
+    harness = GuardHarness(grant())
+    await harness.guard.check(TOKEN)
+    harness.is_away = True
+
+    harness.guard.apply(revocation(1))
+
+    with pytest.raises(GuardUnavailable):
+        await harness.guard.check(TOKEN, no_cache=True)
 
 
 async def test_age_counts_from_latest_introspection_or_lease_renewal() -> None:
@@ -339,6 +398,42 @@ async def test_check_beyond_limit_of_concurrent_introspections_raises_unavailabl
     harness.gate.set()
     await asyncio.gather(*waiting)
     await harness.guard.check(TOKEN)
+
+
+async def test_burst_of_made_up_tokens_from_address_leaves_introspections_to_others() -> None:
+    harness = GuardHarness(grant())
+    harness.gate.clear()
+    burst = [
+        asyncio.create_task(harness.guard.check(mint("pgt"), network="2001:db8::/64"))
+        for _ in range(MAX_CONCURRENT_INTROSPECTIONS)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    in_progress = harness.introspections
+    other = asyncio.create_task(harness.guard.check(TOKEN, network="192.0.2.1"))
+    await asyncio.sleep(0)
+    harness.gate.set()
+
+    assert in_progress == PER_NETWORK
+    assert (await other).grant.token_id == "tok_1"
+    outcomes = await asyncio.gather(*burst, return_exceptions=True)
+    refused = [each for each in outcomes if isinstance(each, TooManyUnknownTokens)]
+    assert len(refused) == MAX_CONCURRENT_INTROSPECTIONS - PER_NETWORK - QUEUE_PER_NETWORK
+
+
+async def test_known_token_without_lease_is_introspected_during_burst_from_its_address() -> None:
+    harness = GuardHarness(grant())
+    await harness.guard.check(TOKEN, network="192.0.2.1")
+    harness.lease.release()
+    harness.gate.clear()
+    burst = [asyncio.create_task(harness.guard.check(mint("pgt"), network="192.0.2.1")) for _ in range(100)]
+    await asyncio.sleep(0)
+    known = asyncio.create_task(harness.guard.check(TOKEN, network="192.0.2.1"))
+    await asyncio.sleep(0)
+    harness.gate.set()
+
+    assert (await known).grant.token_id == "tok_1"
+    await asyncio.gather(*burst, return_exceptions=True)
 
 
 async def test_cancelled_check_does_not_cancel_shared_introspection() -> None:

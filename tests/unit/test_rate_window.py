@@ -100,7 +100,7 @@ async def test_hit_beyond_the_limit_is_refused_and_not_counted(clock: Clock, mem
 
     assert [(v.is_allowed, v.remaining, v.reset_s) for v in verdicts] == [
         (True, 3, 60),
-        (False, 0, 60),
+        (False, 3, 60),
         (True, 0, 60),
         (False, 0, 60),
     ]

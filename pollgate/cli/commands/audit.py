@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
-import msgspec
 from cyclopts import Parameter
 
 from pollgate.cli.atomic_file import atomic_file
@@ -14,7 +13,7 @@ from pollgate.cli.audit_verification import AuditVerification, Head, read_head
 from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
-from pollgate.cli.output import pluralize, print_json, print_table
+from pollgate.cli.output import describe_value, pluralize, print_json, print_table
 from pollgate.cli.times import Past, format_exact_time
 from pollgate.client import AuthorityClient
 from shared.contract.audit import AuditRecord
@@ -201,4 +200,4 @@ def _change(record: AuditRecord) -> str:
 
 
 def _value(side: dict[str, Any], name: str) -> str:
-    return msgspec.json.encode(side[name]).decode() if name in side else "-"
+    return describe_value(side[name]) if name in side else "-"

@@ -10,7 +10,7 @@ from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import option_of
 from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
-from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options
+from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import collect_from_polls, polls_group, run_with_polls
 from pollgate.cli.times import Past, format_exact_time, format_time
 from pollgate.client import ChangeAfterVotes, Poll, PollSettings, PollStatus
@@ -147,6 +147,7 @@ def create(
     given = [*(f"/location/{name}" for name in place), *(["/template"] if template is not None else [])]
     options = {**{pointer: option_of(pointer) for pointer in given}, **fields.options()}
     poll = run_with_polls(lambda polls: polls.create_poll(body), options, has_file=fields.file is not None)
+    warn_of_passed_end(poll)
     print_json(poll) if as_json else print_fields(_fields(poll))
 
 

@@ -9,7 +9,7 @@ from cyclopts import Parameter, Token
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import escape_line, pluralize, print_json
-from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options
+from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import polls_group, run_with_polls
 from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 
@@ -82,6 +82,8 @@ def update(
         return await polls.change_poll(poll_id, body, if_match=condition, drop_votes=drop_votes, allow=allow or ())
 
     poll = run_with_polls(change, fields.options(), has_file=fields.file is not None)
+    if fields.ends:
+        warn_of_passed_end(poll)
     if as_json:
         print_json(poll)
     else:

@@ -12,7 +12,8 @@ from pollgate.cli.authority_session import authority_group, collect_from_authori
 from pollgate.cli.commands import token_change, token_find, token_review, token_revoke
 from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
-from pollgate.cli.output import print_fields, print_json, print_table
+from pollgate.cli.output import pluralize, print_fields, print_json, print_table, warn
+from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
@@ -62,6 +63,10 @@ def create(
         return await authority.create_token(name, parse_scopes(scope), site=site, **body), sites
 
     token, sites = run_with_authority(make, fields.options(scope))
+    if token.expires_at is None and fields.expires_in != "never":
+        warn(
+            "this token never expires; --expires-in 90d would limit its life, and --expires-in never omits this warning"
+        )
     if as_json:
         print_json(token)
         return
@@ -166,16 +171,20 @@ def list_(
         print("There are no tokens yet; `pollgate token create` creates one.")
 
 
-@app.command(help_epilogue="Example:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ")
-def show(token_id: str, /, *, as_json: Json = False) -> None:
+@app.command(
+    help_epilogue="Examples:\n\n  pollgate token show tok_3JDxtsz4ic3g56zQ\n  pollgate token show - < leaked.txt"
+)
+def show(token_id: IdOrInput, /, *, as_json: Json = False) -> None:
     """Show a token: its scopes and limits, the state of its secrets, its use, and how it ended.
 
     Parameters
     ----------
     token_id
-        Id of the token (tok_…); see `pollgate token list`.
+        Id of the token (tok_…); see `pollgate token list`. - reads a secret from a prompt or standard input.
     """
-    token = run_with_authority(lambda authority: authority.get_token(token_id))
+    require_ids([token_id])
+    shown_id = resolve_token_id(token_id)
+    token = run_with_authority(lambda authority: authority.get_token(shown_id))
     if as_json:
         print_json(token)
         return
@@ -217,12 +226,12 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Scope", _scopes(token)),
         ("Accepted in", "header or URL" if token.allow_query else "header"),
         ("Accepted from", "\n".join(token.allowed_ips) or "all addresses"),
-        ("Rate limit", f"{token.rate_limit} requests per minute" if token.rate_limit else "none"),
+        ("Rate limit", f"{pluralize(token.rate_limit, 'request')} per minute" if token.rate_limit else "none"),
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
         ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),
         ("Expires", format_exact_time(token.expires_at)),
         ("Last used", format_exact_time(token.last_used_at)),
-        ("Uses", f"{token.uses}, and {token.refusals} refused"),
+        ("Uses", f"{token.uses:,}, and {token.refusals:,} refused"),
         ("Disabled", _describe_end(token.disabled_at, token.disabled_by, token.disabled_reason)),
         ("Revoked", _describe_end(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),
     ]
@@ -242,5 +251,5 @@ def _print_days(days: Sequence[DailyUse]) -> None:
         print(f"Not used in the last {SHOWN_DAYS} days.")
         return
     print(f"Use in the last {SHOWN_DAYS} days")
-    rows = [(str(day.day), str(day.uses), str(day.refusals)) for day in recent]
-    print_table(("DailyUse (UTC)", "Uses", "Refusals"), rows)
+    rows = [(str(day.day), f"{day.uses:,}", f"{day.refusals:,}") for day in recent]
+    print_table(("Day (UTC)", "Uses", "Refusals"), rows)

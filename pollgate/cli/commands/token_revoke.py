@@ -11,6 +11,7 @@ from pollgate.cli.effect import describe_effect, require_effective, wait_with_no
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json, Wait
 from pollgate.cli.output import pluralize, print_json
+from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.times import Duration, Past, format_exact_time, resolve_since
 from pollgate.client import AuthorityClient, BulkRevocation
 
@@ -26,10 +27,11 @@ app = authority_group("token", "Revoke access tokens.")
     help_epilogue="Examples:\n\n"
     "  pollgate token revoke tok_3JDxtsz4ic3g56zQ --reason leaked\n"
     "  pollgate token revoke --owner ada --reason owner_left --dry-run\n"
+    "  pollgate token revoke - --reason leaked < leaked.txt\n"
     "  pollgate token revoke --all --reason policy --yes",
 )
 def revoke(
-    *token_ids: str,
+    *token_ids: IdOrInput,
     reason: ReasonKind,
     text: str | None = None,
     owner: str | None = None,
@@ -55,7 +57,7 @@ def revoke(
     Parameters
     ----------
     token_ids
-        Ids of tokens (tok_…); see `pollgate token list`.
+        Ids of tokens (tok_…); see `pollgate token list`. - reads a secret from a prompt or standard input.
     reason
         Reason for the revocation.
     text
@@ -81,8 +83,10 @@ def revoke(
     yes
         Do not ask for confirmation before conditions revoke more than one token.
     """
+    require_ids(token_ids)
+    ids = [resolve_token_id(token_id) for token_id in token_ids]
     chosen = _selection(
-        ids=list(token_ids) or None,
+        ids=ids or None,
         owner=owner,
         site=site,
         scope=scope,
@@ -102,7 +106,7 @@ def revoke(
     if as_json:
         print_json(result)
     elif result.revocation:
-        print(_summary(result, token_ids))
+        print(_summary(result, ids))
     if wait:
         require_effective(result.revocation)
     _require_matched(result)

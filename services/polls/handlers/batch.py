@@ -9,7 +9,7 @@ from services.polls.handlers.idempotency import read_key, to_response
 from services.polls.payloads import examples
 from services.polls.payloads.batch import EXAMPLE, Batch, Outcomes
 from services.polls.payloads.parameters import BatchHeaders
-from shared.guard import caller
+from shared.guard import caller, count_items
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
 
@@ -17,7 +17,7 @@ from shared.runtime.http.endpoint import Response, endpoint
 @endpoint(
     summary="Change several polls",
     description="Up to 100, in one transaction. Each item has its own outcome. With `atomic`, either all are made or "
-    "none is.",
+    "none is. A batch counts as many requests against the rate limit of the token as it has items.",
     tags=("polls",),
     headers=BatchHeaders,
     body=Batch,
@@ -29,14 +29,18 @@ from shared.runtime.http.endpoint import Response, endpoint
             example=examples.OUTCOMES,
         )
     },
-    problems={**IN_USE, 422: "The body is invalid, or the Idempotency-Key was used with another request."},
+    problems={
+        **IN_USE,
+        422: "The body is invalid, the batch has more items than the rate limit of the token, or the Idempotency-Key "
+        "was used with another request.",
+    },
 )
 async def change_polls(request: web.Request) -> web.Response:
     """Return 200 with the outcome of each item, also if some have failed."""
     require_media_type(request, JSON)
     content = await request.read()
-    batch = read_json(content, Batch)
-    key = read_key(request, content)
+    batch, key = read_json(content, Batch), read_key(request, content)
+    await count_items(request, len(batch.items))
     editor = request.app[BATCH_EDITOR]
     items, actor = batch.to_items(), actor_of(request)
     return to_response(await editor.apply(caller(request), items, actor, is_atomic=batch.atomic, key=key))

@@ -1,14 +1,20 @@
-"""Mount `/metrics` in the Prometheus text format, from a registry of the application."""
+"""Mount `/metrics` in the Prometheus text format, from a registry of the application, for some networks only."""
 
 import os
-from typing import Final
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Final
 
 from aiohttp import web
+from msgspec import Meta
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from shared.runtime.http.address import read_address
+from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.client_address import FORWARDED_FOR
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.process.environment import SettingsError
 
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -16,17 +22,58 @@ SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 """The variable with the folder in which the workers of a service store their metrics, so that each shows the sum."""
 
 
-def add_metrics(app: web.Application) -> None:
-    """Mount the route. Metrics are registered in `app[METRICS]`."""
+PRIVATE_NETWORKS: Final = (
+    "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7, fe80::/10"
+)
+MetricsNetworks = Annotated[
+    str,
+    Meta(
+        description="networks that may read /metrics, separated by commas, or 'none': the address of the connection "
+        "and every address in X-Forwarded-For has to be in one of them"
+    ),
+]
+"""The setting `METRICS_NETWORKS`."""
+
+Network = IPv4Network | IPv6Network
+
+
+def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
+    """Mount the route. Metrics are registered in `app[METRICS]`.
+
+    A request from outside the networks is 404, and so is one that a proxy has forwarded from outside. Raise
+    `SettingsError` if `networks` cannot be read.
+    """
+    allowed = read_networks(networks)
     shown = app[METRICS] = CollectorRegistry()
     if SHARED_FOLDER in os.environ:
         shown = CollectorRegistry()
         MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
 
-    async def show(_request: web.Request) -> web.Response:
+    async def show(request: web.Request) -> web.Response:
         """Return the text format in any case: prometheus-client's handler fails on malformed Accept headers."""
+        if not _is_from(request, allowed):
+            add_log_fields(request, refused="an address is outside METRICS_NETWORKS")
+            raise web.HTTPNotFound
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
     add_routes(
         app, [Route(method, "/metrics", Endpoint(show), PUBLIC, logs_success=False) for method in ("GET", "HEAD")]
     )
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Read the setting `METRICS_NETWORKS`. Raise `SettingsError`."""
+    try:
+        return () if text.strip() == "none" else tuple(ip_network(each.strip()) for each in text.split(","))
+    except ValueError:
+        raise SettingsError(
+            "METRICS_NETWORKS is wrong: expected 'none', or IP networks separated by commas, such as 10.0.0.0/8"
+        ) from None
+
+
+def _is_from(request: web.Request, networks: tuple[Network, ...]) -> bool:
+    """Return whether every address that the request names is in one of the networks."""
+    forwarded = ",".join(request.headers.getall(FORWARDED_FOR, ()))
+    named = [request.remote or "", *(forwarded.split(",") if FORWARDED_FOR in request.headers else ())]
+    addresses = [read_address(each) for each in named]
+    return all(address is not None and any(address in network for network in networks) for address in addresses)

@@ -28,8 +28,8 @@ NO_LIMIT: Final = 10**9
 class Verdict(NamedTuple):
     """Whether a request is allowed, and how many more would be.
 
-    From `hit`, `reset_s` is the time until `remaining` next grows. From `peek`, it is the time until a request is
-    allowed, 0 if one is allowed now.
+    From an allowed `hit`, `reset_s` is the time until `remaining` next grows. From a refused one, it is the time until
+    the same cost is allowed, and from `peek`, until a request is allowed, 0 if one is allowed now.
     """
 
     is_allowed: bool
@@ -49,7 +49,10 @@ class SlidingWindow:
         """Count `cost` unless that would exceed the limit. Two calls to the storage."""
         allowed = await self._strategy.hit(_PerMinute(limit), key, cost=cost)
         counters = await self._read(key)
-        return Verdict(allowed, limit, max(0, limit - counters.used) if allowed else 0, counters.reset_s)
+        remaining = max(0, limit - counters.used)
+        if allowed:
+            return Verdict(True, limit, remaining, counters.reset_s)
+        return Verdict(False, limit, min(remaining, cost - 1), counters.wait_s(limit - cost + 1))
 
     async def count(self, key: str, cost: int) -> None:
         """Count `cost`, also beyond any limit."""

@@ -141,7 +141,9 @@ def test_command_with_cli_extra_runs_and_names_extras_of_the_stack(wheel: Path, 
     ]
 
     assert (helped.returncode, helped.stderr) == (0, "")
-    assert refused.stderr.startswith("pollgate: the polls service at http://127.0.0.1:1 does not answer")
+    assert refused.stderr.startswith(
+        "pollgate: the polls service at http://127.0.0.1:1 (from POLLS_URL) does not answer"
+    )
     assert [ran.returncode for ran in stack] == [1, 1, 1, 1]
     assert "pip install 'pollgate[cli,server,embedded]'" in stack[0].stderr
     for ran in stack[1:]:

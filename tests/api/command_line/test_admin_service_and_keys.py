@@ -156,7 +156,10 @@ async def test_keys_rotate_publishes_the_next_key(pollgate: CommandLine) -> None
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("http://127.0.0.1:1", r"the token authority at \S+ does not answer \(\w+\); start it, or .*"),
+        (
+            "http://127.0.0.1:1",
+            r"the token authority at \S+ \(from TOKEN_AUTHORITY_URL\) does not answer: .*; start it, or set .*",
+        ),
         ("authority", "TOKEN_AUTHORITY_URL is not the URL of a service, such as http://127.0.0.1:8081"),
     ],
 )

@@ -1,10 +1,14 @@
 """The URLs and credentials that commands use."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
 
+from pollgate.cli import authority_session
 from pollgate.client import AuthorityClient
 from tests.support.command_line import CommandLine, run_lossy_proxy
-from tests.support.stack import Authority, Polls
+from tests.support.stack import HOST, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
@@ -114,3 +118,71 @@ async def test_authority_client_outside_block_raises_runtime_error(authority: Au
 
     with pytest.raises(RuntimeError, match=r"`async with AuthorityClient\(…\) as client:`"):
         await client.list_sites()
+
+
+def serve_bytes(answer: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return a server that sends these bytes to each client."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    return respond
+
+
+HTML = b"HTTP/1.1 %d X\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>"
+SERVERS = [
+    ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "the server speaks HTTP, not HTTPS: use http://127.0.0.1:"),
+    (
+        "http",
+        b"\x15\x03\x03\x00\x02\x02\x46",
+        "the server does not speak HTTP, but perhaps HTTPS: use https://127.0.0.1:",
+    ),
+    ("http", b"", "the server closed the connection"),
+    ("http", HTML % 502, "answered 502, but not as a token authority does; perhaps a proxy did."),
+    ("http", HTML % 403, "answered 403, but not as a token authority does; perhaps a proxy did."),
+    ("http", HTML % 200, "is not a token authority of this release; check TOKEN_AUTHORITY_URL"),
+]
+
+
+async def test_server_that_is_none_of_ours_is_named_with_its_setting_and_exits_1(
+    pollgate: CommandLine, authority: Authority, subtests: pytest.Subtests
+) -> None:
+    for scheme, answer, sentence in SERVERS:
+        server = await asyncio.start_server(serve_bytes(answer), HOST, 0)
+        url = f"{scheme}://{HOST}:{server.sockets[0].getsockname()[1]}"
+        pollgate.use_authority(url, authority.admin_key)
+        async with server:
+            refused = await pollgate("admin", "whoami")
+        with subtests.test(sentence):
+            assert (refused.status, refused.out) == (1, "")
+            assert sentence in refused.err
+            assert f"{url} (from TOKEN_AUTHORITY_URL)" in refused.err
+            assert len(refused.err.splitlines()) == 1
+
+
+async def test_address_that_does_not_answer_is_named_with_its_setting_and_exits_1(
+    pollgate: CommandLine, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pollgate.use_authority("http://no-such-host.invalid", authority.admin_key)
+    unknown = await pollgate("admin", "whoami")
+    pollgate.use_authority("http://127.0.0.1:1", authority.admin_key)
+    closed = await pollgate("admin", "whoami")
+    monkeypatch.delenv("TOKEN_AUTHORITY_URL")
+    monkeypatch.setattr(
+        authority_session, "AUTHORITY", authority_session.AUTHORITY._replace(example="http://127.0.0.1:2")
+    )
+    default = await pollgate("admin", "whoami")
+
+    assert unknown.err == (
+        "pollgate: the token authority at http://no-such-host.invalid (from TOKEN_AUTHORITY_URL) does not answer: "
+        "the name of the host is unknown; check TOKEN_AUTHORITY_URL\n"
+    )
+    assert closed.err == (
+        "pollgate: the token authority at http://127.0.0.1:1 (from TOKEN_AUTHORITY_URL) does not answer: "
+        "the connection was refused; start it, or set TOKEN_AUTHORITY_URL\n"
+    )
+    assert "at http://127.0.0.1:2 (the default) does not answer: the connection was refused; start it" in default.err
+    assert [ran.status for ran in (unknown, closed, default)] == [1, 1, 1]

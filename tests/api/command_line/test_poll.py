@@ -314,8 +314,8 @@ async def test_poll_command_with_token_as_argument_exits_2_without_the_token(
     elsewhere = await integrator("poll", "list", "--token=x")
 
     assert (as_option.status, as_id.status, elsewhere.status) == (2, 2, 2)
-    assert "a token cannot be an argument: set POLLGATE_TOKEN" in as_option.err
-    assert "the process list, so rotate it" in as_id.err
+    assert "an access token cannot be an argument" in as_option.err
+    assert "Others may have seen it: rotate it" in as_id.err
     assert "rotate" not in elsewhere.err
     assert not [ran for ran in (as_option, as_id) if "pgt_" in ran.out + ran.err]
 
@@ -341,5 +341,28 @@ async def test_poll_list_with_unreachable_service_exits_1(integrator: CommandLin
 
     assert refused.status == 1
     assert re.fullmatch(
-        r"pollgate: the polls service at \S+ does not answer \(\w+\); start it, or set POLLS_URL\n", refused.err
+        r"pollgate: the polls service at \S+ \(from POLLS_URL\) does not answer: .*; start it, or set POLLS_URL\n",
+        refused.err,
     )
+
+
+PASSED = [
+    (("--ends", "2020-01-31"), "has passed; it stays open, because it does not close at its end."),
+    (("--ends", "2020-01-31T12:00Z", "--close-on-end"), "has passed: it is closed; --ends with a later time opens it."),
+    (("--ends", "2037-01-31", "--close-on-end"), None),
+    ((), None),
+]
+
+
+async def test_poll_with_an_end_that_has_passed_warns_on_standard_error(
+    integrator: CommandLine, polls: Polls, subtests: pytest.Subtests
+) -> None:
+    for options, warning in PASSED:
+        with subtests.test(" ".join(options)):
+            made = await integrator(*CREATE, "--template", "stars", *options, "--json")
+            changed = await integrator("poll", "update", made.json["id"], "--title", "x", *options)
+
+            for ran in (made, changed):
+                assert ran.status == 0
+                assert ran.err.startswith("pollgate: warning: the end of this poll, 2020-01-31") == bool(warning)
+                assert ran.err.endswith(f"{warning}\n") if warning else ran.err == ""

@@ -214,7 +214,7 @@ async def test_token_show_prints_fields_secrets_and_use(
     [
         ("tok_AAAAAAAAAAAAAAAA", "answered 404: Unknown token id."),
         ("../sites", "this is not an id; `pollgate token list` shows the ids"),
-        ("pgt_" + "A" * 38, "this is a secret, not an id"),
+        ("pgt_" + "A" * 38, "an access token cannot be an argument"),
     ],
 )
 async def test_token_show_with_unknown_or_invalid_id_exits_1_or_2(
@@ -226,3 +226,31 @@ async def test_token_show_with_unknown_or_invalid_id_exits_1_or_2(
     assert refused.out == ""
     assert sentence in refused.err
     assert "pgt_" not in refused.err
+
+
+@pytest.mark.parametrize(
+    ("options", "warnings"),
+    [((), 1), (("--expires-in", "never"), 0), (("--expires-in", "30d"), 0), (("--expires-at", "2037-01-31"), 0)],
+)
+async def test_token_create_without_an_end_warns_on_standard_error(
+    pollgate: CommandLine, options: tuple[str, ...], warnings: int
+) -> None:
+    for as_json in ((), ("--json",)):
+        made = await pollgate("token", "create", "--name", "x", "--scope", "polls:read:PLAT", *options, *as_json)
+
+        assert made.status == 0
+        assert made.err.count("pollgate: warning: this token never expires; --expires-in 90d would limit") == warnings
+        assert len(made.err.splitlines()) == warnings
+        assert "warning" not in made.out
+
+
+async def test_token_show_prints_values_as_people_read_them(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue(rate_limit=1)
+    await authority.manage("PATCH", f"/v1/tokens/{token['id']}", {"allow_query": False, "rate_limit": 1})
+
+    shown = await pollgate("token", "show", token["id"])
+    listed = await pollgate("audit", "list", "--subject", f"token:{token['id']}", "--action", "token.change")
+
+    assert "Rate limit     1 request per minute\n" in shown.out
+    assert "allow_query: yes → no" in listed.out
+    assert not re.search(r"\b(None|True|False|null)\b", shown.out + listed.out)

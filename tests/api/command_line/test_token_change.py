@@ -165,5 +165,5 @@ async def test_token_disable_with_lost_response_exits_1(pollgate: CommandLine, a
         lost = await pollgate("token", "disable", token["id"])
 
     assert lost.status == 1
-    assert "does not answer (ServerDisconnectedError)" in lost.err
+    assert "does not answer: the server closed the connection" in lost.err
     assert lost.err.endswith("The change may have been made; repeat the command to be sure\n")

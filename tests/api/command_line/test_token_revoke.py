@@ -125,7 +125,7 @@ async def test_token_revoke_all_without_terminal_requires_yes(pollgate: CommandL
         ((), "give ids of tokens, or a condition"),
         (("--all", "--owner", "ada"), "--all cannot be combined with ids or conditions"),
         (("--unused-since", "1d", "--unused-for", "1d"), "give either --unused-since or --unused-for"),
-        (("pgt_" + "A" * 38,), "this is a secret, not an id"),
+        (("pgt_" + "A" * 38,), "an access token cannot be an argument"),
         (("tok_x", "--reason", "other"), "--text: "),
     ],
 )

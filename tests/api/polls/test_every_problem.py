@@ -10,6 +10,7 @@ import pytest
 from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from services.polls.problems import PROBLEM_TYPES
 from services.polls.storage.idempotency import MAX_RESPONSES_PER_TOKEN
+from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import hold_rows
 from tests.support.proxy import Proxy, run_proxy
@@ -18,6 +19,7 @@ from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls, run_pol
 
 UNKNOWN_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
+UNKNOWN_TOKENS: Final = 10
 LUNCH: Final = {"title": "Lunch?", "options": LUNCH_OPTIONS}
 KEY: Final = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 CLOSED: Final = {"endDate": "2026-01-01", "closePollOnEndDate": True}
@@ -42,7 +44,12 @@ async def services(database: ClonedDatabase, redis_url: str, authority: Authorit
         proxied_database = database._replace(polls_url=postgres.url(database.polls_url))
         limits = {"body_limit_s": 0.5}
         async with run_polls_service(
-            proxied_database, redis_url, authority.base, limits, event_streams_per_token=1
+            proxied_database,
+            redis_url,
+            authority.base,
+            limits,
+            event_streams_per_token=1,
+            unknown_tokens_per_minute=UNKNOWN_TOKENS,
         ) as polls:
             polls.endpoint = await authority.get_endpoint()
             polls.token = (await authority.issue())["token"]
@@ -269,6 +276,22 @@ async def rate_limited_under_the_contract(services: Services) -> Answer:
     return await holder.call("GET")
 
 
+async def batch_over_rate_limit(services: Services) -> Answer:
+    holder = await services.with_token(rate_limit=1)
+    items = [{"op": "delete", "id": UNKNOWN_ID}] * 2
+    return await holder.v1("POST", "/polls:batch", {"items": items})
+
+
+async def too_many_attempts(services: Services) -> Answer:
+    answers = [await services.polls.with_token(mint("pgt")).v1("GET", "/polls") for _ in range(UNKNOWN_TOKENS + 1)]
+    return answers[-1]
+
+
+async def too_many_attempts_under_the_contract(services: Services) -> Answer:
+    answers = [await services.polls.with_token(mint("pgt")).call("GET") for _ in range(UNKNOWN_TOKENS + 1)]
+    return answers[-1]
+
+
 async def too_many_streams(services: Services) -> Answer:
     poll = await services.polls.create_poll()
     path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {services.polls.token}"}
@@ -339,6 +362,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (415, "unsupported-media-type", unsupported_media_type),
     (415, "unsupported-media-type", unsupported_encoding),
     (417, "expectation-failed", expectation_failed),
+    (422, "batch-over-rate-limit", batch_over_rate_limit),
     (422, "invalid-body", invalid_body),
     (422, "invalid-poll", invalid_poll),
     (422, "invalid-poll", invalid_poll_of_an_unknown_template),
@@ -347,6 +371,8 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (424, "undone-with-others", rolled_back_with_batch),
     (429, "rate-limited", rate_limited),
     (429, "rate-limited", rate_limited_under_the_contract),
+    (429, "too-many-attempts", too_many_attempts),
+    (429, "too-many-attempts", too_many_attempts_under_the_contract),
     (429, "too-many-streams", too_many_streams),
     (429, "too-many-stored-responses", too_many_stored_responses),
     (429, "too-many-edits", too_many_edits),
@@ -357,6 +383,7 @@ WITH_CHALLENGE: Final = {"unauthorized", "insufficient-scope"}
 WITH_RETRY_AFTER: Final = {
     "idempotency-key-in-use",
     "rate-limited",
+    "too-many-attempts",
     "too-many-streams",
     "too-many-stored-responses",
     "too-many-edits",

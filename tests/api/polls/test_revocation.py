@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,9 +17,11 @@ from shared.contract.token import digest
 from shared.guard.keys import UNKNOWN_KEY_RETRY_S
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
-from tests.support.stack import Authority, Polls, run_polls_service
+from tests.support.proxy import run_proxy
+from tests.support.stack import Answer, Authority, Polls, run_polls_service, run_token_authority
 
 LEASE_S = 1.0
+LONG_LEASE_S = 3.0
 ACCEPTED = "pollgate_guard_push_delay_seconds_count"
 
 
@@ -30,10 +33,14 @@ def authority_settings() -> dict[str, Any]:
 @pytest.fixture
 async def polls(polls: Polls) -> Polls:
     """Return the polls service after it has its first lease."""
+    await wait_for_lease(polls)
+    return polls
+
+
+async def wait_for_lease(polls: Polls) -> None:
     async with asyncio.timeout(5):
         while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":
             await asyncio.sleep(0.02)
-    return polls
 
 
 async def test_request_after_response_to_revocation_returns_403(polls: Polls, authority: Authority) -> None:
@@ -80,6 +87,33 @@ async def test_no_cache_introspects_token_again(polls: Polls) -> None:
     answer = await polls("GET", where, headers={"Cache-Control": "max-age=0, No-Cache"})
 
     assert (answer.status, await _metric(polls, 'pollgate_guard_cache_total{result="bypassed"}')) == (200, before + 1)
+
+
+async def test_no_cache_requests_use_lease_while_authority_is_away(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    async with (
+        run_token_authority(database, redis_url, tmp_path, revocation_lease=LONG_LEASE_S) as authority,
+        run_proxy(authority.base) as proxy,
+        run_polls_service(database, redis_url, proxy.url()) as polls,
+    ):
+        polls.endpoint, polls.token = await authority.get_endpoint(), (await authority.issue())["token"]
+        where = f"/x1/{polls.endpoint}?token={polls.token}&type=polls&workspace=PLAT&content=PLAT-1"
+
+        async def send() -> Answer:
+            return await polls("GET", where, headers={"Cache-Control": "no-cache"})
+
+        await wait_for_lease(polls)
+        statuses = {answer.status for answer in await asyncio.gather(*(send() for _ in range(50)))}
+        proxy.set_mode("refuse")
+        riding = await asyncio.gather(*(send() for _ in range(20)))
+
+        assert statuses == {answer.status for answer in riding} == {200}
+        assert 0 <= int(riding[-1].headers["Token-Validated-Age"]) < LONG_LEASE_S * 1000
+        async with asyncio.timeout(3 * LONG_LEASE_S):
+            while (await send()).status == 200:
+                await asyncio.sleep(0.05)
+        assert (await send()).status == 503
 
 
 async def test_resource_metadata_has_authority_and_revocation_bound(polls: Polls) -> None:
