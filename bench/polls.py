@@ -5,6 +5,7 @@
 3. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
 4. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
    undisturbed client. Exactly the accepted ballots must be counted.
+5. `bodies`: reading the worst bodies of the permitted size, in both services.
 
 The services run as processes of their own on an embedded PostgreSQL and Redis. The exit status is 1 if a limit is
 missed.
@@ -20,6 +21,7 @@ from typing import Annotated, Final, Literal, get_args
 import msgspec
 from cyclopts import App, Parameter
 
+from bench.bodies import body_figures
 from bench.contest import contest_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, report_progress, run
@@ -27,7 +29,7 @@ from bench.stack import Running, Stack, start_stack
 
 LEASE_S: Final = 5.0
 
-Part = Literal["guard", "listing", "large", "contest"]
+Part = Literal["guard", "listing", "large", "contest", "bodies"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 app = App(name="bench.polls", help="Measure the polls service under load.", version_flags=[])
@@ -108,6 +110,8 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
             return await large_figures(stack, running, plan.large, plan.rounds, plan.most_large, plan.most_edit_s)
         case "contest":
             return await contest_figures(stack, running, plan.ballots)
+        case "bodies":
+            return body_figures()
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Annotated, Any, Final, Literal
 
@@ -13,9 +13,11 @@ from pollgate.cli.field_options import option_of, repeated_option
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.options import Repeatable
 from pollgate.cli.output import warn
-from pollgate.cli.times import end_date
+from pollgate.cli.times import end_date, format_end_date
 from pollgate.client import Option, Poll
 from pollgate.client.encoding import without_none
+from shared.runtime.text.characters import comparable
+from shared.runtime.text.times import read_time
 
 _SETTINGS: Final = {
     "allowSelectionOfMultipleOptions": "multiple",
@@ -60,8 +62,8 @@ class PollFields:
         Parameter(
             converter=_end_date,
             metavar="TIME",
-            help="End: 2027-01-31 (the end of that day in UTC), 2027-01-31T12:00 (local time), how long from now, such "
-            "as 7d, or never, which also means --no-close-on-end.",
+            help="End, in UTC unless it has a zone: 2027-01-31 (its last moment) or 2027-01-31T12:00+09:00; how long "
+            "from now, such as 7d; or never, which also means --no-close-on-end.",
         ),
     ] = None
     close_on_end: Annotated[bool | None, Parameter(help="Close the poll at its end, or leave it open.")] = None
@@ -105,20 +107,14 @@ NO_FIELDS: Final = PollFields()
 
 def warn_of_passed_end(poll: Poll) -> None:
     """Print a warning for a poll whose end has passed."""
-    end = poll.settings.end_date
-    if not end or _end_of(end) > datetime.now(UTC):
+    text = poll.settings.end_date
+    if not text or read_time(text, day="last") > datetime.now(UTC):
         return
+    end = format_end_date(text)
     if poll.settings.close_poll_on_end_date:
         warn(f"the end of this poll, {end}, has passed: it is closed; --ends with a later time opens it")
     else:
         warn(f"the end of this poll, {end}, has passed; it stays open, because it does not close at its end")
-
-
-def _end_of(text: str) -> datetime:
-    """Return the time of a poll's end; a date stands for the end of that day in UTC."""
-    if len(text) == len("2027-01-31"):
-        return datetime.fromisoformat(text).replace(tzinfo=UTC) + timedelta(days=1)
-    return datetime.fromisoformat(text)
 
 
 def parse_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[Option]:
@@ -128,15 +124,11 @@ def parse_options(texts: Sequence[str], present: Sequence[Option] = ()) -> list[
     number.
     """
     split = [_id_and_title(text) for text in texts]
-    _require_distinct(split)
     given_ids = {given_id for given_id, _ in split}
     by_title = {title: ids[0] for title, ids in _ids_by_title(present).items() if len(ids) == 1}
     by_title = {title: option_id for title, option_id in by_title.items() if option_id not in given_ids}
     free = _unused_numbers(given_ids | {option.id for option in present})
-    return [
-        Option(given_id or (by_title.pop(title) if title in by_title else next(free)), title)
-        for given_id, title in split
-    ]
+    return [Option(given_id or by_title.pop(comparable(title), "") or next(free), title) for given_id, title in split]
 
 
 def all_have_ids(texts: Sequence[str]) -> bool:
@@ -152,21 +144,11 @@ def _id_and_title(text: str) -> tuple[str, str]:
     return given_id, title
 
 
-def _require_distinct(split: Sequence[tuple[str, str]]) -> None:
-    """Raise `UsageError` for two options with the same title, unless each has an id."""
-    ids = _ids_by_title([Option(given_id, title) for given_id, title in split])
-    for title, given_ids in ids.items():
-        if len(given_ids) > 1 and "" in given_ids:
-            raise UsageError(
-                f"two options have the title '{title}': leave one out, or give both an id, such as "
-                f"--option 'a={title}' --option 'b={title}'"
-            )
-
-
 def _ids_by_title(options: Sequence[Option]) -> dict[str, list[str]]:
+    """Return the ids of options by their titles, in the form in which titles that look the same are equal."""
     found: dict[str, list[str]] = {}
     for option in options:
-        found.setdefault(option.title, []).append(option.id)
+        found.setdefault(comparable(option.title), []).append(option.id)
     return found
 
 

@@ -1,21 +1,24 @@
-"""Parse times and durations in options, and format times in UTC for output."""
+"""Parse times and durations in options, and format times in UTC for output.
+
+Times are read as the services read them, whatever the time zone of this machine, and printed in UTC.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import UsageError
+from shared.runtime.text.times import Day, InvalidTime, format_rfc3339, is_rfc3339, read_time
 
 _SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 _DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _AGO: Final = ", or how long ago, such as 7d"
 _FROM_NOW: Final = ", or how long from now, such as 7d"
 _LONGEST: Final = timedelta(days=365_000)
-_PART: Final = re.compile(r"(\d+)([wdhms])")
+_PART: Final = re.compile(r"(\d{1,9})([wdhms])")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -30,15 +33,15 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=seconds)
 
 
-def parse_time(text: str, *, also: str = "") -> datetime:
-    """Return the time that is written as 2027-01-31 or 2027-01-31T12:00, in local time unless it has an offset.
+def parse_time(text: str, *, day: Day, also: str = "") -> datetime:
+    """Return the time that is written as 2027-01-31 or 2027-01-31T12:00, in UTC unless it has a zone.
 
-    Raise `ValueError`; `also` ends its message with other formats.
+    A day alone is its first or last moment. Raise `ValueError`; `also` ends its message with other formats.
     """
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        written = f"2027-01-31 or 2027-01-31T12:00 (local time){also}"
+        return read_time(text, day=day)
+    except InvalidTime:
+        written = f"2027-01-31 (its {day} moment) or 2027-01-31T12:00, in UTC, or with a zone, such as +09:00{also}"
         raise ValueError(f"'{text}' is not a time; write it as {written}") from None
 
 
@@ -46,11 +49,10 @@ def end_date(text: str) -> str:
     """Return the end of a poll in the API's format: a date stays a date, `never` is empty. Raise `ValueError`."""
     if text in ("", "never"):
         return ""
-    if _DATE.fullmatch(text):
-        parse_time(text)
-        return text
-    at = _now() + parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=f"{_FROM_NOW}, or never")
-    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if _DURATION.fullmatch(text):
+        return format_rfc3339((_now() + parse_duration(text)).replace(microsecond=0))
+    at = parse_time(text, day="last", also=f"{_FROM_NOW}, or never")
+    return text if is_rfc3339(text) else format_rfc3339(at)
 
 
 def resolve_since(at: datetime | None, ago: timedelta | None) -> datetime | None:
@@ -70,6 +72,14 @@ def format_exact_time(at: datetime | None, never: str = "never") -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if at else never
 
 
+def format_end_date(text: str) -> str:
+    """Return the end of a poll to the second, with its time zone, UTC. The text is the API's; empty is `never`."""
+    try:
+        return format_exact_time(read_time(text, day="last") if text else None)
+    except InvalidTime:
+        return text
+
+
 def _convert_expiry(_: Any, tokens: Sequence[Token]) -> timedelta | Literal["never"]:
     text = tokens[0].value
     return "never" if text == "never" else parse_duration(text)
@@ -79,18 +89,23 @@ def _convert_duration(_: Any, tokens: Sequence[Token]) -> timedelta:
     return parse_duration(tokens[0].value)
 
 
-def _convert_time(_: Any, tokens: Sequence[Token]) -> datetime:
-    return parse_time(tokens[0].value)
+def _convert_end(_: Any, tokens: Sequence[Token]) -> datetime:
+    return parse_time(tokens[0].value, day="last")
 
 
-def _convert_past(_: Any, tokens: Sequence[Token]) -> datetime:
-    text = tokens[0].value
-    return _now() - parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=_AGO)
+def _past(day: Day) -> Callable[[Any, Sequence[Token]], datetime]:
+    def convert(_: Any, tokens: Sequence[Token]) -> datetime:
+        text = tokens[0].value
+        return _now() - parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, day=day, also=_AGO)
+
+    return convert
 
 
 def _convert_future(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    return _now() + parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, also=_FROM_NOW)
+    if _DURATION.fullmatch(text):
+        return _now() + parse_duration(text)
+    return parse_time(text, day="first", also=_FROM_NOW)
 
 
 def _now() -> datetime:
@@ -102,8 +117,11 @@ DurationOrNever = Annotated[
     timedelta | Literal["never"],
     Parameter(converter=_convert_expiry, metavar="DURATION", show_choices=False),
 ]
-Time = Annotated[datetime, Parameter(converter=_convert_time, metavar="TIME")]
-Past = Annotated[datetime, Parameter(converter=_convert_past, metavar="TIME")]
-"""A time, or a duration before now."""
+EndTime = Annotated[datetime, Parameter(converter=_convert_end, metavar="TIME")]
+"""When something ends; a day is its last moment."""
+Past = Annotated[datetime, Parameter(converter=_past("first"), metavar="TIME")]
+"""A time, or a duration before now; a day is its first moment."""
+PastDay = Annotated[datetime, Parameter(converter=_past("last"), metavar="TIME")]
+"""A time, or a duration before now; a day is its last moment."""
 Future = Annotated[datetime, Parameter(converter=_convert_future, metavar="TIME")]
-"""A time, or a duration after now."""
+"""A time, or a duration after now; a day is its first moment."""

@@ -11,7 +11,7 @@ from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import repeated_option
 from pollgate.cli.json_file import read_json_object
 from pollgate.cli.options import Repeatable
-from pollgate.cli.times import DurationOrNever, Time
+from pollgate.cli.times import DurationOrNever, EndTime
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 
 EVERYTHING: Final = "polls:*:*"
@@ -29,7 +29,8 @@ class TokenFields:
         None
     )
     expires_at: Annotated[
-        Time | None, Parameter(help="Expiry, such as 2027-01-31 or 2027-01-31T12:00 (local time).")
+        EndTime | None,
+        Parameter(help="Expiry, in UTC unless it has a zone: 2027-01-31 (its last moment) or 2027-01-31T12:00+09:00."),
     ] = None
     header_only: Annotated[
         bool, Parameter(negative="", help="Refuse the token in a URL, which logs and histories store.")

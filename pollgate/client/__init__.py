@@ -79,6 +79,7 @@ from pollgate.client.poll_models import (
     PollUpdate,
     Results,
     ResultsUpdate,
+    StreamTicket,
     Template,
 )
 from pollgate.client.polls import PollsClient
@@ -140,6 +141,7 @@ __all__ = [
     "ServiceDetail",
     "SigningKey",
     "Site",
+    "StreamTicket",
     "Template",
     "Token",
     "TokenDetail",

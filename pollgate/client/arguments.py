@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -74,6 +75,13 @@ def require_utf8(argument: str, value: str) -> None:
         value.encode()
     except UnicodeEncodeError:
         raise InvalidArgument(argument, "this is not text that UTF-8 can encode") from None
+
+
+def require_aware_times(values: Mapping[str, Any]) -> None:
+    """Raise `InvalidArgument` for a time without a time zone, by its name in the API: services would read it as UTC."""
+    for name, value in values.items():
+        if isinstance(value, datetime) and value.utcoffset() is None:
+            raise InvalidArgument(_snake_case(name), "this is a naive datetime; add a time zone, such as UTC")
 
 
 def require_limit(value: int | None) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from pollgate.client.arguments import require_identifier, require_participant, require_utf8
+from pollgate.client.arguments import require_aware_times, require_identifier, require_participant, require_utf8
 
 
 def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,7 +14,11 @@ def without_none(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def query_of(fields: Mapping[str, Any]) -> dict[str, str]:
-    """Return the fields that are not `None` as query parameters; times have RFC 3339's format."""
+    """Return the fields that are not `None` as query parameters; times have RFC 3339's format.
+
+    Raise `InvalidArgument` for a naive time.
+    """
+    require_aware_times(fields)
     parameters = {name: _parameter(value) for name, value in without_none(fields).items()}
     for name, value in parameters.items():
         require_utf8(name, value)

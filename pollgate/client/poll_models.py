@@ -30,8 +30,8 @@ class Option(Struct, frozen=True, omit_defaults=True):
 class PollSettings(Struct, frozen=True, rename="camel"):
     """The settings of a poll.
 
-    `results_visibility` is alwaysPublic, afterVote, afterClose or never. `end_date` is empty, a date (the end of that
-    day in UTC), or a date and time in RFC 3339's format.
+    `results_visibility` is alwaysPublic, afterVote, afterClose or never. `end_date` is empty, a date (the last moment
+    of that day in UTC), or a date and time in RFC 3339's format; it is read in other formats too.
     """
 
     allow_selection_of_multiple_options: bool = False
@@ -143,6 +143,13 @@ class Comment(Struct, frozen=True):
 
     comment: str
     ballots: int
+
+
+class StreamTicket(Struct, frozen=True, rename="camel"):
+    """A ticket for the events of one poll, sent as `?ticket=…`. It works once, within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
 
 
 class Template(Struct, frozen=True):

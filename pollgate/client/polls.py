@@ -25,6 +25,7 @@ from pollgate.client.poll_models import (
     PollSettings,
     PollStatus,
     Results,
+    StreamTicket,
     Template,
 )
 from pollgate.client.problems import item_detail
@@ -184,9 +185,13 @@ class PollsClient:
         query = participant_query(participant)
         return self._transport.decode(await self._send("GET", f"{poll_path(poll_id)}/results", query=query), Results)
 
-    async def get_results_csv(self, poll_id: str, *, participant: str | None = None) -> bytes:
-        """Return the results as CSV in UTF-8, one line per option, without anything that a spreadsheet evaluates."""
-        query, headers = participant_query(participant), {"Accept": "text/csv"}
+    async def get_results_csv(self, poll_id: str, *, participant: str | None = None, with_bom: bool = False) -> bytes:
+        """Return the results as CSV in UTF-8, one line per option, without anything that a spreadsheet evaluates.
+
+        `with_bom` begins it with a byte order mark, by which Excel recognizes UTF-8.
+        """
+        query = participant_query(participant) | ({"bom": "true"} if with_bom else {})
+        headers = {"Accept": "text/csv"}
         return (await self._send("GET", f"{poll_path(poll_id)}/results", query=query, headers=headers)).content
 
     async def cast_ballot(
@@ -267,6 +272,10 @@ class PollsClient:
         async with aclosing(follow(self._transport, f"{poll_path(poll_id)}/events")) as events:
             async for event in events:
                 yield event
+
+    async def create_stream_ticket(self, poll_id: str) -> StreamTicket:
+        """Return a ticket with which a page opens the events of a poll once, without seeing the token."""
+        return self._transport.decode(await self._send("POST", f"{poll_path(poll_id)}/events/tickets"), StreamTicket)
 
     async def _send(self, method: str, path: str, **options: Any) -> Response:
         """Send a request that can be repeated without harm."""

@@ -9,7 +9,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from pollgate.client.arguments import require_credential
+from pollgate.client.arguments import require_aware_times, require_credential
 from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
 from pollgate.client.network_errors import explain
 from pollgate.client.problems import problem_error
@@ -244,6 +244,8 @@ def _require_url(url: str, example: str) -> None:
 
 
 def _encode(body: Any, arguments: Arguments) -> bytes:
+    if isinstance(body, Mapping):
+        require_aware_times(body)
     try:
         return msgspec.json.encode(body)
     except (UnicodeEncodeError, OverflowError):

@@ -12,7 +12,7 @@ import msgspec
 
 from pollgate.stack.errors import StackError
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
-from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
+from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix, ticket_prefix
 from shared.contract.token import CLIENT_SECRET, mint
 from shared.runtime.process.private_file import can_others_read, read_secret_file, write_secret_file
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
@@ -87,14 +87,15 @@ def redis_users(stack_secrets: StackSecrets) -> str:
     ping.
 
     Both services may count requests for rate limits, each under its own keys. By a selector, polls may also publish on
-    the channel of its replicas; only the authority can publish changes.
+    the channel of its replicas, and by another one, store and take stream tickets. Only the authority can publish
+    changes.
     """
     return "\n".join(
         (
             "user default on nopass resetchannels -@all +ping",
             _redis_user("token-authority", stack_secrets.token_authority_redis_password, "authority", "+publish"),
             _redis_user("polls", stack_secrets.polls_redis_password, "polls", "+subscribe +unsubscribe")
-            + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe)",
+            + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe) (~{ticket_prefix('polls')}:* +set +getdel)",
             "",
         )
     )

@@ -148,7 +148,9 @@ POLL_CHANGED: Final = ProblemType(
     "Poll changed",
     meaning="The poll does not have the ETag in `If-Match`: it was edited or has closed since you read it. Nothing "
     "was changed.",
-    remedy="Read the poll again, apply your change to its current state, and send it with the new ETag.",
+    remedy="Read the poll again, apply your change to its current state, and send it with the new ETag. If the ETag "
+    'that you sent begins with `W/`, as in `W/"1"`, a proxy that compresses responses has made it weak, and a weak one '
+    "never meets `If-Match` (RFC 9110 §13.1.1): send the field `etag` of the poll, which no proxy changes.",
 )
 KEY_REUSED: Final = ProblemType(
     "idempotency-key-reused",
@@ -276,6 +278,16 @@ def _promises_would_be_broken(error: PromisesWouldBeBroken) -> Problem:
     return Problem(PROMISES_WOULD_BE_BROKEN, detail, tuple(errors))
 
 
+def _poll_changed(error: PollChanged) -> Problem:
+    if not error.has_weak_tag:
+        return Problem(POLL_CHANGED, "The poll has changed; read it again.")
+    return Problem(
+        POLL_CHANGED,
+        "A weak ETag, which begins with W/, never meets If-Match (RFC 9110 §13.1.1). A proxy that compresses responses "
+        "may have made it weak; send the field 'etag' of the poll instead.",
+    )
+
+
 _BUSY: Final = unavailable("The poll is being changed by other requests; try again.")
 
 PROBLEMS: Final[ProblemTable] = {
@@ -290,7 +302,7 @@ PROBLEMS: Final[ProblemTable] = {
     NamesNotKept: lambda _: Problem(NAMES_NOT_KEPT, "The poll does not keep names, so its ballots cannot be listed."),
     VotesWouldBeDropped: _votes_would_be_dropped,
     PromisesWouldBeBroken: _promises_would_be_broken,
-    PollChanged: lambda _: Problem(POLL_CHANGED, "The poll has changed; read it again."),
+    PollChanged: _poll_changed,
     PollBusy: lambda _: _BUSY,
     KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key was sent with another request; use another key."),
     KeyInUse: lambda _: Problem(

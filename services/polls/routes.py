@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Final
 
-from services.polls.handlers import audit, batch, comments, events, polls, results, templates, votes, x1
+from services.polls.handlers import audit, batch, comments, events, polls, results, templates, tickets, votes, x1
 from services.polls.payloads.fields import POLL_ID
 from services.polls.problems import CONTRACT_PROBLEMS, PROBLEM_TYPES
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from shared.contract.scope import Action
-from shared.guard import any_token, token_with
+from shared.guard import any_token, stream_with, token_with
 from shared.guard.access import SECURITY_SCHEMES
 from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import HANDLING_LIMIT_S, Route
@@ -31,7 +31,8 @@ ROUTES: Final = (
     _EditRoute("PATCH", "/v1/polls/{id}", polls.change_poll, token_with(Action.UPDATE)),
     _EditRoute("DELETE", "/v1/polls/{id}", polls.delete_poll, token_with(Action.DELETE)),
     Route("GET", "/v1/polls/{id}/results", results.show_results, token_with(Action.READ, Action.RESULTS)),
-    Route("GET", "/v1/polls/{id}/events", events.follow_poll, token_with(Action.READ)),
+    Route("GET", "/v1/polls/{id}/events", events.follow_poll, stream_with(Action.READ)),
+    Route("POST", "/v1/polls/{id}/events/tickets", tickets.create_ticket, token_with(Action.READ, security=("token",))),
     Route("GET", "/v1/polls/{id}/audit", audit.list_poll_audit, token_with(Action.UPDATE)),
     Route("GET", "/v1/polls/{id}/comments", comments.list_poll_comments, token_with(Action.RESULTS)),
     Route("GET", "/v1/polls/{id}/votes", votes.list_ballots, token_with(Action.RESULTS)),

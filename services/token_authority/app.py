@@ -43,6 +43,7 @@ from shared.contract.token import SECRET_PATTERN
 from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
 from shared.runtime.http.application import create_application
+from shared.runtime.http.cors import add_cors, read_origins
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
 from shared.runtime.http.routes import add_routes
@@ -58,6 +59,7 @@ from shared.runtime.redis.rate_limit import rate_limiter
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """Return the application, ready to be started."""
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN), before_body=[limit_unreadable_bodies])
+    add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.token_authority_issuer)

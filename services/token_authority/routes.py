@@ -1,5 +1,6 @@
 """Every route of the token authority, with its access rule."""
 
+from functools import partial
 from typing import Any, Final
 
 from services.token_authority.handlers import (
@@ -32,8 +33,9 @@ from services.token_authority.problems import PROBLEM_TYPES
 from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import PUBLIC, Route
 
-MAX_REVOCATION_BYTES: Final = 8 * 1024
+MAX_FORM_BYTES: Final = 8 * 1024
 """Enough for a token and a client assertion."""
+_FormRoute = partial(Route, body_limit=MAX_FORM_BYTES, reports_oauth_errors=True)
 
 ROUTES: Final = (
     Route("GET", "/v1/sites", sites.list_sites, READERS),
@@ -66,16 +68,9 @@ ROUTES: Final = (
     Route("POST", "/v1/keys/rotate", keys.rotate_keys, ADMINS),
     Route("GET", "/v1/audit", audit.list_audit, AUDITORS),
     Route("GET", "/v1/audit/export", audit.export_audit, AUDITORS),
-    Route("POST", "/oauth2/introspect", introspection.introspect, SERVICES, reports_oauth_errors=True),
+    _FormRoute("POST", "/oauth2/introspect", introspection.introspect, SERVICES),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
-    Route(
-        "POST",
-        "/oauth2/revoke",
-        revocation.revoke_presented_token,
-        ANONYMOUS,
-        body_limit=MAX_REVOCATION_BYTES,
-        reports_oauth_errors=True,
-    ),
+    _FormRoute("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS),
     Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, SERVICES, logs_success=False),
     Route("DELETE", "/v1/guards/{guard_id}", guards.release_guard, SERVICES),
     Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, PUBLIC),

@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
+from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.process.environment import FormerName, split_url
 
@@ -24,6 +25,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         "http://127.0.0.1:8081"
     )
     token_authority_database_url: Annotated[str, Meta(description="URL of PostgreSQL, with the role token_authority")]
+    cors_origins: CorsOrigins = ""
     redis_url: Annotated[str, Meta(description="URL of Redis, with a user that may publish changes")]
     service_credentials: Annotated[
         str,
@@ -97,9 +99,10 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     ] = 100
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for invalid keys or networks, before any connection is opened."""
+        """Raise `SettingsError` for invalid keys, networks or origins, before any connection is opened."""
         read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
         read_networks(self.metrics_networks)
+        read_origins(self.cors_origins)
 
     @property
     def encryption_secrets(self) -> tuple[bytes, ...]:

@@ -13,7 +13,7 @@ Use `open_stream` for a long-lived response: the stream ends when its token stop
 The entry test of this folder: would a third service mount it unchanged?
 """
 
-from shared.guard.access import ScopeNotChecked, any_token, token_with
+from shared.guard.access import ScopeNotChecked, any_token, stream_with, token_with
 from shared.guard.caller import Caller, caller
 from shared.guard.errors import (
     AddressNotAllowed,
@@ -22,8 +22,11 @@ from shared.guard.errors import (
     GuardUnavailable,
     InsufficientScope,
     QueryNotAllowed,
+    QueryOfPage,
     QueryUnreadable,
     RateLimited,
+    TicketInvalid,
+    TicketsUnavailable,
     TokenInvalid,
     TokenMissing,
     TokenTwice,
@@ -33,11 +36,14 @@ from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_
 from shared.guard.rules import count_items
 from shared.guard.settings import GuardSettings, guard_settings
 from shared.guard.stream import Stream, open_stream
+from shared.guard.tickets import REDACTED_PATTERN, TICKET_LIFE_S, issue_ticket
 
 __all__ = [
     "AUTHORITY",
     "FEED",
     "FOLLOWER",
+    "REDACTED_PATTERN",
+    "TICKET_LIFE_S",
     "AddressNotAllowed",
     "BatchOverRateLimit",
     "Caller",
@@ -46,10 +52,13 @@ __all__ = [
     "GuardUnavailable",
     "InsufficientScope",
     "QueryNotAllowed",
+    "QueryOfPage",
     "QueryUnreadable",
     "RateLimited",
     "ScopeNotChecked",
     "Stream",
+    "TicketInvalid",
+    "TicketsUnavailable",
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",
@@ -59,7 +68,9 @@ __all__ = [
     "caller",
     "count_items",
     "guard_settings",
+    "issue_ticket",
     "mount_guard",
     "open_stream",
+    "stream_with",
     "token_with",
 ]

@@ -8,6 +8,7 @@ from shared.runtime.http.routes import Access
 
 TOKEN_SECURITY: Final = ("token", "token_in_url")
 """The names in `SECURITY_SCHEMES` of the two ways to send a token."""
+STREAM_SECURITY: Final = (*TOKEN_SECURITY, "ticket")
 SECURITY_SCHEMES: Final = {
     "token": {"type": "http", "scheme": "bearer", "description": "An access token, pgt_…"},
     "token_in_url": {
@@ -15,6 +16,12 @@ SECURITY_SCHEMES: Final = {
         "in": "query",
         "name": "token",
         "description": "An access token in the URL, if the token may be sent there",
+    },
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "A stream ticket, pge_…, which works once within 30 seconds",
     },
 }
 """The security schemes for the OpenAPI document of a guarded service."""
@@ -36,10 +43,12 @@ class TokenAccess(Access, frozen=True, kw_only=True):
 
     With `actions`, the handler has to require one of them before it responds with a success. With `counts_items`, the
     request counts as many times against the token's rate limit as the handler says by `count_items`.
+    With `takes_ticket`, a stream ticket may stand for the token.
     """
 
     actions: frozenset[Action] = frozenset()
     counts_items: bool = False
+    takes_ticket: bool = False
 
     def require_scope_check(self, bearer: Caller, status: int) -> None:
         """Raise `ScopeNotChecked` if a response with this status is a success, and the bearer was granted no action."""
@@ -54,6 +63,13 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
     success without having done so, returned, raised or streamed, `ScopeNotChecked` is raised before anything is sent.
     """
     return TokenAccess(security=security, problems=REFUSALS, actions=frozenset({action, *others}))
+
+
+def stream_with(action: Action, *others: Action) -> TokenAccess:
+    """Do what `token_with` does, for a stream that may also be opened by a ticket: see `tickets.py`."""
+    return TokenAccess(
+        security=STREAM_SECURITY, problems=REFUSALS, actions=frozenset({action, *others}), takes_ticket=True
+    )
 
 
 def any_token(security: tuple[str, ...] = TOKEN_SECURITY, *, counts_items: bool = False) -> TokenAccess:

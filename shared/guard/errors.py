@@ -45,6 +45,18 @@ class QueryNotAllowed(GuardError):
     """The token works, but must not be sent in a URL."""
 
 
+class QueryOfPage(GuardError):
+    """A page of a listed origin has sent a token in a URL, where its history, its links and proxies keep it."""
+
+
+class TicketInvalid(GuardError):
+    """The stream ticket does not work: it is unknown, has expired, was used, or is for another stream."""
+
+
+class TicketsUnavailable(GuardError):
+    """Stream tickets can be neither stored nor read at the moment, because Redis does not respond."""
+
+
 class AddressNotAllowed(GuardError):
     """The token works, but not from `address`, which is `None` if it is unknown."""
 

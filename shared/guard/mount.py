@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 
-from shared.contract.redis_names import rate_limit_prefix
+from shared.contract.redis_names import rate_limit_prefix, ticket_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
@@ -19,6 +19,7 @@ from shared.guard.errors import (
     GuardError,
     InsufficientScope,
     QueryNotAllowed,
+    QueryOfPage,
     RateLimited,
 )
 from shared.guard.feed import ChangeFeed
@@ -34,10 +35,12 @@ from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, Rules, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
+from shared.guard.tickets import TICKETS, StreamTickets, take_token_or_ticket
 from shared.guard.usage import Usage
 from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import client_address
+from shared.runtime.http.cors import add_cors, has_listed_origin, read_origins
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import problem_response
@@ -80,14 +83,14 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     the `problem_table` of the route has a row for them.
     """
     app.middlewares.append(_guard_requests)
+    add_cors(app, read_origins(settings.cors_origins))
     app[STREAMS] = Streams()
     app[_PROXY_HOPS] = settings.trusted_proxy_hops
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit))
     app.cleanup_ctx.append(_open(settings))
-    metadata = Endpoint(_metadata(settings))
-    add_routes(app, [Route(method, RESOURCE_METADATA_ROUTE, metadata, PUBLIC) for method in ("GET", "HEAD")])
+    add_routes(app, [Route("GET", RESOURCE_METADATA_ROUTE, Endpoint(_metadata(settings)), PUBLIC)])
 
 
 async def _require_access_rules(app: web.Application) -> None:
@@ -111,7 +114,10 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     if route is None or not isinstance(route.access, TokenAccess):
         return await handler(request)
     try:
-        presented, no_cache = take_token(request), bypasses_cache(request)
+        presented = await take_token_or_ticket(request) if route.access.takes_ticket else take_token(request)
+        if presented.is_in_query and has_listed_origin(request):
+            raise QueryOfPage
+        no_cache = bypasses_cache(request)
         request[PRESENTED_TOKEN] = presented
         network = network_of(client_address(request, request.app[_PROXY_HOPS]))
         validated = await request.app[GUARD].check(presented.token, no_cache=no_cache, network=network)
@@ -207,6 +213,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             app[AUTHORITY], app[FEED] = authority, feed
             app[GUARD], app[LEASE], app[FOLLOWER], app[_USAGE] = guard, lease, follower, usage
             app[RULES] = Rules(limiter, settings.trusted_proxy_hops)
+            app[TICKETS] = StreamTickets(redis, ticket_prefix(settings.introspection_client_id))
             async with (
                 _stop_at_exit(follower),
                 supervise(app, "follower", follower.run),

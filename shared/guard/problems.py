@@ -8,8 +8,11 @@ from shared.guard.errors import (
     GuardUnavailable,
     InsufficientScope,
     QueryNotAllowed,
+    QueryOfPage,
     QueryUnreadable,
     RateLimited,
+    TicketInvalid,
+    TicketsUnavailable,
     TokenInvalid,
     TokenMissing,
     TokenTwice,
@@ -135,6 +138,18 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
     TokenTwice: lambda _: Problem(TOKEN_TWICE, "More than one access token: send the token once, in one place."),
     QueryNotAllowed: lambda _: Problem(
         QUERY_NOT_ALLOWED, "This access token must not be sent in a URL; send it as 'Authorization: Bearer …'."
+    ),
+    QueryOfPage: lambda _: Problem(
+        QUERY_NOT_ALLOWED,
+        "A page must not send its access token in a URL; send it as 'Authorization: Bearer …'. For an EventSource, get "
+        "a ticket, and send that as '?ticket=…'.",
+    ),
+    TicketInvalid: lambda _: _unauthorized(
+        "Invalid ticket: a ticket works once, within 30 seconds, for one stream. Get a new one.",
+        "Bearer",
+    ),
+    TicketsUnavailable: lambda _: unavailable(
+        "Stream tickets are not available at the moment; try again, or send the token as 'Authorization: Bearer …'."
     ),
     AddressNotAllowed: lambda e: Problem(
         ADDRESS_NOT_ALLOWED, f"This access token does not work from {e.address or 'an unknown address'}."

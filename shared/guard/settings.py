@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from shared.runtime.crypto.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_private_key
 from shared.runtime.http.client_address import ProxyHops
+from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.process.environment import SettingsError, read_settings
 
 
@@ -30,6 +31,7 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0
+    cors_origins: CorsOrigins = ""
     unknown_tokens_per_minute: Annotated[
         int,
         Meta(
@@ -41,13 +43,14 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ] = 60
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` unless there is exactly one credential, and it is usable."""
+        """Raise `SettingsError` unless there is exactly one usable credential, and every origin is one."""
         if bool(self.introspection_client_secret) == bool(self.introspection_private_key):
             raise SettingsError(
                 "set one of INTROSPECTION_CLIENT_SECRET and INTROSPECTION_PRIVATE_KEY, or its _FILE: this service "
                 "authenticates to the token authority with it"
             )
         self._read_signing_key()
+        read_origins(self.cors_origins)
 
     @property
     def signing_key(self) -> PrivateKey | None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Place
@@ -132,6 +132,8 @@ class Stream:
             raise StreamEnded("the client has disconnected")
 
     async def _ensure_allowed(self) -> None:
+        if self._request.method == hdrs.METH_HEAD:
+            raise StreamEnded("a response to HEAD has no content")
         if self._streams.is_ending:
             raise StreamEnded("the service is stopping")
         self._ensure_connected()

@@ -96,6 +96,19 @@ async def test_start_refuses_admin_key_file_that_others_could_have_exchanged(
             pass
 
 
+async def test_first_start_with_control_character_in_name_of_site_fails_and_names_it(
+    database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=r"FIRST_SITE_NAME: this contains the control character U\+0007"):
+        async with run_token_authority(database, redis_url, tmp_path, first_site_name="a\u0007b"):
+            pass
+
+    async with run_token_authority(database, redis_url, tmp_path, first_site_name=" Cafe\u0301 ") as authority:
+        sites = await authority.manage("GET", "/v1/sites")
+
+    assert [site["name"] for site in sites.json["items"]] == ["Café"]
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -11,7 +11,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 
 from pollgate.stack.secrets import load_or_create, redis_users
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
-from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix
+from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix, ticket_prefix
+from shared.guard.tickets import StreamTickets
 from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS, rate_limiter
 from tests.support.redis_server import run_redis_server
@@ -130,3 +131,20 @@ async def _load_scripts(url: str) -> None:
 async def _start_earlier_window(admin: Redis) -> None:
     """Set a count of an earlier window, so that the next call moves the window."""
     await admin.set("test:limit:{key}", 0, px=59_000)
+
+
+async def test_only_polls_may_store_and_take_stream_tickets(tmp_path: Path) -> None:
+    made = load_or_create(tmp_path / "secrets.json")
+    key = ticket_prefix("polls")
+
+    async with run_redis_server(tmp_path / "redis", redis_users(made)) as server:
+        async with redis_client(server.url("polls", made.polls_redis_password)) as polls:
+            tickets = StreamTickets(polls, key)
+            ticket = await tickets.issue("pgt_x", "/events")
+            assert await tickets.redeem(ticket, "/events") == "pgt_x"
+            for command in (("GET", f"{key}:x"), ("DEL", f"{key}:x"), ("GETDEL", f"{rate_limit_prefix('polls')}:x")):
+                with pytest.raises(NoPermissionError):
+                    await polls.execute_command(*command)  # type: ignore[no-untyped-call]
+        async with redis_client(server.url("token-authority", made.token_authority_redis_password)) as authority:
+            with pytest.raises(NoPermissionError):
+                await authority.getdel(f"{key}:x")

@@ -14,7 +14,7 @@ from pollgate.cli.authority_session import authority_group, collect_from_authori
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import describe_value, pluralize, print_json, print_table
-from pollgate.cli.times import Past, format_exact_time
+from pollgate.cli.times import Past, PastDay, format_exact_time
 from pollgate.client import AuthorityClient
 from shared.contract.audit import AuditRecord
 
@@ -30,9 +30,12 @@ class Conditions:
     ] = None
     since: Annotated[
         Past | None,
-        Parameter(help="At this time or later: 2027-01-31T12:00 (local time), or how long ago, such as 90d."),
+        Parameter(
+            help="At this time or later: 2027-01-31 (its first moment), 2027-01-31T12:00 (UTC without a zone), or how "
+            "long ago, such as 90d."
+        ),
     ] = None
-    until: Annotated[Past | None, Parameter(help="Before this time.")] = None
+    until: Annotated[PastDay | None, Parameter(help="Before this time, or up to the last moment of this day.")] = None
 
     def to_arguments(self) -> dict[str, Any]:
         """Return the conditions as arguments of the client. Raise `CliError`."""

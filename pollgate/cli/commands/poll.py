@@ -12,7 +12,7 @@ from pollgate.cli.options import Json
 from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import collect_from_polls, polls_group, run_with_polls
-from pollgate.cli.times import Past, format_exact_time, format_time
+from pollgate.cli.times import Past, format_end_date, format_exact_time, format_time
 from pollgate.client import ChangeAfterVotes, Poll, PollSettings, PollStatus
 from pollgate.client.encoding import without_none
 
@@ -52,7 +52,7 @@ def list_(
     status
         Polls with this status.
     updated_since
-        Polls changed at this time or later: 2027-01-31T12:00 (local time), or how long ago, such as 7d.
+        Polls changed at this time or later: 2027-01-31T12:00 (UTC without a zone), or how long ago, such as 7d.
     expand
         Include results; the table shows the number of participants.
     limit
@@ -220,7 +220,7 @@ def _fields(poll: Poll) -> list[tuple[str, str]]:
         ("Options", "\n".join(f"{option.id}={option.title}" for option in poll.options)),
         ("Ballots", _ballots(poll.settings)),
         ("Results", _visibility(poll.settings)),
-        ("Ends", poll.settings.end_date + (", when the poll closes" if _has_closing_time(poll) else "")),
+        ("Ends", _end(poll.settings)),
         ("Created", format_exact_time(poll.created_at)),
         ("Updated", format_exact_time(poll.updated_at)),
         ("Changed after votes", "\n".join(_change(change) for change in poll.changed_after_votes)),
@@ -248,5 +248,8 @@ def _visibility(settings: PollSettings) -> str:
     return settings.results_visibility + (", without numbers of votes" if settings.hide_absolute_numbers else "")
 
 
-def _has_closing_time(poll: Poll) -> bool:
-    return poll.settings.close_poll_on_end_date
+def _end(settings: PollSettings) -> str:
+    if not settings.end_date:
+        return ""
+    closes = ", when the poll closes" if settings.close_poll_on_end_date else ""
+    return format_end_date(settings.end_date) + closes

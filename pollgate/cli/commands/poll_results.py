@@ -1,6 +1,7 @@
 """`pollgate poll results` and `export`."""
 
 import sys
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,10 @@ app = polls_group("poll", "Read and export the results of polls.")
 CHOSEN: Final = 1
 """The cell of an option that a ballot contains; the others are empty."""
 
+Excel = Annotated[
+    bool, Parameter(negative="", help="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8.")
+]
+
 
 @app.command(help_epilogue="Examples:\n\n  pollgate poll results ID\n  pollgate poll results ID --json | jq .average")
 def results(
@@ -30,6 +35,7 @@ def results(
     *,
     participant: Annotated[str | None, Parameter(name="--as", metavar="PARTICIPANT")] = None,
     as_csv: Annotated[bool, Parameter(name="--csv", negative="")] = False,
+    excel: Excel = False,
     as_json: Json = False,
 ) -> None:
     """Show the results of a poll, as far as the token may see them.
@@ -43,10 +49,12 @@ def results(
     as_csv
         Print CSV for spreadsheets, one line per option.
     """
-    if as_csv and as_json:
+    if (as_csv or excel) and as_json:
         raise UsageError("give either --csv or --json")
-    if as_csv:
-        _print_csv(run_with_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant)))
+    if as_csv or excel:
+        _print_csv(
+            run_with_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant, with_bom=excel))
+        )
         return
     found = run_with_polls(lambda polls: polls.get_results(poll_id, participant=participant))
     print_json(found) if as_json else print_results(found)
@@ -55,13 +63,14 @@ def results(
 @app.command(
     help_epilogue="Examples:\n\n"
     "  pollgate poll export ID --output results.csv\n"
-    "  pollgate poll export ID --votes --output ballots.csv"
+    "  pollgate poll export ID --votes --excel --output ballots.csv"
 )
 def export(
     poll_id: Annotated[str, Parameter(metavar="ID")],
     /,
     *,
     votes: Annotated[bool, Parameter(negative="")] = False,
+    excel: Excel = False,
     output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
 ) -> None:
     """Write the results of a poll, or its ballots, as CSV for spreadsheets, without formulas.
@@ -76,7 +85,11 @@ def export(
         File to write, readable only by you, which appears when it is complete; standard output by default.
     """
     what = "the ballots" if votes else "the results"
-    table = run_with_polls(lambda polls: _ballots(polls, poll_id) if votes else polls.get_results_csv(poll_id))
+    table = run_with_polls(
+        lambda polls: (
+            _ballots(polls, poll_id, with_bom=excel) if votes else polls.get_results_csv(poll_id, with_bom=excel)
+        )
+    )
     if output is None:
         _print_csv(table)
         return
@@ -85,11 +98,11 @@ def export(
     print(f"Wrote {what} to {output}, {pluralize(len(table), 'byte')}.")
 
 
-async def _ballots(polls: PollsClient, poll_id: str) -> bytes:
+async def _ballots(polls: PollsClient, poll_id: str, *, with_bom: bool) -> bytes:
     ballots = [ballot async for ballot in polls.list_ballots(poll_id)]
     options = (await polls.get_results(poll_id)).options
     header = ("participant", "name", "cast at", *_headings(options), "comment")
-    return csv_table(header, _lines(ballots, [option.id for option in options]))
+    return csv_table(header, _lines(ballots, [option.id for option in options]), with_bom=with_bom)
 
 
 def _headings(options: Sequence[OptionResult]) -> list[str]:
@@ -111,7 +124,7 @@ def _lines(ballots: Sequence[Ballot], option_ids: Sequence[str]) -> Iterator[Seq
 def _print_csv(content: bytes) -> None:
     """Print CSV unchanged to a pipe or file, and escaped to a terminal."""
     if sys.stdout.isatty():
-        print(escape(content.decode().replace("\r\n", "\n")), end="")
+        print(escape(content.removeprefix(BOM_UTF8).decode().replace("\r\n", "\n")), end="")
         return
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()

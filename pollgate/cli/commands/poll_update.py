@@ -11,6 +11,7 @@ from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import escape_line, pluralize, print_json
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import polls_group, run_with_polls
+from pollgate.cli.times import format_end_date
 from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 
 app = polls_group("poll", "Change and delete polls.")
@@ -87,7 +88,8 @@ def update(
     if as_json:
         print_json(poll)
     else:
-        print(escape_line(f"{'Closed' if close else 'Updated'} {poll.id}{_effect(poll.effect)}."))
+        ends = "" if fields.ends is None else f"; ends {format_end_date(poll.settings.end_date)}"
+        print(escape_line(f"{'Closed' if close else 'Updated'} {poll.id}{ends}{_effect(poll.effect)}."))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate poll delete ee9107b5-5041-4c15-8c76-f14404fa1fad")

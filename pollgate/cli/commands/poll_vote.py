@@ -11,6 +11,7 @@ from pollgate.cli.options import Json
 from pollgate.cli.output import escape_line, print_json
 from pollgate.cli.polls_session import polls_group, run_with_polls
 from pollgate.client import Ballot, Forbidden, Option, PollsClient
+from shared.runtime.text.characters import comparable
 
 app = polls_group("poll", "Cast and withdraw ballots.")
 
@@ -87,7 +88,7 @@ def _option_id(word: str, options: Sequence[Option]) -> str:
     """Return the id of the option with this id or title. The service refuses an unknown one. Raise `CliError`."""
     if any(option.id == word for option in options):
         return word
-    named = [option.id for option in options if option.title == word]
+    named = [option.id for option in options if comparable(option.title) == comparable(word)]
     if len(named) > 1:
         raise CliError(f"several options have the title '{word}'; give an id: {', '.join(named)}")
     return named[0] if named else word

@@ -72,6 +72,8 @@ def create(
         return
     _print_table([token])
     print(f"\n{token.token}\n\nStore this token now: it is not shown again.")
+    if token.expires_at is not None:
+        print(f"It expires {format_exact_time(token.expires_at)}.")
     for each in sites:
         if each.id == token.site:
             print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{each.endpoint_id}")
@@ -106,8 +108,9 @@ def list_(
 ) -> None:
     """List the tokens that meet all conditions, including expired and revoked ones. Times are in UTC.
 
-    A time is given as 2027-01-31 or 2027-01-31T12:00 (local time), or as how
-    long ago, for expiry how long from now: 90d, 12h, 1h30m.
+    A time is given as 2027-01-31 (its first moment) or 2027-01-31T12:00, in UTC
+    unless it has a zone, or as how long ago, for expiry how long from now: 90d,
+    12h, 1h30m.
 
     Parameters
     ----------

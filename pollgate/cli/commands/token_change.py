@@ -61,6 +61,7 @@ def change(
         wait=wait,
         as_json=as_json,
         options=fields.options(scope),
+        shows_end=fields.expires_at is not None or fields.expires_in is not None,
     )
 
 
@@ -165,11 +166,16 @@ def _print_change(
     wait: bool,
     as_json: bool,
     options: Mapping[str, str] = {},
+    shows_end: bool = False,
 ) -> None:
     token = run_with_authority(
         lambda authority: wait_with_notice(change(authority)) if wait else change(authority), options
     )
-    print_json(token) if as_json else print(f"{verb} {token.id}{describe_effect(token.effect)}")
+    if as_json:
+        print_json(token)
+    else:
+        end = f"; it expires {format_exact_time(token.expires_at)}" if shows_end and token.expires_at else ""
+        print(f"{verb} {token.id}{end}{describe_effect(token.effect)}")
     if wait:
         require_effective(token.effect)
 
@@ -177,6 +183,8 @@ def _print_change(
 def _print_rotated(token: RotatedToken, *, at_once: bool) -> None:
     print(f"{token.token}\n\nStore this secret of {token.id} now: it is not shown again.")
     end = "have ended" if at_once else f"end at {format_exact_time(token.old_secrets_end_at)} at the latest"
+    if token.expires_at is not None:
+        print(f"The token expires {format_exact_time(token.expires_at)}.")
     print(f"Earlier secrets {end}{describe_effect(token.effect)}")
 
 

@@ -52,7 +52,8 @@ def revoke(
     Returns when no replica of any service accepts them any more, also for
     tokens that are already revoked. Exit status 1 if that is not so in time, an
     id is unknown, or no token meets the conditions. A time is given as
-    2027-01-31 or 2027-01-31T12:00 (local time), or as how long ago: 90d, 12h.
+    2027-01-31 (its first moment) or 2027-01-31T12:00, in UTC unless it has a
+    zone, or as how long ago: 90d, 12h.
 
     Parameters
     ----------

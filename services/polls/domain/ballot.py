@@ -1,7 +1,7 @@
 """A ballot: what one participant of a poll has chosen, and the rules for choosing."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -10,8 +10,8 @@ from msgspec import Struct
 from services.polls.domain.errors import AlreadyVoted, InvalidBallot, PollClosed, UnknownBallot, Violation
 from services.polls.domain.poll import Poll
 from services.polls.domain.state import PollState
+from services.polls.domain.texts import TextCleaner
 
-MAX_PARTICIPANT_LENGTH: Final = 255
 MAX_NAME_LENGTH: Final = 255
 MAX_COMMENT_LENGTH: Final = 2_000
 _MAX_NAMED_OPTIONS: Final = 10
@@ -24,6 +24,19 @@ class Choice(Struct, frozen=True):
     option_ids: tuple[str, ...]
     name: str | None = None
     comment: str | None = None
+
+
+def new_choice(option_ids: Sequence[str], name: str | None, comment: str | None) -> Choice:
+    """Return a choice with its texts as they are stored. Raise `InvalidBallot` if a text is invalid."""
+    cleaner = TextCleaner()
+    choice = Choice(
+        tuple(option_ids),
+        None if name is None else cleaner.line(("name",), name, MAX_NAME_LENGTH),
+        None if comment is None else cleaner.lines(("comment",), comment, MAX_COMMENT_LENGTH, least=1),
+    )
+    if cleaner.violations:
+        raise InvalidBallot(cleaner.violations)
+    return choice
 
 
 class Ballot(Struct, frozen=True):
@@ -68,7 +81,10 @@ class CastResult(Struct, frozen=True):
 
 
 class Voter(Struct, frozen=True):
-    """A participant in a poll. `stored` is the participant's ballot, which may be withdrawn."""
+    """A participant in a poll. `stored` is the participant's ballot, which may be withdrawn.
+
+    `participant_hash` is the key of that ballot, or of the one that may be cast.
+    """
 
     participant: str
     participant_hash: bytes
@@ -91,7 +107,7 @@ def require_valid_choice(choice: Choice, voter: Voter) -> None:
     """Raise `PollClosed`, `InvalidBallot` or `AlreadyVoted` unless the voter may make this choice."""
     poll = voter.state.poll
     require_open(voter.state)
-    violations = [*_option_violations(choice, poll), *_text_violations(choice, poll)]
+    violations = [*_option_violations(choice, poll), *_comment_violations(choice, poll)]
     if violations:
         raise InvalidBallot(violations)
     if voter.stored is not None and not poll.spec.settings.allow_revote:
@@ -125,15 +141,9 @@ def _option_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
             yield Violation(("optionIds", index), "an option can be chosen once")
 
 
-def _text_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
+def _comment_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
     if choice.comment is not None and not poll.spec.settings.allow_comment:
         yield Violation(("comment",), "this poll allows no comments; leave it out")
-    for field, text, length in (
-        ("name", choice.name, MAX_NAME_LENGTH),
-        ("comment", choice.comment, MAX_COMMENT_LENGTH),
-    ):
-        if text is not None and (not 1 <= len(text) <= length or "\0" in text):
-            yield Violation((field,), f"expected 1 to {length} characters, none of them NUL")
 
 
 def _list_some(option_ids: list[str]) -> str:

@@ -46,6 +46,9 @@ class Closing(Struct, frozen=True):
 class Precondition(Protocol):
     """A condition on the entity tag of a poll (RFC 9110 §13.1)."""
 
+    @property
+    def has_weak_tag(self) -> bool: ...
+
     def allows(self, etag: str) -> bool: ...
 
 
@@ -127,7 +130,7 @@ _HOW_TO_CLOSE: Final = (
 
 def _require_unchanged(state: PollState, read_only: ReadOnlyFields, edited: PollSpec) -> None:
     violations = []
-    if read_only.id not in (None, str(state.poll.id)):
+    if read_only.id is not None and read_only.id.lower() != str(state.poll.id):
         violations.append(Violation(("id",), "this is not the id of the poll; leave it out"))
     if read_only.place not in (None, state.poll.place):
         violations.append(

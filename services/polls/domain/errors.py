@@ -54,7 +54,14 @@ class UnknownBallot(LookupError):
 
 
 class PollChanged(Exception):
-    """The entity tag of the poll does not meet the condition of the request."""
+    """The entity tag of the poll does not meet the condition of the request.
+
+    `has_weak_tag`: the condition has a weak tag, which never meets it.
+    """
+
+    def __init__(self, *, has_weak_tag: bool) -> None:
+        super().__init__()
+        self.has_weak_tag = has_weak_tag
 
 
 class PollClosed(Exception):

@@ -1,9 +1,8 @@
 """A poll: a question, its options and its settings, and the rules for them."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
@@ -11,12 +10,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.polls.domain.consequence import Consequence
+from services.polls.domain.end_date import format_end_date, read_end_date, stored_end_date
 from services.polls.domain.errors import InvalidPoll, Violation
+from services.polls.domain.texts import TextCleaner, find_same
 from shared.contract.scope import Place
+from shared.runtime.text.characters import comparable
+from shared.runtime.text.times import InvalidTime
 
 MAX_TITLE_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 10_000
-MAX_END_DATE_LENGTH: Final = 64
 MAX_OPTIONS: Final = 100
 MAX_ORDER: Final = 2**31 - 1
 MAX_POLL_BYTES: Final = 64 * 1024
@@ -35,7 +37,7 @@ class Option(Struct, frozen=True):
 
 
 class Settings(Struct, frozen=True):
-    """The settings of a poll. `end_date` is empty, an RFC 3339 date (the end of that day in UTC) or date-time."""
+    """The settings of a poll. `end_date` is empty, an RFC 3339 date (its last moment in UTC) or date-time."""
 
     allow_selection_of_multiple_options: bool = False
     results_visibility: ResultsVisibility = "alwaysPublic"
@@ -71,17 +73,28 @@ class Poll(Struct, frozen=True):
     changed_after_votes: Mapping[Consequence, datetime] = {}
 
 
-def validate(spec: PollSpec) -> PollSpec:
-    """Return the spec if it is valid. Raise `InvalidPoll` with every violation."""
+def validate(spec: PollSpec, stored: PollSpec | None = None) -> PollSpec:
+    """Return the spec as it is to be stored, if it is valid. Raise `InvalidPoll` with every violation.
+
+    The rules for texts and for equal titles do not apply to what the `stored` spec of the poll has already, so that a
+    poll from before a rule can be edited in other respects.
+    """
+    cleaner = TextCleaner() if stored is None else TextCleaner(_titles(stored), {stored.description})
+    spec = _clean(spec, cleaner)
     violations = [
-        *_text_violations(spec),
-        *_option_violations(spec.options),
+        *cleaner.violations,
+        *_option_violations(spec.options, () if stored is None else stored.options),
         *_settings_violations(spec.settings),
         *_size_violations(spec),
     ]
     if violations:
         raise InvalidPoll(violations)
     return spec
+
+
+def in_order(options: Sequence[Option]) -> list[Option]:
+    """Return the options by their `order`; those with an equal one as they were listed."""
+    return sorted(options, key=lambda option: option.order)
 
 
 def closing_time(settings: Settings) -> datetime | None:
@@ -94,50 +107,29 @@ def close_at(spec: PollSpec, now: datetime) -> PollSpec:
     end = closing_time(spec.settings)
     if end is not None and end <= now:
         return spec
-    text = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return replace(spec, settings=replace(spec.settings, end_date=text, close_poll_on_end_date=True))
+    return replace(spec, settings=replace(spec.settings, end_date=format_end_date(now), close_poll_on_end_date=True))
 
 
-def read_end_date(text: str) -> datetime | None:
-    """Return the time that an `end_date` stands for, in UTC, or `None` if it is empty.
-
-    Raise `ValueError` if the text is invalid, or `OverflowError` if the UTC value is out of `datetime`'s range.
-    """
-    if not text:
-        return None
-    if _DATE.fullmatch(text):
-        return datetime.combine(date.fromisoformat(text), time.min, UTC) + timedelta(days=1)
-    if not _DATE_TIME.fullmatch(text):
-        raise ValueError(text)
-    return datetime.fromisoformat(text.upper()).astimezone(UTC)
+def _titles(spec: PollSpec) -> set[str]:
+    return {spec.title, *(option.title for option in spec.options)}
 
 
-_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
-_DATE_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+def _clean(spec: PollSpec, cleaner: TextCleaner) -> PollSpec:
+    """Return the spec with its texts and end date as they are stored."""
+    options = tuple(
+        replace(option, title=cleaner.line(("options", index, "title"), option.title, MAX_TITLE_LENGTH))
+        for index, option in enumerate(spec.options)
+    )
+    return replace(
+        spec,
+        title=cleaner.line(("title",), spec.title, MAX_TITLE_LENGTH),
+        description=cleaner.lines(("description",), spec.description, MAX_DESCRIPTION_LENGTH),
+        options=options,
+        settings=replace(spec.settings, end_date=stored_end_date(spec.settings.end_date)),
+    )
 
 
-def _read_short_end_date(text: str) -> datetime | None:
-    if len(text) > MAX_END_DATE_LENGTH:
-        raise ValueError(text[:MAX_END_DATE_LENGTH])
-    return read_end_date(text)
-
-
-_INVISIBLE: Final = "a title must contain a visible character"
-
-
-def _text_violations(spec: PollSpec) -> Iterator[Violation]:
-    if not 1 <= len(spec.title) <= MAX_TITLE_LENGTH:
-        yield Violation(("title",), f"a title has 1 to {MAX_TITLE_LENGTH} characters, this one has {len(spec.title)}")
-    elif not _has_visible_character(spec.title):
-        yield Violation(("title",), _INVISIBLE)
-    if len(spec.description) > MAX_DESCRIPTION_LENGTH:
-        yield Violation(("description",), f"a description has at most {MAX_DESCRIPTION_LENGTH} characters")
-    for field, text in (("title", spec.title), ("description", spec.description)):
-        if "\0" in text:
-            yield Violation((field,), "the NUL character cannot be stored; remove it")
-
-
-def _option_violations(options: tuple[Option, ...]) -> Iterator[Violation]:
+def _option_violations(options: tuple[Option, ...], stored: tuple[Option, ...]) -> Iterator[Violation]:
     if not 1 <= len(options) <= MAX_OPTIONS:
         yield Violation(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
     uses = Counter(option.id for option in options)
@@ -146,18 +138,21 @@ def _option_violations(options: tuple[Option, ...]) -> Iterator[Violation]:
             yield Violation(("options", index, "id"), "another option has the same id; ids are unique in a poll")
         if abs(option.order) > MAX_ORDER:
             yield Violation(("options", index, "order"), f"an order is a number from -{MAX_ORDER} to {MAX_ORDER}")
-        for field, text in (("id", option.id), ("title", option.title)):
-            if not 1 <= len(text) <= MAX_TITLE_LENGTH or "\0" in text:
-                yield Violation(
-                    ("options", index, field), f"expected 1 to {MAX_TITLE_LENGTH} characters, none of them NUL"
-                )
-            elif field == "title" and not _has_visible_character(text):
-                yield Violation(("options", index, field), _INVISIBLE)
+        if not 1 <= len(option.id) <= MAX_TITLE_LENGTH or "\0" in option.id:
+            yield Violation(("options", index, "id"), f"expected 1 to {MAX_TITLE_LENGTH} characters, none of them NUL")
+    yield from _equal_titles(options, stored)
 
 
-def _has_visible_character(text: str) -> bool:
-    """Return whether some character is neither white space nor invisible, such as a mark of direction."""
-    return any(character.isprintable() and not character.isspace() for character in text)
+def _equal_titles(options: tuple[Option, ...], stored: tuple[Option, ...]) -> Iterator[Violation]:
+    """Yield a violation for each title that looks like another one, unless both options were stored with them."""
+    kept = {(option.id, option.title) for option in stored}
+    for index, first in find_same([comparable(option.title) for option in options]).items():
+        if not all((options[each].id, options[each].title) in kept for each in (first, index)):
+            yield Violation(
+                ("options", index, "title"),
+                f"the titles of the options {first + 1} and {index + 1} look the same: blanks around a title and "
+                "invisible characters do not count; change one of them",
+            )
 
 
 def _size_violations(spec: PollSpec) -> Iterator[Violation]:
@@ -169,10 +164,9 @@ def _size_violations(spec: PollSpec) -> Iterator[Violation]:
 
 def _settings_violations(settings: Settings) -> Iterator[Violation]:
     try:
-        ends_at = _read_short_end_date(settings.end_date)
-    except (ValueError, OverflowError):
-        example = "'2026-12-24', '2026-12-24T18:00:00Z' or an empty string"
-        yield Violation(("settings", "endDate"), f"expected a date or a date-time as in RFC 3339: {example}")
+        ends_at = read_end_date(settings.end_date)
+    except InvalidTime as error:
+        yield Violation(("settings", "endDate"), f"{error}; or an empty text for no end")
         return
     if settings.close_poll_on_end_date and ends_at is None:
         yield Violation(

@@ -4,7 +4,6 @@ Participants vote under what a poll promises: which question and options they an
 whether names are kept, and that a closed poll is final. An edit may break such a promise only if the caller insists.
 """
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Set
 from itertools import product
 
@@ -13,6 +12,7 @@ from services.polls.domain.errors import Finding, PromisesWouldBeBroken, VotesWo
 from services.polls.domain.poll import Option, PollSpec, Settings
 from services.polls.domain.results import Audience, withheld_reason
 from services.polls.domain.state import PollState
+from shared.runtime.text.characters import comparable
 
 
 def require_allowed(before: PollState, after: PollSpec, allowed: Set[Consequence], audience: Audience) -> list[Finding]:
@@ -109,8 +109,8 @@ def _seen(settings: Settings, phases: Iterable[bool], *, numbers: bool = False) 
 
 
 def _wording(text: str) -> str:
-    """Return the text without differences in blanks, letter case and normal form."""
-    return " ".join(unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold()).split())
+    """Return the text without differences in blanks, letter case, normal form and invisible characters."""
+    return " ".join(comparable(text).casefold().split())
 
 
 def _name(option: Option) -> str:

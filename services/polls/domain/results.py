@@ -10,8 +10,9 @@ from typing import Final, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from services.polls.domain.poll import PollSpec, Settings, Status
+from services.polls.domain.poll import PollSpec, Settings, Status, in_order
 from services.polls.domain.templates import TEMPLATES
+from shared.runtime.text.characters import comparable
 
 WithheldReason = Literal["afterVote", "afterClose", "never", "hideAbsoluteNumbers"]
 
@@ -36,7 +37,7 @@ class Audience(enum.Enum):
 
 
 class OptionResult(Struct, frozen=True):
-    """The result of one option. A withheld value is `None`. Percentages have one decimal.
+    """The result of one option. A withheld value is `None`. Percentages have one decimal, rounded half up.
 
     `percentage` is of all votes, `participant_percentage` of the participants. Options with equally many votes share a
     `rank`, and the rank after it is skipped: 1, 2, 2, 4.
@@ -79,7 +80,7 @@ class Results(Struct, frozen=True):
 
 def results_of(spec: PollSpec, tally: Tally, *, now: datetime, is_closed: bool, audience: Audience) -> Results:
     """Return the results, as far as `audience` may see them. Ignore counts of options that the poll does not have."""
-    options = sorted(spec.options, key=lambda option: option.order)
+    options = in_order(spec.options)
     heading = Results(
         status="closed" if is_closed else "open",
         calculated_at=now,
@@ -127,15 +128,9 @@ def _add_figures(heading: Results, tally: Tally) -> Results:
 
 
 def _percentages(counts: Sequence[int]) -> list[float]:
-    """Return the percentages by the largest remainder method: they sum to 100.0, unless all counts are 0."""
+    """Return each percentage, so that equal counts have equal ones. They sum to about 100.0."""
     whole = sum(counts)
-    if whole == 0:
-        return [0.0] * len(counts)
-    tenths = [count * 1000 // whole for count in counts]
-    by_remainder = sorted(range(len(counts)), key=lambda index: counts[index] * 1000 % whole, reverse=True)
-    for index in by_remainder[: 1000 - sum(tenths)]:
-        tenths[index] += 1
-    return [each / 10 for each in tenths]
+    return [_percentage(count, whole) for count in counts]
 
 
 def _percentage(count: int, whole: int) -> float:
@@ -162,21 +157,28 @@ def _average(titles: Sequence[str], counts: Sequence[int]) -> float | None:
 
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,6})?")
+_KEYCAP: Final = re.compile("([0-9])\u20e3")
+_TEN: Final = "\U0001f51f"
 _ENOUGH_DIGITS: Final = 60
 """Exact for 100 options of 21 digits, each with up to 2**63 votes."""
 
 _SCALES: Final = [
-    {option.title: Decimal(place) for place, option in enumerate(template.spec.options, start=1)}
+    {comparable(option.title): Decimal(place) for place, option in enumerate(template.spec.options, start=1)}
     for template in TEMPLATES
     if template.scored
 ]
 
 
 def _values(titles: Sequence[str]) -> list[Decimal] | None:
-    """Return the value of each option, or `None` if the options are not scored."""
-    if all(_NUMBER.fullmatch(title) for title in titles):
-        return [Decimal(title) for title in titles]
+    """Return the value of each option, or `None` if the options are not scored.
+
+    Variation selectors do not count: U+FE0F only asks for an emoji presentation (UTS #51). Keycaps are their digits.
+    """
+    keys = [comparable(title) for title in titles]
+    numbers = [_KEYCAP.sub(r"\1", key).replace(_TEN, "10") for key in keys]
+    if all(_NUMBER.fullmatch(number) for number in numbers):
+        return [Decimal(number) for number in numbers]
     for scale in _SCALES:
-        if all(title in scale for title in titles):
-            return [scale[title] for title in titles]
+        if all(key in scale for key in keys):
+            return [scale[key] for key in keys]
     return None

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.polls.app_keys import DATABASE, FOLLOWED_POLLS, STREAM_LIMITER
 from services.polls.domain.errors import UnknownPoll
@@ -51,6 +51,8 @@ async def follow_poll(request: web.Request) -> web.StreamResponse:
     state = await load_authorized_poll(
         request.app[DATABASE], bearer, require_path_uuid(request, "id", UnknownPoll), Action.READ
     )
+    if request.method == hdrs.METH_HEAD:
+        return web.StreamResponse(headers=HEADERS)
     place = state.poll.place
     actions = {action for action in (Action.READ, Action.RESULTS) if bearer.may(action, place)}
     with request.app[STREAM_LIMITER].count(bearer.token_id):

@@ -49,7 +49,7 @@ from shared.runtime.http.json_response import json_response
 from shared.runtime.http.path import require_path_uuid
 from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.problem import BadRequest, ErrorDetail
-from shared.runtime.http.query import read_query
+from shared.runtime.http.query import query_time, read_query
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 MAX_PAGE_BYTES: Final = 1024 * 1024
@@ -68,7 +68,8 @@ MAX_PAGE_BYTES: Final = 1024 * 1024
 async def list_polls(request: web.Request) -> web.Response:
     """Return 200 with a page of polls."""
     query = read_query(request, ListPolls)
-    conditions = PollFilter(_readable_paths(caller(request), query), query.status, query.updated_since)
+    updated_since = query_time("updatedSince", query.updated_since, day="first")
+    conditions = PollFilter(_readable_paths(caller(request), query), query.status, updated_since)
     after = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
     states = await select_page(request.app[DATABASE], caller(request).site, conditions, after, query.limit + 1)
     page = _fill_page(_to_payload(caller(request), state, query.expand) for state in states[: query.limit])

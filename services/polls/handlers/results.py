@@ -5,11 +5,11 @@ from typing import Final
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, VOTES
-from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
+from services.polls.handlers.participants import query_participant
 from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.payloads import examples
 from services.polls.payloads.parameters import PollPath, ShowResults
@@ -36,7 +36,8 @@ CSV_EXAMPLE: Final = (
 @endpoint(
     summary="Show results",
     description="Values that the token may not see are null. A token with the action `results` sees "
-    "everything, and needs no other action. With `Accept: text/csv`, the response is a table for spreadsheets.",
+    "everything, and needs no other action. With `format=csv` or `Accept: text/csv`, the response is a table for "
+    "spreadsheets; with `bom=true` as well, Excel reads it as UTF-8.",
     tags=("results",),
     path=PollPath,
     query=ShowResults,
@@ -51,14 +52,18 @@ CSV_EXAMPLE: Final = (
     problems={**UNKNOWN, **forbidden(Action.READ, Action.RESULTS)},
 )
 async def show_results(request: web.Request) -> web.Response:
-    """Return 200 with the results, or with a line for each option if `Accept` prefers `text/csv`."""
+    """Return 200 with the results, or with a line for each option if `format` or else `Accept` prefers CSV."""
     query = read_query(request, ShowResults)
+    is_csv = query.format == "csv" if query.format else prefers(request, CSV, JSON)
+    if query.bom and not is_csv:
+        raise BadRequest("Only CSV begins with a byte order mark.", ErrorDetail("add format=csv", parameter="bom"))
     state, as_voter = await _load(request, query.participant)
     results = state.results(audience_of(caller(request), state.poll.place, as_voter=as_voter))
     headers = {"Vary": "Accept"}
-    if prefers(request, CSV, JSON):
+    if is_csv:
         headers["Content-Disposition"] = f'attachment; filename="results-{state.poll.id}.csv"'
-        return web.Response(body=_table(results), content_type=CSV, charset="utf-8", headers=headers)
+        table = _table(results, with_bom=query.bom)
+        return web.Response(body=table, content_type=CSV, charset="utf-8", headers=headers)
     return json_response(ResultsPayload.of(results), headers=headers)
 
 
@@ -70,22 +75,16 @@ async def _load(request: web.Request, participant: str | None) -> tuple[PollStat
         return await load_authorized_poll(
             request.app[DATABASE], bearer, require_path_uuid(request, "id", UnknownPoll), *actions
         ), False
-    if not 1 <= len(participant) <= MAX_PARTICIPANT_LENGTH:
-        detail = f"expected 1 to {MAX_PARTICIPANT_LENGTH} characters"
-        raise BadRequest(
-            f"Invalid participant id: 1 to {MAX_PARTICIPANT_LENGTH} characters.",
-            ErrorDetail(detail, parameter="participant"),
-        )
     actions = (Action.READ, Action.VOTE)
     voter = await request.app[VOTES].load_voter(
-        bearer, require_path_uuid(request, "id", UnknownPoll), participant, *actions
+        bearer, require_path_uuid(request, "id", UnknownPoll), query_participant(participant), *actions
     )
     return voter.state, voter.has_voted
 
 
-def _table(results: Results) -> bytes:
+def _table(results: Results, *, with_bom: bool) -> bytes:
     rows = [
         (option.id, option.title, option.votes, option.percentage, option.participant_percentage, option.rank)
         for option in results.options
     ]
-    return csv_table(COLUMNS, rows)
+    return csv_table(COLUMNS, rows, with_bom=with_bom)

@@ -6,9 +6,9 @@ from aiohttp import web
 from msgspec import Meta
 
 from services.polls.app_keys import DATABASE, VOTES
-from services.polls.domain.ballot import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.errors import NamesNotKept, UnknownPoll
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
+from services.polls.handlers.participants import path_participant
 from services.polls.operations.authorization import load_authorized_poll
 from services.polls.payloads import examples
 from services.polls.payloads.ballots import BallotPage, BallotPayload, CastBallot
@@ -20,7 +20,7 @@ from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.path import path_text, require_path_uuid
+from shared.runtime.http.path import require_path_uuid
 from shared.runtime.http.query import read_query
 
 
@@ -47,7 +47,7 @@ async def cast_ballot(request: web.Request) -> web.Response:
     """Return 201 with the first ballot of the participant, 200 with one that has replaced another."""
     require_media_type(request, JSON)
     choice = read_json(await request.read(), CastBallot).to_choice()
-    participant = path_text(request, "participant", MAX_PARTICIPANT_LENGTH)
+    participant = path_participant(request)
     cast = await request.app[VOTES].cast(
         caller(request), require_path_uuid(request, "id", UnknownPoll), participant, choice
     )
@@ -68,7 +68,7 @@ async def cast_ballot(request: web.Request) -> web.Response:
 )
 async def show_ballot(request: web.Request) -> web.Response:
     """Return 200 with the participant's ballot."""
-    participant = path_text(request, "participant", MAX_PARTICIPANT_LENGTH)
+    participant = path_participant(request)
     voter = await request.app[VOTES].load_voter(
         caller(request), require_path_uuid(request, "id", UnknownPoll), participant, Action.VOTE
     )
@@ -89,7 +89,7 @@ async def show_ballot(request: web.Request) -> web.Response:
 )
 async def withdraw_ballot(request: web.Request) -> web.Response:
     """Return 204."""
-    participant = path_text(request, "participant", MAX_PARTICIPANT_LENGTH)
+    participant = path_participant(request)
     await request.app[VOTES].withdraw(caller(request), require_path_uuid(request, "id", UnknownPoll), participant)
     return web.Response(status=204)
 

@@ -1,6 +1,5 @@
 """`/x1/{endpoint}`: the Team Voice contract. The method selects the action, and the query the place and the poll."""
 
-import re
 from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 from uuid import UUID
@@ -22,6 +21,7 @@ from services.polls.payloads.results import ResultsPayload
 from services.polls.payloads.x1 import (
     ContractPoll,
     ContractPollBody,
+    Deleted,
     EditQuery,
     EndpointPath,
     ListQuery,
@@ -34,6 +34,7 @@ from shared.guard import Caller, caller
 from shared.runtime.http.body import JSON, read_json
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.http.path import read_uuid
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import query_of, read_query
 
@@ -126,11 +127,11 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with the poll after the edit. Raise `UnknownPoll` if it is not at the place."""
     query = _read_authorized_query(request, EditQuery, Action.UPDATE)
     body = read_json(await request.read(), ContractPollBody)
-    if body.id not in (None, query.poll_id):
+    if body.id is not None and body.id.lower() != query.poll_id.lower():
         error = ErrorDetail("leave it out, or repeat the parameter pollId", pointer="/id")
         raise BadRequest("The poll's id in the body is not the one in the query.", error)
     edit = PollEdit(
-        content=Replacement(validate(body.to_spec())),
+        content=Replacement(body.to_spec()),
         poll_id=_to_poll_id(query.poll_id),
         place=query.to_place(),
         allowed=query.to_allowed(),
@@ -145,16 +146,16 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
     tags=("Team Voice contract",),
     path=EndpointPath,
     query=PollQuery,
-    responses={200: Response(description="The poll is deleted. The response has no body.")},
+    responses={200: Response(description="The poll is deleted.", body=Deleted, example={})},
     problems=POLL_PROBLEMS,
     without=NEVER,
 )
 async def delete_contract_poll(request: web.Request) -> web.Response:
-    """Return 200 without a body. Raise `UnknownPoll` if the poll is not at the place."""
+    """Return 200 with an empty object. Raise `UnknownPoll` if the poll is not at the place."""
     query = _read_authorized_query(request, PollQuery, Action.DELETE)
     deletion = PollDeletion(poll_id=_to_poll_id(query.poll_id), place=query.to_place())
     await request.app[POLL_EDITOR].delete(caller(request), deletion, actor_of(request))
-    return web.Response()
+    return json_response(Deleted())
 
 
 def _read_authorized_query(request: web.Request, kind: type[Q], action: Action) -> Q:
@@ -207,10 +208,8 @@ def _to_payload(bearer: Caller, state: PollState, expand: str | None) -> Contrac
     return ContractPoll.of(state, ResultsPayload.of(state.results(audience)))
 
 
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
 def _to_poll_id(text: str) -> UUID:
-    if not _UUID.fullmatch(text):
+    poll_id = read_uuid(text)
+    if poll_id is None:
         raise UnknownPoll
-    return UUID(text)
+    return poll_id

@@ -58,7 +58,7 @@ class PollEditor:
 async def edit_within(connection: Connection, caller: Caller, edit: PollEdit, actor: Actor) -> EditedPoll:
     """Edit a poll as `PollEditor.edit` does, inside a transaction of the caller."""
     before, head = await _lock(connection, caller, Action.UPDATE, edit)
-    spec = validate(apply_edit(before, edit.content))
+    spec = validate(apply_edit(before, edit.content), before.poll.spec)
     if spec == before.poll.spec:
         return EditedPoll(before, Effect(), is_changed=False)
     head.require_room(before.at)
@@ -104,7 +104,7 @@ def _require_change(state: PollState, caller: Caller, action: Action, change: Po
         raise UnknownPoll
     require_action(caller, action, state.poll.place)
     if change.expected is not None and not change.expected.allows(state.etag):
-        raise PollChanged
+        raise PollChanged(has_weak_tag=change.expected.has_weak_tag)
 
 
 async def _change_ballots(

@@ -87,8 +87,9 @@ class Votes:
         self._feed.announce(poll_id)
 
     async def _select(self, site: str, poll_id: UUID, participant: str) -> Voter:
-        participant_hash = self._participants.hash(poll_id, participant)
-        found = await ballots.select_ballot(self._database, site, poll_id, participant_hash)
+        hashes = self._participants.hashes(poll_id, participant)
+        found = await ballots.select_ballot(self._database, site, poll_id, hashes)
         if found is None:
             raise UnknownPoll
-        return Voter(participant, participant_hash, *found)
+        state, stored_hash, ballot = found
+        return Voter(participant, stored_hash or hashes[0], state, ballot)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from services.polls.domain.ballot import Ballot, Choice
+from services.polls.domain.ballot import Ballot, Choice, new_choice
 from services.polls.payloads.fields import Comment, OptionIds, Participant, ParticipantName, Time
 
 
@@ -16,8 +16,8 @@ class CastBallot(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     comment: Comment | None = None
 
     def to_choice(self) -> Choice:
-        """Return the choice, not yet validated."""
-        return Choice(tuple(self.option_ids), self.name, self.comment)
+        """Return the choice, not yet validated against the poll. Raise `InvalidBallot` if a text is invalid."""
+        return new_choice(self.option_ids, self.name, self.comment)
 
 
 class BallotPayload(Struct, frozen=True, rename="camel"):

@@ -61,6 +61,7 @@ AUDIT: Final = PollAuditPage(
     ],
     next=None,
 )
+TICKET: Final = "pge_" + "0123456789abcdef" * 4
 FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1", status="open")).encode().decode()
 OUTCOMES: Final = Outcomes(
     committed=True,

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from services.polls.domain.ballot import MAX_COMMENT_LENGTH, MAX_NAME_LENGTH, MAX_PARTICIPANT_LENGTH
+from services.polls.domain.ballot import MAX_COMMENT_LENGTH, MAX_NAME_LENGTH
+from services.polls.domain.participant import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_OPTIONS, MAX_ORDER, MAX_TITLE_LENGTH
+from shared.runtime.text.times import describe_times
 
 MAX_SEGMENT_LENGTH: Final = 255
 
@@ -18,6 +20,9 @@ def _from_1_to(characters: int) -> Meta:
     return Meta(extra_json_schema={"minLength": 1, "maxLength": characters})
 
 
+STORED: Final = "stored in NFC without blanks around it, which are not counted"
+"""What happens to each text that people write."""
+
 POLL_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 
 Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-23T10:00:00Z"])]
@@ -25,12 +30,16 @@ PollId = Annotated[str, Meta(description="the poll's id", examples=[POLL_ID])]
 Title = Annotated[
     str,
     _from_1_to(MAX_TITLE_LENGTH),
-    Meta(description=f"the question, 1 to {MAX_TITLE_LENGTH} characters", examples=["Which day suits you?"]),
+    Meta(
+        description=f"the question on one line, 1 to {MAX_TITLE_LENGTH} characters, {STORED}",
+        examples=["Which day suits you?"],
+    ),
 ]
 Description = Annotated[
     str,
     Meta(
-        description=f"more about the question, up to {MAX_DESCRIPTION_LENGTH} characters",
+        description=f"more about the question, up to {MAX_DESCRIPTION_LENGTH} characters, {STORED}; every line break "
+        "becomes LF",
         extra_json_schema={"maxLength": MAX_DESCRIPTION_LENGTH},
     ),
 ]
@@ -39,11 +48,19 @@ OptionId = Annotated[
     _from_1_to(MAX_TITLE_LENGTH),
     Meta(description="an id of your choice, unique in the poll, 1 to 255 characters", examples=["mon"]),
 ]
-OptionTitle = Annotated[str, _from_1_to(MAX_TITLE_LENGTH), Meta(description="1 to 255 characters", examples=["Monday"])]
+OptionTitle = Annotated[
+    str,
+    _from_1_to(MAX_TITLE_LENGTH),
+    Meta(
+        description=f"1 to {MAX_TITLE_LENGTH} characters, {STORED}; no two titles of a poll may differ only in blanks "
+        "around them or in invisible characters",
+        examples=["Monday"],
+    ),
+]
 Order = Annotated[
     int,
     Meta(
-        description="the option's position; by default its index in the list",
+        description="the option's position, by which options are listed; by default its index in the list",
         extra_json_schema={"minimum": -MAX_ORDER, "maximum": MAX_ORDER},
     ),
 ]
@@ -54,15 +71,18 @@ SEGMENT: Final = _from_1_to(MAX_SEGMENT_LENGTH)
 EndDate = Annotated[
     str,
     Meta(
-        description="empty, a date (the end of that day in UTC) or a date-time as in RFC 3339",
-        examples=["", "2026-12-24", "2026-12-24T18:00:00Z"],
+        description=f"when the poll ends: empty, or a time: {describe_times('last')}; stored as a date or date-time of "
+        "RFC 3339",
+        examples=["", "2026-12-24", "2026-12-24T18:00:00Z", "2026-12-24T18:00:00.0+0900"],
     ),
 ]
 Participant = Annotated[
     str,
     _from_1_to(MAX_PARTICIPANT_LENGTH),
     Meta(
-        description=f"the id of the participant in the calling integration, 1 to {MAX_PARTICIPANT_LENGTH} characters",
+        description=f"the id of the participant in the calling integration, 1 to {MAX_PARTICIPANT_LENGTH} characters, "
+        "with no blank around it; ids that differ only in their Unicode normalization are the same, and are returned "
+        "in NFC",
         examples=["ada"],
     ),
 ]

@@ -6,9 +6,10 @@ from msgspec import Meta, Struct, field
 
 from services.polls.domain.consequence import Consequence
 from services.polls.domain.poll import Status
-from services.polls.payloads.fields import Participant, PollId, Time
+from services.polls.payloads.fields import Participant, PollId
 from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
 from shared.runtime.http.problem import BadRequest, ErrorDetail
+from shared.runtime.text.times import describe_times, time_schema
 
 MAX_PAGE: Final = 100
 
@@ -95,7 +96,17 @@ class ListPolls(Paging, frozen=True, rename="camel"):
     ) = None
     container: Annotated[str, Meta(min_length=1, description="polls in this macro; needs `content`")] | None = None
     status: Annotated[Status | None, Meta(description="polls that are now open, or closed", examples=["open"])] = None
-    updated_since: Annotated[Time | None, Meta(description="polls created or edited at or after this time")] = None
+    updated_since: (
+        Annotated[
+            str,
+            Meta(
+                description=f"polls created or edited at or after this time: {describe_times('first')}",
+                examples=["2026-11-23T10:00:00Z"],
+                extra_json_schema=time_schema(),
+            ),
+        ]
+        | None
+    ) = None
     expand: Annotated[Literal["results"] | None, Meta(description="include the results in each poll")] = None
 
 
@@ -140,7 +151,7 @@ def read_allowed(allow: str, *, drop_votes: bool) -> frozenset[Consequence]:
 
 
 class ShowResults(Struct, frozen=True):
-    """The participant who asks for results."""
+    """The participant who asks for results, and their format."""
 
     participant: Annotated[
         str | None,
@@ -150,3 +161,7 @@ class ShowResults(Struct, frozen=True):
             examples=["ada"],
         ),
     ] = None
+    format: Annotated[
+        Literal["json", "csv"] | None, Meta(description="the format; by default as the header `Accept` says")
+    ] = None
+    bom: Annotated[bool, Meta(description="begin CSV with a byte order mark, by which Excel recognizes UTF-8")] = False

@@ -10,7 +10,7 @@ from services.polls.domain.consequence import Consequence
 from services.polls.domain.edit import Effect, Patch, ReadOnlyFields, Replacement
 from services.polls.domain.errors import InvalidPoll, Violation
 from services.polls.domain.new_poll import NewPoll
-from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings, Status
+from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings, Status, in_order
 from services.polls.domain.state import PollState
 from services.polls.payloads.fields import (
     MAX_SEGMENT_LENGTH,
@@ -293,8 +293,8 @@ PATCH_EXAMPLE: Final = {"settings": {"allowSelectionOfMultipleOptions": True}}
 
 
 def options_of(spec: PollSpec) -> list[OptionPayload]:
-    """Return the payloads of the options of a poll."""
-    return [OptionPayload(option.id, option.title, option.order) for option in spec.options]
+    """Return the payloads of the options of a poll, in their order."""
+    return [OptionPayload(option.id, option.title, option.order) for option in in_order(spec.options)]
 
 
 def to_options(bodies: list[OptionBody]) -> tuple[Option, ...]:

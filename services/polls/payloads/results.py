@@ -18,7 +18,10 @@ class OptionResultPayload(Struct, frozen=True, rename="camel"):
     title: OptionTitle
     order: Order
     votes: Annotated[int | None, Meta(examples=[15])]
-    percentage: Annotated[Share | None, Meta(description="of all votes; these sum to 100.0")]
+    percentage: Annotated[
+        Share | None,
+        Meta(description="of all votes, rounded half up: equal votes have equal ones, and the sum may not be 100.0"),
+    ]
     participant_percentage: Annotated[Share | None, Meta(description="of the participants")]
     rank: Annotated[int | None, Meta(examples=[1])]
 

@@ -1,12 +1,14 @@
 """A poll and the query in the Team Voice contract. Unknown fields and parameters are ignored."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import asdict
 
 from services.polls.domain.consequence import Consequence
+from services.polls.domain.errors import InvalidPoll, Violation
 from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings
 from services.polls.domain.state import PollState
 from services.polls.payloads.fields import (
@@ -77,11 +79,14 @@ class EditQuery(PollQuery, frozen=True, kw_only=True):
 
 
 class ContractOption(Struct, frozen=True):
-    """An option of a poll. The default of `order` is the option's index in the list."""
+    """An option of a poll. The default of `order` is the option's index in the list.
 
-    id: OptionId
-    title: OptionTitle
-    order: Order | None = None
+    A number is read as text, and an order as a number: some automations cannot choose the type of what they insert.
+    """
+
+    id: OptionId | int | float
+    title: OptionTitle | int | float
+    order: Order | float | str | None = None
 
 
 class ContractSettings(Struct, frozen=True, rename="camel"):
@@ -97,22 +102,40 @@ class ContractSettings(Struct, frozen=True, rename="camel"):
     allow_comment: bool = False
 
 
+class ContractSettingsBody(Struct, frozen=True, rename="camel"):
+    """The settings of a poll. A setting that is left out or null has its default."""
+
+    allow_selection_of_multiple_options: bool | None = None
+    results_visibility: ResultsVisibility | None = None
+    end_date: EndDate | None = None
+    hide_absolute_numbers: bool | None = None
+    allow_revote: bool | None = None
+    save_participant_names: bool | None = None
+    close_poll_on_end_date: bool | None = None
+    allow_comment: bool | None = None
+
+    def to_settings(self) -> Settings:
+        """Return the settings, not yet validated."""
+        return Settings(**{name: value for name, value in asdict(self).items() if value is not None})
+
+
 class ContractPollBody(Struct, frozen=True):
     """A poll to be created or replaced. Unknown fields are ignored and not stored."""
 
-    title: Title
+    title: Title | int | float
     options: Annotated[list[ContractOption], OPTIONS]
     id: PollId | None = None
-    description: Description = ""
-    settings: ContractSettings = ContractSettings()
+    description: Description | None = None
+    settings: ContractSettingsBody | None = None
 
     def to_spec(self) -> PollSpec:
-        """Return the poll, not yet validated."""
+        """Return the poll, not yet validated. Raise `InvalidPoll` if an order is not a number."""
         options = tuple(
-            Option(option.id, option.title, index if option.order is None else option.order)
+            Option(_to_text(option.id), _to_text(option.title), _to_order(option.order, index))
             for index, option in enumerate(self.options)
         )
-        return PollSpec(self.title, options, self.description, Settings(**asdict(self.settings)))
+        settings = Settings() if self.settings is None else self.settings.to_settings()
+        return PollSpec(_to_text(self.title), options, self.description or "", settings)
 
 
 class ContractPoll(Struct, frozen=True, omit_defaults=True):
@@ -131,3 +154,27 @@ class ContractPoll(Struct, frozen=True, omit_defaults=True):
         spec = state.poll.spec
         settings = msgspec.convert(spec.settings, ContractSettings, from_attributes=True)
         return cls(str(state.poll.id), spec.title, spec.description, options_of(spec), settings, results)
+
+
+class Deleted(Struct, frozen=True):
+    """A poll was deleted. The object is empty, for clients that read every body as JSON."""
+
+
+_INTEGER: Final = re.compile(r"-?[0-9]{1,10}")
+
+
+def _to_text(value: str | float) -> str:
+    """Return a number as text: `1` and `1.0` are "1"."""
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
+    return str(value)
+
+
+def _to_order(value: str | float | None, index: int) -> int:
+    """Return the order of the option at an index, which is its default. Raise `InvalidPoll`."""
+    if value is None:
+        return index
+    text = _to_text(value).strip()
+    if not _INTEGER.fullmatch(text):
+        raise InvalidPoll([Violation(("options", index, "order"), "expected a whole number")])
+    return int(text)

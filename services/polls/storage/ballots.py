@@ -18,12 +18,14 @@ from shared.runtime.postgres.database import Connection, Row
 _BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
 
 _SELECT: Final = f"""
-    -- select_ballot: one poll of a site, and the ballot of one participant if there is one
-    SELECT {STATE}, {_BALLOT}
+    -- select_ballot: one poll of a site, and the ballot of one participant by the first of its hashes that has one
+    SELECT {STATE}, {_BALLOT}, ballot.participant_hash
     FROM polls.poll
     JOIN polls.tally ON tally.poll_id = poll.id
-    LEFT JOIN polls.ballot ON ballot.poll_id = poll.id AND ballot.participant_hash = $3
+    LEFT JOIN polls.ballot ON ballot.poll_id = poll.id AND ballot.participant_hash = ANY ($3::bytea[])
     WHERE poll.site = $1 AND poll.id = $2
+    ORDER BY array_position($3::bytea[], ballot.participant_hash)
+    LIMIT 1
 """  # noqa: S608
 _HELD: Final = """
     WITH held AS (
@@ -90,13 +92,13 @@ _ANONYMIZE: Final = """
 
 
 async def select_ballot(
-    connection: Connection, site: str, poll_id: UUID, participant_hash: bytes
-) -> tuple[PollState, Ballot | None] | None:
-    """Return the poll with the participant's ballot, or `None` if the site has no poll with this id."""
-    row = await connection.fetchrow(_SELECT, site, poll_id, participant_hash)
+    connection: Connection, site: str, poll_id: UUID, participant_hashes: Sequence[bytes]
+) -> tuple[PollState, bytes | None, Ballot | None] | None:
+    """Return the poll with the participant's ballot and its hash, or `None` if the site has no poll with this id."""
+    row = await connection.fetchrow(_SELECT, site, poll_id, participant_hashes)
     if row is None:
         return None
-    return read_state(row), None if row["option_ids"] is None else _read_ballot(row)
+    return read_state(row), row["participant_hash"], None if row["option_ids"] is None else _read_ballot(row)
 
 
 async def cast_ballot(connection: Connection, poll: Poll, participant_hash: bytes, ballot: Ballot) -> CastResult | None:

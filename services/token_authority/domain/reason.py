@@ -21,7 +21,7 @@ class Reason(Struct, frozen=True):
 def new_reason(kind: ReasonKind, text: str | None) -> Reason:
     """Return a valid reason. Raise `InvalidValue`."""
     if text is not None:
-        validate_text("text", text, MAX_TEXT_LENGTH)
+        text = validate_text("text", text, MAX_TEXT_LENGTH)
     if kind == "other" and text is None:
         raise InvalidValue(("text",), "is required with the reason 'other'")
     return Reason(kind, text)

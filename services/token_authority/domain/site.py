@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from services.token_authority.domain.token_fields import validate_text
 from shared.contract.token import random_base62
 
 ENDPOINT_ID_LENGTH: Final = 27
@@ -20,10 +21,10 @@ class Site(Struct, frozen=True):
 
 
 def new_site(name: str, now: datetime) -> Site:
-    """Return a site with a new id and a new endpoint id (160 random bits)."""
+    """Return a site with a new id and a new endpoint id (160 random bits). Raise `InvalidValue`."""
     return Site(
         id=f"site_{random_base62(16)}",
-        name=name,
+        name=validate_text("name", name),
         endpoint_id=random_base62(ENDPOINT_ID_LENGTH),
         created_at=now,
     )

@@ -1,6 +1,6 @@
 """The rules for the fields of a token. Every function raises `InvalidValue`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final, Literal
@@ -11,6 +11,8 @@ import msgspec
 from services.token_authority.domain.errors import InvalidValue
 from shared.contract.scope import Scope, ScopeError
 from shared.contract.token import SECRET_PATTERN
+from shared.runtime.text.characters import MAX_SHRINKING, InvalidText, clean_line, clean_lines
+from shared.runtime.text.times import Day, InvalidTime, read_time
 
 MAX_NAME_LENGTH: Final = 255
 MAX_DESCRIPTION_LENGTH: Final = 2000
@@ -43,25 +45,34 @@ def require_no_secret(field: str, text: str) -> None:
 
 
 def validate_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
-    """Return a text of one line."""
-    if not 1 <= len(text) <= limit:
-        raise InvalidValue((field,), f"must have 1 to {limit} characters; this has {len(text)}")
-    if text.isspace() or not text.isprintable():
-        raise InvalidValue((field,), "must contain a visible character and no control characters")
-    require_no_secret(field, text)
-    return text
+    """Return a text of one line as it is stored."""
+    return _clean(field, text, clean_line, 1, limit)
 
 
 def validate_description(text: str) -> str:
-    """Return a text of any number of lines."""
-    if len(text) > MAX_DESCRIPTION_LENGTH:
-        raise InvalidValue(
-            ("description",), f"must have at most {MAX_DESCRIPTION_LENGTH} characters; this has {len(text)}"
-        )
-    if not text.replace("\n", " ").replace("\t", " ").isprintable():
-        raise InvalidValue(("description",), "must not contain control characters other than tabs and line feeds")
-    require_no_secret("description", text)
-    return text
+    """Return a text of any number of lines as it is stored."""
+    return _clean("description", text, clean_lines, 0, MAX_DESCRIPTION_LENGTH)
+
+
+def _clean(field: str, text: str, clean: Callable[[str], str], least: int, limit: int) -> str:
+    try:
+        cleaned = clean(text) if len(text) <= MAX_SHRINKING * limit else text
+    except InvalidText as error:
+        raise InvalidValue((field,), f"this {error}") from None
+    if not least <= len(cleaned) <= limit:
+        expected = f"{least} to {limit}" if least else f"at most {limit}"
+        trimmed = "" if len(cleaned) == len(text) else "; blanks around a text are not counted"
+        raise InvalidValue((field,), f"must have {expected} characters; this has {len(cleaned)}{trimmed}")
+    require_no_secret(field, cleaned)
+    return cleaned
+
+
+def read_time_field(field: str, text: str | None, *, day: Day) -> datetime | None:
+    """Return the time in a field in UTC; `None` stays `None`. A day alone is its first or last moment."""
+    try:
+        return None if text is None else read_time(text, day=day)
+    except InvalidTime as error:
+        raise InvalidValue((field,), str(error)) from None
 
 
 def validate_scopes(texts: Sequence[str]) -> tuple[Scope, ...]:

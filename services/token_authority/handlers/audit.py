@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.token_authority.app_keys import DATABASE
 from services.token_authority.domain.audit import AuditSelection
@@ -14,6 +14,7 @@ from shared.contract.audit import AuditRecord
 from shared.runtime.http.application import extend_deadline
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
+from shared.runtime.http.large_responses import write_within_limit
 from shared.runtime.http.query import read_query
 from shared.runtime.postgres.database import Database
 
@@ -52,9 +53,13 @@ async def export_audit(request: web.Request) -> web.StreamResponse:
     pages = _pages(request.app[DATABASE], query.to_selection(), query.after)
     page = await anext(pages)  # an error here still gets its own response
     response = web.StreamResponse(headers={"Content-Type": JSON_LINES})
+    if request.method == hdrs.METH_HEAD:
+        return response
     await response.prepare(request)
     while page:
-        await response.write(b"".join(msgspec.json.encode(record) + b"\n" for record in page))
+        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in page)
+        if not await write_within_limit(request, response, lines):
+            return response
         page = await anext(pages)
     await response.write_eof()
     return response

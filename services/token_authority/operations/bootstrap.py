@@ -9,9 +9,10 @@ import structlog
 from services.token_authority.domain.actor import SYSTEM
 from services.token_authority.domain.admin_key import new_admin_key
 from services.token_authority.domain.audit import AuditEntry, audit_fields
+from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.secret import secret_from
 from services.token_authority.domain.service import ServiceRequest, is_client_id, new_service
-from services.token_authority.domain.site import new_site
+from services.token_authority.domain.site import Site, new_site
 from services.token_authority.storage import admin_keys, secrets, services, sites
 from services.token_authority.storage.audit import append_audit
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
@@ -31,13 +32,20 @@ async def bootstrap(
         await sites.lock_bootstrap(transaction)
         entries: list[AuditEntry] = []
         if not await sites.select_sites(transaction):
-            await sites.insert_site(transaction, new_site(site_name, now))
+            await sites.insert_site(transaction, _first_site(site_name, now))
         if not await admin_keys.has_admin_key(transaction):
             entries.append(await _create_admin_key(transaction, admin_key_file, now))
         for client_id, secret in credentials.items():
             entries += await _configure_service(transaction, client_id, secret, now)
         if entries:
             await append_audit(transaction, entries)  # last, as in every transaction, so that none deadlock
+
+
+def _first_site(name: str, now: datetime) -> Site:
+    try:
+        return new_site(name, now)
+    except InvalidValue as error:
+        raise SettingsError(f"FIRST_SITE_NAME: {error.reason}") from None
 
 
 def parse_credentials(text: str) -> dict[str, str]:

@@ -5,12 +5,13 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.audit import AuditSelection
-from services.token_authority.payloads.fields import Time
+from services.token_authority.payloads.fields import EndTime, StartTime
 from shared.contract.audit import AuditRecord
+from shared.runtime.http.query import query_time
 
 
 class AuditConditions(Struct, frozen=True):
-    """Conditions, all of which a record has to meet. `since` is inclusive, `until` exclusive."""
+    """Conditions, all of which a record has to meet. `since` is inclusive, `until` exclusive; a day includes itself."""
 
     actor_id: Annotated[str, Meta(description="the id of an admin key, a service or a token")] | None = None
     action: Annotated[str, Meta(description="the action", examples=["token.revoke"])] | None = None
@@ -20,13 +21,15 @@ class AuditConditions(Struct, frozen=True):
         ]
         | None
     ) = None
-    since: Time | None = None
-    until: Time | None = None
+    since: StartTime | None = None
+    until: EndTime | None = None
     after: Annotated[int, Meta(ge=0, le=2**53, description="only records after this `seq`")] | None = None
 
     def to_selection(self) -> AuditSelection:
-        """Return the conditions."""
-        return AuditSelection(self.actor_id, self.action, self.subject, self.since, self.until)
+        """Return the conditions. Raise `BadRequest`."""
+        since = query_time("since", self.since, day="first")
+        until = query_time("until", self.until, day="last")
+        return AuditSelection(self.actor_id, self.action, self.subject, since, until)
 
 
 class ListAudit(AuditConditions, frozen=True):

@@ -1,6 +1,5 @@
 """Fields that several payloads share, with their descriptions in the OpenAPI document."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 
 from msgspec import Meta
@@ -14,14 +13,46 @@ from services.token_authority.domain.token_fields import (
     MAX_RATE,
     MAX_SCOPES,
 )
+from shared.runtime.text.times import describe_times, time_schema
 
 EXAMPLE_TOKEN: Final = "pgt_…"  # noqa: S105 - an example
 EXAMPLE_TOKEN_ID: Final = "tok_3JDxtsz4ic3g56zQ"  # noqa: S105 - an id
 
-Time = Annotated[datetime, Meta(tz=True, examples=["2027-01-31T00:00:00Z"])]
+EndTime = Annotated[
+    str,
+    Meta(
+        description=f"a time: {describe_times('last')}",
+        examples=["2027-01-31T00:00:00Z", "2027-01-31"],
+        extra_json_schema=time_schema(),
+    ),
+]
+"""When something ends."""
+StartTime = Annotated[
+    str,
+    Meta(
+        description=f"a time: {describe_times('first')}",
+        examples=["2027-01-31T00:00:00Z", "2027-01-31"],
+        extra_json_schema=time_schema(),
+    ),
+]
+"""A time after or before which something happened."""
 
-Name = Annotated[str, Meta(description=f"its purpose, 1 to {MAX_NAME_LENGTH} characters", examples=["Weekly report"])]
-Description = Annotated[str, Meta(description=f"any other information, up to {MAX_DESCRIPTION_LENGTH} characters")]
+STORED: Final = "stored in NFC without blanks around it, which are not counted"
+"""What happens to each text that people write."""
+
+Name = Annotated[
+    str,
+    Meta(
+        description=f"its purpose on one line, 1 to {MAX_NAME_LENGTH} characters, {STORED}", examples=["Weekly report"]
+    ),
+]
+Description = Annotated[
+    str,
+    Meta(
+        description=f"any other information, up to {MAX_DESCRIPTION_LENGTH} characters, {STORED}; every line break "
+        "becomes LF"
+    ),
+]
 Owner = Annotated[str, Meta(description="who is responsible for it: a person, a team or a job", examples=["ada"])]
 Scopes = Annotated[
     list[str],

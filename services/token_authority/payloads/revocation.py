@@ -11,7 +11,8 @@ from services.token_authority.domain.lease import Effect
 from services.token_authority.domain.reason import Reason, ReasonKind, new_reason
 from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
-from services.token_authority.payloads.fields import EXAMPLE_TOKEN, Time
+from services.token_authority.domain.token_fields import read_time_field
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN, StartTime
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
 MAX_LEAKED = 1000
@@ -48,8 +49,8 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
     site: str | None = None
     scope: str | None = None
     status: StatusFilter | None = None
-    issued_before: Time | None = None
-    unused_since: Time | None = None
+    issued_before: StartTime | None = None
+    unused_since: StartTime | None = None
     all: bool = False
     dry_run: bool = False
 
@@ -59,9 +60,10 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
-        names = ("ids", "owner", "site", "scope", "status", "unused_since")
+        names = ("ids", "owner", "site", "scope", "status")
         conditions: dict[str, Any] = {name: getattr(self, name) for name in names}
-        conditions["created_before"] = self.issued_before
+        conditions["unused_since"] = read_time_field("unused_since", self.unused_since, day="first")
+        conditions["created_before"] = read_time_field("issued_before", self.issued_before, day="first")
         if self.all == any(condition is not None for condition in conditions.values()):
             raise InvalidValue((), "must have conditions, or 'all': true without conditions to revoke every token")
         return new_selection(**conditions)

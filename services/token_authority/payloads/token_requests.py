@@ -1,6 +1,5 @@
 """Requests to issue, find, change, disable and rotate tokens."""
 
-from datetime import datetime
 from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -9,11 +8,12 @@ from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, 
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token import TokenRequest
 from services.token_authority.domain.token_change import TokenChange
-from services.token_authority.domain.token_fields import Lifetime, Preset, validate_text
+from services.token_authority.domain.token_fields import Lifetime, Preset, read_time_field, validate_text
 from services.token_authority.domain.token_page import SortKey
 from services.token_authority.payloads.fields import (
     AllowQuery,
     Description,
+    EndTime,
     ExpiresIn,
     Metadata,
     Name,
@@ -23,8 +23,10 @@ from services.token_authority.payloads.fields import (
     RateLimit,
     Scopes,
     SiteId,
-    Time,
+    StartTime,
 )
+from shared.runtime.http.query import query_time
+from shared.runtime.text.times import describe_times, time_schema
 
 T = TypeVar("T")
 
@@ -37,7 +39,7 @@ class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
     description: Description = ""
     owner: Owner | None = None
     site: SiteId | None = None
-    expires_at: Time | None = None
+    expires_at: EndTime | None = None
     expires_in: ExpiresIn | Preset | None = None
     allow_query: AllowQuery = True
     allowed_ips: Networks = []
@@ -45,13 +47,13 @@ class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata = {}
 
     def to_request(self) -> TokenRequest:
-        """Return the fields, not validated yet."""
+        """Return the fields, not validated yet. Raise `InvalidValue` if the time is none."""
         return TokenRequest(
             name=self.name,
             description=self.description,
             owner=self.owner,
             scopes=self.scopes,
-            lifetime=Lifetime(self.expires_at, self.expires_in),
+            lifetime=Lifetime(read_time_field("expires_at", self.expires_at, day="last"), self.expires_in),
             allow_query=self.allow_query,
             allowed_ips=self.allowed_ips,
             rate_limit=self.rate_limit,
@@ -66,7 +68,7 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
     description: Description | UnsetType = UNSET
     owner: Owner | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
-    expires_at: Time | UnsetType | None = UNSET
+    expires_at: EndTime | UnsetType | None = UNSET
     expires_in: ExpiresIn | Preset | UnsetType = UNSET
     allow_query: AllowQuery | UnsetType = UNSET
     allowed_ips: Networks | UnsetType = UNSET
@@ -74,10 +76,11 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
     metadata: Metadata | UnsetType = UNSET
 
     def to_change(self) -> TokenChange:
-        """Return the change, not validated yet."""
+        """Return the change, not validated yet. Raise `InvalidValue` if the time is none."""
         lifetime: Lifetime | UnsetType = UNSET
         if self.expires_at is not UNSET or self.expires_in is not UNSET:
-            lifetime = Lifetime(_none_if_unset(self.expires_at), _none_if_unset(self.expires_in))
+            end = read_time_field("expires_at", _none_if_unset(self.expires_at), day="last")
+            lifetime = Lifetime(end, _none_if_unset(self.expires_in))
         return TokenChange(
             name=self.name,
             description=self.description,
@@ -133,29 +136,39 @@ class ListTokens(Struct, frozen=True):
         ]
         | None
     ) = None
-    created_after: Time | None = None
-    created_before: Time | None = None
-    used_after: Time | None = None
-    unused_since: Annotated[datetime, Meta(tz=True, description="not used since this time, or never")] | None = None
-    expires_after: Time | None = None
-    expires_before: Time | None = None
+    created_after: StartTime | None = None
+    created_before: StartTime | None = None
+    used_after: StartTime | None = None
+    unused_since: (
+        Annotated[
+            str,
+            Meta(
+                description=f"not used since this time, or never: {describe_times('first')}",
+                examples=["2027-01-31T00:00:00Z", "2027-01-31"],
+                extra_json_schema=time_schema(),
+            ),
+        ]
+        | None
+    ) = None
+    expires_after: StartTime | None = None
+    expires_before: StartTime | None = None
     sort: Annotated[SortKey, Meta(description="the column to sort by")] = "name"
     descending: Annotated[bool, Meta(description="sort in descending order")] = False
     limit: Annotated[int, Meta(ge=1, le=200, description="maximum number of tokens, 1 to 200")] = 100
     cursor: Annotated[str, Meta(description="the `next` of the previous page")] | None = None
 
     def to_selection(self) -> Selection:
-        """Return the selection. Raise `InvalidValue`."""
+        """Return the selection. Raise `InvalidValue`, or `BadRequest` if a time is none."""
         return new_selection(
             search=self.search,
             status=self.status,
             owner=self.owner,
             site=self.site,
             scope=self.scope,
-            created_after=self.created_after,
-            created_before=self.created_before,
-            used_after=self.used_after,
-            unused_since=self.unused_since,
-            expires_after=self.expires_after,
-            expires_before=self.expires_before,
+            created_after=query_time("created_after", self.created_after, day="first"),
+            created_before=query_time("created_before", self.created_before, day="first"),
+            used_after=query_time("used_after", self.used_after, day="first"),
+            unused_since=query_time("unused_since", self.unused_since, day="first"),
+            expires_after=query_time("expires_after", self.expires_after, day="first"),
+            expires_before=query_time("expires_before", self.expires_before, day="first"),
         )

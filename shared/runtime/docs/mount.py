@@ -73,14 +73,7 @@ def add_docs(app: web.Application, documentation: Documentation, url: str) -> No
         **dict.fromkeys(GUIDE_PAGE_ROUTES, show_guide),
         **{route + "/": _redirect_without_slash for route in GUIDE_PAGE_ROUTES},
     }
-    add_routes(
-        app,
-        [
-            Route(method, path, Endpoint(handler), PUBLIC)
-            for path, handler in handlers.items()
-            for method in ("GET", "HEAD")
-        ],
-    )
+    add_routes(app, [Route("GET", path, Endpoint(handler), PUBLIC) for path, handler in handlers.items()])
 
 
 async def _redirect_to_docs(_request: web.Request) -> web.Response:

@@ -9,22 +9,25 @@ from collections.abc import Sequence
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from shared.runtime.http.large_responses import TooManyLargeResponses, limit_large_responses
+from shared.runtime.http.options import answer_options
 from shared.runtime.http.problem import (
     RUNTIME_PROBLEMS,
     BadRequest,
     Problem,
     ProblemTable,
-    UnsupportedMediaType,
     problem_for,
     problem_response,
     redirect_response,
+    unavailable,
 )
-from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE
+from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
 from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, match_route
+from shared.runtime.http.type_names import shorten
 from shared.runtime.process.redaction import Redact
 
 BODY_LIMIT_S: Final = 10.0
@@ -47,7 +50,15 @@ class BodyTooLarge(Exception):
         super().__init__(f"The body is larger than {_size(limit)}, the limit of this route.")
 
 
-_PROBLEMS: Final[ProblemTable] = {BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e))}
+class UnsupportedCoding(Exception):
+    """The body has a `Content-Encoding` (RFC 9110 §8.4): 415."""
+
+
+_PROBLEMS: Final[ProblemTable] = {
+    BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e)),
+    TooManyLargeResponses: lambda _: unavailable("Too many large responses are being sent at the moment; try again."),
+    UnsupportedCoding: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e), headers={"Accept-Encoding": "identity"}),
+}
 
 
 def create_application(
@@ -66,6 +77,8 @@ def create_application(
         middlewares=[
             _log_requests(redact),
             _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
+            limit_large_responses(),
+            answer_options,
             *before_body,
             _limit_body(body_limit_s),
             _limit_time,
@@ -150,15 +163,28 @@ async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
         async with asyncio.timeout(limit_s):
             if (request.content_length or 0) > limit:
                 raise BodyTooLarge(limit)
-            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-                raise UnsupportedMediaType("Content-Encoding is not supported; send the body unencoded.")
-            await request.read()
+            if await request.read():
+                _require_no_coding(request)
     except web.HTTPRequestEntityTooLarge:
         raise BodyTooLarge(limit) from None
     except web.RequestPayloadError:
         raise BadRequest("The body does not match its Content-Length or Transfer-Encoding header.") from None
     except TimeoutError:
         raise web.HTTPRequestTimeout from None
+
+
+def _require_no_coding(request: web.Request) -> None:
+    """Raise `UnsupportedCoding` unless the body is sent as it is."""
+    for text in ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ())).split(","):
+        coding = text.strip(" \t").lower()
+        if coding.startswith(_CHARSETS):
+            name = coding.upper()
+            raise UnsupportedCoding(f"{shorten(name)} is a charset, not a content coding; leave Content-Encoding out.")
+        if coding not in ("", "identity"):
+            raise UnsupportedCoding("Content-Encoding is not supported; send the body unencoded and leave it out.")
+
+
+_CHARSETS: Final = ("utf", "us-ascii", "ascii", "iso-8859", "latin", "windows-", "cp125")
 
 
 def _size(limit: int) -> str:

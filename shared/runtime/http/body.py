@@ -1,6 +1,5 @@
 """Read a request's body as a typed value, or raise an error that points at each invalid field."""
 
-from itertools import islice
 from typing import Final, TypeVar
 from urllib.parse import parse_qs
 
@@ -9,9 +8,10 @@ from aiohttp import web
 
 from shared.runtime.http.form_fields import read_fields
 from shared.runtime.http.i_json import LEAST_INT64, MOST_INT64, find_wide_numbers, require_i_json
+from shared.runtime.http.path import has_bad_escape
 from shared.runtime.http.problem import BadRequest, ErrorDetail, InvalidBody, UnsupportedMediaType
 from shared.runtime.http.type_names import shorten
-from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to, validation_errors
+from shared.runtime.http.validation_errors import pointer_to, validation_errors
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -55,6 +55,8 @@ def read_form(body: bytes, kind: type[S]) -> S:
 
     Ignore unknown fields unless `kind` forbids them. Raise `BadRequest` with an error for each invalid field.
     """
+    if has_bad_escape(body.decode("latin-1")):
+        raise BadRequest("The body is not a form: malformed percent-encoding; write '%' as %25.")
     try:
         fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
     except ValueError:
@@ -84,9 +86,7 @@ def is_of_media_type(request: web.Request, media_type: str) -> bool:
 
 def _require_narrow_numbers(value: object) -> None:
     """Raise `InvalidBody` for integers of more than 64 bits: databases and other programs cannot store them."""
-    paths = islice(find_wide_numbers(msgspec.to_builtins(value)), MAX_ERRORS)
-    errors = [
-        ErrorDetail(f"expected a whole number from {LEAST_INT64} to {MOST_INT64}", pointer_to(path)) for path in paths
-    ]
+    expected = f"expected a whole number from {LEAST_INT64} to {MOST_INT64}"
+    errors = [ErrorDetail(expected, pointer_to(path)) for path in find_wide_numbers(msgspec.json.encode(value))]
     if errors:
         raise InvalidBody(*errors)

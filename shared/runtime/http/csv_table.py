@@ -4,6 +4,7 @@ Text that would be a formula gets an apostrophe before it: at the start of a cel
 spreadsheets of many European locales begin a new cell. A program that reads the table finds these apostrophes.
 """
 
+import codecs
 import csv
 import io
 import re
@@ -13,13 +14,16 @@ from typing import Final
 Cell = str | int | float | None
 
 
-def csv_table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
-    """Return the table in UTF-8 with CRLF line endings. Text is quoted, numbers are not; `None` is an empty cell."""
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[Cell]], *, with_bom: bool = False) -> bytes:
+    """Return the table in UTF-8 with CRLF line endings. Text is quoted, numbers are not; `None` is an empty cell.
+
+    Excel takes a file for UTF-8 only if it begins with a byte order mark. Other programs may read that as text.
+    """
     text = io.StringIO(newline="")
     writer = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
     writer.writerow([_neutralize(name) for name in header])
     writer.writerows([_neutralize(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    return text.getvalue().encode()
+    return (codecs.BOM_UTF8 if with_bom else b"") + text.getvalue().encode()
 
 
 _INVISIBLE: Final = r"\s\x00-\x1f\x7f-\xa0\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"

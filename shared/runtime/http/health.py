@@ -36,9 +36,8 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
     add_routes(
         app,
         [
-            Route(method, path, Endpoint(handler), PUBLIC, logs_success=False)
+            Route("GET", path, Endpoint(handler), PUBLIC, logs_success=False)
             for path, handler in {"/livez": livez, "/readyz": readyz}.items()
-            for method in ("GET", "HEAD")
         ],
     )
 

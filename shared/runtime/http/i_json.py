@@ -1,19 +1,23 @@
 """Require that a JSON body is I-JSON (RFC 7493), so that any two parsers read it alike.
 
-The whole text is checked, including fields that are ignored.
+The whole text is checked, including fields that are ignored. The time is linear in the size of the body, also if it is
+refused; `make bench` measures the worst bodies. So whatever happens for each character and nearly everything that
+happens for each value happens in C: objects are decoded as tuples of their fields, which keeps duplicates.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, islice
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, NoReturn
 
 from shared.runtime.http.problem import BadRequest, ErrorDetail
-from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to
+from shared.runtime.http.validation_errors import MAX_DEPTH, MAX_ERRORS, pointer_to
 
-MAX_DEPTH: Final = 100
-"""How deep objects and arrays may be nested. Recursive code needs no limit of its own."""
+MAX_VALUES: Final = 8_000
+"""How many values a body may have: the number of its commas and of its opening brackets, outside of strings."""
 LEAST_INT64: Final = -(2**63)
 MOST_INT64: Final = 2**63 - 1
 
@@ -24,30 +28,36 @@ def require_i_json(body: bytes) -> bool:
     """Return whether the body contains an integer of more than 64 bits, which not every parser can represent.
 
     Raise `BadRequest` unless the body is I-JSON: UTF-8 without a byte order mark, JSON, no unpaired surrogate, nested
-    no deeper than `MAX_DEPTH`, and no duplicate name in an object. Duplicate names are pointed at.
+    no deeper than `MAX_DEPTH`, of at most `MAX_VALUES` values, and no duplicate name in an object. Duplicate names are
+    pointed at.
     """
     text = _text(body)
-    wide = False
-    try:
-        values = _decode(_FAST, text)
-    except _Irregular:
-        values, wide = None, _has_wide_number(text)
+    _require_few_values(body)
+    integers: list[str] = []
+    value = _decode(text, integers.append)
     _require_paired_surrogates(text)
-    if values is not None and text.count("[") + text.count("{") > MAX_DEPTH:
-        _require_shallow(values)
-    return wide
+    levels = list(_levels(value))
+    if any(map(_has_duplicate_name, chain.from_iterable(level.objects for level in levels))):
+        errors = [
+            ErrorDetail("duplicate name; keep one", pointer=pointer_to(path)) for path in _find_duplicates(levels)
+        ]
+        raise BadRequest("The body contains an object with a duplicate name.", *errors)
+    return not all(map(_is_narrow, integers))
 
 
-def find_wide_numbers(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """Yield the path to each integer of more than 64 bits in a decoded JSON value."""
-    if isinstance(value, int) and not LEAST_INT64 <= value <= MOST_INT64:
-        yield steps
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from find_wide_numbers(inner, (*steps, str(name)))
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from find_wide_numbers(inner, (*steps, str(index)))
+def find_wide_numbers(document: bytes) -> Sequence[Sequence[str]]:
+    """Return the paths to the first `MAX_ERRORS` integers of more than 64 bits in a JSON document."""
+    value = _decode(document.decode(), int)
+    if _is_wide(value):
+        return [[]]
+    levels = list(_levels(value))
+    wide = (
+        (container, step)
+        for container in chain.from_iterable(level.containers for level in levels)
+        for step, value in _members(container)
+        if _is_wide(value)
+    )
+    return _paths(wide, levels)
 
 
 def _text(body: bytes) -> str:
@@ -59,53 +69,24 @@ def _text(body: bytes) -> str:
         raise BadRequest(f"The body is not UTF-8: invalid byte at position {error.start + 1}.") from None
 
 
-class _Irregular(Exception):
-    """A duplicate name or a wide number. The fast decoder does not keep what is needed to locate it."""
+def _require_few_values(body: bytes) -> None:
+    """Raise `BadRequest` for more than `MAX_VALUES` values, before anything is decoded."""
+    if _count_values(body) <= MAX_VALUES:
+        return
+    unescaped = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    has_many_strings = unescaped.count(b'"') > 4 * MAX_VALUES  # two quotes for each value, and two for its name
+    if has_many_strings or _count_values(b"".join(unescaped.split(b'"')[::2])) > MAX_VALUES:
+        raise BadRequest(f"The body has more than {MAX_VALUES:,} values; send fewer at once.")
 
 
-class _Object(NamedTuple):
-    """An object with all of its fields, including duplicates."""
-
-    fields: Sequence[tuple[str, Any]]
+def _count_values(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
-def _values(fields: Sequence[tuple[str, Any]]) -> list[Any]:
-    """Replace an object by its values, which is all that the fast decoder needs."""
-    named = dict(fields)
-    if len(named) != len(fields):
-        raise _Irregular
-    return list(named.values())
-
-
-def _is_narrow(digits: str) -> bool:
-    return len(digits) < 19 or (len(digits) <= 20 and LEAST_INT64 <= int(digits) <= MOST_INT64)
-
-
-def _require_narrow(digits: str) -> None:
-    if not _is_narrow(digits):
-        raise _Irregular
-
-
-_WIDE: Final = object()
-
-
-def _mark_wide(digits: str) -> object:
-    return None if _is_narrow(digits) else _WIDE
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadRequest(f"The body is not JSON: {name} is not a JSON number.")
-
-
-_FAST: Final = json.JSONDecoder(
-    object_pairs_hook=_values, parse_int=_require_narrow, parse_float=len, parse_constant=_refuse_constant
-)
-_COMPLETE: Final = json.JSONDecoder(
-    object_pairs_hook=_Object, parse_int=_mark_wide, parse_float=len, parse_constant=_refuse_constant
-)
-
-
-def _decode(decoder: json.JSONDecoder, text: str) -> Any:
+def _decode(text: str, parse_int: Callable[[str], Any]) -> Any:
+    decoder = json.JSONDecoder(
+        object_pairs_hook=tuple, parse_int=parse_int, parse_float=len, parse_constant=_refuse_constant
+    )
     try:
         return decoder.decode(text)
     except json.JSONDecodeError as error:
@@ -117,57 +98,117 @@ def _decode(decoder: json.JSONDecoder, text: str) -> Any:
         raise _too_deep() from None
 
 
-def _has_wide_number(text: str) -> bool:
-    """Return whether any number is wide. Raise `BadRequest` for duplicate names."""
-    found = list(_walk_irregularities(_decode(_COMPLETE, text)))
-    repeated = islice((steps for steps in found if steps), MAX_ERRORS)
-    errors = [ErrorDetail("duplicate name; keep one", pointer=pointer_to(steps)) for steps in repeated]
-    if errors:
-        raise BadRequest("The body contains an object with a duplicate name.", *errors)
-    return bool(found)
+def _refuse_constant(name: str) -> NoReturn:
+    raise BadRequest(f"The body is not JSON: {name} is not a JSON number.")
 
 
-def _walk_irregularities(value: Any, steps: Sequence[str] = ()) -> Iterator[Sequence[str]]:
-    """Yield the path to each duplicate name, and an empty path for each wide number."""
-    if value is _WIDE:
-        yield ()
-    if isinstance(value, _Object | list) and len(steps) >= MAX_DEPTH:
-        raise _too_deep()
-    if isinstance(value, _Object):
-        known: set[str] = set()
-        for name, inner in value.fields:
-            if name in known:
-                yield (*steps, name)
-            known.add(name)
-            yield from _walk_irregularities(inner, (*steps, name))
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _walk_irregularities(inner, (*steps, str(index)))
+def _is_narrow(digits: str) -> bool:
+    return len(digits) < 19 or (len(digits) <= 20 and not _is_wide(int(digits)))
 
 
-_WITHOUT_UNPAIRED: Final = re.compile(
-    r"(?:[^\\]++|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u(?![dD][89a-fA-F])|\\[^u])*+", re.DOTALL
+def _is_wide(value: Any) -> bool:
+    return isinstance(value, int) and not LEAST_INT64 <= value <= MOST_INT64
+
+
+_SURROGATE: Final = re.compile(
+    r"\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F]..)", re.DOTALL
 )
+"""An escape of half of a pair: a high surrogate without a low one after it, or a low one without a high one before."""
 
 
 def _require_paired_surrogates(text: str) -> None:
     """Raise `BadRequest` for an escape of an unpaired surrogate. The text must be JSON."""
     if "\\ud" not in text and "\\uD" not in text:
         return
-    match = _WITHOUT_UNPAIRED.match(text)
-    end = match.end() if match else 0
-    if end < len(text):
-        escape = text[end : end + 6]
-        raise BadRequest(f"The body contains half of a surrogate pair, {escape}, at character {end + 1}.")
+    found = _SURROGATE.search(text.replace("\\\\", "--"))
+    if found:
+        escape = text[found.start() : found.start() + 6]
+        raise BadRequest(f"The body contains half of a surrogate pair, {escape}, at character {found.start() + 1}.")
 
 
-def _require_shallow(values: Any) -> None:
-    level = [values] if isinstance(values, list) else []
-    for _ in range(MAX_DEPTH):
-        level = [inner for outer in level for inner in outer if type(inner) is list]
-        if not level:
+class _Level(NamedTuple):
+    """The objects and arrays of one depth."""
+
+    arrays: Sequence[list[Any]]
+    objects: Sequence[tuple[tuple[str, Any], ...]]
+
+    @property
+    def containers(self) -> Sequence[Any]:
+        """The arrays and the objects, in the order in which `values` has the values inside them."""
+        return [*self.arrays, *self.objects]
+
+    @property
+    def values(self) -> Sequence[Any]:
+        """The values inside the arrays and objects."""
+        return [*chain.from_iterable(self.arrays), *map(itemgetter(1), chain.from_iterable(self.objects))]
+
+
+def _levels(value: Any) -> Iterator[_Level]:
+    """Yield each depth of the value, from the outermost. Raise `BadRequest` beyond `MAX_DEPTH`."""
+    values: Sequence[Any] = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = _Level(
+            [each for each in values if type(each) is list], [each for each in values if type(each) is tuple]
+        )
+        if not any(level):
             return
+        yield level
+        values = level.values
     raise _too_deep()
+
+
+def _members(container: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the values in an object or array, each with its name or index."""
+    return enumerate(container) if type(container) is list else container
+
+
+def _has_duplicate_name(fields: Sequence[tuple[str, Any]]) -> bool:
+    return len(fields) > 1 and len(dict(fields)) < len(fields)
+
+
+def _find_duplicates(levels: Sequence[_Level]) -> Sequence[Sequence[str]]:
+    """Return the paths to the first `MAX_ERRORS` duplicate names, those in outer objects first."""
+    objects = filter(_has_duplicate_name, chain.from_iterable(level.objects for level in levels))
+    return _paths(((fields, name) for fields in objects for name in _repeated(name for name, _ in fields)), levels)
+
+
+def _repeated(names: Iterable[str]) -> Iterator[str]:
+    known: set[str] = set()
+    for name in names:
+        if name in known:
+            yield name
+        known.add(name)
+
+
+def _paths(found: Iterable[tuple[Any, Any]], levels: Sequence[_Level]) -> Sequence[Sequence[str]]:
+    """Return the paths to the first `MAX_ERRORS` of these members, each given by its container and its last step."""
+    members = list(islice(found, MAX_ERRORS))
+    outer = _find_outer({id(container) for container, _ in members}, levels)
+    return [[*_path_to(id(container), outer), str(step)] for container, step in members]
+
+
+def _find_outer(wanted: set[int], levels: Sequence[_Level]) -> Mapping[int, tuple[int, str]]:
+    """Return the outer container of each wanted one and the step from there, up to the root, all by their `id`."""
+    outer: dict[int, tuple[int, str]] = {}
+    for level in reversed(levels):
+        containers = level.containers
+        ends = list(accumulate(map(len, containers)))
+        for index, inner in [each for each in enumerate(map(id, level.values)) if each[1] in wanted]:
+            number = bisect_right(ends, index)
+            container = containers[number]
+            position = index - ends[number] + len(container)
+            step = container[position][0] if type(container) is tuple else str(position)
+            outer[inner] = (id(container), step)
+            wanted.add(id(container))
+    return outer
+
+
+def _path_to(container: int, outer: Mapping[int, tuple[int, str]]) -> Sequence[str]:
+    steps: list[str] = []
+    while container in outer:
+        container, step = outer[container]
+        steps.append(step)
+    return steps[::-1]
 
 
 def _too_deep() -> BadRequest:

@@ -7,7 +7,7 @@ def merge(target: Any, patch: Any) -> Any:
     """Return the patched target: null removes a field, objects are merged, any other value replaces.
 
     Neither argument is changed; the result shares values with both. Both must not be nested deeper than
-    `i_json.MAX_DEPTH`.
+    `validation_errors.MAX_DEPTH`.
     """
     if not isinstance(patch, dict):
         return patch

@@ -56,9 +56,7 @@ def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
             raise web.HTTPNotFound
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    add_routes(
-        app, [Route(method, "/metrics", Endpoint(show), PUBLIC, logs_success=False) for method in ("GET", "HEAD")]
-    )
+    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False)])
 
 
 def read_networks(text: str) -> tuple[Network, ...]:

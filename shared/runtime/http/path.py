@@ -19,7 +19,7 @@ def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH
     Raise `BadRequest` if it is not percent-encoded UTF-8, contains NUL, or is not 1 to `max_length` characters long.
     """
     segment = _raw_segment(request, name)
-    if _BAD_ESCAPE.search(segment):
+    if has_bad_escape(segment):
         raise _invalid_segment(name, "malformed percent-encoding; write '%' as %25")
     try:
         text = unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
@@ -50,6 +50,11 @@ def require_path_uuid(request: web.Request, name: str, error: type[Exception]) -
 def read_uuid(text: str) -> UUID | None:
     """Return the UUID in canonical form with hyphens, in upper or lower case; `None` if the text is none."""
     return UUID(text) if _UUID.fullmatch(text) else None
+
+
+def has_bad_escape(text: str) -> bool:
+    """Return whether a '%' is not followed by two hexadecimal digits. urllib would keep it, and take long for many."""
+    return _BAD_ESCAPE.search(text) is not None
 
 
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")

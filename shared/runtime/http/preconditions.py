@@ -27,6 +27,11 @@ class IfMatch(NamedTuple):
             return False
         return _ANY in self.tags or (etag in self.tags and not etag.startswith(_WEAK))
 
+    @property
+    def has_weak_tag(self) -> bool:
+        """Whether one of the tags is weak, often because a proxy has compressed the response that it comes from."""
+        return any(tag.startswith(_WEAK) for tag in self.tags)
+
 
 class IfNoneMatch(NamedTuple):
     """Proceed only if the resource has none of these tags, or for `*` if it does not exist."""

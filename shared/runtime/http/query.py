@@ -1,6 +1,7 @@
 """Read a request's query strictly: malformed UTF-8 is an error and is not replaced."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
@@ -9,6 +10,7 @@ from aiohttp import web
 
 from shared.runtime.http.form_fields import read_fields
 from shared.runtime.http.problem import BadRequest, ErrorDetail
+from shared.runtime.text.times import Day, InvalidTime, read_time
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -79,9 +81,9 @@ def query_of(request: web.Request) -> Query:
 def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = False) -> S:
     """Return the query as a `kind`, whose fields are the parameters: `?limit=10&tag=a&tag=b`.
 
-    A list is given by repeating its parameter; times are RFC 3339, booleans `true` or `false`. Raise `BadRequest` with
-    an error for each parameter that is missing, given twice but not a list, invalid for its field, or contains NUL,
-    and, unless `allow_unknown`, for each that is unknown.
+    A list is given by repeating its parameter; booleans are `true` or `false`; `query_time` reads times. Raise
+    `BadRequest` with an error for each parameter that is missing, given twice but not a list, invalid for its field, or
+    contains NUL, and, unless `allow_unknown`, for each that is unknown.
     """
     texts = query_of(request).values
     if allow_unknown:
@@ -95,3 +97,16 @@ def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = Fal
         return found
     names = ", ".join(dict.fromkeys(f"'{each.parameter}'" for each in errors))
     raise BadRequest(f"Invalid query parameters: {names}.", *errors)
+
+
+def query_time(parameter: str, text: str | None, *, day: Day) -> datetime | None:
+    """Return the time in a parameter in UTC, `None` without one. A day alone is its first or last moment.
+
+    Raise `BadRequest`.
+    """
+    try:
+        return None if text is None else read_time(text, day=day)
+    except InvalidTime as error:
+        raise BadRequest(
+            f"Invalid query parameters: '{parameter}'.", ErrorDetail(str(error), parameter=parameter)
+        ) from None

@@ -74,12 +74,16 @@ _ROUTES: Final = web.AppKey("routes", dict[web.AbstractRoute, Route])
 
 
 def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
-    """Mount the routes. A `{name}` in a path matches one segment, whatever characters that has."""
+    """Mount the routes. A `{name}` in a path matches one segment, whatever characters that has.
+
+    A row for GET also serves HEAD (RFC 9110 §9.3.2), under the same access rule. aiohttp leaves out the content.
+    """
     rows = app.setdefault(_ROUTES, {})
     for route in routes:
         path = _PARAMETER.sub(r"{\1:[^/]+}", route.path)
-        mounted = app.router.add_route(route.method, path, route.access.restrict(route.endpoint.handler))
-        rows[mounted] = route
+        handler = route.access.restrict(route.endpoint.handler)
+        for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
+            rows[app.router.add_route(method, path, handler)] = route
 
 
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -92,7 +96,7 @@ def match_route(request: web.Request) -> Route | None:
 
 def list_routes(app: web.Application) -> list[Route]:
     """Return the rows that have been mounted."""
-    return list(app.get(_ROUTES, {}).values())
+    return [route for mounted, route in app.get(_ROUTES, {}).items() if mounted.method == route.method]
 
 
 def find_unlisted_routes(app: web.Application) -> list[str]:

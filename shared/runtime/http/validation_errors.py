@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 from msgspec import Struct, inspect
@@ -11,6 +11,8 @@ from msgspec import Struct, inspect
 from shared.runtime.http.problem import ErrorDetail
 from shared.runtime.http.type_names import MAX_REPEATED, describe_json_type, describe_type, shorten
 
+MAX_DEPTH: Final = 100
+"""How deep objects and arrays may be nested. Recursive code needs no limit of its own."""
 MAX_ERRORS: Final = 20
 """The most errors that are reported for one body."""
 
@@ -55,33 +57,53 @@ def _errors_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[Error
         yield _error_detail(str(error), inspect.type_info(kind), name)
 
 
-_MESSAGE: Final = re.compile(r"(?P<reason>.*?)(?: - at `(?P<key>key in )?\$(?P<path>.*)`)?", re.DOTALL)
-_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]|(\[\.\.\.\])")
-_FIELD: Final = re.compile(r"Object (?:missing required|contains unknown) field `(?P<name>.*)`", re.DOTALL)
-_GOT: Final = re.compile(r"Expected `.*`, got `(?P<got>\w+)`")
+_BEFORE_PATH: Final = " - at `"
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d+)\]|(\[\.\.\.\])", re.ASCII)
+_MISSING: Final = "Object missing required field `"
+_UNKNOWN: Final = "Object contains unknown field `"
+
+
+_BEFORE_ROOT: Final = ("", "key` in `")
+"""What may stand before the path: nothing, or that the name of a field is wrong and not its value."""
+
+
+class _Message(NamedTuple):
+    """A message of msgspec, such as "Expected `str`, got `int` - at `$.options[0].id`", in parts.
+
+    A reason may repeat text of the body, so it is split without a search that backtracks. The path is of msgspec, which
+    adds it at the end. If it adds none, the text may imitate one, and then the error points at a wrong place.
+    """
+
+    reason: str
+    path: str
+    is_of_name: bool
+
+    @classmethod
+    def read(cls, message: str) -> Self:
+        reason, separator, place = message.rpartition(_BEFORE_PATH)
+        name, _, path = place.removesuffix("`").partition("$")
+        if not separator or name not in _BEFORE_ROOT:
+            return cls(message, "", is_of_name=False)
+        return cls(reason, path, is_of_name=bool(name))
 
 
 def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
-    """Convert a message of msgspec, such as "Expected `str`, got `int` - at `$.options[0].id`".
-
-    `kind` is the type of the field `outer`, or of the whole body without it.
-    """
-    match = _MESSAGE.fullmatch(message)
-    reason, path = (match["reason"], match["path"] or "") if match else (message, "")
+    """Convert a message of msgspec. `kind` is the type of the field `outer`, or of the whole body without it."""
+    reason, path, is_of_name = _Message.read(message)
     steps: list[str] = list(outer)
     known: inspect.Type | None = kind
-    for name, index, any_value in _STEP.findall(path):
+    for match in islice(_STEP.finditer(path), MAX_DEPTH):
+        name, index, any_value = match.groups()
         known = _type_inside(known, name or index)
         if any_value:  # msgspec does not name the field, so the error is of the whole object
             return ErrorDetail(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
         steps.append(name or index)
-    field = _FIELD.fullmatch(reason)
-    if field:
-        detail = (
-            "this field is required" if "missing" in reason else _unknown_field(_fields_without(known, field["name"]))
-        )
-        return ErrorDetail(detail, pointer=pointer_to([*steps, field["name"]]))
-    if match and match["key"]:
+    if reason.startswith((_MISSING, _UNKNOWN)):
+        name = reason.partition("`")[2].removesuffix("`")
+        is_missing = reason.startswith(_MISSING)
+        detail = "this field is required" if is_missing else _unknown_field(_fields_without(known, name))
+        return ErrorDetail(detail, pointer=pointer_to([*steps, name]))
+    if is_of_name:
         return ErrorDetail("this object contains an unknown name", pointer=pointer_to(steps))
     return ErrorDetail(_expected(reason, known), pointer=pointer_to(steps))
 
@@ -111,8 +133,8 @@ def _expected(reason: str, kind: inspect.Type | None, start: str = "expected") -
         return f"contains {_TOO_LARGE}" if is_too_large else "expected another value"
     if is_too_large:
         return f"{start} {describe_type(kind)}, got {_TOO_LARGE}"
-    got = _GOT.fullmatch(reason)
-    return f"{start} {describe_type(kind)}" + (f", got {describe_json_type(got['got'])}" if got else "")
+    before, _, got = reason.removesuffix("`").rpartition("`, got `")
+    return f"{start} {describe_type(kind)}" + (f", got {describe_json_type(got)}" if before else "")
 
 
 _TOO_LARGE: Final = "a number that is too large"
@@ -136,7 +158,7 @@ def _type_inside(kind: inspect.Type | None, step: str) -> inspect.Type | None:
         case inspect.CollectionType():
             found = kind.item_type
         case inspect.TupleType():
-            found = kind.item_types[int(step)]
+            found = next((item for index, item in enumerate(kind.item_types) if str(index) == step), None)
     return found
 
 

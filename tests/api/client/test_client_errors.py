@@ -112,7 +112,7 @@ async def test_change_poll_that_would_drop_votes_raises_409_with_argument(polls:
 @pytest.mark.parametrize(
     ("poll", "argument", "detail"),
     [
-        (NewPoll(PLACE, title="", options=[Option("1", "Yes")]), "poll.title", "title"),
+        (NewPoll(PLACE, title="", options=[Option("1", "Yes")]), "poll.title", "1 to 255"),
         (NewPoll(PLACE, title="x", options=[Option("1", "Yes"), Option("2", "")]), "poll.options[1].title", ""),
         (
             NewPoll(PLACE, template="stars", settings=PollSettings(close_poll_on_end_date=True)),
@@ -189,12 +189,24 @@ async def test_unresolvable_host_raises_invalid_argument_or_connection_failed() 
 
 async def test_refused_query_raises_400_with_argument(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
         with pytest.raises(ClientError) as raised:
-            await anext(aiter(client.list_polls(updated_since=datetime(2030, 1, 1))))  # noqa: DTZ001 - naive on purpose
+            await client.get_results(poll.id, participant="ada ")
 
     assert raised.value.status == 400
-    assert [each.argument for each in raised.value.errors] == ["updated_since"]
-    assert "updatedSince" not in str(raised.value)
+    assert [each.argument for each in raised.value.errors] == ["participant"]
+
+
+async def test_naive_time_raises_error_with_argument(polls: Polls, authority: Authority) -> None:
+    naive = datetime(2030, 1, 1)  # noqa: DTZ001 - naive on purpose
+    async with PollsClient(polls.base, polls.token) as client:
+        with pytest.raises(InvalidArgument, match="naive") as listed:
+            await anext(aiter(client.list_polls(updated_since=naive)))
+    async with AuthorityClient(authority.base, authority.admin_key) as admin:
+        with pytest.raises(InvalidArgument, match="naive") as created:
+            await admin.create_token("x", ["polls:read:PLAT"], expires_at=naive)
+
+    assert (listed.value.argument, created.value.argument) == ("updated_since", "expires_at")
 
 
 async def test_refused_authority_request_raises_error_with_argument(authority: Authority) -> None:

@@ -265,6 +265,15 @@ async def test_change_poll_with_lost_response_raises_outcome_unknown_and_is_not_
     assert (unknown.value.status, unknown.value.is_repeatable) == (None, False)
 
 
+async def test_create_stream_ticket_returns_a_ticket_that_opens_the_events(polls: Polls) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        ticket = await client.create_stream_ticket(poll.id)
+
+    async with polls.session.get(f"{polls.base}/v1/polls/{poll.id}/events?ticket={ticket.ticket}") as response:
+        assert (response.status, ticket.expires_in) == (200, 30)
+
+
 async def test_stream_events_yields_state_and_changes_until_the_poll_is_deleted(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)

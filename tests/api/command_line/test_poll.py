@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -115,14 +116,24 @@ async def test_poll_create_with_lost_response_creates_one_poll(integrator: Comma
 WRONG = [
     (("--title", "x"), 2, "--option is missing, such as --option Yes"),
     ((), 2, "--title and --option are missing, such as --title 'Lunch?' --option Yes"),
-    (("--title", "", "--option", "Yes"), 1, "--title: a title has 1 to 255 characters"),
+    (("--title", "", "--option", "Yes"), 1, "--title: expected 1 to 255 characters"),
+    (("--title", "a\nb", "--option", "Yes"), 1, "--title: this contains the line break U+000A"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
-    (("--title", "x", "--option", "A", "--option", "b=A"), 2, "two options have the title 'A'"),
+    (
+        ("--title", "x", "--option", "A", "--option", "b=A "),
+        1,
+        "--option 'b=A ' (value 2 of 2): the titles of the options 1 and 2",
+    ),
+    (
+        ("--title", "x", "--option", "a=A", "--option", "b=A"),
+        1,
+        "--option 'b=A' (value 2 of 2): the titles of the options 1 and 2",
+    ),
     (("--template", "sun"), 1, "--template: Unknown template; the templates are blank, yes-no"),
     (
         ("--template", "stars", "--ends", "soon"),
         2,
-        "(local time), or how long from now, such as 7d, or never. See --help.",
+        "with a zone, such as +09:00, or how long from now, such as 7d, or never. See --help.",
     ),
     (("--template", "stars", "--ends", "never", "--close-on-end"), 2, "a poll without an end cannot close at its end"),
     (("--template", "stars", "--ends", "2031-13-31"), 2, "'2031-13-31' is not a time"),
@@ -178,10 +189,23 @@ async def test_poll_create_error_is_printed_once(integrator: CommandLine) -> Non
     assert refused.err.count("\n") == 1
 
 
-async def test_poll_create_with_equal_titles_and_ids(integrator: CommandLine) -> None:
-    made = await integrator(*CREATE, "--title", "x", "--option", "a=A", "--option", "b=A", "--json")
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Asia/Tokyo"])
+async def test_poll_create_and_update_read_and_print_end_in_utc(
+    integrator: CommandLine, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        made = await integrator(*CREATE, "--template", "stars", "--ends", "2031-01-31", "--close-on-end")
+        (poll,) = (await integrator("poll", "list", "--json")).json
+        updated = await integrator("poll", "update", poll["id"], "--ends", "2031-02-01+09:00")
+        opened = await integrator("poll", "update", poll["id"], "--ends", "never")
+    time.tzset()
 
-    assert [(each["id"], each["title"]) for each in made.json["options"]] == [("a", "A"), ("b", "A")]
+    assert re.search(r"\nEnds +2031-01-31 23:59:59 UTC, when the poll closes\n", made.out)
+    assert poll["settings"]["endDate"] == "2031-01-31"
+    assert updated.out == f"Updated {poll['id']}; ends 2031-02-01 14:59:59 UTC.\n"
+    assert opened.out == f"Updated {poll['id']}; ends never.\n"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +213,7 @@ async def test_poll_create_with_equal_titles_and_ids(integrator: CommandLine) ->
     [
         (("--content", "PLAT-1"), 2, "pollgate: --content requires --workspace\n"),
         (("--workspace", "PLAT", "--container", "m"), 2, "pollgate: --container requires --content\n"),
-        (("--updated-since", "1x"), 2, "or 2027-01-31T12:00 (local time), or how long ago, such as 7d. See --help.\n"),
+        (("--updated-since", "1x"), 2, "with a zone, such as +09:00, or how long ago, such as 7d. See --help.\n"),
         (("--limit", "0"), 2, "pollgate: --limit must be at least 1\n"),
     ],
 )
@@ -237,13 +261,13 @@ async def test_poll_list_applies_each_condition(integrator: CommandLine, polls: 
 
 
 async def test_poll_list_expand_shows_place_and_participants(integrator: CommandLine, polls: Polls) -> None:
-    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u202e?")
+    poll = await polls.create_poll(title="[red]Lunch[/red] 🍕\u200b?")
     await polls.vote(poll["id"], "ada", poll["options"][0]["id"])
 
     listed = await integrator("poll", "list", "--expand")
 
     row = next(line for line in listed.out.splitlines() if poll["id"] in line)
-    assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u202e\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
+    assert re.search(r"  \[red\]Lunch\[/red\] 🍕\\u200b\?  open +PLAT/PLAT-1  1 +\d{4}-", row)
 
 
 async def test_poll_list_without_results_prints_notice(integrator: CommandLine) -> None:

@@ -1,6 +1,7 @@
 """`pollgate poll results` and `export`."""
 
 import asyncio
+import codecs
 import csv
 import fcntl
 import io
@@ -202,7 +203,7 @@ async def test_poll_export_writes_a_complete_file_or_none(
 
 async def test_poll_export_votes_has_a_column_per_option_and_no_formulas(integrator: CommandLine, polls: Polls) -> None:
     settings = {"saveParticipantNames": True, "allowComment": True, "allowSelectionOfMultipleOptions": True}
-    options = [{"id": "a", "title": "Yes"}, {"id": "b", "title": "Yes"}, {"id": "c", "title": "No"}]
+    options = [{"id": "a", "title": "Yes"}, {"id": "b", "title": "yes"}, {"id": "c", "title": "No"}]
     poll_id = (await polls.create_poll(options=options, settings=settings))["id"]
     await polls.vote(poll_id, "ada", "a", "c", name="=1+1", comment="@SUM(A1)")
     await polls.vote(poll_id, "bob", "b")
@@ -214,12 +215,12 @@ async def test_poll_export_votes_has_a_column_per_option_and_no_formulas(integra
         "participant": "ada",
         "name": "'=1+1",
         "cast at": "",
-        "Yes (a)": "1",
-        "Yes (b)": "",
+        "Yes": "1",
+        "yes": "",
         "No": "1",
         "comment": "'@SUM(A1)",
     }
-    assert (rows["bob"]["Yes (a)"], rows["bob"]["Yes (b)"], rows["bob"]["name"]) == ("", "1", "")
+    assert (rows["bob"]["Yes"], rows["bob"]["yes"], rows["bob"]["name"]) == ("", "1", "")
 
 
 async def test_poll_export_votes_without_stored_names_exits_1(integrator: CommandLine, polls: Polls) -> None:
@@ -232,7 +233,7 @@ async def test_poll_export_votes_without_stored_names_exits_1(integrator: Comman
 
 
 async def test_poll_results_csv_is_escaped_in_a_terminal(polls: Polls) -> None:
-    poll = await polls.create_poll(options=[{"id": "y", "title": "\x1b]0;x\x07\x9b2JYes"}])
+    poll = await polls.create_poll(options=[{"id": "\x1b]0;x\x07\x9b2Jy", "title": "Yes\u200b"}])
 
     printed = await run_in_terminal(polls, "poll", "results", poll["id"], "--csv")
 
@@ -253,3 +254,22 @@ async def test_poll_comments_lists_comments_without_participants(integrator: Com
     assert "After lunch" in table.out
     assert "ada" not in table.out
     assert listed.json == [{"comment": "After lunch", "ballots": 2}]
+
+
+async def test_results_and_ballots_for_excel_begin_with_byte_order_mark(
+    integrator: CommandLine, polls: Polls, tmp_path: Path
+) -> None:
+    options = [{"id": "a", "title": "Grüße ⭐"}]
+    poll_id = (await polls.create_poll(options=options, settings={"saveParticipantNames": True}))["id"]
+    results, ballots = tmp_path / "results.csv", tmp_path / "ballots.csv"
+
+    exported = await integrator("poll", "export", poll_id, "--excel", "--output", str(results))
+    listed = await integrator("poll", "export", poll_id, "--votes", "--excel", "--output", str(ballots))
+    plain = await integrator("poll", "results", poll_id, "--csv")
+    excel = await integrator("poll", "results", poll_id, "--csv", "--excel")
+
+    assert (exported.status, listed.status) == (0, 0)
+    for file in (results, ballots):
+        assert file.read_bytes().startswith(codecs.BOM_UTF8 + b'"')
+        assert "Grüße ⭐" in file.read_text(encoding="utf-8-sig")
+    assert excel.out == "\ufeff" + plain.out

@@ -148,8 +148,8 @@ async def test_poll_update_close_and_reopen(integrator: CommandLine, polls: Poll
     [
         ((), "nothing to change; see `pollgate poll update --help`"),
         (("--close", "--title", "x"), "--close cannot be combined with other changes"),
-        (("--option", "Yes", "--option", "Yes"), "two options have the title 'Yes': leave one out, or give both an id"),
-        (("--title", ""), "--title: a title has 1 to 255 characters"),
+        (("--option", "Yes", "--option", "Yes"), "the titles of the options 1 and 2 look the same"),
+        (("--title", ""), "--title: expected 1 to 255 characters"),
     ],
 )
 async def test_poll_update_with_invalid_options_exits_1_or_2(

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tests.support.command_line import CommandLine, run_lossy_proxy
+from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -14,7 +16,7 @@ OPTIONS = [
     {"id": "n", "title": "No"},
     {"id": "No", "title": "y"},
     {"id": "m1", "title": "Maybe"},
-    {"id": "m2", "title": "Maybe"},
+    {"id": "m2", "title": "Grün ⭐"},
 ]
 
 
@@ -28,7 +30,9 @@ async def list_chosen_options(polls: Polls, poll_id: str) -> list[str]:
     return [option["id"] for option in (await polls.get_results(poll_id))["options"] if option["votes"]]
 
 
-@pytest.mark.parametrize(("word", "option_id"), [("y", "y"), ("Yes", "y"), ("No", "No")])
+@pytest.mark.parametrize(
+    ("word", "option_id"), [("y", "y"), ("Yes", "y"), ("No", "No"), (" Gru\u0308n ⭐\ufe0f", "m2")]
+)
 async def test_poll_vote_finds_option_by_id_before_title(
     integrator: CommandLine, polls: Polls, word: str, option_id: str
 ) -> None:
@@ -39,6 +43,22 @@ async def test_poll_vote_finds_option_by_id_before_title(
     title = next(option["title"] for option in OPTIONS if option["id"] == option_id)
     assert (cast.status, cast.out) == (0, f"Cast the ballot of ada: {title}.\n")
     assert await list_chosen_options(polls, poll_id) == [option_id]
+
+
+async def test_poll_vote_by_title_that_two_options_had_before_it_was_refused_exits_1(
+    integrator: CommandLine, polls: Polls, database: ClonedDatabase
+) -> None:
+    poll_id = await create_poll(polls)
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute("UPDATE polls.poll SET options = replace(options::text, 'Maybe', 'Yes')::jsonb")
+    await connection.close()
+
+    refused = await integrator("poll", "vote", poll_id, "--as", "ada", "Yes")
+
+    assert (refused.status, refused.err) == (
+        1,
+        "pollgate: several options have the title 'Yes'; give an id: y, m1\n",
+    )
 
 
 async def test_poll_vote_with_several_options_name_and_comment(integrator: CommandLine, polls: Polls) -> None:
@@ -56,7 +76,6 @@ async def test_poll_vote_with_several_options_name_and_comment(integrator: Comma
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("Maybe",), "several options have the title 'Maybe'; give an id: m1, m2"),
         (("Never",), "\n  OPTION 'Never': this poll has no such option; it has 'y', 'n', 'No', 'm1', 'm2'"),
         (("y", "n"), "OPTION: this poll allows exactly one option per ballot, not 2"),
         (("y", "--comment", "x"), "--comment: this poll allows no comments"),

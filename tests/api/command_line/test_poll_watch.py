@@ -56,7 +56,7 @@ async def run_watch(polls: Polls, *arguments: str) -> AsyncGenerator[Watch, None
 @pytest.fixture
 async def poll(polls: Polls) -> Any:
     """Create a poll with two options."""
-    return await polls.create_poll(options=[{"id": "y", "title": "Yes 👍"}, {"id": "n", "title": "No\u202e"}])
+    return await polls.create_poll(options=[{"id": "y", "title": "Yes 👍"}, {"id": "n", "title": "No\u200b"}])
 
 
 async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, poll: Any) -> None:
@@ -72,8 +72,8 @@ async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, 
 
     assert [line[10:] for line in (*begun, voted, edited, deleted)] == [
         "poll     Lunch? (open)",
-        "results  0 participants: Yes 👍 0.0 %, No\\u202e 0.0 %",
-        "results  1 participant: No\\u202e 100.0 %, Yes 👍 0.0 %",
+        "results  0 participants: Yes 👍 0.0 %, No\\u200b 0.0 %",
+        "results  1 participant: No\\u200b 100.0 %, Yes 👍 0.0 %",
         "poll     Dinner? (open)",
         "deleted  the poll was deleted",
     ]

@@ -2,7 +2,10 @@
 
 import json
 import re
+import time
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -44,11 +47,58 @@ async def test_token_create_prints_secret_once_with_its_url(pollgate: CommandLin
     assert (made.status, made.err) == (0, "")
 
 
-@pytest.mark.parametrize("end", ["2031-01-31", "2031-01-31T12:00:00+00:00"])
-async def test_token_create_expires_at_local_time_or_offset(pollgate: CommandLine, end: str) -> None:
-    made = await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--expires-at", end, "--json")
+ZONES = ("America/Los_Angeles", "UTC", "Asia/Tokyo")
+EXPIRIES = {
+    "2031-01-31": "2031-01-31 23:59:59 UTC",
+    "2031-01-31+09:00": "2031-01-31 14:59:59 UTC",
+    "2031-01-31T12:00": "2031-01-31 12:00:00 UTC",
+    "2031-01-31T12:00:00-0800": "2031-01-31 20:00:00 UTC",
+}
 
-    assert datetime.fromisoformat(made.json["expires_at"]) == datetime.fromisoformat(end).astimezone()
+
+@pytest.fixture
+def set_zone(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[str], None], None, None]:
+    """Return a function that sets the time zone of this process, for the duration of the test."""
+
+    def change(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()
+
+
+async def test_token_create_reads_and_prints_expiry_in_utc_in_any_time_zone(
+    pollgate: CommandLine, set_zone: Callable[[str], None], subtests: pytest.Subtests
+) -> None:
+    for zone, (sent, understood) in product(ZONES, EXPIRIES.items()):
+        with subtests.test(zone=zone, sent=sent):
+            set_zone(zone)
+
+            made = await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--expires-at", sent)
+            (token,) = [each for each in (await pollgate("token", "list", "--json")).json if each["id"] in made.out]
+            changed = await pollgate("token", "change", token["id"], "--expires-at", "2030-12-31")
+            rotated = await pollgate("token", "rotate", token["id"])
+
+            assert f"It expires {understood}.\n" in made.out
+            assert token["expires_at"] == understood.replace(" UTC", "Z").replace(" ", "T")
+            assert f"Changed {token['id']}; it expires 2030-12-31 23:59:59 UTC; effective" in changed.out
+            assert "The token expires 2030-12-31 23:59:59 UTC.\n" in rotated.out
+
+
+async def test_day_in_condition_of_token_list_is_its_first_moment_in_any_time_zone(
+    pollgate: CommandLine, set_zone: Callable[[str], None], subtests: pytest.Subtests
+) -> None:
+    await pollgate("token", "create", "--name", "x", "--scope", "ANY", "--expires-at", "2031-01-31T00:00:00Z")
+    for zone in ZONES:
+        with subtests.test(zone=zone):
+            set_zone(zone)
+
+            after = await pollgate("token", "list", "--expires-after", "2031-01-31", "--json")
+            before = await pollgate("token", "list", "--expires-before", "2031-01-31", "--json")
+
+            assert (len(after.json), len(before.json)) == (1, 0)
 
 
 async def test_token_create_reads_metadata_from_stdin_or_file(pollgate: CommandLine, tmp_path: Path) -> None:

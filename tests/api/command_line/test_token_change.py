@@ -24,7 +24,7 @@ async def test_token_change_leaves_other_fields_unchanged(pollgate: CommandLine,
     )
 
     now = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json
-    assert re.fullmatch(f"Changed {token['id']}{EFFECTIVE}", changed.out)
+    assert re.fullmatch(f"Changed {token['id']}; it expires [-0-9: ]+ UTC{EFFECTIVE}", changed.out)
     assert (now["name"], now["owner"], now["scopes"]) == ("new", None, ["polls:read:PLAT"])
     assert (now["allow_query"], now["allowed_ips"], now["rate_limit"]) == (False, ["10.0.0.0/8"], 30)
     assert now["metadata"] == {"a": "b"}

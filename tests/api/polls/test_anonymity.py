@@ -50,8 +50,8 @@ async def test_participant_hash_depends_on_key_and_poll(polls: Polls, database: 
 
     participants = Participants(read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY))
     assert len({row["participant_hash"] for row in rows}) == 2
-    assert [row["participant_hash"] for row in rows] == [participants.hash(row["poll_id"], ADA) for row in rows]
-    assert Participants(bytes(32)).hash(rows[0]["poll_id"], ADA) != rows[0]["participant_hash"]
+    assert [row["participant_hash"] for row in rows] == [participants.hashes(row["poll_id"], ADA)[0] for row in rows]
+    assert Participants(bytes(32)).hashes(rows[0]["poll_id"], ADA)[0] != rows[0]["participant_hash"]
 
 
 async def test_poll_that_stops_keeping_names_erases_stored_names(polls: Polls, database: ClonedDatabase) -> None:

@@ -1,14 +1,21 @@
 """Ballots are cast, replaced, withdrawn and listed as the settings of the poll allow, and are counted exactly."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 from base64 import urlsafe_b64decode
 from collections import Counter
 from typing import Any
+from urllib.parse import quote
+from uuid import UUID
 
+import asyncpg
 import pytest
 
-from tests.support.stack import Authority, Polls
+from shared.runtime.crypto.encryption import read_secret
+from tests.support.databases import ClonedDatabase
+from tests.support.stack import PARTICIPANT_KEY, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
@@ -212,7 +219,7 @@ async def test_vote_in_reopened_poll_returns_201(polls: Polls) -> None:
 
 
 async def test_vote_with_unusual_participant_id_returns_201(polls: Polls, subtests: pytest.Subtests) -> None:
-    for participant in ["a/b", "..", "%2F", "ада", "😀", " ", "a" * 255, "?x=1#y", "\u202e", "{a}", "A%00B"]:
+    for participant in ["a/b", "..", "%2F", "ада", "😀", "a b", "a" * 255, "?x=1#y", "\u202e", "{a}", "A%00B"]:
         with subtests.test(participant=participant[:20]):
             poll_id = await create_poll(polls)
 
@@ -222,7 +229,8 @@ async def test_vote_with_unusual_participant_id_returns_201(polls: Polls, subtes
 
 
 async def test_invalid_participant_id_returns_400(polls: Polls, subtests: pytest.Subtests) -> None:
-    for segment in ["%FF", "%00", "a%00", "%zz", "%", "a" * 256, "%ED%A0%80"]:
+    blanks = ["%20", "ada%20", "%C2%A0ada", "ada%0A"]
+    for segment in ["%FF", "%00", "a%00", "%zz", "%", "a" * 256, "%ED%A0%80", "a%07", *blanks]:
         with subtests.test(segment=segment[:20]):
             poll_id = await create_poll(polls)
 
@@ -234,9 +242,39 @@ async def test_invalid_participant_id_returns_400(polls: Polls, subtests: pytest
 async def test_participant_ids_that_look_alike_are_different_participants(polls: Polls) -> None:
     poll_id = await create_poll(polls)
 
-    statuses = [(await polls.vote(poll_id, who, "a")).status for who in ("ada", "Ada", "ada ", "e\u0301", "\u00e9")]
+    statuses = [(await polls.vote(poll_id, who, "a")).status for who in ("ada", "Ada", "\uff41da", "e", "\u00e9")]
 
     assert statuses == [201] * 5
+
+
+async def test_participant_in_nfc_and_nfd_is_one_participant(polls: Polls) -> None:
+    poll_id = await create_poll(polls, allowRevote=True, saveParticipantNames=True)
+    composed, decomposed = "jürgen@x.example", "ju\u0308rgen@x.example"
+
+    cast = [await polls.vote(poll_id, who, option) for who, option in ((decomposed, "a"), (composed, "b"))]
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/{quote(decomposed)}")
+
+    assert [(answer.status, answer.json["participant"]) for answer in cast] == [(201, composed), (200, composed)]
+    assert shown.json["optionIds"] == ["b"]
+    assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
+
+
+async def test_ballot_stored_under_decomposed_id_is_found_and_replaced(polls: Polls, database: ClonedDatabase) -> None:
+    poll_id = await create_poll(polls, allowRevote=True)
+    key = read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY)
+    decomposed = UUID(poll_id).bytes + "ju\u0308rgen".encode()
+    earlier = hmac.new(key, decomposed, hashlib.sha256).digest()
+    connection = await asyncpg.connect(database.admin_url)
+    insertion = "INSERT INTO polls.ballot (poll_id, participant_hash, option_ids) VALUES ($1, $2, '{a}')"
+    await connection.execute(insertion, UUID(poll_id), earlier)
+    await connection.close()
+
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/{quote('jürgen')}")
+    cast = await polls.vote(poll_id, "jürgen", "b")
+
+    assert (shown.status, shown.json["optionIds"]) == (200, ["a"])
+    assert cast.status == 200
+    assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
 
 
 async def test_concurrent_votes_of_one_participant_store_one_ballot(polls: Polls) -> None:

@@ -127,8 +127,8 @@ async def test_batch_of_101_items_or_none_returns_422(polls: Polls) -> None:
 
 async def test_item_with_poll_over_64_kib_returns_422(polls: Polls) -> None:
     """The limit of the body of a batch is higher than the limit of a poll."""
-    fits = [{"id": str(number), "title": "é" * 255} for number in range(100)]
-    too_long = [{"id": str(number), "title": "€" * 255} for number in range(100)]
+    fits = [{"id": str(number), "title": f"{number:03}" + "é" * 252} for number in range(100)]
+    too_long = [{"id": str(number), "title": f"{number:03}" + "€" * 252} for number in range(100)]
 
     done = await send_batch(polls, create(options=fits), create(options=too_long))
 

@@ -83,9 +83,9 @@ INVALID_QUERIES: Final = (
     ),
     *(
         f"updatedSince={quote(text)}"
-        for text in (*EXTREMES, "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01")
+        for text in (*EXTREMES, "0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:01Z")
     ),
-    *(f"updatedSince={text}" for text in ("2026-01-01T00:00:60Z", "2026-01-01T00:00:00", "10000-01-01T00:00:00Z", "1")),
+    *(f"updatedSince={text}" for text in ("2026-01-01T00:00:60Z", "2026-01-01T00:00:00+01:00", "10000-01-01", "1")),
     *(f"cursor={text}" for text in INVALID_CURSORS),
 )
 

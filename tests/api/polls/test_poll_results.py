@@ -1,5 +1,6 @@
 """Results of a poll: figures, visibility, and the CSV table."""
 
+import codecs
 import csv
 import io
 from typing import Any
@@ -129,3 +130,44 @@ async def test_withheld_results_are_empty_in_csv(polls: Polls, authority: Author
     answer = await reader.v1("GET", f"/polls/{poll_id}/results", headers={"Accept": "text/csv"})
 
     assert list(csv.reader(io.StringIO(answer.body.decode(), newline="")))[1] == ["y", "Yes", "", "", "", ""]
+
+
+async def test_results_with_format_csv_and_bom_are_a_file_for_excel(polls: Polls) -> None:
+    poll = await polls.create_poll(options=[{"id": "a", "title": "Grüße ⭐"}])
+    path = f"/polls/{poll['id']}/results"
+
+    plain = await polls.v1("GET", path, format="csv")
+    excel = await polls.v1("GET", path, format="csv", bom="true")
+    accepted = await polls.v1("GET", path, headers={"Accept": "text/csv"}, bom="true")
+    as_json = await polls.v1("GET", path, headers={"Accept": "text/csv"}, format="json")
+
+    assert excel.body == accepted.body == codecs.BOM_UTF8 + plain.body
+    assert "Grüße ⭐" in plain.body.decode()
+    for table in (plain, excel):
+        assert table.headers["Content-Type"] == "text/csv; charset=utf-8"
+        assert table.headers["Content-Disposition"] == f'attachment; filename="results-{poll["id"]}.csv"'
+    assert as_json.json["options"][0]["title"] == "Grüße ⭐"
+
+
+async def test_byte_order_mark_without_csv_or_unknown_format_returns_400(
+    polls: Polls, subtests: pytest.Subtests
+) -> None:
+    path = f"/polls/{(await polls.create_poll())['id']}/results"
+    for query, parameter in {"bom=true": "bom", "bom=true&format=json": "bom", "format=x": "format"}.items():
+        with subtests.test(query):
+            answer = await polls.v1("GET", f"{path}?{query}")
+
+            assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, parameter)
+
+
+async def test_results_as_participant_in_nfd_or_with_outer_blank(polls: Polls, authority: Authority) -> None:
+    poll_id = str((await polls.create_poll(settings={"resultsVisibility": "afterVote"}))["id"])
+    await polls.vote(poll_id, "jürgen", "y")
+    reader = await holder_of(polls, authority, "read,vote")
+
+    seen = await reader.v1("GET", f"/polls/{poll_id}/results", participant="ju\u0308rgen")
+    refused = await reader.v1("GET", f"/polls/{poll_id}/results", participant="jürgen ")
+
+    assert (seen.status, seen.json["visible"]) == (200, True)
+    assert (refused.status, refused.json["errors"][0]["parameter"]) == (400, "participant")
+    assert "blank" in refused.json["errors"][0]["detail"]

@@ -389,3 +389,67 @@ class TestPermissions:
         answer = await polls("GET", f"/v1/polls?token={polls.token}&limit=1")
 
         assert answer.status == 200
+
+
+async def test_id_in_capitals_in_path_body_and_batch_is_same_poll(polls: Polls) -> None:
+    poll = await polls.create_poll()
+    capitals = poll["id"].upper()
+    body = {"title": "Dinner?", "options": LUNCH_OPTIONS, "id": capitals}
+
+    shown = await polls.v1("GET", f"/polls/{capitals}")
+    replaced = await polls.v1("PUT", f"/polls/{poll['id']}", body)
+    patched = await polls.v1("PATCH", f"/polls/{capitals}", {"id": capitals, "title": "Tea?"})
+    batch = await polls.v1(
+        "POST",
+        "/polls:batch",
+        {"items": [{"op": "update", "id": capitals, "poll": body}, {"op": "delete", "id": capitals}]},
+    )
+
+    assert [answer.status for answer in (shown, replaced, patched)] == [200] * 3
+    assert {answer.json["id"] for answer in (shown, replaced, patched)} == {poll["id"]}
+    assert [item["status"] for item in batch.json["items"]] == [200, 204]
+    assert batch.json["items"][0]["poll"]["id"] == poll["id"]
+
+
+async def test_weak_etag_in_if_match_returns_412_that_says_so_and_304_in_if_none_match(polls: Polls) -> None:
+    poll = await polls.create_poll()
+    path, weak = f"/polls/{poll['id']}", f"W/{poll['etag']}"
+
+    refused = [
+        await polls.v1("PATCH", path, {"title": "Tea?"}, {"If-Match": weak}),
+        await polls.v1("DELETE", path, headers={"If-Match": weak}),
+    ]
+    item = {"op": "delete", "id": poll["id"], "ifMatch": weak}
+    batch = await polls.v1("POST", "/polls:batch", {"items": [item]})
+    unchanged = await polls.v1("GET", path, headers={"If-None-Match": weak})
+    edited = await polls.v1("PATCH", path, {"title": "Tea?"}, {"If-Match": poll["etag"]})
+
+    for problem in (*(answer.json for answer in refused), batch.json["items"][0]["problem"]):
+        assert problem["status"] == 412
+        assert "W/" in problem["detail"]
+        assert "'etag'" in problem["detail"]
+    assert unchanged.status == 304
+    assert edited.status == 200
+
+
+async def test_updated_since_takes_day_in_zone_and_time_without_zone(polls: Polls, subtests: pytest.Subtests) -> None:
+    poll = await polls.create_poll()
+    for since, found in {
+        "2026-01-01": True,
+        "2026-01-01+09:00": True,
+        "2026-01-01T00:00": True,
+        "2026-01-01T00:00:00.0-0500": True,
+        "9999-12-31": False,
+    }.items():
+        with subtests.test(since=since):
+            page = await polls.v1("GET", "/polls", updatedSince=since)
+
+            assert page.status == 200
+            assert [each["id"] for each in page.json["items"]] == ([poll["id"]] if found else [])
+
+
+async def test_offset_with_plain_plus_sign_in_query_returns_400_with_its_remedy(polls: Polls) -> None:
+    answer = await polls.v1("GET", "/polls?updatedSince=2026-01-01T00:00:00+09:00")
+
+    assert answer.status == 400
+    assert "%2B" in answer.json["errors"][0]["detail"]

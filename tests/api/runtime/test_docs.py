@@ -26,7 +26,12 @@ from tests.support.html_page import HtmlPage
 
 Client = TestClient[web.Request, web.Application]
 
-GUIDE = ["/docs/guide", "/docs/guide/polls", "/docs/guide/decisions/004-generate-secrets"]
+GUIDE = [
+    "/docs/guide",
+    "/docs/guide/polls",
+    "/docs/guide/texts-and-times",
+    "/docs/guide/decisions/004-generate-secrets",
+]
 PAGES = ["/docs", "/docs/problems", *(kind.path for kind in PROBLEM_TYPES), *GUIDE]
 
 

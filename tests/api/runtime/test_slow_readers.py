@@ -4,8 +4,12 @@ import asyncio
 import socket
 from contextlib import suppress
 
+import aiohttp
 from aiohttp import web
 
+from shared.runtime.http.application import create_application
+from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.routes import PUBLIC, Route, add_routes
 from shared.runtime.process.serve import listen
 
 HOST = "127.0.0.1"
@@ -26,6 +30,47 @@ async def test_client_that_does_not_read_is_disconnected() -> None:
             received = await _count_received(caller)
 
     assert received < len(MUCH)
+
+
+async def test_large_responses_that_are_not_read_return_503_beyond_a_limit() -> None:
+    app = create_application({}, redact=lambda text: text)
+    add_routes(app, [Route("GET", "/", Endpoint(_send_much), PUBLIC)])
+    first = {}
+
+    async with listen(app, HOST, 0, response_limit_s=1.0) as port:
+        for number in range(3):
+            first[number] = await _request(port)
+        statuses = [await _read_status(caller) for caller in first.values()]
+        for caller in first.values():
+            caller.close()
+        async with aiohttp.ClientSession() as session:
+            async with asyncio.timeout(10):
+                while (status := await _get_status(session, port)) == 503:
+                    await asyncio.sleep(0.05)
+
+    assert statuses == [200, 200, 503]
+    assert status == 200
+
+
+async def _request(port: int) -> socket.socket:
+    """Return a connection with a request whose response is not read."""
+    caller, loop = socket.socket(), asyncio.get_running_loop()
+    caller.setblocking(False)
+    await loop.sock_connect(caller, (HOST, port))
+    await loop.sock_sendall(caller, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await asyncio.sleep(0.1)
+    return caller
+
+
+async def _read_status(caller: socket.socket) -> int:
+    """Return the status of the response."""
+    return int((await asyncio.get_running_loop().sock_recv(caller, 12))[9:])
+
+
+async def _get_status(session: aiohttp.ClientSession, port: int) -> int:
+    async with session.get(f"http://{HOST}:{port}/") as response:
+        await response.read()
+        return response.status
 
 
 async def _send_much(_request: web.Request) -> web.Response:

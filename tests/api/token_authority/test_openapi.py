@@ -51,6 +51,12 @@ def with_valid_token(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
     return prepare
 
 
+def preview(case: AnyCase) -> None:
+    """Do not revoke every token by conditions that all tokens meet: other operations need some that work."""
+    if case.meta and case.meta.generation.mode.is_positive and isinstance(case.body, dict) and not case.body.get("ids"):
+        case.body = {**case.body, "dry_run": True}
+
+
 async def create(authority: Authority, kind: str, **fields: Any) -> Any:
     """Create a resource that the fuzz may change."""
     answer = await authority.manage("POST", f"/v1/{kind}", fields)
@@ -81,6 +87,7 @@ async def test_authority_conforms_to_its_openapi_document(authority: Authority) 
         },
         prepare={
             "find_token": with_valid_token(lambda: issued[-1]["token"]),
+            "revoke_tokens": preview,
             "introspect": with_valid_token(lambda: issued[-1]["token"]),
             "revoke_presented_token": with_valid_token(lambda: next(secrets, mint("pgt"))),
         },

@@ -406,7 +406,7 @@ NOT_UNDERSTOOD: list[tuple[dict[str, Any], str]] = [
     ({"owner": ""}, "/owner"),
     ({"site": ""}, "/site"),
     ({"scope": "polls:fly:PLAT"}, "/scope"),
-    ({"issued_before": "2026-11-23"}, "/issued_before"),
+    ({"issued_before": "2026-11-31"}, "/issued_before"),
     ({"owned": "ada"}, "/owned"),
     ({"owner": "ada", "reason": "bored"}, "/reason"),
     ({"owner": "ada", "reason": "other"}, "/text"),

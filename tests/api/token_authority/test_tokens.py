@@ -67,7 +67,8 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"scopes": "polls:read:*"}, "/scopes"),
     ({"scopes": ["polls:read:*", "polls:write:*"]}, "/scopes/1"),
     ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
-    ({"expires_at": "2030-01-01T00:00:00"}, "/expires_at"),
+    ({"expires_at": "2030-02-30"}, "/expires_at"),
+    ({"expires_at": 1893456000}, "/expires_at"),
     ({"expires_at": "9999-12-31T23:59:59-23:59"}, "/expires_at"),
     ({"expires_at": "soon"}, "/expires_at"),
     ({"site": "site_unknown"}, "/site"),
@@ -87,6 +88,171 @@ async def test_create_token_with_invalid_field_returns_422_with_pointer(
             assert answer.headers["Content-Type"] == "application/problem+json"
             assert answer.json["errors"][0]["pointer"] == pointer
             assert (await authority.manage("GET", "/v1/tokens")).json["items"] == []
+
+
+EXPIRIES = {
+    "2031-01-31": "2031-01-31T23:59:59Z",
+    "2031-01-31+09:00": "2031-01-31T14:59:59Z",
+    "2031-01-31T18:00": "2031-01-31T18:00:00Z",
+    "2031-01-31T18:00:00.5+0900": "2031-01-31T09:00:00Z",
+    "2031-01-31t18:00:00z": "2031-01-31T18:00:00Z",
+}
+
+
+async def test_expiry_is_read_as_written_and_day_is_its_last_moment(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    for sent, understood in EXPIRIES.items():
+        with subtests.test(sent=sent):
+            issued = await authority.issue(expires_at=sent)
+            other = await authority.issue()
+            changed = await authority.manage("PATCH", f"/v1/tokens/{other['id']}", {"expires_at": sent})
+
+            assert (issued["expires_at"], changed.json["expires_at"]) == (understood, understood)
+
+
+async def test_day_in_condition_is_its_first_moment_and_of_until_its_last(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    token = await authority.issue(expires_at="2031-01-31T00:00:00Z")
+    today = datetime.now(UTC).date()
+    tomorrow = today + timedelta(days=1)
+    ids = [token["id"]]
+    conditions = {
+        f"created_after={today}": ids,
+        f"created_before={today}": [],
+        f"created_before={tomorrow}": ids,
+        f"created_before={tomorrow}%2B00:00": ids,
+        f"unused_since={today}": ids,
+        f"used_after={today}": [],
+        "expires_after=2031-01-31": ids,
+        "expires_after=2031-01-31-09:00": [],
+        "expires_before=2031-01-31": [],
+        "expires_before=2031-01-31T00:00:00.0-0001": ids,
+    }
+    for condition, found in conditions.items():
+        with subtests.test(condition):
+            listed = (await authority.manage("GET", f"/v1/tokens?{condition}")).json["items"]
+
+            assert [each["id"] for each in listed] == found
+    for condition, some in {
+        f"since={today}&until={today}": True,
+        f"since={tomorrow}": False,
+        f"until={today}": True,
+    }.items():
+        with subtests.test(condition):
+            records = (await authority.manage("GET", f"/v1/audit?action=token.issue&{condition}")).json["items"]
+            exported = await authority(
+                "GET", f"/v1/audit/export?action=token.issue&{condition}", headers=authority.admin
+            )
+
+            assert (bool(records), bool(exported.body)) == (some, some)
+
+
+async def test_condition_that_is_no_time_returns_400_that_names_it(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    routes = {
+        "/v1/tokens": (
+            "created_after",
+            "created_before",
+            "used_after",
+            "unused_since",
+            "expires_after",
+            "expires_before",
+        ),
+        "/v1/audit": ("since", "until"),
+        "/v1/audit/export": ("since", "until"),
+    }
+    for path, names in routes.items():
+        for name in names:
+            with subtests.test(path=path, name=name):
+                answer = await authority.manage("GET", f"{path}?{name}=2027-01-31T00:00:00+09:00")
+
+                assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, name)
+                assert "%2B" in answer.json["errors"][0]["detail"]
+
+
+async def test_bulk_revocation_takes_day_as_its_first_moment(authority: Authority) -> None:
+    await authority.issue()
+    today = datetime.now(UTC).date()
+
+    async def preview(**conditions: str) -> Any:
+        body = {"reason": "policy", "dry_run": True, **conditions}
+        return (await authority.manage("POST", "/v1/tokens/revoke", body)).json
+
+    assert (await preview(issued_before=str(today)))["revoked"] == 0
+    assert (await preview(issued_before=str(today + timedelta(days=1))))["revoked"] == 1
+    assert (await preview(unused_since=f"{today}T00:00"))["revoked"] == 1
+    refused = await preview(issued_before="yesterday")
+    assert (refused["status"], refused["errors"][0]["pointer"]) == (422, "/issued_before")
+
+
+STORED = {
+    "Ada\u3000愛": "Ada\u3000愛",
+    "No\u00a0break": "No\u00a0break",
+    "👩\u200d💻 ❤\ufe0f": "👩\u200d💻 ❤\ufe0f",
+    "می\u200cخواهم": "می\u200cخواهم",
+    "  trimmed\u3000": "trimmed",
+    "Cafe\u0301": "Café",
+    "ends with a line break\r\n": "ends with a line break",
+}
+REFUSED = {
+    "a\u0007b": "U+0007",
+    "a\nb": "U+000A",
+    "a\tb": "U+0009",
+    "\u202eevil": "U+202E",
+    "\u2067open": "U+2067",
+    "\u200b": "no visible character",
+    "e" + "\u0301" * 31: "30 combining marks",
+}
+
+
+async def test_text_as_people_write_it_is_stored_in_nfc_and_trimmed(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    for sent, stored in STORED.items():
+        with subtests.test(sent=ascii(sent)):
+            issued = await authority.issue(name=sent, description=sent, owner=sent)
+            path = f"/v1/tokens/{issued['id']}"
+            disabled = await authority.manage("POST", f"{path}/disable", {"reason": sent})
+            changed = await authority.manage("PATCH", path, {"name": sent, "owner": sent})
+            await authority.manage("POST", f"{path}/revoke", {"reason": "other", "text": sent})
+            revoked = (await authority.manage("GET", path)).json
+            key = await authority.manage("POST", "/v1/admin-keys", {"name": sent, "role": "auditor"})
+
+            assert [issued[field] for field in ("name", "description", "owner")] == [stored] * 3
+            assert (disabled.json["disabled_reason"], revoked["revoked_text"]) == (stored, stored)
+            assert (changed.json["name"], changed.json["owner"], key.json["name"]) == (stored, stored, stored)
+
+
+async def test_description_keeps_lines_and_tabs_with_line_feeds(authority: Authority) -> None:
+    issued = await authority.issue(description="one\r\ntwo\rthree\tfour\r\n")
+
+    assert issued["description"] == "one\ntwo\nthree\tfour"
+
+
+async def test_text_with_refused_character_returns_422_that_names_it(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    token = await authority.issue()
+    for text, named in REFUSED.items():
+        requests: list[tuple[str, str, str, Any]] = [
+            ("POST", "/v1/tokens", "/name", {"name": text, "scopes": ["polls:read:*"]}),
+            ("PATCH", f"/v1/tokens/{token['id']}", "/owner", {"owner": text}),
+            ("POST", f"/v1/tokens/{token['id']}/disable", "/reason", {"reason": text}),
+            ("POST", f"/v1/tokens/{token['id']}/revoke", "/text", {"reason": "other", "text": text}),
+            ("POST", "/v1/admin-keys", "/name", {"name": text, "role": "auditor"}),
+            ("POST", "/v1/services", "/name", {"client_id": "sheep", "name": text}),
+        ]
+        if text not in ("a\nb", "a\tb"):
+            requests.append(("PATCH", f"/v1/tokens/{token['id']}", "/description", {"description": text}))
+        for method, path, pointer, body in requests:
+            with subtests.test(text=ascii(text), path=path):
+                answer = await authority.manage(method, path, body)
+
+                assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, pointer)
+                assert named in answer.json["errors"][0]["detail"]
 
 
 async def test_invalid_scope_returns_422_that_names_the_character(authority: Authority) -> None:

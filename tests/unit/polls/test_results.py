@@ -104,29 +104,28 @@ def test_results_of_closed_poll_are_final() -> None:
 @pytest.mark.parametrize(
     ("counts", "percentages"),
     [
-        ([1, 1, 1], [33.4, 33.3, 33.3]),
-        ([2, 2, 2, 1], [28.6, 28.6, 28.5, 14.3]),
-        ([1, 1, 1, 1, 1, 1], [16.7, 16.7, 16.7, 16.7, 16.6, 16.6]),
+        ([1, 1, 1], [33.3, 33.3, 33.3]),
+        ([2, 2, 2, 1], [28.6, 28.6, 28.6, 14.3]),
+        ([1, 1, 1, 1, 1, 1], [16.7, 16.7, 16.7, 16.7, 16.7, 16.7]),
+        ([1, 1999], [0.1, 100.0]),
         ([0, 5, 0], [0.0, 100.0, 0.0]),
         ([1, 10**9], [0.0, 100.0]),
         ([0, 0, 0], [0.0, 0.0, 0.0]),
     ],
 )
-def test_percentages_use_largest_remainder_and_first_of_equal_options(
-    counts: list[int], percentages: list[float]
-) -> None:
+def test_percentages_are_rounded_half_up(counts: list[int], percentages: list[float]) -> None:
     result = results_for(counts)
 
     assert [option.percentage for option in result.options] == percentages
 
 
 @given(_COUNTS)
-def test_percentages_sum_to_100_and_differ_by_less_than_a_tenth(counts: list[int]) -> None:
+def test_equal_votes_have_equal_percentages_that_differ_by_half_a_tenth_at_most(counts: list[int]) -> None:
     percentages = [tenths(option.percentage) for option in results_for(counts).options]
 
-    assert sum(percentages) == (1000 if any(counts) else 0)
+    assert len(set(zip(counts, percentages, strict=True))) == len(set(counts))
     assert all(
-        abs(percentage - Fraction(count * 1000, sum(counts) or 1)) < 1
+        abs(percentage - Fraction(count * 1000, sum(counts) or 1)) <= Fraction(1, 2)
         for percentage, count in zip(percentages, counts, strict=True)
     )
 
@@ -227,10 +226,35 @@ def test_average_of_numbers_is_exact_to_the_tenth(titles: list[str], counts: lis
 
 @pytest.mark.parametrize(
     "title",
-    ["", "one", " 2", "2 ", "+2", "2.", ".5", "1e3", "2,5", "٣", "２", "1" * 16, "1.1234567", "2\n", "--2", "NaN"],
+    ["", "one", "1 2", "+2", "2.", ".5", "1e3", "2,5", "٣", "２", "1" * 16, "1.1234567", "2\n3", "--2", "NaN"],
 )
 def test_options_with_title_that_is_no_plain_number_have_no_average(title: str) -> None:
     assert average(["1", title], [3, 4]) is None
+
+
+STAR, STAR_EMOJI, HEART, HEART_EMOJI = "\u2b50", "\u2b50\ufe0f", "\u2764", "\u2764\ufe0f"
+
+
+@pytest.mark.parametrize(
+    "titles",
+    [
+        [STAR, STAR * 2],
+        [STAR_EMOJI, STAR_EMOJI * 2],
+        [STAR_EMOJI, STAR + STAR_EMOJI],
+        [HEART, HEART * 2],
+        [HEART_EMOJI, HEART_EMOJI * 2],
+        [HEART + "\ufe0e", HEART_EMOJI + HEART],
+        ["1", "2 "],
+        ["\u3000" + "1", "2\u200b"],
+        ["1\ufe0f\u20e3", "2\u20e3"],
+    ],
+)
+def test_presentation_and_outer_blanks_of_titles_do_not_change_average(titles: list[str]) -> None:
+    assert average(titles, [1, 3]) == 1.8
+
+
+def test_average_of_keycaps_includes_ten() -> None:
+    assert average(["9\ufe0f\u20e3", "\U0001f51f"], [1, 1]) == 9.5
 
 
 @given(st.lists(st.tuples(st.decimals(-(10**9), 10**9, places=6), st.integers(0, 10**9)), min_size=1, max_size=100))
