@@ -89,9 +89,11 @@ TOKEN_INVALID: Final = ProblemType(
     "token-invalid",
     403,
     "Forbidden",
-    meaning="The access token does not work: it is unknown, has expired or was revoked. The response does not say "
-    "which.",
-    remedy="Ask the administrator who issued it for another token. Repeating the request does not help.",
+    meaning="The access token does not work. If it is mistyped or cut off, `detail` says so. Otherwise the response "
+    "does not say whether it is unknown, disabled, expired or revoked.",
+    remedy="Send the token to `GET /v1/token` of the token authority, at the address in `detail`, to see why it does "
+    "not work. If it has ended, ask the administrator who issued it for another one. Repeating the request does not "
+    "help.",
 )
 POLL_CLOSED: Final = ProblemType(
     "poll-closed",
@@ -338,7 +340,7 @@ def _as_contract(row: Callable[[Any], Problem]) -> Callable[[Any], Problem]:
 
 CONTRACT_PROBLEMS: Final[ProblemTable] = {
     TokenMissing: lambda _: Problem(TOKEN_MISSING, "Add the access token to the URL: '&token='."),
-    TokenInvalid: lambda e: Problem(TOKEN_INVALID, str(e) if e.other_kind else "This access token does not work."),
+    TokenInvalid: lambda e: Problem(TOKEN_INVALID, str(e)),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no poll with this id at this place."),
     InvalidBody: _as_contract(lambda e: _invalid_poll(*e.errors)),
     **{

@@ -1,8 +1,11 @@
 """The problem type and HTTP status of every error of the authority."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from services.token_authority.domain.errors import (
+    AmbiguousCredential,
+    CredentialMissing,
     Forbidden,
     IdempotencyKeyReused,
     InvalidValue,
@@ -10,6 +13,7 @@ from services.token_authority.domain.errors import (
     NameTaken,
     RotationInUse,
     SecretAsId,
+    SecretRefused,
     TokenEnded,
     TooManyAttempts,
     TooManySecrets,
@@ -22,7 +26,7 @@ from services.token_authority.domain.errors import (
 )
 from services.token_authority.domain.secret import MAX_LIVE
 from shared.runtime.http.problem import ErrorDetail, Problem, ProblemTable, unavailable
-from shared.runtime.http.problem_types import INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
+from shared.runtime.http.problem_types import BAD_REQUEST, INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 
 UNAUTHENTICATED: Final = ProblemType(
@@ -166,9 +170,19 @@ def _error_detail(error: InvalidValue | Widening) -> ErrorDetail:
     return ErrorDetail(error.reason, pointer="".join(f"/{step}" for step in error.path))
 
 
+def _challenge(schemes: Sequence[str], error: str | None = None) -> dict[str, str]:
+    """Return the header with a challenge for each scheme (RFC 6750 §3, RFC 7617 §2), with the `error` for Bearer.
+
+    A request for a route with several schemes is that of an OAuth client, whose error is in the body (RFC 6749 §5.2).
+    """
+    bearer = f', error="{error}"' if error and len(schemes) == 1 else ""
+    parameters = {"Basic": ', charset="UTF-8"', "Bearer": bearer}
+    return {"WWW-Authenticate": ", ".join(f'{each} realm="token authority"{parameters[each]}' for each in schemes)}
+
+
 def _unauthenticated(error: Unauthenticated) -> Problem:
-    challenges = ", ".join(f'{scheme} realm="token authority"' for scheme in error.schemes)
-    return Problem(UNAUTHENTICATED, error.detail, headers={"WWW-Authenticate": challenges})
+    code = None if isinstance(error, CredentialMissing) else "invalid_token"
+    return Problem(UNAUTHENTICATED, error.detail, headers=_challenge(error.schemes, code))
 
 
 def _too_many_attempts(error: TooManyAttempts) -> Problem:
@@ -181,7 +195,9 @@ PROBLEMS: Final[ProblemTable] = {
     Widening: _widening,
     Unauthenticated: _unauthenticated,
     TooManyAttempts: _too_many_attempts,
-    Forbidden: lambda e: Problem(FORBIDDEN, str(e)),
+    AmbiguousCredential: lambda e: Problem(BAD_REQUEST, e.detail, headers=_challenge(e.schemes, "invalid_request")),
+    SecretRefused: lambda e: Problem(BAD_REQUEST, str(e)),
+    Forbidden: lambda e: Problem(FORBIDDEN, str(e), headers=_challenge(["Bearer"], "insufficient_scope")),
     UnknownToken: lambda _: Problem(UNKNOWN_TOKEN, "Unknown token id."),
     UnknownSecret: lambda _: Problem(UNKNOWN_TOKEN, "No token that this admin key may see has this secret."),
     SecretAsId: lambda _: Problem(

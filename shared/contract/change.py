@@ -17,16 +17,18 @@ MAX_SEQ: Final = 2**53
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One row of the change log. `seq` grows by one in commit order; `digest` is the token's SHA-256 in hex.
+    """What a guard receives of a row of the change log: `seq` grows by one in commit order; `digest` is the SHA-256 of
+    a secret, in hex, that may no longer work as before.
 
-    `kind` names the change, such as `revoked`. A guard drops the token from its cache for any kind, so it also accepts
-    kinds of a newer authority that it does not know.
+    All guards receive all changes, also those of services that see only some sites. So a change says neither which
+    token it is about nor what has happened to it. A guard of the previous release requires `kind` and `token_id`, and
+    reads neither; an authority of that release filled them in. They go with the next release.
     """
 
     seq: Annotated[int, Meta(ge=1, le=MAX_SEQ)]
-    kind: str
-    token_id: str
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    kind: str = "changed"
+    token_id: str = ""
 
 
 class Changes(msgspec.Struct, frozen=True):

@@ -28,8 +28,10 @@ class Inactive(msgspec.Struct, frozen=True):
 class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     """A token that works. Times are in seconds since 1970 (RFC 7519 §2); a token without `exp` never expires.
 
-    `client_id` is the token's id: every access token is a client of its own. `jti` is the id of the presented secret:
-    a token has two working secrets while it is rotated. `as_of` is the `seq` of the newest change that the authority
+    `client_id` is the token's id: every access token is a client of its own. So is `sub`, because a token acts for
+    itself and not for a person. `username` is the owner, if the token has one: a text for people, not the name of an
+    account. An older authority sends neither of the two. `jti` is the id of the presented secret: a token has two
+    working secrets while it is rotated. `as_of` is the `seq` of the newest change that the authority
     knew of when it read the token.
 
     If `allow_query` is false, the token must not be sent in a URL. If `allowed_ips` is not empty, the token works only
@@ -48,6 +50,8 @@ class Active(msgspec.Struct, frozen=True, omit_defaults=True):
     site: str
     endpoint_id: str
     as_of: int
+    sub: str | None = None
+    username: str | None = None
     exp: int | None = None
     allow_query: bool = True
     allowed_ips: list[str] = []

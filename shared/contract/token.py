@@ -46,8 +46,8 @@ def mint(prefix: Prefix) -> str:
 def is_well_formed(secret: str, prefix: Prefix) -> bool:
     """Return whether `secret` has the prefix, alphabet, length and checksum of a Pollgate secret."""
     return (
-        SECRET_PATTERN.fullmatch(secret) is not None
-        and secret.startswith(f"{prefix}_")
+        secret.startswith(f"{prefix}_")
+        and SECRET_PATTERN.fullmatch(secret) is not None
         and _checksum(secret[:-_CHECKSUM_LENGTH]) == secret[-_CHECKSUM_LENGTH:]
     )
 

@@ -15,7 +15,7 @@ SECURITY_SCHEMES: Final = {
         "type": "apiKey",
         "in": "query",
         "name": "token",
-        "description": "An access token in the URL, if the token may be sent there",
+        "description": "An access token in the URL, if the token may be sent there; `access_token` is read alike",
     },
     "ticket": {
         "type": "apiKey",

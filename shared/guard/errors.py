@@ -22,14 +22,14 @@ class TokenTwice(GuardError):
 
 
 class TokenInvalid(GuardError):
-    """The token does not work: it is malformed, unknown, expired or revoked. The error does not say which.
+    """The token does not work: it is malformed, unknown, disabled, expired or revoked.
 
-    `other_kind` says what was sent in place of a token, such as "an admin key", by its format.
+    The message is for the caller. It says what is wrong with the form of a malformed token; for a well-formed one it is
+    always the same.
     """
 
-    def __init__(self, other_kind: str | None = None) -> None:
-        self.other_kind = other_kind
-        super().__init__(f"This is {other_kind}; send an access token." if other_kind else "Invalid access token.")
+    def __init__(self, detail: str = "This access token does not work.") -> None:
+        super().__init__(detail)
 
 
 class TooManyUnknownTokens(GuardError):

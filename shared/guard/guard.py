@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from shared.contract.change import Change
 from shared.contract.introspection import Grant
-from shared.contract.token import ACCESS_TOKEN, SECRET_NAMES, digest, find_prefix, is_well_formed
+from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.guard.cache import ExpiringCache
 from shared.guard.errors import GuardUnavailable, TokenInvalid, TooManyUnknownTokens
 from shared.guard.introspection_limits import MAX_CONCURRENT_INTROSPECTIONS, IntrospectionLimits
@@ -83,8 +83,7 @@ class Guard:
         Raise `TokenInvalid`, `TooManyUnknownTokens`, or `GuardUnavailable` if the token cannot be checked now.
         """
         if not is_well_formed(token, ACCESS_TOKEN):
-            other = find_prefix(token)
-            raise TokenInvalid(SECRET_NAMES[other] if other else None)
+            raise TokenInvalid
         key = digest(token)
         answer = await self._find_answer(key, token, network, no_cache=no_cache)
         if answer.grant is None or self.expires_in_s(answer.grant) <= 0:
@@ -180,8 +179,8 @@ class Guard:
             raise GuardUnavailable("too many tokens are being introspected at once")
         self._sequence += 1
         introspection = _Introspection(self._sequence)
-        if self._grants.get(key) is not None:
-            network = None  # a token that has worked is no guess
+        if self._grants.get(key) is not None or self._tombstones.latest_change(key):
+            network = None  # a token that is known here is no guess
         introspection.task = asyncio.create_task(self._run(key, token, network))
         introspection.task.add_done_callback(_mark_retrieved)
         self._introspections[key] = introspection

@@ -16,11 +16,11 @@ from shared.runtime.process.recent_keys import RecentKeys
 from shared.runtime.redis.failure_limit import FailureLimit
 from shared.runtime.redis.rate_window import WINDOW_S
 
-MAX_CONCURRENT_INTROSPECTIONS: Final = 256
+MAX_CONCURRENT_INTROSPECTIONS: Final = 1024
 """Introspections in progress or waiting, of all addresses."""
 PER_NETWORK: Final = 32
 """Introspections in progress of one address."""
-QUEUE_PER_NETWORK: Final = 32
+QUEUE_PER_NETWORK: Final = 128
 """Introspections of one address that wait for its share."""
 PER_NETWORK_BEYOND_LIMIT: Final = 2
 """Introspections in progress of one address from which too many tokens did not work."""

@@ -11,6 +11,11 @@ from shared.runtime.http.json_response import json_response
 RESOURCE_METADATA_ROUTE: Final = "/.well-known/oauth-protected-resource"
 
 
+def metadata_url(resource_url: str) -> str:
+    """Return the absolute URL of the document of the service at `resource_url`."""
+    return resource_url.rstrip("/") + RESOURCE_METADATA_ROUTE
+
+
 class ResourceMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
     """The document. `revocation_bound_ms` is the longest time that a revocation waits for this service to apply it."""
 

@@ -13,6 +13,7 @@ from shared.contract.redis_names import rate_limit_prefix, ticket_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.caller import CALLER, Caller
+from shared.guard.challenge import challenge
 from shared.guard.errors import (
     AddressNotAllowed,
     BatchOverRateLimit,
@@ -21,16 +22,23 @@ from shared.guard.errors import (
     QueryNotAllowed,
     QueryOfPage,
     RateLimited,
+    TokenInvalid,
 )
 from shared.guard.feed import ChangeFeed
 from shared.guard.follower import Follower, SyncPace
-from shared.guard.guard import Guard
+from shared.guard.guard import Guard, ValidToken
 from shared.guard.introspection_limits import IntrospectionLimits
 from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
-from shared.guard.presentation import PRESENTED_TOKEN, bypasses_cache, take_token
+from shared.guard.presentation import (
+    PRESENTED_TOKEN,
+    bypasses_cache,
+    keeps_private,
+    take_token,
+    token_invalid,
+)
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, Rules, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
@@ -55,8 +63,8 @@ from shared.runtime.redis.rate_limit import rate_limiter
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 FOLLOWER: Final = web.AppKey("follower", Follower)
+_SETTINGS: Final = web.AppKey("guard_settings", GuardSettings)
 _USAGE: Final = web.AppKey("usage", Usage)
-_PROXY_HOPS: Final = web.AppKey("proxy_hops", int)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
 _ERRORS_OF_VALID_TOKENS: Final = (
@@ -85,12 +93,12 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     app.middlewares.append(_guard_requests)
     add_cors(app, read_origins(settings.cors_origins))
     app[STREAMS] = Streams()
-    app[_PROXY_HOPS] = settings.trusted_proxy_hops
+    app[_SETTINGS] = settings
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit))
+    app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit, _keep_private))
     app.cleanup_ctx.append(_open(settings))
-    add_routes(app, [Route("GET", RESOURCE_METADATA_ROUTE, Endpoint(_metadata(settings)), PUBLIC)])
+    add_routes(app, [Route("GET", RESOURCE_METADATA_ROUTE, Endpoint(_show_metadata), PUBLIC)])
 
 
 async def _require_access_rules(app: web.Application) -> None:
@@ -117,10 +125,8 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         presented = await take_token_or_ticket(request) if route.access.takes_ticket else take_token(request)
         if presented.is_in_query and has_listed_origin(request):
             raise QueryOfPage
-        no_cache = bypasses_cache(request)
         request[PRESENTED_TOKEN] = presented
-        network = network_of(client_address(request, request.app[_PROXY_HOPS]))
-        validated = await request.app[GUARD].check(presented.token, no_cache=no_cache, network=network)
+        validated = await _check_token(request, presented.token)
         request[_AGE_S] = validated.age_s
         bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
         add_log_fields(request, token_id=validated.grant.token_id)
@@ -131,9 +137,26 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
             request[CALLER].count_refusal()
-        table = {**GUARD_PROBLEMS, **route.problem_table}
-        return problem_response(table[type(error)](error), request.get(REQUEST_ID))
+        return _refuse(request, error, route)
     bearer.count_use()  # for handlers that require no scope
+    return response
+
+
+async def _check_token(request: web.Request, token: str) -> ValidToken:
+    """Return what the token grants. Raise `TokenInvalid` with what helps, or what `Guard.check` raises."""
+    network = network_of(client_address(request, request.app[_SETTINGS].trusted_proxy_hops))
+    try:
+        return await request.app[GUARD].check(token, no_cache=bypasses_cache(request), network=network)
+    except TokenInvalid:
+        raise token_invalid(token, request.app[FOLLOWER].issuer) from None
+
+
+def _refuse(request: web.Request, error: GuardError, route: Route) -> web.Response:
+    table = {**GUARD_PROBLEMS, **route.problem_table}
+    response = problem_response(table[type(error)](error), request.get(REQUEST_ID))
+    wanted = challenge(error, request.app[_SETTINGS].resource_url)
+    if wanted is not None:
+        response.headers.setdefault("WWW-Authenticate", wanted)
     return response
 
 
@@ -177,13 +200,16 @@ async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
         response.headers["Token-Validated-Age"] = str(round(request[_AGE_S] * 1000))
 
 
-def _metadata(settings: GuardSettings) -> Handler:
-    async def show(request: web.Request) -> web.Response:
-        follower = request.app[FOLLOWER]
-        issuer = follower.issuer or settings.token_authority_url
-        return resource_metadata(settings.resource_url, issuer, follower.lease_s)
+async def _keep_private(request: web.Request, response: web.StreamResponse) -> None:
+    """Keep shared caches from storing a response to a request with its token in the URL (RFC 6750 §2.3)."""
+    if PRESENTED_TOKEN in request and request[PRESENTED_TOKEN].is_in_query and not keeps_private(response):
+        response.headers["Cache-Control"] = "private, no-store"
 
-    return show
+
+async def _show_metadata(request: web.Request) -> web.Response:
+    settings, follower = request.app[_SETTINGS], request.app[FOLLOWER]
+    issuer = follower.issuer or settings.token_authority_url
+    return resource_metadata(settings.resource_url, issuer, follower.lease_s)
 
 
 def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:

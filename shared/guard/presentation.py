@@ -1,16 +1,22 @@
-"""How a request presents its token: as `?token=…` or as `Authorization: Bearer …` (RFC 6750 §2), and only once."""
+"""How a request presents its token: in the Authorization header or in the query (RFC 6750 §2), and only once."""
 
 from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
-from shared.guard.errors import QueryUnreadable, TokenMissing, TokenTwice
+from shared.contract.presented_secret import describe_flaw, trim_secret
+from shared.contract.token import ACCESS_TOKEN
+from shared.guard.errors import QueryUnreadable, TokenInvalid, TokenMissing, TokenTwice
+from shared.runtime.http.authorization import read_authorization
 from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import query_of
 
+QUERY_PARAMETERS: Final = ("token", "access_token")
+"""The parameters that may carry the token: that of the Team Voice contract, and that of RFC 6750 §2.3."""
+
 
 class PresentedToken(NamedTuple):
-    """A token as it was sent, and whether it was sent in the URL."""
+    """A token as it was sent, without whitespace around it, and whether it was sent in the URL."""
 
     token: str
     is_in_query: bool
@@ -25,19 +31,39 @@ def take_token(request: web.Request) -> PresentedToken:
     Raise `TokenMissing`, `TokenTwice` or `QueryUnreadable`.
     """
     try:
-        in_query = query_of(request).take("token")
+        query = query_of(request)
     except BadRequest as error:
         raise QueryUnreadable(error.detail) from None
-    tokens = list(in_query)
-    for header in request.headers.getall(hdrs.AUTHORIZATION, ()):
-        scheme, _, credential = header.partition(" ")
-        if scheme.lower() == "bearer":
-            tokens.append(credential.strip())
+    in_query = [token for name in QUERY_PARAMETERS for token in query.take(name)]
+    sent = [read_authorization(header) for header in request.headers.getall(hdrs.AUTHORIZATION, ())]
+    tokens = in_query + [credential for scheme, credential in sent if scheme == "bearer"]
     if len(tokens) > 1:
         raise TokenTwice
-    if not tokens or not tokens[0]:
+    token = trim_secret(tokens[0]) if tokens else ""
+    if not token:
         raise TokenMissing
-    return PresentedToken(tokens[0], is_in_query=bool(in_query))
+    return PresentedToken(token, is_in_query=bool(in_query))
+
+
+def token_invalid(token: str, authority_url: str | None) -> TokenInvalid:
+    """Return the error for a token that does not work, which says what helps.
+
+    `authority_url` is the public URL of the token authority, if it is known.
+    """
+    flaw = describe_flaw(token, ACCESS_TOKEN)
+    if flaw is not None:
+        return TokenInvalid(flaw)
+    where = f"GET {authority_url.rstrip('/')}/v1/token" if authority_url else "GET /v1/token of the token authority"
+    return TokenInvalid(
+        "This access token does not work: it is unknown, disabled, expired or revoked. To see why, send it as "
+        f"'Authorization: Bearer …' to {where}."
+    )
+
+
+def keeps_private(response: web.StreamResponse) -> bool:
+    """Return whether shared caches must not store the response, by its `Cache-Control` (RFC 9111 §5.2.2)."""
+    directives = response.headers.get(hdrs.CACHE_CONTROL, "").lower().split(",")
+    return not {"private", "no-store"}.isdisjoint(directive.strip() for directive in directives)
 
 
 def bypasses_cache(request: web.Request) -> bool:

@@ -1,4 +1,4 @@
-"""The problem of each guard error (RFC 6750 §3.1). A service can replace a row for its own routes."""
+"""The problem of each guard error. A service can replace a row for its own routes. `challenge.py` has its challenge."""
 
 from typing import Final
 
@@ -25,17 +25,18 @@ UNAUTHORIZED: Final = ProblemType(
     "unauthorized",
     401,
     "Unauthorized",
-    meaning="The request has no access token, or one that does not work. The response does not say whether that token "
-    "is unknown, has expired or has been revoked.",
-    remedy="Send the token as `Authorization: Bearer …`. If you did, ask the issuer for a new token; repeating the "
-    "request does not help.",
+    meaning="The request has no access token, or one that does not work. If the token is mistyped or cut off, `detail` "
+    "says so. Otherwise the response does not say whether it is unknown, disabled, expired or revoked.",
+    remedy="Send the token as `Authorization: Bearer …`. If you did, send it to `GET /v1/token` of the token "
+    "authority, at the address in `detail`, to see why it does not work. If it has ended, ask the issuer for a new "
+    "one; repeating the request does not help.",
 )
 TOKEN_TWICE: Final = ProblemType(
     "token-twice",
     400,
     "Bad request",
     meaning="The request has more than one access token, so it is ambiguous (RFC 6750 §2).",
-    remedy="Send the token once: as `Authorization: Bearer …` or as `?token=…`, not both.",
+    remedy="Send the token once: as `Authorization: Bearer …`, as `?access_token=…` or as `?token=…`.",
 )
 QUERY_NOT_ALLOWED: Final = ProblemType(
     "query-not-allowed",
@@ -101,10 +102,6 @@ GUARD_PROBLEM_TYPES: Final = (
 """The problem types that a guarded service adds to its own."""
 
 
-def _unauthorized(detail: str, challenge: str) -> Problem:
-    return Problem(UNAUTHORIZED, detail, headers={"WWW-Authenticate": challenge})
-
-
 def _rate_limited(error: RateLimited) -> Problem:
     wait = str(error.retry_after_s)
     rule = f"Rate limit reached: {error.limit} request{'s' * (error.limit != 1)} per minute"
@@ -124,16 +121,11 @@ def _too_many_unknown_tokens(error: TooManyUnknownTokens) -> Problem:
     return Problem(TOO_MANY_ATTEMPTS, f"{rule}; try again in {wait} s.", headers={"Retry-After": wait})
 
 
-def _insufficient_scope(error: InsufficientScope) -> Problem:
-    challenge = f'Bearer error="insufficient_scope", scope="{error.needed}"'
-    return Problem(INSUFFICIENT_SCOPE, f"Missing scope: {error.needed}.", headers={"WWW-Authenticate": challenge})
-
-
 GUARD_PROBLEMS: Final[ProblemTable] = {
-    TokenMissing: lambda _: _unauthorized(
-        "Missing access token: send it as 'Authorization: Bearer …' or as '?token=…'.", "Bearer"
+    TokenMissing: lambda _: Problem(
+        UNAUTHORIZED, "Missing access token: send it as 'Authorization: Bearer …' or as '?token=…'."
     ),
-    TokenInvalid: lambda e: _unauthorized(str(e), 'Bearer error="invalid_token"'),
+    TokenInvalid: lambda e: Problem(UNAUTHORIZED, str(e)),
     QueryUnreadable: lambda e: Problem(BAD_REQUEST, str(e)),
     TokenTwice: lambda _: Problem(TOKEN_TWICE, "More than one access token: send the token once, in one place."),
     QueryNotAllowed: lambda _: Problem(
@@ -144,9 +136,8 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
         "A page must not send its access token in a URL; send it as 'Authorization: Bearer …'. For an EventSource, get "
         "a ticket, and send that as '?ticket=…'.",
     ),
-    TicketInvalid: lambda _: _unauthorized(
-        "Invalid ticket: a ticket works once, within 30 seconds, for one stream. Get a new one.",
-        "Bearer",
+    TicketInvalid: lambda _: Problem(
+        UNAUTHORIZED, "Invalid ticket: a ticket works once, within 30 seconds, for one stream. Get a new one."
     ),
     TicketsUnavailable: lambda _: unavailable(
         "Stream tickets are not available at the moment; try again, or send the token as 'Authorization: Bearer …'."
@@ -157,7 +148,7 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
     RateLimited: _rate_limited,
     BatchOverRateLimit: lambda e: Problem(BATCH_OVER_RATE_LIMIT, str(e)),
     TooManyUnknownTokens: _too_many_unknown_tokens,
-    InsufficientScope: _insufficient_scope,
+    InsufficientScope: lambda e: Problem(INSUFFICIENT_SCOPE, f"Missing scope: {e.needed}."),
     GuardUnavailable: lambda _: unavailable("The access token cannot be checked at the moment; try again."),
 }
 """The problem of each guard error, unless the `problem_table` of the route has a row for it."""

@@ -13,6 +13,7 @@ from aiohttp import web
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.contract.presented_secret import trim_secret
 from shared.contract.token import SECRET_PATTERN
 from shared.guard.errors import QueryNotAllowed, TicketInvalid, TicketsUnavailable, TokenMissing, TokenTwice
 from shared.guard.presentation import PRESENTED_TOKEN, PresentedToken, take_token
@@ -101,7 +102,9 @@ async def take_token_or_ticket(request: web.Request) -> PresentedToken:
             raise
         if len(tickets) > 1:
             raise TokenTwice from None
-        return PresentedToken(await request.app[TICKETS].redeem(tickets[0], request.path), is_in_query=False)
+        return PresentedToken(
+            await request.app[TICKETS].redeem(trim_secret(tickets[0]), request.path), is_in_query=False
+        )
     if query_of(request).take("ticket"):
         raise TokenTwice
     return presented

@@ -38,6 +38,10 @@ from tests.support.stack import CLIENT_SECRET, Authority
 INFO = {"title": "Reports", "version": "1"}
 OWN_TYPE = ProblemType("own-type", 403, "Forbidden", meaning="The request has no token.", remedy="Send a token.")
 YEARLY_PROBLEMS: ProblemTable = {TokenMissing: lambda _: Problem(OWN_TYPE, "Send a token for the year.")}
+CHALLENGE = (
+    'Bearer realm="http://reports.internal", '
+    'resource_metadata="http://reports.internal/.well-known/oauth-protected-resource"'
+)
 Client = TestClient[web.Request, web.Application]
 
 
@@ -153,10 +157,10 @@ async def test_guarded_route_returns_200_400_401_and_403_by_token(client: Client
     unreadable = await client.get(URL("/reports/PLAT?token=%ff", encoded=True))
 
     assert (good.status, await good.text()) == (200, f"a report for {issued['site']}")
-    assert (without.status, without.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert (without.status, without.headers["WWW-Authenticate"]) == (401, CHALLENGE)
     assert (beyond.status, beyond.headers["WWW-Authenticate"]) == (
         403,
-        'Bearer error="insufficient_scope", scope="polls:read:OTHER/any"',
+        f'{CHALLENGE}, error="insufficient_scope", scope="polls:read:OTHER/any"',
     )
     assert (twice.status, unreadable.status) == (400, 400)
     assert (await unreadable.json())["detail"] == "The query is not percent-encoded UTF-8."
@@ -192,6 +196,17 @@ async def test_handler_that_reads_query_strictly_returns_200_with_token_in_url(
     answer = await client.get(f"/yearly/PLAT?token={token}&year=2026")
 
     assert (answer.status, await answer.text()) == (200, "2026 of ['year']")
+
+
+async def test_response_to_token_in_url_is_private(client: Client, authority: Authority) -> None:
+    token = (await authority.issue("polls:read:PLAT"))["token"]
+
+    in_query = [await client.get(f"/reports/{place}?access_token={token}") for place in ("PLAT", "OTHER")]
+    in_header = await client.get("/reports/PLAT", headers={"Authorization": f"Bearer {token}"})
+
+    assert [answer.status for answer in in_query] == [200, 403]
+    assert [answer.headers["Cache-Control"] for answer in in_query] == ["private, no-store"] * 2
+    assert "Cache-Control" not in in_header.headers
 
 
 async def test_pages_that_problems_link_to_return_200_without_token(client: Client) -> None:

@@ -296,7 +296,7 @@ class Session:
 
     def _change(self, seq: int, token_id: str) -> Row:
         digest = self._server.tokens[token_id]["digest"].hex()
-        return {"seq": seq, "kind": "revoked", "token_id": token_id, "digest": digest}
+        return {"seq": seq, "digest": digest}
 
     def _select_token_by_digest(self, digest: bytes) -> list[Row]:
         """Return the columns that matter: whether the token is revoked, and as of which change."""

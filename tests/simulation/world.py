@@ -285,7 +285,7 @@ class World:
         """Push new changes to each guard, as one push or several, sometimes twice."""
         new = [row for row in self._server.log if row[0] > self._published]
         self._published = max([self._published, *(seq for seq, _ in new)])
-        changes = [Change(seq, "revoked", each, self._server.tokens[each]["digest"].hex()) for seq, each in new]
+        changes = [Change(seq, self._server.tokens[each]["digest"].hex()) for seq, each in new]
         for guard in self.guards:
             pushes = [changes] if self.chance.random() < 0.5 else [[change] for change in changes]
             for push in pushes * self.chance.choice([1, 1, 1, 2]):

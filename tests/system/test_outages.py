@@ -16,6 +16,7 @@ from redis.asyncio.client import PubSub
 
 from shared.contract.change import CHANGES_EVENT
 from shared.contract.redis_names import CHANGES_CHANNEL
+from shared.contract.token import digest
 from shared.guard.follower import SyncPace
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.database import database as opened
@@ -197,21 +198,25 @@ async def test_changes_are_published_once_and_in_order_after_redis_outage(
         redis.pubsub() as pubsub,
     ):
         proxy.set_mode("refuse")
-        for authority in (one, two, one, two, two, one):
-            await authority.revoke((await authority.issue(name="of the outage"))["id"])
+        digests = {await _revoke_new_token(authority) for authority in (one, two, one, two, two, one)}
         await pubsub.subscribe(CHANGES_CHANNEL)
-        token_ids = {token["id"] for token in (await one.manage("GET", "/v1/tokens")).json["items"]}
 
         proxy.set_mode("ok")
 
-        assert await _count_published(pubsub, token_ids, until=6) == [1, 2, 3, 4, 5, 6]
-        last = await one.issue()
-        await one.revoke(last["id"])
-        assert await _count_published(pubsub, token_ids | {last["id"]}, until=7) == [7]
+        assert await _count_published(pubsub, digests, until=6) == [1, 2, 3, 4, 5, 6]
+        last = await _revoke_new_token(one)
+        assert await _count_published(pubsub, digests | {last}, until=7) == [7]
 
 
-async def _count_published(pubsub: PubSub, tokens: set[str], until: int) -> list[int]:
-    """Return the numbers of the pushed changes of these tokens, in order of arrival, until `until` arrives."""
+async def _revoke_new_token(authority: Authority) -> str:
+    """Return the digest of its secret, by which changes are recognized."""
+    issued = await authority.issue()
+    await authority.revoke(issued["id"])
+    return digest(issued["token"]).hex()
+
+
+async def _count_published(pubsub: PubSub, digests: set[str], until: int) -> list[int]:
+    """Return the numbers of the pushed changes of these secrets, in order of arrival, until `until` arrives."""
     seqs: list[int] = []
     async with asyncio.timeout(10):
         while until not in seqs:
@@ -219,7 +224,7 @@ async def _count_published(pubsub: PubSub, tokens: set[str], until: int) -> list
             if message is not None:
                 claims = jwt.decode(message["data"], options={"verify_signature": False})
                 changes = claims["events"][CHANGES_EVENT]["changes"]
-                seqs += [change["seq"] for change in changes if change["token_id"] in tokens]
+                seqs += [change["seq"] for change in changes if change["digest"] in digests]
     return seqs
 
 

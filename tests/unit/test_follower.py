@@ -25,8 +25,8 @@ LEASE_S: Final = 5.0
 TOKEN: Final = mint("pgt")
 
 
-def change(seq: int, token: str | None = None, kind: str = "revoked") -> Change:
-    return Change(seq, kind, "tok_1", digest(token or f"token {seq}").hex())
+def change(seq: int, token: str | None = None, kind: str = "changed") -> Change:
+    return Change(seq, digest(token or f"token {seq}").hex(), kind)
 
 
 class Log:

@@ -34,7 +34,7 @@ def grant(token_id: str = "tok_1", expires_at_s: float = FOREVER, as_of: int = 0
 
 
 def revocation(seq: int, token: str = TOKEN) -> Change:
-    return Change(seq, "revoked", "tok_1", digest(token).hex())
+    return Change(seq, digest(token).hex())
 
 
 class GuardHarness:

@@ -57,3 +57,27 @@ def test_guard_resets_if_resync_or_afresh_of_any_authority_is_true(
 def test_answer_without_a_usable_resync_or_afresh_is_invalid(fields: dict[str, Any]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(encode(**fields), type=SyncAnswer)
+
+
+class PreviousChange(msgspec.Struct, frozen=True):
+    """A change as a guard of the previous release reads it."""
+
+    seq: int
+    kind: str
+    token_id: str
+    digest: str
+
+
+def test_guard_of_the_previous_release_reads_change_of_this_authority() -> None:
+    sent = msgspec.json.encode(Change(7, "0" * 64))
+
+    assert msgspec.json.decode(sent, type=PreviousChange) == PreviousChange(7, "changed", "", "0" * 64)
+
+
+def test_guard_reads_change_of_the_previous_and_of_the_next_release() -> None:
+    previous = msgspec.json.encode(PreviousChange(7, "revoked", "tok_1", "0" * 64))
+    following = json.dumps({"seq": 7, "digest": "0" * 64}).encode()
+
+    read = [msgspec.json.decode(sent, type=Change) for sent in (previous, following)]
+
+    assert [(change.seq, change.digest) for change in read] == [(7, "0" * 64)] * 2

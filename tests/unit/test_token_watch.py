@@ -24,7 +24,7 @@ def grant(scope: str = "polls:read:*", *, as_of: int = 0, expires_at_s: float = 
 
 
 def change(seq: int, token: str = TOKEN) -> Change:
-    return Change(seq, "narrowed", "tok_1", digest(token).hex())
+    return Change(seq, digest(token).hex())
 
 
 class WatchHarness:

@@ -39,6 +39,23 @@ class Unauthenticated(Exception):
         self.schemes = schemes
 
 
+class CredentialMissing(Unauthenticated):
+    """The request has no credential that this route accepts, so none was checked."""
+
+
+class AmbiguousCredential(Exception):
+    """The request has more than one credential. `schemes` are those of `Unauthenticated`."""
+
+    def __init__(self, detail: str, *schemes: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.schemes = schemes
+
+
+class SecretRefused(Exception):
+    """A value that should be a secret cannot be one; the message says why, and does not repeat it."""
+
+
 class InvalidAssertion(Unauthenticated):
     """A client assertion is malformed, expired or meant for another audience, whatever key signed it."""
 

@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 from services.token_authority.app_keys import ADMIN_KEY, ATTEMPTS, CREDENTIALS, SERVICE, SETTINGS
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import Administrator, Role
-from services.token_authority.domain.errors import Forbidden
+from services.token_authority.domain.errors import AmbiguousCredential, Forbidden
 from services.token_authority.domain.service import Service
 from services.token_authority.handlers.presented_credential import bearer_of, service_credential
 from services.token_authority.operations.credentials import ClientSecret
@@ -75,7 +75,7 @@ async def _authenticate_service(request: web.Request) -> Service:
     credentials = request.app[CREDENTIALS]
     try:
         presented = await service_credential(request)
-    except BadRequest as refusal:
+    except (BadRequest, AmbiguousCredential) as refusal:
         await request.app[ATTEMPTS].record_unreadable_body(address_of(request), refusal)
     if isinstance(presented, ClientSecret):
         return await credentials.authenticate_by_secret(presented, address_of(request))

@@ -10,7 +10,8 @@ from services.token_authority.handlers.access import address_of
 from services.token_authority.handlers.presented_credential import bearer_of
 from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.payloads.tokens import HeldTokenPayload
-from shared.contract.token import ACCESS_TOKEN, is_well_formed
+from shared.contract.presented_secret import describe_flaw
+from shared.contract.token import ACCESS_TOKEN
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
@@ -27,8 +28,9 @@ async def show_held_token(request: web.Request) -> web.Response:
     secret = bearer_of(request, "an access token as 'Authorization: Bearer pgt_…'")
     refusal = Unauthenticated("This access token was not issued here.", "Bearer")
     attempts.require_kind("access_token", secret, ACCESS_TOKEN, "send an access token", "Bearer")
-    if not is_well_formed(secret, ACCESS_TOKEN):
-        await attempts.record_failure("access_token", address, refusal)
+    flaw = describe_flaw(secret, ACCESS_TOKEN)
+    if flaw is not None:
+        await attempts.record_failure("access_token", address, Unauthenticated(flaw, "Bearer"))
     async with attempts.lookup("access_token", address):
         found = await find_by_secret(request.app[DATABASE], secret)
     if found is None:

@@ -4,6 +4,7 @@ from aiohttp import web
 
 from services.token_authority.app_keys import INTROSPECTOR, SERVICE, SETTINGS
 from services.token_authority.handlers.introspection_response import introspection_response
+from services.token_authority.handlers.presented_token import token_of
 from services.token_authority.payloads.introspection import (
     Introspections,
     IntrospectToken,
@@ -11,6 +12,7 @@ from services.token_authority.payloads.introspection import (
     active_token,
 )
 from shared.contract.introspection import Active, Inactive
+from shared.contract.presented_secret import trim_secret
 from shared.runtime.http.body import FORM, JSON, read_form, read_json, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
 
@@ -18,7 +20,7 @@ from shared.runtime.http.endpoint import Response, endpoint
 @endpoint(
     summary="Introspect a token (RFC 7662)",
     description="For a token that is unknown, expired, disabled, revoked or of a site that the service does not see, "
-    'the response is `{"active": false}`.',
+    'the response is `{"active": false}`. Whitespace around the token is ignored.',
     tags=("introspection",),
     body=IntrospectToken,
     media_type=FORM,
@@ -27,7 +29,7 @@ from shared.runtime.http.endpoint import Response, endpoint
 async def introspect(request: web.Request) -> web.Response:
     """Return 200 with the grant of the token, or `{"active": false}` if it does not work for any reason."""
     require_media_type(request, FORM)
-    secret = read_form(await request.read(), IntrospectToken).token
+    secret = token_of(read_form(await request.read(), IntrospectToken))
     return introspection_response(request, (await _introspect(request, [secret]))[0])
 
 
@@ -41,7 +43,9 @@ async def introspect_many(request: web.Request) -> web.Response:
     """Return 200 with the introspection of each token, in order."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), IntrospectTokens)
-    return introspection_response(request, Introspections(await _introspect(request, body.tokens)))
+    return introspection_response(
+        request, Introspections(await _introspect(request, [trim_secret(each) for each in body.tokens]))
+    )
 
 
 async def _introspect(request: web.Request, secrets: list[str]) -> list[Active | Inactive]:

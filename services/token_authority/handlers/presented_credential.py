@@ -1,66 +1,92 @@
 """Read the credential of a request from its Authorization header or form."""
 
 from base64 import b64decode
+from typing import Final
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from services.token_authority.domain.client_assertion import ASSERTION_TYPE
-from services.token_authority.domain.errors import Unauthenticated
+from services.token_authority.domain.errors import AmbiguousCredential, CredentialMissing
 from services.token_authority.operations.credentials import ClientAssertion, ClientSecret
 from services.token_authority.payloads.introspection import ClientFields
+from shared.contract.presented_secret import trim_secret
+from shared.runtime.http.authorization import Authorization, read_authorization
 from shared.runtime.http.body import FORM, is_of_media_type, read_form
-from shared.runtime.http.problem import BadRequest
 
-_EXPECTED = (
-    "Send the client id and secret of the service by HTTP Basic, or a JWT signed by it, as client_assertion or as "
-    "'Authorization: Bearer'."
+_SCHEMES: Final = ("Basic", "Bearer")
+_EXPECTED: Final = (
+    "Send the client id and secret of the service by HTTP Basic or as client_id and client_secret, or a JWT signed by "
+    "it, as client_assertion or as 'Authorization: Bearer'."
 )
 
 
 def bearer_of(request: web.Request, what: str) -> str:
-    """Return the bearer token (RFC 6750 §2.1). Raise `Unauthenticated`, which says to send `what`, without one."""
-    scheme, _, secret = _authorization(request).partition(" ")
-    if scheme.lower() != "bearer":
-        raise Unauthenticated(f"Send {what}.", "Bearer")
-    return secret.strip()
+    """Return the bearer token (RFC 6750 §2.1). Raise `CredentialMissing`, which says to send `what`, without one.
+
+    Raise `AmbiguousCredential` for several headers.
+    """
+    scheme, secret = _authorization(request, "Bearer")
+    if scheme != "bearer" or not secret:
+        raise CredentialMissing(f"Send {what}.", "Bearer")
+    return trim_secret(secret)
 
 
 async def service_credential(request: web.Request) -> ClientSecret | ClientAssertion:
-    """Return the credential of a service. Raise `Unauthenticated` without one, `BadRequest` for two."""
-    scheme, _, credential = _authorization(request).partition(" ")
-    assertion = await _read_assertion(request, header_scheme=scheme)
-    if assertion is not None:
-        return assertion
-    if scheme.lower() == "basic":
-        return _read_basic(credential)
-    if scheme.lower() == "bearer":
-        return ClientAssertion(credential.strip())
-    raise Unauthenticated(_EXPECTED, "Basic", "Bearer")
+    """Return the credential of a service, which may be in the header and in the form if it is the same.
+
+    Raise `CredentialMissing` without one, `AmbiguousCredential` for two.
+    """
+    in_header, in_form = _read_header(request), await _read_form(request)
+    if in_header is not None and in_form is not None and not _are_equal(in_header, in_form):
+        detail = "The request has two different credentials, in a header and in the form; send one."
+        raise AmbiguousCredential(detail, *_SCHEMES)
+    credential = in_form or in_header
+    if credential is None:
+        raise CredentialMissing(_EXPECTED, *_SCHEMES)
+    if in_header is None and isinstance(credential, ClientSecret) and not credential.client_id:
+        raise CredentialMissing("A client_secret requires the client_id of the service.", *_SCHEMES)
+    return credential
 
 
-def _authorization(request: web.Request) -> str:
+def _authorization(request: web.Request, *schemes: str) -> Authorization:
     headers = request.headers.getall("Authorization", [])
     if len(headers) > 1:
-        raise BadRequest("The request has several Authorization headers; send one credential.")
-    return headers[0] if headers else ""
+        detail = "The request has several Authorization headers; send one credential."
+        raise AmbiguousCredential(detail, *schemes)
+    return read_authorization(headers[0] if headers else "")
 
 
-async def _read_assertion(request: web.Request, header_scheme: str) -> ClientAssertion | None:
+def _read_header(request: web.Request) -> ClientSecret | ClientAssertion | None:
+    scheme, credential = _authorization(request, *_SCHEMES)
+    if scheme == "basic":
+        return _read_basic(credential)
+    return ClientAssertion(trim_secret(credential)) if scheme == "bearer" else None
+
+
+async def _read_form(request: web.Request) -> ClientSecret | ClientAssertion | None:
+    """Return the credential in the form, with an empty client id if it has none. A `client_id` alone is none."""
     if not is_of_media_type(request, FORM):
         return None
     form = read_form(await request.read(), ClientFields)
-    fields = (form.client_secret, form.client_assertion, form.client_assertion_type)
-    if header_scheme and fields != (None, None, None):
-        raise BadRequest("The request has two credentials, in a header and in the form; send one.")
-    if form.client_assertion is None and form.client_assertion_type is None:
-        return None
+    has_assertion = form.client_assertion is not None or form.client_assertion_type is not None
+    if has_assertion and form.client_secret is not None:
+        detail = "The form has two credentials, a client_secret and a client_assertion; send one."
+        raise AmbiguousCredential(detail, *_SCHEMES)
     if form.client_secret is not None:
-        raise BadRequest("The form has two credentials, a client_secret and a client_assertion; send one.")
+        return ClientSecret(form.client_id or "", trim_secret(form.client_secret))
+    if not has_assertion:
+        return None
     if form.client_assertion is None or form.client_assertion_type != ASSERTION_TYPE:
         detail = f"A client_assertion requires the client_assertion_type '{ASSERTION_TYPE}'."
-        raise Unauthenticated(detail, "Basic", "Bearer")
-    return ClientAssertion(form.client_assertion, form.client_id)
+        raise CredentialMissing(detail, *_SCHEMES)
+    return ClientAssertion(trim_secret(form.client_assertion), form.client_id)
+
+
+def _are_equal(in_header: ClientSecret | ClientAssertion, in_form: ClientSecret | ClientAssertion) -> bool:
+    if isinstance(in_header, ClientAssertion) and isinstance(in_form, ClientAssertion):
+        return in_header.text == in_form.text
+    return in_header == in_form
 
 
 def _read_basic(encoded: str) -> ClientSecret:
@@ -69,4 +95,4 @@ def _read_basic(encoded: str) -> ClientSecret:
         client_id, _, secret = b64decode(encoded, validate=True).decode().partition(":")
     except ValueError:
         return ClientSecret("", "")
-    return ClientSecret(unquote(client_id), unquote(secret))
+    return ClientSecret(unquote(client_id), trim_secret(unquote(secret)))

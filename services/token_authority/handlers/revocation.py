@@ -14,6 +14,7 @@ from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import Revocation
 from services.token_authority.handlers.access import address_of, administrator_of, holder_of
 from services.token_authority.handlers.effect import effect_of, should_wait
+from services.token_authority.handlers.presented_token import token_to_revoke, tokens_to_revoke
 from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
 from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.operations.revocation import BULK_LIMIT_S
@@ -84,7 +85,8 @@ async def revoke_tokens(request: web.Request) -> web.Response:
 
 @endpoint(
     summary="Revoke a token that you hold (RFC 7009)",
-    description="Needs no admin key: anyone who has a token may revoke it.",
+    description="Needs no admin key: anyone who has a token may revoke it. Whitespace around the token is ignored. A "
+    "value that contains a secret and more, or an access token that is mistyped or cut off, is 400.",
     tags=("revocation",),
     query=Waiting,
     body=PresentedToken,
@@ -99,7 +101,7 @@ async def revoke_tokens(request: web.Request) -> web.Response:
 async def revoke_presented_token(request: web.Request) -> web.Response:
     """Return 200 with the revocation, or with an empty object if the secret is unknown or ended (RFC 7009 §2.2)."""
     require_media_type(request, FORM)
-    wait, secret = should_wait(request), read_form(await request.read(), PresentedToken).token
+    wait, secret = should_wait(request), token_to_revoke(read_form(await request.read(), PresentedToken))
     if not is_well_formed(secret, ACCESS_TOKEN):
         return json_response(NothingRevoked())
     async with request.app[ATTEMPTS].token_lookup(address_of(request)) as excess:
@@ -116,7 +118,9 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
 @endpoint(
     summary="Report leaked tokens",
     description="For secret scanners and anyone who finds tokens: revokes up to 1000 tokens in one request. Needs no "
-    "admin key: anyone who has a token may revoke it. Does not wait until the revocations are effective everywhere.",
+    "admin key: anyone who has a token may revoke it. Does not wait until the revocations are effective everywhere. "
+    "Whitespace around a token is ignored. With an admin key, a client secret, or a text that contains a token and "
+    "more, the request is 422 and no token is revoked.",
     tags=("revocation",),
     body=LeakedTokens,
     responses={200: Response(description="How many tokens were revoked.", body=LeakedPayload)},
@@ -124,7 +128,7 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
 async def revoke_leaked_tokens(request: web.Request) -> web.Response:
     """Return 200 with how many tokens were revoked now, were revoked or ended before, and are unknown."""
     require_media_type(request, JSON)
-    texts = list(dict.fromkeys(read_json(await request.read(), LeakedTokens).tokens))
+    texts = tokens_to_revoke(read_json(await request.read(), LeakedTokens).tokens)
     extend_deadline(request, BULK_LIMIT_S)
     holder = holder_of(request, None)
     looked_up = sum(is_well_formed(text, ACCESS_TOKEN) for text in texts)

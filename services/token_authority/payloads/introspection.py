@@ -33,8 +33,10 @@ class PresentedToken(Struct, frozen=True):
 
 
 class IntrospectToken(PresentedToken, frozen=True):
-    """A token to introspect. A service with a key may authenticate in the same form (RFC 7523 §2.2)."""
+    """A token to introspect. A service may authenticate in the same form (RFC 6749 §2.3.1, RFC 7523 §2.2)."""
 
+    client_id: Annotated[str, Meta(description="required with a client_secret")] = ""
+    client_secret: Annotated[str, Meta(description="the secret of the service, instead of a header")] = ""
     client_assertion_type: Annotated[str, Meta(description=f"required with an assertion: `{ASSERTION_TYPE}`")] = ""
     client_assertion: Annotated[str, Meta(description="a JWT signed by the service, instead of a header")] = ""
 
@@ -56,6 +58,8 @@ def active_token(lookup: TokenLookup, issuer: str) -> Active:
         active=True,
         scope=format_scopes(token.scopes),
         client_id=token.id,
+        sub=token.id,
+        username=token.owner,
         token_type="Bearer",  # noqa: S106 - the name of a scheme
         iat=int(token.created_at.timestamp()),
         exp=int(min(ends).timestamp()) if ends else None,

@@ -67,7 +67,11 @@ class AuthorizationServerMetadata(Struct, frozen=True):
     revocation_bound_ms: int
     response_types_supported: tuple[str, ...] = ()
     grant_types_supported: tuple[str, ...] = ()
-    introspection_endpoint_auth_methods_supported: tuple[str, ...] = ("client_secret_basic", "private_key_jwt")
+    introspection_endpoint_auth_methods_supported: tuple[str, ...] = (
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    )
     introspection_endpoint_auth_signing_alg_values_supported: tuple[str, ...] = ASSERTION_ALGORITHMS
     introspection_signing_alg_values_supported: tuple[str, ...] = (SIGNATURE_ALGORITHM,)
     revocation_endpoint_auth_methods_supported: tuple[str, ...] = ("none",)

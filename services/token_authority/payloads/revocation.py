@@ -1,5 +1,6 @@
 """Revocations in requests and responses, and how far a change is effective."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token_fields import read_time_field
 from services.token_authority.payloads.fields import EXAMPLE_TOKEN, StartTime
+from shared.contract.presented_secret import resembles_secret
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
 MAX_LEAKED = 1000
@@ -60,13 +62,27 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
-        names = ("ids", "owner", "site", "scope", "status")
+        names = ("owner", "site", "scope", "status")
         conditions: dict[str, Any] = {name: getattr(self, name) for name in names}
+        conditions["ids"] = _read_ids(self.ids)
         conditions["unused_since"] = read_time_field("unused_since", self.unused_since, day="first")
         conditions["created_before"] = read_time_field("issued_before", self.issued_before, day="first")
         if self.all == any(condition is not None for condition in conditions.values()):
             raise InvalidValue((), "must have conditions, or 'all': true without conditions to revoke every token")
         return new_selection(**conditions)
+
+
+def _read_ids(ids: Sequence[str] | None) -> list[str] | None:
+    """Return ids without whitespace around them. Raise `InvalidValue` for a secret, which the response would repeat."""
+    if ids is None:
+        return None
+    for place, token_id in enumerate(ids):
+        if resembles_secret(token_id):
+            raise InvalidValue(
+                ("ids", place),
+                "is a secret, not the id of a token, which begins with tok_; POST /oauth2/revoke takes it",
+            )
+    return [token_id.strip() for token_id in ids]
 
 
 class LeakedTokens(Struct, frozen=True, forbid_unknown_fields=True):

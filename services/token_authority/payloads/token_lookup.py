@@ -10,6 +10,7 @@ from services.token_authority.domain.token import TokenLookup
 from services.token_authority.domain.usage import Use
 from services.token_authority.payloads.fields import EXAMPLE_TOKEN
 from services.token_authority.payloads.tokens import SecretPayload, TokenPayload, token_fields
+from shared.contract.presented_secret import trim_secret
 from shared.contract.token import ACCESS_TOKEN, ADMIN_KEY, CLIENT_SECRET, is_well_formed
 
 
@@ -22,7 +23,7 @@ class FindToken(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_secret(self) -> str:
         """Return the secret. Raise `InvalidValue` for a text that is no secret of a token."""
-        secret = self.token.strip()
+        secret = trim_secret(self.token)
         if is_well_formed(secret, ACCESS_TOKEN):
             return secret
         raise InvalidValue(("token",), next((is_not for prefix, is_not in _OTHER if secret.startswith(prefix)), _WRONG))

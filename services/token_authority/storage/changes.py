@@ -79,12 +79,12 @@ _SELECT_RANGE: Final = """
 """
 _SELECT_AFTER: Final = """
     -- select_changes: the changes after a number, in order
-    SELECT seq, kind, token_id, encode(digest, 'hex') AS digest
+    SELECT seq, encode(digest, 'hex') AS digest
     FROM token_authority.change_log WHERE seq > $1 ORDER BY seq
 """
 _SELECT_UNPUBLISHED: Final = """
     -- select_unpublished: the next changes to publish
-    SELECT seq, kind, token_id, encode(digest, 'hex') AS digest, recorded_at
+    SELECT seq, encode(digest, 'hex') AS digest, recorded_at
     FROM token_authority.change_log WHERE published_at IS NULL ORDER BY seq LIMIT $1
 """
 _MARK_PUBLISHED: Final = """
@@ -138,7 +138,7 @@ async def select_range(connection: Connection) -> LogRange:
 
 async def select_changes(connection: Connection, after: int) -> list[Change]:
     """Return the changes after a `seq`, in order."""
-    return [Change(**row) for row in await connection.fetch(_SELECT_AFTER, after)]
+    return [Change(row["seq"], row["digest"]) for row in await connection.fetch(_SELECT_AFTER, after)]
 
 
 async def try_lock_publishing(connection: Connection) -> bool:
@@ -150,10 +150,7 @@ async def try_lock_publishing(connection: Connection) -> bool:
 async def select_unpublished(connection: Connection, limit: int) -> list[UnpublishedChange]:
     """Return the oldest changes that are not published yet, in order."""
     rows = await connection.fetch(_SELECT_UNPUBLISHED, limit)
-    return [
-        UnpublishedChange(Change(row["seq"], row["kind"], row["token_id"], row["digest"]), row["recorded_at"])
-        for row in rows
-    ]
+    return [UnpublishedChange(Change(row["seq"], row["digest"]), row["recorded_at"]) for row in rows]
 
 
 async def mark_published(connection: Connection, seqs: list[int]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from shared.runtime.http.endpoint import Operation, Response
-from shared.runtime.http.problem import ProblemDocument
+from shared.runtime.http.problem import OAUTH_JSON, PROBLEM_JSON, ProblemDocument
 from shared.runtime.http.routes import Route
 
 OPENAPI_ROUTE: Final = "/openapi.json"
@@ -75,7 +75,8 @@ def _operation(row: _Row, schemas: Mapping[Any, Schema], components: Mapping[str
             "required": operation.body_required,
             "content": dict.fromkeys(_each(operation.media_type), content),
         }
-    problem = {"application/problem+json": {"schema": schemas[ProblemDocument]}}
+    media_types = (OAUTH_JSON, PROBLEM_JSON) if row.route.reports_oauth_errors else (PROBLEM_JSON,)
+    problem = {media_type: {"schema": schemas[ProblemDocument]} for media_type in media_types}
     document["responses"] = {
         **{str(status): _response(response, schemas) for status, response in operation.responses.items()},
         **{str(status): {"description": text, "content": problem} for status, text in sorted(_problems(row).items())},

@@ -15,10 +15,13 @@ from aiohttp.typedefs import Handler, Middleware
 from shared.runtime.http.large_responses import TooManyLargeResponses, limit_large_responses
 from shared.runtime.http.options import answer_options
 from shared.runtime.http.problem import (
+    OAUTH_JSON,
+    PROBLEM_JSON,
     RUNTIME_PROBLEMS,
     BadRequest,
     Problem,
     ProblemTable,
+    oauth_media_type,
     problem_for,
     problem_response,
     redirect_response,
@@ -99,7 +102,7 @@ def _log_requests(redact: Redact) -> Middleware:
             try:
                 response = await handler(request)
                 status = response.status
-                if response.content_type == "application/problem+json":
+                if status >= 400 and response.content_type in (PROBLEM_JSON, OAUTH_JSON):
                     _redact_problem(response, redact)
             finally:
                 route = match_route(request)
@@ -141,7 +144,9 @@ def _report_problems(table: ProblemTable) -> Middleware:
         except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
             route = match_route(request)
             problem = problem_for(error, {**table, **route.problem_table} if route else table)
-        return problem_response(problem, request[REQUEST_ID], oauth=route is not None and route.reports_oauth_errors)
+        if route is not None and route.reports_oauth_errors:
+            return problem_response(problem, request[REQUEST_ID], oauth=True, media_type=oauth_media_type(request))
+        return problem_response(problem, request[REQUEST_ID])
 
     return middleware
 

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from shared.runtime.http.accept import prefers
 from shared.runtime.http.problem_types import (
     BAD_REQUEST,
     INTERNAL,
@@ -104,8 +105,14 @@ RUNTIME_PROBLEMS: Final[ProblemTable] = {
 INTERNAL_PROBLEM: Final = Problem(INTERNAL, "An internal error occurred and was logged.")
 
 
-def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = False) -> web.Response:
-    """Return the problem as `application/problem+json`.
+PROBLEM_JSON: Final = "application/problem+json"
+OAUTH_JSON: Final = "application/json"
+
+
+def problem_response(
+    problem: Problem, request_id: str | None, *, oauth: bool = False, media_type: str = PROBLEM_JSON
+) -> web.Response:
+    """Return the problem with this media type.
 
     With `oauth`, a problem with a status of 4xx other than 429 is also an OAuth error (RFC 6749 §5.2).
     """
@@ -113,9 +120,14 @@ def problem_response(problem: Problem, request_id: str | None, *, oauth: bool = 
     return web.Response(
         status=document.status,
         body=msgspec.json.encode(document),
-        content_type="application/problem+json",
+        content_type=media_type,
         headers=problem.headers,
     )
+
+
+def oauth_media_type(request: web.Request) -> str:
+    """Return the media type of errors on an OAuth route: that of RFC 6749 §5.2 unless the client prefers problems."""
+    return PROBLEM_JSON if prefers(request, PROBLEM_JSON, OAUTH_JSON) else OAUTH_JSON
 
 
 def problem_document(problem: Problem, request_id: str | None = None, *, oauth: bool = False) -> ProblemDocument:

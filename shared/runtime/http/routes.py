@@ -55,8 +55,9 @@ class Route(Struct, frozen=True):
     """One row of the table.
 
     `body_limit` is in bytes; `time_limit_s` counts from the arrival of the body. Errors are reported by `problem_table`
-    first, then by the application's table. With `reports_oauth_errors`, problems are also OAuth errors (RFC 6749 §5.2).
-    With `logs_success` false, only failed requests are logged.
+    first, then by the application's table. With `reports_oauth_errors`, problems are also OAuth errors (RFC 6749 §5.2),
+    in `application/json` unless the client prefers `application/problem+json`. With `logs_success` false, only failed
+    requests are logged.
     """
 
     method: str

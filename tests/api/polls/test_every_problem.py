@@ -379,7 +379,15 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (503, "unavailable", unavailable),
     (503, "unavailable", unavailable_under_the_contract),
 ]
-WITH_CHALLENGE: Final = {"unauthorized", "insufficient-scope"}
+WITH_CHALLENGE: Final = {
+    "unauthorized",
+    "token-missing",
+    "token-invalid",
+    "token-twice",
+    "query-not-allowed",
+    "address-not-allowed",
+    "insufficient-scope",
+}
 WITH_RETRY_AFTER: Final = {
     "idempotency-key-in-use",
     "rate-limited",

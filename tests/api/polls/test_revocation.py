@@ -67,6 +67,22 @@ async def test_requests_after_bulk_revocation_return_403(polls: Polls, authority
     assert (await polls.call("GET")).status == 200
 
 
+async def test_revoked_tokens_do_not_count_as_unknown(
+    authority: Authority, database: ClonedDatabase, redis_url: str
+) -> None:
+    async with run_polls_service(database, redis_url, authority.base, unknown_tokens_per_minute=1) as polls:
+        polls.endpoint = await authority.get_endpoint()
+        await wait_for_lease(polls)
+        issued = [await authority.issue() for _ in range(4)]
+        holders = [polls.with_token(each["token"]) for each in issued]
+        assert {(await holder.call("GET")).status for holder in holders} == {200}
+
+        for each in issued:
+            await authority.revoke(each["id"])
+
+        assert {(await holder.call("GET")).status for holder in holders} == {403}
+
+
 async def test_response_has_age_of_token_validation(polls: Polls) -> None:
     await polls.call("GET")
     ages = []
@@ -176,7 +192,7 @@ async def test_pushes_are_accepted_before_during_and_after_key_rotation(
             await authority.revoke(issued["id"])
             async with asyncio.timeout(5):
                 message = None
-                while message is None or issued["id"] not in _payload(message["data"]):
+                while message is None or digest(issued["token"]).hex() not in _payload(message["data"]):
                     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=5)
                 while await _metric(polls, ACCEPTED) == accepted:
                     await asyncio.sleep(0.02)

@@ -381,8 +381,7 @@ class TestPermissions:
         wrong = await polls.with_token("pgt_" + "0" * 38).v1("GET", "/polls")
         twice = await polls.v1("GET", "/polls", token=polls.token)
 
-        assert (without.status, without.headers["WWW-Authenticate"]) == (401, "Bearer")
-        assert (wrong.status, wrong.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
+        assert (without.status, wrong.status) == (401, 401)
         assert (twice.status, twice.json["type"]) == (400, "/docs/problems/token-twice")
 
     async def test_token_in_query_returns_200(self, polls: Polls) -> None:

@@ -221,7 +221,7 @@ async def test_service_role_cannot_change_used_assertions(service: Authority, da
 
 AMBIGUOUS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "a header beside it": (basic_auth("polls", CLIENT_SECRET), assertion_form("x")),
-    "a bearer beside it": ({"Authorization": "Bearer x"}, assertion_form("x")),
+    "a bearer beside it": ({"Authorization": "Bearer y"}, assertion_form("x")),
     "a secret in the form beside a header": (basic_auth("polls", CLIENT_SECRET), {"token": "x", "client_secret": "x"}),
     "a secret in the form beside it": ({}, {**assertion_form("x"), "client_secret": "x"}),
 }

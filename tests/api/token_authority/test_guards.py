@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.token_authority.tasks.retention import Retention
-from shared.contract.token import mint
+from shared.contract.token import digest, mint
 from shared.runtime.postgres.database import database as open_database
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
@@ -21,10 +21,11 @@ def authority_settings() -> dict[str, Any]:
 
 
 async def _revoke(authority: Authority, count: int = 1) -> list[str]:
-    ids = [(await authority.issue())["id"] for _ in range(count)]
-    for token_id in ids:
-        await authority.revoke(token_id, wait="false")
-    return ids
+    """Return the digests of the secrets of new tokens, which are revoked."""
+    issued = [await authority.issue() for _ in range(count)]
+    for token in issued:
+        await authority.revoke(token["id"], wait="false")
+    return [digest(token["token"]).hex() for token in issued]
 
 
 async def test_first_sync_resets_guard_at_head(authority: Authority) -> None:
@@ -44,13 +45,13 @@ async def test_first_sync_resets_guard_at_head(authority: Authority) -> None:
 
 async def test_sync_returns_changes_after_applied_in_order(authority: Authority) -> None:
     guard = FakeGuard(authority)
-    ids = await _revoke(authority, 3)
+    digests = await _revoke(authority, 3)
     guard.applied = 1
 
     answer = (await guard.sync()).json
 
     assert (answer["head"], answer["afresh"]) == (3, False)
-    assert [(change["seq"], change["token_id"]) for change in answer["changes"]] == [(2, ids[1]), (3, ids[2])]
+    assert [(change["seq"], change["digest"]) for change in answer["changes"]] == [(2, digests[1]), (3, digests[2])]
 
 
 async def test_sync_from_before_trimmed_log_resets_guard(authority: Authority, database: ClonedDatabase) -> None:

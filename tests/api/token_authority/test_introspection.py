@@ -28,6 +28,7 @@ async def test_introspect_active_token_returns_its_grant(authority: Authority) -
         "active": True,
         "scope": "polls:read:PLAT polls:*:A%2FB",
         "client_id": issued["id"],
+        "sub": issued["id"],
         "token_type": "Bearer",
         "exp": int(expires_at.timestamp()),
         "iss": "http://127.0.0.1:8081",

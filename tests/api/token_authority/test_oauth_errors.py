@@ -1,4 +1,4 @@
-"""Errors on `/oauth2/`: problem documents with the OAuth fields (RFC 6749 §5.2)."""
+"""Errors on `/oauth2/`: `application/json` with `error` and `error_description` (RFC 6749 §5.2)."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ FORM = "application/x-www-form-urlencoded"
 GOOD = basic_auth("polls", CLIENT_SECRET)
 
 
-def status_and_error(answer: Answer) -> tuple[int, str | None]:
-    assert answer.headers["Content-Type"] == "application/problem+json"
+def status_and_error(answer: Answer, media_type: str = "application/json") -> tuple[int, str | None]:
+    assert answer.headers["Content-Type"] == media_type
     assert answer.headers["Cache-Control"] == "no-store"
     return answer.status, answer.json.get("error")
 
@@ -52,8 +52,38 @@ async def test_error_description_has_only_characters_that_oauth_allows(authority
 
 async def test_error_on_other_route_has_no_oauth_code(authority: Authority) -> None:
     for answer in (await authority("GET", "/v1/tokens"), await authority("GET", "/oauth2/nothing")):
-        assert status_and_error(answer) == (answer.status, None)
+        assert status_and_error(answer, "application/problem+json") == (answer.status, None)
         assert "error_description" not in answer.json
+
+
+ACCEPTED = [
+    ("*/*", "application/json"),
+    ("application/json", "application/json"),
+    ("application/json, application/problem+json;q=0.5", "application/json"),
+    ("application/problem+json", "application/problem+json"),
+    ("application/problem+json, application/json;q=0.9", "application/problem+json"),
+    ("text/html", "application/json"),
+]
+
+
+async def test_error_on_oauth_route_is_problem_document_only_if_accept_header_prefers_it(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    for accept, media_type in ACCEPTED:
+        with subtests.test(accept=accept):
+            answer = await authority("POST", "/oauth2/introspect", data={"token": "x"}, headers={"Accept": accept})
+
+            assert status_and_error(answer, media_type) == (401, "invalid_client")
+            assert answer.json["type"] == "/docs/problems/unauthenticated"
+
+
+async def test_error_on_oauth_route_does_not_repeat_secret(authority: Authority) -> None:
+    secret = mint("pgt")
+
+    answer = await authority("POST", f"/oauth2/revoke?{secret}=1", data={"token": "x"})
+
+    assert answer.status == 400
+    assert secret not in answer.body.decode()
 
 
 async def test_429_on_oauth_route_has_no_oauth_code(authority: Authority) -> None:

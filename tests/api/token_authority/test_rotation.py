@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from shared.contract.token import digest
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import fetch
@@ -105,7 +106,7 @@ async def test_end_of_old_secret_reaches_guards(authority: Authority) -> None:
     await guard.follow()
 
     (change,) = answer.json["changes"]
-    assert (change["kind"], change["token_id"]) == ("rotated", issued["id"])
+    assert change["digest"] == digest(issued["token"]).hex()
     assert (await rotating).json["effect"]["guards"]["confirmed"] == 1
 
 

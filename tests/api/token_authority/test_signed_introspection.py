@@ -62,10 +62,10 @@ async def test_signed_response_for_one_service_is_refused_by_another(authority: 
         await _verify(authority, answer, "other")
 
 
-async def test_401_with_accept_header_for_jwt_is_problem_document(authority: Authority) -> None:
+async def test_401_with_accept_header_for_jwt_is_json_and_unsigned(authority: Authority) -> None:
     answer = await _introspect(authority, "x", basic_auth("polls", OTHER_SECRET))
 
-    assert (answer.status, answer.headers["Content-Type"]) == (401, "application/problem+json")
+    assert (answer.status, answer.headers["Content-Type"]) == (401, "application/json")
 
 
 async def _introspect(

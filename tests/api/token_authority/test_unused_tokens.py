@@ -15,6 +15,7 @@ from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.retention import DAYS_KEPT, MAX_DAYS, Retention
 from services.token_authority.tasks.signing import PURPOSE, Signer
 from services.token_authority.tasks.unused_tokens import UnusedTokens
+from shared.contract.token import digest
 from shared.runtime.crypto.encryption import Encryptor, read_secrets
 from shared.runtime.postgres.database import Database
 from shared.runtime.postgres.database import database as connected
@@ -116,7 +117,7 @@ async def test_policy_writes_audit_record_and_reaches_guards(
     shown = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
     assert (shown["disabled_by"], shown["disabled_reason"]) == ("policy", "unused for 90 days")
     (change,) = (await guard.sync()).json["changes"]
-    assert (change["kind"], change["token_id"]) == ("disabled", issued["id"])
+    assert change["digest"] == digest(issued["token"]).hex()
     record = (await authority.manage("GET", "/v1/audit?action=token.disable")).json["items"][0]
     assert (record["actor"], record["subject"]) == ("policy", f"token:{issued['id']}")
     assert record["after"]["disabled_reason"] == "unused for 90 days"
