@@ -11,7 +11,18 @@ from shared.contract.token import SECRET_PATTERN
 
 _ALIKE: Final = (
     *("name", "description", "owner", "site", "metadata", "expires_at", "expires_in", "rate_limit", "role"),
-    *("reason", "text", "scope", "status", "issued_before", "unused_since", "all", "dry_run", "end_on_use"),
+    *(
+        "self_rotation",
+        "reason",
+        "text",
+        "scope",
+        "status",
+        "issued_before",
+        "unused_since",
+        "all",
+        "dry_run",
+        "end_on_use",
+    ),
     *("created_after", "created_before", "used_after", "expires_after", "expires_before", "updated_since"),
     *(
         "drop_votes",

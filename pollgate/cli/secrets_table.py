@@ -1,6 +1,7 @@
 """A table of the secrets of a token or a service."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from pollgate.cli.output import pluralize, print_table
 from pollgate.cli.times import format_exact_time, format_time
@@ -19,6 +20,13 @@ def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:
                 f"ALERT: the secret {secret.hint} was presented {times} after its end, last at {last}. "
                 "A client still uses the old secret, or the secret is in the wrong hands."
             )
+
+
+def describe_old_secrets(end: datetime | None, *, at_once: bool) -> str:
+    """Return a sentence that says when the earlier secrets end after a rotation."""
+    if at_once or end is None:
+        return "Earlier secrets have ended."
+    return f"Earlier secrets end at {format_exact_time(end)} at the latest."
 
 
 def _row(secret: Secret) -> tuple[str, ...]:

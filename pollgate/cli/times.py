@@ -3,7 +3,6 @@
 Times are read as the services read them, whatever the time zone of this machine, and printed in UTC.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -11,26 +10,24 @@ from typing import Annotated, Any, Final, Literal
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import UsageError
+from shared.contract import duration
+from shared.contract.duration import EXAMPLES, is_duration
 from shared.runtime.text.times import Day, InvalidTime, format_rfc3339, is_rfc3339, read_time
 
-_SECONDS: Final = {"w": 604_800, "d": 86_400, "h": 3600, "m": 60, "s": 1}
-_DURATION: Final = re.compile(r"(?:\d{1,9}[wdhms])+")
 _AGO: Final = ", or how long ago, such as 7d"
 _FROM_NOW: Final = ", or how long from now, such as 7d"
-_LONGEST: Final = timedelta(days=365_000)
-_PART: Final = re.compile(r"(\d{1,9})([wdhms])")
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that is written as 90d, 12h, 30m, 1h30m or 0. Raise `ValueError`."""
+    """Return the duration that is written as in the API, or as 0. Raise `ValueError`."""
     if text == "0":
         return timedelta()
-    if not _DURATION.fullmatch(text):
-        raise ValueError(f"'{text}' is not a duration; write it as 90d, 12h, 30m or 1h30m")
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
-    if seconds > _LONGEST.total_seconds():
-        raise ValueError(f"'{text}' is longer than a thousand years")
-    return timedelta(seconds=seconds)
+    if not is_duration(text):
+        raise ValueError(f"'{text}' is not a duration; write it as {EXAMPLES}")
+    try:
+        return duration.parse_duration(text)
+    except ValueError:
+        raise ValueError(f"'{text}' is longer than a thousand years") from None
 
 
 def parse_time(text: str, *, day: Day, also: str = "") -> datetime:
@@ -49,7 +46,7 @@ def end_date(text: str) -> str:
     """Return the end of a poll in the API's format: a date stays a date, `never` is empty. Raise `ValueError`."""
     if text in ("", "never"):
         return ""
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         return format_rfc3339((_now() + parse_duration(text)).replace(microsecond=0))
     at = parse_time(text, day="last", also=f"{_FROM_NOW}, or never")
     return text if is_rfc3339(text) else format_rfc3339(at)
@@ -96,14 +93,14 @@ def _convert_end(_: Any, tokens: Sequence[Token]) -> datetime:
 def _past(day: Day) -> Callable[[Any, Sequence[Token]], datetime]:
     def convert(_: Any, tokens: Sequence[Token]) -> datetime:
         text = tokens[0].value
-        return _now() - parse_duration(text) if _DURATION.fullmatch(text) else parse_time(text, day=day, also=_AGO)
+        return _now() - parse_duration(text) if is_duration(text) else parse_time(text, day=day, also=_AGO)
 
     return convert
 
 
 def _convert_future(_: Any, tokens: Sequence[Token]) -> datetime:
     text = tokens[0].value
-    if _DURATION.fullmatch(text):
+    if is_duration(text):
         return _now() + parse_duration(text)
     return parse_time(text, day="first", also=_FROM_NOW)
 

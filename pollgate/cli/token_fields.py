@@ -55,6 +55,10 @@ class TokenFields:
             help="File with a JSON object instead, or - for standard input.",
         ),
     ] = None
+    self_rotation: Annotated[
+        bool | None,
+        Parameter(help="Let the holder rotate the token, with `pollgate token rotate --self`; not by default."),
+    ] = None
 
     def to_body(self) -> dict[str, Any]:
         """Return the fields that are given, for the API. Raise `UsageError`."""
@@ -62,12 +66,13 @@ class TokenFields:
             raise UsageError("give either --expires-in or --expires-at")
         body: dict[str, Any] = {
             "description": self.description,
-            "expires_in": _seconds(self.expires_in),
+            "expires_in": seconds_of(self.expires_in),
             "expires_at": self.expires_at,
             "allow_query": False if self.header_only else None,
             "allowed_ips": self.allowed_ip,
             "rate_limit": self.rate_limit,
             "metadata": self._metadata(),
+            "self_rotation": self.self_rotation,
         }
         given = {name: value for name, value in body.items() if value is not None}
         return given if self.owner is None else given | {"owner": self.owner or None}
@@ -97,6 +102,11 @@ def parse_scopes(texts: list[str]) -> list[str]:
     return [EVERYTHING if text == "ANY" else text for text in texts]
 
 
+def displayed_scope(text: str) -> str:
+    """Return a scope as it is typed: `ANY` for `polls:*:*`."""
+    return "ANY" if text == EVERYTHING else text
+
+
 def is_unrestricted(text: str) -> bool:
     """Return whether a scope allows every action everywhere."""
     try:
@@ -106,8 +116,14 @@ def is_unrestricted(text: str) -> bool:
     return not scope.path and scope.actions == ALL_ACTIONS
 
 
-def _seconds(duration: timedelta | str | None) -> int | str | None:
+def seconds_of(duration: timedelta | str | None) -> int | str | None:
+    """Return a duration for the API; `never` as it is."""
     return int(duration.total_seconds()) if isinstance(duration, timedelta) else duration
+
+
+def duration_text(duration: timedelta | str) -> str:
+    """Return a duration as an option's value."""
+    return f"{int(duration.total_seconds())}s" if isinstance(duration, timedelta) else duration
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -30,8 +30,12 @@ from pollgate.client.authority_models import (
     Finding,
     FoundToken,
     Guards,
+    HeldToken,
     IssuedToken,
     Revocation,
+    RotatedAdminKey,
+    RotatedHeldToken,
+    RotatedService,
     RotatedToken,
     Secret,
     Service,
@@ -41,7 +45,7 @@ from pollgate.client.authority_models import (
     Token,
     TokenDetail,
 )
-from pollgate.client.authority_tokens import ExpiryPreset, RevocationReason, TokenSort, TokenStatus
+from pollgate.client.authority_tokens import RevocationReason, TokenSort, TokenStatus
 from pollgate.client.errors import (
     ClientError,
     Conflict,
@@ -83,6 +87,7 @@ from pollgate.client.poll_models import (
     Template,
 )
 from pollgate.client.polls import PollsClient
+from pollgate.client.token_holder import TokenHolderClient
 from shared.contract.audit import AuditRecord
 
 __all__ = [
@@ -103,12 +108,12 @@ __all__ = [
     "DailyUse",
     "EditEffect",
     "Effect",
-    "ExpiryPreset",
     "FieldError",
     "Finding",
     "Forbidden",
     "FoundToken",
     "Guards",
+    "HeldToken",
     "InvalidArgument",
     "IssuedToken",
     "ItemOutcome",
@@ -135,6 +140,9 @@ __all__ = [
     "Revocation",
     "RevocationReason",
     "Role",
+    "RotatedAdminKey",
+    "RotatedHeldToken",
+    "RotatedService",
     "RotatedToken",
     "Secret",
     "Service",
@@ -145,6 +153,7 @@ __all__ = [
     "Template",
     "Token",
     "TokenDetail",
+    "TokenHolderClient",
     "TokenSort",
     "TokenStatus",
     "Unauthorized",

@@ -9,6 +9,8 @@ from pollgate.client.authority_models import (
     AdminKey,
     CreatedAdminKey,
     CreatedService,
+    RotatedAdminKey,
+    RotatedService,
     Service,
     ServiceDetail,
     SigningKey,
@@ -31,7 +33,8 @@ class AuthorityClient(TokenMethods):
 
     Every method raises a `ClientError` where it fails: `InvalidArgument` before anything is sent, `Unauthorized` and
     `Forbidden` by the admin key, `NotFound` for an unknown id, `UnprocessableContent` for values that break a rule,
-    `ConnectionFailed` and `OutcomeUnknown`. Nothing is sent twice; `rotate_token` can be repeated by its key.
+    `ConnectionFailed` and `OutcomeUnknown`. Nothing is sent twice; what creates a secret can be repeated by its
+    `idempotency_key`.
 
     Methods that take `wait` return when the change is effective at every replica of every service; with `wait=False`
     at once, with the time by which it will be in `effect.effective_by`.
@@ -42,16 +45,21 @@ class AuthorityClient(TokenMethods):
         return (await self._transport.call("GET", "/v1/sites", Page[Site])).items
 
     async def create_admin_key(
-        self, name: str, role: Role, *, sites: Sequence[str] | None = None, scopes: Sequence[str] | None = None
+        self,
+        name: str,
+        role: Role,
+        *,
+        sites: Sequence[str] | None = None,
+        scopes: Sequence[str] | None = None,
+        idempotency_key: str | None = None,
     ) -> CreatedAdminKey:
         """Create an admin key and return it with its secret, which is not shown again.
 
-        `sites` and `scopes` limit what an issuer or auditor may do.
+        `sites` and `scopes` limit what an issuer or auditor may do. For `idempotency_key`, see `create_token`.
         """
         limits = {"sites": optional_text_list("sites", sites), "scopes": optional_text_list("scopes", scopes)}
-        return await self._create(
-            "/v1/admin-keys", CreatedAdminKey, {"name": name, "role": role, **without_none(limits)}
-        )
+        body = {"name": name, "role": role, **without_none(limits)}
+        return await self._create("/v1/admin-keys", CreatedAdminKey, body, idempotency_key)
 
     async def list_admin_keys(self) -> list[AdminKey]:
         """Return all admin keys by name, including revoked ones."""
@@ -61,10 +69,21 @@ class AuthorityClient(TokenMethods):
         """Return the admin key that this client uses."""
         return await self._transport.call("GET", "/v1/admin-keys/own", AdminKey)
 
-    async def rotate_admin_key(self, key_id: str, overlap_s: int | None = None) -> CreatedAdminKey:
-        """Create a new secret for an admin key; those before it work for `overlap_s` more, an hour by default."""
+    async def rotate_admin_key(
+        self,
+        key_id: str,
+        overlap_s: int | None = None,
+        *,
+        end_on_use: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> RotatedAdminKey:
+        """Create a new secret for an admin key; those before it work for `overlap_s` more, an hour by default.
+
+        With `end_on_use` they end as soon as the new one is used. For `idempotency_key`, see `create_token`.
+        """
         path = f"/v1/admin-keys/{path_segment('key_id', key_id)}/rotate"
-        return await self._create(path, CreatedAdminKey, without_none({"overlap_s": overlap_s}))
+        body = without_none({"overlap_s": overlap_s, "end_on_use": end_on_use})
+        return await self._create(path, RotatedAdminKey, body, idempotency_key)
 
     async def revoke_admin_key(self, key_id: str) -> None:
         """Revoke an admin key permanently. Raise `Conflict` for the last one in the role admin."""
@@ -77,14 +96,16 @@ class AuthorityClient(TokenMethods):
         name: str | None = None,
         sites: Sequence[str] | None = None,
         public_key: str | None = None,
+        idempotency_key: str | None = None,
     ) -> CreatedService:
         """Create a service that may introspect tokens, and return it with its secret, which is not shown again.
 
         `sites` limits which sites' tokens exist for it. With a `public_key` (PEM) it has no secret. Raise `Conflict`
-        where the client id is taken.
+        where the client id is taken. For `idempotency_key`, see `create_token`.
         """
         fields = {"name": name, "sites": optional_text_list("sites", sites), "public_key": public_key}
-        return await self._create("/v1/services", CreatedService, {"client_id": client_id, **without_none(fields)})
+        body = {"client_id": client_id, **without_none(fields)}
+        return await self._create("/v1/services", CreatedService, body, idempotency_key)
 
     async def list_services(self) -> list[Service]:
         """Return all services by client id, including disabled ones."""
@@ -99,10 +120,20 @@ class AuthorityClient(TokenMethods):
         arguments = Arguments({"": ("fields", fields)})
         return await self._transport.call("PATCH", _service_path(client_id), Service, body=fields, arguments=arguments)
 
-    async def rotate_service(self, client_id: str, overlap_s: int | None = None) -> CreatedService:
-        """Create a new secret for a service; those before it work for `overlap_s` more, an hour by default."""
-        body = without_none({"overlap_s": overlap_s})
-        return await self._create(f"{_service_path(client_id)}/rotate", CreatedService, body)
+    async def rotate_service(
+        self,
+        client_id: str,
+        overlap_s: int | None = None,
+        *,
+        end_on_use: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> RotatedService:
+        """Create a new secret for a service; those before it work for `overlap_s` more, an hour by default.
+
+        With `end_on_use` they end as soon as the new one is used. For `idempotency_key`, see `create_token`.
+        """
+        body = without_none({"overlap_s": overlap_s, "end_on_use": end_on_use})
+        return await self._create(f"{_service_path(client_id)}/rotate", RotatedService, body, idempotency_key)
 
     async def enable_service(self, client_id: str) -> Service:
         """Let a disabled service introspect again."""

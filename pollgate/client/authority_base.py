@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from pollgate.client.arguments import require_idempotency_key
 from pollgate.client.authority_models import (
     BulkRevocation,
 )
@@ -36,9 +37,12 @@ class AuthorityBase:
     ) -> None:
         await self._transport.__aexit__(kind, error, trace)
 
-    async def _create(self, path: str, kind: type[T], body: Any) -> T:
-        with if_outcome_unknown("it may have been created, with a secret that is lost"):
-            return await self._transport.call("POST", path, kind, body=body)
+    async def _create(self, path: str, kind: type[T], body: Any, idempotency_key: str | None) -> T:
+        """Create a secret. Without a key, a lost response loses the secret."""
+        consequence = "it may have been created" + ("" if idempotency_key else ", with a secret that is lost")
+        with if_outcome_unknown(consequence, is_repeatable=idempotency_key is not None):
+            headers = idempotency_headers(idempotency_key)
+            return await self._transport.call("POST", path, kind, body=body, headers=headers)
 
     async def _change(
         self, method: str, path: str, kind: type[T], *, wait: bool, body: Any = None, named: str | None = None
@@ -62,6 +66,14 @@ class AuthorityBase:
             return self._transport.call("GET", path, kind, query=query)
 
         return each_item(read, conditions, limit, page_size=MAX_PAGE, position=position)
+
+
+def idempotency_headers(key: str | None) -> dict[str, str]:
+    """Return the header of a request that may be repeated by its key. Raise `InvalidArgument`."""
+    if key is None:
+        return {}
+    require_idempotency_key(key)
+    return {"Idempotency-Key": key}
 
 
 def wait_query(wait: bool) -> dict[str, str]:

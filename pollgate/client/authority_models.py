@@ -48,7 +48,10 @@ class BulkRevocation(Struct, frozen=True):
 
 
 class Token(Struct, frozen=True, kw_only=True):
-    """An access token without its secret. `rate_limit` is in requests per minute, `None` without a limit."""
+    """An access token without its secret. `rate_limit` is in requests per minute, `None` without a limit.
+
+    `self_rotation`: whether its holder may rotate it.
+    """
 
     id: str
     name: str
@@ -62,6 +65,7 @@ class Token(Struct, frozen=True, kw_only=True):
     allowed_ips: list[str]
     rate_limit: int | None
     metadata: dict[str, Any]
+    self_rotation: bool = False
     created_at: datetime
     created_by: str
     expires_at: datetime | None
@@ -163,6 +167,12 @@ class CreatedAdminKey(AdminKey, frozen=True, kw_only=True):
     key: str
 
 
+class RotatedAdminKey(CreatedAdminKey, frozen=True, kw_only=True):
+    """An admin key with its new secret (`key`), and the time until which the old ones work."""
+
+    old_secrets_end_at: datetime | None
+
+
 class Service(Struct, frozen=True, kw_only=True):
     """A service that introspects tokens, of these `sites` or, where they are `None`, of all."""
 
@@ -180,6 +190,41 @@ class CreatedService(Service, frozen=True, kw_only=True):
     """A service with its new secret, which is not shown again; `None` for a service with a public key."""
 
     secret: str | None
+
+
+class RotatedService(CreatedService, frozen=True, kw_only=True):
+    """A service with its new secret, and the time until which the old ones work."""
+
+    old_secrets_end_at: datetime | None
+
+
+class HeldToken(Struct, frozen=True, kw_only=True):
+    """A token for its holder. `ended` is expired, disabled, revoked or rotated; `None` while it `works`.
+
+    `self_rotation`: whether the holder may rotate it.
+    """
+
+    id: str
+    name: str
+    site: str
+    scopes: list[str]
+    works: bool
+    expires_at: datetime | None
+    allow_query: bool
+    allowed_ips: list[str]
+    rate_limit: int | None
+    self_rotation: bool = False
+    ended: str | None
+    ended_at: datetime | None
+    reason: str | None
+
+
+class RotatedHeldToken(HeldToken, frozen=True, kw_only=True):
+    """A token for its holder with its new secret (`token`), and the time until which the old one works."""
+
+    token: str
+    old_secrets_end_at: datetime | None
+    effect: Effect | None
 
 
 class ServiceDetail(Service, frozen=True, kw_only=True):

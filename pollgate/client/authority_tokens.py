@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from pollgate.client.arguments import optional_text_list, require_idempotency_key, text_list
-from pollgate.client.authority_base import EFFECT_LIMIT_S, AuthorityBase, wait_query
+from pollgate.client.arguments import optional_text_list, text_list
+from pollgate.client.authority_base import EFFECT_LIMIT_S, AuthorityBase, idempotency_headers, wait_query
 from pollgate.client.authority_models import (
     BulkRevocation,
     ChangedToken,
@@ -24,7 +24,6 @@ from pollgate.client.transport import CALL_LIMIT_S
 
 TokenStatus = Literal["active", "expiring", "disabled", "expired", "revoked"]
 TokenSort = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
-ExpiryPreset = Literal["7d", "30d", "90d", "365d", "never"]
 RevocationReason = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
 
 
@@ -40,16 +39,23 @@ class TokenMethods(AuthorityBase):
         owner: str | None = None,
         site: str | None = None,
         expires_at: datetime | None = None,
-        expires_in: int | ExpiryPreset | None = None,
+        expires_in: int | str | None = None,
         allow_query: bool | None = None,
         allowed_ips: Sequence[str] | None = None,
         rate_limit: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        self_rotation: bool | None = None,
+        idempotency_key: str | None = None,
     ) -> IssuedToken:
         """Create a token and return it with its secret, which is not shown again.
 
-        `site` is a site's id, by default that of the default site. `expires_in` is in seconds or a preset; a token
-        without an expiry works until it is revoked. `rate_limit` is in requests per minute.
+        `site` is a site's id, by default that of the default site. `expires_in` is in seconds, a duration such as
+        `90d` or `P90D`, or `never`; a token without an expiry works until it is revoked. `rate_limit` is in requests
+        per minute. With `self_rotation` the holder may rotate it.
+
+        After `OutcomeUnknown`, repeat the call with the same `idempotency_key`: it creates nothing, and returns a new
+        secret instead of the lost one. Raise `UnprocessableContent` if the key was used for another call, `Conflict`
+        if the secret is in use.
         """
         body = {
             "name": name,
@@ -63,8 +69,9 @@ class TokenMethods(AuthorityBase):
             "allowed_ips": optional_text_list("allowed_ips", allowed_ips),
             "rate_limit": rate_limit,
             "metadata": metadata,
+            "self_rotation": self_rotation,
         }
-        return await self._create("/v1/tokens", IssuedToken, without_none(body))
+        return await self._create("/v1/tokens", IssuedToken, without_none(body), idempotency_key)
 
     def list_tokens(
         self,
@@ -137,23 +144,31 @@ class TokenMethods(AuthorityBase):
         idempotency_key: str,
         overlap_s: int | None = None,
         end_on_use: bool | None = None,
+        expires_at: datetime | None = None,
+        expires_in: int | str | None = None,
         wait: bool = True,
     ) -> RotatedToken:
         """Create a new secret for a token and return it, this once.
 
         The secrets before it work for `overlap_s` more, an hour by default; with `end_on_use` only until the new one
-        is used. After `OutcomeUnknown`, repeat the call with the same `idempotency_key` to get the same rotation. Raise
-        `UnprocessableContent` if the key was used for another rotation, `Conflict` if too many secrets work.
+        is used. `expires_at` or `expires_in` renews the token, also an expired one. After `OutcomeUnknown`, repeat the
+        call with the same `idempotency_key` to get the same rotation. Raise `UnprocessableContent` if the key was used
+        for another rotation, `Conflict` if too many secrets work.
         """
-        require_idempotency_key(idempotency_key)
+        body = {
+            "overlap_s": overlap_s,
+            "end_on_use": end_on_use,
+            "expires_at": expires_at,
+            "expires_in": expires_in,
+        }
         with if_outcome_unknown("the token may have been rotated", is_repeatable=True):
             return await self._transport.call(
                 "POST",
                 f"{_token_path(token_id)}/rotate",
                 RotatedToken,
                 query=wait_query(wait),
-                body=without_none({"overlap_s": overlap_s, "end_on_use": end_on_use}),
-                headers={"Idempotency-Key": idempotency_key},
+                body=without_none(body),
+                headers=idempotency_headers(idempotency_key),
                 limit_s=EFFECT_LIMIT_S if wait else CALL_LIMIT_S,
             )
 

@@ -14,6 +14,8 @@ from services.token_authority.domain.errors import (
     RotationInUse,
     SecretAsId,
     SecretRefused,
+    SecretReplaced,
+    SelfRotationForbidden,
     TokenEnded,
     TooManyAttempts,
     TooManySecrets,
@@ -24,7 +26,6 @@ from services.token_authority.domain.errors import (
     UnknownToken,
     Widening,
 )
-from services.token_authority.domain.secret import MAX_LIVE
 from shared.runtime.http.problem import ErrorDetail, Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
@@ -44,7 +45,8 @@ TOO_MANY_ATTEMPTS: Final = ProblemType(
     429,
     "Too many requests",
     meaning="Within a minute, too many wrong credentials were sent from this address or for this client id, or too "
-    "many unknown tokens or unreadable bodies from this address. Valid credentials are still accepted.",
+    "many unknown tokens or unreadable bodies from this address. Valid credentials are still accepted. Or a token got "
+    "too many secrets within a day.",
     remedy="Correct the credential or the body that the client sends, and wait for the number of seconds in "
     "`Retry-After`.",
 )
@@ -90,14 +92,16 @@ TOKEN_ENDED: Final = ProblemType(
     "token-ended",
     409,
     "Conflict",
-    meaning="The token is revoked or has expired, permanently, so it cannot be changed.",
-    remedy="Issue a new token instead.",
+    meaning="The token is revoked or has expired, so it cannot be changed. A revoked token is revoked permanently.",
+    remedy="Renew an expired token: rotate it with a new `expires_in` or `expires_at`. Instead of a revoked one, issue "
+    "a new token.",
 )
 TOO_MANY_SECRETS: Final = ProblemType(
     "too-many-secrets",
     409,
     "Conflict",
-    meaning="The token, admin key or service already has the maximum number of valid secrets.",
+    meaning="The token, admin key or service already has the maximum number of valid secrets. A token that its holder "
+    "rotates has two at most.",
     remedy="Wait until the overlap of an earlier rotation is over, or rotate with an overlap of 0, which ends the "
     "older secrets immediately.",
 )
@@ -105,16 +109,33 @@ IDEMPOTENCY_KEY_REUSED: Final = ProblemType(
     "idempotency-key-reused",
     422,
     "Idempotency-Key reused",
-    meaning="This `Idempotency-Key` was used before with a different request for the same token. Nothing was changed.",
+    meaning="This `Idempotency-Key` was used before with a different request by the same caller at the same route. "
+    "Nothing was changed.",
     remedy="Repeat the first request unchanged to complete it, or choose another key for another request.",
 )
 ROTATION_IN_USE: Final = ProblemType(
     "rotation-in-use",
     409,
     "Conflict",
-    meaning="The rotation was repeated with its `Idempotency-Key`, but the secret that it created is already in use or "
-    "was rotated since. It is not replaced, so that its user is not locked out.",
-    remedy="If the secret is lost, rotate again with another `Idempotency-Key`.",
+    meaning="The request was repeated with its `Idempotency-Key`, but the secret that it created is already in use, "
+    "was rotated since, or has ended. It is not replaced, so that its user is not locked out.",
+    remedy="If the secret is lost, rotate with another `Idempotency-Key`.",
+)
+SELF_ROTATION_FORBIDDEN: Final = ProblemType(
+    "self-rotation-forbidden",
+    403,
+    "Forbidden",
+    meaning="The token works, and its holder may not rotate it.",
+    remedy="Ask an administrator of this token authority to rotate the token, or to set its `self_rotation` to true.",
+)
+SECRET_REPLACED: Final = ProblemType(
+    "secret-replaced",
+    409,
+    "Conflict",
+    meaning="The presented secret was replaced by a rotation and works only until its end. It cannot rotate the token "
+    "again.",
+    remedy="Rotate with the newest secret. If it was lost with a response, repeat that request with its "
+    "`Idempotency-Key`, or ask an administrator to rotate the token.",
 )
 LAST_ADMINISTRATOR: Final = ProblemType(
     "last-administrator",
@@ -151,6 +172,8 @@ PROBLEM_TYPES: Final = (
     TOO_MANY_SECRETS,
     IDEMPOTENCY_KEY_REUSED,
     ROTATION_IN_USE,
+    SELF_ROTATION_FORBIDDEN,
+    SECRET_REPLACED,
     LAST_ADMINISTRATOR,
     WIDENING,
     UNSTORABLE,
@@ -207,18 +230,25 @@ PROBLEMS: Final[ProblemTable] = {
     UnknownAdminKey: lambda _: Problem(UNKNOWN_ADMIN_KEY, "Unknown admin key id."),
     UnknownService: lambda _: Problem(UNKNOWN_SERVICE, "Unknown client id."),
     NameTaken: lambda e: Problem(NAME_TAKEN, str(e)),
-    TokenEnded: lambda _: Problem(TOKEN_ENDED, "The token is revoked or has expired, so it cannot be changed."),
-    TooManySecrets: lambda _: Problem(
-        TOO_MANY_SECRETS,
-        f"The maximum of {MAX_LIVE} secrets are valid. Wait until an overlap is over, or rotate with an overlap of 0.",
+    TokenEnded: lambda e: Problem(TOKEN_ENDED, str(e)),
+    TooManySecrets: lambda e: Problem(
+        TOO_MANY_SECRETS, f"{e}. Wait until an overlap is over, or rotate with an overlap of 0."
+    ),
+    SelfRotationForbidden: lambda _: Problem(
+        SELF_ROTATION_FORBIDDEN,
+        "The holder may not rotate this token. Ask an administrator of the token authority to rotate it, or to set its "
+        "`self_rotation` to true.",
+    ),
+    SecretReplaced: lambda _: Problem(
+        SECRET_REPLACED, "This secret was replaced by a newer one; rotate with that one."
     ),
     IdempotencyKeyReused: lambda _: Problem(
         IDEMPOTENCY_KEY_REUSED, "This Idempotency-Key was used with a different request; choose another key."
     ),
     RotationInUse: lambda _: Problem(
         ROTATION_IN_USE,
-        "The secret that this rotation created is already in use or was rotated since, so it is not replaced. Rotate "
-        "again with another Idempotency-Key.",
+        "The secret that this request created is already in use, was rotated since or has ended, so it is not "
+        "replaced. Rotate with another Idempotency-Key.",
     ),
     LastAdministrator: lambda _: Problem(
         LAST_ADMINISTRATOR, "This is the last admin key in the role admin; create another one first."

@@ -52,6 +52,7 @@ ROUTES: Final = (
     Route("POST", "/v1/tokens/{id}/rotate", tokens.rotate_token, ISSUERS),
     Route("POST", "/v1/tokens/{id}/revoke", revocation.revoke_token, ISSUERS),
     Route("GET", "/v1/token", held_token.show_held_token, TOKEN_HOLDER),
+    Route("POST", "/v1/token/rotate", held_token.rotate_held_token, TOKEN_HOLDER),
     Route("POST", "/v1/admin-keys", admin_keys.create_admin_key, ADMINS),
     Route("GET", "/v1/admin-keys", admin_keys.list_admin_keys, AUDITORS),
     Route("GET", "/v1/admin-keys/own", admin_keys.show_own_admin_key, READERS),

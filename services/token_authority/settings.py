@@ -50,9 +50,9 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
             "bridges longer restarts, and makes a revocation wait longer for a guard that cannot be reached",
         ),
     ] = 5.0
-    admin_key_file: Annotated[str, Meta(description="file to which the first admin key is written")] = (
-        ".pollgate/admin.key"
-    )
+    admin_key_file: Annotated[
+        str, Meta(description="file for the first admin key, in a folder that only this user can write to")
+    ] = ".pollgate/admin.key"
     first_site_name: Annotated[str, Meta(description="name of the site that is created at the first start")] = "My site"
     max_token_lifetime_days: Annotated[
         int, Meta(ge=0, le=36500, description="maximum lifetime of a token in days; 0 for no limit")

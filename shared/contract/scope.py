@@ -1,8 +1,9 @@
 """The grammar of scopes, `polls:<actions>:<selector>`, and the comparison of scopes and places.
 
-Actions are comma-separated names, or `*`. A selector is `*` or a path of one to three segments, workspace, content
-and container; it covers everything below the path. In a segment, every character except `A-Z a-z 0-9 - . _ ~` is
-percent-encoded UTF-8, so a scope is one scope-token of RFC 6749 §3.3 and needs no other escaping.
+Actions are comma-separated names, or `*`: every action, including those that a later release adds. A selector is `*`
+or a path of one to three segments, workspace, content and container; it covers everything below the path. In a segment,
+every character except `A-Z a-z 0-9 - . _ ~` is percent-encoded UTF-8, so a scope is one scope-token of RFC 6749 §3.3
+and needs no other escaping.
 """
 
 import enum
@@ -28,6 +29,7 @@ class Action(enum.StrEnum):
 
 
 ALL_ACTIONS: Final = frozenset(Action)
+WILDCARD: Final = "*"
 
 Path = tuple[str, ...]
 """The names of workspace, content and container, from the widest on; the empty path is everywhere."""
@@ -58,10 +60,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Actions that are allowed at one path and below it; the empty path is everywhere."""
+    """Actions that are allowed at one path and below it; the empty path is everywhere.
+
+    `is_wildcard`: the actions were written as `*`, which includes those of later releases. A list of all names does
+    not.
+    """
 
     actions: frozenset[Action]
     path: tuple[str, ...]
+    is_wildcard: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
@@ -76,12 +83,12 @@ class Scope:
         if not colon:
             raise ScopeError(len(text), "missing selector; add ':*' for everywhere or ':PLAT' for one workspace")
         start_of_selector = start_of_actions + len(actions) + 1
-        return cls(_parse_actions(actions, start_of_actions), _parse_selector(selector, start_of_selector))
+        path = _parse_selector(selector, start_of_selector)
+        return cls(_parse_actions(actions, start_of_actions), path, actions == WILDCARD)
 
     def __str__(self) -> str:
-        actions = (
-            "*" if self.actions == ALL_ACTIONS else ",".join(action for action in Action if action in self.actions)
-        )
+        """Return the canonical form: the actions in the order of `Action`, only the necessary characters encoded."""
+        actions = WILDCARD if self.is_wildcard else ",".join(action for action in Action if action in self.actions)
         selector = "/".join(quote(segment, safe="") for segment in self.path) or "*"
         return f"polls:{actions}:{selector}"
 
@@ -95,12 +102,17 @@ class Scope:
 
 
 def find_excess_scope(scopes: Iterable[Scope], limits: Iterable[Scope]) -> Scope | None:
-    """Return the part of the first scope that exceeds `limits`, or `None` if all `scopes` are within `limits`."""
+    """Return the part of the first scope that exceeds `limits`, or `None` if all `scopes` are within `limits`.
+
+    Only a wildcard includes a wildcard.
+    """
     limits = tuple(limits)
     for scope in scopes:
         excess = frozenset(each for each in scope.actions if not any(limit.includes(scope, each) for limit in limits))
         if excess:
-            return Scope(excess, scope.path)
+            return Scope(excess, scope.path, scope.is_wildcard and excess == ALL_ACTIONS)
+        if scope.is_wildcard and not any(limit.is_wildcard and _is_within(scope.path, limit.path) for limit in limits):
+            return scope
     return None
 
 
@@ -127,7 +139,7 @@ def _is_within(path: Path, other: Path) -> bool:
 
 
 def _parse_actions(text: str, start: int) -> frozenset[Action]:
-    if text == "*":
+    if text == WILDCARD:
         return ALL_ACTIONS
     actions: set[Action] = set()
     position = start

@@ -4,17 +4,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.scope import Action, Place, Scope, ScopeError, format_scopes, parse_scopes
+from shared.contract.scope import (
+    ALL_ACTIONS,
+    Action,
+    Place,
+    Scope,
+    ScopeError,
+    find_excess_scope,
+    format_scopes,
+    parse_scopes,
+)
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 _PATHS = st.lists(_NAMES, max_size=3).map(tuple)
-_SCOPES = st.builds(Scope, st.sets(st.sampled_from(Action), min_size=1).map(frozenset), _PATHS)
+_SCOPES = st.builds(Scope, st.sets(st.sampled_from(Action), min_size=1).map(frozenset), _PATHS) | st.builds(
+    Scope, st.just(ALL_ACTIONS), _PATHS, st.just(True)
+)
 _PLACES = st.builds(Place, _NAMES, _NAMES, st.one_of(st.just(""), _NAMES))
 
 
 @given(_SCOPES)
 def test_formatted_scope_parses_to_the_same_scope(scope: Scope) -> None:
     assert Scope.parse(str(scope)) == scope
+
+
+def test_all_actions_spelt_out_are_no_wildcard() -> None:
+    spelt_out = Scope.parse("polls:results,vote,delete,update,create,read:PLAT")
+    wildcard = Scope.parse("polls:*:PLAT")
+
+    assert str(spelt_out) == "polls:read,create,update,delete,vote,results:PLAT"
+    assert str(wildcard) == "polls:*:PLAT"
+    assert find_excess_scope([spelt_out], [wildcard]) is None
+    assert find_excess_scope([wildcard], [spelt_out]) == wildcard
+    assert find_excess_scope([wildcard], [Scope.parse("polls:*:*")]) is None
 
 
 @given(st.lists(_SCOPES))

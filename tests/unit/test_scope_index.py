@@ -1,7 +1,7 @@
 """Scopes and index keys compared with a plain model, in which a scope is the set of actions at places that it allows.
 
-The model has the places made of the names in the scopes and of one name that no scope contains, which stands for every
-other name.
+The wildcard is one more action, which stands for the actions of later releases. The model has the places made of the
+names in the scopes and of one name that no scope contains, which stands for every other name.
 """
 
 import itertools
@@ -18,6 +18,7 @@ from services.token_authority.domain.scope_index import (
     key_prefixes_within,
     keys_overlapping,
     keys_within,
+    wildcard_prefixes,
 )
 from shared.contract.scope import ALL_ACTIONS, Action, Place, Scope, ScopeError, find_excess_scope
 from tests.support.scopes import overlap
@@ -25,11 +26,14 @@ from tests.support.scopes import overlap
 NAMES = ("A", "AB", "A/B", "*", ">", ":", "é")
 OTHER_NAME = "in no scope"
 
-Allowed = set[tuple[Action, Place]]
+LATER_ACTION = "an action of a later release"
+
+Allowed = set[tuple[str, Place]]
 
 _ACTIONS = st.sets(st.sampled_from(Action), min_size=1, max_size=3) | st.just(set(ALL_ACTIONS))
-_SCOPES = st.builds(
-    Scope, _ACTIONS.map(frozenset), st.lists(st.sampled_from(NAMES[:3]) | st.sampled_from(NAMES), max_size=3).map(tuple)
+_NAMES = st.lists(st.sampled_from(NAMES[:3]) | st.sampled_from(NAMES), max_size=3).map(tuple)
+_SCOPES = st.builds(Scope, _ACTIONS.map(frozenset), _NAMES) | st.builds(
+    Scope, st.just(ALL_ACTIONS), _NAMES, st.just(True)
 )
 _FEW = st.lists(_SCOPES, min_size=1, max_size=4)
 
@@ -42,7 +46,7 @@ def allowed(scopes: Iterable[Scope], places: Iterable[Place]) -> Allowed:
         if all(
             name == at for name, at in zip(scope.path, (place.workspace, place.content, place.container), strict=False)
         )
-        for action in scope.actions
+        for action in (*scope.actions, *([LATER_ACTION] if scope.is_wildcard else []))
     }
 
 
@@ -58,9 +62,13 @@ def overlaps(token: Iterable[Scope], requested: Scope) -> bool:
 
 
 def is_within(token: Iterable[Scope], limits: list[Scope]) -> bool:
-    """Return what the SQL condition with `starts_with` on index keys returns."""
-    prefixes = key_prefixes_within(limits)
-    return all(any(key.startswith(prefix) for prefix in prefixes) for key in index_keys(token) if ":" in key)
+    """Return what the SQL conditions with `starts_with` on index keys and scopes return."""
+    prefixes, wildcards = key_prefixes_within(limits), wildcard_prefixes(limits)
+    return all(any(key.startswith(prefix) for prefix in prefixes) for key in index_keys(token) if ":" in key) and all(
+        any(f"{scope}/".startswith(prefix) for prefix in wildcards)
+        for scope in token
+        if str(scope).startswith("polls:*:")
+    )
 
 
 @settings(max_examples=400)
@@ -75,6 +83,8 @@ def test_index_finds_exactly_tokens_whose_scopes_overlap(token: list[Scope], req
 @settings(max_examples=400)
 @given(_FEW, _FEW)
 @example([Scope(ALL_ACTIONS, ())], [Scope(ALL_ACTIONS, ())])
+@example([Scope(ALL_ACTIONS, (), True)], [Scope(ALL_ACTIONS, ())])
+@example([Scope(ALL_ACTIONS, ("A",), True)], [Scope(ALL_ACTIONS, (), True)])
 @example([Scope(frozenset({Action.READ}), ("AB",))], [Scope(frozenset({Action.READ}), ("A",))])
 def test_token_is_within_limits_if_limits_allow_all_its_scopes(token: list[Scope], limits: list[Scope]) -> None:
     places = places_of(token, limits)
@@ -161,7 +171,7 @@ def read_plainly(text: str) -> Scope | None:
         return None
     if len(path) > 3 or "" in path or "\0" in "".join(path):
         return None
-    return Scope(frozenset(map(Action, actions)), path)
+    return Scope(frozenset(map(Action, actions)), path, match["actions"] == "*")
 
 
 @settings(max_examples=1000)

@@ -1,6 +1,7 @@
 """`pollgate admin`: the admin keys of a token authority."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -9,6 +10,8 @@ from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_json, print_table
+from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
+from pollgate.cli.secrets_table import describe_old_secrets
 from pollgate.cli.times import Duration, format_time
 from pollgate.cli.token_fields import parse_scopes
 from pollgate.client import AdminKey, CreatedAdminKey
@@ -24,7 +27,13 @@ app = authority_group("admin", "Create, list, rotate and revoke admin keys.")
     "    --scope 'polls:*:PAY'"
 )
 def create(
-    *, name: str, role: Role, site: Repeatable | None = None, scope: Repeatable | None = None, as_json: Json = False
+    *,
+    name: str,
+    role: Role,
+    site: Repeatable | None = None,
+    scope: Repeatable | None = None,
+    key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Create an admin key and print its secret, which is not shown again.
 
@@ -44,10 +53,15 @@ def create(
         **repeated_option("/scopes", "--scope", scope or ()),
         **repeated_option("/sites", "--site", site or ()),
     }
-    key = run_with_authority(
-        lambda authority: authority.create_admin_key(name, role, sites=site, scopes=scopes), options
+    given_key = new_key(key)
+    created = run_with_authority(
+        lambda authority: repeat_once(
+            lambda: authority.create_admin_key(name, role, sites=site, scopes=scopes, idempotency_key=given_key),
+            REPEAT_WITH.format(key=given_key),
+        ),
+        options,
     )
-    print_json(key) if as_json else _print_created(key)
+    print_json(created) if as_json else _print_created(created)
 
 
 @app.command(name="list", help_epilogue="Example:\n\n  pollgate admin list")
@@ -59,7 +73,13 @@ def list_(*, as_json: Json = False) -> None:
 
 @app.command(help_epilogue="Example:\n\n  pollgate admin rotate adm_3JDxtsz4ic3g56zQ --overlap 10m")
 def rotate(
-    key_id: Annotated[str, Parameter(metavar="ID")], /, *, overlap: Duration | None = None, as_json: Json = False
+    key_id: Annotated[str, Parameter(metavar="ID")],
+    /,
+    *,
+    overlap: Duration | None = None,
+    end_on_use: Annotated[bool, Parameter(negative="")] = False,
+    key: Key = None,
+    as_json: Json = False,
 ) -> None:
     """Create a new secret for an admin key and print it. It is not shown again.
 
@@ -69,10 +89,21 @@ def rotate(
         Id of the key (adm_…); see `pollgate admin list`.
     overlap
         How long earlier secrets continue to work; 1h by default, 0 ends them at once.
+    end_on_use
+        End earlier secrets as soon as the new one is used.
     """
-    overlap_s = None if overlap is None else int(overlap.total_seconds())
-    key = run_with_authority(lambda authority: authority.rotate_admin_key(key_id, overlap_s))
-    print_json(key) if as_json else _print_created(key)
+    overlap_s, given_key = None if overlap is None else int(overlap.total_seconds()), new_key(key)
+    rotated = run_with_authority(
+        lambda authority: repeat_once(
+            lambda: authority.rotate_admin_key(key_id, overlap_s, end_on_use=end_on_use, idempotency_key=given_key),
+            REPEAT_WITH.format(key=given_key),
+        ),
+    )
+    if as_json:
+        print_json(rotated)
+        return
+    _print_created(rotated)
+    print(describe_old_secrets(rotated.old_secrets_end_at, at_once=overlap == timedelta()))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate admin revoke adm_3JDxtsz4ic3g56zQ")

@@ -1,6 +1,7 @@
 """`pollgate service`: the services that may introspect tokens at a token authority."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,8 @@ from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_fields, print_json, print_table
-from pollgate.cli.secrets_table import print_secrets
+from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
+from pollgate.cli.secrets_table import describe_old_secrets, print_secrets
 from pollgate.cli.times import Duration, format_exact_time, format_time
 from pollgate.client import CreatedService, Service
 
@@ -32,6 +34,7 @@ def create(
     name: str | None = None,
     site: Repeatable | None = None,
     public_key_file: Path | None = None,
+    key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Create a service that may introspect tokens, and print its secret, if it has one. It is not shown again.
@@ -48,8 +51,14 @@ def create(
         File with a public key (PEM: Ed25519, P-256 or RSA), for private_key_jwt instead of a secret.
     """
     public_key = None if public_key_file is None else _read(public_key_file)
+    given_key = new_key(key)
     created = run_with_authority(
-        lambda authority: authority.create_service(client_id, name=name, sites=site, public_key=public_key),
+        lambda authority: repeat_once(
+            lambda: authority.create_service(
+                client_id, name=name, sites=site, public_key=public_key, idempotency_key=given_key
+            ),
+            REPEAT_WITH.format(key=given_key),
+        ),
         repeated_option("/sites", "--site", site or ()),
     )
     print_json(created) if as_json else _print_created(created)
@@ -125,7 +134,15 @@ def change(
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service rotate reports --overlap 12h")
-def rotate(client_id: ClientId, /, *, overlap: Duration | None = None, as_json: Json = False) -> None:
+def rotate(
+    client_id: ClientId,
+    /,
+    *,
+    overlap: Duration | None = None,
+    end_on_use: Annotated[bool, Parameter(negative="")] = False,
+    key: Key = None,
+    as_json: Json = False,
+) -> None:
     """Create a new secret for a service and print it. It is not shown again.
 
     Parameters
@@ -134,10 +151,21 @@ def rotate(client_id: ClientId, /, *, overlap: Duration | None = None, as_json: 
         Client id; see `pollgate service list`.
     overlap
         How long earlier secrets continue to work; 1h by default, 0 ends them at once.
+    end_on_use
+        End earlier secrets as soon as the new one is used.
     """
-    overlap_s = None if overlap is None else int(overlap.total_seconds())
-    created = run_with_authority(lambda authority: authority.rotate_service(client_id, overlap_s))
-    print_json(created) if as_json else _print_created(created)
+    overlap_s, given_key = None if overlap is None else int(overlap.total_seconds()), new_key(key)
+    rotated = run_with_authority(
+        lambda authority: repeat_once(
+            lambda: authority.rotate_service(client_id, overlap_s, end_on_use=end_on_use, idempotency_key=given_key),
+            REPEAT_WITH.format(key=given_key),
+        ),
+    )
+    if as_json:
+        print_json(rotated)
+        return
+    _print_created(rotated)
+    print(describe_old_secrets(rotated.old_secrets_end_at, at_once=overlap == timedelta()))
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service disable reports")

@@ -13,12 +13,14 @@ from pollgate.cli.commands import token_change, token_find, token_review, token_
 from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import pluralize, print_fields, print_json, print_table, warn
+from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
 from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
 from pollgate.cli.token_fields import (
     NO_FIELDS,
     TokenFields,
+    displayed_scope,
     is_unrestricted,
     parse_scopes,
 )
@@ -40,6 +42,7 @@ def create(
     scope: Annotated[list[str], Parameter(negative="")],
     site: str | None = None,
     fields: Annotated[TokenFields, Parameter(name="*")] = NO_FIELDS,
+    key: Key = None,
     as_json: Json = False,
 ) -> None:
     """Create a token and print its secret, which is not shown again, and the URL where it works. The URL of polls is
@@ -54,13 +57,16 @@ def create(
     site
         Id of the site; the default site by default.
     """
-    body = fields.to_body()
+    body, given_key = fields.to_body(), new_key(key)
 
     async def make(authority: AuthorityClient) -> tuple[IssuedToken, list[Site]]:
         sites = (
             await authority.list_sites()
         )  # first, so that nothing fails between the creation of the secret and its output
-        return await authority.create_token(name, parse_scopes(scope), site=site, **body), sites
+        return await repeat_once(
+            lambda: authority.create_token(name, parse_scopes(scope), site=site, idempotency_key=given_key, **body),
+            REPEAT_WITH.format(key=given_key),
+        ), sites
 
     token, sites = run_with_authority(make, fields.options(scope))
     if token.expires_at is None and fields.expires_in != "never":
@@ -215,7 +221,7 @@ def _row(token: Token) -> tuple[str, ...]:
 
 
 def _scopes(token: Token) -> str:
-    return "\n".join("ANY" if is_unrestricted(text) else text for text in token.scopes)
+    return "\n".join(map(displayed_scope, token.scopes))
 
 
 def _fields(token: TokenDetail) -> list[tuple[str, str]]:
@@ -229,6 +235,7 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Scope", _scopes(token)),
         ("Accepted in", "header or URL" if token.allow_query else "header"),
         ("Accepted from", "\n".join(token.allowed_ips) or "all addresses"),
+        ("Self-rotation", "allowed" if token.self_rotation else ""),
         ("Rate limit", f"{pluralize(token.rate_limit, 'request')} per minute" if token.rate_limit else "none"),
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
         ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),

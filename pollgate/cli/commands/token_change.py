@@ -1,23 +1,22 @@
 """`pollgate token change`, `disable`, `enable` and `rotate`."""
 
-import secrets
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from pollgate.cli.authority_session import AUTHORITY, authority_group, run_with_authority
+from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.effect import describe_effect, require_effective, wait_with_notice
-from pollgate.cli.error_messages import error_message
-from pollgate.cli.errors import CliError, UsageError
+from pollgate.cli.errors import UsageError
+from pollgate.cli.holder_session import run_as_holder
 from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
-from pollgate.cli.times import Duration, format_exact_time
-from pollgate.cli.token_fields import NO_FIELDS, TokenFields, parse_scopes
-from pollgate.client import AuthorityClient, ChangedToken, OutcomeUnknown, RotatedToken
+from pollgate.cli.repetition import Key, new_key, repeat_once
+from pollgate.cli.times import Duration, DurationOrNever, EndTime, format_exact_time
+from pollgate.cli.token_fields import NO_FIELDS, TokenFields, duration_text, parse_scopes, seconds_of
+from pollgate.client import AuthorityClient, ChangedToken, RotatedHeldToken, RotatedToken
 
 app = authority_group("token", "Change, disable, enable and rotate access tokens.")
 
@@ -105,19 +104,33 @@ def enable(token_id: str, /, *, wait: Wait = True, as_json: Json = False) -> Non
 @app.command(
     help_epilogue="Examples:\n\n"
     "  pollgate token rotate tok_3JDxtsz4ic3g56zQ --overlap 12h --end-on-use\n"
-    "  pollgate token rotate tok_3JDxtsz4ic3g56zQ --overlap 0"
+    "  pollgate token rotate tok_3JDxtsz4ic3g56zQ --overlap 0\n"
+    "  pollgate token rotate tok_3JDxtsz4ic3g56zQ --expires-in 90d\n"
+    "  pollgate token rotate --self"
 )
 def rotate(
-    token_id: str,
+    token_id: str | None = None,
     /,
     *,
+    self_: Annotated[bool, Parameter(name="--self", negative="")] = False,
     overlap: Duration | None = None,
     end_on_use: Annotated[bool, Parameter(negative="")] = False,
-    key: str | None = None,
+    expires_in: Annotated[DurationOrNever | None, Parameter(help="New lifetime, such as 90d, or never.")] = None,
+    expires_at: Annotated[
+        EndTime | None, Parameter(help="New expiry, such as 2027-01-31 (its last moment), in UTC.")
+    ] = None,
+    key: Key = None,
     wait: Wait = True,
     as_json: Json = False,
 ) -> None:
     """Create a new secret for a token and print it. It is not shown again. The token keeps its id and all its fields.
+
+    With --expires-in or --expires-at the token is renewed, also if it has expired;
+    earlier secrets do not work longer for that.
+
+    With --self you rotate the token that you hold, which has to allow it: it is
+    read from POLLGATE_TOKEN, from the file named by POLLGATE_TOKEN_FILE, from a
+    prompt, or from standard input in a pipe. No admin key is needed.
 
     After a lost response the request is repeated once. If that fails too, a
     command that returns the new secret is printed. Exit status 1 also if the
@@ -127,33 +140,55 @@ def rotate(
     ----------
     token_id
         Id of the token (tok_…); see `pollgate token list`.
+    self_
+        Rotate the token that you hold, instead of one with an id.
     overlap
         How long earlier secrets continue to work; 1h by default, 0 ends them at once.
     end_on_use
         End earlier secrets as soon as the new one is used.
-    key
-        Idempotency-Key, to repeat a rotation whose response was lost; random by default.
     """
+    given_key = new_key(key)
     overlap_s = None if overlap is None else int(overlap.total_seconds())
-    given_key = secrets.token_hex(16) if key is None else key
-
-    async def rotate_once(authority: AuthorityClient) -> RotatedToken:
-        return await authority.rotate_token(
-            token_id, idempotency_key=given_key, overlap_s=overlap_s, end_on_use=end_on_use, wait=wait
+    words = ["pollgate", "token", "rotate", token_id or "--self"]
+    words += [] if overlap is None else ["--overlap", f"{overlap_s}s"]
+    words += ["--end-on-use"] if end_on_use else []
+    words += [] if expires_in is None else ["--expires-in", duration_text(expires_in)]
+    words += [] if expires_at is None else ["--expires-at", expires_at.isoformat()]
+    advice = f"this command returns its new secret:\n  {shlex.join([*words, '--key', given_key])}"
+    if expires_in is not None and expires_at is not None:
+        raise UsageError("give either --expires-in or --expires-at")
+    if self_:
+        if token_id is not None or expires_in is not None or expires_at is not None:
+            raise UsageError("--self takes neither an id nor a new expiry, which an administrator sets")
+        token: RotatedToken | RotatedHeldToken = run_as_holder(
+            lambda holder: wait_with_notice(
+                repeat_once(
+                    lambda: holder.rotate(
+                        idempotency_key=given_key, overlap_s=overlap_s, end_on_use=end_on_use, wait=wait
+                    ),
+                    advice,
+                )
+            ),
         )
-
-    async def rotate_twice(authority: AuthorityClient) -> RotatedToken:
-        with suppress(OutcomeUnknown):
-            return await rotate_once(authority)
-        try:
-            return await rotate_once(authority)
-        except OutcomeUnknown as error:
-            again = _command_to_repeat(token_id, overlap, given_key, end_on_use=end_on_use)
-            raise CliError(
-                error_message(error, AUTHORITY, f"this command returns its new secret:\n  {again}")
-            ) from None
-
-    token = run_with_authority(lambda authority: wait_with_notice(rotate_twice(authority)))
+    elif token_id is None:
+        raise UsageError("give the id of a token, or --self for the token that you hold")
+    else:
+        token = run_with_authority(
+            lambda authority: wait_with_notice(
+                repeat_once(
+                    lambda: authority.rotate_token(
+                        token_id,
+                        idempotency_key=given_key,
+                        overlap_s=overlap_s,
+                        end_on_use=end_on_use,
+                        expires_in=seconds_of(expires_in),
+                        expires_at=expires_at,
+                        wait=wait,
+                    ),
+                    advice,
+                )
+            ),
+        )
     print_json(token) if as_json else _print_rotated(token, at_once=overlap == timedelta())
     if wait:
         require_effective(token.effect, "the new secret works")
@@ -180,17 +215,11 @@ def _print_change(
         require_effective(token.effect)
 
 
-def _print_rotated(token: RotatedToken, *, at_once: bool) -> None:
+def _print_rotated(token: RotatedToken | RotatedHeldToken, *, at_once: bool) -> None:
     print(f"{token.token}\n\nStore this secret of {token.id} now: it is not shown again.")
     end = "have ended" if at_once else f"end at {format_exact_time(token.old_secrets_end_at)} at the latest"
     if token.expires_at is not None:
         print(f"The token expires {format_exact_time(token.expires_at)}.")
     print(f"Earlier secrets {end}{describe_effect(token.effect)}")
-
-
-def _command_to_repeat(token_id: str, overlap: timedelta | None, key: str, *, end_on_use: bool) -> str:
-    words: list[Any] = ["pollgate", "token", "rotate", token_id]
-    if overlap is not None:
-        words += ["--overlap", f"{int(overlap.total_seconds())}s"]
-    words += ["--end-on-use"] if end_on_use else []
-    return shlex.join([*words, "--key", key])
+    if token.expires_at is not None:
+        print(f"The token expires at {format_exact_time(token.expires_at)}.")

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.errors import Forbidden, InvalidValue
+from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import validate_scopes, validate_text
 from shared.contract.scope import Scope, find_excess_scope, format_scopes
@@ -51,6 +52,21 @@ class AdminKey(Struct, frozen=True, kw_only=True):
         over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
         if over is not None and self.scopes is not None:
             raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {format_scopes(self.scopes)}.")
+
+
+class NewAdminKey(NamedTuple):
+    """An admin key with a new secret."""
+
+    key: AdminKey
+    minted: MintedSecret
+
+
+class RotatedAdminKey(NamedTuple):
+    """An admin key with a new secret, and when the last of the older ones ends."""
+
+    key: AdminKey
+    minted: MintedSecret
+    old_secrets_end_at: datetime | None
 
 
 class Administrator(Struct, frozen=True):

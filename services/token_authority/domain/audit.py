@@ -10,6 +10,7 @@ from msgspec import Struct
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.service import Service
+from services.token_authority.domain.site import Site
 from services.token_authority.domain.token import Token
 from shared.contract.audit import AuditRecord
 
@@ -37,7 +38,7 @@ class AuditSelection(NamedTuple):
     until: datetime | None = None
 
 
-def audit_fields(subject: Token | AdminKey | Service, fields: Collection[str] | None = None) -> dict[str, Any]:
+def audit_fields(subject: Token | AdminKey | Service | Site, fields: Collection[str] | None = None) -> dict[str, Any]:
     """Return the named fields of `subject` as JSON values; without names, all fields that are not empty."""
     values = {
         name: value

@@ -86,11 +86,19 @@ class Widening(Exception):
 
 
 class TokenEnded(Exception):
-    """The token is revoked or has expired, so it cannot be changed."""
+    """The token is revoked or has expired, so it cannot be changed; the message says how to go on."""
 
 
 class TooManySecrets(Exception):
-    """The holder already has the maximum number of valid secrets."""
+    """The holder already has the maximum number of valid secrets; the message says how many."""
+
+
+class SelfRotationForbidden(Exception):
+    """The token may not be rotated by its holder."""
+
+
+class SecretReplaced(Exception):
+    """The presented secret has an end, because a rotation has replaced it with a newer one."""
 
 
 class IdempotencyKeyReused(Exception):
@@ -98,7 +106,7 @@ class IdempotencyKeyReused(Exception):
 
 
 class RotationInUse(Exception):
-    """The secret that the repeated rotation created is already in use, so it is not replaced."""
+    """The secret that the repeated request created was used, was rotated or has ended, so it is not replaced."""
 
 
 class LastAdministrator(Exception):

@@ -6,18 +6,19 @@ from msgspec import Struct
 
 
 class IdempotencyKey(Struct, frozen=True):
-    """SHA-256 of the key and of the parameters of the request that came with it."""
+    """SHA-256 of the key with its caller and route, and of the body of the request."""
 
     digest: bytes
     request_digest: bytes
 
 
-def idempotency_key_of(key: str | None, *parameters: object) -> IdempotencyKey | None:
-    """Return the stored form of `key` for a request with these parameters; `None` without a key."""
-    if key is None:
-        return None
-    return IdempotencyKey(_sha256(key), _sha256(" ".join(map(str, parameters))))
+def idempotency_key_of(key: str, *, caller: str, route: str, body: bytes) -> IdempotencyKey:
+    """Return the stored form of `key`. Keys of different callers or routes are different keys.
+
+    `body` is the body in canonical form, so that a request is the same however it was written.
+    """
+    return IdempotencyKey(_sha256(f"{caller} {route} {key}".encode()), _sha256(body))
 
 
-def _sha256(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()

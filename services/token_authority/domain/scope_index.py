@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
-from shared.contract.scope import Action, Scope
+from shared.contract.scope import WILDCARD, Action, Scope
 
 
 def index_keys(scopes: Iterable[Scope]) -> list[str]:
@@ -42,6 +42,11 @@ def keys_within(scopes: Iterable[Scope]) -> list[str]:
         for action in scope.actions:
             keys |= {_key_at(action, scope.path), _key_above(action, scope.path)}
     return sorted(keys)
+
+
+def wildcard_prefixes(scopes: Iterable[Scope]) -> list[str]:
+    """Return prefixes. The wildcards of a token are within `scopes` if each, followed by a slash, starts with one."""
+    return sorted({f"polls:{WILDCARD}:{_prefix_of(scope.path)}" for scope in scopes if scope.is_wildcard})
 
 
 KEYS_EVERYWHERE: Final = [f"{action}:" for action in sorted(Action)]

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.idempotency import IdempotencyKey, idempotency_key_of
+from services.token_authority.domain.idempotency import IdempotencyKey
 from shared.contract.token import ACCESS_TOKEN, ADMIN_KEY, CLIENT_SECRET, Prefix, digest, hint, mint, random_base62
 
 HolderKind = Literal["token", "admin_key", "service"]
@@ -62,20 +62,28 @@ class Rotation(Struct, frozen=True):
     end_on_use: bool = False
     key: IdempotencyKey | None = None
 
+    @property
+    def ends_old_secrets(self) -> bool:
+        """Whether the older secrets end immediately."""
+        return self.overlap_s == 0
+
     def old_secrets_end_at(self, now: datetime) -> datetime:
         """Return when the older secrets end: at a whole second, the precision of `exp` in introspection."""
-        if self.overlap_s == 0:
+        if self.ends_old_secrets:
             return now
         return now.replace(microsecond=0) + timedelta(seconds=self.overlap_s + 1)
 
 
-def new_rotation(overlap_s: int, *, end_on_use: bool, key: str | None) -> Rotation:
-    """Return a valid rotation; `key` is the Idempotency-Key header. Raise `InvalidValue`."""
-    if not 0 <= overlap_s <= MAX_OVERLAP_S:
-        raise InvalidValue(("overlap_s",), f"0 to {MAX_OVERLAP_S} seconds (30 days)")
+def new_rotation(
+    overlap_s: int, *, end_on_use: bool, key: IdempotencyKey | None, max_overlap_s: int = MAX_OVERLAP_S
+) -> Rotation:
+    """Return a valid rotation. Raise `InvalidValue`."""
+    if not 0 <= overlap_s <= max_overlap_s:
+        longest = f"{max_overlap_s // 86_400} {'day' if max_overlap_s == 86_400 else 'days'}"
+        raise InvalidValue(("overlap_s",), f"0 to {max_overlap_s} seconds ({longest})")
     if end_on_use and overlap_s == 0:
         raise InvalidValue(("end_on_use",), "must be false with an overlap of 0, which ends the old secret immediately")
-    return Rotation(overlap_s, end_on_use, idempotency_key_of(key, overlap_s, end_on_use))
+    return Rotation(overlap_s, end_on_use, key)
 
 
 def mint_secret(holder_kind: HolderKind, holder_id: str, now: datetime) -> MintedSecret:

@@ -9,7 +9,12 @@ from msgspec import Struct
 
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.scope_index import key_prefixes_within, keys_overlapping, keys_within
+from services.token_authority.domain.scope_index import (
+    key_prefixes_within,
+    keys_overlapping,
+    keys_within,
+    wildcard_prefixes,
+)
 from shared.contract.scope import ALL_ACTIONS, Scope, ScopeError
 from shared.contract.token import SECRET_PATTERN
 
@@ -23,9 +28,8 @@ StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 class Selection(Struct, frozen=True, kw_only=True):
     """Conditions; `None` sets no condition. A range includes its start and excludes its end.
 
-    `alive` selects tokens that are not revoked. `unused_since` includes tokens that were never used. `sites`,
-    `limit_prefixes` and `limit_keys` restrict an administrator to its limits. The keys and prefixes are those of
-    `domain/scope_index.py`.
+    `alive` selects tokens that are not revoked. `unused_since` includes tokens that were never used. `sites` and the
+    `limit_…` restrict an administrator to its limits. The keys and prefixes are those of `domain/scope_index.py`.
     """
 
     ids: Sequence[str] | None = None
@@ -44,12 +48,17 @@ class Selection(Struct, frozen=True, kw_only=True):
     sites: Sequence[str] | None = None
     limit_prefixes: Sequence[str] | None = None
     limit_keys: Sequence[str] | None = None
+    limit_wildcards: Sequence[str] | None = None
 
     def within(self, key: AdminKey) -> "Selection":
         """Return the selection restricted to the tokens that `key` sees."""
         limits: dict[str, Any] = {"sites": key.sites}
         if key.scopes is not None:
-            limits |= {"limit_prefixes": key_prefixes_within(key.scopes), "limit_keys": keys_within(key.scopes)}
+            limits |= {
+                "limit_prefixes": key_prefixes_within(key.scopes),
+                "limit_keys": keys_within(key.scopes),
+                "limit_wildcards": wildcard_prefixes(key.scopes),
+            }
         return msgspec.structs.replace(self, **limits)
 
 
@@ -73,7 +82,7 @@ def new_selection(scope: str | None = None, **conditions: Any) -> Selection:
 
 def _scope(text: str) -> Scope:
     if text == "ANY":
-        return Scope(ALL_ACTIONS, ())
+        return Scope(ALL_ACTIONS, (), is_wildcard=True)
     try:
         return Scope.parse(text if ":" in text else f"polls:*:{text}")
     except ScopeError as error:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, Struct, UnsetType
 
 from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.domain.token_fields import validate_text
 from shared.contract.token import SECRET_PATTERN
 
@@ -50,10 +51,26 @@ class ServiceChange(Struct, frozen=True, kw_only=True):
 
 
 class ServiceCredentials(NamedTuple):
-    """A service and the digests of its secrets that work."""
+    """A service, the digests of its secrets that work, and of those that were never used."""
 
     service: Service
     digests: list[bytes]
+    unused: list[bytes]
+
+
+class NewService(NamedTuple):
+    """A service with a new secret, unless it has a public key."""
+
+    service: Service
+    minted: MintedSecret | None
+
+
+class RotatedService(NamedTuple):
+    """A service with a new secret, and when the last of the older ones ends."""
+
+    service: Service
+    minted: MintedSecret
+    old_secrets_end_at: datetime | None
 
 
 def is_client_id(text: str) -> bool:

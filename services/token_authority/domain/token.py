@@ -26,7 +26,8 @@ Status = Literal["active", "disabled", "expired", "revoked"]
 class Token(Struct, frozen=True, kw_only=True):
     """A token. `hint` shows the last four characters of the newest secret; times are aware, in UTC.
 
-    `allowed_ips` are networks, or empty for any address; `rate_limit` is in requests per minute. `created_by`,
+    `allowed_ips` are networks, or empty for any address; `rate_limit` is in requests per minute.
+    `self_rotation`: whether the holder may rotate the token. `created_by`,
     `disabled_by` and `revoked_by` are actors as text. `late_use_at`: when a secret was last presented after its end.
     `enabled_at`: when the token was last enabled again.
     """
@@ -41,6 +42,7 @@ class Token(Struct, frozen=True, kw_only=True):
     allowed_ips: tuple[str, ...] = ()
     rate_limit: int | None = None
     metadata: Mapping[str, Any] = {}
+    self_rotation: bool = False
     hint: str
     created_by: str
     created_at: datetime
@@ -96,6 +98,7 @@ class TokenRequest(Struct, frozen=True, kw_only=True):
     allowed_ips: Sequence[str]
     rate_limit: int | None
     metadata: Mapping[str, Any]
+    self_rotation: bool
 
 
 class IssuedToken(Struct, frozen=True):
@@ -122,6 +125,7 @@ def issue(
         allowed_ips=validate_networks(request.allowed_ips),
         rate_limit=validate_rate_limit(request.rate_limit),
         metadata=validate_metadata(request.metadata),
+        self_rotation=request.self_rotation,
         hint=minted.secret.hint,
         created_by=str(created_by),
         created_at=now,

@@ -1,9 +1,12 @@
-"""Changes to a token in use: its description may change freely, its permissions only be reduced."""
+"""Changes to a token in use: its description may change freely, its permissions only be reduced.
+
+Only a rotation may set a later expiry, because it comes with a new secret.
+"""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -43,6 +46,7 @@ class TokenChange(Struct, frozen=True, kw_only=True):
     allowed_ips: Sequence[str] | UnsetType = UNSET
     rate_limit: int | UnsetType | None = UNSET
     metadata: Mapping[str, Any] | UnsetType = UNSET
+    self_rotation: bool | UnsetType = UNSET
 
 
 class ChangedToken(Struct, frozen=True):
@@ -61,6 +65,23 @@ class RotatedToken(Struct, frozen=True):
     pending: PendingChange | None
 
 
+class Renewal(NamedTuple):
+    """The expiry of a token before and after a rotation that sets it; `None` is never."""
+
+    old_end: datetime | None
+    new_end: datetime | None
+
+    @property
+    def old_fields(self) -> dict[str, Any]:
+        """The changed field before, for the audit log."""
+        return {"expires_at": msgspec.to_builtins(self.old_end)}
+
+    @property
+    def new_fields(self) -> dict[str, Any]:
+        """The changed field after, for the audit log."""
+        return {"expires_at": msgspec.to_builtins(self.new_end)}
+
+
 class AppliedChange(Struct, frozen=True):
     """A token after a change, and the fields that the change set, even to the value they had."""
 
@@ -77,11 +98,32 @@ class AppliedChange(Struct, frozen=True):
 
 def apply_change(token: Token, requested: TokenChange, now: datetime) -> AppliedChange:
     """Return the token after the change. Raise `InvalidValue`, `Widening` or `TokenEnded`."""
-    if token.status(now) in ("revoked", "expired"):
-        raise TokenEnded
+    require_alive(token, now)
     values = _validate(requested, now)
     _require_no_widening(token, values)
     return AppliedChange(msgspec.structs.replace(token, **values), tuple(values))
+
+
+def require_alive(token: Token, now: datetime) -> None:
+    """Raise `TokenEnded` if the token is revoked or has expired."""
+    status = token.status(now)
+    if status == "revoked":
+        raise TokenEnded("The token is revoked, permanently. Issue a new token instead.")
+    if status == "expired":
+        raise TokenEnded(
+            "The token has expired. To renew it, rotate it with a new `expires_in` or `expires_at`, or issue a new one."
+        )
+
+
+def renew(token: Token, lifetime: Lifetime | None, now: datetime, max_lifetime: timedelta | None) -> Renewal | None:
+    """Return the expiry that a rotation sets, counted from `now`; `None` without a lifetime.
+
+    Raise `InvalidValue`, or `TokenEnded` for a token that is revoked, or has expired and gets no new expiry.
+    """
+    if lifetime is None or token.status(now) == "revoked":
+        require_alive(token, now)
+        return None
+    return Renewal(token.expires_at, lifetime.compute_expiry(now, max_lifetime))
 
 
 def _validate(requested: TokenChange, now: datetime) -> dict[str, Any]:
@@ -94,6 +136,8 @@ def _validate(requested: TokenChange, now: datetime) -> dict[str, Any]:
         values["owner"] = None if requested.owner is None else validate_text("owner", requested.owner)
     if requested.metadata is not UNSET:
         values["metadata"] = validate_metadata(requested.metadata)
+    if requested.self_rotation is not UNSET:
+        values["self_rotation"] = requested.self_rotation
     return values | _validate_permissions(requested, now)
 
 
@@ -119,7 +163,7 @@ def _require_no_widening(token: Token, values: Mapping[str, Any]) -> None:
     if "expires_at" in values and token.expires_at is not None:
         end = values["expires_at"]
         if end is None or end > token.expires_at:
-            raise Widening(("expires_at",), "must not be later than the current expiry; issue a new token instead")
+            raise Widening(("expires_at",), "must not be later than the current expiry; rotate the token to renew it")
     if values.get("allow_query") and not token.allow_query:
         raise Widening(("allow_query",), "must stay false; issue a new token instead")
     if "rate_limit" in values and token.rate_limit is not None:

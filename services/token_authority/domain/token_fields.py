@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import unquote
 
 import msgspec
 
 from services.token_authority.domain.errors import InvalidValue
+from shared.contract.duration import EXAMPLES, parse_duration
 from shared.contract.scope import Scope, ScopeError
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.text.characters import MAX_SHRINKING, InvalidText, clean_line, clean_lines
@@ -26,16 +27,7 @@ MAX_METADATA_DEPTH: Final = 16
 LAST_EXPIRY: Final = datetime(9999, 1, 1, tzinfo=UTC)
 DAY_S: Final = 86_400
 
-Preset = Literal["7d", "30d", "90d", "365d", "never"]
-"""The usual lifetimes of a token."""
-
-_PRESETS: Final[dict[Preset, int | None]] = {
-    "7d": 7 * DAY_S,
-    "30d": 30 * DAY_S,
-    "90d": 90 * DAY_S,
-    "365d": 365 * DAY_S,
-    "never": None,
-}
+NEVER: Final = "never"
 
 
 def require_no_secret(field: str, text: str) -> None:
@@ -144,10 +136,10 @@ def _is_nested_within(value: object, depth: int) -> bool:
 
 
 class Lifetime(msgspec.Struct, frozen=True):
-    """The requested expiry of a token: a time, a number of seconds, or one of the usual lifetimes."""
+    """The requested expiry of a token: a time, a number of seconds, a duration such as `90d`, or `never`."""
 
     expires_at: datetime | None = None
-    expires_in: int | Preset | None = None
+    expires_in: int | str | None = None
 
     def compute_expiry(self, now: datetime, max_lifetime: timedelta | None) -> datetime | None:
         """Return when the token expires, `None` for never. `max_lifetime` is the limit of this authority, if any."""
@@ -170,12 +162,23 @@ class Lifetime(msgspec.Struct, frozen=True):
             return "expires_at", self.expires_at
         if self.expires_at is not None:
             raise InvalidValue(("expires_in",), "must not be given together with expires_at")
-        seconds = self.expires_in if isinstance(self.expires_in, int) else _PRESETS[self.expires_in]
-        if seconds is None:
+        if self.expires_in == NEVER:
             return "expires_in", None
-        if not 1 <= seconds <= 10_000 * 365 * DAY_S:
-            raise InvalidValue(("expires_in",), "must be 1 or more seconds")
         try:
-            return "expires_in", now + timedelta(seconds=seconds)
+            return "expires_in", now + _read_duration(self.expires_in)
         except OverflowError:
             raise InvalidValue(("expires_in",), "must be before the year 9999") from None
+
+
+def _read_duration(value: int | str) -> timedelta:
+    if isinstance(value, str):
+        try:
+            duration = parse_duration(value)
+        except ValueError:
+            rule = f"must be a duration such as {EXAMPLES}, a number of seconds, or {NEVER}"
+            raise InvalidValue(("expires_in",), rule) from None
+    else:
+        duration = timedelta(seconds=max(0, min(value, 10_000 * 365 * DAY_S)))
+    if duration < timedelta(seconds=1):
+        raise InvalidValue(("expires_in",), "must be 1 or more seconds")
+    return duration

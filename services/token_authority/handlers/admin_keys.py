@@ -8,13 +8,16 @@ from aiohttp import web
 from services.token_authority.app_keys import ADMIN_KEY, DATABASE
 from services.token_authority.domain.errors import UnknownAdminKey
 from services.token_authority.handlers.access import administrator_of
+from services.token_authority.handlers.idempotency import IN_USE, REUSED, key_of
 from services.token_authority.operations import admin_keys as operations
 from services.token_authority.payloads.admin_keys import (
     AdminKeyPage,
     AdminKeyPayload,
     CreateAdminKey,
     NewAdminKeyPayload,
+    RotatedAdminKeyPayload,
 )
+from services.token_authority.payloads.idempotency import IdempotencyHeaders
 from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage import admin_keys
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
@@ -28,17 +31,19 @@ UNKNOWN: Final = {404: "Unknown admin key id."}
     summary="Create an admin key",
     description="Its secret, `key`, is shown only in this response.",
     tags=("admin keys",),
+    headers=IdempotencyHeaders,
     body=CreateAdminKey,
     responses={201: Response(description="The admin key.", body=NewAdminKeyPayload)},
+    problems={409: f"A repetition: {IN_USE}.", **REUSED},
 )
 async def create_admin_key(request: web.Request) -> web.Response:
     """Return 201 with the admin key and its secret."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), CreateAdminKey)
-    by, now = administrator_of(request).actor, datetime.now(UTC)
-    key = body.to_admin_key(by, now)
-    minted = await operations.create_admin_key(request.app[DATABASE], key, by, now)
-    return json_response(NewAdminKeyPayload.of_new(key, minted), status=201)
+    by, now = administrator_of(request), datetime.now(UTC)
+    idempotency_key, key = key_of(request, by.key.id, body), body.to_admin_key(by.actor, now)
+    created = await operations.create_admin_key(request.app[DATABASE], key, by.actor, now, idempotency_key)
+    return json_response(NewAdminKeyPayload.of_new(*created), status=201)
 
 
 @endpoint(
@@ -64,21 +69,24 @@ async def show_own_admin_key(request: web.Request) -> web.Response:
 
 @endpoint(
     summary="Rotate an admin key",
-    description="Creates a new secret for the admin key, which is shown only in this response.",
+    description="Creates a new secret for the admin key, which is shown only in this response. The old one works for "
+    "`overlap_s` more seconds or, with `end_on_use`, until the new one is used.",
     tags=("admin keys",),
+    headers=IdempotencyHeaders,
     body=RotateSecret,
     body_required=False,
-    responses={200: Response(description="The admin key with its new secret.", body=NewAdminKeyPayload)},
-    problems={**UNKNOWN, 409: "The admin key has too many valid secrets."},
+    responses={200: Response(description="The admin key with its new secret.", body=RotatedAdminKeyPayload)},
+    problems={**UNKNOWN, 409: f"The admin key has too many valid secrets, or {IN_USE}.", **REUSED},
 )
 async def rotate_admin_key(request: web.Request) -> web.Response:
     """Return 200 with the admin key and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
-    by = administrator_of(request).actor
-    key, minted = await operations.rotate_admin_key(
-        request.app[DATABASE], _key_id_of(request), body.to_rotation(), by, datetime.now(UTC)
+    by = administrator_of(request)
+    rotation = body.to_rotation(key_of(request, by.key.id, body))
+    rotated = await operations.rotate_admin_key(
+        request.app[DATABASE], _key_id_of(request), rotation, by.actor, datetime.now(UTC)
     )
-    return json_response(NewAdminKeyPayload.of_new(key, minted))
+    return json_response(RotatedAdminKeyPayload.of_rotated(rotated))
 
 
 @endpoint(

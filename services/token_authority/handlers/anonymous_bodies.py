@@ -7,11 +7,11 @@ from aiohttp.typedefs import Handler
 
 from services.token_authority.app_keys import ATTEMPTS
 from services.token_authority.handlers.access import ANONYMOUS, ANONYMOUS_REPORT, address_of
-from shared.runtime.http.application import BodyTooLarge
+from shared.runtime.http.application import BodyTooLarge, UnsupportedCoding
 from shared.runtime.http.problem import BadRequest, InvalidBody, UnsupportedMediaType
 from shared.runtime.http.routes import match_route
 
-_UNREADABLE: Final = (BadRequest, BodyTooLarge, InvalidBody, UnsupportedMediaType)
+_UNREADABLE: Final = (BadRequest, BodyTooLarge, InvalidBody, UnsupportedCoding, UnsupportedMediaType)
 
 
 @web.middleware

@@ -8,11 +8,14 @@ from aiohttp import web
 from services.token_authority.app_keys import DATABASE
 from services.token_authority.domain.errors import UnknownService
 from services.token_authority.handlers.access import administrator_of
+from services.token_authority.handlers.idempotency import IN_USE, REUSED, key_of
 from services.token_authority.operations import services as operations
+from services.token_authority.payloads.idempotency import IdempotencyHeaders
 from services.token_authority.payloads.services import (
     ChangeService,
     CreateService,
     NewServicePayload,
+    RotatedServicePayload,
     ServiceDetailPayload,
     ServicePage,
     ServicePayload,
@@ -30,17 +33,19 @@ UNKNOWN: Final = {404: "Unknown client id."}
     summary="Create a service",
     description="The service may introspect from now on. Its secret, if it has one, is shown only in this response.",
     tags=("services",),
+    headers=IdempotencyHeaders,
     body=CreateService,
     responses={201: Response(description="The service.", body=NewServicePayload)},
-    problems={409: "A service with this client id already exists."},
+    problems={409: f"A service with this client id already exists, or {IN_USE}.", **REUSED},
 )
 async def create_service(request: web.Request) -> web.Response:
     """Return 201 with the service and its secret."""
     require_media_type(request, JSON)
-    requested = read_json(await request.read(), CreateService).to_request()
-    by, now = administrator_of(request).actor, datetime.now(UTC)
-    service, minted = await operations.create_service(request.app[DATABASE], requested, by, now)
-    return json_response(NewServicePayload.of_new(service, minted), status=201)
+    body = read_json(await request.read(), CreateService)
+    by, now = administrator_of(request), datetime.now(UTC)
+    key = key_of(request, by.key.id, body)
+    created = await operations.create_service(request.app[DATABASE], body.to_request(), by.actor, now, key)
+    return json_response(NewServicePayload.of_new(*created), status=201)
 
 
 @endpoint(
@@ -91,21 +96,23 @@ async def change_service(request: web.Request) -> web.Response:
 @endpoint(
     summary="Rotate a service's secret",
     description="Creates a new secret, which is shown only in this response. The old one works for `overlap_s` more "
-    "seconds.",
+    "seconds or, with `end_on_use`, until the new one is used.",
     tags=("services",),
+    headers=IdempotencyHeaders,
     body=RotateSecret,
     body_required=False,
-    responses={200: Response(description="The service with its new secret.", body=NewServicePayload)},
-    problems={**UNKNOWN, 409: "The service has too many valid secrets."},
+    responses={200: Response(description="The service with its new secret.", body=RotatedServicePayload)},
+    problems={**UNKNOWN, 409: f"The service has too many valid secrets, or {IN_USE}.", **REUSED},
 )
 async def rotate_service(request: web.Request) -> web.Response:
     """Return 200 with the service and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
-    by = administrator_of(request).actor
-    service, minted = await operations.rotate_service(
-        request.app[DATABASE], _client_id_of(request), body.to_rotation(), by, datetime.now(UTC)
+    by = administrator_of(request)
+    rotation = body.to_rotation(key_of(request, by.key.id, body))
+    rotated = await operations.rotate_service(
+        request.app[DATABASE], _client_id_of(request), rotation, by.actor, datetime.now(UTC)
     )
-    return json_response(NewServicePayload.of_new(service, minted))
+    return json_response(RotatedServicePayload.of_rotated(rotated))
 
 
 @endpoint(

@@ -15,6 +15,7 @@ from services.token_authority.domain.usage import Use
 from services.token_authority.handlers.access import administrator_of
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
 from services.token_authority.handlers.effect import effect_of, should_wait
+from services.token_authority.handlers.idempotency import IN_USE, REUSED, key_of
 from services.token_authority.operations.issuance import issue_token
 from services.token_authority.payloads.idempotency import IdempotencyHeaders
 from services.token_authority.payloads.revocation import Waiting
@@ -23,7 +24,7 @@ from services.token_authority.payloads.token_requests import (
     CreateToken,
     DisableToken,
     ListTokens,
-    RotateSecret,
+    RotateToken,
 )
 from services.token_authority.payloads.tokens import (
     ChangedTokenPayload,
@@ -37,7 +38,6 @@ from services.token_authority.storage.selections import select_tokens
 from shared.contract.token import SECRET_PATTERN
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
-from shared.runtime.http.idempotency import idempotency_key
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
@@ -53,11 +53,17 @@ ENDED: Final = {**UNKNOWN, 409: "The token is revoked or has expired, so it cann
     summary="Issue a token",
     description="Its secret, `token`, is shown only in this response.",
     tags=("tokens",),
+    headers=IdempotencyHeaders,
     body=CreateToken,
     responses={
         201: Response(description="The token.", body=IssuedTokenPayload, headers={"Location": "URL of the token."})
     },
-    problems={403: "The token would have more than the limits of the admin key."},
+    problems={
+        403: "The token would have more than the limits of the admin key.",
+        404: "A repetition: the admin key may no longer see the token.",
+        409: f"A repetition: the token has ended, or {IN_USE}.",
+        **REUSED,
+    },
 )
 async def create_token(request: web.Request) -> web.Response:
     """Return 201 with the token and its secret."""
@@ -65,8 +71,9 @@ async def create_token(request: web.Request) -> web.Response:
     body = read_json(await request.read(), CreateToken)
     by, now = administrator_of(request), datetime.now(UTC)
     max_lifetime = request.app[SETTINGS].max_token_lifetime
+    key = key_of(request, by.key.id, body)
     issued = await issue_token(
-        request.app[DATABASE], body.to_request(), body.site, by, now=now, max_lifetime=max_lifetime
+        request.app[DATABASE], body.to_request(), body.site, by, now=now, max_lifetime=max_lifetime, key=key
     )
     location = {"Location": f"/v1/tokens/{issued.token.id}"}
     return json_response(IssuedTokenPayload.of_issued(issued, now), status=201, headers=location)
@@ -162,24 +169,32 @@ async def enable_token(request: web.Request) -> web.Response:
 @endpoint(
     summary="Rotate a token's secret",
     description="Creates a new secret for the token, which is shown only in this response. The old one works for "
-    "`overlap_s` more seconds.",
+    "`overlap_s` more seconds or, with `end_on_use`, until the new one is used. With `expires_in` or `expires_at`, the "
+    "token gets a new expiry, also if it has expired.",
     tags=("tokens",),
     query=Waiting,
     headers=IdempotencyHeaders,
-    body=RotateSecret,
+    body=RotateToken,
     body_required=False,
     responses={200: Response(description="The token with its new secret.", body=RotatedTokenPayload)},
     problems={
         **UNKNOWN,
-        409: "The token is revoked or has expired, or the secret that this Idempotency-Key created is in use.",
-        422: "The body breaks a rule, or the Idempotency-Key was used before with a different request.",
+        409: "The token is revoked, or has expired and gets no new expiry, or has too many valid secrets, or "
+        f"{IN_USE}.",
+        **REUSED,
     },
 )
 async def rotate_token(request: web.Request) -> web.Response:
     """Return 200 with the token and its new secret."""
-    wait, body = should_wait(request), await read_json_if_any(request, RotateSecret)
-    rotation = body.to_rotation(idempotency_key(request))
-    rotated = await request.app[CHANGES].rotate(token_id_of(request), rotation, administrator_of(request))
+    wait, body = should_wait(request), await read_json_if_any(request, RotateToken)
+    by = administrator_of(request)
+    rotated = await request.app[CHANGES].rotate(
+        token_id_of(request),
+        body.to_rotation(key_of(request, by.key.id, body)),
+        by,
+        lifetime=body.to_lifetime(),
+        max_lifetime=request.app[SETTINGS].max_token_lifetime,
+    )
     effect = await effect_of(request, rotated.pending, wait=wait) if rotated.pending else None
     use = await _select_use(request, rotated.token)
     return json_response(RotatedTokenPayload.of_rotated(rotated, use, effect, datetime.now(UTC)))

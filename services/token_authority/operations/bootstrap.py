@@ -14,7 +14,7 @@ from services.token_authority.domain.secret import secret_from
 from services.token_authority.domain.service import ServiceRequest, is_client_id, new_service
 from services.token_authority.domain.site import Site, new_site
 from services.token_authority.storage import admin_keys, secrets, services, sites
-from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.audit import audited_transaction
 from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
 from shared.runtime.postgres.database import Connection, Database
 from shared.runtime.process.environment import SettingsError
@@ -28,17 +28,16 @@ async def bootstrap(
 ) -> None:
     """Create what is missing. Several processes may do this at the same time. Raise `SettingsError`."""
     credentials = parse_credentials(service_credentials)
-    async with database.transaction() as transaction:
+    async with audited_transaction(database) as transaction:
         await sites.lock_bootstrap(transaction)
         entries: list[AuditEntry] = []
         if not await sites.select_sites(transaction):
-            await sites.insert_site(transaction, _first_site(site_name, now))
+            entries.append(await _create_site(transaction, _first_site(site_name, now)))
         if not await admin_keys.has_admin_key(transaction):
             entries.append(await _create_admin_key(transaction, admin_key_file, now))
         for client_id, secret in credentials.items():
             entries += await _configure_service(transaction, client_id, secret, now)
-        if entries:
-            await append_audit(transaction, entries)  # last, as in every transaction, so that none deadlock
+        await transaction.record(*entries)  # last, as in every transaction, so that none deadlock
 
 
 def _first_site(name: str, now: datetime) -> Site:
@@ -62,6 +61,11 @@ def parse_credentials(text: str) -> dict[str, str]:
     return credentials
 
 
+async def _create_site(transaction: Connection, site: Site) -> AuditEntry:
+    await sites.insert_site(transaction, site)
+    return AuditEntry(SYSTEM, "site.make", f"site:{site.id}", after=audit_fields(site))
+
+
 async def _create_admin_key(transaction: Connection, file: Path, now: datetime) -> AuditEntry:
     """Write the file before the commit: after a crash in between, the next start uses the key in the file."""
     try:
@@ -74,9 +78,11 @@ async def _create_admin_key(transaction: Connection, file: Path, now: datetime) 
         raise SettingsError(f"ADMIN_KEY_FILE: {file} does not hold an admin key; remove the file to have a key created")
     key = new_admin_key("First admin key", "admin", None, None, created_by=str(SYSTEM), now=now)
     await admin_keys.insert_admin_key(transaction, key)
-    await secrets.insert_secret(transaction, "admin_key", secret_from(text, key.id, now))
+    secret = secret_from(text, key.id, now)
+    await secrets.insert_secret(transaction, "admin_key", secret)
     _log.info("first admin key created", file=str(file))
-    return AuditEntry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=audit_fields(key))
+    after = {**audit_fields(key), "secret": secret.id, "hint": secret.hint}
+    return AuditEntry(SYSTEM, "admin_key.make", f"admin_key:{key.id}", after=after)
 
 
 async def _configure_service(transaction: Connection, client_id: str, text: str, now: datetime) -> list[AuditEntry]:
@@ -87,8 +93,9 @@ async def _configure_service(transaction: Connection, client_id: str, text: str,
         entries.append(AuditEntry(SYSTEM, "service.make", f"service:{client_id}", after=audit_fields(service)))
     secret = secret_from(text, client_id, now)
     if await services.take_secret_of_environment(transaction, secret):
-        await services.end_other_secrets_of_environment(transaction, client_id, secret.digest, now)
-        entries.append(AuditEntry(SYSTEM, "service.take_secret", f"service:{client_id}", after={"hint": secret.hint}))
+        ended = await services.end_other_secrets_of_environment(transaction, client_id, secret.digest, now)
+        after = {"hint": secret.hint, **({"ended": ended} if ended else {})}
+        entries.append(AuditEntry(SYSTEM, "service.take_secret", f"service:{client_id}", after=after))
     return entries
 
 

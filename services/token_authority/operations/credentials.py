@@ -12,11 +12,16 @@ import hmac
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
+from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidAssertion, Unauthenticated
 from services.token_authority.domain.service import Service, is_client_id
 from services.token_authority.operations.attempts import CLIENT_ASSERTION, Attempts
 from services.token_authority.operations.client_assertion import Assertion, SignatureCheck, read_assertion
+from services.token_authority.operations.first_use import (
+    record_first_use_of_admin_key,
+    record_first_use_of_service,
+)
 from services.token_authority.storage.admin_keys import select_admin_key_by_digest
 from services.token_authority.storage.service_assertions import insert_service_assertion
 from services.token_authority.storage.services import select_service_to_authenticate
@@ -66,10 +71,19 @@ class Credentials:
         if not is_well_formed(presented, contract.ADMIN_KEY):
             await self._attempts.record_failure("admin_key", address, refusal)
         async with self._attempts.lookup("admin_key", address):
-            key = await select_admin_key_by_digest(self._database, digest(presented), datetime.now(UTC))
+            key = await self._find_admin_key(digest(presented), address)
         if key is None:
             await self._attempts.record_failure("admin_key", address, refusal)
         return key
+
+    async def _find_admin_key(self, shown: bytes, address: Address | None) -> AdminKey | None:
+        """Return the admin key with this secret. The first use of the secret is stored before this returns."""
+        found = await select_admin_key_by_digest(self._database, shown, datetime.now(UTC))
+        if found is not None and not found.is_used:
+            by = Actor("admin_key", found.key.id, None if address is None else str(address))
+            await record_first_use_of_admin_key(self._database, found.key.id, shown, by, datetime.now(UTC))
+            found = await select_admin_key_by_digest(self._database, shown, datetime.now(UTC))
+        return None if found is None else found.key
 
     async def authenticate_by_secret(self, presented: ClientSecret, address: Address | None) -> Service:
         """Return the service with this client id and secret."""
@@ -84,6 +98,10 @@ class Credentials:
         matches = [hmac.compare_digest(shown, each) for each in known]
         if found is None or not any(matches):
             await self._attempts.record_failure("client_secret", address, refusal, client_id)
+        if shown in found.unused:
+            by = Actor("service", client_id, None if address is None else str(address))
+            await record_first_use_of_service(self._database, client_id, shown, by, datetime.now(UTC))
+            return await self.authenticate_by_secret(presented, address)
         return found.service
 
     async def authenticate_by_assertion(

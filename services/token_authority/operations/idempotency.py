@@ -1,25 +1,33 @@
-"""Recognise a rotation that is repeated under its `Idempotency-Key`."""
+"""Recognise a request that is repeated under its `Idempotency-Key`, and remember what a request created."""
 
-from services.token_authority.domain.errors import IdempotencyKeyReused, RotationInUse
+from services.token_authority.domain.errors import IdempotencyKeyReused
 from services.token_authority.domain.idempotency import IdempotencyKey
-from services.token_authority.domain.secret import HolderKind, Secret
-from services.token_authority.storage.idempotency import select_rotated
+from services.token_authority.storage.idempotency import (
+    KeyedRequest,
+    insert_keyed_request,
+    lock_idempotency_key,
+    select_keyed_request,
+)
 from shared.runtime.postgres.database import Connection
 
 
-async def find_lost_secret(
-    transaction: Connection, holder_kind: HolderKind, holder_id: str, key: IdempotencyKey | None
-) -> Secret | None:
-    """Return the unused secret that an earlier request under `key` created; `None` without one.
+async def find_earlier_request(transaction: Connection, key: IdempotencyKey | None) -> KeyedRequest | None:
+    """Return the earlier request under `key`, and lock the key until the transaction ends.
 
-    Raise `IdempotencyKeyReused` if that request had other parameters, `RotationInUse` if its secret is in use.
+    Raise `IdempotencyKeyReused` if that request had another body.
     """
-    earlier = None if key is None else await select_rotated(transaction, holder_kind, holder_id, key)
-    if key is None or earlier is None:
+    if key is None:
         return None
-    secret, request_digest = earlier
-    if request_digest != key.request_digest:
+    await lock_idempotency_key(transaction, key)
+    earlier = await select_keyed_request(transaction, key)
+    if earlier is not None and earlier.request_digest != key.request_digest:
         raise IdempotencyKeyReused
-    if secret.first_used_at is not None or secret.ends_at is not None:
-        raise RotationInUse
-    return secret
+    return earlier
+
+
+async def remember_request(
+    transaction: Connection, key: IdempotencyKey | None, holder_id: str, secret_id: str | None
+) -> None:
+    """Store what the request under `key` created, if it has a key."""
+    if key is not None:
+        await insert_keyed_request(transaction, key, holder_id, secret_id)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.audit import AuditEntry
 from services.token_authority.domain.service import Service
 from services.token_authority.domain.token import TokenLookup
+from services.token_authority.operations.first_use import record_first_use
 from services.token_authority.storage import changes, secrets, tokens, usage
-from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.tokens import select_tokens_by_digests
 from services.token_authority.tasks.relay import ChangeRelay
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
@@ -63,13 +63,11 @@ class Introspector:
 
     async def _record_first_use(self, lookup: TokenLookup, now: datetime) -> None:
         token_id = lookup.token.id
-        async with self._database.transaction() as transaction:
+        async with audited_transaction(self._database) as transaction:
             await tokens.lock_token(transaction, token_id)
-            made_at = await secrets.note_first_use(transaction, lookup.secret.digest, now)
-            ended = [] if made_at is None else await secrets.end_on_use(transaction, "token", token_id, made_at, now)
+            holder = Actor("holder", token_id)
+            ended = await record_first_use(transaction, "token", token_id, lookup.secret.digest, holder, now)
             if ended:
-                entry = AuditEntry(Actor("holder", token_id), "token.end_old_secret", f"token:{token_id}")
-                await append_audit(transaction, [entry])
                 await changes.lock_log(transaction)
                 await changes.append_changes(transaction, "rotated", token_id, ended)
         if ended:

@@ -20,7 +20,7 @@ from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import BulkRevocation, Revocation
 from services.token_authority.domain.selection import Selection
 from services.token_authority.storage import changes, guards, tokens
-from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.selections import select_matching
 from services.token_authority.tasks.relay import ChangeRelay
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
@@ -85,14 +85,16 @@ class Revoker:
         return revocation.tokens if revocation else 0, len(found)
 
     async def _revoke(self, token_ids: Sequence[str], why: Reason, by: Actor) -> Revocation | None:
-        async with self._database.transaction(BULK_LIMIT_S if len(token_ids) > 1 else None) as transaction:
+        limit_s = BULK_LIMIT_S if len(token_ids) > 1 else None
+        async with audited_transaction(self._database, limit_s) as transaction:
             alive = []
             for chunk in _chunks(sorted(token_ids)):
                 alive += await tokens.lock_alive(transaction, chunk)
             if not alive:
+                transaction.declare_unchanged()
                 return None
             for chunk in _chunks(alive):
-                await append_audit(transaction, [_entry(token_id, why, by) for token_id in chunk])
+                await transaction.record(*(_entry(token_id, why, by) for token_id in chunk))
             await changes.lock_log(transaction)
             revoked = [await changes.append_revocations(transaction, chunk, by, why) for chunk in _chunks(alive)][-1]
             leases = await guards.select_leases(transaction)

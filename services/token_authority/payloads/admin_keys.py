@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.admin_key import AdminKey, Role, new_admin_key
+from services.token_authority.domain.admin_key import AdminKey, Role, RotatedAdminKey, new_admin_key
 from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.payloads.fields import Name, Scopes
 
@@ -55,6 +55,18 @@ class NewAdminKeyPayload(AdminKeyPayload, frozen=True, kw_only=True):
     def of_new(cls, key: AdminKey, minted: MintedSecret) -> "NewAdminKeyPayload":
         """Return the payload of an admin key with a new secret."""
         return cls(**{**_fields(key), "hint": minted.secret.hint}, key=minted.text)
+
+
+class RotatedAdminKeyPayload(NewAdminKeyPayload, frozen=True, kw_only=True):
+    """An admin key with its new secret, shown only once. `old_secrets_end_at`: when the last older one ends."""
+
+    old_secrets_end_at: datetime | None
+
+    @classmethod
+    def of_rotated(cls, rotated: RotatedAdminKey) -> "RotatedAdminKeyPayload":
+        """Return the payload of a rotated admin key."""
+        fields = {**_fields(rotated.key), "hint": rotated.minted.secret.hint}
+        return cls(**fields, key=rotated.minted.text, old_secrets_end_at=rotated.old_secrets_end_at)
 
 
 class AdminKeyPage(Struct, frozen=True):

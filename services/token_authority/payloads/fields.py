@@ -12,7 +12,9 @@ from services.token_authority.domain.token_fields import (
     MAX_NETWORKS,
     MAX_RATE,
     MAX_SCOPES,
+    NEVER,
 )
+from shared.contract.duration import DURATION_PATTERN
 from shared.runtime.text.times import describe_times, time_schema
 
 EXAMPLE_TOKEN: Final = "pgt_…"  # noqa: S105 - an example
@@ -58,7 +60,9 @@ Scopes = Annotated[
     list[str],
     Meta(
         description=f"1 to {MAX_SCOPES} scopes, each polls:ACTIONS:SELECTOR; the actions are read, create, update, "
-        "delete, vote, results or *; a selector is *, PLAT, PLAT/PLAT-1 or SPACE/12345/macro-7",
+        "delete, vote, results or *; a selector is *, PLAT, PLAT/PLAT-1 or SPACE/12345/macro-7. They are stored in "
+        "canonical form: the actions in that order, no scope twice, only the necessary characters percent-encoded. "
+        "Only * includes actions of later releases; a list of all six does not",
         examples=[["polls:read,create:PLAT"]],
     ),
 ]
@@ -68,12 +72,16 @@ SiteId = Annotated[
 Networks = Annotated[
     list[str],
     Meta(
-        description=f"up to {MAX_NETWORKS} addresses and networks from which the token works; empty for any address",
+        description=f"up to {MAX_NETWORKS} addresses and networks from which the token works; empty for any address. "
+        "They are stored in canonical form: an address as a network of one, 10.0.0.1/32",
         examples=[["203.0.113.7", "10.0.0.0/8"]],
     ),
 ]
 RateLimit = Annotated[int, Meta(description=f"requests per minute, 1 to {MAX_RATE}; null for no limit", examples=[600])]
 AllowQuery = Annotated[bool, Meta(description="whether it may be sent in the query; if false, only in the header")]
+SelfRotation = Annotated[
+    bool, Meta(description="whether the holder may swap the secret itself, with POST /v1/token/rotate")
+]
 Metadata = Annotated[
     dict[str, Any],
     Meta(
@@ -81,7 +89,18 @@ Metadata = Annotated[
         examples=[{"team": "payments"}],
     ),
 ]
-ExpiresIn = Annotated[int, Meta(description="seconds from now, or one of the usual lifetimes", examples=[2_592_000])]
+ExpiresIn = (
+    Annotated[int, Meta(description="seconds from now", examples=[2_592_000])]
+    | Annotated[
+        str,
+        Meta(
+            description="a duration from now, such as `90d`, `12h`, `2h30m` or, as in ISO 8601, `P90D`; or `never`. "
+            "The units are `w`, `d`, `h`, `m` and `s`; a day has 24 hours",
+            examples=["90d", "2h30m", "P90D", "never"],
+            extra_json_schema={"pattern": f"{DURATION_PATTERN}|^{NEVER}$"},
+        ),
+    ]
+)
 OverlapS = Annotated[
     int,
     Meta(

@@ -8,7 +8,7 @@ from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PAT
 
 
 class IdempotencyHeaders(Struct, frozen=True, rename={"idempotency_key": IDEMPOTENCY_KEY}):
-    """The header that makes a rotation safe to repeat when its response was lost."""
+    """The header that makes a request for a new secret safe to repeat when its response was lost."""
 
     idempotency_key: (
         Annotated[
@@ -16,7 +16,8 @@ class IdempotencyHeaders(Struct, frozen=True, rename={"idempotency_key": IDEMPOT
             Meta(
                 pattern=IDEMPOTENCY_KEY_PATTERN,
                 description="a random text of 1 to 255 printable characters; the same request with the same key "
-                "replaces the secret whose response was lost, unless that secret was used",
+                "replaces the secret whose response was lost, unless that secret was used. A key counts for its caller "
+                "and route",
             ),
         ]
         | None

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.token_authority.domain.secret import MintedSecret, Secret
-from services.token_authority.domain.service import Service, ServiceChange, ServiceRequest
+from services.token_authority.domain.service import RotatedService, Service, ServiceChange, ServiceRequest
 from services.token_authority.payloads.tokens import SecretPayload
 
 ClientId = Annotated[str, Meta(description="1 to 64 characters of A-Z a-z 0-9 . _ -", examples=["reports"])]
@@ -74,6 +74,22 @@ class NewServicePayload(ServicePayload, frozen=True, kw_only=True):
     def of_new(cls, service: Service, minted: MintedSecret | None) -> "NewServicePayload":
         """Return the payload of a service with a new secret."""
         return cls(**_fields(service), secret=minted.text if minted else None)
+
+
+class RotatedServicePayload(ServicePayload, frozen=True, kw_only=True):
+    """A service with its new secret, shown only once. `old_secrets_end_at`: when the last older one ends."""
+
+    secret: str
+    old_secrets_end_at: datetime | None
+
+    @classmethod
+    def of_rotated(cls, rotated: RotatedService) -> "RotatedServicePayload":
+        """Return the payload of a rotated service."""
+        return cls(
+            **_fields(rotated.service),
+            secret=rotated.minted.text,
+            old_secrets_end_at=rotated.old_secrets_end_at,
+        )
 
 
 class ServiceDetailPayload(ServicePayload, frozen=True, kw_only=True):

@@ -4,11 +4,13 @@ from typing import Annotated, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from services.token_authority.domain.idempotency import IdempotencyKey
 from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, new_rotation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
+from services.token_authority.domain.self_rotation import MAX_HELD_OVERLAP_S
 from services.token_authority.domain.token import TokenRequest
 from services.token_authority.domain.token_change import TokenChange
-from services.token_authority.domain.token_fields import Lifetime, Preset, read_time_field, validate_text
+from services.token_authority.domain.token_fields import Lifetime, read_time_field, validate_text
 from services.token_authority.domain.token_page import SortKey
 from services.token_authority.payloads.fields import (
     AllowQuery,
@@ -22,6 +24,7 @@ from services.token_authority.payloads.fields import (
     Owner,
     RateLimit,
     Scopes,
+    SelfRotation,
     SiteId,
     StartTime,
 )
@@ -32,7 +35,7 @@ T = TypeVar("T")
 
 
 class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
-    """A new token. Without an expiry it never expires; fractions of a second of the expiry are cut off."""
+    """A new token. Without an expiry it never expires. The expiry is stored in UTC, in whole seconds."""
 
     name: Name
     scopes: Scopes
@@ -40,11 +43,12 @@ class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
     owner: Owner | None = None
     site: SiteId | None = None
     expires_at: EndTime | None = None
-    expires_in: ExpiresIn | Preset | None = None
+    expires_in: ExpiresIn | None = None
     allow_query: AllowQuery = True
     allowed_ips: Networks = []
     rate_limit: RateLimit | None = None
     metadata: Metadata = {}
+    self_rotation: SelfRotation = False
 
     def to_request(self) -> TokenRequest:
         """Return the fields, not validated yet. Raise `InvalidValue` if the time is none."""
@@ -58,6 +62,7 @@ class CreateToken(Struct, frozen=True, forbid_unknown_fields=True):
             allowed_ips=self.allowed_ips,
             rate_limit=self.rate_limit,
             metadata=self.metadata,
+            self_rotation=self.self_rotation,
         )
 
 
@@ -69,18 +74,19 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
     owner: Owner | UnsetType | None = UNSET
     scopes: Scopes | UnsetType = UNSET
     expires_at: EndTime | UnsetType | None = UNSET
-    expires_in: ExpiresIn | Preset | UnsetType = UNSET
+    expires_in: ExpiresIn | UnsetType = UNSET
     allow_query: AllowQuery | UnsetType = UNSET
     allowed_ips: Networks | UnsetType = UNSET
     rate_limit: RateLimit | UnsetType | None = UNSET
     metadata: Metadata | UnsetType = UNSET
+    self_rotation: SelfRotation | UnsetType = UNSET
 
     def to_change(self) -> TokenChange:
         """Return the change, not validated yet. Raise `InvalidValue` if the time is none."""
         lifetime: Lifetime | UnsetType = UNSET
         if self.expires_at is not UNSET or self.expires_in is not UNSET:
             end = read_time_field("expires_at", _none_if_unset(self.expires_at), day="last")
-            lifetime = Lifetime(end, _none_if_unset(self.expires_in))
+            lifetime = Lifetime(end, None if self.expires_in is UNSET else self.expires_in)
         return TokenChange(
             name=self.name,
             description=self.description,
@@ -91,6 +97,7 @@ class ChangeToken(Struct, frozen=True, forbid_unknown_fields=True):
             allowed_ips=self.allowed_ips,
             rate_limit=self.rate_limit,
             metadata=self.metadata,
+            self_rotation=self.self_rotation,
         )
 
 
@@ -108,15 +115,51 @@ class DisableToken(Struct, frozen=True, forbid_unknown_fields=True):
         return None if self.reason is None else validate_text("reason", self.reason)
 
 
+EndOnUse = Annotated[bool, Meta(description="end the older secrets with the first use of the new one")]
+
+
 class RotateSecret(Struct, frozen=True, forbid_unknown_fields=True):
     """How a new secret replaces the older ones."""
 
     overlap_s: OverlapS = DEFAULT_OVERLAP_S
-    end_on_use: Annotated[bool, Meta(description="end the older secrets with the first use of the new one")] = False
+    end_on_use: EndOnUse = False
 
-    def to_rotation(self, key: str | None = None) -> Rotation:
-        """Return the rotation; `key` is the Idempotency-Key. Raise `InvalidValue`."""
+    def to_rotation(self, key: IdempotencyKey | None) -> Rotation:
+        """Return the rotation. Raise `InvalidValue`."""
         return new_rotation(self.overlap_s, end_on_use=self.end_on_use, key=key)
+
+
+class RotateToken(RotateSecret, frozen=True, forbid_unknown_fields=True):
+    """How a new secret replaces the older ones, and a new expiry for the token, counted from now, to renew it.
+
+    Without an expiry the token keeps its own. Older secrets never work longer for a new expiry.
+    """
+
+    expires_at: EndTime | None = None
+    expires_in: ExpiresIn | None = None
+
+    def to_lifetime(self) -> Lifetime | None:
+        """Return the new expiry; `None` to keep the current one. Raise `InvalidValue` if the time is none."""
+        if self.expires_at is None and self.expires_in is None:
+            return None
+        return Lifetime(read_time_field("expires_at", self.expires_at, day="last"), self.expires_in)
+
+
+class RotateHeldToken(Struct, frozen=True, forbid_unknown_fields=True):
+    """How a new secret replaces the one that is presented."""
+
+    overlap_s: Annotated[
+        int,
+        Meta(
+            description=f"for how many seconds, 0 to {MAX_HELD_OVERLAP_S}, the presented secret continues to work; "
+            "with 0 it ends immediately, so that a lost response cannot be repeated"
+        ),
+    ] = DEFAULT_OVERLAP_S
+    end_on_use: EndOnUse = False
+
+    def to_rotation(self, key: IdempotencyKey | None) -> Rotation:
+        """Return the rotation. Raise `InvalidValue`."""
+        return new_rotation(self.overlap_s, end_on_use=self.end_on_use, key=key, max_overlap_s=MAX_HELD_OVERLAP_S)
 
 
 class ListTokens(Struct, frozen=True):

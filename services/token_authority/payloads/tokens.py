@@ -32,6 +32,7 @@ class TokenPayload(Struct, frozen=True, kw_only=True):
     allowed_ips: list[str]
     rate_limit: int | None
     metadata: dict[str, Any]
+    self_rotation: bool
     created_at: datetime
     created_by: str
     expires_at: datetime | None
@@ -174,10 +175,11 @@ class TokenPage(Struct, frozen=True):
         return cls([TokenPayload.of(each.token, each.use, now) for each in found], cursor)
 
 
-class HeldTokenPayload(Struct, frozen=True):
+class HeldTokenPayload(Struct, frozen=True, kw_only=True):
     """A token for its holder: what it may do, and why and since when it does not work.
 
-    `ended`: `expired`, `disabled`, `revoked`, or `rotated` if another secret replaced this one.
+    `ended`: `expired`, `disabled`, `revoked`, or `rotated` if another secret replaced this one. `self_rotation`:
+    whether `POST /v1/token/rotate` swaps its secret.
     """
 
     id: str
@@ -189,6 +191,7 @@ class HeldTokenPayload(Struct, frozen=True):
     allow_query: bool
     allowed_ips: list[str]
     rate_limit: int | None
+    self_rotation: bool
     ended: str | None
     ended_at: datetime | None
     reason: str | None
@@ -196,22 +199,49 @@ class HeldTokenPayload(Struct, frozen=True):
     @classmethod
     def of(cls, token: Token, secret: Secret, now: datetime) -> "HeldTokenPayload":
         """Return the payload for the holder of `secret` at `now`."""
-        ended, ended_at, reason = _describe_end(token, secret, now)
-        ends = [end for end in (token.expires_at, secret.ends_at) if end is not None]
+        return cls(**_held_fields(token, secret, now))
+
+
+class RotatedHeldTokenPayload(HeldTokenPayload, frozen=True, kw_only=True):
+    """A token for its holder with its new secret, which is shown only once. `old_secrets_end_at`: when the old one
+    ends.
+    """
+
+    token: str
+    old_secrets_end_at: datetime | None
+    effect: EffectPayload | None
+
+    @classmethod
+    def of_rotated(
+        cls, rotated: RotatedToken, effect: EffectPayload | None, now: datetime
+    ) -> "RotatedHeldTokenPayload":
+        """Return the payload of a token that its holder has rotated."""
         return cls(
-            id=token.id,
-            name=token.name,
-            site=token.site_id,
-            scopes=[str(scope) for scope in token.scopes],
-            works=ended is None,
-            expires_at=min(ends, default=None),
-            allow_query=token.allow_query,
-            allowed_ips=list(token.allowed_ips),
-            rate_limit=token.rate_limit,
-            ended=ended,
-            ended_at=ended_at,
-            reason=reason,
+            **_held_fields(rotated.token, rotated.minted.secret, now),
+            token=rotated.minted.text,
+            old_secrets_end_at=rotated.old_secrets_end_at,
+            effect=effect,
         )
+
+
+def _held_fields(token: Token, secret: Secret, now: datetime) -> dict[str, Any]:
+    ended, ended_at, reason = _describe_end(token, secret, now)
+    ends = [end for end in (token.expires_at, secret.ends_at) if end is not None]
+    return {
+        "id": token.id,
+        "name": token.name,
+        "site": token.site_id,
+        "scopes": [str(scope) for scope in token.scopes],
+        "works": ended is None,
+        "expires_at": min(ends, default=None),
+        "allow_query": token.allow_query,
+        "allowed_ips": list(token.allowed_ips),
+        "rate_limit": token.rate_limit,
+        "self_rotation": token.self_rotation,
+        "ended": ended,
+        "ended_at": ended_at,
+        "reason": reason,
+    }
 
 
 def _describe_end(token: Token, secret: Secret, now: datetime) -> tuple[str | None, datetime | None, str | None]:

@@ -1,7 +1,7 @@
 """Admin keys in PostgreSQL."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
@@ -16,7 +16,7 @@ _COLUMNS: Final = """
 
 _SELECT_BY_DIGEST: Final = f"""
     -- select_admin_key_by_digest: the admin key with this secret, if both work
-    SELECT {_COLUMNS}
+    SELECT {_COLUMNS}, s.first_used_at IS NOT NULL AS is_used
     FROM token_authority.secret s JOIN token_authority.admin_key a ON a.id = s.holder_id
     WHERE s.digest = $1 AND s.holder_kind = 'admin_key' AND NOT s.ended AND (s.ends_at IS NULL OR s.ends_at > $2)
       AND a.revoked_at IS NULL
@@ -48,10 +48,17 @@ _REVOKE: Final = """
 """
 
 
-async def select_admin_key_by_digest(connection: Connection, digest: bytes, now: datetime) -> AdminKey | None:
+class AdminKeyLookup(NamedTuple):
+    """An admin key found by one of its secrets, and whether that was used before."""
+
+    key: AdminKey
+    is_used: bool
+
+
+async def select_admin_key_by_digest(connection: Connection, digest: bytes, now: datetime) -> AdminKeyLookup | None:
     """Return the admin key with this secret, if both work."""
     row = await connection.fetchrow(_SELECT_BY_DIGEST, digest, now)
-    return _read_admin_key(row) if row else None
+    return AdminKeyLookup(_read_admin_key(row), row["is_used"]) if row else None
 
 
 async def lock_admin_key(connection: Connection, key_id: str) -> AdminKey | None:

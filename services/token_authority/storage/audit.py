@@ -1,11 +1,12 @@
 """The audit log in PostgreSQL: an append-only chain, in which each row contains the hash of the one before."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
 from shared.contract.audit import NO_HASH, AuditRecord, column_values, read_columns
-from shared.runtime.postgres.database import Connection
+from shared.runtime.postgres.database import Connection, Database, Row
 
 _AUDIT_LOCK: Final = 0x61756469  # "audi"
 
@@ -53,12 +54,56 @@ _SELECT_NEWEST: Final = f"""
 """
 
 
-async def append_audit(connection: Connection, entries: Sequence[AuditEntry]) -> None:
-    """Append entries, in the transaction that makes the changes. This locks the log until it ends."""
-    await connection.execute(_LOCK, _AUDIT_LOCK)
-    (head,) = await connection.fetch(_SELECT_HEAD)
-    added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
-    await connection.execute(_INSERT, *map(list, zip(*map(column_values, added), strict=True)))
+class AuditedTransaction:
+    """A transaction that only commits with a record of what it changed, or after `declare_unchanged`."""
+
+    def __init__(self, transaction: Connection) -> None:
+        self._transaction = transaction
+        self.is_accounted_for = False
+
+    async def fetch(self, query: str, *arguments: Any) -> list[Row]:
+        """Return the rows of one statement."""
+        return await self._transaction.fetch(query, *arguments)
+
+    async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
+        """Return the first row of one statement."""
+        return await self._transaction.fetchrow(query, *arguments)
+
+    async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
+        """Run one statement and return its command tag."""
+        return await self._transaction.execute(query, *arguments, limit_s=limit_s)
+
+    async def record(self, *entries: AuditEntry) -> None:
+        """Append an entry for each change to the audit log, which is locked until the transaction ends.
+
+        Record before `changes.lock_log`, so that transactions take both locks in one order.
+        """
+        self.is_accounted_for = True
+        if not entries:
+            return
+        await self._transaction.execute(_LOCK, _AUDIT_LOCK)
+        (head,) = await self._transaction.fetch(_SELECT_HEAD)
+        added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
+        await self._transaction.execute(_INSERT, *map(list, zip(*map(column_values, added), strict=True)))
+
+    def declare_unchanged(self) -> None:
+        """Let the transaction commit without a record, because it changes nothing that the audit log reports."""
+        self.is_accounted_for = True
+
+
+@asynccontextmanager
+async def audited_transaction(
+    database: Database, limit_s: float | None = None
+) -> AsyncGenerator[AuditedTransaction, None]:
+    """Run the block in a transaction. Roll back and raise `RuntimeError` if the block records nothing.
+
+    Every operation and task that changes what an administrator can see does so in here.
+    """
+    async with database.transaction(limit_s) as transaction:
+        audited = AuditedTransaction(transaction)
+        yield audited
+        if not audited.is_accounted_for:
+            raise RuntimeError("this transaction has neither an audit record nor a declaration that nothing changed")
 
 
 async def select_audit(

@@ -32,6 +32,10 @@ _CONDITIONS: Final = {
         "NOT EXISTS (SELECT FROM unnest(t.reach) AS key WHERE strpos(key, ':') > 0 AND NOT EXISTS ("
         "SELECT FROM unnest({}::text[]) AS prefix WHERE starts_with(key, prefix)))"
     ),
+    "limit_wildcards": (
+        "NOT EXISTS (SELECT FROM unnest(t.scopes) AS scope WHERE starts_with(scope, 'polls:*:') AND NOT EXISTS ("
+        "SELECT FROM unnest({}::text[]) AS prefix WHERE starts_with(scope || '/', prefix)))"
+    ),
 }
 _END: Final = "coalesce(t.expires_at, 'infinity')"
 _ALIVE: Final = "t.revoked_at IS NULL"

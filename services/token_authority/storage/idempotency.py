@@ -1,22 +1,45 @@
-"""The `Idempotency-Key` of rotations in PostgreSQL, stored with the secret that the rotation created."""
+"""The `Idempotency-Key` of requests that create secrets, in PostgreSQL."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.token_authority.domain.idempotency import IdempotencyKey
-from services.token_authority.domain.secret import HolderKind, Secret
-from services.token_authority.storage.secrets import SECRET_COLUMNS, read_secret
 from shared.runtime.postgres.database import Connection
 
-_SELECT_ROTATED: Final = f"""
-    -- select_rotated: the secret that a rotation under this key created, with the digest of the request
-    SELECT {SECRET_COLUMNS}, s.rotation_request FROM token_authority.secret s
-    WHERE s.holder_kind = $1 AND s.holder_id = $2 AND s.rotation_key = $3
-"""  # noqa: S608
+_LOCK: Final = """
+    -- lock_idempotency_key: lock a key until the transaction ends
+    SELECT pg_advisory_xact_lock($1)
+"""
+_SELECT: Final = """
+    -- select_keyed_request: what a request under this key created
+    SELECT request_digest, holder_id, secret_id FROM token_authority.idempotency_key WHERE digest = $1
+"""
+_INSERT: Final = """
+    -- insert_keyed_request: what a request under this key has created
+    INSERT INTO token_authority.idempotency_key (digest, request_digest, holder_id, secret_id) VALUES ($1, $2, $3, $4)
+"""
 
 
-async def select_rotated(
-    connection: Connection, holder_kind: HolderKind, holder_id: str, key: IdempotencyKey
-) -> tuple[Secret, bytes] | None:
-    """Return the secret that a rotation under this key created, with the digest of that request."""
-    row = await connection.fetchrow(_SELECT_ROTATED, holder_kind, holder_id, key.digest)
-    return (read_secret(row), row["rotation_request"]) if row else None
+class KeyedRequest(NamedTuple):
+    """An earlier request under a key: its digest, and what it created. A service may have no secret."""
+
+    request_digest: bytes
+    holder_id: str
+    secret_id: str | None
+
+
+async def lock_idempotency_key(connection: Connection, key: IdempotencyKey) -> None:
+    """Lock a key until the transaction ends, so that concurrent requests under it are handled one after another."""
+    await connection.execute(_LOCK, int.from_bytes(key.digest[:8], signed=True))
+
+
+async def select_keyed_request(connection: Connection, key: IdempotencyKey) -> KeyedRequest | None:
+    """Return the earlier request under this key."""
+    row = await connection.fetchrow(_SELECT, key.digest)
+    return KeyedRequest(row["request_digest"], row["holder_id"], row["secret_id"]) if row else None
+
+
+async def insert_keyed_request(
+    connection: Connection, key: IdempotencyKey, holder_id: str, secret_id: str | None
+) -> None:
+    """Store what a request under this key has created."""
+    await connection.execute(_INSERT, key.digest, key.request_digest, holder_id, secret_id)

@@ -1,10 +1,9 @@
 """The secrets of tokens, admin keys and services in PostgreSQL, each as a SHA-256 digest."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from services.token_authority.domain.idempotency import IdempotencyKey
-from services.token_authority.domain.secret import HolderKind, Rotation, Secret
+from services.token_authority.domain.secret import HolderKind, Secret
 from shared.runtime.postgres.database import Connection, Row
 
 SECRET_COLUMNS: Final = """
@@ -14,10 +13,8 @@ SECRET_COLUMNS: Final = """
 
 _INSERT: Final = """
     -- insert_secret: a new secret of a holder
-    INSERT INTO token_authority.secret (
-        id, holder_kind, holder_id, digest, hint, created_at, rotation_key, rotation_request
-    )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    INSERT INTO token_authority.secret (id, holder_kind, holder_id, digest, hint, created_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
 """
 _SELECT_OF: Final = f"""
     -- select_secrets: every secret of a holder, the newest first
@@ -27,7 +24,7 @@ _SELECT_OF: Final = f"""
 _END_OTHERS: Final = """
     -- end_other_secrets: let every other secret of a holder end at this time, or earlier if it already does
     UPDATE token_authority.secret
-    SET ends_at = least(ends_at, $4), ended = $7, ends_on_use = ends_on_use OR $5, from_environment = false
+    SET ends_at = least(ends_at, $4), ended = $4 <= $6, ends_on_use = ends_on_use OR $5, from_environment = false
     WHERE holder_kind = $1 AND holder_id = $2 AND id <> $3 AND NOT ended AND (ends_at IS NULL OR ends_at > $6)
 """
 _REPLACE: Final = """
@@ -37,13 +34,13 @@ _REPLACE: Final = """
 _NOTE_FIRST_USE: Final = """
     -- note_first_use: store when a secret was first used; no row if that was stored before
     UPDATE token_authority.secret SET first_used_at = $2 WHERE digest = $1 AND first_used_at IS NULL
-    RETURNING created_at
+    RETURNING id, created_at
 """
 _END_ON_USE: Final = """
     -- end_on_use: end the older secrets that end with the first use of a newer one
     UPDATE token_authority.secret SET ends_at = $4, ended = true
     WHERE holder_kind = $1 AND holder_id = $2 AND created_at < $3 AND ends_on_use AND NOT ended AND ends_at > $4
-    RETURNING digest
+    RETURNING id, digest
 """
 _NOTE_LATE_USE: Final = """
     -- note_late_use_of_secret: the secret was presented after its end
@@ -51,20 +48,24 @@ _NOTE_LATE_USE: Final = """
 """
 
 
-async def insert_secret(
-    connection: Connection, holder_kind: HolderKind, secret: Secret, key: IdempotencyKey | None = None
-) -> None:
-    """Store a new secret, with the Idempotency-Key of the rotation that created it."""
+class UsedSecret(NamedTuple):
+    """A secret that was used for the first time."""
+
+    id: str
+    created_at: datetime
+
+
+class EndedSecret(NamedTuple):
+    """A secret that the first use of a newer one ended."""
+
+    id: str
+    digest: bytes
+
+
+async def insert_secret(connection: Connection, holder_kind: HolderKind, secret: Secret) -> None:
+    """Store a new secret."""
     await connection.execute(
-        _INSERT,
-        secret.id,
-        holder_kind,
-        secret.holder_id,
-        secret.digest,
-        secret.hint,
-        secret.created_at,
-        key.digest if key else None,
-        key.request_digest if key else None,
+        _INSERT, secret.id, holder_kind, secret.holder_id, secret.digest, secret.hint, secret.created_at
     )
 
 
@@ -74,19 +75,10 @@ async def select_secrets(connection: Connection, holder_kind: HolderKind, holder
 
 
 async def end_other_secrets(
-    connection: Connection, holder_kind: HolderKind, secret: Secret, rotation: Rotation, now: datetime
+    connection: Connection, holder_kind: HolderKind, secret: Secret, end: datetime, now: datetime, *, end_on_use: bool
 ) -> None:
-    """Let the holder's other secrets end as the rotation says."""
-    await connection.execute(
-        _END_OTHERS,
-        holder_kind,
-        secret.holder_id,
-        secret.id,
-        rotation.old_secrets_end_at(now),
-        rotation.end_on_use,
-        now,
-        rotation.overlap_s == 0,
-    )
+    """Let the holder's other secrets end at `end`, or immediately if that has passed."""
+    await connection.execute(_END_OTHERS, holder_kind, secret.holder_id, secret.id, end, end_on_use, now)
 
 
 async def replace_secret(connection: Connection, secret_id: str, minted: Secret) -> None:
@@ -94,17 +86,18 @@ async def replace_secret(connection: Connection, secret_id: str, minted: Secret)
     await connection.execute(_REPLACE, secret_id, minted.digest, minted.hint)
 
 
-async def note_first_use(connection: Connection, digest: bytes, now: datetime) -> datetime | None:
-    """Store the first use of a secret. Return when the secret was created; `None` if a use is already stored."""
+async def note_first_use(connection: Connection, digest: bytes, now: datetime) -> UsedSecret | None:
+    """Store the first use of a secret. Return the secret; `None` if a use is already stored."""
     row = await connection.fetchrow(_NOTE_FIRST_USE, digest, now)
-    return row["created_at"] if row else None
+    return UsedSecret(row["id"], row["created_at"]) if row else None
 
 
 async def end_on_use(
     connection: Connection, holder_kind: HolderKind, holder_id: str, older_than: datetime, now: datetime
-) -> list[bytes]:
-    """End the older secrets that end with the first use of a newer one. Return their digests."""
-    return [row["digest"] for row in await connection.fetch(_END_ON_USE, holder_kind, holder_id, older_than, now)]
+) -> list[EndedSecret]:
+    """End the older secrets that end with the first use of a newer one."""
+    rows = await connection.fetch(_END_ON_USE, holder_kind, holder_id, older_than, now)
+    return [EndedSecret(row["id"], row["digest"]) for row in rows]
 
 
 async def note_late_use_of_secret(connection: Connection, secret_id: str, now: datetime) -> None:

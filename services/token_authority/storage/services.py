@@ -17,7 +17,10 @@ _SELECT_WITH_DIGESTS: Final = f"""
         SELECT s.digest FROM token_authority.secret s
         WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND NOT s.ended
           AND (s.ends_at IS NULL OR s.ends_at > $2)
-    ) AS digests
+    ) AS digests, ARRAY(
+        SELECT s.digest FROM token_authority.secret s
+        WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND s.first_used_at IS NULL
+    ) AS unused
     FROM token_authority.service v WHERE v.client_id = $1 AND v.disabled_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
@@ -58,6 +61,7 @@ _END_OTHERS_OF_ENVIRONMENT: Final = """
     UPDATE token_authority.secret SET ends_at = $3, ended = true
     WHERE holder_kind = 'service' AND holder_id = $1 AND from_environment AND digest <> $2
       AND (ends_at IS NULL OR ends_at > $3)
+    RETURNING id
 """
 
 
@@ -66,7 +70,7 @@ async def select_service_to_authenticate(
 ) -> ServiceCredentials | None:
     """Return the service with this client id and the digests of its valid secrets; `None` if it is disabled."""
     row = await connection.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
-    return ServiceCredentials(_read_service(row), row["digests"]) if row else None
+    return ServiceCredentials(_read_service(row), row["digests"], row["unused"]) if row else None
 
 
 async def select_service(connection: Connection, client_id: str) -> Service | None:
@@ -123,9 +127,9 @@ async def take_secret_of_environment(connection: Connection, secret: Secret) -> 
 
 async def end_other_secrets_of_environment(
     connection: Connection, client_id: str, digest: bytes, now: datetime
-) -> None:
-    """End the secrets of a service that came from the environment, except this one."""
-    await connection.execute(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)
+) -> list[str]:
+    """End the secrets of a service that came from the environment, except this one. Return their ids."""
+    return [row["id"] for row in await connection.fetch(_END_OTHERS_OF_ENVIRONMENT, client_id, digest, now)]
 
 
 def _read_service(row: Row) -> Service:

@@ -16,16 +16,16 @@ from shared.runtime.postgres.database import Connection, Row
 TOKEN_COLUMNS: Final = """
     t.id, t.site_id, t.name, t.description, t.owner, t.scopes, t.allow_query, t.allowed_ips, t.rate_limit, t.metadata,
     t.hint, t.created_by, t.created_at, t.expires_at, t.disabled_at, t.disabled_by, t.disabled_reason, t.revoked_at,
-    t.revoked_by, t.revoked_reason, t.revoked_text, t.late_use_at, t.enabled_at
+    t.revoked_by, t.revoked_reason, t.revoked_text, t.late_use_at, t.enabled_at, t.self_rotation
 """
 
 _INSERT: Final = """
     -- insert_token: a new token
     INSERT INTO token_authority.token (
         id, site_id, name, description, folded, owner, scopes, reach, allow_query, allowed_ips, rate_limit, metadata,
-        hint, created_by, created_at, expires_at
+        self_rotation, hint, created_by, created_at, expires_at
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 _INSERT_USE: Final = """
     -- insert_token_use: the counts of a new token
@@ -43,8 +43,8 @@ _UPDATE: Final = """
     -- update_token: the fields of a token that may change; the caller has locked it
     UPDATE token_authority.token
     SET name = $2, description = $3, folded = $4, owner = $5, scopes = $6, reach = $7, allow_query = $8,
-        allowed_ips = $9, rate_limit = $10, metadata = $11, hint = $12, expires_at = $13, disabled_at = $14,
-        disabled_by = $15, disabled_reason = $16, enabled_at = $17
+        allowed_ips = $9, rate_limit = $10, metadata = $11, self_rotation = $12, hint = $13, expires_at = $14,
+        disabled_at = $15, disabled_by = $16, disabled_reason = $17, enabled_at = $18
     WHERE id = $1
 """
 _UPDATE_OWNER: Final = """
@@ -181,11 +181,12 @@ def read_token(row: Row) -> Token:
         revoked_text=row["revoked_text"],
         late_use_at=row["late_use_at"],
         enabled_at=row["enabled_at"],
+        self_rotation=row["self_rotation"],
     )
 
 
 def _column_values(token: Token) -> tuple[object, ...]:
-    """Return the values of the columns from `name` to `metadata`, in the order of the statements."""
+    """Return the values of the columns from `name` to `self_rotation`, in the order of the statements."""
     return (
         token.name,
         token.description,
@@ -197,4 +198,5 @@ def _column_values(token: Token) -> tuple[object, ...]:
         list(token.allowed_ips),
         token.rate_limit,
         msgspec.json.encode(token.metadata).decode(),
+        token.self_rotation,
     )

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.token_authority.domain.actor import SYSTEM, Actor
 from services.token_authority.domain.audit import AuditEntry
 from services.token_authority.domain.signing_key import KEPT, ROTATED_AFTER, KeyRotation, PublishedKey, SigningKey
-from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.signing_keys import (
     insert_signing_key,
     lock_signing_keys,
@@ -101,13 +101,14 @@ class Signer:
 
     async def rotate(self, by: Actor) -> KeyRotation:
         """Publish a new key, or return the one that is published and does not sign yet. Raise `DatabaseUnavailable`."""
-        async with self._database.transaction() as transaction:
+        async with audited_transaction(self._database) as transaction:
             await lock_signing_keys(transaction)
             for each in await select_signing_keys(transaction):
                 if each.state == "next":
+                    transaction.declare_unchanged()
                     return KeyRotation(each, created=False)
             kid = await self._create(transaction, self._published_before)
-            await append_audit(transaction, [AuditEntry(by, "signing_key.rotate", f"signing_key:{kid}")])
+            await transaction.record(AuditEntry(by, "signing_key.rotate", f"signing_key:{kid}"))
             (key,) = (each for each in await select_signing_keys(transaction) if each.key.kid == kid)
         _log.info("new signing key published", kid=kid, signs_from=key.key.signs_from.isoformat())
         return KeyRotation(key, created=True)
@@ -125,21 +126,23 @@ class Signer:
                     await self._withdraw()
 
     async def _withdraw(self) -> None:
-        async with self._database.transaction() as transaction:
+        async with audited_transaction(self._database) as transaction:
             kids = await withdraw_signing_keys(transaction, KEPT)
-            entries = [AuditEntry(SYSTEM, "signing_key.withdraw", f"signing_key:{kid}") for kid in kids]
-            if entries:
-                await append_audit(transaction, entries)
+            await transaction.record(
+                *(AuditEntry(SYSTEM, "signing_key.withdraw", f"signing_key:{kid}") for kid in kids)
+            )
 
     async def _select_or_create(self) -> list[PublishedKey]:
         keys = await select_signing_keys(self._database)
         if keys:
             return keys
-        async with self._database.transaction() as transaction:
+        async with audited_transaction(self._database) as transaction:
             await lock_signing_keys(transaction)
-            if not await select_signing_keys(transaction):
+            if await select_signing_keys(transaction):
+                transaction.declare_unchanged()
+            else:
                 kid = await self._create(transaction, timedelta())
-                await append_audit(transaction, [AuditEntry(SYSTEM, "signing_key.make", f"signing_key:{kid}")])
+                await transaction.record(AuditEntry(SYSTEM, "signing_key.make", f"signing_key:{kid}"))
             return await select_signing_keys(transaction)
 
     async def _create(self, transaction: Connection, published_before: timedelta) -> str:

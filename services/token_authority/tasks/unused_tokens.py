@@ -13,7 +13,7 @@ import structlog
 from services.token_authority.domain.actor import POLICY
 from services.token_authority.domain.audit import AuditEntry
 from services.token_authority.storage import changes, unused_tokens
-from services.token_authority.storage.audit import append_audit
+from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.tasks.relay import ChangeRelay
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
@@ -54,18 +54,21 @@ class UnusedTokens:
         return disabled
 
     async def _disable_batch(self, now: datetime) -> int:
-        async with self._database.transaction() as transaction:
+        async with audited_transaction(self._database) as transaction:
             if not await unused_tokens.try_lock_policy(transaction):
+                transaction.declare_unchanged()
                 return 0
             unused = await unused_tokens.lock_unused(transaction, now - timedelta(days=self._days), now, BATCH)
             if not unused:
+                transaction.declare_unchanged()
                 return 0
             reason = f"unused for {self._days} {'day' if self._days == 1 else 'days'}"
             after = {"disabled_at": now.isoformat(), "disabled_by": str(POLICY), "disabled_reason": reason}
             before = dict.fromkeys(after)
             await unused_tokens.disable_tokens(transaction, unused, now, POLICY, reason)
-            entries = [AuditEntry(POLICY, "token.disable", f"token:{token_id}", before, after) for token_id in unused]
-            await append_audit(transaction, entries)
+            await transaction.record(
+                *(AuditEntry(POLICY, "token.disable", f"token:{token_id}", before, after) for token_id in unused)
+            )
             await changes.lock_log(transaction)
             await changes.append_disablings(transaction, unused)
         self._relay.wake()

@@ -172,3 +172,15 @@ async def test_command_with_unreachable_authority_exits_1(
 
     assert (refused.status, refused.out) == (1, "")
     assert re.fullmatch(f"pollgate: {sentence}\n", refused.err)
+
+
+async def test_rotate_says_when_earlier_secrets_end(pollgate: CommandLine, subtests: pytest.Subtests) -> None:
+    key = (await pollgate("admin", "create", "--name", "k", "--role", "auditor", "--json")).json["id"]
+    await pollgate("service", "create", "s")
+    for command in (("admin", "rotate", key), ("service", "rotate", "s")):
+        with subtests.test(command=command):
+            later = await pollgate(*command, "--overlap", "12h", "--end-on-use")
+            now = await pollgate(*command, "--overlap", "0")
+
+            assert re.search(r"\nEarlier secrets end at \d{4}-\d\d-\d\d .* UTC at the latest\.\n", later.out)
+            assert "\nEarlier secrets have ended.\n" in now.out

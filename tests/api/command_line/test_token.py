@@ -113,20 +113,20 @@ async def test_token_create_reads_metadata_from_stdin_or_file(pollgate: CommandL
     assert from_file.json["metadata"] == {"level": 3}
 
 
-async def test_token_create_with_lost_response_exits_1(pollgate: CommandLine, authority: Authority) -> None:
+async def test_token_create_with_two_lost_responses_exits_1(pollgate: CommandLine, authority: Authority) -> None:
     async with run_lossy_proxy(authority.base) as proxy:
         pollgate.use_authority(proxy.url, authority.admin_key)
-        proxy.lost = 1
+        proxy.lost = 2
         lost = await pollgate("token", "create", "--name", "x", "--scope", "ANY")
         listed = await pollgate("token", "list", "--json")
 
     assert (lost.status, lost.out) == (1, "")
-    assert "It may have been created, with a secret that is lost; check before you repeat the command" in lost.err
+    assert "It may have been created; repeat the command with --key " in lost.err
     assert len(listed.json) == 1
 
 
 WRONG = [
-    (("--expires-in", "soon"), 2, "'soon' is not a duration; write it as 90d, 12h, 30m or 1h30m"),
+    (("--expires-in", "soon"), 2, "'soon' is not a duration; write it as 90d, 12h, 2h30m or P90D"),
     (("--expires-in", "9999999w"), 2, "longer than a thousand years"),
     (("--expires-at", "soon"), 2, "'soon' is not a time; write it as 2027-01-31"),
     (("--expires-at", "2031-01-31", "--expires-in", "1d"), 2, "either --expires-in or --expires-at"),

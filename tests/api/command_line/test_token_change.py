@@ -8,7 +8,9 @@ import pytest
 
 from shared.contract.token import is_well_formed
 from tests.support.command_line import CommandLine, run_lossy_proxy
+from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority
+from tests.support.token_fixtures import expire_token
 
 pytestmark = pytest.mark.shared_services
 
@@ -84,7 +86,7 @@ async def test_token_disable_of_revoked_token_exits_1(pollgate: CommandLine, aut
     refused = await pollgate("token", "disable", token["id"])
 
     assert refused.status == 1
-    assert "answered 409: The token is revoked or has expired" in refused.err
+    assert "answered 409: The token is revoked, permanently" in refused.err
 
 
 async def test_token_rotate_prints_new_secret_and_keeps_the_old_one(
@@ -167,3 +169,90 @@ async def test_token_disable_with_lost_response_exits_1(pollgate: CommandLine, a
     assert lost.status == 1
     assert "does not answer: the server closed the connection" in lost.err
     assert lost.err.endswith("The change may have been made; repeat the command to be sure\n")
+
+
+async def test_token_rotate_with_expiry_renews_expired_token(
+    pollgate: CommandLine, authority: Authority, database: ClonedDatabase
+) -> None:
+    token = await authority.issue()
+    await expire_token(database, token["id"])
+
+    refused = await pollgate("token", "rotate", token["id"])
+    invalid = await pollgate("token", "rotate", token["id"], "--expires-in", "0s")
+    renewed = await pollgate("token", "rotate", token["id"], "--expires-in", "P90D")
+
+    assert (refused.status, "has expired" in refused.err) == (1, True)
+    assert (invalid.status, "--expires-in: must be 1 or more seconds" in invalid.err) == (1, True)
+    assert renewed.status == 0
+    assert "\nThe token expires at " in renewed.out
+
+
+async def test_token_rotate_self_reads_token_from_environment_or_standard_input(
+    pollgate: CommandLine, authority: Authority, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    monkeypatch.delenv("POLLGATE_TOKEN", raising=False)
+    monkeypatch.delenv("POLLGATE_TOKEN_FILE", raising=False)
+    monkeypatch.setenv("POLLGATE_ADMIN_KEY", "")
+    for source in ("environment", "standard input"):
+        with subtests.test(source=source):
+            token = await authority.issue(self_rotation=True)
+            if source == "environment":
+                monkeypatch.setenv("POLLGATE_TOKEN", token["token"])
+
+            stdin = "" if source == "environment" else f"{token['token']}\n"
+            rotated = await pollgate("token", "rotate", "--self", "--overlap", "1h", stdin=stdin)
+
+            monkeypatch.delenv("POLLGATE_TOKEN", raising=False)
+            assert rotated.status == 0
+            assert f"Store this secret of {token['id']} now" in rotated.out
+            assert (await authority.introspect(rotated.out.partition("\n")[0])).json["active"]
+
+
+async def test_token_rotate_self_of_token_that_does_not_allow_it_exits_1(
+    pollgate: CommandLine, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLLGATE_TOKEN", (await authority.issue())["token"])
+
+    refused = await pollgate("token", "rotate", "--self")
+    with_id = await pollgate("token", "rotate", "tok_x", "--self")
+    without = await pollgate("token", "rotate")
+
+    assert (refused.status, "Ask an administrator" in refused.err) == (1, True)
+    assert (with_id.status, without.status) == (2, 2)
+
+
+async def test_token_change_allows_self_rotation(pollgate: CommandLine, authority: Authority) -> None:
+    token = await authority.issue()
+
+    await pollgate("token", "change", token["id"], "--self-rotation")
+    allowed = (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json["self_rotation"]
+    await pollgate("token", "change", token["id"], "--no-self-rotation")
+
+    assert allowed is True
+    assert (await authority.manage("GET", f"/v1/tokens/{token['id']}")).json["self_rotation"] is False
+
+
+async def test_creation_with_lost_response_creates_once(
+    pollgate: CommandLine, authority: Authority, subtests: pytest.Subtests
+) -> None:
+    commands = {
+        "tokens": ("token", "create", "--name", "once", "--scope", "polls:read:PLAT"),
+        "admin-keys": ("admin", "create", "--name", "once", "--role", "auditor"),
+        "services": ("service", "create", "once"),
+    }
+    async with run_lossy_proxy(authority.base) as proxy:
+        pollgate.use_authority(proxy.url, authority.admin_key)
+        for kind, command in commands.items():
+            for lost in (1, 2):
+                with subtests.test(kind=kind, lost=lost):
+                    key = ("--key", f"{kind}-{lost}")
+                    before = len((await authority.manage("GET", f"/v1/{kind}")).json["items"])
+                    name = command if kind != "services" else (*command[:2], f"once{lost}")
+                    proxy.lost = lost
+                    created = await pollgate(*name, *key)
+                    if lost == 2:
+                        assert (created.status, f"--key {key[1]}" in created.err) == (1, True)
+                        created = await pollgate(*name, *key)
+
+                    after = len((await authority.manage("GET", f"/v1/{kind}")).json["items"])
+                    assert (created.status, after - before) == (0, 1)

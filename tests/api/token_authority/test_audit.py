@@ -52,6 +52,7 @@ async def make_changes(authority: Authority) -> list[str]:
     assert (await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})).status == 200
     return [
         *(
+            "site.make",
             "admin_key.make",
             "service.make",
             "service.take_secret",
@@ -185,7 +186,7 @@ async def test_service_role_cannot_change_or_delete_records(
     ("tampering", "where"),
     [
         ("UPDATE token_authority.audit_log SET actor_id = 'adm_other' WHERE seq = 4", "record 4 has been changed"),
-        ("UPDATE token_authority.audit_log SET after = '{}' WHERE seq = 5", "record 5 has been changed"),
+        ("UPDATE token_authority.audit_log SET after = '{}' WHERE seq = 6", "record 6 has been changed"),
         ("UPDATE token_authority.audit_log SET at = at - interval '1 day' WHERE seq = 4", "record 4 has been changed"),
         ("DELETE FROM token_authority.audit_log WHERE seq = 4", "record 4 is missing"),
         ("UPDATE token_authority.audit_log SET hash = sha256('x') WHERE seq = 4", "record 4 has been changed"),

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.scope_index import key_prefixes_within, keys_within
+from services.token_authority.domain.scope_index import key_prefixes_within, keys_within, wildcard_prefixes
 from services.token_authority.domain.selection import Selection, new_selection
 from services.token_authority.domain.token import Token, TokenRequest, issue
 from services.token_authority.domain.token_fields import Lifetime
@@ -376,7 +376,8 @@ async def test_issuer_bulk_revokes_tokens_within_limits_only(
 def random_scope(rng: random.Random) -> Scope:
     """Return a random scope from few places, so that many scopes overlap and contain each other."""
     actions = frozenset(rng.sample(list(Action), rng.choice((1, 1, 2, 6))))
-    return Scope(actions, tuple(rng.choices(("A", "AB", "A/B", ">"), k=rng.randrange(4))))
+    path = tuple(rng.choices(("A", "AB", "A/B", ">"), k=rng.randrange(4)))
+    return Scope(actions, path, is_wildcard=len(actions) == 6 and rng.random() < 0.5)
 
 
 def token_with_scopes(scopes: list[Scope], site_id: str, now: datetime) -> Token:
@@ -390,6 +391,7 @@ def token_with_scopes(scopes: list[Scope], site_id: str, now: datetime) -> Token
         allowed_ips=(),
         rate_limit=None,
         metadata={},
+        self_rotation=False,
     )
     return issue(request, site_id, Actor("system"), now, None).token
 
@@ -418,7 +420,11 @@ async def test_sql_scope_conditions_agree_with_scopes(authority: Authority, data
 
             touching = await find_ids(new_selection(scope=str(wanted)))
             within = await find_ids(
-                Selection(limit_prefixes=key_prefixes_within(limits), limit_keys=keys_within(limits))
+                Selection(
+                    limit_prefixes=key_prefixes_within(limits),
+                    limit_keys=keys_within(limits),
+                    limit_wildcards=wildcard_prefixes(limits),
+                )
             )
 
             assert touching == filter_ids(lambda token, to=wanted: any(overlap(scope, to) for scope in token.scopes))  # type: ignore[misc]

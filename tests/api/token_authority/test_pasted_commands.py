@@ -26,7 +26,7 @@ async def documented_statuses(authority: Authority) -> dict[str, list[str]]:
 
 async def create_variables(authority: Authority) -> dict[str, str]:
     """Create a token, an admin key and a service, and return the variables with their ids and secrets."""
-    token = await authority.issue("polls:read:PLAT")
+    token = await authority.issue("polls:read:PLAT", self_rotation=True)
     key = (await authority.manage("POST", "/v1/admin-keys", {"name": "other", "role": "auditor"})).json
     client_id = f"reports-{secrets.token_hex(4)}"
     service = (await authority.manage("POST", "/v1/services", {"client_id": client_id})).json

@@ -60,8 +60,25 @@ async def test_created_token_has_every_requested_field(authority: Authority) -> 
     }
 
 
-async def test_expiry_may_be_preset_or_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
-    for requested, days in [("7d", 7), ("30d", 30), ("90d", 90), ("365d", 365), (86_400, 1), ("never", None)]:
+EXPIRIES: list[tuple[int | str, float | None]] = [
+    ("7d", 7),
+    ("365d", 365),
+    ("12h", 0.5),
+    ("1w", 7),
+    ("2h30m", 2.5 / 24),
+    ("90m", 1.5 / 24),
+    ("P90D", 90),
+    ("P2W", 14),
+    ("PT36H", 1.5),
+    ("P1DT12H", 1.5),
+    ("3600s", 1 / 24),
+    (86_400, 1),
+    ("never", None),
+]
+
+
+async def test_expiry_may_be_duration_or_seconds(authority: Authority, subtests: pytest.Subtests) -> None:
+    for requested, days in EXPIRIES:
         with subtests.test(requested=requested, days=days):
             issued = await authority.issue(expires_in=requested)
 
@@ -77,7 +94,10 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"expires_in": -5}, "/expires_in"),
     ({"expires_in": 10**12}, "/expires_in"),
     ({"expires_in": 2**53}, "/expires_in"),
-    ({"expires_in": "8d"}, "/expires_in"),
+    *(
+        ({"expires_in": text}, "/expires_in")
+        for text in ("8", "8x", "d8", "P", "P1Y", "PT", "1.5d", "0d", "9" * 9 + "w", "1d" * 40)
+    ),
     ({"expires_in": "7d", "expires_at": "2030-01-01T00:00:00Z"}, "/expires_in"),
     ({"allowed_ips": ["10.0.0.1/8"]}, "/allowed_ips/0"),
     ({"allowed_ips": ["10.0.0.0/8", "here"]}, "/allowed_ips/1"),
@@ -352,6 +372,7 @@ async def test_holder_reads_permissions_of_token(authority: Authority) -> None:
         "allow_query": True,
         "allowed_ips": [],
         "rate_limit": 60,
+        "self_rotation": False,
         "ended": None,
         "ended_at": None,
         "reason": None,

@@ -1,0 +1,216 @@
+"""Renewal: a rotation sets a new expiry, also for an expired token. Secrets in use never work longer for it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
+from tests.support.stack import Answer, Authority
+from tests.support.token_fixtures import create_reader, expire_token
+
+pytestmark = pytest.mark.shared_services
+
+
+async def rotate(authority: Authority, token_id: str, key: str | None = None, **body: Any) -> Answer:
+    headers = {**authority.admin, **({"Idempotency-Key": key} if key else {})}
+    return await authority("POST", f"/v1/tokens/{token_id}/rotate", headers=headers, json=body)
+
+
+def until(answer: Answer) -> timedelta:
+    """Return how long the token in the response works from now."""
+    return datetime.fromisoformat(answer.json["expires_at"]) - datetime.now(UTC)
+
+
+async def test_rotation_sets_expiry_counted_from_now(authority: Authority, subtests: pytest.Subtests) -> None:
+    at = (datetime.now(UTC) + timedelta(days=90)).isoformat()
+    for new in ({"expires_in": "90d"}, {"expires_in": 90 * 86_400}, {"expires_in": "P90D"}, {"expires_at": at}):
+        for old in (None, "30d", "365d"):
+            with subtests.test(new=new, old=old):
+                issued = await authority.issue(expires_in=old)
+
+                renewed = await rotate(authority, issued["id"], **new)
+
+                assert renewed.status == 200
+                assert timedelta(days=89, hours=23) < until(renewed) <= timedelta(days=90)
+                assert (await authority.introspect(renewed.json["token"])).json["active"] is True
+
+
+async def test_rotation_without_expiry_keeps_expiry(authority: Authority) -> None:
+    issued = await authority.issue(expires_in="30d")
+
+    rotated = await rotate(authority, issued["id"])
+
+    assert rotated.json["expires_at"] == issued["expires_at"]
+
+
+async def test_old_secret_does_not_work_longer_after_renewal(authority: Authority) -> None:
+    issued = await authority.issue(expires_in=60)
+
+    renewed = await rotate(authority, issued["id"], overlap_s=3600, expires_in="90d")
+
+    old = (await authority.introspect(issued["token"])).json
+    assert old["exp"] == int(datetime.fromisoformat(issued["expires_at"]).timestamp())
+    assert renewed.json["old_secrets_end_at"] == issued["expires_at"]
+
+
+async def test_expired_token_is_renewed_and_its_old_secret_stays_ended(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue()
+    await authority.introspect(issued["token"])
+    await expire_token(database, issued["id"])
+
+    renewed = await rotate(authority, issued["id"], expires_in="90d")
+
+    active = [
+        (await authority.introspect(secret)).json["active"] for secret in (issued["token"], renewed.json["token"])
+    ]
+    assert (renewed.status, renewed.json["status"], active) == (200, "active", [False, True])
+
+
+async def test_rotation_of_expired_token_without_expiry_returns_409_that_says_how_to_go_on(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue()
+    await expire_token(database, issued["id"])
+
+    for answer in (
+        await rotate(authority, issued["id"]),
+        await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"name": "n"}),
+    ):
+        assert (answer.status, answer.json["type"]) == (409, "/docs/problems/token-ended")
+        assert "expires_in" in answer.json["detail"]
+
+
+async def test_renewal_of_revoked_token_returns_409(authority: Authority) -> None:
+    issued = await authority.issue()
+    await authority.revoke(issued["id"])
+
+    answer = await rotate(authority, issued["id"], expires_in="90d")
+
+    assert (answer.status, answer.json["type"]) == (409, "/docs/problems/token-ended")
+
+
+async def test_invalid_new_expiry_returns_422_and_creates_no_secret(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    issued = await authority.issue()
+    for body in (
+        {"expires_in": 0},
+        {"expires_in": "8x"},
+        {"expires_at": "2020-01-01T00:00:00Z"},
+        {"expires_in": "1d", "expires_at": "2090-01-01T00:00:00Z"},
+    ):
+        with subtests.test(body=body):
+            assert (await rotate(authority, issued["id"], **body)).status == 422
+    assert len((await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json["secrets"]) == 1
+
+
+async def test_repeated_renewal_replaces_secret_and_keeps_first_expiry(authority: Authority) -> None:
+    issued = await authority.issue(expires_in="30d")
+    lost = await rotate(authority, issued["id"], key="k", expires_in="90d")
+    await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"expires_in": "10d"})
+
+    again = await rotate(authority, issued["id"], key="k", expires_in="90d")
+
+    active = [(await authority.introspect(each.json["token"])).json["active"] for each in (lost, again)]
+    assert (again.status, active) == (200, [False, True])
+    assert until(again) <= timedelta(days=10)
+
+
+async def test_issuer_renews_only_tokens_within_its_limits(authority: Authority) -> None:
+    issuer = (
+        await authority.manage("POST", "/v1/admin-keys", {"name": "i", "role": "issuer", "scopes": ["polls:read:PLAT"]})
+    ).json["key"]
+    inside, outside = await authority.issue("polls:read:PLAT"), await authority.issue("polls:read:OTHER")
+
+    statuses = [
+        (
+            await authority(
+                "POST",
+                f"/v1/tokens/{token['id']}/rotate",
+                headers={"Authorization": f"Bearer {issuer}"},
+                json={"expires_in": "90d"},
+            )
+        ).status
+        for token in (inside, outside)
+    ]
+
+    assert statuses == [200, 404]
+
+
+async def test_audit_record_of_renewal_has_both_ends(authority: Authority) -> None:
+    issued = await authority.issue(expires_in="30d")
+
+    renewed = (await rotate(authority, issued["id"], expires_in="90d")).json
+
+    record = (await authority.manage("GET", f"/v1/audit?subject=token:{issued['id']}")).json["items"][-1]
+    assert (record["action"], record["before"]["expires_at"]) == ("token.rotate", issued["expires_at"])
+    assert record["after"]["expires_at"] == renewed["expires_at"]
+
+
+class TestMaximumLifetime:
+    """A limit of the operator."""
+
+    @pytest.fixture
+    def authority_settings(self) -> dict[str, Any]:
+        return {"max_token_lifetime_days": 100}
+
+    async def test_renewal_counts_maximum_lifetime_from_now(self, authority: Authority) -> None:
+        issued = await authority.issue(expires_in="30d")
+
+        statuses = [
+            (await rotate(authority, issued["id"], expires_in=each)).status for each in ("100d", "101d", "never")
+        ]
+
+        assert statuses == [200, 422, 422]
+
+
+@pytest.mark.own_database
+async def test_service_role_cannot_let_secret_in_use_work_longer(
+    authority: Authority, database: ClonedDatabase, subtests: pytest.Subtests
+) -> None:
+    issued = await authority.issue(expires_in="30d")
+    rotated = await authority.issue(expires_in="30d")
+    for token in (issued, rotated):
+        await authority.introspect(token["token"])
+    await rotate(authority, rotated["id"])
+    for statement in (
+        "UPDATE token_authority.token SET expires_at = expires_at + interval '1 day'",
+        "UPDATE token_authority.token SET expires_at = NULL",
+        "UPDATE token_authority.secret SET ends_at = NULL WHERE holder_kind = 'token'",
+        "UPDATE token_authority.secret SET first_used_at = NULL WHERE first_used_at IS NOT NULL",
+        "UPDATE token_authority.secret SET digest = sha256('x') WHERE first_used_at IS NOT NULL",
+    ):
+        with subtests.test(statement=statement), pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await fetch(database.token_authority_url, statement)
+
+
+async def test_limited_auditor_does_not_see_wildcard_beyond_list_of_all_actions(authority: Authority) -> None:
+    six = "polls:read,create,update,delete,vote,results:PLAT"
+    await authority.issue(six, name="six")
+    await authority.issue("polls:*:PLAT", name="wildcard")
+    reader = await create_reader(authority, role="auditor", scopes=[six])
+
+    assert await reader.list_names() == ["six"]
+
+
+async def test_all_actions_spelt_out_never_become_wildcard(authority: Authority) -> None:
+    written = "polls:results,vote,delete,update,create,read:PLAT"
+    canonical = "polls:read,create,update,delete,vote,results:PLAT"
+    issuer = await authority.manage("POST", "/v1/admin-keys", {"name": "i", "role": "issuer", "scopes": [written]})
+    headers = {"Authorization": f"Bearer {issuer.json['key']}"}
+
+    issued = await authority.issue(written)
+    statuses = [
+        (await authority("POST", "/v1/tokens", headers=headers, json={"name": "t", "scopes": [scope]})).status
+        for scope in (written, "polls:*:PLAT")
+    ]
+    widened = await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:*:PLAT"]})
+
+    assert (issued["scopes"], issuer.json["scopes"]) == ([canonical], [canonical])
+    assert (await authority.introspect(issued["token"])).json["scope"] == canonical
+    assert (statuses, widened.status) == ([201, 403], 422)
