@@ -48,6 +48,10 @@ class AuditVerification:
             record = msgspec.json.decode(line, type=AuditRecord)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise CliError(f"the line after record {self.head.seq} is not an audit record") from None
+        self.verify_record(record)
+
+    def verify_record(self, record: AuditRecord) -> None:
+        """Verify the next record. Raise `CliError` if it does not continue the chain, or was changed."""
         try:
             self._chain.check([record])
         except BrokenChain as error:

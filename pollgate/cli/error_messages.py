@@ -17,6 +17,8 @@ from pollgate.client.errors import (
 
 _DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; --drop-votes removes the votes too.",
+    "promises-would-be-broken": "The change would break promises to participants who have voted; --allow with the "
+    "flags below makes it nevertheless.",
     "idempotency-key-reused": "The --key was used for another request; give another one.",
     "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; rotate "
     "with another --key, or without one.",
@@ -133,7 +135,7 @@ def _error_response(error: ClientError, target: Target) -> str:
 
 def _details(error: ClientError, target: Target) -> str:
     if error.type in _DETAILS:
-        return "\n  ".join((_DETAILS[error.type], *(each.detail for each in error.errors)))
+        return "\n  ".join((_DETAILS[error.type], *(_field_error(each, target) for each in error.errors)))
     errors = [_field_error(each, target) for each in error.errors]
     is_repeated = bool(errors) and all(each.detail in error.detail for each in error.errors)
     return "\n  ".join(errors if is_repeated else filter(None, (_detail(error.detail, target), *errors)))

@@ -26,6 +26,7 @@ _ALIKE: Final = (
     *("created_after", "created_before", "used_after", "expires_after", "expires_before", "updated_since"),
     *(
         "drop_votes",
+        "allow",
         "unused_days",
         "expiring_days",
         "title",

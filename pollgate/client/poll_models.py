@@ -86,12 +86,23 @@ class Results(Struct, frozen=True, rename="camel"):
 
 
 class EditEffect(Struct, frozen=True, rename="camel"):
-    """The effect of an edit on votes: what it dropped, and how many ballots lost their participant's name."""
+    """The effect of an edit on votes: what it dropped, and how many ballots lost their participant's name.
+
+    `consequences` are the flags that had to be allowed because participants had voted.
+    """
 
     dropped_options: list[str]
     dropped_votes: int
     dropped_ballots: int
     anonymized_ballots: int
+    consequences: list[str] = []
+
+
+class ChangeAfterVotes(Struct, frozen=True):
+    """A change that broke a promise to participants who had voted: a flag of `allow`, and when an edit last made it."""
+
+    consequence: str
+    at: datetime
 
 
 class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -109,18 +120,29 @@ class Poll(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"
     created_at: datetime
     updated_at: datetime
     etag: str | None = None
+    changed_after_votes: list[ChangeAfterVotes] = []
     results: Results | None = None
     effect: EditEffect | None = None
 
 
 class Ballot(Struct, frozen=True, rename="camel"):
-    """The choice of one participant. `name` and `cast_at` are `None` where the poll does not keep names."""
+    """The choice of one participant. `name` and `cast_at` are `None` where the poll does not keep names.
+
+    Such a ballot is secret once it is cast: when it is read, `option_ids` and `comment` are `None` too.
+    """
 
     participant: str
-    option_ids: list[str]
+    option_ids: list[str] | None
     name: str | None = None
     comment: str | None = None
     cast_at: datetime | None = None
+
+
+class Comment(Struct, frozen=True):
+    """A comment without its participant, and how many ballots have it."""
+
+    comment: str
+    ballots: int
 
 
 class StreamTicket(Struct, frozen=True, rename="camel"):

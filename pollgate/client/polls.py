@@ -11,12 +11,13 @@ import msgspec
 
 from pollgate.client.arguments import require_etag, text_list
 from pollgate.client.encoding import Query, ballot_path, participant_query, poll_path, without_none
-from pollgate.client.errors import ClientError, Conflict, NotFound, if_outcome_unknown
+from pollgate.client.errors import ClientError, Conflict, NotFound, OutcomeUnknown, if_outcome_unknown
 from pollgate.client.events import follow
 from pollgate.client.pagination import Page, each_item
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
+    Comment,
     ItemOutcome,
     NewPoll,
     Poll,
@@ -30,6 +31,7 @@ from pollgate.client.poll_models import (
 from pollgate.client.problems import item_detail
 from pollgate.client.retries import Attempts, with_retries
 from pollgate.client.transport import Arguments, Response, Service, Transport
+from shared.contract.audit import AuditRecord
 
 POLLS: Final = Service("polls service", "PollsClient", "token", "http://127.0.0.1:8080")
 MAX_PAGE: Final = 100
@@ -107,19 +109,29 @@ class PollsClient:
                 await self._send("POST", "/v1/polls", body=poll, headers=headers, arguments=_body("poll", poll))
             )
 
-    async def replace_poll(self, poll: Poll, *, if_match: str | None = None, drop_votes: bool = False) -> Poll:
+    async def replace_poll(
+        self, poll: Poll, *, if_match: str | None = None, drop_votes: bool = False, allow: Sequence[str] = ()
+    ) -> Poll:
         """Write a poll back that was read, with other values, and return it as it is then.
 
         With `if_match=poll.etag` raise `PreconditionFailed` where it was changed since it was read. Raise `Conflict`
-        (`votes-would-be-dropped`) where an option with votes is removed without `drop_votes`.
+        (`votes-would-be-dropped`) where an option with votes is removed without `drop_votes`, and `Conflict`
+        (`promises-would-be-broken`) where the edit breaks another promise to participants who have voted, without its
+        flag in `allow`: revealResults, reopen, changeTitle, renameOptions or saveNames.
         """
         body = {name: getattr(poll, name) for name in ("title", "description", "options", "settings")}
         return await self._edit(
-            "PUT", poll.id, body, if_match=if_match, drop_votes=drop_votes, arguments=_body("poll", poll)
+            "PUT", poll.id, body, if_match=if_match, drop_votes=drop_votes, allow=allow, arguments=_body("poll", poll)
         )
 
     async def change_poll(
-        self, poll_id: str, fields: Mapping[str, Any], *, if_match: str | None = None, drop_votes: bool = False
+        self,
+        poll_id: str,
+        fields: Mapping[str, Any],
+        *,
+        if_match: str | None = None,
+        drop_votes: bool = False,
+        allow: Sequence[str] = (),
     ) -> Poll:
         """Change some fields of a poll and return it. `fields` is a JSON merge patch (RFC 7396) in the API's names.
 
@@ -127,7 +139,9 @@ class PollsClient:
         dropped. Raise as `replace_poll` does.
         """
         arguments = _body("fields", fields)
-        return await self._edit("PATCH", poll_id, fields, if_match=if_match, drop_votes=drop_votes, arguments=arguments)
+        return await self._edit(
+            "PATCH", poll_id, fields, if_match=if_match, drop_votes=drop_votes, allow=allow, arguments=arguments
+        )
 
     async def close_poll(self, poll_id: str, *, if_match: str | None = None) -> Poll:
         """Close a poll at this moment, by the service's clock. Raise `NotFound` or `PreconditionFailed`."""
@@ -193,7 +207,8 @@ class PollsClient:
 
         Raise `Conflict` where the poll is closed (`poll-closed`) or takes no second ballot (`already-voted`), and
         `UnprocessableContent` where the poll does not take these options. After a lost response the request is sent
-        again; if the participant has voted by then, with the same ballot, that ballot is returned.
+        again; if the participant has voted by then, with the same ballot, that ballot is returned. If the poll does not
+        reveal which ballot it has, `OutcomeUnknown` is raised.
         """
         ballot = Ballot(participant, text_list("option_ids", option_ids), name, comment)
         path = ballot_path(poll_id, participant)
@@ -202,15 +217,17 @@ class PollsClient:
         try:
             with if_outcome_unknown("the ballot may have been cast"):
                 response = await with_retries(attempts)
-        except Conflict:
+        except Conflict as error:
             kept = await self._find_ballot(poll_id, participant) if attempts.outcome_unknown else None
+            if kept is not None and kept.option_ids is None:
+                raise _secret_ballot(error) from None
             if kept is None or not _is_same(kept, ballot):
                 raise
             return kept
         return self._transport.decode(response, Ballot)
 
     async def get_ballot(self, poll_id: str, participant: str) -> Ballot:
-        """Return a participant's ballot. Raise `NotFound`."""
+        """Return a participant's ballot. Without names in it, it says only that there is one. Raise `NotFound`."""
         return self._transport.decode(await self._send("GET", ballot_path(poll_id, participant)), Ballot)
 
     async def withdraw_ballot(self, poll_id: str, participant: str) -> None:
@@ -226,6 +243,20 @@ class PollsClient:
         Raise `Conflict` (`names-not-kept`) for a poll that does not.
         """
         return self._pages(f"{poll_path(poll_id)}/votes", Page[Ballot], {}, limit)
+
+    def list_comments(self, poll_id: str, limit: int | None = None) -> AsyncIterator[Comment]:
+        """Yield the comments of a poll without their participants, in no particular order, page by page.
+
+        `limit` of them at most. The token needs the action `results`. Raise `NotFound`.
+        """
+        return self._pages(f"{poll_path(poll_id)}/comments", Page[Comment], {}, limit)
+
+    def list_audit_records(self, poll_id: str, limit: int | None = None) -> AsyncIterator[AuditRecord]:
+        """Yield the audit trail of a poll, the oldest record first, also after its deletion; `limit` at most.
+
+        The token needs the action `update` at the place of the poll. Raise `NotFound`.
+        """
+        return self._pages(f"{poll_path(poll_id)}/audit", Page[AuditRecord], {}, limit)
 
     async def list_templates(self) -> list[Template]:
         """Return the templates that a new poll can be created from."""
@@ -258,10 +289,20 @@ class PollsClient:
         return self._transport.decode(response, BatchOutcome)
 
     async def _edit(
-        self, method: str, poll_id: str, body: Any, *, if_match: str | None, drop_votes: bool, arguments: Arguments
+        self,
+        method: str,
+        poll_id: str,
+        body: Any,
+        *,
+        if_match: str | None,
+        drop_votes: bool,
+        allow: Sequence[str],
+        arguments: Arguments,
     ) -> Poll:
         require_etag(if_match)
-        query, headers = {"dropVotes": "true"} if drop_votes else {}, without_none({"If-Match": if_match})
+        flags = ",".join(text_list("allow", allow))
+        query = without_none({"dropVotes": "true" if drop_votes else None, "allow": flags or None})
+        headers = without_none({"If-Match": if_match})
         path = poll_path(poll_id)
 
         async def send() -> Response:
@@ -315,6 +356,14 @@ def _translate_detail(item: ItemOutcome) -> ItemOutcome:
 
 
 def _is_same(kept: Ballot, sent: Ballot) -> bool:
-    """Return whether a ballot is the one that was sent; where names are not kept they are not compared."""
-    chosen = set(kept.option_ids) == set(sent.option_ids)
+    """Return whether a ballot that was stored with names is the one that was sent."""
+    chosen = set(kept.option_ids or ()) == set(sent.option_ids or ())
     return chosen and kept.comment == sent.comment and kept.name in (None, sent.name)
+
+
+def _secret_ballot(conflict: Conflict) -> OutcomeUnknown:
+    """Return the error for a lost response to a secret ballot, which cannot be compared with the stored one."""
+    message = "the response to the ballot was lost, and the poll does not reveal which ballot it has"
+    error = OutcomeUnknown(message, service=conflict.service, url=conflict.url)
+    error.consequence, error.is_repeatable = "the participant has voted, with this ballot or with an earlier one", False
+    return error

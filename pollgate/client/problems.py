@@ -10,6 +10,8 @@ from pollgate.client.errors import REJECTIONS, ClientError, FieldError, OutcomeU
 
 _DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; drop_votes=True removes the votes too.",
+    "promises-would-be-broken": "The change would break promises to participants who have voted; allow=[…] with the "
+    "flags below makes it nevertheless.",
     "invalid-poll": "The poll is not valid.",
     "invalid-ballot": "The ballot is not valid.",
     "idempotency-key-reused": "The idempotency_key was used for another request; pass another one.",
@@ -26,6 +28,8 @@ _REPEATS_ERRORS: Final = frozenset({"bad-request", "invalid-body"})
 _ITEM_DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; 'dropVotes': True in the item removes the "
     "votes too.",
+    "promises-would-be-broken": "The change would break promises to participants who have voted; 'allow': […] in the "
+    "item, with the flags in its errors, makes it nevertheless.",
 }
 """The same for items of a batch, which have the API's names."""
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from services.polls.domain.errors import (
     AlreadyVoted,
     BatchRolledBack,
@@ -17,7 +18,10 @@ from services.polls.domain.errors import (
     PollBusy,
     PollChanged,
     PollClosed,
+    PromisesWouldBeBroken,
     StreamLimitReached,
+    TooManyEdits,
+    TooManyStoredResponses,
     TooManyStreams,
     UnknownBallot,
     UnknownEndpoint,
@@ -125,6 +129,21 @@ VOTES_WOULD_BE_DROPPED: Final = ProblemType(
     remedy="Keep the options: an option with the same id keeps its votes, even with another title. To delete the "
     "votes, add `dropVotes=true` to the query; in a batch, set `dropVotes` to true in the item.",
 )
+PROMISES_WOULD_BE_BROKEN: Final = ProblemType(
+    "promises-would-be-broken",
+    409,
+    "Promises would be broken",
+    meaning="Participants have cast ballots, and the edit would break what the poll has promised them. Each of "
+    "`errors` names a promise and its flag: `revealResults` (results become visible to more readers, earlier, or with "
+    "numbers), `reopen` (a closed poll, whose results were final, takes ballots again), `changeTitle` (the question is "
+    "another one than they have answered), `renameOptions` (votes count for another text than they have chosen; also "
+    "if only a typing error is corrected), `saveNames` (names are stored although the poll promised not to) and "
+    "`dropVotes` (options are removed with their votes). Nothing was changed. Under `/x1` the status is 400, because "
+    "the Team Voice contract has no 409.",
+    remedy="Leave these fields as they are, or create another poll. If you insist, add the flags to the query, such as "
+    "`allow=revealResults,reopen`; in a batch, set `allow` to a list of them in the item. The edit is then recorded in "
+    "the audit trail of the poll, and `changedAfterVotes` shows it to everyone who reads the poll.",
+)
 POLL_CHANGED: Final = ProblemType(
     "poll-changed",
     412,
@@ -159,6 +178,24 @@ BATCH_ROLLED_BACK: Final = ProblemType(
     meaning="This item of an `atomic` batch succeeded, but was rolled back because another item failed.",
     remedy="Correct the items with other statuses, and send the whole batch again.",
 )
+TOO_MANY_EDITS: Final = ProblemType(
+    "too-many-edits",
+    429,
+    "Too many edits",
+    meaning="The poll was edited 1,000 times within 24 hours. Each edit is recorded permanently in its audit trail, so "
+    "their number is limited. Nothing was changed.",
+    remedy="Send the request again later, and edit the poll less often. Ballots do not count. The poll can be deleted.",
+)
+TOO_MANY_STORED_RESPONSES: Final = ProblemType(
+    "too-many-stored-responses",
+    429,
+    "Too many stored responses",
+    meaning="For a day, the response to each request with an `Idempotency-Key` is stored, and the access token has as "
+    "many or as long stored responses as it may have. Nothing was done, because a repeated request could not be "
+    "recognized.",
+    remedy="Send the request again after the number of seconds in `Retry-After`; stored responses are deleted after a "
+    "day. Or send it without an `Idempotency-Key`, if it may be carried out twice.",
+)
 TOO_MANY_STREAMS: Final = ProblemType(
     "too-many-streams",
     429,
@@ -182,10 +219,13 @@ PROBLEM_TYPES: Final = (
     ALREADY_VOTED,
     NAMES_NOT_KEPT,
     VOTES_WOULD_BE_DROPPED,
+    PROMISES_WOULD_BE_BROKEN,
     POLL_CHANGED,
     KEY_REUSED,
     KEY_IN_USE,
     BATCH_ROLLED_BACK,
+    TOO_MANY_EDITS,
+    TOO_MANY_STORED_RESPONSES,
     TOO_MANY_STREAMS,
 )
 """Every problem type that the polls service returns."""
@@ -204,13 +244,40 @@ def _invalid_poll(*errors: ErrorDetail) -> Problem:
 
 
 def _votes_would_be_dropped(error: VotesWouldBeDropped) -> Problem:
-    lost = sum(error.votes.values())
+    votes = [count for count in error.votes.values() if count is not None]
     errors = [
-        ErrorDetail(f"the option '{option_id[:100]}' has {votes} vote{'s' * (votes > 1)}; keep it", pointer="/options")
-        for option_id, votes in islice(error.votes.items(), MAX_ERRORS)
+        ErrorDetail(f"the option '{option_id[:100]}' {_votes(count)}; keep it", pointer="/options")
+        for option_id, count in islice(error.votes.items(), MAX_ERRORS)
     ]
+    lost = str(sum(votes)) if votes else f"their number is withheld; the poll has {_ballots(error.ballots)}"
     detail = f"The edit would drop votes: {lost}. Keep the options, or add 'dropVotes=true' to the query."
     return Problem(VOTES_WOULD_BE_DROPPED, detail, tuple(errors))
+
+
+def _votes(count: int | None) -> str:
+    if count is None:
+        return "may have votes"
+    return f"has {count} vote{'s' * (count > 1)}"
+
+
+def _ballots(count: int) -> str:
+    return f"{count} ballot{'s' * (count != 1)}"
+
+
+def _promises_would_be_broken(error: PromisesWouldBeBroken) -> Problem:
+    flags = ",".join(dict.fromkeys(finding.consequence for finding in error.findings))
+    errors = [
+        ErrorDetail(
+            f"{finding.reason}; to change it nevertheless, allow {finding.consequence}",
+            pointer=pointer_to([str(step) for step in finding.path]),
+        )
+        for finding in islice(error.findings, MAX_ERRORS)
+    ]
+    detail = (
+        f"The poll has {_ballots(error.ballots)}, and the edit would break promises to those who cast them. Leave "
+        f"these fields as they are, or add 'allow={flags}' to the query."
+    )
+    return Problem(PROMISES_WOULD_BE_BROKEN, detail, tuple(errors))
 
 
 def _poll_changed(error: PollChanged) -> Problem:
@@ -236,6 +303,7 @@ PROBLEMS: Final[ProblemTable] = {
     AlreadyVoted: lambda _: Problem(ALREADY_VOTED, "The participant has voted, and may not vote again in this poll."),
     NamesNotKept: lambda _: Problem(NAMES_NOT_KEPT, "The poll does not keep names, so its ballots cannot be listed."),
     VotesWouldBeDropped: _votes_would_be_dropped,
+    PromisesWouldBeBroken: _promises_would_be_broken,
     PollChanged: _poll_changed,
     PollBusy: lambda _: _BUSY,
     KeyReused: lambda _: Problem(KEY_REUSED, "This Idempotency-Key was sent with another request; use another key."),
@@ -245,6 +313,16 @@ PROBLEMS: Final[ProblemTable] = {
         headers={"Retry-After": str(RETRY_AFTER_S)},
     ),
     BatchRolledBack: lambda _: Problem(BATCH_ROLLED_BACK, "This item was rolled back because another item failed."),
+    TooManyEdits: lambda _: Problem(
+        TOO_MANY_EDITS,
+        f"The poll was edited {MAX_CHANGES_PER_DAY} times within a day, which is the limit.",
+        headers={"Retry-After": "3600"},
+    ),
+    TooManyStoredResponses: lambda _: Problem(
+        TOO_MANY_STORED_RESPONSES,
+        "The maximum number of responses is stored for this access token.",
+        headers={"Retry-After": "600"},
+    ),
     TooManyStreams: lambda e: Problem(
         TOO_MANY_STREAMS, f"This access token already has {e.limit} event streams open.", headers={"Retry-After": "10"}
     ),
@@ -265,6 +343,9 @@ CONTRACT_PROBLEMS: Final[ProblemTable] = {
     TokenInvalid: lambda e: Problem(TOKEN_INVALID, str(e)),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "There is no poll with this id at this place."),
     InvalidBody: _as_contract(lambda e: _invalid_poll(*e.errors)),
-    **{kind: _as_contract(PROBLEMS[kind]) for kind in (InvalidPoll, UnstorableValue, VotesWouldBeDropped)},
+    **{
+        kind: _as_contract(PROBLEMS[kind])
+        for kind in (InvalidPoll, UnstorableValue, VotesWouldBeDropped, PromisesWouldBeBroken)
+    },
 }
 """The rows that differ under `/x1`: the contract has 403 where RFC 6750 has 401, and 400 where `/v1` has 409 or 422."""

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from services.polls.handlers import batch, events, polls, results, templates, tickets, votes, x1
+from services.polls.handlers import audit, batch, comments, events, polls, results, templates, tickets, votes, x1
 from services.polls.payloads.fields import POLL_ID
 from services.polls.problems import CONTRACT_PROBLEMS, PROBLEM_TYPES
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
@@ -33,6 +33,8 @@ ROUTES: Final = (
     Route("GET", "/v1/polls/{id}/results", results.show_results, token_with(Action.READ, Action.RESULTS)),
     Route("GET", "/v1/polls/{id}/events", events.follow_poll, stream_with(Action.READ)),
     Route("POST", "/v1/polls/{id}/events/tickets", tickets.create_ticket, token_with(Action.READ, security=("token",))),
+    Route("GET", "/v1/polls/{id}/audit", audit.list_poll_audit, token_with(Action.UPDATE)),
+    Route("GET", "/v1/polls/{id}/comments", comments.list_poll_comments, token_with(Action.RESULTS)),
     Route("GET", "/v1/polls/{id}/votes", votes.list_ballots, token_with(Action.RESULTS)),
     Route("PUT", "/v1/polls/{id}/votes/{participant}", votes.cast_ballot, token_with(Action.VOTE)),
     Route("GET", "/v1/polls/{id}/votes/{participant}", votes.show_ballot, token_with(Action.VOTE)),

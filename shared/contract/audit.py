@@ -1,4 +1,4 @@
-"""Records of the audit log, as the authority exports them, and the hash chain that reveals tampering.
+"""Records of an audit log, as services store and export them, and the hash chain that reveals tampering.
 
 The `hash` of a record is the SHA-256, in hex, of the record as JSON without `hash`: its fields in the order below, no
 spaces, the keys of nested objects sorted. `previous` is the hash of the preceding record, and 64 zeros in the first
@@ -7,7 +7,7 @@ removed since.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -48,6 +48,22 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     def with_hash(self) -> "AuditRecord":
         """Return the record with its hash."""
         return msgspec.structs.replace(self, hash=self.compute_hash())
+
+
+def column_values(record: AuditRecord) -> tuple[object, ...]:
+    """Return the fields of the record in their order, as they are stored; `before` and `after` as texts of JSON."""
+    fields = msgspec.structs.asdict(record)
+    for name in ("before", "after"):
+        fields[name] = msgspec.json.encode(fields[name], order="sorted").decode()
+    return tuple(fields.values())
+
+
+def read_columns(row: Mapping[str, Any]) -> AuditRecord:
+    """Return the record that `column_values` has stored."""
+    fields = dict(row)
+    for name in ("before", "after"):
+        fields[name] = msgspec.json.decode(fields[name])
+    return AuditRecord(**fields)
 
 
 class BrokenChain(Exception):

@@ -82,7 +82,7 @@ def list_(
     if as_json:
         print_json(records)
     elif records:
-        _print_table(records)
+        print_records(records)
     else:
         print("No record meets these conditions.")
 
@@ -185,7 +185,8 @@ def _print_head(head: Head, *, as_json: bool) -> None:
     print(f"The audit log is intact: {pluralize(head.seq, 'record')}. Head: {head}")
 
 
-def _print_table(records: Sequence[AuditRecord]) -> None:
+def print_records(records: Sequence[AuditRecord]) -> None:
+    """Print a table of audit records."""
     columns = ("Seq", "Time (UTC)", "Actor", "From", "Action", "Subject", "Change")
     print_table(columns, (_row(record) for record in records), foldable=("Actor", "From", "Subject", "Change"))
 

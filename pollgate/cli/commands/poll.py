@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from pollgate.cli.commands import poll_results, poll_update, poll_vote, poll_watch
+from pollgate.cli.commands import poll_audit, poll_comments, poll_results, poll_update, poll_vote, poll_watch
 from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import option_of
 from pollgate.cli.options import Json
@@ -13,10 +13,10 @@ from pollgate.cli.output import print_fields, print_json, print_table
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import collect_from_polls, polls_group, run_with_polls
 from pollgate.cli.times import Past, format_end_date, format_exact_time, format_time
-from pollgate.client import Poll, PollSettings, PollStatus
+from pollgate.client import ChangeAfterVotes, Poll, PollSettings, PollStatus
 from pollgate.client.encoding import without_none
 
-READ_ONLY: Final = ("id", "status", "createdAt", "updatedAt", "results", "effect", "etag")
+READ_ONLY: Final = ("id", "status", "createdAt", "updatedAt", "results", "effect", "etag", "changedAfterVotes")
 """Fields of a poll that a new poll does not take."""
 
 app = polls_group("poll", "Create, find, change and delete polls, vote in them, and read their results.")
@@ -165,7 +165,7 @@ def templates(*, as_json: Json = False) -> None:
     print_table(("Id", "Name", "Options", "Scored"), rows, foldable=("Name", "Options"))
 
 
-for more in (poll_update.app, poll_results.app, poll_vote.app, poll_watch.app):
+for more in (poll_audit.app, poll_comments.app, poll_update.app, poll_results.app, poll_vote.app, poll_watch.app):
     for command_name, command in more.resolved_commands().items():
         if not command_name.startswith("-"):
             app.command(command, name=command_name)
@@ -223,9 +223,14 @@ def _fields(poll: Poll) -> list[tuple[str, str]]:
         ("Ends", _end(poll.settings)),
         ("Created", format_exact_time(poll.created_at)),
         ("Updated", format_exact_time(poll.updated_at)),
+        ("Changed after votes", "\n".join(_change(change) for change in poll.changed_after_votes)),
         ("ETag", poll.etag or ""),
     ]
     return [(name, value) for name, value in fields if value]
+
+
+def _change(change: ChangeAfterVotes) -> str:
+    return f"{change.consequence}, {format_exact_time(change.at)}"
 
 
 def _ballots(settings: PollSettings) -> str:

@@ -113,9 +113,10 @@ def _headings(options: Sequence[OptionResult]) -> list[str]:
 
 def _lines(ballots: Sequence[Ballot], option_ids: Sequence[str]) -> Iterator[Sequence[Cell]]:
     for ballot in ballots:
-        if not set(ballot.option_ids) <= set(option_ids):
+        choice = ballot.option_ids or ()
+        if not set(choice) <= set(option_ids):
             raise CliError("the poll was changed during the export; export it again")
-        chosen = [CHOSEN if option_id in ballot.option_ids else None for option_id in option_ids]
+        chosen = [CHOSEN if option_id in choice else None for option_id in option_ids]
         cast_at = ballot.cast_at.isoformat(timespec="seconds") if ballot.cast_at else None
         yield (ballot.participant, ballot.name, cast_at, *chosen, ballot.comment)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import CliError, UsageError
-from pollgate.cli.options import Json
+from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import escape_line, pluralize, print_json
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import polls_group, run_with_polls
@@ -45,6 +45,7 @@ def update(
     *,
     fields: Annotated[PollFields, Parameter(name="*")] = NO_FIELDS,
     drop_votes: Annotated[bool, Parameter(negative="")] = False,
+    allow: Annotated[Repeatable | None, Parameter(metavar="FLAG")] = None,
     close: Annotated[bool, Parameter(negative="")] = False,
     if_match: IfMatch = None,
     as_json: Json = False,
@@ -61,6 +62,9 @@ def update(
         Id of the poll; see `pollgate poll list`.
     drop_votes
         Remove options even if they have votes, with these votes.
+    allow
+        Break a promise to participants who have voted, although the service would refuse: revealResults, reopen,
+        changeTitle, renameOptions or saveNames. Everyone who reads the poll can see that it was done. Repeatable.
     close
         Close the poll now; no other change in the same command.
     """
@@ -75,7 +79,8 @@ def update(
         if close:
             return await polls.close_poll(poll_id, if_match=if_match)
         compared = await _add_options(polls, poll_id, fields, body)
-        return await polls.change_poll(poll_id, body, if_match=if_match or compared, drop_votes=drop_votes)
+        condition = if_match or compared
+        return await polls.change_poll(poll_id, body, if_match=condition, drop_votes=drop_votes, allow=allow or ())
 
     poll = run_with_polls(change, fields.options(), has_file=fields.file is not None)
     if fields.ends:
@@ -133,6 +138,9 @@ def _effect(effect: EditEffect | None) -> str:
         parts.append(f"removed {pluralize(effect.dropped_ballots, 'ballot')} without other options")
     if effect.anonymized_ballots:
         parts.append(f"removed the names from {pluralize(effect.anonymized_ballots, 'ballot')}")
+    broken = [each for each in effect.consequences if each != "dropVotes"]
+    if broken:
+        parts.append(f"shown to participants who had voted: {', '.join(broken)}")
     return "".join(f"; {part}" for part in parts)
 
 

@@ -57,7 +57,7 @@ def vote(
         chosen = [_option_id(word, options) for word in option]
         titles = {each.id: each.title for each in options}
         ballot = await polls.cast_ballot(poll_id, participant, chosen, name=name, comment=comment)
-        return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids]
+        return ballot, [titles.get(option_id, option_id) for option_id in ballot.option_ids or ()]
 
     ballot, titles = run_with_polls(cast, repeated_option("/optionIds", "OPTION", option))
     print_json(ballot) if as_json else print(escape_line(f"Cast the ballot of {participant}: {', '.join(titles)}."))

@@ -56,6 +56,22 @@ class Ballot(Struct, frozen=True):
         """Whether the ballot does not count, and only keeps its participant from voting again."""
         return not self.option_ids
 
+    def to_shown(self) -> "Ballot":
+        """Return the ballot as it may be read after it was cast.
+
+        Its choice and comment are left out if it was stored without its participant, also if the poll has kept names
+        since then.
+        """
+        return Ballot(()) if self.participant is None else self
+
+
+class Comment(Struct, frozen=True):
+    """A comment with the number of ballots that have it. `position` sorts comments by their texts alone."""
+
+    text: str
+    ballots: int
+    position: int
+
 
 class CastResult(Struct, frozen=True):
     """A ballot that was just cast. `is_first` is false if it replaced an earlier one."""

@@ -25,9 +25,10 @@ class BatchItem(Struct, frozen=True):
 class ItemResult(Struct, frozen=True):
     """The outcome of one item: the poll after the change and the effect on its ballots, or the error.
 
-    A deleted poll has none of them.
+    A deleted poll has none of them. `is_changed` says whether the item has changed anything.
     """
 
     state: PollState | None = None
     effect: Effect | None = None
     error: Exception | None = None
+    is_changed: bool = False

@@ -1,12 +1,13 @@
 """Edits of a poll, and their effect on its votes. No edit drops votes unless the caller asks for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.errors import InvalidPoll, Violation
 from services.polls.domain.poll import Option, PollSpec, Status, close_at
 from services.polls.domain.state import PollState
@@ -54,15 +55,15 @@ class Precondition(Protocol):
 class PollEdit(Struct, frozen=True, kw_only=True):
     """An edit of one poll.
 
-    With `place`, the poll has to be there. With `expected`, its entity tag has to meet the condition. Options with
-    votes may be removed only with `drop_votes`.
+    With `place`, the poll has to be there. With `expected`, its entity tag has to meet the condition. A consequence for
+    participants who have voted has to be `allowed`.
     """
 
     poll_id: UUID
     content: Replacement | Patch | Closing
     place: Place | None = None
     expected: Precondition | None = None
-    drop_votes: bool = False
+    allowed: Set[Consequence] = frozenset()
 
 
 class PollDeletion(Struct, frozen=True, kw_only=True):
@@ -74,7 +75,7 @@ class PollDeletion(Struct, frozen=True, kw_only=True):
 
 
 class Effect(Struct, frozen=True):
-    """What an edit has done to ballots.
+    """What an edit has done to ballots, and to the promises under which they were cast.
 
     A dropped ballot had chosen no other option; its participant may vote again. From an anonymized ballot the
     participant and the time were erased.
@@ -84,13 +85,15 @@ class Effect(Struct, frozen=True):
     dropped_votes: int = 0
     dropped_ballots: int = 0
     anonymized_ballots: int = 0
+    consequences: tuple[Consequence, ...] = ()
 
 
 class EditedPoll(Struct, frozen=True):
-    """A poll after an edit."""
+    """A poll after an edit. `is_changed` is false if the poll was as requested before it."""
 
     state: PollState
     effect: Effect
+    is_changed: bool = True
 
 
 def apply_edit(state: PollState, content: Replacement | Patch | Closing) -> PollSpec:

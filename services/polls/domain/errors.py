@@ -3,10 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from services.polls.domain.consequence import Consequence
+
 
 class Violation(NamedTuple):
     """A rule that a poll or a ballot breaks. `path` leads to the field in the JSON of the poll or ballot."""
 
+    path: tuple[str | int, ...]
+    reason: str
+
+
+class Finding(NamedTuple):
+    """A consequence of an edit. `path` leads to the field that causes it, and `reason` says what was promised."""
+
+    consequence: Consequence
     path: tuple[str | int, ...]
     reason: str
 
@@ -71,11 +81,24 @@ class NamesNotKept(Exception):
 
 
 class VotesWouldBeDropped(Exception):
-    """The edit removes options that have votes. `votes` maps the ids of these options to the number of votes."""
+    """The edit removes options that have votes, of a poll with this number of ballots.
 
-    def __init__(self, votes: Mapping[str, int]) -> None:
-        super().__init__(f"{sum(votes.values())} votes")
+    `votes` maps the ids of these options to the number of votes, or to `None` if the caller may not see it.
+    """
+
+    def __init__(self, votes: Mapping[str, int | None], ballots: int) -> None:
+        super().__init__(f"{len(votes)} options")
         self.votes = votes
+        self.ballots = ballots
+
+
+class PromisesWouldBeBroken(Exception):
+    """The edit breaks promises to participants, who have cast `ballots`, and the caller does not allow that."""
+
+    def __init__(self, findings: Sequence[Finding], ballots: int) -> None:
+        super().__init__("; ".join(finding.reason for finding in findings))
+        self.findings = findings
+        self.ballots = ballots
 
 
 class BatchRolledBack(Exception):
@@ -88,6 +111,14 @@ class KeyReused(Exception):
 
 class KeyInUse(Exception):
     """A request with the same Idempotency-Key is still in progress."""
+
+
+class TooManyEdits(Exception):
+    """The poll was edited as often within a day as its audit trail takes."""
+
+
+class TooManyStoredResponses(Exception):
+    """As many responses to requests with an Idempotency-Key are stored for the token as it may have."""
 
 
 class TooManyStreams(Exception):

@@ -1,7 +1,7 @@
 """A poll: a question, its options and its settings, and the rules for them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.end_date import format_end_date, read_end_date, stored_end_date
 from services.polls.domain.errors import InvalidPoll, Violation
 from services.polls.domain.texts import TextCleaner, find_same
@@ -58,7 +59,10 @@ class PollSpec(Struct, frozen=True):
 
 
 class Poll(Struct, frozen=True):
-    """A stored poll. `version` grows with each edit; a poll never moves to another place."""
+    """A stored poll. `version` grows with each edit; a poll never moves to another place.
+
+    `changed_after_votes` has the time of the last edit with each consequence for ballots that were there.
+    """
 
     id: UUID
     place: Place
@@ -66,11 +70,7 @@ class Poll(Struct, frozen=True):
     version: int
     created_at: datetime
     updated_at: datetime
-
-    def is_closed(self, now: datetime) -> bool:
-        """Return whether the poll no longer takes votes."""
-        end = closing_time(self.spec.settings)
-        return end is not None and end <= now
+    changed_after_votes: Mapping[Consequence, datetime] = {}
 
 
 def validate(spec: PollSpec, stored: PollSpec | None = None) -> PollSpec:

@@ -84,13 +84,14 @@ def results_of(spec: PollSpec, tally: Tally, *, now: datetime, is_closed: bool, 
     heading = Results(
         status="closed" if is_closed else "open",
         calculated_at=now,
-        withheld_reason=_withheld_reason(spec.settings, is_closed=is_closed, audience=audience),
+        withheld_reason=withheld_reason(spec.settings, is_closed=is_closed, audience=audience),
         options=tuple(OptionResult(option.id, option.title, option.order) for option in options),
     )
     return _add_figures(heading, tally) if heading.is_visible else heading
 
 
-def _withheld_reason(settings: Settings, *, is_closed: bool, audience: Audience) -> WithheldReason | None:
+def withheld_reason(settings: Settings, *, is_closed: bool, audience: Audience) -> WithheldReason | None:
+    """Return the setting that withholds results from the audience, or `None` if it may see everything."""
     if audience is Audience.EVERYTHING:
         return None
     visibility = settings.results_visibility

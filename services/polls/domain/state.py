@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from services.polls.domain.poll import Poll, Status
+from services.polls.domain.poll import Poll, Settings, Status, closing_time
 from services.polls.domain.results import Audience, Results, Tally, results_of
 
 
@@ -22,7 +22,12 @@ class PollState(Struct, frozen=True):
     @property
     def is_closed(self) -> bool:
         """Whether the poll no longer takes votes."""
-        return self.poll.is_closed(self.at)
+        return self.is_closed_under(self.poll.spec.settings)
+
+    def is_closed_under(self, settings: Settings) -> bool:
+        """Whether the poll would take no votes now if it had these valid settings."""
+        end = closing_time(settings)
+        return end is not None and end <= self.at
 
     @property
     def status(self) -> Status:

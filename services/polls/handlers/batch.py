@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from services.polls.app_keys import BATCH_EDITOR
+from services.polls.handlers.actor import actor_of
 from services.polls.handlers.descriptions import IN_USE
 from services.polls.handlers.idempotency import read_key, to_response
 from services.polls.payloads import examples
@@ -41,4 +42,5 @@ async def change_polls(request: web.Request) -> web.Response:
     batch, key = read_json(content, Batch), read_key(request, content)
     await count_items(request, len(batch.items))
     editor = request.app[BATCH_EDITOR]
-    return to_response(await editor.apply(caller(request), batch.to_items(), is_atomic=batch.atomic, key=key))
+    items, actor = batch.to_items(), actor_of(request)
+    return to_response(await editor.apply(caller(request), items, actor, is_atomic=batch.atomic, key=key))

@@ -6,7 +6,10 @@ from shared.contract.scope import Action
 
 UNKNOWN: Final = {404: "No poll has this id, or the token has no access to it."}
 CHANGED: Final = {412: "The poll does not have the ETag that `If-Match` names."}
-VOTES: Final = {409: "The edit would drop votes. `errors` says how many; `dropVotes=true` drops them."}
+VOTES: Final = {
+    409: "The edit would drop votes, or break another promise to participants who have voted. `errors` says which; "
+    "`allow` insists."
+}
 IN_USE: Final = {409: "A request with this `Idempotency-Key` is still in progress; see `Retry-After`."}
 ETAG: Final = {"ETag": "The entity tag of the poll, for `If-Match` and `If-None-Match`."}
 

@@ -12,10 +12,11 @@ from services.polls.domain.edit import Patch, PollDeletion, PollEdit, Replacemen
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.listing import PollFilter
 from services.polls.domain.state import PollState
+from services.polls.handlers.actor import actor_of
 from services.polls.handlers.descriptions import CHANGED, ETAG, IN_USE, UNKNOWN, VOTES, forbidden
 from services.polls.handlers.idempotency import read_key, to_response
 from services.polls.operations.authorization import audience_of, load_authorized_poll
-from services.polls.operations.create import create_poll as create
+from services.polls.operations.create import create_poll_once
 from services.polls.payloads import examples
 from services.polls.payloads.fields import Time
 from services.polls.payloads.parameters import (
@@ -104,7 +105,8 @@ async def create_poll(request: web.Request) -> web.Response:
     new = read_json(content, CreatePoll).to_new_poll()
     caller(request).require(Action.CREATE, new.place)
     spec, key = new.to_spec(), read_key(request, content)
-    return to_response(await create(request.app[DATABASE], caller(request).site, new.place, spec, key))
+    database, site = request.app[DATABASE], caller(request).site
+    return to_response(await create_poll_once(database, site, new.place, spec, actor_of(request), key))
 
 
 @endpoint(
@@ -187,15 +189,15 @@ async def change_poll(request: web.Request) -> web.Response:
 async def delete_poll(request: web.Request) -> web.Response:
     """Return 204."""
     deletion = PollDeletion(poll_id=require_path_uuid(request, "id", UnknownPoll), expected=if_match(request))
-    await request.app[POLL_EDITOR].delete(caller(request), deletion)
+    await request.app[POLL_EDITOR].delete(caller(request), deletion, actor_of(request))
     return web.Response(status=204)
 
 
 async def _edit(request: web.Request, content: Replacement | Patch) -> web.Response:
     query = read_query(request, EditPoll)
     poll_id, expected = require_path_uuid(request, "id", UnknownPoll), if_match(request)
-    edit = PollEdit(poll_id=poll_id, content=content, expected=expected, drop_votes=query.drop_votes)
-    edited = await request.app[POLL_EDITOR].edit(caller(request), edit)
+    edit = PollEdit(poll_id=poll_id, content=content, expected=expected, allowed=query.to_allowed())
+    edited = await request.app[POLL_EDITOR].edit(caller(request), edit, actor_of(request))
     payload = PollPayload.of(edited.state, effect=edited.effect)
     return json_response(payload, headers={"ETag": edited.state.etag})
 

@@ -56,6 +56,8 @@ async def cast_ballot(request: web.Request) -> web.Response:
 
 @endpoint(
     summary="Show a ballot",
+    description="What the participant has chosen, if the ballot was stored with names. Otherwise, the response only "
+    "says that there is a ballot.",
     tags=("votes",),
     path=BallotPath,
     responses={200: Response(description="The ballot.", body=BallotPayload, example=examples.BALLOT)},
@@ -70,7 +72,7 @@ async def show_ballot(request: web.Request) -> web.Response:
     voter = await request.app[VOTES].load_voter(
         caller(request), require_path_uuid(request, "id", UnknownPoll), participant, Action.VOTE
     )
-    return json_response(BallotPayload.of(voter.require_ballot(), participant))
+    return json_response(BallotPayload.of(voter.require_ballot().to_shown(), participant))
 
 
 @endpoint(

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
@@ -12,7 +12,9 @@ from services.polls.domain.edit import PollDeletion, PollEdit, Replacement
 from services.polls.domain.errors import UnknownEndpoint, UnknownPoll
 from services.polls.domain.poll import validate
 from services.polls.domain.state import PollState
+from services.polls.handlers.actor import actor_of
 from services.polls.operations.authorization import audience_of
+from services.polls.operations.create import create_poll
 from services.polls.payloads import examples
 from services.polls.payloads.polls import EXAMPLE
 from services.polls.payloads.results import ResultsPayload
@@ -101,13 +103,14 @@ async def create_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with the new poll and its id."""
     place = _read_authorized_query(request, PlaceQuery, Action.CREATE).to_place()
     spec = validate(read_json(await request.read(), ContractPollBody).to_spec())
-    state = await polls.insert_poll(request.app[DATABASE], caller(request).site, place, uuid4(), spec)
+    state = await create_poll(request.app[DATABASE], caller(request).site, place, spec, actor_of(request))
     return json_response(ContractPoll.of(state))
 
 
 @endpoint(
     summary="Replace a poll",
-    description="An edit that would remove options with votes is refused without `dropVotes=true`.",
+    description="An edit that would remove options with votes, or break another promise to participants who have "
+    "voted, is refused unless `allow` names its consequences.",
     tags=("Team Voice contract",),
     path=EndpointPath,
     query=EditQuery,
@@ -131,9 +134,9 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
         content=Replacement(body.to_spec()),
         poll_id=_to_poll_id(query.poll_id),
         place=query.to_place(),
-        drop_votes=query.drop_votes,
+        allowed=query.to_allowed(),
     )
-    edited = await request.app[POLL_EDITOR].edit(caller(request), edit)
+    edited = await request.app[POLL_EDITOR].edit(caller(request), edit, actor_of(request))
     return json_response(ContractPoll.of(edited.state))
 
 
@@ -151,7 +154,7 @@ async def delete_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with an empty object. Raise `UnknownPoll` if the poll is not at the place."""
     query = _read_authorized_query(request, PollQuery, Action.DELETE)
     deletion = PollDeletion(poll_id=_to_poll_id(query.poll_id), place=query.to_place())
-    await request.app[POLL_EDITOR].delete(caller(request), deletion)
+    await request.app[POLL_EDITOR].delete(caller(request), deletion, actor_of(request))
     return json_response(Deleted())
 
 

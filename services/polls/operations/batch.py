@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
+from services.polls.domain.audit import Actor
 from services.polls.domain.batch import BatchItem, ItemResult, Op
 from services.polls.domain.edit import PollDeletion, PollEdit
 from services.polls.domain.errors import BatchRolledBack
 from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
 from services.polls.domain.new_poll import NewPoll
+from services.polls.operations.create import create_within
 from services.polls.operations.edit import delete_within, edit_within
 from services.polls.operations.idempotency import claim_key, store_response
 from services.polls.responses import batch_response, permitted_items
@@ -35,14 +37,21 @@ class BatchEditor:
         self._feed = feed
 
     async def apply(
-        self, caller: Caller, items: Sequence[BatchItem], *, is_atomic: bool, key: IdempotencyKey | None
+        self,
+        caller: Caller,
+        items: Sequence[BatchItem],
+        actor: Actor,
+        *,
+        is_atomic: bool,
+        key: IdempotencyKey | None,
     ) -> StoredResponse:
         """Carry out the items in order, and return the response with the outcome of each.
 
         An item that fails is rolled back by itself; if the batch is atomic, all are. With a key, the response of a
-        batch that was committed is stored, and returned again, provided that the caller may still do what it reports.
+        batch that has changed something is stored, and returned again, provided that the caller may still do what it
+        reports. A batch that has changed nothing leaves its key free.
 
-        Raise `KeyReused`, `KeyInUse` or, for a stored response, `InsufficientScope`.
+        Raise `KeyReused`, `KeyInUse`, `TooManyStoredResponses` or, for a stored response, `InsufficientScope`.
         """
         try:
             async with self._database.transaction(ALL_BALLOTS_LIMIT_S) as transaction:
@@ -50,13 +59,16 @@ class BatchEditor:
                 if stored is not None:
                     await _require_permissions(transaction, caller, items, stored)
                     return stored
-                results = await _apply_all(transaction, caller, items)
+                results = await _apply_all(transaction, caller, items, actor)
                 if is_atomic:
                     _require_success(results)
                 response = batch_response(items, results, committed=True)
+                _require_change(results, response)
                 await store_response(transaction, key, response)
         except _RolledBack as rolled_back:
             return batch_response(items, rolled_back.results, committed=False)
+        except _NothingChanged as unchanged:
+            return unchanged.response
         for poll_id in _changed_polls(items, results):
             self._feed.announce(poll_id)
         return response
@@ -70,18 +82,33 @@ class _RolledBack(Exception):
         self.results = [result if result.error else ItemResult(error=BatchRolledBack()) for result in results]
 
 
+class _NothingChanged(Exception):
+    """A batch has changed nothing, so its transaction is rolled back, and its key with it."""
+
+    def __init__(self, response: StoredResponse) -> None:
+        super().__init__()
+        self.response = response
+
+
+def _require_change(results: Sequence[ItemResult], response: StoredResponse) -> None:
+    if not any(result.is_changed for result in results):
+        raise _NothingChanged(response)
+
+
 def _require_success(results: Sequence[ItemResult]) -> None:
     if any(result.error for result in results):
         raise _RolledBack(results)
 
 
-async def _apply_all(transaction: Transaction, caller: Caller, items: Sequence[BatchItem]) -> list[ItemResult]:
+async def _apply_all(
+    transaction: Transaction, caller: Caller, items: Sequence[BatchItem], actor: Actor
+) -> list[ItemResult]:
     await _lock_polls(transaction, caller, items)
     results = []
     for item in items:
         try:
             async with transaction.savepoint():
-                results.append(await _apply(transaction, caller, item))
+                results.append(await _apply(transaction, caller, item, actor))
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - the response reports it, and logs what it does not expect
@@ -100,18 +127,18 @@ async def _lock_polls(connection: Connection, caller: Caller, items: Sequence[Ba
     await polls.lock_polls(connection, caller.site, sorted(changeable))
 
 
-async def _apply(connection: Connection, caller: Caller, item: BatchItem) -> ItemResult:
+async def _apply(connection: Connection, caller: Caller, item: BatchItem, actor: Actor) -> ItemResult:
     match item.change:
         case NewPoll() as new:
             caller.require(Action.CREATE, new.place)
-            state = await polls.insert_poll(connection, caller.site, new.place, uuid4(), new.to_spec())
-            return ItemResult(state=state)
+            state = await create_within(connection, caller.site, new.place, new.to_spec(), actor)
+            return ItemResult(state=state, is_changed=True)
         case PollEdit() as edit:
-            edited = await edit_within(connection, caller, edit)
-            return ItemResult(state=edited.state, effect=edited.effect)
+            edited = await edit_within(connection, caller, edit, actor)
+            return ItemResult(state=edited.state, effect=edited.effect, is_changed=edited.is_changed)
         case PollDeletion() as deletion:
-            await delete_within(connection, caller, deletion)
-            return ItemResult()
+            await delete_within(connection, caller, deletion, actor)
+            return ItemResult(is_changed=True)
         case error:
             raise error
 

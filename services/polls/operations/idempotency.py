@@ -10,7 +10,9 @@ async def claim_key(connection: Connection, key: IdempotencyKey | None) -> Store
     """Claim the key for this transaction, or return the response to the request that has used it before.
 
     Without a key, do nothing. The claim ends with the transaction, unless that stores a response. Raise `KeyReused` if
-    that request was another one, `KeyInUse` if it is still in progress after a short wait.
+    that request was another one, `KeyInUse` if it is still in progress after a short wait, and
+    `TooManyStoredResponses` if the token has used up its share of the storage; then nothing may be done, because the
+    response could not be stored.
     """
     if key is None:
         return None

@@ -1,6 +1,8 @@
 """Ballots, as they are cast and returned."""
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from services.polls.domain.ballot import Ballot, Choice, new_choice
 from services.polls.payloads.fields import Comment, OptionIds, Participant, ParticipantName, Time
@@ -19,10 +21,13 @@ class CastBallot(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
 
 
 class BallotPayload(Struct, frozen=True, rename="camel"):
-    """A ballot. `name` and `castAt` are null if the poll does not keep names."""
+    """A ballot. `name` and `castAt` are null if it was stored without names.
+
+    Such a ballot, once cast, is secret: when it is read, `optionIds` and `comment` are null too.
+    """
 
     participant: Participant
-    option_ids: OptionIds
+    option_ids: OptionIds | None
     name: ParticipantName | None
     comment: Comment | None
     cast_at: Time | None
@@ -30,7 +35,21 @@ class BallotPayload(Struct, frozen=True, rename="camel"):
     @classmethod
     def of(cls, ballot: Ballot, participant: str) -> "BallotPayload":
         """Return the payload of a participant's ballot."""
-        return cls(participant, list(ballot.option_ids), ballot.name, ballot.comment, ballot.cast_at)
+        return cls(participant, list(ballot.option_ids) or None, ballot.name, ballot.comment, ballot.cast_at)
+
+
+class CommentPayload(Struct, frozen=True):
+    """A comment, and how many ballots have it."""
+
+    comment: Comment
+    ballots: Annotated[int, Meta(ge=1, examples=[1])]
+
+
+class CommentPage(Struct, frozen=True):
+    """A page of comments. `next` is the `cursor` of the following page, null on the last one."""
+
+    items: list[CommentPayload]
+    next: str | None
 
 
 class BallotPage(Struct, frozen=True):

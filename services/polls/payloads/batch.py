@@ -6,10 +6,12 @@ from uuid import UUID
 from msgspec import Meta, Struct
 
 from services.polls.domain.batch import BatchItem, ItemResult, Op
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.edit import Closing, PollDeletion, PollEdit, Precondition
 from services.polls.domain.errors import InvalidPoll, UnknownPoll
 from services.polls.domain.new_poll import NewPoll
 from services.polls.payloads.fields import PollId
+from services.polls.payloads.parameters import DropVotes
 from services.polls.payloads.polls import CreatePoll, PollPayload, WritePoll
 from shared.runtime.http.path import read_uuid
 from shared.runtime.http.preconditions import read_if_match
@@ -17,6 +19,10 @@ from shared.runtime.http.problem import BadRequest, ProblemDocument
 
 MAX_ITEMS: Final = 100
 
+MAX_ID_LENGTH: Final = 64
+"""The id of an item is repeated in its outcome, so it is bounded, although one that is no UUID is only unknown."""
+
+ItemId = Annotated[PollId, Meta(max_length=MAX_ID_LENGTH)]
 IfMatch = Annotated[str | None, Meta(description="carry this out only if the poll has this ETag", examples=['"3"'])]
 
 
@@ -33,10 +39,14 @@ class CreateItem(Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"
 class UpdateItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="update"):
     """Replace a poll."""
 
-    id: PollId
+    id: ItemId
     poll: WritePoll
     if_match: IfMatch = None
-    drop_votes: bool = False
+    drop_votes: DropVotes = False
+    allow: Annotated[
+        list[Consequence],
+        Meta(description="consequences for participants who have voted that the edit may have", max_length=10),
+    ] = []
 
     def to_change(self) -> PollEdit:
         """Return the edit. Raise `UnknownPoll` if the id is not a UUID, or `BadRequest`."""
@@ -44,14 +54,14 @@ class UpdateItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
             poll_id=_to_id(self.id),
             content=self.poll.to_replacement(),
             expected=_to_condition(self.if_match),
-            drop_votes=self.drop_votes,
+            allowed=frozenset([*self.allow, *([Consequence.DROP_VOTES] if self.drop_votes else [])]),
         )
 
 
 class CloseItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="close"):
     """Close a poll now: its `endDate` becomes the current time. A closed poll is not changed."""
 
-    id: PollId
+    id: ItemId
     if_match: IfMatch = None
 
     def to_change(self) -> PollEdit:
@@ -62,7 +72,7 @@ class CloseItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel",
 class DeleteItem(Struct, frozen=True, forbid_unknown_fields=True, rename="camel", tag_field="op", tag="delete"):
     """Delete a poll with all its votes."""
 
-    id: PollId
+    id: ItemId
     if_match: IfMatch = None
 
     def to_change(self) -> PollDeletion:

@@ -9,11 +9,13 @@ from uuid import UUID
 
 import msgspec
 
+from services.polls.domain.audit import Actor, AuditHead, audit_record
 from services.polls.domain.edit import Effect
 from services.polls.domain.poll import Poll
 from services.polls.domain.results import Audience, Tally, results_of
 from services.polls.domain.state import PollState
-from services.polls.payloads.ballots import BallotPage, BallotPayload
+from services.polls.payloads.audit import PollAuditPage, whole_poll
+from services.polls.payloads.ballots import BallotPage, BallotPayload, CommentPage, CommentPayload
 from services.polls.payloads.batch import EXAMPLE as BATCH
 from services.polls.payloads.batch import Outcome, Outcomes
 from services.polls.payloads.events import Event, Position
@@ -44,7 +46,21 @@ RESULTS: Final = ResultsPayload.of(
 )
 CHOICE: Final = {"optionIds": ["mon"], "name": "Ada Lovelace", "comment": "After lunch"}
 BALLOT: Final = BallotPayload("ada", ["mon"], "Ada Lovelace", "After lunch", _MADE_AT)
+COMMENTS: Final = CommentPage([CommentPayload("After lunch", 1)], next=None)
 BALLOTS: Final = BallotPage([BALLOT], next=None)
+AUDIT: Final = PollAuditPage(
+    [
+        audit_record(
+            "poll.create",
+            _state(CREATE_EXAMPLE, Tally(0, 0, {})),
+            AuditHead(),
+            Actor("tok_3JDxtsz4ic3g56zQ", "203.0.113.7", "d1c9f8a4a3b2c1d0"),
+            before={},
+            after=whole_poll(_state(CREATE_EXAMPLE, Tally(0, 0, {}))),
+        )
+    ],
+    next=None,
+)
 TICKET: Final = "pge_" + "0123456789abcdef" * 4
 FIRST_EVENT: Final = Event("poll", msgspec.json.encode(POLL), Position("1", status="open")).encode().decode()
 OUTCOMES: Final = Outcomes(

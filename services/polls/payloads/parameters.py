@@ -4,9 +4,11 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.poll import Status
 from services.polls.payloads.fields import Participant, PollId
 from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
+from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.text.times import describe_times, time_schema
 
 MAX_PAGE: Final = 100
@@ -116,10 +118,36 @@ class ShowPoll(Struct, frozen=True):
     ] = None
 
 
-class EditPoll(Struct, frozen=True, rename="camel"):
-    """Whether an edit may drop votes."""
+Allow = Annotated[
+    str,
+    Meta(
+        description="consequences for participants who have voted that the edit may have, separated by commas: "
+        + ", ".join(f"`{each}`" for each in Consequence),
+        extra_json_schema={"pattern": f"^(({'|'.join(Consequence)})(,({'|'.join(Consequence)}))*)?$"},
+    ),
+]
+DropVotes = Annotated[bool, Meta(description="the same as `allow=dropVotes`")]
 
-    drop_votes: Annotated[bool, Meta(description="drop the votes for options that the edit removes")] = False
+
+class EditPoll(Struct, frozen=True, rename="camel"):
+    """What an edit may do to ballots, and to the promises under which they were cast."""
+
+    drop_votes: DropVotes = False
+    allow: Allow = ""
+
+    def to_allowed(self) -> frozenset[Consequence]:
+        """Return the consequences that the edit may have. Raise `BadRequest`."""
+        return read_allowed(self.allow, drop_votes=self.drop_votes)
+
+
+def read_allowed(allow: str, *, drop_votes: bool) -> frozenset[Consequence]:
+    """Return the consequences in the parameters `allow` and `dropVotes`. Raise `BadRequest`."""
+    try:
+        allowed = {Consequence(name) for name in allow.split(",")} if allow else set()
+    except ValueError:
+        expected = f"expected one or more of these, separated by commas: {', '.join(Consequence)}"
+        raise BadRequest("Invalid query parameters: 'allow'.", ErrorDetail(expected, parameter="allow")) from None
+    return frozenset(allowed | ({Consequence.DROP_VOTES} if drop_votes else set()))
 
 
 class ShowResults(Struct, frozen=True):

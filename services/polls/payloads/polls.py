@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
 
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.edit import Effect, Patch, ReadOnlyFields, Replacement
 from services.polls.domain.errors import InvalidPoll, Violation
 from services.polls.domain.new_poll import NewPoll
@@ -110,17 +111,29 @@ class LocationPayload(Struct, frozen=True, forbid_unknown_fields=True):
 class EffectPayload(Struct, frozen=True, rename="camel"):
     """What an edit has done to votes.
 
-    A dropped ballot had chosen no other option. From an anonymized ballot the participant and the time were erased.
+    `consequences` are those that had to be allowed because participants had voted. A dropped ballot had chosen no other
+    option. From an anonymized ballot the participant and the time were erased.
     """
 
     dropped_options: list[str]
     dropped_votes: int
     dropped_ballots: int
     anonymized_ballots: int
+    consequences: list[Consequence]
+
+
+class ChangeAfterVotes(Struct, frozen=True):
+    """A change for participants who had voted already, and the last time that an edit made it."""
+
+    consequence: Consequence
+    at: Time
 
 
 class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A poll. `results` are present if they were requested, `effect` if the poll was edited by this request."""
+    """A poll. `results` are present if they were requested, `effect` if the poll was edited by this request.
+
+    `changedAfterVotes` is present if an edit has broken a promise to participants who had voted. Show it to them.
+    """
 
     id: PollId
     title: Title
@@ -132,6 +145,7 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
     created_at: Time
     updated_at: Time
     etag: Annotated[str, Meta(description="for `If-Match`, the same as in the header `ETag`", examples=['"1"'])]
+    changed_after_votes: list[ChangeAfterVotes] = []
     results: ResultsPayload | UnsetType = UNSET
     effect: EffectPayload | UnsetType = UNSET
 
@@ -152,6 +166,7 @@ class PollPayload(Struct, frozen=True, rename="camel", omit_defaults=True):
             created_at=poll.created_at,
             updated_at=poll.updated_at,
             etag=state.etag,
+            changed_after_votes=[ChangeAfterVotes(*change) for change in poll.changed_after_votes.items()],
             results=results,
             effect=UNSET if effect is None else msgspec.convert(effect, EffectPayload, from_attributes=True),
         )
@@ -177,6 +192,7 @@ class WritePoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     created_at: ReadOnly = None
     updated_at: ReadOnly = None
     etag: ReadOnly = None
+    changed_after_votes: ReadOnly = None
     results: ReadOnly = None
     effect: ReadOnly = None
 
@@ -220,6 +236,7 @@ class PatchPoll(Struct, frozen=True, forbid_unknown_fields=True, rename="camel")
     created_at: ReadOnly = UNSET
     updated_at: ReadOnly = UNSET
     etag: ReadOnly = UNSET
+    changed_after_votes: ReadOnly = UNSET
     results: ReadOnly = UNSET
     effect: ReadOnly = UNSET
 
@@ -272,7 +289,7 @@ EXAMPLE: Final = {
     "settings": {"allowRevote": True, "saveParticipantNames": True, "allowComment": True},
 }
 CREATE_EXAMPLE: Final = {**EXAMPLE, "location": {"workspace": "PLAT", "content": "PLAT-1"}}
-PATCH_EXAMPLE: Final = {"settings": {"hideAbsoluteNumbers": True}}
+PATCH_EXAMPLE: Final = {"settings": {"allowSelectionOfMultipleOptions": True}}
 
 
 def options_of(spec: PollSpec) -> list[OptionPayload]:

@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 from msgspec.structs import asdict
 
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.errors import InvalidPoll, Violation
 from services.polls.domain.poll import Option, PollSpec, ResultsVisibility, Settings
 from services.polls.domain.state import PollState
@@ -20,6 +21,7 @@ from services.polls.payloads.fields import (
     PollId,
     Title,
 )
+from services.polls.payloads.parameters import Allow, DropVotes, read_allowed
 from services.polls.payloads.polls import OptionPayload, options_of
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Place
@@ -66,11 +68,14 @@ class PollQuery(PlaceQuery, frozen=True, kw_only=True):
 
 
 class EditQuery(PollQuery, frozen=True, kw_only=True):
-    """A poll, its place, and whether the edit may drop votes."""
+    """A poll, its place, and what the edit may do to ballots, and to the promises under which they were cast."""
 
-    drop_votes: Annotated[bool, Meta(description="drop the votes for options that the edit removes")] = field(
-        default=False, name="dropVotes"
-    )
+    drop_votes: DropVotes = field(default=False, name="dropVotes")
+    allow: Allow = ""
+
+    def to_allowed(self) -> frozenset[Consequence]:
+        """Return the consequences that the edit may have. Raise `BadRequest`."""
+        return read_allowed(self.allow, drop_votes=self.drop_votes)
 
 
 class ContractOption(Struct, frozen=True):

@@ -5,10 +5,14 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from services.polls.domain.errors import TooManyStoredResponses
 from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
 from shared.runtime.postgres.database import Connection
 
 LIFETIME_H: Final = 24
+MAX_RESPONSES_PER_TOKEN: Final = 10_000
+MAX_BYTES_PER_TOKEN: Final = 64 * 1024 * 1024
+"""The limits of what is stored for one token. A response that begins below them is stored as a whole."""
 
 
 class StoredRequest(Struct, frozen=True):
@@ -20,16 +24,24 @@ class StoredRequest(Struct, frozen=True):
 
 _CLAIM: Final = f"""
     -- claim_key: claim an idempotency key that is new or expired; wait for a transaction that has claimed it
-    INSERT INTO polls.answer AS answer (token_id, key, fingerprint) VALUES ($1, $2, $3)
+    INSERT INTO polls.answer AS answer (token_id, key, fingerprint)
+    SELECT $1, $2, $3
+    FROM (
+        SELECT count(*) AS responses, coalesce(sum(octet_length(body)), 0) AS bytes
+        FROM polls.answer
+        WHERE token_id = $1 AND given_at >= clock_timestamp() - interval '{LIFETIME_H} hours'
+    ) AS stored
+    WHERE responses < $4 AND bytes < $5
     ON CONFLICT (token_id, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, given_at = excluded.given_at
     WHERE answer.given_at < clock_timestamp() - interval '{LIFETIME_H} hours'
     RETURNING key
 """  # noqa: S608
-_SELECT: Final = """
+_SELECT: Final = f"""
     -- select_response: the fingerprint of the first request with a key, and the response to it
-    SELECT fingerprint, status, headers, body FROM polls.answer WHERE token_id = $1 AND key = $2
-"""
+    SELECT fingerprint, status, headers, body FROM polls.answer
+    WHERE token_id = $1 AND key = $2 AND given_at >= clock_timestamp() - interval '{LIFETIME_H} hours'
+"""  # noqa: S608
 _STORE: Final = """
     -- store_response: store the response to a request whose key this transaction has claimed
     UPDATE polls.answer SET status = $3, headers = $4, body = $5 WHERE token_id = $1 AND key = $2
@@ -46,11 +58,15 @@ _DELETE_EXPIRED: Final = f"""
 async def claim_key(connection: Connection, key: IdempotencyKey) -> StoredRequest | None:
     """Claim the key for this transaction. Return the request that has used it before, if there is one.
 
-    Raise `LockTimeout` if another transaction has claimed it and does not end in time.
+    Raise `LockTimeout` if another transaction has claimed it and does not end in time, and `TooManyStoredResponses` if
+    nothing more may be stored for the token.
     """
-    if await connection.fetchrow(_CLAIM, key.token_id, key.key, key.fingerprint):
+    limits = (MAX_RESPONSES_PER_TOKEN, MAX_BYTES_PER_TOKEN)
+    if await connection.fetchrow(_CLAIM, key.token_id, key.key, key.fingerprint, *limits):
         return None
-    (row,) = await connection.fetch(_SELECT, key.token_id, key.key)
+    row = await connection.fetchrow(_SELECT, key.token_id, key.key)
+    if row is None:
+        raise TooManyStoredResponses
     response = StoredResponse(row["status"], msgspec.json.decode(row["headers"]), row["body"])
     return StoredRequest(row["fingerprint"], response)
 

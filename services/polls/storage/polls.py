@@ -1,15 +1,19 @@
 """Polls in PostgreSQL, read with their tallies. Every function except `select_watched` is limited to one site."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY, AuditHead
+from services.polls.domain.consequence import Consequence
 from services.polls.domain.listing import START, Position
 from services.polls.domain.poll import Option, Poll, PollSpec, Settings, closing_time
 from services.polls.domain.results import Tally
 from services.polls.domain.state import PollState
+from shared.contract.audit import NO_HASH
 from shared.contract.scope import Place
 from shared.runtime.postgres.database import Connection, Row
 
@@ -19,7 +23,7 @@ ALL_BALLOTS_LIMIT_S: Final = 60.0
 
 STATE: Final = """
     poll.id, poll.workspace, poll.content, poll.container, poll.title, poll.description, poll.options, poll.settings,
-    poll.version, poll.created_at, poll.updated_at,
+    poll.version, poll.created_at, poll.updated_at, poll.changed_after_votes,
     tally.participants, tally.votes, tally.counts, tally.revision, clock_timestamp() AS at
 """
 """The columns that `read_state` reads."""
@@ -43,6 +47,16 @@ _SELECT_ONE: Final = f"""
     -- select_poll: one poll of a site
     SELECT {STATE} {_FROM} WHERE poll.site = $1 AND poll.id = $2
 """
+_SELECT_LOCKED: Final = f"""
+    -- select_locked_poll: one poll of a site, which this transaction has locked, and the end of its audit trail
+    SELECT {STATE}, coalesce(last.seq, 0) AS audit_seq, encode(last.hash, 'hex') AS audit_hash,
+           (SELECT audit_log.at FROM polls.audit_log WHERE poll_id = poll.id AND seq = last.seq - $3 + 1) AS limit_at
+    {_FROM}
+    LEFT JOIN LATERAL (
+        SELECT seq, hash FROM polls.audit_log WHERE poll_id = poll.id ORDER BY seq DESC LIMIT 1
+    ) AS last ON true
+    WHERE poll.site = $1 AND poll.id = $2
+"""  # noqa: S608
 _SELECT_MANY: Final = f"""
     -- select_watched: some polls, of any site
     SELECT {STATE} {_FROM} WHERE poll.id = ANY($1)
@@ -59,7 +73,7 @@ _UPDATE: Final = """
     -- update_poll: replace the spec of a poll
     UPDATE polls.poll
     SET title = $3, description = $4, options = $5, settings = $6, closes_at = $7,
-        version = version + 1, updated_at = clock_timestamp()
+        changed_after_votes = $8, version = version + 1, updated_at = clock_timestamp()
     WHERE site = $1 AND id = $2
 """
 _DELETE: Final = """
@@ -91,6 +105,14 @@ async def select_poll(connection: Connection, site: str, poll_id: UUID) -> PollS
     return read_state(row) if row else None
 
 
+async def select_locked_poll(connection: Connection, site: str, poll_id: UUID) -> tuple[PollState, AuditHead] | None:
+    """Return a poll that this transaction has locked, and the end of its audit trail; `None` if it does not exist."""
+    row = await connection.fetchrow(_SELECT_LOCKED, site, poll_id, MAX_CHANGES_PER_DAY)
+    if row is None:
+        return None
+    return read_state(row), AuditHead(row["audit_seq"], row["audit_hash"] or NO_HASH, row["limit_at"])
+
+
 async def select_watched(connection: Connection, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:
     """Return those of the polls that exist, by id. The caller has authorized the access to each."""
     return {row["id"]: read_state(row) for row in await connection.fetch(_SELECT_MANY, poll_ids)}
@@ -107,9 +129,15 @@ async def lock_polls(connection: Connection, site: str, poll_ids: Sequence[UUID]
     await connection.fetch(_LOCK, site, poll_ids)
 
 
-async def update_poll(connection: Connection, site: str, poll_id: UUID, spec: PollSpec) -> None:
+async def update_poll(
+    connection: Connection,
+    site: str,
+    poll_id: UUID,
+    spec: PollSpec,
+    changed_after_votes: Mapping[Consequence, datetime],
+) -> None:
     """Replace the spec of a poll that this transaction has locked."""
-    await connection.execute(_UPDATE, site, poll_id, *_values(spec))
+    await connection.execute(_UPDATE, site, poll_id, *_values(spec), _json(changed_after_votes))
 
 
 async def delete_poll(connection: Connection, site: str, poll_id: UUID) -> None:
@@ -126,7 +154,8 @@ def read_state(row: Row) -> PollState:
         settings=msgspec.json.decode(row["settings"], type=Settings),
     )
     place = Place(row["workspace"], row["content"], row["container"])
-    poll = Poll(row["id"], place, spec, row["version"], row["created_at"], row["updated_at"])
+    changed = msgspec.json.decode(row["changed_after_votes"], type=dict[Consequence, datetime])
+    poll = Poll(row["id"], place, spec, row["version"], row["created_at"], row["updated_at"], changed)
     counts = msgspec.json.decode(row["counts"], type=dict[str, int])
     return PollState(poll, Tally(row["participants"], row["votes"], counts), row["revision"], row["at"])
 

@@ -4,10 +4,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import msgspec
-
 from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
-from shared.contract.audit import NO_HASH, AuditRecord
+from shared.contract.audit import NO_HASH, AuditRecord, column_values, read_columns
 from shared.runtime.postgres.database import Connection, Database, Row
 
 _AUDIT_LOCK: Final = 0x61756469  # "audi"
@@ -86,7 +84,7 @@ class AuditedTransaction:
         await self._transaction.execute(_LOCK, _AUDIT_LOCK)
         (head,) = await self._transaction.fetch(_SELECT_HEAD)
         added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
-        await self._transaction.execute(_INSERT, *map(list, zip(*map(_values, added), strict=True)))
+        await self._transaction.execute(_INSERT, *map(list, zip(*map(column_values, added), strict=True)))
 
     def declare_unchanged(self) -> None:
         """Let the transaction commit without a record, because it changes nothing that the audit log reports."""
@@ -113,18 +111,4 @@ async def select_audit(
 ) -> list[AuditRecord]:
     """Return up to `limit` records in order, after a `seq`."""
     query = _SELECT_NEWEST if newest_first else _SELECT
-    return [_read_record(row) for row in await connection.fetch(query, after, limit, *selection)]
-
-
-def _read_record(row: Row) -> AuditRecord:
-    fields = dict(row)
-    for name in ("before", "after"):
-        fields[name] = msgspec.json.decode(fields[name])
-    return AuditRecord(**fields)
-
-
-def _values(record: AuditRecord) -> tuple[object, ...]:
-    fields = msgspec.structs.asdict(record)
-    for name in ("before", "after"):
-        fields[name] = msgspec.json.encode(fields[name], order="sorted").decode()
-    return tuple(fields.values())
+    return [read_columns(row) for row in await connection.fetch(query, after, limit, *selection)]

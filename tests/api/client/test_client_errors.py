@@ -168,7 +168,7 @@ async def test_batch_item_that_would_drop_votes_has_409_with_field_of_item(polls
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)
         await client.cast_ballot(poll.id, "ada", ["1"])
-        edit = {"op": "update", "id": poll.id, "poll": {"title": "x", "options": [{"id": "2", "title": "No"}]}}
+        edit = {"op": "update", "id": poll.id, "poll": {"title": poll.title, "options": [{"id": "2", "title": "No"}]}}
         refused = (await client.batch([edit])).items[0]
         changed = (await client.batch([{**edit, "dropVotes": True}])).items[0]
 

@@ -217,6 +217,18 @@ async def test_cast_ballot_with_lost_response_after_another_ballot_raises_409(po
     assert refused.value.type == "already-voted"
 
 
+async def test_cast_secret_ballot_with_lost_response_raises_outcome_unknown(polls: Polls) -> None:
+    secret = msgspec.structs.replace(LUNCH, settings=PollSettings())
+    async with run_lossy_proxy(polls.base) as proxy, PollsClient(proxy.url, polls.token) as client:
+        poll = await client.create_poll(secret)
+        proxy.lost = 1
+        with pytest.raises(OutcomeUnknown, match="the participant has voted, with this ballot or with an earlier one"):
+            await client.cast_ballot(poll.id, "ada", ["yes"])
+        read = await client.get_ballot(poll.id, "ada")
+
+    assert (read.option_ids, read.comment) == (None, None)
+
+
 async def test_cast_ballot_twice_with_the_same_options_raises_409(polls: Polls) -> None:
     async with PollsClient(polls.base, polls.token) as client:
         poll = await client.create_poll(LUNCH)

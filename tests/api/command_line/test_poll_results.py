@@ -241,6 +241,21 @@ async def test_poll_results_csv_is_escaped_in_a_terminal(polls: Polls) -> None:
     assert "Yes" in printed
 
 
+async def test_poll_comments_lists_comments_without_participants(integrator: CommandLine, polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"allowComment": True})
+    empty = await integrator("poll", "comments", poll["id"])
+    await polls.vote(poll["id"], "ada", "y", comment="After lunch")
+    await polls.vote(poll["id"], "bob", "n", comment="After lunch")
+
+    table = await integrator("poll", "comments", poll["id"])
+    listed = await integrator("poll", "comments", poll["id"], "--json")
+
+    assert (empty.status, empty.out) == (0, "The poll has no comments.\n")
+    assert "After lunch" in table.out
+    assert "ada" not in table.out
+    assert listed.json == [{"comment": "After lunch", "ballots": 2}]
+
+
 async def test_results_and_ballots_for_excel_begin_with_byte_order_mark(
     integrator: CommandLine, polls: Polls, tmp_path: Path
 ) -> None:

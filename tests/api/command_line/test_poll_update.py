@@ -28,9 +28,9 @@ async def options_of(polls: Polls, poll_id: str) -> list[tuple[str, str]]:
 
 
 async def test_poll_update_leaves_other_fields_unchanged(integrator: CommandLine, poll: Any) -> None:
-    changed = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--no-allow-comment", "--json")
+    changed = await integrator("poll", "update", poll["id"], "--description", "At one", "--no-allow-comment", "--json")
 
-    assert changed.json["title"] == "Dinner?"
+    assert (changed.json["title"], changed.json["description"]) == (poll["title"], "At one")
     assert changed.json["settings"] == {**poll["settings"], "allowComment": False}
     assert changed.json["etag"] == '"2"'
 
@@ -48,7 +48,8 @@ async def test_poll_update_option_with_existing_title_keeps_id_and_votes(
 
 
 async def test_poll_update_option_with_id_changes_its_title(integrator: CommandLine, polls: Polls, poll: Any) -> None:
-    await integrator("poll", "update", poll["id"], "--option", "y=Gladly", "--option", "No")
+    options = ("--option", "y=Gladly", "--option", "No")
+    await integrator("poll", "update", poll["id"], *options, "--allow", "renameOptions")
 
     assert await options_of(polls, poll["id"]) == [("y", "Gladly"), ("n", "No")]
 
@@ -62,6 +63,24 @@ async def test_poll_update_escapes_removed_options(integrator: CommandLine, poll
 
     assert dropped.status == 0
     assert dropped.out.removesuffix("\n").isprintable()
+
+
+async def test_poll_update_that_breaks_promise_exits_1_without_allow(
+    integrator: CommandLine, polls: Polls, poll: Any
+) -> None:
+    change = ("poll", "update", poll["id"], "--title", "Another question?")
+    refused = await integrator(*change)
+    unknown = await integrator(*change, "--allow", "anything")
+    allowed = await integrator(*change, "--allow", "changeTitle", "--allow", "reopen")
+    shown = await integrator("poll", "show", poll["id"])
+
+    assert refused.status == 1
+    assert "answered 409: The change would break promises to participants who have voted; --allow with" in refused.err
+    assert "--title: participants have answered the question as it is" in refused.err
+    assert "allow changeTitle" in refused.err
+    assert (unknown.status, "--allow: expected one or more of these" in unknown.err) == (1, True)
+    assert allowed.out == f"Updated {poll['id']}; shown to participants who had voted: changeTitle.\n"
+    assert "Changed after votes  changeTitle, 20" in shown.out
 
 
 async def test_poll_update_that_removes_votes_exits_1_without_drop_votes(
@@ -87,15 +106,15 @@ async def test_poll_update_no_save_names_prints_removed_names(integrator: Comman
 async def test_poll_update_accepts_output_of_poll_show_as_file(integrator: CommandLine, poll: Any) -> None:
     as_json = await integrator("poll", "show", poll["id"], "--json")
 
-    edited = {**as_json.json, "title": "Dinner?"}
+    edited = {**as_json.json, "description": "At one"}
     updated = await integrator("poll", "update", poll["id"], "--file", "-", "--json", stdin=json.dumps(edited))
 
-    assert updated.json["title"] == "Dinner?"
+    assert updated.json["description"] == "At one"
 
 
 async def test_poll_update_with_stale_etag_exits_1(integrator: CommandLine, poll: Any) -> None:
-    first = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--if-match", '"1"')
-    second = await integrator("poll", "update", poll["id"], "--title", "Breakfast?", "--if-match", '"1"')
+    first = await integrator("poll", "update", poll["id"], "--description", "At one", "--if-match", '"1"')
+    second = await integrator("poll", "update", poll["id"], "--description", "At two", "--if-match", '"1"')
 
     assert (first.status, second.status) == (0, 1)
     assert "answered 412: The poll has changed; read it again." in second.err
@@ -103,8 +122,8 @@ async def test_poll_update_with_stale_etag_exits_1(integrator: CommandLine, poll
 
 @pytest.mark.parametrize("tag", ["1", '"1"', "*", '"7", "1"'])
 async def test_poll_update_accepts_etag_with_and_without_quotes(integrator: CommandLine, poll: Any, tag: str) -> None:
-    as_it_is = await integrator("poll", "update", poll["id"], "--title", "Dinner?", "--if-match", tag)
-    other = await integrator("poll", "update", poll["id"], "--title", "Breakfast?", "--if-match", "1")
+    as_it_is = await integrator("poll", "update", poll["id"], "--description", "At one", "--if-match", tag)
+    other = await integrator("poll", "update", poll["id"], "--description", "At two", "--if-match", "1")
 
     assert (as_it_is.status, other.status) == (0, 1)
     assert "answered 412: The poll has changed; read it again." in other.err
@@ -114,11 +133,13 @@ async def test_poll_update_close_and_reopen(integrator: CommandLine, polls: Poll
     late = await integrator("poll", "update", poll["id"], "--close", "--if-match", '"7"')
     closed = await integrator("poll", "update", poll["id"], "--close")
     while_closed = await polls.vote(poll["id"], "bob", "y")
-    opened = await integrator("poll", "update", poll["id"], "--ends", "never", "--json")
+    refused = await integrator("poll", "update", poll["id"], "--ends", "never")
+    opened = await integrator("poll", "update", poll["id"], "--ends", "never", "--allow", "reopen", "--json")
 
     assert (late.status, "answered 412: The poll has changed" in late.err) == (1, True)
     assert closed.out == f"Closed {poll['id']}.\n"
     assert while_closed.status == 409
+    assert (refused.status, "allow reopen" in refused.err) == (1, True)
     assert opened.json["status"] == "open"
 
 

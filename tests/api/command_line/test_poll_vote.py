@@ -120,8 +120,20 @@ async def test_poll_vote_with_vote_scope_alone_accepts_ids(
     assert (cast.status, cast.out) == (0, "Cast the ballot of ada: y.\n")
 
 
-async def test_poll_vote_with_lost_response_casts_one_ballot(integrator: CommandLine, polls: Polls) -> None:
+async def test_secret_poll_vote_with_lost_response_exits_1_and_says_so(integrator: CommandLine, polls: Polls) -> None:
     poll_id = await create_poll(polls)
+    async with run_lossy_proxy(polls.base) as proxy:
+        integrator.use_polls(proxy.url, polls.token)
+        proxy.lost = 1
+        cast = await integrator("poll", "vote", poll_id, "--as", "ada", "y")
+
+    assert (cast.status, (await polls.get_results(poll_id))["votes"]) == (1, 1)
+    assert proxy.url in cast.err
+    assert "The participant has voted, with this ballot or with an earlier one" in cast.err
+
+
+async def test_poll_vote_with_lost_response_casts_one_ballot(integrator: CommandLine, polls: Polls) -> None:
+    poll_id = await create_poll(polls, saveParticipantNames=True)
     async with run_lossy_proxy(polls.base) as proxy:
         integrator.use_polls(proxy.url, polls.token)
         proxy.lost = 1

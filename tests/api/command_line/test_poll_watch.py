@@ -64,7 +64,7 @@ async def test_poll_watch_prints_a_line_per_change_until_deletion(polls: Polls, 
         begun = [await watch.line(), await watch.line()]
         await polls.vote(poll["id"], "ada", "n")
         voted = await watch.line()
-        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"}, allow="changeTitle")
         edited = await watch.line()
         await polls.v1("DELETE", f"/polls/{poll['id']}")
         deleted = await watch.line()

@@ -15,7 +15,7 @@ import pytest
 
 from shared.runtime.crypto.encryption import read_secret
 from tests.support.databases import ClonedDatabase
-from tests.support.stack import PARTICIPANT_KEY, Polls
+from tests.support.stack import PARTICIPANT_KEY, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
@@ -49,6 +49,58 @@ async def test_cast_ballot_returns_201_and_is_shown(polls: Polls) -> None:
     }
     assert (shown.status, shown.json) == (200, cast.json)
     assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
+
+
+async def test_ballot_without_names_is_shown_without_choice_to_every_token(
+    polls: Polls, authority: Authority, subtests: pytest.Subtests
+) -> None:
+    future = {"endDate": "2999-01-01", "closePollOnEndDate": True}
+    for settings in ({}, {"resultsVisibility": "never"}, {"resultsVisibility": "afterClose", **future}):
+        poll_id = await create_poll(polls, allowComment=True, allowRevote=True, **settings)
+        await polls.vote(poll_id, "ada", "b", name="Ada", comment="After lunch")
+        for scope in ("polls:vote:*", "polls:*:*"):
+            with subtests.test(scope=scope, **settings):
+                holder = polls.with_token((await authority.issue(scope))["token"])
+
+                shown = await holder.v1("GET", f"/polls/{poll_id}/votes/ada")
+                missing = await holder.v1("GET", f"/polls/{poll_id}/votes/bob")
+
+                nothing = {"optionIds": None, "name": None, "comment": None, "castAt": None}
+                assert (shown.status, shown.json) == (200, {"participant": "ada", **nothing})
+                assert "ETag" not in shown.headers
+                assert missing.status == 404
+
+
+async def test_ballot_without_names_stays_secret_after_poll_keeps_names(polls: Polls) -> None:
+    poll_id = await create_poll(polls, allowComment=True)
+    await polls.vote(poll_id, "ada", "b", comment="After lunch")
+
+    kept = await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"saveParticipantNames": True}}, allow="saveNames")
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+
+    assert kept.status == 200
+    assert (shown.json["optionIds"], shown.json["comment"]) == (None, None)
+
+
+async def test_ballot_with_erased_names_is_shown_without_choice(polls: Polls) -> None:
+    poll_id = await create_poll(polls, saveParticipantNames=True)
+    await polls.vote(poll_id, "ada", "b", name="Ada")
+
+    await polls.v1("PATCH", f"/polls/{poll_id}", {"settings": {"saveParticipantNames": False}})
+    shown = await polls.v1("GET", f"/polls/{poll_id}/votes/ada")
+
+    assert (shown.json["optionIds"], shown.json["castAt"]) == (None, None)
+
+
+async def test_refused_second_ballot_without_names_does_not_repeat_the_first(polls: Polls) -> None:
+    poll_id = await create_poll(polls, allowComment=True)
+    await polls.vote(poll_id, "ada", "b", comment="After lunch")
+
+    answers = [await polls.vote(poll_id, "ada", letter) for letter in "abc"]
+
+    assert [answer.status for answer in answers] == [409] * 3
+    assert len({answer.json["detail"] for answer in answers}) == 1
+    assert not any("After lunch" in str(answer.body) for answer in answers)
 
 
 async def test_second_ballot_with_allow_revote_returns_200_and_replaces_the_first(polls: Polls) -> None:
@@ -220,7 +272,7 @@ async def test_ballot_stored_under_decomposed_id_is_found_and_replaced(polls: Po
     shown = await polls.v1("GET", f"/polls/{poll_id}/votes/{quote('jürgen')}")
     cast = await polls.vote(poll_id, "jürgen", "b")
 
-    assert (shown.status, shown.json["optionIds"]) == (200, ["a"])
+    assert (shown.status, shown.json["participant"]) == (200, "jürgen")
     assert cast.status == 200
     assert await counts(polls, poll_id) == {"a": 0, "b": 1, "c": 0}
 
@@ -271,6 +323,27 @@ async def test_list_of_ballots_has_pages_sorted_by_participant(polls: Polls) -> 
     cursors = [json.loads(urlsafe_b64decode(page["next"] + "==")) for page in pages[:-1]]
     assert cursors == [["voter-1"], ["voter-3"]]
     assert all(ballot["castAt"] and ballot["name"] for ballot in found)
+
+
+async def test_comments_are_listed_without_participants_and_choices(polls: Polls, authority: Authority) -> None:
+    poll_id = await create_poll(polls, allowComment=True, allowRevote=True)
+    for number, text in enumerate(["First", "Second", "Third", "Second", "Fourth"]):
+        await polls.vote(poll_id, f"voter-{number}", "a", comment=text)
+    await polls.vote(poll_id, "silent", "b")
+    await polls.v1("DELETE", f"/polls/{poll_id}/votes/voter-4")
+
+    pages: list[Any] = []
+    while not pages or pages[-1]["next"]:
+        cursor = {"cursor": pages[-1]["next"]} if pages else {}
+        pages.append((await polls.v1("GET", f"/polls/{poll_id}/comments", limit=2, **cursor)).json)
+    reader = polls.with_token((await authority.issue("polls:read,vote,update:*"))["token"])
+    refused = await reader.v1("GET", f"/polls/{poll_id}/comments")
+
+    found = [(item["comment"], item["ballots"]) for page in pages for item in page["items"]]
+    assert len(pages) == 2
+    assert sorted(found) == [("First", 1), ("Second", 2), ("Third", 1)]
+    assert all(item.keys() == {"comment", "ballots"} for page in pages for item in page["items"])
+    assert refused.status == 403
 
 
 async def test_list_of_ballots_without_names_returns_409(polls: Polls) -> None:

@@ -12,7 +12,7 @@ from tests.support.stack import Polls
 pytestmark = pytest.mark.shared_services
 
 OPTIONS = [{"id": letter, "title": letter.upper()} for letter in "abc"]
-MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True}
+MANY = {"allowSelectionOfMultipleOptions": True, "allowRevote": True, "saveParticipantNames": True}
 
 
 async def poll_with_ballots(polls: Polls, **choices: str) -> str:
@@ -53,6 +53,7 @@ async def test_edit_with_drop_votes_returns_200_with_its_effect(polls: Polls) ->
         "droppedVotes": 3,
         "droppedBallots": 2,
         "anonymizedBallots": 0,
+        "consequences": ["dropVotes"],
     }
     assert await counts(polls, poll_id) == {"a": 1}
     assert (await polls.get_results(poll_id))["participants"] == 1
@@ -72,7 +73,7 @@ async def test_option_with_new_title_keeps_votes_and_new_option_has_none(polls: 
     poll_id = await poll_with_ballots(polls, ada="a", bob="a")
     options: list[dict[str, Any]] = [{"id": "d", "title": "D"}, {**OPTIONS[0], "title": "Another title"}, *OPTIONS[1:]]
 
-    await polls.v1("PATCH", f"/polls/{poll_id}", {"options": options})
+    await polls.v1("PATCH", f"/polls/{poll_id}", {"options": options}, allow="renameOptions")
 
     results = (await polls.get_results(poll_id))["options"]
     assert [(each["title"], each["votes"]) for each in results[:2]] == [("D", 0), ("Another title", 2)]

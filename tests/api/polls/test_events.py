@@ -40,7 +40,7 @@ async def test_stream_sends_current_state_then_each_change_until_deletion(polls:
         first, second = await follower.next(), await follower.next()
         await polls.vote(poll["id"], "ada", "y")
         voted = await follower.next()
-        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"}, allow="changeTitle")
         edited = await follower.next()
         await polls.v1("PATCH", f"/polls/{poll['id']}", CLOSED)
         closed = await follower.until(lambda event: event.name == "closed")
@@ -81,7 +81,7 @@ async def test_stream_with_last_event_id_sends_only_what_has_changed_since(polls
     await polls.vote(poll["id"], "ada", "y")
     async with follow(polls, poll["id"], last.id) as follower:
         missed = await follower.next()
-    await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+    await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"}, allow="changeTitle")
     async with follow(polls, poll["id"], missed.id) as follower:
         edited = await follower.next()
 
@@ -196,7 +196,7 @@ async def test_vote_with_withheld_results_sends_no_event(polls: Polls, authority
     async with follow(reader, poll["id"]) as follower:
         withheld = await follower.until(lambda event: event.name == "results")
         await polls.vote(poll["id"], "ada", "y")
-        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+        await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"}, allow="changeTitle")
         after = await follower.next()
 
     assert withheld.data["votes"] is None

@@ -3,10 +3,13 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
+import asyncpg
 import msgspec
 import pytest
 
+from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from services.polls.problems import PROBLEM_TYPES
+from services.polls.storage.idempotency import MAX_RESPONSES_PER_TOKEN
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import hold_rows
@@ -162,6 +165,43 @@ async def names_not_kept(services: Services) -> Answer:
     return await services.polls.v1("GET", f"/polls/{poll['id']}/votes")
 
 
+async def promises_would_be_broken(services: Services) -> Answer:
+    poll = await create_voted_poll(services)
+    return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+
+
+async def contract_promises_would_be_broken(services: Services) -> Answer:
+    poll = await create_voted_poll(services)
+    return await services.polls.call("PUT", {**LUNCH, "title": "Dinner?"}, pollId=poll["id"])
+
+
+async def too_many_stored_responses(services: Services) -> Answer:
+    issued = await services.authority.issue()
+    connection = await asyncpg.connect(services.database.admin_url)
+    await connection.execute(
+        "INSERT INTO polls.answer (token_id, key, fingerprint, status, headers, body) "
+        "SELECT $1, number::text, '', 200, '{}', '' FROM generate_series(1, $2) AS number",
+        issued["id"],
+        MAX_RESPONSES_PER_TOKEN,
+    )
+    await connection.close()
+    holder = services.polls.with_token(issued["token"])
+    return await holder.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
+
+
+async def too_many_edits(services: Services) -> Answer:
+    poll = await services.polls.create_poll()
+    connection = await asyncpg.connect(services.database.admin_url)
+    await connection.execute(
+        "INSERT INTO polls.audit_log "
+        "SELECT (jsonb_populate_record(log, jsonb_build_object('seq', number))).* "
+        "FROM polls.audit_log AS log, generate_series(2, $1) AS number",
+        MAX_CHANGES_PER_DAY,
+    )
+    await connection.close()
+    return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
+
+
 async def votes_would_be_dropped(services: Services) -> Answer:
     poll = await create_voted_poll(services)
     return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"options": LUNCH_OPTIONS[1:]})
@@ -294,6 +334,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (400, "malformed-request", malformed_request),
     (400, "invalid-poll", contract_poll_invalid),
     (400, "votes-would-be-dropped", contract_votes_would_be_dropped),
+    (400, "promises-would-be-broken", contract_promises_would_be_broken),
     (401, "unauthorized", unauthorized),
     (401, "unauthorized", unauthorized_by_another_token),
     (403, "token-missing", token_missing),
@@ -314,6 +355,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (409, "already-voted", already_voted),
     (409, "names-not-kept", names_not_kept),
     (409, "votes-would-be-dropped", votes_would_be_dropped),
+    (409, "promises-would-be-broken", promises_would_be_broken),
     (409, "idempotency-key-in-use", idempotency_key_in_use),
     (412, "poll-changed", poll_changed),
     (413, "request-entity-too-large", request_entity_too_large),
@@ -332,6 +374,8 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (429, "too-many-attempts", too_many_attempts),
     (429, "too-many-attempts", too_many_attempts_under_the_contract),
     (429, "too-many-streams", too_many_streams),
+    (429, "too-many-stored-responses", too_many_stored_responses),
+    (429, "too-many-edits", too_many_edits),
     (503, "unavailable", unavailable),
     (503, "unavailable", unavailable_under_the_contract),
 ]
@@ -349,6 +393,8 @@ WITH_RETRY_AFTER: Final = {
     "rate-limited",
     "too-many-attempts",
     "too-many-streams",
+    "too-many-stored-responses",
+    "too-many-edits",
     "unavailable",
 }
 
@@ -379,4 +425,8 @@ def test_overview_has_every_problem_type_except_internal() -> None:
 def test_only_contract_problems_have_another_status_than_their_type() -> None:
     usual = {kind.slug: kind.status for kind in PROBLEM_TYPES}
 
-    assert {slug for status, slug, _ in REQUESTS if usual[slug] != status} == {"invalid-poll", "votes-would-be-dropped"}
+    assert {slug for status, slug, _ in REQUESTS if usual[slug] != status} == {
+        "invalid-poll",
+        "votes-would-be-dropped",
+        "promises-would-be-broken",
+    }

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from services.polls.storage.idempotency import MAX_BYTES_PER_TOKEN, MAX_RESPONSES_PER_TOKEN
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Polls
 
@@ -143,13 +144,13 @@ async def test_repeated_batch_with_refused_edit_after_token_lost_update_returns_
     issued = await authority.issue("polls:create,update:PLAT")
     narrowed = polls.with_token(issued["token"])
     without = {"title": "Lunch?", "options": [{"id": "n", "title": "No"}]}
-    batch = {"items": [{"op": "update", "id": poll["id"], "poll": without}]}
+    batch = {"items": [{"op": "create", "poll": BODY}, {"op": "update", "id": poll["id"], "poll": without}]}
     first = await narrowed.v1("POST", "/polls:batch", batch, KEY)
 
     await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:create:PLAT"]})
     again = await narrowed.v1("POST", "/polls:batch", batch, KEY)
 
-    assert [item["status"] for item in first.json["items"]] == [409]
+    assert [item["status"] for item in first.json["items"]] == [201, 409]
     assert again.status == 403
 
 
@@ -172,3 +173,82 @@ async def test_repeated_batch_returns_response_stored_by_another_release(
 
     assert b'"isNew":true' in stored
     assert (again.status, again.body) == (200, stored)
+
+
+async def test_batch_that_changes_nothing_is_not_stored(polls: Polls, database: ClonedDatabase) -> None:
+    closed = await polls.create_poll(settings={"endDate": "2026-01-01", "closePollOnEndDate": True})
+    unknown = {"op": "close", "id": "x" * 64}
+    batches = [
+        [unknown] * 100,
+        [{"op": "close", "id": closed["id"]}, {"op": "delete", "id": closed["id"], "ifMatch": '"9"'}],
+    ]
+
+    answers = [
+        await polls.v1("POST", "/polls:batch", {"items": items}, {"Idempotency-Key": f"key-{number}"})
+        for number, items in enumerate(batches)
+    ]
+    again = await polls.v1("POST", "/polls:batch", {"items": batches[0][:1]}, {"Idempotency-Key": "key-0"})
+
+    assert [answer.status for answer in (*answers, again)] == [200] * 3
+    assert await count_stored(database) == 0
+
+
+async def test_batch_item_with_long_id_returns_422(polls: Polls) -> None:
+    for op in ("close", "delete"):
+        answer = await polls.v1("POST", "/polls:batch", {"items": [{"op": op, "id": "x" * 65}]}, KEY)
+
+        assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/items/0/id")
+
+
+async def test_key_beyond_limit_of_stored_responses_returns_429_and_changes_nothing(
+    polls: Polls, database: ClonedDatabase, authority: Authority, subtests: pytest.Subtests
+) -> None:
+    batch = {"items": [{"op": "create", "poll": BODY}]}
+    for name, rows, size in [("number", MAX_RESPONSES_PER_TOKEN - 1, 1), ("bytes", 64, MAX_BYTES_PER_TOKEN // 64)]:
+        with subtests.test(name):
+            issued = await authority.issue()
+            holder = polls.with_token(issued["token"])
+            stored = await holder.v1("POST", "/polls", BODY, KEY)
+            await fill_storage(database, issued["id"], rows, size)
+            before = await count_polls(polls)
+
+            refused = [
+                await holder.v1("POST", path, body, {"Idempotency-Key": "another"})
+                for path, body in (("/polls", BODY), ("/polls:batch", batch))
+            ]
+            repeated = await holder.v1("POST", "/polls", BODY, KEY)
+            after = await count_polls(polls)
+            without_key = await holder.v1("POST", "/polls", BODY)
+
+            assert [(answer.status, answer.json["type"]) for answer in refused] == [
+                (429, "/docs/problems/too-many-stored-responses")
+            ] * 2
+            assert int(refused[0].headers["Retry-After"]) > 0
+            assert after == before
+            assert repeated.body == stored.body
+            assert without_key.status == 201
+
+
+async def fill_storage(database: ClonedDatabase, token_id: str, rows: int, size: int) -> None:
+    """Store responses of a token."""
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(
+        """
+        INSERT INTO polls.answer (token_id, key, fingerprint, status, headers, body)
+        SELECT $1, 'filled ' || number, '', 200, '{}', decode(repeat('00', $3), 'hex')
+        FROM generate_series(1, $2) AS number
+        """,
+        token_id,
+        rows,
+        size,
+    )
+    await connection.close()
+
+
+async def count_stored(database: ClonedDatabase) -> int:
+    """Return the number of stored responses."""
+    connection = await asyncpg.connect(database.admin_url)
+    try:
+        return int(await connection.fetchval("SELECT count(*) FROM polls.answer"))
+    finally:
+        await connection.close()

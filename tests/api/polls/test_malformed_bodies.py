@@ -353,7 +353,7 @@ async def test_item_with_malformed_id_returns_404(polls: Polls) -> None:
     route = await create_route(polls, "batch")
     bodies = {
         each[:40]: json.dumps({"items": [{"op": "close", "id": each}]}).encode()
-        for each in ("x" * 100_000, "\0", "../..", "😀", "__proto__")
+        for each in ("x" * 64, "\0", "../..", "😀", "__proto__")
     }
 
     answers = {case: (body, await route.send(body)) for case, body in bodies.items()}

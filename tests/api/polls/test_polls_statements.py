@@ -16,7 +16,9 @@ KEY: Final = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
 NAMED: Final = {"saveParticipantNames": True, "allowRevote": True}
 FOLLOWERS: Final = 50
-EDIT: Final = {"lock_polls": 1, "select_poll": 3, "update_poll": 1}
+CREATE: Final = {"insert_poll": 1, "insert_audit": 1}
+EDIT: Final = {"lock_polls": 1, "select_poll": 2, "select_locked_poll": 1, "update_poll": 1, "insert_audit": 1}
+DELETE: Final = {"lock_polls": 1, "select_poll": 1, "select_locked_poll": 1, "insert_audit": 1, "delete_poll": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +44,8 @@ READS: Final[list[tuple[str, dict[str, Any], dict[str, int]]]] = [
     ("/results", {"participant": "ada"}, {"select_ballot": 1}),
     ("/votes/ada", {}, {"select_ballot": 1}),
     ("/votes", {}, {"select_poll": 1, "list_ballots": 1}),
+    ("/comments", {}, {"select_poll": 1, "list_comments": 1}),
+    ("/audit", {}, {"select_audited_place": 1, "select_audit": 1}),
 ]
 
 
@@ -86,14 +90,14 @@ async def test_list_of_templates_runs_no_statement(polls: Polls) -> None:
     assert counted == {}
 
 
-async def test_create_poll_runs_one_statement(polls: Polls) -> None:
+async def test_create_poll_runs_two_statements(polls: Polls) -> None:
     async with count_statements(polls) as counted:
         await polls.create_poll()
 
-    assert counted == {"insert_poll": 1}
+    assert counted == CREATE
 
 
-async def test_create_poll_with_key_runs_three_statements_and_two_when_repeated(polls: Polls) -> None:
+async def test_create_poll_with_key_runs_four_statements_and_two_when_repeated(polls: Polls) -> None:
     body = {"template": "stars", "location": JIRA}
 
     async with count_statements(polls) as first:
@@ -101,14 +105,14 @@ async def test_create_poll_with_key_runs_three_statements_and_two_when_repeated(
     async with count_statements(polls) as again:
         assert (await polls.v1("POST", "/polls", body, KEY)).status == 201
 
-    assert first == {"claim_key": 1, "insert_poll": 1, "store_response": 1}
+    assert first == {"claim_key": 1, **CREATE, "store_response": 1}
     assert again == {"claim_key": 1, "select_response": 1}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_edit_runs_five_statements(polls: Polls, method: str) -> None:
+async def test_edit_runs_six_statements(polls: Polls, method: str) -> None:
     poll = await create_voted_poll(polls, "ada")
-    body = {"title": "Dinner?", "options": LUNCH_OPTIONS, "settings": NAMED}
+    body = {"title": "Lunch?", "description": "At one", "options": LUNCH_OPTIONS, "settings": NAMED}
 
     async with count_statements(polls) as counted:
         assert (await polls.v1(method, f"/polls/{poll['id']}", body)).status == 200
@@ -116,7 +120,7 @@ async def test_edit_runs_five_statements(polls: Polls, method: str) -> None:
     assert counted == EDIT
 
 
-async def test_edit_that_drops_votes_of_ten_ballots_runs_eight_statements(polls: Polls) -> None:
+async def test_edit_that_drops_votes_of_ten_ballots_runs_nine_statements(polls: Polls) -> None:
     poll = await create_voted_poll(polls, *(f"voter {number}" for number in range(10)))
     body = {"options": LUNCH_OPTIONS[1:], "settings": {"saveParticipantNames": False}}
 
@@ -127,13 +131,13 @@ async def test_edit_that_drops_votes_of_ten_ballots_runs_eight_statements(polls:
     assert counted == {**EDIT, "drop_ballots": 1, "drop_votes": 1, "anonymize_ballots": 1}
 
 
-async def test_delete_runs_four_statements(polls: Polls) -> None:
+async def test_delete_runs_five_statements(polls: Polls) -> None:
     poll = await create_voted_poll(polls, "ada")
 
     async with count_statements(polls) as counted:
         assert (await polls.v1("DELETE", f"/polls/{poll['id']}")).status == 204
 
-    assert counted == {"lock_polls": 1, "select_poll": 2, "delete_poll": 1}
+    assert counted == DELETE
 
 
 async def test_vote_and_withdrawal_run_two_statements(polls: Polls) -> None:
@@ -165,12 +169,12 @@ async def test_batch_runs_a_fixed_number_of_statements_per_item(polls: Polls, co
     assert {outcome["status"] for outcome in changed.json["items"]} == {200, 201, 204}
     assert counted["insert_poll"] == count
     assert counted["lock_polls"] == 1 + 3 * count
-    assert counted.total() == 2 + (1 + 5 + 5 + 4) * count
+    assert counted.total() == 2 + (2 + 6 + 6 + 5) * count
 
 
 @pytest.mark.parametrize(
     ("method", "statements"),
-    [("POST", {"insert_poll": 1}), ("PUT", EDIT), ("DELETE", {"lock_polls": 1, "select_poll": 2, "delete_poll": 1})],
+    [("POST", CREATE), ("PUT", EDIT), ("DELETE", DELETE)],
 )
 async def test_contract_request_runs_same_statements_as_v1(
     polls: Polls, method: str, statements: dict[str, int]

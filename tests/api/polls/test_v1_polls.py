@@ -57,6 +57,7 @@ async def test_put_of_shown_poll_returns_200(polls: Polls) -> None:
         "droppedVotes": 0,
         "droppedBallots": 0,
         "anonymizedBallots": 0,
+        "consequences": [],
     }
 
 

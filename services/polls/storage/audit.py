@@ -1,0 +1,55 @@
+"""The audit trails of polls in PostgreSQL: append-only, one chain per poll, kept after the poll is deleted.
+
+A record is appended in the transaction that locks the poll and changes it, so trails of different polls do not wait for
+each other.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from services.polls.domain.poll import Poll
+from shared.contract.audit import AuditRecord, column_values, read_columns
+from shared.contract.scope import Place
+from shared.runtime.postgres.database import Connection
+
+_INSERT: Final = """
+    -- insert_audit: the next record of the trail of a poll
+    INSERT INTO polls.audit_log (
+        site, poll_id, workspace, content, container,
+        seq, at, actor_kind, actor_id, address, request_id, action, subject, before, after, previous, hash
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, decode($16, 'hex'), decode($17, 'hex'))
+"""
+_SELECT: Final = """
+    -- select_audit: a page of the trail of a poll, oldest first
+    SELECT seq, at, actor_kind AS actor, actor_id, address, request_id, action, subject, before, after,
+           encode(previous, 'hex') AS previous, encode(hash, 'hex') AS hash
+    FROM polls.audit_log
+    WHERE site = $1 AND poll_id = $2 AND seq > $3
+    ORDER BY seq LIMIT $4
+"""
+_SELECT_PLACE: Final = """
+    -- select_audited_place: the place of a poll that exists, or that has a trail
+    SELECT workspace, content, container FROM polls.poll WHERE site = $1 AND id = $2
+    UNION ALL
+    (SELECT workspace, content, container FROM polls.audit_log WHERE site = $1 AND poll_id = $2 LIMIT 1)
+    LIMIT 1
+"""
+
+
+async def append_audit(connection: Connection, site: str, poll: Poll, record: AuditRecord) -> None:
+    """Append a record to the trail of a poll that this transaction has created or locked."""
+    place = poll.place
+    where = (site, poll.id, place.workspace, place.content, place.container)
+    await connection.execute(_INSERT, *where, *column_values(record))
+
+
+async def select_audit(connection: Connection, site: str, poll_id: UUID, after: int, limit: int) -> list[AuditRecord]:
+    """Return up to `limit` records of the trail of a poll, after a `seq`."""
+    return [read_columns(row) for row in await connection.fetch(_SELECT, site, poll_id, after, limit)]
+
+
+async def select_audited_place(connection: Connection, site: str, poll_id: UUID) -> Place | None:
+    """Return the place of a poll, also after its deletion; `None` if the site has never had it."""
+    row = await connection.fetchrow(_SELECT_PLACE, site, poll_id)
+    return None if row is None else Place(row["workspace"], row["content"], row["container"])
