@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 import asyncpg
 
 from services.token_authority.domain.scope_index import index_keys
-from services.token_authority.domain.token import fold_case
+from services.token_authority.domain.token import fold
 from shared.contract.scope import Scope
+from shared.contract.token import random_base62
 
 SITES: Final = ("site_bench_1", "site_bench_2", "site_bench_3")
 OWNERS: Final = 500
@@ -120,7 +121,7 @@ def _token(number: int, now: datetime, rng: random.Random) -> Rows:
         rng.choice(SITES),
         name,
         description,
-        fold_case(f"{name}\n{description}"),
+        fold(f"{name}\n{description}\n{owner or ''}"),
         owner,
         [str(scope) for scope in scopes],
         index_keys(scopes),
@@ -191,4 +192,5 @@ def _secrets(
 
 
 def _secret_row(token_id: str) -> tuple[Any, ...]:
-    return (f"sec_{secrets.token_hex(12)}", "token", token_id, secrets.token_bytes(32), "pgt_…abcd")
+    hint = f"pgt_…{random_base62(4)}"
+    return (f"sec_{secrets.token_hex(12)}", "token", token_id, secrets.token_bytes(32), hint)

@@ -8,6 +8,7 @@ from pollgate.client.arguments import require_idempotency_key
 from pollgate.client.authority_models import (
     BulkRevocation,
 )
+from pollgate.client.encoding import Query
 from pollgate.client.errors import if_outcome_unknown
 from pollgate.client.pagination import Page, each_item
 from pollgate.client.transport import CALL_LIMIT_S, Arguments, Transport
@@ -62,7 +63,7 @@ class AuthorityBase:
         limit: int | None = None,
         position: str = "cursor",
     ) -> AsyncIterator[T]:
-        def read(query: Mapping[str, str]) -> Awaitable[Page[T]]:
+        def read(query: Query) -> Awaitable[Page[T]]:
             return self._transport.call("GET", path, kind, query=query)
 
         return each_item(read, conditions, limit, page_size=MAX_PAGE, position=position)

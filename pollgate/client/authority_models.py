@@ -70,6 +70,8 @@ class Token(Struct, frozen=True, kw_only=True):
     created_by: str
     expires_at: datetime | None
     last_used_at: datetime | None
+    last_used_address: str | None = None
+    last_used_user_agent: str | None = None
     uses: int
     refusals: int
     rotated_secret_used_at: datetime | None

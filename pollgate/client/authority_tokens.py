@@ -22,7 +22,7 @@ from pollgate.client.errors import InvalidArgument, if_outcome_unknown
 from pollgate.client.pagination import Page
 from pollgate.client.transport import CALL_LIMIT_S
 
-TokenStatus = Literal["active", "expiring", "disabled", "expired", "revoked"]
+TokenStatus = Literal["active", "expiring", "disabled", "expired", "revoked", "alive"]
 TokenSort = Literal["name", "owner", "site", "created_at", "expires_at", "last_used_at"]
 RevocationReason = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
 
@@ -78,7 +78,7 @@ class TokenMethods(AuthorityBase):
         limit: int | None = None,
         *,
         search: str | None = None,
-        status: TokenStatus | None = None,
+        status: TokenStatus | Sequence[TokenStatus] | None = None,
         owner: str | None = None,
         site: str | None = None,
         scope: str | None = None,
@@ -93,12 +93,14 @@ class TokenMethods(AuthorityBase):
     ) -> AsyncIterator[Token]:
         """Yield the tokens that meet all conditions, ordered by `sort`, page by page; `limit` of them at most.
 
-        `search` is a part of the name or description. `scope` finds tokens whose scopes overlap with it. `…_after`
-        includes the time itself; `unused_since` includes tokens that were never used.
+        `search` is a part of the name, description or owner, a whole id, or the last four characters of a secret. With
+        several statuses, a token has one of them; one that is `alive` is neither revoked nor expired. `scope` finds
+        tokens whose scopes overlap with it. `…_after` includes the time itself; `unused_since` includes tokens that
+        were never used.
         """
         conditions = {
             "search": search,
-            "status": status,
+            "status": _statuses(status),
             "owner": owner,
             "site": site,
             "scope": scope,
@@ -188,7 +190,8 @@ class TokenMethods(AuthorityBase):
         owner: str | None = None,
         site: str | None = None,
         scope: str | None = None,
-        status: TokenStatus | None = None,
+        status: TokenStatus | Sequence[TokenStatus] | None = None,
+        search: str | None = None,
         issued_before: datetime | None = None,
         unused_since: datetime | None = None,
         all: bool | None = None,  # noqa: A002 - as the API names it
@@ -209,7 +212,8 @@ class TokenMethods(AuthorityBase):
             "owner": owner,
             "site": site,
             "scope": scope,
-            "status": status,
+            "status": _statuses(status),
+            "search": search,
             "issued_before": issued_before,
             "unused_since": unused_since,
             "all": all,
@@ -217,21 +221,26 @@ class TokenMethods(AuthorityBase):
         }
         return await self._change("POST", "/v1/tokens/revoke", BulkRevocation, wait=wait, body=without_none(body))
 
-    async def review_tokens(
+    def review_tokens(
         self,
         kinds: Sequence[str] = (),
         *,
+        search: str | None = None,
         unused_days: int | None = None,
         expiring_days: int | None = None,
     ) -> AsyncIterator[Finding]:
         """Yield the findings of a review of the tokens, of these kinds or of all, page by page.
 
+        `search` limits it to some tokens, as in `list_tokens`.
         A token is unused after `unused_days` (90), and expiring when it ends within `expiring_days` (7).
         """
-        conditions = {"unused_days": unused_days, "expiring_days": expiring_days}
-        for kind in text_list("kinds", kinds) or (None,):
-            async for finding in self._pages("/v1/tokens/review", Page[Finding], {"kind": kind, **conditions}):
-                yield finding
+        conditions = {"kind": text_list("kinds", kinds), "search": search}
+        days = {"unused_days": unused_days, "expiring_days": expiring_days}
+        return self._pages("/v1/tokens/review", Page[Finding], {**conditions, **days})
+
+
+def _statuses(status: TokenStatus | Sequence[TokenStatus] | None) -> list[str] | None:
+    return [status] if isinstance(status, str) else optional_text_list("status", status)
 
 
 def _token_path(token_id: str, argument: str = "token_id") -> str:

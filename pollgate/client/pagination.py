@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct
 
 from pollgate.client.arguments import require_limit
-from pollgate.client.encoding import query_of
+from pollgate.client.encoding import Query, query_of
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class Page(Struct, Generic[T], frozen=True):
 
 
 async def each_item(
-    read: Callable[[dict[str, str]], Awaitable[Page[T]]],
+    read: Callable[[Query], Awaitable[Page[T]]],
     conditions: Mapping[str, Any],
     limit: int | None,
     *,

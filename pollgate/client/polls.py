@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from pollgate.client.arguments import require_etag, text_list
-from pollgate.client.encoding import ballot_path, participant_query, poll_path, without_none
+from pollgate.client.encoding import Query, ballot_path, participant_query, poll_path, without_none
 from pollgate.client.errors import ClientError, Conflict, NotFound, OutcomeUnknown, if_outcome_unknown
 from pollgate.client.events import follow
 from pollgate.client.pagination import Page, each_item
@@ -336,7 +336,7 @@ class PollsClient:
     def _pages(
         self, path: str, kind: type[Page[T]], conditions: Mapping[str, Any], limit: int | None
     ) -> AsyncIterator[T]:
-        async def read(query: Mapping[str, str]) -> Page[T]:
+        async def read(query: Query) -> Page[T]:
             return self._transport.decode(await self._send("GET", path, query=query, arguments=_CONDITIONS), kind)
 
         return each_item(read, conditions, limit, page_size=MAX_PAGE)

@@ -10,6 +10,7 @@ import msgspec
 from yarl import URL
 
 from pollgate.client.arguments import require_aware_times, require_credential
+from pollgate.client.encoding import Query
 from pollgate.client.errors import ClientError, ConnectionFailed, InvalidArgument, OutcomeUnknown, UnexpectedResponse
 from pollgate.client.network_errors import explain
 from pollgate.client.problems import problem_error
@@ -89,7 +90,7 @@ class Transport:
         path: str,
         kind: type[T],
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         limit_s: float = CALL_LIMIT_S,
@@ -106,7 +107,7 @@ class Transport:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         limit_s: float = CALL_LIMIT_S,
@@ -143,7 +144,7 @@ class Transport:
             raise self._unexpected("this is not a response of this release's service", response.status) from None
 
     async def lines(
-        self, path: str, query: Mapping[str, str], headers: Mapping[str, str] | None = None
+        self, path: str, query: Query, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[bytes, None]:
         """Yield the lines of a response as they arrive.
 

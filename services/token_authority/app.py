@@ -33,8 +33,10 @@ from services.token_authority.routes import DOCUMENTATION, ROUTES
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from services.token_authority.tasks.confirmations import Confirmations
+from services.token_authority.tasks.ended_tokens import EndedTokens
 from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.retention import Retention
+from services.token_authority.tasks.search_texts import SearchTexts
 from services.token_authority.tasks.signing import PURPOSE, Signer
 from services.token_authority.tasks.sync import Syncs
 from services.token_authority.tasks.unused_tokens import UnusedTokens
@@ -122,7 +124,11 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
         app[CHANGES] = TokenChanges(opened, relay, clock=elapsed_s)
         app[INTROSPECTOR] = Introspector(opened, relay)
         syncs = app[SYNCS] = Syncs(
-            opened, confirmations, lease_ms=settings.lease_ms, issuer=settings.token_authority_issuer
+            opened,
+            confirmations,
+            lease_ms=settings.lease_ms,
+            issuer=settings.token_authority_issuer,
+            store_origin=settings.store_token_origin,
         )
         for name, run in {
             "signing keys": signer.run,
@@ -130,6 +136,8 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "confirmations": confirmations.run,
             "syncs": syncs.run,
             "retention": Retention(opened).run,
+            "ended tokens": EndedTokens(opened, metrics, days=settings.ended_token_retention_days).run,
+            "search texts": SearchTexts(opened).run,
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervise(app, name, run))

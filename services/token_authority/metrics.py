@@ -1,12 +1,12 @@
-"""Metrics of revocations."""
+"""Metrics of revocations and of the removal of ended tokens."""
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _WAIT_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 
 
 class AuthorityMetrics:
-    """The metrics of revocations. Create one instance per process, in the registry that `/metrics` shows."""
+    """The metrics of the authority. Create one instance per process, in the registry that `/metrics` shows."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.revocation_wait_s = Histogram(
@@ -14,6 +14,9 @@ class AuthorityMetrics:
             "Time from the commit of a revocation until it was effective everywhere",
             buckets=_WAIT_S,
             registry=registry,
+        )
+        self.purged = Counter(
+            "pollgate_purged_tokens", "Ended tokens that were removed after their retention", registry=registry
         )
         self.guards = Gauge(
             "pollgate_guards", "Stored leases of guards", registry=registry, multiprocess_mode="mostrecent"

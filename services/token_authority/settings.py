@@ -60,6 +60,18 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     disable_unused_after_days: Annotated[
         int, Meta(ge=0, le=36500, description="days without use after which a token is disabled; 0 for never")
     ] = 0
+    ended_token_retention_days: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=36500,
+            description="days after which a token that was revoked or has expired is removed; the audit log keeps its "
+            "history; 0 for never",
+        ),
+    ] = 400
+    store_token_origin: Annotated[
+        bool, Meta(description="true to store from which address and user agent each token was used last, or false")
+    ] = True
     wrong_credentials_per_minute: Annotated[
         int,
         Meta(

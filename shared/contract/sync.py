@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from shared.contract.change import MAX_SEQ, Change
 
 MAX_USES_ACCEPTED: Final = 500
-"""Uses that the authority accepts per sync. A guard sends half as many, so that the longest ones fit into 64 KiB."""
+"""Uses that the authority accepts per sync. A guard sends fewer, so that the longest ones fit into 64 KiB."""
 MAX_CHANGES_PER_SYNC: Final = 5000
 """If a guard lacks more changes than this, the authority answers with `resync`."""
 MAX_COUNT: Final = 2**31
@@ -25,11 +25,12 @@ def revocation_bound_s(lease_s: float) -> float:
     return lease_s * (1 + CLOCK_RATE_MARGIN)
 
 
-class TokenUse(msgspec.Struct, frozen=True):
+class TokenUse(msgspec.Struct, frozen=True, omit_defaults=True):
     """How often requests with one secret of a token were let through and refused since the last successful sync.
 
     `refusals` counts requests whose token works but was refused for its scopes, rate limit, presentation or address.
-    `last_used_ms_ago` is the age of the last use, or of the last refusal if there was no use.
+    `last_used_ms_ago` is the age of the last use, or of the last refusal if there was no use. `last_address` and
+    `last_user_agent` are from where the last use came; an earlier release neither sends nor reads them.
     """
 
     token_id: str
@@ -37,6 +38,8 @@ class TokenUse(msgspec.Struct, frozen=True):
     uses: Annotated[int, Meta(ge=0, le=MAX_COUNT)]
     refusals: Annotated[int, Meta(ge=0, le=MAX_COUNT)]
     last_used_ms_ago: Annotated[int, Meta(ge=0, le=2**53)]
+    last_address: str | None = None
+    last_user_agent: str | None = None
 
 
 class SyncRequest(msgspec.Struct, frozen=True):

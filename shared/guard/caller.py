@@ -9,14 +9,16 @@ from aiohttp import web
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Path, Place, intersect_paths
 from shared.guard.errors import InsufficientScope
+from shared.guard.origin import Origin
 from shared.guard.usage import Usage
 
 
 class Caller:
     """The bearer of a working token. Count one use per request, however many actions the handler requires."""
 
-    def __init__(self, grant: Grant, usage: Usage) -> None:
+    def __init__(self, grant: Grant, usage: Usage, origin: Origin | None = None) -> None:
         self._grant = grant
+        self._origin = origin
         self._usage = usage
         self._is_counted = False
         self._granted_actions: set[Action] = set()
@@ -74,7 +76,7 @@ class Caller:
         """Count the request as a use of the token, once per request."""
         if not self._is_counted:
             self._is_counted = True
-            self._usage.count(self._grant.token_id, self._grant.secret_id)
+            self._usage.count(self._grant.token_id, self._grant.secret_id, self._origin)
 
     def count_refusal(self) -> None:
         """Count the request as refused, although the token works."""

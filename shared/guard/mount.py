@@ -32,6 +32,7 @@ from shared.guard.keys import KeyRing
 from shared.guard.lease import Lease
 from shared.guard.metadata import RESOURCE_METADATA_ROUTE, resource_metadata
 from shared.guard.metrics import GuardMetrics
+from shared.guard.origin import Origins
 from shared.guard.presentation import (
     PRESENTED_TOKEN,
     bypasses_cache,
@@ -63,6 +64,7 @@ from shared.runtime.redis.rate_limit import rate_limiter
 AUTHORITY: Final = web.AppKey("token_authority", TokenAuthority)
 FEED: Final = web.AppKey("feed", ChangeFeed)
 FOLLOWER: Final = web.AppKey("follower", Follower)
+_ORIGINS: Final = web.AppKey("origins", Origins)
 _SETTINGS: Final = web.AppKey("guard_settings", GuardSettings)
 _USAGE: Final = web.AppKey("usage", Usage)
 _AGE_S: Final = web.RequestKey("token_validated_age_s", float)
@@ -128,7 +130,7 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         request[PRESENTED_TOKEN] = presented
         validated = await _check_token(request, presented.token)
         request[_AGE_S] = validated.age_s
-        bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE])
+        bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE], request.app[_ORIGINS].of(request))
         add_log_fields(request, token_id=validated.grant.token_id)
         rules = request.app[RULES]
         check = rules.check_before_count if route.access.counts_items else rules.check
@@ -215,7 +217,8 @@ async def _show_metadata(request: web.Request) -> web.Response:
 def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator[None, None]]:
     async def open_guard(app: web.Application) -> AsyncGenerator[None, None]:
         registry = app[METRICS] if METRICS in app else CollectorRegistry()
-        metrics, lease, usage = GuardMetrics(registry), Lease(elapsed_s), Usage(elapsed_s)
+        origins = app[_ORIGINS] = Origins(settings.trusted_proxy_hops, is_reported=settings.report_token_origin)
+        metrics, lease, usage = GuardMetrics(registry), Lease(elapsed_s), Usage(elapsed_s, origins)
         async with (
             token_authority(settings) as authority,
             redis_client(settings.redis_url) as redis,

@@ -31,6 +31,13 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0
+    report_token_origin: Annotated[
+        bool,
+        Meta(
+            description="true to report to the token authority from which address and user agent each token was used "
+            "last, or false"
+        ),
+    ] = True
     cors_origins: CorsOrigins = ""
     unknown_tokens_per_minute: Annotated[
         int,

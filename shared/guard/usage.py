@@ -4,9 +4,11 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from shared.contract.sync import MAX_USES_ACCEPTED, TokenUse
+from shared.contract.sync import TokenUse
+from shared.guard.origin import Origin, Origins
 
-MAX_USES_PER_SYNC: Final = MAX_USES_ACCEPTED // 2
+MAX_USES_PER_SYNC: Final = 140
+"""So many of the longest ones fit into the body of a sync."""
 MAX_SECRETS: Final = 100_000
 
 
@@ -14,29 +16,33 @@ class Use(NamedTuple):
     """The counters of one secret.
 
     `last_used_at` is the time of the last use, or of the last refusal if there is no use, on the guard's clock.
+    `origin` is from where the last use came.
     """
 
     token_id: str
     uses: int
     refusals: int
     last_used_at: float
+    origin: Origin | None = None
 
     def merge(self, newer: "Use") -> "Use":
         """Return the sum of both counters."""
         last = newer if newer.uses or not self.uses else self
-        return Use(self.token_id, self.uses + newer.uses, self.refusals + newer.refusals, last.last_used_at)
+        uses, refusals = self.uses + newer.uses, self.refusals + newer.refusals
+        return Use(self.token_id, uses, refusals, last.last_used_at, last.origin)
 
 
 class Usage:
     """Count at least once: what a failed sync carried is reported again. Drop new secrets beyond `MAX_SECRETS`."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], origins: Origins | None = None) -> None:
         self._clock = clock
+        self._origins = origins or Origins(proxy_hops=0)
         self._uses: dict[str, Use] = {}
 
-    def count(self, token_id: str, secret_id: str) -> None:
+    def count(self, token_id: str, secret_id: str, origin: Origin | None = None) -> None:
         """Count a request with this token that was let through."""
-        self._add(secret_id, Use(token_id, 1, 0, self._clock()))
+        self._add(secret_id, Use(token_id, 1, 0, self._clock(), origin))
 
     def count_refusal(self, token_id: str, secret_id: str) -> None:
         """Count a request that was refused, although its token works."""
@@ -54,9 +60,16 @@ class Usage:
 
     def to_report(self, taken: dict[str, Use]) -> list[TokenUse]:
         """Return `taken` as the contract has it: times as ages in milliseconds, since clocks are not compared."""
-        now = self._clock()
+        now, describe = self._clock(), self._origins.describe
         return [
-            TokenUse(use.token_id, secret_id, use.uses, use.refusals, max(0, round((now - use.last_used_at) * 1000)))
+            TokenUse(
+                use.token_id,
+                secret_id,
+                use.uses,
+                use.refusals,
+                max(0, round((now - use.last_used_at) * 1000)),
+                *(describe(use.origin) if use.origin else ()),
+            )
             for secret_id, use in taken.items()
         ]
 

@@ -17,10 +17,10 @@ class FakeGuard:
         self._path = f"/v1/guards/{guard_id or secrets.token_hex(16)}"
         self.applied: int | None = None
 
-    async def sync(self, usage: Sequence[tuple[str, int, int]] = ()) -> Answer:
-        """Report `applied` and uses; do not apply the answer."""
+    async def sync(self, usage: Sequence[tuple[str, int, int]] = (), **origin: Any) -> Answer:
+        """Report `applied` and uses, each with these fields of its origin; do not apply the answer."""
         counted = [
-            {"token_id": token_id, "secret_id": "", "uses": uses, "refusals": 0, "last_used_ms_ago": ago}
+            {"token_id": token_id, "secret_id": "", "uses": uses, "refusals": 0, "last_used_ms_ago": ago, **origin}
             for token_id, uses, ago in usage
         ]
         return await self.send({"applied": self.applied, "usage": counted})

@@ -60,7 +60,7 @@ class Reader:
     async def get(self, path: str, **query: Any) -> Answer:
         """Send a GET request and return the response."""
         parameters = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
-        return await self._authority("GET", f"{path}?{urlencode(parameters)}", headers=self._headers)
+        return await self._authority("GET", f"{path}?{urlencode(parameters, doseq=True)}", headers=self._headers)
 
     async def post(self, path: str, body: Any) -> Answer:
         """Send a POST request with a JSON body and return the response."""

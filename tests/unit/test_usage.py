@@ -1,11 +1,15 @@
 """The uses and refusals that a guard reports, also after failed syncs."""
 
 import msgspec
+from aiohttp.test_utils import make_mocked_request
 
 from shared.contract.change import MAX_SEQ
 from shared.contract.sync import MAX_COUNT, SyncRequest, TokenUse
+from shared.contract.token import mint
+from shared.guard.origin import Origins
 from shared.guard.usage import MAX_SECRETS, MAX_USES_PER_SYNC, Usage
 from shared.runtime.http.routes import MAX_BODY_BYTES
+from shared.runtime.http.user_agent import MAX_LENGTH
 
 
 class UsageHarness:
@@ -79,8 +83,31 @@ def test_secrets_beyond_limit_are_not_counted() -> None:
 
 
 def test_longest_report_fits_into_request_body_limit() -> None:
-    use = TokenUse("tok_" + "x" * 16, "sec_" + "x" * 32, MAX_COUNT, MAX_COUNT, 2**53)
+    ids = ("tok_" + "x" * 16, "sec_" + "x" * 32)
+    use = TokenUse(*ids, MAX_COUNT, MAX_COUNT, 2**53, "x" * 45, '"' * MAX_LENGTH)
 
     body = msgspec.json.encode(SyncRequest(MAX_SEQ, [use] * MAX_USES_PER_SYNC))
 
     assert len(body) < MAX_BODY_BYTES
+
+
+def test_origin_is_that_of_the_last_use_through_trusted_proxies() -> None:
+    """A longer header is cut where it is not needed, and a secret in it is redacted."""
+    forwarded = ", ".join(["198.51.100.9"] * 200 + ["203.0.113.7", "10.0.0.1"])
+    usage = Usage(lambda: 0.0, Origins(proxy_hops=2))
+    first, last = (
+        make_mocked_request("GET", "/", headers={"X-Forwarded-For": value, "User-Agent": agent})
+        for value, agent in (("192.0.2.1, 192.0.2.2", "first"), (forwarded, f"last/{mint('pgt')} {'x' * 9000}"))
+    )
+    origins = Origins(proxy_hops=2)
+    usage.count("tok_1", "sec_1", origins.of(first))
+    usage.count("tok_1", "sec_1", origins.of(last))
+    usage.count_refusal("tok_1", "sec_1")
+
+    assert usage.to_report(usage.take()) == [TokenUse("tok_1", "sec_1", 2, 1, 0, "203.0.113.7", "last/[redacted]")]
+
+
+def test_origin_is_not_reported_if_switched_off() -> None:
+    request = make_mocked_request("GET", "/", headers={"User-Agent": "curl/8.1"})
+
+    assert Origins(proxy_hops=0, is_reported=False).of(request) is None

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 import msgspec
 from cyclopts import Parameter
 
-from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
+from pollgate.cli.admin_limits import describe_limits
+from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.commands import token_change, token_find, token_review, token_revoke
 from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
@@ -24,7 +25,18 @@ from pollgate.cli.token_fields import (
     is_unrestricted,
     parse_scopes,
 )
-from pollgate.client import AuthorityClient, DailyUse, IssuedToken, Site, Token, TokenDetail, TokenSort, TokenStatus
+from pollgate.cli.token_origin import describe_origin
+from pollgate.client import (
+    AdminKey,
+    AuthorityClient,
+    DailyUse,
+    IssuedToken,
+    Site,
+    Token,
+    TokenDetail,
+    TokenSort,
+    TokenStatus,
+)
 
 SHOWN_DAYS: Final = 14
 
@@ -96,7 +108,8 @@ def create(
 def list_(
     *,
     search: str | None = None,
-    status: TokenStatus | None = None,
+    status: Annotated[list[TokenStatus] | None, Parameter(negative="")] = None,
+    every: Annotated[bool, Parameter(name="--all", negative="")] = False,
     owner: str | None = None,
     site: str | None = None,
     scope: str | None = None,
@@ -112,7 +125,7 @@ def list_(
     limit: Annotated[int | None, Parameter(metavar="N")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tokens that meet all conditions, including expired and revoked ones. Times are in UTC.
+    """List the tokens that are alive, that is neither expired nor revoked, and meet all conditions. Times are in UTC.
 
     A time is given as 2027-01-31 (its first moment) or 2027-01-31T12:00, in UTC
     unless it has a zone, or as how long ago, for expiry how long from now: 90d,
@@ -121,9 +134,11 @@ def list_(
     Parameters
     ----------
     search
-        Text in the name or description, in upper or lower case.
+        Text in the name, description or owner, a whole id, or the last four characters of a secret, in any letter case.
     status
-        Tokens with this status; expiring ones are active and expire within 7 days.
+        Tokens with this status, alive by default; expiring ones are active and expire within 7 days. Repeatable.
+    every
+        Tokens with any status, also expired and revoked ones.
     owner
         Tokens of this owner.
     site
@@ -151,9 +166,11 @@ def list_(
     limit
         Maximum number of tokens; all by default.
     """
+    if every and status:
+        raise UsageError("give either --status or --all")
     conditions: dict[str, Any] = {
         "search": search,
-        "status": status,
+        "status": None if every else status or ["alive"],
         "owner": owner,
         "site": site,
         "scope": scope,
@@ -166,18 +183,20 @@ def list_(
     }
     if limit is not None and limit < 1:
         raise UsageError("--limit must be at least 1")
-    found = collect_from_authority(
-        lambda authority: authority.list_tokens(limit, **conditions, sort=sort, descending=descending),
-        {"unused_since": "--unused-for"} if unused_for is not None else {},
-    )
+
+    async def collect(authority: AuthorityClient) -> tuple[list[Token], AdminKey | None]:
+        listed = authority.list_tokens(limit, **conditions, sort=sort, descending=descending)
+        found = [token async for token in listed]
+        return found, None if found else await authority.get_own_admin_key()
+
+    found, key = run_with_authority(collect, {"unused_since": "--unused-for"} if unused_for is not None else {})
     if as_json:
         print_json(found)
-    elif found:
+    elif key is None:
         _print_table(found)
-    elif any(condition is not None for condition in conditions.values()):
-        print("No token meets these conditions.")
     else:
-        print("There are no tokens yet; `pollgate token create` creates one.")
+        others = {name: value for name, value in conditions.items() if name != "status" and value is not None}
+        print(describe_limits(key) + _describe_none(is_narrowed=bool(status or others), every=every))
 
 
 @app.command(
@@ -202,6 +221,13 @@ def show(token_id: IdOrInput, /, *, as_json: Json = False) -> None:
     print_secrets(token.secrets)
     print()
     _print_days(token.days)
+
+
+def _describe_none(*, is_narrowed: bool, every: bool) -> str:
+    hint = "" if every else " Expired and revoked tokens are listed by --all."
+    if is_narrowed:
+        return f"No token meets these conditions.{hint}"
+    return f"There are no tokens{'' if every else ' that are alive'}; `pollgate token create` creates one.{hint}"
 
 
 for more in (token_find.app, token_change.app, token_revoke.app, token_review.app):
@@ -240,7 +266,7 @@ def _fields(token: TokenDetail) -> list[tuple[str, str]]:
         ("Metadata", msgspec.json.encode(token.metadata).decode() if token.metadata else ""),
         ("Created", f"{format_exact_time(token.created_at)} by {token.created_by}"),
         ("Expires", format_exact_time(token.expires_at)),
-        ("Last used", format_exact_time(token.last_used_at)),
+        ("Last used", f"{format_exact_time(token.last_used_at)}{describe_origin(token)}"),
         ("Uses", f"{token.uses:,}, and {token.refusals:,} refused"),
         ("Disabled", _describe_end(token.disabled_at, token.disabled_by, token.disabled_reason)),
         ("Revoked", _describe_end(token.revoked_at, token.revoked_by, token.revoked_reason, token.revoked_text)),

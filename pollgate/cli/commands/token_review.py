@@ -5,10 +5,12 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-from pollgate.cli.authority_session import authority_group, collect_from_authority
+from pollgate.cli.admin_limits import describe_limits
+from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.options import Json
 from pollgate.cli.output import escape, pluralize, print_json, print_table
-from pollgate.client import Finding
+from pollgate.cli.token_origin import describe_origin
+from pollgate.client import AdminKey, AuthorityClient, Finding
 
 Kind = Literal[
     "rotated_secret_in_use", "owner_inactive", "reaches_any", "never_expires", "expiring", "unused", "never_used"
@@ -40,6 +42,7 @@ def review(
     *,
     unused_days: Annotated[int | None, Parameter(metavar="N")] = None,
     expiring_days: Annotated[int | None, Parameter(metavar="N")] = None,
+    search: str | None = None,
     kind: Annotated[list[Kind] | None, Parameter(negative="")] = None,
     as_json: Json = False,
 ) -> int:
@@ -51,17 +54,23 @@ def review(
         Days without use after which a token is unused; 90 by default.
     expiring_days
         Days before its expiry from which a token is expiring; 7 by default.
+    search
+        Only tokens with this text in the name, description or owner, with this id, or with these last four characters.
     kind
         Kind of finding; all kinds by default. Repeatable.
     """
     kinds = list(dict.fromkeys(kind or ()))
-    found = collect_from_authority(
-        lambda authority: authority.review_tokens(kinds, unused_days=unused_days, expiring_days=expiring_days)
-    )
+
+    async def collect(authority: AuthorityClient) -> tuple[list[Finding], AdminKey | None]:
+        findings = authority.review_tokens(kinds, search=search, unused_days=unused_days, expiring_days=expiring_days)
+        found = [finding async for finding in findings]
+        return found, None if found else await authority.get_own_admin_key()
+
+    found, key = run_with_authority(collect)
     if as_json:
         print_json(found)
-    elif not found:
-        print("No findings.")
+    elif key is not None:
+        print(f"{describe_limits(key)}No findings.")
     else:
         _print_groups(found)
     return FOUND if found else 0
@@ -78,7 +87,12 @@ def _print_groups(found: Sequence[Finding]) -> None:
 
 def _print_group(heading: str, findings: Sequence[Finding]) -> None:
     print(f"{heading}: {pluralize(len(findings), 'token')}")
-    rows = [(each.token.name, each.token.id, each.token.owner or "", each.reason) for each in findings]
+    rows = [(each.token.name, each.token.id, each.token.owner or "", _why(each)) for each in findings]
     print_table(("Name", "Id", "Owner", "Why"), rows, foldable=("Name", "Owner", "Why"))
     for remedy in dict.fromkeys(each.remedy for each in findings):
         print(escape(remedy))
+
+
+def _why(finding: Finding) -> str:
+    origin = describe_origin(finding.token)
+    return f"{finding.reason} Its last use came{origin}." if origin else finding.reason

@@ -13,11 +13,10 @@ from pollgate.cli.options import Json, Wait
 from pollgate.cli.output import pluralize, print_json
 from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.times import Duration, Past, format_exact_time, resolve_since
-from pollgate.client import AuthorityClient, BulkRevocation
+from pollgate.client import AuthorityClient, BulkRevocation, TokenStatus
 
-StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
 ReasonKind = Literal["leaked", "unneeded", "rotated", "owner_left", "policy", "other"]
-NO_MATCH: Final = "no token meets these conditions; none was revoked"
+NO_MATCH: Final = "no token that this admin key sees meets these conditions; none was revoked"
 
 app = authority_group("token", "Revoke access tokens.")
 
@@ -37,7 +36,8 @@ def revoke(
     owner: str | None = None,
     site: str | None = None,
     scope: str | None = None,
-    status: StatusFilter | None = None,
+    status: Annotated[list[TokenStatus] | None, Parameter(negative="")] = None,
+    search: str | None = None,
     issued_before: Past | None = None,
     unused_since: Past | None = None,
     unused_for: Duration | None = None,
@@ -70,7 +70,9 @@ def revoke(
     scope
         Tokens whose scopes overlap with this one: PLAT finds all with access to something in PLAT.
     status
-        Tokens with this status.
+        Tokens with this status; alive ones are neither revoked nor expired. Repeatable.
+    search
+        Tokens with this text in the name, description or owner, with this id, or with these last four characters.
     issued_before
         Tokens created before this time.
     unused_since
@@ -91,7 +93,8 @@ def revoke(
         owner=owner,
         site=site,
         scope=scope,
-        status=status,
+        status=status or None,
+        search=search,
         issued_before=issued_before,
         unused_since=resolve_since(unused_since, unused_for),
         all=every or None,

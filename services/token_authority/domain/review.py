@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct
 
+from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.usage import Use
 
@@ -21,11 +22,15 @@ LATE_USE_REPORTED: Final = timedelta(days=30)
 
 
 class Review(Struct, frozen=True):
-    """The parameters of a review at `now`: when a token counts as unused, and when as expiring."""
+    """The parameters of a review at `now`: when a token counts as unused, and when as expiring.
+
+    Only tokens of `selection` are findings.
+    """
 
     now: datetime
     unused_days: int
     expiring_days: int
+    selection: Selection = Selection()
 
     @property
     def unused_since(self) -> datetime:

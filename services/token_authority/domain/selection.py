@@ -22,20 +22,22 @@ MAX_IDS: Final = 1000
 EXPIRING: Final = timedelta(days=7)
 """A token that expires within this time has the status `expiring`."""
 
-StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked"]
+StatusFilter = Literal["active", "expiring", "disabled", "expired", "revoked", "alive"]
+"""`expiring` tokens are active. `alive` ones work or could work again: neither revoked nor expired."""
 
 
 class Selection(Struct, frozen=True, kw_only=True):
     """Conditions; `None` sets no condition. A range includes its start and excludes its end.
 
-    `alive` selects tokens that are not revoked. `unused_since` includes tokens that were never used. `sites` and the
-    `limit_…` restrict an administrator to its limits. The keys and prefixes are those of `domain/scope_index.py`.
+    `revocable` selects tokens that are not revoked. A token has at least one of `statuses`. `unused_since` includes
+    tokens that were never used. `sites` and the `limit_…` restrict an administrator to its limits. The keys and
+    prefixes are those of `domain/scope_index.py`.
     """
 
     ids: Sequence[str] | None = None
-    alive: bool | None = None
+    revocable: bool | None = None
     search: str | None = None
-    status: StatusFilter | None = None
+    statuses: Sequence[StatusFilter] | None = None
     owner: str | None = None
     site: str | None = None
     overlapping_keys: Sequence[str] | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
+from unicodedata import normalize
 
 from msgspec import Struct
 
@@ -81,9 +82,9 @@ class TokenLookup(NamedTuple):
         return self.token.status(now) == "active" and self.secret.works(now)
 
 
-def fold_case(text: str) -> str:
-    """Return `text` in the form that searches compare, which ignores case."""
-    return text.casefold()
+def fold(text: str) -> str:
+    """Return `text` in the form that searches compare, which ignores case and the Unicode normal form."""
+    return normalize("NFC", normalize("NFD", text).casefold())
 
 
 class TokenRequest(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,10 @@ from aiohttp import web
 
 from services.token_authority.app_keys import ADMIN_KEY, DATABASE
 from services.token_authority.handlers.cursor import read_finding_cursor, write_finding_cursor
+from services.token_authority.handlers.parameters import invalid_parameters
 from services.token_authority.operations.review import collect_findings
 from services.token_authority.payloads.review import FindingPayload, ReviewPage, ReviewTokens
+from services.token_authority.payloads.tokens import LimitsPayload
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.query import read_query
@@ -27,10 +29,12 @@ async def review_tokens(request: web.Request) -> web.Response:
     """Return 200 with a page of findings among the tokens that the admin key sees."""
     query, now = read_query(request, ReviewTokens), datetime.now(UTC)
     after = read_finding_cursor(query.cursor, query.kinds)
-    review = query.to_review(now)
+    with invalid_parameters():
+        review = query.to_review(now)
     found = await collect_findings(
         request.app[DATABASE], review, request[ADMIN_KEY], query.kinds, after, query.limit + 1
     )
     page = found[: query.limit]
     cursor = write_finding_cursor(page[-1].place) if len(found) > query.limit else None
-    return json_response(ReviewPage([FindingPayload.of(finding, now) for finding in page], cursor))
+    items = [FindingPayload.of(finding, now) for finding in page]
+    return json_response(ReviewPage(items, cursor, LimitsPayload.of(request[ADMIN_KEY])))

@@ -6,8 +6,7 @@ from typing import Final
 from aiohttp import web
 
 from services.token_authority.app_keys import ADMIN_KEY, CHANGES, DATABASE, SETTINGS
-from services.token_authority.domain.errors import InvalidValue, SecretAsId, UnknownToken
-from services.token_authority.domain.selection import Selection
+from services.token_authority.domain.errors import SecretAsId, UnknownToken
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_change import ChangedToken
 from services.token_authority.domain.token_page import Order, Page
@@ -16,6 +15,7 @@ from services.token_authority.handlers.access import administrator_of
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
 from services.token_authority.handlers.effect import effect_of, should_wait
 from services.token_authority.handlers.idempotency import IN_USE, REUSED, key_of
+from services.token_authority.handlers.parameters import invalid_parameters
 from services.token_authority.operations.issuance import issue_token
 from services.token_authority.payloads.idempotency import IdempotencyHeaders
 from services.token_authority.payloads.revocation import Waiting
@@ -39,7 +39,6 @@ from shared.contract.token import SECRET_PATTERN
 from shared.runtime.http.body import JSON, read_json, read_json_if_any, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
-from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
 DAYS: Final = 90
@@ -90,11 +89,12 @@ async def list_tokens(request: web.Request) -> web.Response:
     query = read_query(request, ListTokens)
     order = Order(query.sort, query.descending)
     after, now = read_cursor(query.cursor, order), datetime.now(UTC)
-    chosen = _selection(query).within(request[ADMIN_KEY])
+    with invalid_parameters():
+        chosen = query.to_selection().within(request[ADMIN_KEY])
     found = await select_tokens(request.app[DATABASE], chosen, Page(order, after, query.limit + 1), now)
     page = found[: query.limit]
     cursor = write_cursor(order, page[-1].place, page[-1].token.id) if len(found) > query.limit else None
-    return json_response(TokenPage.of(page, cursor, now))
+    return json_response(TokenPage.of(page, cursor, request[ADMIN_KEY], now))
 
 
 @endpoint(
@@ -198,14 +198,6 @@ async def rotate_token(request: web.Request) -> web.Response:
     effect = await effect_of(request, rotated.pending, wait=wait) if rotated.pending else None
     use = await _select_use(request, rotated.token)
     return json_response(RotatedTokenPayload.of_rotated(rotated, use, effect, datetime.now(UTC)))
-
-
-def _selection(query: ListTokens) -> Selection:
-    try:
-        return query.to_selection()
-    except InvalidValue as error:
-        error_detail = ErrorDetail(error.reason, parameter=str(error.path[0]))
-        raise BadRequest(f"Invalid parameter '{error.path[0]}'.", error_detail) from None
 
 
 def token_id_of(request: web.Request) -> str:

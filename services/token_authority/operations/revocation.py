@@ -70,7 +70,7 @@ class Revoker:
     async def preview(self, selection: Selection) -> BulkRevocation:
         """Return what `revoke_selected` would return now, without revoking anything."""
         chosen = await self._select(selection)
-        alive = await self._select(msgspec.structs.replace(selection, alive=True))
+        alive = await self._select(msgspec.structs.replace(selection, revocable=True))
         return BulkRevocation(len(alive), len(chosen) - len(alive), _unmatched(selection, chosen), None)
 
     async def revoke_presented(self, texts: Sequence[str], why: Reason, by: Actor) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta
 
 from services.token_authority.domain.secret import MAX_OVERLAP_S
+from services.token_authority.domain.selection import StatusFilter
 from services.token_authority.domain.token_fields import (
     MAX_DESCRIPTION_LENGTH,
     MAX_METADATA_BYTES,
@@ -38,6 +39,20 @@ StartTime = Annotated[
     ),
 ]
 """A time after or before which something happened."""
+
+Search = Annotated[
+    str,
+    Meta(
+        description="a part of the name, the description or the owner, the whole id, or the last four characters of a "
+        "secret, in any letter case and Unicode normal form; never a secret: see `POST /v1/tokens/find`",
+        examples=["weekly"],
+    ),
+]
+STATUSES = (
+    "tokens with one of these statuses; `expiring`: active, expires within 7 days; `alive`: works or could work again, "
+    "that is neither revoked nor expired"
+)
+Statuses = Annotated[list[StatusFilter], Meta(min_length=1, description=STATUSES)]
 
 STORED: Final = "stored in NFC without blanks around it, which are not counted"
 """What happens to each text that people write."""

@@ -13,7 +13,7 @@ from services.token_authority.domain.reason import Reason, ReasonKind, new_reaso
 from services.token_authority.domain.revocation import BulkRevocation
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token_fields import read_time_field
-from services.token_authority.payloads.fields import EXAMPLE_TOKEN, StartTime
+from services.token_authority.payloads.fields import EXAMPLE_TOKEN, STATUSES, Search, StartTime, Statuses
 from shared.contract.presented_secret import resembles_secret
 
 ReasonText = Annotated[str, Meta(description="a comment of up to 500 characters; required with the reason `other`")]
@@ -50,7 +50,8 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
     owner: str | None = None
     site: str | None = None
     scope: str | None = None
-    status: StatusFilter | None = None
+    status: Annotated[StatusFilter | Statuses, Meta(description=STATUSES)] | None = None
+    search: Search | None = None
     issued_before: StartTime | None = None
     unused_since: StartTime | None = None
     all: bool = False
@@ -62,9 +63,10 @@ class RevokeTokens(Struct, frozen=True, forbid_unknown_fields=True):
 
     def to_selection(self) -> Selection:
         """Return the selection. Raise `InvalidValue`."""
-        names = ("owner", "site", "scope", "status")
+        names = ("owner", "site", "scope", "search")
         conditions: dict[str, Any] = {name: getattr(self, name) for name in names}
         conditions["ids"] = _read_ids(self.ids)
+        conditions["statuses"] = [self.status] if isinstance(self.status, str) else self.status
         conditions["unused_since"] = read_time_field("unused_since", self.unused_since, day="first")
         conditions["created_before"] = read_time_field("issued_before", self.issued_before, day="first")
         if self.all == any(condition is not None for condition in conditions.values()):

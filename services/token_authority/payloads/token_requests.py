@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.token_authority.domain.idempotency import IdempotencyKey
 from services.token_authority.domain.secret import DEFAULT_OVERLAP_S, Rotation, new_rotation
-from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
+from services.token_authority.domain.selection import Selection, new_selection
 from services.token_authority.domain.self_rotation import MAX_HELD_OVERLAP_S
 from services.token_authority.domain.token import TokenRequest
 from services.token_authority.domain.token_change import TokenChange
@@ -24,9 +24,11 @@ from services.token_authority.payloads.fields import (
     Owner,
     RateLimit,
     Scopes,
+    Search,
     SelfRotation,
     SiteId,
     StartTime,
+    Statuses,
 )
 from shared.runtime.http.query import query_time
 from shared.runtime.text.times import describe_times, time_schema
@@ -165,8 +167,8 @@ class RotateHeldToken(Struct, frozen=True, forbid_unknown_fields=True):
 class ListTokens(Struct, frozen=True):
     """Conditions, all of which a token has to meet, the order and the page. A range includes its start, not its end."""
 
-    search: Annotated[str, Meta(description="a part of the name or the description, ignoring case")] | None = None
-    status: Annotated[StatusFilter, Meta(description="`expiring`: active, expires within 7 days")] | None = None
+    search: Search | None = None
+    status: Statuses | None = None
     owner: Owner | None = None
     site: Annotated[str, Meta(description="the id of a site")] | None = None
     scope: (
@@ -204,7 +206,7 @@ class ListTokens(Struct, frozen=True):
         """Return the selection. Raise `InvalidValue`, or `BadRequest` if a time is none."""
         return new_selection(
             search=self.search,
-            status=self.status,
+            statuses=self.status,
             owner=self.owner,
             site=self.site,
             scope=self.scope,

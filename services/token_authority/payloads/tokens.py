@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.token import IssuedToken, Status, Token
 from services.token_authority.domain.token_change import RotatedToken
@@ -17,7 +18,8 @@ class TokenPayload(Struct, frozen=True, kw_only=True):
     """A token with its counts, without its secret.
 
     `*_by` is an admin key (`admin_key:adm_…`), a `holder`, the `policy` or the `system`. `rotated_secret_used_at`: when
-    one of its secrets was last presented after its end, an alert.
+    one of its secrets was last presented after its end, an alert. `last_used_address` and `last_used_user_agent`: from
+    where it was used last, null if the service does not report it.
     """
 
     id: str
@@ -37,6 +39,8 @@ class TokenPayload(Struct, frozen=True, kw_only=True):
     created_by: str
     expires_at: datetime | None
     last_used_at: datetime | None
+    last_used_address: str | None
+    last_used_user_agent: str | None
     uses: int
     refusals: int
     rotated_secret_used_at: datetime | None
@@ -163,16 +167,32 @@ class TokenDetailPayload(TokenPayload, frozen=True, kw_only=True):
         )
 
 
+class LimitsPayload(Struct, frozen=True):
+    """The limits of the admin key: tokens that are not entirely within them are left out. Null means no limit."""
+
+    sites: list[str] | None
+    scopes: list[str] | None
+
+    @classmethod
+    def of(cls, key: AdminKey) -> "LimitsPayload | None":
+        """Return the payload of the limits; `None` for a key that sees every token."""
+        scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
+        return None if key.sees_all else cls(None if key.sites is None else list(key.sites), scopes)
+
+
 class TokenPage(Struct, frozen=True):
-    """A page of tokens. `next` is the `cursor` of the next page, or null."""
+    """A page of tokens. `next` is the `cursor` of the next page, or null. `limits` is null for an admin key that sees
+    every token.
+    """
 
     items: list[TokenPayload]
     next: str | None
+    limits: LimitsPayload | None
 
     @classmethod
-    def of(cls, found: list[FoundToken], cursor: str | None, now: datetime) -> "TokenPage":
-        """Return the payload of a page."""
-        return cls([TokenPayload.of(each.token, each.use, now) for each in found], cursor)
+    def of(cls, found: list[FoundToken], cursor: str | None, key: AdminKey, now: datetime) -> "TokenPage":
+        """Return the payload of a page for an administrator with this key."""
+        return cls([TokenPayload.of(each.token, each.use, now) for each in found], cursor, LimitsPayload.of(key))
 
 
 class HeldTokenPayload(Struct, frozen=True, kw_only=True):

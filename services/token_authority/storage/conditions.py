@@ -3,20 +3,28 @@
 A statement has only the conditions that are given, so that the planner can use their indexes.
 """
 
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.selection import EXPIRING, Selection, StatusFilter
-from services.token_authority.domain.token import fold_case
+from services.token_authority.domain.token import fold
 
 MAX_PARTS: Final = 32
 """Parts of a search text that are looked up in the index. The whole text is compared with the rows that it finds."""
 
 _SEARCH: Final = "strpos(t.folded, {}) > 0"
 _PARTS: Final = "token_authority.parts(t.folded) @> {}::text[]"
+_ID: Final = re.compile(r"tok_[0-9a-z]+")
+_HINT: Final = re.compile(r"(?:(?:pgt_)?(?:…|\.\.\.))?([0-9a-z]{4})")
+_WITH_ID: Final = "ARRAY(SELECT id FROM token_authority.token WHERE lower(id) = {})"
+_WITH_HINT: Final = (
+    "ARRAY(SELECT holder_id FROM token_authority.secret WHERE holder_kind = 'token' AND lower(right(hint, 4)) = {})"
+)
 _CONDITIONS: Final = {
     "ids": "t.id = ANY ({})",
-    "alive": "(t.revoked_at IS NULL) = {}",
+    "revocable": "(t.revoked_at IS NULL) = {}",
     "owner": "coalesce(t.owner, '') = {}",
     "site": "t.site_id = {}",
     "overlapping_keys": "t.reach && {}::text[]",
@@ -46,6 +54,7 @@ _STATUSES: Final[dict[StatusFilter, str]] = {
     "disabled": f"{_ALIVE} AND {_END} > {{now}} AND t.disabled_at IS NOT NULL",
     "expired": f"{_ALIVE} AND {_END} <= {{now}}",
     "revoked": "t.revoked_at IS NOT NULL",
+    "alive": f"{_ALIVE} AND {_END} > {{now}}",
 }
 
 
@@ -68,18 +77,38 @@ def conditions(selection: Selection, arguments: Arguments, now: datetime) -> lis
         value = getattr(selection, name)
         if value is not None:
             where.append(condition.format(arguments.add(value)))
-    if selection.status is not None:
-        status = _STATUSES[selection.status]
-        at = arguments.add(now) if "{now}" in status else ""
-        soon = arguments.add(EXPIRING) if "{soon}" in status else ""
-        where.append(status.format(now=f"{at}::timestamptz", soon=soon))
+    if selection.statuses is not None:
+        where.append(_status_condition(selection.statuses, arguments, now))
     if selection.search is not None:
-        where.append(_SEARCH.format(arguments.add(fold_case(selection.search))))
+        text = fold(selection.search)
+        where.append(_or_named(_SEARCH.format(arguments.add(text)), text, arguments))
     return where
 
 
+def _status_condition(statuses: Sequence[StatusFilter], arguments: Arguments, now: datetime) -> str:
+    status = " OR ".join(f"({_STATUSES[each]})" for each in dict.fromkeys(statuses))
+    at = arguments.add(now) if "{now}" in status else ""
+    soon = arguments.add(EXPIRING) if "{soon}" in status else ""
+    return f"({status.format(now=f'{at}::timestamptz', soon=soon)})"
+
+
+def _or_named(condition: str, text: str, arguments: Arguments) -> str:
+    """Return the condition, or that the text is the whole id of the token or the last characters of a secret of it.
+
+    An array that is computed once, unlike a join, leaves the indexes of both conditions usable.
+    """
+    hint = _HINT.fullmatch(text)
+    if hint:
+        named = _WITH_HINT.format(arguments.add(hint[1]))
+    elif _ID.fullmatch(text):
+        named = _WITH_ID.format(arguments.add(text))
+    else:
+        return condition
+    return f"({condition} OR t.id = ANY ({named}))"
+
+
 def search_parts(search: str, arguments: Arguments) -> str:
-    """Return the index condition of a search: the text contains some parts of `search`."""
-    text = fold_case(search)
+    """Return the index condition of a search: the text contains some parts of `search`, or `search` names the token."""
+    text = fold(search)
     runs = [text] if len(text) < 3 else sorted({text[start : start + 3] for start in range(len(text) - 2)})
-    return _PARTS.format(arguments.add(runs[:: -(-len(runs) // MAX_PARTS)]))
+    return _or_named(_PARTS.format(arguments.add(runs[:: -(-len(runs) // MAX_PARTS)])), text, arguments)

@@ -10,8 +10,9 @@ from services.token_authority.domain.review import Candidate, Evidence, FindingK
 from services.token_authority.domain.scope_index import KEYS_EVERYWHERE
 from services.token_authority.domain.selection import Selection
 from services.token_authority.storage.conditions import ACTIVE, Arguments, conditions
-from services.token_authority.storage.selections import SHOWN, TABLES, read_use
+from services.token_authority.storage.selections import SHOWN, TABLES
 from services.token_authority.storage.tokens import read_token
+from services.token_authority.storage.usage import read_use
 from shared.runtime.postgres.database import Connection, Row
 
 _NOTHING: Final = "NULL::timestamptz AS replaced_ends_at, NULL::timestamptz AS late_use_at"
@@ -104,8 +105,10 @@ _OWNER_INACTIVE_WITHIN: Final = f"""
         FROM {TABLES} WHERE t.owner IS NOT NULL AND {{within}} WINDOW of_owner AS (PARTITION BY t.owner)
     ) t
     WHERE active AND tokens > 1 AND seen_tokens = seen::integer AND t.created_at < {{since}} AND t.id > {{after}}
+      AND {{matching}}
     ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
+_MATCHING: Final = "t.id IN (SELECT t.id FROM token_authority.token t WHERE {})"
 _STATEMENTS: Final[dict[FindingKind, str]] = {
     "unused": _UNUSED,
     "never_used": _NEVER_USED,
@@ -122,11 +125,16 @@ async def select_candidates(
 ) -> list[Candidate]:
     """Return up to `limit` tokens of a kind of finding that `key` sees, by id and after an id."""
     arguments = Arguments()
-    within = " AND ".join(conditions(Selection().within(key), arguments, review.now)) or "true"
     statement = _STATEMENTS[kind] if key.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
+    limits, search = (conditions(each, arguments, review.now) for each in (Selection().within(key), review.selection))
+    matching = []
+    if statement is _OWNER_INACTIVE_WITHIN:  # which compares all tokens within the limits
+        matching = [_MATCHING.format(condition) for condition in search]
+        search = []
+    within = {"within": " AND ".join([*limits, *search]) or "true", "matching": " AND ".join(matching) or "true"}
     times = {"now": review.now, "since": review.unused_since, "soon": review.expiring_until, "late": review.late_since}
     moments = {name: f"{arguments.add(at)}::timestamptz" for name, at in times.items() if f"{{{name}}}" in statement}
-    found = statement.format(**moments, within=within, after=arguments.add(after), limit=arguments.add(limit))
+    found = statement.format(**moments, **within, after=arguments.add(after), limit=arguments.add(limit))
     query = f"""
         WITH found AS MATERIALIZED ({found})
         SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at

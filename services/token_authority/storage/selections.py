@@ -8,9 +8,9 @@ from typing import Final
 
 from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token_page import FoundToken, Page, SortKey
-from services.token_authority.domain.usage import Use
 from services.token_authority.storage.conditions import Arguments, conditions, search_parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, read_token
+from services.token_authority.storage.usage import USE_COLUMNS, read_use
 from shared.runtime.postgres.database import Connection, Row
 
 MAX_SCANNED: Final = 1000
@@ -26,7 +26,7 @@ _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
 }
 TABLES: Final = "token_authority.token t JOIN token_authority.token_use u ON u.token_id = t.id"
 """Tokens as `t` with their counts as `u`."""
-SHOWN: Final = f"{TOKEN_COLUMNS}, u.uses, u.refusals, u.last_used_at"
+SHOWN: Final = f"{TOKEN_COLUMNS}, {USE_COLUMNS}"
 """The columns that `read_token` and `read_use` read."""
 
 
@@ -117,11 +117,6 @@ async def select_matching(
         SELECT t.id FROM {TABLES} WHERE {" AND ".join(where)} ORDER BY t.id LIMIT $2
     """  # noqa: S608
     return [row["id"] for row in await connection.fetch(query, *arguments.values)]
-
-
-def read_use(row: Row) -> Use:
-    """Return the counts in a row with `SHOWN`."""
-    return Use(row["uses"], row["refusals"], row["last_used_at"])
 
 
 def _read_found_token(row: Row) -> FoundToken:

@@ -8,7 +8,7 @@ import msgspec
 
 from services.token_authority.domain.revocation import Revoked
 from services.token_authority.domain.scope_index import index_keys
-from services.token_authority.domain.token import Token, TokenLookup, fold_case
+from services.token_authority.domain.token import Token, TokenLookup, fold
 from services.token_authority.storage.secrets import SECRET_COLUMNS, read_secret
 from shared.contract.scope import Scope
 from shared.runtime.postgres.database import Connection, Row
@@ -190,7 +190,7 @@ def _column_values(token: Token) -> tuple[object, ...]:
     return (
         token.name,
         token.description,
-        fold_case(f"{token.name}\n{token.description}"),
+        fold(f"{token.name}\n{token.description}\n{token.owner or ''}"),
         token.owner,
         [str(scope) for scope in token.scopes],
         index_keys(token.scopes),

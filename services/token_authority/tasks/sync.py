@@ -5,22 +5,39 @@ Syncs that arrive during a transaction share the next one, because a push makes 
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import msgspec
 
 from services.token_authority.domain.change_log import LogRange, is_contiguous
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import changes, guards, usage
 from services.token_authority.tasks.confirmations import Confirmations
 from shared.contract.change import Change
-from shared.contract.sync import MAX_CHANGES_PER_SYNC, SyncAnswer, SyncRequest
+from shared.contract.sync import MAX_CHANGES_PER_SYNC, SyncAnswer, SyncRequest, TokenUse
+from shared.contract.token import SECRET_PATTERN
+from shared.runtime.http.address import read_address
+from shared.runtime.http.user_agent import shorten_user_agent
 from shared.runtime.postgres.database import Database
+from shared.runtime.process.redaction import redactor
+
+_REDACT: Final = redactor(SECRET_PATTERN)
 
 
 class Syncs:
     """Answers syncs. Create one instance per process and supervise its `run()`."""
 
-    def __init__(self, database: Database, confirmations: Confirmations, *, lease_ms: int, issuer: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        confirmations: Confirmations,
+        *,
+        lease_ms: int,
+        issuer: str,
+        store_origin: bool = True,
+    ) -> None:
         self._database = database
+        self._store_origin = store_origin
         self._confirmations = confirmations
         self._lease_ms = lease_ms
         self._issuer = issuer
@@ -35,12 +52,18 @@ class Syncs:
         if request.applied is not None:
             self._confirmations.confirm_early(guard, request.applied)
         if request.usage:
-            await usage.add_uses(self._database, request.usage, sites)
+            await usage.add_uses(self._database, [self._with_valid_origin(use) for use in request.usage], sites)
             await usage.add_secret_uses(self._database, request.usage, sites)
         waiting = _WaitingSync(guard, request.applied, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._has_waiting.set()
         return await waiting.answer
+
+    def _with_valid_origin(self, use: TokenUse) -> TokenUse:
+        """Return the use with the origin that is stored: none, if this is switched off or a part of it is invalid."""
+        address = read_address(use.last_address or "") if self._store_origin else None
+        agent = shorten_user_agent(use.last_user_agent or "", _REDACT) if self._store_origin else None
+        return msgspec.structs.replace(use, last_address=str(address) if address else None, last_user_agent=agent)
 
     async def run(self) -> None:
         """Answer the waiting syncs, batch by batch, until cancelled."""

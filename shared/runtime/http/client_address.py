@@ -1,5 +1,6 @@
 """Determine the address that a request comes from, also through proxies."""
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from aiohttp import web
@@ -27,7 +28,12 @@ def client_address(request: web.Request, proxy_hops: int) -> Address | None:
     Each proxy appends its caller's address to `X-Forwarded-For`. So the address is the `proxy_hops`-th entry from the
     right; a client may have forged the entries left of it. Return `None` if that entry is missing or no address.
     """
+    return forwarded_address(request.remote, request.headers.getall(FORWARDED_FOR, ()), proxy_hops)
+
+
+def forwarded_address(remote: str | None, forwarded_for: Sequence[str], proxy_hops: int) -> Address | None:
+    """Return the client's address as `client_address` does, from the connection's and the `X-Forwarded-For` headers."""
     if proxy_hops == 0:
-        return read_address(request.remote or "")
-    entries = ",".join(request.headers.getall(FORWARDED_FOR, ())).split(",")
+        return read_address(remote or "")
+    entries = ",".join(forwarded_for).split(",")
     return read_address(entries[-proxy_hops]) if len(entries) >= proxy_hops else None

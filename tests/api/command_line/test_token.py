@@ -171,19 +171,19 @@ async def test_token_list_applies_each_condition(
     async def list_names(*options: str) -> list[str]:
         return [token["name"] for token in (await pollgate("token", "list", "--json", *options)).json]
 
-    assert await list_names() == ["gone", "new report", "old report"]
+    assert await list_names("--all") == ["gone", "new report", "old report"]
     assert await list_names("--search", "REPORT") == ["new report", "old report"]
     assert await list_names("--status", "revoked") == ["gone"]
     assert await list_names("--status", "expiring") == ["old report"]
     assert await list_names("--owner", "ada") == ["old report"]
-    assert await list_names("--site", site, "--scope", "SPACE") == ["gone", "new report"]
+    assert await list_names("--site", site, "--scope", "SPACE", "--all") == ["gone", "new report"]
     assert await list_names("--created-before", "7d") == ["old report"]
     assert await list_names("--created-after", "7d", "--owner", "bot") == ["new report"]
     assert await list_names("--used-after", "1h") == ["new report"]
     assert await list_names("--unused-for", "90d", "--owner", "bot") == []
     assert await list_names("--unused-since", "1h", "--status", "active") == ["old report"]
     assert await list_names("--expires-before", "2d") == ["old report"]
-    assert await list_names("--expires-after", "2d", "--sort", "created_at", "--descending") == ["gone", "new report"]
+    assert await list_names("--expires-after", "2d", "--sort", "created_at", "--descending") == ["new report"]
     assert await list_names("--limit", "2", "--sort", "owner") == ["old report", "new report"]
 
 
@@ -201,11 +201,44 @@ async def test_token_list_continues_over_all_pages(
 
 async def test_token_list_without_results_prints_notice(pollgate: CommandLine) -> None:
     none_yet = await pollgate("token", "list")
+    none_at_all = await pollgate("token", "list", "--all")
     none_so = await pollgate("token", "list", "--owner", "eve")
 
-    assert none_yet.out == "There are no tokens yet; `pollgate token create` creates one.\n"
-    assert none_so.out == "No token meets these conditions.\n"
+    others = "Expired and revoked tokens are listed by --all."
+    created = "`pollgate token create` creates one."
+    assert none_yet.out == f"There are no tokens that are alive; {created} {others}\n"
+    assert none_at_all.out == f"There are no tokens; {created}\n"
+    assert none_so.out == f"No token meets these conditions. {others}\n"
     assert (none_yet.status, none_so.status) == (0, 0)
+
+
+async def test_token_list_by_limited_key_says_what_the_key_sees(pollgate: CommandLine, authority: Authority) -> None:
+    await authority.issue("polls:read:OPS")
+    fields = {"name": "x", "role": "issuer", "scopes": ["polls:*:PLAT"]}
+    key = (await authority.manage("POST", "/v1/admin-keys", fields)).json["key"]
+    pollgate.use_authority(authority.base, key)
+
+    listed = await pollgate("token", "list")
+    reviewed = await pollgate("token", "review")
+
+    limits = "This admin key sees only tokens within the scopes polls:*:PLAT."
+    assert listed.out.startswith(f"{limits} There are no tokens that are alive; ")
+    assert reviewed.out == f"{limits} No findings.\n"
+
+
+async def test_token_list_shows_tokens_that_are_alive_unless_asked(pollgate: CommandLine, authority: Authority) -> None:
+    tokens = {name: (await authority.issue(name=name))["id"] for name in ("active", "disabled", "revoked")}
+    await authority.manage("POST", f"/v1/tokens/{tokens['disabled']}/disable", {})
+    await authority.revoke(tokens["revoked"])
+
+    async def list_names(*options: str) -> list[str]:
+        return [token["name"] for token in (await pollgate("token", "list", "--json", *options)).json]
+
+    assert await list_names() == ["active", "disabled"]
+    assert await list_names("--all") == ["active", "disabled", "revoked"]
+    assert await list_names("--status", "disabled", "--status", "revoked") == ["disabled", "revoked"]
+    both = await pollgate("token", "list", "--all", "--status", "active")
+    assert (both.status, both.out) == (2, "")
 
 
 async def test_token_list_in_a_pipe_is_not_folded(pollgate: CommandLine, authority: Authority) -> None:

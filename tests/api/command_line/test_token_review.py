@@ -18,14 +18,19 @@ class Reviewer:
 
     def __init__(self) -> None:
         self.findings: list[dict[str, Any]] = []
-        self.expected: list[dict[str, str]] = []
+        self.expected: list[list[tuple[str, str]]] = []
 
     async def review(self, request: web.Request) -> web.Response:
-        self.expected.append(dict(request.query))
-        kind, place = request.query.get("kind"), int(request.query.get("cursor", "0"))
-        found = [finding for finding in self.findings if kind in (None, finding["kind"])]
+        self.expected.append(list(request.query.items()))
+        kinds, place = request.query.getall("kind", []), int(request.query.get("cursor", "0"))
+        found = [finding for finding in self.findings if not kinds or finding["kind"] in kinds]
         following = str(place + 1) if place + 1 < len(found) else None
-        return web.json_response({"items": found[place : place + 1], "next": following})
+        return web.json_response({"items": found[place : place + 1], "next": following, "limits": None})
+
+    async def show_own_admin_key(self, _request: web.Request) -> web.Response:
+        key = {"id": "adm_x", "name": "x", "role": "auditor", "hint": "pga_…", "created_at": "2026-01-01T00:00:00Z"}
+        nothing = dict.fromkeys(("sites", "scopes", "revoked_at", "revoked_by"))
+        return web.json_response({**key, **nothing, "created_by": "system"})
 
 
 @pytest.fixture
@@ -33,6 +38,7 @@ async def reviewer(pollgate: CommandLine) -> AsyncGenerator[Reviewer, None]:
     """Run a reviewer without findings, which the command uses."""
     reviewer, app = Reviewer(), web.Application()
     app.router.add_get("/v1/tokens/review", reviewer.review)
+    app.router.add_get("/v1/admin-keys/own", reviewer.show_own_admin_key)
     async with listen(app, HOST, 0) as port:
         pollgate.use_authority(f"http://{HOST}:{port}", "pga_x")
         yield reviewer
@@ -50,7 +56,7 @@ async def test_token_review_without_findings_exits_0(pollgate: CommandLine, revi
     reviewed = await pollgate("token", "review")
 
     assert reviewed == (0, "No findings.\n", "")
-    assert [name for query in reviewer.expected for name in query] == ["limit"]
+    assert [name for query in reviewer.expected for name, _ in query] == ["limit"]
 
 
 async def test_token_review_groups_findings_by_urgency_and_exits_3(
@@ -77,12 +83,12 @@ async def test_token_review_sends_kinds_and_days(
 
     reviewed = await pollgate(
         *("token", "review", "--kind", "unused", "--kind", "never_used", "--unused-days", "30"),
-        *("--expiring-days", "14", "--json"),
+        *("--expiring-days", "14", "--search", "report", "--json"),
     )
 
-    expected = {"unused_days": "30", "expiring_days": "14", "limit": "200"}
     assert (reviewed.status, [each["kind"] for each in reviewed.json]) == (3, ["unused"])
-    assert reviewer.expected == [{"kind": "unused", **expected}, {"kind": "never_used", **expected}]
+    kinds, days = [("kind", "unused"), ("kind", "never_used")], [("unused_days", "30"), ("expiring_days", "14")]
+    assert reviewer.expected == [[*kinds, ("search", "report"), *days, ("limit", "200")]]
 
 
 async def test_token_review_that_fails_exits_1(pollgate: CommandLine) -> None:

@@ -69,7 +69,7 @@ async def test_token_revoke_without_matching_tokens_exits_1(
     none = await pollgate("token", "revoke", "--owner", "eve", *BECAUSE, *options)
 
     assert none.status == 1
-    assert none.err == "pollgate: no token meets these conditions; none was revoked\n"
+    assert none.err == "pollgate: no token that this admin key sees meets these conditions; none was revoked\n"
     assert len(await active_owners(pollgate)) == 4
 
 

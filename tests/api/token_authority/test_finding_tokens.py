@@ -18,6 +18,7 @@ from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.domain.token_page import Order, Page
 from services.token_authority.storage.selections import select_tokens
 from services.token_authority.storage.tokens import insert_token
+from services.token_authority.tasks.search_texts import SearchTexts
 from shared.contract.scope import Action, Scope, find_excess_scope
 from shared.runtime.postgres.database import database as connected
 from tests.support.databases import ClonedDatabase
@@ -164,6 +165,94 @@ async def test_search_finds_substring_ignoring_case_and_nothing_else(
             assert await admin_reader.list_names(search=search) == names
 
 
+SEARCHED = {
+    "Cafe\u0301 bar": "Nach\u0301richten",
+    "Caf\u00e9 corner": "",
+    "Cafe plain": "",
+    "\u1fb4 alpha": "",
+    "\u03b1\u0345\u0301 beta": "",
+}
+NORMAL_FORMS = [
+    ("caf\u00e9", {"Cafe\u0301 bar", "Caf\u00e9 corner"}),
+    ("CAFE\u0301", {"Cafe\u0301 bar", "Caf\u00e9 corner"}),
+    ("f\u00e9", {"Cafe\u0301 bar", "Caf\u00e9 corner"}),
+    ("cafe", {"Cafe plain"}),
+    ("NACH\u0301", {"Cafe\u0301 bar"}),
+    ("\u1fb4", {"\u1fb4 alpha"}),
+]
+
+
+async def test_search_ignores_unicode_normal_form_and_not_accents(
+    authority: Authority, database: ClonedDatabase, admin_reader: Reader, subtests: pytest.Subtests
+) -> None:
+    ids = {}
+    for name, description in SEARCHED.items():
+        ids[(await authority.issue(name="x", description=description))["id"]] = name
+    for token_id, name in ids.items():  # as an earlier release has stored them
+        statement = "UPDATE token_authority.token SET name = $2, folded = $3 WHERE id = $1"
+        folded = f"{name}\n{SEARCHED[name]}".casefold()
+        await fetch(database.admin_url, statement, token_id, name, folded)
+
+    for search, names in NORMAL_FORMS:
+        with subtests.test(search=search):
+            assert {ids[token["id"]] for token in await admin_reader.list_all(search=search)} == names
+
+
+async def test_search_finds_owner_whole_id_and_last_four_characters(
+    authority: Authority, admin_reader: Reader, subtests: pytest.Subtests
+) -> None:
+    issued = await authority.issue(name="wanted", owner="J\u00fcrgen Stra\u00dfe")
+    rotated = (await authority.manage("POST", f"/v1/tokens/{issued['id']}/rotate", {})).json
+    await authority.issue(name="other", owner="ada", description="a description")
+
+    for search in (
+        "J\u00fcrgen",
+        "ju\u0308rgen STRASSE",
+        issued["id"],
+        issued["id"].upper(),
+        issued["hint"],
+        issued["hint"][-4:].lower(),
+        rotated["hint"][-4:].upper(),
+        f"...{rotated['hint'][-4:]}",
+    ):
+        with subtests.test(search=search):
+            for sort in SORTS:
+                assert await admin_reader.list_names(search=search, sort=sort) == ["wanted"]
+    for search in (issued["id"][:-1], issued["hint"][-3:] + "-"):
+        with subtests.test(search=search):
+            assert await admin_reader.list_names(search=search) == []
+    await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"owner": "bob"})
+    assert await admin_reader.list_names(search="j\u00fcrgen") == []
+    assert await admin_reader.list_names(search="BOB") == ["wanted"]
+
+
+@pytest.mark.own_database
+async def test_search_finds_owner_that_earlier_release_stored(
+    authority: Authority, database: ClonedDatabase, admin_reader: Reader
+) -> None:
+    """Rows from before the migration are completed by the task, those written after it by the trigger."""
+    before, after = [await authority.issue(name=name, owner="Ada") for name in ("from before", "from after")]
+    statement = "UPDATE token_authority.token SET folded = name WHERE id = $1"
+    await fetch(database.admin_url, "ALTER TABLE token_authority.token DISABLE TRIGGER fold_search_text")
+    await fetch(database.admin_url, statement, before["id"])
+    await fetch(database.admin_url, "ALTER TABLE token_authority.token ENABLE TRIGGER fold_search_text")
+    await fetch(database.admin_url, statement, after["id"])
+    assert await admin_reader.list_names(search="ada") == ["from after"]
+
+    async with connected(database.token_authority_url, size=2, statement_cache=100) as opened:
+        await SearchTexts(opened).run()
+
+    assert await admin_reader.list_names(search="ada") == ["from after", "from before"]
+
+
+async def test_search_finds_owner_before_and_after_change(authority: Authority, admin_reader: Reader) -> None:
+    issued = await authority.issue(name="from before", owner="Ada")
+
+    await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"description": "x"})
+
+    assert await admin_reader.list_names(search="ada") == ["from before"]
+
+
 async def test_search_finds_token_far_down_the_order(
     authority: Authority, database: ClonedDatabase, admin_reader: Reader
 ) -> None:
@@ -210,6 +299,10 @@ CONDITIONS: list[tuple[dict[str, Any], set[str]]] = [
     ({"status": "expired"}, {"expired"}),
     ({"status": "disabled"}, {"disabled"}),
     ({"status": "revoked"}, {"revoked"}),
+    ({"status": "alive"}, {"any", "plat", "plat-1", "two", "disabled"}),
+    ({"status": ["active", "disabled"]}, {"any", "plat", "plat-1", "two", "disabled"}),
+    ({"status": ["revoked", "expired", "expired"]}, {"revoked", "expired"}),
+    ({"status": ["expiring", "disabled"], "scope": "PLAT"}, {"plat-1"}),
     ({"owner": "ada"}, {"any", "plat"}),
     ({"owner": "unknown"}, set()),
     ({"site": OTHER_SITE}, {"two"}),
@@ -319,6 +412,34 @@ async def test_invalid_condition_returns_400(admin_reader: Reader, subtests: pyt
 
             assert answer.status == 400
             assert answer.json["errors"][0]["parameter"] == name
+
+
+async def test_bulk_revocation_by_search_and_several_statuses(authority: Authority, admin_reader: Reader) -> None:
+    for name, owner in (("Report a", "ada"), ("Report b", "bob"), ("Sync", "Report team")):
+        token = await authority.issue(name=name, owner=owner)
+        if owner == "bob":
+            await authority.manage("POST", f"/v1/tokens/{token['id']}/disable", {})
+
+    async def revoke(**conditions: Any) -> tuple[int, Any]:
+        answer = await authority.manage("POST", "/v1/tokens/revoke", {"reason": "unneeded", **conditions})
+        return answer.status, answer.json
+
+    assert (await revoke(search="REPORT", status="disabled", dry_run=True))[1]["revoked"] == 1
+    assert (await revoke(search="report", status=["active", "disabled"], dry_run=True))[1]["revoked"] == 3
+    assert (await revoke(search="report", status="alive", owner="ada"))[1]["revoked"] == 1
+    assert await admin_reader.list_names(status="alive") == ["Report b", "Sync"]
+    wrong: dict[str, Any]
+    for wrong in ({"status": []}, {"status": "dead"}, {"status": ["dead"]}, {"search": ""}):
+        status, problem = await revoke(**wrong)
+        assert (status, next(iter(wrong)) in problem["errors"][0]["pointer"]) == (422, True)
+
+
+async def test_page_names_limits_of_admin_key(authority: Authority, admin_reader: Reader) -> None:
+    issuer = await create_reader(authority, role="issuer", scopes=["polls:read:PLAT"])
+
+    for path in ("/v1/tokens", "/v1/tokens/review"):
+        assert (await issuer.get(path)).json["limits"] == {"sites": None, "scopes": ["polls:read:PLAT"]}
+        assert (await admin_reader.get(path)).json["limits"] is None
 
 
 LIMITS: list[tuple[dict[str, Any], set[str]]] = [

@@ -280,6 +280,26 @@ async def test_invalid_parameter_returns_400(admin_reader: Reader, subtests: pyt
             assert (answer.status, answer.json["errors"][0]["parameter"]) == (400, name)
 
 
+async def test_review_of_several_kinds_and_by_search(
+    authority: Authority, database: ClonedDatabase, admin_reader: Reader
+) -> None:
+    for name, owner in (("old report", "ada"), ("old sync", "ada"), ("old survey", "bob")):
+        await create_aged_token(authority, database, name, created=2 * LONG, used=LONG, owner=owner)
+    await create_aged_token(authority, database, "new report", expires_in=3600, owner="eve")
+    auditor = await create_reader(authority, role="auditor", sites=[(await authority.issue())["site"]])
+
+    for reader in (admin_reader, auditor):
+        findings = await reader.list_all(PATH, kind=["expiring", "unused"], limit=2)
+        assert [(item["kind"], item["token"]["name"]) for item in findings if item["kind"] == "expiring"] == [
+            ("expiring", "new report")
+        ]
+        assert [item["kind"] for item in findings] == ["unused"] * 3 + ["expiring"]
+        assert await find_names(reader, "unused", search="REPORT") == ["old report"]
+        assert await find_names(reader, "owner_inactive") == ["old report", "old sync"]
+        assert await find_names(reader, "owner_inactive", search="sync") == ["old sync"]
+        assert await find_names(reader, "unused", search="ada") == ["old report", "old sync"]
+
+
 async def test_cursor_of_other_kind_returns_400(admin_reader: Reader) -> None:
     cursor = urlsafe_b64encode(b'["unused","tok_x"]').decode()
 
