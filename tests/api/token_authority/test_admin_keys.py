@@ -206,6 +206,7 @@ async def test_concurrent_revocation_of_last_two_admins_returns_409_once(
 ) -> None:
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
     other = await create_admin_key(authority, "admin")
+    await other("GET", "admin-keys/own")
 
     async with hold_rows(database, "token_authority.admin_key", waiting=2):
         removals = asyncio.gather(
