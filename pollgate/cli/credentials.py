@@ -7,13 +7,13 @@ import shlex
 import sys
 from getpass import getpass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from pollgate.cli.errors import CliError
 from pollgate.cli.output import warn
+from shared.contract.presented_secret import trim_secret
+from shared.contract.token import SECRET_NAMES
 from shared.runtime.process.private_file import can_others_read
-
-_KINDS: Final = {"pgt_": "an access token", "pga_": "an admin key", "pgs_": "a service's secret"}
 
 
 class Credential(NamedTuple):
@@ -65,14 +65,14 @@ class Credential(NamedTuple):
 
     def _validate(self, text: str, source: str) -> str:
         """Return the secret without surrounding whitespace. Raise `CliError` for one of another kind."""
-        secret = text.strip()
+        secret = trim_secret(text)
         if not secret.isascii() or not secret.isprintable():
             variables = f"{self.variable} and {self.variable}_FILE"
             raise CliError(f"this is not an {self.name} ({self.format}); check {variables}")
-        kind = secret[:4]
-        if kind in _KINDS and not self.format.startswith(kind):
+        kind, underscore, _ = secret.partition("_")
+        if underscore and kind in SECRET_NAMES and not self.format.startswith(kind):
             raise CliError(
-                f"{source} contains {_KINDS[kind]} ({kind}…), but an {self.name} ({self.format}) is required; "
+                f"{source} contains {SECRET_NAMES[kind]} ({kind}_…), but an {self.name} ({self.format}) is required; "
                 f"`{self.created_by}` creates one"
             )
         return secret

@@ -9,36 +9,20 @@ from typing import Final
 
 from shared.contract.token import SECRET_PATTERN
 
-_ALIKE: Final = (
-    *("name", "description", "owner", "site", "metadata", "expires_at", "expires_in", "rate_limit", "role"),
-    *(
-        "self_rotation",
-        "reason",
-        "text",
-        "scope",
-        "status",
-        "issued_before",
-        "unused_since",
-        "all",
-        "dry_run",
-        "end_on_use",
-    ),
-    *("created_after", "created_before", "used_after", "expires_after", "expires_before", "updated_since"),
-    *(
-        "drop_votes",
-        "allow",
-        "unused_days",
-        "expiring_days",
-        "title",
-        "template",
-        "workspace",
-        "content",
-        "container",
-        "comment",
-        "allow_revote",
-        "allow_comment",
-    ),
+_OF_TOKENS: Final = ("owner", "metadata", "expires_at", "expires_in", "rate_limit", "self_rotation")
+_OF_SEVERAL: Final = ("name", "description", "site", "role", "end_on_use", "reason", "text", "all", "dry_run")
+_OF_SEARCHES: Final = ("scope", "status", "issued_before", "unused_since", "unused_days", "expiring_days")
+_OF_RANGES: Final = (
+    "created_after",
+    "created_before",
+    "used_after",
+    "expires_after",
+    "expires_before",
+    "updated_since",
 )
+_OF_POLLS: Final = ("title", "template", "workspace", "content", "container", "allow_revote", "allow_comment")
+_OF_VOTES: Final = ("comment", "drop_votes", "allow")
+_ALIKE: Final = (*_OF_TOKENS, *_OF_SEVERAL, *_OF_SEARCHES, *_OF_RANGES, *_OF_POLLS, *_OF_VOTES)
 """Fields whose option has the same name, apart from its spelling."""
 
 _OPTIONS: Final = {

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from pollgate.cli.authority_session import run_with_authority
 from pollgate.cli.errors import CliError, UsageError
+from shared.contract.presented_secret import trim_secret
 
 
 def resolve_token_id(token_id: str) -> str:
@@ -34,7 +35,7 @@ def read_token_secret() -> str:
         text = getpass("Access token: ") if sys.stdin.isatty() else sys.stdin.read(_MAX_LENGTH)
     except (EOFError, UnicodeDecodeError):
         text = ""
-    secret = text.strip()
+    secret = trim_secret(text)
     if not secret:
         raise CliError("no access token: enter it at the prompt, or pass it on standard input")
     return secret

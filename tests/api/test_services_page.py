@@ -17,7 +17,7 @@ async def test_example_of_page_introspects_with_private_key(authority: Authority
     await create_service_with_key(authority, key, "signing-reports")
     (tmp_path / "reports.key").write_text(key.private_pem)
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    environ = {**os.environ, "AUTHORITY": authority.base, "TOKEN": issued["token"]}
+    environ = {**os.environ, "TOKEN_AUTHORITY_URL": authority.base, "POLLGATE_TOKEN": issued["token"]}
 
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", example), cwd=tmp_path, env=environ, stdout=asyncio.subprocess.PIPE

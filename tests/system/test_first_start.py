@@ -134,7 +134,6 @@ async def test_polls_role_has_no_rights_beyond_polls(database: ClonedDatabase, s
     "statement",
     [
         "SELECT * FROM polls.poll",
-        "DELETE FROM token_authority.token",
         "UPDATE token_authority.token SET site_id = 'x'",
         "UPDATE token_authority.secret SET holder_id = 'x'",
         "UPDATE token_authority.change_log SET token_id = 'x'",

@@ -18,7 +18,7 @@ from shared.runtime.text.characters import comparable
 def require_allowed(before: PollState, after: PollSpec, allowed: Set[Consequence], audience: Audience) -> list[Finding]:
     """Return what the edit does, if the caller allows it. Raise `VotesWouldBeDropped` or `PromisesWouldBeBroken`.
 
-    The error tells an audience that may not see the results neither numbers of votes nor which options have any.
+    If the audience may not see the results, the error has neither numbers of votes nor which options have any.
     """
     findings = _find_consequences(before, after, audience)
     refused = [finding for finding in findings if finding.consequence not in allowed]

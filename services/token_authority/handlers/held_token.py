@@ -18,7 +18,7 @@ from services.token_authority.payloads.revocation import Waiting
 from services.token_authority.payloads.token_requests import RotateHeldToken
 from services.token_authority.payloads.tokens import HeldTokenPayload, RotatedHeldTokenPayload
 from shared.contract.presented_secret import describe_flaw
-from shared.contract.token import ACCESS_TOKEN
+from shared.contract.token import ACCESS_TOKEN, digest
 from shared.runtime.http.body import read_json_if_any
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
@@ -75,8 +75,10 @@ async def _find_held_token(request: web.Request) -> TokenLookup:
     flaw = describe_flaw(secret, ACCESS_TOKEN)
     if flaw is not None:
         await attempts.record_failure("access_token", address, Unauthenticated(flaw, "Bearer"))
-    async with attempts.lookup("access_token", address):
+    shown = digest(secret)
+    async with attempts.lookup("access_token", address, shown):
         found = await find_by_secret(request.app[DATABASE], secret)
+    attempts.remember(shown, is_valid=found is not None)
     if found is None:
         await attempts.record_failure("access_token", address, refusal)
     return found

@@ -5,7 +5,7 @@ callers that cannot be read. Wrong credentials are counted per client id too.
 
 No limit refuses a valid credential. Beyond a limit, credentials of the address are looked up one at a time, a few at
 once for all such addresses, and only wrong ones get 429. A service's credential is always looked up at once, so that
-its guards never wait for a flood.
+its guards never wait for a flood. So is a credential that was valid at this process within the last hour.
 
 An address without a recent failure at this process is accepted without asking Redis, which costs nothing. Its first
 failure is counted together with those at other processes. Processes count together over Redis, and each on its own
@@ -39,6 +39,9 @@ MAX_ADDRESSES: Final = 10_000
 """Addresses for which a process remembers warnings."""
 LOOKUPS_BEYOND_LIMITS: Final = 2
 """Concurrent lookups for all addresses beyond a limit together: a fraction of the connections to the database."""
+MAX_VALID: Final = 10_000
+VALID_LIFE_S: Final = 3600.0
+"""How many credentials a process remembers because they were valid, and for how long."""
 MAX_WAITING: Final = 100
 """Lookups of one address beyond a limit that wait for their turn."""
 
@@ -83,6 +86,7 @@ class Attempts:
         self._unreadable = FailureLimit(limiter, "unreadable", limits.wrong_per_address, clock=clock)
         self._turns = FairSemaphore(total=LOOKUPS_BEYOND_LIMITS, per_key=1, queue=MAX_WAITING)
         self._warned = RecentKeys(MAX_ADDRESSES, WINDOW_S, clock)
+        self._valid = RecentKeys(MAX_VALID, VALID_LIFE_S, clock)
 
     def require_kind(self, kind: CredentialKind, presented: str, expected: str, advice: str, *schemes: str) -> None:
         """Raise `Unauthenticated` with `advice` if `presented` is a well-formed credential that is not an `expected`.
@@ -97,14 +101,23 @@ class Attempts:
         raise Unauthenticated(f"This is {_KINDS[found]}; {advice}.", *schemes)
 
     @asynccontextmanager
-    async def lookup(self, kind: CredentialKind, address: Address | None) -> AsyncGenerator[None, None]:
+    async def lookup(self, kind: CredentialKind, address: Address | None, secret: bytes) -> AsyncGenerator[None, None]:
         """Let a credential be looked up in the block: at once or, beyond the limit of wrong ones, in its turn.
 
-        Raise `TooManyAttempts` if too many of the address wait.
+        Report afterwards by `remember` whether it was valid. `secret` is its SHA-256. Raise `TooManyAttempts` if too
+        many of the address wait.
         """
-        excess = await self._wrong.find_excess(network_of(address))
+        known = secret.hex() in self._valid
+        excess = None if known else await self._wrong.find_excess(network_of(address))
         async with self._turn(kind, address, _WRONG_PER_ADDRESS, excess):
             yield
+
+    def remember(self, secret: bytes, *, is_valid: bool) -> None:
+        """Look this credential up at once for the next hour if it is valid, and otherwise no longer."""
+        if is_valid:
+            self._valid.add(secret.hex())
+        else:
+            self._valid.discard(secret.hex())
 
     @asynccontextmanager
     async def token_lookup(self, address: Address | None) -> AsyncGenerator[Verdict | None, None]:

@@ -2,9 +2,9 @@
 
 A malformed credential is refused without a query, and so is a secret of another kind, which does not count as wrong.
 Every other credential is checked, also if too many were wrong before; only a wrong one may get 429. For an address
-beyond that limit, admin keys wait for their turn. A service's credential never waits, so that its guards are not
-stopped by other callers at the same address. Wrong credentials get the same response and take about the same time,
-whether or not the client id exists.
+beyond that limit, admin keys wait for their turn, except those that were valid within the last hour. A service's
+credential never waits, so that its guards are not stopped by other callers at the same address. Wrong credentials get
+the same response and take about the same time, whether or not the client id exists.
 """
 
 import hashlib
@@ -71,8 +71,10 @@ class Credentials:
         self._attempts.require_kind("admin_key", presented, contract.ADMIN_KEY, "send an admin key", "Bearer")
         if (flaw := describe_flaw(presented, contract.ADMIN_KEY)) is not None:
             await self._attempts.record_failure("admin_key", address, Unauthenticated(flaw, "Bearer"))
-        async with self._attempts.lookup("admin_key", address):
-            key = await self._find_admin_key(digest(presented), address)
+        shown = digest(presented)
+        async with self._attempts.lookup("admin_key", address, shown):
+            key = await self._find_admin_key(shown, address)
+        self._attempts.remember(shown, is_valid=key is not None)
         if key is None:
             await self._attempts.record_failure("admin_key", address, refusal)
         return key

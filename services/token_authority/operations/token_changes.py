@@ -17,7 +17,14 @@ from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.errors import Unauthenticated, UnknownToken
 from services.token_authority.domain.lease import Lease, PendingChange
 from services.token_authority.domain.secret import MintedSecret, Rotation, Secret
-from services.token_authority.domain.self_rotation import Address, require_room, require_self_rotation
+from services.token_authority.domain.self_rotation import (
+    ACTIONS_WITH_SECRET,
+    MAX_SECRETS_PER_DAY,
+    Address,
+    require_room,
+    require_secret_left,
+    require_self_rotation,
+)
 from services.token_authority.domain.token import Token, TokenLookup
 from services.token_authority.domain.token_change import (
     ChangedToken,
@@ -32,7 +39,7 @@ from services.token_authority.operations.first_use import record_first_use
 from services.token_authority.operations.idempotency import find_earlier_request
 from services.token_authority.operations.rotation import replace_lost_secret, rotate_secret
 from services.token_authority.storage import changes, guards, secrets, tokens
-from services.token_authority.storage.audit import AuditedTransaction, audited_transaction
+from services.token_authority.storage.audit import AuditedTransaction, audited_transaction, select_time_from_end
 from services.token_authority.tasks.relay import ChangeRelay
 from shared.runtime.postgres.database import Connection, Database
 
@@ -119,7 +126,7 @@ class TokenChanges:
     ) -> RotatedToken:
         """Give a token a new secret for its holder, who presented the newest one.
 
-        Raise an error of `require_self_rotation`, of `require_room` or of `rotate_or_repeat`.
+        Raise an error of `require_self_rotation`, `require_room`, `require_secret_left` or `rotate_or_repeat`.
         """
         async with self._lock(presented.token.id) as (transaction, token):
             now = datetime.now(UTC)
@@ -131,13 +138,20 @@ class TokenChanges:
             await record_first_use(transaction, "token", token.id, secret.digest, by, now)
             earlier = await find_earlier_request(transaction, rotation.key)
             if earlier is not None and earlier.secret_id is not None:
+                await self._require_secret_left(transaction, token, now)
                 minted = await replace_lost_secret(transaction, "token", token.id, earlier.secret_id, by, now)
             else:
                 found = await secrets.select_secrets(transaction, "token", token.id)
                 require_room(secret, found, rotation, now)
+                await self._require_secret_left(transaction, token, now)
                 minted = await rotate_secret(transaction, "token", token.id, rotation, by, now)
             finished = await self._finish_rotation(transaction, token, minted)
         return self._rotated(finished)
+
+    async def _require_secret_left(self, transaction: AuditedTransaction, token: Token, now: datetime) -> None:
+        subject = f"token:{token.id}"
+        limit_at = await select_time_from_end(transaction, subject, ACTIONS_WITH_SECRET, MAX_SECRETS_PER_DAY)
+        require_secret_left(limit_at, now)
 
     async def _finish_rotation(
         self, transaction: AuditedTransaction, token: Token, minted: MintedSecret

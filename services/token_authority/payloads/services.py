@@ -102,7 +102,7 @@ class ServiceDetailPayload(ServicePayload, frozen=True, kw_only=True):
         """Return the payload of a service with its secrets."""
         return cls(
             **_fields(service),
-            secrets=[SecretPayload.of(secret, now, alive=service.disabled_at is None) for secret in secrets],
+            secrets=[SecretPayload.of(secret, now, holder_works=service.disabled_at is None) for secret in secrets],
         )
 
 

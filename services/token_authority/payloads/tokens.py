@@ -130,10 +130,10 @@ class SecretPayload(Struct, frozen=True):
     last_late_use_at: datetime | None
 
     @classmethod
-    def of(cls, secret: Secret, now: datetime, *, alive: bool) -> "SecretPayload":
-        """Return the payload of a secret at `now`; it does not work if its holder is not `alive`."""
+    def of(cls, secret: Secret, now: datetime, *, holder_works: bool) -> "SecretPayload":
+        """Return the payload of a secret at `now`; it does not work unless its holder does."""
         same = {name: getattr(secret, name) for name in cls.__struct_fields__ if name != "works"}
-        return cls(**same, works=alive and secret.works(now))
+        return cls(**same, works=holder_works and secret.works(now))
 
 
 class DayPayload(Struct, frozen=True):
@@ -162,7 +162,7 @@ class TokenDetailPayload(TokenPayload, frozen=True, kw_only=True):
         """Return the payload of a token with its secrets and daily counts."""
         return cls(
             **token_fields(token, use, now),
-            secrets=[SecretPayload.of(secret, now, alive=token.status(now) == "active") for secret in secrets],
+            secrets=[SecretPayload.of(secret, now, holder_works=token.status(now) == "active") for secret in secrets],
             days=[DayPayload.of(day) for day in days],
         )
 

@@ -1,7 +1,8 @@
 """The audit log in PostgreSQL: an append-only chain, in which each row contains the hash of the one before."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
@@ -51,6 +52,14 @@ _SELECT: Final = f"""
 _SELECT_NEWEST: Final = f"""
     -- select_newest_audit: the same, newest first
     {_ROWS} AND ($1::bigint IS NULL OR seq < $1) ORDER BY seq DESC LIMIT $2
+"""
+
+
+_SELECT_TIME_FROM_END: Final = """
+    -- select_time_from_end: the time of a row of a subject that is so many rows of these actions from the end
+    SELECT at FROM token_authority.audit_log
+    WHERE subject = $1 AND action = ANY ($2::text[])
+    ORDER BY seq DESC OFFSET $3 - 1 LIMIT 1
 """
 
 
@@ -112,3 +121,11 @@ async def select_audit(
     """Return up to `limit` records in order, after a `seq`."""
     query = _SELECT_NEWEST if newest_first else _SELECT
     return [read_columns(row) for row in await connection.fetch(query, after, limit, *selection)]
+
+
+async def select_time_from_end(
+    connection: Connection, subject: str, actions: Sequence[str], place: int
+) -> datetime | None:
+    """Return when an action of these was recorded for the subject, the latest if `place` is 1; `None` if never."""
+    row = await connection.fetchrow(_SELECT_TIME_FROM_END, subject, actions, place)
+    return row["at"] if row else None

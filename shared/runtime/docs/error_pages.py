@@ -10,9 +10,8 @@ from shared.runtime.docs.documentation import Documentation
 from shared.runtime.docs.page_response import page_response
 from shared.runtime.http.accept import prefers
 from shared.runtime.http.body import JSON
-from shared.runtime.http.problem import ProblemDocument
+from shared.runtime.http.problem import PROBLEM_JSON, ProblemDocument
 
-PROBLEM: Final = "application/problem+json"
 HTML: Final = "text/html"
 _OF_BODIES: Final = frozenset({hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH})
 
@@ -26,7 +25,7 @@ def show_errors_as_pages(documentation: Documentation) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
-        if not isinstance(response, web.Response) or response.content_type != PROBLEM:
+        if not isinstance(response, web.Response) or response.content_type != PROBLEM_JSON:
             return response
         response.headers.add(hdrs.VARY, hdrs.ACCEPT)
         if not prefers(request, HTML, JSON):

@@ -27,3 +27,7 @@ class RecentKeys:
         if len(self._expiry_by_key) >= self._size:
             del self._expiry_by_key[next(iter(self._expiry_by_key))]
         self._expiry_by_key[key] = self._clock() + self._ttl_s
+
+    def discard(self, key: str) -> None:
+        """Forget the key, if it is remembered."""
+        self._expiry_by_key.pop(key, None)

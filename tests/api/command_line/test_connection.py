@@ -105,8 +105,7 @@ async def test_secret_of_another_kind_is_not_sent_and_exits_1(
         "`pollgate token create` creates one\n"
     )
     assert (
-        "POLLGATE_TOKEN contains a service's secret (pgs_…), but an access token (pgt_…) is required"
-        in service_secret.err
+        "POLLGATE_TOKEN contains a client secret (pgs_…), but an access token (pgt_…) is required" in service_secret.err
     )
     assert "POLLGATE_ADMIN_KEY contains an access token (pgt_…), but an admin key (pga_…) is required" in token.err
     assert [ran.status for ran in (admin_key, service_secret, token)] == [1, 1, 1]

@@ -77,10 +77,11 @@ COMMANDS: Final[list[tuple[str, ...]]] = [
 ]
 NEVER_SENT: Final[dict[tuple[str, str], str]] = {
     ("POST", "/v1/polls"): r"/settings",
-    ("PATCH", "/v1/polls/{id}"): r"/settings|/(id|location|status|createdAt|updatedAt|changedAfterVotes|etag|results|effect)(/.*)?",
+    (
+        "PATCH",
+        "/v1/polls/{id}",
+    ): r"/settings|/(id|location|status|createdAt|updatedAt|etag|results|effect|changedAfterVotes)(/.*)?",
     ("POST", "/v1/polls:batch"): r"/atomic|/items|/items/0|/items/0/(op|poll|dropVotes)(/.*)?",
-    ("POST", "/v1/admin-keys/{key_id}/rotate"): r"/end_on_use",
-    ("POST", "/v1/services/{client_id}/rotate"): r"/end_on_use",
 }
 """Pointers that the command never sends a wrong value for: objects that it creates, and what only a file can set."""
 WITHOUT_FIELDS: Final = {

@@ -9,7 +9,7 @@ from tests.support.stack import Authority
 pytestmark = pytest.mark.shared_services
 
 ADMIN_KEY = ("an admin key cannot be an argument", "`pollgate admin rotate` replaces it")
-CLIENT_SECRET = ("a service's secret cannot be an argument", "`pollgate service rotate` replaces it")
+CLIENT_SECRET = ("a client secret cannot be an argument", "`pollgate service rotate` replaces it")
 TOKEN = ("an access token cannot be an argument", "`pollgate token revoke -`")
 ARGUMENTS = [
     (("token", "show"), TOKEN),
@@ -65,7 +65,7 @@ async def test_token_revoke_of_unknown_secret_exits_1(pollgate: CommandLine, sub
     for stdin, reason in (
         ("", "no access token: enter it at the prompt, or pass it on standard input"),
         (mint("pgt"), "has this secret"),
-        ("pgt_mistyped", "mistyped or incomplete"),
+        ("pgt_mistyped", "mistyped or cut off"),
     ):
         with subtests.test(reason):
             refused = await pollgate("token", "revoke", "-", "--reason", "leaked", stdin=stdin)

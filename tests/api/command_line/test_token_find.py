@@ -35,7 +35,7 @@ async def test_token_find_without_matching_token_exits_1(pollgate: CommandLine, 
     for stdin, reason in (
         ("", "no access token: enter it at the prompt, or pass it on standard input"),
         (mint("pgt"), "has this secret"),
-        ("pgt_mistyped", "mistyped or incomplete"),
+        ("pgt_mistyped", "mistyped or cut off"),
     ):
         with subtests.test(reason):
             found = await pollgate("token", "find", stdin=stdin)

@@ -206,7 +206,7 @@ async def test_concurrent_revocation_of_last_two_admins_returns_409_once(
 ) -> None:
     own = (await authority.manage("GET", "/v1/admin-keys/own")).json["id"]
     other = await create_admin_key(authority, "admin")
-    await other("GET", "admin-keys/own")  # the first use of a key waits for its row, before the key is checked again
+    await other("GET", "admin-keys/own")
 
     async with hold_rows(database, "token_authority.admin_key", waiting=2):
         removals = asyncio.gather(

@@ -78,13 +78,13 @@ async def test_find_by_secret_outside_limits_returns_404(authority: Authority) -
 
 
 MALFORMED: list[tuple[Any, str]] = [
-    ("", "mistyped or incomplete"),
-    (mint("pgt")[:-1] + "-", "mistyped or incomplete"),
-    (mint("pgt")[:-3], "mistyped or incomplete"),
-    (f"{mint('pgt')} {mint('pgt')}", "mistyped or incomplete"),
-    ("tok_3JDxtsz4ic3g56zQ", "this is a token's id"),
-    (mint("pga"), "this is an admin key"),
-    (mint("pgs"), "this is the secret of a service"),
+    ("", "not an access token"),
+    (mint("pgt")[:-1] + "-", "mistyped or cut off"),
+    (mint("pgt")[:-3], "mistyped or cut off"),
+    (f"{mint('pgt')} {mint('pgt')}", "other characters around it"),
+    ("tok_3JDxtsz4ic3g56zQ", "This is the id of a token"),
+    (mint("pga"), "This is an admin key"),
+    (mint("pgs"), "This is a client secret"),
     (7, "expected"),
 ]
 

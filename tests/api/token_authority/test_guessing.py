@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import pytest
 import structlog
 import structlog.testing
 
+from services.token_authority.operations.attempts import MAX_WAITING
 from shared.contract.token import mint
 from tests.support.client_keys import ClientKey, assertion_form, create_service_with_key
 from tests.support.databases import ClonedDatabase
@@ -116,6 +118,45 @@ async def test_valid_key_during_flood_from_its_address_returns_200(authority: Au
 
     assert {answer.status for answer in await asyncio.gather(*good)} == {200}
     assert {answer.status for answer in await asyncio.gather(*flood)} == {429}
+
+
+async def test_credential_that_was_valid_before_does_not_wait_for_flood(authority: Authority) -> None:
+    caller, token = ClientAt(authority), await authority.issue()
+    assert ((await caller.manage(authority.admin_key)).status, (await caller.look_up(token["token"])).status) == (
+        200,
+        200,
+    )
+    await caller.send_unknown_keys(BY_ADDRESS + 1)
+
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(authority.base, connector=connector) as session:
+
+        async def flood() -> None:
+            headers = {"X-Forwarded-For": GUESSER}
+            while True:
+                async with session.get("/v1/token", headers={**headers, "Authorization": f"Bearer {mint('pgt')}"}):
+                    pass
+
+        flooding = [asyncio.create_task(flood()) for _ in range(2 * MAX_WAITING)]
+        await asyncio.sleep(0.5)
+        key = [(await caller.manage(authority.admin_key)).status for _ in range(5)]
+        held = [(await caller.look_up(token["token"])).status for _ in range(5)]
+        for task in flooding:
+            task.cancel()
+        await asyncio.gather(*flooding, return_exceptions=True)
+
+    assert (set(key), set(held)) == ({200}, {200})
+
+
+async def test_revoked_key_waits_and_counts_as_wrong_although_it_was_valid_before(authority: Authority) -> None:
+    caller = ClientAt(authority)
+    key = (await authority.manage("POST", "/v1/admin-keys", {"name": "Ada", "role": "admin"})).json
+    assert (await caller.manage(key["key"])).status == 200
+    await authority.manage("DELETE", f"/v1/admin-keys/{key['id']}")
+
+    statuses = [(await caller.manage(key["key"])).status for _ in range(BY_ADDRESS + 1)]
+
+    assert statuses == [401] * BY_ADDRESS + [429]
 
 
 WRONG: Final[dict[str, Callable[[ClientAt], Awaitable[Answer]]]] = {

@@ -146,6 +146,17 @@ async def test_holder_gets_limited_number_of_secrets_per_day(authority: Authorit
     assert 86_000 < int(refused.headers["Retry-After"]) <= 86_401
 
 
+async def test_repetitions_with_key_count_as_secrets_of_the_day(authority: Authority) -> None:
+    issued = await authority.issue(self_rotation=True)
+
+    repeated = [await rotate(authority, issued["token"], key="k") for _ in range(MAX_SECRETS_PER_DAY)]
+
+    assert {answer.status for answer in repeated[:-1]} == {200}
+    assert repeated[-1].status == 429
+    assert 86_000 < int(repeated[-1].headers["Retry-After"]) <= 86_401
+    assert await are_active(authority, issued["token"], repeated[-2].json["token"]) == [True, True]
+
+
 async def test_invalid_body_returns_422(authority: Authority, subtests: pytest.Subtests) -> None:
     issued = await authority.issue(self_rotation=True)
     bodies: list[dict[str, Any]] = [

@@ -27,7 +27,7 @@ async def test_create_token_returns_201_with_secret_once(authority: Authority) -
     shown = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
     assert issued.items() <= shown.items()
     assert secret not in str(shown)
-    assert (await authority.manage("GET", "/v1/tokens")).json == {"items": [issued], "next": None}
+    assert (await authority.manage("GET", "/v1/tokens")).json == {"items": [issued], "next": None, "limits": None}
 
 
 async def test_only_digest_of_secret_is_stored(authority: Authority, database: ClonedDatabase) -> None:

@@ -28,17 +28,19 @@ CREATE OR REPLACE FUNCTION token_authority.grants(scopes text[]) RETURNS SETOF t
              ELSE string_to_array(actions, ',') END) AS action
 $$;
 
--- As before, except that a token may be renewed: it may end later if no secret that was used works longer than before.
+-- As before, except that a token that is not revoked may be renewed: it may end later if no secret that was used works
+-- longer than before.
 CREATE OR REPLACE FUNCTION token_authority.only_less() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.revoked_at IS NOT NULL AND NEW.revoked_at IS DISTINCT FROM OLD.revoked_at THEN
         RAISE insufficient_privilege USING MESSAGE = 'a revoked token stays revoked';
     END IF;
-    IF coalesce(NEW.expires_at, 'infinity') > coalesce(OLD.expires_at, 'infinity') AND EXISTS (
-        SELECT FROM token_authority.secret s
-        WHERE s.holder_kind = 'token' AND s.holder_id = OLD.id AND s.first_used_at IS NOT NULL AND NOT s.ended
-          AND coalesce(s.ends_at, 'infinity') > OLD.expires_at
-    ) THEN
+    IF coalesce(NEW.expires_at, 'infinity') > coalesce(OLD.expires_at, 'infinity')
+        AND (OLD.revoked_at IS NOT NULL OR EXISTS (
+            SELECT FROM token_authority.secret s
+            WHERE s.holder_kind = 'token' AND s.holder_id = OLD.id AND s.first_used_at IS NOT NULL AND NOT s.ended
+              AND coalesce(s.ends_at, 'infinity') > OLD.expires_at
+        )) THEN
         RAISE insufficient_privilege USING MESSAGE = 'a token can only end later with a new secret';
     END IF;
     IF NEW.scopes <> OLD.scopes AND EXISTS (
