@@ -285,8 +285,8 @@ def _poll_changed(error: PollChanged) -> Problem:
         return Problem(POLL_CHANGED, "The poll has changed; read it again.")
     return Problem(
         POLL_CHANGED,
-        "A weak ETag, which begins with W/, never meets If-Match (RFC 9110 §13.1.1), nor does one with a suffix such as "
-        "-gzip. A proxy that compresses responses may have altered it; send the field 'etag' of the poll instead.",
+        "A weak ETag, which begins with W/, never meets If-Match (RFC 9110 §13.1.1), nor does one with a suffix such "
+        "as -gzip. A proxy that compresses responses may have altered it; send the field 'etag' of the poll instead.",
     )
 
 
