@@ -417,7 +417,7 @@ async def test_etag_with_suffix_of_a_compressing_proxy_in_if_match_returns_412_t
 
     for suffix in ("-gzip", "-br", "--gzip", ";gzip"):
         with subtests.test(suffix=suffix):
-            tag = f"{poll['etag'][:-1]}{suffix}\""
+            tag = f'{poll["etag"][:-1]}{suffix}"'
 
             refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Tea?"}, {"If-Match": tag})
 
