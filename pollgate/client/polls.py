@@ -165,7 +165,7 @@ class PollsClient:
         await self._delete(poll_path(poll_id), "unknown-poll", headers=headers, limit_s=EDIT_LIMIT_S)
 
     async def batch(self, items: Sequence[Mapping[str, Any]], *, atomic: bool = False) -> BatchOutcome:
-        """Make up to 100 changes, each with its own outcome; with `atomic`, all of them or none.
+        """Make up to 100 changes, each with its own outcome; with `atomic`, all or none, and each poll at most once.
 
         Items have the form of the API: `{"op": "create", "poll": …}`, `{"op": "update", "id": …, "poll": …}`,
         `{"op": "close", "id": …}` and `{"op": "delete", "id": …}`.

@@ -17,7 +17,8 @@ from shared.runtime.http.endpoint import Response, endpoint
 @endpoint(
     summary="Change several polls",
     description="Up to 100, in one transaction. Each item has its own outcome. With `atomic`, either all are made or "
-    "none is. A batch counts as many requests against the rate limit of the token as it has items.",
+    "none is, and each poll may be named once. A batch counts as many requests against the rate limit of the token as "
+    "it has items.",
     tags=("polls",),
     headers=BatchHeaders,
     body=Batch,
@@ -31,8 +32,8 @@ from shared.runtime.http.endpoint import Response, endpoint
     },
     problems={
         **IN_USE,
-        422: "The body is invalid, the batch has more items than the rate limit of the token, or the Idempotency-Key "
-        "was used with another request.",
+        422: "The body is invalid, an atomic batch names a poll twice, the batch has more items than the rate limit of "
+        "the token, or the Idempotency-Key was used with another request.",
     },
 )
 async def change_polls(request: web.Request) -> web.Response:

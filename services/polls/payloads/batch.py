@@ -1,5 +1,6 @@
 """Several changes of polls in one request, and the outcome of each."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from services.polls.payloads.parameters import DropVotes
 from services.polls.payloads.polls import CreatePoll, PollPayload, WritePoll
 from shared.runtime.http.path import read_uuid
 from shared.runtime.http.preconditions import read_if_match
-from shared.runtime.http.problem import BadRequest, ProblemDocument
+from shared.runtime.http.problem import BadRequest, ErrorDetail, InvalidBody, ProblemDocument
+from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to
 
 MAX_ITEMS: Final = 100
 
@@ -84,14 +86,20 @@ Item = CreateItem | UpdateItem | CloseItem | DeleteItem
 
 
 class Batch(Struct, frozen=True, forbid_unknown_fields=True):
-    """Changes to be made in this order. With `atomic`, either all are made or none is."""
+    """Changes to be made in this order. With `atomic`, either all are made or none is, and each poll is named once."""
 
     items: Annotated[list[Item], Meta(min_length=1, max_length=MAX_ITEMS)]
     atomic: bool = False
 
     def to_items(self) -> list[BatchItem]:
-        """Return the items. One that cannot be read has the error in place of the change."""
-        return [_to_item(item) for item in self.items]
+        """Return the items. One that cannot be read has the error in place of the change.
+
+        Raise `InvalidBody` if a batch that is atomic names a poll twice.
+        """
+        items = [_to_item(item) for item in self.items]
+        if self.atomic:
+            _require_distinct_polls(items)
+        return items
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
@@ -123,6 +131,24 @@ class Outcomes(Struct, frozen=True):
 
     committed: bool
     items: list[Outcome]
+
+
+def _require_distinct_polls(items: Sequence[BatchItem]) -> None:
+    """Raise `InvalidBody` if two items change the same poll.
+
+    Otherwise the refusal of the second could show what the first has made visible, or left of the ballots, and then the
+    batch is rolled back without a trace.
+    """
+    named: set[UUID] = set()
+    errors = []
+    for index, item in enumerate(items):
+        if isinstance(item.change, PollEdit | PollDeletion):
+            if item.change.poll_id in named:
+                detail = "an earlier item names this poll; an atomic batch may change each poll once"
+                errors.append(ErrorDetail(detail, pointer=pointer_to(["items", str(index), "id"])))
+            named.add(item.change.poll_id)
+    if errors:
+        raise InvalidBody(*errors[:MAX_ERRORS])
 
 
 def _to_item(item: Item) -> BatchItem:

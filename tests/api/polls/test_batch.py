@@ -78,6 +78,34 @@ async def test_failed_item_does_not_affect_the_other_items(polls: Polls) -> None
     assert len((await polls.v1("GET", "/polls")).json["items"]) == 2
 
 
+async def test_atomic_batch_that_names_poll_twice_returns_422_and_shows_no_results(
+    authority: Authority, polls: Polls, subtests: pytest.Subtests
+) -> None:
+    hidden = {"resultsVisibility": "afterClose", "endDate": "2099-01-01T00:00:00Z", "closePollOnEndDate": True}
+    poll = (await polls.create_poll(options=LUNCH_OPTIONS, settings=hidden))["id"]
+    for participant in ("ada", "bob"):
+        assert (await polls.vote(poll, participant, LUNCH_OPTIONS[0]["id"])).status == 201
+    editor = polls.with_token((await authority.issue("polls:read,update:*"))["token"])
+    closed = {**hidden, "endDate": "2020-01-01T00:00:00Z"}
+    other = [{"id": "other", "title": "Other"}]
+    second = {"op": "update", "id": poll.upper(), "poll": {"title": "Lunch?", "options": other, "settings": closed}}
+    first: dict[str, dict[str, Any]] = {
+        "closes the poll": {"op": "close", "id": poll},
+        "drops the votes of an option": {
+            "op": "update",
+            "id": poll,
+            "poll": {"title": "Lunch?", "options": LUNCH_OPTIONS[1:], "settings": hidden},
+            "allow": ["dropVotes"],
+        },
+        "deletes the poll": {"op": "delete", "id": poll},
+    }
+    for name, item in first.items():
+        with subtests.test(name):
+            answer = await editor.v1("POST", "/polls:batch", {"items": [item, second], "atomic": True})
+            assert (answer.status, [error["pointer"] for error in answer.json["errors"]]) == (422, ["/items/1/id"])
+    assert (await polls.v1("GET", f"/polls/{poll}")).json["status"] == "open"
+
+
 async def test_atomic_batch_with_failed_item_is_rolled_back(polls: Polls) -> None:
     poll = await polls.create_poll()
 
