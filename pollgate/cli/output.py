@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Final
+from unicodedata import category
 
 import msgspec
 from rich.box import SIMPLE_HEAD
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 _GAP: Final = 2
+_JOINERS: Final = "\u200c\u200d"
 _NARROWEST: Final = 16
 """The smallest width of a column in which words may be broken."""
 
@@ -69,8 +71,11 @@ def terminal_width() -> int | None:
 
 
 def escape(text: str) -> str:
-    """Return the text with control characters, such as escape sequences, written as Python escapes."""
-    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+    """Return the text with control characters, such as escape sequences, written as Python escapes.
+
+    Spaces of any width and the joiners of emoji and of Persian stay, because people write them in names.
+    """
+    return "".join(each if _is_shown(each) or each == "\n" else ascii(each)[1:-1] for each in text)
 
 
 def escape_line(text: str) -> str:
@@ -95,6 +100,10 @@ def describe_value(value: object) -> str:
         case list():
             return ", ".join(each if isinstance(each, str) else describe_value(each) for each in value) or "none"
     return msgspec.json.encode(value).decode()
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS or category(character) == "Zs"
 
 
 def _escape_json(json: str) -> str:

@@ -151,8 +151,8 @@ POLL_CHANGED: Final = ProblemType(
     meaning="The poll does not have the ETag in `If-Match`: it was edited or has closed since you read it. Nothing "
     "was changed.",
     remedy="Read the poll again, apply your change to its current state, and send it with the new ETag. If the ETag "
-    'that you sent begins with `W/`, as in `W/"1"`, a proxy that compresses responses has made it weak, and a weak one '
-    "never meets `If-Match` (RFC 9110 §13.1.1): send the field `etag` of the poll, which no proxy changes.",
+    'that you sent is `W/"1"` or `"1-gzip"`, a proxy that compresses responses has altered it, and it never meets '
+    "`If-Match` (RFC 9110 §13.1.1): send the field `etag` of the poll, which no proxy changes.",
 )
 KEY_REUSED: Final = ProblemType(
     "idempotency-key-reused",
@@ -281,12 +281,12 @@ def _promises_would_be_broken(error: PromisesWouldBeBroken) -> Problem:
 
 
 def _poll_changed(error: PollChanged) -> Problem:
-    if not error.has_weak_tag:
+    if not error.has_altered_tag:
         return Problem(POLL_CHANGED, "The poll has changed; read it again.")
     return Problem(
         POLL_CHANGED,
-        "A weak ETag, which begins with W/, never meets If-Match (RFC 9110 §13.1.1). A proxy that compresses responses "
-        "may have made it weak; send the field 'etag' of the poll instead.",
+        "A weak ETag, which begins with W/, never meets If-Match (RFC 9110 §13.1.1), nor does one with a suffix such "
+        "as -gzip. A proxy that compresses responses may have altered it; send the field 'etag' of the poll instead.",
     )
 
 

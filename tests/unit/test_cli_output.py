@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from pollgate.cli.output import json_line, print_json, print_table
+from pollgate.cli.output import escape, json_line, print_json, print_table
 
 COLUMNS = ("Name", "Id", "Scope", "Created (UTC)")
 ROWS = [
@@ -61,6 +61,19 @@ def test_right_aligned_number_becomes_a_field_without_padding(
     print_table(("Option", "Percentage", "Rank"), [("Yes", "     7.5 %", "   2")])
 
     assert capsys.readouterr().out.splitlines() == ["Option      Yes", "Percentage  7.5 %", "Rank        2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("10\u00a0Uhr\u202f30", "10\u00a0Uhr\u202f30"),
+        ("会議\u3000室", "会議\u3000室"),
+        ("👩\u200d🚀 می\u200cخواهم", "👩\u200d🚀 می\u200cخواهم"),
+        ("\x1b[2J\x9b2J\r\u202e\u200b\u2028", "\\x1b[2J\\x9b2J\\r\\u202e\\u200b\\u2028"),
+    ],
+)
+def test_escape_shows_what_people_write_and_escapes_what_controls_the_terminal(text: str, shown: str) -> None:
+    assert escape(text) == shown
 
 
 @pytest.mark.parametrize("printed", [print_json, lambda value: print(json_line(value))])

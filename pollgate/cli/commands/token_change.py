@@ -221,5 +221,3 @@ def _print_rotated(token: RotatedToken | RotatedHeldToken, *, at_once: bool) -> 
     if token.expires_at is not None:
         print(f"The token expires {format_exact_time(token.expires_at)}.")
     print(f"Earlier secrets {end}{describe_effect(token.effect)}")
-    if token.expires_at is not None:
-        print(f"The token expires at {format_exact_time(token.expires_at)}.")

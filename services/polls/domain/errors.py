@@ -56,12 +56,12 @@ class UnknownBallot(LookupError):
 class PollChanged(Exception):
     """The entity tag of the poll does not meet the condition of the request.
 
-    `has_weak_tag`: the condition has a weak tag, which never meets it.
+    `has_altered_tag`: the condition has a tag that a proxy has altered, which never meets it.
     """
 
-    def __init__(self, *, has_weak_tag: bool) -> None:
+    def __init__(self, *, has_altered_tag: bool) -> None:
         super().__init__()
-        self.has_weak_tag = has_weak_tag
+        self.has_altered_tag = has_altered_tag
 
 
 class PollClosed(Exception):

@@ -104,7 +104,7 @@ def _require_change(state: PollState, caller: Caller, action: Action, change: Po
         raise UnknownPoll
     require_action(caller, action, state.poll.place)
     if change.expected is not None and not change.expected.allows(state.etag):
-        raise PollChanged(has_weak_tag=change.expected.has_weak_tag)
+        raise PollChanged(has_altered_tag=change.expected.has_altered_tag)
 
 
 async def _change_ballots(

@@ -119,12 +119,11 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     def of(cls, item: BatchItem, result: ItemResult) -> "Outcome":
         """Return the outcome of an item that has succeeded."""
         if result.state is None:
-            return cls(op=item.op, status=204, id=item.id)
+            return cls(op=item.op, status=204, id=item.id and str(_to_id(item.id)))
         state = result.state
         payload = PollPayload.of(state, effect=result.effect)
-        if item.op == "create":
-            return cls(op=item.op, status=201, id=str(state.poll.id), etag=state.etag, poll=payload)
-        return cls(op=item.op, status=200, id=item.id, etag=state.etag, poll=payload)
+        status = 201 if item.op == "create" else 200
+        return cls(op=item.op, status=status, id=str(state.poll.id), etag=state.etag, poll=payload)
 
 
 class Outcomes(Struct, frozen=True):

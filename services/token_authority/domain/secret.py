@@ -80,7 +80,7 @@ def new_rotation(
     """Return a valid rotation. Raise `InvalidValue`."""
     if not 0 <= overlap_s <= max_overlap_s:
         longest = f"{max_overlap_s // 86_400} {'day' if max_overlap_s == 86_400 else 'days'}"
-        raise InvalidValue(("overlap_s",), f"0 to {max_overlap_s} seconds ({longest})")
+        raise InvalidValue(("overlap_s",), f"must be 0 to {max_overlap_s} seconds ({longest})")
     if end_on_use and overlap_s == 0:
         raise InvalidValue(("end_on_use",), "must be false with an overlap of 0, which ends the old secret immediately")
     return Rotation(overlap_s, end_on_use, key)

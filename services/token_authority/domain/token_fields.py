@@ -150,7 +150,7 @@ class Lifetime(msgspec.Struct, frozen=True):
             return None
         end = end.replace(microsecond=0)  # the precision of `exp`, so that guards and the authority agree
         if end <= now:
-            raise InvalidValue((field,), "must be in the future; leave this out for a token that never expires")
+            raise InvalidValue((field,), f"must be in the future; this is {end.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC")
         if end >= LAST_EXPIRY:
             raise InvalidValue((field,), "must be before the year 9999")
         if max_lifetime is not None and end > now + max_lifetime:
@@ -175,7 +175,7 @@ def _read_duration(value: int | str) -> timedelta:
         try:
             duration = parse_duration(value)
         except ValueError:
-            rule = f"must be a duration such as {EXAMPLES}, a number of seconds, or {NEVER}"
+            rule = f"must be a duration such as {EXAMPLES}, a whole number of seconds, or {NEVER}"
             raise InvalidValue(("expires_in",), rule) from None
     else:
         duration = timedelta(seconds=max(0, min(value, 10_000 * 365 * DAY_S)))

@@ -65,19 +65,22 @@ def _read_header(request: web.Request) -> ClientSecret | ClientAssertion | None:
 
 
 async def _read_form(request: web.Request) -> ClientSecret | ClientAssertion | None:
-    """Return the credential in the form, with an empty client id if it has none. A `client_id` alone is none."""
+    """Return the credential in the form, with an empty client id if it has none. A `client_id` alone is none.
+
+    A field without a value counts as left out (RFC 6749 §3.2).
+    """
     if not is_of_media_type(request, FORM):
         return None
     form = read_form(await request.read(), ClientFields)
-    has_assertion = form.client_assertion is not None or form.client_assertion_type is not None
-    if has_assertion and form.client_secret is not None:
+    has_assertion = bool(form.client_assertion or form.client_assertion_type)
+    if has_assertion and form.client_secret:
         detail = "The form has two credentials, a client_secret and a client_assertion; send one."
         raise AmbiguousCredential(detail, *_SCHEMES)
-    if form.client_secret is not None:
+    if form.client_secret:
         return ClientSecret(form.client_id or "", trim_secret(form.client_secret))
     if not has_assertion:
         return None
-    if form.client_assertion is None or form.client_assertion_type != ASSERTION_TYPE:
+    if not form.client_assertion or form.client_assertion_type != ASSERTION_TYPE:
         detail = f"A client_assertion requires the client_assertion_type '{ASSERTION_TYPE}'."
         raise CredentialMissing(detail, *_SCHEMES)
     return ClientAssertion(trim_secret(form.client_assertion), form.client_id)

@@ -26,6 +26,7 @@ from services.token_authority.storage.admin_keys import select_admin_key_by_dige
 from services.token_authority.storage.service_assertions import insert_service_assertion
 from services.token_authority.storage.services import select_service_to_authenticate
 from shared.contract import token as contract
+from shared.contract.presented_secret import describe_flaw
 from shared.contract.token import CLIENT_SECRET, digest, is_well_formed
 from shared.runtime.http.address import Address
 from shared.runtime.postgres.database import Database
@@ -68,8 +69,8 @@ class Credentials:
         """Return the admin key with this secret."""
         refusal = Unauthenticated("Unknown admin key.", "Bearer")
         self._attempts.require_kind("admin_key", presented, contract.ADMIN_KEY, "send an admin key", "Bearer")
-        if not is_well_formed(presented, contract.ADMIN_KEY):
-            await self._attempts.record_failure("admin_key", address, refusal)
+        if (flaw := describe_flaw(presented, contract.ADMIN_KEY)) is not None:
+            await self._attempts.record_failure("admin_key", address, Unauthenticated(flaw, "Bearer"))
         shown = digest(presented)
         async with self._attempts.lookup("admin_key", address, shown):
             key = await self._find_admin_key(shown, address)

@@ -28,9 +28,9 @@ class IfMatch(NamedTuple):
         return _ANY in self.tags or (etag in self.tags and not etag.startswith(_WEAK))
 
     @property
-    def has_weak_tag(self) -> bool:
-        """Whether one of the tags is weak, often because a proxy has compressed the response that it comes from."""
-        return any(tag.startswith(_WEAK) for tag in self.tags)
+    def has_altered_tag(self) -> bool:
+        """Whether one of the tags is as proxies make it of a response that they compress: weak, or with a suffix."""
+        return any(tag.startswith(_WEAK) or tag.endswith(_SUFFIXES) for tag in self.tags)
 
 
 class IfNoneMatch(NamedTuple):
@@ -70,6 +70,8 @@ def is_not_modified(request: web.Request, etag: str) -> bool:
 
 _ANY: Final = "*"
 _WEAK: Final = "W/"
+_SUFFIXES: Final = ('-gzip"', '-br"', '-deflate"', '-zstd"', ';gzip"')
+"""What Apache and others append to the tag of a response that they compress, before its closing quote."""
 _TAG: Final = r'(?:W/)?"[!\x23-\x7e\x80-\U0010ffff]*"'
 _FIRST_TAG: Final = re.compile(rf"[ \t]*+(?:,[ \t]*+)*+({_TAG})[ \t]*+(?=,|\Z)")
 _FOLLOWING: Final = re.compile(rf",[ \t]*+({_TAG})?[ \t]*+(?=,|\Z)")

@@ -96,8 +96,11 @@ _DESCRIPTIONS: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
 
 
 def _join_alternatives(words: Iterable[str]) -> str:
-    """Join words as in "a, b or c"."""
-    *others, last = dict.fromkeys(words)
+    """Join words as in "a, b or c". A whole number is a number."""
+    distinct = dict.fromkeys(words)
+    if "a number" in distinct:
+        distinct.pop("a whole number", None)
+    *others, last = distinct
     return f"{', '.join(others)} or {last}" if others else last
 
 

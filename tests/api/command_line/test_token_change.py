@@ -184,7 +184,7 @@ async def test_token_rotate_with_expiry_renews_expired_token(
     assert (refused.status, "has expired" in refused.err) == (1, True)
     assert (invalid.status, "--expires-in: must be 1 or more seconds" in invalid.err) == (1, True)
     assert renewed.status == 0
-    assert "\nThe token expires at " in renewed.out
+    assert renewed.out.count("\nThe token expires ") == 1
 
 
 async def test_token_rotate_self_reads_token_from_environment_or_standard_input(

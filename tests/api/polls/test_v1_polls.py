@@ -406,8 +406,22 @@ async def test_id_in_capitals_in_path_body_and_batch_is_same_poll(polls: Polls) 
 
     assert [answer.status for answer in (shown, replaced, patched)] == [200] * 3
     assert {answer.json["id"] for answer in (shown, replaced, patched)} == {poll["id"]}
-    assert [item["status"] for item in batch.json["items"]] == [200, 204]
+    assert [(item["status"], item["id"]) for item in batch.json["items"]] == [(200, poll["id"]), (204, poll["id"])]
     assert batch.json["items"][0]["poll"]["id"] == poll["id"]
+
+
+async def test_etag_with_suffix_of_a_compressing_proxy_in_if_match_returns_412_that_says_so(
+    polls: Polls, subtests: pytest.Subtests
+) -> None:
+    poll = await polls.create_poll()
+
+    for suffix in ("-gzip", "-br", "--gzip", ";gzip"):
+        with subtests.test(suffix=suffix):
+            tag = f'{poll["etag"][:-1]}{suffix}"'
+
+            refused = await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Tea?"}, {"If-Match": tag})
+
+            assert (refused.status, "'etag'" in refused.json["detail"]) == (412, True)
 
 
 async def test_weak_etag_in_if_match_returns_412_that_says_so_and_304_in_if_none_match(polls: Polls) -> None:

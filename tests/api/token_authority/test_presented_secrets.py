@@ -202,6 +202,23 @@ async def test_show_held_token_that_is_malformed_returns_401_and_what_is_wrong(
             assert answer.headers["WWW-Authenticate"] == 'Bearer realm="token authority", error="invalid_token"'
 
 
+async def test_malformed_admin_key_returns_401_and_what_is_wrong(
+    authority: Authority, subtests: pytest.Subtests
+) -> None:
+    key = authority.admin_key
+    expected = {
+        f"{key[:-1]}": "mistyped or cut off",
+        f"'{key}'": "other characters around it",
+        "x": "This is not an admin key",
+        mint("pga"): "Unknown admin key",
+    }
+    for value, text in expected.items():
+        with subtests.test(text):
+            answer = await authority("GET", "/v1/tokens", headers={"Authorization": f"Bearer {value}"})
+
+            assert (answer.status, text in answer.json["detail"]) == (401, True)
+
+
 async def revoke_ids(authority: Authority, *ids: str) -> Answer:
     return await authority.manage("POST", "/v1/tokens/revoke", {"reason": "unneeded", "ids": ids})
 
