@@ -12,7 +12,7 @@ from services.polls.domain.errors import Finding, PromisesWouldBeBroken, VotesWo
 from services.polls.domain.poll import Option, PollSpec, Settings
 from services.polls.domain.results import Audience, withheld_reason
 from services.polls.domain.state import PollState
-from shared.runtime.text.characters import comparable
+from shared.runtime.text.characters import comparable, directions
 
 
 def require_allowed(before: PollState, after: PollSpec, allowed: Set[Consequence], audience: Audience) -> list[Finding]:
@@ -108,9 +108,13 @@ def _seen(settings: Settings, phases: Iterable[bool], *, numbers: bool = False) 
     }
 
 
-def _wording(text: str) -> str:
-    """Return the text without differences in blanks, letter case, normal form and invisible characters."""
-    return " ".join(comparable(text).casefold().split())
+def _wording(text: str) -> tuple[str, str]:
+    """Return the text without differences in blanks, letter case, normal form and invisible characters.
+
+    Return also those of its invisible characters that change the order in which it is shown: with them, "1 - 3" is
+    shown as "3 - 1".
+    """
+    return " ".join(comparable(text).casefold().split()), directions(text)
 
 
 def _name(option: Option) -> str:

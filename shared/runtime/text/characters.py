@@ -48,6 +48,11 @@ def comparable(text: str) -> str:
     return unicodedata.normalize("NFC", _IGNORABLE.sub("", text)).strip(_BLANKS)
 
 
+def directions(text: str) -> str:
+    """Return the characters of the text that change the order in which it is shown."""
+    return "" if text.isascii() else "".join(_DIRECTION.findall(text))
+
+
 def has_outer_blank(text: str) -> bool:
     """Return whether the text begins or ends with a blank or a line break."""
     return text != text.strip(_BLANKS)
@@ -83,6 +88,7 @@ _BRAILLE_BLANK: Final = "\u2800"
 _IGNORABLE: Final = re.compile(f"[{_IGNORABLE_RANGES}]")
 _VISIBLE: Final = re.compile(f"[^{_IGNORABLE_RANGES}{_BLANKS}{_BRAILLE_BLANK}]")
 _REFUSED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _DIRECTIONS: Final = re.compile("[\u202a-\u202c\u2066-\u2069\n]")
 _ENDS: Final = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "\u2069", "\u2068": "\u2069"}
 

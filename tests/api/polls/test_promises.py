@@ -150,6 +150,17 @@ async def test_same_wording_returns_200(polls: Polls) -> None:
     assert (edited.status, edited.json["effect"]["consequences"]) == (200, [])
 
 
+async def test_title_that_is_shown_in_another_order_returns_409(polls: Polls, subtests: pytest.Subtests) -> None:
+    poll = await polls.create_poll(options=[{"id": "y", "title": "1 - 3"}, {"id": "n", "title": "2 - 2"}])
+    await polls.vote(poll["id"], "ada", "y")
+    for title in ("\u200f1 - 3", "\u20671 - 3\u2069", "\u202b1 - 3\u202c"):
+        with subtests.test(title=ascii(title)):
+            refused = await patch(
+                polls, poll["id"], options=[{"id": "y", "title": title}, {"id": "n", "title": "2 - 2"}]
+            )
+            assert (refused.status, refused.json["errors"][0]["pointer"]) == (409, "/options/0/title")
+
+
 async def test_option_without_visible_votes_can_be_renamed_and_removed(polls: Polls) -> None:
     poll_id = await create_voted_poll(polls)
 
