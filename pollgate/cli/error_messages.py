@@ -17,8 +17,8 @@ from pollgate.client.errors import (
 
 _DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; --drop-votes removes the votes too.",
-    "promises-would-be-broken": "The change would break promises to participants who have voted; --allow with the "
-    "flags below makes it nevertheless.",
+    "promises-would-be-broken": "The change would break promises to participants who have voted; to make it "
+    "nevertheless, repeat it with --allow and each flag named below.",
     "idempotency-key-reused": "The --key was used for another request; give another one.",
     "rotation-in-use": "The secret of this rotation is in use or was rotated again, so it is not replaced; rotate "
     "with another --key, or without one.",

@@ -10,8 +10,8 @@ from pollgate.client.errors import REJECTIONS, ClientError, FieldError, OutcomeU
 
 _DETAILS: Final = {
     "votes-would-be-dropped": "The change removes options that have votes; drop_votes=True removes the votes too.",
-    "promises-would-be-broken": "The change would break promises to participants who have voted; allow=[…] with the "
-    "flags below makes it nevertheless.",
+    "promises-would-be-broken": "The change would break promises to participants who have voted; to make it "
+    "nevertheless, pass allow=[…] with each flag named below.",
     "invalid-poll": "The poll is not valid.",
     "invalid-ballot": "The ballot is not valid.",
     "idempotency-key-reused": "The idempotency_key was used for another request; pass another one.",

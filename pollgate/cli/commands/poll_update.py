@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
 from pollgate.cli.errors import CliError, UsageError
-from pollgate.cli.options import Json, Repeatable
+from pollgate.cli.options import Json
 from pollgate.cli.output import escape_line, pluralize, print_json
 from pollgate.cli.poll_fields import NO_FIELDS, PollFields, all_have_ids, parse_options, warn_of_passed_end
 from pollgate.cli.polls_session import polls_group, run_with_polls
@@ -15,6 +15,9 @@ from pollgate.cli.times import format_end_date
 from pollgate.client import EditEffect, Forbidden, Poll, PollsClient
 
 app = polls_group("poll", "Change and delete polls.")
+
+
+Flag = Literal["revealResults", "reopen", "changeTitle", "renameOptions", "saveNames"]
 
 
 def _quote_tag(_: Any, tokens: Sequence[Token]) -> str:
@@ -45,7 +48,7 @@ def update(
     *,
     fields: Annotated[PollFields, Parameter(name="*")] = NO_FIELDS,
     drop_votes: Annotated[bool, Parameter(negative="")] = False,
-    allow: Annotated[Repeatable | None, Parameter(metavar="FLAG")] = None,
+    allow: Annotated[list[Flag] | None, Parameter(negative="", metavar="FLAG")] = None,
     close: Annotated[bool, Parameter(negative="")] = False,
     if_match: IfMatch = None,
     as_json: Json = False,
@@ -63,8 +66,7 @@ def update(
     drop_votes
         Remove options even if they have votes, with these votes.
     allow
-        Break a promise to participants who have voted, although the service would refuse: revealResults, reopen,
-        changeTitle, renameOptions or saveNames. Everyone who reads the poll can see that it was done. Repeatable.
+        Break this promise to participants who have voted. Everyone who reads the poll can see that. Repeatable.
     close
         Close the poll now; no other change in the same command.
     """
@@ -140,7 +142,7 @@ def _effect(effect: EditEffect | None) -> str:
         parts.append(f"removed the names from {pluralize(effect.anonymized_ballots, 'ballot')}")
     broken = [each for each in effect.consequences if each != "dropVotes"]
     if broken:
-        parts.append(f"shown to participants who had voted: {', '.join(broken)}")
+        parts.append(f"the poll shows that this was done after votes: {', '.join(broken)}")
     return "".join(f"; {part}" for part in parts)
 
 

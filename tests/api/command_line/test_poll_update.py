@@ -75,11 +75,12 @@ async def test_poll_update_that_breaks_promise_exits_1_without_allow(
     shown = await integrator("poll", "show", poll["id"])
 
     assert refused.status == 1
-    assert "answered 409: The change would break promises to participants who have voted; --allow with" in refused.err
+    assert "answered 409: The change would break promises to participants who have voted; to make it" in refused.err
     assert "--title: participants have answered the question as it is" in refused.err
     assert "allow changeTitle" in refused.err
-    assert (unknown.status, "--allow: expected one or more of these" in unknown.err) == (1, True)
-    assert allowed.out == f"Updated {poll['id']}; shown to participants who had voted: changeTitle.\n"
+    assert "repeat it with --allow and each flag" in refused.err
+    assert (unknown.status, "for --allow. Choose from" in unknown.err) == (2, True)
+    assert allowed.out == f"Updated {poll['id']}; the poll shows that this was done after votes: changeTitle.\n"
     assert "Changed after votes  changeTitle, 20" in shown.out
 
 
