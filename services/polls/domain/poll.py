@@ -79,6 +79,7 @@ def validate(spec: PollSpec, stored: PollSpec | None = None) -> PollSpec:
     The rules for texts and for equal titles do not apply to what the `stored` spec of the poll has already, so that a
     poll from before a rule can be edited in other respects.
     """
+    _require_few_options(spec.options)
     cleaner = TextCleaner() if stored is None else TextCleaner(_titles(stored), {stored.description})
     spec = _clean(spec, cleaner)
     violations = [
@@ -129,9 +130,19 @@ def _clean(spec: PollSpec, cleaner: TextCleaner) -> PollSpec:
     )
 
 
+def _require_few_options(options: Sequence[Option]) -> None:
+    """Raise `InvalidPoll` for too many options, before the text of each is read."""
+    if len(options) > MAX_OPTIONS:
+        raise InvalidPoll([_wrong_number(options)])
+
+
+def _wrong_number(options: Sequence[Option]) -> Violation:
+    return Violation(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
+
+
 def _option_violations(options: tuple[Option, ...], stored: tuple[Option, ...]) -> Iterator[Violation]:
-    if not 1 <= len(options) <= MAX_OPTIONS:
-        yield Violation(("options",), f"a poll has 1 to {MAX_OPTIONS} options, this one has {len(options)}")
+    if not options:
+        yield _wrong_number(options)
     uses = Counter(option.id for option in options)
     for index, option in enumerate(options):
         if uses[option.id] > 1:

@@ -162,12 +162,22 @@ async def test_invalid_poll_returns_422_with_pointer(polls: Polls, subtests: pyt
 
 
 async def test_poll_with_many_violations_returns_422_with_20_errors(polls: Polls) -> None:
-    options = [{"id": "", "title": ""}] * 2_000
+    options = [{"id": "", "title": ""}] * 100
 
     answer = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": options, "location": JIRA})
 
     assert answer.status == 422
     assert len(answer.json["errors"]) == 20
+
+
+async def test_poll_with_too_many_options_returns_422_without_errors_of_each(polls: Polls) -> None:
+    options = [{"id": "", "title": ""}] * 1_500
+
+    answer = await polls.v1("POST", "/polls", {"title": "Lunch?", "options": options, "location": JIRA})
+
+    assert answer.status == 422
+    (error,) = answer.json["errors"]
+    assert error == {"detail": "a poll has 1 to 100 options, this one has 1500", "pointer": "/options"}
 
 
 async def test_create_poll_without_template_title_and_options_returns_errors_for_both(polls: Polls) -> None:
