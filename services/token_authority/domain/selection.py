@@ -75,6 +75,8 @@ def new_selection(scope: str | None = None, **conditions: Any) -> Selection:
     for name, text in {**conditions, "scope": scope}.items():
         if isinstance(text, str) and SECRET_PATTERN.search(text):
             raise InvalidValue((name,), "must not contain a secret; send it in the body of POST /v1/tokens/find")
+    if isinstance(conditions.get("search"), str):
+        conditions["search"] = conditions["search"].strip()
     for name in ("owner", "site", "search"):
         if conditions.get(name) == "":
             raise InvalidValue((name,), "must have at least one character; leave it out for no condition")

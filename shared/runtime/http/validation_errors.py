@@ -25,7 +25,7 @@ def validation_errors(body: bytes, kind: Any, error: msgspec.ValidationError) ->
     errors: Iterator[ErrorDetail] = iter(())
     if isinstance(kind, type) and issubclass(kind, Struct) and kind.__struct_config__.tag is None:
         errors = _errors_of_fields(body, kind)
-    return list(islice(errors, MAX_ERRORS)) or [_error_detail(str(error), inspect.type_info(kind))]
+    return list(islice(errors, MAX_ERRORS)) or [_error_detail(str(error), body, inspect.type_info(kind))]
 
 
 def pointer_to(steps: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ def _errors_of_field(name: str, sent: msgspec.Raw, kind: type) -> Iterator[Error
     try:
         msgspec.json.decode(sent, type=kind)
     except msgspec.ValidationError as error:
-        yield _error_detail(str(error), inspect.type_info(kind), name)
+        yield _error_detail(str(error), sent, inspect.type_info(kind), name)
 
 
 _BEFORE_PATH: Final = " - at `"
@@ -87,20 +87,24 @@ class _Message(NamedTuple):
         return cls(reason, path, is_of_name=bool(name))
 
 
-def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
-    """Convert a message of msgspec. `kind` is the type of the field `outer`, or of the whole body without it."""
+def _error_detail(message: str, sent: bytes | msgspec.Raw, kind: inspect.Type, *outer: str) -> ErrorDetail:
+    """Convert a message of msgspec.
+
+    `sent` is the JSON of the field `outer` and `kind` its type, or of the whole body without it.
+    """
     reason, path, is_of_name = _Message.read(message)
     steps: list[str] = list(outer)
     known: inspect.Type | None = kind
+    value = _decode(sent) if reason.startswith(_UNKNOWN) else None
     for match in islice(_STEP.finditer(path), MAX_DEPTH):
         name, index, any_value = match.groups()
-        known = _type_inside(known, name or index)
+        known, value = _type_inside(_narrow(known, value), name or index), _value_inside(value, name or index)
         if any_value:  # msgspec does not name the field, so the error is of the whole object
             return ErrorDetail(_expected(reason, known, "expected each value to be"), pointer=pointer_to(steps))
         steps.append(name or index)
     if reason.startswith((_MISSING, _UNKNOWN)):
         name = reason.partition("`")[2].removesuffix("`")
-        is_missing = reason.startswith(_MISSING)
+        is_missing, known = reason.startswith(_MISSING), _narrow(known, value)
         detail = "this field is required" if is_missing else _unknown_field(_fields_without(known, name))
         return ErrorDetail(detail, pointer=pointer_to([*steps, name]))
     if is_of_name:
@@ -111,6 +115,29 @@ def _error_detail(message: str, kind: inspect.Type, *outer: str) -> ErrorDetail:
 def _unknown_field(known: Iterable[str]) -> str:
     names = ", ".join(known)
     return f"unknown field; expected one of: {names}" if names else "unknown field"
+
+
+def _narrow(kind: inspect.Type | None, value: Any) -> inspect.Type | None:
+    """Return the one of several kinds of object that the tag of the value names, or else `kind`."""
+    if not isinstance(kind, inspect.UnionType) or not isinstance(value, dict):
+        return kind
+    structs = (one for one in kind.types if isinstance(one, inspect.StructType) and one.tag_field is not None)
+    return next((one for one in structs if value.get(one.tag_field) == one.tag), kind)
+
+
+def _decode(sent: bytes | msgspec.Raw) -> Any:
+    """Return the value of a JSON text; `None` if it has a number that msgspec cannot represent."""
+    try:
+        return msgspec.json.decode(sent)
+    except msgspec.ValidationError:
+        return None
+
+
+def _value_inside(value: Any, step: str | None) -> Any:
+    """Return the field or item of a value; `None` if there is none."""
+    if isinstance(value, list):
+        return next((item for index, item in enumerate(value) if str(index) == step), None)
+    return value.get(step) if isinstance(value, dict) else None
 
 
 def _fields_without(kind: inspect.Type | None, unknown: str) -> Sequence[str]:

@@ -178,6 +178,9 @@ NESTED_UNKNOWN = [
     (create(settings={"x": 1}), "/items/0/poll/settings/x", "allowSelectionOfMultipleOptions, "),
     (create(options=[{"id": "1", "title": "Yes", "x": 1}]), "/items/0/poll/options/0/x", "id, title, order"),
     ({"op": "close", "id": UNKNOWN_ID, "poll": {}}, "/items/0/poll", "op, id, ifMatch"),
+    (create(titel="x"), "/items/0/poll/titel", "location, "),
+    ({"op": "update", "id": UNKNOWN_ID, "poll": {"titel": "x"}}, "/items/0/poll/titel", "title, "),
+    ({"op": "close", "id": UNKNOWN_ID, "dropVotes": True}, "/items/0/dropVotes", "op, id, ifMatch"),
 ]
 
 

@@ -208,6 +208,7 @@ async def test_search_finds_owner_whole_id_and_last_four_characters(
     for search in (
         "J\u00fcrgen",
         "ju\u0308rgen STRASSE",
+        " J\u00fcrgen\t",
         issued["id"],
         issued["id"].upper(),
         issued["hint"],
