@@ -88,6 +88,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         limit_time(item)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that start processes: they take longest, and would keep one test process busy at the end."""
+    items.sort(key=lambda item: "system" not in item.path.parts)
+
+
 def pytest_collection_finish() -> None:
     """Exclude the collected tests from garbage collection: they live as long as the process."""
     gc.collect()

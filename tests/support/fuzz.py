@@ -60,7 +60,8 @@ class Target:
     operation with several schemes uses them in turn. `known` maps path parameters to values that exist, which half of
     the cases use. `prepare` maps operation ids to functions that change a case before it is sent. Operations in
     `left_out` are not sent. Only responses of operations in `makes_secrets` may contain a secret. Operations in
-    `refuses_in_part` may return 200 for an invalid request, with an error for each invalid part.
+    `refuses_in_part` may return 200 for an invalid request, with an error for each invalid part; those in
+    `authenticates_in_body` may return 401, because the body may have a wrong credential.
     """
 
     base: str
@@ -71,6 +72,7 @@ class Target:
     left_out: Collection[str] = ()
     makes_secrets: Collection[str] = ()
     refuses_in_part: Collection[str] = ()
+    authenticates_in_body: Collection[str] = ()
 
 
 class Outcome:
@@ -234,9 +236,12 @@ def _config(target: Target) -> dict[str, Any]:
     def refusals(*statuses: int) -> dict[str, Any]:
         return {"negative_data_rejection": {"expected-statuses": list(statuses)}}
 
-    in_part = [{"include-operation-id": name, "checks": refusals(200, *_REFUSALS)} for name in target.refuses_in_part]
+    further = {**dict.fromkeys(target.refuses_in_part, 200), **dict.fromkeys(target.authenticates_in_body, 401)}
+    operations = [
+        {"include-operation-id": name, "checks": refusals(status, *_REFUSALS)} for name, status in further.items()
+    ]
     generation = {"with-security-parameters": False}
-    return {"generation": generation, "checks": refusals(*_REFUSALS), "operations": in_part}
+    return {"generation": generation, "checks": refusals(*_REFUSALS), "operations": operations}
 
 
 def _refusal_status(operation: AnyOperation) -> int:

@@ -91,6 +91,7 @@ async def test_authority_conforms_to_its_openapi_document(authority: Authority) 
             "introspect": with_valid_token(lambda: issued[-1]["token"]),
             "revoke_presented_token": with_valid_token(lambda: next(secrets, mint("pgt"))),
         },
+        authenticates_in_body={"introspect"},
         makes_secrets={
             "create_token",
             "rotate_token",
