@@ -11,6 +11,7 @@ from services.polls.routes import ROUTES as POLLS_ROUTES
 from services.token_authority.routes import ROUTES as AUTHORITY_ROUTES
 from shared.runtime.http.routes import Route
 from tests.support.literal_fields import LiteralField, find_literal_fields
+from tests.support.processor_time import TRIES
 from tests.support.stack import CLIENT_SECRET, Authority, Caller, Polls, basic_auth
 
 pytestmark = pytest.mark.shared_services
@@ -44,6 +45,16 @@ async def send(caller: Caller, route: Route, body: bytes, headers: dict[str, str
     return answer.status, time.thread_time() - started
 
 
+async def is_refused_quickly(caller: Caller, route: Route, body: bytes, headers: dict[str, str]) -> bool:
+    """Return whether the body is refused within `MOST_S` in one of several tries, for the machine may be busy."""
+    for _ in range(TRIES):
+        status, took_s = await send(caller, route, body, headers)
+        assert 400 <= status < 500
+        if took_s < MOST_S:
+            return True
+    return False
+
+
 async def test_worst_text_in_each_literal_field_of_polls_is_refused_quickly(
     polls: Polls, subtests: pytest.Subtests
 ) -> None:
@@ -55,9 +66,7 @@ async def test_worst_text_in_each_literal_field_of_polls_is_refused_quickly(
             for text in TEXTS:
                 body = msgspec.json.encode(field.body_with(text))
                 headers = {"Authorization": f"Bearer {polls.token}"}
-                status, took_s = await send(polls, route, body, headers)
-                assert 400 <= status < 500
-                assert took_s < MOST_S
+                assert await is_refused_quickly(polls, route, body, headers)
 
 
 async def test_worst_text_in_each_literal_field_of_the_authority_is_refused_quickly(
@@ -72,6 +81,4 @@ async def test_worst_text_in_each_literal_field_of_the_authority_is_refused_quic
             headers = basic_auth("polls", CLIENT_SECRET) if is_for_services else authority.admin
             for text in TEXTS:
                 body = msgspec.json.encode(field.body_with(text))
-                status, took_s = await send(authority, route, body, headers)
-                assert 400 <= status < 500
-                assert took_s < MOST_S
+                assert await is_refused_quickly(authority, route, body, headers)
