@@ -1,8 +1,7 @@
 """The connection to a token authority, and how the methods of `AuthorityClient` use it."""
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from pollgate.client.arguments import require_idempotency_key
 from pollgate.client.authority_models import (
@@ -11,7 +10,7 @@ from pollgate.client.authority_models import (
 from pollgate.client.encoding import Query
 from pollgate.client.errors import if_outcome_unknown
 from pollgate.client.pagination import Page, each_item
-from pollgate.client.transport import CALL_LIMIT_S, Arguments, Transport
+from pollgate.client.transport import CALL_LIMIT_S, Arguments, HttpClient, Transport
 from pollgate.client.transport import Service as HttpService
 
 AUTHORITY: Final = HttpService("token authority", "AuthorityClient", "admin_key", "http://127.0.0.1:8081")
@@ -23,20 +22,11 @@ MAX_PAGE: Final = 200
 T = TypeVar("T")
 
 
-class AuthorityBase:
+class AuthorityBase(HttpClient):
     """Opens and closes the connection, and sends requests to the token authority."""
 
     def __init__(self, url: str, admin_key: str) -> None:
         self._transport = Transport(AUTHORITY, url, admin_key)
-
-    async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._transport.__aexit__(kind, error, trace)
 
     async def _create(self, path: str, kind: type[T], body: Any, idempotency_key: str | None) -> T:
         """Create a secret. Without a key, a lost response loses the secret."""

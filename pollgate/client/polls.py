@@ -4,8 +4,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -30,7 +29,7 @@ from pollgate.client.poll_models import (
 )
 from pollgate.client.problems import item_detail
 from pollgate.client.retries import Attempts, with_retries
-from pollgate.client.transport import Arguments, Response, Service, Transport
+from pollgate.client.transport import Arguments, HttpClient, Response, Service, Transport
 from shared.contract.audit import AuditRecord
 
 POLLS: Final = Service("polls service", "PollsClient", "token", "http://127.0.0.1:8080")
@@ -47,7 +46,7 @@ _CLOSE: Final = Arguments({"/items/0/id": ("poll_id", None), "/items/0/ifMatch":
 T = TypeVar("T")
 
 
-class PollsClient:
+class PollsClient(HttpClient):
     """A client of the polls API. Use it as `async with PollsClient(url, token) as client`.
 
     `url` is the root of the polls service, such as `http://127.0.0.1:8080`; `token` is an access token (`pgt_…`), which
@@ -61,15 +60,6 @@ class PollsClient:
 
     def __init__(self, url: str, token: str) -> None:
         self._transport = Transport(POLLS, url, token)
-
-    async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._transport.__aexit__(kind, error, trace)
 
     def list_polls(
         self,

@@ -1,19 +1,18 @@
 """`TokenHolderClient`: what the holder of an access token may do with it at the token authority."""
 
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from pollgate.client.authority_base import EFFECT_LIMIT_S, idempotency_headers, wait_query
 from pollgate.client.authority_models import HeldToken, RotatedHeldToken
 from pollgate.client.encoding import without_none
 from pollgate.client.errors import if_outcome_unknown
-from pollgate.client.transport import CALL_LIMIT_S, Transport
+from pollgate.client.transport import CALL_LIMIT_S, HttpClient, Transport
 from pollgate.client.transport import Service as HttpService
 
 AUTHORITY: Final = HttpService("token authority", "TokenHolderClient", "token", "http://127.0.0.1:8081")
 
 
-class TokenHolderClient:
+class TokenHolderClient(HttpClient):
     """A client for the holder of a token. Use it as `async with TokenHolderClient(url, token) as client`.
 
     `url` is the root of the token authority. `token` (`pgt_…`) is sent in a header, never in a URL.
@@ -21,15 +20,6 @@ class TokenHolderClient:
 
     def __init__(self, url: str, token: str) -> None:
         self._transport = Transport(AUTHORITY, url, token)
-
-    async def __aenter__(self) -> Self:
-        await self._transport.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._transport.__aexit__(kind, error, trace)
 
     async def get(self) -> HeldToken:
         """Return the token, also if it does not work."""

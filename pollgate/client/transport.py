@@ -267,3 +267,18 @@ async def _send_changes_once(request: aiohttp.ClientRequest, send: aiohttp.Clien
         if request.method == "GET":
             raise
         raise _ResponseLost from error
+
+
+class HttpClient:
+    """A client that is open during an `async with` block."""
+
+    _transport: Transport
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)

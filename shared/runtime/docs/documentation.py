@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import msgspec
 from msgspec import Struct
@@ -50,7 +51,6 @@ class Documentation:
         self._variables = variables
         self._lock = asyncio.Lock()
         self._pages: Pages | None = None
-        self._guide = Guide()
         self._guide_pages: dict[str, str] = {}
 
     async def pages(self) -> Pages:
@@ -59,6 +59,11 @@ class Documentation:
             if self._pages is None:
                 self._pages = await asyncio.to_thread(self._render_pages)
             return self._pages
+
+    @cached_property
+    def _guide(self) -> Guide:
+        """The documents, found at the first request, not at import."""
+        return Guide()
 
     async def guide_page(self, path: str) -> str | None:
         """Return the page of the guide at the path, rendered in a thread by the first call, or `None`."""

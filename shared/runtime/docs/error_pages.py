@@ -28,16 +28,12 @@ def show_errors_as_pages(documentation: Documentation) -> Middleware:
         if not isinstance(response, web.Response) or response.content_type != PROBLEM_JSON:
             return response
         response.headers.add(hdrs.VARY, hdrs.ACCEPT)
-        if not prefers(request, HTML, JSON):
+        if not isinstance(response.body, bytes) or not prefers(request, HTML, JSON):
             return response
         pages = await documentation.pages()
-        problem = msgspec.json.decode(_body_of(response), type=ProblemDocument)
+        problem = msgspec.json.decode(response.body, type=ProblemDocument)
         page = page_response(pages.templates.render_error(problem), status=response.status)
         page.headers.extend((name, value) for name, value in response.headers.items() if name.title() not in _OF_BODIES)
         return page
 
     return middleware
-
-
-def _body_of(response: web.Response) -> bytes:
-    return response.body if isinstance(response.body, bytes) else b"{}"
