@@ -52,6 +52,18 @@ class Processes:
         """Return the name of a child process that has exited, if there is one."""
         return next((name for name, process in self._running.items() if process.poll() is not None), None)
 
+    def is_listening(self, name: str, port: int) -> bool:
+        """Return whether a child process, or one that it started, listens on a TCP port."""
+        try:
+            process = psutil.Process(self._running[name].pid)
+            return any(
+                connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+                for each in (process, *process.children(recursive=True))
+                for connection in each.net_connections("tcp")
+            )
+        except psutil.NoSuchProcess:
+            return False
+
     async def stop(self, name: str) -> None:
         """Stop a child process: SIGTERM, then SIGKILL after `STOP_LIMIT_S`."""
         process = self._running.pop(name)

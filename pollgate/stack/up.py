@@ -130,7 +130,7 @@ async def _redis(processes: Processes, folder: Path, secrets: StackSecrets) -> A
     processes.start("redis", command, os.environ, folder / "logs" / "redis.log")
     try:
         async with redis_client(f"redis://{HOST}:{port}") as client:
-            await _wait_until_ready(processes, "redis", folder, client.ping)
+            await _wait_until_ready(processes, "redis", port, folder, client.ping)
         _print_line(f"Redis is up ({time.monotonic() - started:.1f} s)")
         yield port
     finally:
@@ -152,7 +152,7 @@ async def _service(
                 async with session.get(f"http://{HOST}:{port}/readyz"):
                     pass
 
-            await _wait_until_ready(processes, name, folder, check_ready)
+            await _wait_until_ready(processes, name, port, folder, check_ready)
         _print_line(f"{name} is up on http://{HOST}:{port} ({time.monotonic() - started:.1f} s)")
         yield
     finally:
@@ -161,19 +161,26 @@ async def _service(
 
 
 async def _wait_until_ready(
-    processes: Processes, name: str, folder: Path, is_ready: Callable[[], Awaitable[object]]
+    processes: Processes, name: str, port: int, folder: Path, check: Callable[[], Awaitable[object]]
 ) -> None:
-    """Wait until `is_ready` does not raise. Raise `StackError` where the process exits or takes too long."""
+    """Wait until the process listens on `port` and `check` does not raise.
+
+    Another program may have taken the port first, so an answer alone is not enough. Raise `StackError` where the
+    process exits or takes too long.
+    """
     give_up = time.monotonic() + START_LIMIT_S
-    while True:
-        try:
-            await is_ready()
-        except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
-            if processes.find_ended() or time.monotonic() > give_up:
-                raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}") from None
-            await asyncio.sleep(0.05)
-        else:
-            return
+    while not (processes.is_listening(name, port) and await _succeeds(check)):
+        if processes.find_ended() or time.monotonic() > give_up:
+            raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}")
+        await asyncio.sleep(0.05)
+
+
+async def _succeeds(check: Callable[[], Awaitable[object]]) -> bool:
+    try:
+        await check()
+    except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
+        return False
+    return True
 
 
 async def _welcome(folder: Path, ports: Ports) -> str:

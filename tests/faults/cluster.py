@@ -7,10 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pollgate.stack.embedded import free_port, start_postgres
+from pollgate.stack.embedded import start_postgres
 from pollgate.stack.migrate import migrate_all
 from tests.faults.cluster_processes import ClusterProcess, PostgresServer, RedisServer, ServiceProcess
 from tests.support.databases import ClonedDatabase, role_passwords, urls_of
+from tests.support.ports import take_port
 from tests.support.processes import authority_settings, polls_settings
 from tests.support.proxy import Proxy, run_proxy
 
@@ -53,7 +54,7 @@ async def run_cluster(folder: Path, output: Path) -> AsyncGenerator[Cluster, Non
         stack.callback(postgres.end)
         database = urls_of(server.url("postgres", password), "pollgate")
         await migrate_all(database.admin_url, role_passwords())
-        redis = RedisServer(folder / "redis", free_port(), output)
+        redis = RedisServer(folder / "redis", take_port(), output)
         stack.callback(redis.end)
         redis.start()
         links: dict[str, Links] = {}
@@ -83,7 +84,7 @@ async def _authority(
     links[name] = Links(to_postgres, to_redis, None)
     proxied_database = database._replace(token_authority_url=to_postgres.url(database.token_authority_url))
     settings = {**authority_settings(proxied_database, to_redis.url(), folder), "REVOCATION_LEASE": str(LEASE_S)}
-    return await _start(stack, ServiceProcess(name, "token_authority", free_port(), settings, output))
+    return await _start(stack, ServiceProcess(name, "token_authority", take_port(), settings, output))
 
 
 async def _replica(
@@ -101,7 +102,7 @@ async def _replica(
     links[name] = Links(to_postgres, to_redis, to_authority)
     proxied_database = database._replace(polls_url=to_postgres.url(database.polls_url))
     settings = polls_settings(proxied_database, to_redis.url(), to_authority.url())
-    return await _start(stack, ServiceProcess(name, "polls", free_port(), settings, output))
+    return await _start(stack, ServiceProcess(name, "polls", take_port(), settings, output))
 
 
 async def _start(stack: AsyncExitStack, process: ServiceProcess) -> ServiceProcess:

@@ -11,9 +11,9 @@ import pytest
 
 from bench.contest import differences, wait_until_idle
 from bench.voters import Poll, Voters
-from pollgate.stack.embedded import free_port
 from tests.faults.cluster_processes import ServiceProcess
 from tests.support.databases import ClonedDatabase
+from tests.support.ports import take_port
 from tests.support.processes import polls_settings
 from tests.support.stack import Authority, Polls
 
@@ -35,7 +35,7 @@ async def replicas(
     """Run two polls processes."""
     settings = polls_settings(database, redis_url, authority.base)
     processes = [
-        ServiceProcess(f"polls-of-voters-{number}", "polls", free_port(), settings, output) for number in range(2)
+        ServiceProcess(f"polls-of-voters-{number}", "polls", take_port(), settings, output) for number in range(2)
     ]
     async with AsyncExitStack() as stack:
         for process in processes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from pollgate.stack.embedded import free_port
+from tests.support.ports import take_port
 
 
 class Runner:
@@ -17,7 +17,7 @@ class Runner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = (free_port(), free_port())
+        self.ports = (take_port(), take_port())
         self.screen = folder.with_name("screen.txt")
 
     @property

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from pollgate.stack.embedded import free_port
 from tests.support.databases import ClonedDatabase
 from tests.support.http import wait_until_ready
+from tests.support.ports import take_port
 from tests.support.stack import CLIENT_SECRET, KEY_ENCRYPTION_KEY, PARTICIPANT_KEY
 
 
@@ -30,7 +30,7 @@ class Service:
 @asynccontextmanager
 async def run_service(name: str, settings: Mapping[str, str], output: Path) -> AsyncGenerator[Service, None]:
     """Run `python -m services.<name>` during the block; yield when it is ready. It writes to a file in `output`."""
-    port = free_port()
+    port = take_port()
     log = output / f"{name}-{port}.log"
     command = [sys.executable, "-m", f"services.{name}"]
     environment = {**os.environ, **settings, f"{name.upper()}_PORT": str(port)}

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from redis.exceptions import RedisError
 
-from pollgate.stack.embedded import free_port, redis_command
+from pollgate.stack.embedded import redis_command
 from shared.runtime.redis.client import redis_client
+from tests.support.ports import take_port
 
 ADMIN_PASSWORD = secrets.token_hex(16)
 _ADMIN = f"user admin on >{ADMIN_PASSWORD} allkeys allchannels +@all\n"
@@ -30,7 +31,7 @@ class RedisServer:
 @asynccontextmanager
 async def run_redis_server(folder: Path, users: str) -> AsyncGenerator[RedisServer, None]:
     """Run a Redis with the users of an ACL file and an administrator during the block."""
-    server = RedisServer(free_port())
+    server = RedisServer(take_port())
     command = redis_command(folder, users + _ADMIN, server._port)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -8,9 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+from aiohttp import web
 
 from tests.support.pollgate_up import Runner
 
@@ -142,6 +145,26 @@ async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) 
         assert len(ended.stderr.strip().splitlines()) == 1
 
 
+async def test_up_does_not_take_another_program_on_its_port_for_its_own(tmp_path: Path) -> None:
+    runner = Runner(tmp_path / "stack")
+    log = runner.folder / "logs" / "token-authority.log"
+    log.parent.mkdir(parents=True, mode=0o700)
+    os.mkfifo(log)  # the authority's start waits until the pipe is read
+    ended = asyncio.create_task(runner.run("up"))
+    while not (runner.folder / "processes.json").exists():
+        await asyncio.sleep(0.05)
+
+    async with _answer_everything(runner.ports[1]):
+        with await asyncio.to_thread(log.open) as pipe:
+            log.unlink()
+            up = await ended
+            logged = await asyncio.to_thread(pipe.read)
+
+    assert (up.returncode, "token-authority is up" in up.stdout) == (1, False)
+    assert "token-authority does not start" in up.stderr
+    assert f"cannot listen on 127.0.0.1:{runner.ports[1]}: Address already in use" in logged
+
+
 async def test_up_on_a_folder_in_use_exits_1(tmp_path: Path) -> None:
     first, second = Runner(tmp_path / "stack"), Runner(tmp_path / "stack")
     await first.start()
@@ -168,3 +191,17 @@ async def test_up_exits_1_when_a_part_exits(tmp_path: Path) -> None:
     assert await asyncio.to_thread(runner.process.wait, 30) == 1
     assert "pollgate: polls exited unexpectedly" in runner.screen.read_text()
     assert runner.find_running_processes() == []
+
+
+@asynccontextmanager
+async def _answer_everything(port: int) -> AsyncGenerator[None, None]:
+    async def answer(_: web.BaseRequest) -> web.Response:
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    try:
+        yield
+    finally:
+        await runner.cleanup()
