@@ -1,8 +1,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Most tests wait more than they compute, so four processes serve two cores best. The slow tests compute.
-MANY_AT_ONCE := -n 4 --dist worksteal
+# Tests wait about as much as they compute: three processes keep two cores busy, and a fourth saves no time.
+MANY_AT_ONCE := -n 3 --dist worksteal
 FEW_AT_ONCE := -n 2
 
 .DEFAULT_GOAL := help

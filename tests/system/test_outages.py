@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
-import jwt
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
-from shared.contract.change import CHANGES_EVENT
 from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.contract.token import digest
 from shared.guard.follower import SyncPace
@@ -25,6 +23,7 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.processes import polls_settings, run_service
 from tests.support.proxy import Mode, Proxy, run_proxy
+from tests.support.pushes import read_changes
 from tests.support.stack import Authority, Polls, run_polls_service, run_token_authority
 
 pytestmark = pytest.mark.own_database
@@ -222,8 +221,7 @@ async def _count_published(pubsub: PubSub, digests: set[str], until: int) -> lis
         while until not in seqs:
             message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=1.0)
             if message is not None:
-                claims = jwt.decode(message["data"], options={"verify_signature": False})
-                changes = claims["events"][CHANGES_EVENT]["changes"]
+                changes = read_changes(message["data"])
                 seqs += [change["seq"] for change in changes if change["digest"] in digests]
     return seqs
 
