@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
+from aiohttp import web, web_app
 from yarl import URL
 
 from services.polls.app import build_app as build_polls
@@ -162,8 +163,8 @@ async def run_token_authority(
             **settings,
         }
     )
-    async with listen(build_token_authority(complete), HOST, 0) as port, aiohttp.ClientSession() as session:
-        authority = Authority(session, f"http://{HOST}:{port}")
+    async with _serve(build_token_authority(complete)) as (session, base):
+        authority = Authority(session, base)
         authority.admin_key = key_file.read_text().strip()
         yield authority
 
@@ -184,5 +185,17 @@ async def run_polls_service(
             **settings,
         }
     )
-    async with listen(build_polls(complete, **limits), HOST, 0) as port, aiohttp.ClientSession() as session:
-        yield Polls(session, f"http://{HOST}:{port}")
+    async with _serve(build_polls(complete, **limits)) as (session, base):
+        yield Polls(session, base)
+
+
+@asynccontextmanager
+async def _serve(app: web.Application) -> AsyncGenerator[tuple[aiohttp.ClientSession, str], None]:
+    """Serve `app` during the block; yield a session and the base URL."""
+    try:
+        async with listen(app, HOST, 0) as port, aiohttp.ClientSession() as session:
+            yield session, f"http://{HOST}:{port}"
+    finally:
+        # aiohttp keeps the middlewares of the last 1,024 routes, and so up to a hundred applications. The garbage
+        # collector would stop the process for more than a second to look at them all.
+        web_app._cached_build_middleware.cache_clear()
