@@ -22,7 +22,7 @@ class Head(NamedTuple):
 
 
 def read_head(text: str) -> Head:
-    """Return the head that is written as SEQ:HASH. Raise `CliError`."""
+    """Return the head that is written as SEQ:HASH. Raise `UsageError`."""
     match = _HEAD.fullmatch(text)
     if match is None:
         raise UsageError("--head takes SEQ:HASH, as printed by an earlier `pollgate audit verify`")

@@ -1,6 +1,5 @@
 """Run commands against a token authority, with the URL and the admin key from the environment."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -8,10 +7,11 @@ from typing import Final, TypeVar
 
 from cyclopts import App
 
+from pollgate.cli.client_session import run_with_client
 from pollgate.cli.credentials import Credential
-from pollgate.cli.error_messages import Target, cli_error
+from pollgate.cli.error_messages import Target
 from pollgate.cli.options import command_group
-from pollgate.client import AuthorityClient, ClientError
+from pollgate.client import AuthorityClient
 
 AUTHORITY: Final = Target("token authority", "TOKEN_AUTHORITY_URL", "http://127.0.0.1:8081", "admin key")
 ADMIN_KEY: Final = Credential("admin key", "pga_…", "POLLGATE_ADMIN_KEY", created_by="pollgate admin create")
@@ -36,17 +36,7 @@ def run_with_authority(use: Callable[[AuthorityClient], Awaitable[T]], options: 
     """
     # Read before the event loop runs: its signal handler would keep Ctrl-C from a prompt.
     admin_key = ADMIN_KEY.read(Path(os.environ.get("POLLGATE_DIR", ".pollgate")) / "admin.key")
-    target = AUTHORITY._replace(options=options)
-
-    async def connect() -> T:
-        url = os.environ.get(AUTHORITY.variable) or AUTHORITY.example
-        async with AuthorityClient(url, admin_key) as authority:
-            return await use(authority)
-
-    try:
-        return asyncio.run(connect())
-    except ClientError as error:
-        raise cli_error(error, target) from None
+    return run_with_client(AuthorityClient, admin_key, AUTHORITY._replace(options=options), use)
 
 
 def collect_from_authority(

@@ -1,15 +1,14 @@
 """Run commands against a token authority as the holder of an access token, without an admin key."""
 
-import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from pollgate.cli.authority_session import AUTHORITY
-from pollgate.cli.error_messages import cli_error
+from pollgate.cli.client_session import run_with_client
 from pollgate.cli.polls_session import TOKEN
 from pollgate.cli.secret_input import read_token_secret
-from pollgate.client import ClientError, TokenHolderClient
+from pollgate.client import TokenHolderClient
 
 T = TypeVar("T")
 
@@ -21,13 +20,4 @@ def run_as_holder(use: Callable[[TokenHolderClient], Awaitable[T]]) -> T:
     """
     is_in_environment = os.environ.get(TOKEN.variable) or os.environ.get(f"{TOKEN.variable}_FILE")
     token = TOKEN.read() if is_in_environment else read_token_secret()
-
-    async def connect() -> T:
-        url = os.environ.get(AUTHORITY.variable) or AUTHORITY.example
-        async with TokenHolderClient(url, token) as holder:
-            return await use(holder)
-
-    try:
-        return asyncio.run(connect())
-    except ClientError as error:
-        raise cli_error(error, AUTHORITY._replace(credential=TOKEN.name)) from None
+    return run_with_client(TokenHolderClient, token, AUTHORITY._replace(credential=TOKEN.name), use)

@@ -1,16 +1,16 @@
 """Run commands against a polls service, with the URL and the access token from the environment."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final, TypeVar
 
 from cyclopts import App
 
+from pollgate.cli.client_session import run_with_client
 from pollgate.cli.credentials import Credential
-from pollgate.cli.error_messages import Target, cli_error
+from pollgate.cli.error_messages import Target
 from pollgate.cli.options import command_group
-from pollgate.client import ClientError, PollsClient
+from pollgate.client import PollsClient
 
 POLLS: Final = Target("polls service", "POLLS_URL", "http://127.0.0.1:8080", "access token")
 _INTERNAL: Final = POLLS._replace(variable="POLLS_API_URL")
@@ -37,16 +37,7 @@ def run_with_polls(
     """
     # Read before the event loop runs: its signal handler would keep Ctrl-C from a prompt.
     token = TOKEN.read()
-    target = polls_target()._replace(options=options, has_file=has_file)
-
-    async def connect() -> T:
-        async with PollsClient(os.environ.get(target.variable) or target.example, token) as polls:
-            return await use(polls)
-
-    try:
-        return asyncio.run(connect())
-    except ClientError as error:
-        raise cli_error(error, target) from None
+    return run_with_client(PollsClient, token, polls_target()._replace(options=options, has_file=has_file), use)
 
 
 def collect_from_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T]:

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 from cyclopts import Parameter
 
@@ -16,14 +16,18 @@ Key = Annotated[
     str | None,
     Parameter(help="Idempotency-Key, to repeat a request whose response was lost; random by default."),
 ]
-REPEAT_WITH: Final = "repeat the command with --key {key}, which returns a new secret"
-
 T = TypeVar("T")
 
 
 def new_key(given: str | None) -> str:
     """Return the key that is given, or a random one."""
     return secrets.token_hex(16) if given is None else given
+
+
+async def send_with_key(send: Callable[[str], Awaitable[T]], given: str | None) -> T:
+    """Return what `send` returns for the key that is given, or for a random one. Raise `CliError` as `repeat_once`."""
+    key = new_key(given)
+    return await repeat_once(lambda: send(key), f"repeat the command with --key {key}, which returns a new secret")
 
 
 async def repeat_once(send: Callable[[], Awaitable[T]], advice: str) -> T:

@@ -13,6 +13,12 @@ from pollgate.cli.authority_session import run_with_authority
 from pollgate.cli.errors import CliError, UsageError
 from shared.contract.presented_secret import trim_secret
 
+IdOrInput = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""The id of a token, or `-`."""
+FROM_INPUT: Final = "-"
+"""What stands in place of an id where a secret is read instead."""
+_MAX_LENGTH: Final = 4096
+
 
 def resolve_token_id(token_id: str) -> str:
     """Return the id; for `-` that of the token whose secret is entered or piped in. Raise `CliError`."""
@@ -39,10 +45,3 @@ def read_token_secret() -> str:
     if not secret:
         raise CliError("no access token: enter it at the prompt, or pass it on standard input")
     return secret
-
-
-_MAX_LENGTH: Final = 4096
-IdOrInput = Annotated[str, Parameter(allow_leading_hyphen=True)]
-"""The id of a token, or `-`."""
-FROM_INPUT: Final = "-"
-"""What stands in place of an id where a secret is read instead."""

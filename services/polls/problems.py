@@ -182,8 +182,8 @@ TOO_MANY_EDITS: Final = ProblemType(
     "too-many-edits",
     429,
     "Too many edits",
-    meaning="The poll was edited 1,000 times within 24 hours. Each edit is recorded permanently in its audit trail, so "
-    "their number is limited. Nothing was changed.",
+    meaning=f"The poll was edited {MAX_CHANGES_PER_DAY:,} times within 24 hours. Each edit is recorded permanently in "
+    "its audit trail, so their number is limited. Nothing was changed.",
     remedy="Send the request again later, and edit the poll less often. Ballots do not count. The poll can be deleted.",
 )
 TOO_MANY_STORED_RESPONSES: Final = ProblemType(
@@ -315,7 +315,7 @@ PROBLEMS: Final[ProblemTable] = {
     BatchRolledBack: lambda _: Problem(BATCH_ROLLED_BACK, "This item was rolled back because another item failed."),
     TooManyEdits: lambda _: Problem(
         TOO_MANY_EDITS,
-        f"The poll was edited {MAX_CHANGES_PER_DAY} times within a day, which is the limit.",
+        f"The poll was edited {MAX_CHANGES_PER_DAY:,} times within a day, which is the limit.",
         headers={"Retry-After": "3600"},
     ),
     TooManyStoredResponses: lambda _: Problem(

@@ -45,8 +45,8 @@ TOO_MANY_ATTEMPTS: Final = ProblemType(
     429,
     "Too many requests",
     meaning="Within a minute, too many wrong credentials were sent from this address or for this client id, or too "
-    "many unknown tokens or unreadable bodies from this address. Valid credentials are still accepted. Or a token got "
-    "too many secrets within a day.",
+    "many unknown tokens or unreadable bodies from this address. Valid credentials are still accepted, in their turn. "
+    "Or a token got too many secrets within a day.",
     remedy="Correct the credential or the body that the client sends, and wait for the number of seconds in "
     "`Retry-After`.",
 )

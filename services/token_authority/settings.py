@@ -78,7 +78,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
             ge=1,
             le=1_000_000,
             description="wrong admin keys, service credentials and tokens per minute from one address, and unreadable "
-            "bodies without a credential, before further ones get 429; valid ones are always accepted",
+            "bodies without a credential, before further ones get 429; valid ones are still accepted, in their turn",
         ),
         FormerName("WRONG_CREDENTIALS_A_MINUTE"),
     ] = 30

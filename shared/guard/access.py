@@ -4,6 +4,7 @@ from typing import Final
 
 from shared.contract.scope import Action
 from shared.guard.caller import Caller
+from shared.guard.tickets import TICKET_LIFE_S
 from shared.runtime.http.routes import Access
 
 TOKEN_SECURITY: Final = ("token", "token_in_url")
@@ -21,7 +22,7 @@ SECURITY_SCHEMES: Final = {
         "type": "apiKey",
         "in": "query",
         "name": "ticket",
-        "description": "A stream ticket, pge_…, which works once within 30 seconds",
+        "description": f"A stream ticket, pge_…, which works once within {TICKET_LIFE_S} seconds",
     },
 }
 """The security schemes for the OpenAPI document of a guarded service."""

@@ -18,6 +18,7 @@ from shared.guard.errors import (
     TokenTwice,
     TooManyUnknownTokens,
 )
+from shared.guard.tickets import TICKET_LIFE_S
 from shared.runtime.http.problem import Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, ProblemType
 
@@ -77,7 +78,7 @@ TOO_MANY_ATTEMPTS: Final = ProblemType(
     429,
     "Too many requests",
     meaning="Within a minute, too many access tokens that do not work were sent from this address, or too many new "
-    "ones at once. Working tokens are still accepted.",
+    "ones at once. Working tokens are still accepted, in their turn.",
     remedy="Correct the token that the client sends, and wait for the number of seconds in `Retry-After`.",
 )
 INSUFFICIENT_SCOPE: Final = ProblemType(
@@ -137,7 +138,8 @@ GUARD_PROBLEMS: Final[ProblemTable] = {
         "a ticket, and send that as '?ticket=…'.",
     ),
     TicketInvalid: lambda _: Problem(
-        UNAUTHORIZED, "Invalid ticket: a ticket works once, within 30 seconds, for one stream. Get a new one."
+        UNAUTHORIZED,
+        f"Invalid ticket: a ticket works once, within {TICKET_LIFE_S} seconds, for one stream. Get a new one.",
     ),
     TicketsUnavailable: lambda _: unavailable(
         "Stream tickets are not available at the moment; try again, or send the token as 'Authorization: Bearer …'."

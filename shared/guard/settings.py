@@ -45,7 +45,7 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
             ge=1,
             le=1_000_000,
             description="tokens per minute from one address that do not work, before further ones get 429; working "
-            "ones are always accepted",
+            "ones are still accepted, in their turn",
         ),
     ] = 60
 

@@ -10,7 +10,7 @@ from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_json, print_table
-from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
+from pollgate.cli.repetition import Key, send_with_key
 from pollgate.cli.secrets_table import describe_old_secrets
 from pollgate.cli.times import Duration, format_time
 from pollgate.cli.token_fields import parse_scopes
@@ -53,11 +53,9 @@ def create(
         **repeated_option("/scopes", "--scope", scope or ()),
         **repeated_option("/sites", "--site", site or ()),
     }
-    given_key = new_key(key)
     created = run_with_authority(
-        lambda authority: repeat_once(
-            lambda: authority.create_admin_key(name, role, sites=site, scopes=scopes, idempotency_key=given_key),
-            REPEAT_WITH.format(key=given_key),
+        lambda authority: send_with_key(
+            lambda sent: authority.create_admin_key(name, role, sites=site, scopes=scopes, idempotency_key=sent), key
         ),
         options,
     )
@@ -92,12 +90,11 @@ def rotate(
     end_on_use
         End earlier secrets as soon as the new one is used.
     """
-    overlap_s, given_key = None if overlap is None else int(overlap.total_seconds()), new_key(key)
+    overlap_s = None if overlap is None else int(overlap.total_seconds())
     rotated = run_with_authority(
-        lambda authority: repeat_once(
-            lambda: authority.rotate_admin_key(key_id, overlap_s, end_on_use=end_on_use, idempotency_key=given_key),
-            REPEAT_WITH.format(key=given_key),
-        ),
+        lambda authority: send_with_key(
+            lambda sent: authority.rotate_admin_key(key_id, overlap_s, end_on_use=end_on_use, idempotency_key=sent), key
+        )
     )
     if as_json:
         print_json(rotated)

@@ -12,7 +12,7 @@ from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_fields, print_json, print_table
-from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
+from pollgate.cli.repetition import Key, send_with_key
 from pollgate.cli.secrets_table import describe_old_secrets, print_secrets
 from pollgate.cli.times import Duration, format_exact_time, format_time
 from pollgate.client import CreatedService, Service
@@ -51,13 +51,12 @@ def create(
         File with a public key (PEM: Ed25519, P-256 or RSA), for private_key_jwt instead of a secret.
     """
     public_key = None if public_key_file is None else _read(public_key_file)
-    given_key = new_key(key)
     created = run_with_authority(
-        lambda authority: repeat_once(
-            lambda: authority.create_service(
-                client_id, name=name, sites=site, public_key=public_key, idempotency_key=given_key
+        lambda authority: send_with_key(
+            lambda sent: authority.create_service(
+                client_id, name=name, sites=site, public_key=public_key, idempotency_key=sent
             ),
-            REPEAT_WITH.format(key=given_key),
+            key,
         ),
         repeated_option("/sites", "--site", site or ()),
     )
@@ -154,12 +153,12 @@ def rotate(
     end_on_use
         End earlier secrets as soon as the new one is used.
     """
-    overlap_s, given_key = None if overlap is None else int(overlap.total_seconds()), new_key(key)
+    overlap_s = None if overlap is None else int(overlap.total_seconds())
     rotated = run_with_authority(
-        lambda authority: repeat_once(
-            lambda: authority.rotate_service(client_id, overlap_s, end_on_use=end_on_use, idempotency_key=given_key),
-            REPEAT_WITH.format(key=given_key),
-        ),
+        lambda authority: send_with_key(
+            lambda sent: authority.rotate_service(client_id, overlap_s, end_on_use=end_on_use, idempotency_key=sent),
+            key,
+        )
     )
     if as_json:
         print_json(rotated)

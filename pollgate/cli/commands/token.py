@@ -14,7 +14,7 @@ from pollgate.cli.commands import token_change, token_find, token_review, token_
 from pollgate.cli.errors import UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import pluralize, print_fields, print_json, print_table, warn
-from pollgate.cli.repetition import REPEAT_WITH, Key, new_key, repeat_once
+from pollgate.cli.repetition import Key, send_with_key
 from pollgate.cli.secret_input import IdOrInput, require_ids, resolve_token_id
 from pollgate.cli.secrets_table import print_secrets
 from pollgate.cli.times import Duration, Future, Past, format_exact_time, format_time, resolve_since
@@ -69,16 +69,15 @@ def create(
     site
         Id of the site; the default site by default.
     """
-    body, given_key = fields.to_body(), new_key(key)
+    body = fields.to_body()
 
     async def make(authority: AuthorityClient) -> tuple[IssuedToken, list[Site]]:
-        sites = (
-            await authority.list_sites()
-        )  # first, so that nothing fails between the creation of the secret and its output
-        return await repeat_once(
-            lambda: authority.create_token(name, parse_scopes(scope), site=site, idempotency_key=given_key, **body),
-            REPEAT_WITH.format(key=given_key),
-        ), sites
+        # First, so that nothing fails between the creation of the secret and its output.
+        sites = await authority.list_sites()
+        issued = await send_with_key(
+            lambda sent: authority.create_token(name, parse_scopes(scope), site=site, idempotency_key=sent, **body), key
+        )
+        return issued, sites
 
     token, sites = run_with_authority(make, fields.options(scope))
     if token.expires_at is None and fields.expires_in != "never":

@@ -2,8 +2,8 @@
 
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, NamedTuple, TypeVar
 
 from cyclopts import Parameter
 
@@ -17,6 +17,8 @@ from pollgate.cli.repetition import Key, new_key, repeat_once
 from pollgate.cli.times import Duration, DurationOrNever, EndTime, format_exact_time
 from pollgate.cli.token_fields import NO_FIELDS, TokenFields, duration_text, parse_scopes, seconds_of
 from pollgate.client import AuthorityClient, ChangedToken, RotatedHeldToken, RotatedToken
+
+T = TypeVar("T")
 
 app = authority_group("token", "Change, disable, enable and rotate access tokens.")
 
@@ -147,51 +149,84 @@ def rotate(
     end_on_use
         End earlier secrets as soon as the new one is used.
     """
-    given_key = new_key(key)
-    overlap_s = None if overlap is None else int(overlap.total_seconds())
-    words = ["pollgate", "token", "rotate", token_id or "--self"]
-    words += [] if overlap is None else ["--overlap", f"{overlap_s}s"]
-    words += ["--end-on-use"] if end_on_use else []
-    words += [] if expires_in is None else ["--expires-in", duration_text(expires_in)]
-    words += [] if expires_at is None else ["--expires-at", expires_at.isoformat()]
-    advice = f"this command returns its new secret:\n  {shlex.join([*words, '--key', given_key])}"
     if expires_in is not None and expires_at is not None:
         raise UsageError("give either --expires-in or --expires-at")
+    if self_ and (token_id is not None or expires_in is not None or expires_at is not None):
+        raise UsageError("--self takes neither an id nor a new expiry, which an administrator sets")
+    rotation = _Rotation(
+        key=new_key(key),
+        overlap=overlap,
+        end_on_use=end_on_use,
+        expires_in=expires_in,
+        expires_at=expires_at,
+        wait=wait,
+    )
+    token: RotatedToken | RotatedHeldToken
     if self_:
-        if token_id is not None or expires_in is not None or expires_at is not None:
-            raise UsageError("--self takes neither an id nor a new expiry, which an administrator sets")
-        token: RotatedToken | RotatedHeldToken = run_as_holder(
-            lambda holder: wait_with_notice(
-                repeat_once(
-                    lambda: holder.rotate(
-                        idempotency_key=given_key, overlap_s=overlap_s, end_on_use=end_on_use, wait=wait
-                    ),
-                    advice,
-                )
-            ),
-        )
-    elif token_id is None:
-        raise UsageError("give the id of a token, or --self for the token that you hold")
+        token = rotation.rotate_held()
+    elif token_id is not None:
+        token = rotation.rotate(token_id)
     else:
-        token = run_with_authority(
-            lambda authority: wait_with_notice(
-                repeat_once(
-                    lambda: authority.rotate_token(
-                        token_id,
-                        idempotency_key=given_key,
-                        overlap_s=overlap_s,
-                        end_on_use=end_on_use,
-                        expires_in=seconds_of(expires_in),
-                        expires_at=expires_at,
-                        wait=wait,
-                    ),
-                    advice,
-                )
-            ),
-        )
+        raise UsageError("give the id of a token, or --self for the token that you hold")
     print_json(token) if as_json else _print_rotated(token, at_once=overlap == timedelta())
     if wait:
         require_effective(token.effect, "the new secret works")
+
+
+class _Rotation(NamedTuple):
+    """A rotation, which is repeated under its key after a lost response."""
+
+    key: str
+    overlap: timedelta | None
+    end_on_use: bool
+    expires_in: timedelta | str | None
+    expires_at: datetime | None
+    wait: bool
+
+    def rotate(self, token_id: str) -> RotatedToken:
+        """Rotate the token with this id. Raise `CliError`."""
+        return run_with_authority(
+            lambda authority: self._send(
+                token_id,
+                lambda: authority.rotate_token(
+                    token_id,
+                    idempotency_key=self.key,
+                    overlap_s=self._overlap_s,
+                    end_on_use=self.end_on_use,
+                    expires_in=seconds_of(self.expires_in),
+                    expires_at=self.expires_at,
+                    wait=self.wait,
+                ),
+            )
+        )
+
+    def rotate_held(self) -> RotatedHeldToken:
+        """Rotate the token that the user holds. Raise `CliError`."""
+        return run_as_holder(
+            lambda holder: self._send(
+                "--self",
+                lambda: holder.rotate(
+                    idempotency_key=self.key, overlap_s=self._overlap_s, end_on_use=self.end_on_use, wait=self.wait
+                ),
+            )
+        )
+
+    @property
+    def _overlap_s(self) -> int | None:
+        return None if self.overlap is None else int(self.overlap.total_seconds())
+
+    async def _send(self, token: str, send: Callable[[], Awaitable[T]]) -> T:
+        advice = f"this command returns its new secret:\n  {self._command(token)}"
+        return await wait_with_notice(repeat_once(send, advice))
+
+    def _command(self, token: str) -> str:
+        """Return the command that repeats the rotation of `token`, an id or `--self`."""
+        words = ["pollgate", "token", "rotate", token]
+        words += [] if self.overlap is None else ["--overlap", f"{self._overlap_s}s"]
+        words += ["--end-on-use"] if self.end_on_use else []
+        words += [] if self.expires_in is None else ["--expires-in", duration_text(self.expires_in)]
+        words += [] if self.expires_at is None else ["--expires-at", self.expires_at.isoformat()]
+        return shlex.join([*words, "--key", self.key])
 
 
 def _print_change(

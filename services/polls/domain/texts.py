@@ -1,10 +1,11 @@
 """Clean the texts of a poll or ballot, and collect what is wrong with them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Final
 
 from services.polls.domain.errors import Violation
-from shared.runtime.text.characters import MAX_SHRINKING, InvalidText, clean_line, clean_lines
+from shared.runtime.text.characters import InvalidText, fit_line, fit_lines
 
 Path = tuple[str | int, ...]
 
@@ -19,25 +20,20 @@ class TextCleaner:
 
     def line(self, path: Path, text: str, limit: int) -> str:
         """Return a text of one line with 1 to `limit` characters."""
-        return text if text in self._stored_line else self._clean(path, text, 1, limit, is_line=True)
+        return text if text in self._stored_line else self._collect(path, text, partial(fit_line, limit=limit))
 
     def lines(self, path: Path, text: str, limit: int, *, least: int = 0) -> str:
         """Return a text of any number of lines with `least` to `limit` characters."""
-        return text if text in self._stored_lines else self._clean(path, text, least, limit, is_line=False)
+        if text in self._stored_lines:
+            return text
+        return self._collect(path, text, partial(fit_lines, limit=limit, least=least))
 
-    def _clean(self, path: Path, text: str, least: int, limit: int, *, is_line: bool) -> str:
-        cleaned = text
-        if len(text) <= MAX_SHRINKING * limit:
-            try:
-                cleaned = clean_line(text) if is_line else clean_lines(text)
-            except InvalidText as error:
-                self.violations.append(Violation(path, f"this {error}"))
-                return text
-        if not least <= len(cleaned) <= limit:
-            expected = f"{least} to {limit}" if least else f"at most {limit}"
-            trimmed = "" if len(cleaned) == len(text) else "; blanks around a text are not counted"
-            self.violations.append(Violation(path, f"expected {expected} characters, got {len(cleaned)}{trimmed}"))
-        return cleaned
+    def _collect(self, path: Path, text: str, fit: Callable[[str], str]) -> str:
+        try:
+            return fit(text)
+        except InvalidText as error:
+            self.violations.append(Violation(path, f"this {error}"))
+            return text
 
 
 def find_same(keys: Sequence[str]) -> dict[int, int]:

@@ -23,8 +23,8 @@ EXAMPLE: Final = StreamTicket(examples.TICKET, TICKET_LIFE_S)
 @endpoint(
     summary="Get a ticket for the events of a poll",
     description="For an `EventSource`, which cannot send a header: it opens the stream with `?ticket=…` in place of "
-    "the token. The ticket works once, within 30 seconds, for this poll. The stream has the permissions of the token, "
-    "and ends with it. Each reconnect needs a new ticket. The token must be sent in the header.",
+    f"the token. The ticket works once, within {TICKET_LIFE_S} seconds, for this poll. The stream has the permissions "
+    "of the token, and ends with it. Each reconnect needs a new ticket. The token must be sent in the header.",
     tags=("results",),
     path=PollPath,
     responses={201: Response(description="A new ticket.", body=StreamTicket, example=EXAMPLE)},

@@ -11,6 +11,7 @@ from msgspec import Meta
 from services.polls.domain.ballot import MAX_COMMENT_LENGTH, MAX_NAME_LENGTH
 from services.polls.domain.participant import MAX_PARTICIPANT_LENGTH
 from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_OPTIONS, MAX_ORDER, MAX_TITLE_LENGTH
+from shared.runtime.text.characters import STORED
 from shared.runtime.text.times import describe_times
 
 MAX_SEGMENT_LENGTH: Final = 255
@@ -19,9 +20,6 @@ MAX_SEGMENT_LENGTH: Final = 255
 def _from_1_to(characters: int) -> Meta:
     return Meta(extra_json_schema={"minLength": 1, "maxLength": characters})
 
-
-STORED: Final = "stored in NFC without blanks around it, which are not counted"
-"""What happens to each text that people write."""
 
 POLL_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, Final
 from urllib.parse import unquote
@@ -12,7 +13,7 @@ from services.token_authority.domain.errors import InvalidValue
 from shared.contract.duration import EXAMPLES, parse_duration
 from shared.contract.scope import Scope, ScopeError
 from shared.contract.token import SECRET_PATTERN
-from shared.runtime.text.characters import MAX_SHRINKING, InvalidText, clean_line, clean_lines
+from shared.runtime.text.characters import InvalidText, fit_line, fit_lines
 from shared.runtime.text.times import Day, InvalidTime, read_time
 
 MAX_NAME_LENGTH: Final = 255
@@ -38,25 +39,21 @@ def require_no_secret(field: str, text: str) -> None:
 
 def validate_text(field: str, text: str, limit: int = MAX_NAME_LENGTH) -> str:
     """Return a text of one line as it is stored."""
-    return _clean(field, text, clean_line, 1, limit)
+    return _validate(field, text, partial(fit_line, limit=limit))
 
 
 def validate_description(text: str) -> str:
     """Return a text of any number of lines as it is stored."""
-    return _clean("description", text, clean_lines, 0, MAX_DESCRIPTION_LENGTH)
+    return _validate("description", text, partial(fit_lines, limit=MAX_DESCRIPTION_LENGTH))
 
 
-def _clean(field: str, text: str, clean: Callable[[str], str], least: int, limit: int) -> str:
+def _validate(field: str, text: str, fit: Callable[[str], str]) -> str:
     try:
-        cleaned = clean(text) if len(text) <= MAX_SHRINKING * limit else text
+        fitting = fit(text)
     except InvalidText as error:
         raise InvalidValue((field,), f"this {error}") from None
-    if not least <= len(cleaned) <= limit:
-        expected = f"{least} to {limit}" if least else f"at most {limit}"
-        trimmed = "" if len(cleaned) == len(text) else "; blanks around a text are not counted"
-        raise InvalidValue((field,), f"must have {expected} characters; this has {len(cleaned)}{trimmed}")
-    require_no_secret(field, cleaned)
-    return cleaned
+    require_no_secret(field, fitting)
+    return fitting
 
 
 def read_time_field(field: str, text: str | None, *, day: Day) -> datetime | None:

@@ -16,6 +16,7 @@ from services.token_authority.domain.token_fields import (
     NEVER,
 )
 from shared.contract.duration import DURATION_PATTERN
+from shared.runtime.text.characters import STORED
 from shared.runtime.text.times import describe_times, time_schema
 
 EXAMPLE_TOKEN: Final = "pgt_…"  # noqa: S105 - an example
@@ -53,9 +54,6 @@ STATUSES = (
     "that is neither revoked nor expired"
 )
 Statuses = Annotated[list[StatusFilter], Meta(min_length=1, description=STATUSES)]
-
-STORED: Final = "stored in NFC without blanks around it, which are not counted"
-"""What happens to each text that people write."""
 
 Name = Annotated[
     str,

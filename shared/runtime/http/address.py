@@ -7,25 +7,10 @@ from typing import Final
 
 Address = IPv4Address | IPv6Address
 
-
 _REMEMBERED: Final = 4096
 """Addresses whose reading is remembered: it takes 10 to 100 µs, and every guarded request needs it."""
-
 _MAX_LENGTH: Final = 100
 """The longest text that may be an address; also bounds the memory for what is remembered."""
-
-
-@lru_cache(_REMEMBERED)
-def network_of(address: Address | None) -> str:
-    """Return the key under which an address is limited: an IPv4 address, an IPv6 network, or `unknown`.
-
-    IPv6 addresses share a key per /64, the usual size of one caller's network.
-    """
-    if address is None:
-        return "unknown"
-    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address)
-
-
 _WITH_PORT: Final = re.compile(r"\[(?P<v6>[^\]]*)\](?::\d{1,5})?|(?P<v4>[0-9.]+):\d{1,5}", re.ASCII)
 
 
@@ -45,3 +30,14 @@ def _read(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+@lru_cache(_REMEMBERED)
+def network_of(address: Address | None) -> str:
+    """Return the key under which an address is limited: an IPv4 address, an IPv6 network, or `unknown`.
+
+    IPv6 addresses share a key per /64, the usual size of one caller's network.
+    """
+    if address is None:
+        return "unknown"
+    return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address)

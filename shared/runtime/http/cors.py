@@ -81,7 +81,8 @@ def add_cors(app: web.Application, origins: frozenset[str]) -> None:
     """
     app[_ORIGINS] = origins
     if origins:
-        app.middlewares.append(answer_options)
+        if answer_options not in app.middlewares:
+            app.middlewares.append(answer_options)
         app.on_response_prepare.append(_add_headers)
 
 

@@ -1,6 +1,6 @@
 """Write a file completely or not at all, and readable only by its owner; read and write files with secrets.
 
-A secret is neither written to nor read from a place where other users could exchange it.
+`write_secret_file` and `read_secret_file` refuse a place where other users could exchange the file.
 """
 
 import errno

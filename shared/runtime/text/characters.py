@@ -10,15 +10,28 @@ A length is counted in code points after this.
 
 import re
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
+STORED: Final = "stored in NFC without blanks around it, which are not counted"
+"""What happens to a text of these, for API documents."""
 MAX_COMBINING_MARKS: Final = 30
-MAX_SHRINKING: Final = 4
+_MAX_SHRINKING: Final = 4
 """A text that is this many times longer than its limit is refused unread: NFC makes one character of four at most."""
 
 
 class InvalidText(ValueError):
     """The text is refused. The message names the character, and is the end of a sentence about the field."""
+
+
+def fit_line(text: str, limit: int, *, least: int = 1) -> str:
+    """Return `clean_line(text)` if it has `least` to `limit` characters. Raise `InvalidText`."""
+    return _fit(text, clean_line, least, limit)
+
+
+def fit_lines(text: str, limit: int, *, least: int = 0) -> str:
+    """Return `clean_lines(text)` if it has `least` to `limit` characters. Raise `InvalidText`."""
+    return _fit(text, clean_lines, least, limit)
 
 
 def clean_line(text: str) -> str:
@@ -91,6 +104,15 @@ _REFUSED: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202d\u202e\ud800-\ud
 _DIRECTION: Final = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _DIRECTIONS: Final = re.compile("[\u202a-\u202c\u2066-\u2069\n]")
 _ENDS: Final = {"\u202a": "\u202c", "\u202b": "\u202c", "\u2066": "\u2069", "\u2067": "\u2069", "\u2068": "\u2069"}
+
+
+def _fit(text: str, clean: Callable[[str], str], least: int, limit: int) -> str:
+    cleaned = clean(text) if len(text) <= _MAX_SHRINKING * limit else text
+    if not least <= len(cleaned) <= limit:
+        expected = f"{least} to {limit}" if least else f"at most {limit}"
+        blanks = "" if len(cleaned) == len(text) else "; blanks around a text are not counted"
+        raise InvalidText(f"has {len(cleaned)} characters; expected {expected}{blanks}")
+    return cleaned
 
 
 def _clean(text: str) -> str:

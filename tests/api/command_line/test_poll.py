@@ -116,7 +116,7 @@ async def test_poll_create_with_lost_response_creates_one_poll(integrator: Comma
 WRONG = [
     (("--title", "x"), 2, "--option is missing, such as --option Yes"),
     ((), 2, "--title and --option are missing, such as --title 'Lunch?' --option Yes"),
-    (("--title", "", "--option", "Yes"), 1, "--title: expected 1 to 255 characters"),
+    (("--title", "", "--option", "Yes"), 1, "--title: this has 0 characters; expected 1 to 255"),
     (("--title", "a\nb", "--option", "Yes"), 1, "--title: this contains the line break U+000A"),
     (("--title", "x", "--option", "Yes", "--option", "=" + "x" * 256), 1, "--option '=xxx"),
     (

@@ -150,7 +150,7 @@ async def test_poll_update_close_and_reopen(integrator: CommandLine, polls: Poll
         ((), "nothing to change; see `pollgate poll update --help`"),
         (("--close", "--title", "x"), "--close cannot be combined with other changes"),
         (("--option", "Yes", "--option", "Yes"), "the titles of the options 1 and 2 look the same"),
-        (("--title", ""), "--title: expected 1 to 255 characters"),
+        (("--title", ""), "--title: this has 0 characters; expected 1 to 255"),
     ],
 )
 async def test_poll_update_with_invalid_options_exits_1_or_2(

@@ -54,8 +54,8 @@ BEGIN
 END
 $$;
 
--- The service can only let a secret of a token or an admin key end earlier, and one that was used stays what it is. The secrets of
--- services may return with the environment that they come from.
+-- The service can only let a secret of a token or an admin key end earlier, and one that was used stays what it is. The
+-- secrets of services may return with the environment that they come from.
 CREATE FUNCTION token_authority.only_sooner() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF OLD.first_used_at IS NOT NULL
