@@ -183,7 +183,9 @@ async def test_token_list_applies_each_condition(
     assert await list_names("--unused-for", "90d", "--owner", "bot") == []
     assert await list_names("--unused-since", "1h", "--status", "active") == ["old report"]
     assert await list_names("--expires-before", "2d") == ["old report"]
-    assert await list_names("--expires-after", "2d", "--sort", "created_at", "--descending") == ["new report"]
+    assert await list_names("--expires-after", "2d") == ["new report"]
+    newest_first = ("--sort", "created_at", "--descending")
+    assert await list_names("--all", "--expires-after", "2d", *newest_first) == ["gone", "new report"]
     assert await list_names("--limit", "2", "--sort", "owner") == ["old report", "new report"]
 
 

@@ -249,9 +249,11 @@ async def test_search_finds_owner_that_earlier_release_stored(
 async def test_search_finds_owner_before_and_after_change(authority: Authority, admin_reader: Reader) -> None:
     issued = await authority.issue(name="from before", owner="Ada")
 
+    before = await admin_reader.list_names(search="ada")
     await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"description": "x"})
+    after = await admin_reader.list_names(search="ada")
 
-    assert await admin_reader.list_names(search="ada") == ["from before"]
+    assert before == after == ["from before"]
 
 
 async def test_search_finds_token_far_down_the_order(

@@ -7,7 +7,7 @@ import pytest
 
 from services.token_authority.domain.self_rotation import MAX_SECRETS_PER_DAY
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import fetch
+from tests.support.postgres import copy_token, fetch
 from tests.support.stack import Answer, Authority, Polls
 from tests.support.token_fixtures import expire_token
 
@@ -200,9 +200,14 @@ async def test_audit_record_names_token_as_actor(authority: Authority) -> None:
     assert (record["after"]["overlap_s"], record["after"]["end_on_use"]) == (60, False)
 
 
-async def test_token_made_before_migration_does_not_allow_it(authority: Authority, database: ClonedDatabase) -> None:
-    await authority.issue()
+async def test_token_stored_by_earlier_release_does_not_allow_self_rotation(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue(self_rotation=True)
+    await copy_token(database, issued["id"], 1)
 
-    (row,) = await fetch(database.admin_url, "SELECT self_rotation FROM token_authority.token")
+    query = "SELECT self_rotation FROM token_authority.token WHERE id <> $1"
+    (stored,) = await fetch(database.admin_url, query, issued["id"])
 
-    assert row["self_rotation"] is False
+    assert issued["self_rotation"] is True
+    assert stored["self_rotation"] is False
