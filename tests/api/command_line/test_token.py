@@ -2,8 +2,7 @@
 
 import json
 import re
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -54,19 +53,6 @@ EXPIRIES = {
     "2031-01-31T12:00": "2031-01-31 12:00:00 UTC",
     "2031-01-31T12:00:00-0800": "2031-01-31 20:00:00 UTC",
 }
-
-
-@pytest.fixture
-def set_zone(monkeypatch: pytest.MonkeyPatch) -> Generator[Callable[[str], None], None, None]:
-    """Return a function that sets the time zone of this process, for the duration of the test."""
-
-    def change(zone: str) -> None:
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-
-    yield change
-    monkeypatch.undo()
-    time.tzset()
 
 
 async def test_token_create_reads_and_prints_expiry_in_utc_in_any_time_zone(
