@@ -4,7 +4,9 @@ import asyncio
 import html
 import os
 import re
+import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 WAIT_S: Final = 20
@@ -13,7 +15,7 @@ _COMMAND: Final = re.compile(r"<pre[^>]*><code>(curl .*?)</code></pre>", re.DOTA
 
 
 class Printed(NamedTuple):
-    """What a command printed, and the status of the response if it is a curl command."""
+    """The output of a command, and the status of its response."""
 
     output: str
     status: str
@@ -27,17 +29,34 @@ def commands_of(page: str) -> dict[str, str]:
 
 async def paste(command: str, variables: Mapping[str, str]) -> Printed:
     """Run a curl command in a shell with these variables; of a stream, wait for the first event only."""
-    options = "--silent --show-error --write-out '\\n%{http_code}'"
-    if command.startswith("curl -N"):
-        options = "--silent --include --max-time 3"
+    is_stream = command.startswith("curl -N")
+    options = "--silent --show-error " + ("--include" if is_stream else "--write-out '\\n%{http_code}'")
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euc", f'curl() {{ command curl {options} "$@"; }}\n{command}'),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={"PATH": os.environ["PATH"], "NO_PROXY": "*", **variables},
+        start_new_session=True,
     )
-    async with asyncio.timeout(WAIT_S):
-        printed = (await process.communicate())[0].decode()
-    if command.startswith("curl -N"):
-        return Printed(printed, printed.split()[1])
-    return Printed(*printed.rpartition("\n")[::2])
+    try:
+        async with asyncio.timeout(WAIT_S):
+            if is_stream:
+                printed = await _read_first_event(process)
+                return Printed(printed, printed.split()[1])
+            printed = (await process.communicate())[0].decode()
+            return Printed(*printed.rpartition("\n")[::2])
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _read_first_event(process: asyncio.subprocess.Process) -> str:
+    """Return what the command prints up to the first event. Raise `AssertionError` if it ends before."""
+    assert process.stdout is not None
+    printed = ""
+    while line := (await process.stdout.readline()).decode():
+        printed += line
+        if line.startswith("event:"):
+            return printed
+    raise AssertionError(f"no event: {printed}")

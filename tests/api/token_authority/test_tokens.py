@@ -115,7 +115,7 @@ async def test_day_in_condition_is_its_first_moment_and_of_until_its_last(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     token = await authority.issue(expires_at="2031-01-31T00:00:00Z")
-    today = datetime.now(UTC).date()
+    today = datetime.fromisoformat(token["created_at"]).date()
     tomorrow = today + timedelta(days=1)
     ids = [token["id"]]
     conditions = {
@@ -174,8 +174,8 @@ async def test_condition_that_is_no_time_returns_400_that_names_it(
 
 
 async def test_bulk_revocation_takes_day_as_its_first_moment(authority: Authority) -> None:
-    await authority.issue()
-    today = datetime.now(UTC).date()
+    token = await authority.issue()
+    today = datetime.fromisoformat(token["created_at"]).date()
 
     async def preview(**conditions: str) -> Any:
         body = {"reason": "policy", "dry_run": True, **conditions}
