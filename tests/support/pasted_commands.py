@@ -7,7 +7,9 @@ import re
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+from tests.support.stack import Caller
 
 WAIT_S: Final = 20
 _ARTICLE: Final = re.compile(r'<article id="operation-(\w+)">(.*?)</article>', re.DOTALL)
@@ -25,6 +27,15 @@ def commands_of(page: str) -> dict[str, str]:
     """Return the command of each operation, by the operation's id."""
     found = {name: _COMMAND.search(text) for name, text in _ARTICLE.findall(page)}
     return {name: html.unescape(command[1]) for name, command in found.items() if command}
+
+
+async def read_documented_statuses(service: Caller) -> dict[str, list[str]]:
+    """Return the statuses of success that the OpenAPI document has for each operation, by its id."""
+    paths = (await service("GET", "/openapi.json")).json["paths"]
+    operations: list[Any] = [operation for methods in paths.values() for operation in methods.values()]
+    return {
+        each["operationId"]: [status for status in each["responses"] if status.startswith("2")] for each in operations
+    }
 
 
 async def paste(command: str, variables: Mapping[str, str]) -> Printed:

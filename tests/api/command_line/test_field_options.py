@@ -14,7 +14,7 @@ from cyclopts import App
 
 from pollgate.cli.main import app
 from shared.runtime.process.serve import listen
-from tests.support.command_line import CommandLine
+from tests.support.command_line import CommandLine, forward_request
 from tests.support.stack import HOST, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -126,14 +126,7 @@ class Refusals:
     async def forward(self, request: web.Request) -> web.Response:
         self.requests += 1
         if self.requests != self.refused_number:
-            headers = {name: text for name, text in request.headers.items() if name not in ("Host", "Content-Length")}
-            async with self._session.request(
-                request.method, self._service + request.raw_path, data=await request.read(), headers=headers
-            ) as answer:
-                kept = {name: answer.headers[name] for name in ("ETag",) if name in answer.headers}
-                return web.Response(
-                    body=await answer.read(), status=answer.status, content_type=answer.content_type, headers=kept
-                )
+            return await forward_request(self._session, self._service, request)
         operation = next(each for each in self._operations if each.matches(request.method, request.path))
         self.locations = [*operation.pointers, *(name for name in request.query if name != "limit")]
         errors = [

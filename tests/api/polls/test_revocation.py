@@ -19,6 +19,7 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.proxy import run_proxy
 from tests.support.pushes import read_changes
+from tests.support.shared_stack import wait_for_lease
 from tests.support.stack import Answer, Authority, Polls, run_polls_service, run_token_authority
 
 LEASE_S = 1.0
@@ -36,12 +37,6 @@ async def polls(polls: Polls) -> Polls:
     """Return the polls service after it has its first lease."""
     await wait_for_lease(polls)
     return polls
-
-
-async def wait_for_lease(polls: Polls) -> None:
-    async with asyncio.timeout(5):
-        while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":
-            await asyncio.sleep(0.02)
 
 
 async def test_request_after_response_to_revocation_returns_403(polls: Polls, authority: Authority) -> None:

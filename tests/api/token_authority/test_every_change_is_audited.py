@@ -7,7 +7,7 @@ import pytest
 
 from services.token_authority.routes import ROUTES
 from shared.contract.token import SECRET_PATTERN
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth
+from tests.support.stack import Answer, Authority
 
 pytestmark = pytest.mark.shared_services
 
@@ -164,7 +164,7 @@ async def test_end_of_old_secret_by_first_use_names_the_secrets(authority: Autho
     rotated = (await authority.manage("POST", f"/v1/tokens/{token['id']}/rotate", {"end_on_use": True})).json
     last = (await list_records(authority))[-1]
 
-    await asyncio.gather(*(authority.introspect(rotated["token"], "polls", CLIENT_SECRET) for _ in range(3)))
+    await asyncio.gather(*(authority.introspect(rotated["token"]) for _ in range(3)))
 
     added = await list_records(authority, last["seq"])
     (record,) = [each for each in added if each["subject"] == f"token:{token['id']}"]
@@ -176,7 +176,6 @@ async def test_introspection_appends_no_record(authority: Authority) -> None:
     token = await authority.issue()
     before = len(await list_records(authority))
 
-    headers = basic_auth("polls", CLIENT_SECRET)
-    await authority("POST", "/oauth2/introspect", data={"token": token["token"]}, headers=headers)
+    await authority.introspect(token["token"])
 
     assert len(await list_records(authority)) == before

@@ -9,14 +9,9 @@ import pytest
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import Answer, Authority
-from tests.support.token_fixtures import create_reader, expire_token
+from tests.support.token_fixtures import are_active, create_reader, expire_token, rotate
 
 pytestmark = pytest.mark.shared_services
-
-
-async def rotate(authority: Authority, token_id: str, key: str | None = None, **body: Any) -> Answer:
-    headers = {**authority.admin, **({"Idempotency-Key": key} if key else {})}
-    return await authority("POST", f"/v1/tokens/{token_id}/rotate", headers=headers, json=body)
 
 
 def until(answer: Answer) -> timedelta:
@@ -65,9 +60,7 @@ async def test_expired_token_is_renewed_and_its_old_secret_stays_ended(
 
     renewed = await rotate(authority, issued["id"], expires_in="90d")
 
-    active = [
-        (await authority.introspect(secret)).json["active"] for secret in (issued["token"], renewed.json["token"])
-    ]
+    active = await are_active(authority, issued["token"], renewed.json["token"])
     assert (renewed.status, renewed.json["status"], active) == (200, "active", [False, True])
 
 
@@ -119,7 +112,7 @@ async def test_repeated_renewal_replaces_secret_and_keeps_first_expiry(authority
 
     again = await rotate(authority, issued["id"], key="k", expires_in="90d")
 
-    active = [(await authority.introspect(each.json["token"])).json["active"] for each in (lost, again)]
+    active = await are_active(authority, lost.json["token"], again.json["token"])
     assert (again.status, active) == (200, [False, True])
     assert until(again) <= timedelta(days=10)
 

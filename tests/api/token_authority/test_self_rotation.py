@@ -9,7 +9,7 @@ from services.token_authority.domain.self_rotation import MAX_SECRETS_PER_DAY
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import copy_token, fetch
 from tests.support.stack import Answer, Authority, Polls
-from tests.support.token_fixtures import expire_token
+from tests.support.token_fixtures import are_active, expire_token
 
 pytestmark = pytest.mark.shared_services
 
@@ -17,10 +17,6 @@ pytestmark = pytest.mark.shared_services
 async def rotate(authority: Authority, secret: str, key: str | None = None, **body: Any) -> Answer:
     headers = {"Authorization": f"Bearer {secret}", **({"Idempotency-Key": key} if key else {})}
     return await authority("POST", "/v1/token/rotate", headers=headers, json=body)
-
-
-async def are_active(authority: Authority, *secrets: str) -> list[bool]:
-    return [(await authority.introspect(secret)).json["active"] for secret in secrets]
 
 
 async def test_holder_gets_new_secret_and_token_stays_the_same(authority: Authority) -> None:
