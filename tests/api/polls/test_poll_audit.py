@@ -145,9 +145,7 @@ async def test_trail_needs_update_also_after_deletion(polls: Polls, authority: A
     assert (await polls.v1("GET", "/polls/ee9107b5-5041-4c15-8c76-f14404fa1fad/audit")).status == 404
 
 
-async def test_poll_from_before_trails_has_empty_one_and_begins_it_with_next_edit(
-    polls: Polls, database: ClonedDatabase
-) -> None:
+async def test_poll_without_trail_gets_its_first_record_with_next_edit(polls: Polls, database: ClonedDatabase) -> None:
     poll_id = (await polls.create_poll())["id"]
     await fetch(database.admin_url, "DELETE FROM polls.audit_log")
 

@@ -44,7 +44,7 @@ async def test_rotation_without_overlap_ends_presented_secret_everywhere(authori
     assert (await polls.with_token(rotated.json["token"]).call("GET")).status == 200
 
 
-async def test_token_that_does_not_allow_it_returns_403_that_names_administrator(authority: Authority) -> None:
+async def test_rotate_token_without_self_rotation_returns_403_that_names_administrator(authority: Authority) -> None:
     issued = await authority.issue()
 
     refused = await rotate(authority, issued["token"])
