@@ -40,7 +40,7 @@ def require_i_json(body: bytes) -> bool:
     value = _decode(text, integers.append)
     _require_paired_surrogates(body, text)
     levels = list(_levels(value))
-    objects = [*chain.from_iterable(level.objects for level in levels)]
+    objects = [fields for level in levels for fields in level.objects if len(fields) > 1]
     if sum(map(len, map(dict, objects))) < sum(map(len, objects)):
         errors = [
             ErrorDetail("duplicate name; keep one", pointer=pointer_to(path)) for path in _find_duplicates(levels)
