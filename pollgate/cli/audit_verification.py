@@ -25,16 +25,17 @@ def read_head(text: str) -> Head:
     """Return the head that is written as SEQ:HASH. Raise `UsageError`."""
     match = _HEAD.fullmatch(text)
     if match is None:
-        raise UsageError("--head takes SEQ:HASH, as printed by an earlier `pollgate audit verify`")
+        raise UsageError("--head takes SEQ:HASH, as an earlier verification printed it")
     return Head(int(match[1]), match[2])
 
 
 class AuditVerification:
-    """Verifies the lines of a log in order. `earlier` is its head at an earlier time."""
+    """Verifies the lines of a log in order. `earlier` is its head at an earlier time, `name` what messages call it."""
 
-    def __init__(self, earlier: Head | None = None) -> None:
+    def __init__(self, earlier: Head | None = None, name: str = "audit log") -> None:
         self._chain = ChainCheck()
         self._earlier = earlier
+        self._name = name
         self._compare(Head(0, NO_HASH))
 
     @property
@@ -55,17 +56,17 @@ class AuditVerification:
         try:
             self._chain.check([record])
         except BrokenChain as error:
-            raise CliError(f"the audit log is not intact: {error}") from None
+            raise CliError(f"the {self._name} is not intact: {error}") from None
         self._compare(self.head)
 
     def finish(self) -> None:
         """Raise `CliError` if the log ends before the earlier head."""
         if self._earlier is not None and self.head.seq < self._earlier.seq:
             raise CliError(
-                f"the audit log was truncated: it ends with record {self.head.seq}, "
+                f"the {self._name} was truncated: it ends with record {self.head.seq}, "
                 f"but record {self._earlier.seq} existed before"
             )
 
     def _compare(self, head: Head) -> None:
         if self._earlier is not None and head.seq == self._earlier.seq and head != self._earlier:
-            raise CliError(f"the audit log was rewritten: record {head.seq} is not the one of the earlier head")
+            raise CliError(f"the {self._name} was rewritten: record {head.seq} is not the one of the earlier head")

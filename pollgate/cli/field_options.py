@@ -62,6 +62,8 @@ _PHRASES: Final = {
     "Idempotency-Key": "--key",
     "send it in the body of POST /v1/tokens/find": "`pollgate token find` finds its token",
     "use GET /v1/tokens/{id}": "use `pollgate token show`",
+    "set its `self_rotation` to true": "allow it by `pollgate token change ID --self-rotation`",
+    "set closePollOnEndDate to false": "add --no-close-on-end",
 }
 """Other parts of requests that details mention, with their options."""
 

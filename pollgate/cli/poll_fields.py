@@ -63,7 +63,7 @@ class PollFields:
             converter=_end_date,
             metavar="TIME",
             help="End, in UTC unless it has a zone: 2027-01-31 (its last moment) or 2027-01-31T12:00+09:00; how long "
-            "from now, such as 7d; or never, after which the poll does not close.",
+            "from now, such as 7d; or never, for no end.",
         ),
     ] = None
     close_on_end: Annotated[bool | None, Parameter(help="Close the poll at its end, or leave it open.")] = None

@@ -22,11 +22,12 @@ def print_secrets(secrets: Sequence[Secret], *, with_use: bool = True) -> None:
             )
 
 
-def describe_old_secrets(end: datetime | None, *, at_once: bool) -> str:
-    """Return a sentence that says when the earlier secrets end after a rotation."""
+def describe_old_secrets(end: datetime | None, *, at_once: bool, end_on_use: bool) -> str:
+    """Return a sentence, without its full stop, that says when the earlier secrets end after a rotation."""
     if at_once or end is None:
-        return "Earlier secrets have ended."
-    return f"Earlier secrets end at {format_exact_time(end)} at the latest."
+        return "Earlier secrets have ended"
+    first = "with the first use of this one, and " if end_on_use else ""
+    return f"Earlier secrets end {first}at {format_exact_time(end)} at the latest"
 
 
 def _row(secret: Secret) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import psutil
@@ -21,6 +21,18 @@ class Record(msgspec.Struct, frozen=True):
     name: str
     pid: int
     created_at: float
+
+
+class Ended(NamedTuple):
+    """A child process that has exited. `status` is negative if a signal ended it."""
+
+    name: str
+    status: int
+
+    @property
+    def reason(self) -> str:
+        """How it ended."""
+        return f"killed by signal {-self.status}" if self.status < 0 else f"status {self.status}"
 
 
 class Processes:
@@ -48,9 +60,10 @@ class Processes:
         self._write()
         return started.pid
 
-    def find_ended(self) -> str | None:
-        """Return the name of a child process that has exited, if there is one."""
-        return next((name for name, process in self._running.items() if process.poll() is not None), None)
+    def find_ended(self) -> "Ended | None":
+        """Return a child process that has exited, if there is one."""
+        statuses = ((name, process.poll()) for name, process in self._running.items())
+        return next((Ended(name, status) for name, status in statuses if status is not None), None)
 
     def is_listening(self, name: str, port: int) -> bool:
         """Return whether a child process, or one that it started, listens on a TCP port."""

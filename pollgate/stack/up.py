@@ -17,13 +17,13 @@ from typing import Final, NamedTuple
 import aiohttp
 from redis.exceptions import RedisError
 
-from pollgate.client import AuthorityClient, ClientError
+from pollgate.client import AuthorityClient, ClientError, Unauthorized
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
 from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from pollgate.stack.processes import Processes
 from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
-from pollgate.stack.welcome import welcome
+from pollgate.stack.welcome import welcome, welcome_without_key
 from shared.runtime.process.private_file import require_safe_folder
 from shared.runtime.redis.client import redis_client
 
@@ -186,15 +186,18 @@ async def _succeeds(check: Callable[[], Awaitable[object]]) -> bool:
 async def _welcome(folder: Path, ports: Ports) -> str:
     """Return the text for the terminal; on the first start with a new demo token, which is not shown again."""
     admin_key = (folder / "admin.key").read_text(encoding="utf-8").strip()
+    authority_url = f"http://{HOST}:{ports.token_authority}"
     try:
-        async with AuthorityClient(f"http://{HOST}:{ports.token_authority}", admin_key) as authority:
+        async with AuthorityClient(authority_url, admin_key) as authority:
             site = (await authority.list_sites())[0]
             secret = await _create_demo_token(authority)
+    except Unauthorized:
+        return welcome_without_key(polls=f"http://{HOST}:{ports.polls}", authority=authority_url, folder=folder)
     except ClientError as error:
         raise StackError(str(error)) from None
     return welcome(
         endpoint=f"http://{HOST}:{ports.polls}/x1/{site.endpoint_id}",
-        authority=f"http://{HOST}:{ports.token_authority}",
+        authority=authority_url,
         folder=folder,
         demo_token=secret,
     )
@@ -212,7 +215,8 @@ async def _wait_until_stopped(stop: asyncio.Event, processes: Processes, folder:
     while not stop.is_set():
         ended = processes.find_ended()
         if ended:
-            raise StackError(f"{ended} exited unexpectedly: {_last_line(folder / 'logs' / f'{ended}.log')}")
+            reason = f"{ended.reason}; its last line: {_last_line(folder / 'logs' / f'{ended.name}.log')}"
+            raise StackError(f"{ended.name} exited unexpectedly: {reason}")
         try:
             await asyncio.wait_for(stop.wait(), 0.5)
         except TimeoutError:

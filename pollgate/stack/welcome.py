@@ -48,6 +48,20 @@ The admin key is in {folder / "admin.key"}, the logs are in {folder / "logs"}.
 """
 
 
+def welcome_without_key(*, polls: str, authority: str, folder: Path) -> str:
+    """Return the text for a stack whose file has an admin key that no longer works."""
+    return f"""
+Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
+
+The admin key is in {folder / "admin.key"}, but it does not work: it was rotated or revoked.
+Write a working one into this file, and `pollgate up` shows the endpoint and commands to paste.
+
+Every route, with an example: {polls}/docs and {authority}/docs
+
+The logs are in {folder / "logs"}.
+"""
+
+
 def _exports(folder: Path, authority: str, polls: str) -> str:
     """Return a line with the settings of the commands that differ from their defaults, if there are any."""
     settings = {

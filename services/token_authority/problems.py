@@ -248,7 +248,7 @@ PROBLEMS: Final[ProblemTable] = {
     RotationInUse: lambda _: Problem(
         ROTATION_IN_USE,
         "The secret that this request created is already in use, was rotated since or has ended, so it is not "
-        "replaced. Rotate with another Idempotency-Key.",
+        "replaced. If it is lost, rotate with another Idempotency-Key.",
     ),
     LastAdministrator: lambda _: Problem(
         LAST_ADMINISTRATOR, "This is the last admin key in the role admin; create another one first."

@@ -129,6 +129,7 @@ class Guard:
             try:
                 return await self._await_introspection(key, token, network)
             except GuardUnavailable:
+                self._postpone_revalidation(key)  # a failure may have taken longer than the interval
                 cached = self._find_cached(key)
                 if cached is None:
                     raise
@@ -141,8 +142,11 @@ class Guard:
             return True
         if self._revalidations.get(key):
             return False
-        self._revalidations.put(key, value=True, asked_at=self._clock())
+        self._postpone_revalidation(key)
         return True
+
+    def _postpone_revalidation(self, key: bytes) -> None:
+        self._revalidations.put(key, value=True, asked_at=self._clock())
 
     def _look_up(self, key: bytes) -> "_Answer | None":
         if not self._lease.is_held:

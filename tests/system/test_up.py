@@ -105,6 +105,20 @@ async def test_up_with_keys_list_and_rotate(runner: Runner) -> None:
     assert await runner.stop(signal.SIGTERM) == 0
 
 
+async def test_up_with_file_of_rotated_admin_key_starts_and_names_file(runner: Runner) -> None:
+    await runner.start()
+    (key,) = json.loads((await runner.run("admin", "list", "--json")).stdout)
+    rotated = json.loads((await runner.run("admin", "rotate", key["id"], "--overlap", "0", "--json")).stdout)
+    assert await runner.stop(signal.SIGINT) == 0
+
+    screen = await runner.start()
+
+    assert f"The admin key is in {runner.folder / 'admin.key'}, but it does not work" in screen
+    (runner.folder / "admin.key").write_text(rotated["key"])
+    assert (await runner.run("token", "list")).returncode == 0
+    assert await runner.stop(signal.SIGINT) == 0
+
+
 async def test_up_after_sigkill_stops_the_processes_left_running(runner: Runner) -> None:
     await runner.start()
 
@@ -182,7 +196,7 @@ async def test_up_exits_1_when_a_part_exits(runner: Runner) -> None:
     os.kill(next(record["pid"] for record in records if record["name"] == "polls"), signal.SIGKILL)
 
     assert await asyncio.to_thread(runner.process.wait, 30) == 1
-    assert "pollgate: polls exited unexpectedly" in runner.screen.read_text()
+    assert "pollgate: polls exited unexpectedly: killed by signal 9" in runner.screen.read_text()
     assert runner.find_running_processes() == []
 
 

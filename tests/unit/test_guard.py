@@ -44,6 +44,7 @@ class GuardHarness:
         self.answers = list(answers)
         self.introspections = 0
         self.is_away = False
+        self.failure_takes_s = 0.0
         self.gate = asyncio.Event()
         self.gate.set()
         self.time = 1000.0
@@ -68,6 +69,7 @@ class GuardHarness:
     async def _introspect(self, _token: str) -> Grant | None:
         self.introspections += 1
         if self.is_away:
+            self.time += self.failure_takes_s
             raise GuardUnavailable("away")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await self.gate.wait()
@@ -335,6 +337,12 @@ async def test_no_cache_checks_while_authority_is_away_use_cache_until_lease_end
 
     ages = [(await harness.guard.check(TOKEN, no_cache=True)).age_s for _ in range(100)]
     assert (ages, harness.introspections) == ([3.0] * 100, 2)
+
+    harness.time += REVALIDATION_INTERVAL_S
+    harness.failure_takes_s = REVALIDATION_INTERVAL_S
+    for _ in range(100):
+        await harness.guard.check(TOKEN, no_cache=True)
+    assert harness.introspections == 3
 
     with pytest.raises(GuardUnavailable):
         await harness.guard.check(mint("pgt"), no_cache=True)

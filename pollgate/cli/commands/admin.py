@@ -100,7 +100,9 @@ def rotate(
         print_json(rotated)
         return
     _print_created(rotated)
-    print(describe_old_secrets(rotated.old_secrets_end_at, at_once=overlap == timedelta()))
+    print("Replace it where it is stored, such as in .pollgate/admin.key.")
+    end = describe_old_secrets(rotated.old_secrets_end_at, at_once=overlap == timedelta(), end_on_use=end_on_use)
+    print(f"{end}.")
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate admin revoke adm_3JDxtsz4ic3g56zQ")

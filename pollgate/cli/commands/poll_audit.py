@@ -43,7 +43,7 @@ def audit(
     """
     records = collect_from_polls(lambda polls: polls.list_audit_records(poll_id))
     if verify or head is not None:
-        verification = AuditVerification(None if head is None else read_head(head))
+        verification = AuditVerification(None if head is None else read_head(head), "audit trail")
         for record in records:
             verification.verify_record(record)
         verification.finish()

@@ -164,7 +164,8 @@ def rotate(
         print_json(rotated)
         return
     _print_created(rotated)
-    print(describe_old_secrets(rotated.old_secrets_end_at, at_once=overlap == timedelta()))
+    end = describe_old_secrets(rotated.old_secrets_end_at, at_once=overlap == timedelta(), end_on_use=end_on_use)
+    print(f"{end}.")
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate service disable reports")

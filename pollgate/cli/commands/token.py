@@ -84,6 +84,8 @@ def create(
         warn(
             "this token never expires; --expires-in 90d would limit its life, and --expires-in never omits this warning"
         )
+    if any(is_unrestricted(text) for text in token.scopes):
+        warn("this token can access ANY content of its site; a narrower scope, such as polls:read:PLAT, is safer")
     if as_json:
         print_json(token)
         return
@@ -94,8 +96,6 @@ def create(
     for each in sites:
         if each.id == token.site:
             print(f"It works at {os.environ.get('POLLS_URL', 'http://127.0.0.1:8080')}/x1/{each.endpoint_id}")
-    if any(is_unrestricted(text) for text in token.scopes):
-        print("This token can access ANY content of its site. A narrower scope, such as polls:read:PLAT, is safer.")
 
 
 @app.command(

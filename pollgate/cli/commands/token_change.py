@@ -14,6 +14,7 @@ from pollgate.cli.holder_session import run_as_holder
 from pollgate.cli.options import Json, Repeatable, Wait
 from pollgate.cli.output import print_json
 from pollgate.cli.repetition import Key, new_key, repeat_once
+from pollgate.cli.secrets_table import describe_old_secrets
 from pollgate.cli.times import Duration, DurationOrNever, EndTime, format_exact_time
 from pollgate.cli.token_fields import NO_FIELDS, TokenFields, duration_text, parse_scopes, seconds_of
 from pollgate.client import AuthorityClient, ChangedToken, RotatedHeldToken, RotatedToken
@@ -168,7 +169,10 @@ def rotate(
         token = rotation.rotate(token_id)
     else:
         raise UsageError("give the id of a token, or --self for the token that you hold")
-    print_json(token) if as_json else _print_rotated(token, at_once=overlap == timedelta())
+    if as_json:
+        print_json(token)
+    else:
+        _print_rotated(token, at_once=overlap == timedelta(), end_on_use=end_on_use)
     if wait:
         require_effective(token.effect, "the new secret works")
 
@@ -250,9 +254,9 @@ def _print_change(
         require_effective(token.effect)
 
 
-def _print_rotated(token: RotatedToken | RotatedHeldToken, *, at_once: bool) -> None:
+def _print_rotated(token: RotatedToken | RotatedHeldToken, *, at_once: bool, end_on_use: bool) -> None:
     print(f"{token.token}\n\nStore this secret of {token.id} now: it is not shown again.")
-    end = "have ended" if at_once else f"end at {format_exact_time(token.old_secrets_end_at)} at the latest"
     if token.expires_at is not None:
         print(f"The token expires {format_exact_time(token.expires_at)}.")
-    print(f"Earlier secrets {end}{describe_effect(token.effect)}")
+    end = describe_old_secrets(token.old_secrets_end_at, at_once=at_once, end_on_use=end_on_use)
+    print(f"{end}{describe_effect(token.effect)}")

@@ -100,7 +100,8 @@ def apply_change(token: Token, requested: TokenChange, now: datetime) -> Applied
     """Return the token after the change. Raise `InvalidValue`, `Widening` or `TokenEnded`."""
     require_alive(token, now)
     values = _validate(requested, now)
-    _require_no_widening(token, values)
+    by_duration = requested.lifetime is not UNSET and requested.lifetime.expires_in is not None
+    _require_no_widening(token, values, end_field="expires_in" if by_duration else "expires_at")
     return AppliedChange(msgspec.structs.replace(token, **values), tuple(values))
 
 
@@ -156,14 +157,14 @@ def _validate_permissions(requested: TokenChange, now: datetime) -> dict[str, An
     return values
 
 
-def _require_no_widening(token: Token, values: Mapping[str, Any]) -> None:
+def _require_no_widening(token: Token, values: Mapping[str, Any], *, end_field: str) -> None:
     over = find_excess_scope(values.get("scopes", ()), token.scopes)
     if over is not None:
         raise Widening(("scopes",), f"'{over}' is beyond the scopes of the token; issue a new token instead")
     if "expires_at" in values and token.expires_at is not None:
         end = values["expires_at"]
         if end is None or end > token.expires_at:
-            raise Widening(("expires_at",), "must not be later than the current expiry; rotate the token to renew it")
+            raise Widening((end_field,), "must not be later than the current expiry; rotate the token to renew it")
     if values.get("allow_query") and not token.allow_query:
         raise Widening(("allow_query",), "must stay false; issue a new token instead")
     if "rate_limit" in values and token.rate_limit is not None:

@@ -98,5 +98,5 @@ def _read(text: str, header: str) -> frozenset[str]:
         match = _FOLLOWING.match(text, match.end())
     raise BadRequest(
         f"Invalid {header}: expected '*' or a comma-separated list of entity tags in quotes, such as "
-        f'{header}: "1", W/"2".'
+        f'{header}: "1", "2".'
     )

@@ -178,8 +178,10 @@ async def test_rotate_says_when_earlier_secrets_end(pollgate: CommandLine, subte
     await pollgate("service", "create", "s")
     for command in (("admin", "rotate", key), ("service", "rotate", "s")):
         with subtests.test(command=command):
-            later = await pollgate(*command, "--overlap", "12h", "--end-on-use")
+            later = await pollgate(*command, "--overlap", "12h")
+            on_use = await pollgate(*command, "--overlap", "12h", "--end-on-use")
             now = await pollgate(*command, "--overlap", "0")
 
             assert re.search(r"\nEarlier secrets end at \d{4}-\d\d-\d\d .* UTC at the latest\.\n", later.out)
+            assert "\nEarlier secrets end with the first use of this one, and at 2" in on_use.out
             assert "\nEarlier secrets have ended.\n" in now.out

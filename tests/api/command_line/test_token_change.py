@@ -98,7 +98,10 @@ async def test_token_rotate_prints_new_secret_and_keeps_the_old_one(
 
     secret = rotated.out.partition("\n")[0]
     assert is_well_formed(secret, "pgt")
-    assert re.search(r"\nEarlier secrets end at .* UTC at the latest; effective everywhere after", rotated.out)
+    assert re.search(
+        r"\nEarlier secrets end with the first use of this one, and at .* at the latest; effective everywhere after",
+        rotated.out,
+    )
     assert rotated.err == ""
     assert (await authority.introspect(token["token"])).json["active"]
     assert (await authority.introspect(secret)).json["active"]
