@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import fields
 
 from services.polls.routes import ROUTES as POLLS_ROUTES
+from services.polls.settings import PollsSettings
 from services.token_authority.routes import ROUTES as AUTHORITY_ROUTES
 from shared.runtime.http.routes import Route
 from tests.support.stack import Authority, Caller, Polls
@@ -76,7 +78,9 @@ async def test_head_of_every_get_route_of_the_authority_is_like_get(
 async def test_head_of_an_event_stream_returns_200_without_holding_a_place(polls: Polls) -> None:
     poll_id = (await polls.create_poll())["id"]
 
-    for _ in range(60):  # more than a token may have open
+    limit = {field.name: field.default for field in fields(PollsSettings)}["event_streams_per_token"]
+
+    for _ in range(limit + 1):
         answer = await polls.v1("HEAD", f"/polls/{poll_id}/events")
         assert (answer.status, answer.body) == (200, b"")
 

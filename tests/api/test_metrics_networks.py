@@ -1,6 +1,6 @@
 """`/metrics` of both services is for the networks of `METRICS_NETWORKS` only, also through a proxy."""
 
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -47,8 +47,7 @@ async def test_metrics_from_private_networks_return_200_and_404_from_others(
 async def test_metrics_within_configured_networks_return_200(
     authority: Authority, database: ClonedDatabase, redis_url: str, networks: str, status: int
 ) -> None:
-    settings: dict[str, Any] = {"metrics_networks": networks}
-    async with run_polls_service(database, redis_url, authority.base, **settings) as polls:
+    async with run_polls_service(database, redis_url, authority.base, metrics_networks=networks) as polls:
         assert (await polls("GET", "/metrics")).status == status
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -22,8 +22,9 @@ async def authority() -> AsyncGenerator[FakeAuthority, None]:
 
 @pytest.fixture
 async def service(authority: FakeAuthority, redis_url: str) -> AsyncGenerator[GuardedService, None]:
-    settings: dict[str, Any] = {"trusted_proxy_hops": 1, "unknown_tokens_per_minute": LIMIT}
-    async with run_guarded_service(authority, redis_url, **settings) as running:
+    async with run_guarded_service(
+        authority, redis_url, trusted_proxy_hops=1, unknown_tokens_per_minute=LIMIT
+    ) as running:
         yield running
 
 

@@ -71,6 +71,17 @@ def _status(arguments: Sequence[str]) -> int:
     return 0
 
 
+async def forward_request(session: aiohttp.ClientSession, url: str, request: web.Request) -> web.Response:
+    """Send a request to the service at `url`. Return its response with the `ETag`, but without its other headers."""
+    headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Content-Length")}
+    async with session.request(
+        request.method, url + request.raw_path, data=await request.read(), headers=headers
+    ) as answer:
+        tag = {"ETag": answer.headers["ETag"]} if "ETag" in answer.headers else {}
+        content = await answer.read()
+        return web.Response(body=content, status=answer.status, content_type=answer.content_type, headers=tag)
+
+
 class LossyProxy:
     """A proxy that forwards requests and drops the responses to the next `lost` changes.
 
@@ -91,16 +102,11 @@ class LossyProxy:
         self.requests.append(f"{request.method} {request.path}")
         if self.refusals:
             return web.Response(status=self.refusals.pop(0), headers={"Retry-After": self.retry_after})
-        headers = {name: value for name, value in request.headers.items() if name not in ("Host", "Content-Length")}
-        async with self._session.request(
-            request.method, self._service + request.path_qs, data=await request.read(), headers=headers
-        ) as answer:
-            content = await answer.read()
+        response = await forward_request(self._session, self._service, request)
         if self.lost and request.method != "GET" and request.transport is not None:
             self.lost -= 1
             request.transport.close()
-        tag = {"ETag": answer.headers["ETag"]} if "ETag" in answer.headers else {}
-        return web.Response(body=content, status=answer.status, content_type=answer.content_type, headers=tag)
+        return response
 
 
 @asynccontextmanager

@@ -46,7 +46,10 @@ def _types_inside(kind: inspect.Type) -> list[tuple[str, inspect.Type, Any]]:
 
 
 def _put(outer: Any, step: str, inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return a function that puts a value into what `inner` makes of it, and that into `outer`, unless that is None."""
+    """Return a function that wraps the result of `inner`.
+
+    It is wrapped under `step` if `outer` is an object, as the only item if it is a list, not at all if it is None.
+    """
 
     def put(value: Any) -> Any:
         if isinstance(outer, dict):

@@ -4,8 +4,12 @@ import asyncio
 import html
 import os
 import re
+import signal
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from tests.support.stack import Caller
 
 WAIT_S: Final = 20
 _ARTICLE: Final = re.compile(r'<article id="operation-(\w+)">(.*?)</article>', re.DOTALL)
@@ -13,7 +17,7 @@ _COMMAND: Final = re.compile(r"<pre[^>]*><code>(curl .*?)</code></pre>", re.DOTA
 
 
 class Printed(NamedTuple):
-    """What a command printed, and the status of the response if it is a curl command."""
+    """The output of a command, and the status of its response."""
 
     output: str
     status: str
@@ -25,19 +29,45 @@ def commands_of(page: str) -> dict[str, str]:
     return {name: html.unescape(command[1]) for name, command in found.items() if command}
 
 
+async def read_documented_statuses(service: Caller) -> dict[str, list[str]]:
+    """Return the statuses of success that the OpenAPI document has for each operation, by its id."""
+    paths = (await service("GET", "/openapi.json")).json["paths"]
+    operations: list[Any] = [operation for methods in paths.values() for operation in methods.values()]
+    return {
+        each["operationId"]: [status for status in each["responses"] if status.startswith("2")] for each in operations
+    }
+
+
 async def paste(command: str, variables: Mapping[str, str]) -> Printed:
     """Run a curl command in a shell with these variables; of a stream, wait for the first event only."""
-    options = "--silent --show-error --write-out '\\n%{http_code}'"
-    if command.startswith("curl -N"):
-        options = "--silent --include --max-time 3"
+    is_stream = command.startswith("curl -N")
+    options = "--silent --show-error " + ("--include" if is_stream else "--write-out '\\n%{http_code}'")
     process = await asyncio.create_subprocess_exec(
         *("bash", "-euc", f'curl() {{ command curl {options} "$@"; }}\n{command}'),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={"PATH": os.environ["PATH"], "NO_PROXY": "*", **variables},
+        start_new_session=True,
     )
-    async with asyncio.timeout(WAIT_S):
-        printed = (await process.communicate())[0].decode()
-    if command.startswith("curl -N"):
-        return Printed(printed, printed.split()[1])
-    return Printed(*printed.rpartition("\n")[::2])
+    try:
+        async with asyncio.timeout(WAIT_S):
+            if is_stream:
+                printed = await _read_first_event(process)
+                return Printed(printed, printed.split()[1])
+            printed = (await process.communicate())[0].decode()
+            return Printed(*printed.rpartition("\n")[::2])
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _read_first_event(process: asyncio.subprocess.Process) -> str:
+    """Return what the command prints up to the first event. Raise `AssertionError` if it ends before."""
+    assert process.stdout is not None
+    printed = ""
+    while line := (await process.stdout.readline()).decode():
+        printed += line
+        if line.startswith("event:"):
+            return printed
+    raise AssertionError(f"no event: {printed}")

@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -13,12 +15,32 @@ from tests.support.ports import take_port
 
 
 class Runner:
-    """Runs `pollgate up` with one folder and two ports."""
+    """Runs `pollgate up` with one folder and two ports. After an `async with` block, nothing of it runs any more."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ports = (take_port(), take_port())
         self.screen = folder.with_name("screen.txt")
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what still runs because an assertion has failed."""
+        for process in self._processes:
+            if process.poll() is None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    await asyncio.to_thread(process.wait, 60)
+        for left in self._find_processes():
+            with suppress(psutil.Error):
+                left.kill()
+
+    @property
+    def process(self) -> "subprocess.Popen[bytes]":
+        """The last `pollgate up` that was started."""
+        return self._processes[-1]
 
     @property
     def environment(self) -> dict[str, str]:
@@ -34,8 +56,10 @@ class Runner:
     async def start(self) -> str:
         """Start the stack, wait until it is up, and return its output."""
         with self.screen.open("wb") as stream:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "pollgate", "up"], env=self.environment, stdout=stream, stderr=stream
+            self._processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "pollgate", "up"], env=self.environment, stdout=stream, stderr=stream
+                )
             )
         async with asyncio.timeout(60):
             while "The admin key is in" not in self.screen.read_text():
@@ -62,13 +86,18 @@ class Runner:
         )
 
     def find_running_processes(self) -> list[str]:
-        """Return the processes that have the folder in their command or environment."""
+        """Return the processes that have the folder in their command or environment, or run in it."""
         found = []
-        for process in psutil.process_iter():
-            try:
-                about = " ".join([*process.cmdline(), *process.environ().values()])
-            except psutil.Error:
-                continue
-            if str(self.folder) in about and process.pid not in (os.getpid(), getattr(self, "process", process).pid):
+        for process in self._find_processes():
+            with suppress(psutil.Error):
                 found.append(f"{process.pid} {process.cmdline()}")
+        return found
+
+    def _find_processes(self) -> list[psutil.Process]:
+        found = []  # Redis overwrites its command and environment, so that its folder is needed too
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                about = " ".join([process.cwd(), *process.cmdline(), *process.environ().values()])
+                if str(self.folder) in about and process.pid != os.getpid():
+                    found.append(process)
         return found

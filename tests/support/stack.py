@@ -139,6 +139,17 @@ class Polls(Caller):
         path = f"/polls/{poll_id}/votes/{quote(participant, safe='')}"
         return await self.v1("PUT", path, {"optionIds": option_ids, **fields})
 
+    async def list_pages(self, path: str, **query: Any) -> AsyncGenerator[Any, None]:
+        """Yield each page of a list under `/v1`, up to and including the last page."""
+        cursor: dict[str, str] = {}
+        while True:
+            answer = await self.v1("GET", path, **{**query, **cursor})
+            assert answer.status == 200, answer.body
+            yield answer.json
+            if answer.json["next"] is None:
+                return
+            cursor = {"cursor": answer.json["next"]}
+
     async def get_results(self, poll_id: str, **query: Any) -> Any:
         """Return the body of the 200 with the results of a poll."""
         answer = await self.v1("GET", f"/polls/{poll_id}/results", **query)

@@ -1,4 +1,4 @@
-"""Give tokens a past that the API cannot give them, and read lists and reviews of tokens."""
+"""Give tokens a past that the API cannot give them, rotate them, and read lists and reviews of tokens."""
 
 from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
@@ -48,6 +48,17 @@ async def expire_token(database: ClonedDatabase, token_id: str) -> None:
     """Set the expiry of the token to yesterday."""
     statement = "UPDATE token_authority.token SET expires_at = now() - interval '1 day' WHERE id = $1"
     await fetch(database.admin_url, statement, token_id)
+
+
+async def rotate(authority: Authority, token_id: str, key: str | None = None, **body: Any) -> Answer:
+    """Rotate a token with the admin key; `key` is an idempotency key."""
+    headers = {**authority.admin, **({"Idempotency-Key": key} if key else {})}
+    return await authority("POST", f"/v1/tokens/{token_id}/rotate", headers=headers, json=body)
+
+
+async def are_active(authority: Authority, *secrets: str) -> list[bool]:
+    """Return for each secret of a token whether it works."""
+    return [(await authority.introspect(secret)).json["active"] for secret in secrets]
 
 
 class Reader:

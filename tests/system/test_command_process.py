@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 POLLGATE: Final = (sys.executable, "-m", "pollgate")
-TOKEN: Final = {"POLLGATE_TOKEN": "x", "FORCE_COLOR": "", "PYTHONUNBUFFERED": ""}
+ENVIRONMENT: Final = {"POLLGATE_TOKEN": "x", "FORCE_COLOR": "", "PYTHONUNBUFFERED": ""}
 
 
 def start(words: tuple[str, ...], stdout: int, environment: Mapping[str, str] = {}) -> subprocess.Popen[str]:
@@ -20,7 +20,7 @@ def start(words: tuple[str, ...], stdout: int, environment: Mapping[str, str] = 
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=subprocess.PIPE,
-        env={**os.environ, **TOKEN, **environment},
+        env={**os.environ, **ENVIRONMENT, **environment},
         text=True,
     )
 

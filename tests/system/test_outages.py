@@ -208,7 +208,7 @@ async def test_changes_are_published_once_and_in_order_after_redis_outage(
 
 
 async def _revoke_new_token(authority: Authority) -> str:
-    """Return the digest of its secret, by which changes are recognized."""
+    """Issue a token and revoke it. Return the digest of its secret."""
     issued = await authority.issue()
     await authority.revoke(issued["id"])
     return digest(issued["token"]).hex()

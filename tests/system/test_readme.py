@@ -18,7 +18,7 @@ VALUES: Final = {
     "3a05760c-…": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "http://127.0.0.1:8080/x1/…": r"http://\S+/x1/\w{27}",
 }
-"""What a reader copies from the output before, in place of each text of the README."""
+"""Patterns of the values that replace each placeholder of the README."""
 
 
 class Step(NamedTuple):
@@ -75,12 +75,23 @@ def pattern_of(line: str) -> str:
     return ".*".join(re.escape(part) for part in line.split("…"))
 
 
-def is_endless(command: str) -> bool:
-    return command.startswith(("pollgate poll watch", "curl -N"))
+ENDLESS: Final = {"pollgate poll watch": r" results ", "curl -N": r"^event:"}
+"""Patterns of the output to wait for, by the beginning of each command that does not end."""
 
 
-async def test_every_line_of_tour_works(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+def find_endless(command: str) -> str | None:
+    """Return the pattern to wait for if the command does not end."""
+    return next((pattern for beginning, pattern in ENDLESS.items() if command.startswith(beginning)), None)
+
+
+def end_after(pattern: str, command: str, file: Path) -> str:
+    """Return a command that runs this one until its output has the pattern. It fails if this one ends before."""
+    command = re.sub("^curl", "exec curl -sS", command.partition("#")[0])
+    wait = f"while kill -0 $! && ! grep -q '{pattern}' {file}; do sleep 0.1; done"
+    return f"echo > {file}; {command} > {file} & {wait}; cat {file}; kill $!"
+
+
+async def test_every_line_of_tour_works(runner: Runner, tmp_path: Path) -> None:
     screen = await runner.start()
     process = await asyncio.create_subprocess_exec(
         *("bash", "-O", "expand_aliases"),
@@ -95,14 +106,17 @@ async def test_every_line_of_tour_works(tmp_path: Path) -> None:
     for step in steps_of(README.read_text(encoding="utf-8")):
         command = with_copied_values(step.command, shell.printed)
         command = command.replace(":8080", f":{runner.ports[0]}").replace(".venv/bin/pollgate", PROGRAM)
-        if is_endless(command):
-            command = f"{command.partition('#')[0]} & sleep 2; kill $!"
+        awaited = find_endless(step.command)
+        if awaited:
+            command = end_after(awaited, command, tmp_path / "output.txt")
         exit_status, output = await shell.run(command)
 
         assert exit_status == 0, f"{command}\n{output}"
         for line in step.output:
             assert re.search(pattern_of(line), output), f"{command}\n{output}"
-        if "curl" in command and not is_endless(step.command):
+        if awaited:
+            assert re.search(awaited, output, re.MULTILINE), f"{command}\n{output}"
+        elif "curl" in command:
             expected = "403" if any('"status":403' in line for line in step.output) else "20[01]"
             assert re.search(rf"status:{expected}", output), f"{command}\n{output}"
 

@@ -20,9 +20,7 @@ from tests.support.pollgate_up import Runner
 POLL = b'{"title": "Lunch?", "options": [{"id": "1", "title": "Yes"}]}'
 
 
-async def test_up_serves_polls_and_commands_over_a_restart(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
-
+async def test_up_serves_polls_and_commands_over_a_restart(runner: Runner) -> None:
     screen = await runner.start()
     token, endpoint = _find(r"pgt_\w{38}", screen), _find(r"http://\S+/x1/\w{27}", screen)
     query = f"?token={token}&type=polls&workspace=PLAT&content=PLAT-1"
@@ -74,8 +72,7 @@ async def test_up_serves_polls_and_commands_over_a_restart(tmp_path: Path) -> No
     assert (runner.folder / "secrets.json").stat().st_mode & 0o777 == 0o600
 
 
-async def test_printed_commands_work_when_pasted_also_after_a_restart(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_printed_commands_work_when_pasted_also_after_a_restart(runner: Runner) -> None:
     for number in (1, 2):
         screen = await runner.start()
         _, _, pasted = screen.partition("see the results:\n")
@@ -94,8 +91,7 @@ async def test_printed_commands_work_when_pasted_also_after_a_restart(tmp_path: 
         assert await runner.stop(signal.SIGINT) == 0
 
 
-async def test_up_with_keys_list_and_rotate(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_up_with_keys_list_and_rotate(runner: Runner) -> None:
     await runner.start()
 
     rotated = json.loads((await runner.run("keys", "rotate", "--json")).stdout)
@@ -109,8 +105,7 @@ async def test_up_with_keys_list_and_rotate(tmp_path: Path) -> None:
     assert await runner.stop(signal.SIGTERM) == 0
 
 
-async def test_up_with_file_of_rotated_admin_key_starts_and_names_file(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_up_with_file_of_rotated_admin_key_starts_and_names_file(runner: Runner) -> None:
     await runner.start()
     (key,) = json.loads((await runner.run("admin", "list", "--json")).stdout)
     rotated = json.loads((await runner.run("admin", "rotate", key["id"], "--overlap", "0", "--json")).stdout)
@@ -124,8 +119,7 @@ async def test_up_with_file_of_rotated_admin_key_starts_and_names_file(tmp_path:
     assert await runner.stop(signal.SIGINT) == 0
 
 
-async def test_up_after_sigkill_stops_the_processes_left_running(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_up_after_sigkill_stops_the_processes_left_running(runner: Runner) -> None:
     await runner.start()
 
     await runner.stop(signal.SIGKILL)
@@ -137,8 +131,7 @@ async def test_up_after_sigkill_stops_the_processes_left_running(tmp_path: Path)
     assert runner.find_running_processes() == []
 
 
-async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_up_and_commands_with_errors_exit_1_with_one_line(runner: Runner, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", runner.ports[0]))
         taken.listen()
@@ -160,13 +153,13 @@ async def test_up_and_commands_with_errors_exit_1_with_one_line(tmp_path: Path) 
         assert len(ended.stderr.strip().splitlines()) == 1
 
 
-async def test_up_does_not_take_another_program_on_its_port_for_its_own(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_up_does_not_take_another_program_on_its_port_for_its_own(runner: Runner) -> None:
     log = runner.folder / "logs" / "token-authority.log"
     log.parent.mkdir(parents=True, mode=0o700)
     os.mkfifo(log)  # the authority's start waits until the pipe is read
     ended = asyncio.create_task(runner.run("up"))
     while not (runner.folder / "processes.json").exists():
+        assert not ended.done(), ended.result()
         await asyncio.sleep(0.05)
 
     async with _answer_everything(runner.ports[1]):
@@ -180,14 +173,14 @@ async def test_up_does_not_take_another_program_on_its_port_for_its_own(tmp_path
     assert f"cannot listen on 127.0.0.1:{runner.ports[1]}: Address already in use" in logged
 
 
-async def test_up_on_a_folder_in_use_exits_1(tmp_path: Path) -> None:
-    first, second = Runner(tmp_path / "stack"), Runner(tmp_path / "stack")
-    await first.start()
+async def test_up_on_a_folder_in_use_exits_1(runner: Runner) -> None:
+    second = Runner(runner.folder)
+    await runner.start()
 
     ended = await second.run("up")
 
     assert "another `pollgate up` is using" in ended.stderr
-    assert await first.stop(signal.SIGINT) == 0
+    assert await runner.stop(signal.SIGINT) == 0
 
 
 def _find(pattern: str, text: str) -> str:
@@ -196,8 +189,7 @@ def _find(pattern: str, text: str) -> str:
     return found.group()
 
 
-async def test_up_exits_1_when_a_part_exits(tmp_path: Path) -> None:
-    runner = Runner(tmp_path / "stack")
+async def test_up_exits_1_when_a_part_exits(runner: Runner) -> None:
     await runner.start()
     records = json.loads((runner.folder / "processes.json").read_text())
 

@@ -83,13 +83,13 @@ def checked_options() -> Iterator[tuple[list[str], str]]:
         words = name.split()[1:]
         arguments = app[words[0]][words[1]].assemble_argument_collection() if len(words) > 1 else ()
         required = [argument for argument in arguments if argument.required]
-        given = [
+        values = [
             "x" if argument.name[0] != "-" else f"{argument.name}={REQUIRED[argument.name]}" for argument in required
         ]
         for argument in arguments:
             is_text = argument.hint in (bool, str, str | None, Path | None) or "list[str]" in str(argument.hint)
             if argument.name[0] == "-" and not is_text:
-                yield [*words, *given], argument.name
+                yield [*words, *values], argument.name
 
 
 def test_invalid_value_of_every_checked_option_exits_2(

@@ -27,7 +27,7 @@ def test_origins_are_separated_by_spaces_or_commas() -> None:
         ("https://user@a.example", "https://polls.example.com"),
     ],
 )
-def test_what_is_no_origin_is_refused_with_the_reason(text: str, reason: str) -> None:
+def test_invalid_origin_is_refused_with_reason(text: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=r"^CORS_ORIGINS is wrong: ") as refused:
         read_origins(f"https://b.example {text}")
 

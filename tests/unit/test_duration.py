@@ -34,7 +34,7 @@ def test_duration_is_read(text: str, expected: timedelta) -> None:
         *("\u0663d", "365001d", "999999999w", "1d" * 33, "1d\n"),
     ],
 )
-def test_other_text_is_no_duration(text: str) -> None:
+def test_invalid_duration_raises_value_error(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
 

@@ -434,7 +434,8 @@ async def test_known_token_without_lease_is_introspected_during_burst_from_its_a
     await harness.guard.check(TOKEN, network="192.0.2.1")
     harness.lease.release()
     harness.gate.clear()
-    burst = [asyncio.create_task(harness.guard.check(mint("pgt"), network="192.0.2.1")) for _ in range(100)]
+    filling = PER_NETWORK + QUEUE_PER_NETWORK
+    burst = [asyncio.create_task(harness.guard.check(mint("pgt"), network="192.0.2.1")) for _ in range(filling)]
     await asyncio.sleep(0)
     known = asyncio.create_task(harness.guard.check(TOKEN, network="192.0.2.1"))
     await asyncio.sleep(0)

@@ -67,7 +67,7 @@ def test_day_is_its_first_or_last_moment(text: str, expected: tuple[str, str]) -
 
 
 @pytest.mark.parametrize("text", INVALID)
-def test_anything_else_is_refused_with_what_would_be_right(text: str) -> None:
+def test_invalid_time_is_refused_with_valid_form(text: str) -> None:
     with pytest.raises(InvalidTime, match=r"expected a time"):
         read_time(text, day="last")
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -195,6 +195,20 @@ async def test_refused_query_raises_400_with_argument(polls: Polls) -> None:
 
     assert raised.value.status == 400
     assert [each.argument for each in raised.value.errors] == ["participant"]
+
+
+async def test_refused_query_parameter_is_named_as_argument() -> None:
+    problem = json.dumps({"title": "Bad Request", "errors": [{"parameter": "updatedSince", "detail": "x"}]})
+    async with (
+        run_server_that_answers(400, text=problem, content_type="application/problem+json") as url,
+        PollsClient(url, POLL_TOKEN) as client,
+    ):
+        with pytest.raises(ClientError) as raised:
+            await anext(aiter(client.list_polls(updated_since=datetime(2030, 1, 1, tzinfo=UTC))))
+
+    assert raised.value.status == 400
+    assert [each.argument for each in raised.value.errors] == ["updated_since"]
+    assert "updatedSince" not in str(raised.value)
 
 
 async def test_naive_time_raises_error_with_argument(polls: Polls, authority: Authority) -> None:

@@ -146,7 +146,7 @@ SERVERS = [
 ]
 
 
-async def test_server_that_is_none_of_ours_is_named_with_its_setting_and_exits_1(
+async def test_response_of_another_server_exits_1_and_names_setting(
     pollgate: CommandLine, authority: Authority, subtests: pytest.Subtests
 ) -> None:
     for scheme, answer, sentence in SERVERS:

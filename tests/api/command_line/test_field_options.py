@@ -14,7 +14,7 @@ from cyclopts import App
 
 from pollgate.cli.main import app
 from shared.runtime.process.serve import listen
-from tests.support.command_line import CommandLine
+from tests.support.command_line import CommandLine, forward_request
 from tests.support.stack import HOST, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -110,11 +110,11 @@ class Operation(NamedTuple):
     def pointers(self) -> list[str]:
         """The JSON pointers of all fields that a command can send."""
         never = re.compile(NEVER_SENT.get((self.method, self.path)) or "(?!)")
-        return [each for each in dict.fromkeys(_pointers(self.body, "")) if not never.fullmatch(each)]
+        return [each for each in dict.fromkeys(_list_pointers(self.body, "")) if not never.fullmatch(each)]
 
 
-class Refusals:
-    """A service in front of another that refuses one request, and says so of everything in it."""
+class RefusingProxy:
+    """Forward requests, and refuse one with 422 and an error for each of its fields and parameters."""
 
     def __init__(self, session: aiohttp.ClientSession, url: str, operations: list[Operation]) -> None:
         self._session, self._service, self._operations = session, url, operations
@@ -126,14 +126,7 @@ class Refusals:
     async def forward(self, request: web.Request) -> web.Response:
         self.requests += 1
         if self.requests != self.refused_number:
-            headers = {name: text for name, text in request.headers.items() if name not in ("Host", "Content-Length")}
-            async with self._session.request(
-                request.method, self._service + request.raw_path, data=await request.read(), headers=headers
-            ) as answer:
-                kept = {name: answer.headers[name] for name in ("ETag",) if name in answer.headers}
-                return web.Response(
-                    body=await answer.read(), status=answer.status, content_type=answer.content_type, headers=kept
-                )
+            return await forward_request(self._session, self._service, request)
         operation = next(each for each in self._operations if each.matches(request.method, request.path))
         self.locations = [*operation.pointers, *(name for name in request.query if name != "limit")]
         errors = [
@@ -145,50 +138,50 @@ class Refusals:
         )
 
 
-def _pointers(schema: Mapping[str, Any], pointer: str) -> Iterator[str]:
+def _list_pointers(schema: Mapping[str, Any], pointer: str) -> Iterator[str]:
     if pointer:
         yield pointer
     for name in ("anyOf", "oneOf"):
         for one in schema.get(name, ()):
-            yield from _pointers(one, pointer)
+            yield from _list_pointers(one, pointer)
     for name, inner in schema.get("properties", {}).items():
-        yield from _pointers(inner, f"{pointer}/{name}")
+        yield from _list_pointers(inner, f"{pointer}/{name}")
     if "items" in schema:
-        yield from _pointers(schema["items"], f"{pointer}/0")
+        yield from _list_pointers(schema["items"], f"{pointer}/0")
 
 
-def _resolved(schema: Any, document: Any) -> Any:
+def _resolve_references(schema: Any, document: Any) -> Any:
     """Return a schema without references."""
     if isinstance(schema, list):
-        return [_resolved(each, document) for each in schema]
+        return [_resolve_references(each, document) for each in schema]
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return _resolved(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
-    return {name: _resolved(each, document) for name, each in schema.items()}
+        return _resolve_references(document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], document)
+    return {name: _resolve_references(each, document) for name, each in schema.items()}
 
 
-def _operations(document: Any) -> list[Operation]:
+def _read_operations(document: Any) -> list[Operation]:
     found = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             content: dict[str, Any] = operation.get("requestBody", {}).get("content", {})
             schemas = [media_type["schema"] for media_type in content.values()]
-            found.append(Operation(method.upper(), path, _resolved(schemas[0] if schemas else {}, document)))
+            found.append(Operation(method.upper(), path, _resolve_references(schemas[0] if schemas else {}, document)))
     return found
 
 
 @asynccontextmanager
-async def refuse_requests(url: str) -> AsyncGenerator[Refusals, None]:
+async def refuse_requests(url: str) -> AsyncGenerator[RefusingProxy, None]:
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{url}/openapi.json") as answer:
-            operations = _operations(msgspec.json.decode(await answer.read()))
-        refusals = Refusals(session, url, operations)
+            operations = _read_operations(msgspec.json.decode(await answer.read()))
+        proxy = RefusingProxy(session, url, operations)
         service = web.Application()
-        service.router.add_route("*", "/{path:.*}", refusals.forward)
+        service.router.add_route("*", "/{path:.*}", proxy.forward)
         async with listen(service, HOST, 0) as port:
-            refusals.url = f"http://{HOST}:{port}"
-            yield refusals
+            proxy.url = f"http://{HOST}:{port}"
+            yield proxy
 
 
 def names_of(words: tuple[str, ...]) -> set[str]:
@@ -212,11 +205,11 @@ async def test_every_refused_field_is_named_by_an_option_of_the_command(
     site = (await integrator("site", "list", "--json")).json[0]["id"]
     token, poll = (await authority.issue())["id"], await polls.create_poll(template="stars")
     known = {"SITE": site, "TOKEN": token, "POLL": poll["id"]}
-    async with refuse_requests(authority.base) as of_authority, refuse_requests(polls.base) as of_polls:
-        integrator.use_authority(of_authority.url, authority.admin_key)
-        integrator.use_polls(of_polls.url, polls.token)
+    async with refuse_requests(authority.base) as authority_proxy, refuse_requests(polls.base) as polls_proxy:
+        integrator.use_authority(authority_proxy.url, authority.admin_key)
+        integrator.use_polls(polls_proxy.url, polls.token)
         for words in COMMANDS:
-            service = of_polls if words[0] == "poll" else of_authority
+            service = polls_proxy if words[0] == "poll" else authority_proxy
             for number in count(1):
                 service.refused_number, service.requests, service.locations = number, 0, []
                 ran = await integrator(*(known.get(word, word) for word in words))

@@ -25,8 +25,8 @@ def test_examples_in_help_can_be_pasted(capsys: pytest.CaptureFixture[str], word
     output = capsys.readouterr().out
 
     found = re.search(r"\nExamples?:\n\n(.*?)(?:\n\n|$)", output.rstrip(), re.DOTALL)
-    is_group = app[words[0]].resolved_commands() if len(words) == 1 else not words
-    assert found or (words and is_group)
+    is_group = len(words) == 1 and bool(app[words[0]].resolved_commands())
+    assert found or is_group
     lines = found[1].split("\n") if found else []
     pasted = "\n".join(lines).replace("\\\n", "").splitlines()
     assert [line for line in lines if len(line) > 78 or not line.startswith("  ")] == []

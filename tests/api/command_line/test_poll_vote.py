@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import asyncpg
 import pytest
 
 from tests.support.command_line import CommandLine, run_lossy_proxy
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -49,9 +49,7 @@ async def test_poll_vote_by_title_that_two_options_had_before_it_was_refused_exi
     integrator: CommandLine, polls: Polls, database: ClonedDatabase
 ) -> None:
     poll_id = await create_poll(polls)
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute("UPDATE polls.poll SET options = replace(options::text, 'Maybe', 'Yes')::jsonb")
-    await connection.close()
+    await fetch(database.admin_url, "UPDATE polls.poll SET options = replace(options::text, 'Maybe', 'Yes')::jsonb")
 
     refused = await integrator("poll", "vote", poll_id, "--as", "ada", "Yes")
 

@@ -2,16 +2,18 @@
 
 import pytest
 
-from shared.contract.token import mint
+from shared.contract.token import Prefix, mint
 from tests.support.command_line import CommandLine
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
 
-ADMIN_KEY = ("an admin key cannot be an argument", "`pollgate admin rotate` replaces it")
-CLIENT_SECRET = ("a client secret cannot be an argument", "`pollgate service rotate` replaces it")
-TOKEN = ("an access token cannot be an argument", "`pollgate token revoke -`")
-ARGUMENTS = [
+Refusal = tuple[Prefix, str, str]
+"""The prefix of a secret, and two parts of the error if it is an argument."""
+ADMIN_KEY: Refusal = ("pga", "an admin key cannot be an argument", "`pollgate admin rotate` replaces it")
+CLIENT_SECRET: Refusal = ("pgs", "a client secret cannot be an argument", "`pollgate service rotate` replaces it")
+TOKEN: Refusal = ("pgt", "an access token cannot be an argument", "`pollgate token revoke -`")
+ARGUMENTS: list[tuple[tuple[str, ...], Refusal]] = [
     (("token", "show"), TOKEN),
     (("token", "revoke", "--reason", "leaked"), TOKEN),
     (("token", "change", "tok_x", "--name"), TOKEN),
@@ -19,20 +21,19 @@ ARGUMENTS = [
     (("admin", "revoke"), TOKEN),
     (("service", "show"), TOKEN),
     (("audit", "list", "--actor"), TOKEN),
-    (("poll", "show"), ("an access token cannot be an argument", "set POLLGATE_TOKEN, or POLLGATE_TOKEN_FILE")),
+    (("poll", "show"), ("pgt", "an access token cannot be an argument", "set POLLGATE_TOKEN, or POLLGATE_TOKEN_FILE")),
     (("admin", "revoke"), ADMIN_KEY),
     (("token", "show"), ADMIN_KEY),
     (("service", "rotate"), CLIENT_SECRET),
 ]
-PREFIXES = {TOKEN[0]: "pgt", ADMIN_KEY[0]: "pga", CLIENT_SECRET[0]: "pgs"}
 
 
 async def test_secret_as_argument_exits_2_and_is_not_repeated(
     integrator: CommandLine, authority: Authority, subtests: pytest.Subtests
 ) -> None:
     issued = await authority.issue()
-    for words, (refusal, advice) in ARGUMENTS:
-        secret = issued["token"] if PREFIXES[refusal] == "pgt" else mint(PREFIXES[refusal])  # type: ignore[arg-type]
+    for words, (prefix, refusal, advice) in ARGUMENTS:
+        secret = issued["token"] if prefix == "pgt" else mint(prefix)
         with subtests.test(" ".join(words), kind=refusal):
             for argument in (secret, f"x{secret}"):
                 refused = await integrator(*words, argument)

@@ -211,7 +211,7 @@ async def test_token_rotate_self_reads_token_from_environment_or_standard_input(
             assert (await authority.introspect(rotated.out.partition("\n")[0])).json["active"]
 
 
-async def test_token_rotate_self_of_token_that_does_not_allow_it_exits_1(
+async def test_token_rotate_self_without_self_rotation_exits_1(
     pollgate: CommandLine, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POLLGATE_TOKEN", (await authority.issue())["token"])
@@ -250,12 +250,12 @@ async def test_creation_with_lost_response_creates_once(
                 with subtests.test(kind=kind, lost=lost):
                     key = ("--key", f"{kind}-{lost}")
                     before = len((await authority.manage("GET", f"/v1/{kind}")).json["items"])
-                    name = command if kind != "services" else (*command[:2], f"once{lost}")
+                    words = command if kind != "services" else (*command[:2], f"once{lost}")
                     proxy.lost = lost
-                    created = await pollgate(*name, *key)
+                    created = await pollgate(*words, *key)
                     if lost == 2:
                         assert (created.status, f"--key {key[1]}" in created.err) == (1, True)
-                        created = await pollgate(*name, *key)
+                        created = await pollgate(*words, *key)
 
                     after = len((await authority.manage("GET", f"/v1/{kind}")).json["items"])
                     assert (created.status, after - before) == (0, 1)

@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from shared.runtime.crypto.encryption import read_secret
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.stack import PARTICIPANT_KEY, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -264,10 +264,8 @@ async def test_ballot_stored_under_decomposed_id_is_found_and_replaced(polls: Po
     key = read_secret("PARTICIPANT_KEY", PARTICIPANT_KEY)
     decomposed = UUID(poll_id).bytes + "ju\u0308rgen".encode()
     earlier = hmac.new(key, decomposed, hashlib.sha256).digest()
-    connection = await asyncpg.connect(database.admin_url)
     insertion = "INSERT INTO polls.ballot (poll_id, participant_hash, option_ids) VALUES ($1, $2, '{a}')"
-    await connection.execute(insertion, UUID(poll_id), earlier)
-    await connection.close()
+    await fetch(database.admin_url, insertion, UUID(poll_id), earlier)
 
     shown = await polls.v1("GET", f"/polls/{poll_id}/votes/{quote('jürgen')}")
     cast = await polls.vote(poll_id, "jürgen", "b")
@@ -313,10 +311,7 @@ async def test_list_of_ballots_has_pages_sorted_by_participant(polls: Polls) -> 
     for number in (3, 0, 4, 1, 2):
         await polls.vote(poll_id, f"voter-{number}", "a", name=f"Voter {number}")
 
-    pages: list[Any] = []
-    while not pages or pages[-1]["next"]:
-        cursor = {"cursor": pages[-1]["next"]} if pages else {}
-        pages.append((await polls.v1("GET", f"/polls/{poll_id}/votes", limit=2, **cursor)).json)
+    pages = [page async for page in polls.list_pages(f"/polls/{poll_id}/votes", limit=2)]
 
     found = [ballot for page in pages for ballot in page["items"]]
     assert [ballot["participant"] for ballot in found] == [f"voter-{number}" for number in range(5)]
@@ -332,10 +327,7 @@ async def test_comments_are_listed_without_participants_and_choices(polls: Polls
     await polls.vote(poll_id, "silent", "b")
     await polls.v1("DELETE", f"/polls/{poll_id}/votes/voter-4")
 
-    pages: list[Any] = []
-    while not pages or pages[-1]["next"]:
-        cursor = {"cursor": pages[-1]["next"]} if pages else {}
-        pages.append((await polls.v1("GET", f"/polls/{poll_id}/comments", limit=2, **cursor)).json)
+    pages = [page async for page in polls.list_pages(f"/polls/{poll_id}/comments", limit=2)]
     reader = polls.with_token((await authority.issue("polls:read,vote,update:*"))["token"])
     refused = await reader.v1("GET", f"/polls/{poll_id}/comments")
 

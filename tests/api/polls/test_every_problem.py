@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
-import asyncpg
 import msgspec
 import pytest
 
@@ -12,6 +11,7 @@ from services.polls.problems import PROBLEM_TYPES
 from services.polls.storage.idempotency import MAX_RESPONSES_PER_TOKEN
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
+from tests.support.polls_storage import add_audit_records, store_responses
 from tests.support.postgres import hold_rows
 from tests.support.proxy import Proxy, run_proxy
 from tests.support.raw_http import send_raw
@@ -177,28 +177,14 @@ async def contract_promises_would_be_broken(services: Services) -> Answer:
 
 async def too_many_stored_responses(services: Services) -> Answer:
     issued = await services.authority.issue()
-    connection = await asyncpg.connect(services.database.admin_url)
-    await connection.execute(
-        "INSERT INTO polls.answer (token_id, key, fingerprint, status, headers, body) "
-        "SELECT $1, number::text, '', 200, '{}', '' FROM generate_series(1, $2) AS number",
-        issued["id"],
-        MAX_RESPONSES_PER_TOKEN,
-    )
-    await connection.close()
+    await store_responses(services.database, issued["id"], MAX_RESPONSES_PER_TOKEN)
     holder = services.polls.with_token(issued["token"])
     return await holder.v1("POST", "/polls", {"template": "stars", "location": JIRA}, KEY)
 
 
 async def too_many_edits(services: Services) -> Answer:
     poll = await services.polls.create_poll()
-    connection = await asyncpg.connect(services.database.admin_url)
-    await connection.execute(
-        "INSERT INTO polls.audit_log "
-        "SELECT (jsonb_populate_record(log, jsonb_build_object('seq', number))).* "
-        "FROM polls.audit_log AS log, generate_series(2, $1) AS number",
-        MAX_CHANGES_PER_DAY,
-    )
-    await connection.close()
+    await add_audit_records(services.database, MAX_CHANGES_PER_DAY - 1)
     return await services.polls.v1("PATCH", f"/polls/{poll['id']}", {"title": "Dinner?"})
 
 

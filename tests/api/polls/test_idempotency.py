@@ -2,11 +2,12 @@
 
 import asyncio
 
-import asyncpg
 import pytest
 
 from services.polls.storage.idempotency import MAX_BYTES_PER_TOKEN, MAX_RESPONSES_PER_TOKEN
 from tests.support.databases import ClonedDatabase
+from tests.support.polls_storage import store_responses
+from tests.support.postgres import fetch
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -68,15 +69,12 @@ async def test_request_with_key_of_long_running_request_returns_409(polls: Polls
     """The response is not 503, and does not take as long as a batch may take."""
     poll = await polls.create_poll()
     batch = {"items": [{"op": "create", "poll": BODY}, {"op": "delete", "id": poll["id"]}]}
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute(
+    for statement in (
         "CREATE FUNCTION public.delay_delete() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_sleep(3); RETURN OLD; END'"
-    )
-    await connection.execute(
-        "CREATE TRIGGER delay_delete BEFORE DELETE ON polls.poll FOR EACH ROW EXECUTE FUNCTION public.delay_delete()"
-    )
-    await connection.close()
+        "'BEGIN PERFORM pg_sleep(3); RETURN OLD; END'",
+        "CREATE TRIGGER delay_delete BEFORE DELETE ON polls.poll FOR EACH ROW EXECUTE FUNCTION public.delay_delete()",
+    ):
+        await fetch(database.admin_url, statement)
 
     first = asyncio.create_task(polls.v1("POST", "/polls:batch", batch, KEY))
     await asyncio.sleep(0.5)
@@ -100,9 +98,7 @@ async def test_same_key_of_another_token_creates_another_poll(polls: Polls, auth
 
 async def test_key_of_24_hours_ago_can_be_used_again(polls: Polls, database: ClonedDatabase) -> None:
     first = await polls.v1("POST", "/polls", BODY, KEY)
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute("UPDATE polls.answer SET given_at = given_at - interval '24 hours'")
-    await connection.close()
+    await fetch(database.admin_url, "UPDATE polls.answer SET given_at = given_at - interval '24 hours'")
 
     second = await polls.v1("POST", "/polls", {**BODY, "template": "hearts"}, KEY)
 
@@ -159,15 +155,12 @@ async def test_repeated_batch_returns_response_stored_by_another_release(
 ) -> None:
     batch = {"items": [{"op": "create", "poll": BODY}]}
     await polls.v1("POST", "/polls:batch", batch, KEY)
-    connection = await asyncpg.connect(database.admin_url)
-    stored = await connection.fetchval(
-        """
+    statement = """
         UPDATE polls.answer
         SET body = convert_to(replace(convert_from(body, 'UTF8'), '"settings":{', '"settings":{"isNew":true,'), 'UTF8')
         RETURNING body
-        """
-    )
-    await connection.close()
+    """
+    ((stored,),) = await fetch(database.admin_url, statement)
 
     again = await polls.v1("POST", "/polls:batch", batch, KEY)
 
@@ -209,7 +202,7 @@ async def test_key_beyond_limit_of_stored_responses_returns_429_and_changes_noth
             issued = await authority.issue()
             holder = polls.with_token(issued["token"])
             stored = await holder.v1("POST", "/polls", BODY, KEY)
-            await fill_storage(database, issued["id"], rows, size)
+            await store_responses(database, issued["id"], rows, size)
             before = await count_polls(polls)
 
             refused = [
@@ -229,26 +222,6 @@ async def test_key_beyond_limit_of_stored_responses_returns_429_and_changes_noth
             assert without_key.status == 201
 
 
-async def fill_storage(database: ClonedDatabase, token_id: str, rows: int, size: int) -> None:
-    """Store responses of a token."""
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute(
-        """
-        INSERT INTO polls.answer (token_id, key, fingerprint, status, headers, body)
-        SELECT $1, 'filled ' || number, '', 200, '{}', decode(repeat('00', $3), 'hex')
-        FROM generate_series(1, $2) AS number
-        """,
-        token_id,
-        rows,
-        size,
-    )
-    await connection.close()
-
-
 async def count_stored(database: ClonedDatabase) -> int:
     """Return the number of stored responses."""
-    connection = await asyncpg.connect(database.admin_url)
-    try:
-        return int(await connection.fetchval("SELECT count(*) FROM polls.answer"))
-    finally:
-        await connection.close()
+    return len(await fetch(database.admin_url, "SELECT FROM polls.answer"))

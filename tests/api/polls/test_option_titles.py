@@ -3,12 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import pytest
 
 from tests.support.body_routes import POLL_ROUTES, create_route, invalid_body_status, poll_with, status_of
 from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.stack import Polls
 
 pytestmark = pytest.mark.shared_services
@@ -50,10 +50,9 @@ async def test_titles_that_look_different_return_201(polls: Polls, subtests: pyt
 
 async def store_options(database: ClonedDatabase, poll_id: str, *titles: str) -> None:
     """Store options with these titles, as an earlier release has accepted them."""
-    connection = await asyncpg.connect(database.admin_url)
     stored = msgspec.json.encode(options_with(*titles)).decode()
-    await connection.execute("UPDATE polls.poll SET options = $2 WHERE id = $1", UUID(poll_id), stored)
-    await connection.close()
+    statement = "UPDATE polls.poll SET options = $2 WHERE id = $1"
+    await fetch(database.admin_url, statement, UUID(poll_id), stored)
 
 
 async def test_poll_that_was_stored_with_equal_titles_can_be_edited_in_other_respects(

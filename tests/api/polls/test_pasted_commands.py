@@ -1,26 +1,16 @@
 """Every command of the polls service's documentation page works as it is pasted into a shell."""
 
-from typing import Any
-
 import pytest
 
 from services.polls.payloads.polls import CREATE_EXAMPLE
 from services.polls.routes import ROUTES
-from tests.support.pasted_commands import commands_of, paste
+from tests.support.pasted_commands import commands_of, paste, read_documented_statuses
 from tests.support.stack import Polls
 
 pytestmark = pytest.mark.shared_services
 
 CONFIGURED_URL = "http://127.0.0.1:8080"
 """The default of RESOURCE_URL. The service of the test has another port."""
-
-
-async def documented_status(polls: Polls, operation_id: str) -> str:
-    """Return the first status of success that the OpenAPI document has for the operation."""
-    paths = (await polls("GET", "/openapi.json")).json["paths"]
-    operations: list[Any] = [operation for methods in paths.values() for operation in methods.values()]
-    (responses,) = [each["responses"] for each in operations if each["operationId"] == operation_id]
-    return str(next(status for status in responses if status.startswith("2")))
 
 
 async def create_example_poll(polls: Polls) -> str:
@@ -32,7 +22,7 @@ async def create_example_poll(polls: Polls) -> str:
 
 async def test_every_command_of_docs_page_returns_documented_status(polls: Polls, subtests: pytest.Subtests) -> None:
     page = (await polls("GET", "/docs")).body.decode()
-    commands = commands_of(page)
+    commands, statuses = commands_of(page), await read_documented_statuses(polls)
 
     assert len(commands) == len(ROUTES)
     for name, command in commands.items():
@@ -48,7 +38,7 @@ async def test_every_command_of_docs_page_returns_documented_status(polls: Polls
 
             printed = await paste(command.replace(CONFIGURED_URL, polls.base), variables)
 
-            assert printed.status == await documented_status(polls, name), printed.output
+            assert printed.status == statuses[name][0], printed.output
 
 
 async def test_commands_of_docs_page_have_the_url_of_the_service(polls: Polls) -> None:

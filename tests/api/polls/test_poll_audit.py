@@ -11,6 +11,8 @@ import pytest
 from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from shared.contract.audit import AuditRecord, BrokenChain, ChainCheck
 from tests.support.databases import ClonedDatabase
+from tests.support.polls_storage import add_audit_records
+from tests.support.postgres import fetch
 from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -90,9 +92,7 @@ async def test_ballots_and_refused_or_empty_edits_leave_no_record(polls: Polls, 
 
     assert [answer.status for answer in answers] == [200, 409, 422, 412]
     assert [record.action for record in await read_trail(polls, poll_id)] == ["poll.create"]
-    connection = await asyncpg.connect(database.admin_url)
-    stored = await connection.fetch("SELECT log::text FROM polls.audit_log AS log")
-    await connection.close()
+    stored = await fetch(database.admin_url, "SELECT log::text FROM polls.audit_log AS log")
     assert "ada" not in str(stored).lower()
 
 
@@ -128,10 +128,7 @@ async def test_trail_has_pages(polls: Polls) -> None:
     for number in range(4):
         await patch(polls, poll_id, {"title": f"Lunch {number}?"})
 
-    pages: list[Any] = []
-    while not pages or pages[-1]["next"]:
-        cursor = {"cursor": pages[-1]["next"]} if pages else {}
-        pages.append((await polls.v1("GET", f"/polls/{poll_id}/audit", limit=2, **cursor)).json)
+    pages = [page async for page in polls.list_pages(f"/polls/{poll_id}/audit", limit=2)]
 
     assert [[record["seq"] for record in page["items"]] for page in pages] == [[1, 2], [3, 4], [5]]
 
@@ -148,13 +145,9 @@ async def test_trail_needs_update_also_after_deletion(polls: Polls, authority: A
     assert (await polls.v1("GET", "/polls/ee9107b5-5041-4c15-8c76-f14404fa1fad/audit")).status == 404
 
 
-async def test_poll_from_before_trails_has_empty_one_and_begins_it_with_next_edit(
-    polls: Polls, database: ClonedDatabase
-) -> None:
+async def test_poll_without_trail_gets_its_first_record_with_next_edit(polls: Polls, database: ClonedDatabase) -> None:
     poll_id = (await polls.create_poll())["id"]
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute("DELETE FROM polls.audit_log")
-    await connection.close()
+    await fetch(database.admin_url, "DELETE FROM polls.audit_log")
 
     empty = await read_trail(polls, poll_id)
     await patch(polls, poll_id, {"title": "Dinner?"})
@@ -175,9 +168,7 @@ async def test_concurrent_edits_leave_one_intact_chain(polls: Polls) -> None:
 async def test_changed_record_breaks_chain(polls: Polls, database: ClonedDatabase) -> None:
     poll_id = (await polls.create_poll())["id"]
     await patch(polls, poll_id, {"title": "Dinner?"})
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute("UPDATE polls.audit_log SET actor_id = 'tok_other' WHERE seq = 1")
-    await connection.close()
+    await fetch(database.admin_url, "UPDATE polls.audit_log SET actor_id = 'tok_other' WHERE seq = 1")
 
     with pytest.raises(BrokenChain, match="record 1 has been changed"):
         await read_trail(polls, poll_id)
@@ -185,12 +176,8 @@ async def test_changed_record_breaks_chain(polls: Polls, database: ClonedDatabas
 
 @pytest.mark.parametrize("statement", ["UPDATE polls.audit_log SET action = 'x'", "DELETE FROM polls.audit_log"])
 async def test_service_role_cannot_change_records(database: ClonedDatabase, statement: str) -> None:
-    connection = await asyncpg.connect(database.polls_url)
-    try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await connection.execute(statement)
-    finally:
-        await connection.close()
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await fetch(database.polls_url, statement)
 
 
 async def test_long_description_is_recorded_by_beginning_and_hash(polls: Polls) -> None:
@@ -206,7 +193,7 @@ async def test_long_description_is_recorded_by_beginning_and_hash(polls: Polls) 
 
 async def test_edit_number_1001_of_a_day_returns_429(polls: Polls, database: ClonedDatabase) -> None:
     poll_id = (await polls.create_poll())["id"]
-    await add_records(database, MAX_CHANGES_PER_DAY - 2)
+    await add_audit_records(database, MAX_CHANGES_PER_DAY - 2)
 
     last = await patch(polls, poll_id, {"title": "Dinner?"})
     refused = await patch(polls, poll_id, {"title": "Breakfast?"})
@@ -222,22 +209,6 @@ async def test_edit_number_1001_of_a_day_returns_429(polls: Polls, database: Clo
     assert (later.status, deleted.status) == (200, 204)
 
 
-async def add_records(database: ClonedDatabase, count: int) -> None:
-    """Repeat the first record of the only trail."""
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute(
-        """
-        INSERT INTO polls.audit_log
-        SELECT (jsonb_populate_record(log, jsonb_build_object('seq', number))).*
-        FROM polls.audit_log AS log, generate_series(2, $1 + 1) AS number
-        """,
-        count,
-    )
-    await connection.close()
-
-
 async def age_records(database: ClonedDatabase) -> None:
     """Make all records a day older."""
-    connection = await asyncpg.connect(database.admin_url)
-    await connection.execute("UPDATE polls.audit_log SET at = at - interval '1 day'")
-    await connection.close()
+    await fetch(database.admin_url, "UPDATE polls.audit_log SET at = at - interval '1 day'")

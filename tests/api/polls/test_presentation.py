@@ -9,8 +9,10 @@ from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
 
-REALM = 'Bearer realm="http://127.0.0.1:8080", '
-REALM += 'resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"'
+CHALLENGE = (
+    'Bearer realm="http://127.0.0.1:8080", '
+    'resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource"'
+)
 AROUND = ["%0A", "%0D%0A", "+", "%20%09", "%C2%A0"]
 
 
@@ -40,7 +42,7 @@ async def test_token_in_query_as_access_token_obeys_rule_against_it(polls: Polls
     answer = await polls("GET", f"/v1/polls?access_token={token}")
 
     assert (answer.status, answer.json["type"]) == (403, "/docs/problems/query-not-allowed")
-    assert answer.headers["WWW-Authenticate"] == REALM
+    assert answer.headers["WWW-Authenticate"] == CHALLENGE
 
 
 async def test_two_presentations_return_400_with_challenge(polls: Polls, subtests: pytest.Subtests) -> None:
@@ -57,7 +59,7 @@ async def test_two_presentations_return_400_with_challenge(polls: Polls, subtest
         with subtests.test(case):
             answer = await polls("GET", f"/v1/polls{query}", headers=headers)
 
-            assert (answer.status, answer.headers["WWW-Authenticate"]) == (400, f'{REALM}, error="invalid_request"')
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (400, f'{CHALLENGE}, error="invalid_request"')
 
 
 async def test_missing_token_has_challenge_without_error(polls: Polls, subtests: pytest.Subtests) -> None:
@@ -65,7 +67,7 @@ async def test_missing_token_has_challenge_without_error(polls: Polls, subtests:
         with subtests.test(path):
             answer = await polls("GET", path)
 
-            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, REALM)
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, CHALLENGE)
 
 
 async def test_token_that_does_not_work_returns_401_with_challenge_and_the_same_text(
@@ -80,7 +82,7 @@ async def test_token_that_does_not_work_returns_401_with_challenge_and_the_same_
         with subtests.test(case):
             answer = await polls.with_token(token).v1("GET", "/polls")
 
-            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, f'{REALM}, error="invalid_token"')
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, f'{CHALLENGE}, error="invalid_token"')
             details.add(answer.json["detail"])
     assert details == {
         "This access token does not work: it is unknown, disabled, expired or revoked. To see why, send it as "
@@ -106,8 +108,8 @@ async def test_malformed_token_is_described_under_v1_and_the_contract(polls: Pol
             assert (strict.status, contract.status) == (401, 403)
             assert text in strict.json["detail"]
             assert text in contract.json["detail"]
-            assert strict.headers["WWW-Authenticate"] == f'{REALM}, error="invalid_token"'
-            assert contract.headers["WWW-Authenticate"] == f'{REALM}, error="invalid_token"'
+            assert strict.headers["WWW-Authenticate"] == f'{CHALLENGE}, error="invalid_token"'
+            assert contract.headers["WWW-Authenticate"] == f'{CHALLENGE}, error="invalid_token"'
             assert polls.token[10:30] not in f"{strict.body.decode()}{contract.body.decode()}"
 
 
@@ -118,7 +120,7 @@ async def test_missing_scope_has_challenge_with_scope(polls: Polls, authority: A
 
     assert answer.status == 403
     assert answer.headers["WWW-Authenticate"] == (
-        f'{REALM}, error="insufficient_scope", scope="polls:read:PLAT/PLAT-1"'
+        f'{CHALLENGE}, error="insufficient_scope", scope="polls:read:PLAT/PLAT-1"'
     )
 
 

@@ -95,7 +95,7 @@ async def test_edit_that_keeps_promises_returns_200(polls: Polls, subtests: pyte
             assert "changedAfterVotes" not in edited.json
 
 
-async def test_same_edits_without_ballots_return_200(polls: Polls, subtests: pytest.Subtests) -> None:
+async def test_edit_of_poll_without_ballots_returns_200(polls: Polls, subtests: pytest.Subtests) -> None:
     for name, settings, change, _, _ in REFUSED:
         with subtests.test(name):
             poll_id = (await polls.create_poll(options=OPTIONS, settings=settings))["id"]

@@ -19,6 +19,7 @@ from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.proxy import run_proxy
 from tests.support.pushes import read_changes
+from tests.support.shared_stack import wait_for_lease
 from tests.support.stack import Answer, Authority, Polls, run_polls_service, run_token_authority
 
 LEASE_S = 1.0
@@ -36,12 +37,6 @@ async def polls(polls: Polls) -> Polls:
     """Return the polls service after it has its first lease."""
     await wait_for_lease(polls)
     return polls
-
-
-async def wait_for_lease(polls: Polls) -> None:
-    async with asyncio.timeout(5):
-        while (await polls("GET", "/readyz")).json["checks"]["lease"] != "ok":
-            await asyncio.sleep(0.02)
 
 
 async def test_request_after_response_to_revocation_returns_403(polls: Polls, authority: Authority) -> None:
@@ -123,10 +118,10 @@ async def test_no_cache_requests_use_lease_while_authority_is_away(
         await wait_for_lease(polls)
         statuses = {answer.status for answer in await asyncio.gather(*(send() for _ in range(50)))}
         proxy.set_mode("refuse")
-        riding = await asyncio.gather(*(send() for _ in range(20)))
+        during_outage = await asyncio.gather(*(send() for _ in range(20)))
 
-        assert statuses == {answer.status for answer in riding} == {200}
-        assert 0 <= int(riding[-1].headers["Token-Validated-Age"]) < LONG_LEASE_S * 1000
+        assert statuses == {answer.status for answer in during_outage} == {200}
+        assert 0 <= int(during_outage[-1].headers["Token-Validated-Age"]) < LONG_LEASE_S * 1000
         async with asyncio.timeout(3 * LONG_LEASE_S):
             while (await send()).status == 200:
                 await asyncio.sleep(0.05)

@@ -179,4 +179,5 @@ async def test_ticket_is_in_no_log(polls: Polls, caplog: pytest.LogCaptureFixtur
     await redeem(polls, poll_id, f"ticket={ticket}&token={polls.token}")
     await polls("GET", f"/v1/polls/{ticket}", headers={"X-Request-ID": ticket, "If-None-Match": ticket})
 
+    assert "/v1/polls/{id}/events" in caplog.text
     assert ticket not in caplog.text

@@ -7,7 +7,7 @@ import pytest
 
 from services.token_authority.routes import ROUTES
 from shared.contract.token import SECRET_PATTERN
-from tests.support.stack import CLIENT_SECRET, Answer, Authority, basic_auth
+from tests.support.stack import Answer, Authority
 
 pytestmark = pytest.mark.shared_services
 
@@ -22,10 +22,10 @@ NO_CHANGE = {
 
 
 class Holders(NamedTuple):
-    """What the requests change."""
+    """The token, the admin key and the spare tokens that requests change."""
 
     token: Any
-    others: list[Any]
+    spare_tokens: list[Any]
     key_id: str
 
 
@@ -63,7 +63,7 @@ CHANGES = [
 async def send(authority: Authority, change: Change, holders: Holders) -> Answer:
     method, template = change.route
     path = template.format(id=holders.token["id"], key_id=holders.key_id, client_id="s")
-    spare = holders.others.pop()
+    spare = holders.spare_tokens.pop()
     if template == "/v1/tokens/leaked":
         return await authority(method, path, json={"tokens": [spare["token"]]})
     if template == "/oauth2/revoke":
@@ -79,12 +79,12 @@ async def list_records(authority: Authority, after: int = 0) -> list[Any]:
 
 async def create_holders(authority: Authority) -> Holders:
     token = await authority.issue()
-    others = [await authority.issue(self_rotation=True) for _ in CHANGES]
+    spare_tokens = [await authority.issue(self_rotation=True) for _ in CHANGES]
     for _ in range(2):
         await authority.issue(owner="bulk")
     key = (await authority.manage("POST", "/v1/admin-keys", {"name": "k", "role": "auditor"})).json
     await authority.manage("POST", "/v1/services", {"client_id": "s"})
-    return Holders(token, others, key["id"])
+    return Holders(token, spare_tokens, key["id"])
 
 
 def test_every_route_that_changes_something_is_listed() -> None:
@@ -164,7 +164,7 @@ async def test_end_of_old_secret_by_first_use_names_the_secrets(authority: Autho
     rotated = (await authority.manage("POST", f"/v1/tokens/{token['id']}/rotate", {"end_on_use": True})).json
     last = (await list_records(authority))[-1]
 
-    await asyncio.gather(*(authority.introspect(rotated["token"], "polls", CLIENT_SECRET) for _ in range(3)))
+    await asyncio.gather(*(authority.introspect(rotated["token"]) for _ in range(3)))
 
     added = await list_records(authority, last["seq"])
     (record,) = [each for each in added if each["subject"] == f"token:{token['id']}"]
@@ -176,7 +176,6 @@ async def test_introspection_appends_no_record(authority: Authority) -> None:
     token = await authority.issue()
     before = len(await list_records(authority))
 
-    headers = basic_auth("polls", CLIENT_SECRET)
-    await authority("POST", "/oauth2/introspect", data={"token": token["token"]}, headers=headers)
+    await authority.introspect(token["token"])
 
     assert len(await list_records(authority)) == before

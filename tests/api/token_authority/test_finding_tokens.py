@@ -249,9 +249,11 @@ async def test_search_finds_owner_that_earlier_release_stored(
 async def test_search_finds_owner_before_and_after_change(authority: Authority, admin_reader: Reader) -> None:
     issued = await authority.issue(name="from before", owner="Ada")
 
+    before = await admin_reader.list_names(search="ada")
     await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"description": "x"})
+    after = await admin_reader.list_names(search="ada")
 
-    assert await admin_reader.list_names(search="ada") == ["from before"]
+    assert before == after == ["from before"]
 
 
 async def test_search_finds_token_far_down_the_order(
@@ -551,3 +553,12 @@ async def test_sql_scope_conditions_agree_with_scopes(authority: Authority, data
 
             assert touching == filter_ids(lambda token, to=wanted: any(overlap(scope, to) for scope in token.scopes))  # type: ignore[misc]
             assert within == filter_ids(lambda token, limits=limits: find_excess_scope(token.scopes, limits) is None)  # type: ignore[misc]
+
+
+async def test_limited_auditor_does_not_see_wildcard_beyond_list_of_all_actions(authority: Authority) -> None:
+    six = "polls:read,create,update,delete,vote,results:PLAT"
+    await authority.issue(six, name="six")
+    await authority.issue("polls:*:PLAT", name="wildcard")
+    reader = await create_reader(authority, role="auditor", scopes=[six])
+
+    assert await reader.list_names() == ["six"]

@@ -21,7 +21,7 @@ def authority_settings() -> dict[str, Any]:
 
 
 async def _revoke(authority: Authority, count: int = 1) -> list[str]:
-    """Return the digests of the secrets of new tokens, which are revoked."""
+    """Issue tokens and revoke them. Return the digests of their secrets."""
     issued = [await authority.issue() for _ in range(count)]
     for token in issued:
         await authority.revoke(token["id"], wait="false")

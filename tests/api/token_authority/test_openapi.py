@@ -51,8 +51,8 @@ def with_valid_token(secret: Callable[[], str]) -> Callable[[AnyCase], None]:
     return prepare
 
 
-def preview(case: AnyCase) -> None:
-    """Do not revoke every token by conditions that all tokens meet: other operations need some that work."""
+def make_dry_run(case: AnyCase) -> None:
+    """Turn a valid bulk revocation by conditions into a dry run; it could revoke tokens that other operations need."""
     if case.meta and case.meta.generation.mode.is_positive and isinstance(case.body, dict) and not case.body.get("ids"):
         case.body = {**case.body, "dry_run": True}
 
@@ -87,7 +87,7 @@ async def test_authority_conforms_to_its_openapi_document(authority: Authority) 
         },
         prepare={
             "find_token": with_valid_token(lambda: issued[-1]["token"]),
-            "revoke_tokens": preview,
+            "revoke_tokens": make_dry_run,
             "introspect": with_valid_token(lambda: issued[-1]["token"]),
             "revoke_presented_token": with_valid_token(lambda: next(secrets, mint("pgt"))),
         },

@@ -1,27 +1,17 @@
 """Every command of the token authority's documentation page works as it is pasted into a shell."""
 
 import secrets
-from typing import Any
 
 import pytest
 
 from services.token_authority.routes import ROUTES
-from tests.support.pasted_commands import commands_of, paste
+from tests.support.pasted_commands import commands_of, paste, read_documented_statuses
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
 
 CONFIGURED_URL = "http://127.0.0.1:8081"
 """The default of TOKEN_AUTHORITY_ISSUER. The service of the test has another port."""
-
-
-async def documented_statuses(authority: Authority) -> dict[str, list[str]]:
-    """Return the statuses of success that the OpenAPI document has for each operation, by its id."""
-    paths = (await authority("GET", "/openapi.json")).json["paths"]
-    operations: list[Any] = [operation for methods in paths.values() for operation in methods.values()]
-    return {
-        each["operationId"]: [status for status in each["responses"] if status.startswith("2")] for each in operations
-    }
 
 
 async def create_variables(authority: Authority) -> dict[str, str]:
@@ -45,7 +35,7 @@ async def test_every_command_of_docs_page_returns_documented_status(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     page = (await authority("GET", "/docs")).body.decode()
-    commands, statuses = commands_of(page), await documented_statuses(authority)
+    commands, statuses = commands_of(page), await read_documented_statuses(authority)
 
     assert len(commands) == len(ROUTES)
     for name, command in commands.items():

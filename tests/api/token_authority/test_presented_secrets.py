@@ -16,8 +16,8 @@ AROUND = [("", "\n"), ("", "\r\n"), (" ", ""), ("\t", " \t"), ("", "\u00a0"), ("
 """Whitespace before and after a secret."""
 
 
-def wrong_in(token: str) -> dict[str, str]:
-    """Return values that contain a token, or a part of it, and are none."""
+def texts_with_token(token: str) -> dict[str, str]:
+    """Return texts that contain a token and other characters."""
     return {
         "quoted": f'"{token}"',
         "with its scheme": f"Bearer {token}",
@@ -30,8 +30,8 @@ def wrong_in(token: str) -> dict[str, str]:
     }
 
 
-def broken(token: str) -> dict[str, str]:
-    """Return values that look like a token and contain none."""
+def damaged_tokens(token: str) -> dict[str, str]:
+    """Return texts that look like a token and contain none."""
     return {
         "cut off": token[:-1],
         "cut in half": token[:20],
@@ -70,7 +70,7 @@ async def test_revoke_value_that_contains_token_and_more_returns_400(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     issued = await authority.issue()
-    for case, value in {**wrong_in(issued["token"]), **broken(issued["token"])}.items():
+    for case, value in {**texts_with_token(issued["token"]), **damaged_tokens(issued["token"])}.items():
         with subtests.test(case):
             answer = await authority("POST", "/oauth2/revoke", data={"token": value})
 
@@ -112,7 +112,7 @@ async def test_report_of_text_that_contains_secret_and_more_returns_422_and_revo
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     issued, other = await authority.issue(), await authority.issue()
-    texts = wrong_in(issued["token"])
+    texts = texts_with_token(issued["token"])
     del texts["with an encoded underscore"]
     for case, text in {**texts, "an admin key": mint("pga"), "a client secret": mint("pgs")}.items():
         with subtests.test(case):
@@ -126,7 +126,7 @@ async def test_report_of_text_that_contains_secret_and_more_returns_422_and_revo
 async def test_report_of_text_that_only_looks_like_token_returns_200_and_counts_it_as_unknown(
     authority: Authority,
 ) -> None:
-    texts = [*broken(mint("pgt")).values(), "x", mint("pgt")]
+    texts = [*damaged_tokens(mint("pgt")).values(), "x", mint("pgt")]
 
     answer = await authority("POST", "/v1/tokens/leaked", json={"tokens": texts})
 
@@ -155,14 +155,14 @@ async def test_introspect_value_that_is_no_token_returns_inactive(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     token = (await authority.issue())["token"]
-    for case, value in {**wrong_in(token), **broken(token)}.items():
+    for case, value in {**texts_with_token(token), **damaged_tokens(token)}.items():
         with subtests.test(case):
             answer = await authority.introspect(value)
 
             assert (answer.status, answer.json) == (200, {"active": False})
 
 
-async def test_credential_with_whitespace_around_it_is_accepted(
+async def test_credential_with_whitespace_around_it_returns_200(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     token, credential = (await authority.issue())["token"], GOOD["Authorization"].partition(" ")[2]

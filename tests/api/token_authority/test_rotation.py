@@ -10,7 +10,8 @@ from shared.contract.token import digest
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import fetch
-from tests.support.stack import Answer, Authority, Polls
+from tests.support.stack import Authority, Polls
+from tests.support.token_fixtures import are_active, rotate
 
 GONE = {"active": False}
 
@@ -20,17 +21,8 @@ def authority_settings() -> dict[str, Any]:
     return {"revocation_lease": 0.5}
 
 
-async def rotate(authority: Authority, token_id: str, key: str | None = None, **body: Any) -> Answer:
-    headers = {**authority.admin, **({"Idempotency-Key": key} if key else {})}
-    return await authority("POST", f"/v1/tokens/{token_id}/rotate", headers=headers, json=body)
-
-
 async def show(authority: Authority, token_id: str) -> Any:
     return (await authority.manage("GET", f"/v1/tokens/{token_id}")).json
-
-
-async def are_active(authority: Authority, *secrets: str) -> list[bool]:
-    return [(await authority.introspect(secret)).json["active"] for secret in secrets]
 
 
 async def test_rotated_token_keeps_its_id_and_gets_new_secret(authority: Authority) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from services.token_authority.domain.self_rotation import MAX_SECRETS_PER_DAY
 from tests.support.databases import ClonedDatabase
-from tests.support.postgres import fetch
+from tests.support.postgres import copy_token, fetch
 from tests.support.stack import Answer, Authority, Polls
-from tests.support.token_fixtures import expire_token
+from tests.support.token_fixtures import are_active, expire_token
 
 pytestmark = pytest.mark.shared_services
 
@@ -17,10 +17,6 @@ pytestmark = pytest.mark.shared_services
 async def rotate(authority: Authority, secret: str, key: str | None = None, **body: Any) -> Answer:
     headers = {"Authorization": f"Bearer {secret}", **({"Idempotency-Key": key} if key else {})}
     return await authority("POST", "/v1/token/rotate", headers=headers, json=body)
-
-
-async def are_active(authority: Authority, *secrets: str) -> list[bool]:
-    return [(await authority.introspect(secret)).json["active"] for secret in secrets]
 
 
 async def test_holder_gets_new_secret_and_token_stays_the_same(authority: Authority) -> None:
@@ -48,7 +44,7 @@ async def test_rotation_without_overlap_ends_presented_secret_everywhere(authori
     assert (await polls.with_token(rotated.json["token"]).call("GET")).status == 200
 
 
-async def test_token_that_does_not_allow_it_returns_403_that_names_administrator(authority: Authority) -> None:
+async def test_rotate_token_without_self_rotation_returns_403_that_names_administrator(authority: Authority) -> None:
     issued = await authority.issue()
 
     refused = await rotate(authority, issued["token"])
@@ -200,9 +196,14 @@ async def test_audit_record_names_token_as_actor(authority: Authority) -> None:
     assert (record["after"]["overlap_s"], record["after"]["end_on_use"]) == (60, False)
 
 
-async def test_token_made_before_migration_does_not_allow_it(authority: Authority, database: ClonedDatabase) -> None:
-    await authority.issue()
+async def test_token_stored_by_earlier_release_does_not_allow_self_rotation(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    issued = await authority.issue(self_rotation=True)
+    await copy_token(database, issued["id"], 1)
 
-    (row,) = await fetch(database.admin_url, "SELECT self_rotation FROM token_authority.token")
+    query = "SELECT self_rotation FROM token_authority.token WHERE id <> $1"
+    (stored,) = await fetch(database.admin_url, query, issued["id"])
 
-    assert row["self_rotation"] is False
+    assert issued["self_rotation"] is True
+    assert stored["self_rotation"] is False

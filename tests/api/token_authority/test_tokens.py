@@ -111,11 +111,11 @@ async def test_expiry_is_read_as_written_and_day_is_its_last_moment(
             assert (issued["expires_at"], changed.json["expires_at"]) == (understood, understood)
 
 
-async def test_day_in_condition_is_its_first_moment_and_of_until_its_last(
+async def test_day_means_its_start_in_conditions_and_its_end_in_until(
     authority: Authority, subtests: pytest.Subtests
 ) -> None:
     token = await authority.issue(expires_at="2031-01-31T00:00:00Z")
-    today = datetime.now(UTC).date()
+    today = datetime.fromisoformat(token["created_at"]).date()
     tomorrow = today + timedelta(days=1)
     ids = [token["id"]]
     conditions = {
@@ -174,8 +174,8 @@ async def test_condition_that_is_no_time_returns_400_that_names_it(
 
 
 async def test_bulk_revocation_takes_day_as_its_first_moment(authority: Authority) -> None:
-    await authority.issue()
-    today = datetime.now(UTC).date()
+    token = await authority.issue()
+    today = datetime.fromisoformat(token["created_at"]).date()
 
     async def preview(**conditions: str) -> Any:
         body = {"reason": "policy", "dry_run": True, **conditions}
@@ -390,3 +390,21 @@ async def test_requests_without_admin_key_return_401(authority: Authority, subte
 
             assert answer.status == 401
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_all_actions_spelt_out_never_become_wildcard(authority: Authority) -> None:
+    written = "polls:results,vote,delete,update,create,read:PLAT"
+    canonical = "polls:read,create,update,delete,vote,results:PLAT"
+    issuer = await authority.manage("POST", "/v1/admin-keys", {"name": "i", "role": "issuer", "scopes": [written]})
+    headers = {"Authorization": f"Bearer {issuer.json['key']}"}
+
+    issued = await authority.issue(written)
+    statuses = [
+        (await authority("POST", "/v1/tokens", headers=headers, json={"name": "t", "scopes": [scope]})).status
+        for scope in (written, "polls:*:PLAT")
+    ]
+    widened = await authority.manage("PATCH", f"/v1/tokens/{issued['id']}", {"scopes": ["polls:*:PLAT"]})
+
+    assert (issued["scopes"], issuer.json["scopes"]) == ([canonical], [canonical])
+    assert (await authority.introspect(issued["token"])).json["scope"] == canonical
+    assert (statuses, widened.status) == ([201, 403], 422)
