@@ -22,6 +22,9 @@ from shared.runtime.http.problem import BadRequest, InvalidBody
 from shared.runtime.http.routes import MAX_BODY_BYTES
 
 ROUNDS: Final = 15
+PASSES: Final = 20
+SLOWEST: Final = 10
+"""How often the slowest bodies are measured again, and how many of them."""
 MOST_MS: Final = 5.0
 _DEPTH: Final = 98
 
@@ -91,26 +94,37 @@ def body_figures() -> list[Figure]:
     """Measure reading the worst bodies, as processor time, beside `msgspec.json.decode` of the same body."""
     figures: list[Figure] = []
     for size, kinds in {MAX_BODY_BYTES: (LeakedTokens, CreateToken, CreatePoll), MAX_BATCH_BYTES: (Batch,)}.items():
-        took = {
-            (kind.__name__, name): (_measure_ms(partial(read_json, body, kind)), body)
-            for kind in kinds
-            for name, body in worst_json_bodies(size).items()
-        }
-        (kind, name), (most_ms, body) = max(took.items(), key=lambda each: each[1][0])
-        part = f"bodies of {size // 1024} KiB"
+        bodies = worst_json_bodies(size)
+        name, most_ms = _find_worst(
+            {
+                f"{name}, as {kind.__name__}": partial(read_json, body, kind)
+                for kind in kinds
+                for name, body in bodies.items()
+            }
+        )
+        part, body = f"bodies of {size // 1024} KiB", bodies[name.rpartition(", as ")[0]]
         figures += [
-            Figure(part, f"reading the worst ({name}, as {kind})", most_ms, "ms", most=MOST_MS),
+            Figure(part, f"reading the worst ({name})", most_ms, "ms", most=MOST_MS),
             Figure(part, "msgspec.json.decode of it", _measure_ms(partial(msgspec.json.decode, body)), "ms"),
         ]
-    forms = {
-        name: _measure_ms(partial(read_form, form, IntrospectToken))
-        for name, form in worst_forms(MAX_FORM_BYTES).items()
-    }
-    name, most_ms = max(forms.items(), key=lambda each: each[1])
+    forms = worst_forms(MAX_FORM_BYTES)
+    name, most_ms = _find_worst({name: partial(read_form, form, IntrospectToken) for name, form in forms.items()})
     return [
         *figures,
         Figure(f"forms of {MAX_FORM_BYTES // 1024} KiB", f"reading the worst ({name})", most_ms, "ms", most=MOST_MS),
     ]
+
+
+def _find_worst(readings: Mapping[str, Callable[[], Any]]) -> tuple[str, float]:
+    """Return the reading that takes longest, and how long.
+
+    The slowest ones are measured again, because a processor may be slower for some seconds than before and after.
+    """
+    took = {name: _measure_ms(read) for name, read in readings.items()}
+    for _ in range(PASSES):
+        for name in sorted(took, key=took.__getitem__)[-SLOWEST:]:
+            took[name] = min(took[name], _measure_ms(readings[name]))
+    return max(took.items(), key=lambda each: each[1])
 
 
 def _measure_ms(read: Callable[[], Any]) -> float:
