@@ -23,13 +23,14 @@ from cyclopts import App, Parameter
 
 from bench.bodies import body_figures
 from bench.contest import contest_figures
+from bench.fast_path import read_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, report_progress, run
 from bench.stack import Running, Stack, start_stack
 
 LEASE_S: Final = 5.0
 
-Part = Literal["guard", "listing", "large", "contest", "bodies"]
+Part = Literal["fast", "guard", "listing", "large", "contest", "bodies"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 app = App(name="bench.polls", help="Measure the polls service under load.", version_flags=[])
@@ -102,6 +103,8 @@ async def _measure(plan: Plan, folder: Path) -> Report:
 async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> list[Figure]:
     report_progress(f"measuring: {part}")
     match part:
+        case "fast":
+            return await read_figures(stack, running, plan.rounds)
         case "guard":
             return await guard_figures(stack, running, plan.rounds, plan.least_guarded)
         case "listing":

@@ -8,7 +8,7 @@ import asyncpg
 
 from bench.errors import BenchError
 from bench.report import Figure
-from bench.rounds import RequestKind, RoundsOrder, pin_apart, ratio, send_rounds
+from bench.rounds import RequestKind, RoundsOrder, bearer, pin_apart, ratio, send_rounds
 from bench.site import OPTIONS, Integrator, count_statements, create_full_token
 from bench.stack import Running, Stack
 
@@ -45,7 +45,10 @@ async def guard_figures(stack: Stack, running: Running, rounds: int, least: floa
         async with count_statements(session, guarded.base) as sent:
             for _ in range(COUNTED):
                 await integrator("GET", path)
-        kinds = [RequestKind(each.port, each.pid or 0, path, token) for each in (guarded, unguarded)]
+        kinds = [
+            RequestKind(port=each.port, pid=each.pid or 0, paths=[path], headers=bearer(token))
+            for each in (guarded, unguarded)
+        ]
         with pin_apart([kind.pid for kind in kinds], [stack.postgres_pid]) as core:
             with_guard, without = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))
     part = "one poll"
@@ -76,7 +79,10 @@ async def listing_figures(stack: Stack, running: Running, rounds: int) -> list[F
             listed = await integrator("GET", many)
         if len(listed["items"]) != LISTED or listed["items"][-1]["results"]["participants"] != 3:
             raise BenchError("the list does not contain every poll with its results")
-        kinds = [RequestKind(polls.port, polls.pid or 0, path, token) for path in (one, many)]
+        kinds = [
+            RequestKind(port=polls.port, pid=polls.pid or 0, paths=[path], headers=bearer(token))
+            for path in (one, many)
+        ]
         with pin_apart([polls.pid or 0], [stack.postgres_pid]) as core:
             single, whole = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))
     part = f"{LISTED} polls"
@@ -103,7 +109,10 @@ async def large_figures(
         await _fill(stack, small, FEW_BALLOTS)
         fill_s = await _fill(stack, large, ballots)
         kinds = [
-            RequestKind(polls.port, polls.pid or 0, f"/v1/polls/{poll_id}/results", token) for poll_id in (small, large)
+            RequestKind(
+                port=polls.port, pid=polls.pid or 0, paths=[f"/v1/polls/{poll_id}/results"], headers=bearer(token)
+            )
+            for poll_id in (small, large)
         ]
         with pin_apart([polls.pid or 0], [stack.postgres_pid]) as core:
             of_small, of_large = await send_rounds(RoundsOrder(kinds, 1, rounds, RESULTS_ROUND_S, core))

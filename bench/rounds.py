@@ -6,13 +6,14 @@ operating system allows it, the measured servers get a core of their own.
 """
 
 import asyncio
+import itertools
 import math
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, cast
 
@@ -61,24 +62,39 @@ def _with_children(pids: Collection[int]) -> list[int]:
 
 
 ANSWER_LIMIT_S: Final = 10.0
-_GOOD: Final = b"HTTP/1.1 200 "
+COUNTER: Final = "{n}"
+_GOOD: Final = b"HTTP/1.1 2"
 _LENGTH: Final = b"\r\nContent-Length: "
+_COUNTER: Final = COUNTER.encode()
 _END: Final = b"\r\n\r\n"
 
 
-class RequestKind(msgspec.Struct, frozen=True):
-    """A GET request to the server on a port, which is the process `pid`."""
+class RequestKind(msgspec.Struct, frozen=True, kw_only=True):
+    """A request to the server on a port, which is the process `pid`.
+
+    The connections take the `paths` in turn. `COUNTER` in a path stands for a number that no other request has.
+    """
 
     port: int
     pid: int
-    path: str
-    token: str
+    paths: Sequence[str]
+    headers: Mapping[str, str] = {}
+    method: str = "GET"
+    body: str = ""
 
-    @property
-    def request(self) -> bytes:
-        """The bytes to send."""
-        head = f"GET {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.token}\r\n\r\n"
-        return head.encode()
+    def request(self, connection: int) -> bytes:
+        """Return the bytes to send on a connection."""
+        headers = {"Host": "127.0.0.1", **self.headers}
+        if self.body:
+            headers["Content-Length"] = str(len(self.body.encode()))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        path = self.paths[connection % len(self.paths)]
+        return f"{self.method} {path} HTTP/1.1\r\n{lines}\r\n{self.body}".encode()
+
+
+def bearer(token: str) -> Mapping[str, str]:
+    """Return the header with an access token."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 class RoundsOrder(msgspec.Struct, frozen=True):
@@ -101,6 +117,7 @@ class Rounds(msgspec.Struct, frozen=True):
     """The server's processor time divided by the elapsed time."""
     p50_ms: float
     p95_ms: float
+    p99_ms: float
 
     @property
     def rate(self) -> float:
@@ -140,9 +157,10 @@ async def send_rounds(order: RoundsOrder) -> list[Rounds]:
 class _Sender(asyncio.Protocol):
     """One connection. From `start` to `stop`, it sends a request as soon as the previous one is answered."""
 
-    def __init__(self, request: bytes, times_s: list[float]) -> None:
+    def __init__(self, request: bytes, times_s: list[float], numbers: Iterator[int]) -> None:
         self._request = request
         self._times_s = times_s
+        self._numbers = numbers if _COUNTER in request else None
         self._response = b""
         self._sent_at = 0.0
         self._is_sending = False
@@ -184,8 +202,11 @@ class _Sender(asyncio.Protocol):
             self._finished.set_exception(exc or ConnectionResetError("the server has closed the connection"))
 
     def _send(self) -> None:
+        request = self._request
+        if self._numbers is not None:
+            request = request.replace(_COUNTER, b"%d" % next(self._numbers))
         self._sent_at = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(request)
 
 
 class _Measurement:
@@ -202,12 +223,11 @@ class _Measurement:
         self._all_times_s: list[float] = []
 
     async def open(self, connections: int) -> None:
-        def new_sender() -> _Sender:
-            return _Sender(self._kind.request, self._times_s)
-
-        loop = asyncio.get_running_loop()
-        opened = [await loop.create_connection(new_sender, "127.0.0.1", self._kind.port) for _ in range(connections)]
-        self._senders = [sender for _, sender in opened]
+        loop, numbers = asyncio.get_running_loop(), itertools.count()
+        for number in range(connections):
+            sender = _Sender(self._kind.request(number), self._times_s, numbers)
+            await loop.create_connection(lambda sender=sender: sender, "127.0.0.1", self._kind.port)  # type: ignore[misc]
+            self._senders.append(sender)
 
     async def round(self, seconds: float, *, is_measured: bool) -> None:
         self._times_s.clear()
@@ -227,8 +247,8 @@ class _Measurement:
 
     def outcome(self) -> Rounds:
         times_ms = sorted(each * 1000 for each in self._all_times_s)
-        p50, p95 = (times_ms[math.ceil(share * len(times_ms)) - 1] for share in (0.5, 0.95))
-        return Rounds(self._rates, self._server_us, self._busy_s / self._all_s, p50, p95)
+        percentiles = (times_ms[math.ceil(share * len(times_ms)) - 1] for share in (0.5, 0.95, 0.99))
+        return Rounds(self._rates, self._server_us, self._busy_s / self._all_s, *percentiles)
 
     def _processor_time_s(self) -> float:
         times = self._server.cpu_times()

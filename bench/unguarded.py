@@ -17,6 +17,7 @@ from services.polls.routes import ROUTES
 from services.polls.settings import PollsSettings
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Place
+from shared.contract.token import SECRET_START
 from shared.guard import REDACTED_PATTERN
 from shared.guard.caller import CALLER, Caller
 from shared.guard.usage import Usage
@@ -49,7 +50,7 @@ class Anyone(Caller):
 
 def build_app(settings: UnguardedSettings) -> web.Application:
     """Return the polls service without its guard and its feed."""
-    app = create_application(PROBLEMS, redactor(REDACTED_PATTERN))
+    app = create_application(PROBLEMS, redactor(REDACTED_PATTERN, SECRET_START))
     add_routes(app, ROUTES)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={})
     add_metrics(app)
@@ -83,4 +84,4 @@ def _allow_anyone(site: str) -> Middleware:
 
 
 if __name__ == "__main__":
-    run_service("polls", UnguardedSettings, build_app, redactor(REDACTED_PATTERN))
+    run_service("polls", UnguardedSettings, build_app, redactor(REDACTED_PATTERN, SECRET_START))

@@ -18,7 +18,7 @@ import pytest
 import uvloop
 from redis.asyncio import Redis
 
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import redactor
 from tests.support.databases import (
@@ -58,7 +58,7 @@ def pytest_configure(config: pytest.Config) -> None:
             _start_servers(stack)
     log = (Path(os.environ["POLLGATE_TEST_OUTPUT"]) / f"in-process-{os.getpid()}.log").open("a", encoding="utf-8")
     config.stash[_LOG] = log
-    configure_logs("tests", redactor(SECRET_PATTERN), log)
+    configure_logs("tests", redactor(SECRET_PATTERN, SECRET_START), log)
 
 
 def _start_servers(stack: ExitStack) -> None:

@@ -28,6 +28,7 @@ from services.polls.storage.schema import SCHEMA
 from services.polls.tasks.followed_polls import FollowedPolls
 from services.polls.tasks.poll_feed import MAX_SILENCE_S, PollFeed
 from services.polls.tasks.retention import Retention
+from shared.contract.token import SECRET_START
 from shared.guard import AUTHORITY, FEED, FOLLOWER, REDACTED_PATTERN, mount_guard
 from shared.runtime.docs import add_docs
 from shared.runtime.http.application import BODY_LIMIT_S, create_application
@@ -49,7 +50,7 @@ def build_app(
     The body of a request has to arrive within `body_limit_s`. A followed poll is read after `max_silence_s` without an
     announcement.
     """
-    app = create_application(PROBLEMS, redactor(REDACTED_PATTERN), body_limit_s=body_limit_s)
+    app = create_application(PROBLEMS, redactor(REDACTED_PATTERN, SECRET_START), body_limit_s=body_limit_s)
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.resource_url)
     add_health(

@@ -17,12 +17,13 @@ from services.polls.payloads.batch import Outcome, Outcomes
 from services.polls.payloads.polls import PollPayload
 from services.polls.problems import PROBLEMS
 from shared.contract.scope import Place
+from shared.contract.token import SECRET_START
 from shared.guard import REDACTED_PATTERN
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.runtime.http.problem import RUNTIME_PROBLEMS, ProblemTable, problem_document, problem_for
 from shared.runtime.process.redaction import redactor
 
-_redact: Final = redactor(REDACTED_PATTERN)
+_redact: Final = redactor(REDACTED_PATTERN, SECRET_START)
 _ITEM_PROBLEMS: Final[ProblemTable] = {**RUNTIME_PROBLEMS, **GUARD_PROBLEMS, **PROBLEMS}
 _PERMITTED: Final = frozenset({200, 201, 204, 409, 412, 422})
 """The statuses of an item that its token was permitted to do, also if it failed for another reason."""

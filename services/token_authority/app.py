@@ -41,7 +41,7 @@ from services.token_authority.tasks.signing import PURPOSE, Signer
 from services.token_authority.tasks.sync import Syncs
 from services.token_authority.tasks.unused_tokens import UnusedTokens
 from shared.contract.redis_names import rate_limit_prefix
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
 from shared.runtime.http.application import create_application
@@ -60,7 +60,7 @@ from shared.runtime.redis.rate_limit import rate_limiter
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """Return the application, ready to be started."""
-    app = create_application(PROBLEMS, redactor(SECRET_PATTERN), before_body=[limit_unreadable_bodies])
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN, SECRET_START), before_body=[limit_unreadable_bodies])
     add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)

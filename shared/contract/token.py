@@ -26,6 +26,9 @@ SECRET_NAMES: Final[Mapping[str, str]] = {
 }
 """What a secret with each prefix is called in messages."""
 
+SECRET_START: Final = "pg"
+"""How every secret begins."""
+
 SECRET_PATTERN: Final = re.compile(r"pg[ats]_[0-9A-Za-z]{38}")
 """Matches every Pollgate secret in a text; confirm a match with `is_well_formed`."""
 

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.http.client_address import FORWARDED_FOR, forwarded_address
 from shared.runtime.http.user_agent import MAX_READ, shorten_user_agent
 from shared.runtime.process.redaction import redactor
@@ -27,7 +27,7 @@ class Origins:
     def __init__(self, proxy_hops: int, *, is_reported: bool = True) -> None:
         self._proxy_hops = proxy_hops
         self._is_reported = is_reported
-        self._redact = redactor(SECRET_PATTERN)
+        self._redact = redactor(SECRET_PATTERN, SECRET_START)
 
     def of(self, request: web.Request) -> Origin | None:
         """Return the origin of the request; `None` if origins are not reported. Every request runs this."""

@@ -14,7 +14,7 @@ import structlog
 from aiohttp import web
 
 from shared.contract.scope import Action, Place
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.guard import GuardSettings, mount_guard, open_stream, token_with
 from shared.guard.stream import GUARD, STREAMS
 from shared.runtime.http.application import create_application
@@ -135,7 +135,7 @@ class Ticker:
 
 @asynccontextmanager
 async def run_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticker, None]:
-    app = create_application({}, redactor(SECRET_PATTERN))
+    app = create_application({}, redactor(SECRET_PATTERN, SECRET_START))
     ticker = Ticker(app, "")
     handlers = {
         "/ticks/{workspace}": ticker.ticks,

@@ -4,10 +4,10 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.contract.token import SECRET_PATTERN, mint
+from shared.contract.token import SECRET_PATTERN, SECRET_START, mint
 from shared.runtime.process.redaction import redactor
 
-redact = redactor(SECRET_PATTERN)
+redact = redactor(SECRET_PATTERN, SECRET_START)
 TOKEN = mint("pgt")
 
 

@@ -15,13 +15,13 @@ from services.token_authority.storage import changes, guards, usage
 from services.token_authority.tasks.confirmations import Confirmations
 from shared.contract.change import Change
 from shared.contract.sync import MAX_CHANGES_PER_SYNC, SyncAnswer, SyncRequest, TokenUse
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.http.address import read_address
 from shared.runtime.http.user_agent import shorten_user_agent
 from shared.runtime.postgres.database import Database
 from shared.runtime.process.redaction import redactor
 
-_REDACT: Final = redactor(SECRET_PATTERN)
+_REDACT: Final = redactor(SECRET_PATTERN, SECRET_START)
 
 
 class Syncs:

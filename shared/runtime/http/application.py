@@ -3,17 +3,16 @@
 The log line contains the route's template, never the URL: a query may contain a secret in any encoding.
 """
 
-import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
+from multidict import istr
 
-from shared.runtime.http.large_responses import TooManyLargeResponses, limit_large_responses
-from shared.runtime.http.options import answer_options
+from shared.runtime.http.large_responses import LargeResponses, TooManyLargeResponses
+from shared.runtime.http.options import ANSWERS_OPTIONS, options_response
 from shared.runtime.http.problem import (
     OAUTH_JSON,
     PROBLEM_JSON,
@@ -29,21 +28,22 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
-from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, match_route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, Route, match_route
 from shared.runtime.http.type_names import shorten
+from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
 from shared.runtime.process.redaction import Redact
+from shared.runtime.process.time_limit import TimeLimit, TimeLimits
 
 BODY_LIMIT_S: Final = 10.0
 """The time for receiving a request's body."""
 
-SAFE_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Server": "pollgate",
+SAFE_HEADERS: Final[Mapping[str, str]] = {
+    hdrs.CACHE_CONTROL: "no-store",
+    istr("Referrer-Policy"): "no-referrer",
+    istr("X-Content-Type-Options"): "nosniff",
+    hdrs.SERVER: "pollgate",
 }
-
-_log = structlog.get_logger()
+X_REQUEST_ID: Final = istr("X-Request-ID")
 
 
 class BodyTooLarge(Exception):
@@ -78,46 +78,59 @@ def create_application(
     """
     app = web.Application(
         middlewares=[
-            _log_requests(redact),
-            _report_problems({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}),
-            limit_large_responses(),
-            answer_options,
+            _respond({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact),
             *before_body,
-            _limit_body(body_limit_s),
-            _limit_time,
+            _limit_request(body_limit_s),
         ]
     )
+    app[ANSWERS_OPTIONS] = True
+    app[ERROR_VIEW] = ErrorView()
     app.on_response_prepare.append(_add_headers)
     return app
 
 
-def _log_requests(redact: Redact) -> Middleware:
+def _respond(table: ProblemTable, redact: Redact) -> Middleware:
+    """Return the outermost middleware: it gives a request its id, reports errors as problems, and logs the request."""
+    large_responses = LargeResponses()
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = request_id_of(request, redact)
-        request[REQUEST_ID] = request_id
-        status = 500
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        route = match_route(request)
+        request_id = request[REQUEST_ID] = request_id_of(request, redact)
+        CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own
+        status = 500
+        try:
             try:
-                response = await handler(request)
-                status = response.status
-                if status >= 400 and response.content_type in (PROBLEM_JSON, OAUTH_JSON):
-                    _redact_problem(response, redact)
-            finally:
-                route = match_route(request)
-                is_logged = status >= 400 or route is None or route.logs_success
-                (_log.info if is_logged else _log.debug)(
-                    "request",
-                    method=request.method if request.method.isalpha() else "?",
-                    route=route_template(request),
-                    status=status,
-                    duration_ms=round((time.perf_counter() - started) * 1000, 2),
-                    **request.get(_FIELDS, {}),
-                )
+                response = (None if route else options_response(request)) or await handler(request)
+                large_responses.limit(request, response)
+            except web.HTTPRedirection as redirect:
+                response = redirect_response(redirect)
+            except Exception as error:  # noqa: BLE001 - the caller must not see an unexpected error
+                response = _problem_response(request, route, error, table)
+            status = response.status
+            if status >= 400:
+                response = await _finish_error(request, response, redact)
+        finally:
+            if status >= 400 or route is None or route.logs_success:
+                _log_request(request, route, status, started)
         return response
 
     return middleware
+
+
+def _log_request(request: web.Request, route: Route | None, status: int, started: float) -> None:
+    method = request.method
+    log_request(
+        {
+            "request_id": request[REQUEST_ID],
+            "method": method if method.isalpha() else "?",
+            "route": route.path if route else route_template(request),
+            "status": status,
+            "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+            **request.get(_FIELDS, {}),
+        }
+    )
 
 
 _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
@@ -125,7 +138,9 @@ _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
 
 def add_log_fields(request: web.Request, **fields: object) -> None:
     """Add fields to the request's log line."""
-    request[_FIELDS] = {**request.get(_FIELDS, {}), **fields}
+    if _FIELDS in request:
+        fields = request[_FIELDS] | fields
+    request[_FIELDS] = fields
 
 
 def route_template(request: web.Request) -> str:
@@ -134,38 +149,58 @@ def route_template(request: web.Request) -> str:
     return resource.canonical if resource is not None else "unmatched"
 
 
-def _report_problems(table: ProblemTable) -> Middleware:
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except web.HTTPRedirection as redirect:
-            return redirect_response(redirect)
-        except Exception as error:  # noqa: BLE001 - the outermost layer: the caller must not see an unexpected error
-            route = match_route(request)
-            problem = problem_for(error, {**table, **route.problem_table} if route else table)
-        if route is not None and route.reports_oauth_errors:
-            return problem_response(problem, request[REQUEST_ID], oauth=True, media_type=oauth_media_type(request))
-        return problem_response(problem, request[REQUEST_ID])
-
-    return middleware
+def _problem_response(
+    request: web.Request, route: Route | None, error: Exception, table: ProblemTable
+) -> web.StreamResponse:
+    problem = problem_for(error, {**table, **route.problem_table} if route else table)
+    if route is not None and route.reports_oauth_errors:
+        return problem_response(problem, request[REQUEST_ID], oauth=True, media_type=oauth_media_type(request))
+    return problem_response(problem, request[REQUEST_ID])
 
 
-def _limit_body(limit_s: float) -> Middleware:
+class ErrorView:
+    """How an application shows problems: as they are."""
+
+    async def show(self, request: web.Request, response: web.Response) -> web.Response:
+        """Return the representation of a redacted problem, with the same status."""
+        return response
+
+
+ERROR_VIEW: Final = web.AppKey("error_view", ErrorView)
+
+
+async def _finish_error(request: web.Request, response: web.StreamResponse, redact: Redact) -> web.StreamResponse:
+    if response.content_type not in (PROBLEM_JSON, OAUTH_JSON):
+        return response
+    _redact_problem(response, redact)
+    if isinstance(response, web.Response) and response.content_type == PROBLEM_JSON:
+        return await request.app[ERROR_VIEW].show(request, response)
+    return response
+
+
+_DEADLINE: Final = web.RequestKey("deadline", TimeLimit)
+
+
+def _limit_request(body_limit_s: float) -> Middleware:
+    """Return the middleware that reads the body, and then limits the time until the response."""
+    limits = TimeLimits()
+
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = match_route(request)
-        await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, limit_s)
-        return await handler(request)
+        if request.can_read_body:
+            await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, limits, body_limit_s)
+        with limits.limit(route.time_limit_s if route else HANDLING_LIMIT_S) as request[_DEADLINE]:
+            return await handler(request)
 
     return middleware
 
 
-async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
+async def _read_body(request: web.Request, limit: int, limits: TimeLimits, limit_s: float) -> None:
     """Read at most `limit` bytes and one chunk, also without a Content-Length header."""
     request._client_max_size = limit  # aiohttp has a limit per application, but none per route
     try:
-        async with asyncio.timeout(limit_s):
+        with limits.limit(limit_s):
             if (request.content_length or 0) > limit:
                 raise BodyTooLarge(limit)
             if await request.read():
@@ -199,25 +234,15 @@ def _size(limit: int) -> str:
     return f"{limit} bytes"
 
 
-_DEADLINE: Final = web.RequestKey("deadline", asyncio.Timeout)
-
-
-@web.middleware
-async def _limit_time(request: web.Request, handler: Handler) -> web.StreamResponse:
-    route = match_route(request)
-    async with asyncio.timeout(route.time_limit_s if route else HANDLING_LIMIT_S) as request[_DEADLINE]:
-        return await handler(request)
-
-
 def extend_deadline(request: web.Request, seconds: float) -> None:
     """Set the request's deadline to `HANDLING_LIMIT_S + seconds` from now."""
-    request[_DEADLINE].reschedule(asyncio.get_running_loop().time() + HANDLING_LIMIT_S + seconds)
+    request[_DEADLINE].extend(HANDLING_LIMIT_S + seconds)
 
 
 def disable_deadline(request: web.Request) -> None:
     """Remove the request's deadline, for a response of unknown length. Its handler has to limit each step."""
     if _DEADLINE in request:
-        request[_DEADLINE].reschedule(None)
+        request[_DEADLINE].disable()
 
 
 def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
@@ -231,4 +256,4 @@ def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
 async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(SAFE_HEADERS)
     if REQUEST_ID in request:
-        response.headers["X-Request-ID"] = request[REQUEST_ID]
+        response.headers[X_REQUEST_ID] = request[REQUEST_ID]

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from shared.runtime.http.options import answer_options
+from shared.runtime.http.options import ANSWERS_OPTIONS, answer_options
 from shared.runtime.process.environment import SettingsError
 
 CorsOrigins = Annotated[
@@ -81,7 +81,7 @@ def add_cors(app: web.Application, origins: frozenset[str]) -> None:
     """
     app[_ORIGINS] = origins
     if origins:
-        if answer_options not in app.middlewares:
+        if ANSWERS_OPTIONS not in app:
             app.middlewares.append(answer_options)
         app.on_response_prepare.append(_add_headers)
 

@@ -6,7 +6,6 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload
-from aiohttp.typedefs import Handler, Middleware
 
 LARGE_BYTES: Final = 256 * 1024
 """A body up to this size is sent as a whole and is not counted."""
@@ -67,18 +66,16 @@ async def write_within_limit(request: web.Request, response: web.StreamResponse,
     return True
 
 
-def limit_large_responses() -> Middleware:
-    """Return the middleware. It raises `TooManyLargeResponses` for a body that would be too much."""
-    sending = _Sending()
+class LargeResponses:
+    """The large responses of one application."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        response = await handler(request)
+    def __init__(self) -> None:
+        self._sending = _Sending()
+
+    def limit(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let a large body be sent in pieces. Raise `TooManyLargeResponses` for one that would be too much."""
         body = response.body if isinstance(response, web.Response) else None
         if isinstance(body, bytes) and len(body) > LARGE_BYTES and request.method != hdrs.METH_HEAD:
-            if sending.unsent + len(body) > MAX_UNSENT_BYTES:
+            if self._sending.unsent + len(body) > MAX_UNSENT_BYTES:
                 raise TooManyLargeResponses
-            response.body = _Pieces(body, sending)  # type: ignore[attr-defined]
-        return response
-
-    return middleware
+            response.body = _Pieces(body, self._sending)  # type: ignore[attr-defined]

@@ -90,9 +90,17 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
+_ROUTE: Final = web.RequestKey("route", Route)
+
+
 def match_route(request: web.Request) -> Route | None:
     """Return the row of the request's route, or `None` if no row matches the path and method."""
-    return request.app.get(_ROUTES, {}).get(request.match_info.route)
+    found = request.get(_ROUTE)
+    if found is None:
+        found = request.app.get(_ROUTES, {}).get(request.match_info.route)
+        if found is not None:
+            request[_ROUTE] = found
+    return found
 
 
 def list_routes(app: web.Application) -> list[Route]:

@@ -11,10 +11,11 @@ _MAX_ENCODINGS: Final = 10
 Redact = Callable[[str], str]
 
 
-def redactor(secret: re.Pattern[str]) -> Redact:
+def redactor(secret: re.Pattern[str], start: str) -> Redact:
     """Return a function that replaces each run of characters in which `secret` matches after repeated decoding.
 
-    A run that is still encoded after `_MAX_ENCODINGS` rounds is replaced too.
+    A run that is still encoded after `_MAX_ENCODINGS` rounds is replaced too. Every secret begins with `start`, so a
+    text with neither that nor a `%` contains none, which two searches find out.
     """
 
     def contains_secret(text: str) -> bool:
@@ -30,4 +31,7 @@ def redactor(secret: re.Pattern[str]) -> Redact:
     def redact_run(run: re.Match[str]) -> str:
         return "[redacted]" if contains_secret(run.group()) else run.group()
 
-    return lambda text: _ENCODABLE.sub(redact_run, text)
+    def redact(text: str) -> str:
+        return _ENCODABLE.sub(redact_run, text) if start in text or "%" in text else text
+
+    return redact

@@ -14,7 +14,7 @@ import uvloop
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from shared.runtime.http.application import SAFE_HEADERS
+from shared.runtime.http.application import SAFE_HEADERS, X_REQUEST_ID
 from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_response
 from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
 from shared.runtime.http.request_id import new_request_id
@@ -24,6 +24,7 @@ from shared.runtime.process.environment import SettingsError, describe_settings,
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import Redact
 from shared.runtime.process.supervise import FATAL
+from shared.runtime.process.time_limit import TimeLimits
 from shared.runtime.process.workers import is_worker, run_workers
 
 DRAIN_LIMIT_S: Final = 5.0
@@ -115,10 +116,11 @@ _MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed H
 class _Connection(RequestHandler):
     """Respond to malformed HTTP without repeating it, in the response or in the log: it may contain a secret."""
 
-    __slots__ = ("_response_limit_s",)
+    __slots__ = ("_limits", "_response_limit_s")
 
     def __init__(self, server: "_Server", **options: Any) -> None:
         super().__init__(server, **options)
+        self._limits = server.limits
         self._response_limit_s = server.response_limit_s
 
     def handle_error(
@@ -154,7 +156,7 @@ class _Connection(RequestHandler):
             _log.warning("expectation failed", status=resp.status, request_id=request_id)
             resp = _error_response(problem, request_id)
         try:
-            async with asyncio.timeout(self._response_limit_s):
+            with self._limits.limit(self._response_limit_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if request.transport is not None:
@@ -165,11 +167,12 @@ class _Connection(RequestHandler):
 def _error_response(problem: Problem, request_id: str) -> web.Response:
     """Return a response for a request that did not reach the middlewares, with the headers that they would add."""
     response = problem_response(problem, request_id)
-    response.headers.update({**SAFE_HEADERS, "X-Request-ID": request_id})
+    response.headers.update({**SAFE_HEADERS, X_REQUEST_ID: request_id})
     return response
 
 
 class _Server(web.Server):
+    limits: TimeLimits
     response_limit_s: float
 
     def __call__(self) -> RequestHandler:
@@ -185,5 +188,6 @@ class _Runner(web.AppRunner):
         # aiohttp has no setting for the class of connections.
         server = await super()._make_server()
         server.__class__ = _Server
-        cast(_Server, server).response_limit_s = self._response_limit_s
+        server = cast(_Server, server)
+        server.limits, server.response_limit_s = TimeLimits(), self._response_limit_s
         return server
