@@ -11,10 +11,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from msgspec import Meta
 
-from services.polls.app_keys import DATABASE
+from services.polls.app_keys import DATABASE, POLL_READS
 from services.polls.problems import PROBLEMS
 from services.polls.routes import ROUTES
 from services.polls.settings import PollsSettings
+from services.polls.storage.poll_reads import PollReads
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Place
 from shared.contract.token import SECRET_START
@@ -63,6 +64,7 @@ def build_app(settings: UnguardedSettings) -> web.Application:
             statement_cache=settings.database_statement_cache,
             registry=app[METRICS],
         ) as app[DATABASE]:
+            app[POLL_READS] = PollReads(app[DATABASE])
             yield
 
     app.cleanup_ctx.append(open_database)

@@ -11,6 +11,7 @@ from services.polls.app_keys import (
     FOLLOWED_POLLS,
     POLL_EDITOR,
     POLL_FEED,
+    POLL_READS,
     SETTINGS,
     STREAM_LIMITER,
     VOTES,
@@ -24,6 +25,7 @@ from services.polls.operations.vote import Votes
 from services.polls.problems import PROBLEMS
 from services.polls.routes import DOCUMENTATION, ROUTES
 from services.polls.settings import PollsSettings
+from services.polls.storage.poll_reads import PollReads
 from services.polls.storage.schema import SCHEMA
 from services.polls.tasks.followed_polls import FollowedPolls
 from services.polls.tasks.poll_feed import MAX_SILENCE_S, PollFeed
@@ -80,7 +82,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         registry=app[METRICS],
     ) as pool:
         await retry_until_available(lambda: require_migrated(pool, SCHEMA))
-        app[DATABASE] = pool
+        app[DATABASE], app[POLL_READS] = pool, PollReads(pool)
         async with supervise(app, "retention", Retention(pool).run):
             yield
 

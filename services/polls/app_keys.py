@@ -9,12 +9,14 @@ from services.polls.operations.edit import PollEditor
 from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
 from services.polls.settings import PollsSettings
+from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.followed_polls import FollowedPolls
 from services.polls.tasks.poll_feed import PollFeed
 from shared.runtime.postgres.database import Database
 
 SETTINGS: Final = web.AppKey("settings", PollsSettings)
 DATABASE: Final = web.AppKey("database", Database)
+POLL_READS: Final = web.AppKey("poll_reads", PollReads)
 POLL_FEED: Final = web.AppKey("poll_feed", PollFeed)
 POLL_EDITOR: Final = web.AppKey("poll_editor", PollEditor)
 BATCH_EDITOR: Final = web.AppKey("batch_editor", BatchEditor)

@@ -5,7 +5,7 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta
 
-from services.polls.app_keys import DATABASE
+from services.polls.app_keys import DATABASE, POLL_READS
 from services.polls.domain.errors import UnknownPoll
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
 from services.polls.operations.authorization import load_authorized_poll
@@ -39,7 +39,7 @@ async def list_poll_comments(request: web.Request) -> web.Response:
     query = read_query(request, Paging)
     first = FIRST if query.cursor is None else read_cursor(query.cursor, tuple[_Position])[0]
     poll_id, database = require_path_uuid(request, "id", UnknownPoll), request.app[DATABASE]
-    await load_authorized_poll(database, caller(request), poll_id, Action.RESULTS)
+    await load_authorized_poll(request.app[POLL_READS], caller(request), poll_id, Action.RESULTS)
     found = await list_comments(database, poll_id, first, query.limit + 1)
     page = found[: query.limit]
     items = [CommentPayload(comment.text, comment.ballots) for comment in page]

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from services.polls.app_keys import DATABASE, FOLLOWED_POLLS, STREAM_LIMITER
+from services.polls.app_keys import FOLLOWED_POLLS, POLL_READS, STREAM_LIMITER
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.state import PollState
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
@@ -49,7 +49,7 @@ async def follow_poll(request: web.Request) -> web.StreamResponse:
     """Return 200 with events, until the poll is deleted or the token stops working."""
     bearer = caller(request)
     state = await load_authorized_poll(
-        request.app[DATABASE], bearer, require_path_uuid(request, "id", UnknownPoll), Action.READ
+        request.app[POLL_READS], bearer, require_path_uuid(request, "id", UnknownPoll), Action.READ
     )
     if request.method == hdrs.METH_HEAD:
         return web.StreamResponse(headers=HEADERS)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, POLL_EDITOR
+from services.polls.app_keys import DATABASE, POLL_EDITOR, POLL_READS
 from services.polls.domain.edit import Patch, PollDeletion, PollEdit, Replacement
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.listing import PollFilter
@@ -125,7 +125,7 @@ async def show_poll(request: web.Request) -> web.Response:
     """Return 200 with the poll, or 304."""
     query = read_query(request, ShowPoll)
     state = await load_authorized_poll(
-        request.app[DATABASE], caller(request), require_path_uuid(request, "id", UnknownPoll), Action.READ
+        request.app[POLL_READS], caller(request), require_path_uuid(request, "id", UnknownPoll), Action.READ
     )
     headers = {"ETag": state.etag}
     if query.expand is None and is_not_modified(request, state.etag):

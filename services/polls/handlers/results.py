@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, VOTES
+from services.polls.app_keys import POLL_READS, VOTES
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
@@ -73,7 +73,7 @@ async def _load(request: web.Request, participant: str | None) -> tuple[PollStat
     if participant is None:
         actions = (Action.READ, Action.RESULTS)
         return await load_authorized_poll(
-            request.app[DATABASE], bearer, require_path_uuid(request, "id", UnknownPoll), *actions
+            request.app[POLL_READS], bearer, require_path_uuid(request, "id", UnknownPoll), *actions
         ), False
     actions = (Action.READ, Action.VOTE)
     voter = await request.app[VOTES].load_voter(

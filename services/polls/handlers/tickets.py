@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE
+from services.polls.app_keys import POLL_READS
 from services.polls.domain.errors import UnknownPoll
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
 from services.polls.operations.authorization import load_authorized_poll
@@ -37,6 +37,6 @@ EXAMPLE: Final = StreamTicket(examples.TICKET, TICKET_LIFE_S)
 async def create_ticket(request: web.Request) -> web.Response:
     """Return 201 with a ticket."""
     poll_id = require_path_uuid(request, "id", UnknownPoll)
-    await load_authorized_poll(request.app[DATABASE], caller(request), poll_id, Action.READ)
+    await load_authorized_poll(request.app[POLL_READS], caller(request), poll_id, Action.READ)
     ticket = await issue_ticket(request, f"/v1/polls/{poll_id}/events")
     return json_response(StreamTicket(ticket, TICKET_LIFE_S), status=201)

@@ -5,7 +5,7 @@ from typing import Annotated
 from aiohttp import web
 from msgspec import Meta
 
-from services.polls.app_keys import DATABASE, VOTES
+from services.polls.app_keys import DATABASE, POLL_READS, VOTES
 from services.polls.domain.errors import NamesNotKept, UnknownPoll
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
 from services.polls.handlers.participants import path_participant
@@ -108,7 +108,7 @@ async def list_ballots(request: web.Request) -> web.Response:
     query = read_query(request, Paging)
     after = "" if query.cursor is None else read_cursor(query.cursor, tuple[_Storable])[0]
     poll_id, database = require_path_uuid(request, "id", UnknownPoll), request.app[DATABASE]
-    poll = (await load_authorized_poll(database, caller(request), poll_id, Action.RESULTS)).poll
+    poll = (await load_authorized_poll(request.app[POLL_READS], caller(request), poll_id, Action.RESULTS)).poll
     if not poll.spec.settings.save_participant_names:
         raise NamesNotKept
     found = await ballots.list_ballots(database, poll.id, after, query.limit + 1)

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
-from services.polls.app_keys import DATABASE, POLL_EDITOR
+from services.polls.app_keys import DATABASE, POLL_EDITOR, POLL_READS
 from services.polls.domain.edit import PollDeletion, PollEdit, Replacement
 from services.polls.domain.errors import UnknownEndpoint, UnknownPoll
 from services.polls.domain.poll import validate
@@ -81,7 +81,7 @@ async def list_contract_polls(request: web.Request) -> web.Response:
     place, bearer = query.to_place(), caller(request)
     if not query.poll_id:
         return json_response([poll async for poll in _encode_all_at(request, place, query.expand)])
-    state = await polls.select_poll(request.app[DATABASE], bearer.site, _to_poll_id(query.poll_id))
+    state = await request.app[POLL_READS].select_poll(bearer.site, _to_poll_id(query.poll_id))
     if state is None or state.poll.place != place:
         raise UnknownPoll
     return json_response([_to_payload(bearer, state, query.expand)])

@@ -9,10 +9,9 @@ from uuid import UUID
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
-from services.polls.storage import polls
+from services.polls.storage.poll_reads import PollReads
 from shared.contract.scope import Action, Place
 from shared.guard import Caller
-from shared.runtime.postgres.database import Connection
 
 _REVEALING: Final = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Action.RESULTS)
 """Actions that let a caller know which polls exist at a place. `CREATE` does not."""
@@ -41,9 +40,9 @@ def audience_of(caller: Caller, place: Place, *, as_voter: bool = False) -> Audi
     return Audience.VOTER if as_voter else Audience.PUBLIC
 
 
-async def load_authorized_poll(connection: Connection, caller: Caller, poll_id: UUID, *actions: Action) -> PollState:
+async def load_authorized_poll(reads: PollReads, caller: Caller, poll_id: UUID, *actions: Action) -> PollState:
     """Return the poll, if the caller may do one of the actions. Raise `UnknownPoll` or `InsufficientScope`."""
-    state = await polls.select_poll(connection, caller.site, poll_id)
+    state = await reads.select_poll(caller.site, poll_id)
     if state is None:
         raise UnknownPoll
     require_any_action(caller, actions, state.poll.place)

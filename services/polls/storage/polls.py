@@ -43,10 +43,13 @@ _SELECT_PLACE: Final = f"""
     SELECT {STATE} {_FROM} WHERE {_AT_PLACE} AND (poll.created_at, poll.id) > ($5, $6)
     ORDER BY poll.created_at, poll.id LIMIT $7
 """
-_SELECT_ONE: Final = f"""
-    -- select_poll: one poll of a site
-    SELECT {STATE} {_FROM} WHERE poll.site = $1 AND poll.id = $2
-"""
+_SELECT: Final = f"""
+    -- select_poll: some polls, each of a site
+    SELECT poll.site, {STATE}
+    FROM unnest($1::text[], $2::uuid[]) AS wanted (site, id)
+    JOIN polls.poll ON poll.id = wanted.id AND poll.site = wanted.site
+    JOIN polls.tally ON tally.poll_id = poll.id
+"""  # noqa: S608
 _SELECT_LOCKED: Final = f"""
     -- select_locked_poll: one poll of a site, which this transaction has locked, and the end of its audit trail
     SELECT {STATE}, coalesce(last.seq, 0) AS audit_seq, encode(last.hash, 'hex') AS audit_hash,
@@ -101,8 +104,15 @@ async def select_polls(
 
 async def select_poll(connection: Connection, site: str, poll_id: UUID) -> PollState | None:
     """Return the poll, or `None` if the site has no poll with this id."""
-    row = await connection.fetchrow(_SELECT_ONE, site, poll_id)
-    return read_state(row) if row else None
+    found = await select_some(connection, [site], [poll_id])
+    return found[0][1] if found else None
+
+
+async def select_some(
+    connection: Connection, sites: Sequence[str], poll_ids: Sequence[UUID]
+) -> list[tuple[str, PollState]]:
+    """Return the polls that exist, each with its site. The n-th poll has to be of the n-th site."""
+    return [(row["site"], read_state(row)) for row in await connection.fetch(_SELECT, sites, poll_ids)]
 
 
 async def select_locked_poll(connection: Connection, site: str, poll_id: UUID) -> tuple[PollState, AuditHead] | None:

@@ -4,9 +4,10 @@ No session state outlives a statement or a transaction, so a transaction pooler 
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 import asyncpg
@@ -15,11 +16,14 @@ from prometheus_client import CollectorRegistry
 
 from shared.runtime.postgres.query_metrics import QueryMetrics
 from shared.runtime.process.environment import split_url
+from shared.runtime.process.time_limit import TimeLimits
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
 """For one statement, including the wait for a connection."""
 TRANSACTION_LIMIT_S: Final = 2.0
+MAX_IDLE_S: Final = 300.0
+"""A connection that was idle for longer is not used: a firewall may have dropped it without a sign."""
 MIN_CONNECTIONS: Final = 4
 """Connections that are opened at the start, so that the first requests need not wait for them."""
 
@@ -85,7 +89,9 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool", address: str, size: int, metrics: QueryMetrics) -> None:
         self._pool = pool
         self._metrics = metrics
-        self._semaphore = asyncio.Semaphore(size)
+        self._places = asyncio.Semaphore(size)
+        self._idle: list[_Idle] = []
+        self._limits = TimeLimits()
         self.address = address
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
@@ -134,6 +140,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection, after at most `STATEMENT_LIMIT_S`."""
+        while self._idle:
+            await self._pool.release(self._idle.pop().connection)
         try:
             await asyncio.wait_for(self._pool.close(), STATEMENT_LIMIT_S)
         except TimeoutError:
@@ -141,22 +149,44 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self, limit_s: float) -> AsyncGenerator[Any, None]:
-        """Acquire a connection. Waiters are served first come, first served; asyncpg's pool is last in, first out."""
+        """Hold a connection. Waiters are served first come, first served; asyncpg's pool is last in, first out."""
         try:
-            async with asyncio.timeout(limit_s), self._semaphore:
-                connection = await self._pool.acquire()
-                try:
-                    yield connection
-                except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
-                    # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
-                    connection.terminate()
-                    raise
-                finally:
-                    await self._pool.release(connection)
+            with self._limits.limit(limit_s):
+                async with self._places:
+                    connection = await self._take()
+                    try:
+                        yield connection
+                    except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
+                        # asyncpg raises InternalClientError if the server has abandoned a connection without closing it
+                        connection.terminate()
+                        raise
+                    finally:
+                        await self._put_back(connection)
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
         except _OUTAGES as error:
             raise self._unavailable(error) from None
+
+    async def _take(self) -> Any:
+        """Return the connection that was used last, or a new one.
+
+        Connections stay out of asyncpg's pool while they are idle: to acquire and release one costs more than a
+        statement.
+        """
+        while self._idle:
+            connection, idle_since = self._idle.pop()
+            if asyncio.get_running_loop().time() - idle_since > MAX_IDLE_S:
+                connection.terminate()
+            if not connection.is_closed():
+                return connection
+            await self._pool.release(connection)
+        return await self._pool.acquire()
+
+    async def _put_back(self, connection: Any) -> None:
+        if connection.is_closed():
+            await self._pool.release(connection)
+        else:
+            self._idle.append(_Idle(connection, asyncio.get_running_loop().time()))
 
     def _measure(self, connection: Any) -> Transaction:
         return _MeasuredConnection(connection, self._metrics)
@@ -164,6 +194,13 @@ class Database:
     def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
         _log.warning("PostgreSQL is unavailable", address=self.address, error=_reason(error))
         return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
+
+
+class _Idle(NamedTuple):
+    """A connection that nobody uses, and since when, by the event loop's clock."""
+
+    connection: Any
+    since: float
 
 
 class _MeasuredConnection:
@@ -197,11 +234,13 @@ class _MeasuredConnection:
             raise DatabaseUnavailable(_reason(error)) from None
 
     async def _time(self, query: str, result: Awaitable[T]) -> T:
-        with self._metrics.of(query).time():
-            try:
-                return await result
-            except asyncpg.LockNotAvailableError as error:
-                raise LockTimeout(str(error)) from None
+        started = time.perf_counter()
+        try:
+            return await result
+        except asyncpg.LockNotAvailableError as error:
+            raise LockTimeout(str(error)) from None
+        finally:
+            self._metrics.of(query).observe(time.perf_counter() - started)
 
     async def _set_time_limit(self, limit_s: float) -> None:
         """Replace the role's own time limits on the server until the transaction ends."""
@@ -236,6 +275,7 @@ async def database(
                 timeout=STATEMENT_LIMIT_S,
                 command_timeout=STATEMENT_LIMIT_S,
                 statement_cache_size=statement_cache,
+                max_inactive_connection_lifetime=0,  # `Database` closes idle connections itself
                 reset=_skip_reset,
             )
         except _OUTAGES as error:

@@ -1,0 +1,34 @@
+"""Single polls, read outside transactions: those that are asked for together by one statement."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from services.polls.domain.state import PollState
+from services.polls.storage.polls import select_some
+from shared.runtime.postgres.batched_reads import BatchedReads
+from shared.runtime.postgres.database import Database
+
+
+class PollKey(NamedTuple):
+    """A poll is only found together with its site."""
+
+    site: str
+    id: UUID
+
+
+class PollReads:
+    """Reads polls. Create one instance per process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._reads = BatchedReads(self._select)
+
+    async def select_poll(self, site: str, poll_id: UUID) -> PollState | None:
+        """Return the poll, or `None` if the site has no poll with this id."""
+        return await self._reads.get(PollKey(site, poll_id))
+
+    async def _select(self, keys: Sequence[PollKey]) -> dict[PollKey, PollState]:
+        sites, ids = zip(*keys, strict=True)
+        found = await select_some(self._database, sites, ids)
+        return {PollKey(site, state.poll.id): state for site, state in found}

@@ -1,0 +1,75 @@
+"""Answer single reads that arrive together by one statement: its cost is shared, and few connections are needed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import Context
+from itertools import islice
+from typing import Final, Generic, TypeVar
+
+from shared.runtime.postgres.database import UnstorableValue
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_STATEMENTS: Final = 2
+"""Statements at once. What is asked meanwhile waits and is read together."""
+MAX_KEYS: Final = 100
+"""The most keys of one statement."""
+
+
+class BatchedReads(Generic[K, V]):
+    """Reads values by key. A read begins after it was asked for, so it sees everything that was committed before.
+
+    `select` returns the values of some different keys, by key, without those that do not exist.
+    """
+
+    def __init__(self, select: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
+        self._select = select
+        self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._reading = 0
+
+    async def get(self, key: K) -> V | None:
+        """Return the value, `None` if there is none. Raise what `select` raises."""
+        loop = asyncio.get_running_loop()
+        value: asyncio.Future[V | None] = loop.create_future()
+        self._waiting.setdefault(key, []).append(value)
+        if self._reading < MAX_STATEMENTS:
+            self._reading += 1
+            # It begins after the requests that arrived together with this one. Its log lines belong to none of them.
+            reader = loop.create_task(self._read_all(), context=Context())
+            self._readers.add(reader)
+            reader.add_done_callback(self._readers.discard)
+        return await value
+
+    async def _read_all(self) -> None:
+        """Read until nothing waits."""
+        try:
+            while self._waiting:
+                keys = list(islice(self._waiting, MAX_KEYS))
+                await self._read({key: self._waiting.pop(key) for key in keys})
+        finally:
+            self._reading -= 1
+
+    async def _read(self, waiting: Mapping[K, Sequence["asyncio.Future[V | None]"]]) -> None:
+        try:
+            found = await self._select(list(waiting))
+        except UnstorableValue as error:
+            if len(waiting) == 1:
+                _fail(waiting, error)
+            for key, values in waiting.items() if len(waiting) > 1 else ():
+                await self._read({key: values})  # one key must not fail the others
+        except Exception as error:  # noqa: BLE001 - it is raised where the value is awaited
+            _fail(waiting, error)
+        else:
+            for key, values in waiting.items():
+                for value in values:
+                    if not value.done():
+                        value.set_result(found.get(key))
+
+
+def _fail(waiting: Mapping[K, Sequence["asyncio.Future[V | None]"]], error: Exception) -> None:
+    for values in waiting.values():
+        for value in values:
+            if not value.done():
+                value.set_exception(error)
