@@ -14,7 +14,7 @@ from services.polls.domain.batch import BatchItem, ItemResult
 from services.polls.domain.idempotency import StoredResponse
 from services.polls.domain.state import PollState
 from services.polls.payloads.batch import Outcome, Outcomes
-from services.polls.payloads.polls import PollPayload
+from services.polls.payloads.documents import encode_poll
 from services.polls.problems import PROBLEMS
 from shared.contract.scope import Place
 from shared.contract.token import SECRET_START
@@ -32,7 +32,7 @@ _PERMITTED: Final = frozenset({200, 201, 204, 409, 412, 422})
 def created_response(state: PollState) -> StoredResponse:
     """Return 201 with a new poll."""
     headers = {"Location": f"/v1/polls/{state.poll.id}", "ETag": state.etag}
-    return StoredResponse(201, headers, msgspec.json.encode(PollPayload.of(state)))
+    return StoredResponse(201, headers, encode_poll(state))
 
 
 def batch_response(items: Sequence[BatchItem], results: Sequence[ItemResult], *, committed: bool) -> StoredResponse:

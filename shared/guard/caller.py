@@ -44,6 +44,11 @@ class Caller:
         return self._grant.metadata
 
     @property
+    def is_rate_limited(self) -> bool:
+        """Whether the token has a rate limit."""
+        return self._grant.rate_limit is not None
+
+    @property
     def granted_actions(self) -> AbstractSet[Action]:
         """The actions that `require` and `require_paths` have found the token to allow."""
         return self._granted_actions

@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
+from multidict import istr
 from prometheus_client import CollectorRegistry
 
 from shared.contract.redis_names import rate_limit_prefix, ticket_prefix
@@ -98,7 +99,7 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     app[_SETTINGS] = settings
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.extend((_require_scope_check, _add_age, add_rate_limit, _keep_private))
+    app.on_response_prepare.append(_finish_response)
     app.cleanup_ctx.append(_open(settings))
     add_routes(app, [Route("GET", RESOURCE_METADATA_ROUTE, Endpoint(_show_metadata), PUBLIC)])
 
@@ -124,17 +125,7 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     if route is None or not isinstance(route.access, TokenAccess):
         return await handler(request)
     try:
-        presented = await take_token_or_ticket(request) if route.access.takes_ticket else take_token(request)
-        if presented.is_in_query and has_listed_origin(request):
-            raise QueryOfPage
-        request[PRESENTED_TOKEN] = presented
-        validated = await _check_token(request, presented.token)
-        request[_AGE_S] = validated.age_s
-        bearer = request[CALLER] = Caller(validated.grant, request.app[_USAGE], request.app[_ORIGINS].of(request))
-        add_log_fields(request, token_id=validated.grant.token_id)
-        rules = request.app[RULES]
-        check = rules.check_before_count if route.access.counts_items else rules.check
-        await check(request, presented, validated.grant)
+        bearer = await _admit(request, route.access)
         response = await _call_handler(request, handler, route.access, bearer)
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
@@ -142,6 +133,29 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         return _refuse(request, error, route)
     bearer.count_use()  # for handlers that require no scope
     return response
+
+
+async def _admit(request: web.Request, access: TokenAccess) -> Caller:
+    """Return the caller of a request whose token works and may be used like this. Raise `GuardError`."""
+    app = request.app
+    presented = await take_token_or_ticket(request) if access.takes_ticket else take_token(request)
+    if presented.is_in_query and has_listed_origin(request):
+        raise QueryOfPage
+    request[PRESENTED_TOKEN] = presented
+    valid = None if bypasses_cache(request) else app[GUARD].recall(presented.token)
+    if valid is None:
+        valid = await _check_token(request, presented.token)
+    grant = valid.grant
+    bearer = request[CALLER] = Caller(grant, app[_USAGE], app[_ORIGINS].of(request))
+    request[_AGE_S] = valid.age_s
+    add_log_fields(request, token_id=grant.token_id)
+    rules = app[RULES]
+    rules.check_presentation(request, presented, grant)
+    if access.counts_items:
+        await rules.check_before_count(request, grant)
+    elif grant.rate_limit is not None:
+        await rules.count(request, grant, 1)
+    return bearer
 
 
 async def _check_token(request: web.Request, token: str) -> ValidToken:
@@ -172,15 +186,32 @@ async def _call_handler(
         access.require_scope_check(bearer, error.status)
         raise
     finally:
-        await count_if_uncounted(request)
+        if access.counts_items:
+            await count_if_uncounted(request)
     access.require_scope_check(bearer, response.status)
     return response
 
 
-async def _require_scope_check(request: web.Request, response: web.StreamResponse) -> None:
-    """Raise `ScopeNotChecked` before a stream sends its first byte. Its connection is closed, for it has begun."""
-    if isinstance(response, web.Response) or CALLER not in request:
+async def _finish_response(request: web.Request, response: web.StreamResponse) -> None:
+    """Check a stream before its first byte is sent, and add the headers about the token."""
+    if PRESENTED_TOKEN not in request:
         return
+    if CALLER in request:
+        if not isinstance(response, web.Response):
+            _require_scope_check(request, response)
+        response.headers[_TOKEN_VALIDATED_AGE] = str(round(request[_AGE_S] * 1000))
+        if request[CALLER].is_rate_limited:
+            add_rate_limit(request, response)
+    if request[PRESENTED_TOKEN].is_in_query and not keeps_private(response):
+        response.headers[hdrs.CACHE_CONTROL] = "private, no-store"  # RFC 6750 §2.3
+
+
+_TOKEN_VALIDATED_AGE: Final = istr("Token-Validated-Age")
+"""How many milliseconds ago the token was last confirmed to work."""
+
+
+def _require_scope_check(request: web.Request, response: web.StreamResponse) -> None:
+    """Raise `ScopeNotChecked` for a stream, and close its connection, for it has begun."""
     route = match_route(request)
     if route is None or not isinstance(route.access, TokenAccess):
         return
@@ -194,18 +225,6 @@ async def _require_scope_check(request: web.Request, response: web.StreamRespons
 
 async def _end_streams(app: web.Application) -> None:
     app[STREAMS].end()
-
-
-async def _add_age(request: web.Request, response: web.StreamResponse) -> None:
-    """Add `Token-Validated-Age`: how many milliseconds ago the token was last confirmed to work."""
-    if _AGE_S in request:
-        response.headers["Token-Validated-Age"] = str(round(request[_AGE_S] * 1000))
-
-
-async def _keep_private(request: web.Request, response: web.StreamResponse) -> None:
-    """Keep shared caches from storing a response to a request with its token in the URL (RFC 6750 §2.3)."""
-    if PRESENTED_TOKEN in request and request[PRESENTED_TOKEN].is_in_query and not keeps_private(response):
-        response.headers["Cache-Control"] = "private, no-store"
 
 
 async def _show_metadata(request: web.Request) -> web.Response:

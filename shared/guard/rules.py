@@ -23,20 +23,11 @@ class Rules:
         self._limiter = limiter
         self._proxy_hops = proxy_hops
 
-    async def check(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
-        """Check the presentation, then count the request against the token's rate limit; its secrets share the limit.
-
-        Raise `QueryNotAllowed`, `AddressNotAllowed` or `RateLimited`. The first two are not counted.
-        """
-        self.check_presentation(request, presented, grant)
-        await self.count(request, grant, 1)
-
-    async def check_before_count(self, request: web.Request, presented: PresentedToken, grant: Grant) -> None:
-        """Do as `check` does, except that `count_items` counts, once the number of items is known.
+    async def check_before_count(self, request: web.Request, grant: Grant) -> None:
+        """Prepare a request that `count_items` counts, once the number of items is known.
 
         Raise `RateLimited` if not even one is left.
         """
-        self.check_presentation(request, presented, grant)
         request[_UNCOUNTED] = grant
         if grant.rate_limit is not None:
             verdict = await self._limiter.peek(grant.token_id, grant.rate_limit)
@@ -47,7 +38,8 @@ class Rules:
     async def count(self, request: web.Request, grant: Grant, cost: int) -> None:
         """Count `cost` requests against the token's rate limit, or none of them and raise `RateLimited`.
 
-        Raise `BatchOverRateLimit` if the limit is lower than `cost`, so that waiting would not help.
+        The secrets of a token share its limit. Raise `BatchOverRateLimit` if the limit is lower than `cost`, so that
+        waiting would not help.
         """
         if grant.rate_limit is None:
             return
@@ -87,8 +79,8 @@ async def count_if_uncounted(request: web.Request) -> None:
         await count_items(request, 1)
 
 
-async def add_rate_limit(request: web.Request, response: web.StreamResponse) -> None:
-    """Add `RateLimit-Policy` and `RateLimit` to the response to a request that was counted.
+def add_rate_limit(request: web.Request, response: web.StreamResponse) -> None:
+    """Add `RateLimit-Policy` and `RateLimit` to the response to a request of a token with a rate limit.
 
     They are defined by draft-ietf-httpapi-ratelimit-headers-09 §§3, 4. Times are in seconds.
     """

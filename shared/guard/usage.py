@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final
 
 from shared.contract.sync import TokenUse
 from shared.guard.origin import Origin, Origins
@@ -12,24 +12,27 @@ MAX_USES_PER_SYNC: Final = 140
 MAX_SECRETS: Final = 100_000
 
 
-class Use(NamedTuple):
+class Use:
     """The counters of one secret.
 
     `last_used_at` is the time of the last use, or of the last refusal if there is no use, on the guard's clock.
     `origin` is from where the last use came.
     """
 
-    token_id: str
-    uses: int
-    refusals: int
-    last_used_at: float
-    origin: Origin | None = None
+    __slots__ = ("last_used_at", "origin", "refusals", "token_id", "uses")
 
-    def merge(self, newer: "Use") -> "Use":
-        """Return the sum of both counters."""
-        last = newer if newer.uses or not self.uses else self
-        uses, refusals = self.uses + newer.uses, self.refusals + newer.refusals
-        return Use(self.token_id, uses, refusals, last.last_used_at, last.origin)
+    def __init__(self, token_id: str) -> None:
+        self.token_id = token_id
+        self.uses = self.refusals = 0
+        self.last_used_at = 0.0
+        self.origin: Origin | None = None
+
+    def add(self, newer: "Use") -> None:
+        """Add the counters of a later time."""
+        if newer.uses or not self.uses:
+            self.last_used_at, self.origin = newer.last_used_at, newer.origin
+        self.uses += newer.uses
+        self.refusals += newer.refusals
 
 
 class Usage:
@@ -42,11 +45,16 @@ class Usage:
 
     def count(self, token_id: str, secret_id: str, origin: Origin | None = None) -> None:
         """Count a request with this token that was let through."""
-        self._add(secret_id, Use(token_id, 1, 0, self._clock(), origin))
+        use = self._of(token_id, secret_id)
+        use.uses += 1
+        use.last_used_at, use.origin = self._clock(), origin
 
     def count_refusal(self, token_id: str, secret_id: str) -> None:
         """Count a request that was refused, although its token works."""
-        self._add(secret_id, Use(token_id, 0, 1, self._clock()))
+        use = self._of(token_id, secret_id)
+        use.refusals += 1
+        if not use.uses:
+            use.last_used_at = self._clock()
 
     def take(self) -> dict[str, Use]:
         """Remove and return up to `MAX_USES_PER_SYNC` counters for the next sync, by secret id."""
@@ -56,7 +64,9 @@ class Usage:
         """Add counters back that a sync may not have delivered."""
         for secret_id, use in taken.items():
             newer = self._uses.get(secret_id)
-            self._uses[secret_id] = use.merge(newer) if newer else use
+            if newer is not None:
+                use.add(newer)
+            self._uses[secret_id] = use
 
     def to_report(self, taken: dict[str, Use]) -> list[TokenUse]:
         """Return `taken` as the contract has it: times as ages in milliseconds, since clocks are not compared."""
@@ -73,7 +83,10 @@ class Usage:
             for secret_id, use in taken.items()
         ]
 
-    def _add(self, secret_id: str, use: Use) -> None:
-        known = self._uses.get(secret_id)
-        if known is not None or len(self._uses) < MAX_SECRETS:
-            self._uses[secret_id] = known.merge(use) if known else use
+    def _of(self, token_id: str, secret_id: str) -> Use:
+        use = self._uses.get(secret_id)
+        if use is None:
+            use = Use(token_id)
+            if len(self._uses) < MAX_SECRETS:
+                self._uses[secret_id] = use
+        return use

@@ -1,10 +1,12 @@
 """The end date of a poll, as a client writes it and as it is stored."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from shared.runtime.text.times import InvalidTime, format_rfc3339, is_rfc3339, read_time
 
 
+@lru_cache
 def read_end_date(text: str) -> datetime | None:
     """Return the time that an end date stands for, in UTC, or `None` if it is empty. Raise `InvalidTime`."""
     return read_time(text, day="last") if text else None

@@ -18,6 +18,7 @@ from services.polls.handlers.idempotency import read_key, to_response
 from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.operations.create import create_poll_once
 from services.polls.payloads import examples
+from services.polls.payloads.documents import encode_poll, encode_results
 from services.polls.payloads.fields import Time
 from services.polls.payloads.parameters import (
     CreateHeaders,
@@ -38,14 +39,13 @@ from services.polls.payloads.polls import (
     PollPayload,
     WritePoll,
 )
-from services.polls.payloads.results import ResultsPayload
 from services.polls.storage.listing import select_page
 from shared.contract.scope import Action, Path
 from shared.guard import Caller, caller
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
-from shared.runtime.http.json_response import json_response
+from shared.runtime.http.json_response import json_bytes, json_response
 from shared.runtime.http.path import require_path_uuid
 from shared.runtime.http.preconditions import if_match, is_not_modified
 from shared.runtime.http.problem import BadRequest, ErrorDetail
@@ -72,7 +72,7 @@ async def list_polls(request: web.Request) -> web.Response:
     conditions = PollFilter(_readable_paths(caller(request), query), query.status, updated_since)
     after = None if query.cursor is None else read_cursor(query.cursor, tuple[Time, UUID])
     states = await select_page(request.app[DATABASE], caller(request).site, conditions, after, query.limit + 1)
-    page = _fill_page(_to_payload(caller(request), state, query.expand) for state in states[: query.limit])
+    page = _fill_page(_encode(caller(request), state, query.expand) for state in states[: query.limit])
     last = None if len(page) == len(states) else states[len(page) - 1].poll
     return json_response({"items": page, "next": None if last is None else write_cursor((last.created_at, last.id))})
 
@@ -130,7 +130,7 @@ async def show_poll(request: web.Request) -> web.Response:
     headers = {"ETag": state.etag}
     if query.expand is None and is_not_modified(request, state.etag):
         return web.Response(status=304, headers=headers)
-    return json_response(_to_payload(caller(request), state, query.expand), headers=headers)
+    return json_bytes(_encode(caller(request), state, query.expand), headers=headers)
 
 
 @endpoint(
@@ -202,23 +202,21 @@ async def _edit(request: web.Request, content: Replacement | Patch) -> web.Respo
     return json_response(payload, headers={"ETag": edited.state.etag})
 
 
-def _to_payload(bearer: Caller, state: PollState, expand: str | None) -> PollPayload:
+def _encode(bearer: Caller, state: PollState, expand: str | None) -> bytes:
     if expand is None:
-        return PollPayload.of(state)
-    audience = audience_of(bearer, state.poll.place)
-    return PollPayload.of(state, results=ResultsPayload.of(state.results(audience)))
+        return encode_poll(state)
+    return encode_poll(state, encode_results(state, audience_of(bearer, state.poll.place)))
 
 
-def _fill_page(payloads: Iterable[PollPayload]) -> list[msgspec.Raw]:
+def _fill_page(documents: Iterable[bytes]) -> list[msgspec.Raw]:
     """Return as many of the encoded polls as fit into `MAX_PAGE_BYTES`, and at least one."""
     page: list[msgspec.Raw] = []
     bytes_left = MAX_PAGE_BYTES
-    for payload in payloads:
-        encoded = msgspec.json.encode(payload)
-        bytes_left -= len(encoded)
+    for document in documents:
+        bytes_left -= len(document)
         if page and bytes_left < 0:
             break
-        page.append(msgspec.Raw(encoded))
+        page.append(msgspec.Raw(document))
     return page
 
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 from uuid import UUID
 
-import msgspec
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, POLL_EDITOR, POLL_READS
@@ -16,8 +15,8 @@ from services.polls.handlers.actor import actor_of
 from services.polls.operations.authorization import audience_of
 from services.polls.operations.create import create_poll
 from services.polls.payloads import examples
+from services.polls.payloads.documents import encode_contract_poll, encode_results
 from services.polls.payloads.polls import EXAMPLE
-from services.polls.payloads.results import ResultsPayload
 from services.polls.payloads.x1 import (
     ContractPoll,
     ContractPollBody,
@@ -33,7 +32,7 @@ from shared.contract.scope import Action, Place
 from shared.guard import Caller, caller
 from shared.runtime.http.body import JSON, read_json
 from shared.runtime.http.endpoint import Response, endpoint
-from shared.runtime.http.json_response import json_response
+from shared.runtime.http.json_response import json_bytes, json_response
 from shared.runtime.http.path import read_uuid
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import query_of, read_query
@@ -80,11 +79,11 @@ async def list_contract_polls(request: web.Request) -> web.Response:
     query = _read_authorized_query(request, ListQuery, Action.READ)
     place, bearer = query.to_place(), caller(request)
     if not query.poll_id:
-        return json_response([poll async for poll in _encode_all_at(request, place, query.expand)])
+        return json_bytes(b"[%b]" % b",".join([poll async for poll in _encode_all_at(request, place, query.expand)]))
     state = await request.app[POLL_READS].select_poll(bearer.site, _to_poll_id(query.poll_id))
     if state is None or state.poll.place != place:
         raise UnknownPoll
-    return json_response([_to_payload(bearer, state, query.expand)])
+    return json_bytes(b"[%b]" % _encode(bearer, state, query.expand))
 
 
 @endpoint(
@@ -179,18 +178,18 @@ def _refuse_old_form(request: web.Request) -> None:
         raise BadRequest(f"This is the old form of the request: {remedy}.", ErrorDetail(remedy, parameter="issueKey"))
 
 
-async def _encode_all_at(request: web.Request, place: Place, expand: str | None) -> AsyncGenerator[msgspec.Raw, None]:
+async def _encode_all_at(request: web.Request, place: Place, expand: str | None) -> AsyncGenerator[bytes, None]:
     """Yield each poll at the place, encoded. Raise `BadRequest` if they exceed the limits of a list."""
     database, bearer = request.app[DATABASE], caller(request)
     after, count, size, is_last = None, 0, 0, False
     while not is_last:
         states = await polls.select_polls(database, bearer.site, place, after, POLLS_PER_READ)
         for state in states:
-            encoded = msgspec.json.encode(_to_payload(bearer, state, expand))
+            encoded = _encode(bearer, state, expand)
             count, size = count + 1, size + len(encoded)
             if count > MAX_LISTED or size > MAX_LISTED_BYTES:
                 raise _too_many_polls()
-            yield msgspec.Raw(encoded)
+            yield encoded
             after = (state.poll.created_at, state.poll.id)
         is_last = len(states) < POLLS_PER_READ
 
@@ -201,11 +200,10 @@ def _too_many_polls() -> BadRequest:
     return BadRequest(f"There are too many polls at this place for one response, which holds up to {limit}.", error)
 
 
-def _to_payload(bearer: Caller, state: PollState, expand: str | None) -> ContractPoll:
+def _encode(bearer: Caller, state: PollState, expand: str | None) -> bytes:
     if not expand:
-        return ContractPoll.of(state)
-    audience = audience_of(bearer, state.poll.place)
-    return ContractPoll.of(state, ResultsPayload.of(state.results(audience)))
+        return encode_contract_poll(state)
+    return encode_contract_poll(state, encode_results(state, audience_of(bearer, state.poll.place)))
 
 
 def _to_poll_id(text: str) -> UUID:

@@ -38,9 +38,9 @@ class ResultsPayload(Struct, frozen=True, rename="camel"):
     `average` is also null before the first vote, and if the options are not scored.
     """
 
+    calculated_at: Time
     status: Status
     final: Annotated[bool, Meta(description="whether the poll is closed, so that the results will not change")]
-    calculated_at: Time
     visible: bool
     withheld_reason: WithheldReason | None
     participants: Annotated[int | None, Meta(examples=[56])]
@@ -52,9 +52,9 @@ class ResultsPayload(Struct, frozen=True, rename="camel"):
     def of(cls, results: Results) -> "ResultsPayload":
         """Return the payload of the results."""
         return cls(
+            calculated_at=results.calculated_at,
             status=results.status,
             final=results.is_final,
-            calculated_at=results.calculated_at,
             visible=results.is_visible,
             withheld_reason=results.withheld_reason,
             participants=results.participants,

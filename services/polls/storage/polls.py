@@ -16,6 +16,7 @@ from services.polls.domain.state import PollState
 from shared.contract.audit import NO_HASH
 from shared.contract.scope import Place
 from shared.runtime.postgres.database import Connection, Row
+from shared.runtime.process.kept_values import KeptValues
 
 ALL_BALLOTS_LIMIT_S: Final = 60.0
 """The time limit of a statement that changes all ballots of a poll."""
@@ -157,17 +158,38 @@ async def delete_poll(connection: Connection, site: str, poll_id: UUID) -> None:
 
 def read_state(row: Row) -> PollState:
     """Return the poll and tally in a row with the columns of `STATE`."""
+    poll = _polls.get(row["id"])
+    if poll is None or (poll.version, poll.updated_at) != (row["version"], row["updated_at"]):
+        poll = _read_poll(row)
+        _polls.put(poll.id, poll, _size_of(row))
+    tally = Tally(row["participants"], row["votes"], _COUNTS.decode(row["counts"]))
+    return PollState(poll, tally, row["revision"], row["at"])
+
+
+KEPT_POLL_BYTES: Final = 16 * 1024 * 1024
+"""About the memory of the polls that a process keeps, so that reading one again need not decode it."""
+_polls: Final[KeptValues[UUID, Poll]] = KeptValues(KEPT_POLL_BYTES)
+
+_OPTIONS: Final = msgspec.json.Decoder(tuple[Option, ...])
+_SETTINGS: Final = msgspec.json.Decoder(Settings)
+_CHANGES: Final = msgspec.json.Decoder(dict[Consequence, datetime])
+_COUNTS: Final = msgspec.json.Decoder(dict[str, int])
+
+
+def _read_poll(row: Row) -> Poll:
     spec = PollSpec(
         title=row["title"],
         description=row["description"],
-        options=msgspec.json.decode(row["options"], type=tuple[Option, ...]),
-        settings=msgspec.json.decode(row["settings"], type=Settings),
+        options=_OPTIONS.decode(row["options"]),
+        settings=_SETTINGS.decode(row["settings"]),
     )
     place = Place(row["workspace"], row["content"], row["container"])
-    changed = msgspec.json.decode(row["changed_after_votes"], type=dict[Consequence, datetime])
-    poll = Poll(row["id"], place, spec, row["version"], row["created_at"], row["updated_at"], changed)
-    counts = msgspec.json.decode(row["counts"], type=dict[str, int])
-    return PollState(poll, Tally(row["participants"], row["votes"], counts), row["revision"], row["at"])
+    changed = _CHANGES.decode(row["changed_after_votes"])
+    return Poll(row["id"], place, spec, row["version"], row["created_at"], row["updated_at"], changed)
+
+
+def _size_of(row: Row) -> int:
+    return 1000 + 4 * (len(row["title"]) + len(row["description"]) + len(row["options"]))
 
 
 def _values(spec: PollSpec) -> tuple[object, ...]:

@@ -98,6 +98,7 @@ def _respond(table: ProblemTable, redact: Redact) -> Middleware:
         started = time.perf_counter()
         route = match_route(request)
         request_id = request[REQUEST_ID] = request_id_of(request, redact)
+        request[_FIELDS] = {}
         CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own
         status = 500
         try:
@@ -120,7 +121,7 @@ def _respond(table: ProblemTable, redact: Redact) -> Middleware:
 
 
 def _log_request(request: web.Request, route: Route | None, status: int, started: float) -> None:
-    method = request.method
+    method, fields = request.method, request[_FIELDS]
     log_request(
         {
             "request_id": request[REQUEST_ID],
@@ -128,7 +129,7 @@ def _log_request(request: web.Request, route: Route | None, status: int, started
             "route": route.path if route else route_template(request),
             "status": status,
             "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-            **request.get(_FIELDS, {}),
+            **fields,
         }
     )
 
@@ -137,10 +138,9 @@ _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
 
 
 def add_log_fields(request: web.Request, **fields: object) -> None:
-    """Add fields to the request's log line."""
+    """Add fields to the request's log line, in an application made by `create_application`."""
     if _FIELDS in request:
-        fields = request[_FIELDS] | fields
-    request[_FIELDS] = fields
+        request[_FIELDS].update(fields)
 
 
 def route_template(request: web.Request) -> str:

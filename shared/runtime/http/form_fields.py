@@ -4,9 +4,10 @@ A list field takes the values of all fields of its name, in order: `?tag=a&tag=b
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -30,7 +31,59 @@ def read_fields(
     texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool = False
 ) -> S | list[FieldError]:
     """Return a `kind`, or an error for each invalid field. `texts` has the values by encoded field name."""
+    form = _form_of(kind)
+    if texts.keys() <= form.fields.keys():
+        found = _read_valid(texts, kind, form)
+        if found is not None:
+            return found
+    return _read_each(texts, kind, form.fields, allow_unknown=allow_unknown)
+
+
+def field_names(kind: type[msgspec.Struct]) -> Collection[str]:
+    """Return the encoded names of the fields."""
+    return _form_of(kind).fields.keys()
+
+
+class _Form(NamedTuple):
+    """What is known of a Struct without looking at texts: its fields by encoded name, and how each is given."""
+
+    fields: Mapping[str, FieldInfo]
+    lists: frozenset[str]
+    scalars: frozenset[str]
+    """Numbers and booleans, which are never text."""
+    has_times: bool
+
+
+@lru_cache
+def _form_of(kind: type[msgspec.Struct]) -> _Form:
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    kinds = {name: _without_null(inspect.type_info(field.type)) for name, field in fields.items()}
+    return _Form(
+        fields,
+        lists=frozenset(name for name, each in kinds.items() if isinstance(each, inspect.CollectionType)),
+        scalars=frozenset(
+            name
+            for name, each in kinds.items()
+            if isinstance(each, inspect.IntType | inspect.FloatType | inspect.BoolType)
+        ),
+        has_times=any(isinstance(each, inspect.DateTimeType) for each in kinds.values()),
+    )
+
+
+def _read_valid(texts: Mapping[str, Sequence[str]], kind: type[S], form: _Form) -> S | None:
+    """Return a `kind`, or `None` if a field may be invalid or needs a closer look. Converts all fields at once."""
+    if form.lists or form.has_times or any(len(values) > 1 for values in texts.values()):
+        return None
+    values = {name: _parse_scalar(texts[name][0]) if name in form.scalars else texts[name][0] for name in texts}
+    try:
+        return msgspec.convert(values, kind)
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def _read_each(
+    texts: Mapping[str, Sequence[str]], kind: type[S], fields: Mapping[str, FieldInfo], *, allow_unknown: bool
+) -> S | list[FieldError]:
     values: dict[str, Any] = {}
     errors = [] if allow_unknown else [FieldError(name, _unknown(fields)) for name in texts if name not in fields]
     for name, field in fields.items():

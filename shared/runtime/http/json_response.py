@@ -1,13 +1,20 @@
 """Create a JSON response."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+_HEADERS: Final = {hdrs.CONTENT_TYPE: "application/json"}
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with `value`, a Struct or a JSON-compatible value, as `application/json`."""
-    return web.Response(
-        status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers
-    )
+    return json_bytes(msgspec.json.encode(value), status=status, headers=headers)
+
+
+def json_bytes(document: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a response with an encoded document as `application/json`."""
+    return web.Response(status=status, body=document, headers=CIMultiDict(_HEADERS, **(headers or {})))

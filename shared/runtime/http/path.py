@@ -18,15 +18,9 @@ def path_text(request: web.Request, name: str, max_length: int = MAX_TEXT_LENGTH
 
     Raise `BadRequest` if it is not percent-encoded UTF-8, contains NUL, or is not 1 to `max_length` characters long.
     """
-    segment = _raw_segment(request, name)
-    if has_bad_escape(segment):
-        raise _invalid_segment(name, "malformed percent-encoding; write '%' as %25")
-    try:
-        text = unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
-    except UnicodeDecodeError:
-        raise _invalid_segment(name, "expected percent-encoded UTF-8") from None
-    if "\0" in text:
-        raise _invalid_segment(name, "remove the NUL character")
+    raw_path = request.rel_url.raw_path
+    is_plain = "%" not in raw_path and raw_path.isascii()
+    text = request.match_info[name] if is_plain else _decode_segment(request, name)
     if not 0 < len(text) <= max_length:
         raise _invalid_segment(name, f"expected text of 1 to {max_length} characters, got {len(text)}")
     return text
@@ -59,6 +53,19 @@ def has_bad_escape(text: str) -> bool:
 
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+def _decode_segment(request: web.Request, name: str) -> str:
+    segment = _raw_segment(request, name)
+    if has_bad_escape(segment):
+        raise _invalid_segment(name, "malformed percent-encoding; write '%' as %25")
+    try:
+        text = unquote_to_bytes(segment.encode(errors="surrogateescape")).decode()
+    except UnicodeDecodeError:
+        raise _invalid_segment(name, "expected percent-encoded UTF-8") from None
+    if "\0" in text:
+        raise _invalid_segment(name, "remove the NUL character")
+    return text
 
 
 def _raw_segment(request: web.Request, name: str) -> str:

@@ -95,12 +95,12 @@ _ROUTE: Final = web.RequestKey("route", Route)
 
 def match_route(request: web.Request) -> Route | None:
     """Return the row of the request's route, or `None` if no row matches the path and method."""
-    found = request.get(_ROUTE)
-    if found is None:
-        found = request.app.get(_ROUTES, {}).get(request.match_info.route)
-        if found is not None:
-            request[_ROUTE] = found
-    return found
+    if _ROUTE in request:
+        return request[_ROUTE]
+    route = request.app.get(_ROUTES, {}).get(request.match_info.route)
+    if route is not None:
+        request[_ROUTE] = route
+    return route
 
 
 def list_routes(app: web.Application) -> list[Route]:

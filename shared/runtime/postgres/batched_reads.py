@@ -51,24 +51,33 @@ class BatchedReads(Generic[K, V]):
         finally:
             self._reading -= 1
 
-    async def _read(self, waiting: Mapping[K, Sequence["asyncio.Future[V | None]"]]) -> None:
+    async def _read(self, waiting: "_Waiting[K, V]") -> None:
         try:
             found = await self._select(list(waiting))
         except UnstorableValue as error:
             if len(waiting) == 1:
                 _fail(waiting, error)
-            for key, values in waiting.items() if len(waiting) > 1 else ():
-                await self._read({key: values})  # one key must not fail the others
+                return
+            for key, values in waiting.items():  # one key must not fail the others
+                await self._read({key: values})
         except Exception as error:  # noqa: BLE001 - it is raised where the value is awaited
             _fail(waiting, error)
         else:
-            for key, values in waiting.items():
-                for value in values:
-                    if not value.done():
-                        value.set_result(found.get(key))
+            _answer(waiting, found)
 
 
-def _fail(waiting: Mapping[K, Sequence["asyncio.Future[V | None]"]], error: Exception) -> None:
+_Waiting = Mapping[K, Sequence["asyncio.Future[V | None]"]]
+"""Who waits for each key. Those that have been cancelled are done."""
+
+
+def _answer(waiting: "_Waiting[K, V]", found: Mapping[K, V]) -> None:
+    for key, values in waiting.items():
+        for value in values:
+            if not value.done():
+                value.set_result(found.get(key))
+
+
+def _fail(waiting: "_Waiting[K, V]", error: Exception) -> None:
     for values in waiting.values():
         for value in values:
             if not value.done():
