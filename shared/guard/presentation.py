@@ -34,9 +34,12 @@ def take_token(request: web.Request) -> PresentedToken:
         query = query_of(request)
     except BadRequest as error:
         raise QueryUnreadable(error.detail) from None
-    in_query = [token for name in QUERY_PARAMETERS for token in query.take(name)]
-    sent = [read_authorization(header) for header in request.headers.getall(hdrs.AUTHORIZATION, ())]
-    tokens = in_query + [credential for scheme, credential in sent if scheme == "bearer"]
+    in_query = query.take_all(QUERY_PARAMETERS)
+    tokens = list(in_query)
+    for header in request.headers.getall(hdrs.AUTHORIZATION, ()):
+        scheme, credential = read_authorization(header)
+        if scheme == "bearer":
+            tokens.append(credential)
     if len(tokens) > 1:
         raise TokenTwice
     token = trim_secret(tokens[0]) if tokens else ""

@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.polls.app_keys import DATABASE, POLL_EDITOR, POLL_READS
 from services.polls.domain.edit import Patch, PollDeletion, PollEdit, Replacement
@@ -127,8 +127,9 @@ async def show_poll(request: web.Request) -> web.Response:
     state = await load_authorized_poll(
         request.app[POLL_READS], caller(request), require_path_uuid(request, "id", UnknownPoll), Action.READ
     )
-    headers = {"ETag": state.etag}
-    if query.expand is None and is_not_modified(request, state.etag):
+    etag = state.etag
+    headers = {hdrs.ETAG: etag}
+    if query.expand is None and is_not_modified(request, etag):
         return web.Response(status=304, headers=headers)
     return json_bytes(_encode(caller(request), state, query.expand), headers=headers)
 

@@ -29,8 +29,11 @@ def require_action(caller: Caller, action: Action, place: Place) -> None:
 
 def require_any_action(caller: Caller, actions: tuple[Action, ...], place: Place) -> None:
     """Do the same as `require_action`, for a caller that needs only one of the actions."""
-    allowed = (action for action in actions if caller.may(action, place))
-    require_action(caller, next(allowed, actions[0]), place)
+    for action in actions:
+        if caller.may(action, place):
+            caller.require(action, place)
+            return
+    require_action(caller, actions[0], place)
 
 
 def audience_of(caller: Caller, place: Place, *, as_voter: bool = False) -> Audience:

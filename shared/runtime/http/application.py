@@ -28,7 +28,7 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, request_id_of
-from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, Route, match_route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, Route, match_route, note_route
 from shared.runtime.http.type_names import shorten
 from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
 from shared.runtime.process.redaction import Redact
@@ -96,7 +96,7 @@ def _respond(table: ProblemTable, redact: Redact) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        route = match_route(request)
+        route = note_route(request)
         request_id = request[REQUEST_ID] = request_id_of(request, redact)
         request[_FIELDS] = {}
         CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own

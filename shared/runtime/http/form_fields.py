@@ -32,6 +32,8 @@ def read_fields(
 ) -> S | list[FieldError]:
     """Return a `kind`, or an error for each invalid field. `texts` has the values by encoded field name."""
     form = _form_of(kind)
+    if not texts and form.is_optional:
+        return kind()
     if texts.keys() <= form.fields.keys():
         found = _read_valid(texts, kind, form)
         if found is not None:
@@ -52,6 +54,8 @@ class _Form(NamedTuple):
     scalars: frozenset[str]
     """Numbers and booleans, which are never text."""
     has_times: bool
+    is_optional: bool
+    """Whether every field has a default."""
 
 
 @lru_cache
@@ -67,6 +71,7 @@ def _form_of(kind: type[msgspec.Struct]) -> _Form:
             if isinstance(each, inspect.IntType | inspect.FloatType | inspect.BoolType)
         ),
         has_times=any(isinstance(each, inspect.DateTimeType) for each in kinds.values()),
+        is_optional=not any(field.required for field in fields.values()),
     )
 
 

@@ -21,9 +21,11 @@ class Query:
     """The decoded parameters of a query string."""
 
     def __init__(self, raw: str) -> None:
+        self._values: dict[str, list[str]] = {}
+        if not raw:
+            return
         if raw.count("&") >= MAX_PARAMETERS:
             raise BadRequest(f"The query has more than {MAX_PARAMETERS} parameters.")
-        self._values: dict[str, list[str]] = {}
         for name, value in _read_encoded(raw) if "%" in raw or "+" in raw else _read_plain(raw):
             self._values.setdefault(name, []).append(value)
 
@@ -39,6 +41,12 @@ class Query:
     def take(self, name: str) -> list[str]:
         """Remove the parameter and return its values, in order."""
         return self._values.pop(name, [])
+
+    def take_all(self, names: Sequence[str]) -> list[str]:
+        """Remove the parameters and return their values."""
+        if not self._values:
+            return []
+        return [value for name in names for value in self._values.pop(name, ())]
 
     def optional(self, name: str) -> str:
         """Return the value, empty without the parameter. Raise `BadRequest` if it occurs twice or contains NUL."""
@@ -84,9 +92,11 @@ _QUERY: Final = web.RequestKey("query", Query)
 
 def query_of(request: web.Request) -> Query:
     """Return the request's query, which is parsed only once per request. Raise `BadRequest`."""
-    if _QUERY not in request:
-        request[_QUERY] = Query(request.rel_url.raw_query_string)
-    return request[_QUERY]
+    try:
+        return request[_QUERY]
+    except KeyError:
+        query = request[_QUERY] = Query(request.rel_url.raw_query_string)
+        return query
 
 
 def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = False) -> S:

@@ -95,12 +95,22 @@ _ROUTE: Final = web.RequestKey("route", Route)
 
 def match_route(request: web.Request) -> Route | None:
     """Return the row of the request's route, or `None` if no row matches the path and method."""
-    if _ROUTE in request:
+    try:
         return request[_ROUTE]
-    route = request.app.get(_ROUTES, {}).get(request.match_info.route)
+    except KeyError:
+        return _find_route(request)
+
+
+def note_route(request: web.Request) -> Route | None:
+    """Return what `match_route` does, which then takes no search."""
+    route = _find_route(request)
     if route is not None:
         request[_ROUTE] = route
     return route
+
+
+def _find_route(request: web.Request) -> Route | None:
+    return request.app.get(_ROUTES, {}).get(request.match_info.route)
 
 
 def list_routes(app: web.Application) -> list[Route]:

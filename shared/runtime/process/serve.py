@@ -33,6 +33,9 @@ KEEPALIVE_S: Final = 75.0
 RESPONSE_LIMIT_S: Final = 60.0
 """The time that a client has to read a response, unless it is a stream."""
 
+SMALL_BYTES: Final = 32 * 1024
+"""Less than a transport takes before it asks its writer to wait."""
+
 _log = structlog.get_logger()
 
 
@@ -145,6 +148,8 @@ class _Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        if type(resp) is web.Response and isinstance(resp.body, bytes) and self._is_sent_at_once(resp.body):
+            return await super().finish_response(request, resp, start_time)
         if isinstance(resp, web.HTTPException):
             # Raised before the middlewares. aiohttp's response would repeat an unknown Expect header.
             problem = Problem(
@@ -162,6 +167,11 @@ class _Connection(RequestHandler):
             if request.transport is not None:
                 request.transport.abort()  # discards what is buffered
             return resp, True
+
+    def _is_sent_at_once(self, body: bytes) -> bool:
+        """Return whether the body is sent without waiting for the client, so that it needs no time limit."""
+        transport = self.transport
+        return len(body) < SMALL_BYTES and transport is not None and not transport.get_write_buffer_size()
 
 
 def _error_response(problem: Problem, request_id: str) -> web.Response:
