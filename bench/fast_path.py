@@ -5,6 +5,7 @@ from typing import Final
 
 import aiohttp
 import msgspec
+from msgspec.structs import replace
 
 from bench.bare import Answer
 from bench.report import Figure
@@ -26,31 +27,35 @@ async def read_figures(stack: Stack, running: Running, rounds: int) -> list[Figu
     token = await create_full_token(running.authority)
     async with stack.polls(running.url, "fast") as polls, aiohttp.ClientSession() as session:
         integrator = Integrator(session, polls.base, token)
-        poll_id = await integrator.create_poll("ONE")
+        poll_ids = [await integrator.create_poll("ONE") for _ in range(CONNECTIONS)]
         for _ in range(AT_PLACE):
             listed = await integrator.create_poll("FIVE")
             for voter in range(VOTERS):
                 await integrator.vote(listed, f"voter-{voter}", f"option-{1 + voter % 5}")
         x1 = f"/x1/{running.endpoint_id}?type=polls"
-        requests = {
-            "GET /v1": (f"/v1/polls/{poll_id}", bearer(token)),
-            "GET /x1": (f"{x1}&workspace=ONE&content=ONE-1&pollId={poll_id}&token={token}", {}),
+        requests: dict[str, tuple[list[str], Mapping[str, str]]] = {
+            "GET /v1": ([f"/v1/polls/{poll_id}" for poll_id in poll_ids], bearer(token)),
+            "GET /x1": (
+                [f"{x1}&workspace=ONE&content=ONE-1&pollId={poll_id}&token={token}" for poll_id in poll_ids],
+                {},
+            ),
             "GET /x1, five polls with results": (
-                f"{x1}&workspace=FIVE&content=FIVE-1&expand=results&token={token}",
+                [f"{x1}&workspace=FIVE&content=FIVE-1&expand=results&token={token}"],
                 {},
             ),
         }
-        answers = [await _record(session, polls.base, path, headers) for path, headers in requests.values()]
+        answers = [await _record(session, polls.base, paths[0], headers) for paths, headers in requests.values()]
+        answers[0] = replace(answers[0], path="/v1/polls/{id}")
         # The two answers under /x1 have one path: each gets a bare server of its own.
         async with (
             _bare(stack, running, "bare", answers[:2]) as bare,
             _bare(stack, running, "bare-list", answers[2:]) as bare_list,
         ):
             kinds = []
-            for name, (path, headers) in requests.items():
+            for name, (paths, headers) in requests.items():
                 server = bare_list if "five" in name else bare
                 kinds += [
-                    RequestKind(port=each.port, pid=each.pid or 0, paths=[path], headers=headers)
+                    RequestKind(port=each.port, pid=each.pid or 0, paths=paths, headers=headers)
                     for each in (polls, server)
                 ]
             with pin_apart([kind.pid for kind in kinds], [stack.postgres_pid]) as core:

@@ -117,6 +117,11 @@ class Grant:
             metadata=_read_only(answer.metadata),
         )
 
+    @property
+    def is_restricted(self) -> bool:
+        """Whether it matters how, from where and how often the token is sent."""
+        return not self.allow_query or self.rate_limit is not None or bool(self.allowed_ips)
+
     def covers(self, action: Action, place: Place) -> bool:
         """Return whether one of the scopes allows `action` at `place`."""
         for scope in self.scopes:  # noqa: SIM110 - a generator is slower, and every request runs this

@@ -9,9 +9,10 @@ and needs no other escaping.
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
+
+from msgspec import Struct
 
 MAX_SCOPE_LENGTH: Final = 1024
 """In characters, as written."""
@@ -43,8 +44,7 @@ class ScopeError(ValueError):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """The place of a poll: a Jira issue (no container) or a macro on a Confluence page."""
 
     workspace: str
@@ -58,8 +58,7 @@ class Place:
         return (*path, self.container) if self.container else path
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """Actions that are allowed at one path and below it; the empty path is everywhere.
 
     `is_wildcard`: the actions were written as `*`, which includes those of later releases. A list of all names does
@@ -94,7 +93,7 @@ class Scope:
 
     def covers(self, action: Action, place: Place) -> bool:
         """Return whether this scope allows `action` at `place`."""
-        return action in self.actions and place.path[: len(self.path)] == self.path
+        return action in self.actions and (not self.path or place.path[: len(self.path)] == self.path)
 
     def includes(self, other: "Scope", action: Action) -> bool:
         """Return whether this scope allows `action` at every place of `other`."""

@@ -20,8 +20,12 @@ class ExpiringCache(Generic[V]):
 
     def get(self, digest: bytes) -> V | None:
         """Return the value, or `None` if there is none or it has expired."""
+        return self.get_at(digest, self._clock())
+
+    def get_at(self, digest: bytes, now: float) -> V | None:
+        """Return what `get` does, for a caller that has just read the cache's clock."""
         entry = self._entries.get(digest)
-        if entry is None or entry[1] <= self._clock():
+        if entry is None or entry[1] <= now:
             return None
         return entry[0]
 

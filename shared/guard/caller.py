@@ -16,8 +16,9 @@ from shared.guard.usage import Usage
 class Caller:
     """The bearer of a working token. Count one use per request, however many actions the handler requires."""
 
-    def __init__(self, grant: Grant, usage: Usage, origin: Origin | None = None) -> None:
+    def __init__(self, grant: Grant, usage: Usage, origin: Origin | None = None, validated_age_s: float = 0.0) -> None:
         self._grant = grant
+        self.validated_age_s = validated_age_s
         self._origin = origin
         self._usage = usage
         self._is_counted = False

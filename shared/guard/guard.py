@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from shared.contract.change import Change
 from shared.contract.introspection import Grant
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
@@ -36,7 +38,7 @@ Introspect = Callable[[str], Awaitable[Grant | None]]
 """Return the grant of a token, or `None` if it does not work. Raise `GuardUnavailable`."""
 
 
-class ValidToken(NamedTuple):
+class ValidToken(Struct, frozen=True):
     """The grant of a working token, and the age in seconds of the latest confirmation of it."""
 
     grant: Grant
@@ -78,14 +80,12 @@ class Guard:
 
         A token that is in the cache is well-formed, because only those are introspected.
         """
-        now = self._clock()
-        if now >= self._lease.until:
-            return None
-        answer = self._grants.get(digest(token))
-        if answer is None or answer.grant is None or self.expires_in_s(answer.grant) <= 0:
+        now, lease = self._clock(), self._lease
+        answer = self._grants.get_at(digest(token), now) if now < lease.until else None
+        if answer is None or answer.grant is None or answer.grant.expires_at_s <= self._now():
             return None
         self._metrics.hit.inc()
-        return ValidToken(answer.grant, max(0.0, now - max(answer.asked_at, self._lease.confirmed_at)))
+        return ValidToken(answer.grant, max(0.0, now - max(answer.asked_at, lease.confirmed_at)))
 
     async def check(self, token: str, *, no_cache: bool = False, network: str | None = None) -> ValidToken:
         """Return what the token grants.

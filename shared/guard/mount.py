@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 from prometheus_client import CollectorRegistry
 
+from shared.contract.introspection import Grant
 from shared.contract.redis_names import rate_limit_prefix, ticket_prefix
 from shared.guard.access import ScopeNotChecked, TokenAccess
 from shared.guard.authority import TokenAuthority, token_authority
@@ -21,7 +22,6 @@ from shared.guard.errors import (
     GuardError,
     InsufficientScope,
     QueryNotAllowed,
-    QueryOfPage,
     RateLimited,
     TokenInvalid,
 )
@@ -36,6 +36,7 @@ from shared.guard.metrics import GuardMetrics
 from shared.guard.origin import Origins
 from shared.guard.presentation import (
     PRESENTED_TOKEN,
+    PresentedToken,
     bypasses_cache,
     keeps_private,
     take_token,
@@ -50,11 +51,12 @@ from shared.guard.usage import Usage
 from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import client_address
-from shared.runtime.http.cors import add_cors, has_listed_origin, read_origins
+from shared.runtime.http.cors import add_cors, read_origins
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import problem_response
 from shared.runtime.http.request_id import REQUEST_ID
+from shared.runtime.http.response_hooks import add_response_hook
 from shared.runtime.http.routes import PUBLIC, Route, add_routes, find_unlisted_routes, list_routes, match_route
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.supervise import supervise
@@ -68,7 +70,6 @@ FOLLOWER: Final = web.AppKey("follower", Follower)
 _ORIGINS: Final = web.AppKey("origins", Origins)
 _SETTINGS: Final = web.AppKey("guard_settings", GuardSettings)
 _USAGE: Final = web.AppKey("usage", Usage)
-_AGE_S: Final = web.RequestKey("token_validated_age_s", float)
 
 _ERRORS_OF_VALID_TOKENS: Final = (
     QueryNotAllowed,
@@ -99,7 +100,7 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
     app[_SETTINGS] = settings
     app.on_startup.insert(0, _require_access_rules)
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.append(_finish_response)
+    add_response_hook(app, _finish_response)
     app.cleanup_ctx.append(_open(settings))
     add_routes(app, [Route("GET", RESOURCE_METADATA_ROUTE, Endpoint(_show_metadata), PUBLIC)])
 
@@ -124,9 +125,15 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
         raise UnguardedRoute("this route was added after the start, so it has no access rule")
     if route is None or not isinstance(route.access, TokenAccess):
         return await handler(request)
+    access = route.access
     try:
-        bearer = await _admit(request, route.access)
-        response = await _call_handler(request, handler, route.access, bearer)
+        presented = await take_token_or_ticket(request) if access.takes_ticket else take_token(request)
+        request[PRESENTED_TOKEN] = presented
+        valid = _recall(request, presented) or await _check(request, presented)
+        bearer = _note_caller(request, valid)
+        if access.counts_items or valid.grant.is_restricted:
+            await _check_restrictions(request, presented, valid.grant, access)
+        response = await _call_handler(request, handler, access, bearer)
     except GuardError as error:
         if isinstance(error, _ERRORS_OF_VALID_TOKENS):
             request[CALLER].count_refusal()
@@ -135,36 +142,41 @@ async def _guard_requests(request: web.Request, handler: Handler) -> web.StreamR
     return response
 
 
-async def _admit(request: web.Request, access: TokenAccess) -> Caller:
-    """Return the caller of a request whose token works and may be used like this. Raise `GuardError`."""
+def _recall(request: web.Request, presented: PresentedToken) -> ValidToken | None:
+    """Return what the token grants if the guard may answer from its cache."""
+    return None if bypasses_cache(request) else request.app[GUARD].recall(presented.token)
+
+
+async def _check(request: web.Request, presented: PresentedToken) -> ValidToken:
+    """Return what the token grants. Raise `TokenInvalid` with what helps, or what `Guard.check` raises."""
+    app, token = request.app, presented.token
+    network = network_of(client_address(request, app[_SETTINGS].trusted_proxy_hops))
+    try:
+        return await app[GUARD].check(token, no_cache=bypasses_cache(request), network=network)
+    except TokenInvalid:
+        raise token_invalid(token, app[FOLLOWER].issuer) from None
+
+
+def _note_caller(request: web.Request, valid: ValidToken) -> Caller:
     app = request.app
-    presented = await take_token_or_ticket(request) if access.takes_ticket else take_token(request)
-    if presented.is_in_query and has_listed_origin(request):
-        raise QueryOfPage
-    request[PRESENTED_TOKEN] = presented
-    valid = None if bypasses_cache(request) else app[GUARD].recall(presented.token)
-    if valid is None:
-        valid = await _check_token(request, presented.token)
-    grant = valid.grant
-    bearer = request[CALLER] = Caller(grant, app[_USAGE], app[_ORIGINS].of(request))
-    request[_AGE_S] = valid.age_s
-    add_log_fields(request, token_id=grant.token_id)
-    rules = app[RULES]
+    add_log_fields(request, token_id=valid.grant.token_id)
+    bearer = request[CALLER] = Caller(valid.grant, app[_USAGE], app[_ORIGINS].of(request), valid.age_s)
+    return bearer
+
+
+async def _check_restrictions(
+    request: web.Request, presented: PresentedToken, grant: Grant, access: TokenAccess
+) -> None:
+    """Check the presentation, then count the request against the token's rate limit.
+
+    Raise `QueryNotAllowed`, `AddressNotAllowed` or `RateLimited`. The first two are not counted.
+    """
+    rules = request.app[RULES]
     rules.check_presentation(request, presented, grant)
     if access.counts_items:
         await rules.check_before_count(request, grant)
     elif grant.rate_limit is not None:
         await rules.count(request, grant, 1)
-    return bearer
-
-
-async def _check_token(request: web.Request, token: str) -> ValidToken:
-    """Return what the token grants. Raise `TokenInvalid` with what helps, or what `Guard.check` raises."""
-    network = network_of(client_address(request, request.app[_SETTINGS].trusted_proxy_hops))
-    try:
-        return await request.app[GUARD].check(token, no_cache=bypasses_cache(request), network=network)
-    except TokenInvalid:
-        raise token_invalid(token, request.app[FOLLOWER].issuer) from None
 
 
 def _refuse(request: web.Request, error: GuardError, route: Route) -> web.Response:
@@ -192,15 +204,16 @@ async def _call_handler(
     return response
 
 
-async def _finish_response(request: web.Request, response: web.StreamResponse) -> None:
+def _finish_response(request: web.Request, response: web.StreamResponse) -> None:
     """Check a stream before its first byte is sent, and add the headers about the token."""
     if PRESENTED_TOKEN not in request:
         return
     if CALLER in request:
         if not isinstance(response, web.Response):
             _require_scope_check(request, response)
-        response.headers[_TOKEN_VALIDATED_AGE] = str(round(request[_AGE_S] * 1000))
-        if request[CALLER].is_rate_limited:
+        bearer = request[CALLER]
+        response.headers[_TOKEN_VALIDATED_AGE] = str(int(bearer.validated_age_s * 1000))
+        if bearer.is_rate_limited:
             add_rate_limit(request, response)
     if request[PRESENTED_TOKEN].is_in_query and not keeps_private(response):
         response.headers[hdrs.CACHE_CONTROL] = "private, no-store"  # RFC 6750 §2.3

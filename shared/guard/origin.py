@@ -1,8 +1,9 @@
 """From where a token was used: what a request says is only stored, and read when a sync reports it."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import hdrs, web
+from msgspec import Struct
 
 from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.http.client_address import FORWARDED_FOR, forwarded_address
@@ -13,7 +14,7 @@ _MAX_FORWARDED: Final = 1024
 """Characters of `X-Forwarded-For` that are stored per secret, from its right: more than the proxies add."""
 
 
-class Origin(NamedTuple):
+class Origin(Struct, frozen=True):
     """The address of the connection, and the headers `X-Forwarded-For` and `User-Agent`, as they were received."""
 
     remote: str | None

@@ -1,13 +1,15 @@
 """How a request presents its token: in the Authorization header or in the query (RFC 6750 §2), and only once."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import hdrs, web
+from msgspec import Struct
 
 from shared.contract.presented_secret import describe_flaw, trim_secret
 from shared.contract.token import ACCESS_TOKEN
-from shared.guard.errors import QueryUnreadable, TokenInvalid, TokenMissing, TokenTwice
+from shared.guard.errors import QueryOfPage, QueryUnreadable, TokenInvalid, TokenMissing, TokenTwice
 from shared.runtime.http.authorization import read_authorization
+from shared.runtime.http.cors import has_listed_origin
 from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import query_of
 
@@ -15,7 +17,7 @@ QUERY_PARAMETERS: Final = ("token", "access_token")
 """The parameters that may carry the token: that of the Team Voice contract, and that of RFC 6750 §2.3."""
 
 
-class PresentedToken(NamedTuple):
+class PresentedToken(Struct, frozen=True):
     """A token as it was sent, without whitespace around it, and whether it was sent in the URL."""
 
     token: str
@@ -28,24 +30,29 @@ PRESENTED_TOKEN: Final = web.RequestKey("presented_token", PresentedToken)
 def take_token(request: web.Request) -> PresentedToken:
     """Return the token of a request. Remove it from the request's `Query`, so that handlers do not see it.
 
-    Raise `TokenMissing`, `TokenTwice` or `QueryUnreadable`.
+    Raise `TokenMissing`, `TokenTwice`, `QueryUnreadable` or `QueryOfPage`.
     """
-    try:
-        query = query_of(request)
-    except BadRequest as error:
-        raise QueryUnreadable(error.detail) from None
-    in_query = query.take_all(QUERY_PARAMETERS)
-    tokens = list(in_query)
+    in_query = _take_from_query(request) if request.rel_url.raw_query_string else []
+    tokens = in_query.copy()
     for header in request.headers.getall(hdrs.AUTHORIZATION, ()):
-        scheme, credential = read_authorization(header)
-        if scheme == "bearer":
-            tokens.append(credential)
+        sent = read_authorization(header)
+        if sent.scheme == "bearer":
+            tokens.append(sent.credential)
     if len(tokens) > 1:
         raise TokenTwice
     token = trim_secret(tokens[0]) if tokens else ""
     if not token:
         raise TokenMissing
+    if in_query and has_listed_origin(request):
+        raise QueryOfPage
     return PresentedToken(token, is_in_query=bool(in_query))
+
+
+def _take_from_query(request: web.Request) -> list[str]:
+    try:
+        return query_of(request).take_all(QUERY_PARAMETERS)
+    except BadRequest as error:
+        raise QueryUnreadable(error.detail) from None
 
 
 def token_invalid(token: str, authority_url: str | None) -> TokenInvalid:

@@ -1,6 +1,6 @@
 """`/v1/polls`: list, create, show, replace, change and delete."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
@@ -128,7 +128,7 @@ async def show_poll(request: web.Request) -> web.Response:
         request.app[POLL_READS], caller(request), require_path_uuid(request, "id", UnknownPoll), Action.READ
     )
     etag = state.etag
-    headers = {hdrs.ETAG: etag}
+    headers: Mapping[str, str] = {hdrs.ETAG: etag}
     if query.expand is None and is_not_modified(request, etag):
         return web.Response(status=304, headers=headers)
     return json_bytes(_encode(caller(request), state, query.expand), headers=headers)

@@ -1,8 +1,9 @@
 """Single polls, read outside transactions: those that are asked for together by one statement."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 from uuid import UUID
+
+from msgspec import Struct
 
 from services.polls.domain.state import PollState
 from services.polls.storage.polls import select_some
@@ -10,7 +11,7 @@ from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
 
-class PollKey(NamedTuple):
+class PollKey(Struct, frozen=True):
     """A poll is only found together with its site."""
 
     site: str
@@ -29,6 +30,5 @@ class PollReads:
         return await self._reads.get(PollKey(site, poll_id))
 
     async def _select(self, keys: Sequence[PollKey]) -> dict[PollKey, PollState]:
-        sites, ids = zip(*keys, strict=True)
-        found = await select_some(self._database, sites, ids)
+        found = await select_some(self._database, [key.site for key in keys], [key.id for key in keys])
         return {PollKey(site, state.poll.id): state for site, state in found}

@@ -26,10 +26,10 @@ def bearer_of(request: web.Request, what: str) -> str:
 
     Raise `AmbiguousCredential` for several headers.
     """
-    scheme, secret = _authorization(request, "Bearer")
-    if scheme != "bearer" or not secret:
+    sent = _authorization(request, "Bearer")
+    if sent.scheme != "bearer" or not sent.credential:
         raise CredentialMissing(f"Send {what}.", "Bearer")
-    return trim_secret(secret)
+    return trim_secret(sent.credential)
 
 
 async def service_credential(request: web.Request) -> ClientSecret | ClientAssertion:
@@ -58,10 +58,10 @@ def _authorization(request: web.Request, *schemes: str) -> Authorization:
 
 
 def _read_header(request: web.Request) -> ClientSecret | ClientAssertion | None:
-    scheme, credential = _authorization(request, *_SCHEMES)
-    if scheme == "basic":
-        return _read_basic(credential)
-    return ClientAssertion(trim_secret(credential)) if scheme == "bearer" else None
+    sent = _authorization(request, *_SCHEMES)
+    if sent.scheme == "basic":
+        return _read_basic(sent.credential)
+    return ClientAssertion(trim_secret(sent.credential)) if sent.scheme == "bearer" else None
 
 
 async def _read_form(request: web.Request) -> ClientSecret | ClientAssertion | None:

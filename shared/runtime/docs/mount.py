@@ -8,12 +8,11 @@ from aiohttp.typedefs import Handler
 from markupsafe import escape
 
 from shared.runtime.docs.documentation import Documentation, Pages
-from shared.runtime.docs.error_pages import ErrorPages
+from shared.runtime.docs.error_pages import show_errors_as_pages
 from shared.runtime.docs.guide import GUIDE_ROUTE
 from shared.runtime.docs.openapi import OPENAPI_ROUTE
 from shared.runtime.docs.page_response import page_response
 from shared.runtime.docs.variables import ORIGIN_MARK
-from shared.runtime.http.application import ERROR_VIEW
 from shared.runtime.http.body import JSON
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
@@ -34,7 +33,7 @@ def add_docs(app: web.Application, documentation: Documentation, url: str) -> No
     Browsers get errors as pages. The commands on the pages call the service at `url`. An unknown problem type or page
     of the guide is a 404.
     """
-    app[ERROR_VIEW] = ErrorPages(documentation)
+    show_errors_as_pages(app, documentation)
     origin = str(escape(url.rstrip("/")))
 
     def show(pick: Callable[[Pages], str], media_type: str = "text/html") -> Handler:

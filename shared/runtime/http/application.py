@@ -3,6 +3,7 @@
 The log line contains the route's template, never the URL: a query may contain a secret in any encoding.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -27,12 +28,13 @@ from shared.runtime.http.problem import (
     unavailable,
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
-from shared.runtime.http.request_id import REQUEST_ID, request_id_of
+from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, request_id_of
+from shared.runtime.http.response_hooks import add_response_hook
 from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, Route, match_route, note_route
 from shared.runtime.http.type_names import shorten
 from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
 from shared.runtime.process.redaction import Redact
-from shared.runtime.process.time_limit import TimeLimit, TimeLimits
+from shared.runtime.process.time_limit import TimeLimits
 
 BODY_LIMIT_S: Final = 10.0
 """The time for receiving a request's body."""
@@ -43,7 +45,6 @@ SAFE_HEADERS: Final[Mapping[str, str]] = {
     istr("X-Content-Type-Options"): "nosniff",
     hdrs.SERVER: "pollgate",
 }
-X_REQUEST_ID: Final = istr("X-Request-ID")
 
 
 class BodyTooLarge(Exception):
@@ -76,16 +77,18 @@ def create_application(
     A request's body has to arrive within `body_limit_s`, and is read after the middlewares `before_body`. Limits,
     logging and errors of a single route are columns of its `Route`.
     """
+    limits = TimeLimits()
     app = web.Application(
         middlewares=[
             _respond({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact),
             *before_body,
-            _limit_request(body_limit_s),
+            _limit_request(limits, body_limit_s),
         ]
     )
+    app[_LIMITS] = limits
     app[ANSWERS_OPTIONS] = True
     app[ERROR_VIEW] = ErrorView()
-    app.on_response_prepare.append(_add_headers)
+    add_response_hook(app, _add_headers)
     return app
 
 
@@ -98,7 +101,8 @@ def _respond(table: ProblemTable, redact: Redact) -> Middleware:
         started = time.perf_counter()
         route = note_route(request)
         request_id = request[REQUEST_ID] = request_id_of(request, redact)
-        request[_FIELDS] = {}
+        fields: dict[str, object] = {}
+        request[_FIELDS] = fields
         CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own
         status = 500
         try:
@@ -114,24 +118,20 @@ def _respond(table: ProblemTable, redact: Redact) -> Middleware:
                 response = await _finish_error(request, response, redact)
         finally:
             if status >= 400 or route is None or route.logs_success:
-                _log_request(request, route, status, started)
+                method = request.method
+                log_request(
+                    {
+                        "request_id": request_id,
+                        "method": method if method.isalpha() else "?",
+                        "route": route.path if route else route_template(request),
+                        "status": status,
+                        "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                        **fields,
+                    }
+                )
         return response
 
     return middleware
-
-
-def _log_request(request: web.Request, route: Route | None, status: int, started: float) -> None:
-    method, fields = request.method, request[_FIELDS]
-    log_request(
-        {
-            "request_id": request[REQUEST_ID],
-            "method": method if method.isalpha() else "?",
-            "route": route.path if route else route_template(request),
-            "status": status,
-            "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-            **fields,
-        }
-    )
 
 
 _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
@@ -178,33 +178,35 @@ async def _finish_error(request: web.Request, response: web.StreamResponse, reda
     return response
 
 
-_DEADLINE: Final = web.RequestKey("deadline", TimeLimit)
+_LIMITS: Final = web.AppKey("time_limits", TimeLimits)
 
 
-def _limit_request(body_limit_s: float) -> Middleware:
+def _limit_request(limits: TimeLimits, body_limit_s: float) -> Middleware:
     """Return the middleware that reads the body, and then limits the time until the response."""
-    limits = TimeLimits()
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         route = match_route(request)
         if request.can_read_body:
-            await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, limits, body_limit_s)
-        with limits.limit(route.time_limit_s if route else HANDLING_LIMIT_S) as request[_DEADLINE]:
-            return await handler(request)
+            await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, body_limit_s)
+        return await limits.run(handler(request), route.time_limit_s if route else HANDLING_LIMIT_S)
 
     return middleware
 
 
-async def _read_body(request: web.Request, limit: int, limits: TimeLimits, limit_s: float) -> None:
+async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
     """Read at most `limit` bytes and one chunk, also without a Content-Length header."""
     request._client_max_size = limit  # aiohttp has a limit per application, but none per route
     try:
-        with limits.limit(limit_s):
-            if (request.content_length or 0) > limit:
-                raise BodyTooLarge(limit)
-            if await request.read():
-                _require_no_coding(request)
+        if (request.content_length or 0) > limit:
+            raise BodyTooLarge(limit)
+        if request.content.is_eof():  # the body has arrived
+            body = await request.read()
+        else:
+            async with asyncio.timeout(limit_s):
+                body = await request.read()
+        if body:
+            _require_no_coding(request)
     except web.HTTPRequestEntityTooLarge:
         raise BodyTooLarge(limit) from None
     except web.RequestPayloadError:
@@ -236,13 +238,13 @@ def _size(limit: int) -> str:
 
 def extend_deadline(request: web.Request, seconds: float) -> None:
     """Set the request's deadline to `HANDLING_LIMIT_S + seconds` from now."""
-    request[_DEADLINE].extend(HANDLING_LIMIT_S + seconds)
+    request.app[_LIMITS].extend(HANDLING_LIMIT_S + seconds)
 
 
 def disable_deadline(request: web.Request) -> None:
     """Remove the request's deadline, for a response of unknown length. Its handler has to limit each step."""
-    if _DEADLINE in request:
-        request[_DEADLINE].disable()
+    if _LIMITS in request.app:
+        request.app[_LIMITS].disable()
 
 
 def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
@@ -253,7 +255,7 @@ def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
         response.headers[name] = redact(value)
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(SAFE_HEADERS)
-    if REQUEST_ID in request:
-        response.headers[X_REQUEST_ID] = request[REQUEST_ID]
+def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    headers = response.headers
+    headers.update(SAFE_HEADERS)
+    headers[X_REQUEST_ID] = request[REQUEST_ID]

@@ -1,9 +1,9 @@
 """Split an Authorization header into its scheme and credential (RFC 9110 §11.4)."""
 
-from typing import NamedTuple
+from msgspec import Struct
 
 
-class Authorization(NamedTuple):
+class Authorization(Struct, frozen=True):
     """The scheme in lower case, because its case does not matter, and the credential; empty without one."""
 
     scheme: str

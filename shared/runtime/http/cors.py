@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from shared.runtime.http.options import ANSWERS_OPTIONS, answer_options
+from shared.runtime.http.response_hooks import add_response_hook
 from shared.runtime.process.environment import SettingsError
 
 CorsOrigins = Annotated[
@@ -83,7 +84,7 @@ def add_cors(app: web.Application, origins: frozenset[str]) -> None:
     if origins:
         if ANSWERS_OPTIONS not in app:
             app.middlewares.append(answer_options)
-        app.on_response_prepare.append(_add_headers)
+        add_response_hook(app, _add_headers)
 
 
 def has_listed_origin(request: web.Request) -> bool:
@@ -91,7 +92,7 @@ def has_listed_origin(request: web.Request) -> bool:
     return request.headers.get(hdrs.ORIGIN) in request.app.get(_ORIGINS, ())
 
 
-async def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
+def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     vary = response.headers.get(hdrs.VARY)
     response.headers[hdrs.VARY] = f"{vary}, {hdrs.ORIGIN}" if vary else hdrs.ORIGIN
     if not has_listed_origin(request):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from msgspec import inspect
@@ -31,64 +31,7 @@ def read_fields(
     texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool = False
 ) -> S | list[FieldError]:
     """Return a `kind`, or an error for each invalid field. `texts` has the values by encoded field name."""
-    form = _form_of(kind)
-    if not texts and form.is_optional:
-        return kind()
-    if texts.keys() <= form.fields.keys():
-        found = _read_valid(texts, kind, form)
-        if found is not None:
-            return found
-    return _read_each(texts, kind, form.fields, allow_unknown=allow_unknown)
-
-
-def field_names(kind: type[msgspec.Struct]) -> Collection[str]:
-    """Return the encoded names of the fields."""
-    return _form_of(kind).fields.keys()
-
-
-class _Form(NamedTuple):
-    """What is known of a Struct without looking at texts: its fields by encoded name, and how each is given."""
-
-    fields: Mapping[str, FieldInfo]
-    lists: frozenset[str]
-    scalars: frozenset[str]
-    """Numbers and booleans, which are never text."""
-    has_times: bool
-    is_optional: bool
-    """Whether every field has a default."""
-
-
-@lru_cache
-def _form_of(kind: type[msgspec.Struct]) -> _Form:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    kinds = {name: _without_null(inspect.type_info(field.type)) for name, field in fields.items()}
-    return _Form(
-        fields,
-        lists=frozenset(name for name, each in kinds.items() if isinstance(each, inspect.CollectionType)),
-        scalars=frozenset(
-            name
-            for name, each in kinds.items()
-            if isinstance(each, inspect.IntType | inspect.FloatType | inspect.BoolType)
-        ),
-        has_times=any(isinstance(each, inspect.DateTimeType) for each in kinds.values()),
-        is_optional=not any(field.required for field in fields.values()),
-    )
-
-
-def _read_valid(texts: Mapping[str, Sequence[str]], kind: type[S], form: _Form) -> S | None:
-    """Return a `kind`, or `None` if a field may be invalid or needs a closer look. Converts all fields at once."""
-    if form.lists or form.has_times or any(len(values) > 1 for values in texts.values()):
-        return None
-    values = {name: _parse_scalar(texts[name][0]) if name in form.scalars else texts[name][0] for name in texts}
-    try:
-        return msgspec.convert(values, kind)
-    except (msgspec.ValidationError, OverflowError):
-        return None
-
-
-def _read_each(
-    texts: Mapping[str, Sequence[str]], kind: type[S], fields: Mapping[str, FieldInfo], *, allow_unknown: bool
-) -> S | list[FieldError]:
+    fields = _form_of(kind).fields
     values: dict[str, Any] = {}
     errors = [] if allow_unknown else [FieldError(name, _unknown(fields)) for name in texts if name not in fields]
     for name, field in fields.items():
@@ -100,6 +43,61 @@ def _read_each(
         elif field.required:
             errors.append(FieldError(name, "this field is required"))
     return errors or kind(**values)
+
+
+def read_plain_fields(texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool) -> S | None:
+    """Return what `read_fields` returns, by one conversion; `None` if a field needs a closer look or may be invalid.
+
+    A text with a NUL character needs one.
+    """
+    form = _form_of(kind)
+    if not texts:
+        return cast(S | None, form.default)
+    values: dict[str, Any] = {}
+    for name, given in texts.items():
+        if name not in form.plain:
+            if name in form.fields or not allow_unknown:
+                return None
+        elif len(given) > 1 or "\0" in given[0]:
+            return None
+        else:
+            values[name] = _parse_scalar(given[0]) if name in form.scalars else given[0]
+    try:
+        return msgspec.convert(values, kind)
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def field_names(kind: type[msgspec.Struct]) -> Collection[str]:
+    """Return the encoded names of the fields."""
+    return _form_of(kind).fields.keys()
+
+
+class _Form(NamedTuple):
+    """What is known of a Struct without looking at texts: its fields by encoded name, and how each is given."""
+
+    fields: Mapping[str, FieldInfo]
+    plain: frozenset[str]
+    """One text each, from which msgspec makes the value; neither a list nor a time."""
+    scalars: frozenset[str]
+    """Numbers and booleans, which are never text."""
+    default: msgspec.Struct | None
+    """The value without any field, `None` if one is required."""
+
+
+@lru_cache
+def _form_of(kind: type[msgspec.Struct]) -> _Form:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    kinds = {name: _without_null(inspect.type_info(field.type)) for name, field in fields.items()}
+    scalars, others = (
+        frozenset(name for name, each in kinds.items() if isinstance(each, family)) for family in (_SCALARS, _OTHERS)
+    )
+    default = None if any(field.required for field in fields.values()) else kind()
+    return _Form(fields, plain=frozenset(fields) - others, scalars=scalars, default=default)
+
+
+_SCALARS: Final = (inspect.IntType, inspect.FloatType, inspect.BoolType)
+_OTHERS: Final = (inspect.CollectionType, inspect.DateTimeType)
 
 
 def to_utc(value: T) -> T:

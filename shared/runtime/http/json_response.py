@@ -5,9 +5,8 @@ from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
-_HEADERS: Final = {hdrs.CONTENT_TYPE: "application/json"}
+_HEADERS: Final[dict[str, str]] = {hdrs.CONTENT_TYPE: "application/json"}
 
 
 def json_response(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -17,4 +16,4 @@ def json_response(value: object, *, status: int = 200, headers: Mapping[str, str
 
 def json_bytes(document: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with an encoded document as `application/json`."""
-    return web.Response(status=status, body=document, headers=CIMultiDict(_HEADERS, **(headers or {})))
+    return web.Response(status=status, body=document, headers={**_HEADERS, **headers} if headers else _HEADERS)

@@ -1,6 +1,6 @@
 """Read a request's query strictly: malformed UTF-8 is an error and is not replaced."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from shared.runtime.http.form_fields import field_names, read_fields
+from shared.runtime.http.form_fields import field_names, read_fields, read_plain_fields
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.text.times import Day, InvalidTime, read_time
 
@@ -26,8 +26,14 @@ class Query:
             return
         if raw.count("&") >= MAX_PARAMETERS:
             raise BadRequest(f"The query has more than {MAX_PARAMETERS} parameters.")
-        for name, value in _read_encoded(raw) if "%" in raw or "+" in raw else _read_plain(raw):
-            self._values.setdefault(name, []).append(value)
+        if "%" in raw or "+" in raw:
+            for name, value in _read_encoded(raw):
+                self._values.setdefault(name, []).append(value)
+            return
+        for parameter in raw.split("&"):  # as `parse_qsl` does, in a third of the time: there is nothing to decode
+            if parameter:
+                name, _, value = parameter.partition("=")
+                self._values.setdefault(name, []).append(value)
 
     @property
     def values(self) -> Mapping[str, Sequence[str]]:
@@ -79,23 +85,19 @@ def _read_encoded(raw: str) -> list[tuple[str, str]]:
         raise BadRequest("The query is not percent-encoded UTF-8.") from None
 
 
-def _read_plain(raw: str) -> Iterator[tuple[str, str]]:
-    """Do as `_read_encoded`, in a third of the time, for a query without anything to decode."""
-    for parameter in raw.split("&"):
-        if parameter:
-            name, _, value = parameter.partition("=")
-            yield name, value
-
-
+_EMPTY: Final = Query("")
 _QUERY: Final = web.RequestKey("query", Query)
 
 
 def query_of(request: web.Request) -> Query:
     """Return the request's query, which is parsed only once per request. Raise `BadRequest`."""
+    raw = request.rel_url.raw_query_string
+    if not raw:
+        return _EMPTY
     try:
         return request[_QUERY]
     except KeyError:
-        query = request[_QUERY] = Query(request.rel_url.raw_query_string)
+        query = request[_QUERY] = Query(raw)
         return query
 
 
@@ -107,16 +109,20 @@ def read_query(request: web.Request, kind: type[S], *, allow_unknown: bool = Fal
     contains NUL, and, unless `allow_unknown`, for each that is unknown.
     """
     texts = query_of(request).values
+    plain = read_plain_fields(texts, kind, allow_unknown=allow_unknown)
+    if plain is not None:
+        return plain
     if allow_unknown:
-        texts = {name: texts[name] for name in field_names(kind) if name in texts}
+        names = field_names(kind)
+        texts = {name: values for name, values in texts.items() if name in names}
     found = read_fields(texts, kind)
     errors = [ErrorDetail("remove the NUL character", parameter=name) for name in texts if "\0" in "".join(texts[name])]
     if isinstance(found, list):
         errors += [ErrorDetail(error.detail, parameter=error.name) for error in found]
     elif not errors:
         return found
-    names = ", ".join(dict.fromkeys(f"'{each.parameter}'" for each in errors))
-    raise BadRequest(f"Invalid query parameters: {names}.", *errors)
+    invalid = ", ".join(dict.fromkeys(f"'{each.parameter}'" for each in errors))
+    raise BadRequest(f"Invalid query parameters: {invalid}.", *errors)
 
 
 def query_time(parameter: str, text: str | None, *, day: Day) -> datetime | None:

@@ -110,7 +110,8 @@ def note_route(request: web.Request) -> Route | None:
 
 
 def _find_route(request: web.Request) -> Route | None:
-    return request.app.get(_ROUTES, {}).get(request.match_info.route)
+    app = request.app
+    return app[_ROUTES].get(request.match_info.route) if _ROUTES in app else None
 
 
 def list_routes(app: web.Application) -> list[Route]:

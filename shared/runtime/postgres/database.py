@@ -16,7 +16,6 @@ from prometheus_client import CollectorRegistry
 
 from shared.runtime.postgres.query_metrics import QueryMetrics
 from shared.runtime.process.environment import split_url
-from shared.runtime.process.time_limit import TimeLimits
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
@@ -91,7 +90,6 @@ class Database:
         self._metrics = metrics
         self._places = asyncio.Semaphore(size)
         self._idle: list[_Idle] = []
-        self._limits = TimeLimits()
         self.address = address
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
@@ -151,17 +149,16 @@ class Database:
     async def _connection(self, limit_s: float) -> AsyncGenerator[Any, None]:
         """Hold a connection. Waiters are served first come, first served; asyncpg's pool is last in, first out."""
         try:
-            with self._limits.limit(limit_s):
-                async with self._places:
-                    connection = await self._take()
-                    try:
-                        yield connection
-                    except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
-                        # asyncpg raises InternalClientError if the server has abandoned a connection without closing it
-                        connection.terminate()
-                        raise
-                    finally:
-                        await self._put_back(connection)
+            async with asyncio.timeout(limit_s), self._places:
+                connection = await self._take()
+                try:
+                    yield connection
+                except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
+                    # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
+                    connection.terminate()
+                    raise
+                finally:
+                    await self._put_back(connection)
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
         except _OUTAGES as error:

@@ -1,16 +1,20 @@
-"""Write log lines to a stream in batches: writing each one at once costs more than the request that it is about."""
+"""Write lines about requests in batches: encoding and writing each by itself costs as much as the request does."""
 
 import asyncio
 import atexit
+import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, TextIO
+
+import msgspec
 
 from shared.runtime.process.redaction import Redact
 
 FLUSH_EVERY_S: Final = 0.1
 """How long a line may wait."""
-MAX_WAITING: Final = 64 * 1024
-"""The characters that may wait; more are written at once."""
+MAX_WAITING: Final = 500
+"""The lines that may wait; more are written at once."""
 
 
 class LogOutput:
@@ -22,16 +26,14 @@ class LogOutput:
     def __init__(self, stream: TextIO, redact: Redact) -> None:
         self._stream = stream
         self._redact = redact
-        self._waiting: list[str] = []
-        self._size = 0
+        self._waiting: list[Mapping[str, object]] = []
         self._timer: asyncio.TimerHandle | None = None
         atexit.register(self.flush)
 
-    def add(self, line: str) -> None:
-        """Write a line within `FLUSH_EVERY_S`."""
+    def add(self, line: Mapping[str, object]) -> None:
+        """Write the fields of a line as JSON within `FLUSH_EVERY_S`."""
         self._waiting.append(line)
-        self._size += len(line)
-        if self._size > MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING:
             self.flush()
         elif self._timer is None:
             try:
@@ -41,19 +43,30 @@ class LogOutput:
 
     def write(self, text: str) -> None:
         """Write text now, after the lines that wait. For `logging.StreamHandler`."""
-        self._waiting.append(text.removesuffix("\n"))
         self.flush()
+        self._write(text)
 
     def flush(self) -> None:
         """Write the lines that wait. Any thread may call it."""
-        waiting, self._waiting, self._size = self._waiting, [], 0
-        if not waiting:
-            return
-        text = self._redact("\n".join(waiting))
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._write(_encode(waiting))
+
+    def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # the stream is closed: nobody reads it
-            self._stream.write(f"{text}\n")
+            self._stream.write(self._redact(text))
             self._stream.flush()
 
     def _flush_in_time(self) -> None:
         self._timer = None
         self.flush()
+
+
+def _encode(lines: Sequence[Mapping[str, object]]) -> str:
+    try:
+        return _ENCODER.encode_lines(lines).decode()
+    except UnicodeEncodeError:  # a lone surrogate in one of them
+        return "".join(f"{json.dumps(line, default=str)}\n" for line in lines)
+
+
+_ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)

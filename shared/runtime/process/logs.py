@@ -10,7 +10,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
-import msgspec
 import structlog
 
 from shared.runtime.process.log_output import LogOutput
@@ -24,31 +23,19 @@ CURRENT_REQUEST_ID: Final[ContextVar[str | None]] = ContextVar("request_id", def
 _log = structlog.get_logger()
 
 
-class _JsonLines:
-    """Encodes the lines about requests. There is one per request, so they do not take structlog's way."""
+class _Requests:
+    """Where the lines about requests go. There is one for each request, so they do not take structlog's way."""
 
-    def __init__(self, service: str, output: LogOutput) -> None:
-        self._service = service
-        self._output = output
-
-    def add(self, fields: Mapping[str, object]) -> None:
-        line = {
-            "event": "request",
-            **fields,
-            "level": "info",
-            "timestamp": datetime.now(UTC),
-            "service": self._service,
-        }
-        self._output.add(_ENCODER.encode(line).decode())
+    def __init__(self) -> None:
+        self.output: LogOutput | None = None
+        self.service = ""
 
 
-_ENCODER: Final = msgspec.json.Encoder(enc_hook=repr)
-_json_lines: _JsonLines | None = None
+_requests: Final = _Requests()
 
 
 def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -> None:
     """Write the logs of structlog and of the standard library to `stream`, by default standard error."""
-    global _json_lines  # noqa: PLW0603 - the configuration of a process, as structlog's and logging's are
     stream = stream or sys.stderr
     output, is_terminal = LogOutput(stream, redact), stream.isatty()
     shared: list[Processor] = [
@@ -75,15 +62,22 @@ def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    _json_lines = None if is_terminal else _JsonLines(service, output)
+    _requests.output, _requests.service = None if is_terminal else output, service
 
 
-def log_request(fields: Mapping[str, object]) -> None:
-    """Log a request with these fields, within 0.1 s. At a terminal, and before `configure_logs`, at once."""
-    if _json_lines is None:
+def log_request(fields: dict[str, object]) -> None:
+    """Log a request with these fields, within 0.1 s. At a terminal, and before `configure_logs`, at once.
+
+    Other fields are added to `fields`, which must not change after that.
+    """
+    if _requests.output is None:
         _log.info("request", **fields)
-    else:
-        _json_lines.add(fields)
+        return
+    fields["event"] = "request"
+    fields["level"] = "info"
+    fields["timestamp"] = datetime.now(UTC)
+    fields["service"] = _requests.service
+    _requests.output.add(fields)
 
 
 def _add_request_id(_logger: Any, _name: str, event: Any) -> Mapping[str, Any]:

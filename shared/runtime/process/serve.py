@@ -14,17 +14,16 @@ import uvloop
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from shared.runtime.http.application import SAFE_HEADERS, X_REQUEST_ID
+from shared.runtime.http.application import SAFE_HEADERS
 from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_response
 from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
-from shared.runtime.http.request_id import new_request_id
+from shared.runtime.http.request_id import X_REQUEST_ID, new_request_id
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.migrations import NotMigrated
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import Redact
 from shared.runtime.process.supervise import FATAL
-from shared.runtime.process.time_limit import TimeLimits
 from shared.runtime.process.workers import is_worker, run_workers
 
 DRAIN_LIMIT_S: Final = 5.0
@@ -119,11 +118,10 @@ _MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed H
 class _Connection(RequestHandler):
     """Respond to malformed HTTP without repeating it, in the response or in the log: it may contain a secret."""
 
-    __slots__ = ("_limits", "_response_limit_s")
+    __slots__ = ("_response_limit_s",)
 
     def __init__(self, server: "_Server", **options: Any) -> None:
         super().__init__(server, **options)
-        self._limits = server.limits
         self._response_limit_s = server.response_limit_s
 
     def handle_error(
@@ -148,7 +146,7 @@ class _Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        if type(resp) is web.Response and isinstance(resp.body, bytes) and self._is_sent_at_once(resp.body):
+        if type(resp) is web.Response and self._is_sent_at_once(resp.body):
             return await super().finish_response(request, resp, start_time)
         if isinstance(resp, web.HTTPException):
             # Raised before the middlewares. aiohttp's response would repeat an unknown Expect header.
@@ -161,17 +159,17 @@ class _Connection(RequestHandler):
             _log.warning("expectation failed", status=resp.status, request_id=request_id)
             resp = _error_response(problem, request_id)
         try:
-            with self._limits.limit(self._response_limit_s):
+            async with asyncio.timeout(self._response_limit_s):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()  # discards what is buffered
             return resp, True
 
-    def _is_sent_at_once(self, body: bytes) -> bool:
+    def _is_sent_at_once(self, body: object) -> bool:
         """Return whether the body is sent without waiting for the client, so that it needs no time limit."""
-        transport = self.transport
-        return len(body) < SMALL_BYTES and transport is not None and not transport.get_write_buffer_size()
+        is_small = body is None or (type(body) is bytes and len(body) < SMALL_BYTES)
+        return is_small and self.transport is not None and not self.transport.get_write_buffer_size()
 
 
 def _error_response(problem: Problem, request_id: str) -> web.Response:
@@ -182,7 +180,6 @@ def _error_response(problem: Problem, request_id: str) -> web.Response:
 
 
 class _Server(web.Server):
-    limits: TimeLimits
     response_limit_s: float
 
     def __call__(self) -> RequestHandler:
@@ -198,6 +195,5 @@ class _Runner(web.AppRunner):
         # aiohttp has no setting for the class of connections.
         server = await super()._make_server()
         server.__class__ = _Server
-        server = cast(_Server, server)
-        server.limits, server.response_limit_s = TimeLimits(), self._response_limit_s
+        cast(_Server, server).response_limit_s = self._response_limit_s
         return server
