@@ -1,15 +1,16 @@
 """`python -m bench.unguarded`: the polls service without its guard, to measure the guard's cost. Anyone may call it.
 
-Handlers, middlewares and database are those of the service. Instead of the guard, a middleware sets a caller of one
-site that may do everything. It only supports showing a poll: there are no votes, events or lists.
+Handlers, limits and database are those of the service. Instead of the guard, the access rule sets a caller of
+one site that may do everything. It only supports showing a poll: there are no votes, events or lists.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Annotated, Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from msgspec import Meta
+from msgspec.structs import replace
 
 from services.polls.app_keys import DATABASE, POLL_READS
 from services.polls.problems import PROBLEMS
@@ -25,7 +26,7 @@ from shared.guard.usage import Usage
 from shared.runtime.http.application import create_application
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
-from shared.runtime.http.routes import add_routes
+from shared.runtime.http.routes import Access, add_routes
 from shared.runtime.postgres.database import database
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.redaction import redactor
@@ -52,10 +53,10 @@ class Anyone(Caller):
 def build_app(settings: UnguardedSettings) -> web.Application:
     """Return the polls service without its guard and its feed."""
     app = create_application(PROBLEMS, redactor(REDACTED_PATTERN, SECRET_START))
-    add_routes(app, ROUTES)
+    anyone = Access(_allow_anyone(settings.unguarded_site))
+    add_routes(app, [replace(route, access=anyone) for route in ROUTES])
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={})
     add_metrics(app)
-    app.middlewares.append(_allow_anyone(settings.unguarded_site))
 
     async def open_database(_: web.Application) -> AsyncGenerator[None, None]:
         async with database(
@@ -74,15 +75,17 @@ def build_app(settings: UnguardedSettings) -> web.Application:
 _NEVER: Final = float("inf")
 
 
-def _allow_anyone(site: str) -> Middleware:
+def _allow_anyone(site: str) -> Callable[[Handler], Handler]:
     anyone = Anyone(Grant("tok_", "sec_", site, "", (), _NEVER, as_of=0), Usage(elapsed_s))
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request[CALLER] = anyone
-        return await handler(request)
+    def restrict(handler: Handler) -> Handler:
+        async def wrapper(request: web.Request) -> web.StreamResponse:
+            request[CALLER] = anyone
+            return await handler(request)
 
-    return middleware
+        return wrapper
+
+    return restrict
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from services.token_authority.app_keys import (
     SIGNER,
     SYNCS,
 )
-from services.token_authority.handlers.anonymous_bodies import limit_unreadable_bodies
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
 from services.token_authority.operations.bootstrap import bootstrap
@@ -60,7 +59,7 @@ from shared.runtime.redis.rate_limit import rate_limiter
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """Return the application, ready to be started."""
-    app = create_application(PROBLEMS, redactor(SECRET_PATTERN, SECRET_START), before_body=[limit_unreadable_bodies])
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN, SECRET_START))
     add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)

@@ -13,8 +13,8 @@ Use `open_stream` for a long-lived response: the stream ends when its token stop
 The entry test of this folder: would a third service mount it unchanged?
 """
 
-from shared.guard.access import ScopeNotChecked, any_token, stream_with, token_with
-from shared.guard.caller import Caller, caller
+from shared.guard.access import any_token, stream_with, token_with
+from shared.guard.caller import Caller, ScopeNotChecked, caller
 from shared.guard.errors import (
     AddressNotAllowed,
     BatchOverRateLimit,

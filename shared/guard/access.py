@@ -2,8 +2,10 @@
 
 from typing import Final
 
+from aiohttp.typedefs import Handler
+
 from shared.contract.scope import Action
-from shared.guard.caller import Caller
+from shared.guard.admission import admit_to
 from shared.guard.tickets import TICKET_LIFE_S
 from shared.runtime.http.routes import Access
 
@@ -35,10 +37,6 @@ REFUSALS: Final = {
 """The statuses with which the guard refuses a request, for the descriptions of guarded routes."""
 
 
-class ScopeNotChecked(Exception):
-    """A handler responded with a success without a granted action of its route: a programming error, so a 500."""
-
-
 class TokenAccess(Access, frozen=True, kw_only=True):
     """The access rule of a route that needs an access token. Create it with `token_with` or `any_token`.
 
@@ -51,10 +49,9 @@ class TokenAccess(Access, frozen=True, kw_only=True):
     counts_items: bool = False
     takes_ticket: bool = False
 
-    def require_scope_check(self, bearer: Caller, status: int) -> None:
-        """Raise `ScopeNotChecked` if a response with this status is a success, and the bearer was granted no action."""
-        if status < 400 and self.actions and self.actions.isdisjoint(bearer.granted_actions):
-            raise ScopeNotChecked(f"a response with status {status} without a scope check")
+    def apply_to(self, handler: Handler) -> Handler:
+        """Return a handler that lets only requests with a working token through to this one."""
+        return admit_to(handler, self)
 
 
 def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKEN_SECURITY) -> TokenAccess:

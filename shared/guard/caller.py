@@ -13,11 +13,23 @@ from shared.guard.origin import Origin
 from shared.guard.usage import Usage
 
 
+class ScopeNotChecked(Exception):
+    """A handler responded with a success without a granted action of its route: a programming error, so a 500."""
+
+
 class Caller:
     """The bearer of a working token. Count one use per request, however many actions the handler requires."""
 
-    def __init__(self, grant: Grant, usage: Usage, origin: Origin | None = None, validated_age_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        grant: Grant,
+        usage: Usage,
+        origin: Origin | None = None,
+        validated_age_s: float = 0.0,
+        needed_actions: AbstractSet[Action] = frozenset(),
+    ) -> None:
         self._grant = grant
+        self._needed_actions = needed_actions
         self.validated_age_s = validated_age_s
         self._origin = origin
         self._usage = usage
@@ -77,6 +89,14 @@ class Caller:
         self._granted_actions.add(action)
         self.count_use()
         return reached
+
+    def require_scope_check(self, status: int) -> None:
+        """Raise `ScopeNotChecked` if a response with this status is a success, and no action of the route was granted.
+
+        A route without actions needs none.
+        """
+        if status < 400 and self._needed_actions and self._needed_actions.isdisjoint(self._granted_actions):
+            raise ScopeNotChecked(f"a response with status {status} without a scope check")
 
     def count_use(self) -> None:
         """Count the request as a use of the token, once per request."""

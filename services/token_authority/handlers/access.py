@@ -13,9 +13,9 @@ from services.token_authority.domain.service import Service
 from services.token_authority.handlers.presented_credential import bearer_of, service_credential
 from services.token_authority.operations.credentials import ClientSecret
 from shared.runtime.http.address import Address
-from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.application import BodyTooLarge, UnsupportedCoding, add_log_fields
 from shared.runtime.http.client_address import client_address
-from shared.runtime.http.problem import BadRequest
+from shared.runtime.http.problem import BadRequest, InvalidBody, UnsupportedMediaType
 from shared.runtime.http.request_id import REQUEST_ID
 from shared.runtime.http.routes import Access
 
@@ -84,12 +84,38 @@ async def _authenticate_service(request: web.Request) -> Service:
 
 SERVICES: Final = Access(_require_service, ("service", "service_assertion"), problems=_TOO_MANY_WRONG)
 """Services, by client id and secret over HTTP Basic (RFC 6749 §2.3.1) or by a signed JWT (RFC 7523 §2.2)."""
-ANONYMOUS: Final = Access(problems=_TOO_MANY_FROM_ADDRESS)
-"""No credential but the token in a short body. The handler limits and counts lookups. `limit_unreadable_bodies` counts
-bodies that cannot be read.
+_UNREADABLE: Final = (BadRequest, BodyTooLarge, InvalidBody, UnsupportedCoding, UnsupportedMediaType)
+
+
+def _count_unreadable_bodies(handler: Handler) -> Handler:
+    """Count bodies that cannot be read. Beyond the limit, they are 429."""
+
+    async def wrapper(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except _UNREADABLE as refusal:
+            await request.app[ATTEMPTS].record_unreadable_body(address_of(request), refusal)
+
+    return wrapper
+
+
+def _require_readable_bodies(handler: Handler) -> Handler:
+    """Do that, and refuse a request before its body is read if too many from its address could not be read."""
+
+    async def wrapper(request: web.Request) -> web.StreamResponse:
+        await request.app[ATTEMPTS].require_readable_bodies(address_of(request))
+        return await counting(request)
+
+    counting = _count_unreadable_bodies(handler)
+    return wrapper
+
+
+ANONYMOUS: Final = Access(problems=_TOO_MANY_FROM_ADDRESS, limit_bodies=_count_unreadable_bodies)
+"""No credential but the token in a short body, so that a holder can always revoke. The handler limits and counts
+lookups.
 """
-ANONYMOUS_REPORT: Final = Access(problems=_TOO_MANY_FROM_ADDRESS)
-"""As `ANONYMOUS`, with a long body, which is not read if too many from the same address could not be read."""
+ANONYMOUS_REPORT: Final = Access(problems=_TOO_MANY_FROM_ADDRESS, limit_bodies=_require_readable_bodies)
+"""A report of leaked tokens, with a long body."""
 TOKEN_HOLDER: Final = Access(security=("token",), problems=_TOO_MANY_WRONG)
 """The holder of an access token, sent as bearer token. The handler validates and counts it."""
 

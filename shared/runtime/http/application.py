@@ -1,19 +1,19 @@
-"""Create an application whose middlewares give each request an id, limits, safe headers and one log line.
+"""Create an application that gives each request an id, limits, safe headers and one log line.
 
 The log line contains the route's template, never the URL: a query may contain a secret in any encoding.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from multidict import istr
 
+from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.large_responses import LargeResponses, TooManyLargeResponses
-from shared.runtime.http.options import ANSWERS_OPTIONS, options_response
 from shared.runtime.http.problem import (
     OAUTH_JSON,
     PROBLEM_JSON,
@@ -30,8 +30,9 @@ from shared.runtime.http.problem import (
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, request_id_of
 from shared.runtime.http.response_hooks import add_response_hook
-from shared.runtime.http.routes import HANDLING_LIMIT_S, MAX_BODY_BYTES, Route, match_route, note_route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, ROUTE_WRAPPER, Route, RouteWrapper, mount_route
 from shared.runtime.http.type_names import shorten
+from shared.runtime.http.unmatched import ANY_PATH, refuse_unmatched
 from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
 from shared.runtime.process.redaction import Redact
 from shared.runtime.process.time_limit import TimeLimits
@@ -65,73 +66,96 @@ _PROBLEMS: Final[ProblemTable] = {
 }
 
 
-def create_application(
-    table: ProblemTable,
-    redact: Redact,
-    *,
-    body_limit_s: float = BODY_LIMIT_S,
-    before_body: Sequence[Middleware] = (),
-) -> web.Application:
+def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: float = BODY_LIMIT_S) -> web.Application:
     """Return an application that limits and logs its requests, and reports errors as problems by `table`.
 
-    A request's body has to arrive within `body_limit_s`, and is read after the middlewares `before_body`. Limits,
-    logging and errors of a single route are columns of its `Route`.
+    A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
+    its `Route`. There are no middlewares: each route is mounted as one handler that does all of this.
     """
-    limits = TimeLimits()
-    app = web.Application(
-        middlewares=[
-            _respond({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact),
-            *before_body,
-            _limit_request(limits, body_limit_s),
-        ]
-    )
+    app, limits = web.Application(), TimeLimits()
     app[_LIMITS] = limits
-    app[ANSWERS_OPTIONS] = True
     app[ERROR_VIEW] = ErrorView()
+    app[ROUTE_WRAPPER] = _Frame({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, body_limit_s)
     add_response_hook(app, _add_headers)
+    mount_route(app, Route(hdrs.METH_ANY, "unmatched", Endpoint(refuse_unmatched), PUBLIC), hdrs.METH_ANY, ANY_PATH)
     return app
 
 
-def _respond(table: ProblemTable, redact: Redact) -> Middleware:
-    """Return the outermost middleware: it gives a request its id, reports errors as problems, and logs the request."""
-    large_responses = LargeResponses()
+class _Frame(RouteWrapper):
+    """Gives each request an id, limits and one log line, and reports errors as problems."""
 
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = time.perf_counter()
-        route = note_route(request)
-        request_id = request[REQUEST_ID] = request_id_of(request, redact)
-        fields: dict[str, object] = {}
-        request[_FIELDS] = fields
-        CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own
-        status = 500
-        try:
+    def __init__(self, table: ProblemTable, redact: Redact, limits: TimeLimits, body_limit_s: float) -> None:
+        self._table = table
+        self._redact = redact
+        self._limits = limits
+        self._body_limit_s = body_limit_s
+        self._large_responses = LargeResponses()
+
+    def wrap(self, route: Route, handler: Handler) -> Handler:
+        """Return the handler to mount."""
+        return self._respond(route, route.access.limit_bodies(self._limit(route, handler)))
+
+    def _respond(self, route: Route, handler: Handler) -> Handler:
+        redact, large_responses = self._redact, self._large_responses
+        table = {**self._table, **route.problem_table}
+
+        async def respond(request: web.Request) -> web.StreamResponse:
+            started = time.perf_counter()
+            request_id = request[REQUEST_ID] = request_id_of(request, redact)
+            fields: dict[str, object] = {}
+            request[_FIELDS] = fields
+            CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own
+            status = 500
             try:
-                response = (None if route else options_response(request)) or await handler(request)
-                large_responses.limit(request, response)
-            except web.HTTPRedirection as redirect:
-                response = redirect_response(redirect)
-            except Exception as error:  # noqa: BLE001 - the caller must not see an unexpected error
-                response = _problem_response(request, route, error, table)
-            status = response.status
-            if status >= 400:
-                response = await _finish_error(request, response, redact)
-        finally:
-            if status >= 400 or route is None or route.logs_success:
-                method = request.method
-                log_request(
-                    {
-                        "request_id": request_id,
-                        "method": method if method.isalpha() else "?",
-                        "route": route.path if route else route_template(request),
-                        "status": status,
-                        "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-                        **fields,
-                    }
-                )
-        return response
+                try:
+                    response = await handler(request)
+                    large_responses.limit(request, response)
+                except web.HTTPRedirection as redirect:
+                    response = redirect_response(redirect)
+                except Exception as error:  # noqa: BLE001 - the caller must not see an unexpected error
+                    response = _problem_response(request, route, problem_for(error, table))
+                status = response.status
+                if status >= 400:
+                    response = await _finish_error(request, response, redact)
+            finally:
+                if status >= 400 or route.logs_success:
+                    method = request.method
+                    log_request(
+                        {
+                            "request_id": request_id,
+                            "method": method if method.isalpha() else "?",
+                            "route": route.path,
+                            "status": status,
+                            "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                            **fields,
+                        }
+                    )
+            return response
 
-    return middleware
+        return respond
+
+    def _limit(self, route: Route, handler: Handler) -> Handler:
+        """Return a handler that reads the body and then limits the time until the response."""
+        limits, body_limit, body_limit_s, limit_s = (
+            self._limits,
+            route.body_limit,
+            self._body_limit_s,
+            route.time_limit_s,
+        )
+
+        async def handle_in_time(request: web.Request) -> web.StreamResponse:
+            if request.can_read_body:
+                await _read_body(request, body_limit, body_limit_s)
+            task = limits.start(limit_s)
+            try:
+                return await handler(request)
+            except asyncio.CancelledError:
+                limits.require_time_left(task)
+                raise
+            finally:
+                limits.end(task)
+
+        return handle_in_time
 
 
 _FIELDS: Final = web.RequestKey("log_fields", dict[str, object])
@@ -143,17 +167,8 @@ def add_log_fields(request: web.Request, **fields: object) -> None:
         request[_FIELDS].update(fields)
 
 
-def route_template(request: web.Request) -> str:
-    """Return the route as declared, such as `/x1/{endpoint}`, or `unmatched`."""
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "unmatched"
-
-
-def _problem_response(
-    request: web.Request, route: Route | None, error: Exception, table: ProblemTable
-) -> web.StreamResponse:
-    problem = problem_for(error, {**table, **route.problem_table} if route else table)
-    if route is not None and route.reports_oauth_errors:
+def _problem_response(request: web.Request, route: Route, problem: Problem) -> web.StreamResponse:
+    if route.reports_oauth_errors:
         return problem_response(problem, request[REQUEST_ID], oauth=True, media_type=oauth_media_type(request))
     return problem_response(problem, request[REQUEST_ID])
 
@@ -179,19 +194,6 @@ async def _finish_error(request: web.Request, response: web.StreamResponse, reda
 
 
 _LIMITS: Final = web.AppKey("time_limits", TimeLimits)
-
-
-def _limit_request(limits: TimeLimits, body_limit_s: float) -> Middleware:
-    """Return the middleware that reads the body, and then limits the time until the response."""
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route = match_route(request)
-        if request.can_read_body:
-            await _read_body(request, route.body_limit if route else MAX_BODY_BYTES, body_limit_s)
-        return await limits.run(handler(request), route.time_limit_s if route else HANDLING_LIMIT_S)
-
-    return middleware
 
 
 async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated, Final
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from shared.runtime.http.options import ANSWERS_OPTIONS, answer_options
 from shared.runtime.http.response_hooks import add_response_hook
+from shared.runtime.http.routes import ROUTE_WRAPPER
+from shared.runtime.http.unmatched import answer_options
 from shared.runtime.process.environment import SettingsError
 
 CorsOrigins = Annotated[
@@ -82,7 +83,7 @@ def add_cors(app: web.Application, origins: frozenset[str]) -> None:
     """
     app[_ORIGINS] = origins
     if origins:
-        if ANSWERS_OPTIONS not in app:
+        if ROUTE_WRAPPER not in app:  # it was not made by `create_application`
             app.middlewares.append(answer_options)
         add_response_hook(app, _add_headers)
 

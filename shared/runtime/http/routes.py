@@ -1,6 +1,6 @@
 """The table of a service's routes: one row holds everything that is true of a route.
 
-`add_routes` mounts the rows. Middlewares read the row of a request with `match_route`.
+`add_routes` mounts the rows.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 from msgspec import Struct
 
@@ -28,7 +28,8 @@ def _allow_all(handler: Handler) -> Handler:
 class Access(Struct, frozen=True):
     """Who may call a route.
 
-    `restrict` wraps the handler and lets only authorized requests through. For the OpenAPI document, `security` names
+    `restrict` wraps the handler and lets only authorized requests through. `limit_bodies` wraps the reading of the body
+    and all that follows. For the OpenAPI document, `security` names
     the schemes of which any one is accepted, the preferred one first; `note` is added to the description, and
     `problems` maps the statuses of refusals to sentences.
     """
@@ -37,6 +38,11 @@ class Access(Struct, frozen=True):
     security: tuple[str, ...] = ()
     note: str = ""
     problems: Mapping[int, str] = {}
+    limit_bodies: Callable[[Handler], Handler] = _allow_all
+
+    def apply_to(self, handler: Handler) -> Handler:
+        """Return a handler that lets only authorized requests through to this one."""
+        return self.restrict(handler)
 
     def describe(self, operation: Operation) -> Operation:
         """Return the operation with the access rule in its description and problems."""
@@ -71,6 +77,15 @@ class Route(Struct, frozen=True):
     logs_success: bool = True
 
 
+class RouteWrapper:
+    """What an application does for every request around its handler. This one does nothing."""
+
+    def wrap(self, _route: Route, handler: Handler) -> Handler:
+        """Return the handler to mount."""
+        return handler
+
+
+ROUTE_WRAPPER: Final = web.AppKey("route_wrapper", RouteWrapper)
 _ROUTES: Final = web.AppKey("routes", dict[web.AbstractRoute, Route])
 
 
@@ -79,39 +94,25 @@ def add_routes(app: web.Application, routes: Iterable[Route]) -> None:
 
     A row for GET also serves HEAD (RFC 9110 §9.3.2), under the same access rule. aiohttp leaves out the content.
     """
-    rows = app.setdefault(_ROUTES, {})
     for route in routes:
         path = _PARAMETER.sub(r"{\1:[^/]+}", route.path)
-        handler = route.access.restrict(route.endpoint.handler)
-        for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
-            rows[app.router.add_route(method, path, handler)] = route
+        for method in (route.method, hdrs.METH_HEAD) if route.method == hdrs.METH_GET else (route.method,):
+            mount_route(app, route, method, path)
 
 
+def mount_route(app: web.Application, route: Route, method: str, path: str) -> None:
+    """Mount a row for a method at a path pattern of aiohttp, with its access rule and what the application does."""
+    handler = app.get(ROUTE_WRAPPER, _NO_WRAPPER).wrap(route, route.access.apply_to(route.endpoint.handler))
+    app.setdefault(_ROUTES, {})[app.router.add_route(method, path, handler)] = route
+
+
+_NO_WRAPPER: Final = RouteWrapper()
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
-
-
-_ROUTE: Final = web.RequestKey("route", Route)
 
 
 def match_route(request: web.Request) -> Route | None:
     """Return the row of the request's route, or `None` if no row matches the path and method."""
-    try:
-        return request[_ROUTE]
-    except KeyError:
-        return _find_route(request)
-
-
-def note_route(request: web.Request) -> Route | None:
-    """Return what `match_route` does, which then takes no search."""
-    route = _find_route(request)
-    if route is not None:
-        request[_ROUTE] = route
-    return route
-
-
-def _find_route(request: web.Request) -> Route | None:
-    app = request.app
-    return app[_ROUTES].get(request.match_info.route) if _ROUTES in app else None
+    return request.app.get(_ROUTES, {}).get(request.match_info.route)
 
 
 def list_routes(app: web.Application) -> list[Route]:

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from shared.runtime.http.application import SAFE_HEADERS
-from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_response
+from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_for, problem_response
 from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
 from shared.runtime.http.request_id import X_REQUEST_ID, new_request_id
 from shared.runtime.postgres.database import DatabaseUnavailable
@@ -149,15 +149,7 @@ class _Connection(RequestHandler):
         if type(resp) is web.Response and self._is_sent_at_once(resp.body):
             return await super().finish_response(request, resp, start_time)
         if isinstance(resp, web.HTTPException):
-            # Raised before the middlewares. aiohttp's response would repeat an unknown Expect header.
-            problem = Problem(
-                EXPECTATION_FAILED,
-                "Unsupported Expect header: expected '100-continue' or no such header.",
-                status=resp.status,
-            )
-            request_id = new_request_id()
-            _log.warning("expectation failed", status=resp.status, request_id=request_id)
-            resp = _error_response(problem, request_id)
+            resp = _refuse_unrouted(resp)
         try:
             async with asyncio.timeout(self._response_limit_s):
                 return await super().finish_response(request, resp, start_time)
@@ -170,6 +162,20 @@ class _Connection(RequestHandler):
         """Return whether the body is sent without waiting for the client, so that it needs no time limit."""
         is_small = body is None or (type(body) is bytes and len(body) < SMALL_BYTES)
         return is_small and self.transport is not None and not self.transport.get_write_buffer_size()
+
+
+def _refuse_unrouted(refusal: web.HTTPException) -> web.Response:
+    """Return the response to a request that reached no route: for an unknown `Expect` header, or a target like `*`.
+
+    aiohttp's response would repeat the header.
+    """
+    problem = problem_for(refusal, {})
+    if refusal.status == web.HTTPExpectationFailed.status_code:
+        detail = "Unsupported Expect header: expected '100-continue' or no such header."
+        problem = Problem(EXPECTATION_FAILED, detail, status=refusal.status)
+    request_id = new_request_id()
+    _log.warning("request refused before routing", status=problem.status, request_id=request_id)
+    return _error_response(problem, request_id)
 
 
 def _error_response(problem: Problem, request_id: str) -> web.Response:

@@ -6,10 +6,7 @@ limits and reaches none of them, so here each limit is noted, and one timer look
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
-
-T = TypeVar("T")
+from typing import Any, Final
 
 CHECK_EVERY_S: Final = 0.05
 """A step may take this much longer than its limit."""
@@ -23,22 +20,34 @@ class TimeLimits:
         self._expired: dict[asyncio.Task[Any], int] = {}
         self._has_timer = False
 
-    async def run(self, step: Awaitable[T], seconds: float) -> T:
-        """Return the result of a step. Cancel it after `seconds` and raise `TimeoutError`."""
+    def start(self, seconds: float) -> "asyncio.Task[Any]":
+        """Limit a step of the current task, which is cancelled after `seconds`. Return the task.
+
+        task = limits.start(2.5)
+        try:
+            await step()
+        except asyncio.CancelledError:
+            limits.require_time_left(task)
+            raise
+        finally:
+            limits.end(task)
+        """
         task = _current_task()
         self._ends[task] = time.monotonic() + seconds
         if not self._has_timer:
             self._set_timer()
-        try:
-            return await step
-        except asyncio.CancelledError:
-            if task in self._expired and task.uncancel() <= self._expired[task]:
-                raise TimeoutError from None
-            raise
-        finally:
-            self._ends.pop(task, None)
-            if self._expired:
-                self._expired.pop(task, None)
+        return task
+
+    def require_time_left(self, task: "asyncio.Task[Any]") -> None:
+        """Raise `TimeoutError` if the task was cancelled by its limit, and not from elsewhere too."""
+        if task in self._expired and task.uncancel() <= self._expired[task]:
+            raise TimeoutError from None
+
+    def end(self, task: "asyncio.Task[Any]") -> None:
+        """End the limit."""
+        self._ends.pop(task, None)
+        if self._expired:
+            self._expired.pop(task, None)
 
     def extend(self, seconds: float) -> None:
         """Let the current step end `seconds` from now."""
