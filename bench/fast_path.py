@@ -28,10 +28,12 @@ async def read_figures(stack: Stack, running: Running, rounds: int) -> list[Figu
     async with stack.polls(running.url, "fast") as polls, aiohttp.ClientSession() as session:
         integrator = Integrator(session, polls.base, token)
         poll_ids = [await integrator.create_poll("ONE") for _ in range(CONNECTIONS)]
-        for _ in range(AT_PLACE):
-            listed = await integrator.create_poll("FIVE")
-            for voter in range(VOTERS):
-                await integrator.vote(listed, f"voter-{voter}", f"option-{1 + voter % 5}")
+        places = [f"FIVE-{number}" for number in range(CONNECTIONS)]
+        for place in places:
+            for _ in range(AT_PLACE):
+                listed = await integrator.create_poll("FIVE", content=place)
+                for voter in range(VOTERS):
+                    await integrator.vote(listed, f"voter-{voter}", f"option-{1 + voter % 5}")
         x1 = f"/x1/{running.endpoint_id}?type=polls"
         requests: dict[str, tuple[list[str], Mapping[str, str]]] = {
             "GET /v1": ([f"/v1/polls/{poll_id}" for poll_id in poll_ids], bearer(token)),
@@ -40,7 +42,7 @@ async def read_figures(stack: Stack, running: Running, rounds: int) -> list[Figu
                 {},
             ),
             "GET /x1, five polls with results": (
-                [f"{x1}&workspace=FIVE&content=FIVE-1&expand=results&token={token}"],
+                [f"{x1}&workspace=FIVE&content={place}&expand=results&token={token}" for place in places],
                 {},
             ),
         }

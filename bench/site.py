@@ -36,9 +36,11 @@ class Integrator:
             raise BenchError(f"{method} {path} returned {response.status}: {content[:300]!r}")
         return msgspec.json.decode(content) if content else None
 
-    async def create_poll(self, workspace: str, settings: Mapping[str, Any] | None = None) -> str:
+    async def create_poll(
+        self, workspace: str, settings: Mapping[str, Any] | None = None, content: str | None = None
+    ) -> str:
         """Create a poll with five options and return its id."""
-        location = {"workspace": workspace, "content": f"{workspace}-1"}
+        location = {"workspace": workspace, "content": content or f"{workspace}-1"}
         body = {"title": "Which of these?", "location": location, "options": OPTIONS, "settings": settings or {}}
         return str((await self("POST", "/v1/polls", body))["id"])
 

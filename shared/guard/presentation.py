@@ -72,7 +72,10 @@ def token_invalid(token: str, authority_url: str | None) -> TokenInvalid:
 
 def keeps_private(response: web.StreamResponse) -> bool:
     """Return whether shared caches must not store the response, by its `Cache-Control` (RFC 9111 §5.2.2)."""
-    directives = response.headers.get(hdrs.CACHE_CONTROL, "").lower().split(",")
+    cache_control = response.headers.get(hdrs.CACHE_CONTROL, "")
+    if cache_control == "no-store":
+        return True
+    directives = cache_control.lower().split(",")
     return not {"private", "no-store"}.isdisjoint(directive.strip() for directive in directives)
 
 

@@ -24,6 +24,7 @@ from shared.guard.presentation import PRESENTED_TOKEN
 from shared.guard.rules import RULES
 from shared.guard.token_watch import TokenWatch
 from shared.runtime.http.application import add_log_fields, disable_deadline
+from shared.runtime.http.response_hooks import start_stream
 
 SEND_LIMIT_S: Final = 10.0
 """How long a write may wait for a client that does not read."""
@@ -165,7 +166,7 @@ async def open_stream(
     with stream.watch:
         await stream.watch.ensure_valid()
         disable_deadline(request)
-        await stream.response.prepare(request)
+        await start_stream(request, stream.response)
         request.app[STREAMS].open.add(stream)
         try:
             with suppress(StreamEnded):  # the handler's first `send` or `wait` raises it again

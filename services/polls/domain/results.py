@@ -25,7 +25,7 @@ class Tally(Struct, frozen=True):
     counts: Mapping[str, int]
 
 
-class Audience(enum.Enum):
+class Audience(enum.StrEnum):
     """The group that the reader of results belongs to."""
 
     PUBLIC = "public"

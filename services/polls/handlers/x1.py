@@ -1,6 +1,5 @@
 """`/x1/{endpoint}`: the Team Voice contract. The method selects the action, and the query the place and the poll."""
 
-from collections.abc import AsyncGenerator
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -79,7 +78,7 @@ async def list_contract_polls(request: web.Request) -> web.Response:
     query = _read_authorized_query(request, ListQuery, Action.READ)
     place, bearer = query.to_place(), caller(request)
     if not query.poll_id:
-        return json_bytes(b"[%b]" % b",".join([poll async for poll in _encode_all_at(request, place, query.expand)]))
+        return json_bytes(b"[%b]" % b",".join(await _encode_all_at(request, place, query.expand)))
     state = await request.app[POLL_READS].select_poll(bearer.site, _to_poll_id(query.poll_id))
     if state is None or state.poll.place != place:
         raise UnknownPoll
@@ -162,11 +161,12 @@ def _read_authorized_query(request: web.Request, kind: type[Q], action: Action) 
 
     Raise `UnknownEndpoint`, `BadRequest` or `InsufficientScope`.
     """
-    if request.match_info["endpoint"] != caller(request).endpoint_id:
+    bearer = caller(request)
+    if request.match_info["endpoint"] != bearer.endpoint_id:
         raise UnknownEndpoint
     _refuse_old_form(request)
     query = read_query(request, kind, allow_unknown=True)
-    caller(request).require(action, query.to_place())
+    bearer.require(action, query.to_place())
     return query
 
 
@@ -178,20 +178,22 @@ def _refuse_old_form(request: web.Request) -> None:
         raise BadRequest(f"This is the old form of the request: {remedy}.", ErrorDetail(remedy, parameter="issueKey"))
 
 
-async def _encode_all_at(request: web.Request, place: Place, expand: str | None) -> AsyncGenerator[bytes, None]:
-    """Yield each poll at the place, encoded. Raise `BadRequest` if they exceed the limits of a list."""
+async def _encode_all_at(request: web.Request, place: Place, expand: str | None) -> list[bytes]:
+    """Return each poll at the place, encoded. Raise `BadRequest` if they exceed the limits of a list."""
     database, bearer = request.app[DATABASE], caller(request)
-    after, count, size, is_last = None, 0, 0, False
+    encoded: list[bytes] = []
+    after, size, is_last = None, 0, False
     while not is_last:
         states = await polls.select_polls(database, bearer.site, place, after, POLLS_PER_READ)
         for state in states:
-            encoded = _encode(bearer, state, expand)
-            count, size = count + 1, size + len(encoded)
-            if count > MAX_LISTED or size > MAX_LISTED_BYTES:
+            document = _encode(bearer, state, expand)
+            encoded.append(document)
+            size += len(document)
+            if len(encoded) > MAX_LISTED or size > MAX_LISTED_BYTES:
                 raise _too_many_polls()
-            yield encoded
             after = (state.poll.created_at, state.poll.id)
         is_last = len(states) < POLLS_PER_READ
+    return encoded
 
 
 def _too_many_polls() -> BadRequest:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -162,7 +163,7 @@ def read_state(row: Row) -> PollState:
     if poll is None or (poll.version, poll.updated_at) != (row["version"], row["updated_at"]):
         poll = _read_poll(row)
         _polls.put(poll.id, poll, _size_of(row))
-    tally = Tally(row["participants"], row["votes"], _COUNTS.decode(row["counts"]))
+    tally = Tally(row["participants"], row["votes"], _read_counts(row["counts"]))
     return PollState(poll, tally, row["revision"], row["at"])
 
 
@@ -174,6 +175,11 @@ _OPTIONS: Final = msgspec.json.Decoder(tuple[Option, ...])
 _SETTINGS: Final = msgspec.json.Decoder(Settings)
 _CHANGES: Final = msgspec.json.Decoder(dict[Consequence, datetime])
 _COUNTS: Final = msgspec.json.Decoder(dict[str, int])
+
+
+@lru_cache(1024)
+def _read_counts(text: str) -> Mapping[str, int]:
+    return _COUNTS.decode(text)
 
 
 def _read_poll(row: Row) -> Poll:

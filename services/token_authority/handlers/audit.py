@@ -16,6 +16,7 @@ from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.large_responses import write_within_limit
 from shared.runtime.http.query import read_query
+from shared.runtime.http.response_hooks import start_stream
 from shared.runtime.postgres.database import Database
 
 JSON_LINES: Final = "application/jsonl"
@@ -55,7 +56,7 @@ async def export_audit(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": JSON_LINES})
     if request.method == hdrs.METH_HEAD:
         return response
-    await response.prepare(request)
+    await start_stream(request, response)
     while page:
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in page)
         if not await write_within_limit(request, response, lines):

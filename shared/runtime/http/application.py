@@ -5,7 +5,7 @@ The log line contains the route's template, never the URL: a query may contain a
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -29,7 +29,7 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, request_id_of
-from shared.runtime.http.response_hooks import add_response_hook
+from shared.runtime.http.response_hooks import ResponseHook, add_response_hook, response_hooks
 from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, ROUTE_WRAPPER, Route, RouteWrapper, mount_route
 from shared.runtime.http.type_names import shorten
 from shared.runtime.http.unmatched import ANY_PATH, refuse_unmatched
@@ -75,7 +75,9 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
     app, limits = web.Application(), TimeLimits()
     app[_LIMITS] = limits
     app[ERROR_VIEW] = ErrorView()
-    app[ROUTE_WRAPPER] = _Frame({**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, body_limit_s)
+    app[ROUTE_WRAPPER] = _Frame(
+        {**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, response_hooks(app), body_limit_s
+    )
     add_response_hook(app, _add_headers)
     mount_route(app, Route(hdrs.METH_ANY, "unmatched", Endpoint(refuse_unmatched), PUBLIC), hdrs.METH_ANY, ANY_PATH)
     return app
@@ -84,10 +86,18 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
 class _Frame(RouteWrapper):
     """Gives each request an id, limits and one log line, and reports errors as problems."""
 
-    def __init__(self, table: ProblemTable, redact: Redact, limits: TimeLimits, body_limit_s: float) -> None:
+    def __init__(
+        self,
+        table: ProblemTable,
+        redact: Redact,
+        limits: TimeLimits,
+        hooks: Sequence[ResponseHook],
+        body_limit_s: float,
+    ) -> None:
         self._table = table
         self._redact = redact
         self._limits = limits
+        self._hooks = hooks
         self._body_limit_s = body_limit_s
         self._large_responses = LargeResponses()
 
@@ -96,7 +106,7 @@ class _Frame(RouteWrapper):
         return self._respond(route, route.access.limit_bodies(self._limit(route, handler)))
 
     def _respond(self, route: Route, handler: Handler) -> Handler:
-        redact, large_responses = self._redact, self._large_responses
+        redact, large_responses, hooks = self._redact, self._large_responses, self._hooks
         table = {**self._table, **route.problem_table}
 
         async def respond(request: web.Request) -> web.StreamResponse:
@@ -117,6 +127,9 @@ class _Frame(RouteWrapper):
                 status = response.status
                 if status >= 400:
                     response = await _finish_error(request, response, redact)
+                if not response.prepared:  # a stream was started by `start_stream`
+                    for hook in hooks:
+                        hook(request, response)
             finally:
                 if status >= 400 or route.logs_success:
                     method = request.method

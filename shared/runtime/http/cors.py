@@ -90,7 +90,8 @@ def add_cors(app: web.Application, origins: frozenset[str]) -> None:
 
 def has_listed_origin(request: web.Request) -> bool:
     """Return whether a page of a listed origin sent the request."""
-    return request.headers.get(hdrs.ORIGIN) in request.app.get(_ORIGINS, ())
+    origin = request.headers.get(hdrs.ORIGIN)
+    return origin is not None and origin in request.app.get(_ORIGINS, ())
 
 
 def _add_headers(request: web.Request, response: web.StreamResponse) -> None:

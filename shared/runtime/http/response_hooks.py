@@ -5,23 +5,41 @@ from typing import Final
 
 from aiohttp import web
 
+from shared.runtime.http.routes import ROUTE_WRAPPER
+
 ResponseHook = Callable[[web.Request, web.StreamResponse], None]
 """May change the headers of the response. If it raises, nothing is sent."""
 
 _HOOKS: Final = web.AppKey("response_hooks", list[ResponseHook])
 
 
+def response_hooks(app: web.Application) -> list[ResponseHook]:
+    """Return the hooks of the application, in the order in which they are called."""
+    if _HOOKS not in app:
+        app[_HOOKS] = []
+    return app[_HOOKS]
+
+
 def add_response_hook(app: web.Application, hook: ResponseHook) -> None:
     """Call `hook` after the hooks that were added before.
 
-    aiohttp's own signal takes coroutines, and awaits each. Here all hooks of an application are one of them.
+    An application made by `create_application` calls the hooks itself. Any other one is told by aiohttp's signal, which
+    takes longer.
     """
-    if _HOOKS not in app:
-        hooks = app[_HOOKS] = []
+    hooks = response_hooks(app)
+    if not hooks and ROUTE_WRAPPER not in app:
 
-        async def run_hooks(request: web.Request, response: web.StreamResponse) -> None:
+        async def call_hooks(request: web.Request, response: web.StreamResponse) -> None:
             for each in hooks:
                 each(request, response)
 
-        app.on_response_prepare.append(run_hooks)
-    app[_HOOKS].append(hook)
+        app.on_response_prepare.append(call_hooks)
+    hooks.append(hook)
+
+
+async def start_stream(request: web.Request, response: web.StreamResponse) -> None:
+    """Send the headers of a stream. A handler must not call `response.prepare`, which knows nothing of the hooks."""
+    if ROUTE_WRAPPER in request.app:
+        for hook in response_hooks(request.app):
+            hook(request, response)
+    await response.prepare(request)

@@ -29,8 +29,8 @@ class BatchedReads(Generic[K, V]):
         self._readers: set[asyncio.Task[None]] = set()
         self._reading = 0
 
-    async def get(self, key: K) -> V | None:
-        """Return the value, `None` if there is none. Raise what `select` raises."""
+    def get(self, key: K) -> "asyncio.Future[V | None]":
+        """Return a future for the value, `None` if there is none. It raises what `select` raises."""
         loop = asyncio.get_running_loop()
         value: asyncio.Future[V | None] = loop.create_future()
         self._waiting.setdefault(key, []).append(value)
@@ -40,7 +40,7 @@ class BatchedReads(Generic[K, V]):
             reader = loop.create_task(self._read_all(), context=Context())
             self._readers.add(reader)
             reader.add_done_callback(self._readers.discard)
-        return await value
+        return value
 
     async def _read_all(self) -> None:
         """Read until nothing waits."""
