@@ -26,7 +26,8 @@ from services.polls.payloads.x1 import (
     PlaceQuery,
     PollQuery,
 )
-from services.polls.storage import polls
+from services.polls.storage.poll_reads import POLLS_PER_PAGE
+from services.polls.storage.polls import PageKey
 from shared.contract.scope import Action, Place
 from shared.guard import Caller, caller
 from shared.runtime.http.body import JSON, read_json
@@ -53,8 +54,6 @@ NEVER: Final = (401, 422)
 MAX_LISTED: Final = 1000
 MAX_LISTED_BYTES: Final = 16 * 1024 * 1024
 """The limits of a list. The contract has no pages, and a longer list would fill the memory of this process."""
-POLLS_PER_READ: Final = 100
-"""The number of polls that are read and encoded in one go, so that other requests are served in between."""
 
 
 @endpoint(
@@ -180,19 +179,21 @@ def _refuse_old_form(request: web.Request) -> None:
 
 async def _encode_all_at(request: web.Request, place: Place, expand: str | None) -> list[bytes]:
     """Return each poll at the place, encoded. Raise `BadRequest` if they exceed the limits of a list."""
-    database, bearer = request.app[DATABASE], caller(request)
+    reads, bearer = request.app[POLL_READS], caller(request)
     encoded: list[bytes] = []
-    after, size, is_last = None, 0, False
+    page, size, is_last = PageKey(bearer.site, place), 0, False
     while not is_last:
-        states = await polls.select_polls(database, bearer.site, place, after, POLLS_PER_READ)
+        states = await reads.select_page(page)
         for state in states:
             document = _encode(bearer, state, expand)
             encoded.append(document)
             size += len(document)
             if len(encoded) > MAX_LISTED or size > MAX_LISTED_BYTES:
                 raise _too_many_polls()
-            after = (state.poll.created_at, state.poll.id)
-        is_last = len(states) < POLLS_PER_READ
+        is_last = len(states) < POLLS_PER_PAGE
+        if not is_last:
+            last = states[-1].poll
+            page = PageKey(bearer.site, place, (last.created_at, last.id))
     return encoded
 
 

@@ -2,16 +2,18 @@
 
 A poll's JSON depends on its version, and on whether it is closed; its ETag changes with both. Results depend on the
 revision of the ballots and on the audience too. Only the time of the results is new in each response.
+
+A version of a poll is one object, as long as its storage keeps it, so its identity is the key; an entry keeps the
+object, so that no other one can have the same identity.
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Final
-from uuid import UUID
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from services.polls.domain.poll import Poll
 from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
 from services.polls.payloads.polls import PollPayload
@@ -21,11 +23,8 @@ from shared.runtime.process.kept_values import KeptValues
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 """The limit of all polls of one form, and of all results, that a process keeps."""
-_KEY_BYTES: Final = 400
-"""About the memory of a key, in addition to its value."""
-
-_Version = tuple[UUID, int, datetime, bool]
-_Results = tuple[_Version, int, Audience]
+_ENTRY_BYTES: Final = 1000
+"""About the memory of an entry in addition to its document."""
 
 
 class _PollForm:
@@ -33,21 +32,32 @@ class _PollForm:
 
     def __init__(self, to_payload: Callable[[PollState], Struct]) -> None:
         self._to_payload = to_payload
-        self._kept: KeptValues[_Version, bytes] = KeptValues(MAX_BYTES)
+        self._kept: KeptValues[tuple[int, bool], tuple[Poll, bytes]] = KeptValues(MAX_BYTES)
 
     def encode(self, state: PollState, results: bytes | None = None) -> bytes:
         """Return the poll as JSON, with encoded results if they are given."""
-        version = _version_of(state)
-        document = self._kept.get(version)
-        if document is None:
+        key = (id(state.poll), state.is_closed)
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] is state.poll:
+            document = kept[1]
+        else:
             document = msgspec.json.encode(self._to_payload(state))
-            self._kept.put(version, document, len(document) + _KEY_BYTES)
+            self._kept.put(key, (state.poll, document), len(document) + _ENTRY_BYTES)
         return document if results is None else b'%b,"results":%b}' % (document[:-1], results)
+
+
+class _Figures(NamedTuple):
+    """The results of a poll for one audience, as JSON without their time, and what they depend on."""
+
+    poll: Poll
+    revision: int
+    is_closed: bool
+    document: bytes
 
 
 _POLL: Final = _PollForm(PollPayload.of)
 _CONTRACT_POLL: Final = _PollForm(ContractPoll.of)
-_results: Final[KeptValues[_Results, bytes]] = KeptValues(MAX_BYTES)
+_results: Final[KeptValues[tuple[int, Audience], _Figures]] = KeptValues(MAX_BYTES)
 
 encode_poll: Final = _POLL.encode
 encode_contract_poll: Final = _CONTRACT_POLL.encode
@@ -55,15 +65,15 @@ encode_contract_poll: Final = _CONTRACT_POLL.encode
 
 def encode_results(state: PollState, audience: Audience) -> bytes:
     """Return the results that the audience may see, as JSON."""
-    key = (_version_of(state), state.revision, audience)
-    figures = _results.get(key)
-    if figures is None:
+    key = (id(state.poll), audience)
+    kept = _results.get(key)
+    if (
+        kept is None
+        or kept.poll is not state.poll
+        or kept.revision != state.revision
+        or kept.is_closed != state.is_closed
+    ):
         document = msgspec.json.encode(ResultsPayload.of(state.results(audience)))
-        figures = document.partition(b",")[2]
-        _results.put(key, figures, len(figures) + _KEY_BYTES)
-    return b'{"calculatedAt":%b,%b' % (msgspec.json.encode(state.at), figures)
-
-
-def _version_of(state: PollState) -> _Version:
-    poll = state.poll
-    return poll.id, poll.version, poll.updated_at, state.is_closed
+        kept = _Figures(state.poll, state.revision, state.is_closed, document.partition(b",")[2])
+        _results.put(key, kept, len(document) + _ENTRY_BYTES)
+    return b'{"calculatedAt":%b,%b' % (msgspec.json.encode(state.at), kept.document)

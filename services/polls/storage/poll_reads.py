@@ -1,12 +1,19 @@
 """Single polls, read outside transactions: those that are asked for together by one statement."""
 
 from collections.abc import Awaitable, Sequence
+from typing import Final
 from uuid import UUID
 
 from services.polls.domain.state import PollState
-from services.polls.storage.polls import select_some
+from services.polls.storage.polls import PageKey, select_polls, select_some
 from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
+
+POLLS_PER_PAGE: Final = 50
+"""The number of polls that are read and encoded in one go, so that other requests are served in between."""
+
+MAX_PAGES: Final = 8
+"""The number of pages that are read together: they may be long."""
 
 _Key = tuple[str, UUID]
 """The site and the id of a poll, which is only found by both."""
@@ -17,11 +24,19 @@ class PollReads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reads: BatchedReads[_Key, PollState] = BatchedReads(self._select)
+        self._polls: BatchedReads[_Key, PollState] = BatchedReads(self._select)
+        self._pages: BatchedReads[PageKey, list[PollState]] = BatchedReads(self._select_pages, max_keys=MAX_PAGES)
 
     def select_poll(self, site: str, poll_id: UUID) -> Awaitable[PollState | None]:
         """Return the poll, or `None` if the site has no poll with this id."""
-        return self._reads.get((site, poll_id))
+        return self._polls.get((site, poll_id))
+
+    async def select_page(self, page: PageKey) -> list[PollState]:
+        """Return up to `POLLS_PER_PAGE` polls of the page, the oldest first."""
+        return await self._pages.get(page) or []
+
+    async def _select_pages(self, pages: Sequence[PageKey]) -> dict[PageKey, list[PollState]]:
+        return await select_polls(self._database, pages, POLLS_PER_PAGE)
 
     async def _select(self, keys: Sequence[_Key]) -> dict[_Key, PollState]:
         found = await select_some(self._database, [site for site, _ in keys], [poll_id for _, poll_id in keys])

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import astuple
 
 from services.polls.domain.audit import MAX_CHANGES_PER_DAY, AuditHead
 from services.polls.domain.consequence import Consequence
@@ -31,7 +32,6 @@ STATE: Final = """
 """The columns that `read_state` reads."""
 
 _FROM: Final = "FROM polls.poll JOIN polls.tally ON tally.poll_id = poll.id"
-_AT_PLACE: Final = "poll.site = $1 AND poll.workspace = $2 AND poll.content = $3 AND poll.container = $4"
 
 _INSERT: Final = """
     -- insert_poll: a new poll at a place
@@ -40,11 +40,20 @@ _INSERT: Final = """
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     RETURNING created_at, updated_at, version
 """
-_SELECT_PLACE: Final = f"""
-    -- select_polls: the polls at a place, the oldest first
-    SELECT {STATE} {_FROM} WHERE {_AT_PLACE} AND (poll.created_at, poll.id) > ($5, $6)
-    ORDER BY poll.created_at, poll.id LIMIT $7
-"""
+_SELECT_PLACES: Final = f"""
+    -- select_polls: the polls at some places, each after a position, the oldest first
+    SELECT wanted.number, {STATE}
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[]) WITH ORDINALITY
+        AS wanted (site, workspace, content, container, created_at, id, number),
+    LATERAL (
+        SELECT * FROM polls.poll
+        WHERE poll.site = wanted.site AND poll.workspace = wanted.workspace AND poll.content = wanted.content
+            AND poll.container = wanted.container AND (poll.created_at, poll.id) > (wanted.created_at, wanted.id)
+        ORDER BY poll.created_at, poll.id LIMIT $7
+    ) AS poll
+    JOIN polls.tally ON tally.poll_id = poll.id
+    ORDER BY wanted.number, poll.created_at, poll.id
+"""  # noqa: S608
 _SELECT: Final = f"""
     -- select_poll: some polls, each of a site
     SELECT poll.site, {STATE}
@@ -66,7 +75,7 @@ _SELECT_MANY: Final = f"""
     -- select_watched: some polls, of any site
     SELECT {STATE} {_FROM} WHERE poll.id = ANY($1)
 """
-_SELECT_PLACES: Final = """
+_SELECT_PLACES_OF: Final = """
     -- select_places: the places of some polls of a site
     SELECT id, workspace, content, container FROM polls.poll WHERE site = $1 AND id = ANY($2)
 """
@@ -95,13 +104,21 @@ async def insert_poll(connection: Connection, site: str, place: Place, poll_id: 
     return PollState(poll, Tally(0, 0, {}), revision=0, at=row["created_at"])
 
 
-async def select_polls(
-    connection: Connection, site: str, place: Place, after: Position | None, limit: int
-) -> list[PollState]:
-    """Return the polls at the place after a position, the oldest first, up to `limit`."""
-    where = (site, place.workspace, place.content, place.container)
-    rows = await connection.fetch(_SELECT_PLACE, *where, *(after or START), limit)
-    return [read_state(row) for row in rows]
+class PageKey(NamedTuple):
+    """The polls at a place of a site after a position, or all of them."""
+
+    site: str
+    place: Place
+    after: Position = START
+
+
+async def select_polls(connection: Connection, pages: Sequence[PageKey], limit: int) -> dict[PageKey, list[PollState]]:
+    """Return the polls of each page, the oldest first, up to `limit`."""
+    found: dict[PageKey, list[PollState]] = {page: [] for page in pages}
+    columns = zip(*((page.site, *astuple(page.place), *page.after) for page in pages), strict=True)
+    for row in await connection.fetch(_SELECT_PLACES, *columns, limit):
+        found[pages[row["number"] - 1]].append(read_state(row))
+    return found
 
 
 async def select_poll(connection: Connection, site: str, poll_id: UUID) -> PollState | None:
@@ -132,7 +149,7 @@ async def select_watched(connection: Connection, poll_ids: Sequence[UUID]) -> di
 
 async def select_places(connection: Connection, site: str, poll_ids: Collection[UUID]) -> dict[UUID, Place]:
     """Return the places of those of the polls that the site has. A poll never moves."""
-    rows = await connection.fetch(_SELECT_PLACES, site, poll_ids)
+    rows = await connection.fetch(_SELECT_PLACES_OF, site, poll_ids)
     return {row["id"]: Place(row["workspace"], row["content"], row["container"]) for row in rows}
 
 

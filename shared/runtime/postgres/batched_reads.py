@@ -14,7 +14,7 @@ V = TypeVar("V")
 MAX_STATEMENTS: Final = 2
 """Statements at once. What is asked meanwhile waits and is read together."""
 MAX_KEYS: Final = 100
-"""The most keys of one statement."""
+"""The most keys of one statement, unless each stands for many rows."""
 
 
 class BatchedReads(Generic[K, V]):
@@ -23,8 +23,9 @@ class BatchedReads(Generic[K, V]):
     `select` returns the values of some different keys, by key, without those that do not exist.
     """
 
-    def __init__(self, select: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
+    def __init__(self, select: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], *, max_keys: int = MAX_KEYS) -> None:
         self._select = select
+        self._max_keys = max_keys
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._reading = 0
@@ -46,7 +47,7 @@ class BatchedReads(Generic[K, V]):
         """Read until nothing waits."""
         try:
             while self._waiting:
-                keys = list(islice(self._waiting, MAX_KEYS))
+                keys = list(islice(self._waiting, self._max_keys))
                 await self._read({key: self._waiting.pop(key) for key in keys})
         finally:
             self._reading -= 1

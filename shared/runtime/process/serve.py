@@ -1,6 +1,7 @@
 """Run a service until SIGTERM or SIGINT, and let requests in flight finish before the process ends."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -75,6 +76,8 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
         loop.add_reader(sys.stdin.fileno(), stop.set)
     async with listen(app, host, port, shared=is_worker()) as bound:
         _log.info("serving", host=host, port=bound)
+        gc.collect()
+        gc.freeze()  # what was made for the start stays, and need not be searched for garbage again
         waits = [asyncio.create_task(event.wait()) for event in (stop, app[FATAL])]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         _log.info("draining")
