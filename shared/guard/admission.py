@@ -154,7 +154,7 @@ def finish_response(request: web.Request, response: web.StreamResponse) -> None:
         return
     if CALLER in request:
         caller = request[CALLER]
-        if not isinstance(response, web.Response):
+        if not hasattr(response, "body"):  # a stream
             _require_scope_check(request, response)
         response.headers[_TOKEN_VALIDATED_AGE] = str(int(caller.validated_age_s * 1000))
         if caller.is_rate_limited:

@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 from aiohttp import hdrs, web
 
+from shared.runtime.http.whole_response import WholeResponse
+
 _HEADERS: Final[dict[str, str]] = {hdrs.CONTENT_TYPE: "application/json"}
 
 
@@ -14,6 +16,6 @@ def json_response(value: object, *, status: int = 200, headers: Mapping[str, str
     return json_bytes(msgspec.json.encode(value), status=status, headers=headers)
 
 
-def json_bytes(document: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_bytes(document: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> WholeResponse:
     """Return a response with an encoded document as `application/json`."""
-    return web.Response(status=status, body=document, headers={**_HEADERS, **headers} if headers else _HEADERS)
+    return WholeResponse(status=status, body=document, headers={**_HEADERS, **headers} if headers else _HEADERS)

@@ -74,7 +74,7 @@ class LargeResponses:
 
     def limit(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let a large body be sent in pieces. Raise `TooManyLargeResponses` for one that would be too much."""
-        body = response.body if isinstance(response, web.Response) else None
+        body = getattr(response, "body", None)  # a stream has none
         if isinstance(body, bytes) and len(body) > LARGE_BYTES and request.method != hdrs.METH_HEAD:
             if self._sending.unsent + len(body) > MAX_UNSENT_BYTES:
                 raise TooManyLargeResponses

@@ -19,6 +19,7 @@ from shared.runtime.http.problem_types import (
     UNSUPPORTED_MEDIA_TYPE,
     ProblemType,
 )
+from shared.runtime.http.whole_response import WholeResponse
 
 _log = structlog.get_logger()
 
@@ -117,7 +118,7 @@ def problem_response(
     With `oauth`, a problem with a status of 4xx other than 429 is also an OAuth error (RFC 6749 §5.2).
     """
     document = problem_document(problem, request_id, oauth=oauth)
-    return web.Response(
+    return WholeResponse(
         status=document.status,
         body=msgspec.json.encode(document),
         content_type=media_type,

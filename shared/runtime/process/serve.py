@@ -19,6 +19,7 @@ from shared.runtime.http.application import SAFE_HEADERS
 from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_for, problem_response
 from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
 from shared.runtime.http.request_id import X_REQUEST_ID, new_request_id
+from shared.runtime.http.whole_response import WholeResponse
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.migrations import NotMigrated
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
@@ -32,9 +33,6 @@ DRAIN_LIMIT_S: Final = 5.0
 KEEPALIVE_S: Final = 75.0
 RESPONSE_LIMIT_S: Final = 60.0
 """The time that a client has to read a response, unless it is a stream."""
-
-SMALL_BYTES: Final = 32 * 1024
-"""Less than a transport takes before it asks its writer to wait."""
 
 _log = structlog.get_logger()
 
@@ -149,8 +147,12 @@ class _Connection(RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        if type(resp) is web.Response and self._is_sent_at_once(resp.body):
-            return await super().finish_response(request, resp, start_time)
+        if type(resp) is WholeResponse and resp.may_be_sent_by(request) and not self._upgraded:
+            try:
+                await resp.send(request)
+            except ConnectionError:
+                return resp, True
+            return resp, False
         if isinstance(resp, web.HTTPException):
             resp = _refuse_unrouted(resp)
         try:
@@ -160,11 +162,6 @@ class _Connection(RequestHandler):
             if request.transport is not None:
                 request.transport.abort()  # discards what is buffered
             return resp, True
-
-    def _is_sent_at_once(self, body: object) -> bool:
-        """Return whether the body is sent without waiting for the client, so that it needs no time limit."""
-        is_small = body is None or (type(body) is bytes and len(body) < SMALL_BYTES)
-        return is_small and self.transport is not None and not self.transport.get_write_buffer_size()
 
 
 def _refuse_unrouted(refusal: web.HTTPException) -> web.Response:
