@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qs
 
@@ -87,20 +88,20 @@ class Database:
 
     def __init__(self, pool: "asyncpg.Pool", address: str, size: int, metrics: QueryMetrics) -> None:
         self._pool = pool
-        self._metrics = metrics
-        self._places = asyncio.Semaphore(size)
+        self.metrics = metrics
+        self.places = asyncio.Semaphore(size)
         self._idle: list[_Idle] = []
         self.address = address
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
         """Return the rows of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
-        async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._measure(connection).fetch(query, *arguments)
+        async with self._hold() as connection:
+            return await connection.fetch(query, *arguments)
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
         """Return the first row of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
-        async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._measure(connection).fetchrow(query, *arguments)
+        async with self._hold() as connection:
+            return await connection.fetchrow(query, *arguments)
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         """Run one statement and return its command tag. `limit_s` replaces the usual time limit.
@@ -110,8 +111,8 @@ class Database:
         if limit_s is not None:
             async with self.transaction(limit_s) as transaction:
                 return await transaction.execute(query, *arguments, limit_s=limit_s)
-        async with self._connection(CALL_LIMIT_S) as connection:
-            return await self._measure(connection).execute(query, *arguments)
+        async with self._hold() as connection:
+            return await connection.execute(query, *arguments)
 
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` if the server does not respond."""
@@ -123,11 +124,12 @@ class Database:
 
         The isolation level is READ COMMITTED.
         """
-        async with self._connection(limit_s or TRANSACTION_LIMIT_S) as connection:
-            transaction = connection.transaction(isolation="read_committed")
+        hold = self._hold(limit_s or TRANSACTION_LIMIT_S)
+        async with hold as connection:
+            transaction = hold.connection.transaction(isolation="read_committed")
             await transaction.start()
             try:
-                yield self._measure(connection)
+                yield connection
             except asyncio.CancelledError:
                 # No ROLLBACK: the connection may be busy or dead. It is closed, which ends the transaction.
                 raise
@@ -145,26 +147,10 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    @asynccontextmanager
-    async def _connection(self, limit_s: float) -> AsyncGenerator[Any, None]:
-        """Hold a connection. Waiters are served first come, first served; asyncpg's pool is last in, first out."""
-        try:
-            async with asyncio.timeout(limit_s), self._places:
-                connection = await self._take()
-                try:
-                    yield connection
-                except (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError):
-                    # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
-                    connection.terminate()
-                    raise
-                finally:
-                    await self._put_back(connection)
-        except _UNSTORABLE as error:
-            raise UnstorableValue(type(error).__name__) from None
-        except _OUTAGES as error:
-            raise self._unavailable(error) from None
+    def _hold(self, limit_s: float | None = None) -> "_Hold":
+        return _Hold(self, limit_s)
 
-    async def _take(self) -> Any:
+    async def take(self) -> Any:
         """Return the connection that was used last, or a new one.
 
         Connections stay out of asyncpg's pool while they are idle: to acquire and release one costs more than a
@@ -179,18 +165,78 @@ class Database:
             await self._pool.release(connection)
         return await self._pool.acquire()
 
-    async def _put_back(self, connection: Any) -> None:
+    async def put_back(self, connection: Any) -> None:
+        """Keep a connection for the next statement."""
+        if not connection.is_closed() and connection.is_in_transaction():
+            connection.terminate()
         if connection.is_closed():
             await self._pool.release(connection)
         else:
             self._idle.append(_Idle(connection, asyncio.get_running_loop().time()))
 
-    def _measure(self, connection: Any) -> Transaction:
-        return _MeasuredConnection(connection, self._metrics)
-
-    def _unavailable(self, error: BaseException) -> DatabaseUnavailable:
+    def unavailable(self, error: BaseException) -> DatabaseUnavailable:
+        """Return the error for an outage, and log it."""
         _log.warning("PostgreSQL is unavailable", address=self.address, error=_reason(error))
         return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
+
+
+class _Hold:
+    """A context manager that holds a connection. Waiters are served first come, first served, unlike asyncpg's.
+
+    `limit_s` limits the time of the block. Without it, the block is one statement, which asyncpg limits by itself:
+    then a limit is only set if the statement has to wait for a connection.
+    """
+
+    __slots__ = ("_database", "_limit_s", "_timeout", "connection")
+
+    def __init__(self, database: Database, limit_s: float | None) -> None:
+        self._database = database
+        self._limit_s = limit_s
+        self._timeout: asyncio.Timeout | None = None
+        self.connection: Any = None
+
+    async def __aenter__(self) -> "_MeasuredConnection":
+        database = self._database
+        if self._limit_s is not None or database.places.locked():
+            self._timeout = asyncio.timeout(CALL_LIMIT_S if self._limit_s is None else self._limit_s)
+            await self._timeout.__aenter__()
+        try:
+            await database.places.acquire()
+            try:
+                self.connection = await database.take()
+            except BaseException:
+                database.places.release()
+                raise
+        except BaseException as error:
+            await self._end(type(error), error, None)
+            raise
+        return _MeasuredConnection(self.connection, database.metrics)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
+            if isinstance(error, (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError)):
+                self.connection.terminate()
+            await self._database.put_back(self.connection)
+        finally:
+            self._database.places.release()
+        await self._end(kind, error, trace)
+
+    async def _end(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the time limit, and raise the error of this module in place of one of asyncpg's."""
+        if self._timeout is not None:
+            try:
+                await self._timeout.__aexit__(kind, error, trace)
+            except TimeoutError as timeout:
+                error = timeout
+        if isinstance(error, _UNSTORABLE):
+            raise UnstorableValue(type(error).__name__) from None
+        if isinstance(error, _OUTAGES):
+            raise self._database.unavailable(error) from None
 
 
 class _Idle(NamedTuple):
