@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from msgspec import Struct
 
 HOST: Final = "127.0.0.1"
@@ -25,18 +26,20 @@ class Answer(Struct, frozen=True):
     body: str
 
 
+READY_ANSWER: Final = Answer("GET", "/readyz", 200, {"Content-Type": "application/json"}, '{"checks":{"http":"ok"}}')
+"""What `bench.stack` waits for."""
+
+
 def build_app(answers: list[Answer]) -> web.Application:
-    """Return an application with a route for each answer, and one that says that the server is ready."""
+    """Return an application with a route for each answer."""
     app = web.Application()
-    for answer in (
-        *answers,
-        Answer("GET", "/readyz", 200, {"Content-Type": "application/json"}, '{"checks":{"http":"ok"}}'),
-    ):
-        app.router.add_route(answer.method, answer.path, _handler_of(answer))
+    for answer in (*answers, READY_ANSWER):
+        app.router.add_route(answer.method, answer.path, handler_of(answer))
     return app
 
 
-def _handler_of(answer: Answer):  # type: ignore[no-untyped-def]
+def handler_of(answer: Answer) -> Handler:
+    """Return a handler that reads the body and sends the answer."""
     status, headers, body = answer.status, answer.headers, answer.body.encode()
 
     async def handle(request: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ and needs no other escaping.
 import enum
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -125,12 +126,23 @@ def intersect_paths(requested: Path, allowed: Iterable[Path]) -> list[Path]:
 
 def parse_scopes(text: str) -> tuple[Scope, ...]:
     """Read the space-separated scopes of an introspection answer. Raise `ScopeError`."""
-    return tuple(Scope.parse(part) for part in text.split(" ") if part)
+    return tuple(parse_scope(part) for part in text.split(" ") if part)
+
+
+@lru_cache(4096)
+def parse_scope(text: str) -> Scope:
+    """Do what `Scope.parse` does, and remember the result: few scopes occur in many tokens."""
+    return Scope.parse(text)
 
 
 def format_scopes(scopes: Iterable[Scope]) -> str:
     """Return the scopes as one `scope` string (RFC 6749 §3.3)."""
-    return " ".join(map(str, scopes))
+    return " ".join(map(_format_scope, scopes))
+
+
+@lru_cache(4096)
+def _format_scope(scope: Scope) -> str:
+    return str(scope)
 
 
 def _is_within(path: Path, other: Path) -> bool:

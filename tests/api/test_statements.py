@@ -96,6 +96,15 @@ async def test_every_statement_has_a_name(polls: Polls, authority: Authority) ->
 
 async def test_concurrent_statements_are_all_counted(polls: Polls) -> None:
     async with count_statements(polls) as counted:
-        await asyncio.gather(*(polls.call("GET") for _ in range(20)))
+        await asyncio.gather(*(polls.v1("GET", "/polls") for _ in range(20)))
 
-    assert counted == {"select_polls": 20}
+    assert counted == {"list_polls": 20}
+
+
+async def test_reads_that_arrive_together_share_statements(polls: Polls) -> None:
+    poll_ids = [(await polls.create_poll())["id"] for _ in range(10)]
+    async with count_statements(polls) as counted:
+        answers = await asyncio.gather(*(polls.v1("GET", f"/polls/{poll_id}") for poll_id in poll_ids * 3))
+
+    assert [answer.json["id"] for answer in answers] == poll_ids * 3
+    assert counted["select_poll"] < len(answers)

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
-import structlog
 from aiohttp import web
 
 from shared.contract.scope import Action, Place
@@ -22,6 +21,7 @@ from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route, add_routes
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.serve import listen
+from tests.support.logs import capture_log_lines
 from tests.support.proxy import run_proxy
 from tests.support.stack import CLIENT_SECRET, HOST, Authority
 
@@ -388,7 +388,7 @@ async def test_stream_whose_handler_fails_is_cut_without_final_chunk(ticker: Tic
 
 async def test_stream_is_logged_at_its_end_with_duration_and_reason(ticker: Ticker, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT")
-    with structlog.testing.capture_logs() as logs:
+    with capture_log_lines() as logs:
         async with ticker.read_stream(issued["token"]) as received:
             await asyncio.sleep(3)  # longer than other requests may take
             await received.wait_for_more(1)

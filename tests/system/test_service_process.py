@@ -148,7 +148,7 @@ async def test_no_secret_is_in_responses_or_logs(
         await polls.call("GET")
     logs = [serving.log.read_text(), running.log.read_text()]
 
-    assert all('"route": "/x1/{endpoint}"' in log or "/v1/tokens" in log for log in logs)
+    assert all('"route":"/x1/{endpoint}"' in log or "/v1/tokens" in log for log in logs)
     assert [find_secrets(text) for text in (*bodies, *logs) if find_secrets(text)] == []
 
 

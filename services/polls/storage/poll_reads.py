@@ -9,7 +9,7 @@ from services.polls.storage.polls import PageKey, select_polls, select_some
 from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
-POLLS_PER_PAGE: Final = 50
+POLLS_PER_PAGE: Final = 64
 """The number of polls that are read and encoded in one go, so that other requests are served in between."""
 
 MAX_PAGES: Final = 8

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from services.token_authority.app_keys import INTROSPECTOR, SERVICE, SETTINGS
+from services.token_authority.domain.token import TokenLookup
 from services.token_authority.handlers.introspection_response import introspection_response
 from services.token_authority.handlers.presented_token import token_of
 from services.token_authority.payloads.introspection import (
@@ -30,7 +31,8 @@ async def introspect(request: web.Request) -> web.Response:
     """Return 200 with the grant of the token, or `{"active": false}` if it does not work for any reason."""
     require_media_type(request, FORM)
     secret = token_of(read_form(await request.read(), IntrospectToken))
-    return introspection_response(request, (await _introspect(request, [secret]))[0])
+    lookup = await request.app[INTROSPECTOR].introspect_one(secret, request[SERVICE])
+    return introspection_response(request, _introspection(request, lookup))
 
 
 @endpoint(
@@ -43,12 +45,9 @@ async def introspect_many(request: web.Request) -> web.Response:
     """Return 200 with the introspection of each token, in order."""
     require_media_type(request, JSON)
     body = read_json(await request.read(), IntrospectTokens)
-    return introspection_response(
-        request, Introspections(await _introspect(request, [trim_secret(each) for each in body.tokens]))
-    )
+    found = await request.app[INTROSPECTOR].introspect([trim_secret(each) for each in body.tokens], request[SERVICE])
+    return introspection_response(request, Introspections([_introspection(request, lookup) for lookup in found]))
 
 
-async def _introspect(request: web.Request, secrets: list[str]) -> list[Active | Inactive]:
-    issuer = request.app[SETTINGS].token_authority_issuer
-    found = await request.app[INTROSPECTOR].introspect(secrets, request[SERVICE])
-    return [Inactive() if lookup is None else active_token(lookup, issuer) for lookup in found]
+def _introspection(request: web.Request, lookup: TokenLookup | None) -> Active | Inactive:
+    return Inactive() if lookup is None else active_token(lookup, request.app[SETTINGS].token_authority_issuer)

@@ -9,13 +9,14 @@ the same response and take about the same time, whether or not the client id exi
 
 import hashlib
 import hmac
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import InvalidAssertion, Unauthenticated
-from services.token_authority.domain.service import Service, is_client_id
+from services.token_authority.domain.service import Service, ServiceCredentials, is_client_id
 from services.token_authority.operations.attempts import CLIENT_ASSERTION, Attempts
 from services.token_authority.operations.client_assertion import Assertion, SignatureCheck, read_assertion
 from services.token_authority.operations.first_use import (
@@ -24,11 +25,12 @@ from services.token_authority.operations.first_use import (
 )
 from services.token_authority.storage.admin_keys import select_admin_key_by_digest
 from services.token_authority.storage.service_assertions import insert_service_assertion
-from services.token_authority.storage.services import select_service_to_authenticate
+from services.token_authority.storage.services import select_services_to_authenticate
 from shared.contract import token as contract
 from shared.contract.presented_secret import describe_flaw
 from shared.contract.token import CLIENT_SECRET, digest, is_well_formed
 from shared.runtime.http.address import Address
+from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
 _UNMATCHED_DIGEST: Final = bytes(32)
@@ -64,6 +66,7 @@ class Credentials:
         self._attempts = attempts
         self._issuer = issuer
         self._signatures = SignatureCheck()
+        self._services = BatchedReads(self._select_services)
 
     async def authenticate_admin_key(self, presented: str, address: Address | None) -> AdminKey:
         """Return the admin key with this secret."""
@@ -88,6 +91,9 @@ class Credentials:
             found = await select_admin_key_by_digest(self._database, shown, datetime.now(UTC))
         return None if found is None else found.key
 
+    async def _select_services(self, client_ids: Sequence[str]) -> Mapping[str, ServiceCredentials]:
+        return await select_services_to_authenticate(self._database, client_ids, datetime.now(UTC))
+
     async def authenticate_by_secret(self, presented: ClientSecret, address: Address | None) -> Service:
         """Return the service with this client id and secret."""
         client_id, secret = presented
@@ -96,7 +102,7 @@ class Credentials:
             self._attempts.require_kind("client_secret", part, CLIENT_SECRET, _SEND_SERVICE_CREDENTIAL, *_SCHEMES)
         if not is_client_id(client_id) or not is_well_formed(secret, CLIENT_SECRET):
             await self._attempts.record_failure("client_secret", address, refusal, client_id)
-        found = await select_service_to_authenticate(self._database, client_id, datetime.now(UTC))
+        found = await self._services.get(client_id)
         shown, known = digest(secret), (found and found.digests) or [_UNMATCHED_DIGEST]
         matches = [hmac.compare_digest(shown, each) for each in known]
         if found is None or not any(matches):
@@ -136,7 +142,7 @@ class Credentials:
         return assertion
 
     async def _find_signer(self, assertion: Assertion) -> Service | None:
-        found = await select_service_to_authenticate(self._database, assertion.client_id, datetime.now(UTC))
+        found = await self._services.get(assertion.client_id)
         if not self._signatures.is_valid(assertion, found.service.public_key if found else None) or found is None:
             return None
         jti_digest = hashlib.sha256(assertion.jti.encode()).digest()

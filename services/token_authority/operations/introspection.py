@@ -15,6 +15,7 @@ from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.tokens import select_tokens_by_digests
 from services.token_authority.tasks.relay import ChangeRelay
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
+from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
 
@@ -38,6 +39,12 @@ class Introspector:
     def __init__(self, database: Database, relay: ChangeRelay) -> None:
         self._database = database
         self._relay = relay
+        self._tokens = BatchedReads(self._select_tokens)
+
+    async def introspect_one(self, text: str, service: Service) -> TokenLookup | None:
+        """Return what `introspect` does. Requests that arrive together share a statement."""
+        lookup = await self._tokens.get(digest(text)) if is_well_formed(text, ACCESS_TOKEN) else None
+        return None if lookup is None else await self._introspect(lookup, service)
 
     async def introspect(self, texts: Sequence[str], service: Service) -> list[TokenLookup | None]:
         """Return for each secret its token, if it works and belongs to a site that the service sees.
@@ -46,6 +53,9 @@ class Introspector:
         """
         found = await _find_by_secrets(self._database, texts)
         return [await self._introspect(each, service) if each is not None else None for each in found]
+
+    async def _select_tokens(self, digests: Sequence[bytes]) -> dict[bytes, TokenLookup]:
+        return await select_tokens_by_digests(self._database, digests)
 
     async def _introspect(self, lookup: TokenLookup, service: Service) -> TokenLookup | None:
         if not service.sees(lookup.token.site_id):

@@ -1,5 +1,6 @@
 """Introspection in requests and responses (RFC 7662)."""
 
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -77,6 +78,7 @@ def active_token(lookup: TokenLookup, issuer: str) -> Active:
     )
 
 
+@lru_cache(4096)
 def _authorization_detail(scope: Scope) -> dict[str, Any]:
     """Return a scope as an object (RFC 9396 §2); without `workspace` it covers every workspace."""
     place = dict(zip(("workspace", "content", "container"), scope.path, strict=False))

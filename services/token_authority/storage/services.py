@@ -1,5 +1,6 @@
 """Services in PostgreSQL."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -12,7 +13,7 @@ _COLUMNS: Final = """
 """
 
 _SELECT_WITH_DIGESTS: Final = f"""
-    -- select_service_to_authenticate: an enabled service, with the digests of its secrets that work
+    -- select_service_to_authenticate: some enabled services, each with the digests of its secrets that work
     SELECT {_COLUMNS}, ARRAY(
         SELECT s.digest FROM token_authority.secret s
         WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND NOT s.ended
@@ -21,7 +22,7 @@ _SELECT_WITH_DIGESTS: Final = f"""
         SELECT s.digest FROM token_authority.secret s
         WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND s.first_used_at IS NULL
     ) AS unused
-    FROM token_authority.service v WHERE v.client_id = $1 AND v.disabled_at IS NULL
+    FROM token_authority.service v WHERE v.client_id = ANY ($1) AND v.disabled_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
     -- select_service: one service
@@ -65,12 +66,12 @@ _END_OTHERS_OF_ENVIRONMENT: Final = """
 """
 
 
-async def select_service_to_authenticate(
-    connection: Connection, client_id: str, now: datetime
-) -> ServiceCredentials | None:
-    """Return the service with this client id and the digests of its valid secrets; `None` if it is disabled."""
-    row = await connection.fetchrow(_SELECT_WITH_DIGESTS, client_id, now)
-    return ServiceCredentials(_read_service(row), row["digests"], row["unused"]) if row else None
+async def select_services_to_authenticate(
+    connection: Connection, client_ids: Sequence[str], now: datetime
+) -> dict[str, ServiceCredentials]:
+    """Return the services that exist and are not disabled, with the digests of their valid secrets, by client id."""
+    rows = await connection.fetch(_SELECT_WITH_DIGESTS, client_ids, now)
+    return {row["client_id"]: ServiceCredentials(_read_service(row), row["digests"], row["unused"]) for row in rows}
 
 
 async def select_service(connection: Connection, client_id: str) -> Service | None:

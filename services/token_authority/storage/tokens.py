@@ -10,7 +10,7 @@ from services.token_authority.domain.revocation import Revoked
 from services.token_authority.domain.scope_index import index_keys
 from services.token_authority.domain.token import Token, TokenLookup, fold
 from services.token_authority.storage.secrets import SECRET_COLUMNS, read_secret
-from shared.contract.scope import Scope
+from shared.contract.scope import parse_scope
 from shared.runtime.postgres.database import Connection, Row
 
 TOKEN_COLUMNS: Final = """
@@ -163,7 +163,7 @@ def read_token(row: Row) -> Token:
         name=row["name"],
         description=row["description"],
         owner=row["owner"],
-        scopes=tuple(map(Scope.parse, row["scopes"])),
+        scopes=tuple(map(parse_scope, row["scopes"])),
         allow_query=row["allow_query"],
         allowed_ips=tuple(row["allowed_ips"]),
         rate_limit=row["rate_limit"],

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 _WEIGHT: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
@@ -13,7 +13,10 @@ def prefers(request: web.Request, media_type: str, default: str) -> bool:
 
     A range such as `*/*` does not select `media_type`: clients that send it expect the default.
     """
-    weights = _weights(",".join(request.headers.getall("Accept", ())))
+    accepted = request.headers.getall(hdrs.ACCEPT, None)
+    if accepted is None:
+        return False
+    weights = _weights(",".join(accepted))
     ranges = (default, default.partition("/")[0] + "/*", "*/*")
     default_weight = next((weights[each] for each in ranges if each in weights), 0.0)
     return 0 < weights.get(media_type, 0.0) >= default_weight

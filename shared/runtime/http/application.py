@@ -29,7 +29,7 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, request_id_of
-from shared.runtime.http.response_hooks import ResponseHook, add_response_hook, response_hooks
+from shared.runtime.http.response_hooks import ResponseHook, add_response_hook, finish_response, response_hooks
 from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, ROUTE_WRAPPER, Route, RouteWrapper, mount_route
 from shared.runtime.http.type_names import shorten
 from shared.runtime.http.unmatched import ANY_PATH, refuse_unmatched
@@ -79,8 +79,15 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
         {**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, response_hooks(app), body_limit_s
     )
     add_response_hook(app, _add_headers)
-    mount_route(app, Route(hdrs.METH_ANY, "unmatched", Endpoint(refuse_unmatched), PUBLIC), hdrs.METH_ANY, ANY_PATH)
+    app.on_startup.append(_mount_unmatched)
     return app
+
+
+async def _mount_unmatched(app: web.Application) -> None:
+    """Mount the route for requests that match no other. It has to be the last one, so it is mounted at the start."""
+    if app.on_response_prepare:
+        raise RuntimeError("use add_response_hook: not every response of this application sends aiohttp's signal")
+    mount_route(app, Route(hdrs.METH_ANY, "unmatched", Endpoint(refuse_unmatched), PUBLIC), hdrs.METH_ANY, ANY_PATH)
 
 
 class _Frame(RouteWrapper):
@@ -128,8 +135,7 @@ class _Frame(RouteWrapper):
                 if status >= 400:
                     response = await _finish_error(request, response, redact)
                 if not response.prepared:  # a stream was started by `start_stream`
-                    for hook in hooks:
-                        hook(request, response)
+                    finish_response(request, response, hooks)
             finally:
                 if status >= 400 or route.logs_success:
                     method = request.method

@@ -1,11 +1,12 @@
 """Change the headers of every response just before they are sent, those of streams and of errors too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
 
 from shared.runtime.http.routes import ROUTE_WRAPPER
+from shared.runtime.http.whole_response import WholeResponse
 
 ResponseHook = Callable[[web.Request, web.StreamResponse], None]
 """May change the headers of the response. If it raises, nothing is sent."""
@@ -37,9 +38,16 @@ def add_response_hook(app: web.Application, hook: ResponseHook) -> None:
     hooks.append(hook)
 
 
+def finish_response(request: web.Request, response: web.StreamResponse, hooks: Sequence[ResponseHook]) -> None:
+    """Call the hooks for a response that is about to be sent."""
+    for hook in hooks:
+        hook(request, response)
+    if type(response) is WholeResponse:
+        response.is_finished = True
+
+
 async def start_stream(request: web.Request, response: web.StreamResponse) -> None:
     """Send the headers of a stream. A handler must not call `response.prepare`, which knows nothing of the hooks."""
     if ROUTE_WRAPPER in request.app:
-        for hook in response_hooks(request.app):
-            hook(request, response)
+        finish_response(request, response, response_hooks(request.app))
     await response.prepare(request)

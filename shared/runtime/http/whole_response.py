@@ -10,6 +10,8 @@ MAX_BYTES = 32 * 1024
 class WholeResponse(web.Response):
     """A response with a body of bytes that are known, without cookies and compression. Its status allows a body."""
 
+    is_finished = False
+    """Whether the hooks of the application have seen it. Otherwise aiohttp has to tell them."""
     _is_kept_alive: bool | None = None
 
     @property
@@ -21,7 +23,8 @@ class WholeResponse(web.Response):
         """Return whether `send` does for this request what aiohttp would do."""
         transport = request.transport
         return (
-            request.version == HttpVersion11
+            self.is_finished
+            and request.version == HttpVersion11
             and request.method != hdrs.METH_HEAD
             and transport is not None
             and not transport.get_write_buffer_size()

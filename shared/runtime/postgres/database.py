@@ -160,24 +160,31 @@ class Database:
             connection, idle_since = self._idle.pop()
             if asyncio.get_running_loop().time() - idle_since > MAX_IDLE_S:
                 connection.terminate()
-            if not connection.is_closed():
+            if _is_open(connection):
                 return connection
             await self._pool.release(connection)
         return await self._pool.acquire()
 
     async def put_back(self, connection: Any) -> None:
-        """Keep a connection for the next statement."""
-        if not connection.is_closed() and connection.is_in_transaction():
+        """Keep a connection for the next statement, if it is open and in no transaction."""
+        if _is_open(connection) and connection.is_in_transaction():
             connection.terminate()
-        if connection.is_closed():
-            await self._pool.release(connection)
-        else:
+        if _is_open(connection):
             self._idle.append(_Idle(connection, asyncio.get_running_loop().time()))
+        else:
+            await self._pool.release(connection)
 
     def unavailable(self, error: BaseException) -> DatabaseUnavailable:
         """Return the error for an outage, and log it."""
         _log.warning("PostgreSQL is unavailable", address=self.address, error=_reason(error))
         return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
+
+
+def _is_open(connection: Any) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has taken it back, because it was closed
+        return False
 
 
 class _Hold:

@@ -1,11 +1,13 @@
 """Limits on wrong credentials: per address and per client id, without refusing valid ones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import asyncpg
 import pytest
 import structlog
 import structlog.testing
@@ -120,7 +122,21 @@ async def test_valid_key_during_flood_from_its_address_returns_200(authority: Au
     assert {answer.status for answer in await asyncio.gather(*flood)} == {429}
 
 
-async def test_credential_that_was_valid_before_does_not_wait_for_flood(authority: Authority) -> None:
+@asynccontextmanager
+async def hold_lookups(url: str) -> AsyncGenerator[None, None]:
+    """Let the authority find no secret during the block, so that lookups wait."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE token_authority.secret IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def test_credential_that_was_valid_before_does_not_wait_for_flood(
+    authority: Authority, database: ClonedDatabase
+) -> None:
     caller, token = ClientAt(authority), await authority.issue()
     assert ((await caller.manage(authority.admin_key)).status, (await caller.look_up(token["token"])).status) == (
         200,
@@ -137,11 +153,10 @@ async def test_credential_that_was_valid_before_does_not_wait_for_flood(authorit
                 async with session.get("/v1/token", headers={**headers, "Authorization": f"Bearer {mint('pgt')}"}):
                     pass
 
+        new, others = [(await authority.issue())["token"] for _ in range(5)], list[Answer]()
         flooding = [asyncio.create_task(flood()) for _ in range(2 * MAX_WAITING)]
-        others: list[Answer] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(20), hold_lookups(database.admin_url):
             while 429 not in {answer.status for answer in others}:  # the queue is not full yet
-                new = [(await authority.issue())["token"] for _ in range(5)]
                 others = await asyncio.gather(*(caller.look_up(each) for each in new))
         key = [(await caller.manage(authority.admin_key)).status for _ in range(5)]
         held = [(await caller.look_up(token["token"])).status for _ in range(5)]

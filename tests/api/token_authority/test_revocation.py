@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from shared.contract.token import digest, mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
+from tests.support.logs import capture_log_lines
 from tests.support.postgres import SLOW_COMMIT_S, copy_token, fetch, slow_down_commits
 from tests.support.stack import Answer, Authority, run_token_authority
 
@@ -53,7 +53,7 @@ async def test_revocation_waits_until_every_guard_with_lease_has_confirmed(autho
 async def test_log_names_actor_and_outcome_of_revocation(authority: Authority) -> None:
     issued = await authority.issue()
 
-    with structlog.testing.capture_logs() as logs:
+    with capture_log_lines() as logs:
         await authority.revoke(issued["id"])
         await authority("POST", "/oauth2/revoke", data={"token": issued["token"]})
 
