@@ -1,25 +1,65 @@
-"""Measure the requests that integrations send most, each beside a bare server that sends the same answer."""
+"""Measure the requests that integrations and services send most, each beside a bare server in the same run.
 
-from collections.abc import Mapping
+A bare server is aiohttp on uvloop without middlewares, log and limits. For a read it sends the same answer as the
+service. For a write it executes the same statements.
+"""
+
+import base64
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import aiohttp
 import msgspec
-from msgspec.structs import replace
+from msgspec import Struct
 
 from bench.bare import Answer
 from bench.report import Figure
-from bench.rounds import RequestKind, Rounds, RoundsOrder, bearer, pin_apart, ratio, send_rounds
-from bench.site import Integrator, create_full_token
-from bench.stack import Running, Stack
+from bench.rounds import COUNTER, RequestKind, Rounds, RoundsOrder, bearer, pin_apart, ratio, send_rounds
+from bench.site import OPTIONS, Integrator, create_full_token
+from bench.stack import Running, Service, Stack
 
 CONNECTIONS: Final = 32
+MANY_CONNECTIONS: Final = 100
 ROUND_S: Final = 0.5
 AT_PLACE: Final = 5
 VOTERS: Final = 7
-LEAST_OF_ONE: Final = 0.5
-LEAST_OF_PLACE: Final = 0.35
 MOST_P99_RATIO: Final = 3.0
+MOST_INTROSPECTION_MS: Final = 42.0
+MOST_WRITE_US: Final = 250.0
+JSON: Final = {"Content-Type": "application/json"}
+FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+class Case(Struct, frozen=True):
+    """A request that is measured, and its limits. The connections take the `paths` in turn."""
+
+    name: str
+    paths: Sequence[str]
+    headers: Mapping[str, str]
+    least_ratio: float
+    method: str = "GET"
+    body: str = ""
+    most_p99_ratio: float | None = None
+    most_us: float | None = None
+
+    def kind(self, server: Service) -> RequestKind:
+        """Return the request to a server."""
+        return RequestKind(
+            port=server.port,
+            pid=server.pid or 0,
+            paths=self.paths,
+            headers=self.headers,
+            method=self.method,
+            body=self.body,
+        )
+
+
+async def fast_figures(stack: Stack, running: Running, rounds: int) -> list[Figure]:
+    """Measure reads, writes and introspection."""
+    reads = await read_figures(stack, running, rounds)
+    writes = await write_figures(stack, running, rounds)
+    return [*reads, *writes, *await introspection_figures(stack, running, rounds)]
 
 
 async def read_figures(stack: Stack, running: Running, rounds: int) -> list[Figure]:
@@ -30,67 +70,124 @@ async def read_figures(stack: Stack, running: Running, rounds: int) -> list[Figu
         poll_ids = [await integrator.create_poll("ONE") for _ in range(CONNECTIONS)]
         places = [f"FIVE-{number}" for number in range(CONNECTIONS)]
         for place in places:
-            for _ in range(AT_PLACE):
-                listed = await integrator.create_poll("FIVE", content=place)
-                for voter in range(VOTERS):
-                    await integrator.vote(listed, f"voter-{voter}", f"option-{1 + voter % 5}")
-        x1 = f"/x1/{running.endpoint_id}?type=polls"
-        requests: dict[str, tuple[list[str], Mapping[str, str]]] = {
-            "GET /v1": ([f"/v1/polls/{poll_id}" for poll_id in poll_ids], bearer(token)),
-            "GET /x1": (
-                [f"{x1}&workspace=ONE&content=ONE-1&pollId={poll_id}&token={token}" for poll_id in poll_ids],
-                {},
+            await _fill_place(integrator, place)
+        x1 = f"/x1/{running.endpoint_id}?token={token}&type=polls"
+        of_poll = [f"{x1}&workspace=ONE&content=ONE-1&pollId={poll_id}" for poll_id in poll_ids]
+        of_place = [f"{x1}&workspace=FIVE&content={place}&expand=results" for place in places]
+        one, five = "GET of one poll", f"GET /x1 of {AT_PLACE} polls with results"
+        cases = [
+            Case(
+                f"{one}, /v1",
+                [f"/v1/polls/{each}" for each in poll_ids],
+                bearer(token),
+                0.5,
+                most_p99_ratio=MOST_P99_RATIO,
             ),
-            "GET /x1, five polls with results": (
-                [f"{x1}&workspace=FIVE&content={place}&expand=results&token={token}" for place in places],
-                {},
-            ),
-        }
-        answers = [await _record(session, polls.base, paths[0], headers) for paths, headers in requests.values()]
-        answers[0] = replace(answers[0], path="/v1/polls/{id}")
-        # The two answers under /x1 have one path: each gets a bare server of its own.
-        async with (
-            _bare(stack, running, "bare", answers[:2]) as bare,
-            _bare(stack, running, "bare-list", answers[2:]) as bare_list,
-        ):
-            kinds = []
-            for name, (paths, headers) in requests.items():
-                server = bare_list if "five" in name else bare
-                kinds += [
-                    RequestKind(port=each.port, pid=each.pid or 0, paths=paths, headers=headers)
-                    for each in (polls, server)
-                ]
-            with pin_apart([kind.pid for kind in kinds], [stack.postgres_pid]) as core:
-                measured = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))
-    least = {name: LEAST_OF_PLACE if "five" in name else LEAST_OF_ONE for name in requests}
-    return [
-        figure
-        for number, name in enumerate(requests)
-        for figure in _compare(name, measured[2 * number], measured[2 * number + 1], least[name])
-    ]
+            Case(f"{one}, /x1", of_poll, {}, 0.5, most_p99_ratio=MOST_P99_RATIO),
+            Case(five, of_place, {}, 0.35),
+        ]
+        return await _compare_with_answers(stack, running, polls, cases, rounds)
 
 
-def _compare(what: str, service: Rounds, bare: Rounds, least: float) -> list[Figure]:
-    part = "fast path"
-    return [
-        Figure(part, f"{what}, bare", bare.rate, "requests/s"),
-        Figure(part, what, service.rate, "requests/s"),
-        Figure(part, f"{what}: ratio", ratio(service.rates, bare.rates), "", least=least),
-        Figure(part, f"{what}: p99 to that of bare", service.p99_ms / bare.p99_ms, "", most=MOST_P99_RATIO),
-        Figure(part, f"{what}: p99", service.p99_ms, "ms"),
-        Figure(part, f"{what}: processor time, bare", bare.server_median_us, "µs"),
-        Figure(part, f"{what}: processor time", service.server_median_us, "µs"),
-        Figure(part, f"{what}: share of its core", service.busy * 100, "%"),
-    ]
+async def _fill_place(integrator: Integrator, content: str) -> None:
+    for _ in range(AT_PLACE):
+        poll_id = await integrator.create_poll("FIVE", content=content)
+        for voter in range(VOTERS):
+            await integrator.vote(poll_id, f"voter-{voter}", f"option-{1 + voter % len(OPTIONS)}")
 
 
-def _bare(stack: Stack, running: Running, name: str, answers: list[Answer]):  # type: ignore[no-untyped-def]
-    return stack.polls(running.url, name, "bench.bare", BARE_ANSWERS=msgspec.json.encode(answers).decode())
+async def introspection_figures(stack: Stack, running: Running, rounds: int) -> list[Figure]:
+    """Measure introspection by a service, with 32 and with 100 connections."""
+    token = await create_full_token(running.authority)
+    credential = base64.b64encode(f"polls:{stack.client_secret}".encode()).decode()
+    headers = {"Authorization": f"Basic {credential}", **FORM}
+    case = Case("introspection", ["/oauth2/introspect"], headers, 0.3, method="POST", body=f"token={token}")
+    figures = await _compare_with_answers(stack, running, running.service, [case], rounds)
+    with pin_apart([running.service.pid or 0], [stack.postgres_pid]) as core:
+        kinds = [case.kind(running.service)]
+        (many,) = await send_rounds(RoundsOrder(kinds, MANY_CONNECTIONS, rounds, ROUND_S, core))
+    what = f"{case.name}: p99 with {MANY_CONNECTIONS} connections"
+    return [*figures, Figure("fast path", what, many.p99_ms, "ms", most=MOST_INTROSPECTION_MS)]
 
 
-async def _record(session: aiohttp.ClientSession, base: str, path: str, headers: Mapping[str, str]) -> Answer:
+async def write_figures(stack: Stack, running: Running, rounds: int) -> list[Figure]:
+    """Measure creating polls, and casting ballots in different polls."""
+    token = await create_full_token(running.authority)
+    (site,) = await running.authority.list_sites()
+    async with (
+        stack.polls(running.url, "writes") as polls,
+        stack.polls(running.url, "bare-writes", "bench.bare_writes", BARE_SITE=site.id) as bare,
+        aiohttp.ClientSession() as session,
+    ):
+        integrator = Integrator(session, polls.base, token)
+        poll_ids = [await integrator.create_poll("CAST") for _ in range(CONNECTIONS)]
+        location = {"workspace": "NEW", "content": "NEW-1"}
+        body = {"title": "Which of these?", "location": location, "options": OPTIONS}
+        headers = {**bearer(token), **JSON}
+        create = Case("create a poll", ["/v1/polls"], headers, 0.7, "POST", _encode(body), most_us=MOST_WRITE_US)
+        paths = [f"/v1/polls/{poll_id}/votes/voter-{COUNTER}" for poll_id in poll_ids]
+        choice = _encode({"optionIds": ["option-1"]})
+        cast = Case("cast a ballot", paths, headers, 0.7, "PUT", choice, most_us=MOST_WRITE_US)
+        figures = await _measure(stack, [(create, polls, bare)], rounds)
+        return figures + await _measure(stack, [(cast, polls, bare)], rounds)
+
+
+async def _compare_with_answers(
+    stack: Stack, running: Running, service: Service, cases: Sequence[Case], rounds: int
+) -> list[Figure]:
+    """Measure each case beside a bare server that sends the answer of the service."""
+    async with AsyncExitStack() as opened, aiohttp.ClientSession() as session:
+        triples = []
+        for number, case in enumerate(cases):
+            answer = await _record(session, service, case)
+            bare = await opened.enter_async_context(_bare(stack, running, f"bare-{number}", answer))
+            triples.append((case, service, bare))
+        return await _measure(stack, triples, rounds)
+
+
+@asynccontextmanager
+async def _bare(stack: Stack, running: Running, name: str, answer: Answer) -> AsyncGenerator[Service, None]:
+    async with stack.polls(running.url, name, "bench.bare", BARE_ANSWERS=_encode([answer])) as service:
+        yield service
+
+
+async def _record(session: aiohttp.ClientSession, service: Service, case: Case) -> Answer:
     """Return what the service answers, without the headers that aiohttp adds by itself."""
-    async with session.get(base + path, headers=headers) as response:
+    path, data = case.paths[0], case.body.encode() or None
+    async with session.request(case.method, service.base + path, headers=case.headers, data=data) as response:
         content = await response.read()
     kept = {name: value for name, value in response.headers.items() if name not in ("Date", "Content-Length")}
-    return Answer("GET", path.partition("?")[0], response.status, kept, content.decode())
+    template = path.partition("?")[0]
+    if len({each.partition("?")[0] for each in case.paths}) > 1:
+        template = template.rpartition("/")[0] + "/{id}"
+    return Answer(case.method, template, response.status, kept, content.decode())
+
+
+async def _measure(stack: Stack, triples: Sequence[tuple[Case, Service, Service]], rounds: int) -> list[Figure]:
+    kinds = [case.kind(server) for case, service, bare in triples for server in (service, bare)]
+    with pin_apart([kind.pid for kind in kinds], [stack.postgres_pid]) as core:
+        measured = await send_rounds(RoundsOrder(kinds, CONNECTIONS, rounds, ROUND_S, core))
+    pairs = zip(measured[::2], measured[1::2], strict=True)
+    return [
+        figure
+        for (case, _, _), (service, bare) in zip(triples, pairs, strict=True)
+        for figure in _figures(case, service, bare)
+    ]
+
+
+def _figures(case: Case, service: Rounds, bare: Rounds) -> list[Figure]:
+    part, name = "fast path", case.name
+    return [
+        Figure(part, f"{name}: bare", bare.rate, "requests/s"),
+        Figure(part, name, service.rate, "requests/s"),
+        Figure(part, f"{name}: ratio", ratio(service.rates, bare.rates), "", least=case.least_ratio),
+        Figure(part, f"{name}: processor time, bare", bare.server_median_us, "µs"),
+        Figure(part, f"{name}: processor time", service.server_median_us, "µs", most=case.most_us),
+        Figure(part, f"{name}: p99, bare", bare.p99_ms, "ms"),
+        Figure(part, f"{name}: p99", service.p99_ms, "ms"),
+        Figure(part, f"{name}: ratio of the p99", service.p99_ms / bare.p99_ms, "", most=case.most_p99_ratio),
+    ]
+
+
+def _encode(value: object) -> str:
+    return msgspec.json.encode(value).decode()

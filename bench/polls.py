@@ -1,19 +1,26 @@
 """`python -m bench.polls`: measure the polls service under load, as ratios to a baseline of the same run.
 
-1. `guard`: reading one poll with its token in the guard's cache, compared with the same handler without a guard.
-2. `listing`: a list of 50 polls with their results, compared with one poll.
-3. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
-4. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
+1. `fast`: reading polls, creating them, casting ballots and introspection, each compared with a bare server.
+2. `guard`: reading one poll with its token in the guard's cache, compared with the same handler without a guard.
+3. `cached`: looking a cached token up, with a million tokens in the cache.
+4. `revocation`: the answer to a revocation with four guards, and its processor time.
+5. `workers`: two workers compared with one.
+6. `start`: from the launch of a service to its first healthy response.
+7. `listing`: a list of 50 polls with their results, compared with one poll.
+8. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
+9. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
    undisturbed client. Exactly the accepted ballots must be counted.
-5. `bodies`: reading the worst bodies of the permitted size, in both services.
+10. `bodies`: reading the worst bodies of the permitted size, in both services.
 
 The services run as processes of their own on an embedded PostgreSQL and Redis. The exit status is 1 if a limit is
 missed.
 """
 
+import asyncio
 import os
 import platform
 import sys
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Final, Literal, get_args
@@ -22,15 +29,17 @@ import msgspec
 from cyclopts import App, Parameter
 
 from bench.bodies import body_figures
+from bench.cached_tokens import cached_figures
 from bench.contest import contest_figures
-from bench.fast_path import read_figures
+from bench.fast_path import fast_figures
+from bench.processes import revocation_figures, start_figures, worker_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, report_progress, run
 from bench.stack import Running, Stack, start_stack
 
 LEASE_S: Final = 5.0
 
-Part = Literal["fast", "guard", "listing", "large", "contest", "bodies"]
+Part = Literal["fast", "guard", "cached", "revocation", "workers", "start", "listing", "large", "contest", "bodies"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 app = App(name="bench.polls", help="Measure the polls service under load.", version_flags=[])
@@ -102,19 +111,20 @@ async def _measure(plan: Plan, folder: Path) -> Report:
 
 async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> list[Figure]:
     report_progress(f"measuring: {part}")
-    match part:
-        case "fast":
-            return await read_figures(stack, running, plan.rounds)
-        case "guard":
-            return await guard_figures(stack, running, plan.rounds, plan.least_guarded)
-        case "listing":
-            return await listing_figures(stack, running, plan.rounds)
-        case "large":
-            return await large_figures(stack, running, plan.large, plan.rounds, plan.most_large, plan.most_edit_s)
-        case "contest":
-            return await contest_figures(stack, running, plan.ballots)
-        case "bodies":
-            return body_figures()
+    rounds = plan.rounds
+    measure: Mapping[Part, Callable[[], Awaitable[list[Figure]]]] = {
+        "fast": lambda: fast_figures(stack, running, rounds),
+        "guard": lambda: guard_figures(stack, running, rounds, plan.least_guarded),
+        "cached": lambda: asyncio.to_thread(cached_figures),
+        "revocation": lambda: revocation_figures(stack),
+        "workers": lambda: worker_figures(stack, running, rounds),
+        "start": lambda: start_figures(stack, running),
+        "listing": lambda: listing_figures(stack, running, rounds),
+        "large": lambda: large_figures(stack, running, plan.large, rounds, plan.most_large, plan.most_edit_s),
+        "contest": lambda: contest_figures(stack, running, plan.ballots),
+        "bodies": lambda: asyncio.to_thread(body_figures),
+    }
+    return await measure[part]()
 
 
 if __name__ == "__main__":

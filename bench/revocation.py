@@ -204,9 +204,9 @@ class Bench:
 
     async def answer_ms(self) -> float:
         """Return the time from sending a revocation to its answer, which says that every guard has confirmed it."""
-        token = await self._cached_token()
+        token = await self.cached_token()
         sent_at = time.perf_counter()
-        answered_at = await self._revoke(token)
+        answered_at = await self.revoke(token)
         return (answered_at - sent_at) * 1000
 
     async def refusal_ms(self, ask_every_s: float) -> float:
@@ -214,15 +214,16 @@ class Bench:
 
         Each guard is asked every `ask_every_s` seconds.
         """
-        token = await self._cached_token()
+        token = await self.cached_token()
         sent_at = time.perf_counter()
         asked = [self._ask_until_refused(guard, token, ask_every_s) for guard in range(len(self._guards))]
-        answered_at, times = await asyncio.gather(self._revoke(token), asyncio.gather(*asked))
+        answered_at, times = await asyncio.gather(self.revoke(token), asyncio.gather(*asked))
         if max(accepted_at for accepted_at, _ in times) > answered_at:
             raise BenchError("a request sent after the revocation's answer was accepted, which must not happen")
         return (max(refused_at for _, refused_at in times) - sent_at) * 1000
 
-    async def _cached_token(self) -> IssuedToken:
+    async def cached_token(self) -> IssuedToken:
+        """Return a new token that every guard has in its cache."""
         token = await self._running.authority.create_token("To be revoked", ["polls:read:PLAT"])
         for _ in range(2):
             statuses = [await guard.get(self._request(index, token)) for index, guard in enumerate(self._guards)]
@@ -231,7 +232,8 @@ class Bench:
         await asyncio.sleep(random.uniform(*self._rest_s))
         return token
 
-    async def _revoke(self, token: IssuedToken) -> float:
+    async def revoke(self, token: IssuedToken) -> float:
+        """Revoke the token and return when the answer came. Raise `BenchError` unless every guard has confirmed."""
         revocation = await self._running.authority.revoke_token(token.id, "unneeded")
         answered_at = time.perf_counter()
         if not revocation.effective or revocation.guards != Guards(confirmed=len(self._guards), expired=0):

@@ -32,15 +32,6 @@ HOST: Final = "127.0.0.1"
 _PORT_OF: Final = {"services.token_authority": "TOKEN_AUTHORITY_PORT"}
 
 
-class Running(NamedTuple):
-    """A running token authority at `url`, and its guards."""
-
-    authority: AuthorityClient
-    url: str
-    guards: list[PollsUrl]
-    endpoint_id: str
-
-
 class Service:
     """A service process that can be killed and started again, always on the same port."""
 
@@ -80,6 +71,17 @@ class Service:
             await self._stop()
 
 
+class Running(NamedTuple):
+    """A running token authority at `url`, and its guards, with the ids of their processes."""
+
+    authority: AuthorityClient
+    url: str
+    guards: list[PollsUrl]
+    endpoint_id: str
+    service: Service
+    guard_pids: list[int]
+
+
 class Stack:
     """PostgreSQL, and Redis and services that are started on request, with their files in one folder."""
 
@@ -93,6 +95,7 @@ class Stack:
         self._redis_port = free_port()
         self._redis = redis_command(folder / "redis", redis_users(secrets), self._redis_port)
         self._lease_s = lease_s
+        self._redis_pid = 0
 
     @property
     def postgres_url(self) -> str:
@@ -106,6 +109,16 @@ class Stack:
         if pid is None:
             raise BenchError("PostgreSQL has ended")
         return pid
+
+    @property
+    def server_pids(self) -> list[int]:
+        """The ids of PostgreSQL and Redis."""
+        return [self.postgres_pid, self._redis_pid]
+
+    @property
+    def client_secret(self) -> str:
+        """The secret with which the polls service introspects."""
+        return self._secrets.polls_client_secret
 
     @property
     def admin_key(self) -> str:
@@ -126,22 +139,26 @@ class Stack:
     async def redis(self) -> AsyncGenerator[None, None]:
         """Run Redis during the block, always on the same port."""
         async with (
-            self._process("redis", self._redis, {}),
+            self._process("redis", self._redis, {}) as self._redis_pid,
             redis_client(f"redis://{HOST}:{self._redis_port}") as client,
         ):
             await self._wait_until("redis", lambda: _is_responding(client))
             yield
 
     @asynccontextmanager
-    async def services(self, guards: int) -> AsyncGenerator[Running, None]:
-        """Run a token authority and `guards` polls processes during the block."""
+    async def services(self, guards: int, name: str = "") -> AsyncGenerator[Running, None]:
+        """Run a token authority and `guards` polls processes during the block; `name` tells them from others."""
         async with AsyncExitStack() as stack:
-            started = self._service("token_authority-0", "services.token_authority", self._authority())
-            url = (await stack.enter_async_context(started)).base
-            polls = [await stack.enter_async_context(self.polls(url, f"polls-{number}")) for number in range(guards)]
+            started = self._service(f"token_authority{name}", "services.token_authority", self._authority())
+            service = await stack.enter_async_context(started)
+            url = service.base
+            polls = [
+                await stack.enter_async_context(self.polls(url, f"polls{name}-{number}")) for number in range(guards)
+            ]
             authority = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
             endpoint_id = (await authority.list_sites())[0].endpoint_id
-            yield Running(authority, url, [PollsUrl(each.port, endpoint_id) for each in polls], endpoint_id)
+            urls = [PollsUrl(each.port, endpoint_id) for each in polls]
+            yield Running(authority, url, urls, endpoint_id, service, [each.pid or 0 for each in polls])
 
     @asynccontextmanager
     async def polls(
@@ -150,6 +167,14 @@ class Stack:
         """Run one more polls process, or another module with its settings, during the block."""
         async with self._service(name, module, {**self._polls(authority_url), **settings}) as service:
             yield service
+
+    async def start_time_s(self, authority_url: str, name: str, module: str) -> float:
+        """Start a service, stop it, and return the seconds from its launch to its first healthy response."""
+        authority, polls = self._authority(), self._polls(authority_url)
+        started = time.perf_counter()
+        settings = authority if module == "services.token_authority" else polls
+        async with self._service(name, module, settings, poll_s=0.005):
+            return time.perf_counter() - started
 
     @asynccontextmanager
     async def load(self, running: Running, rate: float) -> AsyncGenerator[None, None]:
@@ -170,7 +195,9 @@ class Stack:
             raise BenchError(f"the load was {report.rate:.0f} reads per second, and {report.others} were not accepted")
 
     @asynccontextmanager
-    async def _service(self, name: str, module: str, settings: Mapping[str, str]) -> AsyncGenerator[Service, None]:
+    async def _service(
+        self, name: str, module: str, settings: Mapping[str, str], poll_s: float = POLL_S
+    ) -> AsyncGenerator[Service, None]:
         port, command = free_port(), [sys.executable, "-m", module]
         environment = {**os.environ, **settings, _PORT_OF.get(module, "POLLS_PORT"): str(port)}
 
@@ -179,7 +206,7 @@ class Stack:
 
         async def wait_until_healthy() -> None:
             async with aiohttp.ClientSession() as session:
-                await self._wait_until(name, lambda: _is_healthy(session, f"{service.base}/readyz"))
+                await self._wait_until(name, lambda: _is_healthy(session, f"{service.base}/readyz"), poll_s)
 
         service = Service(port, launch, wait_until_healthy, lambda: self._processes.stop(name))
         try:
@@ -189,19 +216,19 @@ class Stack:
             await service.end()
 
     @asynccontextmanager
-    async def _process(self, name: str, command: list[str], settings: Mapping[str, str]) -> AsyncGenerator[None, None]:
-        self._processes.start(name, command, {**os.environ, **settings}, self._log(name))
+    async def _process(self, name: str, command: list[str], settings: Mapping[str, str]) -> AsyncGenerator[int, None]:
+        pid = self._processes.start(name, command, {**os.environ, **settings}, self._log(name))
         try:
-            yield
+            yield pid
         finally:
             await self._processes.stop(name)
 
-    async def _wait_until(self, name: str, is_healthy: Callable[[], Awaitable[bool]]) -> None:
+    async def _wait_until(self, name: str, is_healthy: Callable[[], Awaitable[bool]], poll_s: float = POLL_S) -> None:
         deadline = time.monotonic() + START_LIMIT_S
         while not await is_healthy():
             if self._processes.find_ended() or time.monotonic() > deadline:
                 raise BenchError(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(poll_s)
 
     def _log(self, name: str) -> Path:
         return self._folder / "logs" / f"{name}.log"

@@ -81,7 +81,7 @@ class _StoredOutcomes(Struct, frozen=True):
 def _failed_outcome(number: int, item: BatchItem, error: Exception) -> Outcome:
     """Return the problem of an item, with pointers into the body of the batch, and without secrets.
 
-    The middleware that redacts problem documents does not see those inside a response of 200.
+    What redacts problem documents does not see those inside a response of 200.
     """
     problem = problem_for(error, _ITEM_PROBLEMS)
     prefix = f"/items/{number}" + ("/poll" if item.op in ("create", "update") else "")

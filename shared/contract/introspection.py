@@ -1,5 +1,6 @@
 """The answer to an introspection (RFC 7662 §2.2) and the grant that a guard reads from it."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
@@ -90,7 +91,7 @@ class Grant:
     allow_query: bool = True
     allowed_ips: tuple[IPv4Network | IPv6Network, ...] = ()
     rate_limit: int | None = None
-    metadata: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    metadata: Mapping[str, Any] = field(default_factory=lambda: _NO_METADATA)
 
     @classmethod
     def read(cls, body: bytes) -> "Grant | None":
@@ -106,15 +107,15 @@ class Grant:
         return cls(
             token_id=answer.client_id,
             secret_id=answer.jti,
-            site=answer.site,
-            endpoint_id=answer.endpoint_id,
+            site=sys.intern(answer.site),
+            endpoint_id=sys.intern(answer.endpoint_id),
             scopes=parse_scopes(answer.scope),
             expires_at_s=float("inf") if answer.exp is None else answer.exp,
             as_of=answer.as_of,
             allow_query=answer.allow_query,
             allowed_ips=tuple(map(ip_network, answer.allowed_ips)),
             rate_limit=answer.rate_limit,
-            metadata=_read_only(answer.metadata),
+            metadata=_read_only(answer.metadata) if answer.metadata else _NO_METADATA,
         )
 
     @property
@@ -134,6 +135,10 @@ class Grant:
         if not self.allowed_ips:
             return True
         return address is not None and any(address in network for network in self.allowed_ips)
+
+
+_NO_METADATA: Final[Mapping[str, Any]] = MappingProxyType({})
+"""Shared by all grants without metadata: a guard caches many."""
 
 
 class _Activity(msgspec.Struct):

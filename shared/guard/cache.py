@@ -1,5 +1,6 @@
 """A bounded TTL cache; equal TTLs make eviction FIFO."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -10,7 +11,7 @@ class ExpiringCache(Generic[V]):
     """Keep up to `size` values by digest, each for `life_s` seconds. A hit does not renew a value."""
 
     def __init__(self, *, size: int, life_s: float, clock: Callable[[], float]) -> None:
-        self._entries: dict[bytes, tuple[V, float]] = {}
+        self._entries: OrderedDict[bytes, tuple[V, float]] = OrderedDict()
         self._size = size
         self._life_s = life_s
         self._clock = clock
@@ -33,7 +34,7 @@ class ExpiringCache(Generic[V]):
         """Store `value`, whose life started at `asked_at` on this cache's clock. Evict the oldest value if full."""
         self._entries.pop(digest, None)
         if len(self._entries) >= self._size:
-            del self._entries[next(iter(self._entries))]
+            self._entries.popitem(last=False)
         self._entries[digest] = (value, asked_at + self._life_s)
 
     def drop(self, digest: bytes) -> None:

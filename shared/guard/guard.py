@@ -27,7 +27,7 @@ from shared.guard.tombstones import Tombstones
 GRANT_LIFE_S: Final = 300.0
 """How long a grant is cached. Exactness does not depend on it: changes evict grants, and the lease limits their use."""
 REFUSAL_LIFE_S: Final = 2.0
-MAX_GRANTS: Final = 100_000
+MAX_GRANTS: Final = 1_000_000
 MAX_REFUSALS: Final = 10_000
 REVALIDATION_INTERVAL_S: Final = 1.0
 """A token is introspected for `no_cache` at most once in this time."""
@@ -219,8 +219,11 @@ class Guard:
         answer = _Answer(await self._introspect(token), asked_at)
         is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
         if self._is_current(key, answer) and not is_overtaken:
-            (self._refusals if answer.grant is None else self._grants).put(key, answer, asked_at)
+            self._remember(key, answer)
         return answer
+
+    def _remember(self, key: bytes, answer: "_Answer") -> None:
+        (self._refusals if answer.grant is None else self._grants).put(key, answer, answer.asked_at)
 
 
 class _Answer(NamedTuple):

@@ -1,5 +1,6 @@
 """Keep values that take long to compute, up to a total size."""
 
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,7 +17,7 @@ class KeptValues(Generic[K, V]):
     def __init__(self, max_size: int) -> None:
         self._max_size = max_size
         self._size = 0
-        self._kept: dict[K, _Kept[V]] = {}
+        self._kept: OrderedDict[K, _Kept[V]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -35,7 +36,7 @@ class KeptValues(Generic[K, V]):
             return
         self._size += size
         while self._size > self._max_size:
-            self._size -= self._kept.pop(next(iter(self._kept))).size
+            self._size -= self._kept.popitem(last=False)[1].size
         self._kept[key] = _Kept(value, size)
 
 

@@ -179,7 +179,7 @@ def _refuse_unrouted(refusal: web.HTTPException) -> web.Response:
 
 
 def _error_response(problem: Problem, request_id: str) -> web.Response:
-    """Return a response for a request that did not reach the middlewares, with the headers that they would add."""
+    """Return a response for a request that reached no handler, with the headers that one would add."""
     response = problem_response(problem, request_id)
     response.headers.update({**SAFE_HEADERS, X_REQUEST_ID: request_id})
     return response
