@@ -88,7 +88,12 @@ ADMISSIONS: Final = web.AppKey("admissions", Admissions)
 
 
 def admit_to(handler: Handler, access: "TokenAccess") -> Handler:
-    """Return a handler that lets only requests with a working token through to this one."""
+    """Return a handler that lets only requests with a working token through to this one.
+
+    Raise `ScopeNotChecked` in place of a success of `handler` that it has not asked for.
+    """
+    if access.counts_items:
+        handler = _count_items_of(handler)
 
     async def admit(request: web.Request) -> web.StreamResponse:
         try:
@@ -99,28 +104,31 @@ def admit_to(handler: Handler, access: "TokenAccess") -> Handler:
             caller = admissions.caller_of(request, valid, access)
             if access.counts_items or valid.grant.is_restricted:
                 await _check_restrictions(request, presented, valid, access)
-            response = await call(request, caller)
+            response = await handler(request)
         except GuardError as error:
             if isinstance(error, _ERRORS_OF_VALID_TOKENS):
                 request[CALLER].count_refusal()
             return _refuse(request, error)
+        except web.HTTPException as error:
+            request[CALLER].require_scope_check(error.status)
+            raise
+        caller.require_scope_check(response.status)
         caller.count_use()  # for handlers that require no scope
         return response
 
-    async def call(request: web.Request, caller: Caller) -> web.StreamResponse:
-        """Return the handler's response. Raise `ScopeNotChecked` in place of a success that it has not asked for."""
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            caller.require_scope_check(error.status)
-            raise
-        finally:
-            if access.counts_items:
-                await count_if_uncounted(request)
-        caller.require_scope_check(response.status)
-        return response
-
     return admit
+
+
+def _count_items_of(handler: Handler) -> Handler:
+    """Return a handler that counts one request if this one, which should call `count_items`, does not."""
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        finally:
+            await count_if_uncounted(request)
+
+    return count
 
 
 async def _check_restrictions(
@@ -150,7 +158,9 @@ def _refuse(request: web.Request, error: GuardError) -> web.Response:
 
 def finish_response(request: web.Request, response: web.StreamResponse) -> None:
     """Check a stream before its first byte is sent, and add the headers about the token."""
-    if PRESENTED_TOKEN not in request:
+    try:
+        presented = request[PRESENTED_TOKEN]
+    except KeyError:
         return
     if CALLER in request:
         caller = request[CALLER]
@@ -159,7 +169,7 @@ def finish_response(request: web.Request, response: web.StreamResponse) -> None:
         response.headers[_TOKEN_VALIDATED_AGE] = str(int(caller.validated_age_s * 1000))
         if caller.is_rate_limited:
             add_rate_limit(request, response)
-    if request[PRESENTED_TOKEN].is_in_query and not keeps_private(response):
+    if presented.is_in_query and not keeps_private(response):
         response.headers[hdrs.CACHE_CONTROL] = "private, no-store"  # RFC 6750 §2.3
 
 

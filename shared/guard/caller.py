@@ -20,6 +20,16 @@ class ScopeNotChecked(Exception):
 class Caller:
     """The bearer of a working token. Count one use per request, however many actions the handler requires."""
 
+    __slots__ = (
+        "_grant",
+        "_granted_actions",
+        "_is_counted",
+        "_needed_actions",
+        "_origin",
+        "_usage",
+        "validated_age_s",
+    )
+
     def __init__(
         self,
         grant: Grant,

@@ -139,6 +139,7 @@ class Follower:
 
     async def _sync(self) -> bool:
         self._record_lease()
+        self._metrics.hit.flush()  # for a scrape that another worker answers
         used = self._usage.take()
         request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
         asked_at = self._clock()
