@@ -5,7 +5,7 @@
 3. `cached`: looking a cached token up, with a million tokens in the cache.
 4. `revocation`: the answer to a revocation with four guards, and its processor time.
 5. `workers`: two workers compared with one.
-6. `start`: from the launch of a service to its first healthy response.
+6. `start`: from the launch of a service until it is ready.
 7. `listing`: a list of 50 polls with their results, compared with one poll.
 8. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
 9. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one

@@ -28,7 +28,7 @@ MOST_ANSWER_P99_MS: Final = 10.0
 
 
 async def start_figures(stack: Stack, running: Running) -> list[Figure]:
-    """Measure how long each service takes from its launch to its first healthy response."""
+    """Measure how long each service takes from its launch until it is ready."""
     figures = []
     for name, module in (("token authority", "services.token_authority"), ("polls", "services.polls")):
         times = [await stack.start_time_s(running.url, f"start-{name}", module) for _ in range(STARTS)]

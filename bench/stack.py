@@ -28,6 +28,8 @@ from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 30.0
 POLL_S: Final = 0.05
+READY_POLL_S: Final = 0.005
+"""Between two questions whether a service is ready, if its start is measured."""
 HOST: Final = "127.0.0.1"
 _PORT_OF: Final = {"services.token_authority": "TOKEN_AUTHORITY_PORT"}
 
@@ -169,11 +171,11 @@ class Stack:
             yield service
 
     async def start_time_s(self, authority_url: str, name: str, module: str) -> float:
-        """Start a service, stop it, and return the seconds from its launch to its first healthy response."""
+        """Start a service, stop it, and return the seconds from its launch until it is ready."""
         authority, polls = self._authority(), self._polls(authority_url)
         started = time.perf_counter()
         settings = authority if module == "services.token_authority" else polls
-        async with self._service(name, module, settings, poll_s=0.005):
+        async with self._service(name, module, settings, only_ready=True):
             return time.perf_counter() - started
 
     @asynccontextmanager
@@ -196,7 +198,7 @@ class Stack:
 
     @asynccontextmanager
     async def _service(
-        self, name: str, module: str, settings: Mapping[str, str], poll_s: float = POLL_S
+        self, name: str, module: str, settings: Mapping[str, str], *, only_ready: bool = False
     ) -> AsyncGenerator[Service, None]:
         port, command = free_port(), [sys.executable, "-m", module]
         environment = {**os.environ, **settings, _PORT_OF.get(module, "POLLS_PORT"): str(port)}
@@ -206,7 +208,10 @@ class Stack:
 
         async def wait_until_healthy() -> None:
             async with aiohttp.ClientSession() as session:
-                await self._wait_until(name, lambda: _is_healthy(session, f"{service.base}/readyz"), poll_s)
+                is_up = _is_ready if only_ready else _is_healthy
+                await self._wait_until(
+                    name, lambda: is_up(session, f"{service.base}/readyz"), READY_POLL_S if only_ready else POLL_S
+                )
 
         service = Service(port, launch, wait_until_healthy, lambda: self._processes.stop(name))
         try:
@@ -284,6 +289,15 @@ async def _is_responding(redis: Redis) -> bool:
 
 class _Health(msgspec.Struct):
     checks: dict[str, str]
+
+
+async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+    """Return whether the service takes requests."""
+    try:
+        async with session.get(url) as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
 
 
 async def _is_healthy(session: aiohttp.ClientSession, url: str) -> bool:

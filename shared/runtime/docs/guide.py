@@ -11,7 +11,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-GUIDE_ROUTE: Final = "/docs/guide"
+from shared.runtime.docs.documentation import GUIDE_ROUTE
+
 _START: Final = "README"
 _FOLDERS: Final = (Path(__file__).parent / "guide", Path(__file__).parents[3] / "docs")
 """Where the documents are in an installed package, and in a checkout."""

@@ -7,9 +7,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from markupsafe import escape
 
-from shared.runtime.docs.documentation import Documentation, Pages
+from shared.runtime.docs.documentation import GUIDE_ROUTE, Documentation, Pages
 from shared.runtime.docs.error_pages import show_errors_as_pages
-from shared.runtime.docs.guide import GUIDE_ROUTE
 from shared.runtime.docs.openapi import OPENAPI_ROUTE
 from shared.runtime.docs.page_response import page_response
 from shared.runtime.docs.variables import ORIGIN_MARK
