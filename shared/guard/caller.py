@@ -5,6 +5,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from aiohttp import web
+from msgspec import Struct, field
 
 from shared.contract.introspection import Grant
 from shared.contract.scope import Action, Path, Place, intersect_paths
@@ -17,34 +18,16 @@ class ScopeNotChecked(Exception):
     """A handler responded with a success without a granted action of its route: a programming error, so a 500."""
 
 
-class Caller:
+class Caller(Struct, eq=False):
     """The bearer of a working token. Count one use per request, however many actions the handler requires."""
 
-    __slots__ = (
-        "_grant",
-        "_granted_actions",
-        "_is_counted",
-        "_needed_actions",
-        "_origin",
-        "_usage",
-        "validated_age_s",
-    )
-
-    def __init__(
-        self,
-        grant: Grant,
-        usage: Usage,
-        origin: Origin | None = None,
-        validated_age_s: float = 0.0,
-        needed_actions: AbstractSet[Action] = frozenset(),
-    ) -> None:
-        self._grant = grant
-        self._needed_actions = needed_actions
-        self.validated_age_s = validated_age_s
-        self._origin = origin
-        self._usage = usage
-        self._is_counted = False
-        self._granted_actions: set[Action] = set()
+    _grant: Grant
+    _usage: Usage
+    _origin: Origin | None = None
+    validated_age_s: float = 0.0
+    _needed_actions: frozenset[Action] = frozenset()
+    _is_counted: bool = False
+    _granted_actions: set[Action] = field(default_factory=set)
 
     @property
     def token_id(self) -> str:

@@ -18,13 +18,20 @@ import asyncio
 from shared.runtime.process.logs import configure_logs, log_request
 
 async def serve():
-    log_request({"route": "/first"})
-    log_request({"route": "/last"})
+    for route in ("/first", "/last"):
+        log_request("id", "GET", route, 200, 0.001, {})
     raise RuntimeError("crashed")
 
 configure_logs("sheep", lambda text: text)
 asyncio.run(serve())
 """
+
+
+class Fields(dict[str, object]):
+    """A line with these fields."""
+
+    def to_line(self) -> dict[str, object]:
+        return self
 
 
 def start_output() -> tuple[LogOutput, io.StringIO]:
@@ -38,8 +45,8 @@ def lines_in(stream: io.StringIO) -> list[Any]:
 
 async def test_lines_are_written_soon_and_in_order() -> None:
     output, stream = start_output()
-    output.add({"number": 1})
-    output.add({"number": 2})
+    output.add(Fields({"number": 1}))
+    output.add(Fields({"number": 2}))
     assert stream.getvalue() == ""
 
     await asyncio.sleep(FLUSH_EVERY_S + 0.1)
@@ -49,7 +56,7 @@ async def test_lines_are_written_soon_and_in_order() -> None:
 
 async def test_other_line_is_written_at_once_after_those_that_wait() -> None:
     output, stream = start_output()
-    output.add({"number": 1})
+    output.add(Fields({"number": 1}))
 
     output.write('{"number":2}\n')
 
@@ -59,7 +66,7 @@ async def test_other_line_is_written_at_once_after_those_that_wait() -> None:
 async def test_only_so_many_lines_wait() -> None:
     output, stream = start_output()
     for number in range(MAX_WAITING):
-        output.add({"number": number})
+        output.add(Fields({"number": number}))
 
     assert lines_in(stream) == [{"number": number} for number in range(MAX_WAITING)]
 
@@ -67,7 +74,7 @@ async def test_only_so_many_lines_wait() -> None:
 def test_line_without_event_loop_is_written_at_once() -> None:
     output, stream = start_output()
 
-    output.add({"number": 1})
+    output.add(Fields({"number": 1}))
 
     assert lines_in(stream) == [{"number": 1}]
 
@@ -76,7 +83,7 @@ def test_secret_in_a_line_is_redacted() -> None:
     output, stream = start_output()
     secret = mint("pgt")
 
-    output.add({"plain": secret, "encoded": f"%70{secret[1:]}", "other": "kept"})
+    output.add(Fields({"plain": secret, "encoded": f"%70{secret[1:]}", "other": "kept"}))
 
     assert lines_in(stream) == [{"plain": "[redacted]", "encoded": "[redacted]", "other": "kept"}]
 
@@ -84,8 +91,8 @@ def test_secret_in_a_line_is_redacted() -> None:
 def test_text_that_is_no_unicode_loses_no_other_line() -> None:
     output, stream = start_output()
 
-    output.add({"text": "\udcff"})
-    output.add({"number": 1})
+    output.add(Fields({"text": "\udcff"}))
+    output.add(Fields({"number": 1}))
 
     assert lines_in(stream)[1:] == [{"number": 1}]
 

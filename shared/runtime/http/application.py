@@ -138,17 +138,7 @@ class _Frame(RouteWrapper):
                     finish_response(request, response, hooks)
             finally:
                 if status >= 400 or route.logs_success:
-                    method = request.method
-                    log_request(
-                        {
-                            "request_id": request_id,
-                            "method": method if method.isalpha() else "?",
-                            "route": route.path,
-                            "status": status,
-                            "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-                            **fields,
-                        }
-                    )
+                    log_request(request_id, request.method, route.path, status, time.perf_counter() - started, fields)
             return response
 
         return respond

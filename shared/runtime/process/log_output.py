@@ -5,7 +5,7 @@ import atexit
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 import msgspec
 
@@ -17,6 +17,12 @@ MAX_WAITING: Final = 500
 """The lines that may wait; more are written at once."""
 
 
+class Line(Protocol):
+    """A line that is encoded when it is written."""
+
+    def to_line(self) -> Mapping[str, object]: ...
+
+
 class LogOutput:
     """A stream whose lines are redacted. `add` delays a line, `write` does not; their order is kept.
 
@@ -26,12 +32,12 @@ class LogOutput:
     def __init__(self, stream: TextIO, redact: Redact) -> None:
         self._stream = stream
         self._redact = redact
-        self._waiting: list[Mapping[str, object]] = []
+        self._waiting: list[Line] = []
         self._timer: asyncio.TimerHandle | None = None
         atexit.register(self.flush)
 
-    def add(self, line: Mapping[str, object]) -> None:
-        """Write the fields of a line as JSON within `FLUSH_EVERY_S`."""
+    def add(self, line: Line) -> None:
+        """Write a line as JSON within `FLUSH_EVERY_S`."""
         self._waiting.append(line)
         if len(self._waiting) >= MAX_WAITING:
             self.flush()
@@ -50,7 +56,7 @@ class LogOutput:
         """Write the lines that wait. Any thread may call it."""
         waiting, self._waiting = self._waiting, []
         if waiting:
-            self._write(_encode(waiting))
+            self._write(_encode([line.to_line() for line in waiting]))
 
     def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):  # the stream is closed: nobody reads it

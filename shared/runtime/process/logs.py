@@ -5,12 +5,14 @@ Every line, including those of libraries, is redacted before it is written.
 
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
 import structlog
+from msgspec import Struct
 
 from shared.runtime.process.log_output import LogOutput
 from shared.runtime.process.redaction import Redact
@@ -65,19 +67,51 @@ def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -
     _requests.output, _requests.service = None if is_terminal else output, service
 
 
-def log_request(fields: dict[str, object]) -> None:
-    """Log a request with these fields, within 0.1 s. At a terminal, and before `configure_logs`, at once.
+def log_request(
+    request_id: str, method: str, route: str, status: int, seconds: float, fields: Mapping[str, object]
+) -> None:
+    """Log a request, within 0.1 s. At a terminal, and before `configure_logs`, at once.
 
-    Other fields are added to `fields`, which must not change after that.
+    `fields` are more fields of the line. `route` must be the declared one, and not what was requested.
     """
+    line = RequestLine(time.time(), request_id, method, route, status, seconds, fields)
     if _requests.output is None:
-        _log.info("request", **fields)
-        return
-    fields["event"] = "request"
-    fields["level"] = "info"
-    fields["timestamp"] = datetime.now(UTC)
-    fields["service"] = _requests.service
-    _requests.output.add(fields)
+        _log.info("request", **line.to_fields())
+    else:
+        _requests.output.add(line)
+
+
+class RequestLine(Struct, frozen=True):
+    """The line about a request, at a time in seconds since 1970. Its fields are only made when it is written."""
+
+    at: float
+    request_id: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+    more: Mapping[str, object]
+
+    def to_fields(self) -> dict[str, object]:
+        """Return the fields that are particular to this request."""
+        return {
+            "request_id": self.request_id,
+            "method": self.method if self.method.isalpha() else "?",
+            "route": self.route,
+            "status": self.status,
+            "duration_ms": round(self.seconds * 1000, 2),
+            **self.more,
+        }
+
+    def to_line(self) -> dict[str, object]:
+        """Return all fields."""
+        return {
+            "event": "request",
+            **self.to_fields(),
+            "level": "info",
+            "timestamp": datetime.fromtimestamp(self.at, UTC),
+            "service": _requests.service,
+        }
 
 
 def _add_request_id(_logger: Any, _name: str, event: Any) -> Mapping[str, Any]:
