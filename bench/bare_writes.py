@@ -19,11 +19,12 @@ from bench.bare import HOST, READY_ANSWER, handler_of
 from bench.site import OPTIONS
 from services.polls.domain.audit import Actor, AuditHead, audit_record
 from services.polls.domain.ballot import Ballot
-from services.polls.domain.poll import Option, PollSpec
+from services.polls.domain.poll import Option, Poll, PollSpec
+from services.polls.domain.results import Tally
+from services.polls.domain.state import PollState
 from services.polls.payloads.audit import whole_poll
-from services.polls.storage.audit import append_audit
-from services.polls.storage.ballots import cast_ballot, select_ballot
-from services.polls.storage.polls import insert_poll
+from services.polls.storage.ballots import BallotKey, cast_ballot, select_ballots
+from services.polls.storage.polls import insert_poll, select_time
 from shared.contract.scope import Place
 
 _SITE: Final = "bench"
@@ -39,21 +40,20 @@ def build_app(pool: "asyncpg.Pool[asyncpg.Record]", site: str) -> web.Applicatio
 
     async def create(request: web.Request) -> web.Response:
         await request.read()
-        async with pool.acquire() as connection, connection.transaction():
-            state = await insert_poll(connection, site, _PLACE, uuid4(), _SPEC)
+        async with pool.acquire() as connection:
+            now = await select_time(connection)
+            poll = Poll(uuid4(), _PLACE, _SPEC, version=1, created_at=now, updated_at=now)
+            state = PollState(poll, Tally(0, 0, {}), revision=0, at=now)
             record = audit_record("poll.create", state, AuditHead(), Actor("tok_"), before={}, after=whole_poll(state))
-            await append_audit(connection, site, state.poll, record)
+            await insert_poll(connection, site, poll, record)
         return web.Response(status=201, body=_CREATED)
 
     async def cast(request: web.Request) -> web.Response:
         await request.read()
         poll_id, voter = UUID(request.match_info["id"]), secrets.token_bytes(32)
         async with pool.acquire() as connection:
-            found = await select_ballot(connection, site, poll_id, [voter])
-            if found is None:
-                raise web.HTTPNotFound
-            ballot = Ballot(("option-1",))
-            await cast_ballot(connection, found[0].poll, voter, ballot)
+            (found,) = (await select_ballots(connection, [BallotKey(site, poll_id, (voter,))])).values()
+            await cast_ballot(connection, found.state.poll, voter, Ballot(("option-1",)))
         return web.Response(status=201, body=_CREATED)
 
     app = web.Application()

@@ -104,4 +104,4 @@ async def _create_operations(app: web.Application) -> None:
     database, feed, semaphores = app[DATABASE], app[POLL_FEED], PollSemaphores()
     app[POLL_EDITOR] = PollEditor(database, semaphores, feed)
     app[BATCH_EDITOR] = BatchEditor(database, feed)
-    app[VOTES] = Votes(database, Participants(app[SETTINGS].participant_secret), semaphores, feed)
+    app[VOTES] = Votes(database, app[POLL_READS], Participants(app[SETTINGS].participant_secret), semaphores, feed)

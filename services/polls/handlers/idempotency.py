@@ -6,8 +6,8 @@ from aiohttp import web
 
 from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
 from shared.guard import caller
-from shared.runtime.http.body import JSON
 from shared.runtime.http.idempotency import idempotency_key
+from shared.runtime.http.json_response import json_bytes
 
 
 def read_key(request: web.Request, body: bytes) -> IdempotencyKey | None:
@@ -21,4 +21,4 @@ def read_key(request: web.Request, body: bytes) -> IdempotencyKey | None:
 
 def to_response(stored: StoredResponse) -> web.Response:
     """Return the stored response as it was."""
-    return web.Response(status=stored.status, headers=stored.headers, body=stored.body, content_type=JSON)
+    return json_bytes(stored.body, status=stored.status, headers=stored.headers)

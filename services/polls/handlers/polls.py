@@ -105,8 +105,8 @@ async def create_poll(request: web.Request) -> web.Response:
     new = read_json(content, CreatePoll).to_new_poll()
     caller(request).require(Action.CREATE, new.place)
     spec, key = new.to_spec(), read_key(request, content)
-    database, site = request.app[DATABASE], caller(request).site
-    return to_response(await create_poll_once(database, site, new.place, spec, actor_of(request), key))
+    database, reads, site = request.app[DATABASE], request.app[POLL_READS], caller(request).site
+    return to_response(await create_poll_once(database, reads, site, new.place, spec, actor_of(request), key))
 
 
 @endpoint(

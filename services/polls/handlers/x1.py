@@ -100,8 +100,8 @@ async def create_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with the new poll and its id."""
     place = _read_authorized_query(request, PlaceQuery, Action.CREATE).to_place()
     spec = validate(read_json(await request.read(), ContractPollBody).to_spec())
-    state = await create_poll(request.app[DATABASE], caller(request).site, place, spec, actor_of(request))
-    return json_response(ContractPoll.of(state))
+    database, reads, site = request.app[DATABASE], request.app[POLL_READS], caller(request).site
+    return json_bytes(encode_contract_poll(await create_poll(database, reads, site, place, spec, actor_of(request))))
 
 
 @endpoint(
@@ -134,7 +134,7 @@ async def replace_contract_poll(request: web.Request) -> web.Response:
         allowed=query.to_allowed(),
     )
     edited = await request.app[POLL_EDITOR].edit(caller(request), edit, actor_of(request))
-    return json_response(ContractPoll.of(edited.state))
+    return json_bytes(encode_contract_poll(edited.state))
 
 
 @endpoint(

@@ -20,6 +20,7 @@ from services.polls.domain.participant import Participants
 from services.polls.operations.authorization import require_action
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.storage import ballots
+from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.poll_feed import PollFeed
 from shared.contract.scope import Action
 from shared.guard import Caller
@@ -32,9 +33,15 @@ class Votes:
     """Reads and changes ballots, and announces the changes. Create one instance per process."""
 
     def __init__(
-        self, database: Database, participants: Participants, semaphores: PollSemaphores, feed: PollFeed
+        self,
+        database: Database,
+        reads: PollReads,
+        participants: Participants,
+        semaphores: PollSemaphores,
+        feed: PollFeed,
     ) -> None:
         self._database = database
+        self._reads = reads
         self._participants = participants
         self._semaphores = semaphores
         self._feed = feed
@@ -88,8 +95,7 @@ class Votes:
 
     async def _select(self, site: str, poll_id: UUID, participant: str) -> Voter:
         hashes = self._participants.hashes(poll_id, participant)
-        found = await ballots.select_ballot(self._database, site, poll_id, hashes)
+        found = await self._reads.select_ballot(ballots.BallotKey(site, poll_id, tuple(hashes)))
         if found is None:
             raise UnknownPoll
-        state, stored_hash, ballot = found
-        return Voter(participant, stored_hash or hashes[0], state, ballot)
+        return Voter(participant, found.participant_hash or hashes[0], found.state, found.ballot)

@@ -12,13 +12,17 @@ from shared.contract.audit import AuditRecord, column_values, read_columns
 from shared.contract.scope import Place
 from shared.runtime.postgres.database import Connection
 
-_INSERT: Final = """
-    -- insert_audit: the next record of the trail of a poll
+INSERT_AUDIT: Final = """
     INSERT INTO polls.audit_log (
         site, poll_id, workspace, content, container,
         seq, at, actor_kind, actor_id, address, request_id, action, subject, before, after, previous, hash
     )
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, decode($16, 'hex'), decode($17, 'hex'))
+"""
+"""The part of a statement that appends a record, with the parameters `audit_values`."""
+_INSERT: Final = f"""
+    -- insert_audit: the next record of the trail of a poll
+    {INSERT_AUDIT}
 """
 _SELECT: Final = """
     -- select_audit: a page of the trail of a poll, oldest first
@@ -38,10 +42,14 @@ _SELECT_PLACE: Final = """
 
 
 async def append_audit(connection: Connection, site: str, poll: Poll, record: AuditRecord) -> None:
-    """Append a record to the trail of a poll that this transaction has created or locked."""
+    """Append a record to the trail of a poll that this transaction has locked."""
+    await connection.execute(_INSERT, *audit_values(site, poll, record))
+
+
+def audit_values(site: str, poll: Poll, record: AuditRecord) -> tuple[object, ...]:
+    """Return the parameters of `INSERT_AUDIT`."""
     place = poll.place
-    where = (site, poll.id, place.workspace, place.content, place.container)
-    await connection.execute(_INSERT, *where, *column_values(record))
+    return (site, poll.id, place.workspace, place.content, place.container, *column_values(record))
 
 
 async def select_audit(connection: Connection, site: str, poll_id: UUID, after: int, limit: int) -> list[AuditRecord]:

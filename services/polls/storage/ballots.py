@@ -6,7 +6,7 @@ long as participants vote, and votes wait for each other anyway, for the tally.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.polls.domain.ballot import Ballot, CastResult
@@ -18,14 +18,19 @@ from shared.runtime.postgres.database import Connection, Row
 _BALLOT: Final = "ballot.option_ids, ballot.comment, ballot.participant, ballot.name, ballot.cast_at"
 
 _SELECT: Final = f"""
-    -- select_ballot: one poll of a site, and the ballot of one participant by the first of its hashes that has one
-    SELECT {STATE}, {_BALLOT}, ballot.participant_hash
-    FROM polls.poll
+    -- select_ballot: some polls, each of a site, and each with the ballot of one participant by the first of its hashes
+    SELECT wanted.number, {STATE}, {_BALLOT}, ballot.participant_hash
+    FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY AS wanted (site, id, number)
+    JOIN polls.poll ON poll.id = wanted.id AND poll.site = wanted.site
     JOIN polls.tally ON tally.poll_id = poll.id
-    LEFT JOIN polls.ballot ON ballot.poll_id = poll.id AND ballot.participant_hash = ANY ($3::bytea[])
-    WHERE poll.site = $1 AND poll.id = $2
-    ORDER BY array_position($3::bytea[], ballot.participant_hash)
-    LIMIT 1
+    LEFT JOIN LATERAL (
+        SELECT stored.*
+        FROM unnest($3::bigint[], $4::bytea[]) WITH ORDINALITY AS shown (number, hash, place)
+        JOIN polls.ballot AS stored ON stored.poll_id = poll.id AND stored.participant_hash = shown.hash
+        WHERE shown.number = wanted.number
+        ORDER BY shown.place
+        LIMIT 1
+    ) AS ballot ON true
 """  # noqa: S608
 _HELD: Final = """
     WITH held AS (
@@ -91,14 +96,38 @@ _ANONYMIZE: Final = """
 """
 
 
-async def select_ballot(
-    connection: Connection, site: str, poll_id: UUID, participant_hashes: Sequence[bytes]
-) -> tuple[PollState, bytes | None, Ballot | None] | None:
-    """Return the poll with the participant's ballot and its hash, or `None` if the site has no poll with this id."""
-    row = await connection.fetchrow(_SELECT, site, poll_id, participant_hashes)
-    if row is None:
-        return None
-    return read_state(row), row["participant_hash"], None if row["option_ids"] is None else _read_ballot(row)
+class BallotKey(NamedTuple):
+    """A participant of a poll, by the hashes that may be stored, the preferred one first."""
+
+    site: str
+    poll_id: UUID
+    participant_hashes: tuple[bytes, ...]
+
+
+class FoundBallot(NamedTuple):
+    """A poll, and the ballot of a participant with the hash under which it is stored, if there is one."""
+
+    state: PollState
+    participant_hash: bytes | None
+    ballot: Ballot | None
+
+
+async def select_ballots(connection: Connection, keys: Sequence[BallotKey]) -> dict[BallotKey, FoundBallot]:
+    """Return what there is of each participant. A poll that does not exist in its site is left out."""
+    shown = [(number, each) for number, key in enumerate(keys, start=1) for each in key.participant_hashes]
+    rows = await connection.fetch(
+        _SELECT,
+        [key.site for key in keys],
+        [key.poll_id for key in keys],
+        [number for number, _ in shown],
+        [each for _, each in shown],
+    )
+    return {
+        keys[row["number"] - 1]: FoundBallot(
+            read_state(row), row["participant_hash"], None if row["option_ids"] is None else _read_ballot(row)
+        )
+        for row in rows
+    }
 
 
 async def cast_ballot(connection: Connection, poll: Poll, participant_hash: bytes, ballot: Ballot) -> CastResult | None:

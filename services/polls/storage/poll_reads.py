@@ -1,11 +1,13 @@
-"""Single polls, read outside transactions: those that are asked for together by one statement."""
+"""What many requests read outside transactions. What is asked for together is read by one statement."""
 
 from collections.abc import Awaitable, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from services.polls.domain.state import PollState
-from services.polls.storage.polls import PageKey, select_polls, select_some
+from services.polls.storage.ballots import BallotKey, FoundBallot, select_ballots
+from services.polls.storage.polls import PageKey, select_polls, select_some, select_time
 from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
@@ -25,7 +27,19 @@ class PollReads:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._polls: BatchedReads[_Key, PollState] = BatchedReads(self._select)
+        self._times: BatchedReads[None, datetime] = BatchedReads(self._select_time)
+        self._ballots: BatchedReads[BallotKey, FoundBallot] = BatchedReads(self._select_ballots)
         self._pages: BatchedReads[PageKey, list[PollState]] = BatchedReads(self._select_pages, max_keys=MAX_PAGES)
+
+    async def select_time(self) -> datetime:
+        """Return the time of the database."""
+        now = await self._times.get(None)
+        if now is None:
+            raise RuntimeError("PostgreSQL has not returned its time")
+        return now
+
+    async def _select_time(self, _keys: Sequence[None]) -> dict[None, datetime]:
+        return {None: await select_time(self._database)}
 
     def select_poll(self, site: str, poll_id: UUID) -> Awaitable[PollState | None]:
         """Return the poll, or `None` if the site has no poll with this id."""
@@ -34,6 +48,13 @@ class PollReads:
     async def select_page(self, page: PageKey) -> list[PollState]:
         """Return up to `POLLS_PER_PAGE` polls of the page, the oldest first."""
         return await self._pages.get(page) or []
+
+    def select_ballot(self, key: BallotKey) -> Awaitable[FoundBallot | None]:
+        """Return the poll with the participant's ballot, or `None` if the site has no poll with this id."""
+        return self._ballots.get(key)
+
+    async def _select_ballots(self, keys: Sequence[BallotKey]) -> dict[BallotKey, FoundBallot]:
+        return await select_ballots(self._database, keys)
 
     async def _select_pages(self, pages: Sequence[PageKey]) -> dict[PageKey, list[PollState]]:
         return await select_polls(self._database, pages, POLLS_PER_PAGE)

@@ -15,7 +15,8 @@ from services.polls.domain.listing import START, Position
 from services.polls.domain.poll import Option, Poll, PollSpec, Settings, closing_time
 from services.polls.domain.results import Tally
 from services.polls.domain.state import PollState
-from shared.contract.audit import NO_HASH
+from services.polls.storage.audit import INSERT_AUDIT, audit_values
+from shared.contract.audit import NO_HASH, AuditRecord
 from shared.contract.scope import Place
 from shared.runtime.postgres.database import Connection, Row
 from shared.runtime.process.kept_values import KeptValues
@@ -33,13 +34,21 @@ STATE: Final = """
 
 _FROM: Final = "FROM polls.poll JOIN polls.tally ON tally.poll_id = poll.id"
 
-_INSERT: Final = """
-    -- insert_poll: a new poll at a place
-    INSERT INTO polls.poll
-        (site, workspace, content, container, id, title, description, options, settings, closes_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-    RETURNING created_at, updated_at, version
+_TIME: Final = """
+    -- select_time: the time of the database
+    SELECT clock_timestamp() AS now
 """
+_INSERT: Final = f"""
+    -- insert_poll: a new poll at a place, and the first record of its audit trail
+    WITH new_poll AS (
+        INSERT INTO polls.poll (
+            site, id, workspace, content, container, title, description, options, settings, closes_at, version,
+            created_at, updated_at
+        )
+        VALUES ($1, $2, $3, $4, $5, $18, $19, $20, $21, $22, $23, $24, $25)
+    )
+    {INSERT_AUDIT}
+"""  # noqa: S608
 _SELECT_PLACES: Final = f"""
     -- select_polls: the polls at some places, each after a position, the oldest first
     SELECT wanted.number, {STATE}
@@ -96,12 +105,16 @@ _DELETE: Final = """
 """
 
 
-async def insert_poll(connection: Connection, site: str, place: Place, poll_id: UUID, spec: PollSpec) -> PollState:
-    """Insert a poll and return it."""
-    where = (site, place.workspace, place.content, place.container)
-    (row,) = await connection.fetch(_INSERT, *where, poll_id, *_values(spec))
-    poll = Poll(poll_id, place, spec, row["version"], row["created_at"], row["updated_at"])
-    return PollState(poll, Tally(0, 0, {}), revision=0, at=row["created_at"])
+async def select_time(connection: Connection) -> datetime:
+    """Return the time of the database, by which all replicas agree on what is closed."""
+    (row,) = await connection.fetch(_TIME)
+    return row["now"]  # type: ignore[no-any-return]
+
+
+async def insert_poll(connection: Connection, site: str, poll: Poll, record: AuditRecord) -> None:
+    """Insert a new poll, and the first record of its audit trail, in one statement."""
+    values = (*_values(poll.spec), poll.version, poll.created_at, poll.updated_at)
+    await connection.execute(_INSERT, *audit_values(site, poll, record), *values)
 
 
 class PageKey(NamedTuple):

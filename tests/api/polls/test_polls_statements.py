@@ -16,7 +16,7 @@ KEY: Final = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
 NAMED: Final = {"saveParticipantNames": True, "allowRevote": True}
 FOLLOWERS: Final = 50
-CREATE: Final = {"insert_poll": 1, "insert_audit": 1}
+CREATE: Final = {"select_time": 1, "insert_poll": 1}
 EDIT: Final = {"lock_polls": 1, "select_poll": 2, "select_locked_poll": 1, "update_poll": 1, "insert_audit": 1}
 DELETE: Final = {"lock_polls": 1, "select_poll": 1, "select_locked_poll": 1, "insert_audit": 1, "delete_poll": 1}
 
