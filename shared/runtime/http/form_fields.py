@@ -52,7 +52,7 @@ def read_plain_fields(texts: Mapping[str, Sequence[str]], kind: type[S], *, allo
     """
     form = _form_of(kind)
     if not texts:
-        return cast(S | None, form.default)
+        return cast("S | None", form.default)
     values: dict[str, Any] = {}
     for name, given in texts.items():
         if name not in form.plain:

@@ -24,7 +24,7 @@ def response_hooks(app: web.Application) -> list[ResponseHook]:
 def add_response_hook(app: web.Application, hook: ResponseHook) -> None:
     """Call `hook` after the hooks that were added before.
 
-    An application made by `create_application` calls the hooks itself. Any other one is told by aiohttp's signal, which
+    An application made by `create_application` calls the hooks itself. In any other one, aiohttp's signal calls them, which
     takes longer.
     """
     hooks = response_hooks(app)

@@ -247,7 +247,7 @@ class _Hold:
 
 
 class _Idle(NamedTuple):
-    """A connection that nobody uses, and since when, by the event loop's clock."""
+    """A connection that is not in use, and since when, by the event loop's clock."""
 
     connection: Any
     since: float

@@ -59,7 +59,7 @@ class LogOutput:
             self._write(_encode([line.to_line() for line in waiting]))
 
     def _write(self, text: str) -> None:
-        with suppress(OSError, ValueError):  # the stream is closed: nobody reads it
+        with suppress(OSError, ValueError):  # the stream is closed: no one reads it
             self._stream.write(self._redact(text))
             self._stream.flush()
 
