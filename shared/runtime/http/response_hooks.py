@@ -24,8 +24,8 @@ def response_hooks(app: web.Application) -> list[ResponseHook]:
 def add_response_hook(app: web.Application, hook: ResponseHook) -> None:
     """Call `hook` after the hooks that were added before.
 
-    An application made by `create_application` calls the hooks itself. In any other one, aiohttp's signal calls them, which
-    takes longer.
+    An application made by `create_application` calls the hooks itself. In any other one, aiohttp's signal calls them,
+    which takes longer.
     """
     hooks = response_hooks(app)
     if not hooks and ROUTE_WRAPPER not in app:
