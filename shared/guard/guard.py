@@ -81,7 +81,8 @@ class Guard:
         A token that is in the cache is well-formed, because only those are introspected.
         """
         now, lease = self._clock(), self._lease
-        answer = self._grants.get_at(digest(token), now) if now < lease.until else None
+        may_recall = lease.is_held_at(now) and token.isascii()  # a header may contain anything
+        answer = self._grants.get_at(digest(token), now) if may_recall else None
         if answer is None or answer.grant is None or answer.grant.expires_at_s <= self._now():
             return None
         self._metrics.hit.inc()
@@ -96,6 +97,9 @@ class Guard:
 
         Raise `TokenInvalid`, `TooManyUnknownTokens`, or `GuardUnavailable` if the token cannot be checked now.
         """
+        recalled = None if no_cache else self.recall(token)
+        if recalled is not None:
+            return recalled
         if not is_well_formed(token, ACCESS_TOKEN):
             raise TokenInvalid
         key = digest(token)

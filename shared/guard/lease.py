@@ -19,7 +19,11 @@ class Lease:
     @property
     def is_held(self) -> bool:
         """Whether the guard may use its cache now."""
-        return self._clock() < self.until
+        return self.is_held_at(self._clock())
+
+    def is_held_at(self, now: float) -> bool:
+        """Return whether the guard may use its cache, for a caller that has just read the clock."""
+        return now < self.until
 
     @property
     def remaining_s(self) -> float:

@@ -244,3 +244,14 @@ async def test_header_with_line_break_does_not_split_response(polls: Polls, subt
             violations = [find_violations(answer, split) for answer, split in zip(answers, SPLITS, strict=True)]
             assert violations == [[]] * len(SPLITS)
             assert not any("X-Evil" in answer.headers or b"Evil" in answer.body for answer in answers)
+
+
+async def test_token_that_is_no_text_returns_401(polls: Polls, subtests: pytest.Subtests) -> None:
+    poll = await polls.create_poll()
+    for token in (b"\xff", b"pgt_\xff\xfe", polls.token.encode() + b"\xff", "pgt_\u00e9".encode()):
+        with subtests.test(token=token):
+            head = f"GET /v1/polls/{poll['id']} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ".encode()
+
+            answer = await send_raw(polls, head + token + b"\r\n\r\n")
+
+            assert answer.status == 401
