@@ -60,7 +60,7 @@ def mount_guard(app: web.Application, settings: GuardSettings) -> None:
 
     Every route of the application has to be mounted by `add_routes`, with `token_with(…)`, `any_token()` or `PUBLIC`
     as its access. The application does not start otherwise: `UnguardedRoute` names the routes. A request for a route
-    that was added later is a 500.
+    that was added later is a 500; a service that `create_application` and `run_service` make does not start then.
 
     Guard errors, raised here or by `caller(request).require(…)` in a handler, are reported by `GUARD_PROBLEMS`, unless
     the `problem_table` of the route has a row for them.

@@ -25,12 +25,14 @@ from shared.guard import (
 )
 from shared.guard.problems import GUARD_PROBLEM_TYPES
 from shared.runtime.docs import Documentation, add_docs
+from shared.runtime.http.application import create_application
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import add_metrics
 from shared.runtime.http.problem import Problem, ProblemTable
 from shared.runtime.http.problem_types import RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.http.query import query_of, read_query
 from shared.runtime.http.routes import Access, Route, add_routes
+from shared.runtime.process.serve import CannotStart, listen
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
 from tests.support.stack import CLIENT_SECRET, Authority
@@ -272,6 +274,19 @@ async def test_route_that_is_added_after_the_check_of_access_rules_returns_500(
 
     assert (answer.status, unknown.status) == (500, 404)
     assert SECRET_CONTENT not in await answer.text()
+
+
+@pytest.mark.parametrize("add_late", [add_on_startup, add_by_cleanup_context])
+async def test_service_with_a_route_that_is_added_after_the_check_does_not_start(
+    add_late: Callable[[web.Application], None], settings: GuardSettings
+) -> None:
+    app = create_application({}, redact=lambda text: text)
+    mount_guard(app, settings)
+    add_late(app)
+
+    with pytest.raises(CannotStart, match="GET /late"):
+        async with listen(app, "127.0.0.1", 0):
+            pass
 
 
 async def test_method_that_is_added_after_the_start_returns_500(

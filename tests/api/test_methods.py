@@ -126,3 +126,10 @@ async def test_unsupported_method_returns_405_with_the_methods_of_the_path(polls
     answer = await polls("PATCH", "/v1/polls")
 
     assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD, OPTIONS, POST")
+
+
+async def test_path_with_an_encoded_line_feed_returns_404_with_its_request_id(polls: Polls) -> None:
+    answer = await polls("GET", "/sheep%0Agoat", headers={"X-Request-ID": "of-the-caller"})
+
+    assert (answer.status, answer.headers["X-Request-ID"]) == (404, "of-the-caller")
+    assert answer.json["type"] == "/docs/problems/not-found"

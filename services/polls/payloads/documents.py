@@ -24,7 +24,7 @@ from shared.runtime.process.kept_values import KeptValues
 MAX_BYTES: Final = 16 * 1024 * 1024
 """The limit of all polls of one form, and of all results, that a process keeps."""
 _ENTRY_BYTES: Final = 1000
-"""About the memory of an entry in addition to its document."""
+"""About the memory of an entry in addition to its document, and to the poll that it keeps, which is about as large."""
 
 
 class _PollForm:
@@ -42,7 +42,7 @@ class _PollForm:
             document = kept[1]
         else:
             document = msgspec.json.encode(self._to_payload(state))
-            self._kept.put(key, (state.poll, document), len(document) + _ENTRY_BYTES)
+            self._kept.put(key, (state.poll, document), 2 * len(document) + _ENTRY_BYTES)
         return document if results is None else b'%b,"results":%b}' % (document[:-1], results)
 
 
@@ -75,5 +75,5 @@ def encode_results(state: PollState, audience: Audience) -> bytes:
     ):
         document = msgspec.json.encode(ResultsPayload.of(state.results(audience)))
         kept = _Figures(state.poll, state.revision, state.is_closed, document.partition(b",")[2])
-        _results.put(key, kept, len(document) + _ENTRY_BYTES)
+        _results.put(key, kept, 2 * len(document) + _ENTRY_BYTES)
     return b'{"calculatedAt":%b,%b' % (msgspec.json.encode(state.at), kept.document)

@@ -225,7 +225,7 @@ def _read_poll(row: Row) -> Poll:
 
 
 def _size_of(row: Row) -> int:
-    return 1000 + 4 * (len(row["title"]) + len(row["description"]) + len(row["options"]))
+    return 1000 + 2 * (len(row["title"]) + len(row["description"]) + len(row["options"]))
 
 
 def _values(spec: PollSpec) -> tuple[object, ...]:

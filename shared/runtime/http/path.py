@@ -39,9 +39,13 @@ def require_path_uuid(request: web.Request, name: str, error: type[Exception]) -
     return found
 
 
-@lru_cache(4096)
 def read_uuid(text: str) -> UUID | None:
     """Return the UUID in canonical form with hyphens, in upper or lower case; `None` if the text is none."""
+    return _read_uuid(text) if len(text) == _UUID_LENGTH else None
+
+
+@lru_cache(4096)
+def _read_uuid(text: str) -> UUID | None:
     return UUID(text) if _UUID.fullmatch(text) else None
 
 
@@ -51,6 +55,7 @@ def has_bad_escape(text: str) -> bool:
 
 
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_UUID_LENGTH: Final = 36
 _UUID: Final = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-ANY_PATH = "/{path:.*}"
+ANY_PATH = r"/{path:[\s\S]*}"
 """The path of a route that matches what no other route does."""
 
 

@@ -6,7 +6,7 @@ from contextvars import Context
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
-from shared.runtime.postgres.database import UnstorableValue
+from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -61,6 +61,9 @@ class BatchedReads(Generic[K, V]):
                 return
             for key, values in waiting.items():  # one key must not fail the others
                 await self._read({key: values})
+        except asyncio.CancelledError:
+            _fail(waiting, DatabaseUnavailable("the read was cancelled"))
+            raise
         except Exception as error:  # noqa: BLE001 - it is raised where the value is awaited
             _fail(waiting, error)
         else:

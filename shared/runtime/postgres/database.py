@@ -127,7 +127,11 @@ class Database:
         hold = self._hold(limit_s or TRANSACTION_LIMIT_S)
         async with hold as connection:
             transaction = hold.connection.transaction(isolation="read_committed")
-            await transaction.start()
+            try:
+                await transaction.start()
+            except BaseException:
+                _terminate(hold.connection)  # asyncpg takes the transaction for started
+                raise
             try:
                 yield connection
             except asyncio.CancelledError:
@@ -159,25 +163,42 @@ class Database:
         while self._idle:
             connection, idle_since = self._idle.pop()
             if asyncio.get_running_loop().time() - idle_since > MAX_IDLE_S:
-                connection.terminate()
+                _terminate(connection)
             if _is_open(connection):
                 return connection
             await self._pool.release(connection)
         return await self._pool.acquire()
 
     async def put_back(self, connection: Any) -> None:
-        """Keep a connection for the next statement, if it is open and in no transaction."""
+        """Keep a connection for the next statement, if it is open and in no transaction.
+
+        Close the one that has been idle for longest, if that is too long.
+        """
+        now = asyncio.get_running_loop().time()
         if _is_open(connection) and connection.is_in_transaction():
-            connection.terminate()
+            _terminate(connection)
         if _is_open(connection):
-            self._idle.append(_Idle(connection, asyncio.get_running_loop().time()))
-        else:
-            await self._pool.release(connection)
+            self._idle.append(_Idle(connection, now))
+            if now - self._idle[0].since <= MAX_IDLE_S:
+                return
+            connection = self._idle.pop(0).connection
+            _terminate(connection)
+        await self._pool.release(connection)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the next statement may have to wait for a connection."""
+        return self.places.locked() or not self._idle
 
     def unavailable(self, error: BaseException) -> DatabaseUnavailable:
         """Return the error for an outage, and log it."""
         _log.warning("PostgreSQL is unavailable", address=self.address, error=_reason(error))
         return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
+
+
+def _terminate(connection: Any) -> None:
+    if _is_open(connection):
+        connection.terminate()
 
 
 def _is_open(connection: Any) -> bool:
@@ -204,7 +225,7 @@ class _Hold:
 
     async def __aenter__(self) -> "_MeasuredConnection":
         database = self._database
-        if self._limit_s is not None or database.places.locked():
+        if self._limit_s is not None or database.may_wait:
             self._timeout = asyncio.timeout(CALL_LIMIT_S if self._limit_s is None else self._limit_s)
             await self._timeout.__aenter__()
         try:
@@ -225,8 +246,11 @@ class _Hold:
         try:
             # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
             if isinstance(error, (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError)):
-                self.connection.terminate()
+                _terminate(self.connection)
             await self._database.put_back(self.connection)
+        except BaseException as failure:
+            await self._end(type(failure), failure, trace)
+            raise
         finally:
             self._database.places.release()
         await self._end(kind, error, trace)

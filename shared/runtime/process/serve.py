@@ -18,7 +18,9 @@ from aiohttp.web_protocol import RequestHandler
 from shared.runtime.http.application import SAFE_HEADERS
 from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_for, problem_response
 from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
-from shared.runtime.http.request_id import X_REQUEST_ID, new_request_id
+from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, new_request_id
+from shared.runtime.http.response_hooks import finish_response, response_hooks
+from shared.runtime.http.routes import ROUTE_WRAPPER, find_unlisted_routes
 from shared.runtime.http.whole_response import WholeResponse
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.migrations import NotMigrated
@@ -104,6 +106,10 @@ async def listen(
     )
     try:
         await runner.setup()
+        if ROUTE_WRAPPER in app and (unlisted := find_unlisted_routes(app)):
+            raise CannotStart(
+                f"{', '.join(unlisted)}: mount each route by add_routes, which adds limits and access rules"
+            )
         try:
             await web.TCPSite(runner, host, port, reuse_port=shared).start()
         except OSError as error:
@@ -154,7 +160,7 @@ class _Connection(RequestHandler):
                 return resp, True
             return resp, False
         if isinstance(resp, web.HTTPException):
-            resp = _refuse_unrouted(resp)
+            resp = _refuse_unrouted(request, resp)
         try:
             async with asyncio.timeout(self._response_limit_s):
                 return await super().finish_response(request, resp, start_time)
@@ -164,8 +170,8 @@ class _Connection(RequestHandler):
             return resp, True
 
 
-def _refuse_unrouted(refusal: web.HTTPException) -> web.Response:
-    """Return the response to a request that reached no route: for an unknown `Expect` header, or a target like `*`.
+def _refuse_unrouted(request: web.BaseRequest, refusal: web.HTTPException) -> web.Response:
+    """Return the response to a request that reached no handler: for an unknown `Expect` header, or a target like `*`.
 
     aiohttp's response would repeat the header.
     """
@@ -175,7 +181,11 @@ def _refuse_unrouted(refusal: web.HTTPException) -> web.Response:
         problem = Problem(EXPECTATION_FAILED, detail, status=refusal.status)
     request_id = new_request_id()
     _log.warning("request refused before routing", status=problem.status, request_id=request_id)
-    return _error_response(problem, request_id)
+    response = _error_response(problem, request_id)
+    if isinstance(request, web.Request) and ROUTE_WRAPPER in request.app:
+        request[REQUEST_ID] = request_id
+        finish_response(request, response, response_hooks(request.app))
+    return response
 
 
 def _error_response(problem: Problem, request_id: str) -> web.Response:
