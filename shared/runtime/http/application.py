@@ -177,6 +177,9 @@ def add_log_fields(request: web.Request, **fields: object) -> None:
 
 
 def _problem_response(request: web.Request, route: Route, problem: Problem) -> web.StreamResponse:
+    """Return the problem. If a stream has begun, cut it off, so that its client does not take it for complete."""
+    if request.writer.output_size > 0 and request.transport is not None:
+        request.transport.abort()
     if route.reports_oauth_errors:
         return problem_response(problem, request[REQUEST_ID], oauth=True, media_type=oauth_media_type(request))
     return problem_response(problem, request[REQUEST_ID])
