@@ -1,4 +1,4 @@
-"""What many requests read outside transactions. What is asked for together is read by one statement."""
+"""Read polls and ballots outside transactions. One statement reads what several requests need at the same time."""
 
 from collections.abc import Awaitable, Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from services.polls.domain.state import PollState
 from services.polls.storage.ballots import BallotKey, FoundBallot, select_ballots
-from services.polls.storage.polls import PageKey, select_polls, select_some, select_time
+from services.polls.storage.polls import PageKey, select_pages, select_polls_by_id, select_time
 from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
@@ -15,7 +15,7 @@ POLLS_PER_PAGE: Final = 64
 """The number of polls that are read and encoded in one go, so that other requests are served in between."""
 
 MAX_PAGES: Final = 8
-"""The number of pages that are read together: they may be long."""
+"""The largest number of pages that one statement reads. Each may have `POLLS_PER_PAGE` polls."""
 
 _Key = tuple[str, UUID]
 """The site and the id of a poll, which is only found by both."""
@@ -26,7 +26,7 @@ class PollReads:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._polls: BatchedReads[_Key, PollState] = BatchedReads(self._select)
+        self._polls: BatchedReads[_Key, PollState] = BatchedReads(self._select_polls)
         self._times: BatchedReads[None, datetime] = BatchedReads(self._select_time)
         self._ballots: BatchedReads[BallotKey, FoundBallot] = BatchedReads(self._select_ballots)
         self._pages: BatchedReads[PageKey, list[PollState]] = BatchedReads(self._select_pages, max_keys=MAX_PAGES)
@@ -57,8 +57,8 @@ class PollReads:
         return await select_ballots(self._database, keys)
 
     async def _select_pages(self, pages: Sequence[PageKey]) -> dict[PageKey, list[PollState]]:
-        return await select_polls(self._database, pages, POLLS_PER_PAGE)
+        return await select_pages(self._database, pages, POLLS_PER_PAGE)
 
-    async def _select(self, keys: Sequence[_Key]) -> dict[_Key, PollState]:
-        found = await select_some(self._database, [site for site, _ in keys], [poll_id for _, poll_id in keys])
+    async def _select_polls(self, keys: Sequence[_Key]) -> dict[_Key, PollState]:
+        found = await select_polls_by_id(self._database, [site for site, _ in keys], [poll_id for _, poll_id in keys])
         return {(site, state.poll.id): state for site, state in found}

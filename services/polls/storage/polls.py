@@ -23,7 +23,9 @@ from shared.runtime.process.kept_values import KeptValues
 
 ALL_BALLOTS_LIMIT_S: Final = 60.0
 """The time limit of a statement that changes all ballots of a poll."""
-
+KEPT_POLL_BYTES: Final = 16 * 1024 * 1024
+"""About the memory of the polls that a process keeps, so that reading one again need not decode it."""
+_kept_polls: Final[KeptValues[UUID, Poll]] = KeptValues(KEPT_POLL_BYTES)
 
 STATE: Final = """
     poll.id, poll.workspace, poll.content, poll.container, poll.title, poll.description, poll.options, poll.settings,
@@ -49,7 +51,7 @@ _INSERT: Final = f"""
     )
     {INSERT_AUDIT}
 """  # noqa: S608
-_SELECT_PLACES: Final = f"""
+_SELECT_PAGES: Final = f"""
     -- select_polls: the polls at some places, each after a position, the oldest first
     SELECT wanted.number, {STATE}
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[]) WITH ORDINALITY
@@ -63,7 +65,7 @@ _SELECT_PLACES: Final = f"""
     JOIN polls.tally ON tally.poll_id = poll.id
     ORDER BY wanted.number, poll.created_at, poll.id
 """  # noqa: S608
-_SELECT: Final = f"""
+_SELECT_BY_ID: Final = f"""
     -- select_poll: some polls, each of a site
     SELECT poll.site, {STATE}
     FROM unnest($1::text[], $2::uuid[]) AS wanted (site, id)
@@ -80,11 +82,11 @@ _SELECT_LOCKED: Final = f"""
     ) AS last ON true
     WHERE poll.site = $1 AND poll.id = $2
 """  # noqa: S608
-_SELECT_MANY: Final = f"""
+_SELECT_WATCHED: Final = f"""
     -- select_watched: some polls, of any site
     SELECT {STATE} {_FROM} WHERE poll.id = ANY($1)
 """
-_SELECT_PLACES_OF: Final = """
+_SELECT_PLACES: Final = """
     -- select_places: the places of some polls of a site
     SELECT id, workspace, content, container FROM polls.poll WHERE site = $1 AND id = ANY($2)
 """
@@ -103,6 +105,11 @@ _DELETE: Final = """
     -- delete_poll: delete a poll and all its ballots
     DELETE FROM polls.poll WHERE site = $1 AND id = $2
 """
+
+_OPTIONS: Final = msgspec.json.Decoder(tuple[Option, ...])
+_SETTINGS: Final = msgspec.json.Decoder(Settings)
+_CHANGES: Final = msgspec.json.Decoder(dict[Consequence, datetime])
+_COUNTS: Final = msgspec.json.Decoder(dict[str, int])
 
 
 async def select_time(connection: Connection) -> datetime:
@@ -125,26 +132,26 @@ class PageKey(NamedTuple):
     after: Position = START
 
 
-async def select_polls(connection: Connection, pages: Sequence[PageKey], limit: int) -> dict[PageKey, list[PollState]]:
+async def select_pages(connection: Connection, pages: Sequence[PageKey], limit: int) -> dict[PageKey, list[PollState]]:
     """Return the polls of each page, the oldest first, up to `limit`."""
     found: dict[PageKey, list[PollState]] = {page: [] for page in pages}
     columns = zip(*((page.site, *astuple(page.place), *page.after) for page in pages), strict=True)
-    for row in await connection.fetch(_SELECT_PLACES, *columns, limit):
+    for row in await connection.fetch(_SELECT_PAGES, *columns, limit):
         found[pages[row["number"] - 1]].append(read_state(row))
     return found
 
 
 async def select_poll(connection: Connection, site: str, poll_id: UUID) -> PollState | None:
     """Return the poll, or `None` if the site has no poll with this id."""
-    found = await select_some(connection, [site], [poll_id])
+    found = await select_polls_by_id(connection, [site], [poll_id])
     return found[0][1] if found else None
 
 
-async def select_some(
+async def select_polls_by_id(
     connection: Connection, sites: Sequence[str], poll_ids: Sequence[UUID]
 ) -> list[tuple[str, PollState]]:
     """Return the polls that exist, each with its site. The n-th poll has to be of the n-th site."""
-    return [(row["site"], read_state(row)) for row in await connection.fetch(_SELECT, sites, poll_ids)]
+    return [(row["site"], read_state(row)) for row in await connection.fetch(_SELECT_BY_ID, sites, poll_ids)]
 
 
 async def select_locked_poll(connection: Connection, site: str, poll_id: UUID) -> tuple[PollState, AuditHead] | None:
@@ -157,12 +164,12 @@ async def select_locked_poll(connection: Connection, site: str, poll_id: UUID) -
 
 async def select_watched(connection: Connection, poll_ids: Sequence[UUID]) -> dict[UUID, PollState]:
     """Return those of the polls that exist, by id. The caller has authorized the access to each."""
-    return {row["id"]: read_state(row) for row in await connection.fetch(_SELECT_MANY, poll_ids)}
+    return {row["id"]: read_state(row) for row in await connection.fetch(_SELECT_WATCHED, poll_ids)}
 
 
 async def select_places(connection: Connection, site: str, poll_ids: Collection[UUID]) -> dict[UUID, Place]:
     """Return the places of those of the polls that the site has. A poll never moves."""
-    rows = await connection.fetch(_SELECT_PLACES_OF, site, poll_ids)
+    rows = await connection.fetch(_SELECT_PLACES, site, poll_ids)
     return {row["id"]: Place(row["workspace"], row["content"], row["container"]) for row in rows}
 
 
@@ -189,22 +196,12 @@ async def delete_poll(connection: Connection, site: str, poll_id: UUID) -> None:
 
 def read_state(row: Row) -> PollState:
     """Return the poll and tally in a row with the columns of `STATE`."""
-    poll = _polls.get(row["id"])
+    poll = _kept_polls.get(row["id"])
     if poll is None or (poll.version, poll.updated_at) != (row["version"], row["updated_at"]):
         poll = _read_poll(row)
-        _polls.put(poll.id, poll, _size_of(row))
+        _kept_polls.put(poll.id, poll, _size_of(row))
     tally = Tally(row["participants"], row["votes"], _read_counts(row["counts"]))
     return PollState(poll, tally, row["revision"], row["at"])
-
-
-KEPT_POLL_BYTES: Final = 16 * 1024 * 1024
-"""About the memory of the polls that a process keeps, so that reading one again need not decode it."""
-_polls: Final[KeptValues[UUID, Poll]] = KeptValues(KEPT_POLL_BYTES)
-
-_OPTIONS: Final = msgspec.json.Decoder(tuple[Option, ...])
-_SETTINGS: Final = msgspec.json.Decoder(Settings)
-_CHANGES: Final = msgspec.json.Decoder(dict[Consequence, datetime])
-_COUNTS: Final = msgspec.json.Decoder(dict[str, int])
 
 
 @lru_cache(1024)

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from shared.runtime.http.form_fields import read_fields, read_plain_fields
+from shared.runtime.http.form_fields import read_fields
 from shared.runtime.http.i_json import LEAST_INT64, MOST_INT64, find_wide_numbers, require_i_json
 from shared.runtime.http.path import has_bad_escape
 from shared.runtime.http.problem import BadRequest, ErrorDetail, InvalidBody, UnsupportedMediaType
@@ -63,11 +63,7 @@ def read_form(body: bytes, kind: type[S]) -> S:
         raise BadRequest(
             f"The body is not a form: expected percent-encoded UTF-8 and at most {MAX_FIELDS} fields."
         ) from None
-    allow_unknown = not kind.__struct_config__.forbid_unknown_fields
-    plain = read_plain_fields(fields, kind, allow_unknown=allow_unknown)
-    if plain is not None:
-        return plain
-    found = read_fields(fields, kind, allow_unknown=allow_unknown)
+    found = read_fields(fields, kind, allow_unknown=not kind.__struct_config__.forbid_unknown_fields)
     if isinstance(found, list):
         names = ", ".join(f"'{shorten(error.name)}'" for error in found)
         errors = [ErrorDetail(error.detail, pointer=pointer_to([error.name])) for error in found]

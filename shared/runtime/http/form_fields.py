@@ -31,6 +31,11 @@ def read_fields(
     texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool = False
 ) -> S | list[FieldError]:
     """Return a `kind`, or an error for each invalid field. `texts` has the values by encoded field name."""
+    plain = _read_plain_fields(texts, kind, allow_unknown=allow_unknown)
+    return _read_each_field(texts, kind, allow_unknown=allow_unknown) if plain is None else plain
+
+
+def _read_each_field(texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool) -> S | list[FieldError]:
     fields = _form_of(kind).fields
     values: dict[str, Any] = {}
     errors = [] if allow_unknown else [FieldError(name, _unknown(fields)) for name in texts if name not in fields]
@@ -45,11 +50,8 @@ def read_fields(
     return errors or kind(**values)
 
 
-def read_plain_fields(texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool) -> S | None:
-    """Return what `read_fields` returns, by one conversion; `None` if a field needs a closer look or may be invalid.
-
-    A text with a NUL character needs one.
-    """
+def _read_plain_fields(texts: Mapping[str, Sequence[str]], kind: type[S], *, allow_unknown: bool) -> S | None:
+    """Return a `kind` by one conversion; `None` if a field is invalid, or has to be converted by itself."""
     form = _form_of(kind)
     if not texts:
         return cast("S | None", form.default)
@@ -58,7 +60,7 @@ def read_plain_fields(texts: Mapping[str, Sequence[str]], kind: type[S], *, allo
         if name not in form.plain:
             if name in form.fields or not allow_unknown:
                 return None
-        elif len(given) > 1 or "\0" in given[0]:
+        elif len(given) > 1:
             return None
         else:
             values[name] = _parse_scalar(given[0]) if name in form.scalars else given[0]

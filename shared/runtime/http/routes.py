@@ -29,9 +29,8 @@ class Access(Struct, frozen=True):
     """Who may call a route.
 
     `restrict` wraps the handler and lets only authorized requests through. `limit_bodies` wraps the reading of the body
-    and all that follows. For the OpenAPI document, `security` names
-    the schemes of which any one is accepted, the preferred one first; `note` is added to the description, and
-    `problems` maps the statuses of refusals to sentences.
+    and all that follows. For the OpenAPI document, `security` names the schemes of which any one is accepted, the
+    preferred one first; `note` is added to the description, and `problems` maps the statuses of refusals to sentences.
     """
 
     restrict: Callable[[Handler], Handler] = _allow_all

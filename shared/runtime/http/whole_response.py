@@ -1,17 +1,22 @@
-"""A response that is sent in one piece, in a third of the time that aiohttp's own takes for any kind of response."""
+"""A response that is sent in one piece.
+
+aiohttp prepares every response for compression, cookies and streams, none of which a small body needs.
+"""
+
+from typing import Final
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.helpers import rfc822_formatted_time
 
-MAX_BYTES = 32 * 1024
-"""A body is sent in one piece if it is smaller: less than a transport takes before it lets its writer wait."""
+MAX_BYTES: Final = 32 * 1024
+"""A smaller body is sent in one piece. A transport takes it without making its writer wait."""
 
 
 class WholeResponse(web.Response):
     """A response with a body of bytes that are known, without cookies and compression. Its status allows a body."""
 
     is_finished = False
-    """Whether the hooks of the application have seen it. Otherwise aiohttp has to tell them."""
+    """Whether the application has called its response hooks. If not, aiohttp's signal has to call them."""
     _is_kept_alive: bool | None = None
 
     @property
@@ -20,7 +25,7 @@ class WholeResponse(web.Response):
         return super().keep_alive if self._is_kept_alive is None else self._is_kept_alive
 
     def may_be_sent_by(self, request: web.BaseRequest) -> bool:
-        """Return whether `send` does for this request what aiohttp would do."""
+        """Return whether `send` sends this request the same bytes as aiohttp would."""
         transport = request.transport
         return (
             self.is_finished
