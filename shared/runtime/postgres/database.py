@@ -110,7 +110,7 @@ class Database:
         """
         if limit_s is not None:
             async with self.transaction(limit_s) as transaction:
-                return await transaction.execute(query, *arguments, limit_s=limit_s)
+                return await transaction.execute(query, *arguments)
         async with self._hold() as connection:
             return await connection.execute(query, *arguments)
 
@@ -122,7 +122,8 @@ class Database:
     async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Transaction, None]:
         """Run the block in a transaction. Commit at the end; roll back if the block raises.
 
-        The isolation level is READ COMMITTED.
+        `limit_s` replaces the usual time limits, of the block and of each statement in it. The isolation level is
+        READ COMMITTED.
         """
         hold = self._hold(limit_s or TRANSACTION_LIMIT_S)
         async with hold as connection:
@@ -133,6 +134,8 @@ class Database:
                 _terminate(hold.connection)  # asyncpg takes the transaction for started
                 raise
             try:
+                if limit_s is not None:
+                    await connection.limit_statements(limit_s)
                 yield connection
             except asyncio.CancelledError:
                 # No ROLLBACK: the connection may be busy or dead. It is closed, which ends the transaction.
@@ -280,22 +283,29 @@ class _Idle(NamedTuple):
 class _MeasuredConnection:
     """A connection that measures its statements."""
 
-    __slots__ = ("_connection", "_metrics")
+    __slots__ = ("_connection", "_limit_s", "_metrics")
 
     def __init__(self, connection: Any, metrics: QueryMetrics) -> None:
         self._connection = connection
         self._metrics = metrics
+        self._limit_s: float | None = None
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
-        return await self._time(query, self._connection.fetch(query, *arguments))
+        return await self._time(query, self._connection.fetch(query, *arguments, timeout=self._limit_s))
 
     async def fetchrow(self, query: str, *arguments: Any) -> Row | None:
-        return await self._time(query, self._connection.fetchrow(query, *arguments))
+        return await self._time(query, self._connection.fetchrow(query, *arguments, timeout=self._limit_s))
 
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         if limit_s is not None:
-            await self._set_time_limit(limit_s)
-        return await self._time(query, self._connection.execute(query, *arguments, timeout=limit_s))
+            await self.limit_statements(limit_s)
+        return await self._time(query, self._connection.execute(query, *arguments, timeout=self._limit_s))
+
+    async def limit_statements(self, limit_s: float) -> None:
+        """Replace the time limits of statements, the role's on the server too, until the transaction ends."""
+        limit_ms = round(limit_s * 1000)
+        await self._connection.execute(f"SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {limit_ms}")
+        self._limit_s = limit_s
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None, None]:
@@ -315,11 +325,6 @@ class _MeasuredConnection:
             raise LockTimeout(str(error)) from None
         finally:
             self._metrics.of(query).observe(time.perf_counter() - started)
-
-    async def _set_time_limit(self, limit_s: float) -> None:
-        """Replace the role's own time limits on the server until the transaction ends."""
-        limit_ms = round(limit_s * 1000)
-        await self._connection.execute(f"SET LOCAL statement_timeout = {limit_ms}; SET LOCAL lock_timeout = {limit_ms}")
 
 
 @asynccontextmanager

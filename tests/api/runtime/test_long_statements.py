@@ -27,8 +27,13 @@ async def test_long_statement_with_longer_limit_succeeds(open_database: Database
     assert await open_database.execute(SLEEP, limit_s=5.0) == "SELECT 1"
 
 
-async def test_longer_limit_ends_with_its_transaction(open_database: Database) -> None:
+async def test_limit_of_a_transaction_is_that_of_each_statement_in_it(open_database: Database) -> None:
     async with open_database.transaction(5.0) as transaction:
+        assert await transaction.fetchrow(SLEEP) is not None
+
+
+async def test_longer_limit_ends_with_its_transaction(open_database: Database) -> None:
+    async with open_database.transaction() as transaction:
         await transaction.execute("-- nothing: a statement with a longer limit\nSELECT 1", limit_s=5.0)
         within = await _allowed(transaction)
 

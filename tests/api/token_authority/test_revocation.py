@@ -434,6 +434,7 @@ async def test_bulk_revocation_of_thousands_is_one_range_and_one_wait(
     body = {"owner": "batch", "reason": "unneeded"}
     revoking = asyncio.create_task(authority.manage("POST", "/v1/tokens/revoke", body))
     while (answer := (await guard.sync()).json).get("head", 0) == 0:
+        assert not revoking.done(), await revoking
         await asyncio.sleep(0.01)
     assert (answer["head"], answer["afresh"], answer["changes"]) == (12001, True, [])
     await guard.follow()
