@@ -13,8 +13,8 @@ from shared.runtime.process.redaction import Redact
 
 FLUSH_EVERY_S: Final = 0.1
 """How long a line may wait."""
-MAX_WAITING: Final = 500
-"""The lines that may wait; more are written at once."""
+MAX_WAITING: Final = 32
+"""The lines that may wait; more are written at once. With many more, the processor's cache no longer has the first."""
 
 
 class Line(Protocol):
