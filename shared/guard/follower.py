@@ -18,10 +18,12 @@ from shared.guard.errors import GuardUnavailable
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
-from shared.guard.usage import Usage
+from shared.guard.usage import MAX_USES_PER_SYNC, Usage, Use
 
 SHORTEST_SYNC_LIMIT_S: Final = 0.25
 LAST_CALL_LIMIT_S: Final = 0.5
+_SHORTEST_PAUSE: Final = 0.8
+"""The shortest pause between two syncs without a change, as a share of the interval."""
 
 _log = structlog.get_logger()
 
@@ -73,6 +75,7 @@ class Follower:
         self._newest_seen = 0
         self._wanted = asyncio.Event()
         self._interval_s = pace.first_interval_s
+        self._uses_due_at = float("-inf")
         self._degraded_since: float | None = clock()
         self._degraded_is_logged = False
         self.lease_s: float | None = None
@@ -135,12 +138,22 @@ class Follower:
 
     def _pause_s(self) -> float:
         """Return 80 to 100 % of the interval, different for each guard."""
-        return self._interval_s * (1.0 - 0.2 * self._pace.jitter())
+        return self._interval_s * (_SHORTEST_PAUSE + (1.0 - _SHORTEST_PAUSE) * (1.0 - self._pace.jitter()))
+
+    def _take_uses(self) -> dict[str, Use]:
+        """Return the uses to report: none soon after a report, so that a change is confirmed in little time."""
+        now = self._clock()
+        if now < self._uses_due_at:
+            return {}
+        used = self._usage.take()
+        if len(used) < MAX_USES_PER_SYNC:
+            self._uses_due_at = now + self._interval_s * _SHORTEST_PAUSE
+        return used
 
     async def _sync(self) -> bool:
         self._record_lease()
         self._metrics.hit.flush()  # for a scrape that another worker answers
-        used = self._usage.take()
+        used = self._take_uses()
         request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
         asked_at = self._clock()
         try:
@@ -148,6 +161,7 @@ class Follower:
                 answer = await self._authority.sync(self._guard_id, request)
         except (GuardUnavailable, TimeoutError) as error:
             self._usage.put_back(used)
+            self._uses_due_at = asked_at
             self._metrics.sync_failures.inc()
             self._record_lease(str(error) or "no answer within the time limit")
             return False

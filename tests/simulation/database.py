@@ -242,7 +242,15 @@ class Session:
                 server.tokens[token_id].update(revoked_at=revoked_at, revoked_seq=seq)
 
         self._transaction.writes.append(write)
-        return [{"revoked_at": revoked_at, "seq": rows[-1][0]}]
+        return [
+            {
+                "revoked_at": revoked_at,
+                "seq": seq,
+                "digest": server.tokens[token_id]["digest"].hex(),
+                "recorded_at": revoked_at,
+            }
+            for seq, token_id in rows
+        ]
 
     def _select_leases(self) -> list[Row]:
         return [{"client_id": key[0], "guard_id": key[1], **row} for key, row in self._server.leases.items()]

@@ -1,13 +1,14 @@
 """The two kinds of simulated processes, which run the real code: an authority's operations, and a guard."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.revocation import Revoker
@@ -33,7 +34,7 @@ Clock = Callable[[], float]
 
 
 class AuthorityNode:
-    """A process of the authority. It wakes `relay` at each commit."""
+    """A process of the authority. It pushes what it commits by `relay`."""
 
     def __init__(self, name: str, server: Server, lease_ms: int, clock: Clock, relay: "Relay") -> None:
         self.node = Node(name)
@@ -80,10 +81,13 @@ class AuthorityNode:
 
 
 class Relay:
-    """The relay and Redis: `wake` publishes new changes; messages may be lost, repeated and reordered."""
+    """The relay and Redis: `push` publishes new changes; messages may be lost, repeated and reordered."""
 
     def __init__(self, publish: Callable[[], None]) -> None:
-        self.wake = publish
+        self._publish = publish
+
+    def push(self, _committed: Sequence[UnpublishedChange]) -> None:
+        self._publish()
 
 
 class GuardNode:

@@ -337,6 +337,25 @@ async def test_uses_beyond_limit_per_sync_are_reported_by_several_syncs() -> Non
     assert [len(request.usage) for request in harness.log.requests] == [MAX_USES_PER_SYNC, 1]
 
 
+async def test_sync_that_confirms_a_change_leaves_uses_to_the_next_regular_one() -> None:
+    harness = FollowerHarness()
+    async with harness.run():
+        await harness.wait_until_settled()
+        before = len(harness.log.requests)
+        harness.usage.count("tok_1", "sec_1")
+        harness.log.changes.append(change(1))
+        harness.follower.apply_push([change(1)])
+        await harness.wait_until_settled()
+        confirming = harness.log.requests[before:]
+
+        harness.time += LEASE_S / 5
+        harness.follower.request_sync()
+        await harness.run_pending_tasks()
+
+    assert [(request.applied, len(request.usage)) for request in confirming] == [(1, 0)]
+    assert [use.secret_id for use in harness.log.requests[-1].usage] == ["sec_1"]
+
+
 async def test_stop_ends_use_of_cache_and_releases_lease() -> None:
     harness = FollowerHarness()
     async with harness.run():

@@ -1,17 +1,20 @@
 """Results of revocations: of one token, and of every token in a selection."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 
+from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.domain.lease import PendingChange
 
 
 class Revoked(Struct, frozen=True):
-    """When tokens were revoked, and the `seq` of the last of their changes in the log."""
+    """When tokens were revoked, the `seq` of the last of their changes in the log, and the changes to publish."""
 
     revoked_at: datetime
     seq: int
+    changes: Sequence[UnpublishedChange] = ()
 
 
 class Revocation(Struct, frozen=True):

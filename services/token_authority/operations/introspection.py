@@ -77,11 +77,11 @@ class Introspector:
             await tokens.lock_token(transaction, token_id)
             holder = Actor("holder", token_id)
             ended = await record_first_use(transaction, "token", token_id, lookup.secret.digest, holder, now)
+            logged = []
             if ended:
                 await changes.lock_log(transaction)
-                await changes.append_changes(transaction, "rotated", token_id, ended)
-        if ended:
-            self._relay.wake()
+                logged = await changes.append_changes(transaction, "rotated", token_id, ended)
+        self._relay.push(logged)
 
     async def _record_refusal(self, lookup: TokenLookup, now: datetime) -> None:
         async with self._database.transaction() as transaction:

@@ -1,4 +1,4 @@
-"""Revoke tokens: update them and append to the change log in one transaction, then wake the relay.
+"""Revoke tokens: update them and append to the change log in one transaction, then push the changes.
 
 The tokens are locked before the log, in the order of their ids. So the log is locked briefly, and two revocations of
 the same tokens cannot deadlock.
@@ -96,11 +96,11 @@ class Revoker:
             for chunk in _chunks(alive):
                 await transaction.record(*(_entry(token_id, why, by) for token_id in chunk))
             await changes.lock_log(transaction)
-            revoked = [await changes.append_revocations(transaction, chunk, by, why) for chunk in _chunks(alive)][-1]
+            revoked = [await changes.append_revocations(transaction, chunk, by, why) for chunk in _chunks(alive)]
             leases = await guards.select_leases(transaction)
-        pending = PendingChange(revoked.seq, leases, self._clock())
-        self._relay.wake()
-        return Revocation(len(alive), revoked.revoked_at, pending)
+        self._relay.push([change for each in revoked for change in each.changes])
+        last = revoked[-1]
+        return Revocation(len(alive), last.revoked_at, PendingChange(last.seq, leases, self._clock()))
 
     async def _find_revocation(self, token_ids: Sequence[str]) -> Revocation | None:
         found = [await tokens.select_latest_revocation(self._database, chunk) for chunk in _chunks(token_ids)]

@@ -14,6 +14,7 @@ import msgspec
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import Administrator, AdminKey
 from services.token_authority.domain.audit import AuditEntry, audit_fields
+from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.domain.errors import Unauthenticated, UnknownToken
 from services.token_authority.domain.lease import Lease, PendingChange
 from services.token_authority.domain.secret import MintedSecret, Rotation, Secret
@@ -175,7 +176,6 @@ class TokenChanges:
             if token is None or not (key is None or key.sees(token)):
                 raise UnknownToken(token_id)
             yield transaction, token
-        self._relay.wake()
 
     async def _update(
         self, transaction: AuditedTransaction, before: Token, after: Token, action: str, by: Actor
@@ -199,16 +199,19 @@ class TokenChanges:
         if not digests:  # every older secret ended so long ago that no guard has it in its cache
             return None
         await changes.lock_log(transaction)
-        seq = await changes.append_changes(transaction, kind, token_id, digests)
-        return _LoggedChange(seq, await guards.select_leases(transaction))
+        logged = await changes.append_changes(transaction, kind, token_id, digests)
+        return _LoggedChange(logged, await guards.select_leases(transaction))
 
     def _start_pending(self, logged: "_LoggedChange | None") -> PendingChange | None:
-        """Start the pending change. Call this after the commit."""
-        return None if logged is None else PendingChange(logged.seq, logged.leases, self._clock())
+        """Push the change and start waiting for it. Call this after the commit."""
+        if logged is None:
+            return None
+        self._relay.push(logged.changes)
+        return PendingChange(logged.changes[-1].change.seq, logged.leases, self._clock())
 
 
 class _LoggedChange(NamedTuple):
-    seq: int
+    changes: list[UnpublishedChange]
     leases: list[Lease]
 
 

@@ -13,7 +13,7 @@ from services.token_authority.domain.change_log import LogRange, UnpublishedChan
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import Revoked
 from shared.contract.change import Change
-from shared.runtime.postgres.database import Connection
+from shared.runtime.postgres.database import Connection, Row
 
 _LOG_LOCK: Final = 0x6368616E  # "chan"
 _RELAY_LOCK: Final = 0x72656C61  # "rela"
@@ -50,8 +50,10 @@ _APPEND_REVOCATIONS: Final = """
     logged AS (
         INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
         SELECT seq, 'revoked', id, digest FROM numbered
+        RETURNING seq, digest, recorded_at
     )
-    SELECT statement_timestamp() AS revoked_at, max(seq) AS seq FROM numbered
+    SELECT statement_timestamp() AS revoked_at, seq, encode(digest, 'hex') AS digest, recorded_at
+    FROM logged ORDER BY seq
 """
 _APPEND: Final = """
     -- append_changes: log a change to these secrets of a token under the next numbers; the caller has locked the log
@@ -59,9 +61,9 @@ _APPEND: Final = """
         INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
         SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) + place, $1, $2, digest
         FROM unnest($3::bytea[]) WITH ORDINALITY AS changed (digest, place)
-        RETURNING seq
+        RETURNING seq, digest, recorded_at
     )
-    SELECT max(seq) AS seq FROM logged
+    SELECT seq, encode(digest, 'hex') AS digest, recorded_at FROM logged ORDER BY seq
 """
 _APPEND_DISABLINGS: Final = """
     -- append_disablings: log that these tokens are disabled, each secret that may work under the next number; the
@@ -115,14 +117,15 @@ async def lock_log_shared(connection: Connection) -> None:
 
 async def append_revocations(connection: Connection, token_ids: list[str], by: Actor, why: Reason) -> Revoked:
     """Revoke the tokens, in this order, and log it. The caller has locked the log and the tokens."""
-    (row,) = await connection.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
-    return Revoked(row["revoked_at"], int(row["seq"]))
+    rows = await connection.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
+    return Revoked(rows[0]["revoked_at"], rows[-1]["seq"], _read_unpublished(rows))
 
 
-async def append_changes(connection: Connection, kind: str, token_id: str, digests: Sequence[bytes]) -> int:
-    """Log a change to one or more secrets of a token. Return the last `seq`. The caller has locked the log."""
-    (row,) = await connection.fetch(_APPEND, kind, token_id, digests)
-    return int(row["seq"])
+async def append_changes(
+    connection: Connection, kind: str, token_id: str, digests: Sequence[bytes]
+) -> list[UnpublishedChange]:
+    """Log a change to one or more secrets of a token. The caller has locked the log."""
+    return _read_unpublished(await connection.fetch(_APPEND, kind, token_id, digests))
 
 
 async def append_disablings(connection: Connection, token_ids: Sequence[str]) -> None:
@@ -149,8 +152,7 @@ async def try_lock_publishing(connection: Connection) -> bool:
 
 async def select_unpublished(connection: Connection, limit: int) -> list[UnpublishedChange]:
     """Return the oldest changes that are not published yet, in order."""
-    rows = await connection.fetch(_SELECT_UNPUBLISHED, limit)
-    return [UnpublishedChange(Change(row["seq"], row["digest"]), row["recorded_at"]) for row in rows]
+    return _read_unpublished(await connection.fetch(_SELECT_UNPUBLISHED, limit))
 
 
 async def mark_published(connection: Connection, seqs: list[int]) -> None:
@@ -161,3 +163,7 @@ async def mark_published(connection: Connection, seqs: list[int]) -> None:
 async def trim_log(connection: Connection, recorded_before: datetime) -> None:
     """Delete old changes that no guard needs. The caller has locked the log."""
     await connection.execute(_TRIM, recorded_before)
+
+
+def _read_unpublished(rows: Sequence[Row]) -> list[UnpublishedChange]:
+    return [UnpublishedChange(Change(row["seq"], row["digest"]), row["recorded_at"]) for row in rows]

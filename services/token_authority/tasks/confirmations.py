@@ -57,6 +57,11 @@ class Confirmations:
             self._metrics.revocation_wait_s.observe(waited_s)
         return Effect(change.is_effective, round(waited_s * 1000, 1), change.confirmed, change.expired)
 
+    @property
+    def are_awaited(self) -> bool:
+        """Whether a change waits for confirmations."""
+        return bool(self._pending)
+
     def max_wait_s(self, change: PendingChange) -> float:
         """Return how many seconds it takes until the change is effective if no guard confirms it."""
         return max(0.0, change.deadline - self._clock())

@@ -1,9 +1,14 @@
-"""Publish the change log on Redis, signed and in order, when a change commits and when Redis is available again."""
+"""Publish the change log on Redis, signed and in order, when a change commits and when Redis is available again.
+
+A change that this process has committed is published first and marked in the database later, so that guards need not
+wait for the database. A guard skips what it has applied, so a change may be published twice.
+"""
 
 import asyncio
 import contextlib
 import secrets
 import time
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -20,7 +25,7 @@ from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.outage import Outage
 
 RETRY_S: Final = 0.5
-"""Between two reads without a `wake()`, for changes committed by another process or during an outage."""
+"""Between two reads of the log without a `wake()`, for changes of another process, of an outage, and to be marked."""
 BATCH: Final = 200
 """Changes per push, of about 130 bytes each."""
 
@@ -28,7 +33,7 @@ BATCH: Final = 200
 class ChangeRelay:
     """Publishes changes. Create one instance per process and supervise its `run()`.
 
-    A lock lets one process publish at a time, in `seq` order.
+    A lock lets one process at a time publish what others have committed, in `seq` order.
     """
 
     def __init__(
@@ -47,6 +52,10 @@ class ChangeRelay:
         self._metrics = metrics
         self._issuer = issuer
         self._awake = asyncio.Event()
+        self._committed: list[UnpublishedChange] = []
+        self._published: set[int] = set()
+        """What is published and was not marked when the log was read last."""
+        self._read_at = 0.0
         self._outage = Outage(
             "Redis unavailable: changes are not pushed and reach guards with their next sync; start Redis or correct "
             "REDIS_URL",
@@ -54,8 +63,14 @@ class ChangeRelay:
             address=redis_address,
         )
 
+    def push(self, committed: Sequence[UnpublishedChange]) -> None:
+        """Publish changes at once: this process has just committed them."""
+        self._committed += committed
+        self._awake.set()
+
     def wake(self) -> None:
-        """Publish now: a change was committed."""
+        """Publish what is in the log now: a change was committed."""
+        self._read_at = 0.0
         self._awake.set()
 
     async def ping(self) -> None:
@@ -66,8 +81,8 @@ class ChangeRelay:
         """Publish changes until cancelled."""
         while True:
             try:
-                while await self._publish_batch() == BATCH:
-                    pass
+                await self._publish_committed()
+                await self._publish_log()
             except (RedisError, OSError, TimeoutError) as error:
                 self._metrics.unpublished.set(1)
                 self._outage.begin(error)
@@ -77,11 +92,28 @@ class ChangeRelay:
 
     async def _pause(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RETRY_S):
+            async with asyncio.timeout_at(self._read_at):
                 await self._awake.wait()
         self._awake.clear()
 
-    async def _publish_batch(self) -> int:
+    async def _publish_committed(self) -> None:
+        committed, self._committed = sorted(self._committed, key=lambda each: each.change.seq), []
+        for start in range(0, len(committed), BATCH):
+            batch = committed[start : start + BATCH]
+            await self._publish(batch)
+            self._published.update(each.change.seq for each in batch)
+
+    async def _publish_log(self) -> None:
+        """Publish and mark what is in the log and not marked, every `RETRY_S` or after `wake`."""
+        now = asyncio.get_running_loop().time()
+        if now < self._read_at:
+            return
+        self._read_at = now + RETRY_S
+        published, self._published = self._published, set()
+        while await self._publish_batch(published) == BATCH:
+            pass
+
+    async def _publish_batch(self, published: Collection[int]) -> int:
         async with self._database.transaction() as transaction:
             if not await changes.try_lock_publishing(transaction):
                 return 0
@@ -89,12 +121,16 @@ class ChangeRelay:
             if not batch:
                 self._note_published()  # another process may have published them
                 return 0
-            await self._redis.publish(CHANGES_CHANNEL, self._sign(batch))
+            if new := [each for each in batch if each.change.seq not in published]:
+                await self._publish(new)
             await changes.mark_published(transaction, [row.change.seq for row in batch])
         self._note_published()
         return len(batch)
 
-    def _sign(self, batch: list[UnpublishedChange]) -> str:
+    async def _publish(self, batch: Sequence[UnpublishedChange]) -> None:
+        await self._redis.publish(CHANGES_CHANNEL, self._sign(batch))
+
+    def _sign(self, batch: Sequence[UnpublishedChange]) -> str:
         claims = PushClaims(
             iss=self._issuer,
             aud=SET_AUDIENCE,

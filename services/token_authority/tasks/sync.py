@@ -21,6 +21,8 @@ from shared.runtime.http.user_agent import shorten_user_agent
 from shared.runtime.postgres.database import Database
 from shared.runtime.process.redaction import redactor
 
+GATHERING_S: Final = 0.005
+"""How long syncs are gathered while a change waits for other guards, whose confirmations come first."""
 _REDACT: Final = redactor(SECRET_PATTERN, SECRET_START)
 
 
@@ -69,6 +71,8 @@ class Syncs:
         """Answer the waiting syncs, batch by batch, until cancelled."""
         while True:
             await self._has_waiting.wait()
+            if self._confirmations.are_awaited:
+                await asyncio.sleep(GATHERING_S)
             self._has_waiting.clear()
             batch, self._waiting = self._waiting, []
             try:

@@ -1,5 +1,6 @@
 """The authority's public metadata, signing keys and metrics."""
 
+import asyncio
 from typing import Any
 
 import jwt
@@ -9,6 +10,8 @@ from redis.asyncio import Redis
 from shared.contract.change import CHANGES_EVENT, SET_AUDIENCE
 from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.contract.token import digest
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import fetch
 from tests.support.pushes import read_changes
 from tests.support.stack import Authority
 
@@ -39,6 +42,27 @@ async def test_metadata_names_endpoints_and_revocation_bound(authority: Authorit
         "introspection_signing_alg_values_supported": ["EdDSA"],
         "revocation_endpoint_auth_methods_supported": ["none"],
     }
+
+
+async def test_change_is_published_once_and_then_marked(
+    authority: Authority, database: ClonedDatabase, redis_url: str
+) -> None:
+    first, second = await authority.issue(), await authority.issue()
+    unmarked = "SELECT seq FROM token_authority.change_log WHERE published_at IS NULL"
+    async with Redis.from_url(redis_url) as redis, redis.pubsub() as pubsub:
+        await pubsub.subscribe(CHANGES_CHANNEL)
+        await pubsub.get_message(timeout=5)
+        for issued in (first, second):
+            await authority.revoke(issued["id"])
+        async with asyncio.timeout(10):
+            while await fetch(database.admin_url, unmarked):
+                await asyncio.sleep(0.05)
+        published = []
+        while (message := await pubsub.get_message(timeout=0.2)) is not None:
+            published += [each["digest"] for each in read_changes(message["data"])]
+
+    digests = [digest(issued["token"]).hex() for issued in (first, second)]
+    assert [each for each in published if each in digests] == digests
 
 
 async def test_push_is_security_event_token_signed_by_published_key(authority: Authority, redis_url: str) -> None:
