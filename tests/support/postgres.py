@@ -35,6 +35,17 @@ async def hold_rows(database: ClonedDatabase, table: str, waiting: int) -> Async
         await holder.close()
 
 
+@asynccontextmanager
+async def hold_lock(database: ClonedDatabase, key: int) -> AsyncGenerator[None, None]:
+    """Hold an advisory lock during the block."""
+    holder = await asyncpg.connect(database.admin_url)
+    try:
+        await holder.execute(f"SELECT pg_advisory_lock({key})")
+        yield
+    finally:
+        await holder.close()
+
+
 async def wait_for_blocked(database: ClonedDatabase, count: int) -> None:
     """Wait until `count` statements wait for locks."""
     while await count_blocked(database) < count:

@@ -16,6 +16,7 @@ import pytest
 from shared.contract.token import mint
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
+from tests.support.postgres import wait_for_blocked
 from tests.support.processes import authority_settings, polls_settings, run_service
 from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import Authority, Polls
@@ -95,7 +96,7 @@ async def test_request_in_progress_completes_before_service_stops(
         async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as session:
             body = {"name": "in flight", "scopes": ["polls:read:*"]}
             posting = asyncio.create_task(session.post(f"{running.base}/v1/tokens", json=body))
-            await asyncio.sleep(0.3)
+            await wait_for_blocked(database, 1)
             running.signal(number)
             await asyncio.sleep(0.3)
             await transaction.rollback()

@@ -87,6 +87,8 @@ class Revoker:
     async def _revoke(self, token_ids: Sequence[str], why: Reason, by: Actor) -> Revocation | None:
         limit_s = BULK_LIMIT_S if len(token_ids) > 1 else None
         async with audited_transaction(self._database, limit_s) as transaction:
+            if limit_s is not None:
+                await transaction.limit_statements(limit_s)
             alive = []
             for chunk in _chunks(sorted(token_ids)):
                 alive += await tokens.lock_alive(transaction, chunk)

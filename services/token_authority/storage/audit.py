@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
 from shared.contract.audit import NO_HASH, AuditRecord, column_values, read_columns
-from shared.runtime.postgres.database import Connection, Database, Row
+from shared.runtime.postgres.database import Connection, Database, Row, Transaction
 
 _AUDIT_LOCK: Final = 0x61756469  # "audi"
 
@@ -66,7 +66,7 @@ _SELECT_TIME_FROM_END: Final = """
 class AuditedTransaction:
     """A transaction that only commits with a record of what it changed, or after `declare_unchanged`."""
 
-    def __init__(self, transaction: Connection) -> None:
+    def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
         self.is_accounted_for = False
 
@@ -81,6 +81,10 @@ class AuditedTransaction:
     async def execute(self, query: str, *arguments: Any, limit_s: float | None = None) -> str:
         """Run one statement and return its command tag."""
         return await self._transaction.execute(query, *arguments, limit_s=limit_s)
+
+    async def limit_statements(self, limit_s: float) -> None:
+        """Replace the time limit of each later statement, and of its wait for a lock."""
+        await self._transaction.limit_statements(limit_s)
 
     async def record(self, *entries: AuditEntry) -> None:
         """Append an entry for each change to the audit log, which is locked until the transaction ends.

@@ -54,9 +54,13 @@ class Connection(Protocol):
 
 
 class Transaction(Connection, Protocol):
-    """An open transaction. If the block of a savepoint raises, only its changes are rolled back."""
+    """An open transaction. If the block of a savepoint raises, only its changes are rolled back.
+
+    `limit_statements` replaces the time limit of each later statement, and of its wait for a lock.
+    """
 
     def savepoint(self) -> AbstractAsyncContextManager[None]: ...
+    async def limit_statements(self, limit_s: float) -> None: ...
 
 
 _OUTAGES: Final = (
@@ -110,7 +114,7 @@ class Database:
         """
         if limit_s is not None:
             async with self.transaction(limit_s) as transaction:
-                return await transaction.execute(query, *arguments)
+                return await transaction.execute(query, *arguments, limit_s=limit_s)
         async with self._hold() as connection:
             return await connection.execute(query, *arguments)
 
@@ -122,7 +126,7 @@ class Database:
     async def transaction(self, limit_s: float | None = None) -> AsyncGenerator[Transaction, None]:
         """Run the block in a transaction. Commit at the end; roll back if the block raises.
 
-        `limit_s` replaces the usual time limits, of the block and of each statement in it. The isolation level is
+        `limit_s` replaces the usual time limit of the block, but not that of its statements. The isolation level is
         READ COMMITTED.
         """
         hold = self._hold(limit_s or TRANSACTION_LIMIT_S)
@@ -134,8 +138,6 @@ class Database:
                 _terminate(hold.connection)  # asyncpg takes the transaction for started
                 raise
             try:
-                if limit_s is not None:
-                    await connection.limit_statements(limit_s)
                 yield connection
             except asyncio.CancelledError:
                 # No ROLLBACK: the connection may be busy or dead. It is closed, which ends the transaction.

@@ -7,7 +7,7 @@ import pytest
 from services.polls.storage.idempotency import MAX_BYTES_PER_TOKEN, MAX_RESPONSES_PER_TOKEN
 from tests.support.databases import ClonedDatabase
 from tests.support.polls_storage import store_responses
-from tests.support.postgres import fetch
+from tests.support.postgres import fetch, hold_lock, wait_for_blocked
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.shared_services
@@ -71,14 +71,15 @@ async def test_request_with_key_of_long_running_request_returns_409(polls: Polls
     batch = {"items": [{"op": "create", "poll": BODY}, {"op": "delete", "id": poll["id"]}]}
     for statement in (
         "CREATE FUNCTION public.delay_delete() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_sleep(3); RETURN OLD; END'",
+        "'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN OLD; END'",
         "CREATE TRIGGER delay_delete BEFORE DELETE ON polls.poll FOR EACH ROW EXECUTE FUNCTION public.delay_delete()",
     ):
         await fetch(database.admin_url, statement)
 
-    first = asyncio.create_task(polls.v1("POST", "/polls:batch", batch, KEY))
-    await asyncio.sleep(0.5)
-    meanwhile = await polls.v1("POST", "/polls:batch", batch, KEY)
+    async with hold_lock(database, 1):
+        first = asyncio.create_task(polls.v1("POST", "/polls:batch", batch, KEY))
+        await wait_for_blocked(database, 1)
+        meanwhile = await polls.v1("POST", "/polls:batch", batch, KEY)
     done = await first
     afterwards = await polls.v1("POST", "/polls:batch", batch, KEY)
 

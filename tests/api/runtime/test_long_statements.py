@@ -27,9 +27,16 @@ async def test_long_statement_with_longer_limit_succeeds(open_database: Database
     assert await open_database.execute(SLEEP, limit_s=5.0) == "SELECT 1"
 
 
-async def test_limit_of_a_transaction_is_that_of_each_statement_in_it(open_database: Database) -> None:
+async def test_limit_can_be_that_of_each_later_statement_of_a_transaction(open_database: Database) -> None:
     async with open_database.transaction(5.0) as transaction:
+        await transaction.limit_statements(5.0)
         assert await transaction.fetchrow(SLEEP) is not None
+
+
+async def test_limit_of_a_transaction_is_not_that_of_its_statements(open_database: Database) -> None:
+    with pytest.raises(DatabaseUnavailable):
+        async with open_database.transaction(5.0) as transaction:
+            await transaction.execute(SLEEP)
 
 
 async def test_longer_limit_ends_with_its_transaction(open_database: Database) -> None:
