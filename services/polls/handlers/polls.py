@@ -16,7 +16,7 @@ from services.polls.handlers.actor import actor_of
 from services.polls.handlers.descriptions import CHANGED, ETAG, IN_USE, UNKNOWN, VOTES, forbidden
 from services.polls.handlers.idempotency import read_key, to_response
 from services.polls.operations.authorization import audience_of, load_authorized_poll
-from services.polls.operations.create import create_poll_once
+from services.polls.operations.create import Creation, create_poll_once
 from services.polls.payloads import examples
 from services.polls.payloads.documents import encode_poll, encode_results
 from services.polls.payloads.fields import Time
@@ -104,9 +104,11 @@ async def create_poll(request: web.Request) -> web.Response:
     content = await request.read()
     new = read_json(content, CreatePoll).to_new_poll()
     caller(request).require(Action.CREATE, new.place)
-    spec, key = new.to_spec(), read_key(request, content)
-    database, reads, site = request.app[DATABASE], request.app[POLL_READS], caller(request).site
-    return to_response(await create_poll_once(database, reads, site, new.place, spec, actor_of(request), key))
+    creation, key = (
+        Creation(caller(request).site, new.place, new.to_spec(), actor_of(request)),
+        read_key(request, content),
+    )
+    return to_response(await create_poll_once(request.app[DATABASE], request.app[POLL_READS], creation, key))
 
 
 @endpoint(

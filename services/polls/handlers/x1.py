@@ -12,7 +12,7 @@ from services.polls.domain.poll import validate
 from services.polls.domain.state import PollState
 from services.polls.handlers.actor import actor_of
 from services.polls.operations.authorization import audience_of
-from services.polls.operations.create import create_poll
+from services.polls.operations.create import Creation, create_poll
 from services.polls.payloads import examples
 from services.polls.payloads.documents import encode_contract_poll, encode_results
 from services.polls.payloads.polls import EXAMPLE
@@ -100,8 +100,8 @@ async def create_contract_poll(request: web.Request) -> web.Response:
     """Return 200 with the new poll and its id."""
     place = _read_authorized_query(request, PlaceQuery, Action.CREATE).to_place()
     spec = validate(read_json(await request.read(), ContractPollBody).to_spec())
-    database, reads, site = request.app[DATABASE], request.app[POLL_READS], caller(request).site
-    return json_bytes(encode_contract_poll(await create_poll(database, reads, site, place, spec, actor_of(request))))
+    creation = Creation(caller(request).site, place, spec, actor_of(request))
+    return json_bytes(encode_contract_poll(await create_poll(request.app[DATABASE], request.app[POLL_READS], creation)))
 
 
 @endpoint(

@@ -10,7 +10,7 @@ from services.polls.domain.edit import PollDeletion, PollEdit
 from services.polls.domain.errors import BatchRolledBack
 from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
 from services.polls.domain.new_poll import NewPoll
-from services.polls.operations.create import create_within
+from services.polls.operations.create import Creation, create_within
 from services.polls.operations.edit import delete_within, edit_within
 from services.polls.operations.idempotency import claim_key, store_response
 from services.polls.responses import batch_response, permitted_items
@@ -131,8 +131,8 @@ async def _apply(connection: Connection, caller: Caller, item: BatchItem, actor:
     match item.change:
         case NewPoll() as new:
             caller.require(Action.CREATE, new.place)
-            state = await create_within(connection, caller.site, new.place, new.to_spec(), actor)
-            return ItemResult(state=state, is_changed=True)
+            creation = Creation(caller.site, new.place, new.to_spec(), actor)
+            return ItemResult(state=await create_within(connection, creation), is_changed=True)
         case PollEdit() as edit:
             edited = await edit_within(connection, caller, edit, actor)
             return ItemResult(state=edited.state, effect=edited.effect, is_changed=edited.is_changed)
