@@ -9,11 +9,13 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from statistics import median
 from subprocess import SubprocessError
 from typing import TypeVar
 
 import uvloop
 from msgspec import Struct
+from msgspec.structs import replace
 
 from bench.errors import BenchError
 from pollgate.client import ClientError
@@ -46,6 +48,11 @@ class Figure(Struct, frozen=True):
         limit = "" if self.least is None else f"≥ {self.least:g}"
         limit = limit if self.most is None else f"≤ {self.most:g}"
         return (self.part, self.what, _format_number(self.value), self.unit, limit, "MISSED" if self.is_missed else "")
+
+
+def median_figures(runs: Sequence[Sequence[Figure]]) -> list[Figure]:
+    """Return the median of each figure over several runs, which have the same figures in the same order."""
+    return [replace(each[0], value=median(figure.value for figure in each)) for each in zip(*runs, strict=True)]
 
 
 class Report(Struct, frozen=True):
