@@ -5,6 +5,7 @@ service. For a write it executes the same statements.
 """
 
 import base64
+import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -68,7 +69,8 @@ async def read_figures(stack: Stack, running: Running, rounds: int) -> list[Figu
     async with stack.polls(running.url, "fast") as polls, aiohttp.ClientSession() as session:
         integrator = Integrator(session, polls.base, token)
         poll_ids = [await integrator.create_poll("ONE") for _ in range(CONNECTIONS)]
-        places = [f"FIVE-{number}" for number in range(CONNECTIONS)]
+        first = secrets.randbelow(1_000_000_000)  # an earlier run has filled its own places
+        places = [f"FIVE-{first + number}" for number in range(CONNECTIONS)]
         for place in places:
             await _fill_place(integrator, place)
         x1 = f"/x1/{running.endpoint_id}?token={token}&type=polls"
