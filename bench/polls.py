@@ -117,8 +117,8 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
     report_progress(f"measuring: {part}")
     rounds = plan.rounds
     measure: Mapping[Part, Callable[[], Awaitable[list[Figure]]]] = {
-        "fast": lambda: _measure_anew(lambda rounds: fast_figures(stack, running, rounds), rounds),
-        "guard": lambda: _measure_anew(
+        "fast": lambda: _measure_with_starts(lambda rounds: fast_figures(stack, running, rounds), rounds),
+        "guard": lambda: _measure_with_starts(
             lambda rounds: guard_figures(stack, running, rounds, plan.least_guarded), rounds
         ),
         "cached": lambda: asyncio.to_thread(cached_figures),
@@ -133,7 +133,7 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
     return await measure[part]()
 
 
-async def _measure_anew(measure: Callable[[int], Awaitable[list[Figure]]], rounds: int) -> list[Figure]:
+async def _measure_with_starts(measure: Callable[[int], Awaitable[list[Figure]]], rounds: int) -> list[Figure]:
     """Measure with `STARTS` processes of each kind, one after the other, and return the medians."""
     return median_figures([await measure(math.ceil(rounds / STARTS)) for _ in range(STARTS)])
 
