@@ -138,7 +138,7 @@ class Follower:
 
     def _pause_s(self) -> float:
         """Return 80 to 100 % of the interval, different for each guard."""
-        return self._interval_s * (_SHORTEST_PAUSE + (1.0 - _SHORTEST_PAUSE) * (1.0 - self._pace.jitter()))
+        return self._interval_s * (1.0 - (1.0 - _SHORTEST_PAUSE) * self._pace.jitter())
 
     def _take_uses(self) -> dict[str, Use]:
         """Return the uses to report: none soon after a report, so that a change is confirmed in little time."""

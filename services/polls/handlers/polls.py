@@ -104,10 +104,8 @@ async def create_poll(request: web.Request) -> web.Response:
     content = await request.read()
     new = read_json(content, CreatePoll).to_new_poll()
     caller(request).require(Action.CREATE, new.place)
-    creation, key = (
-        Creation(caller(request).site, new.place, new.to_spec(), actor_of(request)),
-        read_key(request, content),
-    )
+    creation = Creation(caller(request).site, new.place, new.to_spec(), actor_of(request))
+    key = read_key(request, content)
     return to_response(await create_poll_once(request.app[DATABASE], request.app[POLL_READS], creation, key))
 
 

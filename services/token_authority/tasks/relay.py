@@ -24,8 +24,8 @@ from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.outage import Outage
 
-RETRY_S: Final = 0.5
-"""Between two reads of the log without a `wake()`, for changes of another process, of an outage, and to be marked."""
+READ_EVERY_S: Final = 0.5
+"""Between two reads of the log without a `wake()`: for changes of other processes and outages, and to mark some."""
 BATCH: Final = 200
 """Changes per push, of about 130 bytes each."""
 
@@ -65,8 +65,9 @@ class ChangeRelay:
 
     def push(self, committed: Sequence[UnpublishedChange]) -> None:
         """Publish changes at once: this process has just committed them."""
-        self._committed += committed
-        self._awake.set()
+        if committed:
+            self._committed += committed
+            self._awake.set()
 
     def wake(self) -> None:
         """Publish what is in the log now: a change was committed."""
@@ -104,11 +105,11 @@ class ChangeRelay:
             self._published.update(each.change.seq for each in batch)
 
     async def _publish_log(self) -> None:
-        """Publish and mark what is in the log and not marked, every `RETRY_S` or after `wake`."""
+        """Publish and mark what is in the log and not marked, every `READ_EVERY_S` or after `wake`."""
         now = asyncio.get_running_loop().time()
         if now < self._read_at:
             return
-        self._read_at = now + RETRY_S
+        self._read_at = now + READ_EVERY_S
         published, self._published = self._published, set()
         while await self._publish_batch(published) == BATCH:
             pass
