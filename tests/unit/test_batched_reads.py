@@ -29,6 +29,11 @@ class Table:
             raise DatabaseUnavailable("away")
         return {key: values[key] for key in keys if key in values}
 
+    async def wait_for_statement(self, number: int) -> None:
+        """Wait until so many statements have begun."""
+        while len(self.statements) < number:
+            await asyncio.sleep(0)
+
 
 async def test_reads_that_arrive_together_are_one_statement() -> None:
     table = Table()
@@ -39,31 +44,45 @@ async def test_reads_that_arrive_together_are_one_statement() -> None:
     assert table.statements == [["a", "b", "missing"]]
 
 
+async def test_reads_in_consecutive_steps_of_the_event_loop_are_one_statement() -> None:
+    table = Table()
+    waiting = []
+    for number in range(10):
+        waiting.append(table.reads.get(f"key {number}"))
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+
+    assert [len(keys) for keys in table.statements] == [10]
+
+
 async def test_read_sees_what_was_stored_before_it_although_another_one_is_in_progress() -> None:
     table = Table()
     table.may_answer.clear()
     first = table.reads.get("a")
-    await asyncio.sleep(0)
+    await table.wait_for_statement(1)
     table.values["a"] = 100
     second = table.reads.get("a")
-    await asyncio.sleep(0)
+    await table.wait_for_statement(2)
     table.may_answer.set()
 
     assert (await first, await second) == (1, 100)
 
 
-async def test_only_a_few_statements_run_at_once() -> None:
+async def test_reads_during_a_few_statements_are_one_statement_after_the_first_of_them() -> None:
     table = Table()
     table.may_answer.clear()
     waiting = []
-    for number in range(10):
+    for number in range(MAX_STATEMENTS):
         waiting.append(table.reads.get(f"key {number}"))
+        await table.wait_for_statement(number + 1)
+    waiting += [table.reads.get(key) for key in ("a", "b")]
+    for _ in range(10):
         await asyncio.sleep(0)
 
     assert len(table.statements) == MAX_STATEMENTS
     table.may_answer.set()
-    assert await asyncio.gather(*waiting) == [None] * 10
-    assert len(table.statements) == MAX_STATEMENTS + 1
+    assert await asyncio.gather(*waiting) == [None] * MAX_STATEMENTS + [1, 2]
+    assert table.statements[MAX_STATEMENTS:] == [["a", "b"]]
 
 
 async def test_value_that_cannot_be_stored_fails_its_own_read_only() -> None:
@@ -88,7 +107,7 @@ async def test_cancelled_read_does_not_disturb_the_others() -> None:
     table = Table()
     table.may_answer.clear()
     cancelled, other = asyncio.ensure_future(table.reads.get("a")), table.reads.get("a")
-    await asyncio.sleep(0)
+    await table.wait_for_statement(1)
     cancelled.cancel()
     table.may_answer.set()
 
@@ -104,3 +123,15 @@ async def test_many_keys_take_several_statements() -> None:
     await asyncio.gather(*(table.reads.get(str(number)) for number in range(7)))
 
     assert sorted(map(len, table.statements)) == [1, 3, 3]
+
+
+async def test_keys_beyond_the_limit_of_a_statement_do_not_wait_for_its_answer() -> None:
+    table = Table()
+    table.reads = BatchedReads(table.select, max_keys=3)
+    table.may_answer.clear()
+    waiting = [table.reads.get(key) for key in ("a", "b", "c", "d")]
+
+    await table.wait_for_statement(2)
+    table.may_answer.set()
+
+    assert await asyncio.gather(*waiting) == [1, 2, None, None]

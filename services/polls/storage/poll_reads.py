@@ -14,7 +14,7 @@ from shared.runtime.postgres.database import Database
 POLLS_PER_PAGE: Final = 64
 """The number of polls that are read and encoded in one go, so that other requests are served in between."""
 
-MAX_PAGES: Final = 8
+MAX_PAGES: Final = 16
 """The largest number of pages that one statement reads. Each may have `POLLS_PER_PAGE` polls."""
 
 _Key = tuple[str, UUID]

@@ -52,9 +52,10 @@ _INSERT: Final = f"""
     {INSERT_AUDIT}
 """  # noqa: S608
 _SELECT_PAGES: Final = f"""
-    -- select_polls: the polls at some places, each after a position, the oldest first
+    -- select_polls: the polls at some places, each after a position, the oldest first. The inner SELECT of $1 hides the
+    -- length of the array from the planner, which would otherwise plan each execution again, for longer than it takes.
     SELECT wanted.number, {STATE}
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[]) WITH ORDINALITY
+    FROM unnest((SELECT $1::text[]), $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[]) WITH ORDINALITY
         AS wanted (site, workspace, content, container, created_at, id, number),
     LATERAL (
         SELECT * FROM polls.poll

@@ -29,28 +29,48 @@ class BatchedReads(Generic[K, V]):
         self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._reading = 0
+        self._is_gathering = False
 
     def get(self, key: K) -> "asyncio.Future[V | None]":
         """Return a future for the value, `None` if there is none. It raises what `select` raises."""
-        loop = asyncio.get_running_loop()
-        value: asyncio.Future[V | None] = loop.create_future()
+        value: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(value)
-        if self._reading < MAX_STATEMENTS:
-            self._reading += 1
-            # It begins after the requests that arrived together with this one. Its log lines belong to none of them.
-            reader = loop.create_task(self._read_all(), context=Context())
-            self._readers.add(reader)
-            reader.add_done_callback(self._readers.discard)
+        self._start_statement()
         return value
 
-    async def _read_all(self) -> None:
-        """Read until nothing waits."""
+    def _start_statement(self) -> None:
+        """Read what waits, unless a statement is about to begin or as many as may are in progress."""
+        if not self._waiting or self._is_gathering or self._reading == MAX_STATEMENTS:
+            return
+        self._reading += 1
+        self._is_gathering = True
+        # A context of its own: its log lines belong to none of the requests.
+        reader = asyncio.get_running_loop().create_task(self._read_next(), context=Context())
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
+
+    async def _read_next(self) -> None:
         try:
-            while self._waiting:
-                keys = list(islice(self._waiting, self._max_keys))
-                await self._read({key: self._waiting.pop(key) for key in keys})
+            waiting = await self._gather()
+            self._start_statement()  # for keys beyond the limit of this one
+            await self._read(waiting)
         finally:
             self._reading -= 1
+        self._start_statement()
+
+    async def _gather(self) -> "_Waiting[K, V]":
+        """Take the keys of one statement, as soon as a step of the event loop adds none.
+
+        A statement costs much more than a key. Without other requests, the wait is one step of a few microseconds.
+        """
+        gathered = 0
+        try:
+            while gathered < len(self._waiting) < self._max_keys:
+                gathered = len(self._waiting)
+                await asyncio.sleep(0)
+        finally:
+            self._is_gathering = False
+        return {key: self._waiting.pop(key) for key in list(islice(self._waiting, self._max_keys))}
 
     async def _read(self, waiting: "_Waiting[K, V]") -> None:
         try:
