@@ -46,7 +46,7 @@ async def list_poll_audit(request: web.Request) -> web.Response:
     place = await select_audited_place(database, bearer.site, poll_id)
     if place is None:
         raise UnknownPoll
-    require_action(bearer, Action.UPDATE, place)
+    require_action(bearer, place, Action.UPDATE)
     found = await select_audit(database, bearer.site, poll_id, after, query.limit + 1)
     page = found[: query.limit]
     return json_response(PollAuditPage(page, write_cursor((page[-1].seq,)) if len(found) > len(page) else None))

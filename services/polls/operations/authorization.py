@@ -17,23 +17,15 @@ _REVEALING: Final = (Action.READ, Action.UPDATE, Action.DELETE, Action.VOTE, Act
 """Actions that let a caller know which polls exist at a place. `CREATE` does not."""
 
 
-def require_action(caller: Caller, action: Action, place: Place) -> None:
-    """Raise `InsufficientScope` unless the caller may do the action at the place.
+def require_action(caller: Caller, place: Place, *actions: Action) -> None:
+    """Raise `InsufficientScope` unless the caller may do one of the actions at the place.
 
     Raise `UnknownPoll` instead if the caller may not even know that the poll exists.
     """
-    if not caller.may(action, place) and not any(caller.may(each, place) for each in _REVEALING):
+    allowed = next((action for action in actions if caller.may(action, place)), None)
+    if allowed is None and not any(caller.may(each, place) for each in _REVEALING):
         raise UnknownPoll
-    caller.require(action, place)
-
-
-def require_any_action(caller: Caller, actions: tuple[Action, ...], place: Place) -> None:
-    """Do the same as `require_action`, for a caller that needs only one of the actions."""
-    for action in actions:
-        if caller.may(action, place):
-            caller.require(action, place)
-            return
-    require_action(caller, actions[0], place)
+    caller.require(allowed or actions[0], place)
 
 
 def audience_of(caller: Caller, place: Place, *, as_voter: bool = False) -> Audience:
@@ -48,5 +40,5 @@ async def load_authorized_poll(reads: PollReads, caller: Caller, poll_id: UUID, 
     state = await reads.select_poll(caller.site, poll_id)
     if state is None:
         raise UnknownPoll
-    require_any_action(caller, actions, state.poll.place)
+    require_action(caller, state.poll.place, *actions)
     return state

@@ -102,7 +102,7 @@ async def _lock(
 def _require_change(state: PollState, caller: Caller, action: Action, change: PollEdit | PollDeletion) -> None:
     if change.place not in (None, state.poll.place):
         raise UnknownPoll
-    require_action(caller, action, state.poll.place)
+    require_action(caller, state.poll.place, action)
     if change.expected is not None and not change.expected.allows(state.etag):
         raise PollChanged(has_altered_tag=change.expected.has_altered_tag)
 

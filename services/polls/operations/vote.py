@@ -53,7 +53,7 @@ class Votes:
         """
         voter = await self._select(caller.site, poll_id, participant)
         for action in actions:
-            require_action(caller, action, voter.state.poll.place)
+            require_action(caller, voter.state.poll.place, action)
         return voter
 
     async def cast(self, caller: Caller, poll_id: UUID, participant: str, choice: Choice) -> CastResult:

@@ -24,6 +24,8 @@ MAX_VALUES: Final = 6_000
 LEAST_INT64: Final = -(2**63)
 MOST_INT64: Final = 2**63 - 1
 
+_Fields = Sequence[tuple[str, Any]]
+"""The names and values of an object, also those of a repeated name."""
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -37,13 +39,19 @@ def require_i_json(body: bytes) -> bool:
     text = _text(body)
     _require_few_values(body)
     integers: list[str] = []
-    value = _decode(text, integers.append)
+    objects: list[_Fields] = []
+    levels: Sequence[_Level] = ()
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:  # it cannot be nested too deeply
+        _decode(text, integers.append, objects.append)
+    else:
+        levels = list(_levels(_decode(text, integers.append)))
+        objects += chain.from_iterable(level.objects for level in levels)
     _require_paired_surrogates(body, text)
-    levels = list(_levels(value))
-    objects = [fields for level in levels for fields in level.objects if len(fields) > 1]
+    objects = [fields for fields in objects if len(fields) > 1]
     if sum(map(len, map(dict, objects))) < sum(map(len, objects)):
         errors = [
-            ErrorDetail("duplicate name; keep one", pointer=pointer_to(path)) for path in _find_duplicates(levels)
+            ErrorDetail("duplicate name; keep one", pointer=pointer_to(path))
+            for path in _find_duplicates(levels or list(_levels(_decode(text, len))))
         ]
         raise BadRequest("The body contains an object with a duplicate name.", *errors)
     return max(map(len, integers), default=0) >= _LEAST_WIDE_LENGTH and not all(map(_is_narrow, integers))
@@ -87,9 +95,9 @@ def _count_values(body: bytes) -> int:
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
-def _decode(text: str, parse_int: Callable[[str], Any]) -> Any:
+def _decode(text: str, parse_int: Callable[[str], Any], read_object: Callable[["_Fields"], Any] = tuple) -> Any:
     decoder = json.JSONDecoder(
-        object_pairs_hook=tuple, parse_int=parse_int, parse_float=len, parse_constant=_refuse_constant
+        object_pairs_hook=read_object, parse_int=parse_int, parse_float=len, parse_constant=_refuse_constant
     )
     try:
         return decoder.decode(text)
