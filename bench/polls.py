@@ -32,11 +32,13 @@ from cyclopts import App, Parameter
 from bench.bodies import body_figures
 from bench.cached_tokens import cached_figures
 from bench.contest import contest_figures
+from bench.errors import BenchError
 from bench.fast_path import fast_figures
 from bench.processes import revocation_figures, start_figures, worker_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, median_figures, report_progress, run
 from bench.stack import Running, Stack, start_stack
+from pollgate.client import ClientError
 
 LEASE_S: Final = 5.0
 STARTS: Final = 3
@@ -95,22 +97,32 @@ def main(
         Print JSON instead of the table.
     """
     plan = Plan(parts, rounds, least_guarded, large, most_large, most_edit_s, ballots)
-    report = run(lambda folder: _measure(plan, folder))
+    report, failures = run(lambda folder: _measure(plan, folder))
     print(msgspec.json.encode(report).decode() if as_json else report.text())
     missed = [f"{figure.part}: {figure.what}" for figure in report.figures if figure.is_missed]
     if missed:
-        sys.exit(f"bench: a limit is missed by {'; '.join(missed)}")
+        failures.append(f"a limit is missed by {'; '.join(missed)}")
+    if failures:
+        sys.exit("\n".join(f"bench: {each}" for each in failures))
 
 
-async def _measure(plan: Plan, folder: Path) -> Report:
+async def _measure(plan: Plan, folder: Path) -> tuple[Report, list[str]]:
+    """Return the figures, and why parts failed. The figures of the other parts are not lost."""
+    figures: list[Figure] = []
+    failures = []
     report_progress("starting PostgreSQL")
     async with AsyncExitStack() as opened:
         stack = await opened.enter_async_context(start_stack(folder, LEASE_S))
         await opened.enter_async_context(stack.redis())
         running = await opened.enter_async_context(stack.services(0))
-        figures = [figure for part in plan.parts for figure in await _figures(part, stack, running, plan)]
+        for part in plan.parts:
+            try:
+                figures += await _figures(part, stack, running, plan)
+            except (BenchError, ClientError) as error:
+                failures.append(f"{part}: {error}")
         postgres, redis = await stack.versions()
-    return Report(describe_machine(), os.cpu_count() or 0, platform.python_version(), postgres, redis, figures)
+    report = Report(describe_machine(), os.cpu_count() or 0, platform.python_version(), postgres, redis, figures)
+    return report, failures
 
 
 async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> list[Figure]:
