@@ -41,17 +41,23 @@ def require_i_json(body: bytes) -> bool:
     integers: list[str] = []
     objects: list[_Fields] = []
     levels: Sequence[_Level] = ()
-    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:  # it cannot be nested too deeply
-        _decode(text, integers.append, objects.append)
+
+    def keep(fields: _Fields) -> _Fields:
+        objects.append(fields)
+        return tuple(fields)
+
+    if body.count(b"[") + body.count(b"{") <= MAX_DEPTH:  # it has few objects and is not nested too deeply
+        value = _decode(text, integers.append, keep)
     else:
-        levels = list(_levels(_decode(text, integers.append)))
+        value = _decode(text, integers.append)
+        levels = list(_levels(value))
         objects += chain.from_iterable(level.objects for level in levels)
     _require_paired_surrogates(body, text)
     objects = [fields for fields in objects if len(fields) > 1]
     if sum(map(len, map(dict, objects))) < sum(map(len, objects)):
         errors = [
             ErrorDetail("duplicate name; keep one", pointer=pointer_to(path))
-            for path in _find_duplicates(levels or list(_levels(_decode(text, len))))
+            for path in _find_duplicates(levels or list(_levels(value)))
         ]
         raise BadRequest("The body contains an object with a duplicate name.", *errors)
     return max(map(len, integers), default=0) >= _LEAST_WIDE_LENGTH and not all(map(_is_narrow, integers))
