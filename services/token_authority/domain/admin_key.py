@@ -2,56 +2,25 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from msgspec import Struct
-
-from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.errors import Forbidden, InvalidValue
+from services.token_authority.domain.administrator import Rights, Role
+from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.secret import MintedSecret
-from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import validate_scopes, validate_text
-from shared.contract.scope import Scope, find_excess_scope, format_scopes
 from shared.contract.token import random_base62
 
-Role = Literal["admin", "issuer", "auditor"]
 
-
-class AdminKey(Struct, frozen=True, kw_only=True):
-    """An admin key: `admin` may do everything, `issuer` manages tokens within its limits, `auditor` only reads.
-
-    `None` for `sites` or `scopes` sets no limit.
-    """
+class AdminKey(Rights, frozen=True, kw_only=True):
+    """An admin key: a credential with the rights of its role and its limits."""
 
     id: str
     name: str
-    role: Role
-    sites: tuple[str, ...] | None = None
-    scopes: tuple[Scope, ...] | None = None
     hint: str = ""
     created_at: datetime
     created_by: str
     revoked_at: datetime | None = None
     revoked_by: str | None = None
-
-    @property
-    def sees_all(self) -> bool:
-        """Whether it has no limits on sites and scopes."""
-        return self.sites is None and self.scopes is None
-
-    def sees(self, token: Token) -> bool:
-        """Return whether the token is within its sites and scopes."""
-        return (self.sites is None or token.site_id in self.sites) and (
-            self.scopes is None or find_excess_scope(token.scopes, self.scopes) is None
-        )
-
-    def require_within(self, token: Token) -> None:
-        """Raise `Forbidden` for a token that this key may not issue."""
-        if self.sites is not None and token.site_id not in self.sites:
-            raise Forbidden(f"This admin key may issue tokens only for the sites {', '.join(self.sites)}.")
-        over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
-        if over is not None and self.scopes is not None:
-            raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {format_scopes(self.scopes)}.")
 
 
 class NewAdminKey(NamedTuple):
@@ -67,13 +36,6 @@ class RotatedAdminKey(NamedTuple):
     key: AdminKey
     minted: MintedSecret
     old_secrets_end_at: datetime | None
-
-
-class Administrator(Struct, frozen=True):
-    """The admin key that authenticated a request, and the actor that the audit log records for it."""
-
-    key: AdminKey
-    actor: Actor
 
 
 def new_admin_key(

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.administrator import Rights
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.scope_index import (
     key_prefixes_within,
@@ -52,14 +52,14 @@ class Selection(Struct, frozen=True, kw_only=True):
     limit_keys: Sequence[str] | None = None
     limit_wildcards: Sequence[str] | None = None
 
-    def within(self, key: AdminKey) -> "Selection":
-        """Return the selection restricted to the tokens that `key` sees."""
-        limits: dict[str, Any] = {"sites": key.sites}
-        if key.scopes is not None:
+    def within(self, rights: Rights) -> "Selection":
+        """Return the selection restricted to the tokens within these rights."""
+        limits: dict[str, Any] = {"sites": rights.sites}
+        if rights.scopes is not None:
             limits |= {
-                "limit_prefixes": key_prefixes_within(key.scopes),
-                "limit_keys": keys_within(key.scopes),
-                "limit_wildcards": wildcard_prefixes(key.scopes),
+                "limit_prefixes": key_prefixes_within(rights.scopes),
+                "limit_keys": keys_within(rights.scopes),
+                "limit_wildcards": wildcard_prefixes(rights.scopes),
             }
         return msgspec.structs.replace(self, **limits)
 

@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler
 
 from services.token_authority.app_keys import ADMIN_KEY, ATTEMPTS, CREDENTIALS, SERVICE, SETTINGS
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.admin_key import Administrator, Role
+from services.token_authority.domain.administrator import Administrator, Role
 from services.token_authority.domain.errors import AmbiguousCredential, Forbidden
 from services.token_authority.domain.service import Service
 from services.token_authority.handlers.presented_credential import bearer_of, service_credential

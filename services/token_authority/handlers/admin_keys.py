@@ -41,7 +41,7 @@ async def create_admin_key(request: web.Request) -> web.Response:
     require_media_type(request, JSON)
     body = read_json(await request.read(), CreateAdminKey)
     by, now = administrator_of(request), datetime.now(UTC)
-    idempotency_key, key = key_of(request, by.key.id, body), body.to_admin_key(by.actor, now)
+    idempotency_key, key = key_of(request, by.actor, body), body.to_admin_key(by.actor, now)
     created = await operations.create_admin_key(request.app[DATABASE], key, by.actor, now, idempotency_key)
     return json_response(NewAdminKeyPayload.of_new(*created), status=201)
 
@@ -82,7 +82,7 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
     """Return 200 with the admin key and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request)
-    rotation = body.to_rotation(key_of(request, by.key.id, body))
+    rotation = body.to_rotation(key_of(request, by.actor, body))
     rotated = await operations.rotate_admin_key(
         request.app[DATABASE], _key_id_of(request), rotation, by.actor, datetime.now(UTC)
     )

@@ -59,8 +59,8 @@ async def rotate_held_token(request: web.Request) -> web.Response:
     """Return 200 with the token and its new secret; 401 if the presented secret does not work."""
     found = await _find_held_token(request)
     wait, body = should_wait(request), await read_json_if_any(request, RotateHeldToken)
-    rotation = body.to_rotation(key_of(request, found.token.id, body))
     holder = holder_of(request, found.token.id)
+    rotation = body.to_rotation(key_of(request, holder, body))
     rotated = await request.app[CHANGES].rotate_held(found, rotation, holder, address_of(request))
     effect = await effect_of(request, rotated.pending, wait=wait) if rotated.pending else None
     return json_response(RotatedHeldTokenPayload.of_rotated(rotated, effect, datetime.now(UTC)))

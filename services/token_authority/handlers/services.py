@@ -43,7 +43,7 @@ async def create_service(request: web.Request) -> web.Response:
     require_media_type(request, JSON)
     body = read_json(await request.read(), CreateService)
     by, now = administrator_of(request), datetime.now(UTC)
-    key = key_of(request, by.key.id, body)
+    key = key_of(request, by.actor, body)
     created = await operations.create_service(request.app[DATABASE], body.to_request(), by.actor, now, key)
     return json_response(NewServicePayload.of_new(*created), status=201)
 
@@ -108,7 +108,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     """Return 200 with the service and its new secret."""
     body = await read_json_if_any(request, RotateSecret)
     by = administrator_of(request)
-    rotation = body.to_rotation(key_of(request, by.key.id, body))
+    rotation = body.to_rotation(key_of(request, by.actor, body))
     rotated = await operations.rotate_service(
         request.app[DATABASE], _client_id_of(request), rotation, by.actor, datetime.now(UTC)
     )

@@ -70,7 +70,7 @@ async def create_token(request: web.Request) -> web.Response:
     body = read_json(await request.read(), CreateToken)
     by, now = administrator_of(request), datetime.now(UTC)
     max_lifetime = request.app[SETTINGS].max_token_lifetime
-    key = key_of(request, by.key.id, body)
+    key = key_of(request, by.actor, body)
     issued = await issue_token(
         request.app[DATABASE], body.to_request(), body.site, by, now=now, max_lifetime=max_lifetime, key=key
     )
@@ -190,7 +190,7 @@ async def rotate_token(request: web.Request) -> web.Response:
     by = administrator_of(request)
     rotated = await request.app[CHANGES].rotate(
         token_id_of(request),
-        body.to_rotation(key_of(request, by.key.id, body)),
+        body.to_rotation(key_of(request, by.actor, body)),
         by,
         lifetime=body.to_lifetime(),
         max_lifetime=request.app[SETTINGS].max_token_lifetime,

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from services.token_authority.domain.admin_key import Administrator, AdminKey
+from services.token_authority.domain.administrator import Administrator, Rights
 from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.errors import InvalidValue, UnknownToken
 from services.token_authority.domain.idempotency import IdempotencyKey
@@ -40,9 +40,9 @@ async def issue_token(
         earlier = await find_earlier_request(transaction, key)
         if earlier is not None:
             return await _repeat(transaction, earlier, by, now)
-        site = _choose_site(known_sites, site_id, by.key)
+        site = _choose_site(known_sites, site_id, by.rights)
         issued = issue(request, site.id, by.actor, now, max_lifetime)
-        by.key.require_within(issued.token)
+        by.rights.require_within(issued.token)
         token, secret = issued.token, issued.minted.secret
         await tokens.insert_token(transaction, token)
         await secrets.insert_secret(transaction, "token", secret)
@@ -56,7 +56,7 @@ async def _repeat(
     transaction: AuditedTransaction, earlier: KeyedRequest, by: Administrator, now: datetime
 ) -> IssuedToken:
     token = await tokens.lock_token(transaction, earlier.holder_id)
-    if token is None or earlier.secret_id is None or not by.key.sees(token):
+    if token is None or earlier.secret_id is None or not by.rights.sees(token):
         raise UnknownToken
     require_alive(token, now)
     minted = await replace_lost_secret(transaction, "token", token.id, earlier.secret_id, by.actor, now)
@@ -65,9 +65,9 @@ async def _repeat(
     return IssuedToken(token, minted)
 
 
-def _choose_site(known: Sequence[Site], site_id: str | None, key: AdminKey) -> Site:
-    """Return the site with this id; without an id, the first site that the admin key may issue tokens for."""
+def _choose_site(known: Sequence[Site], site_id: str | None, rights: Rights) -> Site:
+    """Return the site with this id; without an id, the first site within these rights."""
     for site in known:
-        if site.id == site_id or (site_id is None and (key.sites is None or site.id in key.sites)):
+        if site.id == site_id or (site_id is None and (rights.sites is None or site.id in rights.sites)):
             return site
     raise InvalidValue(("site",), "unknown site id; leave it out for the default site")

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.admin_key import Administrator
+from services.token_authority.domain.administrator import Administrator
 from services.token_authority.domain.audit import AuditEntry
 from services.token_authority.domain.errors import UnknownToken
 from services.token_authority.domain.lease import PendingChange
@@ -44,9 +44,9 @@ class Revoker:
 
     async def revoke(self, token_id: str, why: Reason, by: Administrator) -> Revocation:
         """Revoke a token as an administrator. Return the earlier revocation if there is one. Raise `UnknownToken`."""
-        if not by.key.sees_all:
+        if not by.rights.sees_all:
             token = await tokens.select_token(self._database, token_id)
-            if token is None or not by.key.sees(token):
+            if token is None or not by.rights.sees(token):
                 raise UnknownToken(token_id)
         return await self.revoke_held(token_id, why, by.actor)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.admin_key import Administrator, AdminKey
+from services.token_authority.domain.administrator import Administrator, Rights
 from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.domain.errors import Unauthenticated, UnknownToken
@@ -61,7 +61,7 @@ class TokenChanges:
 
         Raise `InvalidValue`, `Widening` or `TokenEnded`.
         """
-        async with self._lock(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.rights) as (transaction, token):
             applied = apply_change(token, requested, datetime.now(UTC))
             await self._update(transaction, token, applied.token, "token.change", by.actor)
             logged = await self._log(transaction, applied.kind, token.id)
@@ -69,7 +69,7 @@ class TokenChanges:
 
     async def disable(self, token_id: str, reason: str | None, by: Administrator) -> ChangedToken:
         """Disable a token until it is enabled again. A repetition changes nothing, and is as pending as the first."""
-        async with self._lock(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.rights) as (transaction, token):
             now = datetime.now(UTC)
             require_alive(token, now)
             disabled = token
@@ -83,7 +83,7 @@ class TokenChanges:
 
     async def enable(self, token_id: str, by: Administrator) -> ChangedToken:
         """Enable a disabled token. A repetition changes nothing."""
-        async with self._lock(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.rights) as (transaction, token):
             now = datetime.now(UTC)
             require_alive(token, now)
             enabled = token
@@ -108,7 +108,7 @@ class TokenChanges:
 
         Secrets in use never work longer for it. Raise `InvalidValue`, `TokenEnded`, or an error of `rotate_or_repeat`.
         """
-        async with self._lock(token_id, by.key) as (transaction, token):
+        async with self._lock(token_id, by.rights) as (transaction, token):
             now = datetime.now(UTC)
             earlier = await find_earlier_request(transaction, rotation.key)
             if earlier is not None and earlier.secret_id is not None:
@@ -169,11 +169,11 @@ class TokenChanges:
 
     @asynccontextmanager
     async def _lock(
-        self, token_id: str, key: AdminKey | None = None
+        self, token_id: str, rights: Rights | None = None
     ) -> AsyncGenerator[tuple[AuditedTransaction, Token], None]:
         async with audited_transaction(self._database) as transaction:
             token = await tokens.lock_token(transaction, token_id)
-            if token is None or not (key is None or key.sees(token)):
+            if token is None or not (rights is None or rights.sees(token)):
                 raise UnknownToken(token_id)
             yield transaction, token
 

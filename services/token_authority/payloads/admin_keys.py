@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.admin_key import AdminKey, Role, RotatedAdminKey, new_admin_key
+from services.token_authority.domain.admin_key import AdminKey, RotatedAdminKey, new_admin_key
+from services.token_authority.domain.administrator import Role
 from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.payloads.fields import Name, Scopes
 

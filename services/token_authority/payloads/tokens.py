@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.administrator import Rights
 from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.token import IssuedToken, Status, Token
 from services.token_authority.domain.token_change import RotatedToken
@@ -174,10 +174,10 @@ class LimitsPayload(Struct, frozen=True):
     scopes: list[str] | None
 
     @classmethod
-    def of(cls, key: AdminKey) -> "LimitsPayload | None":
-        """Return the payload of the limits; `None` for a key that sees every token."""
-        scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
-        return None if key.sees_all else cls(None if key.sites is None else list(key.sites), scopes)
+    def of(cls, rights: Rights) -> "LimitsPayload | None":
+        """Return the payload of the limits; `None` for rights without limits."""
+        scopes = None if rights.scopes is None else [str(scope) for scope in rights.scopes]
+        return None if rights.sees_all else cls(None if rights.sites is None else list(rights.sites), scopes)
 
 
 class TokenPage(Struct, frozen=True):
@@ -190,9 +190,9 @@ class TokenPage(Struct, frozen=True):
     limits: LimitsPayload | None
 
     @classmethod
-    def of(cls, found: list[FoundToken], cursor: str | None, key: AdminKey, now: datetime) -> "TokenPage":
-        """Return the payload of a page for an administrator with this key."""
-        return cls([TokenPayload.of(each.token, each.use, now) for each in found], cursor, LimitsPayload.of(key))
+    def of(cls, found: list[FoundToken], cursor: str | None, rights: Rights, now: datetime) -> "TokenPage":
+        """Return the payload of a page for an administrator with these rights."""
+        return cls([TokenPayload.of(each.token, each.use, now) for each in found], cursor, LimitsPayload.of(rights))
 
 
 class HeldTokenPayload(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ The planner chooses for each statement between an index for its kind and a scan 
 
 from typing import Final
 
-from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.domain.administrator import Rights
 from services.token_authority.domain.review import Candidate, Evidence, FindingKind, Review
 from services.token_authority.domain.scope_index import KEYS_EVERYWHERE
 from services.token_authority.domain.selection import Selection
@@ -121,12 +121,13 @@ _STATEMENTS: Final[dict[FindingKind, str]] = {
 
 
 async def select_candidates(
-    connection: Connection, kind: FindingKind, review: Review, key: AdminKey, after: str, limit: int
+    connection: Connection, kind: FindingKind, review: Review, rights: Rights, after: str, limit: int
 ) -> list[Candidate]:
-    """Return up to `limit` tokens of a kind of finding that `key` sees, by id and after an id."""
+    """Return up to `limit` tokens of a kind of finding within `rights`, by id and after an id."""
     arguments = Arguments()
-    statement = _STATEMENTS[kind] if key.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
-    limits, search = (conditions(each, arguments, review.now) for each in (Selection().within(key), review.selection))
+    statement = _STATEMENTS[kind] if rights.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
+    limited = Selection().within(rights)
+    limits, search = (conditions(each, arguments, review.now) for each in (limited, review.selection))
     matching = []
     if statement is _OWNER_INACTIVE_WITHIN:  # which compares all tokens within the limits
         matching = [_MATCHING.format(condition) for condition in search]

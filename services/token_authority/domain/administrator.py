@@ -1,0 +1,49 @@
+"""Administrators: what each may do, and the actor that the audit log records for them."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.errors import Forbidden
+from services.token_authority.domain.token import Token
+from shared.contract.scope import Scope, find_excess_scope, format_scopes
+
+Role = Literal["admin", "issuer", "auditor"]
+
+
+class Rights(Struct, frozen=True, kw_only=True):
+    """A role with limits: `admin` may do everything, `issuer` manages tokens within its limits, `auditor` only reads.
+
+    `None` for `sites` or `scopes` sets no limit.
+    """
+
+    role: Role
+    sites: tuple[str, ...] | None = None
+    scopes: tuple[Scope, ...] | None = None
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether there are no limits on sites and scopes."""
+        return self.sites is None and self.scopes is None
+
+    def sees(self, token: Token) -> bool:
+        """Return whether the token is within the sites and scopes."""
+        return (self.sites is None or token.site_id in self.sites) and (
+            self.scopes is None or find_excess_scope(token.scopes, self.scopes) is None
+        )
+
+    def require_within(self, token: Token) -> None:
+        """Raise `Forbidden` for a token that may not be issued with these rights."""
+        if self.sites is not None and token.site_id not in self.sites:
+            raise Forbidden(f"This admin key may issue tokens only for the sites {', '.join(self.sites)}.")
+        over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
+        if over is not None and self.scopes is not None:
+            raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {format_scopes(self.scopes)}.")
+
+
+class Administrator(Struct, frozen=True):
+    """The rights of the caller of a request, and the actor that the audit log records for it."""
+
+    rights: Rights
+    actor: Actor
