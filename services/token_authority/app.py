@@ -16,9 +16,12 @@ from services.token_authority.app_keys import (
     INTROSPECTOR,
     RELAY,
     REVOKER,
+    SESSION_COOKIE,
+    SESSIONS,
     SETTINGS,
     SIGNER,
     SYNCS,
+    TEMPLATES,
 )
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
@@ -26,13 +29,19 @@ from services.token_authority.operations.bootstrap import bootstrap
 from services.token_authority.operations.credentials import Credentials
 from services.token_authority.operations.introspection import Introspector
 from services.token_authority.operations.revocation import Revoker
+from services.token_authority.operations.sessions import Sessions
 from services.token_authority.operations.token_changes import TokenChanges
+from services.token_authority.page_routes import PAGE_ROUTES
+from services.token_authority.pages import paths
+from services.token_authority.pages.errors import PageErrors
+from services.token_authority.pages.setup import STATIC_FOLDER, TEMPLATE_FOLDER, TEMPLATE_FUNCTIONS
 from services.token_authority.problems import PROBLEMS
 from services.token_authority.routes import DOCUMENTATION, ROUTES
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from services.token_authority.tasks.confirmations import Confirmations
 from services.token_authority.tasks.ended_tokens import EndedTokens
+from services.token_authority.tasks.old_sessions import OldSessions
 from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.retention import Retention
 from services.token_authority.tasks.search_texts import SearchTexts
@@ -43,11 +52,14 @@ from shared.contract.redis_names import rate_limit_prefix
 from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
-from shared.runtime.http.application import create_application
+from shared.runtime.http.application import ERROR_VIEW, create_application
 from shared.runtime.http.cors import add_cors, read_origins
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
 from shared.runtime.http.routes import add_routes
+from shared.runtime.pages.cookies import SecretCookie, is_https
+from shared.runtime.pages.static_files import SHARED_STATIC, StaticFiles
+from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.clock import elapsed_s
@@ -63,12 +75,21 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
-    add_docs(app, DOCUMENTATION, settings.token_authority_issuer)
+    add_docs(app, DOCUMENTATION, settings.token_authority_issuer, has_start_page=True)
+    _add_pages(app, settings)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app, settings.metrics_networks)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
     app.on_shutdown.append(_stop_waiting)
     return app
+
+
+def _add_pages(app: web.Application, settings: TokenAuthoritySettings) -> None:
+    static = StaticFiles(paths.STATIC, STATIC_FOLDER, SHARED_STATIC)
+    app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path, **TEMPLATE_FUNCTIONS})
+    app[SESSION_COOKIE] = SecretCookie("pollgate_session", is_secure=is_https(settings.token_authority_issuer))
+    app[ERROR_VIEW] = PageErrors(app[ERROR_VIEW])
+    add_routes(app, [static.route, *PAGE_ROUTES])
 
 
 async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
@@ -99,7 +120,8 @@ async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
     async with rate_limiter(settings.redis_url, keys, app[METRICS]) as limiter:
         attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
         app[ATTEMPTS] = attempts
-        app[CREDENTIALS] = Credentials(app[DATABASE], attempts, settings.token_authority_issuer)
+        credentials = app[CREDENTIALS] = Credentials(app[DATABASE], attempts, settings.token_authority_issuer)
+        app[SESSIONS] = Sessions(app[DATABASE], credentials, settings.session_limits, {})
         yield
 
 
@@ -137,6 +159,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "retention": Retention(opened).run,
             "ended tokens": EndedTokens(opened, metrics, days=settings.ended_token_retention_days).run,
             "search texts": SearchTexts(opened).run,
+            "old sessions": OldSessions(opened, settings.session_limits).run,
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervise(app, name, run))

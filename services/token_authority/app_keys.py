@@ -6,16 +6,21 @@ from aiohttp import web
 
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.service import Service
+from services.token_authority.domain.session import Session
 from services.token_authority.operations.attempts import Attempts
 from services.token_authority.operations.credentials import Credentials
 from services.token_authority.operations.introspection import Introspector
 from services.token_authority.operations.revocation import Revoker
+from services.token_authority.operations.sessions import Sessions
 from services.token_authority.operations.token_changes import TokenChanges
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.tasks.confirmations import Confirmations
 from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.signing import Signer
 from services.token_authority.tasks.sync import Syncs
+from shared.runtime.pages.cookies import SecretCookie
+from shared.runtime.pages.forms import Form
+from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import Database
 
 SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
@@ -29,9 +34,21 @@ INTROSPECTOR: Final = web.AppKey("introspector", Introspector)
 SYNCS: Final = web.AppKey("syncs", Syncs)
 SIGNER: Final = web.AppKey("signer", Signer)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)
+SESSIONS: Final = web.AppKey("sessions", Sessions)
+TEMPLATES: Final = web.AppKey("templates", Templates)
+SESSION_COOKIE: Final = web.AppKey("session_cookie", SecretCookie)
 
 ADMIN_KEY: Final = web.RequestKey("admin_key", AdminKey)
 """The admin key that authenticated the request, on routes for administrators."""
+
+SESSION: Final = web.RequestKey("session", Session)
+"""The session of a request for a page."""
+
+SESSION_SECRET: Final = web.RequestKey("session_secret", str)
+"""The secret of that session."""
+
+FORM: Final = web.RequestKey("form", Form)
+"""The form that a page has sent."""
 
 SERVICE: Final = web.RequestKey("service", Service)
 """The service that sent the request, on routes for services."""

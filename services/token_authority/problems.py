@@ -16,6 +16,7 @@ from services.token_authority.domain.errors import (
     SecretRefused,
     SecretReplaced,
     SelfRotationForbidden,
+    SignInLinkEnded,
     TokenEnded,
     TooManyAttempts,
     TooManySecrets,
@@ -28,6 +29,7 @@ from services.token_authority.domain.errors import (
 )
 from shared.runtime.http.problem import ErrorDetail, Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
+from shared.runtime.pages.forms import ForgedForm
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
 
 UNAUTHENTICATED: Final = ProblemType(
@@ -144,6 +146,15 @@ LAST_ADMINISTRATOR: Final = ProblemType(
     meaning="This is the last admin key in the role admin. Without one, the authority could not be managed.",
     remedy="Create another admin key in that role first, and revoke this one with it.",
 )
+FORGED_FORM: Final = ProblemType(
+    "forged-form",
+    403,
+    "Forbidden",
+    meaning="A form of a settings page was sent by a page of another site, or by a page of another session. Nothing "
+    "was changed.",
+    remedy="Open the page here and repeat what you did. If a proxy in front changes the Host header, set "
+    "`TOKEN_AUTHORITY_ISSUER` to the URL that browsers use.",
+)
 WIDENING: Final = ProblemType(
     "widening",
     422,
@@ -175,6 +186,7 @@ PROBLEM_TYPES: Final = (
     SELF_ROTATION_FORBIDDEN,
     SECRET_REPLACED,
     LAST_ADMINISTRATOR,
+    FORGED_FORM,
     WIDENING,
     UNSTORABLE,
 )
@@ -221,6 +233,7 @@ PROBLEMS: Final[ProblemTable] = {
     AmbiguousCredential: lambda e: Problem(BAD_REQUEST, e.detail, headers=_challenge(e.schemes, "invalid_request")),
     SecretRefused: lambda e: Problem(BAD_REQUEST, str(e)),
     Forbidden: lambda e: Problem(FORBIDDEN, str(e), headers=_challenge(["Bearer"], "insufficient_scope")),
+    SignInLinkEnded: lambda _: Problem(FORBIDDEN, "This sign-in link was used before, or has expired."),
     UnknownToken: lambda _: Problem(UNKNOWN_TOKEN, "Unknown token id."),
     UnknownSecret: lambda _: Problem(UNKNOWN_TOKEN, "No token that this admin key may see has this secret."),
     SecretAsId: lambda _: Problem(
@@ -253,6 +266,7 @@ PROBLEMS: Final[ProblemTable] = {
     LastAdministrator: lambda _: Problem(
         LAST_ADMINISTRATOR, "This is the last admin key in the role admin; create another one first."
     ),
+    ForgedForm: lambda e: Problem(FORGED_FORM, str(e)),
     UnstorableValue: lambda _: Problem(UNSTORABLE, "A value contains a character that cannot be stored."),
     DatabaseUnavailable: lambda _: unavailable("The database of the token authority is unavailable; try again."),
 }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from services.token_authority.domain.session import SessionLimits
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
@@ -25,6 +26,9 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         "http://127.0.0.1:8081"
     )
     token_authority_database_url: Annotated[str, Meta(description="URL of PostgreSQL, with the role token_authority")]
+    polls_url: Annotated[
+        str, Meta(description="URL of the polls service for its clients, in the commands that the settings pages show")
+    ] = "http://127.0.0.1:8080"
     cors_origins: CorsOrigins = ""
     redis_url: Annotated[str, Meta(description="URL of Redis, with a user that may publish changes")]
     service_credentials: Annotated[
@@ -72,6 +76,12 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     store_token_origin: Annotated[
         bool, Meta(description="true to store from which address and user agent each token was used last, or false")
     ] = True
+    session_idle_minutes: Annotated[
+        int, Meta(ge=1, le=1440, description="minutes without a request after which a session of the pages ends")
+    ] = 30
+    session_max_hours: Annotated[
+        int, Meta(ge=1, le=168, description="hours after its start at which a session of the pages ends")
+    ] = 12
     wrong_credentials_per_minute: Annotated[
         int,
         Meta(
@@ -131,6 +141,11 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     def max_token_lifetime(self) -> timedelta | None:
         """The maximum lifetime of a token; `None` for no limit."""
         return timedelta(days=self.max_token_lifetime_days) if self.max_token_lifetime_days else None
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        """When sessions of the settings pages end."""
+        return SessionLimits(timedelta(minutes=self.session_idle_minutes), timedelta(hours=self.session_max_hours))
 
     @property
     def lease_ms(self) -> int:

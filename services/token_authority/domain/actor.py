@@ -4,11 +4,14 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-ActorKind = Literal["admin_key", "service", "holder", "policy", "system"]
+ActorKind = Literal["admin_key", "person", "service", "holder", "policy", "system"]
 
 
 class Actor(Struct, frozen=True):
-    """`id` is that of the admin key, service or token. `address` and `request_id` say where the request came from."""
+    """`id` is that of the admin key, person, service or token.
+
+    `address` and `request_id` say where the request came from.
+    """
 
     kind: ActorKind
     id: str | None = None

@@ -27,6 +27,21 @@ class Rights(Struct, frozen=True, kw_only=True):
         """Whether there are no limits on sites and scopes."""
         return self.sites is None and self.scopes is None
 
+    @property
+    def may_issue(self) -> bool:
+        """Whether tokens within the limits may be issued and changed."""
+        return self.role in ("admin", "issuer")
+
+    @property
+    def may_audit(self) -> bool:
+        """Whether everything may be read: the audit log, services and administrators."""
+        return self.role in ("admin", "auditor") and self.sees_all
+
+    @property
+    def may_administer(self) -> bool:
+        """Whether services and admin keys may be changed."""
+        return self.role == "admin"
+
     def sees(self, token: Token) -> bool:
         """Return whether the token is within the sites and scopes."""
         return (self.sites is None or token.site_id in self.sites) and (

@@ -63,6 +63,10 @@ class InvalidAssertion(Unauthenticated):
         super().__init__(f"Invalid client assertion: {reason}.", "Basic", "Bearer")
 
 
+class SignInLinkEnded(Exception):
+    """The sign-in link was used before, has expired, or its admin key no longer works."""
+
+
 class TooManyAttempts(Exception):
     """The caller has to wait for `retry_after_s` seconds. `detail` names the limit that was exceeded."""
 

@@ -48,7 +48,7 @@ _CONDITIONS: Final = {
 _END: Final = "coalesce(t.expires_at, 'infinity')"
 _ALIVE: Final = "t.revoked_at IS NULL"
 ACTIVE: Final = f"{_ALIVE} AND {_END} > {{now}} AND t.disabled_at IS NULL"
-_STATUSES: Final[dict[StatusFilter, str]] = {
+STATUS_CONDITIONS: Final[dict[StatusFilter, str]] = {
     "active": ACTIVE,
     "expiring": f"{ACTIVE} AND {_END} <= {{now}} + {{soon}}::interval",
     "disabled": f"{_ALIVE} AND {_END} > {{now}} AND t.disabled_at IS NOT NULL",
@@ -86,7 +86,7 @@ def conditions(selection: Selection, arguments: Arguments, now: datetime) -> lis
 
 
 def _status_condition(statuses: Sequence[StatusFilter], arguments: Arguments, now: datetime) -> str:
-    status = " OR ".join(f"({_STATUSES[each]})" for each in dict.fromkeys(statuses))
+    status = " OR ".join(f"({STATUS_CONDITIONS[each]})" for each in dict.fromkeys(statuses))
     at = arguments.add(now) if "{now}" in status else ""
     soon = arguments.add(EXPIRING) if "{soon}" in status else ""
     return f"({status.format(now=f'{at}::timestamptz', soon=soon)})"

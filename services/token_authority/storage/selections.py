@@ -6,9 +6,9 @@ Each statement finds the ids of a page first and joins the other columns afterwa
 from datetime import datetime
 from typing import Final
 
-from services.token_authority.domain.selection import Selection
+from services.token_authority.domain.selection import EXPIRING, Selection, StatusFilter
 from services.token_authority.domain.token_page import FoundToken, Page, SortKey
-from services.token_authority.storage.conditions import Arguments, conditions, search_parts
+from services.token_authority.storage.conditions import STATUS_CONDITIONS, Arguments, conditions, search_parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, read_token
 from services.token_authority.storage.usage import USE_COLUMNS, read_use
 from shared.runtime.postgres.database import Connection, Row
@@ -117,6 +117,29 @@ async def select_matching(
         SELECT t.id FROM {TABLES} WHERE {" AND ".join(where)} ORDER BY t.id LIMIT $2
     """  # noqa: S608
     return [row["id"] for row in await connection.fetch(query, *arguments.values)]
+
+
+async def count_by_status(connection: Connection, selection: Selection, now: datetime) -> dict[StatusFilter, int]:
+    """Return how many tokens meet every condition, by status; `alive` are those that are neither revoked nor expired.
+
+    The selection has no condition on the status.
+    """
+    arguments = Arguments()
+    where = conditions(selection, arguments, now)
+    if selection.search is not None:
+        where.append(search_parts(selection.search, arguments))
+    at, soon = f"{arguments.add(now)}::timestamptz", arguments.add(EXPIRING)
+    counts = ", ".join(
+        f"count(*) FILTER (WHERE {condition.format(now=at, soon=soon)}) AS {status}"
+        for status, condition in STATUS_CONDITIONS.items()
+    )
+    tables = TABLES if any("u." in condition for condition in where) else "token_authority.token t"
+    query = f"""
+        -- count_by_status: how many tokens meet every condition, by status
+        SELECT {counts} FROM {tables} WHERE {" AND ".join(where) or "true"}
+    """  # noqa: S608
+    (row,) = await connection.fetch(query, *arguments.values)
+    return {status: row[status] for status in STATUS_CONDITIONS}
 
 
 def _read_found_token(row: Row) -> FoundToken:

@@ -7,11 +7,11 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from shared.runtime.docs.documentation import Documentation
-from shared.runtime.docs.page_response import page_response
 from shared.runtime.http.accept import prefers
 from shared.runtime.http.application import ERROR_VIEW, ErrorView
 from shared.runtime.http.body import JSON
 from shared.runtime.http.problem import PROBLEM_JSON, ProblemDocument
+from shared.runtime.pages.page_response import page_response
 
 HTML: Final = "text/html"
 _OF_BODIES: Final = frozenset({hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH})

@@ -10,12 +10,12 @@ from markupsafe import escape
 from shared.runtime.docs.documentation import GUIDE_ROUTE, Documentation, Pages
 from shared.runtime.docs.error_pages import show_errors_as_pages
 from shared.runtime.docs.openapi import OPENAPI_ROUTE
-from shared.runtime.docs.page_response import page_response
 from shared.runtime.docs.variables import ORIGIN_MARK
 from shared.runtime.http.body import JSON
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.pages.page_response import page_response
 
 ROOT_ROUTE: Final = "/"
 DOCS_ROUTE: Final = "/docs"
@@ -26,11 +26,11 @@ PROBLEM_ROUTE: Final = PROBLEMS_ROUTE + "/{slug}"
 GUIDE_PAGE_ROUTES: Final = (GUIDE_ROUTE, GUIDE_ROUTE + "/{name}", GUIDE_ROUTE + "/{folder}/{name}")
 
 
-def add_docs(app: web.Application, documentation: Documentation, url: str) -> None:
+def add_docs(app: web.Application, documentation: Documentation, url: str, *, has_start_page: bool = False) -> None:
     """Mount the OpenAPI document, a page to browse it, the guide, and a page for each problem type of the service.
 
     Browsers get errors as pages. The commands on the pages call the service at `url`. An unknown problem type or page
-    of the guide is a 404.
+    of the guide is a 404. `/` leads here unless the service has a start page of its own.
     """
     show_errors_as_pages(app, documentation)
     origin = str(escape(url.rstrip("/")))
@@ -58,7 +58,7 @@ def add_docs(app: web.Application, documentation: Documentation, url: str) -> No
 
     show_icon = show(lambda pages: pages.icon, "image/svg+xml")
     handlers = {
-        ROOT_ROUTE: _redirect_to_docs,
+        **({} if has_start_page else {ROOT_ROUTE: _redirect_to_docs}),
         OPENAPI_ROUTE: show_openapi,
         DOCS_ROUTE: show(lambda pages: pages.api),
         DOCS_ROUTE + "/": _redirect_without_slash,

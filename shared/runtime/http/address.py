@@ -41,3 +41,9 @@ def network_of(address: Address | None) -> str:
     if address is None:
         return "unknown"
     return str(ip_network((address, 64), strict=False) if isinstance(address, IPv6Address) else address)
+
+
+def is_loopback_host(host: str) -> bool:
+    """Return whether a host name or address, without port and brackets, is this machine."""
+    address = read_address(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback

@@ -41,7 +41,6 @@ BODY_LIMIT_S: Final = 10.0
 """The time for receiving a request's body."""
 
 SAFE_HEADERS: Final[Mapping[str, str]] = {
-    hdrs.CACHE_CONTROL: "no-store",
     istr("Referrer-Policy"): "no-referrer",
     istr("X-Content-Type-Options"): "nosniff",
     hdrs.SERVER: "pollgate",
@@ -272,4 +271,5 @@ def _redact_problem(response: web.StreamResponse, redact: Redact) -> None:
 def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     headers = response.headers
     headers.update(SAFE_HEADERS)
+    headers.setdefault(hdrs.CACHE_CONTROL, "no-store")
     headers[X_REQUEST_ID] = request[REQUEST_ID]

@@ -55,20 +55,25 @@ def read_form(body: bytes, kind: type[S]) -> S:
 
     Ignore unknown fields unless `kind` forbids them. Raise `BadRequest` with an error for each invalid field.
     """
-    if has_bad_escape(body.decode("latin-1")):
-        raise BadRequest("The body is not a form: malformed percent-encoding; write '%' as %25.")
-    try:
-        fields = parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MAX_FIELDS)
-    except ValueError:
-        raise BadRequest(
-            f"The body is not a form: expected percent-encoded UTF-8 and at most {MAX_FIELDS} fields."
-        ) from None
+    fields = parse_form(body, MAX_FIELDS)
     found = read_fields(fields, kind, allow_unknown=not kind.__struct_config__.forbid_unknown_fields)
     if isinstance(found, list):
         names = ", ".join(f"'{shorten(error.name)}'" for error in found)
         errors = [ErrorDetail(error.detail, pointer=pointer_to([error.name])) for error in found]
         raise BadRequest(f"Invalid form fields: {names}.", *errors)
     return found
+
+
+def parse_form(body: bytes, max_fields: int) -> dict[str, list[str]]:
+    """Return the values of an `application/x-www-form-urlencoded` body by field. Raise `BadRequest`."""
+    if has_bad_escape(body.decode("latin-1")):
+        raise BadRequest("The body is not a form: malformed percent-encoding; write '%' as %25.")
+    try:
+        return parse_qs(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=max_fields)
+    except ValueError:
+        raise BadRequest(
+            f"The body is not a form: expected percent-encoded UTF-8 and at most {max_fields} fields."
+        ) from None
 
 
 def require_media_type(request: web.Request, *media_types: str) -> None:

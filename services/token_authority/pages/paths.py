@@ -1,0 +1,30 @@
+"""The paths of the settings pages."""
+
+import re
+from typing import Final
+
+SETTINGS_ROOT: Final = "/settings"
+STATIC: Final = "/settings/static"
+SIGN_IN: Final = "/settings/sign-in"
+SIGN_IN_LINK: Final = "/settings/sign-in/link"
+SIGN_IN_PROVIDER: Final = "/settings/sign-in/provider"
+SIGN_IN_CALLBACK: Final = "/settings/sign-in/callback"
+SIGN_OUT: Final = "/settings/sign-out"
+TOKENS: Final = "/settings/tokens"
+REVIEW: Final = "/settings/review"
+AUDIT: Final = "/settings/audit"
+SERVICES: Final = "/settings/services"
+ADMINISTRATORS: Final = "/settings/administrators"
+SITES: Final = "/settings/sites"
+
+_INSIDE: Final = re.compile(r"/settings/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}){0,2000}")
+
+
+def is_inside(path: str) -> bool:
+    """Return whether a path with a query is one of the settings pages, so that it is safe to lead to it."""
+    return _INSIDE.fullmatch(path) is not None
+
+
+def token_path(token_id: str, page: str = "") -> str:
+    """Return the path of a token, or of a page about it."""
+    return f"{TOKENS}/{token_id}/{page}" if page else f"{TOKENS}/{token_id}"

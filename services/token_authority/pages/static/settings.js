@@ -1,0 +1,54 @@
+// What scripts add to the settings pages.
+
+// Select all on this page, and say how many are selected.
+const all = document.getElementById("all");
+if (all) {
+  const boxes = [...document.querySelectorAll("#tokens tbody input[type=checkbox]")];
+  const status = document.getElementById("selected");
+  const buttons = document.querySelectorAll("button[name=action]");
+  const show = () => {
+    const count = boxes.filter((box) => box.checked).length;
+    all.checked = count === boxes.length;
+    all.indeterminate = count > 0 && count < boxes.length;
+    status.textContent = count ? `${count} selected` : "";
+    for (const button of buttons) button.disabled = count === 0;
+  };
+  all.hidden = false;
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    show();
+  });
+  for (const box of boxes) box.addEventListener("change", show);
+  addEventListener("pageshow", show);
+  show();
+}
+
+// The menu of a row. Without scripts, its link leads to the token, whose page has the same actions.
+const template = document.getElementById("row-menu");
+if (template && "popover" in HTMLElement.prototype) {
+  const menu = template.content.firstElementChild;
+  document.body.append(menu);
+  let opener = null;
+  document.getElementById("tokens").addEventListener("click", (event) => {
+    const link = event.target.closest("a.menu");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    opener = link;
+    for (const item of menu.children) item.href = link.href + item.dataset.page;
+    menu.showPopover();
+    const at = link.getBoundingClientRect();
+    menu.style.top = `${Math.min(at.bottom, innerHeight - menu.offsetHeight - 8)}px`;
+    menu.style.left = `${Math.max(8, at.right - menu.offsetWidth)}px`;
+    menu.firstElementChild.focus();
+  });
+  menu.addEventListener("toggle", (event) => {
+    if (event.newState === "closed" && opener) opener.focus();
+  });
+  menu.addEventListener("keydown", (event) => {
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const items = [...menu.children];
+    items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
+  });
+}
