@@ -2,10 +2,22 @@
 
 from typing import Final
 
-from services.token_authority.pages import paths, sign_in, token_list
-from services.token_authority.pages.access import READERS, VISITORS
+from services.token_authority.pages import (
+    paths,
+    sign_in,
+    token_create,
+    token_detail,
+    token_edit,
+    token_end,
+    token_list,
+    token_rotate,
+    token_selection,
+)
+from services.token_authority.pages.access import ISSUERS, READERS, VISITORS
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route
+
+_TOKEN: Final = f"{paths.TOKENS}/{{id}}"
 
 PAGE_ROUTES: Final = (
     Route("GET", "/", Endpoint(sign_in.show_start), VISITORS),
@@ -17,5 +29,21 @@ PAGE_ROUTES: Final = (
     Route("POST", paths.SIGN_OUT, Endpoint(sign_in.sign_out), READERS),
     Route("GET", paths.TOKENS, Endpoint(token_list.show_tokens), READERS),
     Route("POST", f"{paths.TOKENS}/search", Endpoint(token_list.search_tokens), READERS),
+    Route("GET", f"{paths.TOKENS}/new", Endpoint(token_create.show_form), ISSUERS),
+    Route("POST", f"{paths.TOKENS}/new", Endpoint(token_create.create_token), ISSUERS),
+    Route("POST", f"{paths.TOKENS}/scopes", Endpoint(token_create.preview_scopes), ISSUERS),
+    Route("POST", f"{paths.TOKENS}/selected", Endpoint(token_selection.ask_about_selection), ISSUERS),
+    Route("POST", f"{paths.TOKENS}/selected/revoke", Endpoint(token_selection.revoke_selected), ISSUERS),
+    Route("POST", f"{paths.TOKENS}/selected/disable", Endpoint(token_selection.disable_selected), ISSUERS),
+    Route("GET", _TOKEN, Endpoint(token_detail.show_token), READERS),
+    Route("GET", f"{_TOKEN}/edit", Endpoint(token_edit.show_form), ISSUERS),
+    Route("POST", f"{_TOKEN}/edit", Endpoint(token_edit.change_token), ISSUERS),
+    Route("GET", f"{_TOKEN}/rotate", Endpoint(token_rotate.show_form), ISSUERS),
+    Route("POST", f"{_TOKEN}/rotate", Endpoint(token_rotate.rotate_token), ISSUERS),
+    Route("GET", f"{_TOKEN}/disable", Endpoint(token_end.show_disable), ISSUERS),
+    Route("POST", f"{_TOKEN}/disable", Endpoint(token_end.disable_token), ISSUERS),
+    Route("POST", f"{_TOKEN}/enable", Endpoint(token_end.enable_token), ISSUERS),
+    Route("GET", f"{_TOKEN}/revoke", Endpoint(token_end.show_revoke), ISSUERS),
+    Route("POST", f"{_TOKEN}/revoke", Endpoint(token_end.revoke_token), ISSUERS),
 )
 """None of these is in the OpenAPI document, because their endpoints have no operation."""

@@ -56,6 +56,11 @@ class PendingChange:
                 self.deadline = max(self.deadline, committed_at + revocation_bound_s(lease.lease_s))
 
     @property
+    def replicas(self) -> int:
+        """How many guards held a lease at the commit."""
+        return self.confirmed + self.expired + len(self._pending)
+
+    @property
     def is_effective(self) -> bool:
         """Whether every guard has applied the change or is out of its lease."""
         return not self._pending

@@ -56,6 +56,14 @@ class ChangedToken(Struct, frozen=True):
     pending: PendingChange | None
 
 
+class BulkDisabling(Struct, frozen=True):
+    """The tokens that were disabled, how many were left as they are, and the changes that may be pending."""
+
+    disabled: Sequence[Token]
+    skipped: int
+    pending: Sequence[PendingChange]
+
+
 class RotatedToken(Struct, frozen=True):
     """A token with its new secret, and when the last of the older ones ends."""
 

@@ -60,6 +60,10 @@ class Revoker:
             raise UnknownToken(token_id)
         return revocation
 
+    async def find_revocation(self, token_id: str) -> Revocation | None:
+        """Return the revocation of a token, which may still be pending; `None` if the token is not revoked."""
+        return await self._find_revocation([token_id])
+
     async def revoke_selected(self, selection: Selection, why: Reason, by: Actor) -> BulkRevocation:
         """Revoke every token of a selection in one transaction. A repetition returns their latest revocation."""
         chosen = await self._select(selection)

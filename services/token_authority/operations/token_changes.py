@@ -5,7 +5,7 @@ confirmed it.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.administrator import Administrator, Rights
 from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.change_log import UnpublishedChange
-from services.token_authority.domain.errors import Unauthenticated, UnknownToken
+from services.token_authority.domain.errors import TokenEnded, Unauthenticated, UnknownToken
 from services.token_authority.domain.lease import Lease, PendingChange
 from services.token_authority.domain.secret import MintedSecret, Rotation, Secret
 from services.token_authority.domain.self_rotation import (
@@ -28,6 +28,7 @@ from services.token_authority.domain.self_rotation import (
 )
 from services.token_authority.domain.token import Token, TokenLookup
 from services.token_authority.domain.token_change import (
+    BulkDisabling,
     ChangedToken,
     RotatedToken,
     TokenChange,
@@ -80,6 +81,19 @@ class TokenChanges:
             await self._update(transaction, token, disabled, "token.disable", by.actor)
             logged = await self._log(transaction, "disabled", token.id)
         return ChangedToken(disabled, self._start_pending(logged))
+
+    async def disable_selected(self, token_ids: Sequence[str], reason: str | None, by: Administrator) -> BulkDisabling:
+        """Disable some tokens, one after another. Skip those that are unknown, were disabled before, or have ended."""
+        disabled: list[Token] = []
+        pending: list[PendingChange] = []
+        for token_id in dict.fromkeys(token_ids):
+            with suppress(UnknownToken, TokenEnded):
+                before = datetime.now(UTC)
+                changed = await self.disable(token_id, reason, by)
+                if changed.token.disabled_at is not None and changed.token.disabled_at >= before:
+                    disabled.append(changed.token)
+                    pending += [changed.pending] if changed.pending else []
+        return BulkDisabling(disabled, len(dict.fromkeys(token_ids)) - len(disabled), pending)
 
     async def enable(self, token_id: str, by: Administrator) -> ChangedToken:
         """Enable a disabled token. A repetition changes nothing."""

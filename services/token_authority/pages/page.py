@@ -21,7 +21,12 @@ class MenuItem(NamedTuple):
 
 def page(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
     """Return the page of a template. Templates have `session`, `rights`, `menu` and `form_token` too."""
-    return page_response(render(request, template, **values), status=status, policy=PAGE_POLICY)
+    return whole_page(render(request, template, **values), status)
+
+
+def whole_page(text: str, status: int = 200) -> web.Response:
+    """Return the response with the text of a page."""
+    return page_response(text, status=status, policy=PAGE_POLICY)
 
 
 def render(request: web.Request, template: str, **values: object) -> str:

@@ -40,12 +40,16 @@ COLUMNS: Final[tuple[tuple[SortKey | None, str], ...]] = (
     ("last_used_at", "Last used"),
     (None, "Status"),
 )
+NOTICES: Final = {"none_selected": "No token was selected, so nothing was changed. Select some of the list first."}
 EXPIRES_WITHIN: Final = (("", "Any time"), ("7", "Within 7 days"), ("30", "Within 30 days"), ("90", "Within 90 days"))
 NOT_USED_FOR: Final = (("", "Used or not"), ("30", "For 30 days"), ("90", "For 90 days"), ("180", "For 180 days"))
 
 
 class TokenFilters(Struct, frozen=True, omit_defaults=True):
-    """The conditions, the order and the page of the list. An empty text is no condition; days are whole numbers."""
+    """The conditions, the order and the page of the list. An empty text is no condition; days are whole numbers.
+
+    `done` names the notice to show.
+    """
 
     search: str = ""
     status: Literal["all", "active", "expiring", "disabled", "expired", "revoked"] = "all"
@@ -57,6 +61,7 @@ class TokenFilters(Struct, frozen=True, omit_defaults=True):
     sort: SortKey = "name"
     descending: bool = False
     cursor: str = ""
+    done: str = ""
 
     def to_selection(self, now: datetime) -> Selection:
         """Return the conditions other than the status. Raise `InvalidValue`."""
@@ -83,7 +88,7 @@ class TokenFilters(Struct, frozen=True, omit_defaults=True):
 
     def url(self, **changes: object) -> str:
         """Return the address of the list with some fields changed, from its first page on unless `cursor` is given."""
-        fields = msgspec.to_builtins(msgspec.structs.replace(self, **{"cursor": "", **changes}))
+        fields = msgspec.to_builtins(msgspec.structs.replace(self, **{"cursor": "", "done": "", **changes}))
         texts = {name: str(value).lower() if isinstance(value, bool) else value for name, value in fields.items()}
         return f"{paths.TOKENS}?{urlencode(texts)}" if texts else paths.TOKENS
 
@@ -177,6 +182,7 @@ async def _list_page(
         sites=[site for site in sites if limits is None or site.id in limits],
         expires_within=EXPIRES_WITHIN,
         not_used_for=NOT_USED_FOR,
+        notice=NOTICES.get(filters.done, ""),
         errors={str(error.path[0]): error.reason} if error else {},
     )
 

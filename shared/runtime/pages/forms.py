@@ -29,8 +29,8 @@ class Form:
         self._values = values
 
     def text(self, name: str) -> str:
-        """Return the first value of a field without blanks around it; an empty text without the field."""
-        return self._values.get(name, ("",))[0].strip()
+        """Return the first value of a field without blanks around it, with LF between lines, or an empty text."""
+        return self.raw(name).strip().replace("\r\n", "\n")
 
     def raw(self, name: str) -> str:
         """Return the first value of a field as it was sent."""

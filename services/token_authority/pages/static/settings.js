@@ -52,3 +52,36 @@ if (template && "popover" in HTMLElement.prototype) {
     items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
   });
 }
+
+// The scope builder: the server says what it allows, and another row is added here.
+const scopes = document.querySelector("[data-preview]");
+if (scopes) {
+  const form = scopes.form;
+  const shown = document.getElementById("scope-preview");
+  let timer = 0, latest = 0;
+  const update = async () => {
+    const number = ++latest;
+    const response = await fetch(scopes.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    if (response.ok && number === latest) shown.innerHTML = await response.text();
+  };
+  scopes.addEventListener("input", () => {
+    clearTimeout(timer);
+    timer = setTimeout(update, 200);
+  });
+  document.getElementById("add-row").addEventListener("click", (event) => {
+    event.preventDefault();
+    const rows = scopes.querySelectorAll(".row");
+    const row = rows[rows.length - 1].cloneNode(true);
+    row.setAttribute("aria-label", `Place ${rows.length + 1}`);
+    for (const element of row.querySelectorAll("[id], [for]")) {
+      for (const name of ["id", "for", "name"]) {
+        const value = element.getAttribute(name);
+        if (value) element.setAttribute(name, value.replace(/^scope-\d+/, `scope-${rows.length}`));
+      }
+      if (element.type === "checkbox") element.checked = false;
+      else if (element.tagName === "INPUT") element.value = "";
+    }
+    rows[rows.length - 1].after(row);
+    row.querySelector("input").focus();
+  });
+}

@@ -76,3 +76,5 @@ for (const element of document.querySelectorAll("[data-needs]")) {
   for (const each of group) each.addEventListener("change", show);
   show();
 }
+
+document.documentElement.classList.add("scripted");

@@ -1,0 +1,40 @@
+"""Recognise a form for a new secret that is sent again, so that the secret is shown once and not replaced."""
+
+import secrets
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from services.token_authority.app_keys import DATABASE, FORM, SESSION
+from services.token_authority.domain.idempotency import IdempotencyKey, idempotency_key_of
+from services.token_authority.storage.idempotency import KeyedRequest, select_keyed_request
+from shared.runtime.http.problem import BadRequest
+
+FORM_KEY: Final = "form_key"
+REPEATED: Final = "repeated"
+"""The `done` of a page that a repeated form leads to."""
+REPEATED_NOTICE: Final = (
+    "This form was sent before, and the secret was shown once then. If it is lost, rotate: that creates another one."
+)
+_KEY_BYTES: Final = 18
+
+
+def new_form_key() -> str:
+    """Return a random key for a form that is about to be shown."""
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
+def form_key_of(request: web.Request, body: msgspec.Struct) -> IdempotencyKey:
+    """Return the key of the form of a request, whose fields are `body`. Raise `BadRequest` if it has none."""
+    sent = request[FORM].raw(FORM_KEY)
+    if not sent:
+        raise BadRequest("The form has no key, so nothing was changed. Open it again and repeat it.")
+    canonical = msgspec.json.encode(body, order="sorted")
+    route = f"{request.method} {request.path}"
+    return idempotency_key_of(sent, caller=request[SESSION].actor_id, route=route, body=canonical)
+
+
+async def find_earlier(request: web.Request, key: IdempotencyKey) -> KeyedRequest | None:
+    """Return what the form has created before, also with other fields; `None` if it was not sent before."""
+    return await select_keyed_request(request.app[DATABASE], key)

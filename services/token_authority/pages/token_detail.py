@@ -1,0 +1,87 @@
+"""One token: what it may do, its secrets, its requests, what needs attention, and its history."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from aiohttp import web
+
+from services.token_authority.app_keys import DATABASE, REVOKER, SESSION
+from services.token_authority.domain.audit import AuditSelection
+from services.token_authority.domain.errors import UnknownToken
+from services.token_authority.domain.review import FINDING_KINDS, Review
+from services.token_authority.domain.selection import Selection
+from services.token_authority.domain.token import Token
+from services.token_authority.domain.usage import DayOfUse, Use
+from services.token_authority.handlers.tokens import token_id_of
+from services.token_authority.operations.review import collect_findings
+from services.token_authority.pages.answers import ANSWERS
+from services.token_authority.pages.page import page
+from services.token_authority.storage import secrets, tokens, usage
+from services.token_authority.storage.audit import select_audit
+from services.token_authority.storage.sites import select_sites
+from shared.runtime.http.query import query_of
+from shared.runtime.pages.charts import draw_bars
+from shared.runtime.pages.filters import day, plural
+
+DAYS: Final = 30
+RECORDS: Final = 20
+UNUSED_DAYS: Final = 90
+EXPIRING_DAYS: Final = 7
+
+NOTICES: Final[Mapping[str, str]] = {
+    "created_before": "This token was created with the form that you have sent again. Its secret was shown once, and "
+    "is not shown again. If you do not have it, rotate the token.",
+    "rotated_before": "This token was rotated with the form that you have sent again. Its new secret was shown once, "
+    "and is not shown again. If you do not have it, rotate the token again.",
+    "enabled": "The token works again.",
+    "unchanged": "Nothing was different, so nothing was changed.",
+}
+"""The notices that a page may lead here with."""
+
+
+async def load_token(request: web.Request) -> Token:
+    """Return the token in the path. Raise `UnknownToken` if there is none that the administrator may see."""
+    token = await tokens.select_token(request.app[DATABASE], token_id_of(request))
+    if token is None or not request[SESSION].rights.sees(token):
+        raise UnknownToken
+    return token
+
+
+async def show_token(request: web.Request) -> web.Response:
+    """Return the page of the token."""
+    token, now, database = await load_token(request), datetime.now(UTC), request.app[DATABASE]
+    rights, query = request[SESSION].rights, query_of(request)
+    review = Review(now, UNUSED_DAYS, EXPIRING_DAYS, Selection(ids=[token.id]))
+    days = _complete_days(await usage.select_days(database, token.id, DAYS), now.date())
+    revocation = await request.app[REVOKER].find_revocation(token.id) if token.revoked_at else None
+    found = await secrets.select_secrets(database, "token", token.id)
+    about_token = AuditSelection(subject=f"token:{token.id}")
+    return page(
+        request,
+        "token.html",
+        token=token,
+        now=now,
+        site=next(site for site in await select_sites(database) if site.id == token.site_id),
+        use=(await usage.select_use(database, [token.id])).get(token.id, Use()),
+        secrets=found,
+        found=next((secret for secret in found if secret.id == query.optional("found")), None),
+        findings=await collect_findings(database, review, rights, FINDING_KINDS, None, len(FINDING_KINDS)),
+        answers=ANSWERS,
+        days=days,
+        chart=draw_bars([(_label(each), each.uses, each.refusals) for each in days]),
+        pending=revocation.pending if revocation else None,
+        records=await select_audit(database, about_token, None, RECORDS, newest_first=True) if rights.may_audit else [],
+        notice=NOTICES.get(query.optional("done"), ""),
+    )
+
+
+def _complete_days(found: list[DayOfUse], today: date) -> list[DayOfUse]:
+    """Return the counts of each of the last days, the oldest first."""
+    by_day = {each.day: each for each in found}
+    days = [today - timedelta(days=ago) for ago in reversed(range(DAYS))]
+    return [by_day.get(each, DayOfUse(each, 0, 0)) for each in days]
+
+
+def _label(counts: DayOfUse) -> str:
+    return f"{day(counts.day)}: {plural(counts.uses, 'request')}, {plural(counts.refusals, 'refusal')}"
