@@ -116,7 +116,7 @@ def _never_used(token: Token, _evidence: Evidence, _review: Review) -> Advice:
 def _never_expires(_token: Token, _evidence: Evidence, _review: Review) -> Advice:
     return Advice(
         "It never expires, so it works until it is revoked.",
-        "Give it an expiry, and rotate it with a new `expires_in` before then.",
+        "Give it an expiry, and rotate it with a new expiry before then.",
     )
 
 
@@ -131,7 +131,7 @@ def _reaches_any(token: Token, _evidence: Evidence, _review: Review) -> Advice:
 def _expiring(token: Token, _evidence: Evidence, _review: Review) -> Advice:
     return Advice(
         f"It expires on {_moment(token.expires_at)}.",
-        "If it is still needed, rotate it with a new `expires_in` before then.",
+        "If it is still needed, rotate it with a new expiry before then.",
     )
 
 
