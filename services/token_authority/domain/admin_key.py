@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from services.token_authority.domain.administrator import Rights, Role
-from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.administrator import Rights, Role, new_rights
 from services.token_authority.domain.secret import MintedSecret
-from services.token_authority.domain.token_fields import validate_scopes, validate_text
+from services.token_authority.domain.token_fields import validate_text
 from shared.contract.token import random_base62
 
 
@@ -48,18 +47,13 @@ def new_admin_key(
     now: datetime,
 ) -> AdminKey:
     """Validate the fields and return an admin key. Raise `InvalidValue`."""
-    if role == "issuer" and sites is None and scopes is None:
-        raise InvalidValue(("scopes",), "an issuer needs limits: give the scopes or the sites it may issue tokens for")
-    if role == "admin" and not (sites is None and scopes is None):
-        raise InvalidValue(("role",), "an admin has no limits; for limits on sites or scopes choose issuer or auditor")
-    if sites is not None and not sites:
-        raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
+    rights = new_rights(role, sites, scopes)
     return AdminKey(
         id=f"adm_{random_base62(16)}",
         name=validate_text("name", name),
-        role=role,
-        sites=None if sites is None else tuple(dict.fromkeys(sites)),
-        scopes=None if scopes is None else validate_scopes(scopes),
+        role=rights.role,
+        sites=rights.sites,
+        scopes=rights.scopes,
         created_at=now,
         created_by=created_by,
     )

@@ -1,12 +1,14 @@
 """Administrators: what each may do, and the actor that the audit log records for them."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.errors import Forbidden
+from services.token_authority.domain.errors import Forbidden, InvalidValue
 from services.token_authority.domain.token import Token
+from services.token_authority.domain.token_fields import validate_scopes
 from shared.contract.scope import Scope, find_excess_scope, format_scopes
 
 Role = Literal["admin", "issuer", "auditor"]
@@ -55,6 +57,21 @@ class Rights(Struct, frozen=True, kw_only=True):
         over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
         if over is not None and self.scopes is not None:
             raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {format_scopes(self.scopes)}.")
+
+
+def new_rights(role: Role, sites: Sequence[str] | None, scopes: Sequence[str] | None) -> Rights:
+    """Validate the limits of a role and return the rights. Raise `InvalidValue`."""
+    if role == "issuer" and sites is None and scopes is None:
+        raise InvalidValue(("scopes",), "an issuer needs limits: give the scopes or the sites it may issue tokens for")
+    if role == "admin" and not (sites is None and scopes is None):
+        raise InvalidValue(("role",), "an admin has no limits; for limits on sites or scopes choose issuer or auditor")
+    if sites is not None and not sites:
+        raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
+    return Rights(
+        role=role,
+        sites=None if sites is None else tuple(dict.fromkeys(sites)),
+        scopes=None if scopes is None else validate_scopes(scopes),
+    )
 
 
 class Administrator(Struct, frozen=True):
