@@ -11,12 +11,15 @@ from services.token_authority.domain.errors import (
     InvalidValue,
     LastAdministrator,
     NameTaken,
+    NoRole,
+    ProviderUnavailable,
     RotationInUse,
     SecretAsId,
     SecretRefused,
     SecretReplaced,
     SelfRotationForbidden,
     SignInLinkEnded,
+    SignInRefused,
     TokenEnded,
     TooManyAttempts,
     TooManySecrets,
@@ -57,9 +60,9 @@ FORBIDDEN: Final = ProblemType(
     403,
     "Forbidden",
     meaning="The admin key is valid and does not allow this request: it has another role, or the request exceeds its "
-    "limits on sites and scopes.",
+    "limits on sites and scopes. Or a person may not sign in.",
     remedy="Use an admin key as `detail` describes, or request less: a token cannot have more than the limits of the "
-    "admin key that issues it.",
+    "admin key that issues it. To sign in, do what `detail` says.",
 )
 UNKNOWN_TOKEN: Final = ProblemType(
     "unknown-token",
@@ -267,6 +270,15 @@ PROBLEMS: Final[ProblemTable] = {
         LAST_ADMINISTRATOR, "This is the last admin key in the role admin; create another one first."
     ),
     ForgedForm: lambda e: Problem(FORGED_FORM, str(e)),
+    NoRole: lambda _: Problem(
+        FORBIDDEN,
+        "None of your groups at the identity provider has a role here. Ask an administrator to add you to a group that "
+        "has one, or sign in with an admin key.",
+    ),
+    SignInRefused: lambda e: Problem(FORBIDDEN, f"You are not signed in: {e}. Sign in again."),
+    ProviderUnavailable: lambda _: unavailable(
+        "The identity provider does not answer, or not as expected; sign in with an admin key, or try again later."
+    ),
     UnstorableValue: lambda _: Problem(UNSTORABLE, "A value contains a character that cannot be stored."),
     DatabaseUnavailable: lambda _: unavailable("The database of the token authority is unavailable; try again."),
 }

@@ -1,5 +1,6 @@
 """`pollgate audit`: list, export and verify the audit log."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +19,17 @@ from pollgate.cli.times import Past, PastDay, format_exact_time
 from pollgate.client import AuthorityClient
 from shared.contract.audit import AuditRecord
 
+_ACTOR_KIND: Final = re.compile("^(?:admin_key|person|service|holder):")
+"""The kind before the id of an actor, as lists print it. The id of a person may contain colons itself."""
+
 
 @dataclass(frozen=True)
 class Conditions:
     """The conditions that records must meet; `None` if one is not given."""
 
-    actor: Annotated[str | None, Parameter(metavar="ID", help="Id of the admin key or token that acted.")] = None
+    actor: Annotated[
+        str | None, Parameter(metavar="ID", help="Id of the admin key, person, service or token that acted.")
+    ] = None
     action: Annotated[str | None, Parameter(help="Action, such as token.revoke.")] = None
     subject: Annotated[
         str | None, Parameter(metavar="KIND:ID", help="Subject of the action, such as token:tok_3JDxtsz4ic3g56zQ.")
@@ -42,7 +48,7 @@ class Conditions:
         if self.subject is not None and ":" not in self.subject:
             raise UsageError("--subject takes KIND:ID, such as token:tok_3JDxtsz4ic3g56zQ or service:reports")
         return {
-            "actor_id": self.actor and self.actor.rpartition(":")[2],
+            "actor_id": self.actor and _ACTOR_KIND.sub("", self.actor, count=1),
             "action": self.action,
             "subject": self.subject,
             "since": self.since,

@@ -8,9 +8,10 @@ ActorKind = Literal["admin_key", "person", "service", "holder", "policy", "syste
 
 
 class Actor(Struct, frozen=True):
-    """`id` is that of the admin key, person, service or token.
+    """Who made a change, and from where.
 
-    `address` and `request_id` say where the request came from.
+    `id` is that of the admin key, service or token, or the `sub` of the person at the identity provider. `address` and
+    `request_id` say where the request came from.
     """
 
     kind: ActorKind

@@ -80,6 +80,18 @@ class Forbidden(Exception):
     """The caller's admin key does not allow the request; the message says what would."""
 
 
+class NoRole(Exception):
+    """None of the person's groups at the identity provider has a role in this authority."""
+
+
+class SignInRefused(Exception):
+    """The response of the identity provider does not sign in a person; the message says why, without any secret."""
+
+
+class ProviderUnavailable(Exception):
+    """The identity provider does not answer, or not as OpenID Connect requires; the message is for the log."""
+
+
 class Widening(Exception):
     """The change would allow a token in use more than before. `path` leads to the field."""
 

@@ -13,7 +13,10 @@ from shared.runtime.http.query import query_time
 class AuditConditions(Struct, frozen=True):
     """Conditions, all of which a record has to meet. `since` is inclusive, `until` exclusive; a day includes itself."""
 
-    actor_id: Annotated[str, Meta(description="the id of an admin key, a service or a token")] | None = None
+    actor_id: (
+        Annotated[str, Meta(description="the id of an admin key, a service or a token, or the `sub` of a person")]
+        | None
+    ) = None
     action: Annotated[str, Meta(description="the action", examples=["token.revoke"])] | None = None
     subject: (
         Annotated[

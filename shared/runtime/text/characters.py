@@ -51,6 +51,20 @@ def clean_lines(text: str) -> str:
     return _clean(_LINE_BREAK.sub("\n", text).strip(_BLANKS))
 
 
+def shorten_line(text: str, limit: int) -> str:
+    """Return the first characters of a text as one line that `clean_line` accepts, for texts of other systems.
+
+    Remove what is refused, and every character that changes the direction of text. A text without a visible character
+    becomes empty.
+    """
+    line = _LINE_BREAK_OR_TAB.sub(" ", _LINE_BREAK.sub("\n", text[: _MAX_SHRINKING * limit]))
+    shown = _DIRECTION.sub("", _REFUSED.sub("", line))
+    try:
+        return clean_line(clean_line(shown)[:limit])
+    except InvalidText:
+        return ""
+
+
 def comparable(text: str) -> str:
     """Return the form in which two texts that look alike are equal: NFC, without invisible characters and outer blanks.
 
