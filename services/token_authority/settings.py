@@ -7,6 +7,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.session import SessionLimits
+from services.token_authority.domain.person import GroupRights
+from services.token_authority.sign_in_settings import read_group_rights, require_provider
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
@@ -112,6 +114,33 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         ),
         FormerName("OPEN_TOKENS_A_MINUTE"),
     ] = 600
+    oidc_issuer: Annotated[
+        str,
+        Meta(
+            description="URL of the OpenID provider by which people sign in to the settings pages, as in the `issuer` "
+            "of its metadata; empty for none"
+        ),
+    ] = ""
+    oidc_client_id: Annotated[str, Meta(description="client id of this authority at the OpenID provider")] = ""
+    oidc_client_secret: Annotated[
+        str, Meta(description="client secret of this authority at the OpenID provider; empty for a public client")
+    ] = ""
+    oidc_name: Annotated[str, Meta(description="name of the OpenID provider on the button for signing in")] = (
+        "your organisation"
+    )
+    oidc_scopes: Annotated[
+        str, Meta(description="scopes to request from the OpenID provider, openid among them, separated by spaces")
+    ] = "openid profile email groups"
+    oidc_groups_claim: Annotated[
+        str, Meta(description="claim with the groups of a person, in the ID token or the response of userinfo")
+    ] = "groups"
+    oidc_groups: Annotated[
+        str,
+        Meta(
+            description="JSON object from groups to roles: admin, issuer or auditor, or an object with role and the "
+            "limits sites and scopes; a person in several groups has the role of the first one here"
+        ),
+    ] = ""
     trusted_proxy_hops: ProxyHops = 0
     metrics_networks: MetricsNetworks = PRIVATE_NETWORKS
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="number of connections to PostgreSQL")] = 10
@@ -121,15 +150,21 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     ] = 100
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for invalid keys, networks or origins, before any connection is opened."""
+        """Raise `SettingsError` for an invalid key, network, origin or provider, before any connection is opened."""
         read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
         read_networks(self.metrics_networks)
         read_origins(self.cors_origins)
+        require_provider(self.oidc_issuer, self.oidc_client_id, self.oidc_scopes, self.oidc_groups)
 
     @property
     def encryption_secrets(self) -> tuple[bytes, ...]:
         """The secrets in `key_encryption_key`. The first one encrypts, all decrypt."""
         return read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
+
+    @property
+    def group_rights(self) -> tuple[GroupRights, ...]:
+        """The groups at the OpenID provider that have a role, in the order of the setting."""
+        return read_group_rights(self.oidc_groups) if self.oidc_groups else ()
 
     @property
     def rate_limit_namespace(self) -> str:

@@ -1,6 +1,7 @@
 """Settings from the environment: defaults, and errors that name the variable and never its value."""
 
 import base64
+import json
 import secrets
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 import structlog
 
 from services.polls.settings import PollsSettings
+from services.token_authority.domain.administrator import new_rights
+from services.token_authority.domain.person import GroupRights
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.postgres.database import address_of
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
@@ -220,6 +223,106 @@ def test_invalid_value_under_former_name_is_refused_without_the_value(former: st
         read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, former: "s3cret"})
 
     assert "s3cret" not in str(error.value)
+
+
+PROVIDER = {
+    **GOOD,
+    **AUTHORITY,
+    "OIDC_ISSUER": "https://login.example.com/realms/main",
+    "OIDC_CLIENT_ID": "pollgate",
+    "OIDC_CLIENT_SECRET": "s3cret",
+    "OIDC_GROUPS": '{"admins": "admin"}',
+}
+
+
+def test_groups_of_provider_are_read_in_their_order() -> None:
+    groups = {"z": {"role": "issuer", "scopes": ["polls:*:PLAT"]}, "m": {"role": "auditor", "sites": ["site_1"]}}
+    environ = {**PROVIDER, "OIDC_GROUPS": json.dumps({**groups, "a": "admin"})}
+
+    assert read_settings(TokenAuthoritySettings, environ).group_rights == (
+        GroupRights("z", new_rights("issuer", None, ["polls:*:PLAT"])),
+        GroupRights("m", new_rights("auditor", ["site_1"], None)),
+        GroupRights("a", new_rights("admin", None, None)),
+    )
+
+
+def test_authority_without_provider_has_no_groups() -> None:
+    settings = read_settings(TokenAuthoritySettings, {**GOOD, **AUTHORITY, "OIDC_GROUPS": ""})
+
+    assert (settings.oidc_issuer, settings.group_rights) == ("", ())
+    assert (settings.oidc_name, settings.oidc_scopes) == ("your organisation", "openid profile email groups")
+
+
+def test_client_secret_of_provider_is_read_from_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from a file\n")
+    file.chmod(0o600)
+    environ = {**PROVIDER, "OIDC_CLIENT_SECRET": "", "OIDC_CLIENT_SECRET_FILE": str(file)}
+
+    assert read_settings(TokenAuthoritySettings, environ).oidc_client_secret == "from a file"
+
+
+@pytest.mark.parametrize(
+    "issuer", ["https://login.example.com/", "http://127.0.0.1:9000", "http://[::1]:9000/x", "http://localhost"]
+)
+def test_issuer_with_tls_or_on_this_machine_is_accepted(issuer: str) -> None:
+    assert read_settings(TokenAuthoritySettings, {**PROVIDER, "OIDC_ISSUER": issuer}).oidc_issuer == issuer
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "login.example.com",
+        "http://login.example.com",
+        "http://127.0.0.1.example.com",
+        "https://ada:s3cret@login.example.com",
+        "https://login.example.com/?x=s3cret",
+        "https://login.example.com/#s3cret",
+        "https://login.example.com:s3cret",
+        "https://login.example.com/a s3cret",
+        "https://",
+        "https://[s3cret",
+    ],
+)
+def test_issuer_that_is_no_https_url_is_refused(issuer: str) -> None:
+    with pytest.raises(SettingsError, match="OIDC_ISSUER is wrong: give the https URL") as fault:
+        read_settings(TokenAuthoritySettings, {**PROVIDER, "OIDC_ISSUER": issuer})
+
+    assert "s3cret" not in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"OIDC_CLIENT_ID": ""}, "OIDC_CLIENT_ID is not set"),
+        ({"OIDC_GROUPS": ""}, "OIDC_GROUPS is not set"),
+        ({"OIDC_SCOPES": "profile"}, "OIDC_SCOPES is wrong: it has to contain openid"),
+        ({"OIDC_GROUPS": "{"}, "OIDC_GROUPS is wrong: give a JSON object"),
+        ({"OIDC_GROUPS": "[" * 100_000}, "OIDC_GROUPS is wrong: give a JSON object"),
+        ({"OIDC_GROUPS": '["admins"]'}, "OIDC_GROUPS is wrong: give a JSON object"),
+        ({"OIDC_GROUPS": "{}"}, "OIDC_GROUPS is wrong: give a JSON object"),
+        ({"OIDC_GROUPS": '{"x": "admin", "x": "auditor"}'}, "OIDC_GROUPS is wrong: the name 'x' is empty or occurs"),
+        ({"OIDC_GROUPS": '{"": "admin"}'}, "OIDC_GROUPS is wrong: the name '' is empty"),
+        ({"OIDC_GROUPS": '{"x": "owner"}'}, "OIDC_GROUPS is wrong: the group 'x' needs a role"),
+        ({"OIDC_GROUPS": '{"x": null}'}, "OIDC_GROUPS is wrong: the group 'x' needs a role"),
+        ({"OIDC_GROUPS": '{"x": {"role": "admin", "scope": []}}'}, "OIDC_GROUPS is wrong: the group 'x' needs a role"),
+        ({"OIDC_GROUPS": '{"x": "issuer"}'}, "scopes of the group 'x': an issuer needs limits"),
+        (
+            {"OIDC_GROUPS": '{"x": {"role": "admin", "scopes": ["polls:*:*"]}}'},
+            "role of the group 'x': an admin has no limits",
+        ),
+        (
+            {"OIDC_GROUPS": '{"x": {"role": "issuer", "scopes": ["polls:*:PLAT", "polls:fly:*"]}}'},
+            "scopes[1] of the group 'x': at character 7: an action is one of read, create",
+        ),
+    ],
+)
+def test_incomplete_or_invalid_provider_is_refused(change: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError) as fault:
+        read_settings(TokenAuthoritySettings, {**PROVIDER, **change})
+
+    assert message in str(fault.value)
+    assert "s3cret" not in str(fault.value)
 
 
 @pytest.mark.parametrize("kind", [PollsSettings, TokenAuthoritySettings])
