@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
 from aiohttp import web
 
 from services.token_authority.app_keys import (
@@ -13,12 +14,14 @@ from services.token_authority.app_keys import (
     CONFIRMATIONS,
     CREDENTIALS,
     DATABASE,
+    IDENTITY_PROVIDER,
     INTROSPECTOR,
     RELAY,
     REVOKER,
     SESSION_COOKIE,
     SESSIONS,
     SETTINGS,
+    SIGN_IN_COOKIE,
     SIGNER,
     SYNCS,
     TEMPLATES,
@@ -27,6 +30,7 @@ from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
 from services.token_authority.operations.bootstrap import bootstrap
 from services.token_authority.operations.credentials import Credentials
+from services.token_authority.operations.identity_provider import IdentityProvider, ProviderConfig
 from services.token_authority.operations.introspection import Introspector
 from services.token_authority.operations.revocation import Revoker
 from services.token_authority.operations.sessions import Sessions
@@ -80,6 +84,8 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app, settings.metrics_networks)
     app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
+    if settings.oidc_issuer:
+        app.cleanup_ctx.append(_open_provider)
     app.on_shutdown.append(_stop_waiting)
     return app
 
@@ -87,7 +93,9 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
 def _add_pages(app: web.Application, settings: TokenAuthoritySettings) -> None:
     static = StaticFiles(paths.STATIC, STATIC_FOLDER, SHARED_STATIC)
     app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path, **TEMPLATE_FUNCTIONS})
-    app[SESSION_COOKIE] = SecretCookie("pollgate_session", is_secure=is_https(settings.token_authority_issuer))
+    is_secure = is_https(settings.token_authority_issuer)
+    app[SESSION_COOKIE] = SecretCookie("pollgate_session", is_secure)
+    app[SIGN_IN_COOKIE] = SecretCookie("pollgate_sign_in", is_secure, same_site="Lax")  # the provider leads back
     app[ERROR_VIEW] = PageErrors(app[ERROR_VIEW])
     add_routes(app, [static.route, *PAGE_ROUTES])
 
@@ -121,7 +129,8 @@ async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
         attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
         app[ATTEMPTS] = attempts
         credentials = app[CREDENTIALS] = Credentials(app[DATABASE], attempts, settings.token_authority_issuer)
-        app[SESSIONS] = Sessions(app[DATABASE], credentials, settings.session_limits, {})
+        rights = {entry.group: entry.rights for entry in settings.group_rights}
+        app[SESSIONS] = Sessions(app[DATABASE], credentials, settings.session_limits, rights)
         yield
 
 
@@ -163,6 +172,21 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervise(app, name, run))
+        yield
+
+
+async def _open_provider(app: web.Application) -> AsyncGenerator[None, None]:
+    settings = app[SETTINGS]
+    config = ProviderConfig(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        scopes=settings.oidc_scopes,
+        groups_claim=settings.oidc_groups_claim,
+        redirect_uri=settings.token_authority_issuer.rstrip("/") + paths.SIGN_IN_CALLBACK,
+    )
+    async with aiohttp.ClientSession() as http:
+        app[IDENTITY_PROVIDER] = IdentityProvider(http, config, clock=elapsed_s)
         yield
 
 

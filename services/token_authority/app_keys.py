@@ -9,6 +9,7 @@ from services.token_authority.domain.service import Service
 from services.token_authority.domain.session import Session
 from services.token_authority.operations.attempts import Attempts
 from services.token_authority.operations.credentials import Credentials
+from services.token_authority.operations.identity_provider import IdentityProvider
 from services.token_authority.operations.introspection import Introspector
 from services.token_authority.operations.revocation import Revoker
 from services.token_authority.operations.sessions import Sessions
@@ -36,6 +37,9 @@ SIGNER: Final = web.AppKey("signer", Signer)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
 TEMPLATES: Final = web.AppKey("templates", Templates)
+IDENTITY_PROVIDER: Final = web.AppKey("identity_provider", IdentityProvider)
+"""There is none unless `OIDC_ISSUER` is set."""
+SIGN_IN_COOKIE: Final = web.AppKey("sign_in_cookie", SecretCookie)
 SESSION_COOKIE: Final = web.AppKey("session_cookie", SecretCookie)
 
 ADMIN_KEY: Final = web.RequestKey("admin_key", AdminKey)

@@ -5,6 +5,7 @@ from typing import Final
 from services.token_authority.pages import (
     paths,
     sign_in,
+    sign_in_provider,
     token_create,
     token_detail,
     token_edit,
@@ -26,6 +27,20 @@ PAGE_ROUTES: Final = (
     Route("GET", paths.SIGN_IN, Endpoint(sign_in.show_sign_in), VISITORS),
     Route("POST", paths.SIGN_IN, Endpoint(sign_in.sign_in), VISITORS),
     Route("GET", paths.SIGN_IN_LINK, Endpoint(sign_in.sign_in_by_link), VISITORS),
+    Route(
+        "GET",
+        paths.SIGN_IN_PROVIDER,
+        Endpoint(sign_in_provider.start_at_provider),
+        VISITORS,
+        time_limit_s=sign_in_provider.START_LIMIT_S,
+    ),
+    Route(
+        "GET",
+        paths.SIGN_IN_CALLBACK,
+        Endpoint(sign_in_provider.finish_at_provider),
+        VISITORS,
+        time_limit_s=sign_in_provider.CALLBACK_LIMIT_S,
+    ),
     Route("POST", paths.SIGN_OUT, Endpoint(sign_in.sign_out), READERS),
     Route("GET", paths.TOKENS, Endpoint(token_list.show_tokens), READERS),
     Route("POST", f"{paths.TOKENS}/search", Endpoint(token_list.search_tokens), READERS),

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from services.token_authority.domain.session import SessionLimits
 from services.token_authority.domain.person import GroupRights
+from services.token_authority.domain.session import SessionLimits
 from services.token_authority.sign_in_settings import read_group_rights, require_provider
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops

@@ -53,10 +53,10 @@ class Rights(Struct, frozen=True, kw_only=True):
     def require_within(self, token: Token) -> None:
         """Raise `Forbidden` for a token that may not be issued with these rights."""
         if self.sites is not None and token.site_id not in self.sites:
-            raise Forbidden(f"This admin key may issue tokens only for the sites {', '.join(self.sites)}.")
+            raise Forbidden(f"You may issue tokens only for the sites {', '.join(self.sites)}.")
         over = None if self.scopes is None else find_excess_scope(token.scopes, self.scopes)
         if over is not None and self.scopes is not None:
-            raise Forbidden(f"The scope '{over}' is beyond those of this admin key: {format_scopes(self.scopes)}.")
+            raise Forbidden(f"The scope '{over}' is beyond your limits: {format_scopes(self.scopes)}.")
 
 
 def new_rights(role: Role, sites: Sequence[str] | None, scopes: Sequence[str] | None) -> Rights:

@@ -78,7 +78,7 @@ def sign_in_page(
     request: web.Request, wanted: str, *, status: int = 200, message: str = "", error: str = "", notice: str = ""
 ) -> web.Response:
     """Return the page to sign in. `wanted` is the page to lead to afterwards."""
-    provider = ""
+    settings = request.app[SETTINGS]
     return page(
         request,
         "sign_in.html",
@@ -87,7 +87,7 @@ def sign_in_page(
         message=message,
         error=error,
         notice=notice,
-        provider=provider,
+        provider=settings.oidc_name if settings.oidc_issuer else "",
     )
 
 

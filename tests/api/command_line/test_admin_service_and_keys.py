@@ -32,7 +32,7 @@ async def test_admin_create_with_scope_limits_tokens_of_new_key(pollgate: Comman
     assert "payments" in whoami.out
     assert secret not in whoami.out
     assert (within.status, beyond.status) == (0, 1)
-    assert "answered 403: The scope 'polls:*:*' is beyond those of this admin key" in beyond.err
+    assert "answered 403: The scope 'polls:*:*' is beyond your limits" in beyond.err
 
 
 async def test_site_list_prints_ids_and_endpoints(pollgate: CommandLine, authority: Authority) -> None:

@@ -102,7 +102,7 @@ async def test_missing_role_returns_403_that_names_required_role(authority: Auth
     scope = await issuer("POST", "tokens", {"name": "x", "scopes": ["polls:read:PLAT", "polls:read,create:PLAT/1"]})
 
     assert "admin or auditor; yours is issuer" in role.json["detail"]
-    assert "The scope 'polls:create:PLAT/1' is beyond those of this admin key" in scope.json["detail"]
+    assert "The scope 'polls:create:PLAT/1' is beyond your limits" in scope.json["detail"]
 
 
 GRANTS = [
