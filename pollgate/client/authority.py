@@ -14,6 +14,7 @@ from pollgate.client.authority_models import (
     Service,
     ServiceDetail,
     SigningKey,
+    SignInLink,
     Site,
 )
 from pollgate.client.authority_tokens import TokenMethods
@@ -88,6 +89,13 @@ class AuthorityClient(TokenMethods):
     async def revoke_admin_key(self, key_id: str) -> None:
         """Revoke an admin key permanently. Raise `Conflict` for the last one in the role admin."""
         await self._transport.call("DELETE", f"/v1/admin-keys/{path_segment('key_id', key_id)}", type(None))
+
+    async def create_sign_in_link(self) -> SignInLink:
+        """Return a link that signs in once on the settings pages, within ten minutes, as the admin key of this client.
+
+        Raise `Forbidden` where the URL of the token authority is not on a loopback address.
+        """
+        return await self._transport.call("POST", "/v1/sign-in-links", SignInLink)
 
     async def create_service(
         self,

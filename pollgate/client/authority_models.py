@@ -175,6 +175,13 @@ class RotatedAdminKey(CreatedAdminKey, frozen=True, kw_only=True):
     old_secrets_end_at: datetime | None
 
 
+class SignInLink(Struct, frozen=True):
+    """A link that signs in once on the settings pages, on the machine of the token authority."""
+
+    url: str
+    expires_at: datetime
+
+
 class Service(Struct, frozen=True, kw_only=True):
     """A service that introspects tokens, of these `sites` or, where they are `None`, of all."""
 

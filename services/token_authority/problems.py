@@ -60,9 +60,10 @@ FORBIDDEN: Final = ProblemType(
     403,
     "Forbidden",
     meaning="The admin key is valid and does not allow this request: it has another role, or the request exceeds its "
-    "limits on sites and scopes. Or a person may not sign in.",
+    "limits on sites and scopes. Or a person may not sign in. Or the request is for a sign-in link, which only a token "
+    "authority on a loopback address has.",
     remedy="Use an admin key as `detail` describes, or request less: a token cannot have more than the limits of the "
-    "admin key that issues it. To sign in, do what `detail` says.",
+    "admin key that issues it. To sign in, do what `detail` says. Instead of by a link, sign in with an admin key.",
 )
 UNKNOWN_TOKEN: Final = ProblemType(
     "unknown-token",

@@ -28,7 +28,7 @@ def _admin_key_in(*roles: Role, within_limits: bool = False) -> Access:
 
     def restrict(handler: Handler) -> Handler:
         async def wrapper(request: web.Request) -> web.StreamResponse:
-            presented = bearer_of(request, "an admin key as 'Authorization: Bearer pga_…'")
+            presented = presented_admin_key(request)
             key = await request.app[CREDENTIALS].authenticate_admin_key(presented, address_of(request))
             request[ADMIN_KEY] = key
             add_log_fields(request, admin_key_id=key.id)
@@ -118,6 +118,11 @@ ANONYMOUS_REPORT: Final = Access(problems=_TOO_MANY_FROM_ADDRESS, limit_bodies=_
 """A report of leaked tokens, with a long body."""
 TOKEN_HOLDER: Final = Access(security=("token",), problems=_TOO_MANY_WRONG)
 """The holder of an access token, sent as bearer token. The handler validates and counts it."""
+
+
+def presented_admin_key(request: web.Request) -> str:
+    """Return the secret of the admin key that the request presents. Raise `CredentialMissing`."""
+    return bearer_of(request, "an admin key as 'Authorization: Bearer pga_…'")
 
 
 def administrator_of(request: web.Request) -> Administrator:

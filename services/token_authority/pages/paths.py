@@ -3,10 +3,12 @@
 import re
 from typing import Final
 
+from services.token_authority.payloads.sign_in_links import SIGN_IN_LINK_PATH
+
 SETTINGS_ROOT: Final = "/settings"
 STATIC: Final = "/settings/static"
 SIGN_IN: Final = "/settings/sign-in"
-SIGN_IN_LINK: Final = "/settings/sign-in/link"
+SIGN_IN_LINK: Final = SIGN_IN_LINK_PATH
 SIGN_IN_PROVIDER: Final = "/settings/sign-in/provider"
 SIGN_IN_CALLBACK: Final = "/settings/sign-in/callback"
 SIGN_OUT: Final = "/settings/sign-out"

@@ -17,6 +17,7 @@ NO_CHANGE = {
     ("POST", "/oauth2/introspect/batch"): "reads, and counts the use",
     ("POST", "/v1/guards/{guard_id}/sync"): "renews a lease, and counts the use",
     ("DELETE", "/v1/guards/{guard_id}"): "releases a lease",
+    ("POST", "/v1/sign-in-links"): "creates a link; the session that it starts has a record",
 }
 """Routes with other methods than GET that change nothing that an administrator manages."""
 
