@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
-from pollgate.cli.commands import admin, audit, keys, poll, service, site, stack, token
+from pollgate.cli.commands import admin, audit, keys, open_pages, poll, service, site, stack, token
 from pollgate.cli.commands.completion import register_completion
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.output import escape
@@ -35,6 +35,12 @@ for command, example in (
     (stack.secrets, "pollgate secrets ./secrets --postgres postgres:5432"),
 ):
     app.command(command, help_epilogue=f"Example:\n\n  {example}")
+app.command(
+    open_pages.open_pages,
+    name="open",
+    help_epilogue="Example:\n\n  pollgate open",
+    default_parameter=Parameter(show_default=False),
+)
 register_completion(app)
 
 
