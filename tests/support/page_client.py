@@ -160,9 +160,13 @@ class Page:
 class Browser:
     """Keeps the cookie of a session. Redirects are not followed, so that tests see them."""
 
-    def __init__(self, service: Caller) -> None:
+    def __init__(self, service: Caller, cookies: Mapping[str, str] = {}) -> None:
         self._service = service
-        self._cookies: dict[str, str] = {}
+        self._cookies = dict(cookies)
+
+    def copy(self) -> "Browser":
+        """Return another browser with the same cookies, as if these were stolen."""
+        return Browser(self._service, self._cookies)
 
     async def sign_in(self, admin_key: str) -> Page:
         """Start a session of an admin key. Raise `AssertionError` if that fails."""

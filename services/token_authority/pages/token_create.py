@@ -78,20 +78,23 @@ async def shown_once(
         secret=secret,
         what=what,
         endpoint=endpoint,
-        command=_command(token, secret, endpoint, settings.token_authority_issuer),
+        command=_command(token, endpoint, settings.token_authority_issuer),
         **values,
     )
 
 
-def _command(token: Token, secret: str, endpoint: str, authority: str) -> str:
-    """Return a command that works with the token: it lists polls if the token may, else it shows the token itself."""
+def _command(token: Token, endpoint: str, authority: str) -> tuple[str, str]:
+    """Return a command that works with the token, as the parts before and after the secret.
+
+    It lists polls if the token may, else it shows the token itself.
+    """
     path = next((scope.path for scope in token.scopes if Action.READ in scope.actions), None)
     if path is None or not token.allow_query:
-        return f"curl -H 'Authorization: Bearer {secret}' {authority}/v1/token"
+        return "curl -H 'Authorization: Bearer ", f"' {authority}/v1/token"
     workspace, content, container = (*path, "", "", "")[:3]
-    place = {"workspace": workspace or "PLAT", "content": content or "PLAT-1"}
-    query = {"token": secret, "type": "polls", **place, **({"container": container} if container else {})}
-    return f"curl '{endpoint}?{urlencode(query)}'"
+    place = {"type": "polls", "workspace": workspace or "PLAT", "content": content or "PLAT-1"}
+    query = urlencode({**place, **({"container": container} if container else {})})
+    return f"curl '{endpoint}?token=", f"&{query}'"
 
 
 async def _form_page(

@@ -17,6 +17,7 @@ from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.receipt import receipt_page, wait_for_effect
 from services.token_authority.pages.token_detail import load_token
+from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage import guards, usage
 
 REASONS: Final[tuple[tuple[ReasonKind, str], ...]] = (
@@ -48,7 +49,7 @@ async def revoke_token(request: web.Request) -> web.StreamResponse:
     try:
         why = new_reason(read_reason_kind(form.text("reason")), form.text("text") or None)
     except InvalidValue as error:
-        return await _ask(request, token, "token_revoke.html", {str(error.path[0]): error.reason})
+        return await _ask(request, token, "token_revoke.html", errors_of(error))
     revocation = await request.app[REVOKER].revoke(token.id, why, administrator_of(request))
     was = "" if revocation.tokens else " It was revoked before."
     return await receipt_page(
@@ -73,7 +74,7 @@ async def disable_token(request: web.Request) -> web.StreamResponse:
         reason = validate_text("text", text) if text else None
         changed = await request.app[CHANGES].disable(token.id, reason, administrator_of(request))
     except InvalidValue as error:
-        return await _ask(request, token, "token_disable.html", {"text": error.reason})
+        return await _ask(request, token, "token_disable.html", errors_of(error))
     except TokenEnded as error:
         return await _ask(request, token, "token_disable.html", {"form": str(error)})
     return await receipt_page(

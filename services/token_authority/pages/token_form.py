@@ -13,7 +13,7 @@ from services.token_authority.domain.token_change import TokenChange
 from services.token_authority.domain.token_fields import Lifetime
 from services.token_authority.pages.expiry_form import ExpiryForm, expiry_form
 from services.token_authority.pages.scope_form import ScopeForm, read_scope_form, scope_form_of
-from shared.runtime.pages.filters import day
+from shared.runtime.pages.filters import day, sentence
 from shared.runtime.pages.forms import Form
 
 _COMPARED: Final = (
@@ -125,7 +125,10 @@ def errors_of(error: InvalidValue | Widening) -> Mapping[str, str]:
     """Return the error by the field of the form that it belongs to."""
     field = str(error.path[0]) if error.path else "name"
     place = f"number {error.path[1] + 1}: " if len(error.path) > 1 and isinstance(error.path[1], int) else ""
-    return {{"expires_in": "expires", "expires_at": "expires"}.get(field, field): f"{place}{error.reason}"}
+    return {_FIELD_NAMES.get(field, field): sentence(f"{place}{error.reason}")}
+
+
+_FIELD_NAMES: Final = {"expires_in": "expires", "expires_at": "expires"}
 
 
 def _read_list(text: str) -> Sequence[str]:

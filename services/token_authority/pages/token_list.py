@@ -16,6 +16,7 @@ from services.token_authority.handlers.cursor import read_cursor, write_cursor
 from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.pages import paths
 from services.token_authority.pages.page import page
+from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage.selections import count_by_status, select_tokens
 from services.token_authority.storage.sites import select_sites
 from shared.contract.presented_secret import contains_secret, trim_secret
@@ -183,7 +184,7 @@ async def _list_page(
         expires_within=EXPIRES_WITHIN,
         not_used_for=NOT_USED_FOR,
         notice=NOTICES.get(filters.done, ""),
-        errors={str(error.path[0]): error.reason} if error else {},
+        errors=errors_of(error) if error else {},
     )
 
 

@@ -18,6 +18,7 @@ from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.receipt import receipt_page
 from services.token_authority.pages.token_end import REASONS, read_reason_kind
+from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage.selections import count_by_status, select_tokens
 from shared.runtime.pages.filters import plural
 
@@ -39,7 +40,7 @@ async def revoke_selected(request: web.Request) -> web.StreamResponse:
     try:
         why = new_reason(read_reason_kind(form.text("reason")), form.text("text") or None)
     except InvalidValue as error:
-        return await _ask(request, "revoke", {str(error.path[0]): error.reason})
+        return await _ask(request, "revoke", errors_of(error))
     bulk = await request.app[REVOKER].revoke_selected(_selection(request), why, administrator_of(request).actor)
     before = f" {plural(bulk.already_revoked, 'token')} had been revoked before." if bulk.already_revoked else ""
     return await receipt_page(
@@ -57,7 +58,7 @@ async def disable_selected(request: web.Request) -> web.StreamResponse:
     try:
         reason = validate_text("text", text) if text else None
     except InvalidValue as error:
-        return await _ask(request, "disable", {"text": error.reason})
+        return await _ask(request, "disable", errors_of(error))
     bulk = await request.app[CHANGES].disable_selected(_ids(request), reason, administrator_of(request))
     skipped = f" {plural(bulk.skipped, 'token')} did not work before." if bulk.skipped else ""
     return await receipt_page(
