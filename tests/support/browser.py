@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -50,10 +50,10 @@ class Tab:
     Only the address and the form of a page that shows a secret once may have it.
     """
 
-    def __init__(self, context: BrowserContext, page: Page, origin: str) -> None:
+    def __init__(self, context: BrowserContext, page: Page, origin: str, other_origins: Sequence[str]) -> None:
         self.page = page
-        self._context = context
         self._origin = origin
+        self._allowed = (origin, *other_origins)
         self._faults: list[str] = []
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self._faults.append(f"script error: {error}"))
@@ -120,7 +120,7 @@ class Tab:
             self._faults.append(f"console: {message.text}")
 
     def _note_request(self, request: Request) -> None:
-        if not request.url.startswith(self._origin):
+        if not request.url.startswith(self._allowed):
             self._faults.append(f"request to another origin: {request.url}")
         if find_secrets(request.url):
             self._faults.append(f"secret in an address: {urlsplit(request.url).path}")
@@ -134,9 +134,13 @@ async def open_tab(
     javascript: bool = True,
     size: tuple[int, int] = WIDE,
     scheme: Scheme = "light",
+    other_origins: Sequence[str] = (),
     **options: Any,
 ) -> AsyncGenerator[Tab, None]:
-    """Open a tab with its own cookies during the block. Fail at the end if anything went wrong in it."""
+    """Open a tab with its own cookies during the block. Fail at the end if anything went wrong in it.
+
+    Pages may only send requests to `origin` and `other_origins`.
+    """
     width, height = size
     context = await browser.new_context(
         java_script_enabled=javascript,
@@ -147,7 +151,7 @@ async def open_tab(
     )
     context.set_default_timeout(WAIT_MS)
     try:
-        tab = Tab(context, await context.new_page(), origin)
+        tab = Tab(context, await context.new_page(), origin, other_origins)
         yield tab
         if javascript:
             await tab.require_faultless()

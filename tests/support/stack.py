@@ -161,7 +161,7 @@ class Polls(Caller):
 async def run_token_authority(
     database: ClonedDatabase, redis_url: str, folder: Path, **settings: Any
 ) -> AsyncGenerator[Authority, None]:
-    """Run a token authority during the block; yield a client with its admin key."""
+    """Run a token authority during the block, by default on any port; yield a client with its admin key."""
     key_file = folder / "admin.key"
     complete = TokenAuthoritySettings(
         **{
@@ -170,11 +170,12 @@ async def run_token_authority(
             "service_credentials": f"polls:{CLIENT_SECRET}",
             "key_encryption_key": KEY_ENCRYPTION_KEY,
             "admin_key_file": str(key_file),
+            "token_authority_port": 0,
             "database_pool_size": 4,
             **settings,
         }
     )
-    async with _serve(build_token_authority(complete)) as (session, base):
+    async with _serve(build_token_authority(complete), complete.token_authority_port) as (session, base):
         authority = Authority(session, base)
         authority.admin_key = key_file.read_text().strip()
         yield authority
@@ -201,11 +202,11 @@ async def run_polls_service(
 
 
 @asynccontextmanager
-async def _serve(app: web.Application) -> AsyncGenerator[tuple[aiohttp.ClientSession, str], None]:
+async def _serve(app: web.Application, port: int = 0) -> AsyncGenerator[tuple[aiohttp.ClientSession, str], None]:
     """Serve `app` during the block; yield a session and the base URL."""
     try:
-        async with listen(app, HOST, 0) as port, aiohttp.ClientSession() as session:
-            yield session, f"http://{HOST}:{port}"
+        async with listen(app, HOST, port) as listening, aiohttp.ClientSession() as session:
+            yield session, f"http://{HOST}:{listening}"
     finally:
         # aiohttp keeps the middlewares of the last 1,024 routes, and so up to a hundred applications. The garbage
         # collector would stop the process for more than a second to look at them all.
