@@ -64,7 +64,7 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
     )
     for line in await migrate_all(postgres.url("postgres", secrets.postgres_password), passwords):
         _print_line(f"Migrated {line}")
-    authority_url = f"http://{HOST}:{ports.token_authority}"
+    authority_url, polls_url = f"http://{HOST}:{ports.token_authority}", f"http://{HOST}:{ports.polls}"
     authority = {
         "TOKEN_AUTHORITY_PORT": str(ports.token_authority),
         "TOKEN_AUTHORITY_ISSUER": authority_url,
@@ -73,13 +73,14 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
         "SERVICE_CREDENTIALS": secrets.service_credentials,
         "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
+        "POLLS_URL": polls_url,
     }
     polls = {
         "POLLS_PORT": str(ports.polls),
         "POLLS_DATABASE_URL": postgres.url("polls", secrets.polls_database_password),
         "REDIS_URL": f"redis://polls:{secrets.polls_redis_password}@{HOST}:{redis_port}",
         "TOKEN_AUTHORITY_URL": authority_url,
-        "RESOURCE_URL": f"http://{HOST}:{ports.polls}",
+        "RESOURCE_URL": polls_url,
         "INTROSPECTION_CLIENT_SECRET": secrets.polls_client_secret,
         "PARTICIPANT_KEY": secrets.participant_key,
     }
@@ -184,13 +185,17 @@ async def _succeeds(check: Callable[[], Awaitable[object]]) -> bool:
 
 
 async def _welcome(folder: Path, ports: Ports) -> str:
-    """Return the text for the terminal; on the first start with a new demo token, which is not shown again."""
+    """Return the text for the terminal, with a new sign-in link.
+
+    On the first start, it also has a new demo token, which is not shown again.
+    """
     admin_key = (folder / "admin.key").read_text(encoding="utf-8").strip()
     authority_url = f"http://{HOST}:{ports.token_authority}"
     try:
         async with AuthorityClient(authority_url, admin_key) as authority:
             site = (await authority.list_sites())[0]
             secret = await _create_demo_token(authority)
+            link = await authority.create_sign_in_link()
     except Unauthorized:
         return welcome_without_key(polls=f"http://{HOST}:{ports.polls}", authority=authority_url, folder=folder)
     except ClientError as error:
@@ -199,6 +204,7 @@ async def _welcome(folder: Path, ports: Ports) -> str:
         endpoint=f"http://{HOST}:{ports.polls}/x1/{site.endpoint_id}",
         authority=authority_url,
         folder=folder,
+        sign_in_link=link.url,
         demo_token=secret,
     )
 

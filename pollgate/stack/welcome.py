@@ -9,8 +9,8 @@ _FIND_POLL_ID: Final = r"""sed -E 's/.*"id": ?"([0-9a-f-]{36})".*/\1/'"""
 _FROM_JSON: Final = r"""sed -nE 's/.*"token": "(.*)".*/\1/p'"""
 
 
-def welcome(*, endpoint: str, authority: str, folder: Path, demo_token: str | None) -> str:
-    """Return the text, with the new demo token, or with the command that creates a token."""
+def welcome(*, endpoint: str, authority: str, folder: Path, sign_in_link: str, demo_token: str | None) -> str:
+    """Return the text, with a new sign-in link, and with the new demo token or the command that creates a token."""
     pollgate = ".venv/bin/pollgate" if Path(".venv/bin/pollgate").exists() else "pollgate"
     polls = endpoint.partition("/x1/")[0]
     create = f"{pollgate} token create --name 'My automation' --scope 'polls:*:PLAT' --expires-in 30d --json"
@@ -22,6 +22,9 @@ def welcome(*, endpoint: str, authority: str, folder: Path, demo_token: str | No
     )
     return f"""
 Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
+
+Settings page: {authority}/settings/
+Sign in once, within 10 minutes: {sign_in_link}
 
 Endpoint: {endpoint}
 
@@ -54,7 +57,9 @@ def welcome_without_key(*, polls: str, authority: str, folder: Path) -> str:
 Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
 
 The admin key is in {folder / "admin.key"}, but it does not work: it was rotated or revoked.
-Write a working one into this file, and `pollgate up` shows the endpoint and commands to paste.
+Write a working one into this file, and `pollgate up` shows a link to sign in, the endpoint and commands to paste.
+
+Settings page: {authority}/settings/
 
 Every route, with an example: {polls}/docs and {authority}/docs
 

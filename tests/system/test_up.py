@@ -91,6 +91,20 @@ async def test_printed_commands_work_when_pasted_also_after_a_restart(runner: Ru
         assert await runner.stop(signal.SIGINT) == 0
 
 
+async def test_up_prints_link_that_signs_in_on_each_start(runner: Runner) -> None:
+    for _ in range(2):
+        screen = await runner.start()
+        page = f"http://127.0.0.1:{runner.ports[1]}/settings/"
+        link = _find(rf"(?<=\nSign in once, within 10 minutes: ){re.escape(page)}sign-in/link\?code=\S+", screen)
+
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+            async with browser.get(link) as signed_in:
+                assert (signed_in.status, signed_in.url.path) == (200, "/settings/tokens")
+            async with browser.get(_find(rf"(?<=\nSettings page: ){page}", screen)) as shown:
+                assert (shown.status, shown.url.path) == (200, "/settings/tokens")
+        assert await runner.stop(signal.SIGINT) == 0
+
+
 async def test_up_with_keys_list_and_rotate(runner: Runner) -> None:
     await runner.start()
 
