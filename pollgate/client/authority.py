@@ -70,6 +70,14 @@ class AuthorityClient(TokenMethods):
         """Return the admin key that this client uses."""
         return await self._transport.call("GET", "/v1/admin-keys/own", AdminKey)
 
+    async def change_admin_key(self, key_id: str, fields: Mapping[str, Any]) -> AdminKey:
+        """Change some fields of an admin key; here `None` is a value. What it may do can only become less.
+
+        Raise `Conflict` if the last key in the role admin would get another role.
+        """
+        path, arguments = f"/v1/admin-keys/{path_segment('key_id', key_id)}", Arguments({"": ("fields", fields)})
+        return await self._transport.call("PATCH", path, AdminKey, body=fields, arguments=arguments)
+
     async def rotate_admin_key(
         self,
         key_id: str,

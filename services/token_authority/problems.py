@@ -148,7 +148,7 @@ LAST_ADMINISTRATOR: Final = ProblemType(
     409,
     "Conflict",
     meaning="This is the last admin key in the role admin. Without one, the authority could not be managed.",
-    remedy="Create another admin key in that role first, and revoke this one with it.",
+    remedy="Create another admin key in that role first, and revoke or change this one with it.",
 )
 FORGED_FORM: Final = ProblemType(
     "forged-form",
@@ -162,9 +162,11 @@ FORGED_FORM: Final = ProblemType(
 WIDENING: Final = ProblemType(
     "widening",
     422,
-    "A token cannot be widened",
-    meaning="The change would allow a token in use more than before. The permissions of a token can only be reduced.",
-    remedy="Issue a new token with the permissions that you need. `errors` names the field that would widen this one.",
+    "Permissions cannot be widened",
+    meaning="The change would allow a token in use, or an admin key, more than before. The permissions of both can "
+    "only be reduced.",
+    remedy="Issue a new token, or create a new admin key, with the permissions that you need. `errors` names the field "
+    "that would widen this one.",
 )
 UNSTORABLE: Final = ProblemType(
     "unstorable",

@@ -57,6 +57,7 @@ ROUTES: Final = (
     Route("POST", "/v1/admin-keys", admin_keys.create_admin_key, ADMINS),
     Route("GET", "/v1/admin-keys", admin_keys.list_admin_keys, AUDITORS),
     Route("GET", "/v1/admin-keys/own", admin_keys.show_own_admin_key, READERS),
+    Route("PATCH", "/v1/admin-keys/{key_id}", admin_keys.change_admin_key, ADMINS),
     Route("POST", "/v1/admin-keys/{key_id}/rotate", admin_keys.rotate_admin_key, ADMINS),
     Route("DELETE", "/v1/admin-keys/{key_id}", admin_keys.revoke_admin_key, ADMINS),
     Route("POST", "/v1/sign-in-links", sign_in_links.create_sign_in_link, READERS),

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from pollgate.cli.authority_session import authority_group, run_with_authority
+from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import repeated_option
 from pollgate.cli.options import Json, Repeatable
 from pollgate.cli.output import print_json, print_table
@@ -18,7 +19,7 @@ from pollgate.client import AdminKey, CreatedAdminKey
 
 Role = Literal["admin", "issuer", "auditor"]
 
-app = authority_group("admin", "Create, list, rotate and revoke admin keys.")
+app = authority_group("admin", "Create, list, change, rotate and revoke admin keys.")
 
 
 @app.command(
@@ -67,6 +68,47 @@ def list_(*, as_json: Json = False) -> None:
     """List all admin keys by name, including revoked ones."""
     keys = run_with_authority(lambda authority: authority.list_admin_keys())
     print_json(keys) if as_json else _print_table(keys)
+
+
+@app.command(help_epilogue="Example:\n\n  pollgate admin change adm_3JDxtsz4ic3g56zQ --role auditor")
+def change(
+    key_id: Annotated[str, Parameter(metavar="ID")],
+    /,
+    *,
+    name: str | None = None,
+    role: Role | None = None,
+    site: Repeatable | None = None,
+    scope: Repeatable | None = None,
+    as_json: Json = False,
+) -> None:
+    """Change some fields of an admin key. Fields that are not given stay the same.
+
+    Its rights can only be reduced; for more, create a new admin key.
+
+    Parameters
+    ----------
+    key_id
+        Id of the key (adm_…); see `pollgate admin list`.
+    name
+        Purpose or owner, 1 to 255 characters.
+    role
+        issuer or auditor instead of admin, or auditor instead of issuer. The last admin stays one.
+    site
+        Id of a site that the key is limited to, instead of all earlier ones. Repeatable.
+    scope
+        Limit for the scopes of tokens, instead of all earlier ones. Repeatable.
+    """
+    scopes = None if scope is None else parse_scopes(scope)
+    given: dict[str, Any] = {"name": name, "role": role, "sites": site, "scopes": scopes}
+    fields = {field: value for field, value in given.items() if value is not None}
+    if not fields:
+        raise UsageError("nothing to change; see `pollgate admin change --help`")
+    options = {
+        **repeated_option("/scopes", "--scope", scope or ()),
+        **repeated_option("/sites", "--site", site or ()),
+    }
+    changed = run_with_authority(lambda authority: authority.change_admin_key(key_id, fields), options)
+    print_json(changed) if as_json else _print_table([changed])
 
 
 @app.command(help_epilogue="Example:\n\n  pollgate admin rotate adm_3JDxtsz4ic3g56zQ --overlap 10m")

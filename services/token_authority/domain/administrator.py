@@ -1,6 +1,6 @@
 """Administrators: what each may do, and the actor that the audit log records for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -61,17 +61,23 @@ class Rights(Struct, frozen=True, kw_only=True):
 
 def new_rights(role: Role, sites: Sequence[str] | None, scopes: Sequence[str] | None) -> Rights:
     """Validate the limits of a role and return the rights. Raise `InvalidValue`."""
+    require_limits_of_role(role, sites, scopes)
+    return Rights(role=role, sites=validate_sites(sites), scopes=None if scopes is None else validate_scopes(scopes))
+
+
+def require_limits_of_role(role: Role, sites: Collection[str] | None, scopes: Collection[str | Scope] | None) -> None:
+    """Raise `InvalidValue` if these cannot be the limits of the role."""
     if role == "issuer" and sites is None and scopes is None:
         raise InvalidValue(("scopes",), "an issuer needs limits: give the scopes or the sites it may issue tokens for")
     if role == "admin" and not (sites is None and scopes is None):
         raise InvalidValue(("role",), "an admin has no limits; for limits on sites or scopes choose issuer or auditor")
+
+
+def validate_sites(sites: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return each site once; `None` for all sites. Raise `InvalidValue`."""
     if sites is not None and not sites:
         raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
-    return Rights(
-        role=role,
-        sites=None if sites is None else tuple(dict.fromkeys(sites)),
-        scopes=None if scopes is None else validate_scopes(scopes),
-    )
+    return None if sites is None else tuple(dict.fromkeys(sites))
 
 
 class Administrator(Struct, frozen=True):

@@ -93,7 +93,7 @@ class ProviderUnavailable(Exception):
 
 
 class Widening(Exception):
-    """The change would allow a token in use more than before. `path` leads to the field."""
+    """The change would allow a token or an admin key more than before. `path` leads to the field."""
 
     def __init__(self, path: tuple[str | int, ...], reason: str) -> None:
         super().__init__(reason)
@@ -126,7 +126,7 @@ class RotationInUse(Exception):
 
 
 class LastAdministrator(Exception):
-    """The admin key is the last one in the role admin, so it cannot be revoked."""
+    """The admin key is the last one in the role admin, so it can neither be revoked nor get another role."""
 
 
 class NameTaken(Exception):

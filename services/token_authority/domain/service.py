@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType
 
+from services.token_authority.domain.administrator import validate_sites
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.domain.token_fields import validate_text
@@ -76,13 +77,6 @@ class RotatedService(NamedTuple):
 def is_client_id(text: str) -> bool:
     """Return whether `text` is a valid client id."""
     return _CLIENT_ID.fullmatch(text) is not None and not SECRET_PATTERN.search(text)
-
-
-def validate_sites(sites: Sequence[str] | None) -> tuple[str, ...] | None:
-    """Return each site once; `None` for all sites. Raise `InvalidValue`."""
-    if sites is not None and not sites:
-        raise InvalidValue(("sites",), "must name at least one site; leave this out for all sites")
-    return None if sites is None else tuple(dict.fromkeys(sites))
 
 
 def validate_service_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`/v1/admin-keys`: create, list, rotate and revoke admin keys."""
+"""`/v1/admin-keys`: create, list, change, rotate and revoke admin keys."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -13,6 +13,7 @@ from services.token_authority.operations import admin_keys as operations
 from services.token_authority.payloads.admin_keys import (
     AdminKeyPage,
     AdminKeyPayload,
+    ChangeAdminKey,
     CreateAdminKey,
     NewAdminKeyPayload,
     RotatedAdminKeyPayload,
@@ -65,6 +66,26 @@ async def list_admin_keys(request: web.Request) -> web.Response:
 async def show_own_admin_key(request: web.Request) -> web.Response:
     """Return 200 with the admin key that authenticated the request."""
     return json_response(AdminKeyPayload.of(request[ADMIN_KEY]))
+
+
+@endpoint(
+    summary="Change an admin key",
+    description="The name may change freely. Rights can only be reduced: from admin to issuer or auditor, from issuer "
+    "to auditor, and to some of the sites and narrower scopes. The change is effective with the next request of the "
+    "admin key. To allow more, create a new one.",
+    tags=("admin keys",),
+    body=ChangeAdminKey,
+    body_example={"name": "Team payments"},
+    responses={200: Response(description="The changed admin key.", body=AdminKeyPayload)},
+    problems={**UNKNOWN, 409: "It is the last admin key in the role admin."},
+)
+async def change_admin_key(request: web.Request) -> web.Response:
+    """Return 200 with the changed admin key; 422 if the change would allow it more."""
+    require_media_type(request, JSON)
+    requested = read_json(await request.read(), ChangeAdminKey).to_change()
+    by = administrator_of(request).actor
+    changed = await operations.change_admin_key(request.app[DATABASE], _key_id_of(request), requested, by)
+    return json_response(AdminKeyPayload.of(changed))
 
 
 @endpoint(

@@ -1,9 +1,10 @@
-"""Create, rotate and revoke admin keys, each with its audit record in the same transaction."""
+"""Create, change, rotate and revoke admin keys, each with its audit record in the same transaction."""
 
 from datetime import datetime
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey, NewAdminKey, RotatedAdminKey
+from services.token_authority.domain.admin_key_change import AdminKeyChange, apply_change
 from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.errors import InvalidValue, LastAdministrator, RotationInUse, UnknownAdminKey
 from services.token_authority.domain.idempotency import IdempotencyKey
@@ -43,6 +44,31 @@ async def _repeat(transaction: AuditedTransaction, earlier: KeyedRequest, by: Ac
     if key is None or key.revoked_at is not None or earlier.secret_id is None:
         raise RotationInUse
     return NewAdminKey(key, await replace_lost_secret(transaction, "admin_key", key.id, earlier.secret_id, by, now))
+
+
+async def change_admin_key(database: Database, key_id: str, requested: AdminKeyChange, by: Actor) -> AdminKey:
+    """Change the fields that are set. A repetition changes nothing.
+
+    Raise `UnknownAdminKey`, `InvalidValue`, `Widening` or `LastAdministrator`.
+    """
+    async with audited_transaction(database) as transaction:
+        admins = await admin_keys.lock_admins(transaction)
+        key = await admin_keys.lock_admin_key(transaction, key_id)
+        if key is None or key.revoked_at is not None:
+            raise UnknownAdminKey
+        changed = apply_change(key, requested)
+        if changed.role != "admin" and admins == [key_id]:
+            raise LastAdministrator
+        fields = [name for name in AdminKey.__struct_fields__ if getattr(key, name) != getattr(changed, name)]
+        if not fields:
+            transaction.declare_unchanged()
+            return key
+        if "sites" in fields:
+            await require_known_sites(transaction, changed.sites)
+        await admin_keys.update_admin_key(transaction, changed)
+        before, after = audit_fields(key, fields), audit_fields(changed, fields)
+        await transaction.record(AuditEntry(by, "admin_key.change", f"admin_key:{key_id}", before, after))
+    return changed
 
 
 async def rotate_admin_key(

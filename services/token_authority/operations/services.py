@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET
 
 from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.administrator import validate_sites
 from services.token_authority.domain.audit import AuditEntry, audit_fields
 from services.token_authority.domain.errors import NameTaken, UnknownService
 from services.token_authority.domain.idempotency import IdempotencyKey
@@ -19,7 +20,6 @@ from services.token_authority.domain.service import (
     ServiceRequest,
     new_service,
     validate_service_name,
-    validate_sites,
 )
 from services.token_authority.operations.admin_keys import require_known_sites
 from services.token_authority.operations.idempotency import find_earlier_request, remember_request

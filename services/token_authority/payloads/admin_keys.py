@@ -3,10 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey, RotatedAdminKey, new_admin_key
+from services.token_authority.domain.admin_key_change import AdminKeyChange
 from services.token_authority.domain.administrator import Role
 from services.token_authority.domain.secret import MintedSecret
 from services.token_authority.payloads.fields import Name, Scopes
@@ -25,6 +26,19 @@ class CreateAdminKey(Struct, frozen=True, forbid_unknown_fields=True):
     def to_admin_key(self, by: Actor, now: datetime) -> AdminKey:
         """Return the admin key. Raise `InvalidValue`."""
         return new_admin_key(self.name, self.role, self.sites, self.scopes, created_by=str(by), now=now)
+
+
+class ChangeAdminKey(Struct, frozen=True, forbid_unknown_fields=True):
+    """A JSON merge patch for an admin key (RFC 7396). It can only reduce what the key may do."""
+
+    name: Name | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
+    sites: Sites | UnsetType | None = UNSET
+    scopes: Scopes | UnsetType | None = UNSET
+
+    def to_change(self) -> AdminKeyChange:
+        """Return the change, not validated yet."""
+        return AdminKeyChange(name=self.name, role=self.role, sites=self.sites, scopes=self.scopes)
 
 
 class AdminKeyPayload(Struct, frozen=True, kw_only=True):

@@ -39,8 +39,12 @@ _INSERT: Final = """
     VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 _LOCK_ADMINS: Final = """
-    -- lock_admins: the valid keys in the role admin, locked so that two requests cannot revoke the last two
+    -- lock_admins: the valid keys in the role admin, locked so that two requests cannot end the last two
     SELECT id FROM token_authority.admin_key WHERE role = 'admin' AND revoked_at IS NULL ORDER BY id FOR UPDATE
+"""
+_UPDATE: Final = """
+    -- update_admin_key: the name, the role and the limits of an admin key
+    UPDATE token_authority.admin_key SET name = $2, role = $3, sites = $4, scopes = $5 WHERE id = $1
 """
 _REVOKE: Final = """
     -- revoke_admin_key: revoke an admin key
@@ -80,8 +84,12 @@ async def has_admin_key(connection: Connection) -> bool:
 
 async def insert_admin_key(connection: Connection, key: AdminKey) -> None:
     """Store a new admin key."""
-    scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
-    await connection.execute(_INSERT, key.id, key.name, key.role, key.sites, scopes, key.created_at, key.created_by)
+    await connection.execute(_INSERT, key.id, *_changeable_values(key), key.created_at, key.created_by)
+
+
+async def update_admin_key(connection: Connection, key: AdminKey) -> None:
+    """Store the name, the role and the limits of an admin key."""
+    await connection.execute(_UPDATE, key.id, *_changeable_values(key))
 
 
 async def lock_admins(connection: Connection) -> list[str]:
@@ -92,6 +100,11 @@ async def lock_admins(connection: Connection) -> list[str]:
 async def revoke_admin_key(connection: Connection, key_id: str, at: datetime, by: Actor) -> None:
     """Revoke an admin key."""
     await connection.execute(_REVOKE, key_id, at, str(by))
+
+
+def _changeable_values(key: AdminKey) -> tuple[object, ...]:
+    scopes = None if key.scopes is None else [str(scope) for scope in key.scopes]
+    return key.name, key.role, key.sites, scopes
 
 
 def _read_admin_key(row: Row) -> AdminKey:

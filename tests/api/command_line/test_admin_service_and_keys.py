@@ -61,6 +61,24 @@ async def test_admin_list_rotate_and_revoke_a_key(pollgate: CommandLine, authori
     assert (refused.status, "answered 401: Unknown admin key." in refused.err) == (1, True)
 
 
+async def test_admin_change_narrows_a_key_and_leaves_other_fields_unchanged(pollgate: CommandLine) -> None:
+    made = await pollgate("admin", "create", "--name", "pay", "--role", "issuer", "--scope", "polls:*:PAY", "--json")
+    key_id = made.json["id"]
+
+    changed = await pollgate("admin", "change", key_id, "--role", "auditor", "--scope", "polls:read:PAY")
+    renamed = await pollgate("admin", "change", key_id, "--name", "Payments", "--json")
+    widened = await pollgate("admin", "change", key_id, "--scope", "polls:read:PAY", "--scope", "ANY")
+    unchanged = await pollgate("admin", "change", key_id)
+
+    fields = (renamed.json["name"], renamed.json["role"], renamed.json["scopes"])
+    assert (changed.status, "polls:read:PAY" in changed.out) == (0, True)
+    assert fields == ("Payments", "auditor", ["polls:read:PAY"])
+    assert (widened.status, widened.out) == (1, "")
+    assert "--scope: 'polls:*:*' is beyond the scopes of the admin key" in widened.err
+    assert (unchanged.status, unchanged.out) == (2, "")
+    assert "nothing to change; see `pollgate admin change --help`" in unchanged.err
+
+
 async def test_admin_revoke_of_last_admin_exits_1(pollgate: CommandLine) -> None:
     own = (await pollgate("admin", "whoami", "--json")).json
 

@@ -51,6 +51,7 @@ COMMANDS: Final[list[tuple[str, ...]]] = [
     ("token", "show", "TOKEN"),
     ("token", "review", "--unused-days", "30", "--expiring-days", "7", "--kind", "unused"),
     ("admin", "create", "--name", "x", "--role", "issuer", "--site", "SITE", "--scope", "ANY", "--scope", "polls:*:A"),
+    ("admin", "change", "adm_x", "--name", "x", "--role", "issuer", "--site", "SITE", "--scope", "ANY", "--scope", "x"),
     ("admin", "rotate", "adm_x", "--overlap", "1h"),
     ("service", "create", "reports", "--name", "x", "--site", "SITE"),
     ("service", "change", "polls", "--name", "x", "--site", "SITE", "--site", "site_x"),

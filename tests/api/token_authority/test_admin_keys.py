@@ -49,6 +49,7 @@ AUDITS = ["admin-keys", "services", "services/polls", "audit", "audit/export", "
 NEW_TOKEN = ("POST", "tokens", {"name": "x", "scopes": ["polls:read:PLAT"]})
 CHANGES: list[tuple[str, str, Any]] = [
     ("POST", "admin-keys", {"name": "x", "role": "admin"}),
+    ("PATCH", "admin-keys/own", {"name": "x"}),
     ("POST", "services", {"client_id": "x"}),
     ("POST", "services/polls/disable", None),
     ("POST", "services/polls/rotate", {}),

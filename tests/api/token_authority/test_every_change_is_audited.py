@@ -50,6 +50,7 @@ CHANGES = [
     Change(("POST", "/oauth2/revoke"), None, ["token.revoke"]),
     Change(("POST", "/v1/token/rotate"), {}, ["token.rotate"]),
     Change(("POST", "/v1/admin-keys"), {"name": "n", "role": "auditor"}, ["admin_key.make"]),
+    Change(("PATCH", "/v1/admin-keys/{key_id}"), {"name": "m"}, ["admin_key.change"]),
     Change(("POST", "/v1/admin-keys/{key_id}/rotate"), {}, ["admin_key.rotate"]),
     Change(("DELETE", "/v1/admin-keys/{key_id}"), None, ["admin_key.revoke"]),
     Change(("POST", "/v1/services"), {"client_id": "t"}, ["service.make"]),
