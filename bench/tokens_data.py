@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
+from services.token_authority.domain.review import FINDING_KINDS
 from services.token_authority.domain.scope_index import index_keys
 from services.token_authority.domain.token import fold
 from shared.contract.scope import Scope
@@ -65,6 +66,7 @@ _SECRET: Final = (
     "last_used_at",
     "last_late_use_at",
 )
+_KEPT: Final = ("token_id", "kind", "kept_until", "kept_by")
 _USE: Final = ("token_id", "uses", "refusals", "last_used_at", "owner", "made_at")
 
 
@@ -86,6 +88,8 @@ async def fill(url: str, count: int, seed: int = 1) -> None:
             await _copy(connection, "token", _TOKEN, [rows.token for rows in made])
             await _copy(connection, "token_use", _USE, [rows.use for rows in made])
             await _copy(connection, "secret", _SECRET, [secret for rows in made for secret in rows.secrets])
+            kept = list(_kept([rows.token[0] for rows in made], random.Random(seed)))
+            await _copy(connection, "kept_finding", _KEPT, kept)
         await connection.execute("VACUUM (ANALYZE)")
     finally:
         await connection.close()
@@ -175,6 +179,14 @@ def selector(rng: random.Random) -> str:
     """Draw a selector: a workspace, or an issue in it."""
     name = workspace(rng)
     return name if rng.random() < 0.7 else f"{name}/{name}-{rng.randrange(2000)}"
+
+
+def _kept(token_ids: list[str], rng: random.Random) -> Iterator[tuple[Any, ...]]:
+    """Yield kept findings of a twentieth of the tokens, whether or not they have these findings."""
+    now = datetime.now(UTC)
+    for token_id in rng.sample(token_ids, len(token_ids) // 20):
+        until = now + timedelta(days=rng.randrange(1, 90))
+        yield (token_id, rng.choice(FINDING_KINDS), until, "admin_key:adm_bench")
 
 
 def _secrets(

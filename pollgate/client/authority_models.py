@@ -140,12 +140,39 @@ class FoundToken(Token, frozen=True, kw_only=True):
 
 
 class Finding(Struct, frozen=True):
-    """A token to look at: the `kind` of finding, the `reason` for it, and the `remedy`."""
+    """A token to look at: the `kind` of finding, the `reason` for it, and the `remedy`.
+
+    `kept_until` and `kept_by` are `None` unless an administrator keeps the finding.
+    """
 
     kind: str
     token: Token
     reason: str
     remedy: str
+    kept_until: datetime | None = None
+    kept_by: str | None = None
+
+
+class KeptFinding(Struct, frozen=True):
+    """A finding that reviews leave out until `kept_until`."""
+
+    token_id: str
+    kind: str
+    kept_until: datetime
+    kept_by: str
+
+
+class ReviewCompletion(Struct, frozen=True):
+    """When a review of the tokens was completed, and by which administrator."""
+
+    at: datetime
+    by: str
+
+
+class ReviewStatus(Struct, frozen=True):
+    """When a review was last completed; `None` if never."""
+
+    last_completed: ReviewCompletion | None = None
 
 
 class AdminKey(Struct, frozen=True, kw_only=True):

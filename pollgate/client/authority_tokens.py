@@ -12,6 +12,9 @@ from pollgate.client.authority_models import (
     Finding,
     FoundToken,
     IssuedToken,
+    KeptFinding,
+    ReviewCompletion,
+    ReviewStatus,
     Revocation,
     RotatedToken,
     Token,
@@ -228,15 +231,35 @@ class TokenMethods(AuthorityBase):
         search: str | None = None,
         unused_days: int | None = None,
         expiring_days: int | None = None,
+        include_kept: bool | None = None,
     ) -> AsyncIterator[Finding]:
         """Yield the findings of a review of the tokens, of these kinds or of all, page by page.
 
         `search` limits it to some tokens, as in `list_tokens`.
-        A token is unused after `unused_days` (90), and expiring when it ends within `expiring_days` (7).
+        A token is unused after `unused_days` (90), and expiring when it ends within `expiring_days` (7). Findings that
+        an administrator keeps are left out unless `include_kept` is true.
         """
-        conditions = {"kind": text_list("kinds", kinds), "search": search}
+        conditions = {"kind": text_list("kinds", kinds), "search": search, "include_kept": include_kept}
         days = {"unused_days": unused_days, "expiring_days": expiring_days}
         return self._pages("/v1/tokens/review", Page[Finding], {**conditions, **days})
+
+    async def keep_finding(self, token_id: str, kind: str, days: int | None = None) -> KeptFinding:
+        """Leave a finding of a token out of reviews for these days, 90 by default, counted from now.
+
+        Raise `Conflict` for a token that has ended.
+        """
+        body = {"kind": kind, **without_none({"days": days})}
+        return await self._transport.call("POST", f"{_token_path(token_id)}/keep", KeptFinding, body=body)
+
+    async def complete_review(self) -> ReviewCompletion:
+        """Record that you have completed a review of the tokens."""
+        return await self._transport.call("POST", "/v1/tokens/review/complete", ReviewCompletion)
+
+    async def get_last_completed_review(self) -> ReviewCompletion | None:
+        """Return when a review of the tokens was last completed; `None` if never."""
+        query = {"limit": "1"}
+        status = await self._transport.call("GET", "/v1/tokens/review", ReviewStatus, query=query)
+        return status.last_completed
 
 
 def _statuses(status: TokenStatus | Sequence[TokenStatus] | None) -> list[str] | None:

@@ -1,4 +1,4 @@
-"""`pollgate token review`: tokens that need attention, for people and for cron."""
+"""`pollgate token review`, `keep` and `complete-review`: tokens that need attention, for people and for cron."""
 
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
@@ -9,8 +9,9 @@ from pollgate.cli.admin_limits import describe_limits
 from pollgate.cli.authority_session import authority_group, run_with_authority
 from pollgate.cli.options import Json
 from pollgate.cli.output import escape, pluralize, print_json, print_table
+from pollgate.cli.times import format_exact_time
 from pollgate.cli.token_origin import describe_origin
-from pollgate.client import AdminKey, AuthorityClient, Finding
+from pollgate.client import AdminKey, AuthorityClient, Finding, ReviewCompletion
 
 Kind = Literal[
     "rotated_secret_in_use", "owner_inactive", "reaches_any", "never_expires", "expiring", "unused", "never_used"
@@ -29,7 +30,7 @@ _HEADINGS: Final[dict[str, str]] = {
 }
 """By kind, the most urgent first."""
 
-app = authority_group("token", "Review access tokens.")
+app = authority_group("token", "Review access tokens, and keep findings.")
 
 
 @app.command(
@@ -44,9 +45,12 @@ def review(
     expiring_days: Annotated[int | None, Parameter(metavar="N")] = None,
     search: str | None = None,
     kind: Annotated[list[Kind] | None, Parameter(negative="")] = None,
+    include_kept: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
 ) -> int:
     """Find tokens that need attention, and print the reason and what to do.
+
+    Findings that are kept, by `pollgate token keep`, are left out.
 
     Parameters
     ----------
@@ -58,11 +62,19 @@ def review(
         Only tokens with this text in the name, description or owner, with this id, or with these last four characters.
     kind
         Kind of finding; all kinds by default. Repeatable.
+    include_kept
+        Also findings that are kept.
     """
     kinds = list(dict.fromkeys(kind or ()))
 
     async def collect(authority: AuthorityClient) -> tuple[list[Finding], AdminKey | None]:
-        findings = authority.review_tokens(kinds, search=search, unused_days=unused_days, expiring_days=expiring_days)
+        findings = authority.review_tokens(
+            kinds,
+            search=search,
+            unused_days=unused_days,
+            expiring_days=expiring_days,
+            include_kept=include_kept or None,
+        )
         found = [finding async for finding in findings]
         return found, None if found else await authority.get_own_admin_key()
 
@@ -74,6 +86,45 @@ def review(
     else:
         _print_groups(found)
     return FOUND if found else 0
+
+
+@app.command(help_epilogue="Example:\n\n  pollgate token keep tok_3JDxtsz4ic3g56zQ --kind never_expires --days 30")
+def keep(token_id: str, /, *, kind: Kind, days: int | None = None, as_json: Json = False) -> None:
+    """Leave a finding of a token out of reviews for some days.
+
+    Parameters
+    ----------
+    token_id
+        Id of the token (tok_…); see `pollgate token review`.
+    kind
+        Kind of the finding.
+    days
+        Days from now, 1 to 365; 90 by default.
+    """
+    kept = run_with_authority(lambda authority: authority.keep_finding(token_id, kind, days))
+    if as_json:
+        print_json(kept)
+    else:
+        print(
+            f"Reviews leave out the finding {kept.kind} of {kept.token_id} until {format_exact_time(kept.kept_until)}."
+        )
+
+
+@app.command(help_epilogue="Example:\n\n  pollgate token complete-review")
+def complete_review(*, as_json: Json = False) -> None:
+    """Record in the audit log that you have completed a review, and print when it was completed before."""
+
+    async def complete(authority: AuthorityClient) -> tuple[ReviewCompletion, ReviewCompletion | None]:
+        before = await authority.get_last_completed_review()
+        return await authority.complete_review(), before
+
+    completion, before = run_with_authority(complete)
+    if as_json:
+        print_json(completion)
+        return
+    print(f"Completed the review at {format_exact_time(completion.at)}.")
+    if before is not None:
+        print(f"The one before was completed at {format_exact_time(before.at)} by {escape(before.by)}.")
 
 
 def _print_groups(found: Sequence[Finding]) -> None:
@@ -95,4 +146,7 @@ def _print_group(heading: str, findings: Sequence[Finding]) -> None:
 
 def _why(finding: Finding) -> str:
     origin = describe_origin(finding.token)
-    return f"{finding.reason} Its last use came{origin}." if origin else finding.reason
+    why = f"{finding.reason} Its last use came{origin}." if origin else finding.reason
+    if finding.kept_until is None:
+        return why
+    return f"{why} Kept until {format_exact_time(finding.kept_until)} by {finding.kept_by or 'unknown'}."

@@ -1,4 +1,4 @@
-"""The review of tokens: its kinds of findings, and the reason and remedy of each."""
+"""The review of tokens: its kinds of findings, the reason and remedy of each, and which are kept."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,6 +6,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from msgspec import Struct
 
+from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.selection import Selection
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.usage import Use
@@ -20,17 +21,21 @@ MAX_DAYS: Final = 3650
 LATE_USE_REPORTED: Final = timedelta(days=30)
 """How long a use of a secret after its end stays a finding."""
 
+DEFAULT_KEPT_DAYS: Final = 90
+MAX_KEPT_DAYS: Final = 365
+
 
 class Review(Struct, frozen=True):
     """The parameters of a review at `now`: when a token counts as unused, and when as expiring.
 
-    Only tokens of `selection` are findings.
+    Only tokens of `selection` are findings; findings that are kept only with `include_kept`.
     """
 
     now: datetime
     unused_days: int
     expiring_days: int
     selection: Selection = Selection()
+    include_kept: bool = False
 
     @property
     def unused_since(self) -> datetime:
@@ -65,12 +70,29 @@ class Advice(NamedTuple):
     remedy: str
 
 
+class KeptFinding(Struct, frozen=True):
+    """A finding that an administrator has looked at: the review leaves it out until `kept_until`."""
+
+    token_id: str
+    kind: FindingKind
+    kept_until: datetime
+    kept_by: str
+
+
+class ReviewCompletion(NamedTuple):
+    """When an administrator has completed a review of the tokens, and which one."""
+
+    at: datetime
+    by: str
+
+
 class Candidate(NamedTuple):
-    """A token of one kind of finding, with its use and the evidence."""
+    """A token of one kind of finding, with its use and the evidence, and until when the finding is kept."""
 
     token: Token
     use: Use
     evidence: Evidence
+    kept: KeptFinding | None
 
 
 class FindingPlace(NamedTuple):
@@ -81,17 +103,25 @@ class FindingPlace(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A token that needs attention, with advice."""
+    """A token that needs attention, with advice. `kept` is `None` for a finding that is not kept."""
 
     kind: FindingKind
     token: Token
     use: Use
     advice: Advice
+    kept: KeptFinding | None
 
     @property
     def place(self) -> FindingPlace:
         """The position after which the next page begins."""
         return FindingPlace(self.kind, self.token.id)
+
+
+def new_kept_finding(token_id: str, kind: FindingKind, days: int, kept_by: str, now: datetime) -> KeptFinding:
+    """Return a finding that is kept for these days. Raise `InvalidValue`."""
+    if not 1 <= days <= MAX_KEPT_DAYS:
+        raise InvalidValue(("days",), f"must be 1 to {MAX_KEPT_DAYS} days")
+    return KeptFinding(token_id, kind, now + timedelta(days=days), kept_by)
 
 
 def advice(kind: FindingKind, token: Token, evidence: Evidence, review: Review) -> Advice:

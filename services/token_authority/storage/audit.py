@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
+from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
 from shared.contract.audit import NO_HASH, AuditRecord, column_values, read_columns
 from shared.runtime.postgres.database import Connection, Database, Row, Transaction
@@ -60,6 +61,11 @@ _SELECT_TIME_FROM_END: Final = """
     SELECT at FROM token_authority.audit_log
     WHERE subject = $1 AND action = ANY ($2::text[])
     ORDER BY seq DESC OFFSET $3 - 1 LIMIT 1
+"""
+_SELECT_LATEST: Final = """
+    -- select_latest_action: the latest row of a subject with this action
+    SELECT at, actor_kind, actor_id FROM token_authority.audit_log
+    WHERE subject = $1 AND action = $2 ORDER BY seq DESC LIMIT 1
 """
 
 
@@ -133,3 +139,9 @@ async def select_time_from_end(
     """Return when an action of these was recorded for the subject, the latest if `place` is 1; `None` if never."""
     row = await connection.fetchrow(_SELECT_TIME_FROM_END, subject, actions, place)
     return row["at"] if row else None
+
+
+async def select_latest_action(connection: Connection, subject: str, action: str) -> tuple[datetime, Actor] | None:
+    """Return when an action was last recorded for the subject, and its actor by kind and id; `None` if never."""
+    row = await connection.fetchrow(_SELECT_LATEST, subject, action)
+    return (row["at"], Actor(row["actor_kind"], row["actor_id"])) if row else None

@@ -6,10 +6,11 @@ The planner chooses for each statement between an index for its kind and a scan 
 from typing import Final
 
 from services.token_authority.domain.administrator import Rights
-from services.token_authority.domain.review import Candidate, Evidence, FindingKind, Review
+from services.token_authority.domain.review import Candidate, Evidence, FindingKind, KeptFinding, Review
 from services.token_authority.domain.scope_index import KEYS_EVERYWHERE
 from services.token_authority.domain.selection import Selection
 from services.token_authority.storage.conditions import ACTIVE, Arguments, conditions
+from services.token_authority.storage.kept_findings import IS_KEPT, KEPT, NOT_KEPT
 from services.token_authority.storage.selections import SHOWN, TABLES
 from services.token_authority.storage.tokens import read_token
 from services.token_authority.storage.usage import read_use
@@ -123,27 +124,38 @@ _STATEMENTS: Final[dict[FindingKind, str]] = {
 async def select_candidates(
     connection: Connection, kind: FindingKind, review: Review, rights: Rights, after: str, limit: int
 ) -> list[Candidate]:
-    """Return up to `limit` tokens of a kind of finding within `rights`, by id and after an id."""
+    """Return up to `limit` tokens of a kind of finding within `rights`, by id and after an id.
+
+    Without `review.include_kept`, leave out those whose finding is kept.
+    """
     arguments = Arguments()
     statement = _STATEMENTS[kind] if rights.sees_all or kind != "owner_inactive" else _OWNER_INACTIVE_WITHIN
     limited = Selection().within(rights)
     limits, search = (conditions(each, arguments, review.now) for each in (limited, review.selection))
+    identity = {"kind": arguments.add(kind), "now": f"{arguments.add(review.now)}::timestamptz"}
+    unkept = [] if review.include_kept else [NOT_KEPT.format(**identity)]
     matching = []
     if statement is _OWNER_INACTIVE_WITHIN:  # which compares all tokens within the limits
-        matching = [_MATCHING.format(condition) for condition in search]
-        search = []
-    within = {"within": " AND ".join([*limits, *search]) or "true", "matching": " AND ".join(matching) or "true"}
+        matching = [*(_MATCHING.format(condition) for condition in search), *unkept]
+        search, unkept = [], []
+    within = {
+        "within": " AND ".join([*limits, *search, *unkept]) or "true",
+        "matching": " AND ".join(matching) or "true",
+    }
     times = {"now": review.now, "since": review.unused_since, "soon": review.expiring_until, "late": review.late_since}
     moments = {name: f"{arguments.add(at)}::timestamptz" for name, at in times.items() if f"{{{name}}}" in statement}
     found = statement.format(**moments, **within, after=arguments.add(after), limit=arguments.add(limit))
     query = f"""
         WITH found AS MATERIALIZED ({found})
-        SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at
-        FROM found JOIN {TABLES} ON t.id = found.id ORDER BY found.id
+        SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at, k.kept_until, k.kept_by
+        FROM found JOIN {TABLES} ON t.id = found.id LEFT JOIN {KEPT} ON {IS_KEPT.format(**identity)}
+        ORDER BY found.id
     """  # noqa: S608
-    return [_read_candidate(row) for row in await connection.fetch(query, *arguments.values)]
+    return [_read_candidate(row, kind) for row in await connection.fetch(query, *arguments.values)]
 
 
-def _read_candidate(row: Row) -> Candidate:
-    use = read_use(row)
-    return Candidate(read_token(row), use, Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"]))
+def _read_candidate(row: Row, kind: FindingKind) -> Candidate:
+    token, use = read_token(row), read_use(row)
+    evidence = Evidence(use.last_used_at, row["replaced_ends_at"], row["late_at"])
+    kept = KeptFinding(token.id, kind, row["kept_until"], row["kept_by"]) if row["kept_until"] else None
+    return Candidate(token, use, evidence, kept)

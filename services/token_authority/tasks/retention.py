@@ -1,5 +1,5 @@
-"""Delete data that is no longer needed: published changes that every guard has applied, old daily counts, and
-expired client assertions.
+"""Delete data that is no longer needed: published changes that every guard has applied, old daily counts, expired
+client assertions, and findings that are no longer kept.
 """
 
 import asyncio
@@ -7,7 +7,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from services.token_authority.storage import changes, service_assertions, usage
+from services.token_authority.storage import changes, kept_findings, service_assertions, usage
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 INTERVAL_S: Final = 60.0
@@ -17,6 +17,8 @@ DAYS_KEPT: Final = timedelta(days=400)
 """A year of daily counts, and a month before it to compare with."""
 MAX_DAYS: Final = 10_000
 """Daily counts deleted per statement, so that it stays within the statement timeout."""
+MAX_KEPT_FINDINGS: Final = 1000
+"""Kept findings deleted per statement."""
 MAX_CLOCK_DIFFERENCE: Final = timedelta(minutes=1)
 """The clock of another process may be slow by this much, so an assertion that has expired here may be valid there."""
 
@@ -45,3 +47,4 @@ class Retention:
             await changes.trim_log(transaction, now - self._changes_kept)
         await usage.trim_days(self._database, (now - DAYS_KEPT).date(), MAX_DAYS)
         await service_assertions.delete_expired_assertions(self._database, now - MAX_CLOCK_DIFFERENCE)
+        await kept_findings.delete_ended_kept_findings(self._database, now, MAX_KEPT_FINDINGS)

@@ -49,7 +49,8 @@ COMMANDS: Final[list[tuple[str, ...]]] = [
         *("--scope", "PLAT", *PERIOD, "--unused-since", "9d", *EXPIRY, "--descending", "--limit", "5"),
     ),
     ("token", "show", "TOKEN"),
-    ("token", "review", "--unused-days", "30", "--expiring-days", "7", "--kind", "unused"),
+    ("token", "review", "--unused-days", "30", "--expiring-days", "7", "--kind", "unused", "--include-kept"),
+    ("token", "keep", "TOKEN", "--kind", "unused", "--days", "30"),
     ("admin", "create", "--name", "x", "--role", "issuer", "--site", "SITE", "--scope", "ANY", "--scope", "polls:*:A"),
     ("admin", "change", "adm_x", "--name", "x", "--role", "issuer", "--site", "SITE", "--scope", "ANY", "--scope", "x"),
     ("admin", "rotate", "adm_x", "--overlap", "1h"),
@@ -90,7 +91,7 @@ WITHOUT_FIELDS: Final = {
     *(("service", each) for each in ("list", "show", "disable", "enable")),
     *(("keys", each) for each in ("list", "rotate")),
     *(("poll", each) for each in ("audit", "comments", "export", "show", "templates", "watch", "withdraw")),
-    *(("site", "list"), ("audit", "verify"), ("token", "find")),
+    *(("site", "list"), ("audit", "verify"), ("token", "find"), ("token", "complete-review")),
 }
 """Commands whose requests have no field or parameter that an option sets."""
 COMPOUND: Final = re.compile(r"[a-z]+(?:_[a-z]+|[A-Z][a-z]+)+")

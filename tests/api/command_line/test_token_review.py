@@ -91,6 +91,35 @@ async def test_token_review_sends_kinds_and_days(
     assert reviewer.expected == [[*kinds, ("search", "report"), *days, ("limit", "200")]]
 
 
+async def test_token_keep_leaves_finding_out_of_reviews_without_include_kept(
+    pollgate: CommandLine, authority: Authority
+) -> None:
+    token_id = (await authority.issue("polls:read:PLAT", name="CI", expires_in="never"))["id"]
+    before = await pollgate("token", "review")
+
+    kept = await pollgate("token", "keep", token_id, "--kind", "never_expires", "--days", "30")
+    as_json = await pollgate("token", "keep", token_id, "--kind", "never_expires", "--json")
+
+    after, all_findings = await pollgate("token", "review"), await pollgate("token", "review", "--include-kept")
+    assert (before.status, after.status, all_findings.status) == (3, 0, 3)
+    assert kept.out.startswith(f"Reviews leave out the finding never_expires of {token_id} until ")
+    assert as_json.json["kept_by"] in all_findings.out
+    assert "Kept until " in all_findings.out
+
+
+async def test_token_complete_review_prints_the_time_and_the_one_before(pollgate: CommandLine) -> None:
+    own = (await pollgate("admin", "whoami", "--json")).json["id"]
+
+    first = await pollgate("token", "complete-review")
+    second = await pollgate("token", "complete-review")
+    third = await pollgate("token", "complete-review", "--json")
+
+    assert (first.status, second.status, len(first.out.splitlines())) == (0, 0, 1)
+    assert second.out.splitlines()[1].startswith("The one before was completed at ")
+    assert second.out.endswith(f" by admin_key:{own}.\n")
+    assert third.json["by"] == f"admin_key:{own}"
+
+
 async def test_token_review_that_fails_exits_1(pollgate: CommandLine) -> None:
     pollgate.use_authority("http://127.0.0.1:1", "pga_x")
 

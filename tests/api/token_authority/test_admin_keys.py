@@ -70,6 +70,8 @@ async def test_auditor_reads_everything_and_writes_get_403(authority: Authority)
             ("PATCH", f"tokens/{issued['id']}", {"name": "y"}),
             ("POST", f"tokens/{issued['id']}/revoke", {"reason": "unneeded"}),
             ("POST", f"tokens/{issued['id']}/rotate", {}),
+            ("POST", f"tokens/{issued['id']}/keep", {"kind": "unused"}),
+            ("POST", "tokens/review/complete", None),
             ("POST", "tokens/revoke", {"reason": "unneeded", "all": True}),
             ("DELETE", f"admin-keys/{auditor.id}", None),
         ]

@@ -41,6 +41,8 @@ class Change(NamedTuple):
 CHANGES = [
     Change(("POST", "/v1/tokens"), {"name": "n", "scopes": ["polls:read:PLAT"]}, ["token.issue"]),
     Change(("PATCH", "/v1/tokens/{id}"), {"name": "m"}, ["token.change"]),
+    Change(("POST", "/v1/tokens/{id}/keep"), {"kind": "never_expires"}, ["token.keep"]),
+    Change(("POST", "/v1/tokens/review/complete"), None, ["review.complete"]),
     Change(("POST", "/v1/tokens/{id}/disable"), {}, ["token.disable"]),
     Change(("POST", "/v1/tokens/{id}/enable"), None, ["token.enable"]),
     Change(("POST", "/v1/tokens/{id}/rotate"), {"overlap_s": 0}, ["token.rotate"]),

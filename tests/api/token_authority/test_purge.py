@@ -106,6 +106,21 @@ async def test_purge_removes_tokens_that_ended_before_retention_only(
     assert purge.registry.get_sample_value("pollgate_purged_tokens_total") == 3
 
 
+async def test_purge_removes_kept_findings_of_the_token_only(
+    authority: Authority, purge: Purge, database: ClonedDatabase
+) -> None:
+    ended, alive = [(await authority.issue())["id"] for _ in range(2)]
+    for token_id in (ended, alive):
+        for kind in ("unused", "never_expires"):
+            assert (await authority.manage("POST", f"/v1/tokens/{token_id}/keep", {"kind": kind})).status == 200
+    await purge.end(ended, expired=401)
+
+    assert await purge() == 1
+
+    rows = await fetch(database.admin_url, "SELECT token_id FROM token_authority.kept_finding")
+    assert [row["token_id"] for row in rows] == [alive, alive]
+
+
 async def test_purged_token_is_unknown_everywhere_and_its_history_stays(authority: Authority, purge: Purge) -> None:
     issued = await authority.issue(name="Weekly report", owner="ada")
     await authority.introspect(issued["token"])
