@@ -1,4 +1,4 @@
-"""Verify an exported audit log line by line: its chain of hashes, and a head that was printed earlier."""
+"""Verify an audit log: its chain of hashes, and a head that was printed earlier."""
 
 import re
 from typing import Final, NamedTuple
@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from pollgate.cli.errors import CliError, UsageError
+from pollgate.client import AuditReport
 from shared.contract.audit import NO_HASH, AuditRecord, BrokenChain, ChainCheck
 
+_AUDIT_LOG: Final = "audit log"
 _HEAD: Final = re.compile(r"(\d{1,18}):([0-9a-f]{64})")
 
 
@@ -32,7 +34,7 @@ def read_head(text: str) -> Head:
 class AuditVerification:
     """Verifies the lines of a log in order. `earlier` is its head at an earlier time, `name` what messages call it."""
 
-    def __init__(self, earlier: Head | None = None, name: str = "audit log") -> None:
+    def __init__(self, earlier: Head | None = None, name: str = _AUDIT_LOG) -> None:
         self._chain = ChainCheck()
         self._earlier = earlier
         self._name = name
@@ -56,17 +58,38 @@ class AuditVerification:
         try:
             self._chain.check([record])
         except BrokenChain as error:
-            raise CliError(f"the {self._name} is not intact: {error}") from None
+            raise _not_intact(self._name, str(error)) from None
         self._compare(self.head)
 
     def finish(self) -> None:
         """Raise `CliError` if the log ends before the earlier head."""
         if self._earlier is not None and self.head.seq < self._earlier.seq:
-            raise CliError(
-                f"the {self._name} was truncated: it ends with record {self.head.seq}, "
-                f"but record {self._earlier.seq} existed before"
-            )
+            raise _truncated(self._name, self.head, self._earlier)
 
     def _compare(self, head: Head) -> None:
         if self._earlier is not None and head.seq == self._earlier.seq and head != self._earlier:
-            raise CliError(f"the {self._name} was rewritten: record {head.seq} is not the one of the earlier head")
+            raise _rewritten(self._name, head)
+
+
+def require_intact(report: AuditReport, earlier: Head | None) -> Head:
+    """Return the head of a log that the token authority has verified. Raise `CliError` unless it is intact."""
+    head = Head(report.head.seq, report.head.hash)
+    if report.broken is not None:
+        raise _not_intact(_AUDIT_LOG, report.broken)
+    if earlier is not None and not report.has_earlier_head:
+        raise _truncated(_AUDIT_LOG, head, earlier) if head.seq < earlier.seq else _rewritten(_AUDIT_LOG, earlier)
+    return head
+
+
+def _not_intact(name: str, reason: str) -> CliError:
+    return CliError(f"the {name} is not intact: {reason}")
+
+
+def _truncated(name: str, head: Head, earlier: Head) -> CliError:
+    return CliError(
+        f"the {name} was truncated: it ends with record {head.seq}, but record {earlier.seq} existed before"
+    )
+
+
+def _rewritten(name: str, head: Head) -> CliError:
+    return CliError(f"the {name} was rewritten: record {head.seq} is not the one of the earlier head")

@@ -21,6 +21,8 @@ async def average_of_two_votes(url: str, token: str) -> float | None:
 from pollgate.client.authority import AuthorityClient, Role
 from pollgate.client.authority_models import (
     AdminKey,
+    AuditHead,
+    AuditReport,
     BulkRevocation,
     ChangedToken,
     CreatedAdminKey,
@@ -95,7 +97,9 @@ from shared.contract.audit import AuditRecord
 
 __all__ = [
     "AdminKey",
+    "AuditHead",
     "AuditRecord",
+    "AuditReport",
     "AuthorityClient",
     "Ballot",
     "BatchOutcome",

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pollgate.client.arguments import optional_text_list
 from pollgate.client.authority_models import (
     AdminKey,
+    AuditHead,
+    AuditReport,
     CreatedAdminKey,
     CreatedService,
     RotatedAdminKey,
@@ -22,6 +24,8 @@ from pollgate.client.encoding import path_segment, query_of, without_none
 from pollgate.client.pagination import Page
 from pollgate.client.transport import Arguments
 from shared.contract.audit import AuditRecord
+
+VERIFICATION_LIMIT_S: Final = 610.0
 
 Role = Literal["admin", "issuer", "auditor"]
 
@@ -202,6 +206,15 @@ class AuthorityClient(TokenMethods):
         """
         conditions = _audit_conditions(actor_id, action, subject, since, until)
         return self._transport.lines("/v1/audit/export", query_of(conditions))
+
+    async def verify_audit_log(self, earlier: AuditHead | None = None) -> AuditReport:
+        """Let the token authority verify its audit log, and whether it still has an `earlier` head.
+
+        It takes up to ten minutes. This trusts the authority; verify an export if you do not.
+        """
+        body = {} if earlier is None else {"seq": earlier.seq, "hash": earlier.hash}
+        path = "/v1/audit/verify"
+        return await self._transport.call("POST", path, AuditReport, body=body, limit_s=VERIFICATION_LIMIT_S)
 
 
 def _service_path(client_id: str) -> str:

@@ -279,3 +279,23 @@ class SigningKey(Struct, frozen=True):
     created_at: datetime
     signs_from: datetime
     published_until: datetime | None
+
+
+class AuditHead(Struct, frozen=True):
+    """A record of the audit log by its `seq` and `hash`."""
+
+    seq: int
+    hash: str
+
+
+class AuditReport(Struct, frozen=True):
+    """How many `records` of the audit log follow one another unchanged, the last of them, and what is `broken` there.
+
+    `has_earlier_head` is `None` if none was given. The log is `intact` if it is not `broken` and has an earlier head.
+    """
+
+    records: int
+    head: AuditHead
+    intact: bool
+    broken: str | None
+    has_earlier_head: bool | None

@@ -74,6 +74,7 @@ ROUTES: Final = (
     Route("POST", "/v1/keys/rotate", keys.rotate_keys, ADMINS),
     Route("GET", "/v1/audit", audit.list_audit, AUDITORS),
     Route("GET", "/v1/audit/export", audit.export_audit, AUDITORS),
+    Route("POST", "/v1/audit/verify", audit.verify_audit, AUDITORS),
     _FormRoute("POST", "/oauth2/introspect", introspection.introspect, SERVICES),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
     _FormRoute("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS),

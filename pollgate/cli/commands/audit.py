@@ -10,13 +10,13 @@ from typing import Annotated, Any, BinaryIO, Final
 from cyclopts import Parameter
 
 from pollgate.cli.atomic_file import atomic_file
-from pollgate.cli.audit_verification import AuditVerification, Head, read_head
+from pollgate.cli.audit_verification import AuditVerification, Head, read_head, require_intact
 from pollgate.cli.authority_session import authority_group, collect_from_authority, run_with_authority
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
 from pollgate.cli.output import describe_value, pluralize, print_json, print_table
 from pollgate.cli.times import Past, PastDay, format_exact_time
-from pollgate.client import AuthorityClient
+from pollgate.client import AuditHead, AuthorityClient
 from shared.contract.audit import AuditRecord
 
 _ACTOR_KIND: Final = re.compile("^(?:admin_key|person|service|holder):")
@@ -132,6 +132,7 @@ def export(
 @app.command(
     help_epilogue="Examples:\n\n"
     "  pollgate audit verify\n"
+    "  pollgate audit verify --on-server\n"
     "  pollgate audit verify --file audit.jsonl --head 12:5f0c…\n\n"
     "Exit status: 0 if the log is intact, 1 if it is not, or cannot be read."
 )
@@ -139,6 +140,7 @@ def verify(
     *,
     file: Annotated[Path | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
     head: Annotated[str | None, Parameter(metavar="SEQ:HASH")] = None,
+    on_server: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
 ) -> None:
     """Verify that no record of the audit log was changed, inserted or removed, and print its head, SEQ:HASH of the
@@ -153,14 +155,28 @@ def verify(
         A complete export to verify instead of the authority's log; - for standard input.
     head
         Head that was printed earlier, to verify that its record is unchanged.
+    on_server
+        Let the token authority verify its log, which is not downloaded then. This trusts the authority.
     """
-    verification = AuditVerification(read_head(head) if head else None)
+    earlier = read_head(head) if head else None
+    if on_server:
+        if file is not None:
+            raise UsageError("give either --file or --on-server")
+        _print_head(_verify_on_server(earlier), as_json=as_json)
+        return
+    verification = AuditVerification(earlier)
     if file is None:
         run_with_authority(lambda authority: _verify_log(authority, verification))
     else:
         _verify_file(file, verification)
     verification.finish()
     _print_head(verification.head, as_json=as_json)
+
+
+def _verify_on_server(earlier: Head | None) -> Head:
+    head = None if earlier is None else AuditHead(earlier.seq, earlier.hash)
+    options = {"/seq": "--head", "/hash": "--head"}
+    return require_intact(run_with_authority(lambda authority: authority.verify_audit_log(head), options), earlier)
 
 
 async def _verify_log(authority: AuthorityClient, verification: AuditVerification) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.audit import AuditSelection
+from services.token_authority.domain.audit_chain import ChainReport, Head, read_head
 from services.token_authority.payloads.fields import EndTime, StartTime
 from shared.contract.audit import AuditRecord
 from shared.runtime.http.query import query_time
@@ -47,3 +48,45 @@ class AuditPage(Struct, frozen=True):
 
     items: list[AuditRecord]
     next: int | None
+
+
+HeadSeq = Annotated[int, Meta(ge=0, le=2**53, description="the `seq` of the last record at that time")]
+HeadHash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="the `hash` of that record, in hex")]
+
+
+class VerifyAudit(Struct, frozen=True, forbid_unknown_fields=True):
+    """A head of the log that was noted earlier, to check whether the log still has it."""
+
+    seq: HeadSeq | None = None
+    hash: HeadHash | None = None
+
+    def to_head(self) -> Head | None:
+        """Return the head, if one is given. Raise `InvalidValue`."""
+        return read_head(self.seq, self.hash)
+
+
+class HeadPayload(Struct, frozen=True):
+    """The last record that was verified. An empty log has the `seq` 0 and a hash of zeros."""
+
+    seq: int
+    hash: str
+
+
+class ChainReportPayload(Struct, frozen=True):
+    """How many `records` follow one another unchanged, and the last of them. `broken` says what breaks the chain there.
+
+    `has_earlier_head`: whether the record with the `seq` of the request still has its hash; null without one. The log
+    is `intact` if nothing breaks the chain, and it has the earlier head, if one is given.
+    """
+
+    records: int
+    head: HeadPayload
+    intact: bool
+    broken: str | None
+    has_earlier_head: bool | None
+
+    @classmethod
+    def of(cls, report: ChainReport) -> "ChainReportPayload":
+        """Return the payload of a report."""
+        head = HeadPayload(*report.head)
+        return cls(report.records, head, report.is_intact, report.broken, report.has_earlier_head)

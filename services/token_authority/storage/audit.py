@@ -1,6 +1,6 @@
 """The audit log in PostgreSQL: an append-only chain, in which each row contains the hash of the one before."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -131,6 +131,11 @@ async def select_audit(
     """Return up to `limit` records in order, after a `seq`."""
     query = _SELECT_NEWEST if newest_first else _SELECT
     return [read_columns(row) for row in await connection.fetch(query, after, limit, *selection)]
+
+
+async def select_audit_chain(connection: Connection, after: int | None, limit: int) -> Iterator[AuditRecord]:
+    """Return up to `limit` records of the whole log in order, after a `seq`, which are decoded as they are consumed."""
+    return map(read_columns, await connection.fetch(_SELECT, after, limit, *AuditSelection()))
 
 
 async def select_time_from_end(

@@ -95,6 +95,17 @@ async def test_audit_verify_of_intact_log_prints_its_head(
     assert of_input == of_file
 
 
+@pytest.mark.usefixtures("token_id")
+async def test_audit_verify_on_server_prints_the_same_head(pollgate: CommandLine, authority: Authority) -> None:
+    earlier = await head(pollgate)
+    await authority.issue()
+
+    verified = await pollgate("audit", "verify", "--on-server", "--head", earlier)
+
+    assert verified == await pollgate("audit", "verify")
+    assert verified.status == 0
+
+
 @pytest.mark.own_services
 async def test_audit_verify_and_export_of_interrupted_response_exit_1(pollgate: CommandLine, tmp_path: Path) -> None:
     async def break_off(request: web.Request) -> web.StreamResponse:
@@ -131,10 +142,9 @@ async def test_audit_verify_of_changed_log_exits_1(
 ) -> None:
     await fetch(database.admin_url, statement)
 
-    verified = await pollgate("audit", "verify")
-
-    assert (verified.status, verified.out) == (1, "")
-    assert f"the audit log is not intact: {sentence}" in verified.err
+    for verified in (await pollgate("audit", "verify"), await pollgate("audit", "verify", "--on-server")):
+        assert (verified.status, verified.out) == (1, "")
+        assert f"the audit log is not intact: {sentence}" in verified.err
 
 
 @pytest.mark.usefixtures("token_id")
@@ -146,11 +156,12 @@ async def test_audit_verify_of_truncated_log_with_earlier_head_exits_1(
     await fetch(database.admin_url, "DELETE FROM token_authority.audit_log WHERE seq = $1", seq)
 
     without = await pollgate("audit", "verify")
-    verified = await pollgate("audit", "verify", "--head", earlier)
+    with_head = [await pollgate("audit", "verify", "--head", earlier, *more) for more in ((), ("--on-server",))]
 
     assert without.status == 0
-    assert (verified.status, verified.out) == (1, "")
-    assert f"truncated: it ends with record {seq - 1}, but record {seq} existed before" in verified.err
+    for verified in with_head:
+        assert (verified.status, verified.out) == (1, "")
+        assert f"truncated: it ends with record {seq - 1}, but record {seq} existed before" in verified.err
 
 
 async def test_audit_verify_of_rewritten_log_with_earlier_head_exits_1(
@@ -163,17 +174,20 @@ async def test_audit_verify_of_rewritten_log_with_earlier_head_exits_1(
     await authority.issue(name="harmless")
 
     without = await pollgate("audit", "verify")
-    verified = await pollgate("audit", "verify", "--head", earlier)
+    with_head = [await pollgate("audit", "verify", "--head", earlier, *more) for more in ((), ("--on-server",))]
 
     assert without.status == 0
-    assert (verified.status, verified.out) == (1, "")
-    assert f"rewritten: record {seq} is not the one of the earlier head" in verified.err
+    for verified in with_head:
+        assert (verified.status, verified.out) == (1, "")
+        assert f"rewritten: record {seq} is not the one of the earlier head" in verified.err
 
 
 @pytest.mark.parametrize(
     ("options", "stdin", "status", "sentence"),
     [
         (("--head", "12"), "", 2, "--head takes SEQ:HASH"),
+        (("--file", "-", "--on-server"), "", 2, "give either --file or --on-server"),
+        (("--on-server", "--head", "9" * 18 + ":" + "f" * 64), "", 1, "--head: "),
         (("--file", "nowhere.jsonl"), "", 1, "cannot read the audit log: No such file or directory: nowhere.jsonl"),
         (("--file", "-"), "hello\n", 1, "the line after record 0 is not an audit record"),
         (("--file", "-"), '{"seq": 1', 1, "the line after record 0 is not an audit record"),

@@ -79,6 +79,7 @@ async def test_auditor_reads_everything_and_writes_get_403(authority: Authority)
 
     assert set(seen) == {200}
     assert set(changed) == {403}
+    assert (await auditor("POST", "audit/verify")).status == 200
 
 
 async def test_issuer_manages_tokens_and_gets_403_on_other_routes(authority: Authority) -> None:
@@ -87,6 +88,7 @@ async def test_issuer_manages_tokens_and_gets_403_on_other_routes(authority: Aut
     assert {(await issuer("GET", path)).status for path in READS} == {200}
     assert {(await issuer("GET", path)).status for path in AUDITS} == {403}
     assert {(await issuer(*change)).status for change in CHANGES} == {403}
+    assert (await issuer("POST", "audit/verify")).status == 403
     assert (await issuer(*NEW_TOKEN)).status == 201
 
 

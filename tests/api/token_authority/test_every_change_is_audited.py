@@ -13,6 +13,7 @@ pytestmark = pytest.mark.shared_services
 
 NO_CHANGE = {
     ("POST", "/v1/tokens/find"): "reads",
+    ("POST", "/v1/audit/verify"): "reads",
     ("POST", "/oauth2/introspect"): "reads, and counts the use",
     ("POST", "/oauth2/introspect/batch"): "reads, and counts the use",
     ("POST", "/v1/guards/{guard_id}/sync"): "renews a lease, and counts the use",
