@@ -4,6 +4,7 @@ from typing import Final
 
 from services.token_authority.pages import (
     paths,
+    review,
     sign_in,
     sign_in_provider,
     token_create,
@@ -60,5 +61,8 @@ PAGE_ROUTES: Final = (
     Route("POST", f"{_TOKEN}/enable", Endpoint(token_end.enable_token), ISSUERS),
     Route("GET", f"{_TOKEN}/revoke", Endpoint(token_end.show_revoke), ISSUERS),
     Route("POST", f"{_TOKEN}/revoke", Endpoint(token_end.revoke_token), ISSUERS),
+    Route("GET", paths.REVIEW, Endpoint(review.show_review), READERS),
+    Route("POST", f"{paths.REVIEW}/keep", Endpoint(review.keep), ISSUERS),
+    Route("POST", f"{paths.REVIEW}/complete", Endpoint(review.complete), ISSUERS),
 )
 """None of these is in the OpenAPI document, because their endpoints have no operation."""
