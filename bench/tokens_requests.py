@@ -55,9 +55,14 @@ class RequestKind(NamedTuple):
     draw: Draw
 
 
+async def first_ids(calls: Calls) -> list[str]:
+    """Return the ids of the 200 oldest tokens."""
+    return [token["id"] for token in (await calls.get(LIST, {"limit": "200", "sort": "created_at"}))["items"]]
+
+
 async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[RequestKind]:
     """Return every kind, the baseline first."""
-    ids = [token["id"] for token in (await calls.get(LIST, {"limit": "200", "sort": "created_at"}))["items"]]
+    ids = await first_ids(calls)
     kinds = [RequestKind(BASELINE, lambda: f"{LIST}/{rng.choice(ids)}")]
     for sort in SORTS:
         for descending in ("false", "true"):
