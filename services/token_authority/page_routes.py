@@ -5,6 +5,9 @@ from typing import Final
 from services.token_authority.pages import (
     paths,
     review,
+    service,
+    service_form,
+    service_list,
     sign_in,
     sign_in_provider,
     token_create,
@@ -15,7 +18,7 @@ from services.token_authority.pages import (
     token_rotate,
     token_selection,
 )
-from services.token_authority.pages.access import ISSUERS, READERS, VISITORS
+from services.token_authority.pages.access import ADMINS, AUDITORS, ISSUERS, READERS, VISITORS
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route
 
@@ -64,5 +67,17 @@ PAGE_ROUTES: Final = (
     Route("GET", paths.REVIEW, Endpoint(review.show_review), READERS),
     Route("POST", f"{paths.REVIEW}/keep", Endpoint(review.keep), ISSUERS),
     Route("POST", f"{paths.REVIEW}/complete", Endpoint(review.complete), ISSUERS),
+    # Services, administrators, sites and the audit log
+    Route("GET", paths.SERVICES, Endpoint(service_list.show_services), AUDITORS),
+    Route("GET", paths.NEW_SERVICE, Endpoint(service_form.show_new_service), ADMINS),
+    Route("POST", paths.NEW_SERVICE, Endpoint(service_form.create_service), ADMINS),
+    Route("GET", f"{paths.SERVICES}/{{client_id}}", Endpoint(service.show_service), AUDITORS),
+    Route("GET", f"{paths.SERVICES}/{{client_id}}/edit", Endpoint(service_form.show_edit), ADMINS),
+    Route("POST", f"{paths.SERVICES}/{{client_id}}/edit", Endpoint(service_form.edit_service), ADMINS),
+    Route("GET", f"{paths.SERVICES}/{{client_id}}/rotate", Endpoint(service.show_rotate), ADMINS),
+    Route("POST", f"{paths.SERVICES}/{{client_id}}/rotate", Endpoint(service.rotate_service), ADMINS),
+    Route("GET", f"{paths.SERVICES}/{{client_id}}/disable", Endpoint(service.show_disable), ADMINS),
+    Route("POST", f"{paths.SERVICES}/{{client_id}}/disable", Endpoint(service.disable_service), ADMINS),
+    Route("POST", f"{paths.SERVICES}/{{client_id}}/enable", Endpoint(service.enable_service), ADMINS),
 )
 """None of these is in the OpenAPI document, because their endpoints have no operation."""

@@ -9,8 +9,9 @@ from http.cookies import SimpleCookie
 from typing import Any, Final
 from urllib.parse import urlencode, urljoin
 
+from shared.runtime.pages.forms import FORM_TOKEN
 from tests.support.html_page import HtmlPage
-from tests.support.stack import Caller
+from tests.support.stack import Authority, Caller
 
 SIGN_IN: Final = "/settings/sign-in"
 SIGN_OUT: Final = "/settings/sign-out"
@@ -202,6 +203,21 @@ class Browser:
         sent = {"Origin": self._service.base if origin is None else origin, **headers}
         return await self._send("POST", path, data=urlencode(fields), headers=sent)
 
+    async def forge(self, path: str, action: str | None = None, /, **fields: FieldValue) -> list[int]:
+        """Send the form of a page as a page of another site could, in several ways. Return the statuses."""
+        page = await self.get(path)
+        form = page.form(action)
+        sent, target = form.filled(fields), urljoin(page.path, form.action)
+        without_token = [(name, text) for name, text in sent if name != FORM_TOKEN]
+        answers = [
+            await self.post(target, without_token),
+            await self.post(target, [*without_token, (FORM_TOKEN, "x" * 43)]),
+            await self.post(target, sent, origin="https://elsewhere.example"),
+            await self.post(target, sent, origin="null"),
+            await self.post(target, sent, **{"Sec-Fetch-Site": "same-site"}),
+        ]
+        return [answer.status for answer in answers]
+
     async def _send(self, method: str, path: str, headers: Mapping[str, str] = {}, **options: Any) -> Page:
         sent = {"Accept": HTML, "Content-Type": "application/x-www-form-urlencoded", **headers}
         if self._cookies:
@@ -217,6 +233,15 @@ async def sign_in(service: Caller, admin_key: str) -> Browser:
     browser = Browser(service)
     await browser.sign_in(admin_key)
     return browser
+
+
+async def sign_in_as(authority: Authority, role: str, **limits: Any) -> Browser:
+    """Return a browser with a session of a new admin key in this role. An issuer may issue in PLAT by default."""
+    usual = {"scopes": ["polls:*:PLAT"]} if role == "issuer" and not limits else {}
+    body = {"name": f"the {role}", "role": role, **usual, **limits}
+    answer = await authority.manage("POST", "/v1/admin-keys", body)
+    assert answer.status == 201, answer.body
+    return await sign_in(authority, answer.json["key"])
 
 
 def _texts(value: FieldValue) -> list[str]:

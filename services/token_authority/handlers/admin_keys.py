@@ -84,7 +84,7 @@ async def change_admin_key(request: web.Request) -> web.Response:
     require_media_type(request, JSON)
     requested = read_json(await request.read(), ChangeAdminKey).to_change()
     by = administrator_of(request).actor
-    changed = await operations.change_admin_key(request.app[DATABASE], _key_id_of(request), requested, by)
+    changed = await operations.change_admin_key(request.app[DATABASE], key_id_of(request), requested, by)
     return json_response(AdminKeyPayload.of(changed))
 
 
@@ -105,7 +105,7 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
     by = administrator_of(request)
     rotation = body.to_rotation(key_of(request, by.actor, body))
     rotated = await operations.rotate_admin_key(
-        request.app[DATABASE], _key_id_of(request), rotation, by.actor, datetime.now(UTC)
+        request.app[DATABASE], key_id_of(request), rotation, by.actor, datetime.now(UTC)
     )
     return json_response(RotatedAdminKeyPayload.of_rotated(rotated))
 
@@ -120,11 +120,12 @@ async def rotate_admin_key(request: web.Request) -> web.Response:
 async def revoke_admin_key(request: web.Request) -> web.Response:
     """Return 204, also if it was revoked before."""
     by = administrator_of(request).actor
-    await operations.revoke_admin_key(request.app[DATABASE], _key_id_of(request), by, datetime.now(UTC))
+    await operations.revoke_admin_key(request.app[DATABASE], key_id_of(request), by, datetime.now(UTC))
     return web.Response(status=204)
 
 
-def _key_id_of(request: web.Request) -> str:
+def key_id_of(request: web.Request) -> str:
+    """Return the id of an admin key in the path. Raise `UnknownAdminKey` if it cannot be one."""
     key_id = request.match_info["key_id"]
     if "\0" in key_id:
         raise UnknownAdminKey

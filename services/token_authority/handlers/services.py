@@ -67,7 +67,7 @@ async def list_services(request: web.Request) -> web.Response:
 )
 async def show_service(request: web.Request) -> web.Response:
     """Return 200 with the service and its secrets, without their texts."""
-    database, client_id = request.app[DATABASE], _client_id_of(request)
+    database, client_id = request.app[DATABASE], client_id_of(request)
     service = await services.select_service(database, client_id)
     if service is None:
         raise UnknownService
@@ -89,7 +89,7 @@ async def change_service(request: web.Request) -> web.Response:
     require_media_type(request, JSON)
     requested = read_json(await request.read(), ChangeService).to_change()
     by = administrator_of(request).actor
-    changed = await operations.change_service(request.app[DATABASE], _client_id_of(request), requested, by)
+    changed = await operations.change_service(request.app[DATABASE], client_id_of(request), requested, by)
     return json_response(ServicePayload.of(changed))
 
 
@@ -110,7 +110,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     by = administrator_of(request)
     rotation = body.to_rotation(key_of(request, by.actor, body))
     rotated = await operations.rotate_service(
-        request.app[DATABASE], _client_id_of(request), rotation, by.actor, datetime.now(UTC)
+        request.app[DATABASE], client_id_of(request), rotation, by.actor, datetime.now(UTC)
     )
     return json_response(RotatedServicePayload.of_rotated(rotated))
 
@@ -142,12 +142,13 @@ async def enable_service(request: web.Request) -> web.Response:
 async def _enable(request: web.Request, *, enabled: bool) -> web.Response:
     by = administrator_of(request).actor
     changed = await operations.enable_service(
-        request.app[DATABASE], _client_id_of(request), by, datetime.now(UTC), enabled=enabled
+        request.app[DATABASE], client_id_of(request), by, datetime.now(UTC), enabled=enabled
     )
     return json_response(ServicePayload.of(changed))
 
 
-def _client_id_of(request: web.Request) -> str:
+def client_id_of(request: web.Request) -> str:
+    """Return the client id in the path. Raise `UnknownService` if it cannot be one."""
     client_id = request.match_info["client_id"]
     if "\0" in client_id:
         raise UnknownService

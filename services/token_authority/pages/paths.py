@@ -2,6 +2,7 @@
 
 import re
 from typing import Final
+from urllib.parse import quote
 
 from services.token_authority.payloads.sign_in_links import SIGN_IN_LINK_PATH
 
@@ -17,6 +18,9 @@ REVIEW: Final = "/settings/review"
 AUDIT: Final = "/settings/audit"
 SERVICES: Final = "/settings/services"
 ADMINISTRATORS: Final = "/settings/administrators"
+NEW_SERVICE: Final = "/settings/services/_new"
+"""No client id begins with `_`."""
+NEW_ADMINISTRATOR: Final = "/settings/administrators/new"
 SITES: Final = "/settings/sites"
 
 _INSIDE: Final = re.compile(r"/settings/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}){0,2000}")
@@ -30,3 +34,18 @@ def is_inside(path: str) -> bool:
 def token_path(token_id: str, page: str = "") -> str:
     """Return the path of a token, or of a page about it."""
     return f"{TOKENS}/{token_id}/{page}" if page else f"{TOKENS}/{token_id}"
+
+
+def service_path(client_id: str, page: str = "") -> str:
+    """Return the path of a service, or of a page about it."""
+    return f"{SERVICES}/{quote(client_id, safe='')}/{page}".rstrip("/")
+
+
+def administrator_path(key_id: str, page: str = "") -> str:
+    """Return the path of an admin key, or of a page about it."""
+    return f"{ADMINISTRATORS}/{quote(key_id, safe='')}/{page}".rstrip("/")
+
+
+def record_path(seq: int) -> str:
+    """Return the path of a record of the audit log."""
+    return f"{AUDIT}/{seq}"

@@ -22,7 +22,11 @@ _SELECT_BY_DIGEST: Final = f"""
       AND a.revoked_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
-    -- select_admin_key: one admin key, locked until the transaction ends
+    -- select_admin_key: one admin key
+    SELECT {_COLUMNS} FROM token_authority.admin_key a WHERE a.id = $1
+"""  # noqa: S608
+_LOCK: Final = f"""
+    -- lock_admin_key: one admin key, locked until the transaction ends
     SELECT {_COLUMNS} FROM token_authority.admin_key a WHERE a.id = $1 FOR UPDATE
 """  # noqa: S608
 _SELECT_ALL: Final = f"""
@@ -65,9 +69,15 @@ async def select_admin_key_by_digest(connection: Connection, digest: bytes, now:
     return AdminKeyLookup(_read_admin_key(row), row["is_used"]) if row else None
 
 
+async def select_admin_key(connection: Connection, key_id: str) -> AdminKey | None:
+    """Return the admin key with this id, also if it is revoked."""
+    row = await connection.fetchrow(_SELECT, key_id)
+    return _read_admin_key(row) if row else None
+
+
 async def lock_admin_key(connection: Connection, key_id: str) -> AdminKey | None:
     """Return the admin key with this id, locked until the transaction ends."""
-    row = await connection.fetchrow(_SELECT, key_id)
+    row = await connection.fetchrow(_LOCK, key_id)
     return _read_admin_key(row) if row else None
 
 
