@@ -3,6 +3,9 @@
 from typing import Final
 
 from services.token_authority.pages import (
+    administrator_actions,
+    administrator_form,
+    administrators,
     paths,
     review,
     service,
@@ -79,5 +82,23 @@ PAGE_ROUTES: Final = (
     Route("GET", f"{paths.SERVICES}/{{client_id}}/disable", Endpoint(service.show_disable), ADMINS),
     Route("POST", f"{paths.SERVICES}/{{client_id}}/disable", Endpoint(service.disable_service), ADMINS),
     Route("POST", f"{paths.SERVICES}/{{client_id}}/enable", Endpoint(service.enable_service), ADMINS),
+    Route("GET", paths.ADMINISTRATORS, Endpoint(administrators.show_administrators), AUDITORS),
+    Route("GET", paths.NEW_ADMINISTRATOR, Endpoint(administrator_form.show_new_administrator), ADMINS),
+    Route("POST", paths.NEW_ADMINISTRATOR, Endpoint(administrator_form.create_administrator), ADMINS),
+    Route("GET", f"{paths.ADMINISTRATORS}/{{key_id}}", Endpoint(administrators.show_administrator), AUDITORS),
+    Route("GET", f"{paths.ADMINISTRATORS}/{{key_id}}/rotate", Endpoint(administrator_actions.show_rotate), ADMINS),
+    Route(
+        "POST",
+        f"{paths.ADMINISTRATORS}/{{key_id}}/rotate",
+        Endpoint(administrator_actions.rotate_administrator),
+        ADMINS,
+    ),
+    Route("GET", f"{paths.ADMINISTRATORS}/{{key_id}}/revoke", Endpoint(administrator_actions.show_revoke), ADMINS),
+    Route(
+        "POST",
+        f"{paths.ADMINISTRATORS}/{{key_id}}/revoke",
+        Endpoint(administrator_actions.revoke_administrator),
+        ADMINS,
+    ),
 )
 """None of these is in the OpenAPI document, because their endpoints have no operation."""

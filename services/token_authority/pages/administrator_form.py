@@ -1,0 +1,114 @@
+"""Create an admin key."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final, Self
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from services.token_authority.app_keys import DATABASE, FORM
+from services.token_authority.domain.admin_key import NewAdminKey
+from services.token_authority.domain.administrator import Role
+from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.operations import admin_keys as operations
+from services.token_authority.pages import paths
+from services.token_authority.pages.access import administrator_of
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.notices import lead_to
+from services.token_authority.pages.page import page
+from services.token_authority.pages.paths import administrator_path
+from services.token_authority.pages.site_choice import SiteChoice, sites_for
+from services.token_authority.pages.token_form import errors_of
+from services.token_authority.payloads.admin_keys import CreateAdminKey
+from shared.runtime.pages.forms import Form
+
+ROLES: Final = (
+    ("admin", "Admin", "May do everything, without limits."),
+    ("issuer", "Issuer", "Issues, changes and revokes tokens within the limits below. Needs a limit."),
+    (
+        "auditor",
+        "Auditor",
+        "Reads, and changes nothing. Without limits, also the audit log, services and administrators.",
+    ),
+)
+
+
+class AdministratorFields(Struct, frozen=True):
+    """The fields of the form as they were typed. `scopes` has one on each line."""
+
+    name: str = ""
+    role: str = ""
+    sites: SiteChoice = SiteChoice()
+    scopes: str = ""
+
+    @classmethod
+    def read(cls, form: Form) -> Self:
+        """Return the fields of a form."""
+        return cls(form.text("name"), form.text("role"), SiteChoice.read(form), form.text("scopes"))
+
+    def to_body(self) -> CreateAdminKey:
+        """Return the fields of a new admin key. Raise `InvalidValue`."""
+        try:
+            role = msgspec.convert(self.role, Role)
+        except msgspec.ValidationError:
+            raise InvalidValue(("role",), "choose a role") from None
+        return CreateAdminKey(self.name, role, self.sites.to_ids(), self.scopes.split() or None)
+
+
+async def show_new_administrator(request: web.Request) -> web.Response:
+    """Return the form for a new admin key."""
+    return await _form_page(request, AdministratorFields(), new_form_key())
+
+
+async def create_administrator(request: web.Request) -> web.Response:
+    """Create an admin key, and show its secret once; lead to the admin key if the same form created it before."""
+    form, by, now = request[FORM], administrator_of(request).actor, datetime.now(UTC)
+    fields = AdministratorFields.read(form)
+    try:
+        body = fields.to_body()
+        key = form_key_of(request, body)
+        earlier = await find_earlier(request, key)
+        if earlier is not None:
+            return lead_to(administrator_path(earlier.holder_id), REPEATED)
+        created = await operations.create_admin_key(request.app[DATABASE], body.to_admin_key(by, now), by, now, key)
+    except InvalidValue as error:
+        return await _form_page(request, fields, form.raw(FORM_KEY), 422, errors_of(error))
+    return _created_page(request, created)
+
+
+def _created_page(request: web.Request, created: NewAdminKey) -> web.Response:
+    return page(
+        request,
+        "new_secret.html",
+        status=201,
+        title=f"Administrator {created.key.name} was created",
+        crumbs=[("Administrators", paths.ADMINISTRATORS)],
+        label="Admin key",
+        secret=created.minted.text,
+        then=administrator_path(created.key.id),
+        next="Open the administrator",
+        use="Hand it over on a channel that others cannot read. It opens these pages, and authorizes programs as "
+        "`POLLGATE_ADMIN_KEY`.",
+        old_secrets_end_at=None,
+    )
+
+
+async def _form_page(
+    request: web.Request,
+    fields: AdministratorFields,
+    form_key: str,
+    status: int = 200,
+    errors: Mapping[str, str] | None = None,
+) -> web.Response:
+    return page(
+        request,
+        "administrator_new.html",
+        status=status,
+        fields=fields,
+        form_key=form_key,
+        roles=ROLES,
+        sites=await sites_for(request),
+        errors=errors or {},
+    )
