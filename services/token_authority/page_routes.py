@@ -13,6 +13,7 @@ from services.token_authority.pages import (
     service_list,
     sign_in,
     sign_in_provider,
+    site_list,
     token_create,
     token_detail,
     token_edit,
@@ -100,5 +101,6 @@ PAGE_ROUTES: Final = (
         Endpoint(administrator_actions.revoke_administrator),
         ADMINS,
     ),
+    Route("GET", paths.SITES, Endpoint(site_list.show_sites), READERS),
 )
 """None of these is in the OpenAPI document, because their endpoints have no operation."""

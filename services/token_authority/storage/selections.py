@@ -142,6 +142,18 @@ async def count_by_status(connection: Connection, selection: Selection, now: dat
     return {status: row[status] for status in STATUS_CONDITIONS}
 
 
+async def count_by_site(connection: Connection, selection: Selection, now: datetime) -> dict[str, int]:
+    """Return how many tokens meet every condition, by the id of their site. The selection has no search text."""
+    arguments = Arguments()
+    where = conditions(selection, arguments, now)
+    tables = TABLES if any("u." in condition for condition in where) else "token_authority.token t"
+    query = f"""
+        -- count_by_site: how many tokens meet every condition, by site
+        SELECT t.site_id, count(*) AS tokens FROM {tables} WHERE {" AND ".join(where) or "true"} GROUP BY t.site_id
+    """  # noqa: S608
+    return {row["site_id"]: row["tokens"] for row in await connection.fetch(query, *arguments.values)}
+
+
 def _read_found_token(row: Row) -> FoundToken:
     return FoundToken(read_token(row), read_use(row), row["place"])
 
