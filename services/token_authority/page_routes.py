@@ -2,10 +2,13 @@
 
 from typing import Final
 
+from services.token_authority.handlers import audit
 from services.token_authority.pages import (
     administrator_actions,
     administrator_form,
     administrators,
+    audit_log,
+    audit_record,
     paths,
     review,
     service,
@@ -102,5 +105,9 @@ PAGE_ROUTES: Final = (
         ADMINS,
     ),
     Route("GET", paths.SITES, Endpoint(site_list.show_sites), READERS),
+    Route("GET", paths.AUDIT, Endpoint(audit_log.show_audit), AUDITORS),
+    Route("POST", f"{paths.AUDIT}/search", Endpoint(audit_log.search_audit), AUDITORS),
+    Route("GET", f"{paths.AUDIT}/export", Endpoint(audit.export_audit.handler), AUDITORS),
+    Route("GET", f"{paths.AUDIT}/{{seq}}", Endpoint(audit_record.show_record), AUDITORS),
 )
 """None of these is in the OpenAPI document, because their endpoints have no operation."""

@@ -57,5 +57,6 @@ FILTERS: Final[Mapping[str, Callable[..., Any]]] = {
     "day": day,
     "number": number,
     "plural": plural,
+    "sentence": sentence,
     "with_code": with_code,
 }
