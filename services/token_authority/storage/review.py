@@ -110,6 +110,9 @@ _OWNER_INACTIVE_WITHIN: Final = f"""
     ORDER BY t.id LIMIT {{limit}}
 """  # noqa: S608
 _MATCHING: Final = "t.id IN (SELECT t.id FROM token_authority.token t WHERE {})"
+_KEPT_COLUMNS: Final = "k.kept_until, k.kept_by"
+_NOT_KEPT_COLUMNS: Final = "NULL::timestamptz AS kept_until, NULL AS kept_by"
+_KEPT_JOIN: Final = f"LEFT JOIN {KEPT} ON {IS_KEPT}"
 _STATEMENTS: Final[dict[FindingKind, str]] = {
     "unused": _UNUSED,
     "never_used": _NEVER_USED,
@@ -145,11 +148,11 @@ async def select_candidates(
     times = {"now": review.now, "since": review.unused_since, "soon": review.expiring_until, "late": review.late_since}
     moments = {name: f"{arguments.add(at)}::timestamptz" for name, at in times.items() if f"{{{name}}}" in statement}
     found = statement.format(**moments, **within, after=arguments.add(after), limit=arguments.add(limit))
+    columns, join = (_KEPT_COLUMNS, _KEPT_JOIN.format(**identity)) if review.include_kept else (_NOT_KEPT_COLUMNS, "")
     query = f"""
         WITH found AS MATERIALIZED ({found})
-        SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at, k.kept_until, k.kept_by
-        FROM found JOIN {TABLES} ON t.id = found.id LEFT JOIN {KEPT} ON {IS_KEPT.format(**identity)}
-        ORDER BY found.id
+        SELECT {SHOWN}, found.replaced_ends_at, found.late_use_at AS late_at, {columns}
+        FROM found JOIN {TABLES} ON t.id = found.id {join} ORDER BY found.id
     """  # noqa: S608
     return [_read_candidate(row, kind) for row in await connection.fetch(query, *arguments.values)]
 
