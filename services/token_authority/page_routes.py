@@ -106,6 +106,7 @@ PAGE_ROUTES: Final = (
     ),
     Route("GET", paths.SITES, Endpoint(site_list.show_sites), READERS),
     Route("GET", paths.AUDIT, Endpoint(audit_log.show_audit), AUDITORS),
+    Route("POST", f"{paths.AUDIT}/verify", Endpoint(audit_log.verify_audit), AUDITORS),
     Route("POST", f"{paths.AUDIT}/search", Endpoint(audit_log.search_audit), AUDITORS),
     Route("GET", f"{paths.AUDIT}/export", Endpoint(audit.export_audit.handler), AUDITORS),
     Route("GET", f"{paths.AUDIT}/{{seq}}", Endpoint(audit_record.show_record), AUDITORS),

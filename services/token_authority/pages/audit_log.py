@@ -10,9 +10,11 @@ from msgspec import Meta, Struct
 
 from services.token_authority.app_keys import DATABASE, FORM
 from services.token_authority.domain.audit import AuditSelection
-from services.token_authority.domain.audit_chain import ChainReport
+from services.token_authority.domain.audit_chain import ChainReport, read_head
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import read_time_field
+from services.token_authority.handlers.audit import VERIFICATION_LIMIT_S
+from services.token_authority.operations.audit_chain import verify_chain
 from services.token_authority.pages import paths
 from services.token_authority.pages.page import page
 from services.token_authority.pages.references import Names, Reference, names_of, reference_to
@@ -22,9 +24,11 @@ from services.token_authority.storage.audit import select_audit
 from shared.contract.audit import AuditRecord
 from shared.contract.presented_secret import contains_secret
 from shared.contract.token import SECRET_PATTERN
+from shared.runtime.http.application import extend_deadline
 from shared.runtime.http.query import read_query
 
 ROWS: Final = 100
+_MAX_DIGITS: Final = 16
 _VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("issue", "change", "rotate", "disable", "enable", "revoke", "purge", "end_old_secret"),
     "service": ("make", "change", "rotate", "disable", "enable", "take_secret", "end_old_secret"),
@@ -99,14 +103,37 @@ async def search_audit(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(msgspec.convert(texts, AuditFilters).url())
 
 
+async def verify_audit(request: web.Request) -> web.Response:
+    """Check the whole log, also against an earlier head if the form has one, and return the list with the result."""
+    form = request[FORM]
+    seq, hash_ = form.text("seq"), form.text("hash")
+    try:
+        earlier = read_head(_read_number(seq), hash_ or None)
+    except InvalidValue as error:
+        return await audit_page(request, AuditFilters(), errors=errors_of(error), earlier=(seq, hash_))
+    extend_deadline(request, VERIFICATION_LIMIT_S)
+    report = await verify_chain(request.app[DATABASE], earlier)
+    return await audit_page(request, AuditFilters(), report=report, earlier=(seq, hash_))
+
+
+def _read_number(text: str) -> int | None:
+    if text and not (text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS):
+        raise InvalidValue(("seq",), "must be the number of a record")
+    return int(text) if text else None
+
+
 async def audit_page(
     request: web.Request,
     filters: AuditFilters,
     *,
     report: ChainReport | None = None,
     errors: Mapping[str, str] | None = None,
+    earlier: tuple[str, str] = ("", ""),
 ) -> web.Response:
-    """Return the list with these conditions. `report` is the result of a check of the chain."""
+    """Return the list with these conditions.
+
+    `report` is the result of a check of the chain, `earlier` the number and hash of a record to compare it with.
+    """
     database, found = request.app[DATABASE], list[AuditRecord]()
     try:
         if not errors:
@@ -126,5 +153,6 @@ async def audit_page(
         next_url=filters.url(after=rows[-1].record.seq) if len(found) > ROWS else "",
         export_url=filters.url(f"{paths.AUDIT}/export"),
         report=report,
+        earlier=earlier,
         errors=errors or {},
     )

@@ -9,7 +9,9 @@ import pytest
 
 from shared.contract.audit import AuditRecord, ChainCheck
 from shared.contract.token import mint
+from tests.support.databases import ClonedDatabase
 from tests.support.page_client import Browser, Page, sign_in, sign_in_as
+from tests.support.postgres import fetch
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
@@ -188,3 +190,40 @@ async def test_markup_in_records_and_filters_is_shown_as_text(authority: Authori
     assert [MARKUP in page.text for page in pages] == [True, True, False]
     assert pages[2].form(SEARCH).fields["action"] == ["<b>"]
     assert not [page.path for page in pages if MARKUP in page.html or "<b>" in page.html]
+
+
+async def test_intact_chain_is_reported_with_the_hash_to_keep(authority: Authority) -> None:
+    await authority.issue(name="Report")
+    browser = await sign_in(authority, authority.admin_key)
+    last = (await authority.manage("GET", "/v1/audit?newest_first=true&limit=1")).json["items"][0]
+
+    page = await browser.submit(AUDIT, f"{AUDIT}/verify")
+
+    assert f"The chain is intact: {last['seq']} records were checked." in page.text
+    assert last["hash"] in page.text
+
+
+async def test_changed_record_is_reported(authority: Authority, database: ClonedDatabase) -> None:
+    issued = await authority.issue(name="Report")
+    browser = await sign_in(authority, authority.admin_key)
+    change = "UPDATE token_authority.audit_log SET address = '192.0.2.1' WHERE subject = $1"
+    await fetch(database.admin_url, change, f"token:{issued['id']}")
+
+    page = await browser.submit(AUDIT, f"{AUDIT}/verify")
+
+    assert "The chain is broken:" in page.text
+    assert "has been changed." in page.text
+
+
+async def test_log_that_was_cut_off_is_noticed_by_the_hash_that_was_kept(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    browser = await sign_in(authority, authority.admin_key)
+    last = (await authority.manage("GET", "/v1/audit?newest_first=true&limit=1")).json["items"][0]
+    await fetch(database.admin_url, "DELETE FROM token_authority.audit_log WHERE seq = $1", last["seq"])
+
+    page = await browser.submit(AUDIT, f"{AUDIT}/verify", seq=str(last["seq"]), hash=last["hash"])
+    half = await browser.submit(AUDIT, f"{AUDIT}/verify", seq=str(last["seq"]))
+
+    assert "The log no longer has the record that you noted" in page.text
+    assert (half.status, "A head has both seq and hash." in half.text) == (422, True)
