@@ -85,6 +85,10 @@ class Documentation:
             self._guide_pages[path] = templates.render_guide_page(page)
         return self._guide_pages[path]
 
+    async def guide_image(self, path: str) -> bytes | None:
+        """Return the picture of the guide at the path, a PNG, or `None`."""
+        return await asyncio.to_thread(self._guide.read_image, path)
+
     def _render_pages(self) -> Pages:
         from shared.runtime.docs.pages import TEMPLATES, Templates  # noqa: PLC0415 - not before the first page
 

@@ -34,6 +34,7 @@ class Guide:
         files = [] if folder is None else [(each, each.relative_to(folder).as_posix()) for each in folder.rglob("*.md")]
         self._path_by_name = {name: _path_of(name) for _, name in files}
         self._files = {_path_of(name): (file, name) for file, name in files}
+        self._image_by_name = {} if folder is None else _images_in(folder)
 
     @property
     def paths(self) -> Collection[str]:
@@ -43,7 +44,17 @@ class Guide:
     def render(self, path: str) -> GuidePage:
         """Return the page at one of `paths`."""
         file, name = self._files[path]
-        return _render(file, name, self._path_by_name)
+        paths = {**self._path_by_name, **{name: f"{GUIDE_ROUTE}/{name}" for name in self._image_by_name}}
+        return _render(file, name, paths)
+
+    def read_image(self, path: str) -> bytes | None:
+        """Return the picture at a path, a PNG; `None` if there is none."""
+        file = self._image_by_name.get(path.removeprefix(f"{GUIDE_ROUTE}/"))
+        return file.read_bytes() if file else None
+
+
+def _images_in(folder: Path) -> dict[str, Path]:
+    return {f"images/{file.name}": file for file in (folder / "images").glob("*.png")}
 
 
 def _path_of(name: str) -> str:
@@ -82,6 +93,9 @@ def _follow_links(tokens: Sequence[Token], folder: str, paths: Mapping[str, str]
     """Yield the tokens with links between documents as links between pages, and other relative links as text."""
     is_dropped = False
     for token in tokens:
+        if token.type == "image":
+            source = posixpath.normpath(posixpath.join(folder, str(token.attrGet("src") or "")))
+            token.attrSet("src", paths.get(source, source))
         if token.type == "link_open":
             target, anchor = urldefrag(str(token.attrGet("href") or ""))
             path = paths.get(posixpath.normpath(posixpath.join(folder, target)))

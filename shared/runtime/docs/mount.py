@@ -50,12 +50,6 @@ def add_docs(app: web.Application, documentation: Documentation, url: str, *, ha
             raise web.HTTPNotFound
         return page_response(page)
 
-    async def show_guide(request: web.Request) -> web.Response:
-        page = await documentation.guide_page(request.path)
-        if page is None:
-            raise web.HTTPNotFound
-        return page_response(page)
-
     show_icon = show(lambda pages: pages.icon, "image/svg+xml")
     handlers = {
         **({} if has_start_page else {ROOT_ROUTE: _redirect_to_docs}),
@@ -69,10 +63,23 @@ def add_docs(app: web.Application, documentation: Documentation, url: str, *, ha
         PROBLEMS_ROUTE + "/": _redirect_without_slash,
         PROBLEM_ROUTE: show_problem,
         PROBLEM_ROUTE + "/": _redirect_without_slash,
-        **dict.fromkeys(GUIDE_PAGE_ROUTES, show_guide),
+        **dict.fromkeys(GUIDE_PAGE_ROUTES, _guide_of(documentation)),
         **{route + "/": _redirect_without_slash for route in GUIDE_PAGE_ROUTES},
     }
     add_routes(app, [Route("GET", path, Endpoint(handler), PUBLIC) for path, handler in handlers.items()])
+
+
+def _guide_of(documentation: Documentation) -> Handler:
+    async def show_guide(request: web.Request) -> web.Response:
+        page = await documentation.guide_page(request.path)
+        if page is not None:
+            return page_response(page)
+        image = await documentation.guide_image(request.path)
+        if image is None:
+            raise web.HTTPNotFound
+        return web.Response(body=image, content_type="image/png")
+
+    return show_guide
 
 
 async def _redirect_to_docs(_request: web.Request) -> web.Response:
