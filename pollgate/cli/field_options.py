@@ -11,7 +11,15 @@ from shared.contract.token import SECRET_PATTERN
 
 _OF_TOKENS: Final = ("owner", "metadata", "expires_at", "expires_in", "rate_limit", "self_rotation")
 _OF_SEVERAL: Final = ("name", "description", "site", "role", "end_on_use", "reason", "text", "all", "dry_run")
-_OF_SEARCHES: Final = ("scope", "status", "issued_before", "unused_since", "unused_days", "expiring_days")
+_OF_SEARCHES: Final = (
+    "scope",
+    "status",
+    "issued_before",
+    "unused_since",
+    "unused_days",
+    "expiring_days",
+    "include_kept",
+)
 _OF_RANGES: Final = (
     "created_after",
     "created_before",

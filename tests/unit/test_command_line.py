@@ -74,7 +74,7 @@ def test_poll_vote_without_required_argument_exits_2(
     assert capsys.readouterr().err == f"pollgate: {sentence}\n"
 
 
-REQUIRED = {"--reason": "leaked", "--role": "admin", "--name": "x", "--scope": "ANY", "--as": "ada"}
+REQUIRED = {"--reason": "leaked", "--role": "admin", "--name": "x", "--scope": "ANY", "--as": "ada", "--kind": "unused"}
 
 
 def checked_options() -> Iterator[tuple[list[str], str]]:

@@ -17,7 +17,7 @@ from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.pages import paths
 from services.token_authority.pages.page import page
 from services.token_authority.pages.token_form import errors_of
-from services.token_authority.storage.selections import count_by_status, select_tokens
+from services.token_authority.storage.selections import Counts, count_by_status, select_tokens
 from services.token_authority.storage.sites import select_sites
 from shared.contract.presented_secret import contains_secret, trim_secret
 from shared.contract.token import SECRET_PATTERN
@@ -95,11 +95,11 @@ class TokenFilters(Struct, frozen=True, omit_defaults=True):
 
 
 class Tab(NamedTuple):
-    """A tab of the list with the number of its tokens."""
+    """A tab of the list with the number of its tokens, which ends with a plus if there are more."""
 
     title: str
     url: str
-    tokens: int
+    tokens: str
     is_current: bool
 
 
@@ -127,10 +127,8 @@ async def show_tokens(request: web.Request) -> web.Response:
     counts = await count_by_status(database, chosen, now)
     rows = found[:ROWS]
     more = write_cursor(order, rows[-1].place, rows[-1].token.id) if len(found) > ROWS else ""
-    by_tab = {str(status): count for status, count in counts.items()}
-    by_tab["all"] = counts["alive"] + counts["expired"] + counts["revoked"]
     return await _list_page(
-        request, filters, now, rows=rows, counts=by_tab, next_url=filters.url(cursor=more) if more else ""
+        request, filters, now, rows=rows, counts=counts, next_url=filters.url(cursor=more) if more else ""
     )
 
 
@@ -161,7 +159,7 @@ async def _list_page(
     now: datetime,
     *,
     rows: object = (),
-    counts: dict[str, int] | None = None,
+    counts: Counts | None = None,
     next_url: str = "",
     error: InvalidValue | None = None,
 ) -> web.Response:
@@ -175,7 +173,7 @@ async def _list_page(
         now=now,
         rows=rows,
         tabs=[
-            Tab(title, filters.url(status=name), (counts or {}).get(name, 0), name == filters.status)
+            Tab(title, filters.url(status=name), _tokens_of(counts, name), name == filters.status)
             for name, title in TABS
         ],
         columns=[_column(filters, key, title) for key, title in COLUMNS],
@@ -186,6 +184,12 @@ async def _list_page(
         notice=NOTICES.get(filters.done, ""),
         errors=errors_of(error) if error else {},
     )
+
+
+def _tokens_of(counts: Counts | None, tab: str) -> str:
+    if counts is None:
+        return ""
+    return f"{counts.by_status.get(tab, counts.total):,}" + ("" if counts.are_complete else "+")
 
 
 def _column(filters: TokenFilters, key: SortKey | None, title: str) -> Column:

@@ -3,10 +3,11 @@
 Each statement finds the ids of a page first and joins the other columns afterwards, so that it sorts narrow rows.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from services.token_authority.domain.selection import EXPIRING, Selection, StatusFilter
+from services.token_authority.domain.selection import EXPIRING, Selection
 from services.token_authority.domain.token_page import FoundToken, Page, SortKey
 from services.token_authority.storage.conditions import STATUS_CONDITIONS, Arguments, conditions, search_parts
 from services.token_authority.storage.tokens import TOKEN_COLUMNS, read_token
@@ -15,6 +16,11 @@ from shared.runtime.postgres.database import Connection, Row
 
 MAX_SCANNED: Final = 1000
 """Tokens that are scanned in order for a search text, before its index is used to find every token with the text."""
+
+MAX_COUNTED: Final = 10_000
+"""Tokens that are counted by status: enough for exact numbers in most lists."""
+INDEXED_LENGTH: Final = 3
+"""Shorter texts are in so many tokens that a scan finds them sooner than the index."""
 
 _SORTS: Final[dict[SortKey, tuple[str, str]]] = {
     "name": ("t.name", "text"),
@@ -28,6 +34,14 @@ TABLES: Final = "token_authority.token t JOIN token_authority.token_use u ON u.t
 """Tokens as `t` with their counts as `u`."""
 SHOWN: Final = f"{TOKEN_COLUMNS}, {USE_COLUMNS}"
 """The columns that `read_token` and `read_use` read."""
+
+
+class Counts(NamedTuple):
+    """How many tokens have each status, and how many there are. Unless they `are_complete`, there are more of each."""
+
+    by_status: Mapping[str, int]
+    total: int
+    are_complete: bool
 
 
 async def select_tokens(connection: Connection, selection: Selection, page: Page, now: datetime) -> list[FoundToken]:
@@ -119,14 +133,14 @@ async def select_matching(
     return [row["id"] for row in await connection.fetch(query, *arguments.values)]
 
 
-async def count_by_status(connection: Connection, selection: Selection, now: datetime) -> dict[StatusFilter, int]:
-    """Return how many tokens meet every condition, by status; `alive` are those that are neither revoked nor expired.
+async def count_by_status(connection: Connection, selection: Selection, now: datetime) -> Counts:
+    """Count the tokens that meet every condition, by status. The selection has no condition on the status.
 
-    The selection has no condition on the status.
+    At most `MAX_COUNTED` tokens are looked at, so that the time does not grow with their number.
     """
     arguments = Arguments()
     where = conditions(selection, arguments, now)
-    if selection.search is not None:
+    if selection.search is not None and len(selection.search) >= INDEXED_LENGTH:
         where.append(search_parts(selection.search, arguments))
     at, soon = f"{arguments.add(now)}::timestamptz", arguments.add(EXPIRING)
     counts = ", ".join(
@@ -135,11 +149,18 @@ async def count_by_status(connection: Connection, selection: Selection, now: dat
     )
     tables = TABLES if any("u." in condition for condition in where) else "token_authority.token t"
     query = f"""
-        -- count_by_status: how many tokens meet every condition, by status
-        SELECT {counts} FROM {tables} WHERE {" AND ".join(where) or "true"}
+        -- count_by_status: how many of the first tokens that meet every condition have each status
+        SELECT count(*) AS looked_at, {counts} FROM (
+            SELECT t.revoked_at, t.disabled_at, t.expires_at FROM {tables}
+            WHERE {" AND ".join(where) or "true"} LIMIT {MAX_COUNTED + 1}
+        ) t
     """  # noqa: S608
     (row,) = await connection.fetch(query, *arguments.values)
-    return {status: row[status] for status in STATUS_CONDITIONS}
+    return Counts(
+        {status: row[status] for status in STATUS_CONDITIONS},
+        total=min(row["looked_at"], MAX_COUNTED),
+        are_complete=row["looked_at"] <= MAX_COUNTED,
+    )
 
 
 async def count_by_site(connection: Connection, selection: Selection, now: datetime) -> dict[str, int]:
