@@ -90,6 +90,8 @@ PAGE_ROUTES: Final = (
     Route("GET", paths.NEW_ADMINISTRATOR, Endpoint(administrator_form.show_new_administrator), ADMINS),
     Route("POST", paths.NEW_ADMINISTRATOR, Endpoint(administrator_form.create_administrator), ADMINS),
     Route("GET", f"{paths.ADMINISTRATORS}/{{key_id}}", Endpoint(administrators.show_administrator), AUDITORS),
+    Route("GET", f"{paths.ADMINISTRATORS}/{{key_id}}/edit", Endpoint(administrator_form.show_edit), ADMINS),
+    Route("POST", f"{paths.ADMINISTRATORS}/{{key_id}}/edit", Endpoint(administrator_form.edit_administrator), ADMINS),
     Route("GET", f"{paths.ADMINISTRATORS}/{{key_id}}/rotate", Endpoint(administrator_actions.show_rotate), ADMINS),
     Route(
         "POST",

@@ -1,4 +1,4 @@
-"""Create an admin key."""
+"""Create an admin key, or edit one."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,12 +9,14 @@ from aiohttp import web
 from msgspec import Struct
 
 from services.token_authority.app_keys import DATABASE, FORM
-from services.token_authority.domain.admin_key import NewAdminKey
+from services.token_authority.domain.admin_key import AdminKey, NewAdminKey
+from services.token_authority.domain.admin_key_change import AdminKeyChange
 from services.token_authority.domain.administrator import Role
-from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.errors import InvalidValue, LastAdministrator, Widening
 from services.token_authority.operations import admin_keys as operations
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
+from services.token_authority.pages.administrators import find_admin_key, own_key_id
 from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
@@ -35,6 +37,9 @@ ROLES: Final = (
 )
 
 
+LAST: Final = "This is the last admin key in the role admin. Create another admin first."
+
+
 class AdministratorFields(Struct, frozen=True):
     """The fields of the form as they were typed. `scopes` has one on each line."""
 
@@ -48,13 +53,24 @@ class AdministratorFields(Struct, frozen=True):
         """Return the fields of a form."""
         return cls(form.text("name"), form.text("role"), SiteChoice.read(form), form.text("scopes"))
 
+    @classmethod
+    def of(cls, key: AdminKey) -> Self:
+        """Return the fields of an admin key."""
+        return cls(key.name, key.role, SiteChoice.of(key.sites), "\n".join(map(str, key.scopes or ())))
+
     def to_body(self) -> CreateAdminKey:
         """Return the fields of a new admin key. Raise `InvalidValue`."""
         try:
             role = msgspec.convert(self.role, Role)
         except msgspec.ValidationError:
             raise InvalidValue(("role",), "choose a role") from None
-        return CreateAdminKey(self.name, role, self.sites.to_ids(), self.scopes.split() or None)
+        scopes = [line.strip() for line in self.scopes.splitlines() if line.strip()]
+        return CreateAdminKey(self.name, role, self.sites.to_ids(), scopes or None)
+
+    def to_change(self) -> AdminKeyChange:
+        """Return the new values for an admin key. Raise `InvalidValue`."""
+        body = self.to_body()
+        return AdminKeyChange(name=body.name, role=body.role, sites=body.sites, scopes=body.scopes)
 
 
 async def show_new_administrator(request: web.Request) -> web.Response:
@@ -78,6 +94,27 @@ async def create_administrator(request: web.Request) -> web.Response:
     return _created_page(request, created)
 
 
+async def show_edit(request: web.Request) -> web.Response:
+    """Return the form to edit an admin key."""
+    key = await find_admin_key(request)
+    if key.revoked_at is not None:
+        raise web.HTTPSeeOther(administrator_path(key.id))
+    return await _form_page(request, AdministratorFields.of(key), key=key)
+
+
+async def edit_administrator(request: web.Request) -> web.Response:
+    """Change an admin key, and lead to it."""
+    key, by = await find_admin_key(request), administrator_of(request).actor
+    fields = AdministratorFields.read(request[FORM])
+    try:
+        await operations.change_admin_key(request.app[DATABASE], key.id, fields.to_change(), by)
+    except (InvalidValue, Widening) as error:
+        return await _form_page(request, fields, status=422, errors=errors_of(error), key=key)
+    except LastAdministrator:
+        return await _form_page(request, fields, status=409, errors={"role": LAST}, key=key)
+    return lead_to(administrator_path(key.id), "changed")
+
+
 def _created_page(request: web.Request, created: NewAdminKey) -> web.Response:
     return page(
         request,
@@ -98,16 +135,21 @@ def _created_page(request: web.Request, created: NewAdminKey) -> web.Response:
 async def _form_page(
     request: web.Request,
     fields: AdministratorFields,
-    form_key: str,
+    form_key: str = "",
     status: int = 200,
     errors: Mapping[str, str] | None = None,
+    key: AdminKey | None = None,
 ) -> web.Response:
+    root = ("Administrators", paths.ADMINISTRATORS)
     return page(
         request,
-        "administrator_new.html",
+        "administrator_form.html",
         status=status,
         fields=fields,
         form_key=form_key,
+        key=key,
+        crumbs=[root, (key.name, administrator_path(key.id))] if key else [root],
+        is_own=key is not None and key.id == own_key_id(request),
         roles=ROLES,
         sites=await sites_for(request),
         errors=errors or {},

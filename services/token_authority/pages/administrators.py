@@ -19,6 +19,7 @@ from services.token_authority.storage.admin_keys import select_admin_key, select
 from services.token_authority.storage.secrets import select_secrets
 
 NOTICES: Final = {
+    "changed": "The admin key was changed.",
     "revoked": "The admin key was revoked. It no longer works, and its sessions are over.",
     REPEATED: REPEATED_NOTICE,
 }

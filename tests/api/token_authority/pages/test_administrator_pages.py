@@ -128,6 +128,52 @@ async def test_create_administrator_with_invalid_field_returns_422_with_what_was
     assert len(await list_admin_keys(authority)) == 1
 
 
+async def test_edit_changes_name_and_reduces_rights(authority: Authority, browser: Browser) -> None:
+    made = await create_administrator(browser, "CI", "issuer", scopes="polls:*:PLAT\npolls:read:OTHER")
+    path = f"{path_of(made)}/edit"
+    before = (await browser.get(path)).form().fields
+
+    edited = await browser.submit(path, name="CI of PLAT", role="auditor", scopes="polls:read:PLAT")
+
+    key = {each["name"]: each for each in await list_admin_keys(authority)}["CI of PLAT"]
+    assert (before["name"], before["role"]) == (["CI"], ["issuer"])
+    assert before["scopes"][0].split() == ["polls:*:PLAT", "polls:read:OTHER"]
+    assert "The admin key was changed." in (await browser.follow(edited)).text
+    assert (key["role"], key["scopes"]) == ("auditor", ["polls:read:PLAT"])
+
+
+async def test_edit_that_would_allow_more_returns_422_at_field(
+    authority: Authority, browser: Browser, subtests: pytest.Subtests
+) -> None:
+    made = await create_administrator(browser, "CI", "issuer", scopes="polls:read:PLAT")
+    path, before = f"{path_of(made)}/edit", await list_admin_keys(authority)
+    for field, changed in [
+        ("role", {"role": "admin", "scopes": "polls:read:PLAT"}),
+        ("scopes", {"scopes": "polls:*:PLAT"}),
+        ("scopes", {"scopes": ""}),
+        ("scopes", {"scopes": "polls:read:PLAT/two words"}),
+        ("name", {"name": MARKUP * 20}),
+    ]:
+        with subtests.test(field=field, changed=changed):
+            page = await browser.submit(path, **{"name": "Other", **changed})
+
+            assert page.status == 422
+            assert f'id="{field}-error"' in page.html
+            assert page.form().fields["name"] == [changed.get("name", "Other")]
+    assert await list_admin_keys(authority) == before
+
+
+async def test_last_admin_keeps_its_role(authority: Authority, browser: Browser) -> None:
+    path = f"{await own_path(authority)}/edit"
+
+    page = await browser.submit(path, role="auditor")
+    renamed = await browser.submit(path, name="Ada")
+
+    assert (page.status, "This is the last admin key in the role admin." in page.text) == (409, True)
+    assert "If you reduce its role or its limits, your session ends." in page.text
+    assert "Ada" in (await browser.follow(renamed)).text
+
+
 async def test_revoked_administrator_no_longer_works(authority: Authority, browser: Browser) -> None:
     made = await create_administrator(browser)
     path, key = path_of(made), made.value("secret")
@@ -144,7 +190,7 @@ async def test_revoked_administrator_no_longer_works(authority: Authority, brows
     assert repeated.status == 303
     assert await status_of(authority, key) == 401
     assert (await session.get(ADMINISTRATORS)).status == 303
-    assert [(await browser.get(f"{path}/{page}")).location for page in ("revoke", "rotate")] == [path, path]
+    assert [(await browser.get(f"{path}/{page}")).location for page in ("revoke", "rotate", "edit")] == [path] * 3
 
 
 async def test_last_admin_cannot_be_revoked(authority: Authority, browser: Browser) -> None:
@@ -197,7 +243,7 @@ async def test_auditor_sees_administrators_and_changes_get_403(authority: Author
 
     assert [page.status for page in pages] == [200, 200]
     assert [page.actions for page in pages] == [set(), set()]
-    assert not [link for page in pages for link in page.links if link.endswith(("/new", "/rotate", "/revoke"))]
+    assert not [link for page in pages for link in page.links if link.endswith(("/new", "/edit", "/rotate", "/revoke"))]
     assert await refused(auditor, path) == {403}
     assert len(await list_admin_keys(authority)) == 2
 
@@ -215,7 +261,7 @@ async def test_administrator_with_limits_gets_403(authority: Authority, subtests
 async def refused(browser: Browser, path: str) -> set[int]:
     """Return the statuses of everything that only an admin may do, sent with the token of the session's forms."""
     token = (await browser.get("/settings/tokens")).form("/settings/sign-out").filled({})
-    paths = [NEW, f"{path}/rotate", f"{path}/revoke"]
+    paths = [NEW, f"{path}/edit", f"{path}/rotate", f"{path}/revoke"]
     fields = [*token, ("name", "x"), ("role", "admin"), ("form_key", "x")]
     posted = {(await browser.post(each, fields)).status for each in paths}
     return posted | {(await browser.get(each)).status for each in paths}
@@ -227,6 +273,7 @@ async def test_forged_form_returns_403_and_changes_nothing(authority: Authority,
 
     statuses = [
         *await browser.forge(NEW, name="forged", role="admin"),
+        *await browser.forge(f"{path}/edit", name="forged"),
         *await browser.forge(f"{path}/rotate", overlap_s="0"),
         *await browser.forge(f"{path}/revoke"),
     ]
@@ -237,7 +284,7 @@ async def test_forged_form_returns_403_and_changes_nothing(authority: Authority,
 
 async def test_markup_in_fields_is_shown_as_text(browser: Browser) -> None:
     path = path_of(await create_administrator(browser, MARKUP))
-    paths = [ADMINISTRATORS, path, f"{path}/rotate", f"{path}/revoke"]
+    paths = [ADMINISTRATORS, path, f"{path}/edit", f"{path}/rotate", f"{path}/revoke"]
 
     pages = [await browser.get(each) for each in paths]
     refused = await create_administrator(browser, MARKUP, "issuer", scopes=MARKUP)
@@ -248,7 +295,7 @@ async def test_markup_in_fields_is_shown_as_text(browser: Browser) -> None:
 
 
 async def test_unknown_administrator_returns_404(browser: Browser, subtests: pytest.Subtests) -> None:
-    for path in ["adm_unknown", "adm_unknown/rotate", "adm_unknown/revoke", "%00"]:
+    for path in ["adm_unknown", "adm_unknown/edit", "adm_unknown/rotate", "adm_unknown/revoke", "%00"]:
         with subtests.test(path=path):
             page = await browser.get(f"{ADMINISTRATORS}/{path}")
 
