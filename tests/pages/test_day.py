@@ -32,7 +32,10 @@ TOKENS: Final = (
 
 
 async def create_tokens(authority: Authority, database: ClonedDatabase) -> None:
-    """Create tokens with a past, one of them disabled and one revoked."""
+    """Create tokens with a past, one of them disabled and one revoked. Name the one of the polls client."""
+    others = (await authority.manage("GET", "/v1/tokens")).json["items"]
+    for other in others:
+        await authority.manage("PATCH", f"/v1/tokens/{other['id']}", {"name": "Team Voice client", "owner": "ops"})
     for name, scopes, owner, expires_in, days in TOKENS:
         issued = await authority.issue(*scopes, name=name, owner=owner, expires_in=expires_in)
         await backdate(

@@ -66,6 +66,7 @@ async def test_person_signs_in_with_the_role_of_a_group_and_lands_on_the_page_th
     assert [(each["action"], each["actor"], each["actor_id"]) for each in records] == [
         ("session.start", "person", "u-1")
     ]
+    assert records[0]["after"] == {"by": "identity_provider", "name": "ada", "group": "pollgate-admins"}
 
 
 async def test_person_manages_tokens_within_the_limits_of_the_group(

@@ -17,6 +17,9 @@ FindingKind = Literal[
 FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
 """In the order in which findings are listed."""
 
+KEEPABLE: Final = tuple(kind for kind in FINDING_KINDS if kind != "rotated_secret_in_use")
+"""The kinds of findings that may be kept. A kept alert would hide the next use of the replaced secret."""
+
 MAX_DAYS: Final = 3650
 LATE_USE_REPORTED: Final = timedelta(days=30)
 """How long a use of a secret after its end stays a finding."""
@@ -119,6 +122,8 @@ class Finding(NamedTuple):
 
 def new_kept_finding(token_id: str, kind: FindingKind, days: int, kept_by: str, now: datetime) -> KeptFinding:
     """Return a finding that is kept for these days. Raise `InvalidValue`."""
+    if kind not in KEEPABLE:
+        raise InvalidValue(("kind",), f"a finding of the kind {kind} is an alert, which needs an answer")
     if not 1 <= days <= MAX_KEPT_DAYS:
         raise InvalidValue(("days",), f"must be 1 to {MAX_KEPT_DAYS} days")
     return KeptFinding(token_id, kind, now + timedelta(days=days), kept_by)

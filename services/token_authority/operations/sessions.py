@@ -110,7 +110,8 @@ class Sessions:
         )
         async with audited_transaction(self._database) as transaction:
             await sessions.insert_session_of_person(transaction, digest(secret), session)
-            await _record_start(transaction, session.id, origin.actor("person", person_id), "identity_provider")
+            actor = origin.actor("person", person_id)
+            await _record_start(transaction, session.id, actor, "identity_provider", name=name, group=group)
         return secret
 
     async def find(self, secret: str) -> Session | None:
@@ -139,5 +140,5 @@ def _new_secret() -> str:
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
-async def _record_start(transaction: AuditedTransaction, session_id: str, by: Actor, how: str) -> None:
-    await transaction.record(AuditEntry(by, "session.start", f"session:{session_id}", after={"by": how}))
+async def _record_start(transaction: AuditedTransaction, session_id: str, by: Actor, how: str, **person: str) -> None:
+    await transaction.record(AuditEntry(by, "session.start", f"session:{session_id}", after={"by": how, **person}))

@@ -17,9 +17,8 @@ from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_ea
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
-from services.token_authority.pages.rotation_form import DEFAULT, read_rotation
+from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, read_rotation
 from services.token_authority.pages.token_form import errors_of
-from services.token_authority.pages.token_rotate import OVERLAPS
 from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage.admin_keys import select_admin_keys
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from services.token_authority.app_keys import DATABASE, FORM, SESSION
 from services.token_authority.domain.errors import TokenEnded
-from services.token_authority.domain.review import FINDING_KINDS, FindingKind, Review
+from services.token_authority.domain.review import FINDING_KINDS, KEEPABLE, FindingKind, Review
 from services.token_authority.handlers.cursor import read_finding_cursor, write_finding_cursor
 from services.token_authority.operations.review import (
     collect_findings,
@@ -22,6 +22,7 @@ from services.token_authority.operations.review import (
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.answers import ANSWERS, TITLES
+from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.token_detail import EXPIRING_DAYS, UNUSED_DAYS
 from shared.runtime.http.problem import BadRequest
@@ -72,6 +73,7 @@ async def show_review(request: web.Request) -> web.Response:
         titles=TITLES,
         answers=ANSWERS,
         kept_days=KEPT_DAYS,
+        keepable=KEEPABLE,
         next_url=filters.url(cursor=write_finding_cursor(shown[-1].place)) if len(found) > ROWS else "",
         last_completed=await select_last_completion(database),
         notice=NOTICES.get(filters.done, ""),
@@ -96,4 +98,4 @@ async def keep(request: web.Request) -> web.Response:
 async def complete(request: web.Request) -> web.Response:
     """Record that a review is complete, and lead back to it."""
     await complete_review(request.app[DATABASE], administrator_of(request))
-    raise web.HTTPSeeOther(f"{paths.REVIEW}?done=completed")
+    return lead_to(paths.REVIEW, "completed")

@@ -26,10 +26,9 @@ from services.token_authority.pages.notices import lead_to, notice_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import service_path
 from services.token_authority.pages.references import names_of, reference_to
-from services.token_authority.pages.rotation_form import DEFAULT, read_rotation
+from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, read_rotation
 from services.token_authority.pages.site_choice import sites_for
 from services.token_authority.pages.token_form import errors_of
-from services.token_authority.pages.token_rotate import OVERLAPS
 from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage.admin_keys import select_admin_keys
 from services.token_authority.storage.secrets import select_secrets

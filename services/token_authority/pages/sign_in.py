@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.token_authority.app_keys import FORM, SESSION, SESSION_COOKIE, SESSIONS, SETTINGS
 from services.token_authority.domain.errors import Forbidden, SignInLinkEnded, TooManyAttempts, Unauthenticated
@@ -58,6 +58,8 @@ async def sign_in_by_link(request: web.Request) -> web.Response:
     """Start a session by the code of a link, and lead to the list of tokens without the code."""
     require_private_origin(request)
     require_loopback(request)
+    if request.method == hdrs.METH_HEAD:  # a preview of the link, which must not use it up
+        return sign_in_page(request, paths.TOKENS)
     try:
         secret = await request.app[SESSIONS].start_by_link(query_of(request).optional("code"), origin_of(request))
     except SignInLinkEnded:

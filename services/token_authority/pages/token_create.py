@@ -14,7 +14,8 @@ from services.token_authority.domain.token import Token
 from services.token_authority.operations.issuance import issue_token
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
-from services.token_authority.pages.form_keys import find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.scope_form import ACTIONS, preview, read_scope_form
 from services.token_authority.pages.token_form import TokenForm, errors_of, new_token_form, read_token_form
@@ -41,11 +42,11 @@ async def create_token(request: web.Request) -> web.Response:
     if sent.has("add_row"):
         form = msgspec.structs.replace(form, scopes=form.scopes.with_row())
     if sent.has("add_row") or sent.has("preview"):
-        return await _form_page(request, form, sent.text("form_key"))
+        return await _form_page(request, form, sent.raw(FORM_KEY))
     key = form_key_of(request, form)
     earlier = await find_earlier(request, key)
     if earlier is not None:
-        raise web.HTTPSeeOther(f"{paths.token_path(earlier.holder_id)}?done=created_before")
+        return lead_to(paths.token_path(earlier.holder_id), REPEATED)
     try:
         issued = await issue_token(
             request.app[DATABASE],
@@ -57,9 +58,9 @@ async def create_token(request: web.Request) -> web.Response:
             key=key,
         )
     except InvalidValue as error:
-        return await _form_page(request, form, sent.text("form_key"), errors_of(error))
+        return await _form_page(request, form, sent.raw(FORM_KEY), errors_of(error))
     except Forbidden as error:
-        return await _form_page(request, form, sent.text("form_key"), {"scopes": str(error)}, status=403)
+        return await _form_page(request, form, sent.raw(FORM_KEY), {"scopes": str(error)}, status=403)
     return await shown_once(request, issued.token, issued.minted.text, "created", status=201)
 
 

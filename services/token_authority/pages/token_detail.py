@@ -16,8 +16,12 @@ from services.token_authority.domain.usage import DayOfUse, Use
 from services.token_authority.handlers.tokens import token_id_of
 from services.token_authority.operations.review import collect_findings
 from services.token_authority.pages.answers import ANSWERS
+from services.token_authority.pages.form_keys import REPEATED, REPEATED_NOTICE
+from services.token_authority.pages.notices import notice_of
 from services.token_authority.pages.page import page
+from services.token_authority.pages.references import names_of, reference_to
 from services.token_authority.storage import secrets, tokens, usage
+from services.token_authority.storage.admin_keys import select_admin_keys
 from services.token_authority.storage.audit import select_audit
 from services.token_authority.storage.sites import select_sites
 from shared.runtime.http.query import query_of
@@ -30,10 +34,7 @@ UNUSED_DAYS: Final = 90
 EXPIRING_DAYS: Final = 7
 
 NOTICES: Final[Mapping[str, str]] = {
-    "created_before": "This token was created with the form that you have sent again. Its secret was shown once, and "
-    "is not shown again. If you do not have it, rotate the token.",
-    "rotated_before": "This token was rotated with the form that you have sent again. Its new secret was shown once, "
-    "and is not shown again. If you do not have it, rotate the token again.",
+    REPEATED: REPEATED_NOTICE,
     "enabled": "The token works again.",
     "unchanged": "Nothing was different, so nothing was changed.",
 }
@@ -57,6 +58,8 @@ async def show_token(request: web.Request) -> web.Response:
     revocation = await request.app[REVOKER].find_revocation(token.id) if token.revoked_at else None
     found = await secrets.select_secrets(database, "token", token.id)
     about_token = AuditSelection(subject=f"token:{token.id}")
+    records = await select_audit(database, about_token, None, RECORDS, newest_first=True) if rights.may_audit else []
+    names = names_of(await select_admin_keys(database) if rights.may_audit else ())
     return page(
         request,
         "token.html",
@@ -70,9 +73,12 @@ async def show_token(request: web.Request) -> web.Response:
         answers=ANSWERS,
         days=days,
         chart=draw_bars([(_label(each), each.uses, each.refusals) for each in days]),
+        created_by=reference_to(token.created_by, names),
+        disabled_by=reference_to(token.disabled_by or "", names),
+        revoked_by=reference_to(token.revoked_by or "", names),
         pending=revocation.pending if revocation else None,
-        records=await select_audit(database, about_token, None, RECORDS, newest_first=True) if rights.may_audit else [],
-        notice=NOTICES.get(query.optional("done"), ""),
+        records=[(record, reference_to(f"{record.actor}:{record.actor_id or ''}", names)) for record in records],
+        notice=notice_of(request, NOTICES),
     )
 
 

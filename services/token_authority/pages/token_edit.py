@@ -10,9 +10,10 @@ from services.token_authority.app_keys import CHANGES, FORM, SETTINGS
 from services.token_authority.domain.errors import InvalidValue, TokenEnded, Widening
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_change import TokenChange
-from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
+from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
+from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import receipt_page
 from services.token_authority.pages.scope_form import ACTIONS, preview
 from services.token_authority.pages.token_detail import load_token
@@ -37,7 +38,7 @@ async def change_token(request: web.Request) -> web.StreamResponse:
     try:
         change = form.to_change(form_of_token(token, now, max_lifetime))
         if change == TokenChange():
-            raise web.HTTPSeeOther(f"{paths.token_path(token.id)}?done=unchanged")
+            return lead_to(token_path(token.id), "unchanged")
         changed = await request.app[CHANGES].change(token.id, change, administrator_of(request))
     except (InvalidValue, Widening) as error:
         return _form_page(request, token, form, errors_of(error))

@@ -12,9 +12,10 @@ from services.token_authority.domain.reason import ReasonKind, new_reason
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import validate_text
 from services.token_authority.domain.usage import Use
-from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
+from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
+from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import receipt_page, wait_for_effect
 from services.token_authority.pages.token_detail import load_token
 from services.token_authority.pages.token_form import errors_of
@@ -92,7 +93,7 @@ async def enable_token(request: web.Request) -> web.Response:
     token = await load_token(request)
     changed = await request.app[CHANGES].enable(token.id, administrator_of(request))
     await wait_for_effect(request, changed.pending)
-    raise web.HTTPSeeOther(f"{paths.token_path(token.id)}?done=enabled")
+    return lead_to(token_path(token.id), "enabled")
 
 
 async def _ask(

@@ -15,6 +15,7 @@ from services.token_authority.domain.token_fields import validate_text
 from services.token_authority.domain.token_page import Order, Page
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
+from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.receipt import receipt_page
 from services.token_authority.pages.token_end import REASONS, read_reason_kind
@@ -72,7 +73,7 @@ async def disable_selected(request: web.Request) -> web.StreamResponse:
 
 async def _ask(request: web.Request, action: Action, errors: Mapping[str, str] | None = None) -> web.Response:
     if not _ids(request):
-        raise web.HTTPSeeOther(f"{paths.TOKENS}?done=none_selected")
+        return lead_to(paths.TOKENS, "none_selected")
     database, now, selection = request.app[DATABASE], datetime.now(UTC), _selection(request)
     affected: list[StatusFilter] = ["active"] if action == "disable" else ["active", "disabled", "expired"]
     chosen = msgspec.structs.replace(selection, statuses=affected)

@@ -240,3 +240,16 @@ async def test_review_shows_by_whose_key_it_was_last_completed(authority: Author
     assert (await admin_reader.get(PATH)).json["last_completed"] == answer.json
     assert (record["action"], record["at"], record["actor_id"]) == ("review.complete", answer.json["at"], own)
     assert (record["before"], record["after"]) == ({}, {})
+
+
+async def test_alert_cannot_be_kept(authority: Authority) -> None:
+    issued = await authority.issue(name="Report")
+
+    answer = await authority.manage(
+        "POST", f"/v1/tokens/{issued['id']}/keep", {"kind": "rotated_secret_in_use", "days": 1}
+    )
+
+    assert answer.status == 422
+    assert answer.json["errors"] == [
+        {"detail": "a finding of the kind rotated_secret_in_use is an alert, which needs an answer", "pointer": "/kind"}
+    ]

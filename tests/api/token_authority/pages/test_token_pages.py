@@ -81,7 +81,7 @@ async def test_form_that_is_sent_again_creates_nothing_and_shows_no_secret(
     page = await browser.follow(again)
 
     assert again.status == 303
-    assert "Its secret was shown once" in page.text
+    assert "the secret was shown once then" in page.text
     assert not find_secrets(again.html + page.html)
     assert await count_tokens(authority) == 1
     assert (await authority.introspect(secret)).json["active"]
@@ -96,7 +96,7 @@ async def test_rotation_form_that_is_sent_again_rotates_once(browser: Browser, a
     again = await browser.send(form, overlap_s="0")
 
     assert again.status == 303
-    assert "Its new secret was shown once" in (await browser.follow(again)).text
+    assert "the secret was shown once then" in (await browser.follow(again)).text
     assert (await authority.introspect(secret)).json["active"]
 
 
