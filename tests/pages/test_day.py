@@ -159,7 +159,7 @@ async def test_day_by_keyboard(new_tab: OpenTab, authority: Authority, database:
         polls.token = await change_by_keyboard(tab)
         assert (await polls.call("GET")).status == 200
         await revoke_by_keyboard(tab)
-        assert (await polls.call("GET")).status == 401
+        assert (await polls.call("GET")).status == 403
 
         await keys.press("Review")
         await tab.shows("Everything, from the migration", "It never expires")

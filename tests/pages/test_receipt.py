@@ -56,7 +56,7 @@ async def test_replica_that_does_not_answer_is_waited_for_until_its_lease_has_en
         await tab.page.get_by_label("It has leaked").check()
         await tab.click("Revoke permanently")
 
-        await tab.shows("In force everywhere after 3.", "the lease of 1 replica ended without an answer.")
+        await tab.shows("In force everywhere after", "the lease of 1 replica ended without an answer.")
 
 
 async def test_page_of_the_token_says_how_far_its_revocation_is(new_tab: OpenTab, authority: Authority) -> None:

@@ -85,7 +85,7 @@ async def _stream(
     await start_stream(request, response)
     part = before
     while not waiting.done():
-        if not await write_within_limit(request, response, (part + _progress(pending[-1])).encode()):
+        if not await write_within_limit(request, response, f"{part}{_progress(pending[-1])}".encode()):
             return response
         part, confirmed = "", pending[-1].confirmed
         while not waiting.done() and pending[-1].confirmed == confirmed:
