@@ -74,7 +74,7 @@ async def test_revocation_shows_its_receipt(tab: Tab, authority: Authority) -> N
     issued = await authority.issue("polls:read:PLAT", name="Old report")
 
     await tab.open("/settings/tokens")
-    await tab.click("Actions for Old report")
+    await tab.click("Actions Old report")
     await tab.page.get_by_role("link", name="Revoke", exact=True).click()
     await tab.shows("Revoke Old report", "permanently")
     await tab.page.get_by_label("It has leaked").check()

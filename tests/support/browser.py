@@ -10,7 +10,16 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    FloatRect,
+    Page,
+    Request,
+    async_playwright,
+    expect,
+)
 
 from tests.support.secrets_in_output import find_secrets
 
@@ -103,9 +112,11 @@ class Tab:
         assert await self.page.evaluate(overflow) <= 0, f"{self.path} is wider than the window"
 
     async def screenshot(self, name: str) -> None:
-        """Store a picture of the page, if `POLLGATE_SCREENSHOTS` names a folder."""
-        if folder := os.environ.get("POLLGATE_SCREENSHOTS"):
-            await self.page.screenshot(path=Path(folder) / f"{name}.png")
+        """Store a picture of the page down to its foot, if `POLLGATE_SCREENSHOTS` names a folder."""
+        folder, box = os.environ.get("POLLGATE_SCREENSHOTS"), await self.page.locator("footer").bounding_box()
+        if folder and box:
+            clip: FloatRect = {"x": 0, "y": 0, "width": WIDE[0], "height": min(box["y"], WIDE[1])}
+            await self.page.screenshot(path=Path(folder) / f"{name}.png", clip=clip)
 
     async def require_faultless(self) -> None:
         """Fail if anything went wrong since the tab was opened."""

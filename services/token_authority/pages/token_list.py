@@ -24,7 +24,10 @@ from shared.contract.token import SECRET_PATTERN
 from shared.runtime.http.query import read_query
 from shared.runtime.pages.forms import Form
 
-ROWS: Final = 100
+ROWS: Final = 80
+"""So many rows of usual length stay below 60 KB."""
+CHIPS: Final = 2
+"""Scopes that a row shows. The page of the token has all."""
 TABS: Final[tuple[tuple[str, str], ...]] = (
     ("all", "All"),
     ("active", "Active"),
@@ -177,6 +180,7 @@ async def _list_page(
             for name, title in TABS
         ],
         columns=[_column(filters, key, title) for key, title in COLUMNS],
+        chips_shown=CHIPS,
         next_url=next_url,
         sites=[site for site in sites if limits is None or site.id in limits],
         expires_within=EXPIRES_WITHIN,

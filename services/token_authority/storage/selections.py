@@ -17,7 +17,7 @@ from shared.runtime.postgres.database import Connection, Row
 MAX_SCANNED: Final = 1000
 """Tokens that are scanned in order for a search text, before its index is used to find every token with the text."""
 
-MAX_COUNTED: Final = 10_000
+MAX_COUNTED: Final = 5_000
 """Tokens that are counted by status: enough for exact numbers in most lists."""
 INDEXED_LENGTH: Final = 3
 """Shorter texts are in so many tokens that a scan finds them sooner than the index."""
@@ -143,6 +143,8 @@ async def count_by_status(connection: Connection, selection: Selection, now: dat
     where = conditions(selection, arguments, now)
     if selection.search is not None and len(selection.search) >= INDEXED_LENGTH:
         where.append(search_parts(selection.search, arguments))
+    if selection.overlapping_keys is not None:
+        where.append("token_authority.prefer_index(t.id)")
     at, soon = f"{arguments.add(now)}::timestamptz", arguments.add(EXPIRING)
     counts = ", ".join(
         f"count(*) FILTER (WHERE {condition.format(now=at, soon=soon)}) AS {status}"

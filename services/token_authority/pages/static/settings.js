@@ -30,7 +30,7 @@ if (template && "popover" in HTMLElement.prototype) {
   document.body.append(menu);
   let opener = null;
   document.getElementById("tokens").addEventListener("click", (event) => {
-    const link = event.target.closest("a.menu");
+    const link = event.target.closest("td:last-child a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     opener = link;
