@@ -61,13 +61,23 @@ async def create_token(request: web.Request) -> web.Response:
         return await _form_page(request, form, sent.raw(FORM_KEY), errors_of(error))
     except Forbidden as error:
         return await _form_page(request, form, sent.raw(FORM_KEY), {"scopes": str(error)}, status=403)
-    return await shown_once(request, issued.token, issued.minted.text, "created", status=201)
+    return await shown_once(request, issued.token, issued.minted.text, "Token created", status=201)
 
 
 async def shown_once(
-    request: web.Request, token: Token, secret: str, what: str, *, status: int = 200, **values: object
+    request: web.Request,
+    token: Token,
+    secret: str,
+    title: str,
+    *,
+    status: int = 200,
+    old: str = "",
+    receipt: str = "",
 ) -> web.Response:
-    """Return the page that shows a new secret of a token, which no other page does."""
+    """Return the page that shows a new secret of a token, which no other page does.
+
+    `old` says how long the older secret works, `receipt` since when the change is in force.
+    """
     sites = {site.id: site for site in await select_sites(request.app[DATABASE])}
     settings = request.app[SETTINGS]
     endpoint = f"{settings.polls_url}/x1/{sites[token.site_id].endpoint_id}"
@@ -77,10 +87,11 @@ async def shown_once(
         status=status,
         token=token,
         secret=secret,
-        what=what,
+        title=title,
+        old=old,
+        receipt=receipt,
         endpoint=endpoint,
         command=_command(token, endpoint, settings.token_authority_issuer),
-        **values,
     )
 
 

@@ -61,7 +61,7 @@ async def rotate_token(request: web.Request) -> web.Response:
     end = rotated.old_secrets_end_at
     still_works = end is not None and end > datetime.now(UTC)
     old = f"The old secret works until {moment(end)}." if end and still_works else "The old secret no longer works."
-    return await shown_once(request, rotated.token, rotated.minted.text, "rotated", old=old, receipt=receipt)
+    return await shown_once(request, rotated.token, rotated.minted.text, "New secret", old=old, receipt=receipt)
 
 
 def _expiry(request: web.Request, token: Token, chosen: str = "", on_day: str = "") -> ExpiryForm:
