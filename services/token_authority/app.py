@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.token_authority.app_keys import (
     ATTEMPTS,
+    CHAIN_VERIFIER,
     CHANGES,
     CONFIRMATIONS,
     CREDENTIALS,
@@ -28,6 +29,7 @@ from services.token_authority.app_keys import (
 )
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
+from services.token_authority.operations.audit_chain import ChainVerifier
 from services.token_authority.operations.bootstrap import bootstrap
 from services.token_authority.operations.credentials import Credentials
 from services.token_authority.operations.identity_provider import IdentityProvider, ProviderConfig
@@ -119,6 +121,7 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
             )
         )
         app[DATABASE] = opened
+        app[CHAIN_VERIFIER] = ChainVerifier(opened)
         yield
 
 
@@ -130,7 +133,7 @@ async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
         app[ATTEMPTS] = attempts
         credentials = app[CREDENTIALS] = Credentials(app[DATABASE], attempts, settings.token_authority_issuer)
         rights = {entry.group: entry.rights for entry in settings.group_rights}
-        app[SESSIONS] = Sessions(app[DATABASE], credentials, settings.session_limits, rights)
+        app[SESSIONS] = Sessions(app[DATABASE], credentials, settings.session_limits, rights, settings.oidc_issuer)
         yield
 
 

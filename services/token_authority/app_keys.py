@@ -8,6 +8,7 @@ from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.service import Service
 from services.token_authority.domain.session import Session
 from services.token_authority.operations.attempts import Attempts
+from services.token_authority.operations.audit_chain import ChainVerifier
 from services.token_authority.operations.credentials import Credentials
 from services.token_authority.operations.identity_provider import IdentityProvider
 from services.token_authority.operations.introspection import Introspector
@@ -35,6 +36,7 @@ INTROSPECTOR: Final = web.AppKey("introspector", Introspector)
 SYNCS: Final = web.AppKey("syncs", Syncs)
 SIGNER: Final = web.AppKey("signer", Signer)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)
+CHAIN_VERIFIER: Final = web.AppKey("chain_verifier", ChainVerifier)
 SESSIONS: Final = web.AppKey("sessions", Sessions)
 TEMPLATES: Final = web.AppKey("templates", Templates)
 IDENTITY_PROVIDER: Final = web.AppKey("identity_provider", IdentityProvider)

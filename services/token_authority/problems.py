@@ -13,6 +13,7 @@ from services.token_authority.domain.errors import (
     NameTaken,
     NoRole,
     ProviderUnavailable,
+    RequestRepeated,
     RotationInUse,
     SecretAsId,
     SecretRefused,
@@ -264,6 +265,7 @@ PROBLEMS: Final[ProblemTable] = {
     IdempotencyKeyReused: lambda _: Problem(
         IDEMPOTENCY_KEY_REUSED, "This Idempotency-Key was used with a different request; choose another key."
     ),
+    RequestRepeated: lambda e: Problem(IDEMPOTENCY_KEY_REUSED, str(e)),
     RotationInUse: lambda _: Problem(
         ROTATION_IN_USE,
         "The secret that this request created is already in use, was rotated since or has ended, so it is not "

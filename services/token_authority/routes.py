@@ -43,7 +43,7 @@ ROUTES: Final = (
     Route("POST", "/v1/tokens", tokens.create_token, ISSUERS),
     Route("GET", "/v1/tokens", tokens.list_tokens, READERS),
     Route("GET", "/v1/tokens/review", review.review_tokens, READERS),
-    Route("POST", "/v1/tokens/review/complete", review.complete_review, ISSUERS),
+    Route("POST", "/v1/tokens/review/complete", review.complete_review, ADMINS),
     Route("POST", "/v1/tokens/find", token_lookup.find_token, READERS),
     Route("POST", "/v1/tokens/revoke", revocation.revoke_tokens, ISSUERS),
     Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS_REPORT),

@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.pages.conftest import OpenTab
-from tests.support.browser import PHONE, Tab
+from tests.support.browser import PHONE, WIDE, Tab
 from tests.support.databases import ClonedDatabase
 from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import Authority, Polls
@@ -18,6 +18,7 @@ from tests.support.token_fixtures import backdate
 
 pytestmark = [pytest.mark.shared_services, pytest.mark.slow]
 
+TWICE_AS_LARGE: Final = (WIDE[0] // 2, WIDE[1] // 2)
 MOST_STEPS: Final = 150
 TOKENS: Final = (
     ("Build status", ["polls:read:OPS"], "ops", "365d", 1),
@@ -97,7 +98,7 @@ async def create_by_keyboard(tab: Tab) -> str:
     await page.keyboard.press("Enter")  # sends the form, and does not add a place
     await tab.shows("Token created", "Store the secret now.")
     await tab.screenshot("token-created")
-    secret = await page.get_by_label("Secret of Release poll bot").input_value()
+    secret = await page.get_by_role("textbox", name="Secret of Release poll bot").input_value()
     await keys.press("I have stored it")
     await tab.shows("Requests")
     return secret
@@ -110,7 +111,7 @@ async def change_by_keyboard(tab: Tab) -> str:
     await tab.shows("Rotate Release poll bot")
     await keys.press("Rotate")
     await tab.shows("New secret", "The old secret works until")
-    secret = await page.get_by_label("Secret of Release poll bot").input_value()
+    secret = await page.get_by_role("textbox", name="Secret of Release poll bot").input_value()
     await keys.press("I have stored it")
     await tab.shows("Requests")
 
@@ -191,6 +192,9 @@ async def test_day_on_a_phone(
         await tab.does_not_show("Build status")
 
         for name in ("Lunch bot", "Sprint retrospective bot"):
+            menu = await page.get_by_role("link", name=f"Actions {name}").bounding_box()
+            assert menu is not None
+            assert menu["x"] + menu["width"] <= PHONE[0]
             await page.get_by_role("checkbox", name=f"Select {name}").check()
         await tab.click("Disable selected")
         await tab.shows("Disable 2 tokens", "Lunch bot")
@@ -223,21 +227,23 @@ async def test_day_on_a_phone(
         await tab.shows("You are signed out.")
 
 
-async def test_every_other_page_is_accessible(new_tab: OpenTab, authority: Authority) -> None:
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (WIDE, "dark"), (TWICE_AS_LARGE, "light")])
+async def test_every_other_page_is_accessible(
+    new_tab: OpenTab, authority: Authority, size: tuple[int, int], scheme: str
+) -> None:
     keys = (await authority.manage("GET", "/v1/admin-keys")).json["items"]
     administrator = f"/settings/administrators/{keys[0]['id']}"
     pages = (
         *("/settings/review", "/settings/sites", "/settings/audit", "/settings/audit/1", "/settings/services"),
-        *(f"/settings/services/{page}" for page in ("new", "polls", "polls/edit", "polls/rotate", "polls/disable")),
+        *(f"/settings/services/{page}" for page in ("_new", "polls", "polls/edit", "polls/rotate", "polls/disable")),
         *("/settings/administrators", "/settings/administrators/new", administrator),
-        *(f"{administrator}/{page}" for page in ("rotate", "revoke")),
+        *(f"{administrator}/{page}" for page in ("edit", "rotate", "revoke")),
         "/settings/tokens/tok_unknown",
     )
     await authority.issue("polls:*:*", name="Everything")
 
-    for size, scheme in ((PHONE, "light"), ((1280, 900), "dark"), ((640, 450), "light")):  # the last at double size
-        async with new_tab(size=size, scheme=scheme) as tab:
-            await tab.sign_in(authority.admin_key)
-            for page in pages:
-                await tab.open(page)
-                await tab.require_accessible()
+    async with new_tab(size=size, scheme=scheme) as tab:
+        await tab.sign_in(authority.admin_key)
+        for page in pages:
+            await tab.open(page)
+            await tab.require_accessible()

@@ -126,3 +126,21 @@ async def test_sign_in_that_began_in_another_browser_is_refused(
 
     await visitor.shows("the sign-in did not begin in this browser")
     await visitor.does_not_show("Sign out")
+
+
+async def test_session_of_a_person_ends_when_the_provider_is_switched_off(
+    visitor: Tab, connected: Authority, database: ClonedDatabase, redis_url: str, tmp_path: Path
+) -> None:
+    await visitor.open("/")
+    await visitor.click(BUTTON)
+    await visitor.shows("ada (admin)")
+    (cookie,) = [each for each in await visitor.page.context.cookies() if each["name"] == "pollgate_session"]
+    sent = {"Cookie": f"pollgate_session={cookie['value']}", "Accept": "text/html"}
+
+    async with run_token_authority(database, redis_url, tmp_path, oidc_groups=GROUPS) as without_provider:
+        answers = [
+            await authority("GET", "/settings/tokens", headers=sent, allow_redirects=False)
+            for authority in (connected, without_provider)
+        ]
+
+    assert [answer.status for answer in answers] == [200, 303]

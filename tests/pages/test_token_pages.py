@@ -6,7 +6,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.pages.conftest import OpenTab
-from tests.support.browser import PHONE, Tab
+from tests.support.browser import PHONE, Tab, open_tab, run_browser
 from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import Authority
 
@@ -32,7 +32,7 @@ async def test_token_is_created_and_its_secret_is_shown_once(tab: Tab, authority
     await page.get_by_label("90 days").check()
     await tab.click("Create access token")
     await tab.shows("Token created", "Store the secret now.")
-    secret = await page.get_by_label("Secret of Sprint bot").input_value()
+    secret = await page.get_by_role("textbox", name="Secret of Sprint bot").input_value()
 
     assert (await authority.introspect(secret)).json["scope"] == "polls:read,create:PLAT"
     assert re.fullmatch(r"/settings/tokens/tok_\w+", tab.path)
@@ -43,15 +43,36 @@ async def test_token_is_created_and_its_secret_is_shown_once(tab: Tab, authority
     assert not find_secrets(await page.content())
 
 
+async def test_back_button_does_not_show_a_secret_again(authority: Authority) -> None:
+    """Chromium keeps pages in memory for the Back button; Playwright turns that off by default."""
+    issued = await authority.issue(name="Report")
+    async with (
+        run_browser(ignore_default_args=["--disable-back-forward-cache"]) as browser,
+        open_tab(browser, authority.base) as tab,
+    ):
+        await tab.sign_in(authority.admin_key, f"/settings/tokens/{issued['id']}/rotate")
+        await tab.page.get_by_role("button", name="Rotate").click()
+        await tab.shows("New secret")
+        secret = await tab.page.get_by_role("textbox", name="Secret of Report").input_value()
+        assert find_secrets(secret)
+
+        await tab.open("/settings/sites")
+        await tab.page.go_back()
+        await tab.shows("What it may do")
+
+        fields = await tab.page.locator("textarea").evaluate_all("areas => areas.map(area => area.value)")
+        assert not find_secrets(await tab.page.content() + " ".join(fields))
+
+
 async def test_command_on_the_page_with_the_secret_has_the_endpoint(tab: Tab, authority: Authority) -> None:
     await tab.open("/settings/tokens/new")
     await fill_in_token(tab)
     await tab.click("Create access token")
     await tab.shows("Token created")
 
-    secret = await tab.page.get_by_label("Secret of Sprint bot").input_value()
-    endpoint = await tab.page.get_by_label("Endpoint").input_value()
-    command = await tab.page.get_by_label("Try it in a shell").input_value()
+    secret = await tab.page.get_by_role("textbox", name="Secret of Sprint bot").input_value()
+    endpoint = await tab.page.get_by_role("textbox", name="Endpoint").input_value()
+    command = await tab.page.get_by_role("textbox", name="Try it in a shell").input_value()
 
     assert endpoint.endswith(f"/x1/{await authority.get_endpoint()}")
     assert command == f"curl '{endpoint}?token={secret}&type=polls&workspace=PLAT&content=PLAT-1'"
@@ -62,7 +83,7 @@ async def test_copy_button_copies_the_secret(new_tab: OpenTab, authority: Author
         await tab.sign_in(authority.admin_key, "/settings/tokens/new")
         await fill_in_token(tab)
         await tab.click("Create access token")
-        secret = await tab.page.get_by_label("Secret of Sprint bot").input_value()
+        secret = await tab.page.get_by_role("textbox", name="Secret of Sprint bot").input_value()
 
         await tab.page.get_by_role("button", name="Copy").first.click()
         await expect(tab.page.get_by_role("button", name="Copied")).to_be_visible()
@@ -99,7 +120,7 @@ async def test_life_of_a_token_without_scripts(new_tab: OpenTab, authority: Auth
         await tab.click("Say what this allows")
         await tab.shows("Read and create polls in PLAT.", "Vote in polls in OPS.")
         await page.get_by_role("button", name="Create access token").click()
-        secret = await page.get_by_label("Secret of Sprint bot").input_value()
+        secret = await page.get_by_role("textbox", name="Secret of Sprint bot").input_value()
         await tab.click("I have stored it")
         await tab.shows("Vote in polls in OPS.")
 
@@ -107,7 +128,7 @@ async def test_life_of_a_token_without_scripts(new_tab: OpenTab, authority: Auth
         await page.get_by_label("The old secret works").select_option("It ends at once")
         await page.get_by_role("button", name="Rotate").click()
         await tab.shows("New secret", "The old secret no longer works.", "In force everywhere")
-        newer = await page.get_by_label("Secret of Sprint bot").input_value()
+        newer = await page.get_by_role("textbox", name="Secret of Sprint bot").input_value()
         assert [(await authority.introspect(each)).json["active"] for each in (secret, newer)] == [False, True]
         await tab.click("I have stored it")
 

@@ -37,8 +37,11 @@ def find_chromium() -> str | None:
 
 
 @asynccontextmanager
-async def run_browser() -> AsyncGenerator[Browser, None]:
-    """Run a browser during the block. Skip the test without one, which fails where `CI` is set."""
+async def run_browser(**options: Any) -> AsyncGenerator[Browser, None]:
+    """Run a browser during the block. Skip the test without one, which fails where `CI` is set.
+
+    `options` are those of Playwright's `launch`.
+    """
     program = find_chromium()
     if program is None:
         missing = "no Chromium found: install it, or set CHROMIUM to its path"
@@ -46,7 +49,7 @@ async def run_browser() -> AsyncGenerator[Browser, None]:
             pytest.fail(missing, pytrace=False)
         pytest.skip(missing)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], **options)
         try:
             yield browser
         finally:

@@ -121,6 +121,14 @@ class IdempotencyKeyReused(Exception):
     """The Idempotency-Key was used before with a different request."""
 
 
+class RequestRepeated(Exception):
+    """The request was sent before, and must not be repeated. `holder_id` is what it created or changed."""
+
+    def __init__(self, holder_id: str) -> None:
+        super().__init__("This request was sent before.")
+        self.holder_id = holder_id
+
+
 class RotationInUse(Exception):
     """The secret that the repeated request created was used, was rotated or has ended, so it is not replaced."""
 

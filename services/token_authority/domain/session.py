@@ -27,8 +27,8 @@ class SessionLimits(Struct, frozen=True):
 class Session(Struct, frozen=True, kw_only=True):
     """A session with the rights that its administrator had at the start.
 
-    `actor_id` is the id of an admin key or of a person. `group` is the group by which a person has the rights; `None`
-    for an admin key.
+    `actor_id` is the id of an admin key or of a person. `group` is the group by which a person has the rights, at the
+    identity provider `issuer`; both are `None` for an admin key.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Session(Struct, frozen=True, kw_only=True):
     actor_id: str
     name: str
     group: str | None = None
+    issuer: str | None = None
     rights: Rights
     created_at: datetime
     last_seen_at: datetime

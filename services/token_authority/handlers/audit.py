@@ -6,9 +6,8 @@ from typing import Final
 import msgspec
 from aiohttp import hdrs, web
 
-from services.token_authority.app_keys import DATABASE
+from services.token_authority.app_keys import CHAIN_VERIFIER, DATABASE
 from services.token_authority.domain.audit import AuditSelection
-from services.token_authority.operations.audit_chain import verify_chain
 from services.token_authority.payloads.audit import (
     AuditConditions,
     AuditPage,
@@ -90,7 +89,7 @@ async def verify_audit(request: web.Request) -> web.Response:
     """Return 200 with the report, whether or not the log is intact."""
     earlier = (await read_json_if_any(request, VerifyAudit)).to_head()
     extend_deadline(request, VERIFICATION_LIMIT_S)
-    return json_response(ChainReportPayload.of(await verify_chain(request.app[DATABASE], earlier)))
+    return json_response(ChainReportPayload.of(await request.app[CHAIN_VERIFIER].verify(earlier)))
 
 
 async def _pages(

@@ -8,7 +8,7 @@ import msgspec
 
 from services.token_authority.domain.administrator import Administrator, Rights
 from services.token_authority.domain.audit import AuditEntry
-from services.token_authority.domain.errors import UnknownToken
+from services.token_authority.domain.errors import Forbidden, UnknownToken
 from services.token_authority.domain.review import (
     FINDING_KINDS,
     Finding,
@@ -75,7 +75,12 @@ async def keep_finding(
 
 
 async def complete_review(database: Database, by: Administrator) -> ReviewCompletion:
-    """Record that the administrator has completed a review of the tokens, at the time of the audit record."""
+    """Record that the administrator has completed a review of all tokens, at the time of the audit record.
+
+    Raise `Forbidden` for rights with limits, which do not show all tokens.
+    """
+    if not by.rights.sees_all:
+        raise Forbidden("A review of all tokens can only be completed by an admin key without limits.")
     async with audited_transaction(database) as transaction:
         await transaction.record(AuditEntry(by.actor, REVIEW_COMPLETE, REVIEW_SUBJECT))
         completion = await select_last_completion(transaction)

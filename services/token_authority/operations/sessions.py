@@ -51,7 +51,8 @@ class SignInLink(NamedTuple):
 class Sessions:
     """Starts, finds and ends sessions. Create one instance per process.
 
-    `rights_by_group` has the current rights of each group of people, from the settings.
+    `rights_by_group` has the current rights of each group of people at the identity provider `issuer`, from the
+    settings. Without a provider, there are no sessions of people.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class Sessions:
         credentials: Credentials,
         limits: SessionLimits,
         rights_by_group: Mapping[str, Rights],
+        issuer: str,
     ) -> None:
         self._database = database
         self._credentials = credentials
         self._limits = limits
         self._rights_by_group = rights_by_group
+        self._issuer = issuer
 
     async def start_by_admin_key(self, presented: str, origin: Origin) -> str:
         """Start a session of an admin key. Return its secret. Raise `Unauthenticated` or `TooManyAttempts`."""
@@ -104,6 +107,7 @@ class Sessions:
             actor_id=person_id,
             name=name,
             group=group,
+            issuer=self._issuer,
             rights=self._rights_by_group[group],
             created_at=now,
             last_seen_at=now,
@@ -133,7 +137,9 @@ class Sessions:
             await transaction.record(AuditEntry(by, "session.end", f"session:{session.id}"))
 
     def _has_current_rights(self, session: Session) -> bool:
-        return session.group is None or self._rights_by_group.get(session.group) == session.rights
+        if session.group is None:
+            return True
+        return session.issuer == self._issuer and self._rights_by_group.get(session.group) == session.rights
 
 
 def _new_secret() -> str:

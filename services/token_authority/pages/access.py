@@ -1,5 +1,6 @@
 """Access rules of the settings pages: a session in some role, and forms that only our own pages can send."""
 
+from typing import Final
 from urllib.parse import quote
 
 from aiohttp import hdrs, web
@@ -15,6 +16,9 @@ from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.request_id import REQUEST_ID
 from shared.runtime.http.routes import Access
 from shared.runtime.pages.forms import read_form, require_form_token, require_same_origin
+
+_FORMS: Final = ("/new", "/_new", "/edit", "/rotate", "/disable", "/revoke")
+"""How the paths of forms end, to which one is led back after signing in again."""
 
 
 def _session_in(*roles: Role, within_limits: bool = False) -> Access:
@@ -98,4 +102,5 @@ def _sign_in_first(request: web.Request) -> web.Response:
         return page(request, "again.html", address=request.rel_url.raw_path_qs)
     if request.method == hdrs.METH_GET:
         raise web.HTTPSeeOther(f"{SIGN_IN}?next={quote(request.rel_url.raw_path_qs, safe='/')}")
-    raise web.HTTPSeeOther(f"{SIGN_IN}?ended=true")
+    form = f"&next={quote(request.path, safe='/')}" if request.path.endswith(_FORMS) else ""
+    raise web.HTTPSeeOther(f"{SIGN_IN}?ended=true{form}")

@@ -8,12 +8,12 @@ from aiohttp import web
 
 from services.token_authority.app_keys import DATABASE, FORM, SESSION_COOKIE
 from services.token_authority.domain.admin_key import AdminKey
-from services.token_authority.domain.errors import InvalidValue, LastAdministrator, TooManySecrets
+from services.token_authority.domain.errors import InvalidValue, LastAdministrator, RequestRepeated, TooManySecrets
 from services.token_authority.operations import admin_keys as operations
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.administrators import find_admin_key, own_key_id
-from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
@@ -49,11 +49,11 @@ async def rotate_administrator(request: web.Request) -> web.Response:
     try:
         body = read_rotation(form)
         key = form_key_of(request, body)
-        if await find_earlier(request, key) is not None:
-            return lead_to(path, REPEATED)
         rotated = await operations.rotate_admin_key(
             request.app[DATABASE], found.id, body.to_rotation(key), by, datetime.now(UTC)
         )
+    except RequestRepeated:
+        return lead_to(path, REPEATED)
     except InvalidValue as error:
         return _rotate_page(request, found, DEFAULT, form_key, 422, errors_of(error))
     except TooManySecrets as error:

@@ -12,12 +12,12 @@ from services.token_authority.app_keys import DATABASE, FORM
 from services.token_authority.domain.admin_key import AdminKey, NewAdminKey
 from services.token_authority.domain.admin_key_change import AdminKeyChange
 from services.token_authority.domain.administrator import Role
-from services.token_authority.domain.errors import InvalidValue, LastAdministrator, Widening
+from services.token_authority.domain.errors import InvalidValue, LastAdministrator, RequestRepeated, Widening
 from services.token_authority.operations import admin_keys as operations
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.administrators import find_admin_key, own_key_id
-from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
@@ -85,10 +85,9 @@ async def create_administrator(request: web.Request) -> web.Response:
     try:
         body = fields.to_body()
         key = form_key_of(request, body)
-        earlier = await find_earlier(request, key)
-        if earlier is not None:
-            return lead_to(administrator_path(earlier.holder_id), REPEATED)
         created = await operations.create_admin_key(request.app[DATABASE], body.to_admin_key(by, now), by, now, key)
+    except RequestRepeated as repeated:
+        return lead_to(administrator_path(repeated.holder_id), REPEATED)
     except InvalidValue as error:
         return await _form_page(request, fields, form.raw(FORM_KEY), 422, errors_of(error))
     return _created_page(request, created)

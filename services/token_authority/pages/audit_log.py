@@ -1,5 +1,6 @@
 """The audit log: filters, newest first, page by page."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, NamedTuple
 from urllib.parse import urlencode
@@ -8,13 +9,12 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from services.token_authority.app_keys import DATABASE, FORM
+from services.token_authority.app_keys import CHAIN_VERIFIER, DATABASE, FORM
 from services.token_authority.domain.audit import AuditSelection
-from services.token_authority.domain.audit_chain import ChainReport, read_head
+from services.token_authority.domain.audit_chain import ChainReport, Head
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import read_time_field
 from services.token_authority.handlers.audit import VERIFICATION_LIMIT_S
-from services.token_authority.operations.audit_chain import verify_chain
 from services.token_authority.pages import paths
 from services.token_authority.pages.page import page
 from services.token_authority.pages.references import Names, Reference, names_of, reference_to
@@ -22,13 +22,13 @@ from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage.admin_keys import select_admin_keys
 from services.token_authority.storage.audit import select_audit
 from shared.contract.audit import AuditRecord
-from shared.contract.presented_secret import contains_secret
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.presented_secret import resembles_secret
 from shared.runtime.http.application import extend_deadline
 from shared.runtime.http.query import read_query
 
 ROWS: Final = 100
-_MAX_DIGITS: Final = 16
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
 _VERBS: Final[Mapping[str, tuple[str, ...]]] = {
     "token": ("issue", "change", "rotate", "disable", "enable", "revoke", "purge", "end_old_secret"),
     "service": ("make", "change", "rotate", "disable", "enable", "take_secret", "end_old_secret"),
@@ -95,7 +95,7 @@ async def search_audit(request: web.Request) -> web.Response:
     """Lead to the list with the conditions of a form, unless one is a secret, which must not get into an address."""
     names = [name for name in AuditFilters.__struct_fields__ if name != "after"]
     texts = {name: request[FORM].text(name) for name in names}
-    secret = next((name for name, text in texts.items() if contains_secret(text) or SECRET_PATTERN.search(text)), None)
+    secret = next((name for name, text in texts.items() if resembles_secret(text)), None)
     if secret is not None:
         reason = "This is a secret, which no record contains. Search the access tokens for it to find its id."
         filters = msgspec.convert({**texts, secret: ""}, AuditFilters)
@@ -108,18 +108,23 @@ async def verify_audit(request: web.Request) -> web.Response:
     form = request[FORM]
     seq, hash_ = form.text("seq"), form.text("hash")
     try:
-        earlier = read_head(_read_number(seq), hash_ or None)
+        earlier = _read_earlier(seq, hash_)
     except InvalidValue as error:
         return await audit_page(request, AuditFilters(), errors=errors_of(error), earlier=(seq, hash_))
     extend_deadline(request, VERIFICATION_LIMIT_S)
-    report = await verify_chain(request.app[DATABASE], earlier)
+    report = await request.app[CHAIN_VERIFIER].verify(earlier)
     return await audit_page(request, AuditFilters(), report=report, earlier=(seq, hash_))
 
 
-def _read_number(text: str) -> int | None:
-    if text and not (text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS):
-        raise InvalidValue(("seq",), "must be the number of a record")
-    return int(text) if text else None
+def _read_earlier(seq: str, hash_: str) -> Head | None:
+    """Return the record that was noted; `None` for none. Raise `InvalidValue`."""
+    if not (seq or hash_):
+        return None
+    if not _NUMBER.fullmatch(seq):
+        raise InvalidValue(("seq",), "enter the number of the record that has this hash")
+    if not _HASH.fullmatch(hash_.lower()):
+        raise InvalidValue(("hash",), "enter the hash of the record: 64 digits and letters from a to f")
+    return Head(int(seq), hash_.lower())
 
 
 async def audit_page(

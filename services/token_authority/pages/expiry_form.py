@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
+from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.token_fields import NEVER, Lifetime, read_time_field
 from shared.runtime.pages.filters import day
 
@@ -33,6 +34,8 @@ class ExpiryForm(NamedTuple):
         """Return the expiry, `None` to keep the current one. Raise `InvalidValue` if the day is none."""
         if self.chosen == KEEP:
             return None
+        if self.chosen == ON_DAY and not self.on_day:
+            raise InvalidValue(("expires_at",), "choose a day")
         if self.chosen == ON_DAY:
             return Lifetime(read_time_field("expires_at", self.on_day, day="last"), None)
         return Lifetime(None, self.chosen)

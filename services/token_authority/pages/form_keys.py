@@ -6,9 +6,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE, FORM, SESSION
+from services.token_authority.app_keys import FORM, SESSION
 from services.token_authority.domain.idempotency import IdempotencyKey, idempotency_key_of
-from services.token_authority.storage.idempotency import KeyedRequest, select_keyed_request
 from shared.runtime.http.problem import BadRequest
 
 FORM_KEY: Final = "form_key"
@@ -26,15 +25,14 @@ def new_form_key() -> str:
 
 
 def form_key_of(request: web.Request, body: msgspec.Struct) -> IdempotencyKey:
-    """Return the key of the form of a request, whose fields are `body`. Raise `BadRequest` if it has none."""
+    """Return the key of the form of a request, whose fields are `body`. Raise `BadRequest` if it has none.
+
+    An operation with this key raises `RequestRepeated` if the form was sent before, also with other fields.
+    """
     sent = request[FORM].raw(FORM_KEY)
     if not sent:
         raise BadRequest("The form has no key, so nothing was changed. Open it again and repeat it.")
     canonical = msgspec.json.encode(body, order="sorted")
     route = f"{request.method} {request.path}"
-    return idempotency_key_of(sent, caller=request[SESSION].actor_id, route=route, body=canonical)
-
-
-async def find_earlier(request: web.Request, key: IdempotencyKey) -> KeyedRequest | None:
-    """Return what the form has created before, also with other fields; `None` if it was not sent before."""
-    return await select_keyed_request(request.app[DATABASE], key)
+    caller = request[SESSION].actor_id
+    return idempotency_key_of(sent, caller=caller, route=route, body=canonical, may_repeat=False)

@@ -23,11 +23,15 @@ NEW_SERVICE: Final = "/settings/services/_new"
 NEW_ADMINISTRATOR: Final = "/settings/administrators/new"
 SITES: Final = "/settings/sites"
 
-_INSIDE: Final = re.compile(r"/settings/(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}){0,2000}")
+_INSIDE: Final = re.compile(
+    r"/settings/(?:tokens|review|audit|services|administrators|sites)(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}){0,3}"
+    r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2}){0,2000})?"
+)
+"""No segment is `.` or `..`, and none is encoded, so a path means what it says."""
 
 
 def is_inside(path: str) -> bool:
-    """Return whether a path with a query is one of the settings pages, so that it is safe to lead to it."""
+    """Return whether a path with a query is one of a settings page for which one has to be signed in."""
     return _INSIDE.fullmatch(path) is not None
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from secrets import token_hex
 from typing import Final
 
 from aiohttp import web
@@ -17,7 +18,6 @@ from shared.runtime.http.response_hooks import start_stream
 PATIENCE_S: Final = 0.3
 """How long the page waits before it is sent in pieces."""
 INTERVAL_S: Final = 0.2
-_MARK: Final = "progress-of-the-change"
 
 
 async def receipt_page(
@@ -37,7 +37,9 @@ async def receipt_page(
         done, _ = await asyncio.wait({waiting}, timeout=PATIENCE_S)
         if done:
             return whole_page(render(request, template, receipt=_receipt(waiting.result()), **values))
-        return await _stream(request, render(request, template, receipt=_MARK, **values), pending, waiting)
+        mark = f"progress{token_hex(8)}"
+        before, _, after = render(request, template, receipt=mark, **values).partition(mark)
+        return await _stream(request, before, after, pending, waiting)
     finally:
         waiting.cancel()
 
@@ -78,9 +80,12 @@ async def _wait(request: web.Request, pending: Sequence[PendingChange]) -> Effec
 
 
 async def _stream(
-    request: web.Request, text: str, pending: Sequence[PendingChange], waiting: "asyncio.Future[Effect]"
+    request: web.Request,
+    before: str,
+    after: str,
+    pending: Sequence[PendingChange],
+    waiting: "asyncio.Future[Effect]",
 ) -> web.StreamResponse:
-    before, _, after = text.partition(_MARK)
     response = web.StreamResponse(headers=page_stream_headers())
     await start_stream(request, response)
     part = before

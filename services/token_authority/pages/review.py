@@ -24,7 +24,9 @@ from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.answers import ANSWERS, TITLES
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
+from services.token_authority.pages.references import Names, Reference, names_of, reference_to
 from services.token_authority.pages.token_detail import EXPIRING_DAYS, UNUSED_DAYS
+from services.token_authority.storage.admin_keys import select_admin_keys
 from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import read_query
 
@@ -60,14 +62,17 @@ class ReviewFilters(Struct, frozen=True, omit_defaults=True):
 async def show_review(request: web.Request) -> web.Response:
     """Return a page of findings."""
     filters, now, database = read_query(request, ReviewFilters), datetime.now(UTC), request.app[DATABASE]
+    rights = request[SESSION].rights
     after = read_finding_cursor(filters.cursor or None, filters.kinds)
     review = Review(now, UNUSED_DAYS, EXPIRING_DAYS, include_kept=filters.kept)
-    found = await collect_findings(database, review, request[SESSION].rights, filters.kinds, after, ROWS + 1)
-    shown = found[:ROWS]
+    found = await collect_findings(database, review, rights, filters.kinds, after, ROWS + 1)
+    shown, completed = found[:ROWS], await select_last_completion(database)
+    names = names_of(await select_admin_keys(database) if rights.may_audit else ())
     return page(
         request,
         "review.html",
         filters=filters,
+        keepers={each.kept.kept_by: _someone(each.kept.kept_by, names) for each in shown if each.kept},
         groups=[(kind, list(findings)) for kind, findings in groupby(shown, lambda finding: finding.kind)],
         kinds=FINDING_KINDS,
         titles=TITLES,
@@ -75,9 +80,15 @@ async def show_review(request: web.Request) -> web.Response:
         kept_days=KEPT_DAYS,
         keepable=KEEPABLE,
         next_url=filters.url(cursor=write_finding_cursor(shown[-1].place)) if len(found) > ROWS else "",
-        last_completed=await select_last_completion(database),
+        last_completed=completed,
+        completed_by=_someone(completed.by, names) if completed else None,
         notice=NOTICES.get(filters.done, ""),
     )
+
+
+def _someone(by: str, names: Names) -> Reference:
+    """Return the administrator, whose name only those see that may see all administrators."""
+    return reference_to(by, names) if names else Reference("", "an administrator")
 
 
 async def keep(request: web.Request) -> web.Response:

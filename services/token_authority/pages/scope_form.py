@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.token_fields import validate_scopes
+from services.token_authority.domain.token_fields import MAX_SCOPES, validate_scopes
 from services.token_authority.pages.words import describe_scope
 from shared.contract.scope import ALL_ACTIONS, WILDCARD, Action, Scope
 from shared.runtime.pages.forms import Form
@@ -19,6 +19,10 @@ ACTIONS: Final[tuple[tuple[str, str], ...]] = (
     (WILDCARD, "everything, also what later releases add"),
 )
 """The boxes of a row, each with its label."""
+
+
+ANY: Final = "ANY"
+"""A word for every workspace, which is entered as a workspace by mistake."""
 
 
 class ScopeRow(NamedTuple):
@@ -43,23 +47,34 @@ class ScopeForm(NamedTuple):
 
     def to_texts(self) -> list[str]:
         """Return the scopes. Raise `InvalidValue` for a row that is not complete, or without any scope."""
-        texts = [_scope_text(row.actions, _path(row, number), number) for number, row in self._filled()]
+        texts, error = self.read()
+        if error is not None:
+            raise error
+        return texts
+
+    def read(self) -> tuple[list[str], InvalidValue | None]:
+        """Return the scopes of the complete rows, and what is missing in the others, if anything."""
+        texts: list[str] = []
+        missing: InvalidValue | None = None
+        for number, row in enumerate(self.rows, start=1):
+            try:
+                if not row.is_empty:
+                    texts.append(_scope_text(row.actions, _path(row, number), number))
+            except InvalidValue as error:
+                missing = missing or error
         if self.everywhere:
             texts.append(_scope_text(self.everywhere, (), 0))
-        if not texts:
-            raise InvalidValue(("scopes",), "choose what the token may do, and where")
-        return texts
+        if not texts and missing is None:
+            missing = InvalidValue(("scopes",), "choose what the token may do, and where")
+        return texts, missing
 
     def with_row(self) -> "ScopeForm":
         """Return the builder with another empty row."""
         return self._replace(rows=(*self.rows, ScopeRow()))
 
-    def _filled(self) -> list[tuple[int, ScopeRow]]:
-        return [(number, row) for number, row in enumerate(self.rows, start=1) if not row.is_empty]
-
 
 class ScopePreview(NamedTuple):
-    """What the builder comes to: each scope with its sentence, or what is missing."""
+    """What the builder comes to: each scope with its sentence, and what is missing."""
 
     scopes: Sequence[tuple[str, str]] = ()
     error: str = ""
@@ -68,7 +83,7 @@ class ScopePreview(NamedTuple):
 def read_scope_form(form: Form) -> ScopeForm:
     """Return the builder as it was sent."""
     rows: list[ScopeRow] = []
-    while form.has(f"scope-{len(rows)}-workspace"):
+    while len(rows) < MAX_SCOPES and form.has(f"scope-{len(rows)}-workspace"):
         name = f"scope-{len(rows)}"
         places = (form.text(f"{name}-{segment}") for segment in ("workspace", "content", "container"))
         rows.append(ScopeRow(_known(form.all(f"{name}-action")), *places))
@@ -84,11 +99,13 @@ def scope_form_of(scopes: Sequence[Scope]) -> ScopeForm:
 
 def preview(scope_form: ScopeForm) -> ScopePreview:
     """Return what the builder comes to."""
+    texts, missing = scope_form.read()
     try:
-        scopes = validate_scopes(scope_form.to_texts())
+        scopes = validate_scopes(texts) if texts else ()
     except InvalidValue as error:
         return ScopePreview(error=error.reason)
-    return ScopePreview([(str(scope), f"{describe_scope(scope)}.") for scope in scopes])
+    shown = [(str(scope), f"{describe_scope(scope)}.") for scope in scopes]
+    return ScopePreview(shown, missing.reason if missing else "")
 
 
 def _known(boxes: Sequence[str]) -> tuple[str, ...]:
@@ -102,6 +119,8 @@ def _boxes(scope: Scope) -> tuple[str, ...]:
 def _path(row: ScopeRow, number: int) -> tuple[str, ...]:
     if not row.workspace:
         raise InvalidValue(("scopes",), f"enter the workspace of place {number}, such as PLAT")
+    if row.workspace == ANY:
+        raise InvalidValue(("scopes",), "no workspace is called ANY; open Every workspace below instead")
     if row.container and not row.content:
         raise InvalidValue(("scopes",), f"enter the content of place {number}, which its container belongs to")
     return tuple(name for name in row[1:] if name)

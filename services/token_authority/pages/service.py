@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from services.token_authority.app_keys import DATABASE, FORM, SETTINGS
-from services.token_authority.domain.errors import InvalidValue, TooManySecrets, UnknownService
+from services.token_authority.domain.errors import InvalidValue, RequestRepeated, TooManySecrets, UnknownService
 from services.token_authority.domain.secret import Secret
 from services.token_authority.domain.service import Service
 from services.token_authority.handlers.services import client_id_of
@@ -18,7 +18,6 @@ from services.token_authority.pages.form_keys import (
     FORM_KEY,
     REPEATED,
     REPEATED_NOTICE,
-    find_earlier,
     form_key_of,
     new_form_key,
 )
@@ -74,11 +73,11 @@ async def rotate_service(request: web.Request) -> web.Response:
     try:
         body = read_rotation(form)
         key = form_key_of(request, body)
-        if await find_earlier(request, key) is not None:
-            return lead_to(path, REPEATED)
         rotated = await operations.rotate_service(
             request.app[DATABASE], service.client_id, body.to_rotation(key), by, datetime.now(UTC)
         )
+    except RequestRepeated:
+        return lead_to(path, REPEATED)
     except InvalidValue as error:
         return await _rotate_page(request, service, DEFAULT, form_key, 422, errors_of(error))
     except TooManySecrets as error:

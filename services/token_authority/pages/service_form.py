@@ -8,12 +8,12 @@ from aiohttp import web
 from msgspec import Struct
 
 from services.token_authority.app_keys import DATABASE, FORM
-from services.token_authority.domain.errors import InvalidValue, NameTaken
+from services.token_authority.domain.errors import InvalidValue, NameTaken, RequestRepeated
 from services.token_authority.domain.service import NewService, Service, ServiceChange
 from services.token_authority.operations import services as operations
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
-from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import service_path
@@ -69,10 +69,9 @@ async def create_service(request: web.Request) -> web.Response:
     try:
         body = fields.to_new()
         key = form_key_of(request, body)
-        earlier = await find_earlier(request, key)
-        if earlier is not None:
-            return lead_to(service_path(earlier.holder_id), REPEATED)
         created = await operations.create_service(request.app[DATABASE], body.to_request(), by, datetime.now(UTC), key)
+    except RequestRepeated as repeated:
+        return lead_to(service_path(repeated.holder_id), REPEATED)
     except InvalidValue as error:
         return await _new_page(request, fields, form.raw(FORM_KEY), 422, errors_of(error))
     except NameTaken as error:

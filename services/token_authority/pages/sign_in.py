@@ -25,6 +25,7 @@ async def show_start(_request: web.Request) -> web.Response:
 
 async def show_sign_in(request: web.Request) -> web.Response:
     """Return the page to sign in, or lead to the page that was asked for if there is a session."""
+    require_private_origin(request)
     query = query_of(request)
     wanted = next_page(query.optional("next"))
     if SESSION in request:
@@ -50,7 +51,9 @@ async def sign_in(request: web.Request) -> web.Response:
         return sign_in_page(request, wanted, status=401, error=refusal.detail)
     except TooManyAttempts as refusal:
         message = f"{refusal.detail}. Try again in {refusal.retry_after_s} seconds."
-        return sign_in_page(request, wanted, status=429, message=message)
+        response = sign_in_page(request, wanted, status=429, message=message)
+        response.headers[hdrs.RETRY_AFTER] = str(refusal.retry_after_s)
+        return response
     return await start_session(request, secret, wanted)
 
 
@@ -60,6 +63,9 @@ async def sign_in_by_link(request: web.Request) -> web.Response:
     require_loopback(request)
     if request.method == hdrs.METH_HEAD:  # a preview of the link, which must not use it up
         return sign_in_page(request, paths.TOKENS)
+    if request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        message = "Another site has opened the sign-in link. If it is yours, paste it into the address bar."
+        return sign_in_page(request, paths.TOKENS, status=403, message=message)
     try:
         secret = await request.app[SESSIONS].start_by_link(query_of(request).optional("code"), origin_of(request))
     except SignInLinkEnded:
@@ -104,7 +110,7 @@ async def start_session(request: web.Request, secret: str, wanted: str) -> web.R
 
 def next_page(path: str) -> str:
     """Return the path if it is one of the settings pages, else that of the list of tokens."""
-    return path if paths.is_inside(path) and not path.startswith(paths.SIGN_IN) else paths.TOKENS
+    return path if paths.is_inside(path) else paths.TOKENS
 
 
 def origin_of(request: web.Request) -> Origin:
@@ -124,6 +130,9 @@ def require_private_origin(request: web.Request) -> None:
 def require_loopback(request: web.Request) -> None:
     """Raise `Forbidden` unless the page was opened on this machine."""
     address = address_of(request)
-    is_here = is_loopback_host(urlsplit(f"//{request.host}").hostname or "")
+    try:
+        is_here = is_loopback_host(urlsplit(f"//{request.host}").hostname or "")
+    except ValueError:
+        is_here = False
     if not is_here or address is None or not address.is_private:
         raise Forbidden("A sign-in link works only on the machine of the token authority. Sign in with an admin key.")

@@ -5,7 +5,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from services.token_authority.app_keys import IDENTITY_PROVIDER, SESSIONS, SETTINGS, SIGN_IN_COOKIE
 from services.token_authority.domain.errors import NoRole, ProviderUnavailable, SignInRefused
@@ -26,6 +26,8 @@ from shared.runtime.http.query import query_of
 
 ATTEMPT_LIFE_S: Final = 600
 """How long a person has for signing in at the provider."""
+MAX_KEPT_PATH: Final = 1000
+"""The longest address of a page to which the sign-in leads back."""
 START_LIMIT_S: Final = 8.0
 CALLBACK_LIMIT_S: Final = 25.0
 """The provider is asked up to four times, each time for up to five seconds."""
@@ -48,6 +50,8 @@ async def start_at_provider(request: web.Request) -> web.Response:
 async def finish_at_provider(request: web.Request) -> web.Response:
     """Start a session of the person that the provider has signed in, and lead to the page that was asked for."""
     require_private_origin(request)
+    if request.method == hdrs.METH_HEAD:  # a preview, which must not use up the code
+        return sign_in_page(request, paths.TOKENS)
     secret, wanted = _read_cookie(request.app[SIGN_IN_COOKIE].read(request))
     try:
         person = await _authenticate(request, secret)
@@ -85,7 +89,8 @@ def _refused(request: web.Request, error: Exception) -> web.Response:
 
 
 def _write_cookie(secret: str, wanted: str) -> str:
-    return f"{secret}.{urlsafe_b64encode(wanted.encode()).decode().rstrip('=')}"
+    kept = wanted if len(wanted) <= MAX_KEPT_PATH else paths.TOKENS
+    return f"{secret}.{urlsafe_b64encode(kept.encode()).decode().rstrip('=')}"
 
 
 def _read_cookie(value: str | None) -> tuple[str, str]:

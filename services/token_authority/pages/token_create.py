@@ -9,12 +9,12 @@ import msgspec
 from aiohttp import web
 
 from services.token_authority.app_keys import DATABASE, FORM, SESSION, SETTINGS
-from services.token_authority.domain.errors import Forbidden, InvalidValue
+from services.token_authority.domain.errors import Forbidden, InvalidValue, RequestRepeated
 from services.token_authority.domain.token import Token
 from services.token_authority.operations.issuance import issue_token
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
-from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.scope_form import ACTIONS, preview, read_scope_form
@@ -44,9 +44,6 @@ async def create_token(request: web.Request) -> web.Response:
     if sent.has("add_row") or sent.has("preview"):
         return await _form_page(request, form, sent.raw(FORM_KEY))
     key = form_key_of(request, form)
-    earlier = await find_earlier(request, key)
-    if earlier is not None:
-        return lead_to(paths.token_path(earlier.holder_id), REPEATED)
     try:
         issued = await issue_token(
             request.app[DATABASE],
@@ -57,6 +54,8 @@ async def create_token(request: web.Request) -> web.Response:
             max_lifetime=max_lifetime,
             key=key,
         )
+    except RequestRepeated as repeated:
+        return lead_to(paths.token_path(repeated.holder_id), REPEATED)
     except InvalidValue as error:
         return await _form_page(request, form, sent.raw(FORM_KEY), errors_of(error))
     except Forbidden as error:

@@ -30,6 +30,16 @@ from shared.runtime.pages.filters import day, plural
 
 DAYS: Final = 30
 RECORDS: Final = 20
+RECEIPT_SHOWN: Final = timedelta(days=1)
+"""How long the page says that a revocation is in force everywhere."""
+REASON_WORDS: Final[Mapping[str, str]] = {
+    "unneeded": "no longer needed",
+    "leaked": "leaked",
+    "rotated": "replaced by another token",
+    "owner_left": "its owner has left",
+    "policy": "a policy required it",
+    "other": "another reason",
+}
 UNUSED_DAYS: Final = 90
 EXPIRING_DAYS: Final = 7
 
@@ -55,7 +65,8 @@ async def show_token(request: web.Request) -> web.Response:
     rights, query = request[SESSION].rights, query_of(request)
     review = Review(now, UNUSED_DAYS, EXPIRING_DAYS, Selection(ids=[token.id]))
     days = _complete_days(await usage.select_days(database, token.id, DAYS), now.date())
-    revocation = await request.app[REVOKER].find_revocation(token.id) if token.revoked_at else None
+    is_recent = token.revoked_at is not None and token.revoked_at > now - RECEIPT_SHOWN
+    revocation = await request.app[REVOKER].find_revocation(token.id) if is_recent else None
     found = await secrets.select_secrets(database, "token", token.id)
     about_token = AuditSelection(subject=f"token:{token.id}")
     records = await select_audit(database, about_token, None, RECORDS, newest_first=True) if rights.may_audit else []
@@ -76,6 +87,7 @@ async def show_token(request: web.Request) -> web.Response:
         created_by=reference_to(token.created_by, names),
         disabled_by=reference_to(token.disabled_by or "", names),
         revoked_by=reference_to(token.revoked_by or "", names),
+        reason=REASON_WORDS.get(token.revoked_reason or "", ""),
         pending=revocation.pending if revocation else None,
         records=[(record, reference_to(f"{record.actor}:{record.actor_id or ''}", names)) for record in records],
         notice=notice_of(request, NOTICES),

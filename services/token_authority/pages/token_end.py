@@ -8,7 +8,7 @@ from aiohttp import web
 
 from services.token_authority.app_keys import CHANGES, DATABASE, FORM, REVOKER
 from services.token_authority.domain.errors import InvalidValue, TokenEnded
-from services.token_authority.domain.reason import ReasonKind, new_reason
+from services.token_authority.domain.reason import Reason, ReasonKind, new_reason
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import validate_text
 from services.token_authority.domain.usage import Use
@@ -20,6 +20,7 @@ from services.token_authority.pages.receipt import receipt_page, wait_for_effect
 from services.token_authority.pages.token_detail import load_token
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage import guards, usage
+from shared.runtime.pages.forms import Form
 
 REASONS: Final[tuple[tuple[ReasonKind, str], ...]] = (
     ("unneeded", "It is no longer needed"),
@@ -31,12 +32,15 @@ REASONS: Final[tuple[tuple[ReasonKind, str], ...]] = (
 )
 
 
-def read_reason_kind(text: str) -> ReasonKind:
-    """Return the kind of reason that was chosen. Raise `InvalidValue` for none."""
-    kind = next((kind for kind, _ in REASONS if kind == text), None)
+def read_reason(form: Form) -> Reason:
+    """Return the reason that was chosen, with its comment. Raise `InvalidValue` for none."""
+    chosen, text = form.text("reason"), form.text("text")
+    kind = next((kind for kind, _ in REASONS if kind == chosen), None)
     if kind is None:
         raise InvalidValue(("reason",), "choose a reason")
-    return kind
+    if kind == "other" and not text:
+        raise InvalidValue(("text",), "say what the reason is")
+    return new_reason(kind, text or None)
 
 
 async def show_revoke(request: web.Request) -> web.Response:
@@ -48,7 +52,7 @@ async def revoke_token(request: web.Request) -> web.StreamResponse:
     """Revoke the token, and return the receipt while replicas confirm it."""
     token, form = await load_token(request), request[FORM]
     try:
-        why = new_reason(read_reason_kind(form.text("reason")), form.text("text") or None)
+        why = read_reason(form)
     except InvalidValue as error:
         return await _ask(request, token, "token_revoke.html", errors_of(error))
     revocation = await request.app[REVOKER].revoke(token.id, why, administrator_of(request))

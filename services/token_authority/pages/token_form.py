@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct
 from services.token_authority.domain.errors import InvalidValue, Widening
 from services.token_authority.domain.token import Token, TokenRequest
 from services.token_authority.domain.token_change import TokenChange
-from services.token_authority.domain.token_fields import Lifetime
+from services.token_authority.domain.token_fields import MAX_RATE, Lifetime
 from services.token_authority.pages.expiry_form import ExpiryForm, expiry_form
 from services.token_authority.pages.scope_form import ScopeForm, read_scope_form, scope_form_of
 from shared.runtime.pages.filters import day, sentence
@@ -46,6 +46,8 @@ class TokenForm(Struct, frozen=True, kw_only=True):
 
     def to_request(self) -> TokenRequest:
         """Return the fields of a new token, not validated yet. Raise `InvalidValue` for those that cannot be read."""
+        if not self.name:
+            raise InvalidValue(("name",), "enter a name")
         return TokenRequest(
             name=self.name,
             description=self.description,
@@ -138,8 +140,9 @@ def _read_list(text: str) -> Sequence[str]:
 def _read_rate_limit(text: str) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise InvalidValue(("rate_limit",), "must be a whole number of requests per minute")
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:10]) <= MAX_RATE):
+        rule = f"must be 1 to {MAX_RATE:,} requests per minute; leave it empty for no limit"
+        raise InvalidValue(("rate_limit",), rule)
     return int(text)
 
 

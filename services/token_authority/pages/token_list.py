@@ -19,13 +19,14 @@ from services.token_authority.pages.page import page
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage.selections import Counts, count_by_status, select_tokens
 from services.token_authority.storage.sites import select_sites
-from shared.contract.presented_secret import contains_secret, trim_secret
-from shared.contract.token import SECRET_PATTERN
+from shared.contract.presented_secret import resembles_secret, trim_secret
 from shared.runtime.http.query import read_query
 from shared.runtime.pages.forms import Form
 
 ROWS: Final = 80
 """So many rows of usual length stay below 60 KB."""
+MAX_TEXT: Final = 255
+"""The longest text of a condition, so that it fits into an address."""
 CHIPS: Final = 2
 """Scopes that a row shows. The page of the token has all."""
 TABS: Final[tuple[tuple[str, str], ...]] = (
@@ -139,8 +140,12 @@ async def search_tokens(request: web.Request) -> web.Response:
     """Lead to the list with the conditions of a form, or to the token of a secret, which never gets into an address."""
     form = request[FORM]
     fields = {name: form.text(name) for name in TokenFilters.__struct_fields__ if form.text(name)}
-    if any(contains_secret(text) or SECRET_PATTERN.search(text) for text in fields.values()):
+    if any(map(resembles_secret, fields.values())):
         return await _show_token_of(request, form)
+    long = next((name for name, text in fields.items() if len(text) > MAX_TEXT), None)
+    if long is not None:
+        error = InvalidValue((long,), f"must have at most {MAX_TEXT} characters")
+        return await _list_page(request, TokenFilters(), datetime.now(UTC), error=error)
     fields["descending"] = fields.get("descending") == "true"  # type: ignore[assignment]
     try:
         filters = msgspec.convert(fields, TokenFilters)

@@ -7,11 +7,11 @@ from aiohttp import web
 from msgspec import Struct
 
 from services.token_authority.app_keys import CHANGES, FORM, SETTINGS
-from services.token_authority.domain.errors import InvalidValue, TokenEnded, TooManySecrets
+from services.token_authority.domain.errors import InvalidValue, RequestRepeated, TokenEnded, TooManySecrets
 from services.token_authority.domain.token import Token
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.expiry_form import ExpiryForm, expiry_form
-from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, find_earlier, form_key_of, new_form_key
+from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import token_path
@@ -44,8 +44,6 @@ async def rotate_token(request: web.Request) -> web.Response:
     try:
         form = RotationForm(form.expiry, read_rotation(sent))
         key = form_key_of(request, form)
-        if await find_earlier(request, key) is not None:
-            return lead_to(token_path(token.id), REPEATED)
         rotated = await request.app[CHANGES].rotate(
             token.id,
             form.rotation.to_rotation(key),
@@ -53,6 +51,8 @@ async def rotate_token(request: web.Request) -> web.Response:
             lifetime=form.expiry.to_lifetime(),
             max_lifetime=request.app[SETTINGS].max_token_lifetime,
         )
+    except RequestRepeated:
+        return lead_to(token_path(token.id), REPEATED)
     except InvalidValue as error:
         return _form_page(request, token, form, sent.raw(FORM_KEY), errors_of(error))
     except (TokenEnded, TooManySecrets) as error:

@@ -9,18 +9,20 @@ from aiohttp import web
 
 from services.token_authority.app_keys import CHANGES, DATABASE, FORM, REVOKER, SESSION
 from services.token_authority.domain.errors import InvalidValue
-from services.token_authority.domain.reason import new_reason
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token_fields import validate_text
 from services.token_authority.domain.token_page import Order, Page
+from services.token_authority.operations.revocation import BULK_LIMIT_S
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.receipt import receipt_page
-from services.token_authority.pages.token_end import REASONS, read_reason_kind
+from services.token_authority.pages.token_end import REASONS, read_reason
 from services.token_authority.pages.token_form import errors_of
+from services.token_authority.pages.token_list import ROWS
 from services.token_authority.storage.selections import count_by_status, select_tokens
+from shared.runtime.http.application import extend_deadline
 from shared.runtime.pages.filters import plural
 
 NAMED: Final = 10
@@ -37,11 +39,11 @@ async def ask_about_selection(request: web.Request) -> web.Response:
 
 async def revoke_selected(request: web.Request) -> web.StreamResponse:
     """Revoke the selected tokens, and return the receipt."""
-    form = request[FORM]
     try:
-        why = new_reason(read_reason_kind(form.text("reason")), form.text("text") or None)
+        why = read_reason(request[FORM])
     except InvalidValue as error:
         return await _ask(request, "revoke", errors_of(error))
+    extend_deadline(request, BULK_LIMIT_S)
     bulk = await request.app[REVOKER].revoke_selected(_selection(request), why, administrator_of(request).actor)
     before = f" {plural(bulk.already_revoked, 'token')} had been revoked before." if bulk.already_revoked else ""
     return await receipt_page(
@@ -60,6 +62,7 @@ async def disable_selected(request: web.Request) -> web.StreamResponse:
         reason = validate_text("text", text) if text else None
     except InvalidValue as error:
         return await _ask(request, "disable", errors_of(error))
+    extend_deadline(request, BULK_LIMIT_S)
     bulk = await request.app[CHANGES].disable_selected(_ids(request), reason, administrator_of(request))
     skipped = f" {plural(bulk.skipped, 'token')} did not work before." if bulk.skipped else ""
     return await receipt_page(
@@ -95,7 +98,7 @@ async def _ask(request: web.Request, action: Action, errors: Mapping[str, str] |
 
 
 def _ids(request: web.Request) -> Sequence[str]:
-    return list(dict.fromkeys(request[FORM].all("id")))
+    return list(dict.fromkeys(request[FORM].all("id")))[:ROWS]
 
 
 def _selection(request: web.Request) -> Selection:

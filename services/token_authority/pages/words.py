@@ -53,8 +53,11 @@ def describe_scopes(scopes: Iterable[Scope]) -> list[str]:
 
 
 def chips(scopes: Sequence[Scope]) -> list[Chip]:
-    """Return the scopes in short: `PLAT/PLAT-1: read, vote`, or `ANY: all` for every workspace."""
-    return [Chip(f"{'/'.join(scope.path) or 'ANY'}: {_short_actions(scope)}", not scope.path) for scope in scopes]
+    """Return the scopes in short: `PLAT/PLAT-1: read, vote`, or `Every workspace: all`."""
+    return [
+        Chip(f"{'/'.join(scope.path) or 'Every workspace'}: {_short_actions(scope)}", not scope.path)
+        for scope in scopes
+    ]
 
 
 def status_of(token: Token, now: datetime) -> StatusWord:

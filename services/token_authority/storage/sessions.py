@@ -10,8 +10,8 @@ from shared.runtime.postgres.database import Connection, Row
 
 _SELECT: Final = """
     -- select_session: the session with this secret, unless it is over, or the rights of its admin key are others now
-    SELECT s.id, s.admin_key_id, s.person_id, coalesce(a.name, s.person_name) AS name, s.person_group, s.role, s.sites,
-           s.scopes, s.created_at, s.last_seen_at
+    SELECT s.id, s.admin_key_id, s.person_id, coalesce(a.name, s.person_name) AS name, s.person_group, s.issuer,
+           s.role, s.sites, s.scopes, s.created_at, s.last_seen_at
     FROM token_authority.session s
     LEFT JOIN token_authority.admin_key a ON a.id = s.admin_key_id
     LEFT JOIN token_authority.secret k ON k.id = s.secret_id
@@ -49,9 +49,9 @@ _INSERT_BY_LINK: Final = """
 _INSERT_OF_PERSON: Final = """
     -- insert_session_of_person: a session of a person, with the rights of a group
     INSERT INTO token_authority.session (
-        digest, id, person_id, person_name, person_group, role, sites, scopes, created_at, last_seen_at
+        digest, id, person_id, person_name, person_group, issuer, role, sites, scopes, created_at, last_seen_at
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
 """
 _INSERT_LINK: Final = """
     -- insert_sign_in_link: a link of the admin key with this secret
@@ -109,6 +109,7 @@ async def insert_session_of_person(connection: Connection, digest: bytes, sessio
         session.actor_id,
         session.name,
         session.group,
+        session.issuer,
         rights.role,
         rights.sites,
         scopes,
@@ -145,6 +146,7 @@ def _read_session(row: Row) -> Session:
         actor_id=row["admin_key_id"] if by_key else row["person_id"],
         name=row["name"],
         group=row["person_group"],
+        issuer=row["issuer"],
         rights=Rights(
             role=row["role"],
             sites=None if row["sites"] is None else tuple(row["sites"]),

@@ -1,5 +1,6 @@
 """A cookie with the secret of a session, which only the pages of this host get back."""
 
+import re
 from typing import Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -8,8 +9,7 @@ from aiohttp import web
 from shared.runtime.http.address import is_loopback_host
 
 SameSite = Literal["Strict", "Lax"]
-MAX_LENGTH: Final = 256
-"""The longest value that is taken for a secret."""
+_VALUE: Final = re.compile(r"[A-Za-z0-9._-]{1,2048}")
 
 
 class SecretCookie(NamedTuple):
@@ -24,9 +24,9 @@ class SecretCookie(NamedTuple):
     same_site: SameSite = "Strict"
 
     def read(self, request: web.Request) -> str | None:
-        """Return the value that the browser has sent."""
+        """Return the value that the browser has sent; `None` for one that `set` has not sent."""
         value = request.cookies.get(self._full_name)
-        return value if value and len(value) <= MAX_LENGTH else None
+        return value if value and _VALUE.fullmatch(value) else None
 
     def set(self, response: web.StreamResponse, value: str, max_age_s: int | None = None) -> None:
         """Send the cookie with a response. Without `max_age_s` it lasts until the browser is closed."""

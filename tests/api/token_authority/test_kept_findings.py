@@ -228,11 +228,13 @@ async def test_retention_deletes_findings_that_are_no_longer_kept(
 
 async def test_review_shows_by_whose_key_it_was_last_completed(authority: Authority, admin_reader: Reader) -> None:
     issuer = await create_reader(authority, role="issuer", scopes=["polls:*:OPS"])
-    own = (await issuer.get("/v1/admin-keys/own")).json["id"]
+    second = await create_reader(authority, role="admin")
+    own = (await second.get("/v1/admin-keys/own")).json["id"]
     never = (await admin_reader.get(PATH)).json["last_completed"]
     await admin_reader.post(f"{PATH}/complete", None)
 
-    answer = await issuer.post(f"{PATH}/complete", None)
+    answer = await second.post(f"{PATH}/complete", None)
+    assert (await issuer.post(f"{PATH}/complete", None)).status == 403
 
     record = (await authority.manage("GET", "/v1/audit?subject=review:tokens")).json["items"][-1]
     assert never is None

@@ -44,6 +44,9 @@ if (template && "popover" in HTMLElement.prototype) {
   menu.addEventListener("toggle", (event) => {
     if (event.newState === "closed" && opener) opener.focus();
   });
+  menu.addEventListener("focusout", (event) => {
+    if (!menu.contains(event.relatedTarget)) menu.hidePopover();
+  });
   menu.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -62,7 +65,9 @@ if (scopes) {
   const update = async () => {
     const number = ++latest;
     const response = await fetch(scopes.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    if (response.ok && number === latest) shown.innerHTML = await response.text();
+    if (number !== latest) return;
+    if (response.ok && !response.redirected) shown.innerHTML = await response.text();
+    else shown.textContent = "The service does not answer. Save to see what this allows.";
   };
   scopes.addEventListener("input", () => {
     clearTimeout(timer);

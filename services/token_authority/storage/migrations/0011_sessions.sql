@@ -10,6 +10,7 @@ CREATE TABLE token_authority.session (
     person_id    text,
     person_name  text,
     person_group text,
+    issuer       text,
     role         text NOT NULL CHECK (role IN ('admin', 'issuer', 'auditor')),
     sites        text[],
     scopes       text[],
@@ -17,7 +18,7 @@ CREATE TABLE token_authority.session (
     last_seen_at timestamptz NOT NULL,
     CHECK ((admin_key_id IS NULL) = (secret_id IS NULL)),
     CHECK ((admin_key_id IS NULL) <> (person_id IS NULL)),
-    CHECK ((person_id IS NULL) = (person_name IS NULL) AND (person_id IS NULL) = (person_group IS NULL))
+    CHECK (num_nulls(person_id, person_name, person_group, issuer) IN (0, 4))
 );
 
 CREATE INDEX session_by_last_use ON token_authority.session (last_seen_at);

@@ -7,11 +7,11 @@ const absolute = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle:
 function describe(seconds) {
   const distance = Math.abs(seconds);
   if (distance < MINUTE) return relative.format(0, "minute").replace("this minute", "just now");
-  if (distance < HOUR) return relative.format(Math.trunc(seconds / MINUTE), "minute");
-  if (distance < 2 * DAY) return relative.format(Math.trunc(seconds / HOUR), "hour");
-  if (distance < 60 * DAY) return relative.format(Math.trunc(seconds / DAY), "day");
-  if (distance < 730 * DAY) return relative.format(Math.trunc(seconds / (30.4 * DAY)), "month");
-  return relative.format(Math.trunc(seconds / (365.25 * DAY)), "year");
+  if (distance < HOUR) return relative.format(Math.round(seconds / MINUTE), "minute");
+  if (distance < 2 * DAY) return relative.format(Math.round(seconds / HOUR), "hour");
+  if (distance < 60 * DAY) return relative.format(Math.round(seconds / DAY), "day");
+  if (distance < 730 * DAY) return relative.format(Math.round(seconds / (30.4 * DAY)), "month");
+  return relative.format(Math.round(seconds / (365.25 * DAY)), "year");
 }
 
 // Times: relative, with the time in the reader's zone as a title.
@@ -30,11 +30,12 @@ setInterval(() => showTimes(document), 30000);
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
   button.hidden = false;
-  const label = button.textContent;
+  const label = button.textContent, name = button.ariaLabel;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).value);
     button.textContent = "Copied";
-    setTimeout(() => { button.textContent = label; }, 2000);
+    button.ariaLabel = "Copied";
+    setTimeout(() => { button.textContent = label; button.ariaLabel = name; }, 2000);
   });
 }
 
@@ -62,11 +63,27 @@ addEventListener("pageshow", () => {
 
 // After an action, a reload shows what it changed, and does not repeat it.
 const after = document.querySelector("[data-then]");
-if (after) history.replaceState(null, "", after.dataset.then);
+if (after) {
+  history.replaceState(null, "", after.dataset.then);
+  // Browsers keep pages in memory for the Back button, also those that they must not store.
+  addEventListener("pagehide", () => {
+    for (const area of after.querySelectorAll("textarea")) area.textContent = area.value = "";
+  });
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) location.replace(after.dataset.then);
+  });
+}
 
 // The page opens at its first error, or at its heading after an action.
 const first = document.querySelector("[aria-invalid=true]");
-if (first) first.focus();
+const heading = document.querySelector("[data-then] h1, main:has(> .done) h1");
+if (first) {
+  first.closest("details")?.setAttribute("open", "");
+  first.focus();
+} else if (heading) {
+  heading.tabIndex = -1;
+  heading.focus();
+}
 
 // Fields that only one of several choices needs.
 for (const element of document.querySelectorAll("[data-needs]")) {

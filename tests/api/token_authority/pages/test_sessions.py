@@ -26,4 +26,4 @@ async def test_search_leads_to_list_with_conditions_in_address(authority: Author
     found = await browser.submit("/settings/tokens", "/settings/tokens/search", search="x", expires="30")
 
     assert found.location == "/settings/tokens?search=x&expires=30"
-    assert "No token is like this." in (await browser.follow(found)).text
+    assert "No token matches." in (await browser.follow(found)).text

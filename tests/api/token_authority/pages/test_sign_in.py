@@ -8,6 +8,7 @@ import pytest
 from tests.support.databases import ClonedDatabase
 from tests.support.page_client import SIGN_IN, Browser, sign_in
 from tests.support.postgres import fetch
+from tests.support.raw_http import send_raw
 from tests.support.stack import Authority
 
 pytestmark = pytest.mark.shared_services
@@ -181,14 +182,21 @@ async def test_form_of_a_session_that_is_over_changes_nothing_and_says_so(
 
     page = await browser.send(form, reason="unneeded")
 
-    assert (page.status, page.location) == (303, "/settings/sign-in?ended=true")
+    path = f"/settings/tokens/{issued['id']}/revoke"
+    assert (page.status, page.location) == (303, f"/settings/sign-in?ended=true&next={path}")
     assert "Your session is over, so nothing was changed." in (await browser.follow(page)).text
     assert (await authority.introspect(issued["token"])).json["active"]
 
 
 @pytest.mark.parametrize(
     "target",
-    ["https://evil.example", "//evil.example", "/\\evil.example", "/settings/\r\nX: y", "/docs", "settings"],
+    [
+        *("https://evil.example", "//evil.example", "/\\evil.example", "/settings/\r\nX: y", "/docs", "settings"),
+        *("/settings/x/../sign-in/link?code=x", "/settings/tokens/../sign-in/link?code=x", "/settings/tokens/../.."),
+        *("/settings/%73ign-in/link?code=x", "/settings/tokens/%2e%2e/sign-in", "/settings//evil.example"),
+        *("/settings/sign-in/link?code=x", "/settings/static/pages.css", f"/settings/tokens?search={'x' * 3000}"),
+    ],
+    ids=lambda target: target[:40],
 )
 async def test_sign_in_leads_only_to_settings_pages(authority: Authority, target: str) -> None:
     page = await Browser(authority).post(SIGN_IN, [("admin_key", authority.admin_key), ("next", target)])
@@ -276,10 +284,13 @@ class TestWithPlainHttp:
         return {"token_authority_issuer": "http://tokens.example.com"}
 
     async def test_sign_in_is_refused(self, authority: Authority) -> None:
+        shown = await Browser(authority).get(SIGN_IN)
         page = await Browser(authority).post(SIGN_IN, [("admin_key", authority.admin_key)])
 
-        assert page.status == 403
-        assert "Signing in needs HTTPS." in page.text
+        for refused in (shown, page):
+            assert refused.status == 403
+            assert "Signing in needs HTTPS." in refused.text
+            assert not refused.actions
 
 
 class TestWithHttps:
@@ -314,3 +325,38 @@ class TestGuessing:
 
         assert statuses == [401, 401, 401, 429, 429]
         assert (await browser.sign_in(authority.admin_key)).status == 303
+
+
+class TestMalformedRequests:
+    """Headers that no browser sends."""
+
+    @pytest.mark.parametrize("origin", ["http://[", "null", "http://]", "\xff"])
+    async def test_form_with_a_malformed_origin_is_refused(self, authority: Authority, origin: str) -> None:
+        page = await Browser(authority).post(SIGN_IN, [("admin_key", authority.admin_key)], origin=origin)
+
+        assert page.status == 403
+
+    @pytest.mark.parametrize("cookie", ["\udcff", "a b", '"', "x" * 5000, "%00"], ids=lambda cookie: ascii(cookie[:5]))
+    async def test_malformed_cookie_is_no_session(self, authority: Authority, cookie: str) -> None:
+        head = f"GET {TOKENS} HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nCookie: pollgate_session={cookie}\r\n"
+        raw = f"{head}Connection: close\r\n\r\n".encode(errors="surrogateescape")
+
+        assert (await send_raw(authority, raw)).status == 303
+
+    async def test_link_under_a_malformed_host_is_refused(self, authority: Authority) -> None:
+        raw = b"GET /settings/sign-in/link?code=x HTTP/1.1\r\nHost: [\r\nConnection: close\r\n\r\n"
+
+        assert (await send_raw(authority, raw)).status == 403
+
+
+async def test_sign_in_link_that_another_site_opens_is_refused(authority: Authority) -> None:
+    """Otherwise an administrator would go on working in the session of the link's author."""
+    url = (await authority.manage("POST", "/v1/sign-in-links")).json["url"]
+    path = url[url.index("/settings") :]
+    headers = {"Accept": "text/html", "Host": "127.0.0.1"}
+
+    for site, status in (("cross-site", 403), ("same-site", 403), ("none", 303)):
+        sent = {**headers, "Sec-Fetch-Site": site}
+        answer = await authority("GET", path, headers=sent, allow_redirects=False)
+        assert answer.status == status, site
+        assert ("Set-Cookie" in answer.headers) == (status == 303)

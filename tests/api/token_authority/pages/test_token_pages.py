@@ -1,5 +1,6 @@
 """The pages about tokens: who may do what, what is shown once, and what is refused."""
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -87,6 +88,39 @@ async def test_form_that_is_sent_again_creates_nothing_and_shows_no_secret(
     assert (await authority.introspect(secret)).json["active"]
 
 
+async def test_forms_that_are_sent_at_once_create_one_token_and_show_one_secret(
+    browser: Browser, authority: Authority
+) -> None:
+    form = await browser.get(f"{TOKENS}/new")
+
+    pages = await asyncio.gather(*(browser.send(form, name="Report", **SCOPE) for _ in range(5)))
+
+    assert sorted(page.status for page in pages) == [201, 303, 303, 303, 303]
+    (shown,) = (page.value("secret") for page in pages if page.status == 201)
+    assert (await authority.introspect(shown)).json["active"]
+    assert await count_tokens(authority) == 1
+
+
+async def test_token_with_a_hundred_scopes_can_be_edited(browser: Browser, authority: Authority) -> None:
+    scopes = [f"polls:read,create,update,delete,vote,results:WS{number}/a/b" for number in range(100)]
+    issued = await authority.issue(*scopes, name="Report")
+
+    page = await browser.submit(f"{TOKENS}/{issued['id']}/edit", description="changed")
+
+    assert page.status == 200, page.text
+    token = (await authority.manage("GET", f"/v1/tokens/{issued['id']}")).json
+    assert (token["description"], token["scopes"]) == ("changed", scopes)
+
+
+async def test_error_of_a_box_is_shown_at_the_box(browser: Browser, authority: Authority) -> None:
+    issued = await authority.issue("polls:read:PLAT", allow_query=False)
+
+    page = await browser.submit(f"{TOKENS}/{issued['id']}/edit", allow_query="true")
+
+    assert page.status == 422
+    assert "Must stay false; issue a new token instead." in page.text
+
+
 async def test_rotation_form_that_is_sent_again_rotates_once(browser: Browser, authority: Authority) -> None:
     issued = await authority.issue(name="Report")
     form = await browser.get(f"{TOKENS}/{issued['id']}/rotate")
@@ -103,14 +137,16 @@ async def test_rotation_form_that_is_sent_again_rotates_once(browser: Browser, a
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"name": " "}, "This has 0 characters; expected 1 to 255."),
+        ({"name": " "}, "Enter a name."),
         ({"scope-0-action": None}, "Choose what the token may do in place 1"),
+        ({"scope-0-workspace": "ANY"}, "No workspace is called ANY; open Every workspace below instead."),
+        ({"expires": "day", "expires_on": ""}, "Choose a day."),
         ({"scope-0-workspace": ""}, "Enter the workspace of place 1"),
         ({"scope-0-container": "macro-7"}, "Enter the content of place 1"),
         ({"expires": "day", "expires_on": "2001-01-01"}, "Must be in the future"),
         ({"expires": "day", "expires_on": "soon"}, "Expected a time"),
         ({"allowed_ips": "10.0.0.1/8"}, "Number 1: must be an address or a network"),
-        ({"rate_limit": "many"}, "Must be a whole number"),
+        ({"rate_limit": "many"}, "Must be 1 to 1,000,000 requests per minute; leave it empty for no limit."),
         ({"metadata": "[1]"}, "Must be a JSON object"),
         ({"site": "site_unknown"}, "Unknown site id"),
     ],
