@@ -153,3 +153,13 @@ async def test_every_page_about_tokens_is_accessible(new_tab: OpenTab, authority
             for page in pages:
                 await tab.open(f"/settings/tokens{page}")
                 await tab.require_accessible()
+
+
+async def test_menu_of_a_row_offers_what_the_status_allows(tab: Tab, authority: Authority) -> None:
+    issued = await authority.issue(name="Old report")
+    await authority.revoke(issued["id"])
+
+    await tab.open("/settings/tokens")
+    await tab.click("Actions Old report")
+
+    await expect(tab.page.locator("#actions").get_by_role("link")).to_have_text(["Open"])

@@ -19,6 +19,7 @@ from services.token_authority.pages.answers import ANSWERS
 from services.token_authority.pages.form_keys import REPEATED, REPEATED_NOTICE
 from services.token_authority.pages.notices import notice_of
 from services.token_authority.pages.page import page
+from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.references import names_of, reference_to
 from services.token_authority.storage import secrets, tokens, usage
 from services.token_authority.storage.admin_keys import select_admin_keys
@@ -46,6 +47,8 @@ EXPIRING_DAYS: Final = 7
 NOTICES: Final[Mapping[str, str]] = {
     REPEATED: REPEATED_NOTICE,
     "enabled": "The token works again.",
+    "revoked": "The token is revoked, permanently, so it cannot be changed.",
+    "expired": "The token has expired. Rotate it with a new expiry to use it again.",
     "unchanged": "Nothing was different, so nothing was changed.",
 }
 """The notices that a page may lead here with."""
@@ -56,6 +59,18 @@ async def load_token(request: web.Request) -> Token:
     token = await tokens.select_token(request.app[DATABASE], token_id_of(request))
     if token is None or not request[SESSION].rights.sees(token):
         raise UnknownToken
+    return token
+
+
+async def load_changeable_token(request: web.Request, *, also_expired: bool = False) -> Token:
+    """Return the token in the path for a page that changes it.
+
+    Raise `UnknownToken`, or lead to the page of the token if it has ended; with `also_expired`, only if it is revoked.
+    """
+    token = await load_token(request)
+    status = token.status(datetime.now(UTC))
+    if status == "revoked" or (status == "expired" and not also_expired):
+        raise web.HTTPSeeOther(f"{token_path(token.id)}?done={status}")
     return token
 
 

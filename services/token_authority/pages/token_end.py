@@ -17,7 +17,7 @@ from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import receipt_page, wait_for_effect
-from services.token_authority.pages.token_detail import load_token
+from services.token_authority.pages.token_detail import load_changeable_token, load_token
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage import guards, usage
 from shared.runtime.pages.forms import Form
@@ -45,7 +45,8 @@ def read_reason(form: Form) -> Reason:
 
 async def show_revoke(request: web.Request) -> web.Response:
     """Return the page that says what a revocation will do."""
-    return await _ask(request, await load_token(request), "token_revoke.html")
+    token = await load_changeable_token(request, also_expired=True)
+    return await _ask(request, token, "token_revoke.html")
 
 
 async def revoke_token(request: web.Request) -> web.StreamResponse:
@@ -69,7 +70,7 @@ async def revoke_token(request: web.Request) -> web.StreamResponse:
 
 async def show_disable(request: web.Request) -> web.Response:
     """Return the page that says what disabling will do."""
-    return await _ask(request, await load_token(request), "token_disable.html")
+    return await _ask(request, await load_changeable_token(request), "token_disable.html")
 
 
 async def disable_token(request: web.Request) -> web.StreamResponse:

@@ -84,7 +84,7 @@ def read_token_form(form: Form, now: datetime, max_lifetime: timedelta | None, t
         scopes=read_scope_form(form),
         expiry=expiry_form(
             now,
-            max_lifetime,
+            _time_left(token, now) if token else max_lifetime,
             chosen=form.text("expires"),
             on_day=form.text("expires_on"),
             keep=describe_expiry(token) if token else "",
@@ -101,11 +101,11 @@ def read_token_form(form: Form, now: datetime, max_lifetime: timedelta | None, t
     )
 
 
-def form_of_token(token: Token, now: datetime, max_lifetime: timedelta | None) -> TokenForm:
-    """Return the form with the fields of a token."""
+def form_of_token(token: Token, now: datetime) -> TokenForm:
+    """Return the form with the fields of a token, to change it."""
     return TokenForm(
         scopes=scope_form_of(token.scopes),
-        expiry=expiry_form(now, max_lifetime, keep=describe_expiry(token)),
+        expiry=expiry_form(now, _time_left(token, now), keep=describe_expiry(token)),
         name=token.name,
         description=token.description,
         owner=token.owner or "",
@@ -116,6 +116,11 @@ def form_of_token(token: Token, now: datetime, max_lifetime: timedelta | None) -
         metadata=msgspec.json.format(msgspec.json.encode(token.metadata)).decode() if token.metadata else "",
         self_rotation=token.self_rotation,
     )
+
+
+def _time_left(token: Token, now: datetime) -> timedelta | None:
+    """Return how long the token works, which a change cannot extend; `None` for one that never expires."""
+    return None if token.expires_at is None else token.expires_at - now
 
 
 def describe_expiry(token: Token) -> str:

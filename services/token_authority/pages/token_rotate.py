@@ -18,7 +18,7 @@ from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import wait_for_effect
 from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, read_rotation
 from services.token_authority.pages.token_create import shown_once
-from services.token_authority.pages.token_detail import load_token
+from services.token_authority.pages.token_detail import load_changeable_token, load_token
 from services.token_authority.pages.token_form import describe_expiry, errors_of
 from services.token_authority.payloads.token_requests import RotateSecret
 from shared.runtime.pages.filters import moment, sentence
@@ -33,7 +33,7 @@ class RotationForm(Struct, frozen=True):
 
 async def show_form(request: web.Request) -> web.Response:
     """Return the form."""
-    token = await load_token(request)
+    token = await load_changeable_token(request, also_expired=True)
     return _form_page(request, token, RotationForm(_expiry(request, token)), new_form_key())
 
 

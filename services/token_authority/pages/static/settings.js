@@ -34,7 +34,11 @@ if (template && "popover" in HTMLElement.prototype) {
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     opener = link;
-    for (const item of menu.children) item.href = link.href + item.dataset.page;
+    const status = link.closest("tr").querySelector(".status").classList[1];
+    for (const item of menu.children) {
+      item.href = link.href + item.dataset.page;
+      item.hidden = !(item.dataset.for ?? status).split(" ").includes(status);
+    }
     menu.showPopover();
     const at = link.getBoundingClientRect();
     menu.style.top = `${Math.min(at.bottom, innerHeight - menu.offsetHeight - 8)}px`;
@@ -51,7 +55,7 @@ if (template && "popover" in HTMLElement.prototype) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const items = [...menu.children];
+    const items = [...menu.children].filter((item) => !item.hidden);
     items[(items.indexOf(document.activeElement) + step + items.length) % items.length].focus();
   });
 }

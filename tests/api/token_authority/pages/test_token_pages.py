@@ -227,7 +227,7 @@ async def test_edit_reduces_what_a_token_may_do(browser: Browser, authority: Aut
     ("fields", "message"),
     [
         ({"scope-0-action": ["read", "delete"]}, "is beyond the scopes of the token"),
-        ({"expires": "365d"}, "Must not be later than the current expiry"),
+        ({"expires": "day", "expires_on": "2099-01-01"}, "Must not be later than the current expiry"),
         ({"rate_limit": ""}, "Must not be higher than the current limit"),
         ({"allowed_ips": "0.0.0.0/0"}, "Must be within the current networks"),
     ],
@@ -422,3 +422,31 @@ async def test_unknown_token_gets_a_page(browser: Browser) -> None:
 
     assert page.status == 404
     assert "Unknown token id." in page.text
+
+
+async def test_pages_that_change_a_revoked_token_lead_to_it(browser: Browser, authority: Authority) -> None:
+    issued = await authority.issue(name="Report")
+    await authority.revoke(issued["id"])
+
+    pages = [await browser.get(f"{TOKENS}/{issued['id']}{page}") for page in PAGES[1:]]
+
+    assert {page.location for page in pages} == {f"{TOKENS}/{issued['id']}?done=revoked"}
+    assert "The token is revoked, permanently, so it cannot be changed." in (await browser.follow(pages[0])).text
+
+
+async def test_edit_offers_no_later_expiry(browser: Browser, authority: Authority) -> None:
+    issued = await authority.issue("polls:read:PLAT", expires_in="45d")
+
+    page = await browser.get(f"{TOKENS}/{issued['id']}/edit")
+
+    assert "30 days on" in page.text
+    assert "60 days on" not in page.text
+    assert "Never it works" not in page.text
+
+
+async def test_form_names_the_limits_of_an_issuer(authority: Authority) -> None:
+    browser = await browser_of(authority, "issuer", scopes=["polls:read:PLAT", "polls:vote:OPS"])
+
+    page = await browser.get(f"{TOKENS}/new")
+
+    assert "You may issue tokens within polls:read:PLAT, polls:vote:OPS." in page.text
