@@ -11,6 +11,8 @@ from shared.contract.token import random_base62
 
 LINK_LIFETIME: Final = timedelta(minutes=10)
 """How long a sign-in link can be used."""
+MAX_LINKS: Final = 5
+"""Links of one admin key that work at the same time. A new one replaces the oldest."""
 SEEN_INTERVAL: Final = timedelta(minutes=1)
 """How exactly the last use of a session is stored."""
 

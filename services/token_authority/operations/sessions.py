@@ -15,6 +15,7 @@ from services.token_authority.domain.audit import AuditEntry
 from services.token_authority.domain.errors import SignInLinkEnded, Unauthenticated
 from services.token_authority.domain.session import (
     LINK_LIFETIME,
+    MAX_LINKS,
     SEEN_INTERVAL,
     Session,
     SessionLimits,
@@ -85,7 +86,9 @@ class Sessions:
     async def create_link(self, presented: str) -> SignInLink:
         """Return the code of a link that starts one session of the admin key with this secret."""
         link = SignInLink(_new_secret(), datetime.now(UTC) + LINK_LIFETIME)
-        await sessions.insert_sign_in_link(self._database, digest(link.code), digest(presented), link.expires_at)
+        await sessions.insert_sign_in_link(
+            self._database, digest(link.code), digest(presented), link.expires_at, kept=MAX_LINKS - 1
+        )
         return link
 
     async def start_by_link(self, code: str, origin: Origin) -> str:

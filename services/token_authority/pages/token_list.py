@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from services.token_authority.app_keys import DATABASE, FORM, SESSION
-from services.token_authority.domain.errors import InvalidValue, UnknownSecret
+from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token_page import Order, Page, SortKey
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
@@ -21,7 +21,6 @@ from services.token_authority.storage.selections import Counts, count_by_status,
 from services.token_authority.storage.sites import select_sites
 from shared.contract.presented_secret import resembles_secret, trim_secret
 from shared.runtime.http.query import read_query
-from shared.runtime.pages.forms import Form
 
 ROWS: Final = 80
 """So many rows of usual length stay below 60 KB."""
@@ -140,8 +139,9 @@ async def search_tokens(request: web.Request) -> web.Response:
     """Lead to the list with the conditions of a form, or to the token of a secret, which never gets into an address."""
     form = request[FORM]
     fields = {name: form.text(name) for name in TokenFilters.__struct_fields__ if form.text(name)}
-    if any(map(resembles_secret, fields.values())):
-        return await _show_token_of(request, form)
+    secret = next((name for name, text in fields.items() if resembles_secret(text)), None)
+    if secret is not None:
+        return await _show_token_of(request, secret, fields[secret])
     long = next((name for name, text in fields.items() if len(text) > MAX_TEXT), None)
     if long is not None:
         error = InvalidValue((long,), f"must have at most {MAX_TEXT} characters")
@@ -154,10 +154,11 @@ async def search_tokens(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(filters.url())
 
 
-async def _show_token_of(request: web.Request, form: Form) -> web.Response:
-    found = await find_by_secret(request.app[DATABASE], trim_secret(form.text("search")))
+async def _show_token_of(request: web.Request, field: str, secret: str) -> web.Response:
+    found = await find_by_secret(request.app[DATABASE], trim_secret(secret))
     if found is None or not request[SESSION].rights.sees(found.token):
-        raise UnknownSecret
+        error = InvalidValue((field,), "no token that you may see has this secret")
+        return await _list_page(request, TokenFilters(), datetime.now(UTC), error=error)
     raise web.HTTPSeeOther(f"{paths.token_path(found.token.id)}?found={found.secret.id}")
 
 

@@ -54,9 +54,16 @@ _INSERT_OF_PERSON: Final = """
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)
 """
 _INSERT_LINK: Final = """
-    -- insert_sign_in_link: a link of the admin key with this secret
-    INSERT INTO token_authority.sign_in_link (digest, admin_key_id, secret_id, expires_at)
-    SELECT $1, holder_id, id, $3 FROM token_authority.secret WHERE digest = $2 AND holder_kind = 'admin_key'
+    -- insert_sign_in_link: a link of the admin key with this secret; the oldest ones of that key beyond a few go
+    WITH added AS (
+        INSERT INTO token_authority.sign_in_link (digest, admin_key_id, secret_id, expires_at)
+        SELECT $1, holder_id, id, $3 FROM token_authority.secret WHERE digest = $2 AND holder_kind = 'admin_key'
+        RETURNING admin_key_id
+    )
+    DELETE FROM token_authority.sign_in_link WHERE digest IN (
+        SELECT l.digest FROM token_authority.sign_in_link l JOIN added ON added.admin_key_id = l.admin_key_id
+        ORDER BY l.expires_at DESC OFFSET $4
+    )
 """
 _NOTE_USE: Final = """
     -- note_use_of_session: when a session was used last
@@ -117,9 +124,11 @@ async def insert_session_of_person(connection: Connection, digest: bytes, sessio
     )
 
 
-async def insert_sign_in_link(connection: Connection, digest: bytes, secret: bytes, expires_at: datetime) -> None:
-    """Store a link that starts a session of the admin key with this secret."""
-    await connection.execute(_INSERT_LINK, digest, secret, expires_at)
+async def insert_sign_in_link(
+    connection: Connection, digest: bytes, secret: bytes, expires_at: datetime, *, kept: int
+) -> None:
+    """Store a link that starts a session of the admin key with this secret. Keep so many older links of the key."""
+    await connection.execute(_INSERT_LINK, digest, secret, expires_at, kept)
 
 
 async def note_use_of_session(connection: Connection, session_id: str, now: datetime) -> None:

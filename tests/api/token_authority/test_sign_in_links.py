@@ -219,3 +219,11 @@ async def test_create_link_at_authority_with_loopback_url_returns_link_there(
 
             assert link.url.startswith(f"{issuer.rstrip('/')}/settings/sign-in/link?code=")
             assert link.expires_at > datetime.now(UTC)
+
+
+async def test_sixth_link_of_a_key_replaces_its_oldest(authority: Authority) -> None:
+    paths = [await create_link(authority) for _ in range(6)]
+
+    statuses = [(await follow(authority, path, Host="127.0.0.1")).status for path in paths]
+
+    assert statuses == [403, 303, 303, 303, 303, 303]

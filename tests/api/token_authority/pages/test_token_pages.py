@@ -368,6 +368,14 @@ class TestList:
         assert found.location.startswith(f"{TOKENS}/{issued['id']}?found=sec_")
         assert f"The secret that you entered, {issued['hint']}, belongs to this token. It works." in page.text
 
+    @pytest.mark.parametrize("field", ["search", "owner", "scope"])
+    async def test_unknown_secret_is_reported_at_its_field(self, browser: Browser, field: str) -> None:
+        page = await browser.submit(TOKENS, f"{TOKENS}/search", **{field: "pgt_" + "x" * 38})
+
+        assert page.status == 422
+        assert "No token that you may see has this secret." in page.text
+        assert not find_secrets(page.html)
+
     async def test_tabs_count_what_the_other_conditions_leave(self, browser: Browser, authority: Authority) -> None:
         issued = [await authority.issue(name=f"report {number}", expires_in="30d") for number in range(3)]
         await authority.revoke(issued[0]["id"])
