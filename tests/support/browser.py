@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import (
@@ -50,10 +51,19 @@ async def run_browser(**options: Any) -> AsyncGenerator[Browser, None]:
         pytest.skip(missing)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], **options)
+        _yield_to_servers()
         try:
             yield browser
         finally:
             await browser.close()
+
+
+def _yield_to_servers() -> None:
+    """Give the browser a low priority, so that it does not keep PostgreSQL and services of other tests waiting."""
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if "chrom" in process.name():
+                process.nice(10)
 
 
 class Tab:
