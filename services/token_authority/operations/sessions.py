@@ -122,7 +122,7 @@ class Sessions:
         return secret
 
     async def find(self, secret: str) -> Session | None:
-        """Return the session with this secret, which thereby is in use; `None` if it is over."""
+        """Return the session with this secret, and store that it is in use. Return `None` if it is over."""
         now = datetime.now(UTC)
         session = await sessions.select_session(self._database, digest(secret), self._limits, now)
         if session is None or not self._has_current_rights(session):

@@ -50,13 +50,13 @@ def _session_in(*roles: Role, within_limits: bool = False) -> Access:
     return Access(restrict)
 
 
-READERS = _session_in("admin", "issuer", "auditor", within_limits=True)
+READERS: Final = _session_in("admin", "issuer", "auditor", within_limits=True)
 """Administrators that may read tokens, within their limits."""
-ISSUERS = _session_in("admin", "issuer", within_limits=True)
+ISSUERS: Final = _session_in("admin", "issuer", within_limits=True)
 """Administrators that may issue and manage tokens, within their limits."""
-AUDITORS = _session_in("admin", "auditor")
+AUDITORS: Final = _session_in("admin", "auditor")
 """Administrators that may read everything."""
-ADMINS = _session_in("admin")
+ADMINS: Final = _session_in("admin")
 """Administrators that may change everything."""
 
 
@@ -71,7 +71,7 @@ def _for_visitors(handler: Handler) -> Handler:
     return wrapper
 
 
-VISITORS = Access(_for_visitors)
+VISITORS: Final = Access(_for_visitors)
 """Anyone who opens the page, with a session or without."""
 
 
@@ -98,9 +98,10 @@ def _sign_in_first(request: web.Request) -> web.Response:
     another site, this page begins it again.
     """
     came_from = request.headers.get("Sec-Fetch-Site")
-    if request.method == hdrs.METH_GET and came_from in ("cross-site", "same-site"):
+    is_form = request.method == hdrs.METH_POST
+    if not is_form and came_from in ("cross-site", "same-site"):
         return page(request, "again.html", address=request.rel_url.raw_path_qs)
-    if request.method == hdrs.METH_GET:
+    if not is_form:
         raise web.HTTPSeeOther(f"{SIGN_IN}?next={quote(request.rel_url.raw_path_qs, safe='/')}")
     form = f"&next={quote(request.path, safe='/')}" if request.path.endswith(_FORMS) else ""
     raise web.HTTPSeeOther(f"{SIGN_IN}?ended=true{form}")

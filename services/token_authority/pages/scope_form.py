@@ -22,7 +22,7 @@ ACTIONS: Final[tuple[tuple[str, str], ...]] = (
 
 
 ANY: Final = "ANY"
-"""A word for every workspace, which is entered as a workspace by mistake."""
+"""A word for every workspace, which people enter as the name of one by mistake."""
 
 
 class ScopeRow(NamedTuple):
@@ -67,6 +67,14 @@ class ScopeForm(NamedTuple):
         if not texts and missing is None:
             missing = InvalidValue(("scopes",), "choose what the token may do, and where")
         return texts, missing
+
+    def require_names(self) -> None:
+        """Raise `InvalidValue` if a row has the word for every workspace as the name of one.
+
+        Only a new token is checked: one that the API has issued for a workspace of this name can be changed.
+        """
+        if any(row.workspace == ANY for row in self.rows):
+            raise InvalidValue(("scopes",), "no workspace is called ANY; open Every workspace below instead")
 
     def with_row(self) -> "ScopeForm":
         """Return the builder with another empty row."""
@@ -119,8 +127,6 @@ def _boxes(scope: Scope) -> tuple[str, ...]:
 def _path(row: ScopeRow, number: int) -> tuple[str, ...]:
     if not row.workspace:
         raise InvalidValue(("scopes",), f"enter the workspace of place {number}, such as PLAT")
-    if row.workspace == ANY:
-        raise InvalidValue(("scopes",), "no workspace is called ANY; open Every workspace below instead")
     if row.container and not row.content:
         raise InvalidValue(("scopes",), f"enter the content of place {number}, which its container belongs to")
     return tuple(name for name in row[1:] if name)

@@ -45,6 +45,7 @@ async def create_token(request: web.Request) -> web.Response:
         return await _form_page(request, form, sent.raw(FORM_KEY))
     key = form_key_of(request, form)
     try:
+        form.scopes.require_names()
         issued = await issue_token(
             request.app[DATABASE],
             form.to_request(),

@@ -112,6 +112,15 @@ async def test_token_with_a_hundred_scopes_can_be_edited(browser: Browser, autho
     assert (token["description"], token["scopes"]) == ("changed", scopes)
 
 
+async def test_token_for_a_workspace_called_any_can_be_edited(browser: Browser, authority: Authority) -> None:
+    issued = await authority.issue("polls:read:ANY", name="Report")
+
+    page = await browser.submit(f"{TOKENS}/{issued['id']}/edit", description="changed")
+
+    assert page.status == 200
+    assert "Token changed" in page.text
+
+
 async def test_error_of_a_box_is_shown_at_the_box(browser: Browser, authority: Authority) -> None:
     issued = await authority.issue("polls:read:PLAT", allow_query=False)
 
