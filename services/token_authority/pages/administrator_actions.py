@@ -17,7 +17,7 @@ from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_ke
 from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
-from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, read_rotation
+from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, explain_too_many_secrets, read_rotation
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage.admin_keys import select_admin_keys
@@ -57,8 +57,7 @@ async def rotate_administrator(request: web.Request) -> web.Response:
     except InvalidValue as error:
         return _rotate_page(request, found, DEFAULT, form_key, 422, errors_of(error))
     except TooManySecrets as error:
-        reason = f"{error}. Wait until one ends, or let them end now."
-        return _rotate_page(request, found, body, form_key, 409, {"overlap_s": reason})
+        return _rotate_page(request, found, body, form_key, 409, explain_too_many_secrets(error))
     return page(
         request,
         "new_secret.html",

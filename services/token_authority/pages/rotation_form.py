@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.token_authority.domain.errors import InvalidValue
+from services.token_authority.domain.errors import InvalidValue, TooManySecrets
 from services.token_authority.payloads.token_requests import RotateSecret
 from shared.runtime.pages.forms import Form
 
@@ -27,3 +27,8 @@ def read_rotation(form: Form) -> RotateSecret:
         raise InvalidValue(("overlap_s",), "choose how long the old secret works")
     overlap_s = int(text)
     return RotateSecret(overlap_s, overlap_s > 0 and form.has("end_on_use"))
+
+
+def explain_too_many_secrets(error: TooManySecrets) -> dict[str, str]:
+    """Return what the form says at the field of the overlap when no further secret can be added."""
+    return {"overlap_s": f"{error}. Wait until one ends, or let them end now."}

@@ -25,7 +25,7 @@ from services.token_authority.pages.notices import lead_to, notice_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import service_path
 from services.token_authority.pages.references import names_of, reference_to
-from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, read_rotation
+from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, explain_too_many_secrets, read_rotation
 from services.token_authority.pages.site_choice import sites_for
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.payloads.token_requests import RotateSecret
@@ -81,8 +81,7 @@ async def rotate_service(request: web.Request) -> web.Response:
     except InvalidValue as error:
         return await _rotate_page(request, service, DEFAULT, form_key, 422, errors_of(error))
     except TooManySecrets as error:
-        reason = f"{error}. Wait until one ends, or let them end now."
-        return await _rotate_page(request, service, body, form_key, 409, {"overlap_s": reason})
+        return await _rotate_page(request, service, body, form_key, 409, explain_too_many_secrets(error))
     return page(
         request,
         "new_secret.html",
