@@ -14,6 +14,7 @@ from services.polls.app_keys import (
     POLL_READS,
     SETTINGS,
     STREAM_LIMITER,
+    TEMPLATES,
     VOTES,
 )
 from services.polls.domain.participant import Participants
@@ -22,6 +23,10 @@ from services.polls.operations.edit import PollEditor
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
+from services.polls.page_routes import PAGE_ROUTES
+from services.polls.pages import paths
+from services.polls.pages.errors import PageErrors
+from services.polls.pages.setup import STATIC_FOLDER, TEMPLATE_FOLDER
 from services.polls.problems import PROBLEMS
 from services.polls.routes import DOCUMENTATION, ROUTES
 from services.polls.settings import PollsSettings
@@ -33,10 +38,12 @@ from services.polls.tasks.retention import Retention
 from shared.contract.token import SECRET_START
 from shared.guard import AUTHORITY, FEED, FOLLOWER, REDACTED_PATTERN, mount_guard
 from shared.runtime.docs import add_docs
-from shared.runtime.http.application import BODY_LIMIT_S, create_application
+from shared.runtime.http.application import BODY_LIMIT_S, ERROR_VIEW, create_application
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
 from shared.runtime.http.routes import add_routes
+from shared.runtime.pages.static_files import SHARED_STATIC, StaticFiles
+from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.redaction import redactor
@@ -55,6 +62,7 @@ def build_app(
     app = create_application(PROBLEMS, redactor(REDACTED_PATTERN, SECRET_START), body_limit_s=body_limit_s)
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.resource_url)
+    _add_pages(app)
     add_health(
         app,
         required={"postgres": lambda: app[DATABASE].ping()},
@@ -71,6 +79,13 @@ def build_app(
     app.on_startup.append(_create_operations)
     mount_guard(app, settings)
     return app
+
+
+def _add_pages(app: web.Application) -> None:
+    static = StaticFiles(paths.STATIC, STATIC_FOLDER, SHARED_STATIC)
+    app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path})
+    app[ERROR_VIEW] = PageErrors(app[ERROR_VIEW])
+    add_routes(app, [static.route, *PAGE_ROUTES])
 
 
 async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:

@@ -12,6 +12,7 @@ from services.polls.settings import PollsSettings
 from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.followed_polls import FollowedPolls
 from services.polls.tasks.poll_feed import PollFeed
+from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import Database
 
 SETTINGS: Final = web.AppKey("settings", PollsSettings)
@@ -23,3 +24,4 @@ BATCH_EDITOR: Final = web.AppKey("batch_editor", BatchEditor)
 VOTES: Final = web.AppKey("votes", Votes)
 FOLLOWED_POLLS: Final = web.AppKey("followed_polls", FollowedPolls)
 STREAM_LIMITER: Final = web.AppKey("stream_limiter", StreamLimiter)
+TEMPLATES: Final = web.AppKey("templates", Templates)

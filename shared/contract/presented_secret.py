@@ -11,7 +11,7 @@ from shared.contract.token import SECRET_NAMES, SECRET_PATTERN, Prefix, find_pre
 
 MAX_CHECKSUMS: Final = 10
 """Candidates in one text whose checksums are computed: callers choose the text."""
-_RESEMBLING: Final = re.compile(r"pg[ats](?:_|%(?:25){0,4}5[Ff])[0-9A-Za-z]{6}")
+_RESEMBLING: Final = re.compile(r"pg[alst](?:_|%(?:25){0,4}5[Ff])[0-9A-Za-z]{6}")
 """Matches the beginning of a secret, also with an underscore that is percent-encoded once or several times."""
 
 

@@ -15,23 +15,25 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final, Literal, cast, get_args
 
-Prefix = Literal["pgt", "pga", "pgs"]
+Prefix = Literal["pgt", "pga", "pgs", "pgl"]
 
 ACCESS_TOKEN: Final = "pgt"
 ADMIN_KEY: Final = "pga"
 CLIENT_SECRET: Final = "pgs"
+VOTING_LINK: Final = "pgl"
 
 SECRET_NAMES: Final[Mapping[str, str]] = {
     ACCESS_TOKEN: "an access token",
     ADMIN_KEY: "an admin key",
     CLIENT_SECRET: "a client secret",
+    VOTING_LINK: "a voting link",
 }
 """What a secret with each prefix is called in messages."""
 
 SECRET_START: Final = "pg"
 """How every secret begins."""
 
-SECRET_PATTERN: Final = re.compile(r"pg[ats]_[0-9A-Za-z]{38}")
+SECRET_PATTERN: Final = re.compile(r"pg[alst]_[0-9A-Za-z]{38}")
 """Matches every Pollgate secret in a text; confirm a match with `is_well_formed`."""
 
 _PREFIXES: Final[tuple[Prefix, ...]] = get_args(Prefix)

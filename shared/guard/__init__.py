@@ -13,7 +13,7 @@ Use `open_stream` for a long-lived response: the stream ends when its token stop
 The entry test of this folder: would a third service mount it unchanged?
 """
 
-from shared.guard.access import any_token, stream_with, token_with
+from shared.guard.access import TokenAccess, any_token, stream_with, token_with
 from shared.guard.caller import Caller, ScopeNotChecked, caller
 from shared.guard.errors import (
     AddressNotAllowed,
@@ -33,6 +33,7 @@ from shared.guard.errors import (
     TooManyUnknownTokens,
 )
 from shared.guard.mount import AUTHORITY, FEED, FOLLOWER, UnguardedRoute, mount_guard
+from shared.guard.presentation import PresentedToken
 from shared.guard.rules import count_items
 from shared.guard.settings import GuardSettings, guard_settings
 from shared.guard.stream import Stream, open_stream
@@ -51,6 +52,7 @@ __all__ = [
     "GuardSettings",
     "GuardUnavailable",
     "InsufficientScope",
+    "PresentedToken",
     "QueryNotAllowed",
     "QueryOfPage",
     "QueryUnreadable",
@@ -59,6 +61,7 @@ __all__ = [
     "Stream",
     "TicketInvalid",
     "TicketsUnavailable",
+    "TokenAccess",
     "TokenInvalid",
     "TokenMissing",
     "TokenTwice",

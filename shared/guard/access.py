@@ -1,12 +1,15 @@
 """The access rules of guarded routes: which action of a scope the handler of a route has to require."""
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
+from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from shared.contract.scope import Action
 from shared.guard.admission import admit_to
-from shared.guard.tickets import TICKET_LIFE_S
+from shared.guard.presentation import PresentedToken
+from shared.guard.tickets import TICKET_LIFE_S, take_token_or_ticket
 from shared.runtime.http.routes import Access
 
 TOKEN_SECURITY: Final = ("token", "token_in_url")
@@ -42,12 +45,13 @@ class TokenAccess(Access, frozen=True, kw_only=True):
 
     With `actions`, the handler has to require one of them before it responds with a success. With `counts_items`, the
     request counts as many times against the token's rate limit as the handler says by `count_items`.
-    With `takes_ticket`, a stream ticket may stand for the token.
+    `find_token` finds the token of a request that does not send it as RFC 6750 §2 says, as by a ticket or a session; it
+    raises `GuardError` or a redirection if there is none.
     """
 
     actions: frozenset[Action] = frozenset()
     counts_items: bool = False
-    takes_ticket: bool = False
+    find_token: Callable[[web.Request], Awaitable[PresentedToken]] | None = None
 
     def apply_to(self, handler: Handler) -> Handler:
         """Return a handler that lets only requests with a working token through to this one."""
@@ -66,7 +70,10 @@ def token_with(action: Action, *others: Action, security: tuple[str, ...] = TOKE
 def stream_with(action: Action, *others: Action) -> TokenAccess:
     """Do what `token_with` does, for a stream that may also be opened by a ticket: see `tickets.py`."""
     return TokenAccess(
-        security=STREAM_SECURITY, problems=REFUSALS, actions=frozenset({action, *others}), takes_ticket=True
+        security=STREAM_SECURITY,
+        problems=REFUSALS,
+        actions=frozenset({action, *others}),
+        find_token=take_token_or_ticket,
     )
 
 

@@ -31,7 +31,6 @@ from shared.guard.presentation import (
 from shared.guard.problems import GUARD_PROBLEMS
 from shared.guard.rules import RULES, add_rate_limit, count_if_uncounted
 from shared.guard.settings import GuardSettings
-from shared.guard.tickets import take_token_or_ticket
 from shared.guard.usage import Usage
 from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
@@ -97,7 +96,7 @@ def admit_to(handler: Handler, access: "TokenAccess") -> Handler:
 
     async def admit(request: web.Request) -> web.StreamResponse:
         try:
-            presented = await take_token_or_ticket(request) if access.takes_ticket else take_token(request)
+            presented = await access.find_token(request) if access.find_token else take_token(request)
             request[PRESENTED_TOKEN] = presented
             admissions = request.app[ADMISSIONS]
             valid = admissions.recall(request, presented.token) or await admissions.check(request, presented.token)
@@ -110,7 +109,8 @@ def admit_to(handler: Handler, access: "TokenAccess") -> Handler:
                 request[CALLER].count_refusal()
             return _refuse(request, error)
         except web.HTTPException as error:
-            request[CALLER].require_scope_check(error.status)
+            if CALLER in request:
+                request[CALLER].require_scope_check(error.status)
             raise
         caller.require_scope_check(response.status)
         caller.count_use()  # for handlers that require no scope

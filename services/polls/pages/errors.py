@@ -1,0 +1,30 @@
+"""Show errors of the pages with their layout."""
+
+import msgspec
+from aiohttp import web
+
+from services.polls.pages import paths
+from services.polls.pages.page import page
+from shared.runtime.docs.error_pages import HTML
+from shared.runtime.http.accept import prefers
+from shared.runtime.http.application import ErrorView
+from shared.runtime.http.body import JSON
+from shared.runtime.http.problem import ProblemDocument
+
+
+class PageErrors(ErrorView):
+    """Shows errors of the pages; leaves those of other routes to another view."""
+
+    def __init__(self, others: ErrorView) -> None:
+        self._others = others
+
+    async def show(self, request: web.Request, response: web.Response) -> web.Response:
+        """Return a page for a browser that opened a page."""
+        if not (paths.is_page(request.path) and isinstance(response.body, bytes) and prefers(request, HTML, JSON)):
+            return await self._others.show(request, response)
+        problem = msgspec.json.decode(response.body, type=ProblemDocument)
+        shown = page(request, "error.html", status=response.status, problem=problem)
+        for name in ("Allow", "Retry-After"):
+            if name in response.headers:
+                shown.headers[name] = response.headers[name]
+        return shown
