@@ -11,10 +11,12 @@ from typing import Final
 import msgspec
 
 from pollgate.stack.errors import StackError
+from services.polls.operations.address_limits import VOTERS_PREFIX
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix, ticket_prefix
 from shared.contract.token import CLIENT_SECRET, mint
 from shared.runtime.process.private_file import can_others_read, read_secret_file, write_secret_file
+from shared.runtime.redis.key_counts import KEY_COUNT_COMMANDS
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
 
 
@@ -86,16 +88,17 @@ def redis_users(stack_secrets: StackSecrets) -> str:
     """Return Redis's ACL file: the authority may publish changes, polls may subscribe to them, the default user may
     ping.
 
-    Both services may count requests for rate limits, each under its own keys. By a selector, polls may also publish on
-    the channel of its replicas, and by another one, store and take stream tickets. Only the authority can publish
-    changes.
+    Both services may count requests for rate limits, each under its own keys. By selectors, polls may also publish on
+    the channel of its replicas, store and take stream tickets, and count the voters of shared links. Only the authority
+    can publish changes.
     """
     return "\n".join(
         (
             "user default on nopass resetchannels -@all +ping",
             _redis_user("token-authority", stack_secrets.token_authority_redis_password, "authority", "+publish"),
             _redis_user("polls", stack_secrets.polls_redis_password, "polls", "+subscribe +unsubscribe")
-            + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe) (~{ticket_prefix('polls')}:* +set +getdel)",
+            + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe) (~{ticket_prefix('polls')}:* +set +getdel)"
+            + f" (~{VOTERS_PREFIX}:* {KEY_COUNT_COMMANDS})",
             "",
         )
     )

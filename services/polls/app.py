@@ -6,6 +6,7 @@ from functools import partial
 from aiohttp import web
 
 from services.polls.app_keys import (
+    ADDRESS_COUNTS,
     BATCH_EDITOR,
     DATABASE,
     FOLLOWED_POLLS,
@@ -15,14 +16,19 @@ from services.polls.app_keys import (
     SETTINGS,
     STREAM_LIMITER,
     TEMPLATES,
+    VOTER_PASSES,
     VOTES,
+    VOTING_LINKS,
 )
 from services.polls.domain.participant import Participants
+from services.polls.operations.address_limits import COUNT_LIFE_S, VOTERS_PREFIX, AddressLimits
 from services.polls.operations.batch import BatchEditor
 from services.polls.operations.edit import PollEditor
+from services.polls.operations.links import VotingLinks
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
+from services.polls.operations.voter_passes import VoterPasses
 from services.polls.page_routes import PAGE_ROUTES
 from services.polls.pages import paths
 from services.polls.pages.errors import PageErrors
@@ -46,9 +52,17 @@ from shared.runtime.pages.static_files import SHARED_STATIC, StaticFiles
 from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
+from shared.runtime.process.outage import Outage
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.key_counts import KeyCounts
+
+_COUNTS_FAIL = (
+    "Redis does not count: the number of voters by a shared link is not limited by address meanwhile; start Redis, or "
+    "correct REDIS_URL or the rights of its user"
+)
+_COUNTS_WORK = "Redis counts again: the number of voters by a shared link is limited by address"
 
 
 def build_app(
@@ -106,6 +120,12 @@ async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerat
     redis_url = app[SETTINGS].redis_url
     async with redis_client(redis_url) as redis:
         feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), max_silence_s=max_silence_s)
+        app[ADDRESS_COUNTS] = KeyCounts(
+            redis,
+            VOTERS_PREFIX,
+            Outage(_COUNTS_FAIL, _COUNTS_WORK, address=redis_address_of(redis_url)),
+            life_s=COUNT_LIFE_S,
+        )
         followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (
             supervise(app, "poll feed", feed.run),
@@ -116,7 +136,12 @@ async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerat
 
 
 async def _create_operations(app: web.Application) -> None:
-    database, feed, semaphores = app[DATABASE], app[POLL_FEED], PollSemaphores()
+    database, reads, feed, semaphores = app[DATABASE], app[POLL_READS], app[POLL_FEED], PollSemaphores()
+    secret = app[SETTINGS].participant_secret
+    participants = Participants(secret)
+    addresses = AddressLimits(app[ADDRESS_COUNTS], participants)
     app[POLL_EDITOR] = PollEditor(database, semaphores, feed)
     app[BATCH_EDITOR] = BatchEditor(database, feed)
-    app[VOTES] = Votes(database, app[POLL_READS], Participants(app[SETTINGS].participant_secret), semaphores, feed)
+    app[VOTES] = Votes(database, reads, participants, semaphores, feed, addresses)
+    app[VOTING_LINKS] = VotingLinks(database, reads, participants, semaphores, feed)
+    app[VOTER_PASSES] = VoterPasses(secret)

@@ -6,21 +6,27 @@ from aiohttp import web
 
 from services.polls.operations.batch import BatchEditor
 from services.polls.operations.edit import PollEditor
+from services.polls.operations.links import VotingLinks
 from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
+from services.polls.operations.voter_passes import VoterPasses
 from services.polls.settings import PollsSettings
 from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.followed_polls import FollowedPolls
 from services.polls.tasks.poll_feed import PollFeed
 from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import Database
+from shared.runtime.redis.key_counts import KeyCounts
 
 SETTINGS: Final = web.AppKey("settings", PollsSettings)
 DATABASE: Final = web.AppKey("database", Database)
+ADDRESS_COUNTS: Final = web.AppKey("address_counts", KeyCounts)
 POLL_READS: Final = web.AppKey("poll_reads", PollReads)
 POLL_FEED: Final = web.AppKey("poll_feed", PollFeed)
 POLL_EDITOR: Final = web.AppKey("poll_editor", PollEditor)
 BATCH_EDITOR: Final = web.AppKey("batch_editor", BatchEditor)
+VOTING_LINKS: Final = web.AppKey("voting_links", VotingLinks)
+VOTER_PASSES: Final = web.AppKey("voter_passes", VoterPasses)
 VOTES: Final = web.AppKey("votes", Votes)
 FOLLOWED_POLLS: Final = web.AppKey("followed_polls", FollowedPolls)
 STREAM_LIMITER: Final = web.AppKey("stream_limiter", StreamLimiter)

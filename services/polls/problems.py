@@ -8,12 +8,16 @@ import msgspec
 
 from services.polls.domain.audit import MAX_CHANGES_PER_DAY
 from services.polls.domain.errors import (
+    AddressLimitReached,
     AlreadyVoted,
     BatchRolledBack,
     InvalidBallot,
+    InvalidLink,
     InvalidPoll,
     KeyInUse,
     KeyReused,
+    LinkEnded,
+    LinkFull,
     NamesNotKept,
     PollBusy,
     PollChanged,
@@ -21,15 +25,18 @@ from services.polls.domain.errors import (
     PromisesWouldBeBroken,
     StreamLimitReached,
     TooManyEdits,
+    TooManyLinks,
     TooManyStoredResponses,
     TooManyStreams,
     UnknownBallot,
     UnknownEndpoint,
+    UnknownLink,
     UnknownPoll,
     UnknownTemplate,
     Violation,
     VotesWouldBeDropped,
 )
+from services.polls.domain.link import MAX_LINKS_PER_POLL
 from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_PROBLEM_TYPES
 from shared.runtime.http.problem import RETRY_AFTER_S, ErrorDetail, InvalidBody, Problem, ProblemTable, unavailable
@@ -111,6 +118,53 @@ ALREADY_VOTED: Final = ProblemType(
     "ballot per participant.",
     remedy="If the response to the first ballot was lost, read the ballot to see what was stored. With the setting "
     "`allowRevote`, participants can replace their ballots.",
+)
+INVALID_LINK: Final = ProblemType(
+    "invalid-link",
+    422,
+    "Invalid voting link",
+    meaning="The body is valid JSON but not a valid voting link. For example, a personal link has no participant, or a "
+    "shared link has one, or the time at which it ends is over.",
+    remedy="Read `errors`: each `pointer` leads to a field, and each `detail` says what is expected there.",
+)
+UNKNOWN_LINK: Final = ProblemType(
+    "unknown-link",
+    404,
+    "Not found",
+    meaning="The poll has no voting link with this id.",
+    remedy="`GET /v1/polls/{id}/links` lists the links of the poll with their ids.",
+)
+LINK_ENDED: Final = ProblemType(
+    "link-ended",
+    404,
+    "This voting link does not work",
+    meaning="The voting link is unknown, revoked or expired, or its poll was deleted. The page does not say which.",
+    remedy="Open the link again as it was sent to you. If that does not help, ask for another one where you got it.",
+)
+LINK_FULL: Final = ProblemType(
+    "link-full",
+    409,
+    "No more votes by this link",
+    meaning="The shared voting link has a maximum number of participants, and so many have voted by it.",
+    remedy="Ask for another link where you got this one. Who manages the poll can create one with a higher "
+    "`maxParticipants`.",
+)
+ADDRESS_LIMIT: Final = ProblemType(
+    "address-limit-reached",
+    429,
+    "No more votes from this address",
+    meaning="The shared voting link has a maximum number of participants from one address, and so many have voted by "
+    "it. A company or a mobile network may have one address for everyone.",
+    remedy="Vote from another network, or ask for a personal link. Who manages the poll can create a link with a "
+    "higher `maxPerAddress`.",
+)
+TOO_MANY_LINKS: Final = ProblemType(
+    "too-many-links",
+    409,
+    "Too many voting links",
+    meaning=f"A poll has at most {MAX_LINKS_PER_POLL:,} voting links, also counting those that have ended. Nothing was "
+    "created.",
+    remedy="Use one shared link in place of many personal ones, or create another poll.",
 )
 NAMES_NOT_KEPT: Final = ProblemType(
     "names-not-kept",
@@ -218,6 +272,12 @@ PROBLEM_TYPES: Final = (
     POLL_CLOSED,
     ALREADY_VOTED,
     NAMES_NOT_KEPT,
+    INVALID_LINK,
+    UNKNOWN_LINK,
+    LINK_ENDED,
+    LINK_FULL,
+    ADDRESS_LIMIT,
+    TOO_MANY_LINKS,
     VOTES_WOULD_BE_DROPPED,
     PROMISES_WOULD_BE_BROKEN,
     POLL_CHANGED,
@@ -295,6 +355,16 @@ _BUSY: Final = unavailable("The poll is being changed by other requests; try aga
 PROBLEMS: Final[ProblemTable] = {
     InvalidPoll: lambda e: _invalid_poll(*_errors(e.violations)),
     InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _errors(e.violations)),
+    InvalidLink: lambda e: Problem(INVALID_LINK, "The body is not a valid voting link.", _errors(e.violations)),
+    UnknownLink: lambda _: Problem(UNKNOWN_LINK, "The poll has no voting link with this id."),
+    LinkEnded: lambda _: Problem(
+        LINK_ENDED, "The voting link is unknown, revoked or expired. Open it again as it was sent to you."
+    ),
+    LinkFull: lambda _: Problem(LINK_FULL, "As many participants as may have voted by this link."),
+    AddressLimitReached: lambda _: Problem(
+        ADDRESS_LIMIT, "As many participants as may have voted by this link from your address."
+    ),
+    TooManyLinks: lambda _: Problem(TOO_MANY_LINKS, f"A poll has at most {MAX_LINKS_PER_POLL:,} voting links."),
     UnknownTemplate: lambda e: _invalid_poll(ErrorDetail(str(e), pointer="/template")),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "No poll has this id, or this token has no access to it."),
     UnknownBallot: lambda _: Problem(UNKNOWN_BALLOT, "The participant has no ballot in this poll."),

@@ -3,8 +3,20 @@
 from functools import partial
 from typing import Final
 
-from services.polls.handlers import audit, batch, comments, events, polls, results, templates, tickets, votes, x1
-from services.polls.payloads.fields import POLL_ID
+from services.polls.handlers import (
+    audit,
+    batch,
+    comments,
+    events,
+    links,
+    polls,
+    results,
+    templates,
+    tickets,
+    votes,
+    x1,
+)
+from services.polls.payloads.fields import LINK_ID, POLL_ID
 from services.polls.problems import CONTRACT_PROBLEMS, PROBLEM_TYPES
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from shared.contract.scope import Action
@@ -39,6 +51,14 @@ ROUTES: Final = (
     Route("PUT", "/v1/polls/{id}/votes/{participant}", votes.cast_ballot, token_with(Action.VOTE)),
     Route("GET", "/v1/polls/{id}/votes/{participant}", votes.show_ballot, token_with(Action.VOTE)),
     Route("DELETE", "/v1/polls/{id}/votes/{participant}", votes.withdraw_ballot, token_with(Action.VOTE)),
+    Route("GET", "/v1/polls/{id}/links", links.list_links, token_with(Action.VOTE)),
+    Route("POST", "/v1/polls/{id}/links", links.create_link, token_with(Action.VOTE)),
+    Route(
+        "POST", "/v1/polls/{id}/links:batch", links.create_links, token_with(Action.VOTE), body_limit=MAX_BATCH_BYTES
+    ),
+    Route("DELETE", "/v1/polls/{id}/links", links.revoke_links, token_with(Action.VOTE)),
+    Route("GET", "/v1/polls/{id}/links/{link}", links.show_link, token_with(Action.VOTE)),
+    Route("DELETE", "/v1/polls/{id}/links/{link}", links.revoke_link, token_with(Action.VOTE)),
     Route("GET", "/v1/templates", templates.list_templates, any_token()),
     _ContractRoute("GET", "/x1/{endpoint}", x1.list_contract_polls, _url_token_with(Action.READ)),
     _ContractRoute("POST", "/x1/{endpoint}", x1.create_contract_poll, _url_token_with(Action.CREATE)),
@@ -56,6 +76,7 @@ INFO: Final = {
 VARIABLES: Final = (
     Variable(name="POLLGATE_TOKEN", meaning="an access token, `pgt_…`", schemes=("token", "token_in_url")),
     Variable(name="POLL_ID", meaning="the id of a poll; creating or listing polls shows ids", value=POLL_ID),
+    Variable(name="LINK_ID", meaning="the id of a voting link; creating or listing links shows ids", value=LINK_ID),
     Variable(
         name="ENDPOINT",
         meaning="the URL that `pollgate up` prints, for `/x1`: each site has its own",

@@ -1,6 +1,7 @@
-"""The audit trail of a poll: which token has created, changed and deleted it, as records chained by their hashes.
+"""The audit trail of a poll: which token has created, changed, shared and deleted it, as a chain of records.
 
-Casting and withdrawing ballots are acts of participants and leave no record.
+Each record has the hash of the one before. Casting and withdrawing ballots are acts of participants and
+leave no record, nor does a personal link.
 """
 
 from datetime import datetime, timedelta
@@ -15,7 +16,9 @@ from services.polls.domain.state import PollState
 from shared.contract.audit import NO_HASH, AuditRecord
 from shared.contract.scope import Place
 
-AuditAction = Literal["poll.create", "poll.change", "poll.close", "poll.reopen", "poll.delete"]
+AuditAction = Literal[
+    "poll.create", "poll.change", "poll.close", "poll.reopen", "poll.delete", "link.create", "link.revoke"
+]
 
 
 class Actor(Struct, frozen=True):

@@ -7,12 +7,20 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.polls.domain.errors import AlreadyVoted, InvalidBallot, PollClosed, UnknownBallot, Violation
+from services.polls.domain.errors import (
+    AlreadyVoted,
+    InvalidBallot,
+    LinkFull,
+    PollClosed,
+    UnknownBallot,
+    Violation,
+)
+from services.polls.domain.link import Link
+from services.polls.domain.participant import MAX_NAME_LENGTH
 from services.polls.domain.poll import Poll
 from services.polls.domain.state import PollState
 from services.polls.domain.texts import TextCleaner
 
-MAX_NAME_LENGTH: Final = 255
 MAX_COMMENT_LENGTH: Final = 2_000
 _MAX_NAMED_OPTIONS: Final = 10
 _MAX_SHOWN_ID_LENGTH: Final = 40
@@ -83,13 +91,15 @@ class CastResult(Struct, frozen=True):
 class Voter(Struct, frozen=True):
     """A participant in a poll. `stored` is the participant's ballot, which may be withdrawn.
 
-    `participant_hash` is the key of that ballot, or of the one that may be cast.
+    `participant_hash` is the key of that ballot, or of the one that may be cast. `link` is the one by which the
+    participant votes; without one, an integration vouches for the participant.
     """
 
     participant: str
     participant_hash: bytes
     state: PollState
     stored: Ballot | None
+    link: Link | None = None
 
     @property
     def has_voted(self) -> bool:
@@ -104,14 +114,20 @@ class Voter(Struct, frozen=True):
 
 
 def require_valid_choice(choice: Choice, voter: Voter) -> None:
-    """Raise `PollClosed`, `InvalidBallot` or `AlreadyVoted` unless the voter may make this choice."""
+    """Raise `PollClosed`, `InvalidBallot`, `AlreadyVoted` or `LinkFull` unless the voter may make this choice."""
     poll = voter.state.poll
     require_open(voter.state)
-    violations = [*_option_violations(choice, poll), *_comment_violations(choice, poll)]
+    violations = [
+        *_option_violations(choice, poll),
+        *_comment_violations(choice, poll),
+        *_name_violations(choice, voter),
+    ]
     if violations:
         raise InvalidBallot(violations)
     if voter.stored is not None and not poll.spec.settings.allow_revote:
         raise AlreadyVoted
+    if voter.stored is None and voter.link is not None and voter.link.is_full:
+        raise LinkFull
 
 
 def require_open(state: PollState) -> None:
@@ -144,6 +160,13 @@ def _option_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
 def _comment_violations(choice: Choice, poll: Poll) -> Iterator[Violation]:
     if choice.comment is not None and not poll.spec.settings.allow_comment:
         yield Violation(("comment",), "this poll allows no comments; leave it out")
+
+
+def _name_violations(choice: Choice, voter: Voter) -> Iterator[Violation]:
+    """Yield a violation if a browser does not say whose it is, where the poll keeps names."""
+    by_shared_link = voter.link is not None and voter.link.kind == "shared"
+    if by_shared_link and choice.name is None and voter.state.poll.spec.settings.save_participant_names:
+        yield Violation(("name",), "this poll keeps the names of its participants; give yours")
 
 
 def _list_some(option_ids: list[str]) -> str:

@@ -37,6 +37,14 @@ class InvalidBallot(ValueError):
         self.violations = violations
 
 
+class InvalidLink(ValueError):
+    """A voting link breaks the rules in `violations`."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(violation.reason for violation in violations))
+        self.violations = violations
+
+
 class UnknownTemplate(LookupError):
     """No template has the id. The message names those that exist."""
 
@@ -51,6 +59,26 @@ class UnknownPoll(LookupError):
 
 class UnknownBallot(LookupError):
     """The participant has no ballot in the poll, or has withdrawn it."""
+
+
+class UnknownLink(LookupError):
+    """The poll has no voting link with this id."""
+
+
+class LinkEnded(Exception):
+    """The voting link does not work: it is unknown, revoked or expired, or its poll is deleted."""
+
+
+class LinkFull(Exception):
+    """As many participants have voted by the shared link as may."""
+
+
+class AddressLimitReached(Exception):
+    """As many participants have voted by the shared link from this address as may."""
+
+
+class TooManyLinks(Exception):
+    """The poll would have more voting links than it may."""
 
 
 class PollChanged(Exception):

@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.runtime.text.characters import InvalidText, find_control, has_outer_blank, name_of, normalize
 
 MAX_PARTICIPANT_LENGTH: Final = 255
+MAX_NAME_LENGTH: Final = 255
 MAX_SENT_LENGTH: Final = 4 * MAX_PARTICIPANT_LENGTH
 """The limit before an id is converted to NFC, which is seldom longer and often shorter."""
 
@@ -44,3 +45,11 @@ class Participants:
         decomposed = participant if participant.isascii() else unicodedata.normalize("NFD", participant)
         forms = dict.fromkeys((participant, decomposed))
         return [hmac.new(self._key, poll_id.bytes + form.encode(), hashlib.sha256).digest() for form in forms]
+
+    def link_hash(self, poll_id: UUID, participant: str) -> bytes:
+        """Return the hash by which a personal link is found. Without the key, nothing relates it to a ballot's."""
+        return hmac.digest(self._key, b"personal link\0" + poll_id.bytes + participant.encode(), hashlib.sha256)
+
+    def address_hash(self, link_id: UUID, network: str) -> bytes:
+        """Return the hash under which the participants of a shared link are counted by address."""
+        return hmac.digest(self._key, b"address\0" + link_id.bytes + network.encode(), hashlib.sha256)

@@ -20,7 +20,7 @@ from services.polls.domain.state import PollState
 from services.polls.operations.authorization import audience_of, require_action
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.payloads.audit import difference, whole_poll
-from services.polls.storage import audit, ballots, polls
+from services.polls.storage import audit, ballots, links, polls
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from services.polls.tasks.poll_feed import PollFeed
 from shared.contract.scope import Action
@@ -114,7 +114,10 @@ async def _change_ballots(
     lost = count_lost_votes(poll.spec, after, before.tally.counts)
     votes = {option_id: count for option_id, count in lost.items() if count}
     dropped = await ballots.drop_votes(connection, poll.id, list(votes)) if votes else 0
-    anonymized = await ballots.anonymize(connection, poll.id) if hides_names(poll.spec, after) else 0
+    anonymized = 0
+    if hides_names(poll.spec, after):
+        anonymized = await ballots.anonymize(connection, poll.id)
+        await links.erase_names(connection, poll.id)
     return Effect(tuple(lost), sum(votes.values()), dropped, anonymized, consequences)
 
 

@@ -1,4 +1,4 @@
-"""Cast, show and withdraw ballots.
+"""Cast, show and withdraw ballots: for an integration that vouches for a participant, or by a voting link.
 
 A choice is validated against the poll as it was read, and the ballot is stored only if the poll was not edited since
 then. Otherwise both steps are repeated.
@@ -6,6 +6,9 @@ then. Otherwise both steps are repeated.
 
 from typing import Final
 from uuid import UUID
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from services.polls.domain.ballot import (
     CastResult,
@@ -15,11 +18,14 @@ from services.polls.domain.ballot import (
     require_open,
     require_valid_choice,
 )
-from services.polls.domain.errors import PollBusy, UnknownPoll
+from services.polls.domain.errors import LinkEnded, PollBusy, UnknownPoll
 from services.polls.domain.participant import Participants
+from services.polls.domain.voter_pass import VoterPass
+from services.polls.operations.address_limits import AddressLimits
 from services.polls.operations.authorization import require_action
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.storage import ballots
+from services.polls.storage.links import LinkVoterKey
 from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.poll_feed import PollFeed
 from shared.contract.scope import Action
@@ -27,6 +33,15 @@ from shared.guard import Caller
 from shared.runtime.postgres.database import Database
 
 MAX_ATTEMPTS: Final = 5
+
+
+class _Seat(Struct, frozen=True):
+    """A participant of a poll. The poll is found in a site, or by a link."""
+
+    poll_id: UUID
+    participant: str
+    site: str = ""
+    link_id: UUID | None = None
 
 
 class Votes:
@@ -39,22 +54,28 @@ class Votes:
         participants: Participants,
         semaphores: PollSemaphores,
         feed: PollFeed,
+        addresses: AddressLimits,
     ) -> None:
         self._database = database
         self._reads = reads
         self._participants = participants
         self._semaphores = semaphores
         self._feed = feed
+        self._addresses = addresses
 
     async def load_voter(self, caller: Caller, poll_id: UUID, participant: str, *actions: Action) -> Voter:
         """Return the participant of a poll, if the caller may do all the actions there.
 
         Raise `UnknownPoll` or `InsufficientScope`.
         """
-        voter = await self._select(caller.site, poll_id, participant)
+        voter = await self._select(_Seat(poll_id, participant, caller.site))
         for action in actions:
             require_action(caller, voter.state.poll.place, action)
         return voter
+
+    async def load_link_voter(self, voter_pass: VoterPass) -> Voter:
+        """Return the participant who votes by a link. Raise `LinkEnded`."""
+        return await self._select(_seat_of(voter_pass))
 
     async def cast(self, caller: Caller, poll_id: UUID, participant: str, choice: Choice) -> CastResult:
         """Store the choice as the participant's ballot.
@@ -62,18 +83,21 @@ class Votes:
         Raise `UnknownPoll`, `InsufficientScope`, `PollClosed`, `InvalidBallot`, `AlreadyVoted` or `PollBusy`.
         """
         voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
-        async with self._semaphores.of(poll_id):
-            for _ in range(MAX_ATTEMPTS):
-                poll = voter.state.poll
-                require_valid_choice(choice, voter)
-                ballot = ballot_of(choice, participant, poll)
-                cast = await ballots.cast_ballot(self._database, poll, voter.participant_hash, ballot)
-                if cast is not None:
-                    break
-                voter = await self._select(caller.site, poll_id, participant)
-            else:
-                raise PollBusy
-        self._feed.announce(poll_id)
+        return await self._cast(_Seat(poll_id, participant, caller.site), voter, choice)
+
+    async def cast_by_link(self, voter_pass: VoterPass, choice: Choice, network: str) -> CastResult:
+        """Store the choice as the ballot of the participant who votes by a link, from an address in `network`.
+
+        The name is that of a personal link; a shared one takes it from the choice. Raise `LinkEnded`, `PollClosed`,
+        `InvalidBallot`, `AlreadyVoted`, `LinkFull`, `AddressLimitReached` or `PollBusy`.
+        """
+        voter = await self.load_link_voter(voter_pass)
+        if voter.link is not None and voter.link.kind == "personal":
+            choice = replace(choice, name=voter.link.name)
+        require_valid_choice(choice, voter)
+        async with self._addresses.count(voter, network) as counted:
+            cast = await self._cast(_seat_of(voter_pass), voter, choice)
+            counted.is_kept = cast.is_first
         return cast
 
     async def withdraw(self, caller: Caller, poll_id: UUID, participant: str) -> None:
@@ -82,20 +106,54 @@ class Votes:
         Raise `UnknownPoll`, `InsufficientScope`, `PollClosed`, `UnknownBallot` or `PollBusy`.
         """
         voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
-        async with self._semaphores.of(poll_id):
+        await self._withdraw(_Seat(poll_id, participant, caller.site), voter)
+
+    async def withdraw_by_link(self, voter_pass: VoterPass) -> None:
+        """Withdraw the ballot of the participant who votes by a link.
+
+        Raise `LinkEnded`, `PollClosed`, `UnknownBallot` or `PollBusy`.
+        """
+        await self._withdraw(_seat_of(voter_pass), await self.load_link_voter(voter_pass))
+
+    async def _cast(self, seat: _Seat, voter: Voter, choice: Choice) -> CastResult:
+        async with self._semaphores.of(seat.poll_id):
+            for _ in range(MAX_ATTEMPTS):
+                require_valid_choice(choice, voter)
+                ballot = ballot_of(choice, seat.participant, voter.state.poll)
+                cast = await ballots.cast_ballot(self._database, voter, ballot)
+                if cast is not None:
+                    break
+                voter = await self._select(seat)
+            else:
+                raise PollBusy
+        self._feed.announce(seat.poll_id)
+        return cast
+
+    async def _withdraw(self, seat: _Seat, voter: Voter) -> None:
+        async with self._semaphores.of(seat.poll_id):
             for _ in range(MAX_ATTEMPTS):
                 require_open(voter.state)
                 voter.require_ballot()
-                if await ballots.withdraw_ballot(self._database, voter.state.poll, voter.participant_hash):
+                if await ballots.withdraw_ballot(self._database, voter):
                     break
-                voter = await self._select(caller.site, poll_id, participant)
+                voter = await self._select(seat)
             else:
                 raise PollBusy
-        self._feed.announce(poll_id)
+        self._feed.announce(seat.poll_id)
 
-    async def _select(self, site: str, poll_id: UUID, participant: str) -> Voter:
-        hashes = self._participants.hashes(poll_id, participant)
-        found = await self._reads.select_ballot(ballots.BallotKey(site, poll_id, tuple(hashes)))
-        if found is None:
-            raise UnknownPoll
-        return Voter(participant, found.participant_hash or hashes[0], found.state, found.ballot)
+    async def _select(self, seat: _Seat) -> Voter:
+        hashes = tuple(self._participants.hashes(seat.poll_id, seat.participant))
+        if seat.link_id is None:
+            found, link = await self._reads.select_ballot(ballots.BallotKey(seat.site, seat.poll_id, hashes)), None
+            if found is None:
+                raise UnknownPoll
+        else:
+            by_link = await self._reads.select_link_voter(LinkVoterKey(seat.link_id, seat.poll_id, hashes))
+            if by_link is None:
+                raise LinkEnded
+            found, link = by_link.found, by_link.link
+        return Voter(seat.participant, found.participant_hash or hashes[0], found.state, found.ballot, link)
+
+
+def _seat_of(voter_pass: VoterPass) -> _Seat:
+    return _Seat(voter_pass.poll_id, voter_pass.participant, link_id=voter_pass.link_id)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
-from services.polls.domain.ballot import MAX_COMMENT_LENGTH, MAX_NAME_LENGTH
-from services.polls.domain.participant import MAX_PARTICIPANT_LENGTH
+from services.polls.domain.ballot import MAX_COMMENT_LENGTH
+from services.polls.domain.participant import MAX_NAME_LENGTH, MAX_PARTICIPANT_LENGTH
 from services.polls.domain.poll import MAX_DESCRIPTION_LENGTH, MAX_OPTIONS, MAX_ORDER, MAX_TITLE_LENGTH
 from shared.runtime.text.characters import STORED
 from shared.runtime.text.times import describe_times
@@ -22,9 +22,11 @@ def _from_1_to(characters: int) -> Meta:
 
 
 POLL_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
+LINK_ID: Final = "0b8f6a52-7f0e-4b7c-9d3b-1c2d3e4f5a6b"
 
 Time = Annotated[datetime, Meta(tz=True, examples=["2026-11-23T10:00:00Z"])]
 PollId = Annotated[str, Meta(description="the poll's id", examples=[POLL_ID])]
+LinkId = Annotated[str, Meta(description="the id of the link, which is no secret", examples=[LINK_ID])]
 Title = Annotated[
     str,
     _from_1_to(MAX_TITLE_LENGTH),

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct, field
 
 from services.polls.domain.consequence import Consequence
 from services.polls.domain.poll import Status
-from services.polls.payloads.fields import Participant, PollId
+from services.polls.payloads.fields import LinkId, Participant, PollId
 from shared.runtime.http.idempotency import IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_PATTERN
 from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.text.times import describe_times, time_schema
@@ -25,6 +25,13 @@ class BallotPath(Struct, frozen=True):
 
     id: PollId
     participant: Participant
+
+
+class LinkPath(Struct, frozen=True):
+    """A voting link of a poll."""
+
+    id: PollId
+    link: LinkId
 
 
 class EditHeaders(Struct, frozen=True):
@@ -74,11 +81,16 @@ class BatchHeaders(Struct, frozen=True):
     )
 
 
+Cursor = Annotated[str, Meta(description="`next` of the previous page")]
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE, description="the maximum number of items")]
+DEFAULT_LIMIT: Final = 50
+
+
 class Paging(Struct, frozen=True):
     """A page of a list."""
 
-    cursor: Annotated[str | None, Meta(description="`next` of the previous page")] = None
-    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE, description="the maximum number of items")] = 50
+    cursor: Cursor | None = None
+    limit: Limit = DEFAULT_LIMIT
 
 
 class ListPolls(Paging, frozen=True, rename="camel"):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from services.polls.domain.state import PollState
 from services.polls.storage.ballots import BallotKey, FoundBallot, select_ballots
+from services.polls.storage.links import FoundLinkVoter, LinkVoterKey, select_voters
 from services.polls.storage.polls import PageKey, select_pages, select_polls_by_id, select_time
 from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
@@ -29,6 +30,7 @@ class PollReads:
         self._polls: BatchedReads[_Key, PollState] = BatchedReads(self._select_polls)
         self._times: BatchedReads[None, datetime] = BatchedReads(self._select_time)
         self._ballots: BatchedReads[BallotKey, FoundBallot] = BatchedReads(self._select_ballots)
+        self._link_voters: BatchedReads[LinkVoterKey, FoundLinkVoter] = BatchedReads(self._select_link_voters)
         self._pages: BatchedReads[PageKey, list[PollState]] = BatchedReads(self._select_pages, max_keys=MAX_PAGES)
 
     async def select_time(self) -> datetime:
@@ -52,6 +54,13 @@ class PollReads:
     def select_ballot(self, key: BallotKey) -> Awaitable[FoundBallot | None]:
         """Return the poll with the participant's ballot, or `None` if the site has no poll with this id."""
         return self._ballots.get(key)
+
+    def select_link_voter(self, key: LinkVoterKey) -> Awaitable[FoundLinkVoter | None]:
+        """Return the link with its poll and the participant's ballot, or `None` if the link does not work."""
+        return self._link_voters.get(key)
+
+    async def _select_link_voters(self, keys: Sequence[LinkVoterKey]) -> dict[LinkVoterKey, FoundLinkVoter]:
+        return await select_voters(self._database, keys)
 
     async def _select_ballots(self, keys: Sequence[BallotKey]) -> dict[BallotKey, FoundBallot]:
         return await select_ballots(self._database, keys)

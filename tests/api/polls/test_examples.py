@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from yarl import URL
 
-from services.polls.payloads.fields import POLL_ID
+from services.polls.payloads.fields import LINK_ID, POLL_ID
 from services.polls.routes import ROUTES
 from tests.support.json_shape import assert_same_shape
 from tests.support.stack import Answer, Polls
@@ -35,10 +35,14 @@ class ExamplePoll(NamedTuple):
     polls: Polls
     poll_id: str
     document: Any
+    link_id: str = LINK_ID
 
     def localize(self, text: str) -> str:
-        """Return the text with the id of the poll and the endpoint of the site in place of those of the example."""
-        return text.replace(POLL_ID, self.poll_id).replace(EXAMPLE_ENDPOINT, self.polls.endpoint)
+        """Return the text with the ids of the poll, link and site in place of those of the example."""
+        mine = {POLL_ID: self.poll_id, LINK_ID: self.link_id, EXAMPLE_ENDPOINT: self.polls.endpoint}
+        for example, own in mine.items():
+            text = text.replace(example, own)
+        return text
 
     async def send(self, request: Request) -> Answer:
         """Send the request and return the response; of a stream, the first event."""
@@ -70,6 +74,14 @@ async def example_poll(polls: Polls) -> ExamplePoll:
     made = await polls.v1("POST", "/polls", example_body(document["paths"]["/v1/polls"]["post"]))
     assert made.status == 201, made.body
     return ExamplePoll(polls, made.json["id"], document)
+
+
+async def create_example_link(example_poll: ExamplePoll) -> ExamplePoll:
+    """Create the link of the example."""
+    path = "/v1/polls/{id}/links"
+    made = await example_poll.send(example_request("POST", path, example_poll.document["paths"][path]["post"]))
+    assert made.status == 201, made.body
+    return example_poll._replace(link_id=made.json["id"])
 
 
 async def cast_example_ballot(example_poll: ExamplePoll) -> None:
@@ -114,6 +126,8 @@ async def test_request_of_example_returns_example_response(example_poll: Example
     status, documented = success_response(operation)
     if operation["operationId"] != "cast_ballot":
         await cast_example_ballot(example_poll)
+    if path.startswith("/v1/polls/{id}/links") and method != "POST":
+        example_poll = await create_example_link(example_poll)
     if operation["operationId"] == "show_results":
         assert (await example_poll.polls.vote(example_poll.poll_id, "grace", "mon")).status == 201
         assert (await example_poll.polls.vote(example_poll.poll_id, "edsger", "tue")).status == 201
@@ -135,7 +149,8 @@ async def test_request_of_example_returns_example_response(example_poll: Example
 
 
 VARYING: Final = {"id", "createdAt", "updatedAt", "castAt", "calculatedAt", "ticket"} | {
-    *("at", "actor_id", "address", "request_id", "subject", "hash")  # of an audit record
+    *("at", "actor_id", "address", "request_id", "subject", "hash"),  # of an audit record
+    *("url", "hint", "createdBy"),  # of a link
 }
 """Fields that differ in each response. Options and templates are compared by their titles."""
 

@@ -30,7 +30,9 @@ async def test_every_command_of_docs_page_returns_documented_status(polls: Polls
             poll_id = await create_example_poll(polls)
             if name == "cast_ballot":
                 await polls.v1("DELETE", f"/polls/{poll_id}/votes/ada")
+            link = await polls.v1("POST", f"/polls/{poll_id}/links", {"kind": "shared"})
             variables = {
+                "LINK_ID": link.json["id"],
                 "POLLGATE_TOKEN": polls.token,
                 "POLL_ID": poll_id,
                 "ENDPOINT": f"{polls.base}/x1/{polls.endpoint}",
@@ -51,5 +53,5 @@ async def test_commands_of_docs_page_have_the_url_of_the_service(polls: Polls) -
 async def test_docs_page_describes_every_variable_of_its_commands(polls: Polls) -> None:
     page = (await polls("GET", "/docs")).body.decode()
 
-    for name in ("POLLGATE_TOKEN", "POLL_ID", "ENDPOINT"):
+    for name in ("POLLGATE_TOKEN", "POLL_ID", "LINK_ID", "ENDPOINT"):
         assert f'<th scope="row"><code>{name}</code></th>' in page

@@ -163,6 +163,22 @@ class KnownPolls:
         case.path_parameters["id"] = self._new()
         case.body = {"optionIds": ["y"], "name": "Ada"}
 
+    def with_link(self, case: Any) -> None:
+        """Set a new poll, and a voting link of it."""
+        poll_id = self._new()
+        link = self._send("POST", f"/v1/polls/{poll_id}/links", {"kind": "shared"}).json()
+        case.path_parameters = {"id": poll_id, "link": link["id"]}
+
+    def shared_link(self, case: Any) -> None:
+        """Set a valid shared link of a new poll."""
+        case.path_parameters["id"] = self._new()
+        case.body = {"kind": "shared"}
+
+    def personal_links(self, case: Any) -> None:
+        """Set valid personal links of a new poll."""
+        case.path_parameters["id"] = self._new()
+        case.body = {"participants": [{"participant": "ada"}]}
+
     def in_batch(self, case: Any) -> None:
         """Set the ids of known polls in the items."""
         for item in case.body["items"]:
@@ -200,6 +216,9 @@ async def test_fuzzed_requests_get_documented_responses(polls: Polls) -> None:
             **dict.fromkeys(("delete_poll", "show_results", "list_ballots"), half(known_polls.new_poll_in_path)),
             "cast_ballot": half(known_polls.ballot),
             **dict.fromkeys(("show_ballot", "withdraw_ballot"), half(known_polls.with_ballot)),
+            **dict.fromkeys(("show_link", "revoke_link"), half(known_polls.with_link)),
+            "create_link": half(known_polls.shared_link),
+            "create_links": half(known_polls.personal_links),
             "change_polls": half(known_polls.in_batch),
             "list_contract_polls": half(known_polls.of_poll_at_place),
             "create_contract_poll": half(known_polls.at_place),
@@ -208,6 +227,7 @@ async def test_fuzzed_requests_get_documented_responses(polls: Polls) -> None:
         },
         left_out=WITHOUT_END,
         refuses_in_part=("change_polls",),
+        makes_secrets=("create_link", "create_links"),
     )
 
     outcome = await asyncio.to_thread(fuzz, target, cases=CASES, seed=SEED, progress=IS_LONG)

@@ -120,7 +120,7 @@ async def test_edit_runs_six_statements(polls: Polls, method: str) -> None:
     assert counted == EDIT
 
 
-async def test_edit_that_drops_votes_of_ten_ballots_runs_nine_statements(polls: Polls) -> None:
+async def test_edit_that_drops_votes_of_ten_ballots_runs_ten_statements(polls: Polls) -> None:
     poll = await create_voted_poll(polls, *(f"voter {number}" for number in range(10)))
     body = {"options": LUNCH_OPTIONS[1:], "settings": {"saveParticipantNames": False}}
 
@@ -128,7 +128,7 @@ async def test_edit_that_drops_votes_of_ten_ballots_runs_nine_statements(polls: 
         dropped = await polls.v1("PATCH", f"/polls/{poll['id']}", body, dropVotes="true")
 
     assert dropped.json["effect"]["droppedBallots"] == 10
-    assert counted == {**EDIT, "drop_ballots": 1, "drop_votes": 1, "anonymize_ballots": 1}
+    assert counted == {**EDIT, "drop_ballots": 1, "drop_votes": 1, "anonymize_ballots": 1, "erase_link_names": 1}
 
 
 async def test_delete_runs_five_statements(polls: Polls) -> None:

@@ -1,0 +1,13 @@
+"""What a browser holds after it has opened a voting link: by which link it votes, and as which participant."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class VoterPass(Struct, frozen=True, array_like=True):
+    """The right to vote by a link as a participant. A browser gets it encrypted, and can neither read nor change it."""
+
+    link_id: UUID
+    poll_id: UUID
+    participant: str
