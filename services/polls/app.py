@@ -32,7 +32,14 @@ from services.polls.operations.voter_passes import VoterPasses
 from services.polls.page_routes import PAGE_ROUTES
 from services.polls.pages import paths
 from services.polls.pages.errors import PageErrors
-from services.polls.pages.setup import STATIC_FOLDER, TEMPLATE_FOLDER
+from services.polls.pages.live_results import (
+    LIVE_PAGES,
+    LIVE_PAGES_PER_PARTICIPANT,
+    RESULTS_RENDERER,
+    LivePages,
+    ResultsRenderer,
+)
+from services.polls.pages.setup import STATIC_FOLDER, TEMPLATE_FOLDER, TEMPLATE_FUNCTIONS
 from services.polls.problems import PROBLEMS
 from services.polls.routes import DOCUMENTATION, ROUTES
 from services.polls.settings import PollsSettings
@@ -76,7 +83,6 @@ def build_app(
     app = create_application(PROBLEMS, redactor(REDACTED_PATTERN, SECRET_START), body_limit_s=body_limit_s)
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.resource_url)
-    _add_pages(app)
     add_health(
         app,
         required={"postgres": lambda: app[DATABASE].ping()},
@@ -88,6 +94,7 @@ def build_app(
     )
     add_metrics(app, settings.metrics_networks)
     app[SETTINGS] = settings
+    _add_pages(app, settings)
     app[STREAM_LIMITER] = StreamLimiter(limit=settings.event_streams, limit_per_token=settings.event_streams_per_token)
     app.cleanup_ctx.extend((_open_database, partial(_open_feed, max_silence_s=max_silence_s)))
     app.on_startup.append(_create_operations)
@@ -95,11 +102,19 @@ def build_app(
     return app
 
 
-def _add_pages(app: web.Application) -> None:
+def _add_pages(app: web.Application, settings: PollsSettings) -> None:
     static = StaticFiles(paths.STATIC, STATIC_FOLDER, SHARED_STATIC)
-    app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path})
+    app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path, **TEMPLATE_FUNCTIONS})
+    app[RESULTS_RENDERER] = ResultsRenderer(app[TEMPLATES])
+    limiter = StreamLimiter(limit=settings.live_pages, limit_per_token=LIVE_PAGES_PER_PARTICIPANT)
+    app[LIVE_PAGES] = LivePages(limiter)
+    app.on_shutdown.append(_end_live_pages)
     app[ERROR_VIEW] = PageErrors(app[ERROR_VIEW])
     add_routes(app, [static.route, *PAGE_ROUTES])
+
+
+async def _end_live_pages(app: web.Application) -> None:
+    app[LIVE_PAGES].end()
 
 
 async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:

@@ -42,6 +42,7 @@ from shared.guard.problems import GUARD_PROBLEM_TYPES
 from shared.runtime.http.problem import RETRY_AFTER_S, ErrorDetail, InvalidBody, Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.http.validation_errors import MAX_ERRORS, pointer_to
+from shared.runtime.pages.forms import ForgedForm
 from shared.runtime.postgres.database import DatabaseUnavailable, LockTimeout, UnstorableValue
 
 INVALID_POLL: Final = ProblemType(
@@ -166,6 +167,14 @@ TOO_MANY_LINKS: Final = ProblemType(
     "created.",
     remedy="Use one shared link in place of many personal ones, or create another poll.",
 )
+FORGED_FORM: Final = ProblemType(
+    "forged-form",
+    403,
+    "Forbidden",
+    meaning="A form was sent by a page of another site, or by a page of another session. Nothing was changed.",
+    remedy="Open the page here and repeat what you did. If a proxy in front changes the Host header, set "
+    "`RESOURCE_URL` to the URL that browsers use.",
+)
 NAMES_NOT_KEPT: Final = ProblemType(
     "names-not-kept",
     409,
@@ -274,6 +283,7 @@ PROBLEM_TYPES: Final = (
     NAMES_NOT_KEPT,
     INVALID_LINK,
     UNKNOWN_LINK,
+    FORGED_FORM,
     LINK_ENDED,
     LINK_FULL,
     ADDRESS_LIMIT,
@@ -357,6 +367,7 @@ PROBLEMS: Final[ProblemTable] = {
     InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _errors(e.violations)),
     InvalidLink: lambda e: Problem(INVALID_LINK, "The body is not a valid voting link.", _errors(e.violations)),
     UnknownLink: lambda _: Problem(UNKNOWN_LINK, "The poll has no voting link with this id."),
+    ForgedForm: lambda e: Problem(FORGED_FORM, str(e)),
     LinkEnded: lambda _: Problem(
         LINK_ENDED, "The voting link is unknown, revoked or expired. Open it again as it was sent to you."
     ),

@@ -6,6 +6,7 @@ from msgspec import Meta
 
 from shared.guard import GuardSettings
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
+from shared.runtime.http.cors import read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.process.environment import FormerName
 
@@ -42,12 +43,24 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         Meta(ge=1, le=100_000, description="maximum number of event streams per token, in one process"),
         FormerName("EVENT_STREAMS_A_TOKEN"),
     ] = 50
+    live_pages: Annotated[
+        int,
+        Meta(ge=0, le=100_000, description="maximum number of poll pages with live results per process"),
+    ] = 1000
+    embed_origins: Annotated[
+        str,
+        Meta(
+            description="origins of the pages that may show poll pages in a frame, separated by spaces or commas, such "
+            "as https://example.atlassian.net; empty for none"
+        ),
+    ] = ""
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` if a credential, key or network is invalid, before anything is opened."""
         super().__post_init__()
         read_secret("PARTICIPANT_KEY", self.participant_key)
         read_networks(self.metrics_networks)
+        read_origins(self.embed_origins, "EMBED_ORIGINS")
 
     @property
     def participant_secret(self) -> bytes:

@@ -33,7 +33,7 @@ class Follower:
                 name, _, value = line.decode().rstrip("\n").partition(": ")
                 fields[name] = value
                 if not name and "event" in fields:
-                    return ReceivedEvent(fields["id"], fields["event"], msgspec.json.decode(fields["data"]))
+                    return ReceivedEvent(fields.get("id", ""), fields["event"], msgspec.json.decode(fields["data"]))
         raise EOFError
 
     async def until(self, condition: Callable[[ReceivedEvent], bool]) -> ReceivedEvent:

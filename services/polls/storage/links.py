@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from services.polls.domain.link import Link, LinkFilter, LinkKind, LinkPosition
+from services.polls.domain.state import PollState
 from services.polls.storage.ballots import BALLOT, BALLOT_OF_WANTED, FoundBallot, found_ballot
-from services.polls.storage.polls import STATE
+from services.polls.storage.polls import STATE, read_state
 from shared.runtime.crypto.encryption import Encrypted
 from shared.runtime.postgres.database import Connection, Row
 
@@ -84,6 +85,11 @@ _SELECT_VOTERS: Final = f"""
     JOIN polls.poll ON poll.id = link.poll_id
     JOIN polls.tally ON tally.poll_id = poll.id
     {BALLOT_OF_WANTED}
+"""  # noqa: S608
+_SELECT_SHARED: Final = f"""
+    -- select_shared_poll: the poll of a shared link that works
+    SELECT {STATE} FROM polls.link JOIN polls.poll ON poll.id = link.poll_id JOIN polls.tally ON tally.poll_id = poll.id
+    WHERE link.id = $1 AND link.kind = 'shared' AND {_WORKS}
 """  # noqa: S608
 _SELECT_WORKING: Final = f"""
     -- select_working_links: those of some links that work
@@ -222,9 +228,15 @@ async def select_voters(connection: Connection, keys: Sequence[LinkVoterKey]) ->
     return {keys[row["number"] - 1]: FoundLinkVoter(_read_link(row), found_ballot(row)) for row in rows}
 
 
+async def select_shared_poll(connection: Connection, link_id: UUID) -> PollState | None:
+    """Return the poll of a shared link, or `None` if there is no such link that works."""
+    row = await connection.fetchrow(_SELECT_SHARED, link_id)
+    return None if row is None else read_state(row)
+
+
 async def select_working(connection: Connection, link_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the links that work."""
-    return {row["id"] for row in await connection.fetch(_SELECT_WORKING, link_ids)}
+    return {row["id"] for row in await connection.fetch(_SELECT_WORKING, list(link_ids))}
 
 
 def _matching(conditions: LinkFilter, participant_hash: bytes | None) -> tuple[object, ...]:

@@ -58,19 +58,19 @@ _ORIGIN: Final = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[1-9]
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
-def read_origins(text: str) -> frozenset[str]:
-    """Return the origins in the setting. Raise `SettingsError` with the first one that is none."""
+def read_origins(text: str, variable: str = "CORS_ORIGINS") -> frozenset[str]:
+    """Return the origins in a setting. Raise `SettingsError` with its name if one is none."""
     origins = text.replace(",", " ").split()
     for origin in origins:
         if "*" in origin:
-            raise SettingsError("CORS_ORIGINS is wrong: wildcards are not supported; list each origin")
+            raise SettingsError(f"{variable} is wrong: wildcards are not supported; list each origin")
         if origin == "null":
-            raise SettingsError("CORS_ORIGINS is wrong: 'null' is the origin of any sandboxed page; list real origins")
+            raise SettingsError(f"{variable} is wrong: 'null' is the origin of any sandboxed page; list real origins")
         scheme, _, rest = origin.partition("://")
         has_default_port = rest.rpartition(":")[2] == _DEFAULT_PORTS.get(scheme)
         if not _ORIGIN.fullmatch(origin) or has_default_port:
             raise SettingsError(
-                "CORS_ORIGINS is wrong: write each origin as browsers send it, in lower case, without a path and "
+                f"{variable} is wrong: write each origin as browsers send it, in lower case, without a path and "
                 "without a default port, such as https://polls.example.com or http://127.0.0.1:3000"
             )
     return frozenset(origins)

@@ -1,5 +1,6 @@
 """Charts that the server draws as SVG. The template shows the same numbers in a table."""
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -48,3 +49,58 @@ def _bar(x: float, room: float, label: str, lower: int, upper: int, highest: int
 
 def _height(value: int, highest: int) -> float:
     return max(_LEAST, value / highest * HEIGHT) if value else 0.0
+
+
+class Slice(NamedTuple):
+    """One slice of a pie, as an SVG path around the origin with the radius `RADIUS`. A whole pie has no path.
+
+    `position` is that of its value. `x` and `y` are the middle of the slice, for a label; `share` is its part of the
+    pie, from 0 to 1.
+    """
+
+    position: int
+    path: str
+    x: float
+    y: float
+    share: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the slice is the whole pie, which is a circle: an arc cannot end where it begins."""
+        return not self.path
+
+
+RADIUS: Final = 100
+
+
+def draw_pie(values: Sequence[float]) -> Sequence[Slice]:
+    """Return a slice for each value that is not zero, clockwise from the top."""
+    total = sum(values)
+    if not total:
+        return ()
+    slices, start = [], 0.0
+    for position, value in enumerate(values):
+        if value:
+            share = value / total
+            slices.append(_slice(position, start, share))
+            start += share
+    return slices
+
+
+def _slice(position: int, start: float, share: float) -> Slice:
+    if share >= 1:
+        return Slice(position, "", 0.0, 0.0, 1.0)
+    (x1, y1), (x2, y2) = _point(start, RADIUS), _point(start + share, RADIUS)
+    middle = _point(start + share / 2, RADIUS * _LABEL_AT)
+    path = f"M0 0 L{x1} {y1} A{RADIUS} {RADIUS} 0 {int(share > _HALF)} 1 {x2} {y2} Z"
+    return Slice(position, path, *middle, share)
+
+
+_LABEL_AT: Final = 0.65
+_HALF: Final = 0.5
+
+
+def _point(turn: float, radius: float) -> tuple[float, float]:
+    """Return the point at a part of a turn from the top."""
+    angle = 2 * math.pi * turn
+    return round(math.sin(angle) * radius, 2), round(-math.cos(angle) * radius, 2)

@@ -1,5 +1,6 @@
-"""The response with an HTML page: it may load nothing from elsewhere, and other sites cannot frame it."""
+"""The response with an HTML page: it may load nothing from elsewhere, and only listed sites can frame it."""
 
+from collections.abc import Collection
 from typing import Final
 
 from aiohttp import web
@@ -13,6 +14,12 @@ PAGE_POLICY: Final = (
     "base-uri 'none'; frame-ancestors 'none'"
 )
 """The content security policy of a page with scripts and forms of its own origin."""
+
+
+def embeddable(policy: str, origins: Collection[str]) -> str:
+    """Return the policy of a page that pages of these origins, and of its own, may show in a frame."""
+    ancestors = " ".join(("'self'", *sorted(origins)))
+    return policy.replace("frame-ancestors 'none'", f"frame-ancestors {ancestors}")
 
 
 def page_headers(policy: str) -> dict[str, str]:

@@ -1,1 +1,37 @@
 // What scripts add to the pages of polls. Every page works without them.
+
+// Results change while they are shown.
+const live = document.getElementById("live");
+if (live && "EventSource" in window) {
+  const status = document.getElementById("live-status");
+  const changed = document.getElementById("poll-changed");
+  const source = new EventSource(live.dataset.live);
+
+  const say = (text) => {
+    if (changed.textContent === text) return;
+    changed.textContent = text;
+    const link = document.createElement("a");
+    link.href = "";
+    link.textContent = "Reload the page";
+    changed.append(" ", link);
+  };
+
+  source.addEventListener("results", (event) => {
+    const { etag, html } = JSON.parse(event.data);
+    live.innerHTML = html;
+    const total = live.querySelector(".total");
+    status.textContent = total ? `Live. ${total.textContent.trim()}` : "";
+    if (etag !== live.dataset.etag) say("This poll was edited or closed in the meantime.");
+  });
+  source.addEventListener("ended", () => {
+    source.close();
+    live.replaceChildren();
+    status.textContent = "";
+    say("This voting link does not work any longer.");
+  });
+  source.addEventListener("error", () => {
+    if (source.readyState === EventSource.CLOSED) status.textContent = "Not live at the moment. Reload the page for new results.";
+  });
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+}

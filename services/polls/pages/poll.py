@@ -1,0 +1,238 @@
+"""`/p/…`: the page where people vote by a link, and see results."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Final
+from uuid import UUID
+
+from aiohttp import hdrs, web
+
+from services.polls.app_keys import SETTINGS, VOTES, VOTING_LINKS
+from services.polls.domain.ballot import Voter, new_choice
+from services.polls.domain.consequence import Consequence
+from services.polls.domain.errors import (
+    AddressLimitReached,
+    AlreadyVoted,
+    InvalidBallot,
+    LinkEnded,
+    LinkFull,
+    PollClosed,
+    UnknownBallot,
+)
+from services.polls.domain.poll import Option, closing_time, in_order
+from services.polls.domain.results import Audience
+from services.polls.domain.voter_pass import VoterPass
+from services.polls.pages.page import page
+from services.polls.pages.paths import voting_path
+from services.polls.pages.results_view import VIEWS, ResultsView, read_view
+from services.polls.pages.voter_cookies import (
+    ENTRY_LIFE_S,
+    VOTER_LIFE_S,
+    HeldPass,
+    forget_pass,
+    new_pass,
+    read_pass,
+    send_pass,
+)
+from shared.contract.token import random_base62
+from shared.runtime.http.address import network_of
+from shared.runtime.http.client_address import client_address
+from shared.runtime.http.query import query_of
+from shared.runtime.pages.forms import (
+    FORM_TOKEN,
+    Form,
+    form_token,
+    read_form,
+    require_form_token,
+    require_same_origin,
+)
+from shared.runtime.pages.page_response import PAGE_POLICY, embeddable
+
+_BROWSER_LENGTH: Final = 22
+
+
+async def show_poll(request: web.Request) -> web.StreamResponse:
+    """Open a link by its secret, and lead to its page without the secret; or return the page of a link."""
+    text = request.match_info["link"]
+    link_id = read_link_id(text)
+    if link_id is None:
+        return await _open_link(request, text)
+    held = read_pass(request, link_id, "vote")
+    if held is not None:
+        return poll_page(request, held, await request.app[VOTES].load_link_voter(held.voter_pass))
+    entry = read_pass(request, link_id, "entry")
+    if entry is None:
+        return page(
+            request,
+            "no_pass.html",
+            status=403,
+            policy=_policy(request),
+            origin=request.app[SETTINGS].resource_url.rstrip("/"),
+        )
+    held = new_pass(request, _become_participant(entry.voter_pass), "vote")
+    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+    response = poll_page(request, held, voter)
+    is_personal = voter.link is not None and voter.link.kind == "personal"
+    send_pass(request, response, held, "vote", None if is_personal else VOTER_LIFE_S)
+    forget_pass(request, response, link_id, "entry")
+    return response
+
+
+async def vote(request: web.Request) -> web.StreamResponse:
+    """Cast a ballot, and lead to the page; or return the page with what is wrong with it."""
+    held, form = await _read_vote(request)
+    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+    if form.raw("version") != str(voter.state.poll.version):
+        notice = "The poll was edited in the meantime, so your vote was not counted. Check your choice, and vote again."
+        return poll_page(request, held, voter, form=form, notice=notice, status=409)
+    keys = set(form.all("option"))
+    chosen = [option.id for option in in_order(voter.state.poll.spec.options) if option_key(option) in keys]
+    try:
+        choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
+        await request.app[VOTES].cast_by_link(held.voter_pass, choice, _network(request))
+    except InvalidBallot as error:
+        errors = {str(violation.path[0]): violation.reason for violation in reversed(error.violations)}
+        if "optionIds" in errors:
+            errors["optionIds"] = "Choose an option." if not chosen else "Choose only one option."
+        return poll_page(request, held, voter, form=form, errors=errors, status=422)
+    except (PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
+        voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+        return poll_page(request, held, voter, form=form, notice=_REFUSALS[type(refusal)], status=409)
+    raise web.HTTPSeeOther(_after(voter, form))
+
+
+async def withdraw(request: web.Request) -> web.StreamResponse:
+    """Withdraw the ballot, and lead to the page."""
+    held, form = await _read_vote(request)
+    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+    try:
+        await request.app[VOTES].withdraw_by_link(held.voter_pass)
+    except PollClosed:
+        return poll_page(request, held, voter, notice=_REFUSALS[PollClosed], status=409)
+    except UnknownBallot:  # it was withdrawn before, as by the same form sent twice
+        pass
+    raise web.HTTPSeeOther(_after(voter, form))
+
+
+def poll_page(
+    request: web.Request,
+    held: HeldPass,
+    voter: Voter,
+    *,
+    form: Form | None = None,
+    errors: Mapping[str, str] = {},
+    notice: str = "",
+    status: int = 200,
+) -> web.Response:
+    """Return the page of a link for a participant. With a form that was refused, it has the values of the form."""
+    view = read_view(_wanted(request, form, "results"), _wanted(request, form, "sort"))
+    spec, stored = voter.state.poll.spec, voter.stored
+    shown = stored.to_shown() if stored is not None and not stored.is_withdrawn else None
+    if form is not None:
+        chosen = set(form.all("option"))
+    else:
+        chosen = set() if shown is None else {option_key(o) for o in spec.options if o.id in shown.option_ids}
+    return page(
+        request,
+        "poll.html",
+        status=status,
+        policy=_policy(request),
+        path=voting_path(held.voter_pass.link_id),
+        voter=voter,
+        poll=spec,
+        options=[(option_key(option), option) for option in in_order(spec.options)],
+        chosen=chosen,
+        ballot=shown,
+        name=form.text("name") if form is not None else (shown.name if shown else None) or "",
+        comment=form.text("comment") if form is not None else (shown.comment if shown else None) or "",
+        errors={**_NO_ERRORS, **errors},
+        notice=notice,
+        results=voter.state.results(audience_of_voter(voter)),
+        view=view,
+        views=[ResultsView(each) for each in VIEWS],
+        ends_at=closing_time(spec.settings),
+        changes=[_CHANGES[each] for each in Consequence if each in voter.state.poll.changed_after_votes],
+        form_token_name=FORM_TOKEN,
+        form_token=form_token(held.cookie),
+    )
+
+
+def audience_of_voter(voter: Voter) -> Audience:
+    """Return the audience of results that a participant who votes by a link belongs to."""
+    return Audience.VOTER if voter.has_voted else Audience.PUBLIC
+
+
+def option_key(option: Option) -> str:
+    """Return the value that stands for an option in a form: browsers may change an id, as its line breaks."""
+    return sha256(option.id.encode()).hexdigest()[:16]
+
+
+def read_link_id(text: str) -> UUID | None:
+    """Return the id of a link in a path, `None` if the text is something else."""
+    try:
+        return UUID(text) if len(text) == len(str(UUID(int=0))) else None
+    except ValueError:
+        return None
+
+
+async def _open_link(request: web.Request, text: str) -> web.Response:
+    """Give the browser a pass to enter, and lead to the page, whose address has no secret."""
+    voter_pass = await request.app[VOTING_LINKS].open(text)
+    response = web.Response(status=303, headers={hdrs.LOCATION: voting_path(voter_pass.link_id)})
+    send_pass(request, response, new_pass(request, voter_pass, "entry"), "entry", ENTRY_LIFE_S)
+    return response
+
+
+async def _read_vote(request: web.Request) -> tuple[HeldPass, Form]:
+    """Return the pass and the form, if a page of the link has sent it. Raise `ForgedForm` or `LinkEnded`."""
+    require_same_origin(request, request.app[SETTINGS].resource_url)
+    link_id = read_link_id(request.match_info["link"])
+    held = None if link_id is None else read_pass(request, link_id, "vote")
+    if held is None:
+        raise LinkEnded
+    form = await read_form(request)
+    require_form_token(form, held.cookie)
+    return held, form
+
+
+def _become_participant(entry: VoterPass) -> VoterPass:
+    """Return the pass to vote. A browser that enters by a shared link becomes a participant with a random id."""
+    participant = entry.participant or f"browser-{random_base62(_BROWSER_LENGTH)}"
+    return VoterPass(entry.link_id, entry.poll_id, participant)
+
+
+def _wanted(request: web.Request, form: Form | None, name: str) -> str:
+    return query_of(request).optional(name) or "" if form is None else form.text(name)
+
+
+def _after(voter: Voter, form: Form) -> str:
+    view = read_view(form.text("results"), form.text("sort"))
+    path = voting_path(voter.link.id) if voter.link else ""
+    return f"{path}?{view.query}" if view else path
+
+
+def _network(request: web.Request) -> str:
+    return network_of(client_address(request, request.app[SETTINGS].trusted_proxy_hops))
+
+
+def _policy(request: web.Request) -> str:
+    return embeddable(PAGE_POLICY, request.app[SETTINGS].embed_origins.replace(",", " ").split())
+
+
+_NO_ERRORS: Final = {"optionIds": "", "name": "", "comment": ""}
+_REFUSALS: Final[Mapping[type[Exception], str]] = {
+    PollClosed: "The poll is closed. Your vote was not counted.",
+    AlreadyVoted: "You have voted before, and this poll does not let you change your vote.",
+    LinkFull: "Your vote was not counted: as many people as may have voted by this link.",
+    AddressLimitReached: "Your vote was not counted: as many people as may have voted by this link from your network. "
+    "Vote from another network, or ask for a link of your own.",
+}
+_CHANGES: Final[Mapping[Consequence, str]] = {
+    Consequence.REVEAL_RESULTS: "more people see the results, or see them earlier",
+    Consequence.REOPEN: "it was closed, and opened again",
+    Consequence.CHANGE_TITLE: "the question was changed",
+    Consequence.RENAME_OPTIONS: "options were renamed",
+    Consequence.SAVE_NAMES: "names are stored, which they were not before",
+    Consequence.DROP_VOTES: "options were removed with their votes",
+}
+"""What an edit has changed for those who had voted, as the page says it."""
