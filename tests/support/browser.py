@@ -28,6 +28,8 @@ NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 WIDE: Final = (1280, 900)
 PHONE: Final = (360, 760)
 WAIT_MS: Final = 10_000
+_ARGUMENTS: Final = ["--no-sandbox", "--disable-features=LocalNetworkAccessChecks"]
+"""A page of another site may show this machine in a frame, which a browser would otherwise ask its user about."""
 
 Scheme = Literal["light", "dark"]
 
@@ -50,7 +52,7 @@ async def run_browser(**options: Any) -> AsyncGenerator[Browser, None]:
             pytest.fail(missing, pytrace=False)
         pytest.skip(missing)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"], **options)
+        browser = await playwright.chromium.launch(executable_path=program, args=_ARGUMENTS, **options)
         _yield_to_servers()
         try:
             yield browser
@@ -77,9 +79,15 @@ class Tab:
         self._origin = origin
         self._allowed = (origin, *other_origins)
         self._faults: list[str] = []
+        self._expected = ""
+        self.expected_messages: list[str] = []
         page.on("console", self._note_message)
         page.on("pageerror", lambda error: self._faults.append(f"script error: {error}"))
         context.on("request", self._note_request)
+
+    def expect_message(self, text: str) -> None:
+        """Let the console have messages with this text, which are put into `expected_messages`."""
+        self._expected = text
 
     async def open(self, path: str) -> None:
         """Open a path of the service."""
@@ -140,14 +148,19 @@ class Tab:
 
     def _note_message(self, message: ConsoleMessage) -> None:
         # Chromium reports the status of every failed page as an error; the tests look at statuses themselves.
-        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
+        if self._expected and self._expected in message.text:
+            self.expected_messages.append(message.text)
+        elif message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self._faults.append(f"console: {message.text}")
 
     def _note_request(self, request: Request) -> None:
         if not request.url.startswith(self._allowed):
             self._faults.append(f"request to another origin: {request.url}")
-        if find_secrets(request.url):
+        opens_voting_link = request.is_navigation_request() and urlsplit(request.url).path.startswith("/p/pgl_")
+        if find_secrets(request.url) and not opens_voting_link:
             self._faults.append(f"secret in an address: {urlsplit(request.url).path}")
+        if find_secrets(request.headers.get("referer", "")):
+            self._faults.append(f"secret in the Referer header of a request for {urlsplit(request.url).path}")
 
 
 @asynccontextmanager
