@@ -18,7 +18,7 @@ from aiohttp import web
 from bench.bare import HOST, READY_ANSWER, handler_of
 from bench.site import OPTIONS
 from services.polls.domain.audit import Actor, AuditHead, audit_record
-from services.polls.domain.ballot import Ballot
+from services.polls.domain.ballot import Ballot, Voter
 from services.polls.domain.poll import Option, Poll, PollSpec
 from services.polls.domain.results import Tally
 from services.polls.domain.state import PollState
@@ -50,10 +50,10 @@ def build_app(pool: "asyncpg.Pool[asyncpg.Record]", site: str) -> web.Applicatio
 
     async def cast(request: web.Request) -> web.Response:
         await request.read()
-        poll_id, voter = UUID(request.match_info["id"]), secrets.token_bytes(32)
+        poll_id, key = UUID(request.match_info["id"]), secrets.token_bytes(32)
         async with pool.acquire() as connection:
-            (found,) = (await select_ballots(connection, [BallotKey(site, poll_id, (voter,))])).values()
-            await cast_ballot(connection, found.state.poll, voter, Ballot(("option-1",)))
+            (found,) = (await select_ballots(connection, [BallotKey(site, poll_id, (key,))])).values()
+            await cast_ballot(connection, Voter("voter", key, found.state, None), Ballot(("option-1",)))
         return web.Response(status=201, body=_CREATED)
 
     app = web.Application()

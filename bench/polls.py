@@ -10,7 +10,8 @@
 8. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
 9. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
    undisturbed client. Exactly the accepted ballots must be counted.
-10. `bodies`: reading the worst bodies of the permitted size, in both services.
+10. `voting`: thousands of browsers that vote by one shared link within a minute.
+11. `bodies`: reading the worst bodies of the permitted size, in both services.
 
 The services run as processes of their own on an embedded PostgreSQL and Redis. The exit status is 1 if a limit is
 missed.
@@ -38,6 +39,7 @@ from bench.processes import revocation_figures, start_figures, worker_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, median_figures, report_progress, run
 from bench.stack import Running, Stack, start_stack
+from bench.voting import voting_figures
 from pollgate.client import ClientError
 
 LEASE_S: Final = 5.0
@@ -45,7 +47,9 @@ STARTS: Final = 3
 """Processes that share the rounds of a ratio: one is up to a tenth faster than the next, depending on where its code
 and data lie in memory."""
 
-Part = Literal["fast", "guard", "cached", "revocation", "workers", "start", "listing", "large", "contest", "bodies"]
+Part = Literal[
+    "fast", "guard", "cached", "revocation", "workers", "start", "listing", "large", "contest", "voting", "bodies"
+]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
 app = App(name="bench.polls", help="Measure the polls service under load.", version_flags=[])
@@ -61,10 +65,11 @@ class Plan(msgspec.Struct, frozen=True):
     most_large: float
     most_edit_s: float
     ballots: int
+    browsers: int
 
 
 @app.default
-def main(
+def main(  # noqa: PLR0913 - each is an option
     *,
     parts: Annotated[tuple[Part, ...], Parameter(consume_multiple=True, negative="")] = PARTS,
     rounds: int = 20,
@@ -73,6 +78,7 @@ def main(
     most_large: float = 5.0,
     most_edit_s: float = 15.0,
     ballots: int = 100_000,
+    browsers: int = 10_000,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Measure the polls service under load. The exit status is 1 if a limit is missed.
@@ -93,10 +99,12 @@ def main(
         Seconds that an edit of all its ballots may take.
     ballots
         Ballots that are cast in the contest.
+    browsers
+        Browsers that vote by the shared link.
     as_json
         Print JSON instead of the table.
     """
-    plan = Plan(parts, rounds, least_guarded, large, most_large, most_edit_s, ballots)
+    plan = Plan(parts, rounds, least_guarded, large, most_large, most_edit_s, ballots, browsers)
     report, failures = run(lambda folder: _measure(plan, folder))
     print(msgspec.json.encode(report).decode() if as_json else report.text())
     missed = [f"{figure.part}: {figure.what}" for figure in report.figures if figure.is_missed]
@@ -140,6 +148,7 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
         "listing": lambda: listing_figures(stack, running, rounds),
         "large": lambda: large_figures(stack, running, plan.large, rounds, plan.most_large, plan.most_edit_s),
         "contest": lambda: contest_figures(stack, running, plan.ballots),
+        "voting": lambda: voting_figures(stack, running, plan.browsers),
         "bodies": lambda: asyncio.to_thread(body_figures),
     }
     return await measure[part]()

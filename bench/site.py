@@ -44,6 +44,15 @@ class Integrator:
         body = {"title": "Which of these?", "location": location, "options": OPTIONS, "settings": settings or {}}
         return str((await self("POST", "/v1/polls", body))["id"])
 
+    async def share(self, poll_id: str) -> str:
+        """Create a shared link without limits, and return the path that it opens."""
+        link = await self("POST", f"/v1/polls/{poll_id}/links", {"kind": "shared", "maxPerAddress": None})
+        return "/p/" + str(link["url"].rpartition("/p/")[2])
+
+    async def count_participants(self, poll_id: str) -> int:
+        """Return how many participants the poll counts."""
+        return int((await self("GET", f"/v1/polls/{poll_id}/results"))["participants"])
+
     async def vote(self, poll_id: str, participant: str, *option_ids: str) -> None:
         """Cast a ballot."""
         await self("PUT", f"/v1/polls/{poll_id}/votes/{participant}", {"optionIds": option_ids})

@@ -184,7 +184,7 @@ class Stack:
         token = (await running.authority.create_token("Load", ["polls:read:PLAT"])).token
         ports = [guard.port for guard in running.guards]
         order = msgspec.json.encode(LoadOrder(rate, token or "", running.endpoint_id, ports)).decode()
-        log = self._log("load")
+        log = self.log("load")
         log.unlink(missing_ok=True)
         async with self._process("load", [sys.executable, "-m", "bench.load", order], {}):
             await asyncio.sleep(1)
@@ -204,7 +204,7 @@ class Stack:
         environment = {**os.environ, **settings, _PORT_OF.get(module, "POLLS_PORT"): str(port)}
 
         def launch() -> int:
-            return self._processes.start(name, command, environment, self._log(name))
+            return self._processes.start(name, command, environment, self.log(name))
 
         async def wait_until_healthy() -> None:
             async with aiohttp.ClientSession() as session:
@@ -222,7 +222,7 @@ class Stack:
 
     @asynccontextmanager
     async def _process(self, name: str, command: list[str], settings: Mapping[str, str]) -> AsyncGenerator[int, None]:
-        pid = self._processes.start(name, command, {**os.environ, **settings}, self._log(name))
+        pid = self._processes.start(name, command, {**os.environ, **settings}, self.log(name))
         try:
             yield pid
         finally:
@@ -232,10 +232,11 @@ class Stack:
         deadline = time.monotonic() + START_LIMIT_S
         while not await is_healthy():
             if self._processes.find_ended() or time.monotonic() > deadline:
-                raise BenchError(f"{name} does not start: {self._log(name).read_text(encoding='utf-8')[-500:]}")
+                raise BenchError(f"{name} does not start: {self.log(name).read_text(encoding='utf-8')[-500:]}")
             await asyncio.sleep(poll_s)
 
-    def _log(self, name: str) -> Path:
+    def log(self, name: str) -> Path:
+        """Return the file with the output of a process."""
         return self._folder / "logs" / f"{name}.log"
 
     def _authority(self) -> dict[str, str]:
