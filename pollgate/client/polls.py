@@ -4,15 +4,15 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from pollgate.client.arguments import require_etag, text_list
-from pollgate.client.encoding import Query, ballot_path, participant_query, poll_path, without_none
+from pollgate.client.encoding import ballot_path, participant_query, poll_path, without_none
 from pollgate.client.errors import ClientError, Conflict, NotFound, OutcomeUnknown, if_outcome_unknown
 from pollgate.client.events import follow
-from pollgate.client.pagination import Page, each_item
+from pollgate.client.pagination import Page
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
@@ -27,26 +27,19 @@ from pollgate.client.poll_models import (
     StreamTicket,
     Template,
 )
+from pollgate.client.polls_base import CONDITIONS, EDIT_LIMIT_S, PollsBase
 from pollgate.client.problems import item_detail
 from pollgate.client.retries import Attempts, with_retries
-from pollgate.client.transport import Arguments, HttpClient, Response, Service, Transport
+from pollgate.client.transport import Arguments, Response
 from shared.contract.audit import AuditRecord
-
-POLLS: Final = Service("polls service", "PollsClient", "token", "http://127.0.0.1:8080")
-MAX_PAGE: Final = 100
-EDIT_LIMIT_S: Final = 60.0
-"""An edit or a deletion may concern a million ballots."""
 
 _SETTING_NAMES: Final = {
     field.encode_name: field.name for field in msgspec.structs.fields(PollSettings) if field.encode_name != field.name
 }
-_CONDITIONS: Final = Arguments({"expand": ("with_results", None)})
 _CLOSE: Final = Arguments({"/items/0/id": ("poll_id", None), "/items/0/ifMatch": ("if_match", None)})
 
-T = TypeVar("T")
 
-
-class PollsClient(HttpClient):
+class PollsClient(PollsBase):
     """A client of the polls API. Use it as `async with PollsClient(url, token) as client`.
 
     `url` is the root of the polls service, such as `http://127.0.0.1:8080`; `token` is an access token (`pgt_…`), which
@@ -57,9 +50,6 @@ class PollsClient(HttpClient):
     Requests that can be repeated without harm are, up to 5 times within 30 seconds: after 429, a lost response, 502,
     503 and 504. `create_poll` and `batch` are repeated under an Idempotency-Key, so they take effect once.
     """
-
-    def __init__(self, url: str, token: str) -> None:
-        self._transport = Transport(POLLS, url, token)
 
     def list_polls(
         self,
@@ -89,7 +79,7 @@ class PollsClient(HttpClient):
     async def get_poll(self, poll_id: str, *, with_results: bool = False) -> Poll:
         """Return a poll. Raise `NotFound`."""
         query = {"expand": "results"} if with_results else {}
-        return self._decode_poll(await self._send("GET", poll_path(poll_id), query=query, arguments=_CONDITIONS))
+        return self._decode_poll(await self._send("GET", poll_path(poll_id), query=query, arguments=CONDITIONS))
 
     async def create_poll(self, poll: NewPoll | Mapping[str, Any]) -> Poll:
         """Create a poll and return it. A mapping has the form of the API's JSON. Raise `UnprocessableContent`."""
@@ -267,10 +257,6 @@ class PollsClient(HttpClient):
         """Return a ticket with which a page opens the events of a poll once, without seeing the token."""
         return self._transport.decode(await self._send("POST", f"{poll_path(poll_id)}/events/tickets"), StreamTicket)
 
-    async def _send(self, method: str, path: str, **options: Any) -> Response:
-        """Send a request that can be repeated without harm."""
-        return await with_retries(lambda: self._transport.send(method, path, **options))
-
     async def _batch(self, items: list[Mapping[str, Any]], *, atomic: bool, arguments: Arguments) -> BatchOutcome:
         headers, body = {"Idempotency-Key": secrets.token_hex(16)}, {"items": items, "atomic": atomic}
         response = await self._send(
@@ -322,14 +308,6 @@ class PollsClient(HttpClient):
     def _decode_poll(self, response: Response) -> Poll:
         poll = self._transport.decode(response, Poll)
         return msgspec.structs.replace(poll, etag=poll.etag or response.headers.get("ETag"))
-
-    def _pages(
-        self, path: str, kind: type[Page[T]], conditions: Mapping[str, Any], limit: int | None
-    ) -> AsyncIterator[T]:
-        async def read(query: Query) -> Page[T]:
-            return self._transport.decode(await self._send("GET", path, query=query, arguments=_CONDITIONS), kind)
-
-        return each_item(read, conditions, limit, page_size=MAX_PAGE)
 
 
 def _body(argument: str, value: Any) -> Arguments:
