@@ -67,6 +67,7 @@ from pollgate.client.errors import (
     UnexpectedResponse,
     UnprocessableContent,
 )
+from pollgate.client.link_models import Invitation, Link, LinkKind, LinkStatus, NewLink
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
@@ -122,11 +123,16 @@ __all__ = [
     "Guards",
     "HeldToken",
     "InvalidArgument",
+    "Invitation",
     "IssuedToken",
     "ItemOutcome",
     "ItemProblem",
     "KeptFinding",
+    "Link",
+    "LinkKind",
+    "LinkStatus",
     "Location",
+    "NewLink",
     "NewPoll",
     "NotFound",
     "Option",

@@ -42,13 +42,13 @@ def require_identifier(argument: str, value: str) -> None:
     require_utf8(argument, value)
 
 
-def require_participant(value: str) -> None:
+def require_participant(value: str, argument: str = "participant") -> None:
     """Raise `InvalidArgument` for an empty participant id, or a secret in its place."""
     if SECRET_PATTERN.search(value):
-        raise InvalidArgument("participant", "this is a secret, not a participant's id")
+        raise InvalidArgument(argument, "this is a secret, not a participant's id")
     if not value:
-        raise InvalidArgument("participant", "this may not be empty")
-    require_utf8("participant", value)
+        raise InvalidArgument(argument, "this may not be empty")
+    require_utf8(argument, value)
 
 
 def require_etag(value: str | None) -> None:

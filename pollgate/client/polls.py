@@ -13,6 +13,7 @@ from pollgate.client.encoding import ballot_path, participant_query, poll_path, 
 from pollgate.client.errors import ClientError, Conflict, NotFound, OutcomeUnknown, if_outcome_unknown
 from pollgate.client.events import follow
 from pollgate.client.pagination import Page
+from pollgate.client.poll_links import LinkMethods
 from pollgate.client.poll_models import (
     Ballot,
     BatchOutcome,
@@ -27,7 +28,7 @@ from pollgate.client.poll_models import (
     StreamTicket,
     Template,
 )
-from pollgate.client.polls_base import CONDITIONS, EDIT_LIMIT_S, PollsBase
+from pollgate.client.polls_base import CONDITIONS, EDIT_LIMIT_S
 from pollgate.client.problems import item_detail
 from pollgate.client.retries import Attempts, with_retries
 from pollgate.client.transport import Arguments, Response
@@ -39,7 +40,7 @@ _SETTING_NAMES: Final = {
 _CLOSE: Final = Arguments({"/items/0/id": ("poll_id", None), "/items/0/ifMatch": ("if_match", None)})
 
 
-class PollsClient(PollsBase):
+class PollsClient(LinkMethods):
     """A client of the polls API. Use it as `async with PollsClient(url, token) as client`.
 
     `url` is the root of the polls service, such as `http://127.0.0.1:8080`; `token` is an access token (`pgt_…`), which

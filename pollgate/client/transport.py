@@ -112,8 +112,12 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         limit_s: float = CALL_LIMIT_S,
         arguments: Arguments = AS_IN_THE_API,
+        has_content: bool = False,
     ) -> Response:
-        """Send a request and return its response; `path` is sent unchanged."""
+        """Send a request and return its response; `path` is sent unchanged.
+
+        The response to a DELETE is 204, unless it `has_content`.
+        """
         encoded = None if body is None else _encode(body, arguments)
         response, failure = None, None
         try:
@@ -132,7 +136,7 @@ class Transport:
         if response is None:
             raise failure or AssertionError  # outside of `except`, for aiohttp's error contains the secret
         self._require_success(response, path, arguments)
-        if method == "DELETE" and response.status != NO_CONTENT:
+        if method == "DELETE" and response.status != (OK if has_content else NO_CONTENT):
             raise self._unexpected("this is not a response of this release's service", response.status)
         return response
 
