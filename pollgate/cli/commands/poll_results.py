@@ -1,7 +1,5 @@
 """`pollgate poll results` and `export`."""
 
-import sys
-from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,9 +9,10 @@ from cyclopts import Parameter
 
 from pollgate.cli.atomic_file import atomic_file
 from pollgate.cli.charts import print_results
+from pollgate.cli.csv_output import Excel, print_csv
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.options import Json
-from pollgate.cli.output import escape, pluralize, print_json
+from pollgate.cli.output import pluralize, print_json
 from pollgate.cli.polls_session import polls_group, run_with_polls
 from pollgate.client import Ballot, OptionResult, PollsClient
 from shared.runtime.http.csv_table import Cell, csv_table
@@ -22,10 +21,6 @@ app = polls_group("poll", "Read and export the results of polls.")
 
 CHOSEN: Final = 1
 """The cell of an option that a ballot contains; the others are empty."""
-
-Excel = Annotated[
-    bool, Parameter(negative="", help="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8.")
-]
 
 
 @app.command(help_epilogue="Examples:\n\n  pollgate poll results ID\n  pollgate poll results ID --json | jq .average")
@@ -52,9 +47,7 @@ def results(
     if (as_csv or excel) and as_json:
         raise UsageError("give either --csv or --json")
     if as_csv or excel:
-        _print_csv(
-            run_with_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant, with_bom=excel))
-        )
+        print_csv(run_with_polls(lambda polls: polls.get_results_csv(poll_id, participant=participant, with_bom=excel)))
         return
     found = run_with_polls(lambda polls: polls.get_results(poll_id, participant=participant))
     print_json(found) if as_json else print_results(found)
@@ -91,7 +84,7 @@ def export(
         )
     )
     if output is None:
-        _print_csv(table)
+        print_csv(table)
         return
     with atomic_file(output, what) as file:
         file.write(table)
@@ -119,12 +112,3 @@ def _lines(ballots: Sequence[Ballot], option_ids: Sequence[str]) -> Iterator[Seq
         chosen = [CHOSEN if option_id in choice else None for option_id in option_ids]
         cast_at = ballot.cast_at.isoformat(timespec="seconds") if ballot.cast_at else None
         yield (ballot.participant, ballot.name, cast_at, *chosen, ballot.comment)
-
-
-def _print_csv(content: bytes) -> None:
-    """Print CSV unchanged to a pipe or file, and escaped to a terminal."""
-    if sys.stdout.isatty():
-        print(escape(content.removeprefix(BOM_UTF8).decode().replace("\r\n", "\n")), end="")
-        return
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
