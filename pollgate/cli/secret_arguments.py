@@ -4,7 +4,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from pollgate.cli.errors import UsageError
-from shared.contract.token import ACCESS_TOKEN, ADMIN_KEY, CLIENT_SECRET, SECRET_NAMES, SECRET_PATTERN
+from shared.contract.token import (
+    ACCESS_TOKEN,
+    ADMIN_KEY,
+    CLIENT_SECRET,
+    SECRET_NAMES,
+    SECRET_PATTERN,
+    VOTING_LINK,
+)
 
 _ADVICE: Final = {
     ACCESS_TOKEN: "`pollgate token find`, `pollgate token show -` and `pollgate token revoke -` read it from a prompt "
@@ -12,6 +19,8 @@ _ADVICE: Final = {
     ADMIN_KEY: "set POLLGATE_ADMIN_KEY, or POLLGATE_ADMIN_KEY_FILE to a file that contains it. Others may have seen "
     "it: `pollgate admin rotate` replaces it",
     CLIENT_SECRET: "others may have seen it: `pollgate service rotate` replaces it",
+    VOTING_LINK: "`pollgate poll links` shows the ids of links. Others may have seen it: "
+    "`pollgate poll links --revoke` revokes it",
 }
 """What to do, by the prefix of a secret."""
 

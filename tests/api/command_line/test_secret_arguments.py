@@ -12,6 +12,7 @@ Refusal = tuple[Prefix, str, str]
 """The prefix of a secret, and two parts of the error if it is an argument."""
 ADMIN_KEY: Refusal = ("pga", "an admin key cannot be an argument", "`pollgate admin rotate` replaces it")
 CLIENT_SECRET: Refusal = ("pgs", "a client secret cannot be an argument", "`pollgate service rotate` replaces it")
+LINK: Refusal = ("pgl", "a voting link cannot be an argument", "`pollgate poll links --revoke` revokes it")
 TOKEN: Refusal = ("pgt", "an access token cannot be an argument", "`pollgate token revoke -`")
 ARGUMENTS: list[tuple[tuple[str, ...], Refusal]] = [
     (("token", "show"), TOKEN),
@@ -25,6 +26,7 @@ ARGUMENTS: list[tuple[tuple[str, ...], Refusal]] = [
     (("admin", "revoke"), ADMIN_KEY),
     (("token", "show"), ADMIN_KEY),
     (("service", "rotate"), CLIENT_SECRET),
+    (("poll", "links", "x", "--revoke"), LINK),
 ]
 
 
