@@ -27,6 +27,7 @@ _DETAILS: Final = {
 
 _LISTED_BY: Final = {
     "poll_id": "pollgate poll list",
+    "link_id": "pollgate poll links",
     "token_id": "pollgate token list",
     "ids": "pollgate token list",
     "key_id": "pollgate admin list",
@@ -84,7 +85,7 @@ def _invalid_argument(error: InvalidArgument, target: Target) -> str:
         return f"{error.detail}; `{_LISTED_BY[argument]}` shows the ids"
     if argument in ("fields", "poll", "arguments"):
         return error.detail
-    return f"{option_of(argument)}: {error.detail}"
+    return f"{option_of(argument, target.options)}: {error.detail}"
 
 
 def _unexpected_response(error: UnexpectedResponse, target: Target) -> str:

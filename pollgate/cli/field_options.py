@@ -30,7 +30,8 @@ _OF_RANGES: Final = (
 )
 _OF_POLLS: Final = ("title", "template", "workspace", "content", "container", "allow_revote", "allow_comment")
 _OF_VOTES: Final = ("comment", "drop_votes", "allow")
-_ALIKE: Final = (*_OF_TOKENS, *_OF_SEVERAL, *_OF_SEARCHES, *_OF_RANGES, *_OF_POLLS, *_OF_VOTES)
+_OF_LINKS: Final = ("kind", "label", "max_participants", "max_per_address", "created_by")
+_ALIKE: Final = (*_OF_TOKENS, *_OF_SEVERAL, *_OF_SEARCHES, *_OF_RANGES, *_OF_POLLS, *_OF_VOTES, *_OF_LINKS)
 """Fields whose option has the same name, apart from its spelling."""
 
 _OPTIONS: Final = {
@@ -72,6 +73,8 @@ _PHRASES: Final = {
     "use GET /v1/tokens/{id}": "use `pollgate token show`",
     "set its `self_rotation` to true": "allow it by `pollgate token change ID --self-rotation`",
     "set closePollOnEndDate to false": "add --no-close-on-end",
+    "or None for no limit": "or none for no limit",
+    "or None for no end": "or never for no end",
 }
 """Other parts of requests that details mention, with their options."""
 

@@ -40,13 +40,13 @@ def run_with_polls(
     return run_with_client(PollsClient, token, polls_target()._replace(options=options, has_file=has_file), use)
 
 
-def collect_from_polls(use: Callable[[PollsClient], AsyncIterator[T]]) -> list[T]:
-    """Return all that `use` yields for a client of polls. Raise `CliError`."""
+def collect_from_polls(use: Callable[[PollsClient], AsyncIterator[T]], options: Mapping[str, str] = {}) -> list[T]:
+    """Return all that `use` yields for a client of polls. Raise `CliError`. `options` are as in `Target`."""
 
     async def collect(polls: PollsClient) -> list[T]:
         return [item async for item in use(polls)]
 
-    return run_with_polls(collect)
+    return run_with_polls(collect, options)
 
 
 def polls_target() -> Target:

@@ -105,6 +105,15 @@ def _convert_future(_: Any, tokens: Sequence[Token]) -> datetime:
     return parse_time(text, day="first", also=_FROM_NOW)
 
 
+def _convert_future_end(_: Any, tokens: Sequence[Token]) -> datetime | Literal["never"]:
+    text = tokens[0].value
+    if text == "never":
+        return "never"
+    if is_duration(text):
+        return (_now() + parse_duration(text)).replace(microsecond=0)
+    return parse_time(text, day="last", also=f"{_FROM_NOW}, or never")
+
+
 def _now() -> datetime:
     return datetime.now(UTC)
 
@@ -122,3 +131,7 @@ PastDay = Annotated[datetime, Parameter(converter=_past("last"), metavar="TIME")
 """A time, or a duration before now; a day is its last moment."""
 Future = Annotated[datetime, Parameter(converter=_convert_future, metavar="TIME")]
 """A time, or a duration after now; a day is its first moment."""
+FutureEnd = Annotated[
+    datetime | Literal["never"], Parameter(converter=_convert_future_end, metavar="TIME", show_choices=False)
+]
+"""When something ends: a time, a duration after now, or `never`; a day is its last moment."""

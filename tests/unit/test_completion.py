@@ -24,6 +24,8 @@ CASES = [
     (["pollgate", "token", "list", "--status", ""], {"active", "expired", "revoked"}),
     (["pollgate", "token", "revoke", "--reason", "l"], {"leaked"}),
     (["pollgate", "poll", "create", "--results", "after"], {"afterVote", "afterClose"}),
+    (["pollgate", "poll", "link", "ID", "--max"], {"--max-participants", "--max-per-address"}),
+    (["pollgate", "poll", "links", "ID", "--kind", ""], {"personal", "shared"}),
     (["pollgate", "completion", ""], {"bash", "zsh", "fish"}),
 ]
 

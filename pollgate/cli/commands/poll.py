@@ -5,7 +5,16 @@ from typing import Annotated, Any, Final
 
 from cyclopts import Parameter
 
-from pollgate.cli.commands import poll_audit, poll_comments, poll_results, poll_update, poll_vote, poll_watch
+from pollgate.cli.commands import (
+    poll_audit,
+    poll_comments,
+    poll_link,
+    poll_links,
+    poll_results,
+    poll_update,
+    poll_vote,
+    poll_watch,
+)
 from pollgate.cli.errors import UsageError
 from pollgate.cli.field_options import option_of
 from pollgate.cli.options import Json
@@ -165,7 +174,16 @@ def templates(*, as_json: Json = False) -> None:
     print_table(("Id", "Name", "Options", "Scored"), rows, foldable=("Name", "Options"))
 
 
-for more in (poll_audit.app, poll_comments.app, poll_update.app, poll_results.app, poll_vote.app, poll_watch.app):
+for more in (
+    poll_audit.app,
+    poll_comments.app,
+    poll_link.app,
+    poll_links.app,
+    poll_update.app,
+    poll_results.app,
+    poll_vote.app,
+    poll_watch.app,
+):
     for command_name, command in more.resolved_commands().items():
         if not command_name.startswith("-"):
             app.command(command, name=command_name)

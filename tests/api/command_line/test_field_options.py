@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import aiohttp
@@ -76,6 +77,21 @@ COMMANDS: Final[list[tuple[str, ...]]] = [
     ("poll", "results", "POLL", "--as", "ada", "--csv"),
     ("poll", "vote", "POLL", "3", "4", "--as", "ada", "--name", "Ada", "--comment", "x"),
     ("poll", "delete", "POLL", "--yes", "--if-match", "1"),
+    (
+        *("poll", "link", "POLL", "--shared", "--label", "x", "--max-participants", "5", "--max-per-address", "none"),
+        *("--expires", "9d"),
+    ),
+    ("poll", "link", "POLL", "--participant", "ada", "--name", "Ada", "--expires", "9d"),
+    ("poll", "link", "POLL", "--participants", "FILE", "--expires", "9d"),
+    (
+        *("poll", "links", "POLL", "--kind", "personal", "--status", "active", "--participant", "ada"),
+        *("--created-by", "tok_x", "--limit", "5"),
+    ),
+    (
+        *("poll", "links", "POLL", "--revoke-all", "--kind", "personal", "--participant", "ada"),
+        *("--created-by", "tok_x", "--yes"),
+    ),
+    ("poll", "links", "POLL", "--revoke", "LINK"),
 ]
 NEVER_SENT: Final[dict[tuple[str, str], str]] = {
     ("POST", "/v1/polls"): r"/settings",
@@ -202,11 +218,14 @@ def test_every_command_is_tried() -> None:
 
 
 async def test_every_refused_field_is_named_by_an_option_of_the_command(
-    integrator: CommandLine, authority: Authority, polls: Polls, subtests: pytest.Subtests
+    integrator: CommandLine, authority: Authority, polls: Polls, tmp_path: Path, subtests: pytest.Subtests
 ) -> None:
     site = (await integrator("site", "list", "--json")).json[0]["id"]
     token, poll = (await authority.issue())["id"], await polls.create_poll(template="stars")
-    known = {"SITE": site, "TOKEN": token, "POLL": poll["id"]}
+    link = (await polls.v1("POST", f"/polls/{poll['id']}/links", {"kind": "shared"})).json["id"]
+    file = tmp_path / "team.csv"
+    file.write_text("participant,name\nada,Ada\n")
+    known = {"SITE": site, "TOKEN": token, "POLL": poll["id"], "LINK": link, "FILE": str(file)}
     async with refuse_requests(authority.base) as authority_proxy, refuse_requests(polls.base) as polls_proxy:
         integrator.use_authority(authority_proxy.url, authority.admin_key)
         integrator.use_polls(polls_proxy.url, polls.token)
