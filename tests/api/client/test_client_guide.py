@@ -107,6 +107,20 @@ async def test_replace_tokens_revokes_the_old_ones(examples: dict[str, Any], aut
     assert active == [True, False, True]
 
 
+async def test_invite_returns_addresses_and_replace_link_revokes_the_old_one(
+    examples: dict[str, Any], polls: Polls
+) -> None:
+    async with PollsClient(polls.base, polls.token) as client:
+        poll = await client.create_poll(LUNCH)
+        addresses = await examples["invite"](client, poll.id, {"ada": "Ada", "bob": "Bob"})
+        address = await examples["replace_link"](client, poll.id, "ada")
+        links = [link.status async for link in client.list_links(poll.id, participant="ada")]
+
+    assert addresses.keys() == {"ada", "bob"}
+    assert address not in addresses.values()
+    assert links == ["revoked", "active"]
+
+
 async def test_every_problem_type_in_the_guide_has_a_page(polls: Polls) -> None:
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', "".join(EXAMPLES)))
 
