@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import aiohttp
 from redis.exceptions import RedisError
 
-from pollgate.client import AuthorityClient, ClientError, Unauthorized
+from pollgate.client import AuthorityClient, ClientError, PollsClient, Unauthorized
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
 from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
@@ -29,6 +29,13 @@ from shared.runtime.redis.client import redis_client
 
 START_LIMIT_S: Final = 20.0
 HOST: Final = "127.0.0.1"
+SAMPLE_POLL: Final = {
+    "template": "stars",
+    "title": "How do you like Pollgate?",
+    "description": "A sample poll. Vote in several browsers, and watch the results change.",
+    "location": {"workspace": "PLAT", "content": "SAMPLE-1"},
+    "settings": {"allowRevote": True},
+}
 
 
 class Ports(NamedTuple):
@@ -187,25 +194,27 @@ async def _succeeds(check: Callable[[], Awaitable[object]]) -> bool:
 async def _welcome(folder: Path, ports: Ports) -> str:
     """Return the text for the terminal, with a new sign-in link.
 
-    On the first start, it also has a new demo token, which is not shown again.
+    On the first start, it also has a new demo token and the voting link of a sample poll, which are not shown again.
     """
     admin_key = (folder / "admin.key").read_text(encoding="utf-8").strip()
-    authority_url = f"http://{HOST}:{ports.token_authority}"
+    authority_url, polls_url = f"http://{HOST}:{ports.token_authority}", f"http://{HOST}:{ports.polls}"
     try:
         async with AuthorityClient(authority_url, admin_key) as authority:
             site = (await authority.list_sites())[0]
             secret = await _create_demo_token(authority)
             link = await authority.create_sign_in_link()
+        voting_link = await _create_sample_poll(polls_url, secret) if secret else None
     except Unauthorized:
-        return welcome_without_key(polls=f"http://{HOST}:{ports.polls}", authority=authority_url, folder=folder)
+        return welcome_without_key(polls=polls_url, authority=authority_url, folder=folder)
     except ClientError as error:
         raise StackError(str(error)) from None
     return welcome(
-        endpoint=f"http://{HOST}:{ports.polls}/x1/{site.endpoint_id}",
+        endpoint=f"{polls_url}/x1/{site.endpoint_id}",
         authority=authority_url,
         folder=folder,
         sign_in_link=link.url,
         demo_token=secret,
+        voting_link=voting_link,
     )
 
 
@@ -215,6 +224,13 @@ async def _create_demo_token(authority: AuthorityClient) -> str | None:
         return None
     expiry = datetime.now(UTC) + timedelta(days=30)
     return (await authority.create_token("Demo token", ["polls:*:PLAT"], expires_at=expiry)).token
+
+
+async def _create_sample_poll(polls_url: str, token: str) -> str:
+    """Create a poll, and return the address of a voting link for it."""
+    async with PollsClient(polls_url, token) as polls:
+        poll = await polls.create_poll(SAMPLE_POLL)
+        return (await polls.create_shared_link(poll.id, label="Printed by the first start")).url
 
 
 async def _wait_until_stopped(stop: asyncio.Event, processes: Processes, folder: Path) -> None:

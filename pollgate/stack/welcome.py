@@ -9,8 +9,19 @@ _FIND_POLL_ID: Final = r"""sed -E 's/.*"id": ?"([0-9a-f-]{36})".*/\1/'"""
 _FROM_JSON: Final = r"""sed -nE 's/.*"token": "(.*)".*/\1/p'"""
 
 
-def welcome(*, endpoint: str, authority: str, folder: Path, sign_in_link: str, demo_token: str | None) -> str:
-    """Return the text, with a new sign-in link, and with the new demo token or the command that creates a token."""
+def welcome(
+    *,
+    endpoint: str,
+    authority: str,
+    folder: Path,
+    sign_in_link: str,
+    demo_token: str | None,
+    voting_link: str | None,
+) -> str:
+    """Return the text, with a new sign-in link, and with the new demo token or the command that creates a token.
+
+    `voting_link` is the new one of the sample poll.
+    """
     pollgate = ".venv/bin/pollgate" if Path(".venv/bin/pollgate").exists() else "pollgate"
     polls = endpoint.partition("/x1/")[0]
     create = f"{pollgate} token create --name 'My automation' --scope 'polls:*:PLAT' --expires-in 30d --json"
@@ -20,12 +31,15 @@ def welcome(*, endpoint: str, authority: str, folder: Path, sign_in_link: str, d
         if demo_token
         else ""
     )
+    sample = f"Vote in the sample poll: {voting_link}\n" if voting_link else ""
     return f"""
 Pollgate is up. Ctrl-C stops it; the data stays in {folder}.
 
 Settings page: {authority}/settings/
 Sign in once, within 10 minutes: {sign_in_link}
 
+Manage polls, with a token: {polls}/manage
+{sample}
 Endpoint: {endpoint}
 
 {shown_once}Paste this into another shell to create a poll, vote in it, and see the results:

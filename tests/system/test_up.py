@@ -105,6 +105,20 @@ async def test_up_prints_link_that_signs_in_on_each_start(runner: Runner) -> Non
         assert await runner.stop(signal.SIGINT) == 0
 
 
+async def test_first_start_prints_voting_link_of_a_sample_poll(runner: Runner) -> None:
+    screen = await runner.start()
+    link = _find(r"(?<=\nVote in the sample poll: )http://127\.0\.0\.1:\d+/p/pgl_\w{38}", screen)
+    manage = _find(r"(?<=\nManage polls, with a token: )\S+/manage", screen)
+
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        async with browser.get(link) as page:
+            assert (page.status, "How do you like Pollgate?" in await page.text()) == (200, True)
+        async with browser.get(manage) as signing_in:
+            assert signing_in.status == 200
+    assert await runner.stop(signal.SIGINT) == 0
+    assert "/p/pgl_" not in await runner.start()
+
+
 async def test_up_with_keys_list_and_rotate(runner: Runner) -> None:
     await runner.start()
 
