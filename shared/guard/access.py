@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 
 from shared.contract.scope import Action
 from shared.guard.admission import admit_to
+from shared.guard.errors import GuardError
 from shared.guard.presentation import PresentedToken
 from shared.guard.tickets import TICKET_LIFE_S, take_token_or_ticket
 from shared.runtime.http.routes import Access
@@ -46,12 +47,14 @@ class TokenAccess(Access, frozen=True, kw_only=True):
     With `actions`, the handler has to require one of them before it responds with a success. With `counts_items`, the
     request counts as many times against the token's rate limit as the handler says by `count_items`.
     `find_token` finds the token of a request that does not send it as RFC 6750 §2 says, as by a ticket or a session; it
-    raises `GuardError` or a redirection if there is none.
+    raises `GuardError` or a redirection if there is none. `show_refusal` returns what a page shows for a refusal, or
+    `None` for its problem.
     """
 
     actions: frozenset[Action] = frozenset()
     counts_items: bool = False
     find_token: Callable[[web.Request], Awaitable[PresentedToken]] | None = None
+    show_refusal: Callable[[web.Request, GuardError], Awaitable[web.StreamResponse | None]] | None = None
 
     def apply_to(self, handler: Handler) -> Handler:
         """Return a handler that lets only requests with a working token through to this one."""

@@ -107,7 +107,7 @@ def admit_to(handler: Handler, access: "TokenAccess") -> Handler:
         except GuardError as error:
             if isinstance(error, _ERRORS_OF_VALID_TOKENS):
                 request[CALLER].count_refusal()
-            return _refuse(request, error)
+            return await _refuse(request, error, access)
         except web.HTTPException as error:
             if CALLER in request:
                 request[CALLER].require_scope_check(error.status)
@@ -146,7 +146,10 @@ async def _check_restrictions(
         await rules.count(request, grant, 1)
 
 
-def _refuse(request: web.Request, error: GuardError) -> web.Response:
+async def _refuse(request: web.Request, error: GuardError, access: "TokenAccess") -> web.StreamResponse:
+    shown = await access.show_refusal(request, error) if access.show_refusal else None
+    if shown is not None:
+        return shown
     route = match_route(request)
     table = {**GUARD_PROBLEMS, **route.problem_table} if route else GUARD_PROBLEMS
     response = problem_response(table[type(error)](error), request.get(REQUEST_ID))

@@ -75,13 +75,16 @@ class Caller(Struct, eq=False):
 
         `within` is a path in the site; the empty path is the whole site. Raise `InsufficientScope` if there is none.
         """
-        allowed = (scope.path for scope in self._grant.scopes if action in scope.actions)
-        reached = intersect_paths(within, allowed)
+        reached = self.find_paths(action, within)
         if not reached:
             raise InsufficientScope(action, within)
         self._granted_actions.add(action)
         self.count_use()
         return reached
+
+    def find_paths(self, action: Action, within: Path = ()) -> list[Path]:
+        """Return the paths that `require_paths` returns, or none. Use it to show what the token allows."""
+        return intersect_paths(within, (scope.path for scope in self._grant.scopes if action in scope.actions))
 
     def require_scope_check(self, status: int) -> None:
         """Raise `ScopeNotChecked` if a response with this status is a success, and no action of the route was granted.
