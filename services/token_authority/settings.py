@@ -7,12 +7,12 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from services.token_authority.domain.person import GroupRights
-from services.token_authority.domain.session import SessionLimits
 from services.token_authority.sign_in_settings import read_group_rights, require_provider
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
+from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.process.environment import FormerName, split_url
 
 

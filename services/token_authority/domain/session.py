@@ -13,17 +13,8 @@ LINK_LIFETIME: Final = timedelta(minutes=10)
 """How long a sign-in link can be used."""
 MAX_LINKS: Final = 5
 """Links of one admin key that work at the same time. A new one replaces the oldest."""
-SEEN_INTERVAL: Final = timedelta(minutes=1)
-"""How exactly the last use of a session is stored."""
 
 ActorKind = Literal["admin_key", "person"]
-
-
-class SessionLimits(Struct, frozen=True):
-    """A session ends after `idle` without a request, and `longest` after its start."""
-
-    idle: timedelta
-    longest: timedelta
 
 
 class Session(Struct, frozen=True, kw_only=True):

@@ -16,9 +16,7 @@ from services.token_authority.domain.errors import SignInLinkEnded, Unauthentica
 from services.token_authority.domain.session import (
     LINK_LIFETIME,
     MAX_LINKS,
-    SEEN_INTERVAL,
     Session,
-    SessionLimits,
     new_session_id,
 )
 from services.token_authority.operations.credentials import Credentials
@@ -26,6 +24,7 @@ from services.token_authority.storage import sessions
 from services.token_authority.storage.audit import AuditedTransaction, audited_transaction
 from shared.contract.token import digest
 from shared.runtime.http.address import Address
+from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.database import Database
 
 SECRET_BYTES: Final = 32
@@ -127,7 +126,7 @@ class Sessions:
         session = await sessions.select_session(self._database, digest(secret), self._limits, now)
         if session is None or not self._has_current_rights(session):
             return None
-        if now - session.last_seen_at > SEEN_INTERVAL:
+        if now - session.last_seen_at > self._limits.seen_interval:
             await sessions.note_use_of_session(self._database, session.id, now)
         return session
 

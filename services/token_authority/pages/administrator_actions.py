@@ -14,13 +14,13 @@ from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.administrators import find_admin_key, own_key_id
 from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
 from services.token_authority.pages.rotation_form import DEFAULT, OVERLAPS, explain_too_many_secrets, read_rotation
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage.admin_keys import select_admin_keys
+from shared.runtime.pages.notices import lead_to
 
 LAST: Final = (
     "This is the last admin key in the role admin. Without one, no one could manage tokens. Create another admin "

@@ -18,13 +18,13 @@ from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.administrators import find_admin_key, own_key_id
 from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
 from services.token_authority.pages.site_choice import SiteChoice, sites_for
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.payloads.admin_keys import CreateAdminKey
 from shared.runtime.pages.forms import Form
+from shared.runtime.pages.notices import lead_to
 
 ROLES: Final = (
     ("admin", "Admin", "May do everything, without limits."),

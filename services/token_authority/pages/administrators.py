@@ -10,13 +10,13 @@ from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.errors import UnknownAdminKey
 from services.token_authority.handlers.admin_keys import key_id_of
 from services.token_authority.pages.form_keys import REPEATED, REPEATED_NOTICE
-from services.token_authority.pages.notices import notice_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import administrator_path
 from services.token_authority.pages.references import names_of, reference_to
 from services.token_authority.pages.site_choice import sites_for
 from services.token_authority.storage.admin_keys import select_admin_key, select_admin_keys
 from services.token_authority.storage.secrets import select_secrets
+from shared.runtime.pages.notices import notice_of
 
 NOTICES: Final = {
     "changed": "The admin key was changed.",

@@ -22,13 +22,13 @@ from services.token_authority.operations.review import (
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.answers import ANSWERS, TITLES
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.references import Names, Reference, names_of, reference_to
 from services.token_authority.pages.token_detail import EXPIRING_DAYS, UNUSED_DAYS
 from services.token_authority.storage.admin_keys import select_admin_keys
 from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import read_query
+from shared.runtime.pages.notices import lead_to
 
 ROWS: Final = 50
 KEPT_DAYS: Final = 90

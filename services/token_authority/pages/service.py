@@ -21,7 +21,6 @@ from services.token_authority.pages.form_keys import (
     form_key_of,
     new_form_key,
 )
-from services.token_authority.pages.notices import lead_to, notice_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import service_path
 from services.token_authority.pages.references import names_of, reference_to
@@ -32,6 +31,7 @@ from services.token_authority.payloads.token_requests import RotateSecret
 from services.token_authority.storage.admin_keys import select_admin_keys
 from services.token_authority.storage.secrets import select_secrets
 from services.token_authority.storage.services import select_service
+from shared.runtime.pages.notices import lead_to, notice_of
 
 NOTICES: Final = {
     "created": "The service was created. It may introspect tokens from now on.",

@@ -14,7 +14,6 @@ from services.token_authority.operations import services as operations
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import service_path
 from services.token_authority.pages.service import find_service
@@ -22,6 +21,7 @@ from services.token_authority.pages.site_choice import SiteChoice, sites_for
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.payloads.services import CreateService
 from shared.runtime.pages.forms import Form
+from shared.runtime.pages.notices import lead_to
 
 SECRET: Final = "secret"  # noqa: S105 - a choice
 PUBLIC_KEY: Final = "public_key"

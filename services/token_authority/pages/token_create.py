@@ -15,12 +15,12 @@ from services.token_authority.operations.issuance import issue_token
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.scope_form import ACTIONS, preview, read_scope_form
 from services.token_authority.pages.token_form import TokenForm, errors_of, new_token_form, read_token_form
 from services.token_authority.storage.sites import select_sites
 from shared.contract.scope import Action
+from shared.runtime.pages.notices import lead_to
 
 
 async def show_form(request: web.Request) -> web.Response:

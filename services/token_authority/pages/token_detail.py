@@ -17,7 +17,6 @@ from services.token_authority.handlers.tokens import token_id_of
 from services.token_authority.operations.review import collect_findings
 from services.token_authority.pages.answers import ANSWERS
 from services.token_authority.pages.form_keys import REPEATED, REPEATED_NOTICE
-from services.token_authority.pages.notices import notice_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.references import names_of, reference_to
@@ -28,6 +27,7 @@ from services.token_authority.storage.sites import select_sites
 from shared.runtime.http.query import query_of
 from shared.runtime.pages.charts import draw_bars
 from shared.runtime.pages.filters import day, plural
+from shared.runtime.pages.notices import notice_of
 
 DAYS: Final = 30
 RECORDS: Final = 20

@@ -11,13 +11,13 @@ from services.token_authority.domain.errors import InvalidValue, TokenEnded, Wid
 from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_change import TokenChange
 from services.token_authority.pages.access import administrator_of
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import receipt_page
 from services.token_authority.pages.scope_form import ACTIONS, preview
 from services.token_authority.pages.token_detail import load_changeable_token, load_token
 from services.token_authority.pages.token_form import TokenForm, errors_of, form_of_token, read_token_form
+from shared.runtime.pages.notices import lead_to
 
 
 async def show_form(request: web.Request) -> web.Response:

@@ -13,7 +13,6 @@ from services.token_authority.domain.token import Token
 from services.token_authority.domain.token_fields import validate_text
 from services.token_authority.domain.usage import Use
 from services.token_authority.pages.access import administrator_of
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import receipt_page, wait_for_effect
@@ -21,6 +20,7 @@ from services.token_authority.pages.token_detail import load_changeable_token, l
 from services.token_authority.pages.token_form import errors_of
 from services.token_authority.storage import guards, usage
 from shared.runtime.pages.forms import Form
+from shared.runtime.pages.notices import lead_to
 
 REASONS: Final[tuple[tuple[ReasonKind, str], ...]] = (
     ("unneeded", "It is no longer needed"),

@@ -12,7 +12,6 @@ from services.token_authority.domain.token import Token
 from services.token_authority.pages.access import administrator_of
 from services.token_authority.pages.expiry_form import ExpiryForm, expiry_form
 from services.token_authority.pages.form_keys import FORM_KEY, REPEATED, form_key_of, new_form_key
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import token_path
 from services.token_authority.pages.receipt import wait_for_effect
@@ -22,6 +21,7 @@ from services.token_authority.pages.token_detail import load_changeable_token, l
 from services.token_authority.pages.token_form import describe_expiry, errors_of
 from services.token_authority.payloads.token_requests import RotateSecret
 from shared.runtime.pages.filters import moment, sentence
+from shared.runtime.pages.notices import lead_to
 
 
 class RotationForm(Struct, frozen=True):

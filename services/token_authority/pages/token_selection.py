@@ -15,7 +15,6 @@ from services.token_authority.domain.token_page import Order, Page
 from services.token_authority.operations.revocation import BULK_LIMIT_S
 from services.token_authority.pages import paths
 from services.token_authority.pages.access import administrator_of
-from services.token_authority.pages.notices import lead_to
 from services.token_authority.pages.page import page
 from services.token_authority.pages.receipt import receipt_page
 from services.token_authority.pages.token_end import REASONS, read_reason
@@ -24,6 +23,7 @@ from services.token_authority.pages.token_list import ROWS
 from services.token_authority.storage.selections import count_by_status, select_tokens
 from shared.runtime.http.application import extend_deadline
 from shared.runtime.pages.filters import plural
+from shared.runtime.pages.notices import lead_to
 
 NAMED: Final = 10
 """How many tokens the page names before it acts."""

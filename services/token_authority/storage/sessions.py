@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.administrator import Rights
-from services.token_authority.domain.session import Session, SessionLimits
+from services.token_authority.domain.session import Session
 from shared.contract.scope import Scope
+from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.database import Connection, Row
 
 _SELECT: Final = """

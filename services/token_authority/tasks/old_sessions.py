@@ -5,8 +5,8 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Final
 
-from services.token_authority.domain.session import SessionLimits
 from services.token_authority.storage.sessions import delete_old_sessions
+from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 INTERVAL_S: Final = 600.0

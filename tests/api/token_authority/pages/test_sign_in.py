@@ -327,6 +327,21 @@ class TestGuessing:
         assert (await browser.sign_in(authority.admin_key)).status == 303
 
 
+class TestShortIdleTime:
+    """Sessions end a minute after the last request."""
+
+    @pytest.fixture
+    def authority_settings(self) -> dict[str, Any]:
+        return {"session_idle_minutes": 1}
+
+    async def test_session_in_use_does_not_end_as_idle(self, authority: Authority, database: ClonedDatabase) -> None:
+        browser = await sign_in(authority, authority.admin_key)
+
+        for _ in range(3):
+            await age_sessions(database, "last_seen_at", timedelta(seconds=50))
+            assert await is_signed_in(browser)
+
+
 class TestMalformedRequests:
     """Headers that no browser sends."""
 
