@@ -13,6 +13,8 @@ from services.polls.app_keys import (
     POLL_EDITOR,
     POLL_FEED,
     POLL_READS,
+    SESSION_COOKIE,
+    SESSIONS,
     SETTINGS,
     STREAM_LIMITER,
     TEMPLATES,
@@ -26,6 +28,7 @@ from services.polls.operations.batch import BatchEditor
 from services.polls.operations.edit import PollEditor
 from services.polls.operations.links import VotingLinks
 from services.polls.operations.poll_semaphores import PollSemaphores
+from services.polls.operations.sessions import Sessions
 from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
 from services.polls.operations.voter_passes import VoterPasses
@@ -55,6 +58,7 @@ from shared.runtime.http.application import BODY_LIMIT_S, ERROR_VIEW, create_app
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
 from shared.runtime.http.routes import add_routes
+from shared.runtime.pages.cookies import SecretCookie, is_https
 from shared.runtime.pages.static_files import SHARED_STATIC, StaticFiles
 from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import database, retry_until_available
@@ -103,6 +107,7 @@ def build_app(
 
 
 def _add_pages(app: web.Application, settings: PollsSettings) -> None:
+    app[SESSION_COOKIE] = SecretCookie("pollgate_manage", is_https(settings.resource_url))
     static = StaticFiles(paths.STATIC, STATIC_FOLDER, SHARED_STATIC)
     app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path, **TEMPLATE_FUNCTIONS})
     app[RESULTS_RENDERER] = ResultsRenderer(app[TEMPLATES])
@@ -127,7 +132,8 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
     ) as pool:
         await retry_until_available(lambda: require_migrated(pool, SCHEMA))
         app[DATABASE], app[POLL_READS] = pool, PollReads(pool)
-        async with supervise(app, "retention", Retention(pool).run):
+        app[SESSIONS] = Sessions(pool, settings.session_limits)
+        async with supervise(app, "retention", Retention(pool, settings.session_limits).run):
             yield
 
 

@@ -1,5 +1,6 @@
 """Every variable of the polls service, with its default, unit and meaning."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from msgspec import Meta
@@ -8,6 +9,7 @@ from shared.guard import GuardSettings
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
 from shared.runtime.http.cors import read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
+from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.process.environment import FormerName
 
 
@@ -34,6 +36,12 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=0, le=1000, description="prepared statements per connection; 0 with a transaction pooler"),
     ] = 100
+    session_idle_minutes: Annotated[
+        int, Meta(ge=1, le=1440, description="minutes without a request after which a session of the pages ends")
+    ] = 30
+    session_max_hours: Annotated[
+        int, Meta(ge=1, le=168, description="hours after its start at which a session of the pages ends")
+    ] = 12
     metrics_networks: MetricsNetworks = PRIVATE_NETWORKS
     event_streams: Annotated[int, Meta(ge=0, le=100_000, description="maximum number of event streams per process")] = (
         1000
@@ -66,3 +74,8 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
     def participant_secret(self) -> bytes:
         """The 32 bytes of `participant_key`."""
         return read_secret("PARTICIPANT_KEY", self.participant_key)
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        """When sessions of the pages to manage polls end."""
+        return SessionLimits(timedelta(minutes=self.session_idle_minutes), timedelta(hours=self.session_max_hours))

@@ -1,11 +1,14 @@
-"""Delete stored responses that have expired."""
+"""Delete sessions that are over, and stored responses that have expired."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
 from services.polls.storage.idempotency import delete_expired_responses
+from services.polls.storage.sessions import delete_old_sessions
+from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 INTERVAL_S: Final = 600.0
@@ -15,17 +18,24 @@ _log = structlog.get_logger()
 
 
 class Retention:
-    """Deletes expired responses every 10 minutes. Replicas do not block each other."""
+    """Deletes old sessions and expired responses every 10 minutes. Replicas do not block each other."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: SessionLimits) -> None:
         self._database = database
+        self._limits = limits
 
     async def run(self) -> None:
         """Delete until cancelled."""
         while True:
             try:
-                while await delete_expired_responses(self._database, MAX_PER_STATEMENT) == MAX_PER_STATEMENT:
-                    pass
+                await self._delete()
             except DatabaseUnavailable as error:
-                _log.warning("expired responses were not deleted; the next attempt is in 10 minutes", error=str(error))
+                _log.warning(
+                    "old sessions and responses were not deleted; the next attempt is in 10 minutes", error=str(error)
+                )
             await asyncio.sleep(INTERVAL_S)
+
+    async def _delete(self) -> None:
+        await delete_old_sessions(self._database, self._limits, datetime.now(UTC))
+        while await delete_expired_responses(self._database, MAX_PER_STATEMENT) == MAX_PER_STATEMENT:
+            pass
