@@ -8,11 +8,11 @@ import pytest
 from playwright.async_api import Browser
 
 from tests.support.browser import Tab, open_tab, run_browser
-from tests.support.stack import Authority
+from tests.support.stack import Authority, Polls
 
 
 class OpenTab(Protocol):
-    """Opens a tab at the token authority; see `tests.support.browser.open_tab`."""
+    """Opens a tab at a service; see `tests.support.browser.open_tab`."""
 
     def __call__(self, **options: Any) -> AbstractAsyncContextManager[Tab]: ...
 
@@ -36,3 +36,9 @@ async def tab(new_tab: OpenTab, authority: Authority) -> AsyncGenerator[Tab, Non
     async with new_tab() as opened:
         await opened.sign_in(authority.admin_key)
         yield opened
+
+
+@pytest.fixture
+def new_polls_tab(browser: Browser, polls: Polls) -> OpenTab:
+    """Return a function that opens a tab at the polls service, with cookies of its own."""
+    return lambda **options: open_tab(browser, polls.base, **options)

@@ -99,10 +99,10 @@ class Tab:
         parts = urlsplit(self.page.url)
         return parts.path + (f"?{parts.query}" if parts.query else "")
 
-    async def sign_in(self, admin_key: str, path: str = "/") -> None:
-        """Open a path, and sign in with an admin key."""
+    async def sign_in(self, secret: str, path: str = "/", label: str = "Admin key") -> None:
+        """Open a path, and sign in with an admin key, or with the secret that the field asks for."""
         await self.open(path)
-        await self.page.get_by_label("Admin key").fill(admin_key)
+        await self.page.get_by_label(label).fill(secret)
         await self.page.get_by_role("button", name="Sign in").click()
         await expect(self.page.get_by_role("button", name="Sign out")).to_be_visible()
 

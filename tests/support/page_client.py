@@ -6,15 +6,15 @@ Each page is checked when it is read: its tags are nested correctly, and a stric
 from collections.abc import Mapping, Sequence
 from html import unescape
 from http.cookies import SimpleCookie
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urljoin
 
 from shared.runtime.pages.forms import FORM_TOKEN
 from tests.support.html_page import HtmlPage
-from tests.support.stack import Authority, Caller
+from tests.support.stack import Authority, Caller, Polls
 
 SIGN_IN: Final = "/settings/sign-in"
-SIGN_OUT: Final = "/settings/sign-out"
+SIGN_OUTS: Final = {"/settings/sign-out", "/manage/sign-out"}
 HTML: Final = "text/html"
 _CHOICES: Final = {"checkbox", "radio"}
 _BUTTONS: Final = {"submit", "button", "image", "reset"}
@@ -22,6 +22,17 @@ _INLINE: Final = {"a", "code", "em", "small", "span", "strong", "time"}
 
 FieldValue = str | Sequence[str] | None
 """The text of a field, or several; `None` leaves the field out, as a box that is not checked."""
+
+
+class SignIn(NamedTuple):
+    """The page to sign in, and its field for a secret."""
+
+    path: str
+    field: str
+
+
+SETTINGS: Final = SignIn(SIGN_IN, "admin_key")
+MANAGE: Final = SignIn("/manage/sign-in", "token")
 
 
 class Form:
@@ -138,7 +149,7 @@ class Page:
     @property
     def actions(self) -> set[str]:
         """Return the paths that the forms of the page send to, except the one to sign out."""
-        return {urljoin(self.path, form.action) for form in self.forms} - {SIGN_OUT}
+        return {urljoin(self.path, form.action) for form in self.forms} - SIGN_OUTS
 
     def form(self, action: str | None = None) -> Form:
         """Return the form that sends to this path; without one, the only form besides the one to sign out."""
@@ -146,7 +157,7 @@ class Page:
         found = [
             form
             for form, path in zip(self.forms, paths, strict=True)
-            if (path == action if action else path != SIGN_OUT)
+            if (path == action if action else path not in SIGN_OUTS)
         ]
         assert len(found) == 1, f"{self.path} ({self.status}) has the forms {paths}"
         return found[0]
@@ -161,17 +172,18 @@ class Page:
 class Browser:
     """Keeps the cookie of a session. Redirects are not followed, so that tests see them."""
 
-    def __init__(self, service: Caller, cookies: Mapping[str, str] = {}) -> None:
+    def __init__(self, service: Caller, cookies: Mapping[str, str] = {}, *, at: SignIn = SETTINGS) -> None:
         self._service = service
+        self._at = at
         self._cookies = dict(cookies)
 
     def copy(self) -> "Browser":
         """Return another browser with the same cookies, as if these were stolen."""
-        return Browser(self._service, self._cookies)
+        return Browser(self._service, self._cookies, at=self._at)
 
-    async def sign_in(self, admin_key: str) -> Page:
-        """Start a session of an admin key. Raise `AssertionError` if that fails."""
-        page = await self.submit(SIGN_IN, admin_key=admin_key)
+    async def sign_in(self, secret: str) -> Page:
+        """Start a session with an admin key, or with an access token. Raise `AssertionError` if that fails."""
+        page = await self.submit(self._at.path, **{self._at.field: secret})
         assert page.status == 303, page.text
         return page
 
@@ -228,11 +240,17 @@ class Browser:
         return Page(path, answer.status, answer.headers, answer.body)
 
 
-async def sign_in(service: Caller, admin_key: str) -> Browser:
-    """Return a browser with a session of this admin key."""
-    browser = Browser(service)
-    await browser.sign_in(admin_key)
+async def sign_in(service: Caller, secret: str, *, at: SignIn = SETTINGS) -> Browser:
+    """Return a browser with a session of this admin key, or of this access token."""
+    browser = Browser(service, at=at)
+    await browser.sign_in(secret)
     return browser
+
+
+async def manage(polls: Polls, authority: Authority, *scopes: str, **fields: Any) -> Browser:
+    """Return a browser that manages polls with a new token; without scopes, with the token of the client."""
+    token = (await authority.issue(*scopes, **fields))["token"] if scopes else polls.token
+    return await sign_in(polls, token, at=MANAGE)
 
 
 async def sign_in_as(authority: Authority, role: str, **limits: Any) -> Browser:
