@@ -14,6 +14,8 @@ Position = tuple[datetime, UUID]
 """The creation time and id of a poll, by which lists are sorted."""
 START: Final[Position] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 """A position before every poll."""
+END: Final[Position] = (datetime(9999, 12, 31, tzinfo=UTC), UUID(int=2**128 - 1))
+"""A position after every poll."""
 
 
 class PollFilter(Struct, frozen=True):

@@ -27,9 +27,14 @@ def require_allowed(before: PollState, after: PollSpec, allowed: Set[Consequence
     ballots = before.tally.participants
     if any(finding.consequence is not Consequence.DROP_VOTES for finding in refused):
         raise PromisesWouldBeBroken(refused, ballots)
+    raise VotesWouldBeDropped(find_lost_votes(before, after, audience), ballots)
+
+
+def find_lost_votes(before: PollState, after: PollSpec, audience: Audience) -> dict[str, int | None]:
+    """Return the votes of each option that an edit removes, if it has or may have some; `None` is withheld."""
     kept = {option.id for option in after.options}
     removed = [option.id for option in before.poll.spec.options if option.id not in kept]
-    raise VotesWouldBeDropped(_votes_of(removed, before, audience), ballots)
+    return _votes_of(removed, before, audience)
 
 
 def _find_consequences(before: PollState, after: PollSpec, audience: Audience) -> list[Finding]:

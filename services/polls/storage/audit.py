@@ -32,6 +32,14 @@ _SELECT: Final = """
     WHERE site = $1 AND poll_id = $2 AND seq > $3
     ORDER BY seq LIMIT $4
 """
+_SELECT_NEWEST: Final = """
+    -- select_newest_audit: the last records of the trail of a poll, newest first
+    SELECT seq, at, actor_kind AS actor, actor_id, address, request_id, action, subject, before, after,
+           encode(previous, 'hex') AS previous, encode(hash, 'hex') AS hash
+    FROM polls.audit_log
+    WHERE site = $1 AND poll_id = $2
+    ORDER BY seq DESC LIMIT $3
+"""
 _SELECT_PLACE: Final = """
     -- select_audited_place: the place of a poll that exists, or that has a trail
     SELECT workspace, content, container FROM polls.poll WHERE site = $1 AND id = $2
@@ -55,6 +63,11 @@ def audit_values(site: str, poll: Poll, record: AuditRecord) -> tuple[object, ..
 async def select_audit(connection: Connection, site: str, poll_id: UUID, after: int, limit: int) -> list[AuditRecord]:
     """Return up to `limit` records of the trail of a poll, after a `seq`."""
     return [read_columns(row) for row in await connection.fetch(_SELECT, site, poll_id, after, limit)]
+
+
+async def select_newest_audit(connection: Connection, site: str, poll_id: UUID, limit: int) -> list[AuditRecord]:
+    """Return the last records of the trail of a poll, up to `limit`, the newest first."""
+    return [read_columns(row) for row in await connection.fetch(_SELECT_NEWEST, site, poll_id, limit)]
 
 
 async def select_audited_place(connection: Connection, site: str, poll_id: UUID) -> Place | None:
