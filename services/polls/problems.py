@@ -11,6 +11,7 @@ from services.polls.domain.errors import (
     AddressLimitReached,
     AlreadyVoted,
     BatchRolledBack,
+    InsecureSignIn,
     InvalidBallot,
     InvalidLink,
     InvalidPoll,
@@ -268,6 +269,23 @@ TOO_MANY_STREAMS: Final = ProblemType(
     "find edits of many polls without streams, use `GET /v1/polls` with `updatedSince`.",
 )
 
+INSECURE_SIGN_IN: Final = ProblemType(
+    "insecure-sign-in",
+    403,
+    "Forbidden",
+    meaning="Someone opened the page to sign in at an address without HTTPS, where others could read the access token.",
+    remedy="Put a proxy with a certificate in front, and set `RESOURCE_URL` to its https URL. On a loopback address, "
+    "HTTP is enough.",
+)
+FORGED_FORM: Final = ProblemType(
+    "forged-form",
+    403,
+    "Forbidden",
+    meaning="A form was sent by a page of another site, or by a page of another session. Nothing was changed.",
+    remedy="Open the page here and repeat what you did. If a proxy in front changes the Host header, set "
+    "`RESOURCE_URL` to the URL that browsers use.",
+)
+
 PROBLEM_TYPES: Final = (
     *RUNTIME_PROBLEM_TYPES,
     *GUARD_PROBLEM_TYPES,
@@ -297,6 +315,8 @@ PROBLEM_TYPES: Final = (
     TOO_MANY_EDITS,
     TOO_MANY_STORED_RESPONSES,
     TOO_MANY_STREAMS,
+    INSECURE_SIGN_IN,
+    FORGED_FORM,
 )
 """Every problem type that the polls service returns."""
 
@@ -408,6 +428,11 @@ PROBLEMS: Final[ProblemTable] = {
         TOO_MANY_STREAMS, f"This access token already has {e.limit} event streams open.", headers={"Retry-After": "10"}
     ),
     StreamLimitReached: lambda _: unavailable("This replica has the maximum number of event streams open; try again."),
+    InsecureSignIn: lambda _: Problem(
+        INSECURE_SIGN_IN,
+        "Signing in needs HTTPS. Put a proxy with a certificate in front, and set `RESOURCE_URL` to its https URL.",
+    ),
+    ForgedForm: lambda e: Problem(FORGED_FORM, str(e)),
     UnstorableValue: lambda _: _invalid_poll(ErrorDetail("a value cannot be stored: it contains NUL or is too long")),
     LockTimeout: lambda _: _BUSY,
     DatabaseUnavailable: lambda _: unavailable("The database of the polls service did not respond in time; try again."),

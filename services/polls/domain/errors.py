@@ -129,6 +129,10 @@ class PromisesWouldBeBroken(Exception):
         self.ballots = ballots
 
 
+class InsecureSignIn(Exception):
+    """The service is reached without HTTPS, so others could read the token of someone who signs in."""
+
+
 class BatchRolledBack(Exception):
     """The item succeeded, and was rolled back because another item of the atomic batch failed."""
 

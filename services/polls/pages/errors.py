@@ -4,6 +4,7 @@ import msgspec
 from aiohttp import web
 
 from services.polls.pages import paths
+from services.polls.pages.manage_page import manage_page
 from services.polls.pages.page import page
 from shared.runtime.docs.error_pages import HTML
 from shared.runtime.http.accept import prefers
@@ -23,7 +24,10 @@ class PageErrors(ErrorView):
         if not (paths.is_page(request.path) and isinstance(response.body, bytes) and prefers(request, HTML, JSON)):
             return await self._others.show(request, response)
         problem = msgspec.json.decode(response.body, type=ProblemDocument)
-        shown = page(request, "error.html", status=response.status, problem=problem)
+        if paths.is_manage(request.path):
+            shown = manage_page(request, "manage_error.html", status=response.status, problem=problem)
+        else:
+            shown = page(request, "error.html", status=response.status, problem=problem)
         for name in ("Allow", "Retry-After"):
             if name in response.headers:
                 shown.headers[name] = response.headers[name]

@@ -32,6 +32,7 @@ class Services(NamedTuple):
     authority: Authority
     postgres: Proxy
     database: ClonedDatabase
+    redis_url: str
 
     async def with_token(self, *scopes: str, **fields: Any) -> Polls:
         """Return the caller of the polls service with another token."""
@@ -53,7 +54,7 @@ async def services(database: ClonedDatabase, redis_url: str, authority: Authorit
         ) as polls:
             polls.endpoint = await authority.get_endpoint()
             polls.token = (await authority.issue())["token"]
-            yield Services(polls, authority, postgres, database)
+            yield Services(polls, authority, postgres, database, redis_url)
 
 
 async def bad_request(services: Services) -> Answer:
@@ -111,6 +112,18 @@ async def insufficient_scope(services: Services) -> Answer:
 
 async def insufficient_scope_of_the_contract(services: Services) -> Answer:
     return await (await services.with_token("polls:read:PLAT")).call("POST", LUNCH)
+
+
+async def insecure_sign_in(services: Services) -> Answer:
+    url = "http://polls.example.com"
+    async with run_polls_service(
+        services.database, services.redis_url, services.authority.base, resource_url=url
+    ) as elsewhere:
+        return await elsewhere("GET", "/manage/sign-in")
+
+
+async def forged_form(services: Services) -> Answer:
+    return await services.polls("POST", "/manage/sign-in", headers={"Origin": "https://elsewhere.example"})
 
 
 async def not_found(services: Services) -> Answer:
@@ -329,6 +342,8 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (403, "address-not-allowed", address_not_allowed),
     (403, "insufficient-scope", insufficient_scope),
     (403, "insufficient-scope", insufficient_scope_of_the_contract),
+    (403, "insecure-sign-in", insecure_sign_in),
+    (403, "forged-form", forged_form),
     (404, "not-found", not_found),
     (404, "unknown-poll", unknown_poll),
     (404, "unknown-poll", unknown_poll_of_the_contract),
