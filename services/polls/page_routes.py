@@ -1,11 +1,28 @@
 """Every page of the polls service, with its access rule."""
 
+from functools import partial
 from typing import Final
 
-from services.polls.pages import manage_list, manage_sign_in, paths
+from services.polls.pages import (
+    manage_detail,
+    manage_end,
+    manage_list,
+    manage_sign_in,
+    paths,
+)
 from services.polls.pages.manage_access import session_with
+from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
+from shared.contract.scope import Action
 from shared.runtime.http.endpoint import Endpoint
-from shared.runtime.http.routes import PUBLIC, Route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, Route
+
+MAX_FORM_BYTES: Final = 512 * 1024
+"""The limit of the form of a poll, whose texts are up to 64 KiB, and three times as long when they are encoded."""
+EDIT_LIMIT_S: Final = HANDLING_LIMIT_S + ALL_BALLOTS_LIMIT_S
+"""The time limit of requests that may change all ballots of a poll."""
+
+_POLL: Final = f"{paths.POLLS}/{{id}}"
+_PollForm: Final = partial(Route, body_limit=MAX_FORM_BYTES, time_limit_s=EDIT_LIMIT_S)
 
 PAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", paths.MANAGE, Endpoint(manage_sign_in.show_start), PUBLIC),
@@ -15,6 +32,13 @@ PAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", paths.SIGN_OUT, Endpoint(manage_sign_in.sign_out), PUBLIC),
     Route("GET", paths.POLLS, Endpoint(manage_list.show_polls), session_with()),
     Route("POST", paths.SEARCH, Endpoint(manage_list.search_polls), session_with()),
+    Route("GET", _POLL, Endpoint(manage_detail.show_poll), session_with(Action.READ)),
+    Route("GET", f"{_POLL}/close", Endpoint(manage_end.show_close), session_with(Action.UPDATE)),
+    _PollForm("POST", f"{_POLL}/close", Endpoint(manage_end.close_poll), session_with(Action.UPDATE)),
+    Route("GET", f"{_POLL}/reopen", Endpoint(manage_end.show_reopen), session_with(Action.UPDATE)),
+    _PollForm("POST", f"{_POLL}/reopen", Endpoint(manage_end.reopen_poll), session_with(Action.UPDATE)),
+    Route("GET", f"{_POLL}/delete", Endpoint(manage_end.show_delete), session_with(Action.DELETE)),
+    _PollForm("POST", f"{_POLL}/delete", Endpoint(manage_end.delete_poll), session_with(Action.DELETE)),
 )
 """None of these is in the OpenAPI document. Those that are `PUBLIC` change nothing without a session."""
 
