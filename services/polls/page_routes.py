@@ -4,11 +4,13 @@ from functools import partial
 from typing import Final
 
 from services.polls.pages import (
+    manage_create,
     manage_detail,
     manage_end,
     manage_list,
     manage_sign_in,
     paths,
+    poll_preview,
 )
 from services.polls.pages.manage_access import session_with
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
@@ -32,6 +34,9 @@ PAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", paths.SIGN_OUT, Endpoint(manage_sign_in.sign_out), PUBLIC),
     Route("GET", paths.POLLS, Endpoint(manage_list.show_polls), session_with()),
     Route("POST", paths.SEARCH, Endpoint(manage_list.search_polls), session_with()),
+    Route("GET", paths.NEW_POLL, Endpoint(manage_create.show_form), session_with(Action.CREATE)),
+    _PollForm("POST", paths.NEW_POLL, Endpoint(manage_create.create_poll), session_with(Action.CREATE)),
+    _PollForm("POST", paths.PREVIEW, Endpoint(poll_preview.show_preview), session_with()),
     Route("GET", _POLL, Endpoint(manage_detail.show_poll), session_with(Action.READ)),
     Route("GET", f"{_POLL}/close", Endpoint(manage_end.show_close), session_with(Action.UPDATE)),
     _PollForm("POST", f"{_POLL}/close", Endpoint(manage_end.close_poll), session_with(Action.UPDATE)),

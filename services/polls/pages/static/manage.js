@@ -1,1 +1,70 @@
 // What scripts add to the pages to manage polls. Every page works without them.
+
+// The form of a poll: the server says what people will see, and the rows of options change here.
+const form = document.getElementById("poll-form");
+if (form) {
+  const shown = document.getElementById("poll-preview");
+  let timer = 0, latest = 0;
+  const show = async () => {
+    const number = ++latest;
+    let text = "", problem = "The preview is not available at the moment. What you have entered is still here.";
+    try {
+      const response = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      if (response.redirected) problem = "Your session is over, so nothing can be saved. Copy what you need, and sign in again.";
+      else if (response.ok) text = await response.text();
+    } catch {
+      // the service cannot be reached, which the text below says
+    }
+    if (number !== latest) return;
+    if (text) shown.innerHTML = text;
+    else shown.textContent = problem;
+  };
+  const update = () => {
+    clearTimeout(timer);
+    timer = setTimeout(show, 200);
+  };
+  form.addEventListener("change", update);
+
+  const rows = document.getElementById("option-rows");
+  const template = document.getElementById("option-row");
+  let count = rows.children.length;
+  const number = () => {
+    [...rows.children].forEach((row, index) => {
+      const name = `option ${index + 1}`;
+      row.querySelector("label").textContent = `Option ${index + 1}`;
+      const [up, down, remove] = row.querySelectorAll("button");
+      up.ariaLabel = `Move ${name} up`;
+      down.ariaLabel = `Move ${name} down`;
+      remove.ariaLabel = `Remove ${name}`;
+    });
+  };
+  const add = () => {
+    const row = template.content.firstElementChild.cloneNode(true);
+    const input = row.querySelector("input:not([type=hidden])");
+    input.id = row.querySelector("label").htmlFor = `option-${count++}`;
+    rows.append(row);
+    number();
+    input.focus();
+  };
+  rows.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    event.preventDefault();
+    const row = button.closest("li");
+    if (button.name === "remove_option") {
+      const next = row.nextElementSibling ?? row.previousElementSibling;
+      row.remove();
+      (next?.querySelector("button[name=remove_option]") ?? document.getElementById("add-option")).focus();
+    } else {
+      if (button.name === "move_up") row.previousElementSibling?.before(row);
+      else row.nextElementSibling?.after(row);
+      button.focus();
+    }
+    number();
+    update();
+  });
+  document.getElementById("add-option").addEventListener("click", (event) => {
+    event.preventDefault();
+    add();
+  });
+}
