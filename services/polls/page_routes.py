@@ -6,6 +6,7 @@ from typing import Final
 from services.polls.pages import (
     manage_create,
     manage_detail,
+    manage_edit,
     manage_end,
     manage_list,
     manage_sign_in,
@@ -38,6 +39,8 @@ PAGE_ROUTES: Final[tuple[Route, ...]] = (
     _PollForm("POST", paths.NEW_POLL, Endpoint(manage_create.create_poll), session_with(Action.CREATE)),
     _PollForm("POST", paths.PREVIEW, Endpoint(poll_preview.show_preview), session_with()),
     Route("GET", _POLL, Endpoint(manage_detail.show_poll), session_with(Action.READ)),
+    Route("GET", f"{_POLL}/edit", Endpoint(manage_edit.show_form), session_with(Action.UPDATE)),
+    _PollForm("POST", f"{_POLL}/edit", Endpoint(manage_edit.edit_poll), session_with(Action.UPDATE)),
     Route("GET", f"{_POLL}/close", Endpoint(manage_end.show_close), session_with(Action.UPDATE)),
     _PollForm("POST", f"{_POLL}/close", Endpoint(manage_end.close_poll), session_with(Action.UPDATE)),
     Route("GET", f"{_POLL}/reopen", Endpoint(manage_end.show_reopen), session_with(Action.UPDATE)),
