@@ -1,8 +1,12 @@
 """Show errors of the pages with their layout."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import msgspec
 from aiohttp import web
 
+from services.polls.app_keys import FORM, SESSION_SECRET
 from services.polls.pages import paths
 from services.polls.pages.manage_page import manage_page
 from services.polls.pages.page import page
@@ -11,6 +15,9 @@ from shared.runtime.http.accept import prefers
 from shared.runtime.http.application import ErrorView
 from shared.runtime.http.body import JSON
 from shared.runtime.http.problem import ProblemDocument
+
+_TEMPORARY: Final = (429, 503)
+"""Statuses of a request that may succeed when it is sent again."""
 
 
 class PageErrors(ErrorView):
@@ -25,10 +32,17 @@ class PageErrors(ErrorView):
             return await self._others.show(request, response)
         problem = msgspec.json.decode(response.body, type=ProblemDocument)
         if paths.is_manage(request.path):
-            shown = manage_page(request, "manage_error.html", status=response.status, problem=problem)
+            fields = _fields_to_send_again(request, response.status)
+            shown = manage_page(request, "manage_error.html", status=response.status, problem=problem, fields=fields)
         else:
             shown = page(request, "error.html", status=response.status, problem=problem)
         for name in ("Allow", "Retry-After"):
             if name in response.headers:
                 shown.headers[name] = response.headers[name]
         return shown
+
+
+def _fields_to_send_again(request: web.Request, status: int) -> Sequence[tuple[str, str]]:
+    """Return the fields of a form that was not accepted for now, so that nothing is lost that was typed."""
+    is_form = FORM in request and SESSION_SECRET in request
+    return request[FORM].fields if is_form and status in _TEMPORARY else ()

@@ -16,7 +16,7 @@ from services.polls.payloads.polls import LocationPayload
 from shared.contract.scope import Path, Place
 from shared.runtime.pages.forms import Form
 
-MAX_ROWS: Final = MAX_OPTIONS + 10
+MAX_ROWS: Final = 5 * MAX_OPTIONS
 """Rows that a form may have. A poll with too many options is refused, and nothing that was typed is lost."""
 NEW_ROWS: Final = 3
 """Empty rows that are added at once."""

@@ -40,6 +40,11 @@ class Form:
         """Return all values of a field."""
         return self._values.get(name, ())
 
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        """The name and the value of each field."""
+        return [(name, text) for name, texts in self._values.items() for text in texts]
+
     def has(self, name: str) -> bool:
         """Return whether the field was sent, as a checked box or a pressed button is."""
         return name in self._values

@@ -253,6 +253,20 @@ async def test_form_that_is_sent_twice_creates_one_poll(polls: Polls, browser: B
     assert len((await polls.v1("GET", "/polls")).json["items"]) == 2
 
 
+async def test_form_over_the_rate_limit_can_be_sent_again_as_it_was(polls: Polls, authority: Authority) -> None:
+    browser = await manage(polls, authority, "polls:*:PLAT", rate_limit=2)
+    form = await browser.get(BLANK)
+
+    refused = await browser.send(form, **LUNCH, description="one\r\ntwo", allow_comment="true")
+
+    sent = refused.form().fields
+    assert (refused.status, "Rate limit reached" in refused.text) == (429, True)
+    assert (sent["title"], sent["option_title"], sent["allow_comment"]) == (["Lunch?"], ["Pizza", "Soup", ""], ["true"])
+    assert sent["description"] == ["one\r\ntwo"]
+    assert sent["form_token"] == form.form().fields["form_token"]
+    assert refused.form().action == ""
+
+
 async def test_form_without_its_key_creates_nothing(polls: Polls, browser: Browser) -> None:
     page = await browser.submit(BLANK, **LUNCH, form_key="x")
 
@@ -283,3 +297,11 @@ async def test_largest_poll_fits_into_the_form(polls: Polls, browser: Browser) -
     assert option_titles(await created(polls, page)) == titles
     assert (too_many.status, "A poll has 1 to 100 options, this one has 101." in too_many.text) == (422, True)
     assert too_many.form().fields["option_title"][100] == "one more"
+
+
+async def test_form_with_far_too_many_rows_keeps_them(browser: Browser) -> None:
+    titles = [f"option {number}" for number in range(200)]
+
+    page = await browser.submit(BLANK, **{**LUNCH, "option_title": titles, "option_key": [""] * 200})
+
+    assert (page.status, page.form().fields["option_title"]) == (422, titles)
