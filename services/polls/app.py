@@ -32,7 +32,7 @@ from services.polls.operations.sessions import Sessions
 from services.polls.operations.stream_limiter import StreamLimiter
 from services.polls.operations.vote import Votes
 from services.polls.operations.voter_passes import VoterPasses
-from services.polls.page_routes import PAGE_ROUTES, VOTING_ROUTES
+from services.polls.page_routes import MANAGE_ROUTES, VOTING_ROUTES
 from services.polls.pages import paths
 from services.polls.pages.errors import PageErrors
 from services.polls.pages.live_results import (
@@ -115,7 +115,7 @@ def _add_pages(app: web.Application, settings: PollsSettings) -> None:
     app[LIVE_PAGES] = LivePages(limiter)
     app.on_shutdown.append(_end_live_pages)
     app[ERROR_VIEW] = PageErrors(app[ERROR_VIEW])
-    add_routes(app, [static.route, *PAGE_ROUTES, *VOTING_ROUTES])
+    add_routes(app, [static.route, *MANAGE_ROUTES, *VOTING_ROUTES])
 
 
 async def _end_live_pages(app: web.Application) -> None:

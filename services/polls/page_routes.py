@@ -4,6 +4,7 @@ from functools import partial
 from typing import Final
 
 from services.polls.pages import (
+    live_results,
     manage_create,
     manage_detail,
     manage_edit,
@@ -11,7 +12,9 @@ from services.polls.pages import (
     manage_list,
     manage_sign_in,
     paths,
+    poll,
     poll_preview,
+    results_image,
 )
 from services.polls.pages.manage_access import session_with
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
@@ -27,7 +30,7 @@ EDIT_LIMIT_S: Final = HANDLING_LIMIT_S + ALL_BALLOTS_LIMIT_S
 _POLL: Final = f"{paths.POLLS}/{{id}}"
 _PollForm: Final = partial(Route, body_limit=MAX_FORM_BYTES, time_limit_s=EDIT_LIMIT_S)
 
-PAGE_ROUTES: Final[tuple[Route, ...]] = (
+MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", paths.MANAGE, Endpoint(manage_sign_in.show_start), PUBLIC),
     Route("GET", f"{paths.MANAGE}/", Endpoint(manage_sign_in.show_start), PUBLIC),
     Route("GET", paths.SIGN_IN, Endpoint(manage_sign_in.show_sign_in), PUBLIC),
@@ -49,8 +52,6 @@ PAGE_ROUTES: Final[tuple[Route, ...]] = (
     _PollForm("POST", f"{_POLL}/delete", Endpoint(manage_end.delete_poll), session_with(Action.DELETE)),
 )
 """None of these is in the OpenAPI document. Those that are `PUBLIC` change nothing without a session."""
-
-from services.polls.pages import live_results, poll, results_image
 
 _LINK: Final = f"{paths.POLL_ROOT}/{{link}}"
 VOTING_ROUTES: Final = (

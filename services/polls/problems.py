@@ -168,14 +168,6 @@ TOO_MANY_LINKS: Final = ProblemType(
     "created.",
     remedy="Use one shared link in place of many personal ones, or create another poll.",
 )
-FORGED_FORM: Final = ProblemType(
-    "forged-form",
-    403,
-    "Forbidden",
-    meaning="A form was sent by a page of another site, or by a page of another session. Nothing was changed.",
-    remedy="Open the page here and repeat what you did. If a proxy in front changes the Host header, set "
-    "`RESOURCE_URL` to the URL that browsers use.",
-)
 NAMES_NOT_KEPT: Final = ProblemType(
     "names-not-kept",
     409,
@@ -301,7 +293,6 @@ PROBLEM_TYPES: Final = (
     NAMES_NOT_KEPT,
     INVALID_LINK,
     UNKNOWN_LINK,
-    FORGED_FORM,
     LINK_ENDED,
     LINK_FULL,
     ADDRESS_LIMIT,
@@ -387,7 +378,6 @@ PROBLEMS: Final[ProblemTable] = {
     InvalidBallot: lambda e: Problem(INVALID_BALLOT, "The body is not a valid ballot.", _errors(e.violations)),
     InvalidLink: lambda e: Problem(INVALID_LINK, "The body is not a valid voting link.", _errors(e.violations)),
     UnknownLink: lambda _: Problem(UNKNOWN_LINK, "The poll has no voting link with this id."),
-    ForgedForm: lambda e: Problem(FORGED_FORM, str(e)),
     LinkEnded: lambda _: Problem(
         LINK_ENDED, "The voting link is unknown, revoked or expired. Open it again as it was sent to you."
     ),
