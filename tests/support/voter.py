@@ -19,6 +19,10 @@ class Voter(Browser):
         self.set_cookies: list[str] = []
         self._headers = headers
 
+    def accept_json(self) -> None:
+        """Ask for JSON from now on, as a program does."""
+        self._headers["Accept"] = "application/json"
+
     async def open(self, link: Any) -> Page:
         """Open a new link, and return the page that it leads to."""
         opened = await self.get(path_of(link))

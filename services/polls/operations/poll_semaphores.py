@@ -1,7 +1,8 @@
 """Limit how many requests of this process wait for the same poll in the database.
 
 Requests that vote in a poll or edit it wait for each other, which takes long if an edit changes a million ballots.
-Without the limit they would hold all connections of the pool, and requests for other polls would get none.
+Without the limit they would hold all connections of the pool, and requests for other polls would get none. Casting
+ballots is limited by itself: those of one poll are cast by one transaction at a time.
 """
 
 import asyncio
@@ -9,8 +10,8 @@ from typing import Final
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-MAX_PER_POLL: Final = 3
-"""One request holds the lock of the poll in the database, and two more wait for it there."""
+MAX_PER_POLL: Final = 2
+"""One request holds the lock of the poll in the database, and another one waits for it there."""
 
 
 class PollSemaphores:

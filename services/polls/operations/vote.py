@@ -1,16 +1,17 @@
 """Cast, show and withdraw ballots: for an integration that vouches for a participant, or by a voting link.
 
 A choice is validated against the poll as it was read, and the ballot is stored only if the poll was not edited since
-then. Otherwise both steps are repeated.
+then. Otherwise both steps are repeated. Ballots of one poll that arrive together share a transaction.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from services.polls.domain.ballot import (
+    Ballot,
     CastResult,
     Choice,
     Voter,
@@ -30,7 +31,8 @@ from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.poll_feed import PollFeed
 from shared.contract.scope import Action
 from shared.guard import Caller
-from shared.runtime.postgres.database import Database
+from shared.runtime.postgres.batched_writes import BatchedWrites
+from shared.runtime.postgres.database import Connection, Database
 
 MAX_ATTEMPTS: Final = 5
 
@@ -42,6 +44,17 @@ class _Seat(Struct, frozen=True):
     participant: str
     site: str = ""
     link_id: UUID | None = None
+
+
+class _Cast(NamedTuple):
+    """A ballot to cast."""
+
+    voter: Voter
+    ballot: Ballot
+
+
+async def _write(connection: Connection, cast: _Cast) -> CastResult | None:
+    return await ballots.cast_ballot(connection, cast.voter, cast.ballot)
 
 
 class Votes:
@@ -62,6 +75,7 @@ class Votes:
         self._semaphores = semaphores
         self._feed = feed
         self._addresses = addresses
+        self._casts: BatchedWrites[UUID, _Cast, CastResult | None] = BatchedWrites(database, _write)
 
     async def load_voter(self, caller: Caller, poll_id: UUID, participant: str, *actions: Action) -> Voter:
         """Return the participant of a poll, if the caller may do all the actions there.
@@ -116,18 +130,15 @@ class Votes:
         await self._withdraw(_seat_of(voter_pass), await self.load_link_voter(voter_pass))
 
     async def _cast(self, seat: _Seat, voter: Voter, choice: Choice) -> CastResult:
-        async with self._semaphores.of(seat.poll_id):
-            for _ in range(MAX_ATTEMPTS):
-                require_valid_choice(choice, voter)
-                ballot = ballot_of(choice, seat.participant, voter.state.poll)
-                cast = await ballots.cast_ballot(self._database, voter, ballot)
-                if cast is not None:
-                    break
-                voter = await self._select(seat)
-            else:
-                raise PollBusy
-        self._feed.announce(seat.poll_id)
-        return cast
+        for _ in range(MAX_ATTEMPTS):
+            require_valid_choice(choice, voter)
+            ballot = ballot_of(choice, seat.participant, voter.state.poll)
+            cast = await self._casts.put(seat.poll_id, _Cast(voter, ballot))
+            if cast is not None:
+                self._feed.announce(seat.poll_id)
+                return cast
+            voter = await self._select(seat)
+        raise PollBusy
 
     async def _withdraw(self, seat: _Seat, voter: Voter) -> None:
         async with self._semaphores.of(seat.poll_id):

@@ -35,7 +35,10 @@ from services.polls.pages.voter_cookies import (
     send_pass,
 )
 from shared.contract.token import random_base62
+from shared.runtime.docs.error_pages import HTML
+from shared.runtime.http.accept import prefers
 from shared.runtime.http.address import network_of
+from shared.runtime.http.body import JSON
 from shared.runtime.http.client_address import client_address
 from shared.runtime.http.query import query_of
 from shared.runtime.pages.forms import (
@@ -79,7 +82,10 @@ async def show_poll(request: web.Request) -> web.StreamResponse:
 
 
 async def vote(request: web.Request) -> web.StreamResponse:
-    """Cast a ballot, and lead to the page; or return the page with what is wrong with it."""
+    """Cast a ballot, and lead to the page; or return the page with what is wrong with it.
+
+    A client that prefers JSON gets a problem in place of that page.
+    """
     held, form = await _read_vote(request)
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     if form.raw("version") != str(voter.state.poll.version):
@@ -91,11 +97,15 @@ async def vote(request: web.Request) -> web.StreamResponse:
         choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
         await request.app[VOTES].cast_by_link(held.voter_pass, choice, _network(request))
     except InvalidBallot as error:
+        if not prefers(request, HTML, JSON):
+            raise
         errors = {str(violation.path[0]): violation.reason for violation in reversed(error.violations)}
         if "optionIds" in errors:
             errors["optionIds"] = "Choose an option." if not chosen else "Choose only one option."
         return poll_page(request, held, voter, form=form, errors=errors, status=422)
     except (PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
+        if not prefers(request, HTML, JSON):
+            raise
         voter = await request.app[VOTES].load_link_voter(held.voter_pass)
         return poll_page(request, held, voter, form=form, notice=_REFUSALS[type(refusal)], status=409)
     raise web.HTTPSeeOther(_after(voter, form))

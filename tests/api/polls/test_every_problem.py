@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from services.polls.domain.audit import MAX_CHANGES_PER_DAY
+from services.polls.operations import links
 from services.polls.problems import PROBLEM_TYPES
 from services.polls.storage.idempotency import MAX_RESPONSES_PER_TOKEN
 from shared.contract.token import mint
@@ -16,6 +17,7 @@ from tests.support.postgres import hold_rows
 from tests.support.proxy import Proxy, run_proxy
 from tests.support.raw_http import send_raw
 from tests.support.stack import LUNCH_OPTIONS, Answer, Authority, Polls, run_polls_service
+from tests.support.voter import Voter, create_link
 
 UNKNOWN_ID: Final = "ee9107b5-5041-4c15-8c76-f14404fa1fad"
 JIRA: Final = {"workspace": "PLAT", "content": "PLAT-1"}
@@ -291,6 +293,47 @@ async def too_many_attempts_under_the_contract(services: Services) -> Answer:
     return answers[-1]
 
 
+async def invalid_link(services: Services) -> Answer:
+    poll = await services.polls.create_poll()
+    return await services.polls.v1("POST", f"/polls/{poll['id']}/links", {"kind": "personal"})
+
+
+async def unknown_link(services: Services) -> Answer:
+    poll = await services.polls.create_poll()
+    return await services.polls.v1("GET", f"/polls/{poll['id']}/links/{UNKNOWN_ID}")
+
+
+async def link_ended(services: Services) -> Answer:
+    return await services.polls("GET", f"/p/{mint('pgl')}")
+
+
+async def link_full(services: Services) -> Answer:
+    return await vote_twice(services, maxParticipants=1)
+
+
+async def address_limit_reached(services: Services) -> Answer:
+    return await vote_twice(services, maxPerAddress=1)
+
+
+async def too_many_links(services: Services) -> Answer:
+    poll = await services.polls.create_poll()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(links, "MAX_LINKS_PER_POLL", 0)
+        return await services.polls.v1("POST", f"/polls/{poll['id']}/links", {"kind": "shared"})
+
+
+async def vote_twice(services: Services, **limits: Any) -> Answer:
+    """Vote by a shared link in two browsers, and return the second response as a program gets it."""
+    poll = await services.polls.create_poll()
+    link = await create_link(services.polls, poll["id"], **limits)
+    first, second = Voter(services.polls), Voter(services.polls)
+    pages = [await first.open(link), await second.open(link)]
+    assert (await first.vote(pages[0], "Yes")).status == 303
+    second.accept_json()
+    refused = await second.vote(pages[1], "Yes")
+    return Answer(refused.status, refused.headers, refused.html.encode())
+
+
 async def too_many_streams(services: Services) -> Answer:
     poll = await services.polls.create_poll()
     path, headers = f"/v1/polls/{poll['id']}/events", {"Authorization": f"Bearer {services.polls.token}"}
@@ -350,11 +393,15 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (404, "unknown-poll", unknown_poll_out_of_reach),
     (404, "unknown-ballot", unknown_ballot),
     (404, "unknown-endpoint", unknown_endpoint),
+    (404, "unknown-link", unknown_link),
+    (404, "link-ended", link_ended),
     (405, "method-not-allowed", method_not_allowed),
     (408, "request-timeout", request_timeout),
     (409, "poll-closed", poll_closed),
     (409, "already-voted", already_voted),
     (409, "names-not-kept", names_not_kept),
+    (409, "link-full", link_full),
+    (409, "too-many-links", too_many_links),
     (409, "votes-would-be-dropped", votes_would_be_dropped),
     (409, "promises-would-be-broken", promises_would_be_broken),
     (409, "idempotency-key-in-use", idempotency_key_in_use),
@@ -368,6 +415,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (422, "invalid-poll", invalid_poll),
     (422, "invalid-poll", invalid_poll_of_an_unknown_template),
     (422, "invalid-ballot", invalid_ballot),
+    (422, "invalid-link", invalid_link),
     (422, "idempotency-key-reused", idempotency_key_reused),
     (424, "undone-with-others", rolled_back_with_batch),
     (429, "rate-limited", rate_limited),
@@ -375,6 +423,7 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (429, "too-many-attempts", too_many_attempts),
     (429, "too-many-attempts", too_many_attempts_under_the_contract),
     (429, "too-many-streams", too_many_streams),
+    (429, "address-limit-reached", address_limit_reached),
     (429, "too-many-stored-responses", too_many_stored_responses),
     (429, "too-many-edits", too_many_edits),
     (503, "unavailable", unavailable),

@@ -1,0 +1,95 @@
+"""Carry out single writes of one key that arrive together in one transaction, so that they share its commit."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import Context
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from shared.runtime.postgres.database import Connection, Database, DatabaseUnavailable
+
+K = TypeVar("K", bound=Hashable)
+W = TypeVar("W")
+R = TypeVar("R")
+
+MAX_WRITES: Final = 50
+"""The most writes of one transaction, so that none waits long for the others."""
+
+
+class BatchedWrites(Generic[K, W, R]):
+    """Writes values, those of one key one after the other. A write of another key does not wait for them.
+
+    `write` carries out one write by one statement. A write that fails alone does not keep the others of its transaction
+    from being carried out.
+    """
+
+    def __init__(self, database: Database, write: Callable[[Connection, W], Awaitable[R]]) -> None:
+        self._database = database
+        self._write = write
+        self._waiting: dict[K, list[_Write[W, R]]] = {}
+        self._writers: dict[K, asyncio.Task[None]] = {}
+
+    def put(self, key: K, value: W) -> "asyncio.Future[R]":
+        """Return a future for the result of the write. It raises what `write` raises, or `DatabaseUnavailable`."""
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(_Write(value, result))
+        if key not in self._writers:
+            # A context of its own: its log lines belong to none of the requests.
+            self._writers[key] = asyncio.get_running_loop().create_task(self._write_all(key), context=Context())
+        return result
+
+    async def _write_all(self, key: K) -> None:
+        """Carry out what waits for a key, until nothing does."""
+        try:
+            while batch := self._take(key):
+                await self._write_batch(batch)
+        finally:
+            del self._writers[key]
+            for left in self._waiting.pop(key, ()):  # the process is stopping
+                left.fail(DatabaseUnavailable("the write was cancelled"))
+
+    def _take(self, key: K) -> "list[_Write[W, R]]":
+        """Return the next writes of a key, without those that their request has given up."""
+        waiting = [write for write in self._waiting.pop(key, ()) if not write.result.done()]
+        if len(waiting) > MAX_WRITES:
+            self._waiting[key] = waiting[MAX_WRITES:]
+        return waiting[:MAX_WRITES]
+
+    async def _write_batch(self, batch: "list[_Write[W, R]]") -> None:
+        """Carry out writes together; one after the other if one of them fails for a reason of its own."""
+        try:
+            done = await self._execute(batch)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, DatabaseUnavailable) and len(batch) > 1:
+                for each in batch:
+                    await self._write_batch([each])
+                return
+            for each in batch:
+                each.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for each, result in done:
+                each.answer(result)
+
+    async def _execute(self, batch: "Sequence[_Write[W, R]]") -> "list[tuple[_Write[W, R], R]]":
+        """Return the writes that were carried out, with their results: all that their requests still wait for."""
+        if len(batch) == 1:
+            return [(batch[0], await self._write(self._database, batch[0].value))]
+        async with self._database.transaction() as transaction:
+            return [(each, await self._write(transaction, each.value)) for each in batch if not each.result.done()]
+
+
+class _Write(NamedTuple, Generic[W, R]):
+    """A write that waits, and the future for its result, which is done if its request has given up."""
+
+    value: W
+    result: "asyncio.Future[R]"
+
+    def answer(self, result: R) -> None:
+        if not self.result.done():
+            self.result.set_result(result)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.result.done():
+            is_failure = isinstance(error, Exception)
+            self.result.set_exception(error if is_failure else DatabaseUnavailable("the write was cancelled"))
