@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, POLL_READS
-from services.polls.domain.consequence import Consequence
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.poll import in_order
 from services.polls.domain.state import PollState
 from services.polls.operations.authorization import audience_of, load_authorized_poll, require_action
+from services.polls.pages.changes_after_votes import CHANGES
 from services.polls.pages.manage_page import manage_page
 from services.polls.pages.manage_words import describe_place, describe_settings
 from services.polls.pages.paths import poll_path
@@ -32,19 +32,13 @@ NOTICES: Final[Mapping[str, str]] = {
     "was_open": "The poll is open, so nothing was changed.",
 }
 """The notices that a page may lead here with."""
-_CHANGES: Final[Mapping[Consequence, str]] = {
-    Consequence.DROP_VOTES: "options were removed with their votes",
-    Consequence.REVEAL_RESULTS: "results were shown to more people, earlier, or with more numbers",
-    Consequence.REOPEN: "it was opened again after its end",
-    Consequence.CHANGE_TITLE: "the question was changed",
-    Consequence.RENAME_OPTIONS: "options were renamed",
-    Consequence.SAVE_NAMES: "names are stored since then",
-}
 _ACTIONS: Final[Mapping[str, str]] = {
     "poll.create": "Created",
     "poll.change": "Changed",
     "poll.close": "Closed",
     "poll.reopen": "Opened again",
+    "link.create": "Shared link created",
+    "link.revoke": "Shared links revoked",
 }
 _FIELDS: Final[Mapping[str, str]] = {
     "title": "title",
@@ -96,7 +90,7 @@ async def show_poll(request: web.Request) -> web.Response:
         results=state.results(audience_of(bearer, poll.place)),
         options=in_order(poll.spec.options),
         rules=describe_settings(poll.spec.settings),
-        changes=[(_CHANGES[each], at) for each, at in poll.changed_after_votes.items()],
+        changes=[(CHANGES[each], at) for each, at in poll.changed_after_votes.items()],
         ways=ways_of(bearer, state),
         history=await _load_history(request, state),
         notice=notice_of(request, NOTICES),

@@ -9,7 +9,6 @@ from aiohttp import hdrs, web
 
 from services.polls.app_keys import SETTINGS, VOTES, VOTING_LINKS
 from services.polls.domain.ballot import Voter, new_choice
-from services.polls.domain.consequence import Consequence
 from services.polls.domain.errors import (
     AddressLimitReached,
     AlreadyVoted,
@@ -22,6 +21,7 @@ from services.polls.domain.errors import (
 from services.polls.domain.poll import Option, closing_time, in_order
 from services.polls.domain.results import Audience
 from services.polls.domain.voter_pass import VoterPass
+from services.polls.pages.changes_after_votes import CHANGES
 from services.polls.pages.page import page
 from services.polls.pages.paths import voting_path
 from services.polls.pages.results_view import VIEWS, ResultsView, read_view
@@ -161,7 +161,7 @@ def poll_page(
         view=view,
         views=[ResultsView(each) for each in VIEWS],
         ends_at=closing_time(spec.settings),
-        changes=[_CHANGES[each] for each in Consequence if each in voter.state.poll.changed_after_votes],
+        changes=[CHANGES[each] for each in voter.state.poll.changed_after_votes],
         form_token_name=FORM_TOKEN,
         form_token=form_token(held.cookie),
     )
@@ -237,12 +237,3 @@ _REFUSALS: Final[Mapping[type[Exception], str]] = {
     AddressLimitReached: "Your vote was not counted: as many people as may have voted by this link from your network. "
     "Vote from another network, or ask for a link of your own.",
 }
-_CHANGES: Final[Mapping[Consequence, str]] = {
-    Consequence.REVEAL_RESULTS: "more people see the results, or see them earlier",
-    Consequence.REOPEN: "it was closed, and opened again",
-    Consequence.CHANGE_TITLE: "the question was changed",
-    Consequence.RENAME_OPTIONS: "options were renamed",
-    Consequence.SAVE_NAMES: "names are stored, which they were not before",
-    Consequence.DROP_VOTES: "options were removed with their votes",
-}
-"""What an edit has changed for those who had voted, as the page says it."""
