@@ -89,7 +89,7 @@ class Votes:
 
     async def load_link_voter(self, voter_pass: VoterPass) -> Voter:
         """Return the participant who votes by a link. Raise `LinkEnded`."""
-        return await self._select(_seat_of(voter_pass))
+        return await self._select(_Seat(voter_pass.poll_id, voter_pass.participant, link_id=voter_pass.link_id))
 
     async def cast(self, caller: Caller, poll_id: UUID, participant: str, choice: Choice) -> CastResult:
         """Store the choice as the participant's ballot.
@@ -99,18 +99,17 @@ class Votes:
         voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
         return await self._cast(_Seat(poll_id, participant, caller.site), voter, choice)
 
-    async def cast_by_link(self, voter_pass: VoterPass, choice: Choice, network: str) -> CastResult:
-        """Store the choice as the ballot of the participant who votes by a link, from an address in `network`.
+    async def cast_by_link(self, voter: Voter, choice: Choice, network: str) -> CastResult:
+        """Store the choice as the ballot of a participant who votes by a link, from an address in `network`.
 
         The name is that of a personal link; a shared one takes it from the choice. Raise `LinkEnded`, `PollClosed`,
         `InvalidBallot`, `AlreadyVoted`, `LinkFull`, `AddressLimitReached` or `PollBusy`.
         """
-        voter = await self.load_link_voter(voter_pass)
         if voter.link is not None and voter.link.kind == "personal":
             choice = replace(choice, name=voter.link.name)
         require_valid_choice(choice, voter)
         async with self._addresses.count(voter, network) as counted:
-            cast = await self._cast(_seat_of(voter_pass), voter, choice)
+            cast = await self._cast(_seat_by_link(voter), voter, choice)
             counted.is_kept = cast.is_first
         return cast
 
@@ -122,12 +121,12 @@ class Votes:
         voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
         await self._withdraw(_Seat(poll_id, participant, caller.site), voter)
 
-    async def withdraw_by_link(self, voter_pass: VoterPass) -> None:
-        """Withdraw the ballot of the participant who votes by a link.
+    async def withdraw_by_link(self, voter: Voter) -> None:
+        """Withdraw the ballot of a participant who votes by a link.
 
         Raise `LinkEnded`, `PollClosed`, `UnknownBallot` or `PollBusy`.
         """
-        await self._withdraw(_seat_of(voter_pass), await self.load_link_voter(voter_pass))
+        await self._withdraw(_seat_by_link(voter), voter)
 
     async def _cast(self, seat: _Seat, voter: Voter, choice: Choice) -> CastResult:
         for _ in range(MAX_ATTEMPTS):
@@ -166,5 +165,5 @@ class Votes:
         return Voter(seat.participant, found.participant_hash or hashes[0], found.state, found.ballot, link)
 
 
-def _seat_of(voter_pass: VoterPass) -> _Seat:
-    return _Seat(voter_pass.poll_id, voter_pass.participant, link_id=voter_pass.link_id)
+def _seat_by_link(voter: Voter) -> _Seat:
+    return _Seat(voter.state.poll.id, voter.participant, link_id=None if voter.link is None else voter.link.id)

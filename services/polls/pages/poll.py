@@ -95,7 +95,7 @@ async def vote(request: web.Request) -> web.StreamResponse:
     chosen = [option.id for option in in_order(voter.state.poll.spec.options) if option_key(option) in keys]
     try:
         choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
-        await request.app[VOTES].cast_by_link(held.voter_pass, choice, _network(request))
+        await request.app[VOTES].cast_by_link(voter, choice, _network(request))
     except InvalidBallot as error:
         if not prefers(request, HTML, JSON):
             raise
@@ -116,7 +116,7 @@ async def withdraw(request: web.Request) -> web.StreamResponse:
     held, form = await _read_vote(request)
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     try:
-        await request.app[VOTES].withdraw_by_link(held.voter_pass)
+        await request.app[VOTES].withdraw_by_link(voter)
     except PollClosed:
         return poll_page(request, held, voter, notice=_REFUSALS[PollClosed], status=409)
     except UnknownBallot:  # it was withdrawn before, as by the same form sent twice
