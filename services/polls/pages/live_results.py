@@ -29,6 +29,8 @@ from shared.runtime.process.clock import elapsed_s
 
 CONNECTION_CHECK_S: Final = 1.0
 """The interval at which an idle stream checks whether its browser is still connected."""
+MIN_INTERVAL_S: Final = 1.0
+"""Between two events with results: people do not read faster, and each goes to every open page."""
 ENDED: Final = b"event: ended\ndata: {}\n\n"
 """The last event: the link no longer works, or the poll was deleted."""
 
@@ -131,15 +133,19 @@ class LiveStream:
 
     async def _send_changes(self, followed: FollowedPoll, voter: Voter, shown: ResultsView, seen: str) -> None:
         render, audience = self._request.app[RESULTS_RENDERER].of(shown), audience_of_voter(voter)
-        silent_since = elapsed_s()
+        silent_since, results_at = elapsed_s(), -MIN_INTERVAL_S
         while self.is_open:
             if followed.is_gone or (voter.link is not None and followed.has_ended(voter.link.id)):
                 await self.send(ENDED)
                 return
+            if elapsed_s() - results_at < MIN_INTERVAL_S:
+                await self.wait(MIN_INTERVAL_S - (elapsed_s() - results_at))
+                continue
             result = followed.render(render, audience)
             if result.id != seen:
                 await self.send(result.event)
                 seen, silent_since = result.id, elapsed_s()
+                results_at = silent_since
             elif elapsed_s() - silent_since >= HEARTBEAT_S:
                 await self.send(HEARTBEAT)
                 silent_since = elapsed_s()
