@@ -157,13 +157,18 @@ def _option_violations(options: tuple[Option, ...], stored: tuple[Option, ...]) 
 def _equal_titles(options: tuple[Option, ...], stored: tuple[Option, ...]) -> Iterator[Violation]:
     """Yield a violation for each title that looks like another one, unless both options were stored with them."""
     kept = {(option.id, option.title) for option in stored}
-    for index, first in find_same([comparable(option.title) for option in options]).items():
+    for index, first in find_same([_comparable_title(option.title) for option in options]).items():
         if not all((options[each].id, options[each].title) in kept for each in (first, index)):
             yield Violation(
                 ("options", index, "title"),
                 f"the titles of the options {first + 1} and {index + 1} look the same: blanks around a title and "
                 "invisible characters do not count; change one of them",
             )
+
+
+def _comparable_title(title: str) -> str:
+    """Return the form of a title to compare; one that is too long as it is, for `comparable` takes quadratic time."""
+    return title if len(title) > MAX_TITLE_LENGTH else comparable(title)
 
 
 def _size_violations(spec: PollSpec) -> Iterator[Violation]:
