@@ -53,6 +53,10 @@ class _Cast(NamedTuple):
     ballot: Ballot
 
 
+class _Edited(Exception):
+    """The poll is not as the participant has seen it."""
+
+
 async def _write(connection: Connection, cast: _Cast) -> CastResult | None:
     return await ballots.cast_ballot(connection, cast.voter, cast.ballot)
 
@@ -99,18 +103,22 @@ class Votes:
         voter = await self.load_voter(caller, poll_id, participant, Action.VOTE)
         return await self._cast(_Seat(poll_id, participant, caller.site), voter, choice)
 
-    async def cast_by_link(self, voter: Voter, choice: Choice, network: str) -> CastResult:
+    async def cast_by_link(self, voter: Voter, choice: Choice, network: str) -> CastResult | None:
         """Store the choice as the ballot of a participant who votes by a link, from an address in `network`.
 
-        The name is that of a personal link; a shared one takes it from the choice. Raise `LinkEnded`, `PollClosed`,
-        `InvalidBallot`, `AlreadyVoted`, `LinkFull`, `AddressLimitReached` or `PollBusy`.
+        `voter` has the poll as the participant has seen it. Return `None`, and store nothing, if it was edited since
+        then. The name is that of a personal link; a shared one takes it from the choice. Raise `LinkEnded`,
+        `PollClosed`, `InvalidBallot`, `AlreadyVoted`, `LinkFull`, `AddressLimitReached` or `PollBusy`.
         """
         if voter.link is not None and voter.link.kind == "personal":
             choice = replace(choice, name=voter.link.name)
         require_valid_choice(choice, voter)
-        async with self._addresses.count(voter, network) as counted:
-            cast = await self._cast(_seat_by_link(voter), voter, choice)
-            counted.is_kept = cast.is_first
+        try:
+            async with self._addresses.count(voter, network) as counted:
+                cast = await self._cast(_seat_by_link(voter), voter, choice, seen=voter.state.poll.version)
+                counted.is_kept = cast.is_first
+        except _Edited:
+            return None
         return cast
 
     async def withdraw(self, caller: Caller, poll_id: UUID, participant: str) -> None:
@@ -128,8 +136,11 @@ class Votes:
         """
         await self._withdraw(_seat_by_link(voter), voter)
 
-    async def _cast(self, seat: _Seat, voter: Voter, choice: Choice) -> CastResult:
+    async def _cast(self, seat: _Seat, voter: Voter, choice: Choice, seen: int | None = None) -> CastResult:
+        """Store the choice. Raise `_Edited` if the poll is no longer at the version `seen`, if one is given."""
         for _ in range(MAX_ATTEMPTS):
+            if seen not in (None, voter.state.poll.version):
+                raise _Edited
             require_valid_choice(choice, voter)
             ballot = ballot_of(choice, seat.participant, voter.state.poll)
             cast = await self._casts.put(seat.poll_id, _Cast(voter, ballot))

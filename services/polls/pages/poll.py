@@ -89,13 +89,12 @@ async def vote(request: web.Request) -> web.StreamResponse:
     held, form = await _read_vote(request)
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     if form.raw("version") != str(voter.state.poll.version):
-        notice = "The poll was edited in the meantime, so your vote was not counted. Check your choice, and vote again."
-        return poll_page(request, held, voter, form=form, notice=notice, status=409)
+        return poll_page(request, held, voter, form=form, notice=_EDITED, status=409)
     keys = set(form.all("option"))
     chosen = [option.id for option in in_order(voter.state.poll.spec.options) if option_key(option) in keys]
     try:
         choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
-        await request.app[VOTES].cast_by_link(voter, choice, _network(request))
+        cast = await request.app[VOTES].cast_by_link(voter, choice, _network(request))
     except InvalidBallot as error:
         if not prefers(request, HTML, JSON):
             raise
@@ -108,6 +107,9 @@ async def vote(request: web.Request) -> web.StreamResponse:
             raise
         voter = await request.app[VOTES].load_link_voter(held.voter_pass)
         return poll_page(request, held, voter, form=form, notice=_REFUSALS[type(refusal)], status=409)
+    if cast is None:  # the poll was edited while the vote waited
+        voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+        return poll_page(request, held, voter, form=form, notice=_EDITED, status=409)
     raise web.HTTPSeeOther(_after(voter, form))
 
 
@@ -229,6 +231,7 @@ def _policy(request: web.Request) -> str:
     return embeddable(PAGE_POLICY, request.app[SETTINGS].embed_origins.replace(",", " ").split())
 
 
+_EDITED: Final = "The poll was edited in the meantime, so your vote was not counted. Check your choice, and vote again."
 _NO_ERRORS: Final = {"optionIds": "", "name": "", "comment": ""}
 _REFUSALS: Final[Mapping[type[Exception], str]] = {
     PollClosed: "The poll is closed. Your vote was not counted.",

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.databases import ClonedDatabase
+from tests.support.postgres import hold_rows, wait_for_blocked
 from tests.support.stack import Polls
 from tests.support.voter import Voter, create_link, key_of, path_of
 
@@ -248,6 +250,34 @@ async def test_vote_on_page_from_before_an_edit_is_not_counted_and_shows_the_pol
     assert "The poll was edited in the meantime" in refused.text
     assert "Dinner?" in refused.text
     assert voted.status == 303
+
+
+@pytest.mark.parametrize(
+    ("edit", "shown"),
+    [
+        ({"settings": {"saveParticipantNames": True}}, "This poll stores names"),
+        ({"options": [{"id": "y", "title": "No"}, {"id": "n", "title": "Yes"}]}, "This poll stores neither names"),
+    ],
+    ids=["names", "options"],
+)
+async def test_vote_that_waits_while_the_poll_is_edited_is_not_counted(
+    polls: Polls, database: ClonedDatabase, edit: Any, shown: str
+) -> None:
+    """The participant has voted for what the page said; the vote must not count under what the edit makes of it."""
+    poll = await polls.create_poll()
+    voter = Voter(polls)
+    page = await voter.open(await create_link(polls, poll["id"], "personal", participant="ada"))
+    async with hold_rows(database, "polls.poll", waiting=2):
+        editing = asyncio.create_task(polls.v1("PATCH", f"/polls/{poll['id']}", edit))
+        await wait_for_blocked(database, 1)
+        voting = asyncio.create_task(voter.vote(page, "Yes"))
+    edited, refused = await editing, await voting
+
+    assert edited.status == 200
+    assert refused.status == 409
+    assert "The poll was edited in the meantime" in refused.text
+    assert shown in refused.text
+    assert await counts(polls, poll["id"]) == [0, 0]
 
 
 async def test_edit_after_votes_is_shown_to_voters(polls: Polls) -> None:
