@@ -52,6 +52,23 @@ async def test_vote_leaves_no_secret_in_address_or_history(browser: Browser, pol
         assert not find_secrets(await tab.page.content())
 
 
+@pytest.mark.parametrize("javascript", [True, False], ids=["scripts", "no scripts"])
+async def test_back_button_does_not_show_the_choice_again(browser: Browser, polls: Polls, javascript: bool) -> None:
+    """Browsers keep what was typed into a form, and fill it in again on the way back."""
+    poll = await create_poll(polls, allowRevote=True, allowComment=True)
+    link = await create_link(polls, poll["id"])
+    async with open_tab(browser, polls.base, javascript=javascript) as tab:
+        await tab.open(path_of(link))
+        await tab.page.get_by_label("Comment").fill("I like it")
+        await tab.page.get_by_label("Tuesday").check()
+        await tab.click("Vote")
+        await tab.shows("Voted!")
+        await tab.page.go_back()
+
+        await expect(tab.page.get_by_label("Tuesday")).not_to_be_checked()
+        await expect(tab.page.get_by_label("Comment")).to_have_value("")
+
+
 async def test_bars_move_while_others_vote(browser: Browser, polls: Polls) -> None:
     poll = await create_poll(polls)
     link = await create_link(polls, poll["id"])

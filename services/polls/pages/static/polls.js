@@ -33,5 +33,7 @@ if (live && "EventSource" in window) {
     if (source.readyState === EventSource.CLOSED) status.textContent = "Not live at the moment. Reload the page for new results.";
   });
   addEventListener("pagehide", () => source.close());
-  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 }
+
+// Browsers keep pages in memory for the Back button, with what was chosen there.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
