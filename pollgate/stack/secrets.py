@@ -16,7 +16,7 @@ from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix, ticket_prefix
 from shared.contract.token import CLIENT_SECRET, mint
 from shared.runtime.process.private_file import can_others_read, read_secret_file, write_secret_file
-from shared.runtime.redis.key_counts import KEY_COUNT_COMMANDS
+from shared.runtime.redis.limited_sets import LIMITED_SET_COMMANDS
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
 
 
@@ -89,7 +89,7 @@ def redis_users(stack_secrets: StackSecrets) -> str:
     ping.
 
     Both services may count requests for rate limits, each under its own keys. By selectors, polls may also publish on
-    the channel of its replicas, store and take stream tickets, and count the voters of shared links. Only the authority
+    the channel of its replicas, store and take stream tickets, and keep the voters of shared links. Only the authority
     can publish changes.
     """
     return "\n".join(
@@ -98,7 +98,7 @@ def redis_users(stack_secrets: StackSecrets) -> str:
             _redis_user("token-authority", stack_secrets.token_authority_redis_password, "authority", "+publish"),
             _redis_user("polls", stack_secrets.polls_redis_password, "polls", "+subscribe +unsubscribe")
             + f" (&{POLLS_CHANNEL} +publish +subscribe +unsubscribe) (~{ticket_prefix('polls')}:* +set +getdel)"
-            + f" (~{VOTERS_PREFIX}:* {KEY_COUNT_COMMANDS})",
+            + f" (~{VOTERS_PREFIX}:* {LIMITED_SET_COMMANDS})",
             "",
         )
     )

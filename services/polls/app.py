@@ -6,10 +6,10 @@ from functools import partial
 from aiohttp import web
 
 from services.polls.app_keys import (
-    ADDRESS_COUNTS,
     BATCH_EDITOR,
     DATABASE,
     FOLLOWED_POLLS,
+    LINK_VOTERS,
     POLL_EDITOR,
     POLL_FEED,
     POLL_READS,
@@ -23,7 +23,7 @@ from services.polls.app_keys import (
     VOTING_LINKS,
 )
 from services.polls.domain.participant import Participants
-from services.polls.operations.address_limits import COUNT_LIFE_S, VOTERS_PREFIX, AddressLimits
+from services.polls.operations.address_limits import VOTERS_LIFE_S, VOTERS_PREFIX, AddressLimits
 from services.polls.operations.batch import BatchEditor
 from services.polls.operations.edit import PollEditor
 from services.polls.operations.links import VotingLinks
@@ -67,13 +67,13 @@ from shared.runtime.process.outage import Outage
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_address_of, redis_client
-from shared.runtime.redis.key_counts import KeyCounts
+from shared.runtime.redis.limited_sets import LimitedSets
 
-_COUNTS_FAIL = (
-    "Redis does not count: the number of voters by a shared link is not limited by address meanwhile; start Redis, or "
+_LIMITS_END = (
+    "Redis does not respond: the voters of shared links are not limited by address meanwhile; start Redis, or "
     "correct REDIS_URL or the rights of its user"
 )
-_COUNTS_WORK = "Redis counts again: the number of voters by a shared link is limited by address"
+_LIMITS_HOLD = "Redis responds again: the voters of shared links are limited by address"
 
 
 def build_app(
@@ -141,12 +141,8 @@ async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerat
     redis_url = app[SETTINGS].redis_url
     async with redis_client(redis_url) as redis:
         feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), max_silence_s=max_silence_s)
-        app[ADDRESS_COUNTS] = KeyCounts(
-            redis,
-            VOTERS_PREFIX,
-            Outage(_COUNTS_FAIL, _COUNTS_WORK, address=redis_address_of(redis_url)),
-            life_s=COUNT_LIFE_S,
-        )
+        outage = Outage(_LIMITS_END, _LIMITS_HOLD, address=redis_address_of(redis_url))
+        app[LINK_VOTERS] = LimitedSets(redis, VOTERS_PREFIX, outage, life_s=VOTERS_LIFE_S)
         followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (
             supervise(app, "poll feed", feed.run),
@@ -160,7 +156,7 @@ async def _create_operations(app: web.Application) -> None:
     database, reads, feed, semaphores = app[DATABASE], app[POLL_READS], app[POLL_FEED], PollSemaphores()
     secret = app[SETTINGS].participant_secret
     participants = Participants(secret)
-    addresses = AddressLimits(app[ADDRESS_COUNTS], participants)
+    addresses = AddressLimits(app[LINK_VOTERS], participants)
     app[POLL_EDITOR] = PollEditor(database, semaphores, feed)
     app[BATCH_EDITOR] = BatchEditor(database, feed)
     app[VOTES] = Votes(database, reads, participants, semaphores, feed, addresses)

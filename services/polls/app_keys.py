@@ -19,11 +19,11 @@ from shared.runtime.pages.cookies import SecretCookie
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import Database
-from shared.runtime.redis.key_counts import KeyCounts
+from shared.runtime.redis.limited_sets import LimitedSets
 
 SETTINGS: Final = web.AppKey("settings", PollsSettings)
 DATABASE: Final = web.AppKey("database", Database)
-ADDRESS_COUNTS: Final = web.AppKey("address_counts", KeyCounts)
+LINK_VOTERS: Final = web.AppKey("link_voters", LimitedSets)
 POLL_READS: Final = web.AppKey("poll_reads", PollReads)
 POLL_FEED: Final = web.AppKey("poll_feed", PollFeed)
 POLL_EDITOR: Final = web.AppKey("poll_editor", PollEditor)

@@ -50,6 +50,9 @@ class Participants:
         """Return the hash by which a personal link is found. Without the key, nothing relates it to a ballot's."""
         return hmac.digest(self._key, b"personal link\0" + poll_id.bytes + participant.encode(), hashlib.sha256)
 
-    def address_hash(self, link_id: UUID, network: str) -> bytes:
-        """Return the hash under which the participants of a shared link are counted by address."""
-        return hmac.digest(self._key, b"address\0" + link_id.bytes + network.encode(), hashlib.sha256)
+    def address_hashes(self, link_id: UUID, network: str, participant: str) -> tuple[bytes, bytes]:
+        """Return a hash of an address, and one of a participant there, for the limit of a shared link by address."""
+        at = b"address\0" + link_id.bytes + network.encode()
+        return tuple(  # type: ignore[return-value]
+            hmac.digest(self._key, text, hashlib.sha256) for text in (at, at + b"\0" + participant.encode())
+        )

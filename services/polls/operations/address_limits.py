@@ -1,51 +1,44 @@
 """Limit how many participants vote by a shared link from one address, so that deleting a cookie helps little.
 
-Redis has the counts, under keyed hashes of addresses. PostgreSQL does not: a row that is written with a ballot would
-show from which address the ballot came.
+Redis has the participants of each address, all as keyed hashes that differ from those of ballots. PostgreSQL does not
+have them: a row that is written with a ballot would show from which address the ballot came.
 """
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Final
 
 from services.polls.domain.ballot import Voter
 from services.polls.domain.errors import AddressLimitReached
 from services.polls.domain.participant import Participants
-from shared.runtime.redis.key_counts import KeyCounts
+from shared.runtime.redis.limited_sets import LimitedSets
 
 VOTERS_PREFIX: Final = "pollgate:voters"
-"""The prefix, up to a colon, of all keys in Redis under which voters are counted."""
-COUNT_LIFE_S: Final = 90 * 24 * 3600
-
-
-class Counted:
-    """One participant who was counted for an address. `is_kept` says whether the count stays."""
-
-    is_kept = False
+"""The prefix, up to a colon, of all keys in Redis under which the voters of shared links are kept."""
+VOTERS_LIFE_S: Final = 90 * 24 * 3600
 
 
 class AddressLimits:
-    """Counts the participants of shared links by address. Create one instance per process."""
+    """Knows the participants of shared links by address. Create one instance per process."""
 
-    def __init__(self, counts: KeyCounts, participants: Participants) -> None:
-        self._counts = counts
+    def __init__(self, voters: LimitedSets, participants: Participants) -> None:
+        self._voters = voters
         self._participants = participants
 
-    @asynccontextmanager
-    async def count(self, voter: Voter, network: str) -> AsyncGenerator[Counted, None]:
-        """Count a participant without a ballot while the block runs, and after it if `is_kept` is set.
+    async def admit(self, voter: Voter, network: str) -> None:
+        """Note a participant without a ballot. Raise `AddressLimitReached` if too many others have voted from there.
 
-        Raise `AddressLimitReached`. A personal link has no such limit.
+        A participant takes one place at an address, also after withdrawing. A personal link has no such limit.
         """
-        counted, link = Counted(), voter.link
+        link = voter.link
         if link is None or link.max_per_address is None or voter.stored is not None:
-            yield counted
             return
-        key = self._participants.address_hash(link.id, network).hex()
-        if not await self._counts.add(key, link.max_per_address):
+        key, member = self._participants.address_hashes(link.id, network, voter.participant)
+        if not await self._voters.add(key.hex(), member, link.max_per_address):
             raise AddressLimitReached
-        try:
-            yield counted
-        finally:
-            if not counted.is_kept:
-                await self._counts.remove(key)
+
+    async def release(self, voter: Voter, network: str) -> None:
+        """Forget a participant who was admitted and has not voted."""
+        link = voter.link
+        if link is None or link.max_per_address is None or voter.stored is not None:
+            return
+        key, member = self._participants.address_hashes(link.id, network, voter.participant)
+        await self._voters.remove(key.hex(), member)

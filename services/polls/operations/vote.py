@@ -19,7 +19,7 @@ from services.polls.domain.ballot import (
     require_open,
     require_valid_choice,
 )
-from services.polls.domain.errors import LinkEnded, PollBusy, UnknownPoll
+from services.polls.domain.errors import LinkEnded, LinkFull, PollBusy, PollClosed, UnknownPoll
 from services.polls.domain.participant import Participants
 from services.polls.domain.voter_pass import VoterPass
 from services.polls.operations.address_limits import AddressLimits
@@ -113,13 +113,15 @@ class Votes:
         if voter.link is not None and voter.link.kind == "personal":
             choice = replace(choice, name=voter.link.name)
         require_valid_choice(choice, voter)
+        await self._addresses.admit(voter, network)
         try:
-            async with self._addresses.count(voter, network) as counted:
-                cast = await self._cast(_seat_by_link(voter), voter, choice, seen=voter.state.poll.version)
-                counted.is_kept = cast.is_first
+            return await self._cast(_seat_by_link(voter), voter, choice, seen=voter.state.poll.version)
         except _Edited:
+            await self._addresses.release(voter, network)
             return None
-        return cast
+        except (LinkEnded, LinkFull, PollClosed):
+            await self._addresses.release(voter, network)
+            raise
 
     async def withdraw(self, caller: Caller, poll_id: UUID, participant: str) -> None:
         """Withdraw the participant's ballot.

@@ -1,5 +1,6 @@
 """Encrypt and decrypt voter passes, which browsers keep in cookies."""
 
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final, Literal
 
@@ -27,11 +28,12 @@ class VoterPasses:
         return urlsafe_b64encode(b"".join(encrypted)).decode().rstrip("=")
 
     def decrypt(self, text: str | None, purpose: Purpose) -> VoterPass | None:
-        """Return the pass in a cookie; `None` if there is none that this service has encrypted for the purpose."""
+        """Return the pass in a cookie; `None` if this service has not encrypted it for the purpose, or it is over."""
         try:
             data = urlsafe_b64decode((text or "") + "===")
-            return _DECODER.decode(
-                self._encryptor.decrypt(Encrypted(data[:_NONCE_BYTES], data[_NONCE_BYTES:]), purpose)
-            )
+            encrypted = Encrypted(data[:_NONCE_BYTES], data[_NONCE_BYTES:])
+            voter_pass = _DECODER.decode(self._encryptor.decrypt(encrypted, purpose))
         except (ValueError, DecryptionError, msgspec.MsgspecError):
             return None
+        is_over = voter_pass.expires_at_s is not None and voter_pass.expires_at_s <= time.time()
+        return None if is_over else voter_pass

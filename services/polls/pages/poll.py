@@ -1,11 +1,13 @@
 """`/p/…`: the page where people vote by a link, and see results."""
 
+import time
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
 from aiohttp import hdrs, web
+from msgspec.structs import replace
 
 from services.polls.app_keys import SETTINGS, VOTES, VOTING_LINKS
 from services.polls.domain.ballot import Voter, new_choice
@@ -95,22 +97,27 @@ async def vote(request: web.Request) -> web.StreamResponse:
     try:
         choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
         cast = await request.app[VOTES].cast_by_link(voter, choice, _network(request))
-    except InvalidBallot as error:
+    except (InvalidBallot, PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
         if not prefers(request, HTML, JSON):
             raise
-        errors = {str(violation.path[0]): violation.reason for violation in reversed(error.violations)}
-        if "optionIds" in errors:
-            errors["optionIds"] = "Choose an option." if not chosen else "Choose only one option."
-        return poll_page(request, held, voter, form=form, errors=errors, status=422)
-    except (PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
-        if not prefers(request, HTML, JSON):
-            raise
-        voter = await request.app[VOTES].load_link_voter(held.voter_pass)
-        return poll_page(request, held, voter, form=form, notice=_REFUSALS[type(refusal)], status=409)
+        return await _show_refusal(request, held, form, refusal)
     if cast is None:  # the poll was edited while the vote waited
         voter = await request.app[VOTES].load_link_voter(held.voter_pass)
         return poll_page(request, held, voter, form=form, notice=_EDITED, status=409)
     raise web.HTTPSeeOther(_after(voter, form))
+
+
+async def _show_refusal(request: web.Request, held: HeldPass, form: Form, refusal: Exception) -> web.Response:
+    """Return the page with what is wrong with a vote."""
+    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+    if isinstance(refusal, InvalidBallot):
+        errors = {str(violation.path[0]): violation.reason for violation in reversed(refusal.violations)}
+        if "optionIds" in errors:
+            errors["optionIds"] = "Choose only one option." if form.has("option") else "Choose an option."
+        return poll_page(request, held, voter, form=form, errors=errors, status=422)
+    if voter.has_voted and isinstance(refusal, LinkFull | AddressLimitReached):  # by the same form, sent twice
+        raise web.HTTPSeeOther(_after(voter, form))
+    return poll_page(request, held, voter, form=form, notice=_REFUSALS[type(refusal)], status=409)
 
 
 async def withdraw(request: web.Request) -> web.StreamResponse:
@@ -176,22 +183,24 @@ def audience_of_voter(voter: Voter) -> Audience:
 
 def option_key(option: Option) -> str:
     """Return the value that stands for an option in a form: browsers may change an id, as its line breaks."""
-    return sha256(option.id.encode()).hexdigest()[:16]
+    return sha256(option.id.encode()).hexdigest()
 
 
 def read_link_id(text: str) -> UUID | None:
     """Return the id of a link in a path, `None` if the text is something else."""
     try:
-        return UUID(text) if len(text) == len(str(UUID(int=0))) else None
+        link_id = UUID(text)
     except ValueError:
         return None
+    return link_id if str(link_id) == text else None
 
 
 async def _open_link(request: web.Request, text: str) -> web.Response:
     """Give the browser a pass to enter, and lead to the page, whose address has no secret."""
     voter_pass = await request.app[VOTING_LINKS].open(text)
     response = web.Response(status=303, headers={hdrs.LOCATION: voting_path(voter_pass.link_id)})
-    send_pass(request, response, new_pass(request, voter_pass, "entry"), "entry", ENTRY_LIFE_S)
+    entry = replace(voter_pass, expires_at_s=time.time() + ENTRY_LIFE_S)
+    send_pass(request, response, new_pass(request, entry, "entry"), "entry", ENTRY_LIFE_S)
     return response
 
 

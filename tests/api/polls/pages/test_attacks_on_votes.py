@@ -1,9 +1,11 @@
 """What pages of other sites, other participants and readers of the database must not be able to do."""
 
 import re
+import time
 
 import pytest
 
+from services.polls.pages.voter_cookies import ENTRY_LIFE_S
 from shared.runtime.pages.forms import FORM_TOKEN
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
@@ -62,6 +64,29 @@ async def test_vote_with_a_made_up_or_changed_cookie_returns_404(polls: Polls) -
 
     assert statuses == {404}
     assert await participants_of(polls, poll["id"]) == 0
+
+
+async def test_page_of_a_link_has_one_address(polls: Polls) -> None:
+    poll = await polls.create_poll()
+    link = await create_link(polls, poll["id"])
+    path = f"/p/{link['id']}/results.svg"
+    others = (link["id"].upper(), f"urn:{link['id'].replace('-', '')}", f"----{link['id'].replace('-', '')}")
+
+    assert (await polls("GET", path)).status == 200
+    assert [(await polls("GET", f"/p/{other}/results.svg")).status for other in others] == [404] * 3
+
+
+async def test_entry_cookie_that_was_kept_makes_no_more_participants(
+    polls: Polls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poll = await polls.create_poll()
+    link = await create_link(polls, poll["id"])
+    voter = Voter(polls)
+    await voter.get(path_of(link))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ENTRY_LIFE_S + 1)
+
+    assert (await voter.get(f"/p/{link['id']}")).status == 403
 
 
 async def test_entry_cookie_does_not_vote(polls: Polls) -> None:

@@ -67,6 +67,29 @@ async def test_refused_vote_does_not_use_up_the_limit_by_address(polls: Polls) -
     assert (refused.status, voted.status) == (422, 303)
 
 
+async def test_browser_takes_one_place_at_its_address_however_often_it_votes(polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"allowRevote": True})
+    link = await create_link(polls, poll["id"], maxPerAddress=2)
+    voter, colleague = Voter(polls), Voter(polls)
+    for _ in range(3):
+        page = await voter.follow(await voter.vote(await voter.open(link), "Yes"))
+        assert (await voter.send(page, f"/p/{link['id']}/withdraw")).status == 303
+
+    assert (await colleague.vote(await colleague.open(link), "Yes")).status == 303
+
+
+async def test_form_sent_twice_at_once_is_no_refusal_by_a_limit(polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"allowRevote": True})
+    link = await create_link(polls, poll["id"], maxPerAddress=1, maxParticipants=1)
+    voter = Voter(polls)
+    page = await voter.open(link)
+
+    answers = await asyncio.gather(*(voter.vote(page, "Yes") for _ in range(6)))
+
+    assert {answer.status for answer in answers} == {303}
+    assert await participants_of(polls, poll["id"]) == 1
+
+
 @pytest.mark.own_services
 async def test_votes_are_taken_while_redis_is_away(
     database: ClonedDatabase, authority: Authority, polls: Polls
