@@ -37,7 +37,6 @@ from services.polls.pages import paths
 from services.polls.pages.errors import PageErrors
 from services.polls.pages.live_results import (
     LIVE_PAGES,
-    LIVE_PAGES_PER_PARTICIPANT,
     RESULTS_RENDERER,
     LivePages,
     ResultsRenderer,
@@ -111,8 +110,7 @@ def _add_pages(app: web.Application, settings: PollsSettings) -> None:
     static = StaticFiles(paths.STATIC, STATIC_FOLDER, SHARED_STATIC)
     app[TEMPLATES] = Templates(TEMPLATE_FOLDER, {"static": static.path, **TEMPLATE_FUNCTIONS})
     app[RESULTS_RENDERER] = ResultsRenderer(app[TEMPLATES])
-    limiter = StreamLimiter(limit=settings.live_pages, limit_per_token=LIVE_PAGES_PER_PARTICIPANT)
-    app[LIVE_PAGES] = LivePages(limiter)
+    app[LIVE_PAGES] = LivePages(settings.live_pages)
     app.on_shutdown.append(_end_live_pages)
     app[ERROR_VIEW] = PageErrors(app[ERROR_VIEW])
     add_routes(app, [static.route, *MANAGE_ROUTES, *VOTING_ROUTES])

@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,9 +14,10 @@ from services.polls.domain.ballot import Voter
 from services.polls.domain.errors import LinkEnded
 from services.polls.domain.results import Audience
 from services.polls.domain.state import PollState
+from services.polls.domain.voter_pass import VoterPass
 from services.polls.handlers.events import HEADERS, HEARTBEAT, HEARTBEAT_S, RETRY
 from services.polls.operations.stream_limiter import StreamLimiter
-from services.polls.pages.poll import audience_of_voter, read_link_id
+from services.polls.pages.poll import audience_of_voter, network_of_browser, read_link_id
 from services.polls.pages.results_view import ResultsView, read_view
 from services.polls.pages.voter_cookies import read_pass
 from services.polls.tasks.followed_polls import FollowedPoll
@@ -42,7 +43,10 @@ class LiveResult(NamedTuple):
     event: bytes
 
 
-LIVE_PAGES_PER_PARTICIPANT: Final = 10
+PER_PARTICIPANT: Final = 10
+"""The most streams of one browser."""
+PARTS: Final = 4
+"""The streams of one address are at most this part of all."""
 Render = Callable[[PollState, Audience, LiveResult | None], LiveResult]
 
 
@@ -67,12 +71,19 @@ class ResultsRenderer:
 
 
 class LivePages:
-    """The open streams of pages in this process. They end before the process does."""
+    """The open streams of pages in this process, at most `limit`. They end before the process does."""
 
-    def __init__(self, limiter: StreamLimiter) -> None:
-        self.limiter = limiter
+    def __init__(self, limit: int) -> None:
         self.open: set[LiveStream] = set()
         self.is_ending = False
+        self._by_participant = StreamLimiter(limit=limit, limit_per_token=PER_PARTICIPANT)
+        self._by_network = StreamLimiter(limit=limit, limit_per_token=max(PER_PARTICIPANT, limit // PARTS))
+
+    @contextmanager
+    def count(self, participant: str, network: str) -> Generator[None, None, None]:
+        """Count one stream while the block runs. Raise `TooManyStreams` or `StreamLimitReached`."""
+        with self._by_participant.count(participant), self._by_network.count(network):
+            yield
 
     def end(self) -> None:
         """End all open streams, and every stream that opens from now on."""
@@ -113,7 +124,7 @@ class LiveStream:
                     await self._notified.wait()
         self._notified.clear()
 
-    async def run(self, voter: Voter, shown: ResultsView) -> None:
+    async def run(self, voter_pass: VoterPass, voter: Voter, shown: ResultsView) -> None:
         """Send events until the link or the poll ends, or the browser goes away."""
         pages, link = self._pages, voter.link
         if link is None:
@@ -125,23 +136,29 @@ class LiveStream:
             with self._request.app[FOLLOWED_POLLS].follow(voter.state, self.notify, link.id) as followed:
                 await self.send(RETRY)
                 seen = self._request.headers.get("Last-Event-ID", "")
-                await self._send_changes(followed, voter, shown, seen)
+                try:
+                    await self._send_changes(followed, voter_pass, voter, shown, seen)
+                except LinkEnded:
+                    await self.send(ENDED)
             with suppress(ConnectionError):
                 await self.response.write_eof()
         finally:
             pages.open.discard(self)
 
-    async def _send_changes(self, followed: FollowedPoll, voter: Voter, shown: ResultsView, seen: str) -> None:
-        render, audience = self._request.app[RESULTS_RENDERER].of(shown), audience_of_voter(voter)
+    async def _send_changes(
+        self, followed: FollowedPoll, voter_pass: VoterPass, voter: Voter, shown: ResultsView, seen: str
+    ) -> None:
+        render, link_id = self._request.app[RESULTS_RENDERER].of(shown), voter_pass.link_id
         silent_since, results_at = elapsed_s(), -MIN_INTERVAL_S
-        while self.is_open:
-            if followed.is_gone or (voter.link is not None and followed.has_ended(voter.link.id)):
-                await self.send(ENDED)
-                return
+        while self.is_open and not (followed.is_gone or followed.has_ended(link_id)):
             if elapsed_s() - results_at < MIN_INTERVAL_S:
                 await self.wait(MIN_INTERVAL_S - (elapsed_s() - results_at))
                 continue
-            result = followed.render(render, audience)
+            result = followed.render(render, audience_of_voter(voter))
+            if result.id != seen and voter.has_voted:
+                # The ballot may have been withdrawn, after which results may be withheld again.
+                voter = await self._request.app[VOTES].load_link_voter(voter_pass)
+                result = followed.render(render, audience_of_voter(voter))
             if result.id != seen:
                 await self.send(result.event)
                 seen, silent_since = result.id, elapsed_s()
@@ -150,6 +167,8 @@ class LiveStream:
                 await self.send(HEARTBEAT)
                 silent_since = elapsed_s()
             await self.wait(max(0.0, HEARTBEAT_S - (elapsed_s() - silent_since)))
+        if self.is_open:
+            await self.send(ENDED)
 
 
 async def follow_results(request: web.Request) -> web.StreamResponse:
@@ -163,10 +182,9 @@ async def follow_results(request: web.Request) -> web.StreamResponse:
         return web.StreamResponse(headers=HEADERS)
     query = query_of(request)
     shown = read_view(query.optional("results") or "table", query.optional("sort"))
-    pages = request.app[LIVE_PAGES]
-    with pages.limiter.count(f"{link_id} {held.voter_pass.participant}"):
+    with request.app[LIVE_PAGES].count(f"{link_id} {held.voter_pass.participant}", network_of_browser(request)):
         stream = LiveStream(request)
-        await stream.run(voter, shown or ResultsView())
+        await stream.run(held.voter_pass, voter, shown or ResultsView())
         return stream.response
 
 

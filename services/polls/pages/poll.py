@@ -96,7 +96,7 @@ async def vote(request: web.Request) -> web.StreamResponse:
     chosen = [option.id for option in in_order(voter.state.poll.spec.options) if option_key(option) in keys]
     try:
         choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
-        cast = await request.app[VOTES].cast_by_link(voter, choice, _network(request))
+        cast = await request.app[VOTES].cast_by_link(voter, choice, network_of_browser(request))
     except (InvalidBallot, PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
         if not prefers(request, HTML, JSON):
             raise
@@ -232,7 +232,8 @@ def _after(voter: Voter, form: Form) -> str:
     return f"{path}?{view.query}" if view else path
 
 
-def _network(request: web.Request) -> str:
+def network_of_browser(request: web.Request) -> str:
+    """Return the key under which the address of the browser is limited."""
     return network_of(client_address(request, request.app[SETTINGS].trusted_proxy_hops))
 
 

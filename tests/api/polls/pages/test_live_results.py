@@ -156,6 +156,39 @@ async def test_stream_without_cookie_returns_404(polls: Polls) -> None:
     assert (await Voter(polls).get(f"/p/{link['id']}/events")).status == 404
 
 
+async def test_results_after_vote_end_with_the_withdrawal_of_the_vote(polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"resultsVisibility": "afterVote"})
+    voter, link = await open_link(polls, poll)
+    page = await voter.follow(await voter.vote(await voter.get(f"/p/{link['id']}"), "Yes"))
+    async with follow(polls, voter, link) as follower:
+        assert "Total: 1 participant" in (await follower.next()).data["html"]
+
+        await voter.send(page, f"/p/{link['id']}/withdraw")
+
+        assert (await follower.next()).data["html"] == ""
+        await polls.vote(poll["id"], "ada", "n")
+        with pytest.raises(TimeoutError):
+            await follower.next(within_s=2)
+
+
+@pytest.mark.parametrize("polls_settings", [{"live_pages": 80}])
+async def test_streams_of_one_address_leave_some_for_others(polls: Polls) -> None:
+    poll = await polls.create_poll()
+    link = await create_link(polls, poll["id"])
+    opened = []
+    for _ in range(3):
+        voter = Voter(polls)
+        await voter.open(link)
+        headers = {"Cookie": f"pollgate_voter={next(iter(voter.jar.values()))}"}
+        url = f"{polls.base}/p/{link['id']}/events"
+        opened += [await polls.session.get(url, headers=headers) for _ in range(8)]
+    statuses = [response.status for response in opened]
+    for response in opened:
+        response.close()
+
+    assert statuses == [200] * 20 + [429] * 4
+
+
 @pytest.mark.parametrize("polls_settings", [{"live_pages": 1}])
 async def test_stream_beyond_the_limit_of_the_process_returns_503(polls: Polls) -> None:
     poll = await polls.create_poll()
