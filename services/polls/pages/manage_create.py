@@ -1,22 +1,18 @@
 """Create a poll, from a template or from scratch."""
 
-import hashlib
-import re
-import secrets
 from collections.abc import Mapping
 from typing import Final
 from uuid import UUID
 
-import msgspec
 from aiohttp import web
 
 from services.polls.app_keys import DATABASE, FORM, POLL_READS
 from services.polls.domain.errors import InvalidPoll, KeyInUse, KeyReused, TooManyStoredResponses, UnknownTemplate
-from services.polls.domain.idempotency import IdempotencyKey
 from services.polls.domain.templates import TEMPLATES, find_template
 from services.polls.handlers.actor import actor_of
 from services.polls.operations.create import Creation, create_poll_once
 from services.polls.pages import paths
+from services.polls.pages.form_keys import FORM_KEY, form_key_of, new_form_key
 from services.polls.pages.manage_page import manage_page
 from services.polls.pages.manage_words import describe_place
 from services.polls.pages.place_choice import place_choice
@@ -25,12 +21,7 @@ from services.polls.pages.poll_form import PollForm, new_poll_form, read_poll_fo
 from services.polls.pages.poll_preview import preview_of
 from shared.contract.scope import Action, Place
 from shared.guard import InsufficientScope, caller
-from shared.runtime.http.problem import BadRequest
 from shared.runtime.http.query import query_of
-
-FORM_KEY: Final = "form_key"
-_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_KEY_BYTES: Final = 18
 
 
 async def show_form(request: web.Request) -> web.Response:
@@ -43,7 +34,7 @@ async def show_form(request: web.Request) -> web.Response:
         template = find_template(chosen)
     except UnknownTemplate:
         raise web.HTTPSeeOther(paths.NEW_POLL) from None
-    return _form_page(request, new_poll_form(template, place_choice(allowed).only), _new_key())
+    return _form_page(request, new_poll_form(template, place_choice(allowed).only), new_form_key())
 
 
 async def create_poll(request: web.Request) -> web.Response:
@@ -59,7 +50,7 @@ async def create_poll(request: web.Request) -> web.Response:
         caller(request).require(Action.CREATE, place)
         creation = Creation(caller(request).site, place, spec, actor_of(request))
         response = await create_poll_once(
-            request.app[DATABASE], request.app[POLL_READS], creation, _idempotency_key(request, key, form)
+            request.app[DATABASE], request.app[POLL_READS], creation, form_key_of(request, form)
         )
     except InvalidPoll as error:
         return _form_page(request, form, key, errors_of(error, form))
@@ -68,7 +59,7 @@ async def create_poll(request: web.Request) -> web.Response:
     except TooManyStoredResponses:
         return _form_page(request, form, key, {"form": _TOO_MANY}, status=429)
     except (KeyReused, KeyInUse):
-        return _form_page(request, form, _new_key(), {"form": _SENT_BEFORE}, status=409)
+        return _form_page(request, form, new_form_key(), {"form": _SENT_BEFORE}, status=409)
     return _created(request, UUID(response.headers["Location"].rpartition("/")[2]), place, form.title)
 
 
@@ -121,15 +112,3 @@ def _form_page(
 def _not_there(request: web.Request) -> str:
     where = place_choice(caller(request).find_paths(Action.CREATE)).where
     return f"Your token may not create polls there. It may {where}."
-
-
-def _new_key() -> str:
-    return secrets.token_urlsafe(_KEY_BYTES)
-
-
-def _idempotency_key(request: web.Request, key: str, form: PollForm) -> IdempotencyKey:
-    """Return the key by which a form that is sent twice creates one poll. Raise `BadRequest` if it has none."""
-    if not _KEY.fullmatch(key):
-        raise BadRequest("The form has no key, so nothing was created. Open it again and repeat it.")
-    content = f"{request.method} {request.path}\n".encode() + msgspec.json.encode(form)
-    return IdempotencyKey(caller(request).token_id, key, hashlib.sha256(content).digest())
