@@ -19,6 +19,7 @@ from services.polls.domain.errors import (
     KeyReused,
     LinkEnded,
     LinkFull,
+    LinksCreatedBefore,
     NamesNotKept,
     PollBusy,
     PollChanged,
@@ -385,6 +386,7 @@ PROBLEMS: Final[ProblemTable] = {
     AddressLimitReached: lambda _: Problem(
         ADDRESS_LIMIT, "As many participants as may have voted by this link from your address."
     ),
+    LinksCreatedBefore: lambda _: Problem(KEY_REUSED, "The form was sent before, and its links were created then."),
     TooManyLinks: lambda _: Problem(TOO_MANY_LINKS, f"A poll has at most {MAX_LINKS_PER_POLL:,} voting links."),
     UnknownTemplate: lambda e: _invalid_poll(ErrorDetail(str(e), pointer="/template")),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "No poll has this id, or this token has no access to it."),

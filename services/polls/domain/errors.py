@@ -77,6 +77,10 @@ class AddressLimitReached(Exception):
     """As many participants have voted by the shared link from this address as may."""
 
 
+class LinksCreatedBefore(Exception):
+    """The form was sent before, and the addresses of its voting links were shown once then."""
+
+
 class TooManyLinks(Exception):
     """The poll would have more voting links than it may."""
 

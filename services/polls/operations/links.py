@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Struct
 
 from services.polls.domain.audit import Actor, AuditHead, audit_record
-from services.polls.domain.errors import LinkEnded, TooManyLinks, UnknownLink, UnknownPoll
+from services.polls.domain.errors import LinkEnded, LinksCreatedBefore, TooManyLinks, UnknownLink, UnknownPoll
+from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
 from services.polls.domain.link import (
     MAX_LINKS_PER_POLL,
     Invitation,
@@ -28,6 +29,7 @@ from services.polls.domain.participant import Participants
 from services.polls.domain.state import PollState
 from services.polls.domain.voter_pass import VoterPass
 from services.polls.operations.authorization import load_authorized_poll
+from services.polls.operations.idempotency import claim_key, store_response
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.storage import audit, links, polls
 from services.polls.storage.links import NewLink
@@ -52,7 +54,7 @@ class CreatedLink(NamedTuple):
 
 
 class LinkPage(Struct, frozen=True):
-    """Links of a poll, the oldest first, each with the time at which its status holds."""
+    """Links of a poll, in the order of their creation, each with the time at which its status holds."""
 
     items: Sequence[tuple[Link, datetime]]
     has_more: bool
@@ -81,14 +83,22 @@ class VotingLinks:
         self._feed = feed
 
     async def share(
-        self, caller: Caller, poll_id: UUID, sharing: Sharing, expires_at: datetime | None, actor: Actor
+        self,
+        caller: Caller,
+        poll_id: UUID,
+        sharing: Sharing,
+        expires_at: datetime | None,
+        actor: Actor,
+        key: IdempotencyKey | None = None,
     ) -> CreatedLink:
         """Create a shared link, and leave a record of it: it lets everyone vote who gets to know it.
 
-        Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink`, `TooManyLinks` or `TooManyEdits`.
+        Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink`, `TooManyLinks` or `TooManyEdits`, and with a key
+        `LinksCreatedBefore` if this was done before, or what `claim_key` raises.
         """
         await self._authorize(caller, poll_id)
         async with self._semaphores.of(poll_id), self._database.transaction() as transaction:
+            await _claim(transaction, key)
             locked = await self._lock(transaction, caller.site, poll_id)
             await self._require_room(transaction, locked, expires_at, 1)
             locked.head.require_room(locked.state.at)
@@ -99,14 +109,20 @@ class VotingLinks:
         return CreatedLink(link, secret)
 
     async def invite(
-        self, caller: Caller, poll_id: UUID, invitations: Sequence[Invitation], expires_at: datetime | None
+        self,
+        caller: Caller,
+        poll_id: UUID,
+        invitations: Sequence[Invitation],
+        expires_at: datetime | None,
+        key: IdempotencyKey | None = None,
     ) -> list[CreatedLink]:
         """Create a personal link for each participant. It leaves no record, as casting a ballot for one does not.
 
-        Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink` or `TooManyLinks`.
+        Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink` or `TooManyLinks`, and with a key what `share` raises.
         """
         await self._authorize(caller, poll_id)
         async with self._semaphores.of(poll_id), self._database.transaction() as transaction:
+            await _claim(transaction, key)
             locked = await self._lock(transaction, caller.site, poll_id)
             await self._require_room(transaction, locked, expires_at, len(invitations))
             state = locked.state
@@ -115,14 +131,27 @@ class VotingLinks:
         return created
 
     async def list(
-        self, caller: Caller, poll_id: UUID, conditions: LinkFilter, after: LinkPosition | None, limit: int
+        self,
+        caller: Caller,
+        poll_id: UUID,
+        conditions: LinkFilter,
+        after: LinkPosition | None,
+        limit: int,
+        *,
+        newest_first: bool = False,
     ) -> LinkPage:
         """Return a page of links. Raise `UnknownPoll` or `InsufficientScope`."""
         await self._authorize(caller, poll_id)
+        participant_hash = self._hash_of(poll_id, conditions)
         found = await links.list_links(
-            self._database, poll_id, conditions, self._hash_of(poll_id, conditions), after or links.START, limit + 1
+            self._database, poll_id, conditions, participant_hash, after, limit + 1, newest_first=newest_first
         )
         return LinkPage(found[:limit], len(found) > limit)
+
+    async def count_to_revoke(self, caller: Caller, poll_id: UUID, conditions: LinkFilter) -> int:
+        """Return how many links `revoke_all` would end. Raise `UnknownPoll` or `InsufficientScope`."""
+        await self._authorize(caller, poll_id)
+        return await links.count_to_revoke(self._database, poll_id, conditions)
 
     async def load(self, caller: Caller, poll_id: UUID, link_id: UUID) -> tuple[Link, datetime]:
         """Return a link and the time at which its status holds.
@@ -239,6 +268,13 @@ def _new_link(
 def _encryptor(secret: str) -> Encryptor:
     """Return the encryptor of a link's participant: only who has the link can read it."""
     return Encryptor([secret.encode()], _PURPOSE)
+
+
+async def _claim(connection: Connection, key: IdempotencyKey | None) -> None:
+    """Claim the key for this transaction. What is stored under it has no secret. Raise `LinksCreatedBefore`."""
+    if await claim_key(connection, key) is not None:
+        raise LinksCreatedBefore
+    await store_response(connection, key, StoredResponse(201, {}, b""))
 
 
 async def _record(

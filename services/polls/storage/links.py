@@ -14,6 +14,8 @@ from shared.runtime.postgres.database import Connection, Row
 
 START: Final[LinkPosition] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 """A position before every link."""
+END: Final[LinkPosition] = (datetime(9999, 12, 31, tzinfo=UTC), UUID(int=2**128 - 1))
+"""A position after every link."""
 
 _LINK: Final = """
     link.id AS link_id, link.kind AS link_kind, link.hint AS link_hint, link.label AS link_label,
@@ -56,6 +58,18 @@ _LIST: Final = f"""
     WHERE link.poll_id = $1 AND {_MATCHES} AND (link.created_at, link.id) > ($6, $7)
     ORDER BY link.created_at, link.id
     LIMIT $8
+"""  # noqa: S608
+_LIST_NEWEST: Final = f"""
+    -- list_newest_links: the same, the newest first
+    SELECT {_LINK}, clock_timestamp() AS at
+    FROM polls.link
+    WHERE link.poll_id = $1 AND {_MATCHES} AND (link.created_at, link.id) < ($6, $7)
+    ORDER BY link.created_at DESC, link.id DESC
+    LIMIT $8
+"""  # noqa: S608
+_COUNT_TO_REVOKE: Final = f"""
+    -- count_links_to_revoke: how many links of a poll meet the conditions and are not revoked
+    SELECT count(*) AS links FROM polls.link WHERE link.poll_id = $1 AND {_MATCHES} AND link.revoked_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
     -- select_link: one link of a poll
@@ -168,16 +182,25 @@ async def list_links(
     poll_id: UUID,
     conditions: LinkFilter,
     participant_hash: bytes | None,
-    after: LinkPosition,
+    after: LinkPosition | None,
     limit: int,
+    *,
+    newest_first: bool = False,
 ) -> list[tuple[Link, datetime]]:
-    """Return up to `limit` links after a position, the oldest first, each with the time of the database.
+    """Return up to `limit` links after a position, the oldest or the newest first, each with the database's time.
 
     `participant_hash` stands for the participant of the conditions.
     """
+    statement, start = (_LIST_NEWEST, END) if newest_first else (_LIST, START)
     matching = _matching(conditions, participant_hash)
-    rows = await connection.fetch(_LIST, poll_id, *matching, *after, limit)
+    rows = await connection.fetch(statement, poll_id, *matching, *(after or start), limit)
     return [(_read_link(row), row["at"]) for row in rows]
+
+
+async def count_to_revoke(connection: Connection, poll_id: UUID, conditions: LinkFilter) -> int:
+    """Return how many links `revoke_links` would end. The conditions name no participant."""
+    (row,) = await connection.fetch(_COUNT_TO_REVOKE, poll_id, *_matching(conditions, None))
+    return row["links"]  # type: ignore[no-any-return]
 
 
 async def select_link(connection: Connection, poll_id: UUID, link_id: UUID) -> tuple[Link, datetime] | None:
