@@ -1,5 +1,6 @@
 """`/v1/polls/{id}/links`: create, list, show and revoke voting links."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -78,7 +79,7 @@ async def create_link(request: web.Request) -> web.Response:
     else:
         created = await links.share(caller(request), poll_id, sharing, expires_at, actor_of(request))
     headers = {"Location": f"/v1/polls/{poll_id}/links/{created.link.id}"}
-    return json_response(_payload(request, created), status=201, headers=headers)
+    return json_response(created_payload(request, created), status=201, headers=headers)
 
 
 @endpoint(
@@ -110,12 +111,10 @@ async def create_links(request: web.Request) -> web.Response:
     body = read_json(await request.read(), CreateLinks)
     poll_id, expires_at = require_path_uuid(request, "id", UnknownPoll), payloads.read_expiry(body.expires_at)
     created = await request.app[VOTING_LINKS].invite(caller(request), poll_id, body.to_invitations(), expires_at)
-    items, headers = [_payload(request, each) for each in created], {"Vary": "Accept"}
+    headers = {"Vary": "Accept"}
     if is_csv:
-        headers["Content-Disposition"] = f'attachment; filename="links-{poll_id}.csv"'
-        table = links_table(items, with_bom=query.bom)
-        return web.Response(status=201, body=table, content_type=CSV, charset="utf-8", headers=headers)
-    return json_response(NewLinks(items), status=201, headers=headers)
+        return csv_of_links(request, poll_id, created, status=201, with_bom=query.bom, headers=headers)
+    return json_response(NewLinks([created_payload(request, each) for each in created]), status=201, headers=headers)
 
 
 @endpoint(
@@ -188,6 +187,21 @@ async def revoke_links(request: web.Request) -> web.Response:
     return json_response(RevokedLinks(revoked))
 
 
+def csv_of_links(
+    request: web.Request,
+    poll_id: UUID,
+    links: Sequence[CreatedLink],
+    *,
+    with_bom: bool,
+    status: int = 200,
+    headers: Mapping[str, str] = {},
+) -> web.Response:
+    """Return the response with new links as CSV."""
+    table = links_table([created_payload(request, each) for each in links], with_bom=with_bom)
+    named = {"Content-Disposition": f'attachment; filename="links-{poll_id}.csv"', **headers}
+    return web.Response(status=status, body=table, content_type=CSV, charset="utf-8", headers=named)
+
+
 def links_table(links: list[NewLinkPayload], *, with_bom: bool) -> bytes:
     """Return new links as CSV."""
     rows = [
@@ -197,7 +211,8 @@ def links_table(links: list[NewLinkPayload], *, with_bom: bool) -> bytes:
     return csv_table(COLUMNS, rows, with_bom=with_bom)
 
 
-def _payload(request: web.Request, created: CreatedLink) -> NewLinkPayload:
+def created_payload(request: web.Request, created: CreatedLink) -> NewLinkPayload:
+    """Return the payload of a new link, with its address."""
     url = f"{request.app[SETTINGS].resource_url.rstrip('/')}/p/{created.secret}"
     return NewLinkPayload.created(created.link, created.link.created_at, url, created.participant)
 

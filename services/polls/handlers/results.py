@@ -1,6 +1,8 @@
 """`/v1/polls/{id}/results`: the results of a poll, as JSON or as a table for a spreadsheet."""
 
+from collections.abc import Mapping
 from typing import Final
+from uuid import UUID
 
 from aiohttp import web
 
@@ -61,9 +63,7 @@ async def show_results(request: web.Request) -> web.Response:
     results = state.results(audience_of(caller(request), state.poll.place, as_voter=as_voter))
     headers = {"Vary": "Accept"}
     if is_csv:
-        headers["Content-Disposition"] = f'attachment; filename="results-{state.poll.id}.csv"'
-        table = _table(results, with_bom=query.bom)
-        return web.Response(body=table, content_type=CSV, charset="utf-8", headers=headers)
+        return csv_of_results(state.poll.id, results, with_bom=query.bom, headers=headers)
     return json_response(ResultsPayload.of(results), headers=headers)
 
 
@@ -82,9 +82,12 @@ async def _load(request: web.Request, participant: str | None) -> tuple[PollStat
     return voter.state, voter.has_voted
 
 
-def _table(results: Results, *, with_bom: bool) -> bytes:
+def csv_of_results(poll_id: UUID, results: Results, *, with_bom: bool, headers: Mapping[str, str] = {}) -> web.Response:
+    """Return the response with results as CSV, a line for each option."""
     rows = [
         (option.id, option.title, option.votes, option.percentage, option.participant_percentage, option.rank)
         for option in results.options
     ]
-    return csv_table(COLUMNS, rows, with_bom=with_bom)
+    table = csv_table(COLUMNS, rows, with_bom=with_bom)
+    named = {"Content-Disposition": f'attachment; filename="results-{poll_id}.csv"', **headers}
+    return web.Response(body=table, content_type=CSV, charset="utf-8", headers=named)
