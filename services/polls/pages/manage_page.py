@@ -1,5 +1,6 @@
 """Render a page to manage polls with its layout: the menu, the session and the token of its forms."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -20,8 +21,13 @@ class MenuItem(NamedTuple):
     is_current: bool
 
 
-def manage_page(request: web.Request, template: str, *, status: int = 200, **values: object) -> web.Response:
-    """Return the page of a template. Templates have `is_signed_in`, `token_id`, `menu` and `form_token` too."""
+def manage_page(
+    request: web.Request, template: str, *, status: int = 200, secrets: Sequence[str] = (), **values: object
+) -> web.Response:
+    """Return the page of a template. Templates have `is_signed_in`, `token_id`, `menu` and `form_token` too.
+
+    `secrets` are new ones, which this page alone shows: see `page`.
+    """
     bearer = _find_caller(request)
     secret = request.get(SESSION_SECRET, "")
     layout: dict[str, Any] = {
@@ -31,7 +37,7 @@ def manage_page(request: web.Request, template: str, *, status: int = 200, **val
         "form_token_name": FORM_TOKEN,
         "form_token": form_token(secret) if secret else "",
     }
-    return page(request, template, status=status, **{**layout, **values})
+    return page(request, template, status=status, secrets=secrets, **{**layout, **values})
 
 
 def _find_caller(request: web.Request) -> Caller | None:

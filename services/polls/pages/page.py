@@ -1,5 +1,8 @@
 """Render a page with its layout."""
 
+import re
+from collections.abc import Sequence
+from secrets import token_hex
 from typing import Final
 from urllib.parse import unquote
 
@@ -13,10 +16,26 @@ from shared.runtime.process.redaction import redactor
 
 
 def page(
-    request: web.Request, template: str, *, status: int = 200, policy: str = PAGE_POLICY, **values: object
+    request: web.Request,
+    template: str,
+    *,
+    status: int = 200,
+    policy: str = PAGE_POLICY,
+    secrets: Sequence[str] = (),
+    **values: object,
 ) -> web.Response:
-    """Return the page of a template, without secrets. Templates have `paths` too."""
-    return page_response(render(request, template, **values), status=status, policy=policy)
+    """Return the page of a template, without secrets. Templates have `paths` too.
+
+    `secrets` are new ones, which this page alone shows: the template has a mark in place of each. Every other secret is
+    removed, such as one in a field that is refused.
+    """
+    if not secrets:
+        return page_response(render(request, template, **values), status=status, policy=policy)
+    start = f"secret{token_hex(8)}x"
+    marks = [f"{start}{number}x" for number in range(len(secrets))]
+    text = render(request, template, secrets=marks, **values)
+    shown = re.sub(rf"{start}(\d+)x", lambda mark: secrets[int(mark[1])], text)
+    return page_response(shown, status=status, policy=policy)
 
 
 def render(request: web.Request, template: str, **values: object) -> str:

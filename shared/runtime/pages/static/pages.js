@@ -68,6 +68,7 @@ if (after) {
   // Browsers keep pages in memory for the Back button, also those that they must not store.
   addEventListener("pagehide", () => {
     for (const area of after.querySelectorAll("textarea")) area.textContent = area.value = "";
+    for (const shown of after.querySelectorAll("[data-once]")) shown.textContent = "";
   });
   addEventListener("pageshow", (event) => {
     if (event.persisted) location.replace(after.dataset.then);
