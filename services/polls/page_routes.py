@@ -9,6 +9,9 @@ from services.polls.pages import (
     manage_detail,
     manage_edit,
     manage_end,
+    manage_link_create,
+    manage_link_revoke,
+    manage_links,
     manage_list,
     manage_sign_in,
     paths,
@@ -24,6 +27,8 @@ from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, Route
 
 MAX_FORM_BYTES: Final = 512 * 1024
 """The limit of the form of a poll, whose texts are up to 64 KiB, and three times as long when they are encoded."""
+MAX_PARTICIPANTS_BYTES: Final = 1024 * 1024
+"""The limit of the form of a thousand personal links: what the API takes as JSON is longer when it is encoded."""
 EDIT_LIMIT_S: Final = HANDLING_LIMIT_S + ALL_BALLOTS_LIMIT_S
 """The time limit of requests that may change all ballots of a poll."""
 
@@ -50,6 +55,19 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     _PollForm("POST", f"{_POLL}/reopen", Endpoint(manage_end.reopen_poll), session_with(Action.UPDATE)),
     Route("GET", f"{_POLL}/delete", Endpoint(manage_end.show_delete), session_with(Action.DELETE)),
     _PollForm("POST", f"{_POLL}/delete", Endpoint(manage_end.delete_poll), session_with(Action.DELETE)),
+    Route("GET", f"{_POLL}/links", Endpoint(manage_links.show_links), session_with(Action.VOTE)),
+    Route("GET", f"{_POLL}/links/shared", Endpoint(manage_link_create.show_shared_form), session_with(Action.VOTE)),
+    Route("POST", f"{_POLL}/links/shared", Endpoint(manage_link_create.create_shared), session_with(Action.VOTE)),
+    Route("GET", f"{_POLL}/links/personal", Endpoint(manage_link_create.show_personal_form), session_with(Action.VOTE)),
+    Route(
+        "POST",
+        f"{_POLL}/links/personal",
+        Endpoint(manage_link_create.create_personal),
+        session_with(Action.VOTE),
+        body_limit=MAX_PARTICIPANTS_BYTES,
+    ),
+    Route("GET", f"{_POLL}/links/revoke", Endpoint(manage_link_revoke.show_revoke), session_with(Action.VOTE)),
+    Route("POST", f"{_POLL}/links/revoke", Endpoint(manage_link_revoke.revoke_links), session_with(Action.VOTE)),
 )
 """None of these is in the OpenAPI document. Those that are `PUBLIC` change nothing without a session."""
 

@@ -19,7 +19,7 @@ from shared.runtime.pages.cookies import is_private_origin
 from shared.runtime.pages.forms import read_form, require_form_token, require_same_origin
 
 TOKEN_FIELD: Final = "token"  # noqa: S105 - the name of a field
-_FORMS: Final = ("/new", "/edit", "/close", "/reopen", "/delete")
+_FORMS: Final = ("/new", "/edit", "/close", "/reopen", "/delete", "/links/shared", "/links/personal")
 """How the paths of forms end, to which one is led back after signing in again."""
 
 

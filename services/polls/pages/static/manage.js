@@ -68,3 +68,12 @@ if (form) {
     add();
   });
 }
+
+// A file with participants is read into the field, where it can be seen and corrected before it is sent.
+for (const input of document.querySelectorAll("input[data-into]")) {
+  input.closest(".field").hidden = false;
+  input.addEventListener("change", async () => {
+    const [file] = input.files;
+    if (file) document.getElementById(input.dataset.into).value = await file.text();
+  });
+}
