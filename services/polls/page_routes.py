@@ -13,13 +13,15 @@ from services.polls.pages import (
     manage_link_revoke,
     manage_links,
     manage_list,
+    manage_live,
+    manage_results,
     manage_sign_in,
     paths,
     poll,
     poll_preview,
     results_image,
 )
-from services.polls.pages.manage_access import session_with
+from services.polls.pages.manage_access import session_with, stream_of_session_with
 from services.polls.storage.polls import ALL_BALLOTS_LIMIT_S
 from shared.contract.scope import Action
 from shared.runtime.http.endpoint import Endpoint
@@ -33,6 +35,7 @@ EDIT_LIMIT_S: Final = HANDLING_LIMIT_S + ALL_BALLOTS_LIMIT_S
 """The time limit of requests that may change all ballots of a poll."""
 
 _POLL: Final = f"{paths.POLLS}/{{id}}"
+_RESULTS: Final = (Action.READ, Action.RESULTS)
 _PollForm: Final = partial(Route, body_limit=MAX_FORM_BYTES, time_limit_s=EDIT_LIMIT_S)
 
 MANAGE_ROUTES: Final[tuple[Route, ...]] = (
@@ -68,6 +71,11 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     ),
     Route("GET", f"{_POLL}/links/revoke", Endpoint(manage_link_revoke.show_revoke), session_with(Action.VOTE)),
     Route("POST", f"{_POLL}/links/revoke", Endpoint(manage_link_revoke.revoke_links), session_with(Action.VOTE)),
+    Route("GET", f"{_POLL}/results", Endpoint(manage_results.show_results), session_with(*_RESULTS)),
+    Route("GET", f"{_POLL}/results/csv", Endpoint(manage_results.download_results), session_with(*_RESULTS)),
+    Route("GET", f"{_POLL}/results/events", Endpoint(manage_live.follow_results), stream_of_session_with(*_RESULTS)),
+    Route("GET", f"{_POLL}/comments", Endpoint(manage_results.show_comments), session_with(Action.RESULTS)),
+    Route("GET", f"{_POLL}/ballots", Endpoint(manage_results.show_ballots), session_with(Action.RESULTS)),
 )
 """None of these is in the OpenAPI document. Those that are `PUBLIC` change nothing without a session."""
 

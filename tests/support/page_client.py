@@ -181,6 +181,11 @@ class Browser:
         """Return another browser with the same cookies, as if these were stolen."""
         return Browser(self._service, self._cookies, at=self._at)
 
+    @property
+    def cookie(self) -> str:
+        """Return the header with the cookies."""
+        return "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+
     async def sign_in(self, secret: str) -> Page:
         """Start a session with an admin key, or with an access token. Raise `AssertionError` if that fails."""
         page = await self.submit(self._at.path, **{self._at.field: secret})
@@ -233,7 +238,7 @@ class Browser:
     async def _send(self, method: str, path: str, headers: Mapping[str, str] = {}, **options: Any) -> Page:
         sent = {"Accept": HTML, "Content-Type": "application/x-www-form-urlencoded", **headers}
         if self._cookies:
-            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
+            sent["Cookie"] = self.cookie
         answer = await self._service(method, path, headers=sent, allow_redirects=False, **options)
         for name, morsel in SimpleCookie(answer.headers.get("Set-Cookie", "")).items():
             self._cookies[name] = morsel.value

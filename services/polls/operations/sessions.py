@@ -49,6 +49,12 @@ class Sessions:
             await sessions.note_use_of_session(self._database, digest, now)
         return token.decode()
 
+    async def is_open(self, secret: str) -> bool:
+        """Return whether the session with this secret is not over. This does not count as a use of it."""
+        return (
+            await sessions.select_session(self._database, _digest(secret), self._limits, datetime.now(UTC)) is not None
+        )
+
     async def end(self, secret: str) -> None:
         """End the session with this secret. A repetition changes nothing."""
         await sessions.delete_session(self._database, _digest(secret))

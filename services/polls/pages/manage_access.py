@@ -28,6 +28,15 @@ def session_with(*actions: Action) -> TokenAccess:
     return TokenAccess(actions=frozenset(actions), find_token=_take_token_of_session, show_refusal=_lead_to_sign_in)
 
 
+def stream_of_session_with(*actions: Action) -> TokenAccess:
+    """Let requests with a session through, to a stream that requires one of the actions.
+
+    Without a session whose token works, the response is 204, after which browsers do not open the stream again (HTML,
+    "Server-sent events").
+    """
+    return TokenAccess(actions=frozenset(actions), find_token=_take_token_of_session, show_refusal=_end_stream)
+
+
 async def take_token_of_form(request: web.Request) -> PresentedToken:
     """Return the token that was entered to sign in. Raise `InsecureSignIn`, `ForgedForm` or `TokenMissing`."""
     require_private_origin(request)
@@ -78,6 +87,10 @@ async def _lead_to_sign_in(request: web.Request, error: GuardError) -> web.Respo
     response = web.Response(status=303, headers={"Location": paths.sign_in_path(_way_back(request), ended="token")})
     request.app[SESSION_COOKIE].delete(response)
     return response
+
+
+async def _end_stream(_request: web.Request, error: GuardError) -> web.Response | None:
+    return web.Response(status=204) if isinstance(error, TokenMissing | TokenInvalid) else None
 
 
 def _sign_in_first(request: web.Request) -> web.Response:

@@ -71,9 +71,16 @@ def describe_settings(settings: Settings) -> list[str]:
         "Your name is stored with your vote."
         if settings.save_participant_names
         else "Names are not stored with votes.",
+        *describe_audience(settings),
+        *_describe_end(settings),
+    ]
+
+
+def describe_audience(settings: Settings) -> list[str]:
+    """Return sentences that say who sees the results, and whether with numbers."""
+    return [
         VISIBILITIES[settings.results_visibility],
         *(["Only percentages are shown, no numbers of votes."] if settings.hide_absolute_numbers else []),
-        *_describe_end(settings),
     ]
 
 

@@ -27,10 +27,10 @@ if (live && "EventSource" in window) {
     source.close();
     live.replaceChildren();
     status.textContent = "";
-    say("This voting link does not work any longer.");
+    say(live.dataset.ended ?? "This voting link does not work any longer.");
   });
   source.addEventListener("error", () => {
-    if (source.readyState === EventSource.CLOSED) status.textContent = "Not live at the moment. Reload the page for new results.";
+    if (source.readyState === EventSource.CLOSED) status.textContent = live.dataset.closed ?? "Not live at the moment. Reload the page for new results.";
   });
   addEventListener("pagehide", () => source.close());
 }
