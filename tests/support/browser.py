@@ -135,8 +135,9 @@ class Tab:
     async def screenshot(self, name: str) -> None:
         """Store a picture of the page down to its foot, if `POLLGATE_SCREENSHOTS` names a folder."""
         folder, box = os.environ.get("POLLGATE_SCREENSHOTS"), await self.page.locator("footer").bounding_box()
-        if folder and box:
-            clip: FloatRect = {"x": 0, "y": 0, "width": WIDE[0], "height": min(box["y"], WIDE[1])}
+        size = self.page.viewport_size
+        if folder and box and size:
+            clip: FloatRect = {"x": 0, "y": 0, "width": size["width"], "height": min(box["y"], size["height"])}
             await self.page.screenshot(path=Path(folder) / f"{name}.png", clip=clip)
 
     async def require_faultless(self) -> None:
