@@ -44,7 +44,7 @@ async def test_link_is_created_shown_once_used_and_revoked(
         await tab.click("Create shared link")
         await page.get_by_label("Label").fill("Team page")
         await page.get_by_role("button", name="Create shared link").click()
-        await tab.shows("1 voting link created", "Copy the address now.")
+        await tab.shows("Voting link created", "Copy the address now.")
         address = await page.get_by_label("Address of the voting link", exact=True).input_value()
         assert len(find_secrets(address)) == 1
 
@@ -74,7 +74,7 @@ async def test_address_is_copied_and_gone_after_back(new_polls_tab: OpenTab, pol
         await sign_in(tab, polls.token, path_to(poll, "links/personal"))
         await page.get_by_label("Participant", exact=True).fill("ada")
         await page.get_by_role("button", name="Create personal links").click()
-        await tab.shows("1 voting link created", "ada")
+        await tab.shows("Voting link created", "ada")
         await tab.click("Copy: Address of the voting link")
         copied = await page.evaluate("navigator.clipboard.readText()")
         assert copied == await page.get_by_label("Address of the voting link", exact=True).input_value()
@@ -212,7 +212,7 @@ async def test_link_is_created_by_keyboard_alone(new_polls_tab: OpenTab, polls: 
         await keyboard.press("Tab")
         await keyboard.type("ada")
         await keyboard.press("Enter")  # creates the link, and downloads nothing
-        await tab.shows("1 voting link created")
+        await tab.shows("Voting link created")
         await expect(page.get_by_role("heading", level=1)).to_be_focused()
         await keyboard.press("Tab")
         await expect(page.get_by_label("Address of the voting link", exact=True)).to_be_focused()
@@ -249,7 +249,7 @@ async def test_pages_are_accessible(
         await tab.require_accessible()
         await page.get_by_label("Participants at most", exact=False).first.fill("")
         await page.get_by_role("button", name="Create shared link").click()
-        await tab.shows("1 voting link created")
+        await tab.shows("Voting link created")
         await tab.require_accessible()
         for text, shown in (("a,b,c\nd", "Correct 1 line."), ("a\nb", "2 voting links created")):
             await tab.open(path_to(poll, "links/personal"))
@@ -258,8 +258,6 @@ async def test_pages_are_accessible(
             await page.get_by_role("button", name="Create personal links").click()
             await tab.shows(shown)
             await tab.require_accessible()
-        await page.locator("summary").click()
-        await tab.require_accessible()
 
     reader = (await authority.issue("polls:read:PLAT"))["token"]
     async with new_polls_tab(size=size, scheme=scheme) as tab:

@@ -32,7 +32,6 @@ from services.polls.pages.link_forms import (
 from services.polls.pages.manage_links import image_address, link_page, load_voting_poll
 from services.polls.pages.paths import poll_path
 from shared.guard import caller
-from shared.runtime.pages.filters import plural
 from shared.runtime.pages.notices import lead_to
 
 _REFUSALS: Final[Mapping[type[Exception], tuple[int, str]]] = {
@@ -122,7 +121,7 @@ def _shown_once(request: web.Request, state: PollState, created: Sequence[Create
         "manage_links_created.html",
         status=201,
         secrets=[each.secret for each in created],
-        title=f"{plural(len(created), 'voting link')} created",
+        title="Voting link created" if len(created) == 1 else f"{len(created):,} voting links created",
         created=created,
         link=first,
         start=f"{request.app[SETTINGS].resource_url.rstrip('/')}/p/",
