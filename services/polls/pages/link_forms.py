@@ -101,7 +101,9 @@ class PersonalForm(Struct, frozen=True):
 
     def _read_one(self) -> list[Invitation]:
         if not self.participant:
-            raise InvalidLinkForm({"participant": "Enter an id for the participant."})
+            has_lines = bool(self.participants.strip())
+            other = ", or choose “Several participants” for those below" if has_lines else ""
+            raise InvalidLinkForm({"participant": f"Enter an id for the participant{other}."})
         try:
             return new_invitations([Invitation(self.participant, self.name or None)])
         except InvalidLink as error:
@@ -122,13 +124,11 @@ def read_shared_form(form: Form) -> SharedForm:
 
 def read_personal_form(form: Form) -> PersonalForm:
     """Return the fields of new personal links. Lines are kept as they are, so that their numbers are right."""
-    participants = form.raw("participants").replace("\r\n", "\n")
-    has_lines_only = bool(participants.strip()) and not form.text("participant")
     return PersonalForm(
-        "many" if form.raw("who") == "many" or has_lines_only else "one",
+        "many" if form.raw("who") == "many" else "one",
         form.text("participant"),
         form.text("name"),
-        participants,
+        form.raw("participants").replace("\r\n", "\n"),
         _end_of(form),
         form.has("bom"),
     )

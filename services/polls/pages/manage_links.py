@@ -17,6 +17,7 @@ from services.polls.domain.state import PollState
 from services.polls.operations.authorization import load_authorized_poll
 from services.polls.pages.manage_page import manage_page
 from services.polls.pages.paths import poll_path, voting_path
+from services.polls.payloads.fields import Time
 from shared.contract.scope import Action
 from shared.guard import caller
 from shared.runtime.http.cursor import read_cursor, write_cursor
@@ -87,7 +88,7 @@ async def show_links(request: web.Request) -> web.Response:
     query = read_query(request, ListedLinks)
     state = await load_voting_poll(request)
     poll_id = state.poll.id
-    after = read_cursor(query.cursor, tuple[datetime, UUID]) if query.cursor else None
+    after = read_cursor(query.cursor, tuple[Time, UUID]) if query.cursor else None
     found = await request.app[VOTING_LINKS].list(
         caller(request), poll_id, query.to_filter(), after, ROWS, newest_first=True
     )

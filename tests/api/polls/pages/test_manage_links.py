@@ -1,13 +1,17 @@
 """Voting links on pages: listed, filtered and created; their addresses are shown once."""
 
+import asyncio
 import csv
 import io
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
+from services.polls.domain.errors import KeyInUse, TooManyEdits, TooManyStoredResponses
 from services.polls.pages.manage_links import ROWS
 from shared.contract.token import VOTING_LINK, is_well_formed
+from shared.runtime.http.cursor import write_cursor
 from tests.support.page_client import Browser, Page, manage
 from tests.support.secrets_in_output import find_secrets
 from tests.support.stack import Authority, Polls
@@ -95,6 +99,9 @@ class TestAccess:
         for page in PAGES:
             answer = await Browser(polls).get(path_to(poll, page))
             assert (answer.status, answer.location) == (303, f"/manage/sign-in?next={path_to(poll, page)}")
+        for kind in ("shared", "personal"):
+            answer = await Browser(polls).post(path_to(poll, f"links/{kind}"))
+            assert answer.location == f"/manage/sign-in?ended=true&next={path_to(poll, f'links/{kind}')}"
 
 
 class TestList:
@@ -169,6 +176,8 @@ class TestList:
         assert rest in second.text
         assert f"{path_to(poll)}?kind=personal" in second.links
         assert not [link for link in second.links if "cursor=" in link]
+        for cursor in ("x", write_cursor(("2026-01-01T00:00:00", "0b8f6a52-7f0e-4b7c-9d3b-1c2d3e4f5a6b"))):
+            assert (await browser.get(path_to(poll), cursor=cursor)).status == 400
 
     async def test_image_is_offered_for_active_shared_links_if_everyone_may_see_results(
         self, polls: Polls, browser: Browser
@@ -304,6 +313,15 @@ class TestShownOnce:
         assert "their addresses were shown once" in shown.text
         assert await list_links(polls, poll) == links
 
+    async def test_form_that_is_sent_twice_at_once_creates_a_link_once(self, polls: Polls, browser: Browser) -> None:
+        poll = await polls.create_poll()
+        form = await browser.get(path_to(poll, "links/shared"))
+
+        answers = await asyncio.gather(*(browser.copy().send(form, label="Wiki") for _ in range(5)))
+
+        assert sorted(answer.status for answer in answers) == [201, 303, 303, 303, 303]
+        assert len(await list_links(polls, poll)) == 1
+
     async def test_form_that_is_sent_again_with_other_fields_asks_first(self, polls: Polls, browser: Browser) -> None:
         poll = await polls.create_poll()
         form = await browser.get(path_to(poll, "links/shared"))
@@ -438,13 +456,38 @@ class TestPersonal:
         assert "These are 1,001 participants; at most 1,000 fit into one form." in many.text
         assert [page.status for page in (none, empty, many)] == [422] * 3
 
-    async def test_lines_without_a_choice_are_used(self, polls: Polls, browser: Browser) -> None:
+    async def test_lines_without_the_choice_for_them_are_not_used(self, polls: Polls, browser: Browser) -> None:
         """Without scripts both fields are shown, and the choice between them is easily forgotten."""
         poll = await polls.create_poll()
 
         page = await browser.submit(path_to(poll, "links/personal"), participants="ada\nbob")
+        assert (page.status, await list_links(polls, poll)) == (422, [])
+        assert "or choose “Several participants” for those below" in page.text
 
-        assert "2 voting links created" in page.text
+        assert "2 voting links created" in (await browser.send(page, who="many")).text
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "text"),
+    [
+        (TooManyEdits(), 429, "The poll was edited as often within a day as it may be."),
+        (TooManyStoredResponses(), 429, "This token has created as much within a day as it may."),
+        (KeyInUse(), 409, "This form is being carried out at the moment."),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+async def test_refusal_keeps_what_was_typed_and_can_be_repeated(
+    polls: Polls, browser: Browser, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, text: str
+) -> None:
+    poll = await polls.create_poll()
+    form = await browser.get(path_to(poll, "links/shared"))
+    with monkeypatch.context() as patched:
+        patched.setattr("services.polls.operations.links.links.insert_links", AsyncMock(side_effect=error))
+        page = await browser.send(form, label="Wiki")
+
+    assert (page.status, text in page.text, page.form().fields["label"]) == (status, True, ["Wiki"])
+    assert await list_links(polls, poll) == []
+    assert (await browser.send(page)).status == 201
 
 
 async def test_poll_with_all_its_links_refuses_more(
