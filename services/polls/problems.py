@@ -38,7 +38,7 @@ from services.polls.domain.errors import (
     Violation,
     VotesWouldBeDropped,
 )
-from services.polls.domain.link import MAX_LINKS_PER_POLL
+from services.polls.domain.link import MAX_LINKS_PER_POLL, MAX_SHARED_LINKS_PER_DAY
 from shared.guard import TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_PROBLEM_TYPES
 from shared.runtime.http.problem import RETRY_AFTER_S, ErrorDetail, InvalidBody, Problem, ProblemTable, unavailable
@@ -165,9 +165,9 @@ TOO_MANY_LINKS: Final = ProblemType(
     "too-many-links",
     409,
     "Too many voting links",
-    meaning=f"A poll has at most {MAX_LINKS_PER_POLL:,} voting links, also counting those that have ended. Nothing was "
-    "created.",
-    remedy="Use one shared link in place of many personal ones, or create another poll.",
+    meaning=f"A poll has at most {MAX_LINKS_PER_POLL:,} active voting links, and gets at most "
+    f"{MAX_SHARED_LINKS_PER_DAY} shared ones within a day. Nothing was created.",
+    remedy="Revoke links that are no longer needed. Use one shared link in place of many.",
 )
 NAMES_NOT_KEPT: Final = ProblemType(
     "names-not-kept",
@@ -387,7 +387,7 @@ PROBLEMS: Final[ProblemTable] = {
         ADDRESS_LIMIT, "As many participants as may have voted by this link from your address."
     ),
     LinksCreatedBefore: lambda _: Problem(KEY_REUSED, "The form was sent before, and its links were created then."),
-    TooManyLinks: lambda _: Problem(TOO_MANY_LINKS, f"A poll has at most {MAX_LINKS_PER_POLL:,} voting links."),
+    TooManyLinks: lambda e: Problem(TOO_MANY_LINKS, str(e)),
     UnknownTemplate: lambda e: _invalid_poll(ErrorDetail(str(e), pointer="/template")),
     UnknownPoll: lambda _: Problem(UNKNOWN_POLL, "No poll has this id, or this token has no access to it."),
     UnknownBallot: lambda _: Problem(UNKNOWN_BALLOT, "The participant has no ballot in this poll."),

@@ -36,7 +36,8 @@ MAX_CHANGES_PER_DAY: Final = 1_000
 class AuditHead(Struct, frozen=True):
     """The last record of the trail of a poll, by its `seq` and hash.
 
-    `limit_at` is the time of the record that is `MAX_CHANGES_PER_DAY` from the end, if there is one.
+    `limit_at` is the time of the record that is `MAX_CHANGES_PER_DAY` from the end, without those of links, if there
+    is one.
     """
 
     seq: int = 0

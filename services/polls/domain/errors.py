@@ -82,7 +82,7 @@ class LinksCreatedBefore(Exception):
 
 
 class TooManyLinks(Exception):
-    """The poll would have more voting links than it may."""
+    """The poll would have more voting links than it may. The message says how many."""
 
 
 class PollChanged(Exception):

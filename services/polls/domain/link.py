@@ -16,6 +16,9 @@ LinkKind = Literal["personal", "shared"]
 LinkStatus = Literal["active", "expired", "revoked"]
 
 MAX_LINKS_PER_POLL: Final = 100_000
+"""Active ones."""
+MAX_SHARED_LINKS_PER_DAY: Final = 200
+"""New ones: each leaves a record that is kept permanently, so a token must not be able to add many."""
 MAX_LINKS_PER_BATCH: Final = 1_000
 MAX_PARTICIPANTS: Final = 10_000_000
 DEFAULT_MAX_PER_ADDRESS: Final = 100
@@ -45,7 +48,7 @@ class Link(Struct, frozen=True):
     """A voting link of a poll. Its secret is not stored.
 
     `participant` and `name` are those of a personal link of a poll that keeps names. `participants` counts those who
-    have voted by a shared link. `created_by` is the id of a token.
+    have voted by a shared link; `None` is withheld. `created_by` is the id of a token.
     """
 
     id: UUID
@@ -60,7 +63,7 @@ class Link(Struct, frozen=True):
     label: str | None = None
     max_participants: int | None = None
     max_per_address: int | None = None
-    participants: int = 0
+    participants: int | None = 0
 
     def status_at(self, now: datetime) -> LinkStatus:
         """Return the status of the link at a time."""
@@ -71,7 +74,8 @@ class Link(Struct, frozen=True):
     @property
     def is_full(self) -> bool:
         """Whether as many participants have voted by the link as may."""
-        return self.max_participants is not None and self.participants >= self.max_participants
+        limit = self.max_participants
+        return limit is not None and self.participants is not None and self.participants >= limit
 
 
 class LinkFilter(Struct, frozen=True):

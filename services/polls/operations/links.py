@@ -4,19 +4,21 @@ A link is created and revoked while the poll is locked. So a vote by a link is e
 finds the link revoked: see `polls.admits` in the migrations.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Final, NamedTuple
-from uuid import UUID, uuid4
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from services.polls.domain.audit import Actor, AuditHead, audit_record
+from services.polls.domain.audit import Actor, AuditHead
 from services.polls.domain.errors import LinkEnded, LinksCreatedBefore, TooManyLinks, UnknownLink, UnknownPoll
 from services.polls.domain.idempotency import IdempotencyKey, StoredResponse
 from services.polls.domain.link import (
     MAX_LINKS_PER_POLL,
+    MAX_SHARED_LINKS_PER_DAY,
     Invitation,
     Link,
     LinkFilter,
@@ -28,21 +30,19 @@ from services.polls.domain.link import (
 from services.polls.domain.participant import Participants
 from services.polls.domain.state import PollState
 from services.polls.domain.voter_pass import VoterPass
-from services.polls.operations.authorization import load_authorized_poll
+from services.polls.operations.authorization import audience_of, load_authorized_poll
 from services.polls.operations.idempotency import claim_key, store_response
+from services.polls.operations.link_records import record_creation, record_revocation
+from services.polls.operations.new_links import Creation, PersonalSecret, encryptor_of, personal_links, shared_link
 from services.polls.operations.poll_semaphores import PollSemaphores
 from services.polls.storage import audit, links, polls
-from services.polls.storage.links import NewLink
 from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.poll_feed import PollFeed
 from shared.contract.scope import Action
-from shared.contract.token import VOTING_LINK, digest, hint, is_well_formed, mint
+from shared.contract.token import VOTING_LINK, digest, is_well_formed, mint
 from shared.guard import Caller
-from shared.runtime.crypto.encryption import DecryptionError, Encryptor
+from shared.runtime.crypto.encryption import DecryptionError
 from shared.runtime.postgres.database import Connection, Database
-
-MAX_SHARED_LINKS_IN_RECORD: Final = 100
-_PURPOSE: Final = "voting link"
 
 
 class CreatedLink(NamedTuple):
@@ -58,11 +58,6 @@ class LinkPage(Struct, frozen=True):
 
     items: Sequence[tuple[Link, datetime]]
     has_more: bool
-
-
-class _Locked(NamedTuple):
-    state: PollState
-    head: AuditHead
 
 
 class VotingLinks:
@@ -93,20 +88,21 @@ class VotingLinks:
     ) -> CreatedLink:
         """Create a shared link, and leave a record of it: it lets everyone vote who gets to know it.
 
-        Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink`, `TooManyLinks` or `TooManyEdits`, and with a key
-        `LinksCreatedBefore` if this was done before, or what `claim_key` raises.
+        Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink` or `TooManyLinks`, and with a key `LinksCreatedBefore`
+        if this was done before, or what `claim_key` raises.
         """
-        await self._authorize(caller, poll_id)
+        before = await self._authorize(caller, poll_id)
+        secret = mint(VOTING_LINK)
+        creation = Creation(poll_id, before.at, caller.token_id, expires_at)
         async with self._semaphores.of(poll_id), self._database.transaction() as transaction:
             await _claim(transaction, key)
-            locked = await self._lock(transaction, caller.site, poll_id)
-            await self._require_room(transaction, locked, expires_at, 1)
-            locked.head.require_room(locked.state.at)
-            secret = mint(VOTING_LINK)
-            link = _new_link("shared", secret, locked.state.at, caller.token_id, expires_at, sharing)
-            await links.insert_links(transaction, poll_id, [NewLink(link, digest(secret))])
-            await _record(transaction, caller.site, locked, actor, created=link)
-        return CreatedLink(link, secret)
+            state, head = await self._lock(transaction, caller.site, poll_id)
+            await self._require_room(transaction, state, expires_at, 1)
+            await _require_room_for_shared(transaction, state)
+            new = shared_link(creation._replace(created_at=state.at), sharing, secret)
+            await links.insert_links(transaction, poll_id, [new])
+            await record_creation(transaction, caller.site, state, head, actor, new.link)
+        return CreatedLink(_shown(new.link, state, caller), secret)
 
     async def invite(
         self,
@@ -120,15 +116,17 @@ class VotingLinks:
 
         Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink` or `TooManyLinks`, and with a key what `share` raises.
         """
-        await self._authorize(caller, poll_id)
+        before = await self._authorize(caller, poll_id)
+        creation = Creation(poll_id, before.at, caller.token_id, expires_at)
+        made = await asyncio.to_thread(personal_links, creation, invitations, self._participants)
         async with self._semaphores.of(poll_id), self._database.transaction() as transaction:
             await _claim(transaction, key)
-            locked = await self._lock(transaction, caller.site, poll_id)
-            await self._require_room(transaction, locked, expires_at, len(invitations))
-            state = locked.state
-            created = [self._personal_link(state, caller.token_id, expires_at, each) for each in invitations]
-            await links.insert_links(transaction, poll_id, [self._to_store(poll_id, each) for each in created])
-        return created
+            state, _ = await self._lock(transaction, caller.site, poll_id)
+            await self._require_room(transaction, state, expires_at, len(invitations))
+            if state.poll.spec.settings.save_participant_names:
+                made = [_with_name(each) for each in made]
+            await links.insert_links(transaction, poll_id, [each.new for each in made])
+        return [CreatedLink(each.new.link, each.secret, each.invitation) for each in made]
 
     async def list(
         self,
@@ -141,12 +139,12 @@ class VotingLinks:
         newest_first: bool = False,
     ) -> LinkPage:
         """Return a page of links. Raise `UnknownPoll` or `InsufficientScope`."""
-        await self._authorize(caller, poll_id)
+        state = await self._authorize(caller, poll_id)
         participant_hash = self._hash_of(poll_id, conditions)
         found = await links.list_links(
             self._database, poll_id, conditions, participant_hash, after, limit + 1, newest_first=newest_first
         )
-        return LinkPage(found[:limit], len(found) > limit)
+        return LinkPage([(_shown(link, state, caller), at) for link, at in found[:limit]], len(found) > limit)
 
     async def count_to_revoke(self, caller: Caller, poll_id: UUID, conditions: LinkFilter) -> int:
         """Return how many links `revoke_all` would end. Raise `UnknownPoll` or `InsufficientScope`."""
@@ -158,11 +156,12 @@ class VotingLinks:
 
         Raise `UnknownPoll`, `InsufficientScope` or `UnknownLink`.
         """
-        await self._authorize(caller, poll_id)
+        state = await self._authorize(caller, poll_id)
         found = await links.select_link(self._database, poll_id, link_id)
         if found is None:
             raise UnknownLink
-        return found
+        link, at = found
+        return _shown(link, state, caller), at
 
     async def revoke(self, caller: Caller, poll_id: UUID, link_id: UUID, actor: Actor) -> None:
         """End one link; a repetition changes nothing. Raise `UnknownPoll`, `InsufficientScope` or `UnknownLink`."""
@@ -187,38 +186,38 @@ class VotingLinks:
         if opened.encrypted is None:
             return VoterPass(opened.id, opened.poll_id, "")
         try:
-            participant = _encryptor(secret).decrypt(opened.encrypted, str(opened.id)).decode()
+            participant = encryptor_of(secret).decrypt(opened.encrypted, str(opened.id)).decode()
         except DecryptionError:
             raise LinkEnded from None
         return VoterPass(opened.id, opened.poll_id, participant)
 
-    async def _authorize(self, caller: Caller, poll_id: UUID) -> None:
-        await load_authorized_poll(self._reads, caller, poll_id, Action.VOTE)
+    async def _authorize(self, caller: Caller, poll_id: UUID) -> PollState:
+        return await load_authorized_poll(self._reads, caller, poll_id, Action.VOTE)
 
-    async def _lock(self, connection: Connection, site: str, poll_id: UUID) -> _Locked:
+    async def _lock(self, connection: Connection, site: str, poll_id: UUID) -> tuple[PollState, AuditHead]:
         await polls.lock_polls(connection, site, [poll_id])
         locked = await polls.select_locked_poll(connection, site, poll_id)
         if locked is None:
             raise UnknownPoll
-        return _Locked(*locked)
+        return locked
 
     async def _require_room(
-        self, connection: Connection, locked: _Locked, expires_at: datetime | None, count: int
+        self, connection: Connection, state: PollState, expires_at: datetime | None, count: int
     ) -> None:
-        require_future(expires_at, locked.state.at)
-        if await links.count_links(connection, locked.state.poll.id) + count > MAX_LINKS_PER_POLL:
-            raise TooManyLinks
+        require_future(expires_at, state.at)
+        if await links.count_active_links(connection, state.poll.id) + count > MAX_LINKS_PER_POLL:
+            raise TooManyLinks(f"A poll has at most {MAX_LINKS_PER_POLL:,} active voting links.")
 
     async def _revoke(
         self, caller: Caller, poll_id: UUID, conditions: LinkFilter, actor: Actor, link_id: UUID | None = None
     ) -> Mapping[UUID, LinkKind]:
         async with self._semaphores.of(poll_id), self._database.transaction() as transaction:
-            locked = await self._lock(transaction, caller.site, poll_id)
+            state, head = await self._lock(transaction, caller.site, poll_id)
             participant_hash = self._hash_of(poll_id, conditions)
             revoked = await links.revoke_links(transaction, poll_id, conditions, participant_hash, link_id)
             shared = [link_id for link_id, kind in revoked.items() if kind == "shared"]
             if shared:
-                await _record(transaction, caller.site, locked, actor, revoked=shared)
+                await record_revocation(transaction, caller.site, state, head, actor, shared)
         if revoked:
             self._feed.announce(poll_id)
         return revoked
@@ -228,46 +227,24 @@ class VotingLinks:
             return None
         return self._participants.link_hash(poll_id, conditions.participant)
 
-    def _personal_link(
-        self, state: PollState, created_by: str, expires_at: datetime | None, invitation: Invitation
-    ) -> CreatedLink:
-        secret = mint(VOTING_LINK)
-        link = _new_link("personal", secret, state.at, created_by, expires_at)
-        if state.poll.spec.settings.save_participant_names:
-            link = msgspec.structs.replace(link, participant=invitation.participant, name=invitation.name)
-        return CreatedLink(link, secret, invitation)
 
-    def _to_store(self, poll_id: UUID, created: CreatedLink) -> NewLink:
-        link, secret, invitation = created
-        if invitation is None:
-            return NewLink(link, digest(secret))
-        encrypted = _encryptor(secret).encrypt(invitation.participant.encode(), str(link.id))
-        participant_hash = self._participants.link_hash(poll_id, invitation.participant)
-        return NewLink(link, digest(secret), participant_hash, encrypted)
+def _with_name(made: PersonalSecret) -> PersonalSecret:
+    """Return a personal link of a poll that keeps names."""
+    invitation = made.invitation
+    link = replace(made.new.link, participant=invitation.participant, name=invitation.name)
+    return made._replace(new=made.new._replace(link=link))
 
 
-def _new_link(
-    kind: LinkKind,
-    secret: str,
-    now: datetime,
-    created_by: str,
-    expires_at: datetime | None,
-    sharing: Sharing | None = None,
-) -> Link:
-    link = Link(id=uuid4(), kind=kind, hint=hint(secret), created_at=now, created_by=created_by, expires_at=expires_at)
-    if sharing is None:
-        return link
-    return msgspec.structs.replace(
-        link,
-        label=sharing.label,
-        max_participants=sharing.max_participants,
-        max_per_address=sharing.max_per_address,
-    )
+def _shown(link: Link, state: PollState, caller: Caller) -> Link:
+    """Return a link as the caller may see it: the number of its participants is a part of the results."""
+    results = state.results(audience_of(caller, state.poll.place))
+    return link if results.participants is not None else replace(link, participants=None)
 
 
-def _encryptor(secret: str) -> Encryptor:
-    """Return the encryptor of a link's participant: only who has the link can read it."""
-    return Encryptor([secret.encode()], _PURPOSE)
+async def _require_room_for_shared(connection: Connection, state: PollState) -> None:
+    latest = await audit.select_time_from_end(connection, state.poll.id, "link.create", MAX_SHARED_LINKS_PER_DAY)
+    if latest is not None and state.at - latest < timedelta(days=1):
+        raise TooManyLinks(f"A poll gets at most {MAX_SHARED_LINKS_PER_DAY} shared voting links within a day.")
 
 
 async def _claim(connection: Connection, key: IdempotencyKey | None) -> None:
@@ -275,30 +252,3 @@ async def _claim(connection: Connection, key: IdempotencyKey | None) -> None:
     if await claim_key(connection, key) is not None:
         raise LinksCreatedBefore
     await store_response(connection, key, StoredResponse(201, {}, b""))
-
-
-async def _record(
-    connection: Connection,
-    site: str,
-    locked: _Locked,
-    actor: Actor,
-    *,
-    created: Link | None = None,
-    revoked: Sequence[UUID] = (),
-) -> None:
-    """Append the record of a created link, or of revoked ones."""
-    state = locked.state
-    if created is not None:
-        limits = {
-            "label": created.label,
-            "expiresAt": None if created.expires_at is None else created.expires_at.isoformat(),
-            "maxParticipants": created.max_participants,
-            "maxPerAddress": created.max_per_address,
-        }
-        after = {"links": {str(created.id): limits}}
-        record = audit_record("link.create", state, locked.head, actor, before={}, after=after)
-    else:
-        shown = {str(link_id): "active" for link_id in revoked[:MAX_SHARED_LINKS_IN_RECORD]}
-        before, after_revocation = {"links": shown}, {"links": dict.fromkeys(shown, "revoked"), "count": len(revoked)}
-        record = audit_record("link.revoke", state, locked.head, actor, before=before, after=after_revocation)
-    await audit.append_audit(connection, site, state.poll, record)

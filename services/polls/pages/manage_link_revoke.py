@@ -107,12 +107,18 @@ def _question_for_one(link: Link) -> Question:
     name = link.label or link.name or link.participant or link.hint
     effects = [
         "From then on the link opens no page, and no vote by it is stored. Pages that show live results end.",
-        f"{plural(link.participants, 'person has', 'people have')} voted by it. {_STAY}"
-        if link.kind == "shared"
-        else f"{_STAY} The participant can get another link.",
+        _describe_votes(link),
         "A link that is revoked cannot be used again.",
     ]
     return Question(f"Revoke the {link.kind} link “{name}”", "Revoke permanently", 1, effects)
+
+
+def _describe_votes(link: Link) -> str:
+    if link.kind == "personal":
+        return f"{_STAY} The participant can get another link."
+    if link.participants is None:
+        return _STAY
+    return f"{plural(link.participants, 'person has', 'people have')} voted by it. {_STAY}"
 
 
 def _question_for_all(wanted: LinksToRevoke, count: int) -> Question:

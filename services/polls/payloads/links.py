@@ -127,7 +127,8 @@ class LinkPayload(Struct, frozen=True, rename="camel"):
     """A voting link. Its address with the secret is only in the response that creates it, as `url`.
 
     `participant` and `name` of a personal link are null in a list, unless the poll keeps names. `participants` counts
-    those who have voted by a shared link; for a personal one it is null, so that it does not say who has voted.
+    those who have voted by a shared link. It is null for a personal one, so that it does not say who has voted, and if
+    the token may not see numbers of the results.
     """
 
     id: LinkId

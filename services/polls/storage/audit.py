@@ -4,6 +4,7 @@ A record is appended in the transaction that locks the poll and changes it, so t
 each other.
 """
 
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -40,6 +41,10 @@ _SELECT_NEWEST: Final = """
     WHERE site = $1 AND poll_id = $2
     ORDER BY seq DESC LIMIT $3
 """
+_SELECT_TIME_FROM_END: Final = """
+    -- select_audit_time: when the record of an action was appended that is so many from the end of the trail of a poll
+    SELECT at FROM polls.audit_log WHERE poll_id = $1 AND action = $2 ORDER BY seq DESC OFFSET $3 - 1 LIMIT 1
+"""
 _SELECT_PLACE: Final = """
     -- select_audited_place: the place of a poll that exists, or that has a trail
     SELECT workspace, content, container FROM polls.poll WHERE site = $1 AND id = $2
@@ -68,6 +73,12 @@ async def select_audit(connection: Connection, site: str, poll_id: UUID, after: 
 async def select_newest_audit(connection: Connection, site: str, poll_id: UUID, limit: int) -> list[AuditRecord]:
     """Return the last records of the trail of a poll, up to `limit`, the newest first."""
     return [read_columns(row) for row in await connection.fetch(_SELECT_NEWEST, site, poll_id, limit)]
+
+
+async def select_time_from_end(connection: Connection, poll_id: UUID, action: str, count: int) -> datetime | None:
+    """Return the time of the record of an action that is `count` from the end; `None` if there are fewer."""
+    row = await connection.fetchrow(_SELECT_TIME_FROM_END, poll_id, action, count)
+    return None if row is None else row["at"]
 
 
 async def select_audited_place(connection: Connection, site: str, poll_id: UUID) -> Place | None:

@@ -37,10 +37,10 @@ _INSERT: Final = """
         $9::uuid[], $10::bytea[], $11::text[], $12::bytea[], $13::bytea[], $14::bytea[], $15::text[], $16::text[]
     ) AS new_link
 """
-_COUNT: Final = """
-    -- count_links: how many links a poll has
-    SELECT count(*) AS links FROM polls.link WHERE poll_id = $1
-"""
+_COUNT: Final = f"""
+    -- count_active_links: how many links of a poll work
+    SELECT count(*) AS links FROM polls.link WHERE link.poll_id = $1 AND {_WORKS}
+"""  # noqa: S608
 _MATCHES: Final = """
     ($2::text IS NULL OR link.kind = $2)
     AND ($3::text IS NULL OR $3 = CASE
@@ -100,6 +100,14 @@ _SELECT_VOTERS: Final = f"""
     JOIN polls.tally ON tally.poll_id = poll.id
     {BALLOT_OF_WANTED}
 """  # noqa: S608
+_DELETE_ENDED: Final = """
+    -- delete_ended_links: remove personal links that have ended before a time
+    DELETE FROM polls.link WHERE id IN (
+        SELECT id FROM polls.link
+        WHERE kind = 'personal' AND least(expires_at, revoked_at) < $1
+        LIMIT $2
+    )
+"""
 _SELECT_SHARED: Final = f"""
     -- select_shared_poll: the poll of a shared link that works
     SELECT {STATE} FROM polls.link JOIN polls.poll ON poll.id = link.poll_id JOIN polls.tally ON tally.poll_id = poll.id
@@ -171,8 +179,8 @@ async def insert_links(connection: Connection, poll_id: UUID, links: Sequence[Ne
     await connection.execute(_INSERT, poll_id, *values, *zip(*rows, strict=True))
 
 
-async def count_links(connection: Connection, poll_id: UUID) -> int:
-    """Return how many links the poll has, also those that have ended."""
+async def count_active_links(connection: Connection, poll_id: UUID) -> int:
+    """Return how many links of the poll work."""
     (row,) = await connection.fetch(_COUNT, poll_id)
     return row["links"]  # type: ignore[no-any-return]
 
@@ -260,6 +268,11 @@ async def select_shared_poll(connection: Connection, link_id: UUID) -> PollState
 async def select_working(connection: Connection, link_ids: Collection[UUID]) -> set[UUID]:
     """Return those of the links that work."""
     return {row["id"] for row in await connection.fetch(_SELECT_WORKING, list(link_ids))}
+
+
+async def delete_ended_links(connection: Connection, before: datetime, limit: int) -> int:
+    """Remove up to `limit` personal links that have ended before a time. Return how many."""
+    return int((await connection.execute(_DELETE_ENDED, before, limit)).rpartition(" ")[2])
 
 
 def _matching(conditions: LinkFilter, participant_hash: bytes | None) -> tuple[object, ...]:

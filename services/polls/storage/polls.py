@@ -76,7 +76,11 @@ _SELECT_BY_ID: Final = f"""
 _SELECT_LOCKED: Final = f"""
     -- select_locked_poll: one poll of a site, which this transaction has locked, and the end of its audit trail
     SELECT {STATE}, coalesce(last.seq, 0) AS audit_seq, encode(last.hash, 'hex') AS audit_hash,
-           (SELECT audit_log.at FROM polls.audit_log WHERE poll_id = poll.id AND seq = last.seq - $3 + 1) AS limit_at
+           CASE WHEN last.seq >= $3 THEN (
+               SELECT edits.at FROM polls.audit_log AS edits
+               WHERE edits.poll_id = poll.id AND edits.action NOT LIKE 'link.%'
+               ORDER BY edits.seq DESC OFFSET $3 - 1 LIMIT 1
+           ) END AS limit_at
     {_FROM}
     LEFT JOIN LATERAL (
         SELECT seq, hash FROM polls.audit_log WHERE poll_id = poll.id ORDER BY seq DESC LIMIT 1

@@ -2,12 +2,16 @@
 
 import csv
 import io
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
 from services.polls.operations import links as operations
+from services.polls.storage import polls as polls_storage
+from services.polls.storage.links import delete_ended_links
 from shared.contract.token import VOTING_LINK, digest, is_well_formed
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
@@ -272,6 +276,58 @@ async def test_poll_has_a_maximum_number_of_links(polls: Polls, monkeypatch: pyt
 
     assert (too_many.status, too_many.json["type"].rpartition("/")[2]) == (409, "too-many-links")
     assert last.status == 201
+
+
+async def test_ended_links_make_room_for_others(polls: Polls, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "MAX_LINKS_PER_POLL", 1)
+    poll = await polls.create_poll()
+    await create_link(polls, poll["id"], kind="shared")
+    await polls.v1("DELETE", f"/polls/{poll['id']}/links")
+
+    assert (await create_link(polls, poll["id"], kind="shared")).status == 201
+
+
+async def test_shared_links_of_one_day_have_a_maximum_and_do_not_keep_the_poll_from_being_edited(
+    polls: Polls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MAX_SHARED_LINKS_PER_DAY", 3)
+    monkeypatch.setattr(polls_storage, "MAX_CHANGES_PER_DAY", 3)
+    poll = await polls.create_poll()
+    for _ in range(3):
+        assert (await create_link(polls, poll["id"], kind="shared")).status == 201
+        await polls.v1("DELETE", f"/polls/{poll['id']}/links")
+
+    refused = await create_link(polls, poll["id"], kind="shared")
+    edited = [(await polls.v1("PATCH", f"/polls/{poll['id']}", {"title": title})).status for title in ("A", "B", "C")]
+
+    assert (refused.status, refused.json["type"].rpartition("/")[2]) == (409, "too-many-links")
+    assert edited == [200, 200, 429]
+
+
+async def test_number_of_participants_is_withheld_where_results_are(polls: Polls, authority: Authority) -> None:
+    poll = await polls.create_poll(settings={"resultsVisibility": "never"})
+    await create_link(polls, poll["id"], kind="shared")
+    holder = polls.with_token((await authority.issue("polls:vote:*"))["token"])
+
+    assert [each["participants"] for each in await list_links(polls, poll["id"])] == [0]
+    assert [each["participants"] for each in await list_links(holder, poll["id"])] == [None]
+
+
+async def test_personal_links_are_removed_some_time_after_their_end(polls: Polls, database: ClonedDatabase) -> None:
+    poll = await polls.create_poll()
+    for participant in ("ada", "bob"):
+        await create_link(polls, poll["id"], kind="personal", participant=participant)
+    await create_link(polls, poll["id"], kind="shared")
+    await polls.v1("DELETE", f"/polls/{poll['id']}/links", participant="ada")
+    connection = await asyncpg.connect(database.polls_url)
+    try:
+        early = await delete_ended_links(connection, datetime.now(UTC) - timedelta(days=30), 10)
+        late = await delete_ended_links(connection, datetime.now(UTC) + timedelta(days=1), 10)
+    finally:
+        await connection.close()
+
+    assert (early, late) == (0, 1)
+    assert len(await list_links(polls, poll["id"])) == 2
 
 
 async def test_links_end_with_their_poll(polls: Polls, database: ClonedDatabase) -> None:

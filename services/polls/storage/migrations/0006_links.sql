@@ -51,4 +51,6 @@ SET search_path = pg_catalog AS $$
     )
 $$;
 
-GRANT SELECT, INSERT, UPDATE (participants, participant, name, revoked_at) ON polls.link TO polls;
+CREATE INDEX link_by_end ON polls.link (least(expires_at, revoked_at)) WHERE kind = 'personal';
+
+GRANT SELECT, INSERT, DELETE, UPDATE (participants, participant, name, revoked_at) ON polls.link TO polls;
