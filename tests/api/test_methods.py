@@ -10,6 +10,7 @@ from services.polls.settings import PollsSettings
 from services.token_authority.routes import ROUTES as AUTHORITY_ROUTES
 from shared.runtime.http.routes import Route
 from tests.support.stack import Authority, Caller, Polls
+from tests.support.voter import create_link
 
 pytestmark = pytest.mark.shared_services
 
@@ -55,9 +56,10 @@ async def require_head_like_get(caller: Caller, path: str, headers: dict[str, st
 async def test_head_of_every_get_route_of_polls_is_like_get(polls: Polls, subtests: pytest.Subtests) -> None:
     poll_id = (await polls.create_poll(settings={"saveParticipantNames": True}))["id"]
     assert (await polls.vote(poll_id, "ada", "y")).status == 201
+    link_id = (await create_link(polls, poll_id))["id"]
     headers = {"Authorization": f"Bearer {polls.token}"}
 
-    for path in paths_of(POLLS_ROUTES, id=poll_id, participant="ada", endpoint=polls.endpoint):
+    for path in paths_of(POLLS_ROUTES, id=poll_id, participant="ada", endpoint=polls.endpoint, link=link_id):
         with subtests.test(path=path):
             query = "?type=polls&workspace=PLAT&content=PLAT-1" if path.startswith("/x1/") else ""
             query = "?workspace=PLAT" if path == "/v1/polls" else query

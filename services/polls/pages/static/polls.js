@@ -8,7 +8,8 @@ if (live && "EventSource" in window) {
   const source = new EventSource(live.dataset.live);
 
   const say = (text) => {
-    if (changed.textContent === text) return;
+    if (changed.dataset.said === text) return;
+    changed.dataset.said = text;
     changed.textContent = text;
     const link = document.createElement("a");
     link.href = "";
@@ -20,7 +21,13 @@ if (live && "EventSource" in window) {
     const { etag, html } = JSON.parse(event.data);
     live.innerHTML = html;
     const total = live.querySelector(".total");
-    status.textContent = total ? `Live. ${total.textContent.trim()}` : "";
+    status.textContent = total ? "Live" : "";
+    if (total) {
+      const spoken = document.createElement("span");
+      spoken.className = "hidden";
+      spoken.textContent = `. ${total.textContent.trim()}`;
+      status.append(spoken);
+    }
     if (etag !== live.dataset.etag) say("This poll was edited or closed in the meantime.");
   });
   source.addEventListener("ended", () => {
