@@ -15,7 +15,7 @@ pytestmark = pytest.mark.shared_services
 
 
 @pytest.mark.slow
-async def test_poll_is_created_shared_voted_in_closed_read_and_ended(
+async def test_poll_is_created_shared_voted_in_closed_read_and_ended(  # noqa: PLR0915 - one story
     browser: Browser, new_polls_tab: OpenTab, authority: Authority, polls: Polls
 ) -> None:
     issued = await authority.issue("polls:*:PLAT")
