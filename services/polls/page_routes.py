@@ -19,6 +19,7 @@ from services.polls.pages import (
     paths,
     poll,
     poll_preview,
+    poll_vote,
     results_image,
 )
 from services.polls.pages.manage_access import session_with, stream_of_session_with
@@ -81,9 +82,12 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
 
 _LINK: Final = f"{paths.POLL_ROOT}/{{link}}"
 VOTING_ROUTES: Final = (
+    Route("GET", paths.POLL_ROOT, Endpoint(poll.show_start), PUBLIC),
+    Route("GET", f"{paths.POLL_ROOT}/", Endpoint(poll.show_start), PUBLIC),
     Route("GET", _LINK, Endpoint(poll.show_poll), PUBLIC),
-    Route("POST", _LINK, Endpoint(poll.vote), PUBLIC),
-    Route("POST", f"{_LINK}/withdraw", Endpoint(poll.withdraw), PUBLIC),
+    Route("POST", _LINK, Endpoint(poll_vote.vote), PUBLIC),
+    Route("GET", f"{_LINK}/withdraw", Endpoint(poll_vote.ask_to_withdraw), PUBLIC),
+    Route("POST", f"{_LINK}/withdraw", Endpoint(poll_vote.withdraw), PUBLIC),
     Route("GET", f"{_LINK}/events", Endpoint(live_results.follow_results), PUBLIC),
     Route("GET", f"{_LINK}/results.svg", Endpoint(results_image.show_image), PUBLIC),
 )

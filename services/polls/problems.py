@@ -142,7 +142,7 @@ LINK_ENDED: Final = ProblemType(
     404,
     "This voting link does not work",
     meaning="The voting link is unknown, revoked or expired, or its poll was deleted. The page does not say which.",
-    remedy="Open the link again as it was sent to you. If that does not help, ask for another one where you got it.",
+    remedy="Compare the link with the one that was sent to you. If it is the same, ask for another one.",
 )
 LINK_FULL: Final = ProblemType(
     "link-full",
@@ -380,7 +380,8 @@ PROBLEMS: Final[ProblemTable] = {
     InvalidLink: lambda e: Problem(INVALID_LINK, "The body is not a valid voting link.", _errors(e.violations)),
     UnknownLink: lambda _: Problem(UNKNOWN_LINK, "The poll has no voting link with this id."),
     LinkEnded: lambda _: Problem(
-        LINK_ENDED, "The voting link is unknown, revoked or expired. Open it again as it was sent to you."
+        LINK_ENDED,
+        "It is unknown, revoked or expired, or its poll was deleted. Ask the person who sent it to you for a new one.",
     ),
     LinkFull: lambda _: Problem(LINK_FULL, "As many participants as may have voted by this link."),
     AddressLimitReached: lambda _: Problem(

@@ -149,7 +149,7 @@ async def test_names_and_comment_are_asked_with_errors_next_to_their_fields(brow
         await page.get_by_label("Comment").fill("After lunch")
         await tab.click("Vote")
 
-        await tab.shows("this poll keeps the names of its participants; give yours")
+        await tab.shows("This poll keeps the names of its participants; give yours.")
         await expect(page.get_by_label("Your name")).to_be_focused()
         await expect(page.get_by_label("Monday")).to_be_checked()
         await expect(page.get_by_label("Comment")).to_have_value("After lunch")

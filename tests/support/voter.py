@@ -34,6 +34,10 @@ class Voter(Browser):
             page, page.path.partition("?")[0], option=[key_of(page, each) for each in titles], **fields
         )
 
+    async def withdraw(self, link: Any) -> Page:
+        """Ask to withdraw the vote, confirm it, and return the response."""
+        return await self.submit(f"/p/{link['id']}/withdraw")
+
     async def _send(self, method: str, path: str, headers: Mapping[str, str] = {}, **options: Any) -> Page:
         sent = {"Accept": HTML, "Content-Type": "application/x-www-form-urlencoded", **self._headers, **headers}
         target = path.partition("?")[0]

@@ -10,20 +10,12 @@ from aiohttp import hdrs, web
 from msgspec.structs import replace
 
 from services.polls.app_keys import SETTINGS, VOTES, VOTING_LINKS
-from services.polls.domain.ballot import Voter, new_choice
-from services.polls.domain.errors import (
-    AddressLimitReached,
-    AlreadyVoted,
-    InvalidBallot,
-    LinkEnded,
-    LinkFull,
-    PollClosed,
-    UnknownBallot,
-)
+from services.polls.domain.ballot import Voter
 from services.polls.domain.poll import Option, closing_time, in_order
 from services.polls.domain.results import Audience
 from services.polls.domain.voter_pass import VoterPass
 from services.polls.pages.changes_after_votes import CHANGES
+from services.polls.pages.manage_words import describe_settings
 from services.polls.pages.page import page
 from services.polls.pages.paths import voting_path
 from services.polls.pages.results_view import VIEWS, ResultsView, read_view
@@ -37,23 +29,22 @@ from services.polls.pages.voter_cookies import (
     send_pass,
 )
 from shared.contract.token import random_base62
-from shared.runtime.docs.error_pages import HTML
-from shared.runtime.http.accept import prefers
 from shared.runtime.http.address import network_of
-from shared.runtime.http.body import JSON
 from shared.runtime.http.client_address import client_address
 from shared.runtime.http.query import query_of
 from shared.runtime.pages.forms import (
     FORM_TOKEN,
     Form,
     form_token,
-    read_form,
-    require_form_token,
-    require_same_origin,
 )
 from shared.runtime.pages.page_response import PAGE_POLICY, embeddable
 
 _BROWSER_LENGTH: Final = 22
+
+
+async def show_start(request: web.Request) -> web.StreamResponse:
+    """Return the page for a browser without a link."""
+    return _ask_for_link(request)
 
 
 async def show_poll(request: web.Request) -> web.StreamResponse:
@@ -67,13 +58,7 @@ async def show_poll(request: web.Request) -> web.StreamResponse:
         return poll_page(request, held, await request.app[VOTES].load_link_voter(held.voter_pass))
     entry = read_pass(request, link_id, "entry")
     if entry is None:
-        return page(
-            request,
-            "no_pass.html",
-            status=403,
-            policy=_policy(request),
-            origin=request.app[SETTINGS].resource_url.rstrip("/"),
-        )
+        return _ask_for_link(request)
     held = new_pass(request, _become_participant(entry.voter_pass), "vote")
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     response = poll_page(request, held, voter)
@@ -81,56 +66,6 @@ async def show_poll(request: web.Request) -> web.StreamResponse:
     send_pass(request, response, held, "vote", None if is_personal else VOTER_LIFE_S)
     forget_pass(request, response, link_id, "entry")
     return response
-
-
-async def vote(request: web.Request) -> web.StreamResponse:
-    """Cast a ballot, and lead to the page; or return the page with what is wrong with it.
-
-    A client that prefers JSON gets a problem in place of that page.
-    """
-    held, form = await _read_vote(request)
-    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
-    if form.raw("version") != str(voter.state.poll.version):
-        return poll_page(request, held, voter, form=form, notice=_EDITED, status=409)
-    keys = set(form.all("option"))
-    chosen = [option.id for option in in_order(voter.state.poll.spec.options) if option_key(option) in keys]
-    try:
-        choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
-        cast = await request.app[VOTES].cast_by_link(voter, choice, network_of_browser(request))
-    except (InvalidBallot, PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
-        if not prefers(request, HTML, JSON):
-            raise
-        return await _show_refusal(request, held, form, refusal)
-    if cast is None:  # the poll was edited while the vote waited
-        voter = await request.app[VOTES].load_link_voter(held.voter_pass)
-        return poll_page(request, held, voter, form=form, notice=_EDITED, status=409)
-    raise web.HTTPSeeOther(_after(voter, form))
-
-
-async def _show_refusal(request: web.Request, held: HeldPass, form: Form, refusal: Exception) -> web.Response:
-    """Return the page with what is wrong with a vote."""
-    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
-    if isinstance(refusal, InvalidBallot):
-        errors = {str(violation.path[0]): violation.reason for violation in reversed(refusal.violations)}
-        if "optionIds" in errors:
-            errors["optionIds"] = "Choose only one option." if form.has("option") else "Choose an option."
-        return poll_page(request, held, voter, form=form, errors=errors, status=422)
-    if voter.has_voted and isinstance(refusal, LinkFull | AddressLimitReached):  # by the same form, sent twice
-        raise web.HTTPSeeOther(_after(voter, form))
-    return poll_page(request, held, voter, form=form, notice=_REFUSALS[type(refusal)], status=409)
-
-
-async def withdraw(request: web.Request) -> web.StreamResponse:
-    """Withdraw the ballot, and lead to the page."""
-    held, form = await _read_vote(request)
-    voter = await request.app[VOTES].load_link_voter(held.voter_pass)
-    try:
-        await request.app[VOTES].withdraw_by_link(voter)
-    except PollClosed:
-        return poll_page(request, held, voter, notice=_REFUSALS[PollClosed], status=409)
-    except UnknownBallot:  # it was withdrawn before, as by the same form sent twice
-        pass
-    raise web.HTTPSeeOther(_after(voter, form))
 
 
 def poll_page(
@@ -155,7 +90,7 @@ def poll_page(
         request,
         "poll.html",
         status=status,
-        policy=_policy(request),
+        policy=policy_of(request),
         path=voting_path(held.voter_pass.link_id),
         voter=voter,
         poll=spec,
@@ -170,6 +105,8 @@ def poll_page(
         view=view,
         views=[ResultsView(each) for each in VIEWS],
         ends_at=closing_time(spec.settings),
+        rules=describe_settings(spec.settings)[1:],  # the first one is above the options
+        is_withdrawn=query_of(request).optional("done") == "withdrawn",
         changes=[CHANGES[each] for each in voter.state.poll.changed_after_votes],
         form_token_name=FORM_TOKEN,
         form_token=form_token(held.cookie),
@@ -195,6 +132,11 @@ def read_link_id(text: str) -> UUID | None:
     return link_id if str(link_id) == text else None
 
 
+def _ask_for_link(request: web.Request) -> web.Response:
+    origin = request.app[SETTINGS].resource_url.rstrip("/")
+    return page(request, "no_pass.html", status=403, policy=policy_of(request), origin=origin)
+
+
 async def _open_link(request: web.Request, text: str) -> web.Response:
     """Give the browser a pass to enter, and lead to the page, whose address has no secret."""
     voter_pass = await request.app[VOTING_LINKS].open(text)
@@ -202,18 +144,6 @@ async def _open_link(request: web.Request, text: str) -> web.Response:
     entry = replace(voter_pass, expires_at_s=time.time() + ENTRY_LIFE_S)
     send_pass(request, response, new_pass(request, entry, "entry"), "entry", ENTRY_LIFE_S)
     return response
-
-
-async def _read_vote(request: web.Request) -> tuple[HeldPass, Form]:
-    """Return the pass and the form, if a page of the link has sent it. Raise `ForgedForm` or `LinkEnded`."""
-    require_same_origin(request, request.app[SETTINGS].resource_url)
-    link_id = read_link_id(request.match_info["link"])
-    held = None if link_id is None else read_pass(request, link_id, "vote")
-    if held is None:
-        raise LinkEnded
-    form = await read_form(request)
-    require_form_token(form, held.cookie)
-    return held, form
 
 
 def _become_participant(entry: VoterPass) -> VoterPass:
@@ -226,27 +156,14 @@ def _wanted(request: web.Request, form: Form | None, name: str) -> str:
     return query_of(request).optional(name) or "" if form is None else form.text(name)
 
 
-def _after(voter: Voter, form: Form) -> str:
-    view = read_view(form.text("results"), form.text("sort"))
-    path = voting_path(voter.link.id) if voter.link else ""
-    return f"{path}?{view.query}" if view else path
-
-
 def network_of_browser(request: web.Request) -> str:
     """Return the key under which the address of the browser is limited."""
     return network_of(client_address(request, request.app[SETTINGS].trusted_proxy_hops))
 
 
-def _policy(request: web.Request) -> str:
+def policy_of(request: web.Request) -> str:
+    """Return the content security policy of the page, which listed origins may show in a frame."""
     return embeddable(PAGE_POLICY, request.app[SETTINGS].embed_origins.replace(",", " ").split())
 
 
-_EDITED: Final = "The poll was edited in the meantime, so your vote was not counted. Check your choice, and vote again."
 _NO_ERRORS: Final = {"optionIds": "", "name": "", "comment": ""}
-_REFUSALS: Final[Mapping[type[Exception], str]] = {
-    PollClosed: "The poll is closed. Your vote was not counted.",
-    AlreadyVoted: "You have voted before, and this poll does not let you change your vote.",
-    LinkFull: "Your vote was not counted: as many people as may have voted by this link.",
-    AddressLimitReached: "Your vote was not counted: as many people as may have voted by this link from your network. "
-    "Vote from another network, or ask for a link of your own.",
-}

@@ -32,8 +32,7 @@ if (live && "EventSource" in window) {
   });
   source.addEventListener("ended", () => {
     source.close();
-    live.replaceChildren();
-    status.textContent = "";
+    for (const part of document.querySelectorAll("#results, .poll form")) part.remove();
     say(live.dataset.ended ?? "This voting link does not work any longer.");
   });
   source.addEventListener("error", () => {

@@ -159,11 +159,11 @@ async def test_stream_without_cookie_returns_404(polls: Polls) -> None:
 async def test_results_after_vote_end_with_the_withdrawal_of_the_vote(polls: Polls) -> None:
     poll = await polls.create_poll(settings={"resultsVisibility": "afterVote"})
     voter, link = await open_link(polls, poll)
-    page = await voter.follow(await voter.vote(await voter.get(f"/p/{link['id']}"), "Yes"))
+    await voter.vote(await voter.get(f"/p/{link['id']}"), "Yes")
     async with follow(polls, voter, link) as follower:
         assert "Total: 1 participant" in (await follower.next()).data["html"]
 
-        await voter.send(page, f"/p/{link['id']}/withdraw")
+        await voter.withdraw(link)
 
         assert (await follower.next()).data["html"] == ""
         await polls.vote(poll["id"], "ada", "n")

@@ -43,7 +43,14 @@ async def test_link_leads_to_page_whose_address_has_no_secret(polls: Polls) -> N
     assert (opened.headers["Cache-Control"], opened.headers["Referrer-Policy"]) == ("no-store", "no-referrer")
     assert (shown.status, shown.headers["Referrer-Policy"]) == (200, "no-referrer")
     assert "pgl_" not in shown.html
-    for text in ("Lunch?", "Where to? Say it soon.", "Vote for One Option", "Yes", "No", "neither names nor"):
+    for text in (
+        "Lunch?",
+        "Where to? Say it soon.",
+        "Vote for One Option",
+        "Yes",
+        "No",
+        "Names are not stored with votes.",
+    ):
         assert text in shown.text
     assert all("HttpOnly" in each and "SameSite=Lax" in each for each in voter.set_cookies)
     assert all(f"Path=/p/{link['id']}" in each for each in voter.set_cookies)
@@ -132,7 +139,7 @@ async def test_names_of_shared_link_are_asked_and_stored_where_poll_keeps_them(p
     after = await voter.follow(voted)
     (ballot,) = (await polls.v1("GET", f"/polls/{poll['id']}/votes")).json["items"]
 
-    assert "This poll stores names" in page.text
+    assert "Your name is stored with your vote." in page.text
     assert (without.status, voted.status) == (422, 303)
     assert "keeps the names of its participants; give yours" in without.text
     assert without.form(f"/p/{link['id']}").fields["comment"] == ["After lunch"]
@@ -150,7 +157,7 @@ async def test_personal_link_stores_the_name_that_was_given(polls: Polls) -> Non
     await voter.vote(page, "Yes")
     (ballot,) = (await polls.v1("GET", f"/polls/{poll['id']}/votes")).json["items"]
 
-    assert "Your name" not in page.text
+    assert "name" not in page.form().fields
     assert (ballot["participant"], ballot["name"]) == ("ada", "Ada Lovelace")
 
 
@@ -190,7 +197,7 @@ async def test_vote_can_be_changed_and_withdrawn_where_poll_allows_it(polls: Pol
 
     changed = await voter.follow(await voter.vote(page, "No"))
     after_change = await counts(polls, poll["id"])
-    withdrawn = await voter.follow(await voter.send(changed, f"/p/{link['id']}/withdraw"))
+    withdrawn = await voter.follow(await voter.withdraw(link))
     after_withdrawal = await counts(polls, poll["id"])
     await voter.vote(withdrawn, "Yes")
 
@@ -198,6 +205,7 @@ async def test_vote_can_be_changed_and_withdrawn_where_poll_allows_it(polls: Pol
     assert "Voted!" in changed.text
     assert after_change == [0, 1]
     assert "Voted!" not in withdrawn.text
+    assert "Your vote is withdrawn. You can vote again." in withdrawn.text
     assert after_withdrawal == [0, 0]
     assert await counts(polls, poll["id"]) == [1, 0]
     assert (await polls.v1("GET", f"/polls/{poll['id']}/links/{link['id']}")).json["participants"] == 1
@@ -208,12 +216,13 @@ async def test_withdrawn_vote_of_poll_with_one_ballot_cannot_be_cast_again(polls
     link = await create_link(polls, poll["id"])
     voter = Voter(polls)
     first = await voter.open(link)
-    page = await voter.follow(await voter.vote(first, "Yes"))
+    await voter.vote(first, "Yes")
 
-    withdrawn = await voter.follow(await voter.send(page, f"/p/{link['id']}/withdraw"))
+    asked = await voter.get(f"/p/{link['id']}/withdraw")
+    withdrawn = await voter.follow(await voter.withdraw(link))
     again = await voter.vote(first, "Yes")
 
-    assert "You cannot vote again after that" in page.text
+    assert "This poll does not let you vote again after that." in asked.text
     assert "You have withdrawn your vote" in withdrawn.text
     assert again.status == 409
     assert await counts(polls, poll["id"]) == [0, 0]
@@ -231,7 +240,7 @@ async def test_closed_poll_says_so_and_takes_no_vote(polls: Polls) -> None:
     shown = await voter.get(f"/p/{link['id']}?results=table")
 
     assert refused.status == 409
-    assert "The poll is closed. Your vote was not counted." in refused.text
+    assert "The poll has closed, so your vote was not counted." in refused.text
     assert "This poll is closed. It ended 1 Jan 2026, 23:59 UTC." in shown.text
     assert "Final results" in shown.text
     assert "Vote for One Option" not in shown.text
@@ -255,8 +264,8 @@ async def test_vote_on_page_from_before_an_edit_is_not_counted_and_shows_the_pol
 @pytest.mark.parametrize(
     ("edit", "shown"),
     [
-        ({"settings": {"saveParticipantNames": True}}, "This poll stores names"),
-        ({"options": [{"id": "y", "title": "No"}, {"id": "n", "title": "Yes"}]}, "This poll stores neither names"),
+        ({"settings": {"saveParticipantNames": True}}, "Your name is stored with your vote."),
+        ({"options": [{"id": "y", "title": "No"}, {"id": "n", "title": "Yes"}]}, "Names are not stored with votes."),
     ],
     ids=["names", "options"],
 )
@@ -400,6 +409,73 @@ async def test_link_that_does_not_work_returns_404_with_the_same_words(polls: Po
             texts.add(answer.text.partition("Status 404")[0])
     assert len(texts) == 1
     assert "This voting link does not work" in texts.pop()
+
+
+async def test_withdrawn_vote_of_poll_with_results_after_vote_asks_for_nothing_that_is_impossible(polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"resultsVisibility": "afterVote"})
+    link = await create_link(polls, poll["id"])
+    voter = Voter(polls)
+    await voter.vote(await voter.open(link), "Yes")
+
+    withdrawn = await voter.follow(await voter.withdraw(link))
+
+    assert "The results are shown only to people who have voted." in withdrawn.text
+    assert "Vote to see the results." not in withdrawn.text
+
+
+async def test_page_to_withdraw_leads_to_the_poll_where_there_is_nothing_to_withdraw(polls: Polls) -> None:
+    poll = await polls.create_poll()
+    link = await create_link(polls, poll["id"])
+    voter = Voter(polls)
+    await voter.open(link)
+
+    asked = await voter.get(f"/p/{link['id']}/withdraw")
+
+    assert (asked.status, asked.location) == (303, f"/p/{link['id']}")
+    assert (await Voter(polls).get(f"/p/{link['id']}/withdraw")).status == 404
+
+
+async def test_rules_of_a_poll_are_shown_before_the_vote(polls: Polls) -> None:
+    for settings, rules in (
+        ({}, ("You can vote once.", "Names are not stored with votes.")),
+        ({"allowRevote": True}, ("You can vote again while the poll is open; the last vote counts.",)),
+        ({"saveParticipantNames": True}, ("Your name is stored with your vote.",)),
+        ({"hideAbsoluteNumbers": True}, ("Only percentages are shown, no numbers of votes.",)),
+    ):
+        poll = await polls.create_poll(settings=settings)
+
+        page = await Voter(polls).open(await create_link(polls, poll["id"]))
+
+        for rule in rules:
+            assert rule in page.text
+
+
+async def test_full_link_says_so_before_anything_is_typed(polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"saveParticipantNames": True})
+    link = await create_link(polls, poll["id"], maxParticipants=1)
+    first = Voter(polls)
+    await first.vote(await first.open(link), "Yes", name="Ada")
+
+    page = await Voter(polls).open(link)
+
+    assert "This link takes no more votes: it has reached its limit of participants." in page.text
+    assert page.forms == []
+
+
+async def test_personal_link_says_whose_it_is(polls: Polls) -> None:
+    named = await polls.create_poll(settings={"saveParticipantNames": True})
+    anonymous = await polls.create_poll()
+    for poll, expected in ((named, "This link is for Ada Lovelace."), (anonymous, "This link is for ada.")):
+        link = await create_link(polls, poll["id"], "personal", participant="ada", name="Ada Lovelace")
+
+        assert expected in (await Voter(polls).open(link)).text
+
+
+async def test_address_without_a_link_asks_for_one(polls: Polls) -> None:
+    for path in ("/p", "/p/"):
+        page = await Voter(polls).get(path)
+
+        assert (page.status, "Open your voting link" in page.text) == (403, True)
 
 
 async def test_template_words_are_plural_only_for_several(polls: Polls) -> None:
