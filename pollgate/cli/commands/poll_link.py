@@ -1,10 +1,10 @@
 """`pollgate poll link`: create voting links."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, BinaryIO, Final, Literal, NamedTuple
 
 from cyclopts import Parameter, Token
 from msgspec import UNSET, UnsetType
@@ -53,6 +53,7 @@ class _Shape(NamedTuple):
     as_csv: bool
     excel: bool
     file: Path | None
+    overwrite: bool
 
 
 class _Created(NamedTuple):
@@ -83,6 +84,7 @@ def link(
     as_csv: Annotated[bool, Parameter(name="--csv", negative="")] = False,
     excel: Excel = False,
     output: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    overwrite: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
 ) -> None:
     """Create voting links, by which people vote on a page without a token, and print their addresses. An address is
@@ -115,9 +117,14 @@ def link(
     as_csv
         Print CSV for a mail merge.
     output
-        File to write the CSV to, readable only by you, which appears when it is complete.
+        File to write the CSV to, readable only by you, which appears when it is complete. A file that exists is
+        refused, because it may be the only copy of addresses.
+    overwrite
+        Replace the --output file if it exists.
     """
-    shape = _Shape(as_json, as_csv or excel or output is not None, excel, output)
+    shape = _Shape(as_json, as_csv or excel or output is not None, excel, output, overwrite)
+    if overwrite and output is None:
+        raise UsageError("--overwrite is for a file that --output names")
     if shape.as_csv and as_json:
         raise UsageError("give either --csv or --json")
     limits = {"--label": label, "--max-participants": max_participants, "--max-per-address": max_per_address}
@@ -193,7 +200,7 @@ def _write(create: Callable[[], _Created], shape: _Shape, *, is_list: bool = Fal
 
     Raise `CliError`, but not before the links that were created are printed: their addresses would be lost.
     """
-    with nullcontext() if shape.file is None else atomic_file(shape.file, "the links") as file:
+    with nullcontext() if shape.file is None else _open(shape.file, overwrite=shape.overwrite) as file:
         links, error = create()
         if error is not None and not links:
             raise error
@@ -214,6 +221,16 @@ def _write(create: Callable[[], _Created], shape: _Shape, *, is_list: bool = Fal
         print(f"\n{escape_line(links[0].url)}\n\n{_describe_once(1)}")
     if error is not None:
         raise error
+
+
+@contextmanager
+def _open(file: Path, *, overwrite: bool) -> Generator[BinaryIO, None, None]:
+    """Yield the file to write the links to. Raise `CliError` if it exists, unless it may be overwritten."""
+    with atomic_file(file, "the links") as opened:
+        if not overwrite and file.exists():
+            reason = "it may have addresses that are not shown again. Choose another name, or add --overwrite."
+            raise CliError(f"{file} exists; {reason}")
+        yield opened
 
 
 def _table(links: Sequence[NewLink], shape: _Shape) -> bytes:

@@ -133,6 +133,28 @@ async def test_poll_link_output_writes_a_complete_private_file_or_none(
     assert await list_links(polls, poll_id) == before
 
 
+async def test_poll_link_output_exists_exits_1_and_creates_nothing_without_overwrite(
+    integrator: CommandLine, polls: Polls, poll_id: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "links.csv"
+    file.write_text("the only copy")
+    options = ("poll", "link", poll_id, "--participant", "ada", "--output", str(file))
+
+    refused = await integrator(*options)
+    kept, created = file.read_text(), await list_links(polls, poll_id)
+    replaced = await integrator(*options, "--overwrite")
+
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err == (
+        f"pollgate: {file} exists; it may have addresses that are not shown again. "
+        "Choose another name, or add --overwrite.\n"
+    )
+    assert (kept, created) == ("the only copy", [])
+    assert replaced.out == f"Wrote 1 link to {file}. Store this address now: it is not shown again.\n"
+    (row,) = csv.DictReader(io.StringIO(file.read_text()))
+    assert has_secret(row["url"])
+
+
 @pytest.mark.parametrize(
     ("content", "sentences"),
     [
@@ -223,6 +245,7 @@ async def test_poll_link_refused_in_second_batch_writes_created_links_and_exits_
         (("--participants", "-", "--name", "Ada"), 2, "a file has names in its column name"),
         (("--shared", "--csv", "--json"), 2, "give either --csv or --json"),
         (("--shared", "--output", "x.csv", "--json"), 2, "give either --csv or --json"),
+        (("--shared", "--overwrite"), 2, "--overwrite is for a file that --output names"),
         (("--shared", "--max-participants", "many"), 2, "'many' is neither a number nor none"),
         (("--shared", "--expires", "soon"), 2, "'soon' is not a time; write it as 2027-01-31 (its last moment)"),
         (("--participant", ""), 2, "--participant: this may not be empty"),
