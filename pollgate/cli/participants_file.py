@@ -1,4 +1,4 @@
-"""Participants in a file, or on standard input: a table with the columns participant and name, or one id per line."""
+"""Participants in a file, or on standard input: a table with a column of ids and maybe of names, or one id per line."""
 
 import csv
 import io
@@ -14,6 +14,8 @@ from pollgate.client.arguments import require_participant
 from shared.runtime.text.characters import InvalidText, find_control, fit_line, has_outer_blank, name_of, normalize
 
 COLUMNS: Final = ("participant", "name")
+ID_COLUMNS: Final = (COLUMNS[0], "id", "email", "e-mail", "user")
+"""Names of a column with the ids of participants. The first of them that a table has is that column."""
 DELIMITERS: Final = ",;\t"
 MAX_LENGTH: Final = 255
 MAX_SHOWN: Final = 10
@@ -73,10 +75,16 @@ def _rows(text: str) -> Iterator[Row]:
     table = _cells(text, delimiter)
     line, header = next(table, (1, ()))
     names = [cell.strip().casefold() for cell in header]
-    if COLUMNS[0] in names:
+    if _is_header(names):
         yield from _from_table(line, names, table)
     else:
         yield from _from_list(text)
+
+
+def _is_header(names: Sequence[str]) -> bool:
+    """Return whether the first line names columns. Without the column participant, it may have no other names."""
+    given = {name for name in names if name}
+    return COLUMNS[0] in given or (bool(given) and given <= {*ID_COLUMNS, *COLUMNS})
 
 
 def _cells(text: str, delimiter: str) -> Iterator[Cells]:
@@ -93,17 +101,24 @@ def _cells(text: str, delimiter: str) -> Iterator[Cells]:
 
 
 def _from_table(line: int, names: Sequence[str], rows: Iterable[Cells]) -> Iterator[Row]:
-    repeated = next((name for name in COLUMNS if names.count(name) > 1), None)
+    column = next((name for name in ID_COLUMNS if name in names), None)
+    if column is None:
+        raise _InvalidLine(line, f"this names columns, but none for the ids of participants: {_one_of(ID_COLUMNS)}")
+    repeated = next((name for name in (column, COLUMNS[1]) if names.count(name) > 1), None)
     if repeated is not None:
         raise _InvalidLine(line, f"there are several columns {repeated}")
-    unused = [name for name in names if name and name not in COLUMNS]
+    unused = [name for name in names if name and name not in (column, COLUMNS[1])]
     if unused:
-        warn(f"only the columns participant and name are used, not {', '.join(unused)}")
+        warn(f"only the columns {column} and name are used, not {', '.join(unused)}")
     for number, cells in rows:
         if len(cells) > len(names) and any(cells[len(names) :]):
             raise _InvalidLine(number, f"this row has {len(cells)} cells, but the table has {len(names)} columns")
         row = dict(zip(names, cells, strict=False))
-        yield Row(number, Invitation(row.get(COLUMNS[0], ""), row.get(COLUMNS[1]) or None))
+        yield Row(number, Invitation(row.get(column, ""), row.get(COLUMNS[1]) or None))
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _from_list(text: str) -> Iterator[Row]:

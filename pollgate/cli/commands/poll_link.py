@@ -110,7 +110,7 @@ def link(
         Name of the participant to show, stored only where the poll stores names.
     participants
         Create personal links for the participants in this file, or - for standard input: CSV with the column
-        participant and optionally name, or a list with one id on each line.
+        participant (or id, email, e-mail or user) and optionally name, or a list with one id on each line.
     expires
         End, in UTC unless it has a zone: 2027-01-31 (its last moment) or 2027-01-31T12:00+09:00; how long from now,
         such as 7d; or never, the default. A link ends with its poll too.

@@ -81,6 +81,12 @@ async def test_poll_link_participant_prints_address(integrator: CommandLine, pol
         ("participant\tname\nada\tAda\n", [("ada", "Ada")]),
         ('participant,name\n"a,b","=1+1"\n', [("a,b", "=1+1")]),
         ("participant\nada\n", [("ada", None)]),
+        ("email;name\nada@example.org;Ada\n", [("ada@example.org", "Ada")]),
+        ("Name,E-Mail\nAda,ada@example.org\n", [("ada@example.org", "Ada")]),
+        ("ID\nada\n", [("ada", None)]),
+        ("\n User \t\nada\t\n", [("ada", None)]),
+        ('"email"\nada\n', [("ada", None)]),
+        ("ada\nname\nid\n", [("ada", None), ("name", None), ("id", None)]),
         ("ada\r\n\r\nżółw 🐢\nbob", [("ada", None), ("żółw 🐢", None), ("bob", None)]),
     ],
 )
@@ -108,6 +114,17 @@ async def test_poll_link_participants_prints_table(integrator: CommandLine, poll
     assert [line.split()[0] for line in lines[2:4]] == ["ada", "bob"]
     assert len(find_secrets(created.out)) == 2
     assert lines[-1] == "Store these addresses now: they are not shown again."
+
+
+async def test_poll_link_participants_with_several_columns_of_ids_uses_the_first_and_warns(
+    integrator: CommandLine, poll_id: str
+) -> None:
+    created = await integrator(
+        *("poll", "link", poll_id, "--participants", "-", "--json"), stdin="user,Email,id\nada,ada@example.org,a1\n"
+    )
+
+    assert [link["participant"] for link in created.json] == ["a1"]
+    assert created.err == "pollgate: warning: only the columns id and name are used, not user, email.\n"
 
 
 async def test_poll_link_output_writes_a_complete_private_file_or_none(
@@ -161,7 +178,17 @@ async def test_poll_link_output_exists_exits_1_and_creates_nothing_without_overw
         ("", ["standard input contains no participant"]),
         ("participant,name\n", ["standard input contains no participant"]),
         ("ada\nbob,Bob\n", ["standard input, line 2: this is a row of a table, which has to begin with the line"]),
-        ("id,name\nada,Ada\n", ["standard input, line 1: this is a row of a table"]),
+        ("key,name\nada,Ada\n", ["standard input, line 1: this is a row of a table"]),
+        (
+            "name\nx\n",
+            [
+                "standard input, line 1: this names columns, but none for the ids of participants: "
+                "participant, id, email, e-mail or user"
+            ],
+        ),
+        ("\n;Name\n;Ada\n", ["standard input, line 2: this names columns, but none for the ids of participants"]),
+        ("id,ID\nada,bob\n", ["line 1: there are several columns id"]),
+        ("email,name\nada,Ada\nada,Ada\n", ["line 3: this is the participant of line 2; each gets one link"]),
         ("participant,name\nada,Ada,x\n", ["line 2: this row has 3 cells, but the table has 2 columns"]),
         ("participant,participant\nada,Ada\n", ["line 1: there are several columns participant"]),
         ('participant,name\nada,"Ada\nLovelace\n', ["line 2: the row that begins here is not CSV"]),
