@@ -125,8 +125,8 @@ def link(
     shape = _Shape(as_json, as_csv or excel or output is not None, excel, output, overwrite)
     if overwrite and output is None:
         raise UsageError("--overwrite is for a file that --output names")
-    if shape.as_csv and as_json:
-        raise UsageError("give either --csv or --json")
+    if as_json:
+        _require_no_csv({"--csv": as_csv, "--excel": excel, "--output": output is not None})
     limits = {"--label": label, "--max-participants": max_participants, "--max-per-address": max_per_address}
     _require_one_kind({"--shared": shared, "--participant": participant, "--participants": participants}, name, limits)
     expires_at = None if expires == "never" else expires
@@ -147,6 +147,15 @@ def link(
         )
 
     _write(lambda: _Created([run_with_polls(create, _OPTIONS)]), shape)
+
+
+def _require_no_csv(given: Mapping[str, bool]) -> None:
+    """Raise `UsageError` if an option for CSV is given besides --json."""
+    option = next((option for option, is_given in given.items() if is_given), None)
+    if option == "--output":
+        raise UsageError("--output writes CSV, not JSON; leave out --json, or redirect the output of --json to a file")
+    if option is not None:
+        raise UsageError(f"give either {option} or --json")
 
 
 def _require_one_kind(kinds: Mapping[str, object], name: str | None, limits: Mapping[str, object]) -> None:
