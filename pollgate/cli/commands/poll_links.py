@@ -106,7 +106,7 @@ def _list(
     elif as_csv:
         print_csv(csv_table(COLUMNS, map(_cells, found), with_bom=excel))
     elif found:
-        columns = ("Id", "Secret", "Kind", "Status", "For", "Participants", "Created (UTC)", "Expires")
+        columns = ("Id", "Hint", "Kind", "Status", "For", "Participants", "Created (UTC)", "Expires")
         print_table(columns, map(_row, found), foldable=("For", "Participants"))
     elif _is_narrowed(conditions):
         print("No voting link meets these conditions.")
@@ -168,10 +168,17 @@ def _confirm(poll_id: str, conditions: Mapping[str, Any]) -> None:
 
 
 def _row(link: Link) -> tuple[str, ...]:
-    label = link.label or ""
-    person = " ".join(filter(None, (link.participant, f"({link.name})" if link.name else "")))
     times = (format_time(link.created_at), format_time(link.expires_at))
-    return (link.id, link.hint, link.kind, link.status, label or person, describe_limits(link), *times)
+    return (link.id, link.hint, link.kind, link.status, _describe_recipient(link), describe_limits(link), *times)
+
+
+def _describe_recipient(link: Link) -> str:
+    """Return the label of a shared link, or the participant of a personal one, which only polls with names store."""
+    if link.kind == "shared":
+        return link.label or ""
+    if link.participant is None:
+        return "not stored"
+    return f"{link.participant} ({link.name})" if link.name else link.participant
 
 
 def _cells(link: Link) -> tuple[str | int | None, ...]:

@@ -51,6 +51,7 @@ async def test_poll_links_prints_table_without_addresses(integrator: CommandLine
 
     rows = [line.split("  ") for line in listed.out.splitlines()[2:]]
     assert (listed.status, listed.err) == (0, "")
+    assert listed.out.split()[:5] == ["Id", "Hint", "Kind", "Status", "For"]
     assert [row[0] for row in rows] == [links.shared["id"], links.ada["id"], links.bob["id"]]
     assert "Team page" in listed.out
     assert "0 of 20, up to 100 per address" in listed.out
@@ -58,6 +59,25 @@ async def test_poll_links_prints_table_without_addresses(integrator: CommandLine
     assert "2999-01-31 23:59" in listed.out
     assert links.shared["hint"] in listed.out
     assert find_secrets(listed.out) == []
+
+
+async def test_poll_links_of_poll_without_names_prints_not_stored_for_personal_links(
+    integrator: CommandLine, polls: Polls
+) -> None:
+    poll_id = (await polls.create_poll())["id"]
+    path = f"/polls/{poll_id}/links"
+    personal = (await polls.v1("POST", path, {"kind": "personal", "participant": "ada"})).json
+    shared = (await polls.v1("POST", path, {"kind": "shared"})).json
+
+    listed = await integrator("poll", "links", poll_id)
+    as_csv = await integrator("poll", "links", poll_id, "--csv")
+    as_json = await integrator("poll", "links", poll_id, "--json")
+
+    lines = {line.split()[0]: line for line in listed.out.splitlines()[2:]}
+    assert "active  not stored " in lines[personal["id"]]
+    assert "not stored" not in lines[shared["id"]]
+    assert [row["participant"] for row in csv.DictReader(io.StringIO(as_csv.out))] == ["", ""]
+    assert [link["participant"] for link in as_json.json] == [None, None]
 
 
 async def test_poll_links_lists_those_that_meet_all_conditions(
