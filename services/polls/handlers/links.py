@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.polls.app_keys import SETTINGS, VOTING_LINKS
 from services.polls.domain.errors import UnknownLink, UnknownPoll
+from services.polls.domain.link import MAX_LINKS_PER_POLL, MAX_SHARED_LINKS_PER_DAY
 from services.polls.handlers.actor import actor_of
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
 from services.polls.handlers.participants import query_participant
@@ -48,7 +49,9 @@ CSV_EXAMPLE: Final = (
 )
 _UNKNOWN_LINK: Final = {404: "No poll has this id, the token has no access to it, or it has no such link."}
 _INVALID: Final = {422: "The body is not a valid link; `errors` says which field, and why."}
-_TOO_MANY: Final = {409: "The poll has as many links as it may."}
+_MOST_ACTIVE: Final = f"A poll has at most {MAX_LINKS_PER_POLL:,} active voting links"
+_TOO_MANY: Final = {409: f"{_MOST_ACTIVE}, and gets at most {MAX_SHARED_LINKS_PER_DAY} shared ones within a day."}
+_TOO_MANY_PERSONAL: Final = {409: f"{_MOST_ACTIVE}."}
 
 
 @endpoint(
@@ -99,7 +102,7 @@ async def create_link(request: web.Request) -> web.Response:
             alternatives={CSV: CSV_EXAMPLE},
         )
     },
-    problems={**UNKNOWN, **forbidden(Action.VOTE), **_INVALID, **_TOO_MANY},
+    problems={**UNKNOWN, **forbidden(Action.VOTE), **_INVALID, **_TOO_MANY_PERSONAL},
 )
 async def create_links(request: web.Request) -> web.Response:
     """Return 201 with the new links and their addresses."""

@@ -76,27 +76,26 @@ EndDate = Annotated[
         examples=["", "2026-12-24", "2026-12-24T18:00:00Z", "2026-12-24T18:00:00.0+0900"],
     ),
 ]
+PARTICIPANT_DESCRIPTION: Final = (
+    f"the id of the participant in the calling integration, 1 to {MAX_PARTICIPANT_LENGTH} characters, with no blank "
+    "around it; ids that differ only in their Unicode normalization are the same, and are returned in NFC"
+)
 Participant = Annotated[
     str,
     _from_1_to(MAX_PARTICIPANT_LENGTH),
-    Meta(
-        description=f"the id of the participant in the calling integration, 1 to {MAX_PARTICIPANT_LENGTH} characters, "
-        "with no blank around it; ids that differ only in their Unicode normalization are the same, and are returned "
-        "in NFC",
-        examples=["ada"],
-    ),
+    Meta(description=PARTICIPANT_DESCRIPTION, examples=["ada"]),
 ]
 OptionIds = Annotated[
     list[str],
     Meta(description="the ids of the chosen options", examples=[["mon"]], extra_json_schema={"minItems": 1}),
 ]
+NAME_DESCRIPTION: Final = (
+    f"the name of the participant, 1 to {MAX_NAME_LENGTH} characters; dropped if names are not kept"
+)
 ParticipantName = Annotated[
     str,
     _from_1_to(MAX_NAME_LENGTH),
-    Meta(
-        description=f"the name of the participant, 1 to {MAX_NAME_LENGTH} characters; dropped if names are not kept",
-        examples=["Ada Lovelace"],
-    ),
+    Meta(description=NAME_DESCRIPTION, examples=["Ada Lovelace"]),
 ]
 Comment = Annotated[
     str,

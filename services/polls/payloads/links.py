@@ -21,15 +21,24 @@ from services.polls.domain.link import (
     new_invitations,
     new_sharing,
 )
-from services.polls.payloads.fields import LINK_ID, LinkId, Participant, ParticipantName, Time
+from services.polls.payloads.fields import (
+    LINK_ID,
+    NAME_DESCRIPTION,
+    PARTICIPANT_DESCRIPTION,
+    LinkId,
+    Participant,
+    ParticipantName,
+    Time,
+)
 from services.polls.payloads.parameters import DEFAULT_LIMIT, Cursor, Limit
 from shared.runtime.text.characters import STORED
 from shared.runtime.text.times import InvalidTime, describe_times, read_time, time_schema
 
+_EXPIRY_DESCRIPTION: Final = f"when the link ends, besides with its poll: {describe_times('last')}"
 ExpiresAt = Annotated[
     str,
     Meta(
-        description=f"when the link ends, besides with its poll: {describe_times('last')}",
+        description=_EXPIRY_DESCRIPTION,
         examples=["2026-12-24T18:00:00Z"],
         extra_json_schema=time_schema(),
     ),
@@ -37,7 +46,7 @@ ExpiresAt = Annotated[
 Label = Annotated[
     str,
     Meta(
-        description=f"where the link is published, 1 to {MAX_LABEL_LENGTH} characters, {STORED}",
+        description=f"for a shared link: where it is published, 1 to {MAX_LABEL_LENGTH} characters, {STORED}",
         examples=["Team page"],
         extra_json_schema={"minLength": 1, "maxLength": MAX_LABEL_LENGTH},
     ),
@@ -46,15 +55,16 @@ _LIMIT: Final = {"minimum": 1, "maximum": MAX_PARTICIPANTS}
 MaxParticipants = Annotated[
     int,
     Meta(
-        description="how many participants can vote by this link; null is no limit",
+        description="for a shared link: how many participants can vote by it; null, or leaving it out, is no limit",
         extra_json_schema=_LIMIT,
     ),
 ]
 MaxPerAddress = Annotated[
     int,
     Meta(
-        description="how many of them from one address, an IPv4 address or an IPv6 /64; null is no limit. A company "
-        "or a mobile network may have one address for everyone",
+        description="for a shared link: how many of them from one address, an IPv4 address or an IPv6 /64; null is no "
+        f"limit, and leaving it out means {DEFAULT_MAX_PER_ADDRESS}. A company or a mobile network may have one "
+        "address for everyone",
         extra_json_schema=_LIMIT,
     ),
 ]
@@ -71,12 +81,15 @@ class CreateLink(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"
     """A new voting link: a personal one with its `participant`, or a shared one with its limits."""
 
     kind: Kind
-    participant: Participant | None = None
-    name: ParticipantName | None = None
+    participant: (
+        Annotated[Participant, Meta(description=f"for a personal link, which needs it: {PARTICIPANT_DESCRIPTION}")]
+        | None
+    ) = None
+    name: Annotated[ParticipantName, Meta(description=f"for a personal link: {NAME_DESCRIPTION}")] | None = None
     label: Label | None = None
     max_participants: MaxParticipants | None = None
     max_per_address: MaxPerAddress | UnsetType | None = UNSET
-    expires_at: ExpiresAt | None = None
+    expires_at: Annotated[ExpiresAt, Meta(description=f"for both kinds: {_EXPIRY_DESCRIPTION}")] | None = None
 
     def to_sharing(self) -> Sharing | None:
         """Return the limits of a shared link, `None` for a personal one. Raise `InvalidLink`."""

@@ -63,6 +63,29 @@ async def test_no_description_is_indented_as_code(polls: Polls) -> None:
     assert not [each["title"] for each in components if "\n " in each.get("description", "")]
 
 
+async def test_document_says_for_which_kind_of_link_each_field_is(polls: Polls) -> None:
+    fields = (await document_of(polls))["components"]["schemas"]["CreateLink"]["properties"]
+
+    described = {name: field["anyOf"][0]["description"] for name, field in fields.items() if name != "kind"}
+    assert {name: text.partition(":")[0] for name, text in described.items()} == {
+        "participant": "for a personal link, which needs it",
+        "name": "for a personal link",
+        "label": "for a shared link",
+        "maxParticipants": "for a shared link",
+        "maxPerAddress": "for a shared link",
+        "expiresAt": "for both kinds",
+    }
+    assert "leaving it out means 100" in described["maxPerAddress"]
+
+
+async def test_document_names_limits_of_the_number_of_links(polls: Polls) -> None:
+    paths = (await document_of(polls))["paths"]
+
+    one, many = (paths[f"/v1/polls/{{id}}/{name}"]["post"]["responses"]["409"] for name in ("links", "links:batch"))
+    assert "at most 100,000 active voting links, and gets at most 200 shared ones within a day" in one["description"]
+    assert "at most 100,000 active voting links." in many["description"]
+
+
 async def test_document_has_pattern_of_idempotency_key(polls: Polls) -> None:
     paths = (await document_of(polls))["paths"]
 
