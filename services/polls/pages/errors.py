@@ -10,6 +10,7 @@ from services.polls.app_keys import FORM, SESSION_SECRET
 from services.polls.pages import paths
 from services.polls.pages.manage_page import manage_page
 from services.polls.pages.page import page
+from services.polls.pages.poll import policy_of
 from shared.runtime.docs.error_pages import HTML
 from shared.runtime.http.accept import prefers
 from shared.runtime.http.application import ErrorView
@@ -35,7 +36,7 @@ class PageErrors(ErrorView):
             fields = _fields_to_send_again(request, response.status)
             shown = manage_page(request, "manage_error.html", status=response.status, problem=problem, fields=fields)
         else:
-            shown = page(request, "error.html", status=response.status, problem=problem)
+            shown = page(request, "error.html", status=response.status, policy=policy_of(request), problem=problem)
         for name in ("Allow", "Retry-After"):
             if name in response.headers:
                 shown.headers[name] = response.headers[name]

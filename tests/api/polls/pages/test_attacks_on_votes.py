@@ -160,8 +160,12 @@ async def test_page_can_be_framed_by_listed_origins_with_cookies_for_frames(poll
     in_frame = await framed.follow(await framed.get(path))
     in_tab = await alone.follow(await alone.get(path))
 
+    await polls.v1("DELETE", f"/polls/{poll['id']}/links")
+    ended = await framed.get(path)
+
     ancestors = "frame-ancestors 'self' https://example.atlassian.net https://wiki.example.com"
-    for page in (in_frame, in_tab):
+    assert ended.status == 404
+    for page in (in_frame, in_tab, ended):
         assert ancestors in page.headers["Content-Security-Policy"].split("; ")
     for cookie in framed.set_cookies:
         assert {"Secure", "HttpOnly", "SameSite=None", "Partitioned"} <= set(cookie.split("; "))
