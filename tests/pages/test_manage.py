@@ -107,6 +107,30 @@ async def test_preview_follows_the_form_and_rows_change_in_place(new_polls_tab: 
         assert [option["title"] for option in poll["options"]] == ["Salad", "Soup"]
 
 
+async def test_enter_in_an_option_goes_to_the_next_one_and_creates_nothing(
+    new_polls_tab: OpenTab, polls: Polls
+) -> None:
+    async with new_polls_tab() as tab:
+        page, keyboard = tab.page, tab.page.keyboard
+        await sign_in(tab, polls.token, f"{LIST}/new?template=blank")
+        await fill_in_poll(tab)
+        await page.get_by_label("Option 1", exact=True).press("Enter")
+        await expect(page.get_by_label("Option 2", exact=True)).to_be_focused()
+        for number in (3, 4):
+            await keyboard.press("Enter")
+            await expect(page.get_by_label(f"Option {number}", exact=True)).to_be_focused()
+            await keyboard.type(f"Dish {number}")
+        await keyboard.press("Enter")
+        await keyboard.press("Enter")  # an empty row at the end is enough
+        await expect(page.locator("#option-rows li")).to_have_count(5)
+        assert (await polls.v1("GET", "/polls")).json["items"] == []
+
+        await keyboard.press("Control+Enter")
+        await tab.shows("The poll is created.")
+        (poll,) = (await polls.v1("GET", "/polls")).json["items"]
+        assert [option["title"] for option in poll["options"]] == ["Pizza", "Soup", "Dish 3", "Dish 4"]
+
+
 async def test_preview_says_that_the_session_is_over_and_keeps_what_was_typed(
     new_polls_tab: OpenTab, polls: Polls, authority: Authority
 ) -> None:

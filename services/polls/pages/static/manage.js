@@ -63,6 +63,15 @@ if (form) {
     number();
     update();
   });
+  // Enter goes on to the next option, as in a list, and does not send a form that is half filled in.
+  rows.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing || !event.target.matches("input")) return;
+    event.preventDefault();
+    const next = event.target.closest("li").nextElementSibling;
+    if (event.ctrlKey || event.metaKey) form.requestSubmit(form.querySelector("button.main"));
+    else if (next) next.querySelector("input:not([type=hidden])").focus();
+    else if (event.target.value.trim()) add();
+  });
   document.getElementById("add-option").addEventListener("click", (event) => {
     event.preventDefault();
     add();
