@@ -158,6 +158,27 @@ async def test_links_for_many_are_a_table_or_a_file(
         await tab.shows("Revoked")
 
 
+async def test_form_works_on_after_a_download(new_polls_tab: OpenTab, polls: Polls) -> None:
+    poll = await polls.create_poll(settings=NAMED)
+    async with new_polls_tab() as tab:
+        page = tab.page
+        await sign_in(tab, polls.token, path_to(poll, "links/personal"))
+        await page.get_by_label("Participant", exact=True).fill("ada")
+        download = page.locator("button[name=csv]")
+        async with page.expect_download():
+            await download.click()
+        await expect(download).to_have_text("Creating the file …")
+        await expect(page.get_by_role("status")).to_contain_text("The links are created, and the file is in your")
+        await expect(download).to_have_text("Create and download CSV")
+        await expect(download).to_be_enabled()
+        await expect(page.get_by_role("link", name="Show the links")).to_be_visible()
+        await tab.require_accessible()
+
+        await page.get_by_role("button", name="Create personal links").click()  # the same form creates nothing more
+        await tab.shows("This form was sent before.", "ada")
+        assert len((await polls.v1("GET", f"/polls/{poll['id']}/links")).json["items"]) == 1
+
+
 async def test_results_change_while_people_vote_and_end_with_the_token(
     new_polls_tab: OpenTab, polls: Polls, authority: Authority
 ) -> None:

@@ -45,7 +45,9 @@ for (const area of document.querySelectorAll("textarea[data-fit]")) {
   if (!CSS.supports("field-sizing", "content")) area.rows = Math.max(1, Math.ceil(area.value.length / 60));
 }
 
-// A form is sent once, however often its button is pressed.
+// A form is sent once, however often its button is pressed. After a download the page stays, so a button with
+// `data-downloaded` works again when the response must have begun, and the element with that id is shown.
+const DOWNLOAD_BEGINS_MS = 4000;
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (event) => {
     if (form.dataset.sent) {
@@ -54,7 +56,16 @@ for (const form of document.querySelectorAll("form[method=post]")) {
     }
     form.dataset.sent = "true";
     const button = event.submitter;
+    const label = button?.textContent, downloaded = document.getElementById(button?.dataset.downloaded ?? "");
     if (button?.dataset.busy) setTimeout(() => { button.textContent = button.dataset.busy; button.disabled = true; });
+    if (!downloaded) return;
+    downloaded.hidden = true;
+    setTimeout(() => {
+      button.textContent = label;
+      button.disabled = false;
+      downloaded.hidden = false;
+      delete form.dataset.sent;
+    }, DOWNLOAD_BEGINS_MS);
   });
 }
 addEventListener("pageshow", () => {
