@@ -179,6 +179,29 @@ async def test_form_works_on_after_a_download(new_polls_tab: OpenTab, polls: Pol
         assert len((await polls.v1("GET", f"/polls/{poll['id']}/links")).json["items"]) == 1
 
 
+async def test_file_that_is_not_utf_8_is_refused_beside_its_field(
+    new_polls_tab: OpenTab, polls: Polls, tmp_path: Path
+) -> None:
+    poll = await polls.create_poll()
+    people = tmp_path / "team.csv"
+    async with new_polls_tab() as tab:
+        page = tab.page
+        await sign_in(tab, polls.token, path_to(poll, "links/personal"))
+        await page.get_by_label("Several participants").check()
+        field, file = page.get_by_label("Participants", exact=True), page.get_by_label("Or choose a CSV file")
+        for encoding in ("latin-1", "utf-16"):
+            people.write_text("jürgen,Jürgen", encoding=encoding)
+            await file.set_input_files(people)
+            await tab.shows("This file is not UTF-8. Save it as “CSV UTF-8”, or paste its lines.")
+            await expect(field).to_have_value("")
+        await tab.require_accessible()
+
+        people.write_text("jürgen,Jürgen", encoding="utf-8-sig")
+        await file.set_input_files(people)
+        await expect(field).to_have_value("jürgen,Jürgen")
+        await tab.does_not_show("This file is not UTF-8.")
+
+
 async def test_results_change_while_people_vote_and_end_with_the_token(
     new_polls_tab: OpenTab, polls: Polls, authority: Authority
 ) -> None:

@@ -83,6 +83,16 @@ for (const input of document.querySelectorAll("input[data-into]")) {
   input.closest(".field").hidden = false;
   input.addEventListener("change", async () => {
     const [file] = input.files;
-    if (file) document.getElementById(input.dataset.into).value = await file.text();
+    if (!file) return;
+    const error = document.getElementById(`${input.id}-error`), bytes = await file.arrayBuffer();
+    try {
+      document.getElementById(input.dataset.into).value = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+      error.textContent = "";
+      input.ariaInvalid = null;
+    } catch {
+      error.textContent = "This file is not UTF-8. Save it as “CSV UTF-8”, or paste its lines.";
+      input.ariaInvalid = "true";
+      input.value = ""; // so that the file can be chosen again once it is saved differently
+    }
   });
 }
