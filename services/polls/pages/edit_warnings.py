@@ -13,15 +13,22 @@ from services.polls.domain.state import PollState
 from services.polls.pages.manage_words import describe_settings
 from shared.runtime.pages.filters import plural
 
+ERASE_NAMES: Final = "eraseNames"
+"""What an edit does that turns off names. It breaks no promise, so that the page alone asks for it, not the API."""
+
 
 class EditWarning(NamedTuple):
-    """A consequence that has to be allowed: what it is, what it concerns, and the label of its box."""
+    """A consequence that has to be allowed: what it is, what it concerns, and the label of its box.
 
-    consequence: Consequence
+    `is_recorded` says whether everyone who reads the poll will see that it was changed so.
+    """
+
+    consequence: str
     text: str
     label: str
     details: Sequence[str]
     is_allowed: bool
+    is_recorded: bool = True
 
 
 _TEXTS: Final[Mapping[Consequence, tuple[str, str]]] = {
@@ -63,14 +70,23 @@ def warnings_of(
     ]
 
 
+def warning_of_erasure(ballots: int | None, *, is_allowed: bool) -> EditWarning:
+    """Return the warning that names are erased from some ballots; `None` is withheld."""
+    number = "the ballots" if ballots is None else plural(ballots, "ballot")
+    text = "The poll would no longer store names, and those that are stored would be lost."
+    label = f"Erase the names of {number} permanently"
+    return EditWarning(ERASE_NAMES, text, label, [], is_allowed, is_recorded=False)
+
+
 def describe_effect(edited: EditedPoll, audience: Audience) -> list[str]:
     """Return what an edit has done to ballots and promises, with numbers if the audience may see them."""
     effect, may_count = edited.effect, edited.state.results(audience).participants is not None
     said = []
     if effect.dropped_votes:
+        ballots = f", and {plural(effect.dropped_ballots, 'ballot')} that had no other option"
         said.append(
-            f"{plural(effect.dropped_votes, 'vote')} went with the removed options, and "
-            f"{plural(effect.dropped_ballots, 'ballot')} that had no other option."
+            f"{plural(effect.dropped_votes, 'vote')} went with the removed options"
+            f"{ballots if effect.dropped_ballots else ''}."
             if may_count
             else "Votes of the removed options were deleted."
         )

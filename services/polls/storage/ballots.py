@@ -116,6 +116,10 @@ _PAGE: Final = f"""
     ORDER BY participant COLLATE "C"
     LIMIT $3
 """  # noqa: S608
+_COUNT_NAMED: Final = """
+    -- count_named_ballots: how many ballots of a poll have a participant
+    SELECT count(*) AS ballots FROM polls.ballot WHERE poll_id = $1 AND participant IS NOT NULL
+"""
 _DROP: Final = """
     -- drop_ballots: delete the ballots of a poll that choose only some options
     DELETE FROM polls.ballot WHERE poll_id = $1 AND option_ids <@ $2::text[] AND option_ids <> '{}'
@@ -208,6 +212,12 @@ async def drop_votes(connection: Connection, poll_id: UUID, option_ids: Sequence
     dropped = await connection.execute(_DROP, poll_id, option_ids, limit_s=ALL_BALLOTS_LIMIT_S)
     await connection.execute(_DROP_VOTES, poll_id, option_ids, limit_s=ALL_BALLOTS_LIMIT_S)
     return _count(dropped)
+
+
+async def count_named(connection: Connection, poll_id: UUID) -> int:
+    """Return from how many ballots of the poll `anonymize` would erase the participant."""
+    (row,) = await connection.fetch(_COUNT_NAMED, poll_id)
+    return row["ballots"]  # type: ignore[no-any-return]
 
 
 async def anonymize(connection: Connection, poll_id: UUID) -> int:

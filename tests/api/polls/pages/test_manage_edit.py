@@ -22,7 +22,7 @@ def boxes(page: Page) -> list[str]:
     """Return the consequences that the form asks for."""
     return [
         each
-        for each in ("dropVotes", "revealResults", "reopen", "changeTitle", "renameOptions", "saveNames")
+        for each in ("dropVotes", "revealResults", "reopen", "changeTitle", "renameOptions", "saveNames", "eraseNames")
         if f'id="allow-{each}"' in page.html
     ]
 
@@ -129,6 +129,16 @@ async def test_removed_option_with_votes_is_asked_for_with_its_number(polls: Pol
     assert (await polls.get_results(poll["id"]))["votes"] == 1
 
 
+async def test_vote_for_several_options_leaves_its_ballot(polls: Polls, browser: Browser) -> None:
+    poll = await polls.create_poll(options=THREE, settings={"allowSelectionOfMultipleOptions": True})
+    assert (await polls.vote(poll["id"], "ada", "y", "n")).status == 201
+    page = await browser.submit(edit_path(poll), remove_option="0")
+
+    done = await browser.send(await browser.send(page), allow="dropVotes")
+
+    assert "1 vote went with the removed options." in done.text
+
+
 async def test_broken_promises_are_asked_for_one_by_one(polls: Polls, browser: Browser) -> None:
     poll = await create_voted(polls, settings={"resultsVisibility": "never"})
     page = await browser.submit(edit_path(poll), remove_option="1")
@@ -178,12 +188,71 @@ async def test_numbers_are_hidden_from_token_that_may_not_see_them(polls: Polls,
     assert "2 votes" not in done.text + asked.text
 
 
-async def test_names_that_are_no_longer_stored_are_counted(polls: Polls, browser: Browser) -> None:
+async def test_stored_names_are_erased_after_a_question_with_their_number(polls: Polls, browser: Browser) -> None:
     poll = await create_voted(polls, settings={"saveParticipantNames": True})
 
-    done = await browser.submit(edit_path(poll), save_participant_names=None)
+    asked = await browser.submit(edit_path(poll), save_participant_names=None)
+
+    assert (asked.status, boxes(asked)) == (409, ["eraseNames"])
+    assert "Erase the names of 3 ballots permanently" in asked.text
+    assert "Everyone who reads the poll will see it." not in asked.text
+    assert (await read(polls, poll))["etag"] == poll["etag"]
+
+    done = await browser.send(asked, allow="eraseNames")
 
     assert "The names were erased from 3 ballots." in done.text
+    assert (await polls.v1("GET", f"/polls/{poll['id']}/votes/ada")).json["name"] is None
+
+
+async def test_erasure_of_names_is_asked_for_with_all_else(polls: Polls, browser: Browser) -> None:
+    poll = await create_voted(polls, settings={"saveParticipantNames": True})
+    typed = {"title": "Dinner?", "save_participant_names": None}
+
+    asked = await browser.submit(edit_path(poll), **typed)
+    title_only = await browser.send(asked, allow="changeTitle")
+    names_only = await browser.send(asked, allow="eraseNames")
+
+    for page, ticked in ((asked, None), (title_only, ["changeTitle"]), (names_only, ["eraseNames"])):
+        assert (page.status, boxes(page)) == (409, ["changeTitle", "eraseNames"])
+        assert page.form().fields.get("allow") == ticked
+    assert (await read(polls, poll))["etag"] == poll["etag"]
+    assert (await browser.send(asked, allow=["changeTitle", "eraseNames"])).status == 200
+    assert (await read(polls, poll))["title"] == "Dinner?"
+
+
+async def test_names_are_turned_off_without_a_question_if_none_is_stored(polls: Polls, browser: Browser) -> None:
+    poll = await polls.create_poll(settings={"saveParticipantNames": True})
+
+    page = await browser.submit(edit_path(poll), save_participant_names=None)
+
+    assert page.location == f"/manage/polls/{poll['id']}?done=changed"
+
+
+async def test_erasure_of_names_is_asked_for_without_a_number_that_is_hidden(
+    polls: Polls, authority: Authority
+) -> None:
+    poll = await create_voted(polls, settings={"resultsVisibility": "never", "saveParticipantNames": True})
+    browser = await manage(polls, authority, "polls:read,update:PLAT")
+
+    asked = await browser.submit(edit_path(poll), save_participant_names=None)
+
+    assert (asked.status, boxes(asked)) == (409, ["eraseNames"])
+    assert "Erase the names of the ballots permanently" in asked.text
+
+
+async def test_error_and_change_by_someone_else_come_before_the_question_about_names(
+    polls: Polls, browser: Browser
+) -> None:
+    poll = await create_voted(polls, settings={"saveParticipantNames": True})
+    form = await browser.get(edit_path(poll))
+
+    wrong = await browser.send(form, title="", save_participant_names=None)
+    await polls.v1("PATCH", f"/polls/{poll['id']}", {"description": "new"})
+    stale = await browser.send(form, save_participant_names=None)
+
+    assert (wrong.status, "Enter a title." in wrong.text) == (422, True)
+    assert stale.status == 412
+    assert boxes(await browser.send(stale)) == ["eraseNames"]
 
 
 async def test_new_option_never_takes_over_the_votes_of_a_removed_one(polls: Polls, browser: Browser) -> None:
