@@ -1,6 +1,7 @@
 """Create a poll, from a template or from scratch."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -46,7 +47,7 @@ async def create_poll(request: web.Request) -> web.Response:
     if changed is not None or sent.has("preview"):
         return _form_page(request, changed or form, key)
     try:
-        place, spec = form.to_valid()
+        place, spec = form.to_valid(datetime.now(UTC))
         caller(request).require(Action.CREATE, place)
         creation = Creation(caller(request).site, place, spec, actor_of(request))
         response = await create_poll_once(

@@ -1,6 +1,7 @@
 """The form of a poll's fields, as it is shown and as it was sent."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -8,7 +9,16 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from services.polls.domain.errors import InvalidPoll, Violation
-from services.polls.domain.poll import MAX_OPTIONS, Option, PollSpec, ResultsVisibility, Settings, in_order, validate
+from services.polls.domain.poll import (
+    MAX_OPTIONS,
+    Option,
+    PollSpec,
+    ResultsVisibility,
+    Settings,
+    closing_time,
+    in_order,
+    validate,
+)
 from services.polls.domain.templates import Template
 from services.polls.pages.end_form import EndForm, end_form_of
 from services.polls.pages.manage_words import VISIBILITIES
@@ -20,6 +30,7 @@ MAX_ROWS: Final = 5 * MAX_OPTIONS
 """Rows that a form may have. A poll with too many options is refused, and nothing that was typed is lost."""
 NEW_ROWS: Final = 3
 """Empty rows that are added at once."""
+_OVER: Final = "this time is over, so the poll would be closed at once. Choose a later one"
 _BOXES: Final = (
     "allow_selection_of_multiple_options",
     "hide_absolute_numbers",
@@ -64,8 +75,11 @@ class PollForm(Struct, frozen=True, kw_only=True):
         titles = {each: row.title for each, row in zip(self.option_ids(stored), self.rows, strict=True) if each}
         return PollSpec(self.title, _options(titles, stored), self.description, settings)
 
-    def to_valid(self) -> tuple[Place, PollSpec]:
-        """Return place and spec of a new poll. Raise `InvalidPoll` with the violations of both."""
+    def to_valid(self, now: datetime) -> tuple[Place, PollSpec]:
+        """Return place and spec of a new poll. Raise `InvalidPoll` with the violations of both.
+
+        A poll that would be closed at once is refused too. The API accepts it, for clients that move polls.
+        """
         violations: list[Violation] = []
         place, spec = Place("", ""), self.to_spec()
         try:
@@ -74,6 +88,9 @@ class PollForm(Struct, frozen=True, kw_only=True):
             violations += error.violations
         try:
             spec = validate(spec)
+            closes = closing_time(spec.settings)
+            if closes is not None and closes <= now:
+                violations.append(Violation(("settings", "endDate"), _OVER))
         except InvalidPoll as error:
             violations += error.violations
         if violations:

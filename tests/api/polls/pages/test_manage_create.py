@@ -133,6 +133,18 @@ async def test_results_after_the_end_without_an_end_are_explained_there(browser:
     assert "Choose a day, or do not close the poll at its end." in closing.text
 
 
+async def test_poll_that_would_be_closed_at_once_is_refused_beside_its_end(polls: Polls, browser: Browser) -> None:
+    page = await browser.submit(BLANK, **{**LUNCH, "title": ""}, end_day="2026-01-01", close_poll_on_end_date="true")
+    page = await browser.send(page, title="Lunch?")
+
+    assert page.status == 422
+    assert "This time is over, so the poll would be closed at once. Choose a later one." in page.text
+    assert 'id="end_day-error"' in page.html
+    assert (await polls.v1("GET", "/polls")).json["items"] == []
+    poll = await created(polls, await browser.send(page, close_poll_on_end_date=None))
+    assert (poll["status"], poll["settings"]["endDate"]) == ("open", "2026-01-01")
+
+
 async def test_form_without_options_is_refused(browser: Browser) -> None:
     page = await browser.submit(BLANK, **{**LUNCH, "option_title": ["", " ", ""]})
 
