@@ -60,6 +60,7 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_POLL}/delete", Endpoint(manage_end.show_delete), session_with(Action.DELETE)),
     _PollForm("POST", f"{_POLL}/delete", Endpoint(manage_end.delete_poll), session_with(Action.DELETE)),
     Route("GET", f"{_POLL}/links", Endpoint(manage_links.show_links), session_with(Action.VOTE)),
+    Route("POST", f"{_POLL}/links", Endpoint(manage_links.search_links), session_with(Action.VOTE)),
     Route("GET", f"{_POLL}/links/shared", Endpoint(manage_link_create.show_shared_form), session_with(Action.VOTE)),
     Route("POST", f"{_POLL}/links/shared", Endpoint(manage_link_create.create_shared), session_with(Action.VOTE)),
     Route("GET", f"{_POLL}/links/personal", Endpoint(manage_link_create.show_personal_form), session_with(Action.VOTE)),

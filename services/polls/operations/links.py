@@ -149,7 +149,8 @@ class VotingLinks:
     async def count_to_revoke(self, caller: Caller, poll_id: UUID, conditions: LinkFilter) -> int:
         """Return how many links `revoke_all` would end. Raise `UnknownPoll` or `InsufficientScope`."""
         await self._authorize(caller, poll_id)
-        return await links.count_to_revoke(self._database, poll_id, conditions)
+        participant_hash = self._hash_of(poll_id, conditions)
+        return await links.count_to_revoke(self._database, poll_id, conditions, participant_hash)
 
     async def load(self, caller: Caller, poll_id: UUID, link_id: UUID) -> tuple[Link, datetime]:
         """Return a link and the time at which its status holds.

@@ -47,7 +47,7 @@ async def revoke_links(request: web.Request) -> web.Response:
     """Revoke what the form says, and lead to the list, or return the page that says how many links were revoked."""
     state, form = await load_voting_poll(request), request[FORM]
     try:
-        fields = {name: form.text(name) for name in ("link", "kind", "status")}
+        fields = {name: form.text(name) for name in ("link", "kind", "status", "participant")}
         wanted = msgspec.convert(fields, LinksToRevoke)
     except msgspec.ValidationError:
         return lead_to(paths.poll_path(state.poll.id, "links"), "none_left")
@@ -124,13 +124,15 @@ def _describe_votes(link: Link) -> str:
 def _question_for_all(wanted: LinksToRevoke, count: int) -> Question:
     which = " ".join(filter(None, (wanted.status, wanted.kind)))
     number = f"{count:,} {which} {'link' if count == 1 else 'links'}" if which else plural(count, "link")
+    owner = f" of {wanted.participant or 'this poll'}"
     effects = [
-        f"{'All' if count > 1 else 'The'} {number} of this poll {'are' if count > 1 else 'is'} revoked. From then on "
-        "they open no page, and no vote by them is stored. Pages that show live results end.",
+        f"{'All' if count > 1 else 'The'} {number}{owner} {'are' if count > 1 else 'is'} revoked. From then on they "
+        "open no page, and no vote by them is stored. Pages that show live results end.",
         _STAY,
         "Links that are revoked cannot be used again.",
     ]
-    return Question(f"Revoke {number}", f"Revoke {plural(count, 'link')} permanently", count, effects)
+    title = f"Revoke {number}{owner if wanted.participant else ''}"
+    return Question(title, f"Revoke {plural(count, 'link')} permanently", count, effects)
 
 
 def _read_id(text: str) -> UUID:

@@ -14,7 +14,7 @@ from shared.runtime.postgres.database import Connection, Row
 
 START: Final[LinkPosition] = (datetime(1970, 1, 1, tzinfo=UTC), UUID(int=0))
 """A position before every link."""
-END: Final[LinkPosition] = (datetime(9999, 12, 31, tzinfo=UTC), UUID(int=2**128 - 1))
+END: Final[LinkPosition] = (datetime(9999, 12, 31, tzinfo=UTC), UUID(int=0))
 """A position after every link."""
 
 _LINK: Final = """
@@ -60,11 +60,11 @@ _LIST: Final = f"""
     LIMIT $8
 """  # noqa: S608
 _LIST_NEWEST: Final = f"""
-    -- list_newest_links: the same, the newest first
+    -- list_newest_links: the same, the newest first; links that were created at once stay in their order
     SELECT {_LINK}, clock_timestamp() AS at
     FROM polls.link
-    WHERE link.poll_id = $1 AND {_MATCHES} AND (link.created_at, link.id) < ($6, $7)
-    ORDER BY link.created_at DESC, link.id DESC
+    WHERE link.poll_id = $1 AND {_MATCHES} AND link.created_at <= $6 AND (link.created_at < $6 OR link.id > $7)
+    ORDER BY link.created_at DESC, link.id
     LIMIT $8
 """  # noqa: S608
 _COUNT_TO_REVOKE: Final = f"""
@@ -205,9 +205,11 @@ async def list_links(
     return [(_read_link(row), row["at"]) for row in rows]
 
 
-async def count_to_revoke(connection: Connection, poll_id: UUID, conditions: LinkFilter) -> int:
-    """Return how many links `revoke_links` would end. The conditions name no participant."""
-    (row,) = await connection.fetch(_COUNT_TO_REVOKE, poll_id, *_matching(conditions, None))
+async def count_to_revoke(
+    connection: Connection, poll_id: UUID, conditions: LinkFilter, participant_hash: bytes | None
+) -> int:
+    """Return how many links `revoke_links` would end."""
+    (row,) = await connection.fetch(_COUNT_TO_REVOKE, poll_id, *_matching(conditions, participant_hash))
     return row["links"]  # type: ignore[no-any-return]
 
 

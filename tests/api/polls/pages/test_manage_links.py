@@ -161,6 +161,57 @@ class TestList:
             assert page.form(path_to(poll)).fields.get("status") == [query.get("status", "")]
         assert (await browser.get(path_to(poll), status="lost")).status == 400
 
+    @pytest.mark.parametrize("keeps_names", [True, False])
+    async def test_links_of_a_participant_are_found_and_revoked(
+        self, polls: Polls, browser: Browser, keeps_names: bool
+    ) -> None:
+        poll = await polls.create_poll(settings={"saveParticipantNames": keeps_names})
+        for participant in ("ada", "ada", "bob"):
+            await create_link(polls, poll["id"], "personal", participant=participant)
+
+        found = await browser.follow(await browser.submit(path_to(poll), participant=" ada ", kind="personal"))
+        none = await browser.get(path_to(poll), participant="grace")
+
+        assert found.html.count("/links/revoke?link=") == 2
+        assert found.form(path_to(poll)).fields["participant"] == ["ada"]
+        assert "No link matches." in none.text
+        (revoke,) = (link for link in found.links if link.endswith("revoke?kind=personal&participant=ada"))
+        asked = await browser.get(revoke)
+        assert "Revoke 2 personal links of ada" in asked.text
+        assert "2 voting links were revoked." in (await browser.send(asked)).text
+        assert [link["status"] for link in await list_links(polls, poll)] == ["revoked", "revoked", "active"]
+
+    async def test_participant_that_is_a_secret_or_none_is_refused_and_gets_into_no_address(
+        self, polls: Polls, browser: Browser
+    ) -> None:
+        poll = await polls.create_poll()
+        link = await create_link(polls, poll["id"])
+
+        for entered, text in (
+            (link["url"], "This is a secret, not the id of a participant."),
+            ("x" * 256, "This has 256 characters; expected 1 to 255."),
+        ):
+            page = await browser.submit(path_to(poll), participant=entered)
+            assert (page.status, page.location, text in page.text) == (422, "", True)
+            assert entered not in page.html
+        assert (await browser.get(path_to(poll), participant="x" * 256)).status == 400
+
+    async def test_links_that_are_created_at_once_are_listed_in_the_order_of_their_participants(
+        self, polls: Polls, browser: Browser
+    ) -> None:
+        poll = await polls.create_poll(settings=NAMED)
+        people = [f"p{number:03}" for number in range(ROWS + 20, 0, -1)]
+        for each in (people, ["last"]):
+            await browser.submit(path_to(poll, "links/personal"), who="many", participants="\n".join(each))
+
+        first = await browser.get(path_to(poll))
+        second = await browser.get(next(link for link in first.links if "cursor=" in link))
+
+        shown = first.text + second.text
+        assert sorted(["last", *people], key=shown.index) == ["last", *people]
+        assert all(shown.count(f"{each} ") == 1 for each in people)
+        assert [link["participant"] for link in await list_links(polls, poll)] == [*people, "last"]
+
     async def test_long_list_has_pages_that_keep_the_filter(self, polls: Polls, browser: Browser) -> None:
         poll = await polls.create_poll(settings=NAMED)
         people = [{"participant": f"p{number:03}"} for number in range(ROWS + 1)]
