@@ -27,7 +27,10 @@ from shared.runtime.text.times import InvalidTime
 
 MAX_SHOWN_LINES: Final = 10
 _DELIMITERS: Final = "\t;,"
-_COLUMNS: Final = ("participant", "name")
+_MAX_CELLS: Final = 2
+_NAME: Final = "name"
+_COLUMNS: Final = {"participant", "id", "email", "e-mail", "user", _NAME}
+"""What the first line may call its columns, in small letters."""
 _NUMBER: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
 _FIELDS: Final[Mapping[str, str]] = {
     "expiresAt": "end_day",
@@ -195,14 +198,15 @@ def _read_lines(text: str, errors: dict[int, str]) -> list[_Line]:
         if not line.strip():
             continue
         cells = _read_cells(line)
-        is_header = (
-            is_first and cells is not None and [cell.casefold() for cell in cells] == list(_COLUMNS[: len(cells)])
-        )
+        names = [cell.casefold() for cell in cells or () if cell]
+        is_header = is_first and bool(names) and set(names) <= _COLUMNS
         is_first = False
         if cells is None:
             errors[number] = "the quotation marks are not those of CSV"
-        elif len(cells) > len(_COLUMNS):
+        elif len(cells) > _MAX_CELLS:
             errors[number] = "expected an id, or an id and a name; put a name with a comma between quotation marks"
+        elif is_header and (names[0] == _NAME or names[1:] not in ([], [_NAME])):
+            errors[number] = "expected a column of ids, or of ids and then of names"
         elif not is_header:
             lines.append(_Line(number, Invitation(cells[0], cells[1] if cells[1:] and cells[1] else None)))
     return lines

@@ -431,6 +431,40 @@ class TestPersonal:
         }
         assert len(find_secrets(page.html)) == 4
 
+    async def test_first_line_with_names_of_columns_is_left_out(
+        self, polls: Polls, browser: Browser, subtests: pytest.Subtests
+    ) -> None:
+        for first, is_header in (
+            *(
+                ("Email,Name", True),
+                ("E-Mail; NAME", True),
+                ("user\tname", True),
+                ("ID", True),
+                ("Email,", True),
+                ('"id","name"', True),
+            ),
+            *(("ada,Name", False), ("email,Ada", False)),
+        ):
+            with subtests.test(first):
+                poll = await polls.create_poll(settings=NAMED)
+
+                await browser.submit(path_to(poll, "links/personal"), who="many", participants=f"\n{first}\nbob\nname")
+
+                found = [link["participant"] for link in await list_links(polls, poll)]
+                assert found == [*([] if is_header else [first.split(",")[0]]), "bob", "name"]
+
+    @pytest.mark.parametrize("first", ["Name,Email", "name", "id,email"])
+    async def test_first_line_with_columns_in_another_order_is_refused(
+        self, polls: Polls, browser: Browser, first: str
+    ) -> None:
+        poll = await polls.create_poll()
+
+        page = await browser.submit(path_to(poll, "links/personal"), who="many", participants=f"{first}\nAda,ada@x.org")
+
+        assert page.status == 422
+        assert "Line 1: Expected a column of ids, or of ids and then of names." in page.text
+        assert await list_links(polls, poll) == []
+
     async def test_a_thousand_participants_are_shown_in_a_table(self, polls: Polls, browser: Browser) -> None:
         poll = await polls.create_poll()
         text = "\n".join(f"person-{number}@example.org, {'ä' * 30} {number}" for number in range(1000))
