@@ -47,6 +47,7 @@ MANAGE_ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", paths.SIGN_OUT, Endpoint(manage_sign_in.sign_out), PUBLIC),
     Route("GET", paths.POLLS, Endpoint(manage_list.show_polls), session_with()),
     Route("POST", paths.SEARCH, Endpoint(manage_list.search_polls), session_with()),
+    Route("POST", paths.FIND_LINKS, Endpoint(manage_list.find_links), session_with(Action.VOTE)),
     Route("GET", paths.NEW_POLL, Endpoint(manage_create.show_form), session_with(Action.CREATE)),
     _PollForm("POST", paths.NEW_POLL, Endpoint(manage_create.create_poll), session_with(Action.CREATE)),
     _PollForm("POST", paths.PREVIEW, Endpoint(poll_preview.show_preview), session_with()),

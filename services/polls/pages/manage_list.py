@@ -1,5 +1,6 @@
 """The list of polls that the token may read: filters, pages, and links to what can be done with each."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -29,6 +30,12 @@ ROWS: Final = 50
 MAX_TEXT: Final = 255
 """The longest name of a condition, so that it fits into an address."""
 STATUSES: Final = (("", "Open and closed"), ("open", "Open"), ("closed", "Closed"))
+
+_POLL: Final = re.compile(
+    r"(?:\S*/polls/)?(?P<id>[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})(?:[/?#]\S*)?",
+    re.ASCII | re.IGNORECASE,
+)
+"""The id of a poll, or an address with it."""
 
 
 class ListFilters(Struct, frozen=True, omit_defaults=True):
@@ -118,6 +125,17 @@ async def search_polls(request: web.Request) -> web.Response:
     raise web.HTTPSeeOther(filters.url())
 
 
+async def find_links(request: web.Request) -> web.Response:
+    """Lead to the voting links of the poll whose id or address was entered, for a token that may not list polls."""
+    caller(request).require_paths(Action.VOTE, ())
+    found = _POLL.fullmatch(request[FORM].text("poll"))
+    if found is None:
+        return _list_page(
+            request, ListFilters(), errors={"poll": "Enter the id of a poll, or the address of its page."}
+        )
+    raise web.HTTPSeeOther(paths.poll_path(UUID(found["id"]), "links"))
+
+
 def _list_page(
     request: web.Request,
     filters: ListFilters,
@@ -139,6 +157,7 @@ def _list_page(
         statuses=STATUSES,
         can_read=bool(readable),
         is_readable=bool(bearer.find_paths(Action.READ, filters.to_path())),
+        can_vote=bool(bearer.find_paths(Action.VOTE)),
         can_create=bool(bearer.find_paths(Action.CREATE)),
         choice=place_choice(readable) if readable else None,
         abilities=describe_abilities(bearer),

@@ -16,6 +16,7 @@ SIGN_OUT: Final = "/manage/sign-out"
 POLLS: Final = "/manage/polls"
 NEW_POLL: Final = "/manage/polls/new"
 SEARCH: Final = "/manage/polls/search"
+FIND_LINKS: Final = "/manage/polls/find-links"
 PREVIEW: Final = "/manage/polls/preview"
 
 _INSIDE: Final = re.compile(

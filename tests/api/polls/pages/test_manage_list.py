@@ -119,7 +119,8 @@ async def test_empty_list_says_what_to_do(polls: Polls, authority: Authority) ->
         (("polls:read,create:PLAT",), "Create the first one"),
         (("polls:read:PLAT",), "A token with the action create can create one."),
         (("polls:create:PLAT",), "Your token may create polls, but not list them."),
-        (("polls:vote:PLAT",), "Your token may neither list nor create polls."),
+        (("polls:vote:PLAT",), "Your token may not list polls: ask the people who have created it."),
+        (("polls:update:PLAT",), "Your token may neither list nor create polls."),
     )
 
     for scopes, text in cases:
@@ -127,6 +128,25 @@ async def test_empty_list_says_what_to_do(polls: Polls, authority: Authority) ->
         assert text in page.text
         assert ("/manage/polls/new" in page.links) == ("create" in scopes[0])
         assert ("/manage/polls/search" in page.actions) == ("read" in scopes[0])
+
+
+async def test_token_with_vote_alone_finds_the_links_of_a_poll(polls: Polls, authority: Authority) -> None:
+    poll = await polls.create_poll()
+    browser = await manage(polls, authority, "polls:vote:PLAT")
+    path, find = f"{LIST}/{poll['id']}/links", f"{LIST}/find-links"
+
+    for entered in (poll["id"], f"  {poll['id'].upper()} ", f"{polls.base}{LIST}/{poll['id']}", f"https://x{path}?a=b"):
+        assert (await browser.submit(LIST, find, poll=entered)).location == path
+    shown = await browser.get(path)
+    assert (shown.status, f"{LIST}/{poll['id']}" in shown.links) == (200, False)
+
+    for entered in ("", "Lunch?", f"{poll['id']}0", f"/p/{poll['id']}", polls.token):
+        refused = await browser.submit(LIST, find, poll=entered)
+        assert (refused.status, refused.location, 'id="poll-error"' in refused.html) == (422, "", True)
+        assert "Enter the id of a poll, or the address of its page." in refused.text
+        assert polls.token not in refused.html
+    reader = await manage(polls, authority, "polls:*:PLAT")
+    assert find not in (await reader.get(LIST)).actions
 
 
 async def test_actions_in_a_row_are_those_of_its_place(polls: Polls, authority: Authority) -> None:
