@@ -145,6 +145,18 @@ async def test_poll_that_would_be_closed_at_once_is_refused_beside_its_end(polls
     assert (poll["status"], poll["settings"]["endDate"]) == ("open", "2026-01-01")
 
 
+async def test_fields_of_the_place_are_explained(browser: Browser) -> None:
+    page = await browser.get(BLANK)
+
+    for name, text in (
+        ("workspace", "In Jira the project key, in Confluence the id of the space."),
+        ("content", "In Jira the issue key, in Confluence the id of the page."),
+        ("container", "In Confluence the id of the macro."),
+    ):
+        assert f'aria-describedby="place-{name}-hint"' in page.html
+        assert text in page.text
+
+
 async def test_form_without_options_is_refused(browser: Browser) -> None:
     page = await browser.submit(BLANK, **{**LUNCH, "option_title": ["", " ", ""]})
 
