@@ -131,6 +131,24 @@ async def test_enter_in_an_option_goes_to_the_next_one_and_creates_nothing(
         assert [option["title"] for option in poll["options"]] == ["Pizza", "Soup", "Dish 3", "Dish 4"]
 
 
+async def test_end_is_shown_in_the_zone_of_the_reader_too(new_polls_tab: OpenTab, polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"endDate": "2099-07-31T17:00:00Z"})
+    async with new_polls_tab(timezone_id="Europe/Berlin") as tab:
+        page = tab.page
+        local = page.locator("#end-local")
+        await sign_in(tab, polls.token, f"{LIST}/{poll['id']}/edit")
+        await expect(local).to_have_text("That is 31 Jul 2099, 19:00 where you are.")
+        await tab.require_accessible()
+        await page.get_by_label("Time in UTC").fill("")
+        await expect(local).to_have_text("That is 1 Aug 2099, 01:59 where you are.")
+        await page.get_by_label("Day", exact=True).fill("")
+        await expect(local).to_be_hidden()
+    async with new_polls_tab(timezone_id="UTC") as tab:
+        await sign_in(tab, polls.token, f"{LIST}/{poll['id']}/edit")
+        await expect(tab.page.locator("#end_day")).to_have_value("2099-07-31")
+        await expect(tab.page.locator("#end-local")).to_be_hidden()
+
+
 async def test_preview_says_that_the_session_is_over_and_keeps_what_was_typed(
     new_polls_tab: OpenTab, polls: Polls, authority: Authority
 ) -> None:

@@ -78,6 +78,22 @@ if (form) {
   });
 }
 
+// An end is entered in UTC, and shown in the zone of the person who enters it too.
+const endDay = document.getElementById("end_day");
+if (endDay) {
+  const endTime = document.getElementById("end_time"), shown = document.getElementById("end-local");
+  const exact = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" };
+  const show = () => {
+    const at = new Date(`${endDay.value}T${endTime.value || "23:59"}Z`);
+    shown.hidden = Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0;
+    if (shown.hidden) return;
+    const year = at.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" };
+    shown.textContent = `That is ${at.toLocaleString("en-GB", { ...exact, ...year })} where you are.`;
+  };
+  for (const field of [endDay, endTime]) field.addEventListener("input", show);
+  show();
+}
+
 // A file with participants is read into the field, where it can be seen and corrected before it is sent.
 for (const input of document.querySelectorAll("input[data-into]")) {
   input.closest(".field").hidden = false;
