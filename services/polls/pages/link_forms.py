@@ -13,6 +13,7 @@ from services.polls.domain.errors import InvalidLink, Violation
 from services.polls.domain.link import (
     DEFAULT_MAX_PER_ADDRESS,
     MAX_LINKS_PER_BATCH,
+    MAX_PARTICIPANTS,
     Invitation,
     Sharing,
     new_invitations,
@@ -26,17 +27,14 @@ from shared.runtime.text.characters import InvalidText
 from shared.runtime.text.times import InvalidTime
 
 MAX_SHOWN_LINES: Final = 10
+_OVER: Final = "Choose a time in the future, or no day for links that never expire."
 _DELIMITERS: Final = "\t;,"
 _MAX_CELLS: Final = 2
 _NAME: Final = "name"
 _COLUMNS: Final = {"participant", "id", "email", "e-mail", "user", _NAME}
 """What the first line may call its columns, in small letters."""
 _NUMBER: Final = re.compile(r"[0-9]{1,10}", re.ASCII)
-_FIELDS: Final[Mapping[str, str]] = {
-    "expiresAt": "end_day",
-    "maxParticipants": "max_participants",
-    "maxPerAddress": "max_per_address",
-}
+_FIELDS: Final[Mapping[str, str]] = {"expiresAt": "end_day"}
 
 
 class InvalidLinkForm(Exception):
@@ -56,11 +54,11 @@ class SharedForm(Struct, frozen=True):
     max_per_address: str = str(DEFAULT_MAX_PER_ADDRESS)
     end: EndForm = EndForm()
 
-    def to_valid(self) -> tuple[Sharing, datetime | None]:
+    def to_valid(self, now: datetime) -> tuple[Sharing, datetime | None]:
         """Return the limits and the end of the link. Raise `InvalidLinkForm` with an error for each field."""
         errors = dict[str, str]()
         limits = [self._read_limit(name, errors) for name in ("max_participants", "max_per_address")]
-        expires_at = _read_end(self.end, errors)
+        expires_at = _read_end(self.end, now, errors)
         sharing = Sharing(self.label or None, *limits)
         try:
             sharing = new_sharing(sharing)
@@ -74,9 +72,9 @@ class SharedForm(Struct, frozen=True):
         text = re.sub(r"[\s,]", "", str(getattr(self, name)))
         if not text:
             return None
-        if _NUMBER.fullmatch(text):
+        if _NUMBER.fullmatch(text) and 1 <= int(text) <= MAX_PARTICIPANTS:
             return int(text)
-        errors[name] = "Enter a whole number, or leave this empty for no limit."
+        errors[name] = f"Enter a whole number from 1 to {MAX_PARTICIPANTS:,}, or leave this empty for no limit."
         return None
 
 
@@ -90,10 +88,10 @@ class PersonalForm(Struct, frozen=True):
     end: EndForm = EndForm()
     has_bom: bool = False
 
-    def to_valid(self) -> tuple[list[Invitation], datetime | None]:
+    def to_valid(self, now: datetime) -> tuple[list[Invitation], datetime | None]:
         """Return the participants and the end of their links. Raise `InvalidLinkForm` with an error for each field."""
         errors, lines, invitations = dict[str, str](), list[str](), list[Invitation]()
-        expires_at = _read_end(self.end, errors)
+        expires_at = _read_end(self.end, now, errors)
         try:
             invitations = self._read_one() if self.who == "one" else _read_many(self.participants)
         except InvalidLinkForm as error:
@@ -148,24 +146,27 @@ def errors_of(error: InvalidLink) -> dict[str, str]:
 
 def _reason_of(violation: Violation) -> str:
     if violation.path[0] == "expiresAt":
-        return "Choose a time in the future, or no day for a link without an end."
-    return sentence(violation.reason.replace("or null for", "or nothing for"))
+        return _OVER
+    return sentence(violation.reason)
 
 
 def _end_of(form: Form) -> EndForm:
     return EndForm(form.text("end_day"), form.text("end_time"))
 
 
-def _read_end(end: EndForm, errors: dict[str, str]) -> datetime | None:
-    """Return the time at which links end, `None` for no end. Add an error if it is invalid."""
+def _read_end(end: EndForm, now: datetime, errors: dict[str, str]) -> datetime | None:
+    """Return the time at which links end, `None` for no end. Add an error if it is invalid or over."""
     if end.time and not end.day:
         errors["end_day"] = "Choose the day."
         return None
     try:
-        return read_end_date(end.to_end_date())
+        at = read_end_date(end.to_end_date())
     except InvalidTime as error:
         errors["end_day"] = sentence(str(error))
         return None
+    if at is not None and at <= now:
+        errors["end_day"] = _OVER
+    return at
 
 
 def _read_many(text: str) -> list[Invitation]:

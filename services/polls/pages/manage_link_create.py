@@ -62,7 +62,7 @@ async def create_shared(request: web.Request) -> web.Response:
     state, form = await load_voting_poll(request), read_shared_form(request[FORM])
     key = form_key_of(request, form)
     try:
-        sharing, expires_at = form.to_valid()
+        sharing, expires_at = form.to_valid(state.at)
         created = await request.app[VOTING_LINKS].share(
             caller(request), state.poll.id, sharing, expires_at, actor_of(request), key
         )
@@ -89,7 +89,7 @@ async def create_personal(request: web.Request) -> web.Response:
     state, form = await load_voting_poll(request), read_personal_form(request[FORM])
     key = form_key_of(request, form)
     try:
-        invitations, expires_at = form.to_valid()
+        invitations, expires_at = form.to_valid(state.at)
         created = await request.app[VOTING_LINKS].invite(caller(request), state.poll.id, invitations, expires_at, key)
     except LinksCreatedBefore:
         return lead_to(poll_path(state.poll.id, "links"), "sent_before")

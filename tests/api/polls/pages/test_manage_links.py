@@ -293,13 +293,26 @@ class TestShared:
         assert (page.status, past.status) == (422, 422)
         for text in (
             *("Nothing was changed. Correct the marked fields.", "This has 256 characters"),
-            *("Enter a whole number, or leave this empty for no limit.", "Expected a number from 1 to 10,000,000"),
+            "Enter a whole number from 1 to 10,000,000, or leave this empty for no limit.",
             "Choose the day.",
         ):
             assert text in page.text
         assert {name: page.form().fields[name][0] for name in typed} == typed
+        assert page.text.count("Enter a whole number from 1 to 10,000,000") == 2
         assert "Choose a time in the future" in past.text
         assert await list_links(polls, poll) == []
+
+    async def test_limit_and_past_day_are_refused_together(self, polls: Polls, browser: Browser) -> None:
+        poll = await polls.create_poll()
+        past = {"end_day": "2026-01-01"}
+
+        shared = await browser.submit(path_to(poll, "links/shared"), max_participants="10000001", **past)
+        personal = await browser.submit(path_to(poll, "links/personal"), who="many", participants="ada\nada", **past)
+
+        assert (shared.status, personal.status) == (422, 422)
+        for page, text in ((shared, "Enter a whole number from 1 to 10,000,000"), (personal, "Correct 1 line.")):
+            assert text in page.text
+            assert "Choose a time in the future" in page.text
 
     async def test_markup_in_texts_is_shown_as_text(self, polls: Polls, browser: Browser) -> None:
         poll = await polls.create_poll(title=XSS, settings=NAMED)
