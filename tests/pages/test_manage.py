@@ -149,6 +149,27 @@ async def test_end_is_shown_in_the_zone_of_the_reader_too(new_polls_tab: OpenTab
         await expect(tab.page.locator("#end-local")).to_be_hidden()
 
 
+async def test_rows_of_the_list_are_low_and_their_cells_are_in_line(new_polls_tab: OpenTab, polls: Polls) -> None:
+    place = {"workspace": "PLATFORM", "content": "PLATFORM-1234"}
+    for title in ("Lunch?", "Which of these days suits the whole team best for a day out in the next month?"):
+        await polls.at_place(**place).create_poll(title=title)
+    first_line = """cell => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return range.getClientRects()[0].bottom;
+    }"""
+    async with new_polls_tab() as tab:
+        await sign_in(tab, polls.token)
+        line = await tab.page.evaluate("parseFloat(getComputedStyle(document.body).lineHeight)")
+        for row in await tab.page.locator("#polls tbody tr").all():
+            for cell in await row.locator("td.where, td.when").all():
+                assert await cell.evaluate("cell => cell.firstElementChild.offsetHeight") < 2 * line
+            texts = row.locator("th a, td:not(.ways), .ways a")
+            bottoms = [await text.evaluate(first_line) for text in await texts.all() if await text.text_content()]
+            assert max(bottoms) - min(bottoms) < 2.5, bottoms
+        await tab.require_accessible()
+
+
 async def test_preview_says_that_the_session_is_over_and_keeps_what_was_typed(
     new_polls_tab: OpenTab, polls: Polls, authority: Authority
 ) -> None:
