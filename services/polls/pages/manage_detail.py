@@ -89,7 +89,7 @@ async def show_poll(request: web.Request) -> web.Response:
         place=describe_place(poll.place),
         results=state.results(audience_of(bearer, poll.place)),
         options=in_order(poll.spec.options),
-        rules=describe_settings(poll.spec.settings),
+        rules=describe_settings(poll.spec.settings, is_closed=state.is_closed),
         changes=[(CHANGES[each], at) for each, at in poll.changed_after_votes.items()],
         ways=ways_of(bearer, state),
         history=await _load_history(request, state),

@@ -59,11 +59,11 @@ def describe_abilities(bearer: Caller) -> list[str]:
     return [f"{verb[0].upper()}{verb[1:]} {describe_paths(paths)}." for verb, paths in found if paths]
 
 
-def describe_settings(settings: Settings) -> list[str]:
-    """Return sentences that say to participants how a poll works."""
+def describe_settings(settings: Settings, *, is_closed: bool = False) -> list[str]:
+    """Return sentences that say to participants how a poll works, and if it is closed, when that was."""
     several = settings.allow_selection_of_multiple_options
     return [
-        "You can vote for several options." if several else "You can vote for one option.",
+        "You can vote for one or more options." if several else "You can vote for one option.",
         "You can vote again while the poll is open; the last vote counts."
         if settings.allow_revote
         else "You can vote once.",
@@ -72,7 +72,7 @@ def describe_settings(settings: Settings) -> list[str]:
         if settings.save_participant_names
         else "Names are not stored with votes.",
         *describe_audience(settings),
-        *_describe_end(settings),
+        *_describe_end(settings, is_closed=is_closed),
     ]
 
 
@@ -92,11 +92,11 @@ def describe_ballots(state: PollState, audience: Audience) -> str:
     )
 
 
-def _describe_end(settings: Settings) -> list[str]:
+def _describe_end(settings: Settings, *, is_closed: bool) -> list[str]:
     try:
         end, closes = read_end_date(settings.end_date), closing_time(settings)
     except InvalidTime:
         return []
     if closes is not None:
-        return [f"The poll closes on {moment(closes)}."]
+        return [f"The poll {'closed' if is_closed else 'closes'} on {moment(closes)}."]
     return [] if end is None else [f"The poll ends on {moment(end)}, and stays open after that."]

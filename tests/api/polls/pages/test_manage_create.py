@@ -108,6 +108,7 @@ async def test_errors_are_next_to_their_fields_and_nothing_typed_is_lost(browser
 
     assert page.status == 422
     for error in (
+        "No poll was created. Correct the marked fields.",
         "Enter a title.",
         "Enter a content, such as PLAT-1.",
         "This has 10005 characters; expected at most 10000.",
@@ -199,6 +200,7 @@ async def test_preview_without_scripts_shows_what_people_will_see(browser: Brows
     assert page.status == 200
     for text in ("What people will see", "Lunch?", "Pizza", "You can vote for one option.", "You can write a comment."):
         assert text in page.text
+    assert "Vote for One Option Pizza Soup" in page.text
     assert "The poll closes on 24 Dec 2099, 23:59 UTC." in page.text
     assert "Not complete yet" not in page.text
 

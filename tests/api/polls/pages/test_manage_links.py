@@ -112,7 +112,7 @@ class TestList:
 
         page = await browser.get(path_to(poll))
 
-        assert "This poll has no voting links yet." in page.text
+        assert "Create one, and send it to the people who should vote." in page.text
         assert {path_to(poll, "links/shared"), path_to(poll, "links/personal")} <= set(page.links)
 
     async def test_links_are_listed_newest_first_with_what_is_known(self, polls: Polls, browser: Browser) -> None:
@@ -243,6 +243,7 @@ class TestList:
         await polls.v1("DELETE", f"/polls/{public['id']}/links")
         after = await browser.get(path_to(public))
 
+        assert "Each address below shows the results as an image" in pages[0].text
         assert pages[0].value("image-1").endswith(images[0])
         assert pages[0].html.count(images[0]) == 2
         assert [image in page.html for image, page in ((images[1], pages[1]), (images[0], after))] == [False, False]
@@ -260,6 +261,7 @@ class TestShared:
         poll = await polls.create_poll()
         form = await browser.get(path_to(poll, "links/shared"))
         assert form.form().fields["max_per_address"] == ["100"]
+        assert "At most … participants from one network address" in form.text
 
         page = await browser.send(form, label="Team page", end_day="2999-12-24", max_participants="1,000")
 
@@ -268,6 +270,7 @@ class TestShared:
         assert page.value("address").endswith(f"/p/{only_secret(page)}")
         assert page.value("image").endswith(f"/p/{link['id']}/results.svg")
         assert (link["label"], link["maxParticipants"], link["maxPerAddress"]) == ("Team page", 1000, 100)
+        assert "Participants at most 1,000 From one network address at most 100" in page.text
         assert link["expiresAt"] == "2999-12-24T23:59:59.999999Z"
         voter = Voter(polls)
         voted = await voter.vote(await voter.open({"url": page.value("address")}), "Yes")
@@ -292,7 +295,7 @@ class TestShared:
 
         assert (page.status, past.status) == (422, 422)
         for text in (
-            *("Nothing was changed. Correct the marked fields.", "This has 256 characters"),
+            *("No link was created. Correct the marked fields.", "This has 256 characters"),
             "Enter a whole number from 1 to 10,000,000, or leave this empty for no limit.",
             "Choose the day.",
         ):
@@ -431,6 +434,12 @@ class TestPersonal:
         assert (await voter.vote(await voter.open({"url": page.value("address")}), "Yes")).status == 303
         assert (await polls.v1("GET", f"/polls/{poll['id']}/votes/ada")).json["name"] == "Ada, Countess"
 
+    async def test_form_asks_for_the_kind_of_file_before_its_buttons(self, polls: Polls, browser: Browser) -> None:
+        page = await browser.get(path_to(await polls.create_poll(), "links/personal"))
+
+        assert "What the participant is called." in page.text
+        assert page.text.index("The CSV is for Excel") < page.text.index("Create and download CSV")
+
     async def test_lines_are_read_as_ids_with_names(self, polls: Polls, browser: Browser) -> None:
         poll = await polls.create_poll(settings=NAMED)
         text = 'participant,name\r\n\r\nada, "Lovelace, Ada"\r\nbob\r\ngrace;Grace Hopper\r\nlin\tLin "L" Us\r\n'
@@ -443,6 +452,7 @@ class TestPersonal:
             *(("ada", "Lovelace, Ada"), ("bob", None), ("grace", "Grace Hopper"), ("lin", 'Lin "L" Us')),
         }
         assert len(find_secrets(page.html)) == 4
+        assert "The links never expire." in page.text
 
     async def test_first_line_with_names_of_columns_is_left_out(
         self, polls: Polls, browser: Browser, subtests: pytest.Subtests
@@ -528,6 +538,7 @@ class TestPersonal:
             "Choose the day.",
         ):
             assert error in page.text, error
+        assert "No link was created. Correct the marked fields." in page.text
         assert page.form().fields["participants"] == [text]
         assert page.form().fields["who"] == ["many"]
         assert await list_links(polls, poll) == []

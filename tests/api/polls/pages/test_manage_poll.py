@@ -130,6 +130,8 @@ class TestClose:
         assert (await read(polls, poll))["status"] == "closed"
         assert f"{path}/reopen" in done.links
         assert f"{path}/close" not in done.links
+        assert "The poll closed on " in done.text
+        assert "The poll closes on " not in done.text
         assert "Closed" in done.text
 
     async def test_closed_poll_is_not_closed_again(self, polls: Polls, browser: Browser) -> None:

@@ -267,6 +267,7 @@ class TestBallots:
 
         assert page.status == 200
         assert "This poll stores neither names nor who has voted for what" in page.text
+        assert "The voting page says so to everyone who votes." in page.text
         assert not [name for name in ("ada", "bob", "grace") if name in page.text]
 
 
