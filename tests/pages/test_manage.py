@@ -87,7 +87,7 @@ async def test_preview_follows_the_form_and_rows_change_in_place(new_polls_tab: 
         await fill_in_poll(tab, XSS)
         await page.get_by_label("Several options can be chosen").check()
         await expect(preview).to_contain_text(XSS)
-        await expect(preview).to_contain_text("You can vote for one or more options.")
+        await expect(preview).to_contain_text("Vote for One or More Options")
         await expect(preview).not_to_contain_text("Not complete yet")
 
         await page.get_by_role("button", name="Add options").click()

@@ -42,7 +42,7 @@ def preview_of(form: PollForm, stored: PollSpec | None = None) -> PollPreview:
         spec.description.strip(),
         [option.title.strip() for option in spec.options],
         spec.settings.allow_selection_of_multiple_options,
-        describe_settings(spec.settings),
+        describe_settings(spec.settings)[1:],  # the first one is above the options, as on the voting page
         missing,
     )
 
