@@ -65,9 +65,7 @@ async def create_poll(request: web.Request) -> web.Response:
 
 
 _TOO_MANY: Final = "This token has created as many polls within a day as it may. Send the form again in ten minutes."
-_SENT_BEFORE: Final = (
-    "This form was sent before with other fields, and a poll was created then. Send it again to create another one."
-)
+_SENT_BEFORE: Final = "The same form has created a poll before, with other fields. Send it again to create another one."
 
 
 def _created(request: web.Request, poll_id: UUID, place: Place, title: str) -> web.Response:

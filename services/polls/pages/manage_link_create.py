@@ -46,7 +46,7 @@ _REFUSALS: Final[Mapping[type[Exception], tuple[int, str]]] = {
     ),
     KeyReused: (
         409,
-        "This form was sent before with other fields, and links were created then. Send it again to create others.",
+        "The same form has created links before, with other fields. Send it again to create others.",
     ),
     KeyInUse: (409, "This form is being carried out at the moment. Look at the voting links before you repeat it."),
 }

@@ -274,7 +274,7 @@ async def test_form_that_is_sent_twice_creates_one_poll(polls: Polls, browser: B
     other = await browser.send(form, **{**LUNCH, "title": "Dinner?"})
 
     assert first.location == again.location
-    assert (other.status, "This form was sent before with other fields" in other.text) == (409, True)
+    assert (other.status, "The same form has created a poll before" in other.text) == (409, True)
     assert len((await polls.v1("GET", "/polls")).json["items"]) == 1
     assert (await browser.send(other)).status == 303
     assert len((await polls.v1("GET", "/polls")).json["items"]) == 2

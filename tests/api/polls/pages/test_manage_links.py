@@ -396,7 +396,7 @@ class TestShownOnce:
 
         page = await browser.send(form, label="Mail")
         assert (page.status, page.form().fields["label"]) == (409, ["Mail"])
-        assert "links were created then" in page.text
+        assert "created links before" in page.text
         assert len(await list_links(polls, poll)) == 1
 
         assert (await browser.send(page)).status == 201
