@@ -11,11 +11,10 @@ from services.polls.domain.errors import (
     KeyInUse,
     KeyReused,
     LinksCreatedBefore,
-    TooManyEdits,
     TooManyLinks,
     TooManyStoredResponses,
 )
-from services.polls.domain.link import DEFAULT_MAX_PER_ADDRESS, MAX_LINKS_PER_BATCH, MAX_LINKS_PER_POLL
+from services.polls.domain.link import DEFAULT_MAX_PER_ADDRESS, MAX_LINKS_PER_BATCH
 from services.polls.domain.state import PollState
 from services.polls.handlers.actor import actor_of
 from services.polls.handlers.links import created_payload, csv_of_links, links_table
@@ -35,11 +34,7 @@ from shared.guard import caller
 from shared.runtime.pages.notices import lead_to
 
 _REFUSALS: Final[Mapping[type[Exception], tuple[int, str]]] = {
-    TooManyLinks: (
-        409,
-        f"A poll has at most {MAX_LINKS_PER_POLL:,} voting links, also counting those that have ended.",
-    ),
-    TooManyEdits: (429, "The poll was edited as often within a day as it may be. Try again later."),
+    TooManyLinks: (409, ""),  # the error says how many
     TooManyStoredResponses: (
         429,
         "This token has created as much within a day as it may. Send the form again in ten minutes.",
@@ -74,6 +69,7 @@ async def create_shared(request: web.Request) -> web.Response:
         return _shared_page(request, state, form, key.key, errors_of(invalid))
     except tuple(_REFUSALS) as refusal:
         status, text = _REFUSALS[type(refusal)]
+        text = text or str(refusal)
         next_key = new_form_key() if isinstance(refusal, KeyReused) else key.key
         return _shared_page(request, state, form, next_key, {"form": text}, status=status)
     return _shown_once(request, state, [created])
@@ -99,6 +95,7 @@ async def create_personal(request: web.Request) -> web.Response:
         return _personal_page(request, state, form, key.key, errors_of(invalid))
     except tuple(_REFUSALS) as refusal:
         status, text = _REFUSALS[type(refusal)]
+        text = text or str(refusal)
         next_key = new_form_key() if isinstance(refusal, KeyReused) else key.key
         return _personal_page(request, state, form, next_key, {"form": text}, status=status)
     if request[FORM].has("csv"):
