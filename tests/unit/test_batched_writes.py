@@ -122,14 +122,14 @@ async def test_write_that_its_request_has_given_up_is_left_out() -> None:
 
 
 async def test_writer_that_is_cancelled_fails_what_waits() -> None:
-    ledger = Ledger()
+    ledger, others = Ledger(), asyncio.all_tasks()
     ledger.may_write.clear()
     writes = [ledger.writes.put("poll", value) for value in "ab"]
     while not ledger.batches:
         await asyncio.sleep(0)
     waiting = ledger.writes.put("poll", "c")
-    for task in asyncio.all_tasks() - {asyncio.current_task()}:
-        task.cancel()
+    (writer,) = asyncio.all_tasks() - others
+    writer.cancel()
 
     for write in (*writes, waiting):
         with pytest.raises(DatabaseUnavailable):
