@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from services.polls.domain.errors import KeyInUse, TooManyEdits, TooManyStoredResponses
+from services.polls.domain.errors import KeyInUse, TooManyStoredResponses
 from services.polls.pages.manage_links import ROWS
 from shared.contract.token import VOTING_LINK, is_well_formed
 from shared.runtime.http.cursor import write_cursor
@@ -579,7 +579,6 @@ class TestPersonal:
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
-        (TooManyEdits(), 429, "The poll was edited as often within a day as it may be."),
         (TooManyStoredResponses(), 429, "This token has created as much within a day as it may."),
         (KeyInUse(), 409, "This form is being carried out at the moment."),
     ],
