@@ -53,6 +53,7 @@ class Participants:
     def address_hashes(self, link_id: UUID, network: str, participant: str) -> tuple[bytes, bytes]:
         """Return a hash of an address, and one of a participant there, for the limit of a shared link by address."""
         at = b"address\0" + link_id.bytes + network.encode()
-        return tuple(  # type: ignore[return-value]
-            hmac.digest(self._key, text, hashlib.sha256) for text in (at, at + b"\0" + participant.encode())
+        return (
+            hmac.digest(self._key, at, hashlib.sha256),
+            hmac.digest(self._key, at + b"\0" + participant.encode(), hashlib.sha256),
         )

@@ -10,6 +10,7 @@ from services.polls.app_keys import SETTINGS, VOTING_LINKS
 from services.polls.domain.errors import UnknownLink, UnknownPoll
 from services.polls.domain.link import MAX_LINKS_PER_POLL, MAX_SHARED_LINKS_PER_DAY
 from services.polls.handlers.actor import actor_of
+from services.polls.handlers.csv_format import CSV, wants_csv
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
 from services.polls.handlers.participants import query_participant
 from services.polls.operations.links import CreatedLink
@@ -30,18 +31,15 @@ from services.polls.payloads.links import (
 from services.polls.payloads.parameters import LinkPath, PollPath
 from shared.contract.scope import Action
 from shared.guard import caller
-from shared.runtime.http.accept import prefers
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.csv_table import csv_table
 from shared.runtime.http.cursor import read_cursor, write_cursor
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.path import require_path_uuid
-from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 from shared.runtime.text.times import format_rfc3339
 
-CSV: Final = "text/csv"
 COLUMNS: Final = ("participant", "name", "url", "id", "expires at")
 CSV_EXAMPLE: Final = (
     '"participant","name","url","id","expires at"\r\n'
@@ -108,9 +106,7 @@ async def create_links(request: web.Request) -> web.Response:
     """Return 201 with the new links and their addresses."""
     require_media_type(request, JSON)
     query = read_query(request, CreateLinksQuery)
-    is_csv = query.format == "csv" if query.format else prefers(request, CSV, JSON)
-    if query.bom and not is_csv:
-        raise BadRequest("Only CSV begins with a byte order mark.", ErrorDetail("add format=csv", parameter="bom"))
+    is_csv = wants_csv(request, query.format, with_bom=query.bom)
     body = read_json(await request.read(), CreateLinks)
     poll_id, expires_at = require_path_uuid(request, "id", UnknownPoll), payloads.read_expiry(body.expires_at)
     created = await request.app[VOTING_LINKS].invite(caller(request), poll_id, body.to_invitations(), expires_at)

@@ -10,6 +10,7 @@ from services.polls.app_keys import POLL_READS, VOTES
 from services.polls.domain.errors import UnknownPoll
 from services.polls.domain.results import Results
 from services.polls.domain.state import PollState
+from services.polls.handlers.csv_format import CSV, wants_csv
 from services.polls.handlers.descriptions import UNKNOWN, forbidden
 from services.polls.handlers.participants import query_participant
 from services.polls.operations.authorization import audience_of, load_authorized_poll
@@ -18,16 +19,12 @@ from services.polls.payloads.parameters import PollPath, ShowResults
 from services.polls.payloads.results import ResultsPayload
 from shared.contract.scope import Action
 from shared.guard import caller
-from shared.runtime.http.accept import prefers
-from shared.runtime.http.body import JSON
 from shared.runtime.http.csv_table import csv_table
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 from shared.runtime.http.path import require_path_uuid
-from shared.runtime.http.problem import BadRequest, ErrorDetail
 from shared.runtime.http.query import read_query
 
-CSV: Final = "text/csv"
 COLUMNS: Final = ("option", "title", "votes", "percentage", "participant percentage", "rank")
 CSV_EXAMPLE: Final = (
     '"option","title","votes","percentage","participant percentage","rank"\r\n'
@@ -56,9 +53,7 @@ CSV_EXAMPLE: Final = (
 async def show_results(request: web.Request) -> web.Response:
     """Return 200 with the results, or with a line for each option if `format` or else `Accept` prefers CSV."""
     query = read_query(request, ShowResults)
-    is_csv = query.format == "csv" if query.format else prefers(request, CSV, JSON)
-    if query.bom and not is_csv:
-        raise BadRequest("Only CSV begins with a byte order mark.", ErrorDetail("add format=csv", parameter="bom"))
+    is_csv = wants_csv(request, query.format, with_bom=query.bom)
     state, as_voter = await _load(request, query.participant)
     results = state.results(audience_of(caller(request), state.poll.place, as_voter=as_voter))
     headers = {"Vary": "Accept"}

@@ -91,15 +91,15 @@ class VotingLinks:
         Raise `UnknownPoll`, `InsufficientScope`, `InvalidLink` or `TooManyLinks`, and with a key `LinksCreatedBefore`
         if this was done before, or what `claim_key` raises.
         """
-        before = await self._authorize(caller, poll_id)
+        await self._authorize(caller, poll_id)
         secret = mint(VOTING_LINK)
-        creation = Creation(poll_id, before.at, caller.token_id, expires_at)
         async with self._semaphores.of(poll_id), self._database.transaction() as transaction:
             await _claim(transaction, key)
             state, head = await self._lock(transaction, caller.site, poll_id)
             await self._require_room(transaction, state, expires_at, 1)
             await _require_room_for_shared(transaction, state)
-            new = shared_link(creation._replace(created_at=state.at), sharing, secret)
+            creation = Creation(poll_id, state.at, caller.token_id, expires_at)
+            new = shared_link(creation, sharing, secret)
             await links.insert_links(transaction, poll_id, [new])
             await record_creation(transaction, caller.site, state, head, actor, new.link)
         return CreatedLink(_shown(new.link, state, caller), secret)

@@ -17,9 +17,9 @@ from services.polls.domain.state import PollState
 from services.polls.domain.voter_pass import VoterPass
 from services.polls.handlers.events import HEADERS, HEARTBEAT, HEARTBEAT_S, RETRY
 from services.polls.operations.stream_limiter import StreamLimiter
-from services.polls.pages.poll import audience_of_voter, network_of_browser, read_link_id
+from services.polls.pages.poll import audience_of_voter, network_of_browser
 from services.polls.pages.results_view import ResultsView, read_view
-from services.polls.pages.voter_cookies import read_pass
+from services.polls.pages.voter_cookies import require_pass
 from services.polls.tasks.followed_polls import FollowedPoll
 from shared.runtime.http.application import disable_deadline
 from shared.runtime.http.large_responses import write_within_limit
@@ -34,6 +34,10 @@ MIN_INTERVAL_S: Final = 1.0
 """Between two events with results: people do not read faster, and each goes to every open page."""
 ENDED: Final = b"event: ended\ndata: {}\n\n"
 """The last event: the link no longer works, or the poll was deleted."""
+MAX_PER_PARTICIPANT: Final = 10
+"""The most streams of one browser."""
+ADDRESS_SHARE: Final = 0.25
+"""The part of all streams that one address may take."""
 
 
 class LiveResult(NamedTuple):
@@ -43,10 +47,6 @@ class LiveResult(NamedTuple):
     event: bytes
 
 
-PER_PARTICIPANT: Final = 10
-"""The most streams of one browser."""
-PARTS: Final = 4
-"""The streams of one address are at most this part of all."""
 Render = Callable[[PollState, Audience, LiveResult | None], LiveResult]
 
 
@@ -76,8 +76,9 @@ class LivePages:
     def __init__(self, limit: int) -> None:
         self.open: set[LiveStream] = set()
         self.is_ending = False
-        self._by_participant = StreamLimiter(limit=limit, limit_per_token=PER_PARTICIPANT)
-        self._by_network = StreamLimiter(limit=limit, limit_per_token=max(PER_PARTICIPANT, limit // PARTS))
+        self._by_participant = StreamLimiter(limit=limit, limit_per_token=MAX_PER_PARTICIPANT)
+        per_network = max(MAX_PER_PARTICIPANT, int(limit * ADDRESS_SHARE))
+        self._by_network = StreamLimiter(limit=limit, limit_per_token=per_network)
 
     @contextmanager
     def count(self, participant: str, network: str) -> Generator[None, None, None]:
@@ -173,16 +174,14 @@ class LiveStream:
 
 async def follow_results(request: web.Request) -> web.StreamResponse:
     """Return 200 with events, until the link ends."""
-    link_id = read_link_id(request.match_info["link"])
-    held = None if link_id is None else read_pass(request, link_id, "vote")
-    if held is None:
-        raise LinkEnded
+    held = require_pass(request)
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     if request.method == hdrs.METH_HEAD:
         return web.StreamResponse(headers=HEADERS)
     query = query_of(request)
     shown = read_view(query.optional("results") or "table", query.optional("sort"))
-    with request.app[LIVE_PAGES].count(f"{link_id} {held.voter_pass.participant}", network_of_browser(request)):
+    participant = f"{held.voter_pass.link_id} {held.voter_pass.participant}"
+    with request.app[LIVE_PAGES].count(participant, network_of_browser(request)):
         stream = LiveStream(request)
         await stream.run(held.voter_pass, voter, shown or ResultsView())
         return stream.response

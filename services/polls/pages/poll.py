@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
-from uuid import UUID
 
 from aiohttp import hdrs, web
 from msgspec.structs import replace
@@ -25,6 +24,7 @@ from services.polls.pages.voter_cookies import (
     HeldPass,
     forget_pass,
     new_pass,
+    read_link_id,
     read_pass,
     send_pass,
 )
@@ -121,15 +121,6 @@ def audience_of_voter(voter: Voter) -> Audience:
 def option_key(option: Option) -> str:
     """Return the value that stands for an option in a form: browsers may change an id, as its line breaks."""
     return sha256(option.id.encode()).hexdigest()
-
-
-def read_link_id(text: str) -> UUID | None:
-    """Return the id of a link in a path, `None` if the text is something else."""
-    try:
-        link_id = UUID(text)
-    except ValueError:
-        return None
-    return link_id if str(link_id) == text else None
 
 
 def _ask_for_link(request: web.Request) -> web.Response:

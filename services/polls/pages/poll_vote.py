@@ -11,7 +11,6 @@ from services.polls.domain.errors import (
     AddressLimitReached,
     AlreadyVoted,
     InvalidBallot,
-    LinkEnded,
     LinkFull,
     PollClosed,
     UnknownBallot,
@@ -19,9 +18,9 @@ from services.polls.domain.errors import (
 from services.polls.domain.poll import in_order
 from services.polls.pages.page import page
 from services.polls.pages.paths import voting_path
-from services.polls.pages.poll import network_of_browser, option_key, policy_of, poll_page, read_link_id
+from services.polls.pages.poll import network_of_browser, option_key, policy_of, poll_page
 from services.polls.pages.results_view import read_view
-from services.polls.pages.voter_cookies import HeldPass, read_pass
+from services.polls.pages.voter_cookies import HeldPass, require_pass
 from shared.runtime.docs.error_pages import HTML
 from shared.runtime.http.accept import prefers
 from shared.runtime.http.body import JSON
@@ -44,7 +43,7 @@ async def vote(request: web.Request) -> web.StreamResponse:
     held, form = await _read_vote(request)
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     if voter.state.is_closed:
-        return poll_page(request, held, voter, notice=_REFUSALS[PollClosed], status=409)
+        return await _show_refusal(request, held, form, PollClosed())
     if form.raw("version") != str(voter.state.poll.version):
         return poll_page(request, held, voter, form=form, notice=_EDITED, status=409)
     keys = set(form.all("option"))
@@ -53,8 +52,6 @@ async def vote(request: web.Request) -> web.StreamResponse:
         choice = new_choice(chosen, form.text("name") or None, form.text("comment") or None)
         cast = await request.app[VOTES].cast_by_link(voter, choice, network_of_browser(request))
     except (InvalidBallot, PollClosed, AlreadyVoted, LinkFull, AddressLimitReached) as refusal:
-        if not prefers(request, HTML, JSON):
-            raise
         return await _show_refusal(request, held, form, refusal)
     if cast is None:  # the poll was edited while the vote waited
         voter = await request.app[VOTES].load_link_voter(held.voter_pass)
@@ -63,7 +60,9 @@ async def vote(request: web.Request) -> web.StreamResponse:
 
 
 async def _show_refusal(request: web.Request, held: HeldPass, form: Form, refusal: Exception) -> web.Response:
-    """Return the page with what is wrong with a vote."""
+    """Return the page with what is wrong with a vote. Raise the refusal for a client that prefers JSON."""
+    if not prefers(request, HTML, JSON):
+        raise refusal
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     if isinstance(refusal, InvalidBallot):
         errors = {str(violation.path[0]): violation.reason for violation in reversed(refusal.violations)}
@@ -77,10 +76,7 @@ async def _show_refusal(request: web.Request, held: HeldPass, form: Form, refusa
 
 async def ask_to_withdraw(request: web.Request) -> web.StreamResponse:
     """Return the page that asks whether to withdraw the ballot."""
-    link_id = read_link_id(request.match_info["link"])
-    held = None if link_id is None else read_pass(request, link_id, "vote")
-    if held is None:
-        raise LinkEnded
+    held = require_pass(request)
     voter = await request.app[VOTES].load_link_voter(held.voter_pass)
     if not voter.has_voted or voter.state.is_closed:
         raise web.HTTPSeeOther(voting_path(held.voter_pass.link_id))
@@ -104,7 +100,10 @@ async def withdraw(request: web.Request) -> web.StreamResponse:
     try:
         await request.app[VOTES].withdraw_by_link(voter)
     except PollClosed:
-        return poll_page(request, held, voter, notice=_REFUSALS[PollClosed], status=409)
+        if not prefers(request, HTML, JSON):
+            raise
+        voter = await request.app[VOTES].load_link_voter(held.voter_pass)
+        return poll_page(request, held, voter, notice=_CLOSED_TO_WITHDRAWAL, status=409)
     except UnknownBallot:  # it was withdrawn before, as by the same form sent twice
         pass
     path = _after(voter, form)
@@ -114,10 +113,7 @@ async def withdraw(request: web.Request) -> web.StreamResponse:
 async def _read_vote(request: web.Request) -> tuple[HeldPass, Form]:
     """Return the pass and the form, if a page of the link has sent it. Raise `ForgedForm` or `LinkEnded`."""
     require_same_origin(request, request.app[SETTINGS].resource_url)
-    link_id = read_link_id(request.match_info["link"])
-    held = None if link_id is None else read_pass(request, link_id, "vote")
-    if held is None:
-        raise LinkEnded
+    held = require_pass(request)
     form = await read_form(request)
     require_form_token(form, held.cookie)
     return held, form
@@ -130,6 +126,7 @@ def _after(voter: Voter, form: Form) -> str:
 
 
 _EDITED: Final = "The poll was edited in the meantime, so your vote was not counted. Check your choice, and vote again."
+_CLOSED_TO_WITHDRAWAL: Final = "The poll has closed, so your vote can no longer be withdrawn."
 _REFUSALS: Final[Mapping[type[Exception], str]] = {
     PollClosed: "The poll has closed, so your vote was not counted.",
     AlreadyVoted: "You have voted before, and this poll does not let you change your vote.",

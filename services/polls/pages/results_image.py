@@ -7,8 +7,8 @@ from aiohttp import hdrs, web
 
 from services.polls.app_keys import DATABASE, TEMPLATES
 from services.polls.domain.results import Audience
-from services.polls.pages.poll import read_link_id
 from services.polls.pages.results_view import shown_options
+from services.polls.pages.voter_cookies import read_link_id
 from services.polls.storage.links import select_shared_poll
 from shared.runtime.text.characters import shorten_line
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from aiohttp import web
 
 from services.polls.app_keys import SETTINGS, VOTER_PASSES
+from services.polls.domain.errors import LinkEnded
 from services.polls.domain.voter_pass import VoterPass
 from services.polls.operations.voter_passes import Purpose
 from services.polls.pages.paths import voting_path
@@ -23,6 +24,24 @@ class HeldPass(NamedTuple):
 
     voter_pass: VoterPass
     cookie: str
+
+
+def read_link_id(text: str) -> UUID | None:
+    """Return the id of a link in a path, `None` if the text is something else."""
+    try:
+        link_id = UUID(text)
+    except ValueError:
+        return None
+    return link_id if str(link_id) == text else None
+
+
+def require_pass(request: web.Request) -> HeldPass:
+    """Return the pass to vote that the browser has for the link in the path. Raise `LinkEnded` if it has none."""
+    link_id = read_link_id(request.match_info["link"])
+    held = None if link_id is None else read_pass(request, link_id, "vote")
+    if held is None:
+        raise LinkEnded
+    return held
 
 
 def read_pass(request: web.Request, link_id: UUID, purpose: Purpose) -> HeldPass | None:

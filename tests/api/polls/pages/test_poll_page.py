@@ -246,6 +246,38 @@ async def test_closed_poll_says_so_and_takes_no_vote(polls: Polls) -> None:
     assert "Vote for One Option" not in shown.text
 
 
+async def test_closed_poll_says_that_a_vote_can_no_longer_be_withdrawn(polls: Polls) -> None:
+    poll = await polls.create_poll(settings={"allowRevote": True})
+    link = await create_link(polls, poll["id"])
+    voter = Voter(polls)
+    await voter.vote(await voter.open(link), "Yes")
+    asked = await voter.get(f"/p/{link['id']}/withdraw")
+    await polls.v1("PATCH", f"/polls/{poll['id']}", CLOSED)
+
+    refused = await voter.send(asked, f"/p/{link['id']}/withdraw")
+
+    assert refused.status == 409
+    assert "The poll has closed, so your vote can no longer be withdrawn." in refused.text
+    assert "was not counted" not in refused.text
+    assert await counts(polls, poll["id"]) == [1, 0]
+
+
+@pytest.mark.parametrize("path", ["", "/withdraw"])
+async def test_closed_poll_refuses_a_program_with_a_problem(polls: Polls, path: str) -> None:
+    poll = await polls.create_poll(settings={"allowRevote": True})
+    link = await create_link(polls, poll["id"])
+    voter = Voter(polls)
+    await voter.vote(await voter.open(link), "Yes")
+    page = await voter.get(f"/p/{link['id']}{path}")
+    await polls.v1("PATCH", f"/polls/{poll['id']}", CLOSED)
+    voter.accept_json()
+
+    refused = await voter.send(page, f"/p/{link['id']}{path}")
+
+    assert refused.status == 409
+    assert refused.headers["Content-Type"].startswith("application/problem+json")
+
+
 async def test_vote_on_page_from_before_an_edit_is_not_counted_and_shows_the_poll_again(polls: Polls) -> None:
     poll = await polls.create_poll()
     voter = Voter(polls)
