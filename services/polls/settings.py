@@ -71,6 +71,16 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         read_origins(self.embed_origins, "EMBED_ORIGINS")
 
     @property
+    def framing_origins(self) -> list[str]:
+        """The origins in `embed_origins`, in its order."""
+        return self.embed_origins.replace(",", " ").split()
+
+    @property
+    def base_url(self) -> str:
+        """`resource_url` without a slash at its end, so that a path can follow."""
+        return self.resource_url.rstrip("/")
+
+    @property
     def participant_secret(self) -> bytes:
         """The 32 bytes of `participant_key`."""
         return read_secret("PARTICIPANT_KEY", self.participant_key)

@@ -212,7 +212,7 @@ def links_table(links: list[NewLinkPayload], *, with_bom: bool) -> bytes:
 
 def created_payload(request: web.Request, created: CreatedLink) -> NewLinkPayload:
     """Return the payload of a new link, with its address."""
-    url = f"{request.app[SETTINGS].resource_url.rstrip('/')}/p/{created.secret}"
+    url = f"{request.app[SETTINGS].base_url}/p/{created.secret}"
     return NewLinkPayload.created(created.link, created.link.created_at, url, created.participant)
 
 

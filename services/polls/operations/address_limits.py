@@ -4,7 +4,7 @@ Redis has the participants of each address, all as keyed hashes that differ from
 have them: a row that is written with a ballot would show from which address the ballot came.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.polls.domain.ballot import Voter
 from services.polls.domain.errors import AddressLimitReached
@@ -14,6 +14,14 @@ from shared.runtime.redis.limited_sets import LimitedSets
 VOTERS_PREFIX: Final = "pollgate:voters"
 """The prefix, up to a colon, of all keys in Redis under which the voters of shared links are kept."""
 VOTERS_LIFE_S: Final = 90 * 24 * 3600
+
+
+class _Place(NamedTuple):
+    """The set of an address in Redis, the participant's member of it, and the most members."""
+
+    key: str
+    member: bytes
+    limit: int
 
 
 class AddressLimits:
@@ -28,17 +36,19 @@ class AddressLimits:
 
         A participant takes one place at an address, also after withdrawing. A personal link has no such limit.
         """
-        link = voter.link
-        if link is None or link.max_per_address is None or voter.stored is not None:
-            return
-        key, member = self._participants.address_hashes(link.id, network, voter.participant)
-        if not await self._voters.add(key.hex(), member, link.max_per_address):
+        place = self._find_place(voter, network)
+        if place is not None and not await self._voters.add(place.key, place.member, place.limit):
             raise AddressLimitReached
 
     async def release(self, voter: Voter, network: str) -> None:
         """Forget a participant who was admitted and has not voted."""
+        place = self._find_place(voter, network)
+        if place is not None:
+            await self._voters.remove(place.key, place.member)
+
+    def _find_place(self, voter: Voter, network: str) -> _Place | None:
         link = voter.link
         if link is None or link.max_per_address is None or voter.stored is not None:
-            return
+            return None
         key, member = self._participants.address_hashes(link.id, network, voter.participant)
-        await self._voters.remove(key.hex(), member)
+        return _Place(key.hex(), member, link.max_per_address)

@@ -121,7 +121,7 @@ def _shown_once(request: web.Request, state: PollState, created: Sequence[Create
         title="Voting link created" if len(created) == 1 else f"{len(created):,} voting links created",
         created=created,
         link=first,
-        start=f"{request.app[SETTINGS].resource_url.rstrip('/')}/p/",
+        start=f"{request.app[SETTINGS].base_url}/p/",
         image=image_address(request, state, first),
         table=table,
     )

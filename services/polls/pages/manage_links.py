@@ -152,7 +152,7 @@ def link_page(
         "poll": state.poll,
         "is_closed": state.is_closed,
         "may_read": caller(request).may(Action.READ, state.poll.place),
-        "embed_origins": request.app[SETTINGS].embed_origins.replace(",", " ").split(),
+        "embed_origins": request.app[SETTINGS].framing_origins,
     }
     return manage_page(request, template, status=status, secrets=secrets, **{**shared, **values})
 
@@ -161,7 +161,7 @@ def image_address(request: web.Request, state: PollState, link: Link) -> str:
     """Return the address of the image of the results for a shared link; empty if not everyone may see them."""
     if link.kind != "shared" or not state.results(Audience.PUBLIC).is_visible:
         return ""
-    return request.app[SETTINGS].resource_url.rstrip("/") + voting_path(link.id, "results.svg")
+    return request.app[SETTINGS].base_url + voting_path(link.id, "results.svg")
 
 
 def _flaw_of(participant: str) -> str:

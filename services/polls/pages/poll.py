@@ -124,7 +124,7 @@ def option_key(option: Option) -> str:
 
 
 def _ask_for_link(request: web.Request) -> web.Response:
-    origin = request.app[SETTINGS].resource_url.rstrip("/")
+    origin = request.app[SETTINGS].base_url
     return page(request, "no_pass.html", status=403, policy=policy_of(request), origin=origin)
 
 
@@ -154,7 +154,7 @@ def network_of_browser(request: web.Request) -> str:
 
 def policy_of(request: web.Request) -> str:
     """Return the content security policy of the page, which listed origins may show in a frame."""
-    return embeddable(PAGE_POLICY, request.app[SETTINGS].embed_origins.replace(",", " ").split())
+    return embeddable(PAGE_POLICY, request.app[SETTINGS].framing_origins)
 
 
 _NO_ERRORS: Final = {"optionIds": "", "name": "", "comment": ""}
