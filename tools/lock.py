@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 LOCKS = {
-    "requirements/services.lock": ("cli", "server"),
-    "requirements/dev.lock": ("cli", "server", "embedded", "dev"),
+    "requirements/services.lock": ("cli", "server", "otel"),
+    "requirements/dev.lock": ("cli", "server", "otel", "embedded", "dev"),
 }
 
 COMPILE_OPTIONS = (
