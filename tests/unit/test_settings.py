@@ -5,6 +5,7 @@ import json
 import secrets
 from pathlib import Path
 
+import msgspec
 import pytest
 import structlog
 
@@ -13,7 +14,7 @@ from services.token_authority.domain.administrator import new_rights
 from services.token_authority.domain.person import GroupRights
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.postgres.database import address_of
-from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
+from shared.runtime.process.environment import RotatableText, SettingsError, describe_settings, read_settings
 from shared.runtime.redis.client import redis_client
 from tests.support.client_keys import KEY_KINDS, ClientKey, Kind
 
@@ -330,3 +331,41 @@ def test_every_variable_is_described(kind: type[PollsSettings] | type[TokenAutho
     for line in describe_settings(kind).splitlines():
         _variable, meaning = line.split(maxsplit=1)
         assert not meaning.startswith("(")
+
+
+class Rotated(msgspec.Struct):
+    """Settings with a text that may change while the process runs."""
+
+    database_url: RotatableText
+
+
+def test_rotatable_text_of_a_file_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("first\n")
+    file.chmod(0o600)
+    url = read_settings(Rotated, {"DATABASE_URL_FILE": str(file)}).database_url
+
+    before = url.read()
+    file.write_text("second\n")
+
+    assert (before, url.read()) == ("first", "second")
+
+
+def test_rotatable_text_of_a_variable_stays() -> None:
+    assert read_settings(Rotated, {"DATABASE_URL": "first"}).database_url.read() == "first"
+
+
+@pytest.mark.parametrize("content", [None, b"", b" \n", b"\xff"])
+def test_rotatable_text_without_a_readable_file_stays_and_logs_once(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "url"
+    file.write_text("first")
+    url = RotatableText("first", file)
+    file.unlink() if content is None else file.write_bytes(content)
+
+    with structlog.testing.capture_logs() as logged:
+        texts = [url.read(), url.read()]
+
+    assert texts == ["first", "first"]
+    assert [entry["event"] for entry in logged] == ["the file of a setting cannot be read again"]
+    file.write_text("second")
+    assert url.read() == "second"
