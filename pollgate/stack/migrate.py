@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from os import environ
 from typing import Final
-from urllib.parse import unquote
 
 import asyncpg
 from msgspec import Struct
@@ -11,9 +10,10 @@ from msgspec import Struct
 from pollgate.stack.errors import StackError
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
-from shared.runtime.postgres.database import address_of
+from shared.runtime.postgres.connector import reason_of
 from shared.runtime.postgres.migrations import ChangedMigration, DatabaseTooNew, Schema, migrate
-from shared.runtime.process.environment import SettingsError, read_settings, split_url
+from shared.runtime.postgres.url import read_database_url
+from shared.runtime.process.environment import SettingsError, read_settings
 
 SCHEMAS: Final = (TOKEN_AUTHORITY, POLLS)
 
@@ -30,7 +30,7 @@ async def migrate_from_environment() -> list[str]:
     """Migrate with settings from the environment, and return a line per schema. Raise `StackError`."""
     try:
         settings = read_settings(MigrateSettings, environ)
-        split_url(settings.database_admin_url, "DATABASE_ADMIN_URL")
+        read_database_url(settings.database_admin_url, "DATABASE_ADMIN_URL")
         passwords = {
             TOKEN_AUTHORITY: _password(settings.token_authority_database_url, "TOKEN_AUTHORITY_DATABASE_URL"),
             POLLS: _password(settings.polls_database_url, "POLLS_DATABASE_URL"),
@@ -51,14 +51,14 @@ async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[s
         except ChangedMigration as error:
             raise StackError(str(error)) from None
         except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-            reason = str(error) or "no answer in time"
-            raise StackError(f"cannot migrate {schema.name} at {address_of(admin_url)}: {reason}") from None
+            address = read_database_url(admin_url).address
+            raise StackError(f"cannot migrate {schema.name} at {address}: {reason_of(error)}") from None
         lines.append(f"{schema.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
     return lines
 
 
 def _password(url: str, variable: str) -> str:
-    password = split_url(url, variable).password
+    password = read_database_url(url, variable).password
     if not password:
         raise StackError(f"{variable} has no password; the role of the service requires one")
-    return unquote(password)
+    return password

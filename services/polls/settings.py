@@ -10,7 +10,8 @@ from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
 from shared.runtime.http.cors import read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
-from shared.runtime.process.environment import FormerName
+from shared.runtime.postgres.url import read_database_url
+from shared.runtime.process.environment import FormerName, RotatableText
 
 
 class PollsSettings(GuardSettings, frozen=True, kw_only=True):
@@ -23,7 +24,9 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         "polls"
     )
     resource_url: Annotated[str, Meta(description="URL of this service, as clients use it")] = "http://127.0.0.1:8080"
-    polls_database_url: Annotated[str, Meta(description="URL of PostgreSQL, with the role polls")]
+    polls_database_url: Annotated[
+        RotatableText, Meta(description="URL of PostgreSQL, with the role polls; its file is read for each connection")
+    ]
     participant_key: Annotated[
         str,
         Meta(
@@ -34,7 +37,11 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
     database_pool_size: Annotated[int, Meta(ge=1, le=100, description="number of connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
-        Meta(ge=0, le=1000, description="prepared statements per connection; 0 with a transaction pooler"),
+        Meta(
+            ge=0,
+            le=1000,
+            description="prepared statements per connection; 0 for none, as with a pooler that loses them",
+        ),
     ] = 100
     session_idle_minutes: Annotated[
         int, Meta(ge=1, le=1440, description="minutes without a request after which a session of the pages ends")
@@ -66,6 +73,7 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raise `SettingsError` if a credential, key or network is invalid, before anything is opened."""
         super().__post_init__()
+        read_database_url(self.polls_database_url.read(), "POLLS_DATABASE_URL")
         read_secret("PARTICIPANT_KEY", self.participant_key)
         read_networks(self.metrics_networks)
         read_origins(self.embed_origins, "EMBED_ORIGINS")

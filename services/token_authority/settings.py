@@ -13,7 +13,8 @@ from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
-from shared.runtime.process.environment import FormerName, split_url
+from shared.runtime.postgres.url import read_database_url
+from shared.runtime.process.environment import FormerName, RotatableText
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -27,7 +28,10 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     token_authority_issuer: Annotated[str, Meta(description="URL of the authority, the issuer of its tokens")] = (
         "http://127.0.0.1:8081"
     )
-    token_authority_database_url: Annotated[str, Meta(description="URL of PostgreSQL, with the role token_authority")]
+    token_authority_database_url: Annotated[
+        RotatableText,
+        Meta(description="URL of PostgreSQL, with the role token_authority; its file is read for each connection"),
+    ]
     polls_url: Annotated[
         str, Meta(description="URL of the polls service for its clients, in the commands that the settings pages show")
     ] = "http://127.0.0.1:8080"
@@ -146,12 +150,17 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="number of connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[
         int,
-        Meta(ge=0, le=1000, description="prepared statements per connection; 0 with a transaction pooler"),
+        Meta(
+            ge=0,
+            le=1000,
+            description="prepared statements per connection; 0 for none, as with a pooler that loses them",
+        ),
     ] = 100
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` for an invalid key, network, origin or provider, before any connection is opened."""
         read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
+        read_database_url(self.token_authority_database_url.read(), "TOKEN_AUTHORITY_DATABASE_URL")
         read_networks(self.metrics_networks)
         read_origins(self.cors_origins)
         require_provider(self.oidc_issuer, self.oidc_client_id, self.oidc_scopes, self.oidc_groups)
@@ -169,8 +178,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     @property
     def rate_limit_namespace(self) -> str:
         """Separates the counts of this authority from those of another one on the same Redis."""
-        database = split_url(self.token_authority_database_url, "TOKEN_AUTHORITY_DATABASE_URL").path
-        return hashlib.sha256(f"{self.token_authority_issuer} {database}".encode()).hexdigest()[:12]
+        database = read_database_url(self.token_authority_database_url.read()).database
+        return hashlib.sha256(f"{self.token_authority_issuer} /{database}".encode()).hexdigest()[:12]
 
     @property
     def max_token_lifetime(self) -> timedelta | None:

@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
 
 import aiohttp
 import msgspec
 
 from shared.runtime.process.clock import elapsed_s
-from tests.faults.cluster import Cluster
 from tests.faults.cluster_processes import ServiceProcess
 from tests.support.history import Outcome, Request, Revocation, create_history
 
@@ -17,6 +16,7 @@ REQUEST_LIMIT_S: Final = 10.0
 REVOCATION_LIMIT_S: Final = 20.0
 MANAGEMENT_LIMIT_S: Final = 4.0
 OFTEN_S: Final = 0.04
+SETTLING_S: Final = 20.0
 KEPT: Final = 12
 """The number of working tokens in use at a time, and of recently revoked tokens that are tried again."""
 
@@ -34,14 +34,25 @@ class Token(msgspec.Struct, frozen=True):
         return "polls:*:*" not in self.scopes
 
 
+class Services(Protocol):
+    """The processes of both services, and an admin key."""
+
+    @property
+    def authorities(self) -> Sequence[ServiceProcess]: ...
+    @property
+    def replicas(self) -> Sequence[ServiceProcess]: ...
+    @property
+    def admin_key(self) -> str: ...
+
+
 class Load:
     """Run clients until stopped. `history` has every call."""
 
-    def __init__(self, cluster: Cluster, session: aiohttp.ClientSession, chance: random.Random) -> None:
+    def __init__(self, services: Services, session: aiohttp.ClientSession, chance: random.Random) -> None:
         self.history = create_history()
         self.acknowledged: dict[str, Token] = {}
         self.alive: dict[str, Token] = {}
-        self._cluster = cluster
+        self._services = services
         self._session = session
         self._chance = chance
         self._endpoint = ""
@@ -60,7 +71,7 @@ class Load:
 
     async def use_everywhere(self, tokens: Iterable[Token]) -> list[Request]:
         """Use each token at every replica, at once."""
-        calls = [self.use(token, replica) for token in tokens for replica in self._cluster.replicas]
+        calls = [self.use(token, replica) for token in tokens for replica in self._services.replicas]
         return await asyncio.gather(*calls)
 
     async def use(self, token: Token, replica: ServiceProcess) -> Request:
@@ -74,11 +85,46 @@ class Load:
         shown = await self._manage("GET", f"/v1/tokens/{token.id}")
         return None if shown is None else str(shown["status"])
 
+    async def wait_until_settled(self, limit_s: float = SETTLING_S) -> None:
+        """Wait until every replica has a lease."""
+        async with asyncio.timeout(limit_s):
+            for replica in self._services.replicas:
+                while not await self._has_lease(replica):
+                    await asyncio.sleep(0.1)
+
+    async def _has_lease(self, replica: ServiceProcess) -> bool:
+        async with self._session.get(f"{replica.base}/readyz") as answer:
+            document = await answer.json()
+        return bool(document["status"] == "ready" and document["checks"]["lease"] == "ok")
+
+    async def find_lost(self) -> list[str]:
+        """Return a line for each acknowledged revocation that is lost, and each token that should work and does not."""
+        found = []
+        for token in self.acknowledged.values():
+            status = await self.status(token)
+            if status != "revoked":
+                found.append(f"{token.id} has status {status} although its revocation was acknowledged")
+        recent = list(self.acknowledged.values())[-200:]
+        found += [
+            f"{each.guard} does not refuse {each.token}: {each.outcome}"
+            for each in await self._use_one_by_one(recent)
+            if each.outcome != "refused"
+        ]
+        found += [
+            f"{each.guard} does not accept {each.token}: {each.outcome}"
+            for each in await self._use_one_by_one(self.alive.values())
+            if each.outcome != "accepted"
+        ]
+        return found
+
+    async def _use_one_by_one(self, tokens: Iterable[Token]) -> list[Request]:
+        return [request for token in tokens for request in await self.use_everywhere([token])]
+
     async def _use(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             revoked = list(self.acknowledged.values())[-KEPT:]
             token = self._chance.choice([*self.alive.values(), *revoked])
-            replica = self._chance.choice(self._cluster.replicas)
+            replica = self._chance.choice(self._services.replicas)
             if token.is_narrow and self._chance.random() < 0.5:
                 self.history.beyond.append(await self._get(token, replica, "OTHER"))
             else:
@@ -101,7 +147,7 @@ class Load:
             await asyncio.sleep(self._chance.expovariate(4))
 
     async def _end(self, tokens: list[Token]) -> bool:
-        authority, sent_at = self._chance.choice(self._cluster.authorities), elapsed_s()
+        authority, sent_at = self._chance.choice(self._services.authorities), elapsed_s()
         wait = "?wait=false" if self._chance.random() < 0.1 else ""
         body: dict[str, Any] = {"reason": "unneeded"}
         if len(tokens) == 1:
@@ -126,14 +172,14 @@ class Load:
         self.alive[token.id] = token
 
     async def _manage(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
-        authority = self._chance.choice(self._cluster.authorities)
+        authority = self._chance.choice(self._services.authorities)
         return await self._call(authority, method, path, body, limit_s=MANAGEMENT_LIMIT_S)
 
     async def _call(
         self, authority: ServiceProcess, method: str, path: str, body: Any, *, limit_s: float
     ) -> dict[str, Any] | None:
         """Return the JSON of a successful answer, else `None`."""
-        headers = {"Authorization": f"Bearer {self._cluster.admin_key}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self._services.admin_key}", "Content-Type": "application/json"}
         data = None if body is None else msgspec.json.encode(body)
         timeout = aiohttp.ClientTimeout(total=limit_s)
         try:

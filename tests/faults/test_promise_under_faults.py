@@ -8,7 +8,6 @@ import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +15,16 @@ import aiohttp
 import pytest
 
 from shared.contract.sync import revocation_bound_s
-from tests.faults.cluster import LEASE_S, Cluster, run_cluster
+from tests.faults.cluster import LEASE_S, run_cluster
 from tests.faults.faults import Faults
-from tests.faults.load import Load, Token
-from tests.support.history import Request, find_late_answers, find_violations_of_promise, longest_call_s
+from tests.faults.load import Load
+from tests.support.history import find_late_answers, find_violations_of_promise, longest_call_s
 
 pytestmark = pytest.mark.slow
 
 SECONDS: Final = float(os.environ.get("FAULTS_SECONDS", "25"))
 SEED: Final = int(os.environ.get("FAULTS_SEED", secrets.randbelow(10**6)))
 LIMIT_S: Final = 3.0
-SETTLING_S: Final = 20.0
 LONG_S: Final = 120.0
 
 
@@ -45,8 +43,8 @@ async def test_promise_holds_while_every_process_and_connection_fails(tmp_path: 
             group.create_task(load.run(stop))
             await faults.run(SECONDS)
             stop.set()
-        await _wait_until_settled(cluster, session)
-        lost = await _find_lost(load)
+        await load.wait_until_settled()
+        lost = await load.find_lost()
         for process in cluster.services:
             process.must_run()
     for process in cluster.services:
@@ -59,43 +57,6 @@ async def test_promise_holds_while_every_process_and_connection_fails(tmp_path: 
         + lost
     )
     assert not broken, f"FAULTS_SEED={SEED}:\n" + "\n".join(broken[:20])
-
-
-async def _wait_until_settled(cluster: Cluster, session: aiohttp.ClientSession) -> None:
-    """Wait until every replica has a lease."""
-    async with asyncio.timeout(SETTLING_S):
-        for replica in cluster.replicas:
-            while True:
-                async with session.get(f"{replica.base}/readyz") as answer:
-                    document = await answer.json()
-                if document["status"] == "ready" and document["checks"]["lease"] == "ok":
-                    break
-                await asyncio.sleep(0.1)
-
-
-async def _find_lost(load: Load) -> list[str]:
-    """Return a line for each acknowledged revocation that is lost, and for each token that should work and does not."""
-    found = []
-    for token in load.acknowledged.values():
-        status = await load.status(token)
-        if status != "revoked":
-            found.append(f"{token.id} has status {status} although its revocation was acknowledged")
-    recent = list(load.acknowledged.values())[-200:]
-    found += [
-        f"{each.guard} does not refuse {each.token}: {each.outcome}"
-        for each in await _use_one_by_one(load, recent)
-        if each.outcome != "refused"
-    ]
-    found += [
-        f"{each.guard} does not accept {each.token}: {each.outcome}"
-        for each in await _use_one_by_one(load, load.alive.values())
-        if each.outcome != "accepted"
-    ]
-    return found
-
-
-async def _use_one_by_one(load: Load, tokens: Iterable[Token]) -> list[Request]:
-    return [request for token in tokens for request in await load.use_everywhere([token])]
 
 
 def _report(load: Load, faults: Faults) -> None:

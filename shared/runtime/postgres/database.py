@@ -9,14 +9,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
-from urllib.parse import parse_qs
 
 import asyncpg
 import structlog
 from prometheus_client import CollectorRegistry
 
+from shared.runtime.postgres.connector import Connector, reason_of
 from shared.runtime.postgres.query_metrics import QueryMetrics
-from shared.runtime.process.environment import split_url
+from shared.runtime.process.environment import RotatableText
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
@@ -24,7 +24,7 @@ CALL_LIMIT_S: Final = 1.5
 TRANSACTION_LIMIT_S: Final = 2.0
 MAX_IDLE_S: Final = 300.0
 """A connection that was idle for longer is not used: a firewall may have dropped it without a sign."""
-MIN_CONNECTIONS: Final = 4
+INITIAL_CONNECTIONS: Final = 4
 """Connections that are opened at the start, so that the first requests need not wait for them."""
 
 _log = structlog.get_logger()
@@ -78,7 +78,15 @@ _OUTAGES: Final = (
     asyncpg.TransactionRollbackError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidSQLStatementNameError,  # a pooler has begun to lose prepared statements
+    asyncpg.DuplicatePreparedStatementError,
 )
+_WRONG_SERVERS: Final = (
+    asyncpg.ReadOnlySQLTransactionError,  # a standby, or a primary that was demoted
+    asyncpg.InvalidSQLStatementNameError,
+    asyncpg.DuplicatePreparedStatementError,
+)
+"""After these errors, all connections are replaced: they may lead to the same server."""
 
 
 _UNSTORABLE: Final = (
@@ -90,12 +98,18 @@ _UNSTORABLE: Final = (
 class Database:
     """A pool of connections to one database as one role."""
 
-    def __init__(self, pool: "asyncpg.Pool", address: str, size: int, metrics: QueryMetrics) -> None:
+    def __init__(self, pool: "asyncpg.Pool", connector: Connector, size: int, metrics: QueryMetrics) -> None:
         self._pool = pool
+        self._connector = connector
         self.metrics = metrics
         self.places = asyncio.Semaphore(size)
         self._idle: list[_Idle] = []
-        self.address = address
+        self.generation = 0
+
+    @property
+    def address(self) -> str:
+        """The addresses of the servers, for messages."""
+        return self._connector.address
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
         """Return the rows of one statement. Raise `DatabaseUnavailable`, `UnstorableValue`."""
@@ -174,13 +188,13 @@ class Database:
             await self._pool.release(connection)
         return await self._pool.acquire()
 
-    async def put_back(self, connection: Any) -> None:
-        """Keep a connection for the next statement, if it is open and in no transaction.
+    async def put_back(self, connection: Any, generation: int) -> None:
+        """Keep a connection for the next statement, if it is open, in no transaction and of the present generation.
 
         Close the one that has been idle for longest, if that is too long.
         """
         now = asyncio.get_running_loop().time()
-        if _is_open(connection) and connection.is_in_transaction():
+        if generation != self.generation or (_is_open(connection) and connection.is_in_transaction()):
             _terminate(connection)
         if _is_open(connection):
             self._idle.append(_Idle(connection, now))
@@ -190,6 +204,15 @@ class Database:
             _terminate(connection)
         await self._pool.release(connection)
 
+    async def replace_connections(self) -> None:
+        """Close the idle connections now, and those in use when they are put back."""
+        self.generation += 1
+        await self._pool.expire_connections()
+        while self._idle:
+            connection = self._idle.pop().connection
+            _terminate(connection)
+            await self._pool.release(connection)
+
     @property
     def may_wait(self) -> bool:
         """Whether the next statement may have to wait for a connection."""
@@ -197,8 +220,8 @@ class Database:
 
     def unavailable(self, error: BaseException) -> DatabaseUnavailable:
         """Return the error for an outage, and log it."""
-        _log.warning("PostgreSQL is unavailable", address=self.address, error=_reason(error))
-        return DatabaseUnavailable(f"PostgreSQL at {self.address}: {_reason(error)}")
+        _log.warning("PostgreSQL is unavailable", address=self.address, error=reason_of(error))
+        return DatabaseUnavailable(f"PostgreSQL at {self.address}: {reason_of(error)}")
 
 
 def _terminate(connection: Any) -> None:
@@ -220,13 +243,15 @@ class _Hold:
     then a limit is only set if the statement has to wait for a connection.
     """
 
-    __slots__ = ("_database", "_limit_s", "_timeout", "connection")
+    __slots__ = ("_database", "_generation", "_limit_s", "_timeout", "connection", "is_wrong_server")
 
     def __init__(self, database: Database, limit_s: float | None) -> None:
         self._database = database
         self._limit_s = limit_s
         self._timeout: asyncio.Timeout | None = None
+        self._generation = 0
         self.connection: Any = None
+        self.is_wrong_server = False
 
     async def __aenter__(self) -> "_MeasuredConnection":
         database = self._database
@@ -237,13 +262,14 @@ class _Hold:
             await database.places.acquire()
             try:
                 self.connection = await database.take()
+                self._generation = database.generation
             except BaseException:
                 database.places.release()
                 raise
         except BaseException as error:
             await self._end(type(error), error, None)
             raise
-        return _MeasuredConnection(self.connection, database.metrics)
+        return _MeasuredConnection(self, database.metrics)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -252,7 +278,9 @@ class _Hold:
             # asyncpg raises InternalClientError if the server has abandoned a connection without closing it.
             if isinstance(error, (TimeoutError, asyncio.CancelledError, asyncpg.InternalClientError)):
                 _terminate(self.connection)
-            await self._database.put_back(self.connection)
+            if self.is_wrong_server:
+                await self._database.replace_connections()
+            await self._database.put_back(self.connection, self._generation)
         except BaseException as failure:
             await self._end(type(failure), failure, trace)
             raise
@@ -285,10 +313,11 @@ class _Idle(NamedTuple):
 class _MeasuredConnection:
     """A connection that measures its statements."""
 
-    __slots__ = ("_connection", "_limit_s", "_metrics")
+    __slots__ = ("_connection", "_hold", "_limit_s", "_metrics")
 
-    def __init__(self, connection: Any, metrics: QueryMetrics) -> None:
-        self._connection = connection
+    def __init__(self, hold: _Hold, metrics: QueryMetrics) -> None:
+        self._connection = hold.connection
+        self._hold = hold
         self._metrics = metrics
         self._limit_s: float | None = None
 
@@ -317,7 +346,7 @@ class _MeasuredConnection:
         except _UNSTORABLE as error:
             raise UnstorableValue(type(error).__name__) from None
         except _OUTAGES as error:
-            raise DatabaseUnavailable(_reason(error)) from None
+            raise DatabaseUnavailable(reason_of(error)) from None
 
     async def _time(self, query: str, result: Awaitable[T]) -> T:
         started = time.perf_counter()
@@ -325,13 +354,16 @@ class _MeasuredConnection:
             return await result
         except asyncpg.LockNotAvailableError as error:
             raise LockTimeout(str(error)) from None
+        except _WRONG_SERVERS:
+            self._hold.is_wrong_server = True
+            raise
         finally:
             self._metrics.of(query).observe(time.perf_counter() - started)
 
 
 @asynccontextmanager
 async def database(
-    url: str,
+    url: RotatableText | str,
     *,
     size: int,
     statement_cache: int,
@@ -341,36 +373,36 @@ async def database(
     """Open a pool of up to `size` connections during the block. Retry for `timeout_s` while the server starts.
 
     `statement_cache` is the number of prepared statements per connection. Metrics are registered in `registry`.
-    Raise `DatabaseUnavailable` with the address and what to do.
+    Raise `DatabaseUnavailable` with the addresses and what to do, or `SettingsError` if `url` is not a database URL.
     """
-    address = address_of(url)
+    connector = Connector(
+        url, limit_s=STATEMENT_LIMIT_S, command_limit_s=STATEMENT_LIMIT_S, statement_cache=statement_cache
+    )
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout_s
     pool = None
     while pool is None:
         try:
             pool = await asyncpg.create_pool(
-                url,
-                min_size=min(size, MIN_CONNECTIONS),
+                connect=connector.connect,
+                min_size=0,
+                init_size=min(size, INITIAL_CONNECTIONS),
                 max_size=size,
-                timeout=STATEMENT_LIMIT_S,
-                command_timeout=STATEMENT_LIMIT_S,
-                statement_cache_size=statement_cache,
                 max_inactive_connection_lifetime=0,  # `Database` closes idle connections itself
                 reset=_skip_reset,
             )
         except _OUTAGES as error:
             if loop.time() > deadline:
                 raise DatabaseUnavailable(
-                    f"PostgreSQL at {address} did not respond for {timeout_s:.0f} s: {_reason(error)}. "
-                    "Start it, or correct the database URL."
+                    f"cannot connect to PostgreSQL at {connector.address}, tried for {timeout_s:.0f} s: "
+                    f"{reason_of(error)}. Start it, or correct the database URL."
                 ) from None
             await asyncio.sleep(0.25)
-    pool_database = Database(pool, address, size, QueryMetrics(registry))
+    opened = Database(pool, connector, size, QueryMetrics(registry))
     try:
-        yield pool_database
+        yield opened
     finally:
-        await pool_database.close()
+        await opened.close()
 
 
 async def retry_until_available(work: Callable[[], Awaitable[T]], timeout_s: float = 10.0) -> T:
@@ -388,21 +420,5 @@ async def retry_until_available(work: Callable[[], Awaitable[T]], timeout_s: flo
             await asyncio.sleep(0.25)
 
 
-def address_of(url: str) -> str:
-    """Return host and port of a database URL, or the folder of its socket; never the user or the password.
-
-    Raise `SettingsError` if it is not a URL.
-    """
-    parts = split_url(url, "the database URL")
-    socket = parse_qs(parts.query).get("host")
-    return socket[0] if socket else f"{parts.hostname or 'localhost'}:{parts.port or 5432}"
-
-
 async def _skip_reset(_connection: object) -> None:
     """Replace asyncpg's reset on release, which costs a round trip: no session state is ever set."""
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no response in time"
-    return str(error) or type(error).__name__

@@ -13,6 +13,7 @@ from typing import Final
 
 import asyncpg
 
+from shared.runtime.postgres.connector import Connector
 from shared.runtime.postgres.database import Connection
 
 _LOCK: Final = 0x706F6C6C
@@ -68,10 +69,11 @@ async def require_migrated(connection: Connection, schema: Schema) -> None:
 async def migrate(url: str, schema: Schema, role_password: str) -> list[str]:
     """Apply the missing files in one transaction, set the role's password, and return the names of the files applied.
 
-    The role of `url` must be allowed to create roles and schemas. Raise `DatabaseTooNew`, `ChangedMigration`, or an
-    error of asyncpg.
+    The role of `url` must be allowed to create roles and schemas. Raise `DatabaseTooNew`, `ChangedMigration`,
+    `SettingsError`, `OSError`, or an error of asyncpg.
     """
-    connection = await asyncpg.connect(url, timeout=_CONNECT_LIMIT_S, command_timeout=_STATEMENT_LIMIT_S)
+    connector = Connector(url, limit_s=_CONNECT_LIMIT_S, command_limit_s=_STATEMENT_LIMIT_S, statement_cache=100)
+    connection = await connector.connect()
     try:
         await _ensure_role(connection, schema.name, role_password)
         async with connection.transaction():

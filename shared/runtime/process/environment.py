@@ -48,6 +48,11 @@ class RotatableText:
         self._file = file
         self._is_readable = True
 
+    @property
+    def may_change(self) -> bool:
+        """Whether the text comes from a file."""
+        return self._file is not None
+
     def read(self) -> str:
         """Return what the file holds now; without a file, the text.
 
