@@ -81,6 +81,10 @@ class PostgresServer:
         signal_file.touch()
         self.hand_over(signal_file)
 
+    def allow(self, rules: str) -> None:
+        """Replace the rules by which clients may connect (pg_hba.conf)."""
+        (self.folder / "pg_hba.conf").write_text(rules)
+
     def hand_over(self, *files: Path) -> None:
         """Let the user of the server read the files, and no other."""
         for file in files:
@@ -94,27 +98,22 @@ class PostgresServer:
         command = [str(self._programs / "postgres"), "-D", str(self.folder), "-p", str(self.port), *options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, user=self._user, stdout=log, stderr=log, cwd="/")
-        async with asyncio.timeout(LIMIT_S):
-            while True:
-                try:
-                    connection = await asyncpg.connect(self.url, ssl=False)
-                except (OSError, asyncpg.PostgresError):
-                    assert self._process.poll() is None, self._log.read_text()[-2000:]
-                    await asyncio.sleep(0.05)
-                else:
-                    await connection.close()
-                    return
+        try:
+            await self._wait_until_ready(self._process)
+        except BaseException:
+            await self.kill()
+            raise
 
     async def promote(self) -> None:
         """Make a primary of a standby, and wait until it is one."""
-        connection = await asyncpg.connect(self.url, ssl=False)
+        connection = await asyncpg.connect(self.url)
         assert await connection.fetchval("SELECT pg_promote(wait_seconds => 30)")
         await connection.close()
 
     async def kill(self) -> None:
         """Send SIGKILL to all processes of the server."""
         assert self._process is not None
-        family = self._family(self._process)
+        family = self._family(self._process) if self._process.poll() is None else []
         for process in family:
             process.kill()
         await asyncio.to_thread(self._process.wait)
@@ -133,6 +132,18 @@ class PostgresServer:
             self._process.send_signal(signal.SIGINT)  # requests a fast shutdown
             await asyncio.to_thread(self._process.wait, LIMIT_S)
             self._process = None
+
+    async def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        async with asyncio.timeout(LIMIT_S):
+            while True:
+                try:
+                    connection = await asyncpg.connect(self.url)
+                except (OSError, asyncpg.PostgresError):
+                    assert process.poll() is None, self._log.read_text()[-2000:]
+                    await asyncio.sleep(0.05)
+                else:
+                    await connection.close()
+                    return
 
     def _family(self, process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
         postmaster = psutil.Process(process.pid)
