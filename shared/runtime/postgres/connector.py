@@ -139,10 +139,12 @@ class Connector:
             connection.terminate()
             raise
         await connection.close()
-        self._statement_cache = 0
-        _log.info(
-            "a pooler is in front of PostgreSQL and keeps no prepared statements: none are used", address=str(address)
-        )
+        if self._statement_cache:  # no other connection has noticed meanwhile
+            self._statement_cache = 0
+            _log.info(
+                "a pooler is in front of PostgreSQL and keeps no prepared statements: none are used",
+                address=str(address),
+            )
         return await self._open(url, address, options)
 
     async def _open(self, url: DatabaseUrl, address: Address, options: dict[str, Any]) -> "asyncpg.Connection":
@@ -197,4 +199,5 @@ def reason_of(error: BaseException) -> str:
         return f"TLS failed: {error.reason or error}"
     if isinstance(error, OSError) and error.errno is not None:
         return os.strerror(error.errno) if error.errno > 0 else str(error.strerror)
-    return re.sub(r'(user|role) "[^"]*"', r"the \1 of the URL", str(error)) or type(error).__name__
+    message = str(error).partition("\n")[0]  # details and hints are about the statement
+    return re.sub(r'(user|role) "[^"]*"', r"the \1 of the URL", message) or type(error).__name__

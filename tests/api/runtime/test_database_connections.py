@@ -25,6 +25,7 @@ from tests.support.postgres_server import (
     SUPERUSER_PASSWORD,
     PostgresServer,
     find_programs_with_tls,
+    let_postgres_user_own,
     run_primary_and_standby,
 )
 from tests.support.proxy import run_proxy
@@ -101,7 +102,7 @@ async def tls(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[TlsSer
     certificate, key = issuer.issue("server", addresses=True)
     for file in (issuer.file, certificate, key):
         (server.folder / file.name).write_bytes(file.read_bytes())
-        server.hand_over(server.folder / file.name)
+        let_postgres_user_own(server.folder / file.name)
     server.allow(ALLOW_TLS_ONLY)
     await server.start(
         {"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key", "ssl_ca_file": "issuer.crt"}
