@@ -15,7 +15,7 @@ from tests.support.stack import run_polls_service, run_token_authority
 
 pytestmark = pytest.mark.own_database
 
-FEW_SERVERS: Final = {"default_pool_size": "3"}
+FEW_SERVERS: Final = {"default_pool_size": "2"}
 """Fewer connections to PostgreSQL than clients have to PgBouncer, so that each transaction may use another one."""
 NO_STATEMENTS: Final = "a pooler is in front of PostgreSQL and keeps no prepared statements: none are used"
 
@@ -55,7 +55,7 @@ async def test_services_work_through_transaction_pooling_without_a_setting(
             assert (await polls.with_token(token["token"]).call("GET")).status == 403
 
         for _ in range(3):
-            await asyncio.gather(*(use() for _ in range(8)))
+            await asyncio.gather(*(use() for _ in range(4)))
 
 
 async def test_pooler_that_keeps_no_prepared_statements_is_noticed(database: ClonedDatabase, tmp_path: Path) -> None:

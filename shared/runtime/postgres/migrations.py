@@ -133,13 +133,15 @@ _ENSURE_SCHEMA: Final = """
 
 # A statement is cancelled on the server before its client gives up (`STATEMENT_LIMIT_S`). So a statement that was
 # reported as failed has no effect later, and connections do not queue up for a lock. No parallel workers: starting them
-# takes longer than the queries of a service.
+# takes longer than the queries of a service. No JIT, which is for long queries: asyncpg would switch it off and on for
+# a session, which a pooler may give to another client meanwhile.
 _ROLE_SETTINGS: Final = {
     "statement_timeout": "900ms",
     "lock_timeout": "800ms",
     "idle_in_transaction_session_timeout": "2s",
     "client_connection_check_interval": "1s",
     "max_parallel_workers_per_gather": "0",
+    "jit": "off",
 }
 
 
