@@ -46,7 +46,8 @@ def let_postgres_user_own(*files: Path) -> str | None:
         return None
     ensure_user_exists(_USER)
     for file in files:
-        ensure_prefix_permissions(file)
+        if file.is_dir():
+            ensure_prefix_permissions(file)
         os.chown(file, pwd.getpwnam(_USER).pw_uid, -1)
     return _USER
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import asyncpg
 import pytest
 
 from pollgate.stack.migrate import SCHEMAS, migrate_all
@@ -105,8 +106,10 @@ async def _file_first(rotation: Rotation, load: Load) -> None:
 
 
 async def _roles_first(rotation: Rotation, load: Load) -> None:
-    await rotation.change_roles()
+    admin = await asyncpg.connect(rotation.database.admin_url)
+    await admin.execute("; ".join(f"ALTER ROLE {role} PASSWORD '{NEW_PASSWORD}'" for role in rotation.files))
     rotation.write_files()
+    await admin.close()
 
 
 @pytest.mark.parametrize("change", [_file_first, _roles_first])

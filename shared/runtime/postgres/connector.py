@@ -88,7 +88,9 @@ class Connector:
         except PasswordRefused:
             if url == before or (url.addresses, url.database) != (before.addresses, before.database):
                 raise
-            return await self._connect_to_any(before, options)
+            connection = await self._connect_to_any(before, options)
+            _log.warning("the new password in the file of the database URL is refused; the one before is used")
+            return connection
         self._working = url
         return connection
 
