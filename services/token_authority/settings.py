@@ -13,7 +13,7 @@ from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
-from shared.runtime.process.environment import FormerName, split_url
+from shared.runtime.process.environment import FormerName, RotatableText, split_url
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         str, Meta(description="URL of the polls service for its clients, in the commands that the settings pages show")
     ] = "http://127.0.0.1:8080"
     cors_origins: CorsOrigins = ""
-    redis_url: Annotated[str, Meta(description="URL of Redis, with a user that may publish changes")]
+    redis_url: Annotated[RotatableText, Meta(description="URL of Redis, with a user that may publish changes")]
     service_credentials: Annotated[
         str,
         Meta(

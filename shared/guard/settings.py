@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from shared.runtime.crypto.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_private_key
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
-from shared.runtime.process.environment import SettingsError, read_settings
+from shared.runtime.process.environment import RotatableText, SettingsError, read_settings
 
 
 class GuardSettings(Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     redis_url: Annotated[
-        str, Meta(description="URL of Redis, with a user that may subscribe to changes and count requests")
+        RotatableText, Meta(description="URL of Redis, with a user that may subscribe to changes and count requests")
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0

@@ -7,10 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from redis.exceptions import RedisError
-
 from pollgate.stack.embedded import redis_command
 from shared.runtime.redis.client import redis_client
+from shared.runtime.redis.errors import RedisUnavailable
 from tests.support.ports import take_port
 
 ADMIN_PASSWORD = secrets.token_hex(16)
@@ -39,7 +38,7 @@ async def run_redis_server(folder: Path, users: str) -> AsyncGenerator[RedisServ
             while True:
                 try:
                     await client.ping()
-                except (RedisError, OSError):
+                except RedisUnavailable:
                     await asyncio.sleep(0.05)
                 else:
                     break

@@ -17,6 +17,7 @@ from services.polls.settings import PollsSettings
 from services.token_authority.app import build_app as build_token_authority
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.contract.token import mint
+from shared.runtime.process.environment import RotatableText
 from shared.runtime.process.serve import listen
 from tests.support.databases import ClonedDatabase
 
@@ -166,7 +167,7 @@ async def run_token_authority(
     complete = TokenAuthoritySettings(
         **{
             "token_authority_database_url": database.token_authority_url,
-            "redis_url": redis_url,
+            "redis_url": RotatableText(redis_url),
             "service_credentials": f"polls:{CLIENT_SECRET}",
             "key_encryption_key": KEY_ENCRYPTION_KEY,
             "admin_key_file": str(key_file),
@@ -189,7 +190,7 @@ async def run_polls_service(
     complete = PollsSettings(
         **{
             "polls_database_url": database.polls_url,
-            "redis_url": redis_url,
+            "redis_url": RotatableText(redis_url),
             "token_authority_url": authority_url,
             "introspection_client_secret": CLIENT_SECRET,
             "participant_key": PARTICIPANT_KEY,

@@ -2,6 +2,7 @@
 
 A field `redis_url` is read from `REDIS_URL`, or from the file that `REDIS_URL_FILE` names, which is how containers get
 secrets. An empty variable counts as not set. A renamed variable keeps its former name for a while: see `FormerName`.
+A secret that may change while the process runs is a `RotatableText`.
 """
 
 from collections.abc import Mapping
@@ -34,10 +35,44 @@ class FormerName(NamedTuple):
     variable: str
 
 
+class RotatableText:
+    """The text of a setting that may change while the process runs, such as a URL with a password.
+
+    A field of this type, set by `NAME_FILE`, is read again from the file by `read()`. Call it whenever it is used.
+    """
+
+    __slots__ = ("_file", "_is_readable", "_text")
+
+    def __init__(self, text: str, file: Path | None = None) -> None:
+        self._text = text
+        self._file = file
+        self._is_readable = True
+
+    def read(self) -> str:
+        """Return what the file holds now; without a file, the text.
+
+        If the file is empty or cannot be read, return what it held before, and log that once.
+        """
+        if self._file is None:
+            return self._text
+        try:
+            text = self._file.read_text(encoding="utf-8").strip()
+            reason = "" if text else "the file is empty"
+        except (OSError, UnicodeDecodeError) as error:
+            text, reason = "", getattr(error, "strerror", None) or type(error).__name__
+        if text:
+            self._text = text
+        elif self._is_readable:
+            _log.warning("the file of a setting cannot be read again", file=str(self._file), error=reason)
+        self._is_readable = bool(text)
+        return self._text
+
+
 def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
     """Fill `kind` from `environ`. Raise `SettingsError` for the first variable that is missing or wrong."""
     values = {}
     environ = _rename_variables(kind, environ)
+    types = get_type_hints(kind)
     for field in msgspec.structs.fields(kind):
         variable = field.name.upper()
         text = _read_variable(variable, environ)
@@ -47,6 +82,9 @@ def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
                     f"{variable} is not set; set it, or {variable}_FILE to a file that holds it"
                     + _explanation(kind, field.name)
                 )
+            continue
+        if types[field.name] is RotatableText:
+            values[field.name] = RotatableText(text, _file_of(variable, environ))
             continue
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
@@ -108,16 +146,21 @@ def _rename_variables(kind: type[msgspec.Struct], environ: Mapping[str, str]) ->
     return renamed
 
 
+def _file_of(variable: str, environ: Mapping[str, str]) -> Path | None:
+    name = environ.get(f"{variable}_FILE")
+    return Path(name) if name else None
+
+
 def _read_variable(variable: str, environ: Mapping[str, str]) -> str | None:
-    text, file = environ.get(variable) or None, environ.get(f"{variable}_FILE") or None
+    text, file = environ.get(variable) or None, _file_of(variable, environ)
     if file is None:
         return text
     if text is not None:
         raise SettingsError(f"{variable} and {variable}_FILE are both set; keep one")
     try:
-        text = Path(file).read_text(encoding="utf-8").strip()
-        if can_others_read(Path(file)):
-            _log.warning("other users can read the file of a setting", name=f"{variable}_FILE", file=file)
+        text = file.read_text(encoding="utf-8").strip()
+        if can_others_read(file):
+            _log.warning("other users can read the file of a setting", name=f"{variable}_FILE", file=str(file))
     except OSError as error:
         raise SettingsError(f"{variable}_FILE cannot be read: {error.strerror}: {file}") from None
     return text
