@@ -22,8 +22,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.environment import RotatableText, SettingsError
-from shared.runtime.redis.address import Credentials, RedisAddress, read_redis_url
-from shared.runtime.redis.errors import REDIS_ERRORS, explain
+from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url
+from shared.runtime.redis.errors import REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 from shared.runtime.redis.sentinel import SENTINEL_LIMIT_S, Sentinels
 
 REDIS_LIMIT_S: Final = 1.0
@@ -44,14 +44,21 @@ T = TypeVar("T")
 class RedisClient:
     """Sends commands. Made by `redis_client`. `address` is for messages: hosts and ports, without credentials."""
 
-    def __init__(self, servers: "_Servers", address: str) -> None:
+    def __init__(self, servers: "_Servers", address: RedisAddress) -> None:
         self._servers = servers
-        self.address = address
+        self._is_tls = address.is_tls
+        self.address = str(address)
 
     @property
     def redis(self) -> Redis | RedisCluster:
         """The client of redis-py, for libraries that need one. Its errors have to go through `explain`."""
         return self._servers.redis
+
+    def explain(self, error: BaseException) -> RedisUnavailable:
+        """Return the error for an operator."""
+        name = "the Sentinels" if isinstance(error, MasterUnknown) else "Redis"
+        server = None if isinstance(error, MasterUnknown) else self._servers.last_tried
+        return explain(error, Server(name, server or self.address, self._is_tls))
 
     async def send(self, *command: str | bytes | int) -> Any:
         """Send a command for one key, and return the answer. Raise `RedisUnavailable`."""
@@ -64,7 +71,7 @@ class RedisClient:
             async with self._servers.redis.pipeline(transaction=False) as pipeline:
                 for command in commands:
                     pipeline.execute_command(*command)
-                return await pipeline.execute()
+                return _raise_first(await pipeline.execute(raise_on_error=False))
 
         return await self._limit(send)
 
@@ -87,7 +94,7 @@ class RedisClient:
             async with pubsub:
                 yield pubsub
         except REDIS_ERRORS as error:
-            raise explain(error, self.address) from None
+            raise self.explain(error) from None
 
     def require_current(self, pubsub: PubSub) -> None:
         """Raise `RedisConnectionError` if messages are published elsewhere by now, as after a fail-over."""
@@ -100,7 +107,7 @@ class RedisClient:
             async with asyncio.timeout(limit_s):
                 return await call()
         except REDIS_ERRORS as error:
-            raise explain(error, self.address) from None
+            raise self.explain(error) from None
 
 
 @asynccontextmanager
@@ -115,7 +122,7 @@ async def redis_client(url: str | RotatableText) -> AsyncGenerator[RedisClient, 
     servers = _KINDS[address.kind](address, setting)
     watch = asyncio.create_task(servers.watch())
     try:
-        yield RedisClient(servers, str(address))
+        yield RedisClient(servers, address)
     finally:
         watch.cancel()
         with suppress(asyncio.CancelledError):
@@ -128,12 +135,18 @@ class _Servers(ABC):
 
     redis: Redis | RedisCluster
 
+    @property
+    def last_tried(self) -> str | None:
+        """The address that the last connection was made to, if it is not that of the URL."""
+        return None
+
     async def publish(self, channel: str, messages: Sequence[str | bytes]) -> None:
         """Publish messages in this order."""
         async with self.redis.pipeline(transaction=False) as pipeline:
             for message in messages:
                 pipeline.execute_command("PUBLISH", channel, message)
-            await pipeline.execute()
+            # With `raise_on_error`, errors would repeat the command.
+            _raise_first(await pipeline.execute(raise_on_error=False))
 
     async def ping(self) -> None:
         """Ask a server for an answer."""
@@ -205,6 +218,11 @@ class _Master(_Servers):
         )
         self.redis = Redis.from_pool(self._pool)
 
+    @property
+    def last_tried(self) -> str | None:
+        """The master."""
+        return format_host(*self._pool.master_address) if self._pool.master_address else None
+
     async def look_up(self) -> None:
         """Ask the Sentinels. If the master is another one, idle connections to the former one are closed."""
         await self._pool.get_master_address()  # type: ignore[no-untyped-call]
@@ -224,7 +242,7 @@ class _Cluster(_Servers):
 
     def __init__(self, address: RedisAddress, setting: RotatableText) -> None:
         arguments = {name: value for name, value in _arguments(address, setting).items() if name != "retry"}
-        self.redis = RedisCluster(
+        self.redis = _NodesInTurn(
             startup_nodes=[ClusterNode(host, port) for host, port in address.hosts],
             ssl=address.is_tls,
             # Names keep their meaning when all nodes have got other addresses.
@@ -248,14 +266,20 @@ class _Cluster(_Servers):
 
     async def open_pubsub(self) -> PubSub:
         """Return an object for subscriptions at any node."""
-        await self.redis.initialize()
         await self.look_up()
         return self.redis.pubsub(node=random.choice(self.redis.get_primaries()))  # noqa: S311 - spreads the load
 
     async def look_up(self) -> None:
-        """Ask the nodes which of them are in charge."""
+        """Ask a node which masters there are. If these are others than before, find all nodes again.
+
+        redis-py would replace all connections each time.
+        """
         await self.redis.initialize()
-        await self.redis.nodes_manager.initialize()
+        node = random.choice(self.redis.get_nodes())  # noqa: S311 - one that is cut off is not asked every time
+        slots = await self.redis.execute_command("CLUSTER SLOTS", target_nodes=node)
+        masters = {(slot["primary"][0] or node.host, int(slot["primary"][1])) for slot in slots.values()}
+        if masters != {(each.host, int(each.port)) for each in self.redis.get_primaries()}:
+            await self.redis.nodes_manager.initialize()
 
     def is_current(self, host: str, port: int) -> bool:
         """Return whether the node is in the cluster."""
@@ -284,11 +308,41 @@ class _Cluster(_Servers):
                 return
 
 
+class _NodesInTurn(RedisCluster):
+    """A cluster that is found although some of its masters cannot be reached.
+
+    redis-py asks its first master for the list of commands, and would ask the same one again at each attempt.
+    """
+
+    async def initialize(self, *args: Any, **options: Any) -> "_NodesInTurn":
+        """Find the nodes."""
+        failed: set[str] = set()
+        while True:
+            try:
+                await super().initialize(*args, **options)
+            except (RedisConnectionError, RedisTimeoutError):
+                first = next(iter(self.get_primaries()), None)
+                if first is None or first.name in failed:
+                    raise
+                failed.add(first.name)
+                self.nodes_manager.move_node_to_end_of_cached_nodes(first.name)
+            else:
+                return self
+
+
 _KINDS: Final[dict[str, Callable[[RedisAddress, RotatableText], _Servers]]] = {
     "server": _OneServer,
     "sentinel": _Master,
     "cluster": _Cluster,
 }
+
+
+def _raise_first(answers: list[Any]) -> list[Any]:
+    """Return the answers of a pipeline. Raise the first that is an error."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
 class _Credentials(CredentialProvider):

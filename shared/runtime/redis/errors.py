@@ -3,7 +3,7 @@
 import re
 import ssl
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from redis.exceptions import (
     AuthenticationError,
@@ -41,17 +41,27 @@ class MasterUnknown(RedisConnectionError):
     """The Sentinels name no master. The message completes `The Sentinels at …`."""
 
 
-def explain(error: BaseException, address: str) -> RedisUnavailable:
-    """Return the error for an operator. `address` is what was tried, if `error` does not say it."""
+class Server(NamedTuple):
+    """What was tried: `name` begins a sentence. `login` is how an operator sets user and password."""
+
+    name: str
+    address: str
+    is_tls: bool
+    login: str = "user and password in REDIS_URL"
+
+
+def explain(error: BaseException, server: Server) -> RedisUnavailable:
+    """Return the error for an operator. If `error` names an address, that is where it happened."""
     if isinstance(error, RedisUnavailable):
         return error
     chain = list(_causes(error))
-    where = next((found for each in chain if (found := _find_address(str(each)))), address)
+    where = next((found for each in chain if (found := _find_address(str(each)))), server.address)
+    start = f"{server.name} at {where}"
     for each in chain:
-        for kind, sentence in _SENTENCES:
-            if isinstance(each, kind) and (said := sentence(each)):
-                return RedisUnavailable(said.format(where=where, address=address))
-    return RedisUnavailable(f"Redis at {where} cannot be used: {type(error).__name__}")
+        for kind, predicate in _PREDICATES:
+            if isinstance(each, kind) and (said := predicate(each, server)):
+                return RedisUnavailable(f"{start} {said}")
+    return RedisUnavailable(f"{start} cannot be used: {type(error).__name__}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -71,105 +81,125 @@ def _find_address(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _explain_certificate(error: BaseException) -> str:
+def _explain_certificate(error: BaseException, _server: Server) -> str:
     reason = getattr(error, "verify_message", "") or "it cannot be verified"
     return (
-        f"the certificate of Redis at {{where}} is not accepted: {_quote(reason)}; name the file of its CA by "
-        "ssl_ca_certs in REDIS_URL, and the host as in the certificate"
+        f"has a certificate that is not accepted: {_quote(reason)}; name the file of its CA by ssl_ca_certs in "
+        "REDIS_URL, and the host as in the certificate"
     )
 
 
 _PLAIN_PORT: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")
 _CLIENT_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "UNKNOWN_CA", "BAD_CERTIFICATE", "EXPIRED")
+_NO_TLS: Final = "does not speak TLS on this port; name its TLS port, or begin REDIS_URL with redis instead of rediss"
+_NO_CERTIFICATE: Final = (
+    "does not accept the client certificate, or requires one; name one that it accepts by ssl_certfile and ssl_keyfile "
+    "in REDIS_URL"
+)
 
 
-def _explain_tls(error: BaseException) -> str:
+def _explain_tls(error: BaseException, _server: Server) -> str:
     reason = str(getattr(error, "reason", "") or error).upper()
     if any(each in reason for each in _PLAIN_PORT):
-        return "Redis at {where} does not speak TLS on this port; name its TLS port, or begin REDIS_URL with redis"
+        return _NO_TLS
     if any(each in reason for each in _CLIENT_CERTIFICATE):
-        return (
-            "Redis at {where} does not accept the client certificate; name one that it accepts by ssl_certfile and "
-            "ssl_keyfile in REDIS_URL"
-        )
-    return f"TLS with Redis at {{where}} fails: {_quote(reason)}; check the options ssl_… of REDIS_URL"
+        return _NO_CERTIFICATE
+    return f"and this service do not agree on TLS: {_quote(reason)}; check the options ssl_… of REDIS_URL"
 
 
-def _explain_response(error: BaseException) -> str:
-    text = str(error)
+def _explain_response(error: BaseException, _server: Server) -> str:
+    text = _quote(str(error))
     if "cluster support disabled" in text or "Cluster mode is not enabled" in text:
-        return "Redis at {where} is no node of a cluster; begin REDIS_URL with redis://"
+        return "is no node of a cluster; begin REDIS_URL with redis:// or rediss://"
+    if "unknown command" in text and "SENTINEL" in text:
+        return (
+            "is no Sentinel; name the ports of Sentinels, usually 26379, or begin REDIS_URL with redis:// or rediss://"
+        )
     if "unknown command" in text or "HELLO messages" in text:
-        return f"Redis at {{where}} does not know a command: {_quote(text)}; is it a Sentinel, or older than 7.0?"
-    return f"Redis at {{where}} answers with an error: {_quote(text)}"
+        return f"does not know a command: {text}; is it a Sentinel, or older than 7.0?"
+    return f"answers with an error: {text}"
 
 
-def _explain_cluster(error: BaseException) -> str:
-    if "not covered" in str(error):
-        return "some slots of the Redis cluster at {address} have no node; repair the cluster"
-    return ""
-
-
-def _explain_connection(error: BaseException) -> str:
+def _explain_connection(error: BaseException, server: Server) -> str:
     text = str(error).lower()
     if "refused" in text or "connect call failed" in text:
-        return "Redis at {where} refuses the connection; start it, or correct REDIS_URL"
-    if "closed" in text or "reset" in text or "not enough data" in text or "lost" in text:
-        return "Redis at {where} has closed the connection; if it expects TLS on this port, begin REDIS_URL with rediss"
+        return "refuses the connection; start it, or correct REDIS_URL"
+    if any(each in text for each in ("closed", "reset", "not enough data", "lost", "eof")):
+        return f"has closed the connection; {_HINTS[server.is_tls]}"
     if "number of clients" in text:
-        return "Redis at {where} has reached its maximum number of clients; raise maxclients"
+        return "has reached its maximum number of clients; raise maxclients"
     return ""
 
 
-def _explain_os_error(error: BaseException) -> str:
-    said = _explain_connection(error)
+_HINTS: Final = {
+    False: "start it, or, if it expects TLS on this port, begin REDIS_URL with rediss instead of redis",
+    True: "start it, or, if it requires a client certificate, name one by ssl_certfile and ssl_keyfile in REDIS_URL",
+}
+
+
+def _explain_os_error(error: BaseException, server: Server) -> str:
+    said = _explain_connection(error, server)
     if said or isinstance(error, TimeoutError):
         return said
     strerror = getattr(error, "strerror", None)
-    if not strerror:
-        return ""
-    return f"Redis at {{where}} cannot be reached: {_quote(strerror)}; correct REDIS_URL, or repair the network"
+    return f"cannot be reached: {_quote(strerror)}; correct REDIS_URL, or repair the network" if strerror else ""
 
 
-def _always(sentence: str) -> Callable[[BaseException], str]:
-    return lambda _error: sentence
+def _explain_silence(_error: BaseException, server: Server) -> str:
+    said = "does not answer in time; start it, or correct REDIS_URL or the network"
+    return f"{said}, or name a port on which it speaks TLS" if server.is_tls else said
 
 
-_SLOW: Final = "Redis at {where} does not answer in time; start it, or correct REDIS_URL or the network"
-_REFUSED: Final = "Redis at {where} refuses the user or its password; correct them in REDIS_URL, or the user in Redis"
+def _explain_moved(_error: BaseException, server: Server) -> str:
+    scheme = "rediss" if server.is_tls else "redis"
+    return f"is a node of a cluster; begin REDIS_URL with {scheme}+cluster://"
 
-_SENTENCES: Final[tuple[tuple[type[BaseException], Callable[[BaseException], str]], ...]] = (
-    (MasterUnknown, lambda error: f"the Sentinels at {{address}} {error}"),
+
+Predicate = Callable[[BaseException, Server], str]
+
+
+def _always(predicate: str) -> Predicate:
+    return lambda _error, _server: predicate
+
+
+def _refuse_login(_error: BaseException, server: Server) -> str:
+    return f"refuses the user or its password; correct {server.login}, or the user in Redis"
+
+
+def _refuse_command(error: BaseException, _server: Server) -> str:
+    return f"refuses a command: {_quote(str(error))}; grant its user the rights in docs/redis.md"
+
+
+_NO_NODE: Final = "is a cluster in which some slots have no node; start their masters, or repair the cluster"
+
+_PREDICATES: Final[tuple[tuple[type[BaseException], Predicate], ...]] = (
+    (MasterUnknown, lambda error, _server: str(error)),
     (ssl.SSLCertVerificationError, _explain_certificate),
     (ssl.SSLError, _explain_tls),
-    (
-        NoPermissionError,
-        lambda error: (
-            f"Redis at {{where}} refuses a command: {_quote(str(error))}; grant its user the rights in docs/redis.md"
-        ),
-    ),
-    (AuthenticationError, _always(_REFUSED)),
-    (AuthenticationWrongNumberOfArgsError, _always(_REFUSED)),
-    (AuthorizationError, _always(_REFUSED)),
-    (BusyLoadingError, _always("Redis at {where} is starting and loads its data; this ends by itself")),
-    (MaxConnectionsError, _always("too many connections to Redis at {where} are open")),
-    (MovedError, _always("Redis at {where} is a node of a cluster; begin REDIS_URL with redis+cluster://")),
-    (ReadOnlyError, _always("Redis at {where} is a replica; name the master in REDIS_URL, or its Sentinels")),
-    (ClusterDownError, _always("the Redis cluster at {address} is down: too few of its masters answer")),
-    (SlotNotCoveredError, _always("some slots of the Redis cluster at {address} have no node; repair the cluster")),
-    (OutOfMemoryError, _always("Redis at {where} has no memory left; raise maxmemory, or let it evict keys")),
+    (NoPermissionError, _refuse_command),
+    (AuthenticationError, _refuse_login),
+    (AuthenticationWrongNumberOfArgsError, _refuse_login),
+    (AuthorizationError, _refuse_login),
+    (BusyLoadingError, _always("is starting and loads its data; this ends by itself")),
+    (MaxConnectionsError, _always("has too many connections from this process")),
+    (MovedError, _explain_moved),
+    (ReadOnlyError, _always("is a replica; name the master in REDIS_URL, or its Sentinels")),
+    (ClusterDownError, _always("is a cluster that is down: too few of its masters answer")),
+    (SlotNotCoveredError, _always(_NO_NODE)),
+    (OutOfMemoryError, _always("has no memory left; raise maxmemory, or let it evict keys")),
     (ResponseError, _explain_response),
     (OSError, _explain_os_error),
-    (RedisTimeoutError, _always(_SLOW)),
-    (TimeoutError, _always(_SLOW)),
+    (RedisTimeoutError, _explain_silence),
+    (TimeoutError, _explain_silence),
     (RedisConnectionError, _explain_connection),
-    (RedisClusterException, _explain_cluster),
-    (RuntimeError, _always("the connection to Redis at {where} was closed while it was used")),
+    (RuntimeError, _always("has closed the connection while it was used")),
 )
-"""What to say of an error; the first that fits and says something counts. The innermost error is asked first."""
+"""What to say of an error. The innermost error is asked first, and the first that says something counts."""
+
+_ARGUMENTS: Final = re.compile(r", with args beginning with: .*", re.DOTALL)
 
 
 def _quote(text: str) -> str:
-    """Return Redis's own words, short, on one line, without braces."""
-    plain = "".join(char if char.isprintable() and char not in "{}" else " " for char in text)
+    """Return Redis's own words, short and on one line, without the arguments of a command, which may be secret."""
+    plain = "".join(char if char.isprintable() else " " for char in _ARGUMENTS.sub("", text))
     return plain.strip().rstrip(".")[:MAX_ANSWER]

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.outage import Outage
 from shared.runtime.redis.client import RedisClient
-from shared.runtime.redis.errors import REDIS_ERRORS, explain
+from shared.runtime.redis.errors import REDIS_ERRORS
 from shared.runtime.redis.rate_window import NO_LIMIT, BoundedMemory, SlidingWindow, Verdict
 
 RESPONSE_LIMIT_S: Final = 0.2
@@ -68,21 +68,21 @@ class RateLimiter:
     """Counts per key. A key may be any string; its count does not depend on the limit. Made by `rate_limiter`."""
 
     def __init__(
-        self, window: SlidingWindow, redis_address: str, metrics: RateLimitMetrics, *, clock: Callable[[], float]
+        self, window: SlidingWindow, redis: RedisClient, metrics: RateLimitMetrics, *, clock: Callable[[], float]
     ) -> None:
-        self._redis = window
-        self._redis_address = redis_address
+        self._client = redis
+        self._window = window
         self._memory = BoundedMemory(MAX_KEYS, MEMORY_PARTS)
         self._metrics = metrics
         self._clock = clock
         self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._outage = Outage(_REDIS_LOST, _REDIS_RESTORED, address=redis_address)
+        self._outage = Outage(_REDIS_LOST, _REDIS_RESTORED, address=redis.address)
         self._retry_at = 0.0
 
     async def hit(self, key: str, limit_per_minute: int, cost: int = 1) -> Verdict:
         """Count `cost` unless that would exceed the limit; what is refused is not counted."""
         key = _storage_key(key)
-        verdict = await self._ask_redis(lambda: self._redis.hit(key, limit_per_minute, cost))
+        verdict = await self._ask_redis(lambda: self._window.hit(key, limit_per_minute, cost))
         if verdict is None:
             verdict = await self._memory.hit(key, limit_per_minute, cost)
         elif verdict.is_allowed:
@@ -93,7 +93,7 @@ class RateLimiter:
     async def peek(self, key: str, limit_per_minute: int) -> Verdict:
         """Return whether a `hit` would be allowed and, if not, in how many seconds one will be. Count nothing."""
         key = _storage_key(key)
-        verdict = await self._ask_redis(lambda: self._redis.peek(key, limit_per_minute))
+        verdict = await self._ask_redis(lambda: self._window.peek(key, limit_per_minute))
         return verdict or await self._memory.peek(key, limit_per_minute)
 
     async def count(self, key: str, cost: int) -> None:
@@ -132,7 +132,7 @@ class RateLimiter:
     def _note_lost(self, error: Exception) -> None:
         self._retry_at = self._clock() + RETRY_S
         self._metrics.in_memory.set(1)
-        self._outage.begin(explain(error, self._redis_address))
+        self._outage.begin(self._client.explain(error))
 
     def _note_restored(self) -> None:
         self._metrics.in_memory.set(0)
@@ -146,7 +146,7 @@ def rate_limiter(redis: RedisClient, key_prefix: str, registry: CollectorRegistr
     node of a cluster: `limits` puts what they share in braces.
     """
     window = SlidingWindow(_Storage(redis, key_prefix))
-    return RateLimiter(window, redis.address, RateLimitMetrics(registry), clock=elapsed_s)
+    return RateLimiter(window, redis, RateLimitMetrics(registry), clock=elapsed_s)
 
 
 class _Storage(RedisStorage):
