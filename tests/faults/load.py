@@ -2,14 +2,13 @@
 
 import asyncio
 import random
-from collections.abc import Iterable
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Protocol
 
 import aiohttp
 import msgspec
 
 from shared.runtime.process.clock import elapsed_s
-from tests.faults.cluster import Cluster
 from tests.faults.cluster_processes import ServiceProcess
 from tests.support.history import Outcome, Request, Revocation, create_history
 
@@ -19,6 +18,17 @@ MANAGEMENT_LIMIT_S: Final = 4.0
 OFTEN_S: Final = 0.04
 KEPT: Final = 12
 """The number of working tokens in use at a time, and of recently revoked tokens that are tried again."""
+
+
+class Services(Protocol):
+    """The services under load."""
+
+    @property
+    def authorities(self) -> Sequence[ServiceProcess]: ...
+    @property
+    def replicas(self) -> Sequence[ServiceProcess]: ...
+    @property
+    def admin_key(self) -> str: ...
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -37,7 +47,7 @@ class Token(msgspec.Struct, frozen=True):
 class Load:
     """Run clients until stopped. `history` has every call."""
 
-    def __init__(self, cluster: Cluster, session: aiohttp.ClientSession, chance: random.Random) -> None:
+    def __init__(self, cluster: Services, session: aiohttp.ClientSession, chance: random.Random) -> None:
         self.history = create_history()
         self.acknowledged: dict[str, Token] = {}
         self.alive: dict[str, Token] = {}

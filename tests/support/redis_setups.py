@@ -24,7 +24,11 @@ DOWN_AFTER_S: Final = 1.0
 """After this time without an answer, Sentinels and the nodes of a cluster take a server for lost."""
 ADMIN: Final = "admin"
 ADMIN_PASSWORD: Final = secrets.token_hex(16)
+ADMIN_LOGIN: Final = f"{ADMIN}:{ADMIN_PASSWORD}"
 _ADMIN_USER: Final = f"user {ADMIN} on >{ADMIN_PASSWORD} allkeys allchannels +@all"
+_SENTINEL_PASSWORD: Final = secrets.token_hex(16)
+SENTINEL_USER: Final = f"user default off\nuser services on >{_SENTINEL_PASSWORD} -@all +@connection +sentinel|master"
+"""The users of Sentinels that let clients only ask for the master."""
 _START_LIMIT_S: Final = 30.0
 SLOTS: Final = 16384
 
@@ -33,6 +37,16 @@ def find_programs() -> dict[str, Path]:
     """Return the server programs by name: Valkey, which the tests install, and Redis if it is on the path."""
     redis = shutil.which("redis-server")
     return {"valkey": get_binary_path(), **({"redis": Path(redis)} if redis else {})}
+
+
+def sentinel_query() -> str:
+    """Return the options of a URL with the login at Sentinels that have `SENTINEL_USER`."""
+    return f"sentinel_username=services&sentinel_password={_SENTINEL_PASSWORD}"
+
+
+def add_cluster_right(users: str) -> str:
+    """Return the users of the stack with the right that a cluster needs in addition."""
+    return users.replace(" +@connection", " +@connection +cluster|slots")
 
 
 class Tls:
@@ -100,6 +114,10 @@ class RedisNode(ClusterProcess):
         self.log = home / "log"
         self._tls = tls
 
+    def url(self, login: str = "", query: str = "", *, scheme: str = "redis") -> str:
+        """Return the URL for a user and its password, `user:password`."""
+        return f"{scheme}://{login}{'@' if login else ''}{HOST}:{self.port}{'?' if query else ''}{query}"
+
     def client(self, **options: Any) -> Redis:
         """Return a client of the administrator."""
         if self._tls:
@@ -159,6 +177,14 @@ class SentinelSetup:
             return next(each for each in self.servers if each.port == int(port))
         raise AssertionError("no Sentinel answers")
 
+    async def name_another_master(self, node: RedisNode) -> None:
+        """Let the Sentinels name another server, as after a fail-over. The former master does not get to know it."""
+        for sentinel in self.sentinels:
+            await sentinel.call("SENTINEL", "REMOVE", MASTER)
+            await sentinel.call("SENTINEL", "MONITOR", MASTER, HOST, node.port, 2)
+            for name, value in (("auth-user", ADMIN), ("auth-pass", ADMIN_PASSWORD)):
+                await sentinel.call("SENTINEL", "SET", MASTER, name, value)
+
     async def wait_for_another_master(self, former: RedisNode) -> RedisNode:
         """Wait for the end of a fail-over."""
         async with asyncio.timeout(60):
@@ -175,9 +201,12 @@ class SentinelSetup:
                     if int(state["num-slaves"]) >= 1 and int(state["num-other-sentinels"]) == len(self.sentinels) - 1:
                         break
                     await asyncio.sleep(0.05)
-            async with self.servers[1].client() as replica:
-                while (await replica.info("replication"))["master_link_status"] != "up":
-                    await asyncio.sleep(0.05)
+
+    async def wait_for_link(self) -> None:
+        """Wait until the replica follows the master."""
+        async with asyncio.timeout(_START_LIMIT_S), self.servers[1].client() as replica:
+            while (await replica.info("replication"))["master_link_status"] != "up":
+                await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
@@ -207,7 +236,9 @@ async def run_sentinels(
     ]
     setup = SentinelSetup([master, replica], sentinels)
     async with AsyncExitStack() as stack:
-        await _start(stack, master, replica, *sentinels)
+        await _start(stack, master, replica)
+        await setup.wait_for_link()
+        await _start(stack, *sentinels)  # they look for replicas at once, and again after ten seconds
         await setup.wait_for_replica()
         yield setup
 
@@ -231,10 +262,15 @@ class ClusterSetup:
     async def find_owner(self, channel_or_key: str, *, of: RedisNode) -> int:
         """Return the port of the master that has the slot of a key, as the node `of` sees it."""
         slot = await of.call("CLUSTER", "KEYSLOT", channel_or_key)
-        for first, last, (_, port, *_), *_ in await of.call("CLUSTER", "SLOTS"):
-            if first <= slot <= last:
-                return int(port)
-        raise AssertionError("no master has the slot")
+        owned = await of.call("CLUSTER", "SLOTS")
+        return next(int(master[1]) for first, last, master, *_ in owned if first <= slot <= last)
+
+    async def wait_until_replaced(self, former: RedisNode, others: list[RedisNode]) -> None:
+        """Wait until the other nodes give the slots of a master to its replica."""
+        async with asyncio.timeout(60):
+            for node in others:
+                while former.port in await _find_masters(node):
+                    await asyncio.sleep(0.05)
 
     async def wait_until_ok(self, nodes: list[RedisNode]) -> None:
         """Wait until these nodes take commands for all slots."""
@@ -295,6 +331,10 @@ async def _join(setup: ClusterSetup) -> None:
                 while (await client.info("replication")).get("master_link_status") != "up":
                     await asyncio.sleep(0.05)
     await setup.wait_until_ok(setup.nodes)
+
+
+async def _find_masters(node: RedisNode) -> set[int]:
+    return {int(master[1]) for _, _, master, *_ in await node.call("CLUSTER", "SLOTS")}
 
 
 async def _replicate(replica: RedisNode, master_id: str) -> None:
