@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from pollgate.stack.secrets import load_or_create, redis_users
+from shared.contract.redis_names import CHANGES_CHANNEL
 from tests.faults.cluster_processes import ServiceProcess
 from tests.faults.load import Load
 from tests.support.databases import ClonedDatabase
@@ -26,6 +27,7 @@ from tests.support.ports import take_port
 from tests.support.processes import authority_settings, polls_settings
 from tests.support.redis_setups import (
     SENTINEL_USER,
+    ClusterSetup,
     RedisNode,
     add_cluster_right,
     find_programs,
@@ -115,8 +117,7 @@ async def test_promise_holds_when_a_cluster_replaces_a_master(
             await setup.wait_until_replaced(former, others)
 
         async with run_services(database, url_of, tmp_path, output) as services:
-            owner = await setup.find_owner("pollgate:changes", of=setup.masters[0])
-            broken = next(node for node in setup.masters if node.port == owner)
+            broken = await _find_most_subscribed(setup)
             await _break_under_load(services, broken, fault, wait_for_failover, f"cluster, {program}")
 
 
@@ -133,9 +134,18 @@ async def test_promise_holds_when_a_cluster_loses_a_master_without_replica(
             return None
 
         async with run_services(database, url_of, tmp_path, output) as services:
-            owner = await setup.find_owner("pollgate:changes", of=setup.masters[0])
-            broken = next(node for node in setup.masters if node.port == owner)
+            broken = await _find_most_subscribed(setup)
             await _break_under_load(services, broken, "killed", no_failover, f"cluster without replicas, {program}")
+
+
+async def _find_most_subscribed(setup: ClusterSetup) -> RedisNode:
+    """Return the master at which most replicas of polls have subscribed to changes."""
+    async with asyncio.timeout(20):
+        while True:
+            counts = [(await node.call("PUBSUB", "NUMSUB", CHANGES_CHANNEL))[1] for node in setup.masters]
+            if sum(counts) == REPLICAS:
+                return setup.masters[counts.index(max(counts))]
+            await asyncio.sleep(0.05)
 
 
 def _users(folder: Path) -> str:

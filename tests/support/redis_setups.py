@@ -259,12 +259,6 @@ class ClusterSetup:
         hosts = ",".join(f"{HOST}:{each.port}" for each in self.masters)
         return f"{scheme}+cluster://{login}{'@' if login else ''}{hosts}{'?' if query else ''}{query}"
 
-    async def find_owner(self, channel_or_key: str, *, of: RedisNode) -> int:
-        """Return the port of the master that has the slot of a key, as the node `of` sees it."""
-        slot = await of.call("CLUSTER", "KEYSLOT", channel_or_key)
-        owned = await of.call("CLUSTER", "SLOTS")
-        return next(int(master[1]) for first, last, master, *_ in owned if first <= slot <= last)
-
     async def wait_until_replaced(self, former: RedisNode, others: list[RedisNode]) -> None:
         """Wait until the other nodes give the slots of a master to its replica."""
         async with asyncio.timeout(60):

@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.environment import RotatableText, SettingsError
 from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url
-from shared.runtime.redis.errors import REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
+from shared.runtime.redis.errors import CALL_ERRORS, REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 from shared.runtime.redis.sentinel import SENTINEL_LIMIT_S, Sentinels
 
 REDIS_LIMIT_S: Final = 1.0
@@ -97,16 +97,17 @@ class RedisClient:
             raise self.explain(error) from None
 
     def require_current(self, pubsub: PubSub) -> None:
-        """Raise `RedisConnectionError` if messages are published elsewhere by now, as after a fail-over."""
+        """Raise `RedisUnavailable` if messages are published elsewhere by now, as after a fail-over."""
         connection = pubsub.connection
         if isinstance(connection, Connection) and not self._servers.is_current(connection.host, int(connection.port)):
-            raise RedisConnectionError(f"connecting to {connection.host}:{connection.port} is no longer right")
+            where = format_host(connection.host, int(connection.port))
+            raise RedisUnavailable(f"Redis at {where} is the master no longer; another one is used within a second")
 
     async def _limit(self, call: Callable[[], Awaitable[T]], limit_s: float = CALL_LIMIT_S) -> T:
         try:
             async with asyncio.timeout(limit_s):
                 return await call()
-        except REDIS_ERRORS as error:
+        except CALL_ERRORS as error:
             raise self.explain(error) from None
 
 
@@ -168,7 +169,7 @@ class _Servers(ABC):
         """Look the servers up until cancelled: a server may go on answering after another one has taken its place."""
         while True:
             await asyncio.sleep(LOOK_UP_EVERY_S)
-            with suppress(*REDIS_ERRORS):
+            with suppress(*CALL_ERRORS):
                 async with asyncio.timeout(CALL_LIMIT_S):
                     await self.look_up()
 

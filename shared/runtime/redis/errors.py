@@ -26,7 +26,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.outage import Unavailable
 
-REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
+REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
+CALL_ERRORS: Final = (*REDIS_ERRORS, RuntimeError)
 """What a call to Redis raises. uvloop raises `RuntimeError` if a connection was closed while it is used."""
 
 MAX_ANSWER: Final = 200

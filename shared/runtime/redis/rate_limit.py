@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.outage import Outage
 from shared.runtime.redis.client import RedisClient
-from shared.runtime.redis.errors import REDIS_ERRORS
+from shared.runtime.redis.errors import CALL_ERRORS
 from shared.runtime.redis.rate_window import NO_LIMIT, BoundedMemory, SlidingWindow, Verdict
 
 RESPONSE_LIMIT_S: Final = 0.2
@@ -113,7 +113,7 @@ class RateLimiter:
                 if self._outage.is_ongoing and not is_retry:
                     return None
                 answer = await _limit_time(call())
-        except REDIS_ERRORS as error:
+        except CALL_ERRORS as error:
             self._note_lost(error)
             return None
         if is_retry:

@@ -8,7 +8,7 @@ from redis.asyncio.connection import SSLConnection
 from redis.asyncio.sentinel import Sentinel
 
 from shared.runtime.redis.address import format_host
-from shared.runtime.redis.errors import REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
+from shared.runtime.redis.errors import CALL_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 
 SENTINEL_LIMIT_S: Final = 0.5
 """How long one Sentinel may take to connect, and to answer."""
@@ -61,7 +61,7 @@ async def _ask(sentinel: Redis, service_name: str) -> State:
     """Return what one Sentinel knows of the master. Raise `RedisUnavailable`."""
     try:
         state: State = await sentinel.execute_command("SENTINEL MASTER", service_name)  # type: ignore[no-untyped-call]
-    except REDIS_ERRORS as error:
+    except CALL_ERRORS as error:
         if _UNKNOWN in str(error):
             raise RedisUnavailable(_UNKNOWN) from None
         options = sentinel.connection_pool.connection_kwargs
