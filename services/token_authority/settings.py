@@ -32,7 +32,10 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         str, Meta(description="URL of the polls service for its clients, in the commands that the settings pages show")
     ] = "http://127.0.0.1:8080"
     cors_origins: CorsOrigins = ""
-    redis_url: Annotated[RotatableText, Meta(description="URL of Redis, with a user that may publish changes")]
+    redis_url: Annotated[
+        RotatableText,
+        Meta(description="URL of Redis, its Sentinels or a cluster, with a user that may publish changes"),
+    ]
     service_credentials: Annotated[
         str,
         Meta(

@@ -27,7 +27,11 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     redis_url: Annotated[
-        RotatableText, Meta(description="URL of Redis, with a user that may subscribe to changes and count requests")
+        RotatableText,
+        Meta(
+            description="URL of Redis, of its Sentinels or of a cluster, with a user that may subscribe to changes and "
+            "count requests"
+        ),
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.runtime.process.environment import SettingsError
-from shared.runtime.redis.address import read_redis_url
+from shared.runtime.redis.address import read_redis_url, require_usable_tls
 from shared.runtime.redis.client import RedisClient, redis_client
 from shared.runtime.redis.errors import RedisUnavailable
 from tests.support.certificates import CertificateAuthority
@@ -128,13 +128,16 @@ async def test_tls_to_a_port_without_it_is_explained(tls: Tls, tmp_path: Path) -
     ("make", "message"),
     [
         (lambda tls: "ssl_ca_certs=/nowhere", "the file of ssl_ca_certs in the Redis URL cannot be read"),
-        (lambda tls: f"ssl_ca_certs={tls.client.key}", "ssl_ca_certs cannot be used"),
+        (lambda tls: f"ssl_ca_certs={tls.client.key}", "the options ssl_ca_certs cannot be used"),
+        (lambda tls: "ssl_cert_reqs=perhaps", "the options ssl_cert_reqs cannot be used"),
         (lambda tls: f"ssl_certfile={tls.client.file}&ssl_keyfile={tls.server.key}", "cannot be used"),
     ],
 )
 def test_unusable_certificate_is_refused_at_the_start(tls: Tls, make: Callable[[Tls], str], message: str) -> None:
+    address = read_redis_url(f"rediss://redis?{make(tls)}")
+
     with pytest.raises(SettingsError, match=message):
-        read_redis_url(f"rediss://redis?{make(tls)}")
+        require_usable_tls(address)
 
 
 async def test_readyz_of_both_services_says_that_a_client_certificate_is_missing(

@@ -1,6 +1,5 @@
 """Read the URL of Redis: one server, Sentinels that name the master, or a cluster."""
 
-import inspect
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any, Final, Literal
 from urllib.parse import SplitResult, unquote
 
 import msgspec
-from redis.asyncio.connection import AbstractConnection, RedisSSLContext, SSLConnection, parse_url
+from redis.asyncio.connection import RedisSSLContext, parse_url
+from redis.exceptions import RedisError
 
 from shared.runtime.process.environment import SettingsError, split_url
 
@@ -26,6 +26,12 @@ _SCHEMES: Final[Mapping[str, tuple[Kind, bool]]] = {
 _PORTS: Final[Mapping[Kind, int]] = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 _FILES: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
+_OPTIONS: Final = (
+    *("db", "username", "password", "client_name", "protocol", "max_connections", "health_check_interval"),
+    *("socket_timeout", "socket_connect_timeout", "socket_keepalive", "socket_read_size"),
+    *(*_FILES, "ssl_ca_data", "ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"),
+)
+"""Those of redis-py that an operator can use for every kind."""
 _NAME: Final = "the Redis URL"
 
 
@@ -84,7 +90,6 @@ def read_redis_url(url: str) -> RedisAddress:
         options["path"] = unquote(first.path)
     elif not is_tls and any(name.startswith("ssl_") for name in options):
         raise SettingsError(f"{_NAME} has options of TLS; begin it with {first.scheme.replace('redis', 'rediss')}://")
-    _require_readable_files(options)
     read_hosts = tuple(_read_host(host, _PORTS[kind]) for host in hosts)
     return RedisAddress(kind, is_tls, read_hosts, master, options, credentials, sentinel_credentials)
 
@@ -132,35 +137,23 @@ def _read_options(first: SplitResult, database: str) -> dict[str, Any]:
         if not database.isdecimal():
             raise SettingsError(f"{_NAME} has no number of a database after its host, such as /0")
         options["db"] = int(database)
-    if unknown := sorted(set(options) - _known_options()):
-        raise SettingsError(f"{_NAME} has an unknown option: {unknown[0]!r}")
+    if unknown := sorted(set(options) - {*_OPTIONS, *_SENTINEL_OPTIONS}):
+        raise SettingsError(f"{_NAME} has an unknown option: {unknown[0]!r}; known are {', '.join(_OPTIONS)}")
     return options
 
 
-def _known_options() -> set[str]:
-    connections = (AbstractConnection, SSLConnection)
-    return {name for each in connections for name in inspect.signature(each.__init__).parameters} | {
-        "max_connections",
-        *_SENTINEL_OPTIONS,
-    }
-
-
-def _require_readable_files(options: Mapping[str, Any]) -> None:
-    """Raise `SettingsError` for a certificate or key that is missing or unusable."""
+def require_usable_tls(address: RedisAddress) -> None:
+    """Raise `SettingsError` for a certificate or key that is missing, and for options of TLS that cannot be used."""
+    options = {name: value for name, value in address.options.items() if name.startswith("ssl_")}
     for name in _FILES:
         if name in options:
             try:
                 Path(options[name]).read_bytes()
             except OSError as error:
                 raise SettingsError(f"the file of {name} in {_NAME} cannot be read: {error.strerror}") from None
-    context = RedisSSLContext(
-        keyfile=options.get("ssl_keyfile"),
-        certfile=options.get("ssl_certfile"),
-        ca_certs=options.get("ssl_ca_certs"),
-        password=options.get("ssl_password"),
-    )
     try:
-        context.get()
-    except (OSError, ValueError):
-        names = ", ".join(name for name in _FILES if name in options)
-        raise SettingsError(f"{_NAME}: {names} cannot be used; they have to be PEM files that fit together") from None
+        RedisSSLContext(**{name.removeprefix("ssl_"): value for name, value in options.items()}).get()
+    except (RedisError, OSError, ValueError):
+        raise SettingsError(
+            f"{_NAME}: the options {', '.join(options)} cannot be used; files have to be PEM and fit together"
+        ) from None

@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.environment import RotatableText, SettingsError
-from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url
+from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url, require_usable_tls
 from shared.runtime.redis.errors import CALL_ERRORS, REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 from shared.runtime.redis.sentinel import SENTINEL_LIMIT_S, Sentinels
 
@@ -120,6 +120,7 @@ async def redis_client(url: str | RotatableText) -> AsyncGenerator[RedisClient, 
     """
     setting = RotatableText(url) if isinstance(url, str) else url
     address = read_redis_url(setting.read())
+    require_usable_tls(address)
     servers = _KINDS[address.kind](address, setting)
     watch = asyncio.create_task(servers.watch())
     try:
@@ -266,14 +267,14 @@ class _Cluster(_Servers):
         await self._send_to_any("PING")
 
     async def open_pubsub(self) -> PubSub:
-        """Return an object for subscriptions at any node."""
-        await self.look_up()
-        return self.redis.pubsub(node=random.choice(self.redis.get_primaries()))  # noqa: S311 - spreads the load
+        """Return an object for subscriptions at any node that answers."""
+        await self.ping()
+        return self.redis.pubsub(node=self._node)
 
     async def look_up(self) -> None:
         """Ask a node which masters there are. If these are others than before, find all nodes again.
 
-        redis-py would replace all connections each time.
+        That replaces all connections, so it is not done each time.
         """
         await self.redis.initialize()
         node = random.choice(self.redis.get_nodes())  # noqa: S311 - one that is cut off is not asked every time

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from redis.asyncio.cluster import ClusterNode
 from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
@@ -25,6 +26,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.outage import Unavailable
+from shared.runtime.redis.address import format_host
 
 REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
 CALL_ERRORS: Final = (*REDIS_ERRORS, RuntimeError)
@@ -56,7 +58,7 @@ def explain(error: BaseException, server: Server) -> RedisUnavailable:
     if isinstance(error, RedisUnavailable):
         return error
     chain = list(_causes(error))
-    where = next((found for each in chain if (found := _find_address(str(each)))), server.address)
+    where = next((found for each in chain if (found := _find_address(each))), server.address)
     start = f"{server.name} at {where}"
     for each in chain:
         for kind, predicate in _PREDICATES:
@@ -77,9 +79,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 _ADDRESS: Final = re.compile(r"(?:connecting to|reading from|writing to) (\[?[0-9A-Za-z_.:-]+?\]?:\d+)\b")
 
 
-def _find_address(text: str) -> str | None:
-    found = _ADDRESS.search(text)
-    return found[1] if found else None
+def _find_address(error: BaseException) -> str | None:
+    """Return the address that redis-py names in its errors, or the node of a cluster at which it happened."""
+    if found := _ADDRESS.search(str(error)):
+        return found[1]
+    node = getattr(error, "connection", None)
+    return format_host(node.host, int(node.port)) if isinstance(node, ClusterNode) else None
 
 
 def _explain_certificate(error: BaseException, _server: Server) -> str:
@@ -129,7 +134,7 @@ def _explain_connection(error: BaseException, server: Server) -> str:
         return f"has closed the connection; {_HINTS[server.is_tls]}"
     if "number of clients" in text:
         return "has reached its maximum number of clients; raise maxclients"
-    return ""
+    return f"cannot be used: {_quote(str(error))}" if isinstance(error, RedisConnectionError) else ""
 
 
 _HINTS: Final = {
