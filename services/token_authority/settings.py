@@ -14,6 +14,7 @@ from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.process.environment import FormerName, RotatableText, split_url
+from shared.runtime.redis.address import require_redis_url
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -153,7 +154,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     ] = 100
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for an invalid key, network, origin or provider, before any connection is opened."""
+        """Raise `SettingsError` for an invalid key, URL, network, origin or provider, before a connection is opened."""
+        require_redis_url(self.redis_url)
         read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
         read_networks(self.metrics_networks)
         read_origins(self.cors_origins)

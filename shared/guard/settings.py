@@ -9,6 +9,7 @@ from shared.runtime.crypto.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.process.environment import RotatableText, SettingsError, read_settings
+from shared.runtime.redis.address import require_redis_url
 
 
 class GuardSettings(Struct, frozen=True, kw_only=True):
@@ -54,7 +55,8 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ] = 60
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` unless there is exactly one usable credential, and every origin is one."""
+        """Raise `SettingsError` unless there is exactly one usable credential, and URL and origins can be read."""
+        require_redis_url(self.redis_url)
         if bool(self.introspection_client_secret) == bool(self.introspection_private_key):
             raise SettingsError(
                 "set one of INTROSPECTION_CLIENT_SECRET and INTROSPECTION_PRIVATE_KEY, or its _FILE: this service "

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from shared.runtime.process.environment import SettingsError
-from shared.runtime.redis.address import read_redis_url, require_usable_tls
+from shared.runtime.redis.address import require_redis_url
 from shared.runtime.redis.client import RedisClient, redis_client
 from shared.runtime.redis.errors import RedisUnavailable
 from tests.support.certificates import CertificateAuthority
@@ -134,10 +134,8 @@ async def test_tls_to_a_port_without_it_is_explained(tls: Tls, tmp_path: Path) -
     ],
 )
 def test_unusable_certificate_is_refused_at_the_start(tls: Tls, make: Callable[[Tls], str], message: str) -> None:
-    address = read_redis_url(f"rediss://redis?{make(tls)}")
-
     with pytest.raises(SettingsError, match=message):
-        require_usable_tls(address)
+        require_redis_url(f"rediss://redis?{make(tls)}")
 
 
 async def test_readyz_of_both_services_says_that_a_client_certificate_is_missing(

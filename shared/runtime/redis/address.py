@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio.connection import RedisSSLContext, parse_url
 from redis.exceptions import RedisError
 
-from shared.runtime.process.environment import SettingsError, split_url
+from shared.runtime.process.environment import RotatableText, SettingsError, split_url
 
 Kind = Literal["server", "sentinel", "cluster"]
 
@@ -137,13 +137,22 @@ def _read_options(first: SplitResult, database: str) -> dict[str, Any]:
         if not database.isdecimal():
             raise SettingsError(f"{_NAME} has no number of a database after its host, such as /0")
         options["db"] = int(database)
-    if unknown := sorted(set(options) - {*_OPTIONS, *_SENTINEL_OPTIONS}):
-        raise SettingsError(f"{_NAME} has an unknown option: {unknown[0]!r}; known are {', '.join(_OPTIONS)}")
+    if set(options) - {*_OPTIONS, *_SENTINEL_OPTIONS}:  # they are not repeated: they may be a part of a password
+        raise SettingsError(f"{_NAME} has an unknown option; known are {', '.join(_OPTIONS)}")
     return options
 
 
-def require_usable_tls(address: RedisAddress) -> None:
-    """Raise `SettingsError` for a certificate or key that is missing, and for options of TLS that cannot be used."""
+def require_redis_url(url: str | RotatableText) -> RedisAddress:
+    """Return the parts of the URL in a setting.
+
+    Raise `SettingsError`, also for a certificate or key that is missing, and for options of TLS that cannot be used.
+    """
+    address = read_redis_url(url if isinstance(url, str) else url.read())
+    _require_usable_tls(address)
+    return address
+
+
+def _require_usable_tls(address: RedisAddress) -> None:
     options = {name: value for name, value in address.options.items() if name.startswith("ssl_")}
     for name in _FILES:
         if name in options:

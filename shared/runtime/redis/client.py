@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.environment import RotatableText, SettingsError
-from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url, require_usable_tls
+from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url, require_redis_url
 from shared.runtime.redis.errors import CALL_ERRORS, REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 from shared.runtime.redis.sentinel import SENTINEL_LIMIT_S, Sentinels
 
@@ -118,9 +118,8 @@ async def redis_client(url: str | RotatableText) -> AsyncGenerator[RedisClient, 
     It connects at the first call. Users and passwords are read again for each connection; the rest of the URL is not.
     Raise `SettingsError` if `url` is not a URL of Redis.
     """
+    address = require_redis_url(url)
     setting = RotatableText(url) if isinstance(url, str) else url
-    address = read_redis_url(setting.read())
-    require_usable_tls(address)
     servers = _KINDS[address.kind](address, setting)
     watch = asyncio.create_task(servers.watch())
     try:
