@@ -28,7 +28,7 @@ from tests.support.redis_setups import (
 from tests.support.stack import Authority, Polls, run_polls_service, run_token_authority
 
 PROGRAMS = find_programs()
-FEW_RIGHTS = "user few on >s3cret resetkeys resetchannels -@all +@connection"
+FEW_RIGHTS = "user few on >s3cret resetkeys resetchannels -@all +@connection +eval"
 
 Call = Callable[[RedisClient], Awaitable[Any]]
 
@@ -43,6 +43,10 @@ async def _publish(redis: RedisClient) -> None:
 
 async def _set(redis: RedisClient) -> None:
     await redis.send_all([("SET", key, "a-stored-value") for key in "abcdef"])
+
+
+async def _run_script(redis: RedisClient) -> None:
+    await redis.send("EVAL", "return redis.call('get', 'pollgate:x')", 0)
 
 
 async def _subscribe(redis: RedisClient) -> None:
@@ -73,6 +77,7 @@ async def test_server_that_refuses_is_explained(tmp_path: Path, program: str, su
             ("publish", node.url("few:s3cret"), _publish, f"{where} refuses a command: "),
             ("subscribe", node.url("few:s3cret"), _subscribe, f"{where} refuses a command: "),
             ("keys", node.url("few:s3cret"), _set, f"{where} refuses a command: "),
+            ("script", node.url("few:s3cret"), _run_script, f"{where} refuses a command: "),
             ("database", node.url(ADMIN_LOGIN) + "/99", _ping, f"{where} answers with an error: DB index"),
             ("cluster", node.url(ADMIN_LOGIN, scheme="redis+cluster"), _ping, f"{where} is no node of a cluster; "),
             (

@@ -101,7 +101,7 @@ class RedisClient:
         connection = pubsub.connection
         if isinstance(connection, Connection) and not self._servers.is_current(connection.host, int(connection.port)):
             where = format_host(connection.host, int(connection.port))
-            raise RedisUnavailable(f"Redis at {where} is the master no longer; another one is used within a second")
+            raise RedisUnavailable(f"Redis at {where} is no longer in charge; another one is used within a second")
 
     async def _limit(self, call: Callable[[], Awaitable[T]], limit_s: float = CALL_LIMIT_S) -> T:
         try:

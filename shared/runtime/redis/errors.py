@@ -113,8 +113,10 @@ def _explain_tls(error: BaseException, _server: Server) -> str:
     return f"and this service do not agree on TLS: {_quote(reason)}; check the options ssl_… of REDIS_URL"
 
 
-def _explain_response(error: BaseException, _server: Server) -> str:
+def _explain_response(error: BaseException, server: Server) -> str:
     text = _quote(str(error))
+    if "executing the script can't" in text or "ACL failure" in text:
+        return _refuse_command(error, server)
     if "cluster support disabled" in text or "Cluster mode is not enabled" in text:
         return "is no node of a cluster; begin REDIS_URL with redis:// or rediss://"
     if "unknown command" in text and "SENTINEL" in text:
