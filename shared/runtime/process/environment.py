@@ -38,7 +38,7 @@ class FormerName(NamedTuple):
 class RotatableText:
     """The text of a setting that may change while the process runs, such as a URL with a password.
 
-    A field of this type, set by `NAME_FILE`, is read again from the file by `read()`. Call it whenever it is used.
+    If `NAME_FILE` has set the field, `read()` reads the file again. Call it whenever the text is used.
     """
 
     __slots__ = ("_file", "_is_readable", "_text")
@@ -47,6 +47,11 @@ class RotatableText:
         self._text = text
         self._file = file
         self._is_readable = True
+
+    @property
+    def may_change(self) -> bool:
+        """Whether the text comes from a file."""
+        return self._file is not None
 
     def read(self) -> str:
         """Return what the file holds now; without a file, the text.
