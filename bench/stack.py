@@ -14,8 +14,6 @@ from typing import Final, NamedTuple
 import aiohttp
 import asyncpg
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from bench.errors import BenchError
 from bench.load import LoadOrder, LoadReport, PollsUrl
@@ -24,7 +22,8 @@ from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, 
 from pollgate.stack.migrate import SCHEMAS, migrate_all
 from pollgate.stack.processes import Processes
 from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
-from shared.runtime.redis.client import redis_client
+from shared.runtime.redis.client import RedisClient, redis_client
+from shared.runtime.redis.errors import RedisUnavailable
 
 START_LIMIT_S: Final = 30.0
 POLL_S: Final = 0.05
@@ -280,10 +279,10 @@ async def start_stack(folder: Path, lease_s: float) -> AsyncGenerator[Stack, Non
         await asyncio.to_thread((await starting).stop)
 
 
-async def _is_responding(redis: Redis) -> bool:
+async def _is_responding(redis: RedisClient) -> bool:
     try:
         await redis.ping()
-    except (RedisError, OSError):
+    except RedisUnavailable:
         return False
     return True
 

@@ -15,7 +15,6 @@ from subprocess import SubprocessError
 from typing import Final, NamedTuple
 
 import aiohttp
-from redis.exceptions import RedisError
 
 from pollgate.client import AuthorityClient, ClientError, PollsClient, Unauthorized
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
@@ -26,6 +25,7 @@ from pollgate.stack.secrets import StackSecrets, load_or_create, redis_users
 from pollgate.stack.welcome import welcome, welcome_without_key
 from shared.runtime.process.private_file import require_safe_folder
 from shared.runtime.redis.client import redis_client
+from shared.runtime.redis.errors import RedisUnavailable
 
 START_LIMIT_S: Final = 20.0
 HOST: Final = "127.0.0.1"
@@ -186,7 +186,7 @@ async def _wait_until_ready(
 async def _succeeds(check: Callable[[], Awaitable[object]]) -> bool:
     try:
         await check()
-    except (OSError, TimeoutError, RedisError, aiohttp.ClientError):
+    except (OSError, TimeoutError, RedisUnavailable, aiohttp.ClientError):
         return False
     return True
 

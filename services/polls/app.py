@@ -65,7 +65,7 @@ from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.outage import Outage
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.supervise import supervise
-from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.limited_sets import LimitedSets
 
 _LIMITS_END = (
@@ -136,10 +136,9 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
 
 
 async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerator[None, None]:
-    redis_url = app[SETTINGS].redis_url
-    async with redis_client(redis_url) as redis:
-        feed = app[POLL_FEED] = PollFeed(redis, redis_address_of(redis_url), max_silence_s=max_silence_s)
-        outage = Outage(_LIMITS_END, _LIMITS_HOLD, address=redis_address_of(redis_url))
+    async with redis_client(app[SETTINGS].redis_url) as redis:
+        feed = app[POLL_FEED] = PollFeed(redis, max_silence_s=max_silence_s)
+        outage = Outage(_LIMITS_END, _LIMITS_HOLD, address=redis.address)
         app[LINK_VOTERS] = LimitedSets(redis, VOTERS_PREFIX, outage, life_s=VOTERS_LIFE_S)
         followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (

@@ -17,6 +17,7 @@ from services.token_authority.app_keys import (
     DATABASE,
     IDENTITY_PROVIDER,
     INTROSPECTOR,
+    REDIS,
     RELAY,
     REVOKER,
     SESSION_COOKIE,
@@ -71,7 +72,7 @@ from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.supervise import supervise
-from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.rate_limit import rate_limiter
 
 
@@ -85,7 +86,7 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     _add_pages(app, settings)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app, settings.metrics_networks)
-    app.cleanup_ctx.extend([_open_database, _count_attempts, _follow_changes])
+    app.cleanup_ctx.extend([_open_database, _open_redis, _follow_changes])
     if settings.oidc_issuer:
         app.cleanup_ctx.append(_open_provider)
     app.on_shutdown.append(_stop_waiting)
@@ -125,10 +126,12 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         yield
 
 
-async def _count_attempts(app: web.Application) -> AsyncGenerator[None, None]:
+async def _open_redis(app: web.Application) -> AsyncGenerator[None, None]:
     settings = app[SETTINGS]
     keys = f"{rate_limit_prefix('authority')}:{settings.rate_limit_namespace}"
-    async with rate_limiter(settings.redis_url, keys, app[METRICS]) as limiter:
+    async with redis_client(settings.redis_url) as redis:
+        app[REDIS] = redis
+        limiter = rate_limiter(redis, keys, app[METRICS])
         attempts = Attempts(limiter, _limits(settings), AttemptMetrics(app[METRICS]), clock=elapsed_s)
         app[ATTEMPTS] = attempts
         credentials = app[CREDENTIALS] = Credentials(app[DATABASE], attempts, settings.token_authority_issuer)
@@ -144,15 +147,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     await retry_until_available(signer.load)
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:
-        redis = await stack.enter_async_context(redis_client(settings.redis_url))
-        relay = app[RELAY] = ChangeRelay(
-            opened,
-            redis,
-            signer,
-            metrics,
-            issuer=settings.token_authority_issuer,
-            redis_address=redis_address_of(settings.redis_url),
-        )
+        relay = app[RELAY] = ChangeRelay(opened, app[REDIS], signer, metrics, issuer=settings.token_authority_issuer)
         app[REVOKER] = Revoker(opened, relay, clock=elapsed_s)
         app[CHANGES] = TokenChanges(opened, relay, clock=elapsed_s)
         app[INTROSPECTOR] = Introspector(opened, relay)

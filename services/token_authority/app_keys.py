@@ -24,11 +24,13 @@ from shared.runtime.pages.cookies import SecretCookie
 from shared.runtime.pages.forms import Form
 from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import Database
+from shared.runtime.redis.client import RedisClient
 
 SETTINGS: Final = web.AppKey("settings", TokenAuthoritySettings)
 DATABASE: Final = web.AppKey("database", Database)
 ATTEMPTS: Final = web.AppKey("attempts", Attempts)
 CREDENTIALS: Final = web.AppKey("credentials", Credentials)
+REDIS: Final = web.AppKey("redis", RedisClient)
 RELAY: Final = web.AppKey("relay", ChangeRelay)
 REVOKER: Final = web.AppKey("revoker", Revoker)
 CHANGES: Final = web.AppKey("changes", TokenChanges)

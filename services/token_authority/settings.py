@@ -15,6 +15,7 @@ from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
 from shared.runtime.process.environment import FormerName, RotatableText
+from shared.runtime.redis.address import require_redis_url
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -36,7 +37,10 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         str, Meta(description="URL of the polls service for its clients, in the commands that the settings pages show")
     ] = "http://127.0.0.1:8080"
     cors_origins: CorsOrigins = ""
-    redis_url: Annotated[str, Meta(description="URL of Redis, with a user that may publish changes")]
+    redis_url: Annotated[
+        RotatableText,
+        Meta(description="URL of Redis, its Sentinels or a cluster, with a user that may publish changes"),
+    ]
     service_credentials: Annotated[
         str,
         Meta(
@@ -158,7 +162,8 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     ] = 100
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` for an invalid key, network, origin or provider, before any connection is opened."""
+        """Raise `SettingsError` for an invalid key, URL, network, origin or provider, before a connection is opened."""
+        require_redis_url(self.redis_url)
         read_secrets("KEY_ENCRYPTION_KEY", self.key_encryption_key)
         read_database_url(self.token_authority_database_url.read(), "TOKEN_AUTHORITY_DATABASE_URL")
         read_networks(self.metrics_networks)

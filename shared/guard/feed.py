@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Final
 
 import structlog
-from redis.asyncio import Redis
 
 from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.guard.follower import Follower
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.metrics import GuardMetrics
 from shared.runtime.process.outage import Outage
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import RedisUnavailable
 from shared.runtime.redis.subscription import Subscription
 
 REPORT_EVERY_S: Final = 60.0
@@ -38,30 +39,34 @@ class ChangeFeed:
         self,
         follower: Follower,
         keys: KeyRing,
-        redis: Redis,
-        redis_address: str,
+        redis: RedisClient,
         metrics: GuardMetrics,
         *,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._follower = follower
         self._keys = keys
-        self._redis_address = redis_address
+        self._redis_address = redis.address
         self._metrics = metrics
         self._now = now
         self._refusal_reported_at = float("-inf")
+        self._outage = Outage(
+            _REDIS_LOST, "Redis subscription restored: revocations arrive at once again", address=redis.address
+        )
         self._subscription = Subscription(
             redis,
             CHANGES_CHANNEL,
-            Outage(_REDIS_LOST, "Redis subscription restored: revocations arrive at once again", address=redis_address),
+            self._outage,
             on_subscribed=self._on_subscribed,
             on_message=self._on_message,
         )
 
     async def ping(self) -> None:
-        """Raise `ConnectionError` if the subscription is not confirmed at the moment."""
+        """Raise `RedisUnavailable` if the subscription is not confirmed at the moment."""
         if not self._subscription.is_live:
-            raise ConnectionError("the Redis subscription to token changes is not confirmed")
+            raise RedisUnavailable(
+                self._outage.reason or f"the subscription to token changes at Redis at {self._redis_address} has begun"
+            )
 
     async def run(self) -> None:
         """Receive pushes until cancelled."""

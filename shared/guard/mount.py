@@ -42,7 +42,7 @@ from shared.runtime.http.routes import (
 )
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.supervise import supervise
-from shared.runtime.redis.client import redis_address_of, redis_client
+from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.failure_limit import FailureLimit
 from shared.runtime.redis.rate_limit import rate_limiter
 
@@ -115,8 +115,8 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
         async with (
             token_authority(settings) as authority,
             redis_client(settings.redis_url) as redis,
-            rate_limiter(settings.redis_url, rate_limit_prefix(settings.introspection_client_id), registry) as limiter,
         ):
+            limiter = rate_limiter(redis, rate_limit_prefix(settings.introspection_client_id), registry)
             unknown = FailureLimit(limiter, "unknown", settings.unknown_tokens_per_minute, clock=elapsed_s)
             limits = IntrospectionLimits(unknown, clock=elapsed_s)
             guard = Guard(authority.introspect, lease, metrics, clock=elapsed_s, limits=limits)
@@ -131,7 +131,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
                 pace=SyncPace(),
             )
             keys = KeyRing(authority.signing_keys, elapsed_s)
-            feed = ChangeFeed(follower, keys, redis, redis_address_of(settings.redis_url), metrics)
+            feed = ChangeFeed(follower, keys, redis, metrics)
             app[AUTHORITY], app[FEED] = authority, feed
             app[GUARD], app[LEASE], app[FOLLOWER] = guard, lease, follower
             app[ADMISSIONS] = Admissions(guard, follower, usage, origins, settings.trusted_proxy_hops)

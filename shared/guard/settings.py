@@ -8,7 +8,8 @@ from msgspec import Meta, Struct
 from shared.runtime.crypto.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_private_key
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
-from shared.runtime.process.environment import SettingsError, read_settings
+from shared.runtime.process.environment import RotatableText, SettingsError, read_settings
+from shared.runtime.redis.address import require_redis_url
 
 
 class GuardSettings(Struct, frozen=True, kw_only=True):
@@ -27,7 +28,11 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     redis_url: Annotated[
-        str, Meta(description="URL of Redis, with a user that may subscribe to changes and count requests")
+        RotatableText,
+        Meta(
+            description="URL of Redis, of its Sentinels or of a cluster, with a user that may subscribe to changes and "
+            "count requests"
+        ),
     ]
     resource_url: Annotated[str, Meta(description="URL of this service, as callers reach it")]
     trusted_proxy_hops: ProxyHops = 0
@@ -50,7 +55,8 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
     ] = 60
 
     def __post_init__(self) -> None:
-        """Raise `SettingsError` unless there is exactly one usable credential, and every origin is one."""
+        """Raise `SettingsError` unless there is exactly one usable credential, and URL and origins can be read."""
+        require_redis_url(self.redis_url)
         if bool(self.introspection_client_secret) == bool(self.introspection_private_key):
             raise SettingsError(
                 "set one of INTROSPECTION_CLIENT_SECRET and INTROSPECTION_PRIVATE_KEY, or its _FILE: this service "

@@ -10,8 +10,6 @@ import secrets
 from typing import Final, cast
 
 from aiohttp import web
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from shared.contract.presented_secret import trim_secret
 from shared.contract.token import SECRET_PATTERN
@@ -19,6 +17,8 @@ from shared.guard.errors import QueryNotAllowed, TicketInvalid, TicketsUnavailab
 from shared.guard.presentation import PRESENTED_TOKEN, PresentedToken, take_token
 from shared.runtime.crypto.encryption import DecryptionError, Encrypted, Encryptor
 from shared.runtime.http.query import query_of
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import RedisUnavailable
 
 TICKET_LIFE_S: Final = 30
 TICKET_BYTES: Final = 32
@@ -33,7 +33,7 @@ _NONCE_BYTES: Final = 12
 class StreamTickets:
     """The tickets of a service. All of its processes share them in Redis, under keys that begin with `prefix`."""
 
-    def __init__(self, redis: Redis, prefix: str) -> None:
+    def __init__(self, redis: RedisClient, prefix: str) -> None:
         self._redis = redis
         self._prefix = prefix
 
@@ -45,8 +45,8 @@ class StreamTickets:
         secret = secrets.token_bytes(TICKET_BYTES)
         encrypted = Encryptor([secret], _PURPOSE).encrypt(token.encode(), path.lower())
         try:
-            await self._redis.set(self._key(secret), b"".join(encrypted), ex=TICKET_LIFE_S)
-        except (RedisError, OSError):
+            await self._redis.send("SET", self._key(secret), b"".join(encrypted), "EX", TICKET_LIFE_S)
+        except RedisUnavailable:
             raise TicketsUnavailable from None
         return f"pge_{secret.hex()}"
 
@@ -60,8 +60,8 @@ class StreamTickets:
             raise TicketInvalid
         secret = bytes.fromhex(ticket.removeprefix("pge_"))
         try:
-            stored = cast(bytes | None, await self._redis.getdel(self._key(secret)))
-        except (RedisError, OSError):
+            stored = cast(bytes | None, await self._redis.send("GETDEL", self._key(secret)))
+        except RedisUnavailable:
             raise TicketsUnavailable from None
         if stored is None:
             raise TicketInvalid

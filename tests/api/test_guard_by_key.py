@@ -10,6 +10,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from shared.guard import AUTHORITY, FOLLOWER, GuardSettings, GuardUnavailable, any_token, caller, mount_guard
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route, add_routes
+from shared.runtime.process.environment import RotatableText
 from tests.support.client_keys import KEY_KINDS, ClientKey, Kind, create_service_with_key
 from tests.support.stack import Authority
 
@@ -27,7 +28,7 @@ async def guarded(authority: Authority, redis_url: str, key: ClientKey, aiohttp_
         token_authority_url=authority.base,
         introspection_client_id="reports",
         introspection_private_key=key.private_pem,
-        redis_url=redis_url,
+        redis_url=RotatableText(redis_url),
         resource_url="http://reports.internal",
     )
     mount_guard(app, settings)

@@ -32,6 +32,7 @@ from shared.runtime.http.problem import Problem, ProblemTable
 from shared.runtime.http.problem_types import RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.http.query import query_of, read_query
 from shared.runtime.http.routes import Access, Route, add_routes
+from shared.runtime.process.environment import RotatableText
 from shared.runtime.process.serve import CannotStart, listen
 from tests.support.databases import ClonedDatabase
 from tests.support.postgres import fetch
@@ -118,7 +119,7 @@ def settings(authority: Authority, redis_url: str) -> GuardSettings:
         token_authority_url=authority.base,
         introspection_client_id="polls",
         introspection_client_secret=CLIENT_SECRET,
-        redis_url=redis_url,
+        redis_url=RotatableText(redis_url),
         resource_url="http://reports.internal",
     )
 

@@ -12,6 +12,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from shared.runtime.redis.client import redis_client
 from shared.runtime.redis.rate_limit import RETRY_S, RateLimiter, rate_limiter
 from tests.support.proxy import Mode, run_proxy
 from tests.support.wall_clock import avoid_end_of_minute
@@ -40,8 +41,8 @@ class Limits(NamedTuple):
 @asynccontextmanager
 async def open_limiter(url: str, prefix: str) -> AsyncGenerator[Limits, None]:
     registry = CollectorRegistry()
-    async with rate_limiter(url, prefix, registry) as limiter:
-        yield Limits(limiter, registry)
+    async with redis_client(url) as redis:
+        yield Limits(rate_limiter(redis, prefix, registry), registry)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from shared.guard.stream import GUARD, STREAMS
 from shared.runtime.http.application import create_application
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import Route, add_routes
+from shared.runtime.process.environment import RotatableText
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.serve import listen
 from tests.support.logs import capture_log_lines
@@ -152,7 +153,7 @@ async def run_ticker(authority_url: str, redis_url: str) -> AsyncGenerator[Ticke
             token_authority_url=authority_url,
             introspection_client_id="polls",
             introspection_client_secret=CLIENT_SECRET,
-            redis_url=redis_url,
+            redis_url=RotatableText(redis_url),
             resource_url="http://ticks.internal",
         ),
     )

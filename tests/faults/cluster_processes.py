@@ -72,6 +72,10 @@ class ClusterProcess:
         status = self._process.poll()
         assert status is None, f"{self.name} ended unexpectedly with status {status}:\n{self._last_log_lines()}"
 
+    def read_log(self) -> str:
+        """Return what the process has written."""
+        return self._log.read_text(encoding="utf-8")
+
     async def restart(self) -> None:
         """Start the process again and wait until it works."""
         self.start()

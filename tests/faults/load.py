@@ -21,6 +21,17 @@ KEPT: Final = 12
 """The number of working tokens in use at a time, and of recently revoked tokens that are tried again."""
 
 
+class Services(Protocol):
+    """The processes of both services, and an admin key."""
+
+    @property
+    def authorities(self) -> Sequence[ServiceProcess]: ...
+    @property
+    def replicas(self) -> Sequence[ServiceProcess]: ...
+    @property
+    def admin_key(self) -> str: ...
+
+
 class Token(msgspec.Struct, frozen=True):
     """A token as its bearer knows it."""
 
@@ -32,17 +43,6 @@ class Token(msgspec.Struct, frozen=True):
     def is_narrow(self) -> bool:
         """Whether the token is for PLAT only."""
         return "polls:*:*" not in self.scopes
-
-
-class Services(Protocol):
-    """The processes of both services, and an admin key."""
-
-    @property
-    def authorities(self) -> Sequence[ServiceProcess]: ...
-    @property
-    def replicas(self) -> Sequence[ServiceProcess]: ...
-    @property
-    def admin_key(self) -> str: ...
 
 
 class Load:

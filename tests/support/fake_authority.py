@@ -18,6 +18,7 @@ from shared.guard import GuardSettings, any_token, caller, mount_guard, token_wi
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.metrics import add_metrics
 from shared.runtime.http.routes import Route, add_routes
+from shared.runtime.process.environment import RotatableText
 from shared.runtime.process.serve import listen
 from tests.support.stack import HOST, Caller
 
@@ -120,7 +121,7 @@ async def run_guarded_service(
             token_authority_url=authority.url,
             introspection_client_id="polls",
             introspection_client_secret=mint("pgs"),
-            redis_url=redis_url,
+            redis_url=RotatableText(redis_url),
             resource_url="http://reports.internal",
             **settings,
         ),

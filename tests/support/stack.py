@@ -160,14 +160,14 @@ class Polls(Caller):
 
 @asynccontextmanager
 async def run_token_authority(
-    database: ClonedDatabase, redis_url: str, folder: Path, **settings: Any
+    database: ClonedDatabase, redis_url: str | RotatableText, folder: Path, **settings: Any
 ) -> AsyncGenerator[Authority, None]:
     """Run a token authority during the block, by default on any port; yield a client with its admin key."""
     key_file = folder / "admin.key"
     complete = TokenAuthoritySettings(
         **{
             "token_authority_database_url": RotatableText(database.token_authority_url),
-            "redis_url": redis_url,
+            "redis_url": RotatableText(redis_url) if isinstance(redis_url, str) else redis_url,
             "service_credentials": f"polls:{CLIENT_SECRET}",
             "key_encryption_key": KEY_ENCRYPTION_KEY,
             "admin_key_file": str(key_file),
@@ -184,13 +184,17 @@ async def run_token_authority(
 
 @asynccontextmanager
 async def run_polls_service(
-    database: ClonedDatabase, redis_url: str, authority_url: str, limits: Mapping[str, float] = {}, **settings: Any
+    database: ClonedDatabase,
+    redis_url: str | RotatableText,
+    authority_url: str,
+    limits: Mapping[str, float] = {},
+    **settings: Any,
 ) -> AsyncGenerator[Polls, None]:
     """Run a polls service during the block; yield a client without a token. `limits` go to its `build_app`."""
     complete = PollsSettings(
         **{
             "polls_database_url": RotatableText(database.polls_url),
-            "redis_url": redis_url,
+            "redis_url": RotatableText(redis_url) if isinstance(redis_url, str) else redis_url,
             "token_authority_url": authority_url,
             "introspection_client_secret": CLIENT_SECRET,
             "participant_key": PARTICIPANT_KEY,

@@ -11,6 +11,7 @@ from shared.guard.authority import TokenAuthority, token_authority
 from shared.guard.errors import GuardUnavailable
 from shared.guard.keys import InvalidPush, KeyRing
 from shared.guard.settings import GuardSettings
+from shared.runtime.process.environment import RotatableText
 
 SYNC = b'{"head": 1, "lease_ms": 5000, "resync": false, "changes": [%s], "issuer": "x"}'
 CHANGE = b'{"seq": 1, "kind": "revoked", "token_id": "tok_1", "digest": "%s"}'
@@ -42,7 +43,7 @@ async def authority(aiohttp_server: AiohttpServer, body: bytes) -> AsyncGenerato
         token_authority_url=str(server.make_url("")),
         introspection_client_id="polls",
         introspection_client_secret="s3cret",
-        redis_url="redis://redis",
+        redis_url=RotatableText("redis://redis"),
         resource_url="http://here",
     )
     async with token_authority(settings) as opened:

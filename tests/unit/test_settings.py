@@ -14,7 +14,7 @@ from services.token_authority.domain.administrator import new_rights
 from services.token_authority.domain.person import GroupRights
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.process.environment import RotatableText, SettingsError, describe_settings, read_settings
-from shared.runtime.redis.client import redis_client
+from shared.runtime.redis.address import read_redis_url
 from tests.support.client_keys import KEY_KINDS, ClientKey, Kind
 
 GOOD = {
@@ -34,7 +34,7 @@ AUTHORITY = {
 def test_unset_variable_has_its_default() -> None:
     settings = read_settings(PollsSettings, {**GOOD, "POLLS_PORT": ""})
 
-    assert (settings.polls_port, settings.redis_url) == (8080, "redis://redis")
+    assert (settings.polls_port, settings.redis_url.read()) == (8080, "redis://redis")
 
 
 def test_secret_is_read_from_its_file(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_private_key_is_read_from_its_file(tmp_path: Path, kind: Kind) -> None:
 @pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])
 def test_error_for_an_invalid_url_does_not_contain_the_url(password: str) -> None:
     with pytest.raises(SettingsError, match="cannot be read as a URL; percent-encode") as fault:
-        redis_client(f"redis://polls:{password}@redis:6379")
+        read_redis_url(f"redis://polls:{password}@redis:6379")
 
     assert "s3cret" not in str(fault.value)
 

@@ -11,10 +11,9 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from shared.runtime.process.outage import Outage
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import RedisUnavailable
 from shared.runtime.redis.subscription import Subscription
 
 POLLS_CHANNEL: Final = "pollgate:polls"
@@ -40,17 +39,17 @@ _PUBLISHING_WORKS: Final = "Redis accepts messages again: poll changes reach oth
 class PollFeed:
     """Publishes and receives announcements. Create one instance per process, and keep `run` and `publish` running."""
 
-    def __init__(self, redis: Redis, redis_address: str, *, max_silence_s: float = MAX_SILENCE_S) -> None:
+    def __init__(self, redis: RedisClient, *, max_silence_s: float = MAX_SILENCE_S) -> None:
         self._redis = redis
         self._max_silence_s = max_silence_s
         self._watchers: dict[bytes, set[_Watcher]] = {}
         self._unpublished: dict[bytes, None] = {}
         self._has_unpublished = asyncio.Event()
-        self._publishing_outage = Outage(_PUBLISHING_FAILS, _PUBLISHING_WORKS, address=redis_address)
+        self._publishing_outage = Outage(_PUBLISHING_FAILS, _PUBLISHING_WORKS, address=redis.address)
         self._subscription = Subscription(
             redis,
             POLLS_CHANNEL,
-            Outage(_SUBSCRIPTION_LOST, _SUBSCRIPTION_RESTORED, address=redis_address),
+            Outage(_SUBSCRIPTION_LOST, _SUBSCRIPTION_RESTORED, address=redis.address),
             on_subscribed=self._call_all_watchers,
             on_message=self._receive,
         )
@@ -103,11 +102,8 @@ class PollFeed:
 
     async def _publish_batch(self, batch: list[bytes]) -> None:
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for key in batch:
-                    pipeline.publish(POLLS_CHANNEL, key)
-                await pipeline.execute()
-        except (RedisError, OSError, TimeoutError) as error:
+            await self._redis.publish(POLLS_CHANNEL, batch)
+        except RedisUnavailable as error:
             self._call_watchers(batch)
             self._publishing_outage.begin(error)
         else:

@@ -12,8 +12,6 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from services.token_authority.domain.change_log import UnpublishedChange
 from services.token_authority.metrics import AuthorityMetrics
@@ -23,6 +21,8 @@ from shared.contract.change import SET_AUDIENCE, SET_TYPE, Changes, PushClaims, 
 from shared.contract.redis_names import CHANGES_CHANNEL
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.outage import Outage
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import RedisUnavailable
 
 READ_EVERY_S: Final = 0.5
 """Between two reads of the log without a `wake()`: for changes of other processes and outages, and to mark some."""
@@ -39,12 +39,11 @@ class ChangeRelay:
     def __init__(
         self,
         database: Database,
-        redis: Redis,
+        redis: RedisClient,
         signer: Signer,
         metrics: AuthorityMetrics,
         *,
         issuer: str,
-        redis_address: str,
     ) -> None:
         self._database = database
         self._redis = redis
@@ -60,7 +59,7 @@ class ChangeRelay:
             "Redis unavailable: changes are not pushed and reach guards with their next sync; start Redis or correct "
             "REDIS_URL",
             "Redis available again: all changes are published",
-            address=redis_address,
+            address=redis.address,
         )
 
     def push(self, committed: Sequence[UnpublishedChange]) -> None:
@@ -75,8 +74,10 @@ class ChangeRelay:
         self._awake.set()
 
     async def ping(self) -> None:
-        """Raise `RedisError` or `OSError` if Redis does not answer."""
+        """Raise `RedisUnavailable` if Redis does not answer, or if it has refused the last push."""
         await self._redis.ping()
+        if self._outage.reason:
+            raise RedisUnavailable(self._outage.reason)
 
     async def run(self) -> None:
         """Publish changes until cancelled."""
@@ -84,7 +85,7 @@ class ChangeRelay:
             try:
                 await self._publish_committed()
                 await self._publish_log()
-            except (RedisError, OSError, TimeoutError) as error:
+            except RedisUnavailable as error:
                 self._metrics.unpublished.set(1)
                 self._outage.begin(error)
             except DatabaseUnavailable:
@@ -129,7 +130,7 @@ class ChangeRelay:
         return len(batch)
 
     async def _publish(self, batch: Sequence[UnpublishedChange]) -> None:
-        await self._redis.publish(CHANGES_CHANNEL, self._sign(batch))
+        await self._redis.publish(CHANGES_CHANNEL, [self._sign(batch)])
 
     def _sign(self, batch: Sequence[UnpublishedChange]) -> str:
         claims = PushClaims(

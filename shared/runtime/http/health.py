@@ -9,6 +9,7 @@ from aiohttp import web
 
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.process.outage import Unavailable
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency works, else raises."""
@@ -66,6 +67,8 @@ async def _run_check(check: Check) -> str:
         await asyncio.wait_for(check(), CHECK_LIMIT_S)
     except TimeoutError:
         return "no answer in time"
+    except Unavailable as error:
+        return str(error)
     except Exception as error:  # noqa: BLE001 - any error is the result of the check
         return type(error).__name__
     return "ok"

@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from shared.runtime.process.outage import Outage
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import RedisUnavailable
 
 LIMITED_SET_COMMANDS: Final = "+sadd +scard +srem +expire"
 """The rights that a Redis user needs on the keys."""
@@ -17,7 +16,7 @@ class LimitedSets:
     While Redis does not respond, nothing is added or refused; `outage` reports that.
     """
 
-    def __init__(self, redis: Redis, prefix: str, outage: Outage, *, life_s: int) -> None:
+    def __init__(self, redis: RedisClient, prefix: str, outage: Outage, *, life_s: int) -> None:
         self._redis = redis
         self._prefix = prefix
         self._outage = outage
@@ -27,14 +26,12 @@ class LimitedSets:
         """Add a member, unless the set has `limit` others. Return whether it is in the set or could not be added."""
         name = f"{self._prefix}:{key}"
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                pipeline.sadd(name, member)
-                pipeline.scard(name)
-                pipeline.expire(name, self._life_s, nx=True)
-                is_new, size, _ = await pipeline.execute()
+            is_new, size, _ = await self._redis.send_all(
+                [("SADD", name, member), ("SCARD", name), ("EXPIRE", name, self._life_s, "NX")]
+            )
             if is_new and size > limit:
-                await self._redis.srem(name, member)
-        except (RedisError, OSError, TimeoutError) as error:
+                await self._redis.send("SREM", name, member)
+        except RedisUnavailable as error:
             self._outage.begin(error)
             return True
         self._outage.end()
@@ -43,6 +40,6 @@ class LimitedSets:
     async def remove(self, key: str, member: bytes) -> None:
         """Remove a member."""
         try:
-            await self._redis.srem(f"{self._prefix}:{key}", member)
-        except (RedisError, OSError, TimeoutError) as error:
+            await self._redis.send("SREM", f"{self._prefix}:{key}", member)
+        except RedisUnavailable as error:
             self._outage.begin(error)

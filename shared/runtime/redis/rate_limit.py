@@ -9,18 +9,16 @@ import hashlib
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from limits.aio.storage import RedisStorage
+from limits.aio.storage.redis.redispy import RedispyBridge
 from prometheus_client import CollectorRegistry, Counter, Gauge
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.outage import Outage
-from shared.runtime.redis.client import REDIS_LIMIT_S, redis_address_of
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import CALL_ERRORS
 from shared.runtime.redis.rate_window import NO_LIMIT, BoundedMemory, SlidingWindow, Verdict
 
 RESPONSE_LIMIT_S: Final = 0.2
@@ -70,20 +68,21 @@ class RateLimiter:
     """Counts per key. A key may be any string; its count does not depend on the limit. Made by `rate_limiter`."""
 
     def __init__(
-        self, window: SlidingWindow, redis_address: str, metrics: RateLimitMetrics, *, clock: Callable[[], float]
+        self, window: SlidingWindow, redis: RedisClient, metrics: RateLimitMetrics, *, clock: Callable[[], float]
     ) -> None:
-        self._redis = window
+        self._client = redis
+        self._window = window
         self._memory = BoundedMemory(MAX_KEYS, MEMORY_PARTS)
         self._metrics = metrics
         self._clock = clock
         self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._outage = Outage(_REDIS_LOST, _REDIS_RESTORED, address=redis_address)
+        self._outage = Outage(_REDIS_LOST, _REDIS_RESTORED, address=redis.address)
         self._retry_at = 0.0
 
     async def hit(self, key: str, limit_per_minute: int, cost: int = 1) -> Verdict:
         """Count `cost` unless that would exceed the limit; what is refused is not counted."""
         key = _storage_key(key)
-        verdict = await self._ask_redis(lambda: self._redis.hit(key, limit_per_minute, cost))
+        verdict = await self._ask_redis(lambda: self._window.hit(key, limit_per_minute, cost))
         if verdict is None:
             verdict = await self._memory.hit(key, limit_per_minute, cost)
         elif verdict.is_allowed:
@@ -94,7 +93,7 @@ class RateLimiter:
     async def peek(self, key: str, limit_per_minute: int) -> Verdict:
         """Return whether a `hit` would be allowed and, if not, in how many seconds one will be. Count nothing."""
         key = _storage_key(key)
-        verdict = await self._ask_redis(lambda: self._redis.peek(key, limit_per_minute))
+        verdict = await self._ask_redis(lambda: self._window.peek(key, limit_per_minute))
         return verdict or await self._memory.peek(key, limit_per_minute)
 
     async def count(self, key: str, cost: int) -> None:
@@ -114,8 +113,7 @@ class RateLimiter:
                 if self._outage.is_ongoing and not is_retry:
                     return None
                 answer = await _limit_time(call())
-        except (RedisError, OSError, TimeoutError, RuntimeError) as error:
-            # uvloop raises RuntimeError if a connection was closed while it is used.
+        except CALL_ERRORS as error:
             self._note_lost(error)
             return None
         if is_retry:
@@ -134,39 +132,35 @@ class RateLimiter:
     def _note_lost(self, error: Exception) -> None:
         self._retry_at = self._clock() + RETRY_S
         self._metrics.in_memory.set(1)
-        self._outage.begin(error)
+        self._outage.begin(self._client.explain(error))
 
     def _note_restored(self) -> None:
         self._metrics.in_memory.set(0)
         self._outage.end()
 
 
-@asynccontextmanager
-async def rate_limiter(url: str, key_prefix: str, registry: CollectorRegistry) -> AsyncGenerator[RateLimiter, None]:
-    """Open a limiter for the length of the block. Its keys in Redis start with `key_prefix` and a colon.
+def rate_limiter(redis: RedisClient, key_prefix: str, registry: CollectorRegistry) -> RateLimiter:
+    """Return a limiter whose keys in Redis start with `key_prefix` and a colon.
 
-    It connects at the first call. Its Redis user needs the rights `~<key_prefix>:*` and `RATE_LIMIT_COMMANDS`.
-    Raise `SettingsError` if `url` is not a URL.
+    Its Redis user needs the rights `~<key_prefix>:*` and `RATE_LIMIT_COMMANDS`. The keys of one count are on the same
+    node of a cluster: `limits` puts what they share in braces.
     """
-    address = redis_address_of(url)
-    pool = ConnectionPool.from_url(
-        url,
-        max_connections=MAX_CONNECTIONS,
-        socket_timeout=REDIS_LIMIT_S,
-        socket_connect_timeout=REDIS_LIMIT_S,
-        retry=Retry(NoBackoff(), 0),
-    )
-    # Only the pool gets the URL: limits would repeat it in its errors.
-    storage = RedisStorage(
-        "redis://",
-        implementation="redispy",
-        key_prefix=key_prefix,
-        connection_pool=pool,  # type: ignore[arg-type]
-    )
-    try:
-        yield RateLimiter(SlidingWindow(storage), address, RateLimitMetrics(registry), clock=elapsed_s)
-    finally:
-        await pool.aclose()
+    window = SlidingWindow(_Storage(redis, key_prefix))
+    return RateLimiter(window, redis, RateLimitMetrics(registry), clock=elapsed_s)
+
+
+class _Storage(RedisStorage):
+    """The storage of `limits` with the client of redis-py that exists already, of whichever kind."""
+
+    def __init__(self, redis: RedisClient, key_prefix: str) -> None:
+        self._client = redis.redis
+        super().__init__("redis://", implementation="redispy", key_prefix=key_prefix)
+
+    def configure_bridge(self) -> None:
+        """Use the client. `limits` would make one, and repeat its URL in errors."""
+        bridge = cast(RedispyBridge, self.bridge)
+        bridge.storage = self._client
+        bridge.connection_getter = lambda _readonly: cast(Any, self._client)
 
 
 _WAITS: Final = 4

@@ -1,17 +1,17 @@
 """Receive the messages of one Redis channel, and report when some may have been missed.
 
-Redis keeps no messages for a subscriber that is not connected, and a connection may die without an error. So the
-subscription is pinged while it is silent, and renewed when it fails.
+Redis keeps no messages for a subscriber that is not connected, a connection may die without an error, and after a
+fail-over the former master may go on answering while nothing is published there. So the subscription is pinged while it
+is silent, and renewed when it fails and when another server has become the master.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
 from shared.runtime.process.outage import Outage
+from shared.runtime.redis.client import RedisClient
+from shared.runtime.redis.errors import RedisUnavailable
 
 PING_EVERY_S: Final = 1.0
 MAX_UNANSWERED_PINGS: Final = 3
@@ -29,7 +29,7 @@ class Subscription:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: RedisClient,
         channel: str,
         outage: Outage,
         *,
@@ -48,7 +48,7 @@ class Subscription:
         while True:
             try:
                 await self._receive()
-            except (RedisError, OSError, TimeoutError) as error:
+            except RedisUnavailable as error:
                 self.is_live = False
                 self._outage.begin(error)
             await asyncio.sleep(RETRY_S)
@@ -58,6 +58,7 @@ class Subscription:
             await pubsub.subscribe(self._channel)
             unanswered_pings = 0
             while True:
+                self._redis.require_current(pubsub)
                 message = await pubsub.get_message(timeout=PING_EVERY_S)
                 if message is not None:
                     unanswered_pings = 0

@@ -120,7 +120,7 @@ async def test_frequent_changes_of_another_poll_do_not_delay_closed_event(polls:
     async def change() -> None:
         async with redis_client(redis_url) as redis:
             while True:
-                await redis.publish(POLLS_CHANNEL, busy["id"])
+                await redis.publish(POLLS_CHANNEL, [busy["id"]])
                 await asyncio.sleep(0.01)
 
     async with (

@@ -21,7 +21,7 @@ async def running_feed(redis_url: str, max_silence_s: float = 3600.0) -> AsyncGe
     """Run a feed. By default, watchers are called for announcements only."""
     app = web.Application()
     async with redis_client(redis_url) as redis:
-        feed = PollFeed(redis, "redis", max_silence_s=max_silence_s)
+        feed = PollFeed(redis, max_silence_s=max_silence_s)
         async with supervise(app, "feed", feed.run), supervise(app, "announcements", feed.publish):
             yield feed
 
@@ -115,7 +115,7 @@ async def test_message_that_is_not_a_poll_id_is_ignored(feed: PollFeed, redis_ur
     with feed.watch(poll, called.set):
         async with redis_client(redis_url) as redis:
             for message in (b"", b"\xff\xfe", b"x" * 100_000, str(poll).upper().encode(), b'{"id": 1}'):
-                await redis.publish(POLLS_CHANNEL, message)
+                await redis.publish(POLLS_CHANNEL, [message])
 
         assert not await was_called(called, 0.3)
         feed.announce(poll)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.tasks.relay import ChangeRelay
@@ -20,7 +19,7 @@ from shared.runtime.crypto.encryption import Encryptor, read_secrets
 from shared.runtime.postgres.database import Database
 from shared.runtime.postgres.database import database as connected
 from shared.runtime.process.clock import elapsed_s
-from shared.runtime.redis.client import redis_client
+from shared.runtime.redis.client import RedisClient, redis_client
 from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
 from tests.support.postgres import copy_token, fetch
@@ -35,11 +34,11 @@ SHORT = timedelta(days=DAYS - 1)
 class Policy:
     """The policy task of one process, run on demand. Its own relay does not run; that of the authority does."""
 
-    def __init__(self, database: Database, redis: Redis) -> None:
+    def __init__(self, database: Database, redis: RedisClient) -> None:
         encryptor = Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
         metrics = AuthorityMetrics(CollectorRegistry())
         signer = Signer(database, encryptor, clock=elapsed_s)
-        relay = ChangeRelay(database, redis, signer, metrics, issuer="x", redis_address="x")
+        relay = ChangeRelay(database, redis, signer, metrics, issuer="x")
         self._unused = UnusedTokens(database, relay, days=DAYS)
         self.switched_off = UnusedTokens(database, relay, days=0, interval_s=0.01)
 
