@@ -1,12 +1,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 # Tests wait about as much as they compute: three processes keep two cores busy, and a fourth saves no time.
 MANY_AT_ONCE := -n 3 --dist worksteal
 FEW_AT_ONCE := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-rest test-all test-unit fuzz faults mutants bench bench-revocation bench-tokens check fmt lock clean
+.PHONY: help install run test test-rest test-all test-unit fuzz faults mutants bench bench-revocation bench-tokens check fmt lock image sbom clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -59,6 +60,13 @@ fmt: install ## Format the code and fix what the linter can fix
 
 lock: install ## Write the hashed locks from pyproject.toml
 	$(BIN)/python tools/lock.py
+
+image: ## Build the image, labelled with this release and commit; ARGS='-t NAME --build-arg PYTHON_IMAGE=…'
+	docker build --file deploy/Dockerfile --target pollgate --tag pollgate:$(VERSION) --build-arg VERSION=$(VERSION) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) $(ARGS) .
+
+sbom: install ## Write dist/sbom.cdx.json: what the image has of Python packages, checked against the lock
+	@$(BIN)/python tools/sbom.py requirements/services.lock dist/sbom.cdx.json
 
 clean: ## Remove the virtual environment and caches; data in .pollgate/ stays
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,14 +1,16 @@
-"""Write the hashed locks from pyproject.toml: one for the images, one for working on the project.
+"""Write the hashed locks from pyproject.toml: one for working on the project, and from it one for the images.
 
-The locks hold for every Python and platform we support, and record hashes but no download addresses.
+The locks hold for every Python and platform we support, and record hashes but no download addresses. The image has the
+versions that the tests run with.
 """
 
 import subprocess
 import sys
 
+DEV = "requirements/dev.lock"
 LOCKS = {
+    DEV: ("cli", "server", "otel", "embedded", "dev"),
     "requirements/services.lock": ("cli", "server", "otel"),
-    "requirements/dev.lock": ("cli", "server", "otel", "embedded", "dev"),
 }
 
 COMPILE_OPTIONS = (
@@ -26,6 +28,8 @@ def main() -> None:
     for lock, extras in LOCKS.items():
         print(f"Resolving {lock} …", flush=True)
         options = [word for extra in extras for word in ("--extra", extra)]
+        if lock != DEV:
+            options += ["--constraint", DEV]
         subprocess.run(
             [
                 sys.executable,

@@ -31,6 +31,7 @@ for group in (poll.app, token.app, site.app, admin.app, service.app, audit.app, 
 for command, example in (
     (stack.up, "pollgate up --polls-port 8090 --token-authority-port 8091"),
     (stack.migrate, "pollgate migrate"),
+    (stack.wait_for_schema, "pollgate wait-for-schema polls"),
     (stack.serve, "pollgate serve token-authority"),
     (stack.secrets, "pollgate secrets ./secrets --postgres postgres:5432"),
 ):

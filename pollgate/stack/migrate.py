@@ -1,6 +1,7 @@
-"""Migrate both services' schemas, as a privileged role that the services do not have."""
+"""Migrate both services' schemas, as a privileged role that the services do not have; wait until that has been done."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from os import environ
 from typing import Final
 
@@ -11,11 +12,32 @@ from pollgate.stack.errors import StackError
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
 from shared.runtime.postgres.connector import reason_of
-from shared.runtime.postgres.migrations import ChangedMigration, DatabaseTooNew, Schema, migrate
+from shared.runtime.postgres.database import DatabaseUnavailable, database
+from shared.runtime.postgres.migrations import (
+    ChangedMigration,
+    DatabaseTooNew,
+    NotMigrated,
+    Schema,
+    migrate,
+    require_migrated,
+)
 from shared.runtime.postgres.url import read_database_url
 from shared.runtime.process.environment import SettingsError, read_settings
 
 SCHEMAS: Final = (TOKEN_AUTHORITY, POLLS)
+SCHEMA_CHECK_INTERVAL_S: Final = 2.0
+
+
+class TokenAuthorityDatabase(Struct, frozen=True):
+    """The environment variable for waiting until the token authority's schema is migrated."""
+
+    token_authority_database_url: str
+
+
+class PollsDatabase(Struct, frozen=True):
+    """The environment variable for waiting until polls' schema is migrated."""
+
+    polls_database_url: str
 
 
 class MigrateSettings(Struct, frozen=True):
@@ -38,6 +60,43 @@ async def migrate_from_environment() -> list[str]:
     except SettingsError as error:
         raise StackError(str(error)) from None
     return await migrate_all(settings.database_admin_url, passwords)
+
+
+async def wait_until_migrated(service: str, timeout_s: float, report: Callable[[str], None]) -> None:
+    """Return once the schema of a service has every migration of this release, as the service itself sees it.
+
+    `service` is `token-authority` or `polls`. `report` gets each reason to wait, once. Raise `StackError` after
+    `timeout_s`, or if the variable with the URL of the service's role is missing or wrong.
+    """
+    loop = asyncio.get_running_loop()
+    deadline, reported = loop.time() + timeout_s, ""
+    try:
+        schema, url = _schema_and_url(service)
+        while reason := await _reason_to_wait(schema, url):
+            if loop.time() >= deadline:
+                raise StackError(f"waited for {timeout_s:g} s: {reason}")
+            if reason != reported:
+                report(f"waiting: {reason}")
+                reported = reason
+            await asyncio.sleep(SCHEMA_CHECK_INTERVAL_S)
+    except SettingsError as error:
+        raise StackError(str(error)) from None
+
+
+def _schema_and_url(service: str) -> tuple[Schema, str]:
+    if service == "polls":
+        return POLLS, read_settings(PollsDatabase, environ).polls_database_url
+    return TOKEN_AUTHORITY, read_settings(TokenAuthorityDatabase, environ).token_authority_database_url
+
+
+async def _reason_to_wait(schema: Schema, url: str) -> str:
+    """Return why the service cannot start yet; an empty text if it can."""
+    try:
+        async with database(url, size=1, statement_cache=0, timeout_s=SCHEMA_CHECK_INTERVAL_S) as opened:
+            await require_migrated(opened, schema)
+    except (DatabaseUnavailable, NotMigrated) as error:
+        return str(error)
+    return ""
 
 
 async def migrate_all(admin_url: str, passwords: Mapping[Schema, str]) -> list[str]:

@@ -14,7 +14,7 @@ from pollgate.stack.errors import StackError
 from services.polls.operations.address_limits import VOTERS_PREFIX
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix, ticket_prefix
-from shared.contract.token import CLIENT_SECRET, mint
+from shared.contract.token import ADMIN_KEY, CLIENT_SECRET, is_well_formed, mint
 from shared.runtime.process.private_file import can_others_read, read_secret_file, write_secret_file
 from shared.runtime.redis.limited_sets import LIMITED_SET_COMMANDS
 from shared.runtime.redis.rate_limit import RATE_LIMIT_COMMANDS
@@ -104,8 +104,14 @@ def redis_users(stack_secrets: StackSecrets) -> str:
     )
 
 
-def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str) -> list[Path]:
-    """Write a folder of files for each part of the stack, and return the files. The secrets stay the same."""
+def write_secret_files(
+    folder: Path, *, postgres: str, redis: str, database: str, with_admin_key: bool = False
+) -> list[Path]:
+    """Write a folder of files for each part of the stack, and return the files. The secrets stay the same.
+
+    `with_admin_key` creates the first admin key too, for a token authority whose replicas share no file. Raise
+    `StackError`.
+    """
     stack_secrets = load_or_create(folder / "migrate" / "stack.json")
     admin_url = f"postgresql://postgres:{stack_secrets.postgres_password}@{postgres}/{database}"
     authority_url = (
@@ -130,11 +136,23 @@ def write_secret_files(folder: Path, *, postgres: str, redis: str, database: str
         "polls/client_secret": stack_secrets.polls_client_secret,
         "polls/participant_key": stack_secrets.participant_key,
     }
+    if with_admin_key:
+        private["token-authority/admin_key"] = _read_or_mint_admin_key(folder / "token-authority" / "admin_key")
     for name, text in private.items():
         write_secret_file(folder / name, text)
     for name, text in read_by_others.items():
         write_secret_file(folder / name, text, mode=0o444)
     return [folder / name for name in (*private, *read_by_others)]
+
+
+def _read_or_mint_admin_key(file: Path) -> str:
+    try:
+        text = read_secret_file(file).strip() if file.exists() else mint(ADMIN_KEY)
+    except OSError as error:
+        raise StackError(f"cannot read the admin key: {error.strerror}: {file}") from None
+    if not is_well_formed(text, ADMIN_KEY):
+        raise StackError(f"{file} does not hold an admin key; remove the file to have one created")
+    return text
 
 
 def _redis_user(name: str, password: str, limits_of: str, rights: str) -> str:

@@ -1,4 +1,4 @@
-"""`pollgate up`, `migrate`, `serve` and `secrets`: run the stack, or one part of it.
+"""`pollgate up`, `migrate`, `wait-for-schema`, `serve` and `secrets`: run the stack, or one part of it.
 
 Their imports stand in the functions: the command line is also installed without the packages of the services.
 """
@@ -54,6 +54,23 @@ def migrate() -> None:
         print(line)
 
 
+def wait_for_schema(service: Literal["token-authority", "polls"], /, *, timeout: float = 600.0) -> None:
+    """Wait until the schema of a service has every migration of this release. Another process runs the migration.
+
+    Reads TOKEN_AUTHORITY_DATABASE_URL or POLLS_DATABASE_URL, or the file named by it with _FILE appended. For init
+    containers.
+
+    Parameters
+    ----------
+    timeout
+        Seconds after which it ends with status 1.
+    """
+    with _require_extras("server"):
+        from pollgate.stack.migrate import wait_until_migrated  # noqa: PLC0415
+
+    asyncio.run(wait_until_migrated(service, timeout, lambda reason: print(reason, flush=True)))
+
+
 def serve(service: Literal["token-authority", "polls"], /) -> None:
     """Run one service in the foreground until SIGTERM, with settings from the environment.
 
@@ -66,7 +83,13 @@ def serve(service: Literal["token-authority", "polls"], /) -> None:
 
 
 def secrets(
-    folder: Path, /, *, postgres: str = "postgres:5432", redis: str = "redis:6379", database: str = "pollgate"
+    folder: Path,
+    /,
+    *,
+    postgres: str = "postgres:5432",
+    redis: str = "redis:6379",
+    database: str = "pollgate",
+    admin_key: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Create the stack's secrets, unless they exist: a folder of files for each service.
 
@@ -80,11 +103,14 @@ def secrets(
         Host and port under which the services reach Redis.
     database
         Name of the database.
+    admin_key
+        Also create the first admin key, for ADMIN_KEY_FILE, so that all replicas of the token authority know it.
     """
     with _require_extras("server"):
         from pollgate.stack.secrets import write_secret_files  # noqa: PLC0415
 
-    for file in write_secret_files(folder, postgres=postgres, redis=redis, database=database):
+    files = write_secret_files(folder, postgres=postgres, redis=redis, database=database, with_admin_key=admin_key)
+    for file in files:
         print(f"wrote {file}")
 
 
