@@ -58,9 +58,14 @@ class ChangeFeed:
             on_message=self._on_message,
         )
 
+    @property
+    def is_live(self) -> bool:
+        """Whether pushes arrive at the moment."""
+        return self._subscription.is_live
+
     async def ping(self) -> None:
         """Raise `ConnectionError` if the subscription is not confirmed at the moment."""
-        if not self._subscription.is_live:
+        if not self.is_live:
             raise ConnectionError("the Redis subscription to token changes is not confirmed")
 
     async def run(self) -> None:
