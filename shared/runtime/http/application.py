@@ -43,6 +43,7 @@ from shared.runtime.http.unmatched import ANY_PATH, refuse_unmatched
 from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
 from shared.runtime.process.redaction import Redact
 from shared.runtime.process.time_limit import TimeLimits
+from shared.runtime.traces.current import current_traces
 
 BODY_LIMIT_S: Final = 10.0
 """The time for receiving a request's body."""
@@ -119,7 +120,12 @@ class _Frame(RouteWrapper):
 
     def wrap(self, route: Route, handler: Handler) -> Handler:
         """Return the handler to mount."""
-        return self._respond(route, route.access.limit_bodies(self._limit(route, handler)))
+        limited = route.access.limit_bodies(self._limit(route, handler))
+        if not route.is_traced:
+            return self._respond(route, limited)
+        traces = current_traces()
+        respond = self._respond(route, traces.note_span_in_log(limited))
+        return traces.trace_requests(route.path, respond, self._redact)
 
     def _respond(self, route: Route, handler: Handler) -> Handler:
         redact, large_responses, hooks = self._redact, self._large_responses, self._hooks

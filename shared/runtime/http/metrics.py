@@ -66,7 +66,7 @@ def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
             registry.update()
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False)])
+    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False, is_traced=False)])
 
 
 async def _update_regularly(app: web.Application) -> AsyncGenerator[None, None]:

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from shared.runtime.postgres.query_metrics import QueryMetrics
 from shared.runtime.process.environment import split_url
 from shared.runtime.process.metrics import Readings
+from shared.runtime.traces.current import current_traces
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
@@ -383,6 +384,7 @@ async def database(
                 statement_cache_size=statement_cache,
                 max_inactive_connection_lifetime=0,  # `Database` closes idle connections itself
                 reset=_skip_reset,
+                connection_class=current_traces().trace_statements(asyncpg.Connection),
             )
         except _OUTAGES as error:
             if loop.time() > deadline:

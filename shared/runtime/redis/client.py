@@ -7,6 +7,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from shared.runtime.process.environment import split_url
+from shared.runtime.traces.current import current_traces
 
 REDIS_LIMIT_S: Final = 1.0
 
@@ -17,13 +18,14 @@ def redis_client(url: str) -> Redis:
     It connects at the first call. Raise `SettingsError` if `url` is not a URL.
     """
     split_url(url, "the Redis URL")
-    return Redis.from_url(
+    client = Redis.from_url(
         url,
         socket_timeout=REDIS_LIMIT_S,
         socket_connect_timeout=REDIS_LIMIT_S,
         retry=Retry(NoBackoff(), 0),
         decode_responses=False,
     )
+    return current_traces().trace_commands(client)
 
 
 def redis_address_of(url: str) -> str:
