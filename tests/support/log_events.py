@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 ROOT: Final = Path(__file__).parents[2]
 SOURCES: Final = ("services", "shared")
@@ -13,7 +13,7 @@ _OUTAGE: Final = ROOT / "shared" / "runtime" / "process" / "outage.py"
 
 
 class LogEvent(NamedTuple):
-    """An event: its text, its level, the names of its fields, and where it is logged."""
+    """An event: its text without backquotes, its level, the names of its fields, and where it is logged."""
 
     text: str
     level: str
@@ -22,7 +22,7 @@ class LogEvent(NamedTuple):
 
 
 def find_log_events() -> list[LogEvent]:
-    """Return every event. Raise `ValueError` for a text that is neither a literal nor a constant of the module."""
+    """Return every event. Raise `ValueError` for a text that is not made of literals and constants of the module."""
     files = sorted(file for folder in SOURCES for file in (ROOT / folder).rglob("*.py"))
     return [event for file in files if file != _OUTAGE for event in _events_of(file)]
 
@@ -41,7 +41,8 @@ def _events_of(file: Path) -> Iterator[LogEvent]:
             place = f"{file.relative_to(ROOT)}:{node.lineno}"
             fields = tuple(keyword.arg for keyword in node.keywords if keyword.arg)
             for level, text in _logged(node):
-                yield LogEvent(_read_text(text, constants, place), level, fields, place)
+                for each in _read_texts(text, constants, place):
+                    yield LogEvent(each.replace("`", ""), level, fields, place)
 
 
 def _logged(call: ast.Call) -> list[tuple[str, ast.expr]]:
@@ -54,8 +55,17 @@ def _logged(call: ast.Call) -> list[tuple[str, ast.expr]]:
     return []
 
 
-def _read_text(node: ast.expr, constants: dict[str, ast.expr], place: str) -> str:
-    value = constants.get(node.id, node) if isinstance(node, ast.Name) else node
-    if isinstance(value, ast.Constant) and isinstance(value.value, str):
-        return value.value
-    raise ValueError(f"{place}: the text of a log event has to be a literal or a constant of its module")
+def _read_texts(node: ast.expr, constants: dict[str, ast.expr], place: str) -> list[str]:
+    """Return what the text may be: one, or all values of a dictionary in which it is looked up."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return [text]
+        case ast.Name(id=name) if name in constants:
+            return _read_texts(constants[name], constants, place)
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            begins, ends = _read_texts(left, constants, place), _read_texts(right, constants, place)
+            return [begin + end for begin in begins for end in ends]
+        case ast.Subscript(value=ast.Name(id=name)) if isinstance(constants.get(name), ast.Dict):
+            values = cast(ast.Dict, constants[name]).values
+            return [text for value in values for text in _read_texts(value, constants, place)]
+    raise ValueError(f"{place}: the text of a log event has to be made of literals and constants of its module")
