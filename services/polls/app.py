@@ -23,6 +23,7 @@ from services.polls.app_keys import (
     VOTING_LINKS,
 )
 from services.polls.domain.participant import Participants
+from services.polls.metrics import show_state
 from services.polls.operations.address_limits import VOTERS_LIFE_S, VOTERS_PREFIX, AddressLimits
 from services.polls.operations.batch import BatchEditor
 from services.polls.operations.edit import PollEditor
@@ -140,6 +141,7 @@ async def _open_feed(app: web.Application, max_silence_s: float) -> AsyncGenerat
         feed = app[POLL_FEED] = PollFeed(redis, max_silence_s=max_silence_s)
         outage = Outage(_LIMITS_END, _LIMITS_HOLD, address=redis.address)
         app[LINK_VOTERS] = LimitedSets(redis, VOTERS_PREFIX, outage, life_s=VOTERS_LIFE_S)
+        show_state(app[METRICS], app[SETTINGS], app[STREAM_LIMITER], app[LIVE_PAGES], feed)
         followed = app[FOLLOWED_POLLS] = FollowedPolls(app[DATABASE], feed)
         async with (
             supervise(app, "poll feed", feed.run),

@@ -53,6 +53,7 @@ from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.retention import Retention
 from services.token_authority.tasks.search_texts import SearchTexts
 from services.token_authority.tasks.signing import PURPOSE, Signer
+from services.token_authority.tasks.stored_figures import StoredFigures
 from services.token_authority.tasks.sync import Syncs
 from services.token_authority.tasks.unused_tokens import UnusedTokens
 from shared.contract.redis_names import rate_limit_prefix
@@ -70,6 +71,7 @@ from shared.runtime.pages.templates import Templates
 from shared.runtime.postgres.database import database, retry_until_available
 from shared.runtime.postgres.migrations import require_migrated
 from shared.runtime.process.clock import elapsed_s
+from shared.runtime.process.metrics import Readings
 from shared.runtime.process.redaction import redactor
 from shared.runtime.process.supervise import supervise
 from shared.runtime.redis.client import redis_client
@@ -145,6 +147,12 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     metrics = AuthorityMetrics(app[METRICS])
     signer = app[SIGNER] = Signer(opened, Encryptor(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
     await retry_until_available(signer.load)
+    Readings(app[METRICS]).show(
+        "pollgate_signing_key_age_seconds",
+        "Time since the oldest published signing key began to sign; it is replaced after 30 days, and withdrawn later",
+        lambda: signer.oldest_key_age.total_seconds(),
+        "livemax",
+    )
     confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:
         relay = app[RELAY] = ChangeRelay(opened, app[REDIS], signer, metrics, issuer=settings.token_authority_issuer)
@@ -167,6 +175,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
             "ended tokens": EndedTokens(opened, metrics, days=settings.ended_token_retention_days).run,
             "search texts": SearchTexts(opened).run,
             "old sessions": OldSessions(opened, settings.session_limits).run,
+            "stored figures": StoredFigures(opened, metrics).run,
             "unused tokens": UnusedTokens(opened, relay, days=settings.disable_unused_after_days).run,
         }.items():
             await stack.enter_async_context(supervise(app, name, run))

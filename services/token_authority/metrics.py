@@ -1,4 +1,4 @@
-"""Metrics of revocations and of the removal of ended tokens."""
+"""Metrics of revocations, of tokens and of what the database stores."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -20,6 +20,19 @@ class AuthorityMetrics:
         )
         self.guards = Gauge(
             "pollgate_guards", "Stored leases of guards", registry=registry, multiprocess_mode="mostrecent"
+        )
+        self.tokens_expiring = Gauge(
+            "pollgate_tokens_expiring",
+            "Active tokens that expire within 7 and within 30 days, the same from every process: take the maximum",
+            ["within"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.audit_head = Gauge(
+            "pollgate_audit_log_head",
+            "Number of the last record of the audit log, the same from every process: take the maximum",
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.unpublished = Gauge(
             "pollgate_changes_unpublished",

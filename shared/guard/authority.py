@@ -14,11 +14,15 @@ from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.guard.credential import Credential, KeyCredential, SecretCredential
 from shared.guard.errors import GuardUnavailable
 from shared.guard.settings import GuardSettings
+from shared.runtime.traces.current import current_traces
 
 CALL_LIMIT_S: Final = 1.0
 INTROSPECTION_CONNECTIONS: Final = 32
 SYNC_CONNECTIONS: Final = 2
 """Syncs have their own connections, so that a flood of introspections does not delay them."""
+
+_GUARD_PATH: Final = "/v1/guards/{guard_id}"
+_SYNC_PATH: Final = "/v1/guards/{guard_id}/sync"
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -58,7 +62,8 @@ class TokenAuthority:
         """Report what the guard has applied; return the changes since, and a lease."""
         headers = {"Content-Type": "application/json"}
         body = msgspec.json.encode(request)
-        answer = await self._ask(self._syncs, "POST", f"/v1/guards/{guard_id}/sync", data=body, headers=headers)
+        path = f"/v1/guards/{guard_id}/sync"
+        answer = await self._ask(self._syncs, "POST", path, data=body, headers=headers, template=_SYNC_PATH)
         try:
             return msgspec.json.decode(answer, type=SyncAnswer)
         except (ValueError, RecursionError):
@@ -66,7 +71,7 @@ class TokenAuthority:
 
     async def release(self, guard_id: str) -> None:
         """Give the lease back, so that no revocation waits for this guard."""
-        await self._ask(self._syncs, "DELETE", f"/v1/guards/{guard_id}")
+        await self._ask(self._syncs, "DELETE", f"/v1/guards/{guard_id}", template=_GUARD_PATH)
 
     async def signing_keys(self) -> bytes:
         """Return the JSON Web Key Set (RFC 7517 §5) of the keys that sign pushes."""
@@ -74,7 +79,7 @@ class TokenAuthority:
 
     async def ping(self) -> None:
         """Raise `GuardUnavailable` if the authority does not answer."""
-        await self._call(self._syncs, "GET", "/livez")
+        await self._call(self._syncs, "GET", "/livez", template=None)
 
     def _credential_of(self, settings: GuardSettings) -> Credential:
         client_id, key = settings.introspection_client_id, settings.signing_key
@@ -112,12 +117,18 @@ class TokenAuthority:
         *,
         credential: Credential | None = None,
         headers: Mapping[str, str] = _NONE,
+        template: str | None = "",
         **options: Any,
     ) -> bytes:
         if credential is not None:
             headers = {**headers, "Authorization": await credential.authorization()}
         async with session.request(
-            method, self._url + path, allow_redirects=False, headers=headers, **options
+            method,
+            self._url + path,
+            allow_redirects=False,
+            headers=headers,
+            trace_request_ctx=path if template == "" else template,
+            **options,
         ) as answer:
             if answer.status == 401:
                 self._issuer = None
@@ -150,4 +161,5 @@ def _session(connections: int) -> aiohttp.ClientSession:
         timeout=aiohttp.ClientTimeout(total=CALL_LIMIT_S),
         connector=aiohttp.TCPConnector(limit=connections),
         cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=current_traces().trace_calls(),
     )

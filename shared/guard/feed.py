@@ -61,9 +61,14 @@ class ChangeFeed:
             on_message=self._on_message,
         )
 
+    @property
+    def is_live(self) -> bool:
+        """Whether pushes arrive at the moment."""
+        return self._subscription.is_live
+
     async def ping(self) -> None:
         """Raise `RedisUnavailable` if the subscription is not confirmed at the moment."""
-        if not self._subscription.is_live:
+        if not self.is_live:
             raise RedisUnavailable(
                 self._outage.reason or f"the subscription to token changes at Redis at {self._redis_address} has begun"
             )

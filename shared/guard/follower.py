@@ -73,6 +73,7 @@ class Follower:
         self._pace = pace
         self._applied: int | None = None
         self._newest_seen = 0
+        self._lags_since: float | None = None
         self._wanted = asyncio.Event()
         self._interval_s = pace.first_interval_s
         self._uses_due_at = float("-inf")
@@ -94,6 +95,11 @@ class Follower:
     def request_sync(self) -> None:
         """Make `run` sync at once, because a change has been applied or may have been missed."""
         self._wanted.set()
+
+    @property
+    def lag_s(self) -> float:
+        """For how many seconds this guard has known of changes that it has not applied; 0 if it has applied all."""
+        return 0.0 if self._lags_since is None else self._clock() - self._lags_since
 
     async def ping(self) -> None:
         """Raise `ConnectionError` if the guard has no lease."""
@@ -152,7 +158,6 @@ class Follower:
 
     async def _sync(self) -> bool:
         self._record_lease()
-        self._metrics.hit.flush()  # for a scrape that another worker answers
         used = self._take_uses()
         request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
         asked_at = self._clock()
@@ -193,7 +198,12 @@ class Follower:
             self._applied = change.seq
 
     def _record_lag(self) -> None:
-        self._metrics.lag.set(self._newest_seen - (self._applied or 0))
+        lag = self._newest_seen - (self._applied or 0)
+        self._metrics.lag.set(lag)
+        if lag == 0:
+            self._lags_since = None
+        elif self._lags_since is None:
+            self._lags_since = self._clock()
 
     def _record_lease(self, failure: str | None = None) -> None:
         """Measure the time without a lease. Log once when it is lost, and once when it is renewed."""

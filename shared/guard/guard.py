@@ -137,6 +137,16 @@ class Guard:
         finally:
             self._listeners.remove(key, on_change)
 
+    @property
+    def cached_grants(self) -> int:
+        """The grants in the cache, some of which may have expired."""
+        return len(self._grants)
+
+    @property
+    def cached_refusals(self) -> int:
+        """The tokens in the cache that do not work."""
+        return len(self._refusals)
+
     def expires_in_s(self, grant: Grant) -> float:
         """Return the seconds until the grant expires."""
         return grant.expires_at_s - self._now()
@@ -220,11 +230,20 @@ class Guard:
 
     async def _introspect_now(self, key: bytes, token: str) -> "_Answer":
         asked_at, latest_change = self._clock(), self._tombstones.latest_change(key)
-        answer = _Answer(await self._introspect(token), asked_at)
+        answer = _Answer(await self._measure_introspection(token), asked_at)
         is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
         if self._is_current(key, answer) and not is_overtaken:
             self._remember(key, answer)
         return answer
+
+    async def _measure_introspection(self, token: str) -> Grant | None:
+        started, result = self._clock(), "failed"
+        try:
+            grant = await self._introspect(token)
+            result = "inactive" if grant is None else "active"
+        finally:
+            self._metrics.introspection_s.labels(result).observe(self._clock() - started)
+        return grant
 
     def _remember(self, key: bytes, answer: "_Answer") -> None:
         (self._refusals if answer.grant is None else self._grants).put(key, answer, answer.asked_at)

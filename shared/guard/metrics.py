@@ -3,18 +3,17 @@
 Times are measured on the guard's own clock, except the push delay, which compares the wall clocks of two machines.
 """
 
-from collections.abc import Iterable
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
-from prometheus_client.registry import Collector
+from shared.runtime.process.metrics import SampledMetrics
 
 _FAST_S = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class FrequentCounter(Collector):
+class FrequentCounter(SampledMetrics):
     """Counts what happens in every request. prometheus-client takes a lock and three calls for each increment.
 
-    A scrape of the registry, and `flush`, bring the counter up to date. Register it before the counter.
+    A scrape of the registry, and `update`, bring the counter up to date. Register it before the counter.
     """
 
     def __init__(self, counter: Counter) -> None:
@@ -25,15 +24,10 @@ class FrequentCounter(Collector):
         """Count one."""
         self._pending += 1
 
-    def flush(self) -> None:
+    def update(self) -> None:
         """Bring the counter up to date."""
         pending, self._pending = self._pending, 0
         self._counter.inc(pending)
-
-    def collect(self) -> Iterable[Metric]:
-        """Implement `Collector`."""
-        self.flush()
-        return ()
 
 
 class GuardMetrics:
@@ -50,6 +44,13 @@ class GuardMetrics:
         self.miss, self.stale, self.bypassed = map(self._cache.labels, ("miss", "stale", "bypassed"))
         registry.register(self.hit)
         registry.register(self._cache)
+        self.introspection_s = Histogram(
+            "pollgate_guard_introspection_seconds",
+            "Duration of introspections by result: active; inactive; failed, if the authority did not answer in time",
+            ["result"],
+            buckets=_FAST_S,
+            registry=registry,
+        )
         self.stale_answers = Counter(
             "pollgate_guard_stale_answers",
             "Introspection answers not used because they may be older than a change",

@@ -24,6 +24,7 @@ from shared.guard.metrics import GuardMetrics
 from shared.guard.origin import Origins
 from shared.guard.rules import RULES, Rules
 from shared.guard.settings import GuardSettings
+from shared.guard.state_metrics import show_state
 from shared.guard.stream import GUARD, LEASE, STREAMS, Streams
 from shared.guard.tickets import TICKETS, StreamTickets
 from shared.guard.usage import Usage
@@ -132,6 +133,7 @@ def _open(settings: GuardSettings) -> Callable[[web.Application], AsyncGenerator
             )
             keys = KeyRing(authority.signing_keys, elapsed_s)
             feed = ChangeFeed(follower, keys, redis, metrics)
+            show_state(registry, guard, lease, follower, feed)
             app[AUTHORITY], app[FEED] = authority, feed
             app[GUARD], app[LEASE], app[FOLLOWER] = guard, lease, follower
             app[ADMISSIONS] = Admissions(guard, follower, usage, origins, settings.trusted_proxy_hops)

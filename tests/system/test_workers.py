@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.databases import ClonedDatabase
 from tests.support.processes import Service, polls_settings, run_service
+from tests.support.scrape import scrape
 from tests.support.stack import Authority, Polls
 
 pytestmark = pytest.mark.own_database
@@ -60,6 +61,28 @@ async def test_every_worker_confirms_a_revocation(replica: Replica, authority: A
         while await count_hits(replica) < 2 * (20 - WORKERS):  # the other worker reports them at its next sync
             await asyncio.sleep(0.1)
     assert await count_hits(replica) == 2 * (20 - WORKERS)
+
+
+async def test_metrics_of_all_workers_are_summed(replica: Replica, authority: Authority) -> None:
+    holder = replica.polls.with_token((await authority.issue())["token"])
+    assert {(await holder.call("GET")).status for _ in range(20)} == {200}
+    labels = {"route": "/x1/{endpoint}", "method": "GET", "status": "2xx"}
+
+    async with asyncio.timeout(15):  # a worker passes its own on every second
+        shown = await scrape(replica.polls)
+        while (
+            shown.value("pollgate_http_request_seconds_count", labels) < 20
+            or shown.value("pollgate_database_connections_limit") < WORKERS * 4
+        ):
+            await asyncio.sleep(0.1)
+            shown = await scrape(replica.polls)
+
+    assert shown.value("pollgate_http_request_seconds_count", labels) == 20
+    assert shown.value("pollgate_database_connections_limit") == WORKERS * 4
+    assert shown.value("pollgate_event_streams_limit") == WORKERS * 1000
+    assert shown.value("pollgate_build_info") == 1
+    one = max(worker.memory_info().rss for worker in replica.workers)
+    assert shown.value("process_resident_memory_bytes") > 1.2 * one
 
 
 async def count_hits(replica: Replica) -> float:

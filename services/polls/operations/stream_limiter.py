@@ -15,6 +15,11 @@ class StreamLimiter:
         self._limit_per_token = limit_per_token
         self._open: Counter[str] = Counter()
 
+    @property
+    def open_streams(self) -> int:
+        """The number of streams that are open."""
+        return self._open.total()
+
     @contextmanager
     def count(self, token_id: str) -> Generator[None, None, None]:
         """Count one stream while the block runs. Raise `TooManyStreams` or `StreamLimitReached`."""

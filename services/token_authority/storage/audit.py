@@ -22,6 +22,10 @@ _SELECT_HEAD: Final = """
            (SELECT encode(hash, 'hex') FROM token_authority.audit_log ORDER BY seq DESC LIMIT 1) AS hash
     FROM token_authority.audit_log
 """
+_SELECT_HEAD_SEQ: Final = """
+    -- select_audit_head_seq: the number of the last row
+    SELECT coalesce(max(seq), 0) AS seq FROM token_authority.audit_log
+"""
 _INSERT: Final = """
     -- insert_audit: the next rows
     INSERT INTO token_authority.audit_log (
@@ -123,6 +127,12 @@ async def audited_transaction(
         yield audited
         if not audited.is_accounted_for:
             raise RuntimeError("this transaction has neither an audit record nor a declaration that nothing changed")
+
+
+async def select_head_seq(connection: Connection) -> int:
+    """Return the number of the last record, 0 if there is none."""
+    (row,) = await connection.fetch(_SELECT_HEAD_SEQ)
+    return int(row["seq"])
 
 
 async def select_audit(

@@ -93,6 +93,11 @@ class Signer:
         headers = {"typ": media_type, "kid": key.kid}
         return jwt.encode(claims, key.private, algorithm=SIGNATURE_ALGORITHM, headers=headers)
 
+    @property
+    def oldest_key_age(self) -> timedelta:
+        """The time since the oldest key that is published began to sign."""
+        return max(key.published.age for key in self._keys)
+
     async def published_keys(self) -> list[PublishedKey]:
         """Return the keys that verify signatures; the last known ones while the database is unavailable."""
         with contextlib.suppress(DatabaseUnavailable):

@@ -29,13 +29,21 @@ from shared.runtime.http.problem import (
 )
 from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, request_id_of
-from shared.runtime.http.response_hooks import ResponseHook, add_response_hook, finish_response, response_hooks
+from shared.runtime.http.request_metrics import REQUEST_METRICS, RequestMetrics
+from shared.runtime.http.response_hooks import (
+    STREAM_BEGAN,
+    ResponseHook,
+    add_response_hook,
+    finish_response,
+    response_hooks,
+)
 from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, ROUTE_WRAPPER, Route, RouteWrapper, mount_route
 from shared.runtime.http.type_names import shorten
 from shared.runtime.http.unmatched import ANY_PATH, refuse_unmatched
 from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
 from shared.runtime.process.redaction import Redact
 from shared.runtime.process.time_limit import TimeLimits
+from shared.runtime.traces.current import current_traces
 
 BODY_LIMIT_S: Final = 10.0
 """The time for receiving a request's body."""
@@ -71,11 +79,12 @@ def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: flo
     A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
     its `Route`. There are no middlewares: each route is mounted as one handler that does all of this.
     """
-    app, limits = web.Application(), TimeLimits()
+    app, limits, metrics = web.Application(), TimeLimits(), RequestMetrics()
     app[_LIMITS] = limits
+    app[REQUEST_METRICS] = metrics
     app[ERROR_VIEW] = ErrorView()
     app[ROUTE_WRAPPER] = _Frame(
-        {**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, response_hooks(app), body_limit_s
+        {**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, metrics, response_hooks(app), body_limit_s
     )
     add_response_hook(app, _add_headers)
     app.on_startup.append(_mount_unmatched)
@@ -97,23 +106,30 @@ class _Frame(RouteWrapper):
         table: ProblemTable,
         redact: Redact,
         limits: TimeLimits,
+        metrics: RequestMetrics,
         hooks: Sequence[ResponseHook],
         body_limit_s: float,
     ) -> None:
         self._table = table
         self._redact = redact
         self._limits = limits
+        self._metrics = metrics
         self._hooks = hooks
         self._body_limit_s = body_limit_s
         self._large_responses = LargeResponses()
 
     def wrap(self, route: Route, handler: Handler) -> Handler:
         """Return the handler to mount."""
-        return self._respond(route, route.access.limit_bodies(self._limit(route, handler)))
+        limited = route.access.limit_bodies(self._limit(route, handler))
+        if not route.is_traced:
+            return self._respond(route, limited)
+        traces = current_traces()
+        respond = self._respond(route, traces.note_span_in_log(limited))
+        return traces.trace_requests(route.path, respond, self._redact)
 
     def _respond(self, route: Route, handler: Handler) -> Handler:
         redact, large_responses, hooks = self._redact, self._large_responses, self._hooks
-        table = {**self._table, **route.problem_table}
+        table, observe = {**self._table, **route.problem_table}, self._metrics.of(route.path)
 
         async def respond(request: web.Request) -> web.StreamResponse:
             started = time.perf_counter()
@@ -121,7 +137,7 @@ class _Frame(RouteWrapper):
             fields: dict[str, object] = {}
             request[_FIELDS] = fields
             CURRENT_REQUEST_ID.set(request_id)  # for this request only: aiohttp runs each one in a task of its own
-            status = 500
+            status, began = 500, None
             try:
                 try:
                     response = await handler(request)
@@ -133,11 +149,15 @@ class _Frame(RouteWrapper):
                 status = response.status
                 if status >= 400:
                     response = await _finish_error(request, response, redact)
-                if not response.prepared:  # a stream was started by `start_stream`
+                if response.prepared:
+                    began = request.get(STREAM_BEGAN)  # by `start_stream`
+                else:
                     finish_response(request, response, hooks)
             finally:
+                ended = time.perf_counter()
+                observe(request.method, status, (began or ended) - started)
                 if status >= 400 or route.logs_success:
-                    log_request(request_id, request.method, route.path, status, time.perf_counter() - started, fields)
+                    log_request(request_id, request.method, route.path, status, ended - started, fields)
             return response
 
         return respond

@@ -37,7 +37,7 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
     add_routes(
         app,
         [
-            Route("GET", path, Endpoint(handler), PUBLIC, logs_success=False)
+            Route("GET", path, Endpoint(handler), PUBLIC, logs_success=False, is_traced=False)
             for path, handler in {"/livez": livez, "/readyz": readyz}.items()
         ],
     )

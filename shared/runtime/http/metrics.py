@@ -1,6 +1,8 @@
 """Mount `/metrics` in the Prometheus text format, from a registry of the application, for some networks only."""
 
-import os
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Final
 
@@ -13,14 +15,15 @@ from shared.runtime.http.address import read_address
 from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import FORWARDED_FOR
 from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.request_metrics import REQUEST_METRICS
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
 from shared.runtime.process.environment import SettingsError
+from shared.runtime.process.metrics import MetricsRegistry, is_one_of_several, register_process_metrics
 
-METRICS: Final = web.AppKey("metrics", CollectorRegistry)
+METRICS: Final = web.AppKey("metrics", MetricsRegistry)
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
-SHARED_FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The variable with the folder in which the workers of a service store their metrics, so that each shows the sum."""
-
+UPDATE_EVERY_S: Final = 1.0
+"""How old the metrics of a worker may be in a scrape that another one answers."""
 
 PRIVATE_NETWORKS: Final = (
     "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7, fe80::/10"
@@ -38,25 +41,50 @@ Network = IPv4Network | IPv6Network
 
 
 def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
-    """Mount the route. Metrics are registered in `app[METRICS]`.
+    """Mount the route. Metrics are registered in `app[METRICS]`, which has those of requests and of the process.
 
     A request from outside the networks is 404, and so is one that a proxy has forwarded from outside. Raise
     `SettingsError` if `networks` cannot be read.
     """
     allowed = read_networks(networks)
-    shown = app[METRICS] = CollectorRegistry()
-    if SHARED_FOLDER in os.environ:
+    registry = app[METRICS] = MetricsRegistry()
+    register_process_metrics(registry)
+    if REQUEST_METRICS in app:
+        app[REQUEST_METRICS].register(registry)
+    shown: CollectorRegistry = registry
+    if is_one_of_several():
         shown = CollectorRegistry()
         MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
+        app.cleanup_ctx.append(_update_regularly)
 
     async def show(request: web.Request) -> web.Response:
         """Return the text format in any case: prometheus-client's handler fails on malformed Accept headers."""
         if not _is_from(request, allowed):
             add_log_fields(request, refused="an address is outside METRICS_NETWORKS")
             raise web.HTTPNotFound
+        if shown is not registry:
+            registry.update()
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False)])
+    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False, is_traced=False)])
+
+
+async def _update_regularly(app: web.Application) -> AsyncGenerator[None, None]:
+    """Bring the metrics of this worker up to date while it runs."""
+
+    async def update() -> None:
+        while True:
+            await asyncio.sleep(UPDATE_EVERY_S)
+            app[METRICS].update()
+
+    task = asyncio.create_task(update(), name="metrics")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        app[METRICS].update()
 
 
 def read_networks(text: str) -> tuple[Network, ...]:

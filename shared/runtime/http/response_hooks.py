@@ -1,5 +1,6 @@
 """Change the headers of every response just before they are sent, those of streams and of errors too."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -10,6 +11,9 @@ from shared.runtime.http.whole_response import WholeResponse
 
 ResponseHook = Callable[[web.Request, web.StreamResponse], None]
 """May change the headers of the response. If it raises, nothing is sent."""
+
+STREAM_BEGAN: Final = web.RequestKey("stream_began", float)
+"""When the headers of a stream were sent, by `time.perf_counter`."""
 
 _HOOKS: Final = web.AppKey("response_hooks", list[ResponseHook])
 
@@ -50,4 +54,5 @@ async def start_stream(request: web.Request, response: web.StreamResponse) -> No
     """Send the headers of a stream. A handler must not call `response.prepare`, which knows nothing of the hooks."""
     if ROUTE_WRAPPER in request.app:
         finish_response(request, response, response_hooks(request.app))
+        request[STREAM_BEGAN] = time.perf_counter()
     await response.prepare(request)

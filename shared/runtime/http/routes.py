@@ -62,7 +62,7 @@ class Route(Struct, frozen=True):
     `body_limit` is in bytes; `time_limit_s` counts from the arrival of the body. Errors are reported by `problem_table`
     first, then by the application's table. With `reports_oauth_errors`, problems are also OAuth errors (RFC 6749 §5.2),
     in `application/json` unless the client prefers `application/problem+json`. With `logs_success` false, only failed
-    requests are logged.
+    requests are logged; with `is_traced` false, requests have no spans.
     """
 
     method: str
@@ -74,6 +74,7 @@ class Route(Struct, frozen=True):
     problem_table: ProblemTable = {}
     reports_oauth_errors: bool = False
     logs_success: bool = True
+    is_traced: bool = True
 
 
 class RouteWrapper:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextvars import Context
 from itertools import islice
 from typing import Final, Generic, TypeVar
 
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
+from shared.runtime.traces.current import current_traces
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -44,8 +44,9 @@ class BatchedReads(Generic[K, V]):
             return
         self._reading += 1
         self._is_gathering = True
-        # A context of its own: its log lines belong to none of the requests.
-        reader = asyncio.get_running_loop().create_task(self._read_next(), context=Context())
+        # A context of its own: its log lines have the id of none of the requests.
+        context = current_traces().batch_context()
+        reader = asyncio.get_running_loop().create_task(self._read_next(), context=context)
         self._readers.add(reader)
         reader.add_done_callback(self._readers.discard)
 

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextvars import Context
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from shared.runtime.postgres.database import Connection, Database, DatabaseUnavailable
+from shared.runtime.traces.current import current_traces
 
 K = TypeVar("K", bound=Hashable)
 W = TypeVar("W")
@@ -33,8 +33,9 @@ class BatchedWrites(Generic[K, W, R]):
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(_Write(value, result))
         if key not in self._writers:
-            # A context of its own: its log lines belong to none of the requests.
-            self._writers[key] = asyncio.get_running_loop().create_task(self._write_all(key), context=Context())
+            # A context of its own: its log lines have the id of none of the requests.
+            context = current_traces().batch_context()
+            self._writers[key] = asyncio.get_running_loop().create_task(self._write_all(key), context=context)
         return result
 
     async def _write_all(self, key: K) -> None:

@@ -17,6 +17,8 @@ from prometheus_client import CollectorRegistry
 from shared.runtime.postgres.connector import Connector, reason_of
 from shared.runtime.postgres.query_metrics import QueryMetrics
 from shared.runtime.process.environment import RotatableText
+from shared.runtime.process.metrics import Readings
+from shared.runtime.traces.current import current_traces
 
 STATEMENT_LIMIT_S: Final = 1.0
 CALL_LIMIT_S: Final = 1.5
@@ -102,7 +104,9 @@ class Database:
         self._pool = pool
         self._connector = connector
         self.metrics = metrics
+        self.size = size
         self.places = asyncio.Semaphore(size)
+        self.waiting = 0
         self._idle: list[_Idle] = []
         self.generation = 0
 
@@ -214,6 +218,11 @@ class Database:
             await self._pool.release(connection)
 
     @property
+    def in_use(self) -> int:
+        """The connections that are held by a statement or a transaction."""
+        return int(self._pool.get_size()) - int(self._pool.get_idle_size()) - len(self._idle)
+
+    @property
     def may_wait(self) -> bool:
         """Whether the next statement may have to wait for a connection."""
         return self.places.locked() or not self._idle
@@ -255,21 +264,38 @@ class _Hold:
 
     async def __aenter__(self) -> "_MeasuredConnection":
         database = self._database
-        if self._limit_s is not None or database.may_wait:
+        waits_since = time.perf_counter() if database.may_wait else None
+        if self._limit_s is not None or waits_since is not None:
             self._timeout = asyncio.timeout(CALL_LIMIT_S if self._limit_s is None else self._limit_s)
             await self._timeout.__aenter__()
         try:
-            await database.places.acquire()
-            try:
-                self.connection = await database.take()
-                self._generation = database.generation
-            except BaseException:
-                database.places.release()
-                raise
+            if waits_since is None:
+                await self._acquire()
+            else:
+                await self._acquire_waiting(waits_since)
         except BaseException as error:
             await self._end(type(error), error, None)
             raise
         return _MeasuredConnection(self, database.metrics)
+
+    async def _acquire(self) -> None:
+        database = self._database
+        await database.places.acquire()
+        try:
+            self.connection = await database.take()
+            self._generation = database.generation
+        except BaseException:
+            database.places.release()
+            raise
+
+    async def _acquire_waiting(self, since: float) -> None:
+        database = self._database
+        database.waiting += 1
+        try:
+            await self._acquire()
+        finally:
+            database.waiting -= 1
+            database.metrics.wait_s.observe(time.perf_counter() - since)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -390,6 +416,7 @@ async def database(
                 max_size=size,
                 max_inactive_connection_lifetime=0,  # `Database` closes idle connections itself
                 reset=_skip_reset,
+                connection_class=current_traces().trace_statements(asyncpg.Connection),
             )
         except _OUTAGES as error:
             if loop.time() > deadline:
@@ -399,10 +426,24 @@ async def database(
                 ) from None
             await asyncio.sleep(0.25)
     opened = Database(pool, connector, size, QueryMetrics(registry))
+    if registry is not None:
+        _show_pool(registry, opened)
     try:
         yield opened
     finally:
         await opened.close()
+
+
+def _show_pool(registry: CollectorRegistry, shown: Database) -> None:
+    """Show how much of the pool is used, summed over the workers of a service."""
+    readings = Readings(registry)
+    readings.show("pollgate_database_connections_in_use", "Connections that are in use", lambda: shown.in_use)
+    readings.show("pollgate_database_connections_limit", "Size of the pool of connections", lambda: shown.size)
+    readings.show(
+        "pollgate_database_connections_waiting",
+        "Statements and transactions that wait for a connection",
+        lambda: shown.waiting,
+    )
 
 
 async def retry_until_available(work: Callable[[], Awaitable[T]], timeout_s: float = 10.0) -> T:

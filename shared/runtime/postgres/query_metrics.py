@@ -1,4 +1,4 @@
-"""Count and time SQL statements by the name that they begin with: `-- name: sentence`."""
+"""Count and time SQL statements by the name that they begin with, `-- name: sentence`, and waits for connections."""
 
 import re
 from typing import Final
@@ -13,6 +13,12 @@ _MAX_CACHED: Final = 1000
 """Statements whose name is cached. Statements that are built from conditions have many texts."""
 
 
+def name_of(query: str) -> str:
+    """Return the name that a statement begins with."""
+    name = _NAME.match(query)
+    return name[1] if name else UNNAMED
+
+
 class QueryMetrics:
     """The metrics of one database. Without a registry, they are not published."""
 
@@ -24,6 +30,12 @@ class QueryMetrics:
             buckets=_BUCKETS_S,
             registry=registry,
         )
+        self.wait_s = Histogram(
+            "pollgate_database_connection_wait_seconds",
+            "Time for which statements and transactions waited for a connection, without those that got one at once",
+            buckets=_BUCKETS_S,
+            registry=registry,
+        )
         self._by_query: dict[str, Histogram] = {}
 
     def of(self, query: str) -> Histogram:
@@ -32,6 +44,5 @@ class QueryMetrics:
         if found is None:
             if len(self._by_query) >= _MAX_CACHED:
                 self._by_query.clear()
-            name = _NAME.match(query)
-            found = self._by_query[query] = self._seconds.labels(name[1] if name else UNNAMED)
+            found = self._by_query[query] = self._seconds.labels(name_of(query))
         return found

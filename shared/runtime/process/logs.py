@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from shared.runtime.process.log_output import LogOutput
 from shared.runtime.process.redaction import Redact
+from shared.runtime.traces.current import current_traces
 
 Processor = structlog.types.Processor
 
@@ -41,7 +42,7 @@ def configure_logs(service: str, redact: Redact, stream: TextIO | None = None) -
     stream = stream or sys.stderr
     output, is_terminal = LogOutput(stream, redact), stream.isatty()
     shared: list[Processor] = [
-        _add_request_id,
+        _add_ids,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -114,10 +115,11 @@ class RequestLine(Struct, frozen=True):
         }
 
 
-def _add_request_id(_logger: Any, _name: str, event: Any) -> Mapping[str, Any]:
+def _add_ids(_logger: Any, _name: str, event: Any) -> Mapping[str, Any]:
     request_id = CURRENT_REQUEST_ID.get()
     if request_id is not None:
         event.setdefault("request_id", request_id)
+    event.update(current_traces().log_fields())
     return event  # type: ignore[no-any-return]
 
 

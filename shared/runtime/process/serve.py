@@ -29,6 +29,8 @@ from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import Redact
 from shared.runtime.process.supervise import FATAL
 from shared.runtime.process.workers import is_worker, run_workers
+from shared.runtime.traces.current import use_traces
+from shared.runtime.traces.start import start_traces
 
 DRAIN_LIMIT_S: Final = 5.0
 """The time that requests in flight have after SIGTERM."""
@@ -61,7 +63,8 @@ def run_service(name: str, kind: type[S], build: Callable[[S], web.Application],
         host, port, workers = (getattr(settings, f"{prefix}_{field}") for field in ("host", "port", "workers"))
         if workers > 1 and not is_worker():
             sys.exit(run_workers(workers))
-        status = uvloop.run(_serve(name, build(settings), host, port))
+        with use_traces(start_traces(name, os.environ)):
+            status = uvloop.run(_serve(name, build(settings), host, port))
     except (SettingsError, CannotStart, DatabaseUnavailable, NotMigrated) as error:
         sys.exit(f"{name} cannot start: {error}")
     sys.exit(status)

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from shared.runtime.http.metrics import SHARED_FOLDER
+from shared.runtime.process.metrics import SHARED_FOLDER
 
 _WORKER_VARIABLE: Final = "POLLGATE_WORKER"
 

@@ -25,6 +25,7 @@ from shared.runtime.process.environment import RotatableText, SettingsError
 from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url, require_redis_url
 from shared.runtime.redis.errors import CALL_ERRORS, REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 from shared.runtime.redis.sentinel import SENTINEL_LIMIT_S, Sentinels
+from shared.runtime.traces.current import current_traces
 
 REDIS_LIMIT_S: Final = 1.0
 """How long it may take to connect to a server, and to get an answer from it."""
@@ -121,6 +122,7 @@ async def redis_client(url: str | RotatableText) -> AsyncGenerator[RedisClient, 
     address = require_redis_url(url)
     setting = RotatableText(url) if isinstance(url, str) else url
     servers = _KINDS[address.kind](address, setting)
+    current_traces().trace_commands(servers.redis)
     watch = asyncio.create_task(servers.watch())
     try:
         yield RedisClient(servers, address)

@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry, if the `OTEL_*` variables ask for them."""
