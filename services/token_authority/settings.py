@@ -14,6 +14,7 @@ from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.process.environment import FormerName, split_url
+from shared.runtime.process.stop import SHUTDOWN_GRACE_S, ShutdownGrace
 
 
 class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     token_authority_workers: Annotated[
         int, Meta(ge=1, le=64, description="number of processes that share the port")
     ] = 1
+    shutdown_grace_s: ShutdownGrace = SHUTDOWN_GRACE_S
     token_authority_issuer: Annotated[str, Meta(description="URL of the authority, the issuer of its tokens")] = (
         "http://127.0.0.1:8081"
     )
