@@ -246,7 +246,7 @@ async def test_sigint_has_no_grace_period(
         assert await status_of(service, 15) == 0
 
 
-async def test_all_workers_serve_in_the_grace_period_and_end_at_a_second_signal(
+async def test_all_workers_serve_in_the_grace_period_and_end_at_the_second_signal(
     database: ClonedDatabase, redis_url: str, tmp_path: Path, output: Path
 ) -> None:
     async with run_authority(database, redis_url, tmp_path, output, LONG_S, TOKEN_AUTHORITY_WORKERS="2") as service:
