@@ -17,7 +17,7 @@ from shared.runtime.http.whole_response import WholeResponse
 from shared.runtime.process.stop import Stop
 
 DRAIN_LIMIT_S: Final = 75.0
-"""The time that running requests have after the listener has closed: each has a shorter limit of its own."""
+"""The time that running requests have after the listener has closed. Nearly all have a shorter limit of their own."""
 CANCEL_LIMIT_S: Final = 0.5
 """The time that a request has to end after it was cancelled."""
 SILENCE_S: Final = 0.5
