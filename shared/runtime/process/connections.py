@@ -20,7 +20,7 @@ DRAIN_LIMIT_S: Final = 75.0
 """The time that running requests have after the listener has closed. Nearly all have a shorter limit of their own."""
 CANCEL_LIMIT_S: Final = 0.5
 """The time that a request has to end after it was cancelled."""
-SILENCE_S: Final = 0.5
+SILENCE_S: Final = 1.0
 """After a grace period, an idle connection is closed if nothing has arrived on it for this time."""
 KEEPALIVE_S: Final = 75.0
 RESPONSE_LIMIT_S: Final = 60.0
