@@ -17,7 +17,7 @@ from tests.support.history import Stop
 from tests.support.http import wait_until_ready
 from tests.support.processes import path_to
 
-END_LIMIT_S: Final = 10.0
+END_LIMIT_S: Final = 30.0
 LAST_LINES: Final = 20
 
 
