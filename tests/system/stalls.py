@@ -10,7 +10,7 @@ import asyncpg
 from shared.runtime.process.clock import elapsed_s
 
 LOOK_EVERY_S: Final = 0.05
-STALL_S: Final = 0.3
+STALL_S: Final = 0.15
 """A statement that reads nothing takes a millisecond. If it takes this long, others take longer than their limit."""
 EFFECT_S: Final = 3.0
 """How long before and after a stall requests may be too slow for it: the limit of a request is 2.5 seconds."""
