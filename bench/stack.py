@@ -200,7 +200,7 @@ class Stack:
         self, name: str, module: str, settings: Mapping[str, str], *, only_ready: bool = False
     ) -> AsyncGenerator[Service, None]:
         port, command = free_port(), [sys.executable, "-m", module]
-        environment = {**os.environ, **settings, _PORT_OF.get(module, "POLLS_PORT"): str(port)}
+        environment = {**os.environ, "SHUTDOWN_GRACE_S": "0", **settings, _PORT_OF.get(module, "POLLS_PORT"): str(port)}
 
         def launch() -> int:
             return self._processes.start(name, command, environment, self.log(name))

@@ -152,7 +152,8 @@ async def _service(
 ) -> AsyncGenerator[None, None]:
     started = time.monotonic()
     command = [sys.executable, "-m", f"services.{name.replace('-', '_')}"]
-    processes.start(name, command, {**os.environ, **settings}, folder / "logs" / f"{name}.log")
+    environment = {**os.environ, **settings, "SHUTDOWN_GRACE_S": "0"}  # nothing could choose another replica
+    processes.start(name, command, environment, folder / "logs" / f"{name}.log")
     try:
         async with aiohttp.ClientSession(raise_for_status=True) as session:
 

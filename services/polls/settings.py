@@ -12,6 +12,7 @@ from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
 from shared.runtime.process.environment import FormerName, RotatableText
+from shared.runtime.process.stop import SHUTDOWN_GRACE_S, ShutdownGrace
 
 
 class PollsSettings(GuardSettings, frozen=True, kw_only=True):
@@ -20,6 +21,7 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
     polls_host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     polls_port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on")] = 8080
     polls_workers: Annotated[int, Meta(ge=1, le=64, description="number of processes that share the port")] = 1
+    shutdown_grace_s: ShutdownGrace = SHUTDOWN_GRACE_S
     introspection_client_id: Annotated[str, Meta(description="client id of this service at the token authority")] = (
         "polls"
     )

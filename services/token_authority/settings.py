@@ -15,6 +15,7 @@ from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
 from shared.runtime.process.environment import FormerName, RotatableText
+from shared.runtime.process.stop import SHUTDOWN_GRACE_S, ShutdownGrace
 from shared.runtime.redis.address import require_redis_url
 
 
@@ -26,6 +27,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     token_authority_workers: Annotated[
         int, Meta(ge=1, le=64, description="number of processes that share the port")
     ] = 1
+    shutdown_grace_s: ShutdownGrace = SHUTDOWN_GRACE_S
     token_authority_issuer: Annotated[str, Meta(description="URL of the authority, the issuer of its tokens")] = (
         "http://127.0.0.1:8081"
     )

@@ -21,7 +21,7 @@ from shared.guard.metrics import GuardMetrics
 from shared.guard.usage import MAX_USES_PER_SYNC, Usage, Use
 
 SHORTEST_SYNC_LIMIT_S: Final = 0.25
-LAST_CALL_LIMIT_S: Final = 0.5
+LAST_CALL_LIMIT_S: Final = 1.0
 _SHORTEST_PAUSE: Final = 0.8
 """The shortest pause between two syncs without a change, as a share of the interval."""
 

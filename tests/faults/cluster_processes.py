@@ -15,27 +15,38 @@ from pollgate.stack.embedded import EmbeddedPostgres, redis_command
 from shared.runtime.process.clock import elapsed_s
 from tests.support.history import Stop
 from tests.support.http import wait_until_ready
+from tests.support.processes import path_to
 
-END_LIMIT_S: Final = 10.0
+END_LIMIT_S: Final = 30.0
 LAST_LINES: Final = 20
 
 
 class ClusterProcess:
     """A program that keeps its address over restarts. `stops` are the times in which it did not run."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path | None = None,
+    ) -> None:
         self.name = name
         self.stops: list[Stop] = []
         self._command = command
         self._environment = {**os.environ, **environment}
         self._log = log
+        self._folder = folder
         self._process: subprocess.Popen[bytes]
         self._down_since = elapsed_s()
 
     def start(self) -> None:
         """Start the process."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, cwd=self._folder, stdout=log, stderr=log
+            )
 
     async def ready(self) -> None:
         """Wait until the process works."""
@@ -103,12 +114,20 @@ class ClusterProcess:
 
 
 class ServiceProcess(ClusterProcess):
-    """A service on a fixed port."""
+    """A service on a fixed port, with the code of this checkout or of another folder."""
 
-    def __init__(self, name: str, service: str, port: int, settings: Mapping[str, str], output: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        service: str,
+        port: int,
+        settings: Mapping[str, str],
+        output: Path,
+        code: Path | None = None,
+    ) -> None:
         command = [sys.executable, "-m", f"services.{service}"]
-        environment = {**settings, f"{service.upper()}_PORT": str(port)}
-        super().__init__(name, command, environment, output / f"{name}-{port}.log")
+        environment = {**settings, f"{service.upper()}_PORT": str(port), **path_to(code)}
+        super().__init__(name, command, environment, output / f"{name}-{port}.log", code)
         self.port = port
         self.base = f"http://127.0.0.1:{port}"
 

@@ -6,7 +6,7 @@ import subprocess
 import aiohttp
 
 
-async def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", limit_s: float = 20.0) -> None:
+async def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", limit_s: float = 60.0) -> None:
     """Wait until the URL returns 200. Fail if the process ends first or takes too long."""
     async with asyncio.timeout(limit_s), aiohttp.ClientSession() as session:
         while True:

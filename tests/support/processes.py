@@ -28,14 +28,19 @@ class Service:
 
 
 @asynccontextmanager
-async def run_service(name: str, settings: Mapping[str, str], output: Path) -> AsyncGenerator[Service, None]:
-    """Run `python -m services.<name>` during the block; yield when it is ready. It writes to a file in `output`."""
+async def run_service(
+    name: str, settings: Mapping[str, str], output: Path, code: Path | None = None
+) -> AsyncGenerator[Service, None]:
+    """Run `python -m services.<name>` during the block; yield when it is ready. It writes to a file in `output`.
+
+    The code is that of this checkout, unless `code` is a folder with another one.
+    """
     port = take_port()
     log = output / f"{name}-{port}.log"
     command = [sys.executable, "-m", f"services.{name}"]
-    environment = {**os.environ, **settings, f"{name.upper()}_PORT": str(port)}
+    environment = {**os.environ, **settings, f"{name.upper()}_PORT": str(port), **path_to(code)}
     with log.open("wb") as stream:
-        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, env=environment, cwd=code, stdout=stream, stderr=stream)
     try:
         base = f"http://127.0.0.1:{port}"
         await wait_until_ready(f"{base}/readyz", process)
@@ -44,6 +49,11 @@ async def run_service(name: str, settings: Mapping[str, str], output: Path) -> A
         if process.poll() is None:
             process.terminate()
         process.wait(15)
+
+
+def path_to(code: Path | None) -> dict[str, str]:
+    """Return the environment variable by which Python finds the modules in a folder; none without one."""
+    return {"PYTHONPATH": str(code)} if code else {}
 
 
 def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -> dict[str, str]:
@@ -55,6 +65,7 @@ def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -
         "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
         "DATABASE_POOL_SIZE": "4",
+        "SHUTDOWN_GRACE_S": "0",
     }
 
 
@@ -67,4 +78,5 @@ def polls_settings(database: ClonedDatabase, redis_url: str, authority_url: str)
         "INTROSPECTION_CLIENT_SECRET": CLIENT_SECRET,
         "PARTICIPANT_KEY": PARTICIPANT_KEY,
         "DATABASE_POOL_SIZE": "4",
+        "SHUTDOWN_GRACE_S": "0",
     }

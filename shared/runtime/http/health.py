@@ -10,6 +10,7 @@ from aiohttp import web
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.routes import PUBLIC, Route, add_routes
 from shared.runtime.process.outage import Unavailable
+from shared.runtime.process.stop import STOPPING
 
 Check = Callable[[], Awaitable[None]]
 """Returns if the dependency works, else raises."""
@@ -19,20 +20,23 @@ KEPT_S: Final = 0.5
 
 
 def add_health(app: web.Application, required: Mapping[str, Check], reported: Mapping[str, Check]) -> None:
-    """Mount both routes. `/readyz` is 503 if a `required` check fails; a failing `reported` check is only shown."""
+    """Mount both routes. `/readyz` is 503 if a `required` check fails; a failing `reported` check is only shown.
+
+    While the process stops, it is 503 without a check, with the status `stopping`.
+    """
 
     checks = _Checks({**required, **reported})
 
     async def livez(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
-    async def readyz(_request: web.Request) -> web.Response:
+    async def readyz(request: web.Request) -> web.Response:
+        if STOPPING in request.app and request.app[STOPPING].is_set():
+            return _show({"status": "stopping", "checks": {}}, status=503)
         results = await checks.results()
         ready = all(results[name] == "ok" for name in required)
         document = {"status": "ready" if ready else "unready", "checks": results}
-        return web.Response(
-            status=200 if ready else 503, body=msgspec.json.encode(document), content_type="application/json"
-        )
+        return _show(document, status=200 if ready else 503)
 
     add_routes(
         app,
@@ -41,6 +45,10 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
             for path, handler in {"/livez": livez, "/readyz": readyz}.items()
         ],
     )
+
+
+def _show(document: Mapping[str, object], status: int) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
 
 
 class _Checks:

@@ -30,7 +30,7 @@ class _Sending:
 class _Pieces(Payload):
     """A body that is written in pieces, each after the client has read most of those before.
 
-    `write` raises `TimeoutError` if it does not; `shared/runtime/process/serve.py` then closes the connection.
+    `write` raises `TimeoutError` if it does not; `shared/runtime/process/connections.py` then closes the connection.
     """
 
     def __init__(self, body: bytes, sending: _Sending) -> None:

@@ -3,40 +3,28 @@
 import asyncio
 import gc
 import os
-import signal
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar, cast
+from typing import TypeVar
 
 import msgspec
 import structlog
 import uvloop
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
-from shared.runtime.http.application import SAFE_HEADERS
-from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_for, problem_response
-from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
-from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, new_request_id
-from shared.runtime.http.response_hooks import finish_response, response_hooks
 from shared.runtime.http.routes import ROUTE_WRAPPER, find_unlisted_routes
-from shared.runtime.http.whole_response import WholeResponse
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.migrations import NotMigrated
+from shared.runtime.process.connections import RESPONSE_LIMIT_S, Runner
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import Redact
+from shared.runtime.process.stop import STOPPING, Stop, announce_stop
 from shared.runtime.process.supervise import FATAL
 from shared.runtime.process.workers import is_worker, run_workers
 from shared.runtime.traces.current import use_traces
 from shared.runtime.traces.start import start_traces
-
-DRAIN_LIMIT_S: Final = 5.0
-"""The time that requests in flight have after SIGTERM."""
-KEEPALIVE_S: Final = 75.0
-RESPONSE_LIMIT_S: Final = 60.0
-"""The time that a client has to read a response, unless it is a stream."""
 
 _log = structlog.get_logger()
 
@@ -51,7 +39,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 def run_service(name: str, kind: type[S], build: Callable[[S], web.Application], redact: Redact) -> None:
     """Read the settings, configure logs, serve until stopped, and exit the process with its status.
 
-    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port` and `<name>_workers`.
+    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port`, `<name>_workers` and
+    `shutdown_grace_s`.
     """
     if "--help" in sys.argv:
         sys.stdout.write(f"Run the service {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
@@ -61,28 +50,28 @@ def run_service(name: str, kind: type[S], build: Callable[[S], web.Application],
     try:
         settings = read_settings(kind, os.environ)
         host, port, workers = (getattr(settings, f"{prefix}_{field}") for field in ("host", "port", "workers"))
+        grace_s: float = getattr(settings, "shutdown_grace_s")  # noqa: B009 - a Struct in general has no such field
         if workers > 1 and not is_worker():
             sys.exit(run_workers(workers))
         with use_traces(start_traces(name, os.environ)):
-            status = uvloop.run(_serve(name, build(settings), host, port))
+            status = uvloop.run(_serve(name, build(settings), host, port, grace_s))
     except (SettingsError, CannotStart, DatabaseUnavailable, NotMigrated) as error:
         sys.exit(f"{name} cannot start: {error}")
     sys.exit(status)
 
 
-async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if is_worker():
-        loop.add_reader(sys.stdin.fileno(), stop.set)
-    async with listen(app, host, port, shared=is_worker()) as bound:
+async def _serve(name: str, app: web.Application, host: str, port: int, grace_s: float) -> int:
+    stop = Stop(grace_s)
+    stop.follow_signals(as_worker=is_worker())
+    async with listen(app, host, port, shared=is_worker(), stop=stop) as bound:
         _log.info("serving", host=host, port=bound)
         gc.collect()
         gc.freeze()  # what was made for the start stays, and need not be searched for garbage again
-        waits = [asyncio.create_task(event.wait()) for event in (stop, app[FATAL])]
+        waits = [asyncio.create_task(event.wait()) for event in (stop.requested, app[FATAL])]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if app[FATAL].is_set():
+            stop.request(with_grace=False)
+        await announce_stop(app, stop)
         _log.info("draining")
     _log.info("stopped", service=name)
     return 1 if app[FATAL].is_set() else 0
@@ -90,23 +79,22 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
 
 @asynccontextmanager
 async def listen(
-    app: web.Application, host: str, port: int, *, shared: bool = False, response_limit_s: float = RESPONSE_LIMIT_S
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    shared: bool = False,
+    response_limit_s: float = RESPONSE_LIMIT_S,
+    stop: Stop | None = None,
 ) -> AsyncGenerator[int, None]:
     """Serve `app` during the block and yield the port, a free one for port 0.
 
     Other processes of the same user may listen on a `shared` port too. Disconnect a client that has not read a
-    response after `response_limit_s`. Raise `CannotStart` if the port is in use.
+    response after `response_limit_s`. At the end, let running requests finish, unless `stop` is urgent. Raise
+    `CannotStart` if the port is in use.
     """
-    app[FATAL] = asyncio.Event()
-    runner = _Runner(
-        app,
-        response_limit_s,
-        access_log=None,
-        keepalive_timeout=KEEPALIVE_S,
-        shutdown_timeout=DRAIN_LIMIT_S,
-        auto_decompress=False,
-        handle_signals=False,
-    )
+    app[FATAL], app[STOPPING] = asyncio.Event(), asyncio.Event()
+    runner = Runner(app, stop or Stop(), response_limit_s)
     try:
         await runner.setup()
         if ROUTE_WRAPPER in app and (unlisted := find_unlisted_routes(app)):
@@ -120,99 +108,3 @@ async def listen(
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
-
-
-_MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed HTTP/1.1, or a line is too long.")
-
-
-class _Connection(RequestHandler):
-    """Respond to malformed HTTP without repeating it, in the response or in the log: it may contain a secret."""
-
-    __slots__ = ("_response_limit_s",)
-
-    def __init__(self, server: "_Server", **options: Any) -> None:
-        super().__init__(server, **options)
-        self._response_limit_s = server.response_limit_s
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        problem, request_id = _MALFORMED, new_request_id()
-        if status >= 500:
-            problem = INTERNAL_PROBLEM
-            _log.error("request failed", exc_info=exc, request_id=request_id)
-        else:
-            _log.warning("malformed request", status=status, error=type(exc).__name__, request_id=request_id)
-        if request.writer.output_size > 0:
-            raise ConnectionError("a part of the response has been sent")
-        response = _error_response(problem, request_id)
-        response.force_close()
-        return response
-
-    async def finish_response(
-        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
-    ) -> tuple[web.StreamResponse, bool]:
-        if type(resp) is WholeResponse and resp.may_be_sent_by(request) and not self._upgraded:
-            try:
-                await resp.send(request)
-            except ConnectionError:
-                return resp, True
-            return resp, False
-        if isinstance(resp, web.HTTPException):
-            resp = _refuse_unrouted(request, resp)
-        try:
-            async with asyncio.timeout(self._response_limit_s):
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            if request.transport is not None:
-                request.transport.abort()  # discards what is buffered
-            return resp, True
-
-
-def _refuse_unrouted(request: web.BaseRequest, refusal: web.HTTPException) -> web.Response:
-    """Return the response to a request that reached no handler: for an unknown `Expect` header, or a target like `*`.
-
-    aiohttp's response would repeat the header.
-    """
-    problem = problem_for(refusal, {})
-    if refusal.status == web.HTTPExpectationFailed.status_code:
-        detail = "Unsupported Expect header: expected '100-continue' or no such header."
-        problem = Problem(EXPECTATION_FAILED, detail, status=refusal.status)
-    request_id = new_request_id()
-    _log.warning("request refused before routing", status=problem.status, request_id=request_id)
-    response = _error_response(problem, request_id)
-    if isinstance(request, web.Request) and ROUTE_WRAPPER in request.app:
-        request[REQUEST_ID] = request_id
-        finish_response(request, response, response_hooks(request.app))
-    return response
-
-
-def _error_response(problem: Problem, request_id: str) -> web.Response:
-    """Return a response for a request that reached no handler, with the headers that one would add."""
-    response = problem_response(problem, request_id)
-    response.headers.update({**SAFE_HEADERS, X_REQUEST_ID: request_id})
-    return response
-
-
-class _Server(web.Server):
-    response_limit_s: float
-
-    def __call__(self) -> RequestHandler:
-        return _Connection(self, loop=self._loop, **self._kwargs)
-
-
-class _Runner(web.AppRunner):
-    def __init__(self, app: web.Application, response_limit_s: float, **options: Any) -> None:
-        super().__init__(app, **options)
-        self._response_limit_s = response_limit_s
-
-    async def _make_server(self) -> web.Server:
-        # aiohttp has no setting for the class of connections.
-        server = await super()._make_server()
-        server.__class__ = _Server
-        cast(_Server, server).response_limit_s = self._response_limit_s
-        return server

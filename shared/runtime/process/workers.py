@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from types import FrameType
 from typing import Final
 
@@ -18,14 +19,15 @@ _log = structlog.get_logger()
 
 
 def is_worker() -> bool:
-    """Return whether `run_workers` has started this process. A worker must stop when its standard input closes."""
+    """Return whether `run_workers` has started this process. See `Stop.follow_signals` for when it stops."""
     return _WORKER_VARIABLE in os.environ
 
 
 def run_workers(count: int) -> int:
     """Run `count` workers until SIGTERM or SIGINT, or until one of them ends unexpectedly. Return the exit status.
 
-    A worker's standard input closes when this process ends, also when it is killed.
+    The workers get the first signal too, and a line on their standard input for each further one. Their standard input
+    closes when this process ends, also when it is killed.
     """
     with tempfile.TemporaryDirectory(prefix="pollgate-metrics-") as folder:
         environment = {**os.environ, _WORKER_VARIABLE: "1", SHARED_FOLDER: folder}
@@ -36,10 +38,13 @@ def run_workers(count: int) -> int:
         ]
         stopping = False
 
-        def stop(_number: int, _frame: FrameType | None) -> None:
+        def stop(number: int, _frame: FrameType | None) -> None:
             nonlocal stopping
-            stopping = True
-            _terminate(workers)
+            if stopping:
+                _hurry(workers)
+            else:
+                stopping = True
+                _signal(workers, signal.Signals(number))
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
@@ -47,12 +52,21 @@ def run_workers(count: int) -> int:
         if not stopping and ended:
             how = "exit_status" if ended.si_code == os.CLD_EXITED else "signal"
             _log.error("worker ended unexpectedly; stopping the others", pid=ended.si_pid, **{how: ended.si_status})
-            _terminate(workers)
+            _signal(workers, signal.SIGTERM)
         statuses = [worker.wait() for worker in workers]
-        # A worker that does not handle SIGTERM yet is killed by it.
-        return 0 if stopping and all(status in (0, -signal.SIGTERM) for status in statuses) else 1
+        # A worker that does not handle the signal yet is killed by it.
+        killed = (-signal.SIGTERM, -signal.SIGINT)
+        return 0 if stopping and all(status in (0, *killed) for status in statuses) else 1
 
 
-def _terminate(workers: "list[subprocess.Popen[bytes]]") -> None:
+def _signal(workers: "list[subprocess.Popen[bytes]]", number: signal.Signals) -> None:
     for worker in workers:
-        worker.terminate()
+        worker.send_signal(number)
+
+
+def _hurry(workers: "list[subprocess.Popen[bytes]]") -> None:
+    """Let the workers end at once; see `Stop.follow_signals`."""
+    for worker in workers:
+        if worker.stdin is not None:
+            with suppress(OSError):  # it has ended
+                os.write(worker.stdin.fileno(), b"\n")
