@@ -11,7 +11,8 @@ from services.token_authority.storage import changes, guards
 from shared.runtime.postgres.database import Connection, Database
 
 RENEWAL_S: Final = 2.5
-"""Between two looks at the leases. A guard renews its lease at least once a second while its lease is five seconds."""
+"""How long to wait for the renewal of each lease. A guard renews a lease of five seconds every second."""
+_LOOK_EVERY_S: Final = 0.25
 _OLD_KEY: Final = timedelta(days=365)
 _OLD_BACKUP: Final = timedelta(days=2)
 _UNPUBLISHED_AFTER_S: Final = 5
@@ -55,25 +56,30 @@ async def examine_stored(examination: Examination, database: Database, backed_up
 
 
 async def _examine_leases(examination: Examination, database: Database) -> None:
-    """Look twice: a guard that works renews its lease in between."""
+    """Wait until each guard has renewed its lease, or should have done so."""
     before = {lease.guard: lease for lease in await guards.select_leases(database)}
-    await asyncio.sleep(RENEWAL_S)
-    after = await guards.select_leases(database)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + RENEWAL_S
+    while True:
+        await asyncio.sleep(_LOOK_EVERY_S)
+        leases = await guards.select_leases(database)
+        idle = [lease for lease in leases if _is_idle(lease, before.get(lease.guard))]
+        if not idle or loop.time() > until:
+            break
     head = (await changes.select_range(database)).head
-    idle = [lease for lease in after if _is_idle(lease, before.get(lease.guard))]
     names = ", ".join(sorted({f"{lease.guard.client_id} {lease.guard.guard_id[:8]}" for lease in idle}))
     examination.judge(
         "leases",
-        f"{len(after)} guards" + (f", not renewed for {RENEWAL_S:g} s: {names}" if idle else ", all renewed"),
+        f"{len(leases)} with a lease" + (f", not renewed for {RENEWAL_S:g} s: {names}" if idle else ", all renewed"),
         "a guard stopped without releasing its lease, or cannot reach the authority; revocations wait for it until its "
         "lease expires",
         warns=bool(idle),
     )
-    lag = max((head - lease.applied for lease in after if lease not in idle), default=0)
+    lag = max((head - lease.applied for lease in leases if lease not in idle), default=0)
     examination.judge(
         "feed lag",
         f"the slowest guard has applied all but {lag} changes" if lag else "every guard has applied every change",
-        "run this again; if a guard stays behind, look at its log",
+        "run this again; if it does not catch up, look at its log",
         warns=lag > 0,
     )
 

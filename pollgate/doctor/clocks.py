@@ -22,7 +22,7 @@ class Stopwatch:
         self._started = time.time()
 
     def difference_s(self, read_at: float, precision_s: float = 0.0) -> float:
-        """Return by how many seconds the other clock is certainly ahead (positive) or behind (negative).
+        """Return by how many seconds the other clock is certainly fast (positive) or slow (negative).
 
         `read_at` is what it showed, in seconds since 1970, cut to a multiple of `precision_s`.
         """
@@ -37,6 +37,6 @@ class Stopwatch:
 def examine_clock(examination: Examination, difference_s: float) -> None:
     """Add what the difference from this machine's clock means."""
     apart = abs(difference_s)
-    direction = "ahead of" if difference_s > 0 else "behind"
-    finding = f"{apart:.1f} s {direction} this machine's clock" if apart >= WARNING_S else "agrees with this machine's"
+    direction = "fast" if difference_s > 0 else "slow"
+    finding = f"{apart:.1f} s {direction}" if apart >= WARNING_S else "agrees with the clock of this machine"
     examination.judge("clock", finding, _ADVICE, warns=apart >= WARNING_S, fails=apart >= PROBLEM_S)
