@@ -1,5 +1,6 @@
 """`pollgate doctor`: what it finds about the parts of a stack, and its exit status."""
 
+import asyncio
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +20,14 @@ AUTHORITY_DATABASE, POLLS_DATABASE = "PostgreSQL of the token authority", "Postg
 
 
 @pytest.fixture(autouse=True)
-def _environment(
+async def _environment(
     database: ClonedDatabase,
     authority: Authority,
     polls: Polls,
     redis_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Set the variables of a whole stack."""
+    """Set the variables of a whole stack, and wait until all of it works."""
     for name, value in {
         "TOKEN_AUTHORITY_URL": authority.base,
         "POLLS_REPLICAS_URL": polls.base,
@@ -35,6 +36,9 @@ def _environment(
         "REDIS_URL": redis_url,
     }.items():
         monkeypatch.setenv(name, value)
+    async with asyncio.timeout(10):
+        while set((await polls("GET", "/readyz")).json["checks"].values()) != {"ok"}:
+            await asyncio.sleep(0.05)
 
 
 async def test_doctor_of_running_stack_finds_no_problem_and_exits_0(integrator: CommandLine) -> None:
@@ -110,7 +114,7 @@ async def test_doctor_with_abandoned_lease_warns_and_exits_1_if_strict(
     async def abandon() -> None:
         await connection.execute(
             "INSERT INTO token_authority.guard_lease (client_id, guard_id, applied, lease_ms) "
-            "VALUES ('reports', 'abandoned-guard-01', 0, 5000) ON CONFLICT DO NOTHING"
+            "VALUES ('polls', 'abandoned-guard-01', 0, 5000) ON CONFLICT DO NOTHING"
         )
 
     await abandon()
@@ -121,7 +125,7 @@ async def test_doctor_with_abandoned_lease_warns_and_exits_1_if_strict(
 
     found = _findings(result)[AUTHORITY_DATABASE, "leases"]
     assert (found["state"], result.status, strict.status) == ("warning", 0, 1)
-    assert "reports abandone" in found["finding"]
+    assert "polls abandone" in found["finding"]
 
 
 async def test_doctor_compares_the_audit_head_of_a_backup(integrator: CommandLine, authority: Authority) -> None:
