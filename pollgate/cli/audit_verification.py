@@ -23,11 +23,11 @@ class Head(NamedTuple):
         return f"{self.seq}:{self.hash}"
 
 
-def read_head(text: str) -> Head:
-    """Return the head that is written as SEQ:HASH. Raise `UsageError`."""
+def read_head(text: str, option: str = "--head") -> Head:
+    """Return the head that is written as SEQ:HASH in an option. Raise `UsageError`."""
     match = _HEAD.fullmatch(text)
     if match is None:
-        raise UsageError("--head takes SEQ:HASH, as an earlier verification printed it")
+        raise UsageError(f"{option} takes SEQ:HASH, as `pollgate audit verify` printed it")
     return Head(int(match[1]), match[2])
 
 

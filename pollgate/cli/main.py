@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from pollgate.cli.commands import admin, audit, keys, open_pages, poll, service, site, stack, token
+from pollgate.cli.commands import admin, audit, doctor, keys, open_pages, poll, service, site, stack, token
 from pollgate.cli.commands.completion import register_completion
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.output import escape
@@ -34,6 +34,7 @@ for command, example in (
     (stack.wait_for_schema, "pollgate wait-for-schema polls"),
     (stack.serve, "pollgate serve token-authority"),
     (stack.secrets, "pollgate secrets ./secrets --postgres postgres:5432"),
+    (doctor.doctor, "pollgate doctor --strict"),
 ):
     app.command(command, help_epilogue=f"Example:\n\n  {example}")
 app.command(

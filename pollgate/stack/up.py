@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import aiohttp
 
 from pollgate.client import AuthorityClient, ClientError, PollsClient, Unauthorized
+from pollgate.doctor.environment import publish_environment
 from pollgate.stack.embedded import EmbeddedPostgres, free_port, redis_command, start_postgres
 from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import SCHEMAS, migrate_all
@@ -91,8 +92,20 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
         "INTROSPECTION_CLIENT_SECRET": secrets.polls_client_secret,
         "PARTICIPANT_KEY": secrets.participant_key,
     }
+    stack.enter_context(publish_environment(folder, _doctor_environment(authority, polls)))
     await stack.enter_async_context(_service(processes, folder, "token-authority", ports.token_authority, authority))
     await stack.enter_async_context(_service(processes, folder, "polls", ports.polls, polls))
+
+
+def _doctor_environment(authority: Mapping[str, str], polls: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables by which `pollgate doctor` finds the parts."""
+    return {
+        "TOKEN_AUTHORITY_URL": authority["TOKEN_AUTHORITY_ISSUER"],
+        "TOKEN_AUTHORITY_DATABASE_URL": authority["TOKEN_AUTHORITY_DATABASE_URL"],
+        "REDIS_URL": authority["REDIS_URL"],
+        "POLLS_REPLICAS_URL": polls["RESOURCE_URL"],
+        "POLLS_DATABASE_URL": polls["POLLS_DATABASE_URL"],
+    }
 
 
 @contextmanager

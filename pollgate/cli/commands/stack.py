@@ -6,8 +6,6 @@ Their imports stand in the functions: the command line is also installed without
 import asyncio
 import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from pollgate.cli.errors import CliError
+from pollgate.cli.extras import describe_install, require_extras
 
 
 def up(
@@ -34,7 +33,7 @@ def up(
     folder
         Folder for the data, the admin key (admin.key) and the logs.
     """
-    with _require_extras("server,embedded"):
+    with require_extras("server,embedded"):
         from pollgate.stack.up import Ports, run_stack  # noqa: PLC0415
 
     asyncio.run(run_stack(folder.resolve(), Ports(polls=polls_port, token_authority=token_authority_port)))
@@ -47,7 +46,7 @@ def migrate() -> None:
     appended. The first is of a role that may create roles. The passwords of the other two become those of the
     services' roles.
     """
-    with _require_extras("server"):
+    with require_extras("server"):
         from pollgate.stack.migrate import migrate_from_environment  # noqa: PLC0415
 
     for line in asyncio.run(migrate_from_environment()):
@@ -65,7 +64,7 @@ def wait_for_schema(service: Literal["token-authority", "polls"], /, *, timeout:
     timeout
         Seconds after which it ends with status 1.
     """
-    with _require_extras("server"):
+    with require_extras("server"):
         from pollgate.stack.migrate import wait_until_migrated  # noqa: PLC0415
 
     asyncio.run(wait_until_migrated(service, timeout, lambda reason: print(reason, flush=True)))
@@ -77,7 +76,7 @@ def serve(service: Literal["token-authority", "polls"], /) -> None:
     `python -m services.polls --help` and `python -m services.token_authority --help` list the settings.
     """
     if find_spec("asyncpg") is None:
-        raise CliError(_describe_install("server"))
+        raise CliError(describe_install("server"))
     module = f"services.{service.replace('-', '_')}"
     os.execv(sys.executable, [sys.executable, "-m", module])  # noqa: S606 - our own module in our own interpreter
 
@@ -106,24 +105,9 @@ def secrets(
     admin_key
         Also create the first admin key, for ADMIN_KEY_FILE, so that all replicas of the token authority know it.
     """
-    with _require_extras("server"):
+    with require_extras("server"):
         from pollgate.stack.secrets import write_secret_files  # noqa: PLC0415
 
     files = write_secret_files(folder, postgres=postgres, redis=redis, database=database, with_admin_key=admin_key)
     for file in files:
         print(f"wrote {file}")
-
-
-@contextmanager
-def _require_extras(extras: str) -> Generator[None, None, None]:
-    """Raise `CliError` where an import in the block fails because these extras are not installed."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("pollgate", "services", "shared"):
-            raise
-        raise CliError(_describe_install(extras)) from None
-
-
-def _describe_install(extras: str) -> str:
-    return f"this command needs more packages; run: pip install 'pollgate[cli,{extras}]'"
