@@ -9,7 +9,6 @@ from pollgate.doctor.clocks import Stopwatch, examine_clock
 from pollgate.doctor.finding import Examination
 from shared.runtime.postgres.database import Connection, Database, database
 from shared.runtime.postgres.migrations import Schema
-from shared.runtime.process.environment import RotatableText
 
 _WARNING_SHARE: Final = 0.8
 _PROBLEM_SHARE: Final = 0.95
@@ -29,7 +28,7 @@ _SELECT_SERVER: Final = """
 
 
 @asynccontextmanager
-async def open_database(url: RotatableText) -> AsyncGenerator[Database, None]:
+async def open_database(url: str) -> AsyncGenerator[Database, None]:
     """Open one connection during the block. Raise `DatabaseUnavailable` with the address and the reason."""
     async with database(url, size=1, statement_cache=0, timeout_s=_CONNECT_LIMIT_S) as opened:
         yield opened

@@ -8,7 +8,7 @@ from pollgate.doctor.finding import Examination, Finding
 from services.polls.operations.address_limits import VOTERS_PREFIX
 from services.polls.tasks.poll_feed import POLLS_CHANNEL
 from shared.contract.redis_names import CHANGES_CHANNEL, rate_limit_prefix, ticket_prefix
-from shared.runtime.process.environment import RotatableText, SettingsError
+from shared.runtime.process.environment import SettingsError
 from shared.runtime.redis.address import read_redis_url
 from shared.runtime.redis.client import Command, RedisClient, redis_client
 from shared.runtime.redis.errors import RedisUnavailable
@@ -26,18 +26,16 @@ _FOREIGN: Final[Command] = ("EXISTS", "another-application:doctor")
 _RIGHTS: Final = "give the user the rights in docs/redis.md"
 
 
-async def examine_redis(
-    part: str, url: RotatableText | None, commands: Sequence[Command], channels: Sequence[str]
-) -> list[Finding]:
+async def examine_redis(part: str, url: str, commands: Sequence[Command], channels: Sequence[str]) -> list[Finding]:
     """Return what is found about Redis at this URL, for a user that needs these commands and channels."""
     examination = Examination(part)
-    if url is None:
+    if not url:
         examination.skip(
             "server", "REDIS_URL is not set", "run this where the service runs, with its environment, or set REDIS_URL"
         )
         return examination.findings
     try:
-        address = read_redis_url(url.read())
+        address = read_redis_url(url)
         async with redis_client(url) as redis:
             await redis.ping()
             examination.ok("server", f"answers at {redis.address}")

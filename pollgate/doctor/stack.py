@@ -17,7 +17,7 @@ from pollgate.doctor.services import Service, examine_service
 from services.polls.storage.schema import SCHEMA as POLLS
 from services.token_authority.storage.schema import SCHEMA as TOKEN_AUTHORITY
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
-from shared.runtime.process.environment import RotatableText, SettingsError, read_settings
+from shared.runtime.process.environment import SettingsError, read_settings
 
 
 class DoctorSettings(Struct, frozen=True):
@@ -30,9 +30,9 @@ class DoctorSettings(Struct, frozen=True):
     ] = ""
     polls_api_url: str = ""
     polls_port: int = 8080
-    token_authority_database_url: RotatableText | None = None
-    polls_database_url: RotatableText | None = None
-    redis_url: RotatableText | None = None
+    token_authority_database_url: str = ""
+    polls_database_url: str = ""
+    redis_url: str = ""
 
     @property
     def services(self) -> tuple[Service, Service]:
@@ -87,14 +87,14 @@ async def examine_stack(
 
 async def _examine_redis(settings: DoctorSettings) -> list[Finding]:
     """Examine Redis with the user of the service whose environment this is."""
-    if settings.token_authority_database_url is None and settings.polls_database_url is not None:
+    if settings.polls_database_url and not settings.token_authority_database_url:
         return await examine_redis("Redis of polls", settings.redis_url, POLLS_COMMANDS, POLLS_CHANNELS)
     return await examine_redis("Redis of the token authority", settings.redis_url, AUTHORITY_COMMANDS, ())
 
 
-async def _examine_database(part: str, variable: str, url: RotatableText | None, examine: Examine) -> list[Finding]:
+async def _examine_database(part: str, variable: str, url: str, examine: Examine) -> list[Finding]:
     examination = Examination(part)
-    if url is None:
+    if not url:
         examination.skip("database", _NO_URL.format(variable), _SET_URL.format(variable))
         return examination.findings
     try:
