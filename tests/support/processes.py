@@ -55,6 +55,7 @@ def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -
         "KEY_ENCRYPTION_KEY": KEY_ENCRYPTION_KEY,
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
         "DATABASE_POOL_SIZE": "4",
+        "OPEN_REQUESTS_PER_MINUTE": "1000000",
     }
 
 

@@ -13,7 +13,7 @@ from shared.runtime.http.address import read_address
 from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import FORWARDED_FOR
 from shared.runtime.http.endpoint import Endpoint
-from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.http.routes import PUBLIC, Excess, Route, add_routes
 from shared.runtime.process.environment import SettingsError
 
 METRICS: Final = web.AppKey("metrics", CollectorRegistry)
@@ -56,7 +56,7 @@ def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
             raise web.HTTPNotFound
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False)])
+    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False, excess=Excess.REFUSE)])
 
 
 def read_networks(text: str) -> tuple[Network, ...]:

@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from shared.runtime.http.application import SAFE_HEADERS
+from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.problem import INTERNAL_PROBLEM, Problem, problem_for, problem_response
 from shared.runtime.http.problem_types import EXPECTATION_FAILED, MALFORMED_REQUEST
 from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, new_request_id
@@ -24,6 +25,7 @@ from shared.runtime.http.routes import ROUTE_WRAPPER, find_unlisted_routes
 from shared.runtime.http.whole_response import WholeResponse
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.migrations import NotMigrated
+from shared.runtime.process.connections import ConnectionLimits, LimitedConnection, OpenConnections
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.process.logs import configure_logs
 from shared.runtime.process.redaction import Redact
@@ -49,7 +51,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 def run_service(name: str, kind: type[S], build: Callable[[S], web.Application], redact: Redact) -> None:
     """Read the settings, configure logs, serve until stopped, and exit the process with its status.
 
-    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port` and `<name>_workers`.
+    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port`, `<name>_workers`,
+    `max_connections` and `trusted_proxy_hops`.
     """
     if "--help" in sys.argv:
         sys.stdout.write(f"Run the service {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
@@ -61,20 +64,21 @@ def run_service(name: str, kind: type[S], build: Callable[[S], web.Application],
         host, port, workers = (getattr(settings, f"{prefix}_{field}") for field in ("host", "port", "workers"))
         if workers > 1 and not is_worker():
             sys.exit(run_workers(workers))
-        status = uvloop.run(_serve(name, build(settings), host, port))
+        limits = ConnectionLimits.of(settings.max_connections, settings.trusted_proxy_hops)  # type: ignore[attr-defined]
+        status = uvloop.run(_serve(name, build(settings), host, port, limits))
     except (SettingsError, CannotStart, DatabaseUnavailable, NotMigrated) as error:
         sys.exit(f"{name} cannot start: {error}")
     sys.exit(status)
 
 
-async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
+async def _serve(name: str, app: web.Application, host: str, port: int, limits: ConnectionLimits) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if is_worker():
         loop.add_reader(sys.stdin.fileno(), stop.set)
-    async with listen(app, host, port, shared=is_worker()) as bound:
+    async with listen(app, host, port, limits, shared=is_worker()) as bound:
         _log.info("serving", host=host, port=bound)
         gc.collect()
         gc.freeze()  # what was made for the start stays, and need not be searched for garbage again
@@ -87,9 +91,15 @@ async def _serve(name: str, app: web.Application, host: str, port: int) -> int:
 
 @asynccontextmanager
 async def listen(
-    app: web.Application, host: str, port: int, *, shared: bool = False, response_limit_s: float = RESPONSE_LIMIT_S
+    app: web.Application,
+    host: str,
+    port: int,
+    limits: ConnectionLimits | None = None,
+    *,
+    shared: bool = False,
+    response_limit_s: float = RESPONSE_LIMIT_S,
 ) -> AsyncGenerator[int, None]:
-    """Serve `app` during the block and yield the port, a free one for port 0.
+    """Serve `app` during the block within the limits of connections, and yield the port, a free one for port 0.
 
     Other processes of the same user may listen on a `shared` port too. Disconnect a client that has not read a
     response after `response_limit_s`. Raise `CannotStart` if the port is in use.
@@ -97,6 +107,7 @@ async def listen(
     app[FATAL] = asyncio.Event()
     runner = _Runner(
         app,
+        OpenConnections(limits or ConnectionLimits(), app.get(METRICS)),
         response_limit_s,
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
@@ -122,13 +133,13 @@ async def listen(
 _MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed HTTP/1.1, or a line is too long.")
 
 
-class _Connection(RequestHandler):
+class _Connection(LimitedConnection):
     """Respond to malformed HTTP without repeating it, in the response or in the log: it may contain a secret."""
 
     __slots__ = ("_response_limit_s",)
 
     def __init__(self, server: "_Server", **options: Any) -> None:
-        super().__init__(server, **options)
+        super().__init__(server, server.open_connections, **options)
         self._response_limit_s = server.response_limit_s
 
     def handle_error(
@@ -196,6 +207,7 @@ def _error_response(problem: Problem, request_id: str) -> web.Response:
 
 
 class _Server(web.Server):
+    open_connections: OpenConnections
     response_limit_s: float
 
     def __call__(self) -> RequestHandler:
@@ -203,13 +215,17 @@ class _Server(web.Server):
 
 
 class _Runner(web.AppRunner):
-    def __init__(self, app: web.Application, response_limit_s: float, **options: Any) -> None:
+    def __init__(
+        self, app: web.Application, connections: OpenConnections, response_limit_s: float, **options: Any
+    ) -> None:
         super().__init__(app, **options)
+        self._open_connections = connections
         self._response_limit_s = response_limit_s
 
     async def _make_server(self) -> web.Server:
         # aiohttp has no setting for the class of connections.
         server = await super()._make_server()
         server.__class__ = _Server
+        cast(_Server, server).open_connections = self._open_connections
         cast(_Server, server).response_limit_s = self._response_limit_s
         return server
