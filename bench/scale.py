@@ -32,7 +32,7 @@ from bench.stack import Running, Stack, start_stack
 from bench.tokens_data import fill
 
 LEASE_S: Final = 5.0
-TOKENS: Final = 20_000
+TOKENS: Final = 5_000
 SETTLE_S: Final = 5.0
 """After the last guard has got its lease: their syncs spread over their interval."""
 START_LIMIT_S: Final = 60.0
