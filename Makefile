@@ -7,7 +7,7 @@ MANY_AT_ONCE := -n 3 --dist worksteal
 FEW_AT_ONCE := -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-rest test-all test-unit fuzz faults mutants bench bench-revocation bench-tokens check fmt lock image sbom clean
+.PHONY: help install run test test-rest test-all test-unit fuzz faults mutants bench bench-revocation bench-tokens bench-scale bench-soak check fmt lock image sbom clean
 
 help: ## Say what each target does
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,12 @@ bench-revocation: install ## Measure how long a revocation takes, with 1, 4 and 
 
 bench-tokens: install ## Measure how long finding and reviewing tokens takes, among 100,000
 	@$(BIN)/python -m bench.tokens $(ARGS)
+
+bench-scale: install ## Measure an authority with 100, 300 and 1000 guards, and up to 100 revocations per second
+	@$(BIN)/python -m bench.scale $(ARGS)
+
+bench-soak: install ## Load everything for ten minutes among a million tokens, and show what grows (ARGS='--minutes 60')
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 check: install ## Lint, check formatting, types, import rules and words
 	$(BIN)/ruff check .

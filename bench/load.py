@@ -52,9 +52,9 @@ class Connection:
         """Return the status of the complete response. Raise `TimeoutError`, `EOFError`, `OSError`."""
         return (await self.send(request)).status
 
-    async def send(self, request: bytes) -> RawResponse:
+    async def send(self, request: bytes, *, limit_s: float = LIMIT_S) -> RawResponse:
         """Return the complete response. Raise `TimeoutError`, `EOFError`, `OSError`."""
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(limit_s):
             self._writer.write(request)
             head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
             length = head.partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]

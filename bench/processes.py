@@ -83,22 +83,27 @@ async def _measure_answers(running: Running, situation: str) -> list[Figure]:
 async def _measure_cost(stack: Stack, running: Running) -> Figure:
     """Measure the processor time of all processes from a revocation to its answer, less what they take anyway."""
     pids = [running.service.pid or 0, *running.guard_pids, *stack.server_pids]
-    began, before = time.perf_counter(), _busy_s(pids)
+    began, before = time.perf_counter(), busy_s(pids)
     await asyncio.sleep(5)
-    idle_share = (_busy_s(pids) - before) / (time.perf_counter() - began)
-    busy_s = 0.0
+    idle_share = (busy_s(pids) - before) / (time.perf_counter() - began)
+    taken_s = 0.0
     async with connect_bench(running, REST_S) as bench:
         for _ in range(REVOCATIONS):
             token = await bench.cached_token()
-            began, before = time.perf_counter(), _busy_s(pids)
+            began, before = time.perf_counter(), busy_s(pids)
             await bench.revoke(token)
-            busy_s += _busy_s(pids) - before - idle_share * (time.perf_counter() - began)
+            taken_s += busy_s(pids) - before - idle_share * (time.perf_counter() - began)
     what = f"processor time of one with {GUARDS} guards, all processes"
-    return Figure("revocation", what, busy_s / REVOCATIONS * 1000, "ms")
+    return Figure("revocation", what, taken_s / REVOCATIONS * 1000, "ms")
 
 
-def _busy_s(pids: Iterable[int]) -> float:
+def busy_s(pids: Iterable[int]) -> float:
     """Return the time for which the threads of the processes and of their children have run."""
+    return sum(busy_s_by_thread(pids).values())
+
+
+def busy_s_by_thread(pids: Iterable[int]) -> dict[str, float]:
+    """Return the time for which each thread of the processes and of their children has run."""
     processes = [each for pid in pids for each in (pid, *(c.pid for c in psutil.Process(pid).children(recursive=True)))]
     files = [file for pid in processes for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
-    return sum(int(file.read_text().split()[0]) for file in files) / 1_000_000_000
+    return {str(file): int(file.read_text().split()[0]) / 1_000_000_000 for file in files}

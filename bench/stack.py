@@ -122,6 +122,11 @@ class Stack:
         return self._secrets.polls_client_secret
 
     @property
+    def polls_redis_url(self) -> str:
+        """The URL of Redis with the user of the polls service."""
+        return self._redis_url("polls", self._secrets.polls_redis_password)
+
+    @property
     def admin_key(self) -> str:
         """The admin key that the authority created at its first start."""
         return (self._folder / "admin.key").read_text(encoding="utf-8").strip()
@@ -147,19 +152,25 @@ class Stack:
             yield
 
     @asynccontextmanager
-    async def services(self, guards: int, name: str = "") -> AsyncGenerator[Running, None]:
-        """Run a token authority and `guards` polls processes during the block; `name` tells them from others."""
+    async def services(
+        self, guards: int, name: str = "", authority: Mapping[str, str] = {}
+    ) -> AsyncGenerator[Running, None]:
+        """Run a token authority and `guards` polls processes during the block; `name` tells them from others.
+
+        `authority` has further settings of the token authority.
+        """
+        settings = {**self._authority(), **authority}
         async with AsyncExitStack() as stack:
-            started = self._service(f"token_authority{name}", "services.token_authority", self._authority())
+            started = self._service(f"token_authority{name}", "services.token_authority", settings)
             service = await stack.enter_async_context(started)
             url = service.base
             polls = [
                 await stack.enter_async_context(self.polls(url, f"polls{name}-{number}")) for number in range(guards)
             ]
-            authority = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
-            endpoint_id = (await authority.list_sites())[0].endpoint_id
+            client = await stack.enter_async_context(AuthorityClient(url, self.admin_key))
+            endpoint_id = (await client.list_sites())[0].endpoint_id
             urls = [PollsUrl(each.port, endpoint_id) for each in polls]
-            yield Running(authority, url, urls, endpoint_id, service, [each.pid or 0 for each in polls])
+            yield Running(client, url, urls, endpoint_id, service, [each.pid or 0 for each in polls])
 
     @asynccontextmanager
     async def polls(
@@ -220,6 +231,12 @@ class Stack:
             await service.end()
 
     @asynccontextmanager
+    async def process(self, name: str, command: list[str]) -> AsyncGenerator[int, None]:
+        """Run another process during the block, with its output in `log(name)`. Yield its id."""
+        async with self._process(name, command, {}) as pid:
+            yield pid
+
+    @asynccontextmanager
     async def _process(self, name: str, command: list[str], settings: Mapping[str, str]) -> AsyncGenerator[int, None]:
         pid = self._processes.start(name, command, {**os.environ, **settings}, self.log(name))
         try:
@@ -248,6 +265,7 @@ class Stack:
             "KEY_ENCRYPTION_KEY": self._secrets.key_encryption_key,
             "ADMIN_KEY_FILE": str(self._folder / "admin.key"),
             "REVOCATION_LEASE": str(self._lease_s),
+            "OPEN_REQUESTS_PER_MINUTE": "1000000",  # all come from one address
         }
 
     def _polls(self, authority_url: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ import random
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -12,9 +13,11 @@ from services.token_authority.domain.review import FINDING_KINDS
 from services.token_authority.domain.scope_index import index_keys
 from services.token_authority.domain.token import fold
 from shared.contract.scope import Scope
-from shared.contract.token import random_base62
+from shared.contract.token import ACCESS_TOKEN, digest, mint, random_base62
 
 SITES: Final = ("site_bench_1", "site_bench_2", "site_bench_3")
+BATCH: Final = 100_000
+"""Tokens that are made in memory at once."""
 OWNERS: Final = 500
 WORKSPACES: Final = 300
 GONE: Final = 20
@@ -70,6 +73,12 @@ _KEPT: Final = ("token_id", "kind", "kept_until", "kept_by")
 _USE: Final = ("token_id", "uses", "refusals", "last_used_at", "owner", "made_at")
 
 
+_SELECT_INDEXES: Final = """
+    SELECT indexname AS name, indexdef AS definition FROM pg_indexes
+    WHERE schemaname = 'token_authority' AND tablename = 'token' AND indexdef LIKE '%USING gin%'
+"""
+
+
 class Rows(NamedTuple):
     """The rows of one token in three tables."""
 
@@ -81,18 +90,56 @@ class Rows(NamedTuple):
 async def fill(url: str, count: int, seed: int = 1) -> None:
     """Insert sites with `count` tokens, the same for the same seed, and update the planner's statistics."""
     connection = await asyncpg.connect(url)
+    tokens, kept = _tokens(count, random.Random(seed)), random.Random(seed)
     try:
-        made = list(_tokens(count, random.Random(seed)))
-        async with connection.transaction():
-            await _copy(connection, "site", _SITE, [(site, site, f"{site:x<27}", datetime.now(UTC)) for site in SITES])
-            await _copy(connection, "token", _TOKEN, [rows.token for rows in made])
-            await _copy(connection, "token_use", _USE, [rows.use for rows in made])
-            await _copy(connection, "secret", _SECRET, [secret for rows in made for secret in rows.secrets])
-            kept = list(_kept([rows.token[0] for rows in made], random.Random(seed)))
-            await _copy(connection, "kept_finding", _KEPT, kept)
-        await connection.execute("VACUUM (ANALYZE)")
+        await _copy(connection, "site", _SITE, [(site, site, f"{site:x<27}", datetime.now(UTC)) for site in SITES])
+        indexes = await connection.fetch(_SELECT_INDEXES)
+        for index in indexes:  # those for searches: to build them at the end takes a fraction of the time
+            await connection.execute(f"DROP INDEX token_authority.{index['name']}")
+        while made := list(islice(tokens, BATCH)):
+            async with connection.transaction():
+                await _copy(connection, "token", _TOKEN, [rows.token for rows in made])
+                await _copy(connection, "token_use", _USE, [rows.use for rows in made])
+                await _copy(connection, "secret", _SECRET, [secret for rows in made for secret in rows.secrets])
+                await _copy(connection, "kept_finding", _KEPT, list(_kept([rows.token[0] for rows in made], kept)))
+        await connection.execute("SET maintenance_work_mem = '256MB'")
+        for index in indexes:
+            await connection.execute(index["definition"], timeout=600)
+        await connection.execute("VACUUM (ANALYZE)", timeout=600)
     finally:
         await connection.close()
+
+
+async def add_held_tokens(url: str, count: int, endpoint_id: str) -> list[str]:
+    """Insert tokens that may do everything at the site with this endpoint. Return their secrets."""
+    minted = [mint(ACCESS_TOKEN) for _ in range(count)]
+    scopes, now = [Scope.parse("polls:*:*")], datetime.now(UTC)
+    connection = await asyncpg.connect(url)
+    try:
+        site_id = await connection.fetchval("SELECT id FROM token_authority.site WHERE endpoint_id = $1", endpoint_id)
+        held = [(f"tok_{secrets.token_hex(12)}", secret) for secret in minted]
+        about = (
+            "Held",
+            "",
+            "held",
+            None,
+            [str(scopes[0])],
+            index_keys(scopes),
+            "pgt_…abcd",
+            "admin_key:adm_bench",
+            now,
+        )
+        tokens = [(token_id, site_id, *about, *[None] * 6) for token_id, _ in held]
+        await _copy(connection, "token", _TOKEN, tokens)
+        await _copy(connection, "token_use", _USE, [(token_id, 0, 0, None, "", now) for token_id, _ in held])
+        rows = [
+            (f"sec_{secrets.token_hex(12)}", "token", token_id, digest(secret), "pgt_…abcd", now, None, None, None)
+            for token_id, secret in held
+        ]
+        await _copy(connection, "secret", _SECRET, rows)
+    finally:
+        await connection.close()
+    return minted
 
 
 async def _copy(

@@ -11,6 +11,7 @@ from shared.runtime.http.cors import read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
+from shared.runtime.process.connection_limits import MAX_CONNECTIONS, MaxConnections
 from shared.runtime.process.environment import FormerName, RotatableText
 from shared.runtime.process.stop import SHUTDOWN_GRACE_S, ShutdownGrace
 
@@ -52,6 +53,7 @@ class PollsSettings(GuardSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=168, description="hours after its start at which a session of the pages ends")
     ] = 12
     metrics_networks: MetricsNetworks = PRIVATE_NETWORKS
+    max_connections: MaxConnections = MAX_CONNECTIONS
     event_streams: Annotated[int, Meta(ge=0, le=100_000, description="maximum number of event streams per process")] = (
         1000
     )

@@ -64,6 +64,7 @@ from shared.runtime.http.application import ERROR_VIEW, create_application
 from shared.runtime.http.cors import add_cors, read_origins
 from shared.runtime.http.health import add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
+from shared.runtime.http.open_requests import OpenRequestLimit
 from shared.runtime.http.routes import add_routes
 from shared.runtime.pages.cookies import SecretCookie, is_https
 from shared.runtime.pages.static_files import SHARED_STATIC, StaticFiles
@@ -80,7 +81,8 @@ from shared.runtime.redis.rate_limit import rate_limiter
 
 def build_app(settings: TokenAuthoritySettings) -> web.Application:
     """Return the application, ready to be started."""
-    app = create_application(PROBLEMS, redactor(SECRET_PATTERN, SECRET_START))
+    open_requests = OpenRequestLimit(settings.open_requests_per_minute, settings.trusted_proxy_hops)
+    app = create_application(PROBLEMS, redactor(SECRET_PATTERN, SECRET_START), open_requests=open_requests)
     add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
     add_routes(app, ROUTES)
@@ -88,6 +90,7 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     _add_pages(app, settings)
     add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
     add_metrics(app, settings.metrics_networks)
+    open_requests.register(app[METRICS])
     app.cleanup_ctx.extend([_open_database, _open_redis, _follow_changes])
     if settings.oidc_issuer:
         app.cleanup_ctx.append(_open_provider)

@@ -1,5 +1,6 @@
 """Every settings page of the token authority, with its access rule."""
 
+from functools import partial
 from typing import Final
 
 from services.token_authority.handlers import audit
@@ -27,29 +28,28 @@ from services.token_authority.pages import (
 )
 from services.token_authority.pages.access import ADMINS, AUDITORS, ISSUERS, READERS, VISITORS
 from shared.runtime.http.endpoint import Endpoint
-from shared.runtime.http.routes import Route
+from shared.runtime.http.routes import Excess, Route
 
+_Open: Final = partial(Route, access=VISITORS, excess=Excess.WAIT)
 _TOKEN: Final = f"{paths.TOKENS}/{{id}}"
 
 PAGE_ROUTES: Final = (
-    Route("GET", "/", Endpoint(sign_in.show_start), VISITORS),
-    Route("GET", paths.SETTINGS_ROOT, Endpoint(sign_in.show_start), VISITORS),
-    Route("GET", f"{paths.SETTINGS_ROOT}/", Endpoint(sign_in.show_start), VISITORS),
-    Route("GET", paths.SIGN_IN, Endpoint(sign_in.show_sign_in), VISITORS),
-    Route("POST", paths.SIGN_IN, Endpoint(sign_in.sign_in), VISITORS),
-    Route("GET", paths.SIGN_IN_LINK, Endpoint(sign_in.sign_in_by_link), VISITORS),
-    Route(
+    _Open("GET", "/", Endpoint(sign_in.show_start)),
+    _Open("GET", paths.SETTINGS_ROOT, Endpoint(sign_in.show_start)),
+    _Open("GET", f"{paths.SETTINGS_ROOT}/", Endpoint(sign_in.show_start)),
+    _Open("GET", paths.SIGN_IN, Endpoint(sign_in.show_sign_in)),
+    _Open("POST", paths.SIGN_IN, Endpoint(sign_in.sign_in)),
+    _Open("GET", paths.SIGN_IN_LINK, Endpoint(sign_in.sign_in_by_link)),
+    _Open(
         "GET",
         paths.SIGN_IN_PROVIDER,
         Endpoint(sign_in_provider.start_at_provider),
-        VISITORS,
         time_limit_s=sign_in_provider.START_LIMIT_S,
     ),
-    Route(
+    _Open(
         "GET",
         paths.SIGN_IN_CALLBACK,
         Endpoint(sign_in_provider.finish_at_provider),
-        VISITORS,
         time_limit_s=sign_in_provider.CALLBACK_LIMIT_S,
     ),
     Route("POST", paths.SIGN_OUT, Endpoint(sign_in.sign_out), READERS),

@@ -32,7 +32,7 @@ from services.token_authority.handlers.access import (
 from services.token_authority.payloads.fields import EXAMPLE_TOKEN, EXAMPLE_TOKEN_ID
 from services.token_authority.problems import PROBLEM_TYPES
 from shared.runtime.docs import Documentation, Variable
-from shared.runtime.http.routes import PUBLIC, Route
+from shared.runtime.http.routes import PUBLIC, Excess, Route
 
 MAX_FORM_BYTES: Final = 8 * 1024
 """Enough for a token and a client assertion."""
@@ -46,7 +46,7 @@ ROUTES: Final = (
     Route("POST", "/v1/tokens/review/complete", review.complete_review, ADMINS),
     Route("POST", "/v1/tokens/find", token_lookup.find_token, READERS),
     Route("POST", "/v1/tokens/revoke", revocation.revoke_tokens, ISSUERS),
-    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS_REPORT),
+    Route("POST", "/v1/tokens/leaked", revocation.revoke_leaked_tokens, ANONYMOUS_REPORT, excess=Excess.WAIT),
     Route("GET", "/v1/tokens/{id}", tokens.show_token, READERS),
     Route("PATCH", "/v1/tokens/{id}", tokens.change_token, ISSUERS),
     Route("POST", "/v1/tokens/{id}/keep", review.keep_finding, ISSUERS),
@@ -77,11 +77,11 @@ ROUTES: Final = (
     Route("POST", "/v1/audit/verify", audit.verify_audit, AUDITORS),
     _FormRoute("POST", "/oauth2/introspect", introspection.introspect, SERVICES),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
-    _FormRoute("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS),
+    _FormRoute("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS, excess=Excess.WAIT),
     Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, SERVICES, logs_success=False),
     Route("DELETE", "/v1/guards/{guard_id}", guards.release_guard, SERVICES),
-    Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, PUBLIC),
-    Route("GET", "/.well-known/oauth-authorization-server", metadata.show_metadata, PUBLIC),
+    Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, PUBLIC, excess=Excess.WAIT),
+    Route("GET", "/.well-known/oauth-authorization-server", metadata.show_metadata, PUBLIC, excess=Excess.WAIT),
 )
 
 INFO: Final = {

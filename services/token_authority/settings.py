@@ -14,6 +14,7 @@ from shared.runtime.http.cors import CorsOrigins, read_origins
 from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
+from shared.runtime.process.connection_limits import MAX_CONNECTIONS, MaxConnections
 from shared.runtime.process.environment import FormerName, RotatableText
 from shared.runtime.process.stop import SHUTDOWN_GRACE_S, ShutdownGrace
 from shared.runtime.redis.address import require_redis_url
@@ -124,6 +125,15 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         ),
         FormerName("OPEN_TOKENS_A_MINUTE"),
     ] = 600
+    open_requests_per_minute: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="requests per minute from one address at one process without a credential, before further ones "
+            "wait for a second or get 429",
+        ),
+    ] = 600
     oidc_issuer: Annotated[
         str,
         Meta(
@@ -152,6 +162,7 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
         ),
     ] = ""
     trusted_proxy_hops: ProxyHops = 0
+    max_connections: MaxConnections = MAX_CONNECTIONS
     metrics_networks: MetricsNetworks = PRIVATE_NETWORKS
     database_pool_size: Annotated[int, Meta(ge=2, le=100, description="number of connections to PostgreSQL")] = 10
     database_statement_cache: Annotated[

@@ -2,9 +2,11 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 V = TypeVar("V")
+
+_REMOVED_PER_PUT: Final = 2
 
 
 class ExpiringCache(Generic[V]):
@@ -32,10 +34,21 @@ class ExpiringCache(Generic[V]):
 
     def put(self, digest: bytes, value: V, asked_at: float) -> None:
         """Store `value`, whose life started at `asked_at` on this cache's clock. Evict the oldest value if full."""
-        self._entries.pop(digest, None)
-        if len(self._entries) >= self._size:
+        entries = self._entries
+        entries.pop(digest, None)
+        if len(entries) >= self._size:
+            entries.popitem(last=False)
+        self._remove_expired()
+        entries[digest] = (value, asked_at + self._life_s)
+
+    def _remove_expired(self) -> None:
+        """Remove the oldest values if they have expired: more than are stored, so that few of them take memory."""
+        now = self._clock()
+        for _ in range(_REMOVED_PER_PUT):
+            oldest = next(iter(self._entries.values()), None)
+            if oldest is None or oldest[1] > now:
+                return
             self._entries.popitem(last=False)
-        self._entries[digest] = (value, asked_at + self._life_s)
 
     def drop(self, digest: bytes) -> None:
         """Remove one value."""

@@ -152,6 +152,8 @@ class Database:
         finally:
             self._server.abort(transaction)
 
+    contended_transaction = transaction
+
 
 class Session:
     """The statements of one transaction. They run at the server, even if the node is stopped or killed meanwhile."""

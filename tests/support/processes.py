@@ -66,6 +66,7 @@ def authority_settings(database: ClonedDatabase, redis_url: str, folder: Path) -
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
         "DATABASE_POOL_SIZE": "4",
         "SHUTDOWN_GRACE_S": "0",
+        "OPEN_REQUESTS_PER_MINUTE": "1000000",
     }
 
 

@@ -173,6 +173,7 @@ async def run_token_authority(
             "admin_key_file": str(key_file),
             "token_authority_port": 0,
             "database_pool_size": 4,
+            "open_requests_per_minute": 1_000_000,
             **settings,
         }
     )

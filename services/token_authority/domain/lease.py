@@ -1,6 +1,6 @@
 """Leases of guards, and when a change is effective: when no guard can still answer from a cache without it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
@@ -71,12 +71,14 @@ class PendingChange:
             self._pending.remove(guard)
             self.confirmed += 1
 
-    def observe(self, leases: Iterable[Lease]) -> None:
-        """Take in the leases now stored. A lease that is missing has expired or was released."""
-        on_record = {lease.guard: lease.applied for lease in leases}
-        for guard, applied in on_record.items():
-            self.confirm(guard, applied)
-        self._expire(self._pending - on_record.keys())
+    def observe(self, applied: Mapping[GuardKey, int]) -> None:
+        """Take in what each guard with a stored lease has applied. A missing lease has expired or was released.
+
+        Look at the guards that have not confirmed only: many changes may wait while there are many guards.
+        """
+        for guard in self._pending & applied.keys():
+            self.confirm(guard, applied[guard])
+        self._expire(self._pending - applied.keys())
 
     def advance_to(self, now: float) -> None:
         """Count every pending guard as expired if `now` has reached the deadline."""

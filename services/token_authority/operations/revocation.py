@@ -1,5 +1,7 @@
 """Revoke tokens: update them and append to the change log in one transaction, then push the changes.
 
+Single revocations that arrive together share a transaction (`revocation_batches.py`).
+
 The tokens are locked before the log, in the order of their ids. So the log is locked briefly, and two revocations of
 the same tokens cannot deadlock.
 """
@@ -19,6 +21,7 @@ from services.token_authority.domain.lease import PendingChange
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import BulkRevocation, Revocation
 from services.token_authority.domain.selection import Selection
+from services.token_authority.operations.revocation_batches import RevocationBatches, RevocationRequest
 from services.token_authority.storage import changes, guards, tokens
 from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.selections import select_matching
@@ -41,6 +44,7 @@ class Revoker:
         self._database = database
         self._relay = relay
         self._clock = clock
+        self._batches = RevocationBatches(self._revoke_together)
 
     async def revoke(self, token_id: str, why: Reason, by: Administrator) -> Revocation:
         """Revoke a token as an administrator. Return the earlier revocation if there is one. Raise `UnknownToken`."""
@@ -55,7 +59,8 @@ class Revoker:
 
         Raise `UnknownToken`.
         """
-        revocation = await self._revoke([token_id], why, by) or await self._find_revocation([token_id])
+        request = RevocationRequest(token_id, why, by)
+        revocation = await self._batches.revoke(request) or await self._find_revocation([token_id])
         if revocation is None:
             raise UnknownToken(token_id)
         return revocation
@@ -87,6 +92,28 @@ class Revoker:
         ids = {token_id for token_id, works in found if works}
         revocation = await self._revoke(list(ids), why, by) if ids else None
         return revocation.tokens if revocation else 0, len(found)
+
+    async def _revoke_together(self, requests: Sequence[RevocationRequest]) -> dict[str, Revocation]:
+        """Revoke each of these tokens that works, in one transaction. Each has its own place in the change log."""
+        async with audited_transaction(self._database) as transaction:
+            alive = {*await tokens.lock_alive(transaction, sorted(each.token_id for each in requests))}
+            chosen = [each for each in requests if each.token_id in alive]
+            if not chosen:
+                transaction.declare_unchanged()
+                return {}
+            await transaction.record(*(_entry(*each) for each in chosen))
+            await changes.lock_log(transaction)
+            revoked = {
+                each.token_id: await changes.append_revocations(transaction, [each.token_id], each.by, each.why)
+                for each in chosen
+            }
+            leases = await guards.select_leases(transaction)
+        self._relay.push([change for each in revoked.values() for change in each.changes])
+        committed_at = self._clock()
+        return {
+            token_id: Revocation(1, each.revoked_at, PendingChange(each.seq, leases, committed_at))
+            for token_id, each in revoked.items()
+        }
 
     async def _revoke(self, token_ids: Sequence[str], why: Reason, by: Actor) -> Revocation | None:
         limit_s = BULK_LIMIT_S if len(token_ids) > 1 else None

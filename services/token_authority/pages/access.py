@@ -13,6 +13,7 @@ from services.token_authority.handlers.access import address_of
 from services.token_authority.pages.page import page
 from services.token_authority.pages.paths import SIGN_IN
 from shared.runtime.http.application import add_log_fields
+from shared.runtime.http.open_requests import mark_as_refused
 from shared.runtime.http.request_id import REQUEST_ID
 from shared.runtime.http.routes import Access
 from shared.runtime.pages.forms import read_form, require_form_token, require_same_origin
@@ -97,6 +98,7 @@ def _sign_in_first(request: web.Request) -> web.Response:
     A browser sends a `SameSite=Strict` cookie only with a request that a page of this host began. After a link on
     another site, this page begins it again.
     """
+    mark_as_refused(request)
     came_from = request.headers.get("Sec-Fetch-Site")
     is_form = request.method == hdrs.METH_POST
     if not is_form and came_from in ("cross-site", "same-site"):

@@ -122,7 +122,7 @@ async def audited_transaction(
 
     Every operation and task that changes what an administrator can see does so in here.
     """
-    async with database.transaction(limit_s) as transaction:
+    async with database.contended_transaction(limit_s) as transaction:
         audited = AuditedTransaction(transaction)
         yield audited
         if not audited.is_accounted_for:

@@ -107,8 +107,9 @@ class Confirmations:
         leases = await guards.select_leases(self._database)
         seen_at = self._clock()
         self._metrics.guards.set(len(leases))
+        applied = {lease.guard: lease.applied for lease in leases}
         for change, progress in pending:
-            change.observe(leases)
+            change.observe(applied)
             if change.is_effective:
                 progress.set()
         for lease in self._watch.select_expired(leases, seen_at):

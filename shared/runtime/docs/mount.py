@@ -14,7 +14,7 @@ from shared.runtime.docs.variables import ORIGIN_MARK
 from shared.runtime.http.body import JSON
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.problem_types import PROBLEMS_ROUTE
-from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.http.routes import PUBLIC, Excess, Route, add_routes
 from shared.runtime.pages.page_response import page_response
 
 ROOT_ROUTE: Final = "/"
@@ -36,8 +36,12 @@ def add_docs(app: web.Application, documentation: Documentation, url: str, *, ha
     origin = str(escape(url.rstrip("/")))
 
     def show(pick: Callable[[Pages], str], media_type: str = "text/html") -> Handler:
+        shown: list[str] = []
+
         async def show_text(_request: web.Request) -> web.Response:
-            return page_response(pick(await documentation.pages()).replace(ORIGIN_MARK, origin), media_type)
+            if not shown:
+                shown.append(pick(await documentation.pages()).replace(ORIGIN_MARK, origin))
+            return page_response(shown[0], media_type)
 
         return show_text
 
@@ -66,7 +70,8 @@ def add_docs(app: web.Application, documentation: Documentation, url: str, *, ha
         **dict.fromkeys(GUIDE_PAGE_ROUTES, _guide_of(documentation)),
         **{route + "/": _redirect_without_slash for route in GUIDE_PAGE_ROUTES},
     }
-    add_routes(app, [Route("GET", path, Endpoint(handler), PUBLIC) for path, handler in handlers.items()])
+    routes = [Route("GET", path, Endpoint(handler), PUBLIC, excess=Excess.REFUSE) for path, handler in handlers.items()]
+    add_routes(app, routes)
 
 
 def _guide_of(documentation: Documentation) -> Handler:

@@ -14,6 +14,7 @@ from multidict import istr
 
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.large_responses import LargeResponses, TooManyLargeResponses
+from shared.runtime.http.open_requests import OpenRequestLimit, TooManyOpenRequests
 from shared.runtime.http.problem import (
     OAUTH_JSON,
     PROBLEM_JSON,
@@ -27,7 +28,7 @@ from shared.runtime.http.problem import (
     redirect_response,
     unavailable,
 )
-from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE
+from shared.runtime.http.problem_types import REQUEST_ENTITY_TOO_LARGE, TOO_MANY_REQUESTS, UNSUPPORTED_MEDIA_TYPE
 from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, request_id_of
 from shared.runtime.http.request_metrics import REQUEST_METRICS, RequestMetrics
 from shared.runtime.http.response_hooks import (
@@ -37,7 +38,7 @@ from shared.runtime.http.response_hooks import (
     finish_response,
     response_hooks,
 )
-from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, ROUTE_WRAPPER, Route, RouteWrapper, mount_route
+from shared.runtime.http.routes import HANDLING_LIMIT_S, PUBLIC, ROUTE_WRAPPER, Excess, Route, RouteWrapper, mount_route
 from shared.runtime.http.type_names import shorten
 from shared.runtime.http.unmatched import ANY_PATH, refuse_unmatched
 from shared.runtime.process.logs import CURRENT_REQUEST_ID, log_request
@@ -69,22 +70,36 @@ class UnsupportedCoding(Exception):
 _PROBLEMS: Final[ProblemTable] = {
     BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e)),
     TooManyLargeResponses: lambda _: unavailable("Too many large responses are being sent at the moment; try again."),
+    TooManyOpenRequests: lambda e: Problem(TOO_MANY_REQUESTS, str(e), headers={hdrs.RETRY_AFTER: str(e.retry_after_s)}),
     UnsupportedCoding: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e), headers={"Accept-Encoding": "identity"}),
 }
 
 
-def create_application(table: ProblemTable, redact: Redact, *, body_limit_s: float = BODY_LIMIT_S) -> web.Application:
+def create_application(
+    table: ProblemTable,
+    redact: Redact,
+    *,
+    body_limit_s: float = BODY_LIMIT_S,
+    open_requests: OpenRequestLimit | None = None,
+) -> web.Application:
     """Return an application that limits and logs its requests, and reports errors as problems by `table`.
 
-    A request's body has to arrive within `body_limit_s`. Limits, logging and errors of a single route are columns of
-    its `Route`. There are no middlewares: each route is mounted as one handler that does all of this.
+    A request's body has to arrive within `body_limit_s`. `open_requests` limits an address on open routes. Limits,
+    logging and errors of a single route are columns of its `Route`. There are no middlewares: each route is mounted as
+    one handler that does all of this.
     """
     app, limits, metrics = web.Application(), TimeLimits(), RequestMetrics()
     app[_LIMITS] = limits
     app[REQUEST_METRICS] = metrics
     app[ERROR_VIEW] = ErrorView()
     app[ROUTE_WRAPPER] = _Frame(
-        {**RUNTIME_PROBLEMS, **_PROBLEMS, **table}, redact, limits, metrics, response_hooks(app), body_limit_s
+        {**RUNTIME_PROBLEMS, **_PROBLEMS, **table},
+        redact,
+        limits,
+        metrics,
+        response_hooks(app),
+        body_limit_s,
+        open_requests,
     )
     add_response_hook(app, _add_headers)
     app.on_startup.append(_mount_unmatched)
@@ -95,7 +110,12 @@ async def _mount_unmatched(app: web.Application) -> None:
     """Mount the route for requests that match no other. It has to be the last one, so it is mounted at the start."""
     if app.on_response_prepare:
         raise RuntimeError("use add_response_hook: not every response of this application sends aiohttp's signal")
-    mount_route(app, Route(hdrs.METH_ANY, "unmatched", Endpoint(refuse_unmatched), PUBLIC), hdrs.METH_ANY, ANY_PATH)
+    mount_route(
+        app,
+        Route(hdrs.METH_ANY, "unmatched", Endpoint(refuse_unmatched), PUBLIC, excess=Excess.REFUSE),
+        hdrs.METH_ANY,
+        ANY_PATH,
+    )
 
 
 class _Frame(RouteWrapper):
@@ -109,6 +129,7 @@ class _Frame(RouteWrapper):
         metrics: RequestMetrics,
         hooks: Sequence[ResponseHook],
         body_limit_s: float,
+        open_requests: OpenRequestLimit | None,
     ) -> None:
         self._table = table
         self._redact = redact
@@ -116,11 +137,14 @@ class _Frame(RouteWrapper):
         self._metrics = metrics
         self._hooks = hooks
         self._body_limit_s = body_limit_s
+        self._open_requests = open_requests
         self._large_responses = LargeResponses()
 
     def wrap(self, route: Route, handler: Handler) -> Handler:
         """Return the handler to mount."""
         limited = route.access.limit_bodies(self._limit(route, handler))
+        if route.excess and self._open_requests:
+            limited = self._open_requests.wrap(route.excess, limited)
         if not route.is_traced:
             return self._respond(route, limited)
         traces = current_traces()
@@ -129,6 +153,7 @@ class _Frame(RouteWrapper):
 
     def _respond(self, route: Route, handler: Handler) -> Handler:
         redact, large_responses, hooks = self._redact, self._large_responses, self._hooks
+        refusals = None if route.excess else self._open_requests
         table, observe = {**self._table, **route.problem_table}, self._metrics.of(route.path)
 
         async def respond(request: web.Request) -> web.StreamResponse:
@@ -147,6 +172,8 @@ class _Frame(RouteWrapper):
                 except Exception as error:  # noqa: BLE001 - the caller must not see an unexpected error
                     response = _problem_response(request, route, problem_for(error, table))
                 status = response.status
+                if refusals and status >= 300:
+                    await refusals.slow_down_refusal(request, status)
                 if status >= 400:
                     response = await _finish_error(request, response, redact)
                 if response.prepared:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from shared.runtime.http.endpoint import Endpoint
-from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.http.routes import PUBLIC, Excess, Route, add_routes
 from shared.runtime.process.outage import Unavailable
 from shared.runtime.process.stop import STOPPING
 
@@ -41,7 +41,15 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
     add_routes(
         app,
         [
-            Route("GET", path, Endpoint(handler), PUBLIC, logs_success=False, is_traced=False)
+            Route(
+                "GET",
+                path,
+                Endpoint(handler),
+                PUBLIC,
+                logs_success=False,
+                is_traced=False,
+                excess=Excess.WAIT_BRIEFLY,
+            )
             for path, handler in {"/livez": livez, "/readyz": readyz}.items()
         ],
     )

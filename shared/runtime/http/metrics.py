@@ -16,7 +16,7 @@ from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import FORWARDED_FOR
 from shared.runtime.http.endpoint import Endpoint
 from shared.runtime.http.request_metrics import REQUEST_METRICS
-from shared.runtime.http.routes import PUBLIC, Route, add_routes
+from shared.runtime.http.routes import PUBLIC, Excess, Route, add_routes
 from shared.runtime.process.environment import SettingsError
 from shared.runtime.process.metrics import MetricsRegistry, is_one_of_several, register_process_metrics
 
@@ -66,7 +66,8 @@ def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
             registry.update()
         return web.Response(body=generate_latest(shown), headers={"Content-Type": TEXT_FORMAT})
 
-    add_routes(app, [Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False, is_traced=False)])
+    route = Route("GET", "/metrics", Endpoint(show), PUBLIC, logs_success=False, is_traced=False, excess=Excess.REFUSE)
+    add_routes(app, [route])
 
 
 async def _update_regularly(app: web.Application) -> AsyncGenerator[None, None]:

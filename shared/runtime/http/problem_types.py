@@ -95,6 +95,14 @@ INVALID_BODY: Final = ProblemType(
     remedy="Read `errors`: each `pointer` points at a field and each `detail` says what is expected. Correct the "
     "fields and send the request again.",
 )
+TOO_MANY_REQUESTS: Final = ProblemType(
+    slug="too-many-requests",
+    status=429,
+    title="Too many requests",
+    meaning="Your address has sent more requests to routes without a credential than are allowed per minute.",
+    remedy="Wait for the seconds in `Retry-After`, and send fewer requests. Keep what you have read: documents and "
+    "keys change rarely. Requests with a valid credential are not limited.",
+)
 INTERNAL: Final = ProblemType(
     slug="internal",
     status=500,
@@ -122,6 +130,7 @@ RUNTIME_PROBLEM_TYPES: Final = (
     UNSUPPORTED_MEDIA_TYPE,
     EXPECTATION_FAILED,
     INVALID_BODY,
+    TOO_MANY_REQUESTS,
     INTERNAL,
     UNAVAILABLE,
 )

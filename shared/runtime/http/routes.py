@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
 from typing import Final
 
 import msgspec
@@ -56,13 +57,25 @@ PUBLIC: Final = Access()
 """Anyone may call the route: it reveals no secret and changes nothing."""
 
 
+class Excess(Enum):
+    """What happens to requests of an address that sends too many of them on open routes (`open_requests.py`)."""
+
+    REFUSE = "refuse"
+    """They wait for a second, and are 429."""
+    WAIT = "wait"
+    """They wait for a second, and are handled: they may have a valid credential, or other programs depend on them."""
+    WAIT_BRIEFLY = "wait briefly"
+    """They wait less than the time limit of probes, and are handled."""
+
+
 class Route(Struct, frozen=True):
     """One row of the table.
 
     `body_limit` is in bytes; `time_limit_s` counts from the arrival of the body. Errors are reported by `problem_table`
     first, then by the application's table. With `reports_oauth_errors`, problems are also OAuth errors (RFC 6749 §5.2),
     in `application/json` unless the client prefers `application/problem+json`. With `logs_success` false, only failed
-    requests are logged; with `is_traced` false, requests have no spans.
+    requests are logged; with `is_traced` false, requests have no spans. With an `excess`, requests count against the
+    limit of their address.
     """
 
     method: str
@@ -75,6 +88,7 @@ class Route(Struct, frozen=True):
     reports_oauth_errors: bool = False
     logs_success: bool = True
     is_traced: bool = True
+    excess: Excess | None = None
 
 
 class RouteWrapper:

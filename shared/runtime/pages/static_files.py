@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 
 from shared.runtime.http.endpoint import Endpoint
-from shared.runtime.http.routes import PUBLIC, Route
+from shared.runtime.http.routes import PUBLIC, Excess, Route
 
 SHARED_STATIC: Final = Path(__file__).parent / "static"
 """The folder with the files of every service's pages."""
@@ -40,7 +40,9 @@ class StaticFiles:
     @property
     def route(self) -> Route:
         """The route that serves the files."""
-        return Route("GET", f"{self._prefix}/{{name}}", Endpoint(self._serve), PUBLIC, logs_success=False)
+        return Route(
+            "GET", f"{self._prefix}/{{name}}", Endpoint(self._serve), PUBLIC, logs_success=False, excess=Excess.WAIT
+        )
 
     async def _serve(self, request: web.Request) -> web.Response:
         """Return the file. One of another release, with another hash, is served as it is here, and not kept."""

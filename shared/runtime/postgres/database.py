@@ -107,6 +107,7 @@ class Database:
         self.size = size
         self.places = asyncio.Semaphore(size)
         self.waiting = 0
+        self._contended = asyncio.Semaphore(max(1, size // 2))
         self._idle: list[_Idle] = []
         self.generation = 0
 
@@ -164,6 +165,23 @@ class Database:
                 await transaction.rollback()
                 raise
             await transaction.commit()
+
+    @asynccontextmanager
+    async def contended_transaction(self, limit_s: float | None = None) -> AsyncGenerator[Transaction, None]:
+        """Do what `transaction` does, for transactions that wait for one lock.
+
+        They hold at most half of the connections, so that others need not wait until the lock is free.
+        """
+        try:
+            async with asyncio.timeout(limit_s or TRANSACTION_LIMIT_S):
+                await self._contended.acquire()
+        except TimeoutError as error:
+            raise self.unavailable(error) from None
+        try:
+            async with self.transaction(limit_s) as transaction:
+                yield transaction
+        finally:
+            self._contended.release()
 
     async def close(self) -> None:
         """Close every connection, after at most `STATEMENT_LIMIT_S`."""

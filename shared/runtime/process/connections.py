@@ -1,4 +1,4 @@
-"""The connections of a server: malformed requests, unread responses, and the end of each connection at a stop."""
+"""The connections of a server: malformed requests, unread responses, limits, and their end at a stop."""
 
 import asyncio
 from typing import Any, Final, cast
@@ -14,6 +14,7 @@ from shared.runtime.http.request_id import REQUEST_ID, X_REQUEST_ID, new_request
 from shared.runtime.http.response_hooks import finish_response, response_hooks
 from shared.runtime.http.routes import ROUTE_WRAPPER
 from shared.runtime.http.whole_response import WholeResponse
+from shared.runtime.process.connection_limits import LimitedConnection, OpenConnections
 from shared.runtime.process.stop import Stop
 
 DRAIN_LIMIT_S: Final = 75.0
@@ -33,13 +34,13 @@ _log = structlog.get_logger()
 _MALFORMED: Final = Problem(MALFORMED_REQUEST, "The request is not well-formed HTTP/1.1, or a line is too long.")
 
 
-class _Connection(RequestHandler):
+class _Connection(LimitedConnection):
     """Respond to malformed HTTP without repeating it, in the response or in the log: it may contain a secret."""
 
     __slots__ = ("_received_at", "_response_limit_s")
 
     def __init__(self, server: "_Server", **options: Any) -> None:
-        super().__init__(server, **options)
+        super().__init__(server, server.open_connections, **options)
         self._response_limit_s = server.response_limit_s
         self._received_at = self._loop.time()
 
@@ -120,6 +121,7 @@ def _error_response(problem: Problem, request_id: str) -> web.Response:
 
 
 class _Server(web.Server):
+    open_connections: OpenConnections
     response_limit_s: float
 
     def __call__(self) -> RequestHandler:
@@ -144,7 +146,13 @@ class _Server(web.Server):
 class Runner(web.AppRunner):
     """Serves an application until `cleanup`, which lets running requests finish."""
 
-    def __init__(self, app: web.Application, stop: Stop, response_limit_s: float = RESPONSE_LIMIT_S) -> None:
+    def __init__(
+        self,
+        app: web.Application,
+        stop: Stop,
+        open_connections: OpenConnections,
+        response_limit_s: float = RESPONSE_LIMIT_S,
+    ) -> None:
         super().__init__(
             app,
             access_log=None,
@@ -154,6 +162,7 @@ class Runner(web.AppRunner):
             handle_signals=False,
         )
         self._stop = stop
+        self._open_connections = open_connections
         self._response_limit_s = response_limit_s
 
     async def shutdown(self) -> None:
@@ -165,5 +174,6 @@ class Runner(web.AppRunner):
         # aiohttp has no setting for the class of connections.
         server = await super()._make_server()
         server.__class__ = _Server
-        cast(_Server, server).response_limit_s = self._response_limit_s
+        made = cast(_Server, server)
+        made.open_connections, made.response_limit_s = self._open_connections, self._response_limit_s
         return server

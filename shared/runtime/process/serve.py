@@ -13,9 +13,11 @@ import structlog
 import uvloop
 from aiohttp import web
 
+from shared.runtime.http.metrics import METRICS
 from shared.runtime.http.routes import ROUTE_WRAPPER, find_unlisted_routes
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.postgres.migrations import NotMigrated
+from shared.runtime.process.connection_limits import ConnectionLimits, OpenConnections
 from shared.runtime.process.connections import RESPONSE_LIMIT_S, Runner
 from shared.runtime.process.environment import SettingsError, describe_settings, read_settings
 from shared.runtime.process.logs import configure_logs
@@ -39,8 +41,8 @@ S = TypeVar("S", bound=msgspec.Struct)
 def run_service(name: str, kind: type[S], build: Callable[[S], web.Application], redact: Redact) -> None:
     """Read the settings, configure logs, serve until stopped, and exit the process with its status.
 
-    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port`, `<name>_workers` and
-    `shutdown_grace_s`.
+    `kind` is the Struct of the settings, with the fields `<name>_host`, `<name>_port`, `<name>_workers`,
+    `shutdown_grace_s`, `max_connections` and `trusted_proxy_hops`.
     """
     if "--help" in sys.argv:
         sys.stdout.write(f"Run the service {name}. Settings, each also as NAME_FILE:\n{describe_settings(kind)}\n")
@@ -53,17 +55,20 @@ def run_service(name: str, kind: type[S], build: Callable[[S], web.Application],
         grace_s: float = getattr(settings, "shutdown_grace_s")  # noqa: B009 - a Struct in general has no such field
         if workers > 1 and not is_worker():
             sys.exit(run_workers(workers))
+        limits = ConnectionLimits.of(settings.max_connections, settings.trusted_proxy_hops)  # type: ignore[attr-defined]
         with use_traces(start_traces(name, os.environ)):
-            status = uvloop.run(_serve(name, build(settings), host, port, grace_s))
+            status = uvloop.run(_serve(name, build(settings), host, port, limits, grace_s))
     except (SettingsError, CannotStart, DatabaseUnavailable, NotMigrated) as error:
         sys.exit(f"{name} cannot start: {error}")
     sys.exit(status)
 
 
-async def _serve(name: str, app: web.Application, host: str, port: int, grace_s: float) -> int:
+async def _serve(
+    name: str, app: web.Application, host: str, port: int, limits: ConnectionLimits, grace_s: float
+) -> int:
     stop = Stop(grace_s)
     stop.follow_signals(as_worker=is_worker())
-    async with listen(app, host, port, shared=is_worker(), stop=stop) as bound:
+    async with listen(app, host, port, limits, shared=is_worker(), stop=stop) as bound:
         _log.info("serving", host=host, port=bound)
         gc.collect()
         gc.freeze()  # what was made for the start stays, and need not be searched for garbage again
@@ -82,19 +87,21 @@ async def listen(
     app: web.Application,
     host: str,
     port: int,
+    limits: ConnectionLimits | None = None,
     *,
     shared: bool = False,
     response_limit_s: float = RESPONSE_LIMIT_S,
     stop: Stop | None = None,
 ) -> AsyncGenerator[int, None]:
-    """Serve `app` during the block and yield the port, a free one for port 0.
+    """Serve `app` during the block within the limits of connections, and yield the port, a free one for port 0.
 
     Other processes of the same user may listen on a `shared` port too. Disconnect a client that has not read a
     response after `response_limit_s`. At the end, let running requests finish, unless `stop` is urgent. Raise
     `CannotStart` if the port is in use.
     """
     app[FATAL], app[STOPPING] = asyncio.Event(), asyncio.Event()
-    runner = Runner(app, stop or Stop(), response_limit_s)
+    open_connections = OpenConnections(limits or ConnectionLimits(), app.get(METRICS))
+    runner = Runner(app, stop or Stop(), open_connections, response_limit_s)
     try:
         await runner.setup()
         if ROUTE_WRAPPER in app and (unlisted := find_unlisted_routes(app)):
