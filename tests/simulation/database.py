@@ -297,7 +297,8 @@ class Session:
         return None
 
     def _select_audit_head(self) -> list[Row]:
-        return [{"seq": 0, "hash": None, "now": datetime.fromtimestamp(self._server.now(), UTC)}]
+        now = datetime.fromtimestamp(self._server.now(), UTC)
+        return [{"seq": 0, "hash": None, "now": now, "is_restored": False}]
 
     def _insert_audit(self, *_columns: Any) -> None:
         return None

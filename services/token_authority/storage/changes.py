@@ -17,6 +17,7 @@ from shared.runtime.postgres.database import Connection, Row
 
 _LOG_LOCK: Final = 0x6368616E  # "chan"
 _RELAY_LOCK: Final = 0x72656C61  # "rela"
+DIGEST_BYTES: Final = 32
 
 _LOCK: Final = """
     -- lock_log: lock the log until the transaction ends
@@ -75,6 +76,14 @@ _APPEND_DISABLINGS: Final = """
     JOIN token_authority.secret s ON s.holder_kind = 'token' AND s.holder_id = disabled.id
      AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day')
 """
+_DELETE_ALL: Final = """
+    -- delete_log: delete every change; the caller has locked the log
+    DELETE FROM token_authority.change_log
+"""
+_INSERT_EPOCH: Final = """
+    -- insert_epoch: the first row of an epoch, which is about no token
+    INSERT INTO token_authority.change_log (seq, kind, digest) VALUES ($1, 'restored', $2)
+"""
 _SELECT_RANGE: Final = """
     -- select_range: the newest number, and the one before the oldest
     SELECT coalesce(max(seq), 0) AS head, coalesce(min(seq) - 1, 0) AS floor FROM token_authority.change_log
@@ -131,6 +140,15 @@ async def append_changes(
 async def append_disablings(connection: Connection, token_ids: Sequence[str]) -> None:
     """Log that tokens are disabled. The caller has locked the log and the tokens."""
     await connection.execute(_APPEND_DISABLINGS, token_ids)
+
+
+async def restart_log(connection: Connection, seq: int) -> None:
+    """Replace the whole log by one row, with the first number of an epoch. The caller has locked the log.
+
+    Guards that have applied anything before drop their whole cache. The digest is that of no secret.
+    """
+    await connection.execute(_DELETE_ALL)
+    await connection.execute(_INSERT_EPOCH, seq, bytes(DIGEST_BYTES))
 
 
 async def select_range(connection: Connection) -> LogRange:

@@ -29,6 +29,10 @@ _REMOVE_EXPIRED: Final = """
     -- remove_expired: delete a lease, unless it was renewed
     DELETE FROM token_authority.guard_lease WHERE client_id = $1 AND guard_id = $2 AND renewal = $3 RETURNING guard_id
 """
+_DELETE_ALL: Final = """
+    -- delete_leases: delete every lease
+    DELETE FROM token_authority.guard_lease
+"""
 
 
 async def renew_leases(connection: Connection, applied: Mapping[GuardKey, int], lease_ms: int) -> None:
@@ -50,6 +54,11 @@ async def release_lease(connection: Connection, guard: GuardKey) -> None:
 async def remove_expired(connection: Connection, lease: Lease) -> bool:
     """Delete an expired lease. Return false if it was renewed or deleted meanwhile."""
     return await connection.fetchrow(_REMOVE_EXPIRED, *lease.guard, lease.renewal) is not None
+
+
+async def delete_leases(connection: Connection) -> None:
+    """Delete every lease. The caller knows that none is in use."""
+    await connection.execute(_DELETE_ALL)
 
 
 def _read_lease(row: Row) -> Lease:

@@ -74,6 +74,14 @@ _DELETE: Final = """
     -- delete_session: end a session; no row if it is over
     DELETE FROM token_authority.session WHERE id = $1 RETURNING id
 """
+_DELETE_ALL: Final = """
+    -- delete_sessions: end every session
+    DELETE FROM token_authority.session
+"""
+_DELETE_ALL_LINKS: Final = """
+    -- delete_links: remove every link
+    DELETE FROM token_authority.sign_in_link
+"""
 _DELETE_OLD: Final = """
     -- delete_old_sessions: remove sessions that are over
     DELETE FROM token_authority.session WHERE last_seen_at <= $1 OR created_at <= $2
@@ -146,6 +154,12 @@ async def delete_old_sessions(connection: Connection, limits: SessionLimits, now
     """Remove sessions that are over, and links that can no longer be used."""
     await connection.execute(_DELETE_OLD, now - limits.idle, now - limits.longest)
     await connection.execute(_DELETE_OLD_LINKS, now)
+
+
+async def delete_sessions(connection: Connection) -> None:
+    """End every session, and remove every sign-in link."""
+    await connection.execute(_DELETE_ALL)
+    await connection.execute(_DELETE_ALL_LINKS)
 
 
 def _read_session(row: Row) -> Session:

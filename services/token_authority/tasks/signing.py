@@ -136,7 +136,7 @@ class Signer:
         keys = await select_signing_keys(self._database)
         if keys:
             return keys
-        async with audited_transaction(self._database) as transaction:
+        async with audited_transaction(self._database, during_restoration=True) as transaction:
             await lock_signing_keys(transaction)
             if await select_signing_keys(transaction):
                 transaction.declare_unchanged()
