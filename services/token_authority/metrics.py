@@ -21,6 +21,12 @@ class AuthorityMetrics:
         self.guards = Gauge(
             "pollgate_guards", "Stored leases of guards", registry=registry, multiprocess_mode="mostrecent"
         )
+        self.restored = Gauge(
+            "pollgate_restored",
+            "1 while the database is restored and no token is accepted, else 0",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.unpublished = Gauge(
             "pollgate_changes_unpublished",
             "1 while changes wait to be published on Redis, else 0",

@@ -5,10 +5,11 @@ from typing import Final
 
 from aiohttp import web
 
-from services.token_authority.app_keys import DATABASE, SERVICE, SYNCS
+from services.token_authority.app_keys import DATABASE, RESTORATION, SERVICE, SYNCS
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.lease import GuardKey
 from services.token_authority.storage import guards
+from shared.contract.restoration import ChangesReport
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
@@ -30,6 +31,23 @@ async def sync_guard(request: web.Request) -> web.Response:
     require_media_type(request, JSON)
     guard, body = _guard_key_of(request), read_json(await request.read(), SyncRequest)
     return json_response(await request.app[SYNCS].sync(guard, body, request[SERVICE].sites))
+
+
+@endpoint(
+    summary="Report the changes that a guard has applied",
+    description="Guards send this when the database of the token authority was restored: what they know of changes "
+    "that it lacks. A change without a valid receipt is ignored, and so is one that the database has. "
+    "`shared/contract/restoration.py` describes it.",
+    tags=("guards",),
+    body=ChangesReport,
+    responses={204: Response(description="What the database lacks is stored, and considered when it is finished.")},
+)
+async def report_changes(request: web.Request) -> web.Response:
+    """Return 204 when the reported changes are stored, as far as the database lacks them."""
+    require_media_type(request, JSON)
+    guard, body = _guard_key_of(request), read_json(await request.read(), ChangesReport)
+    await request.app[RESTORATION].store_report(guard.client_id, body.changes)
+    return web.Response(status=204)
 
 
 @endpoint(

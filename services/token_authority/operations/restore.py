@@ -57,8 +57,8 @@ async def wait_for_leases(database: Database, lease_s: float, sleep: Callable[[f
         if await restoration.select_open_restoration(transaction) is None:
             return False
         await changes.lock_log(transaction)
-        leases = await guards.select_leases(transaction)
-    await sleep(revocation_bound_s(max(lease_s, *(lease.lease_s for lease in leases), 0.0)))
+        longest_s = await guards.select_longest_lease(transaction)
+    await sleep(revocation_bound_s(max(lease_s, longest_s)))
     return True
 
 
@@ -76,7 +76,7 @@ async def complete(
     words.
     """
     reported = await restoration.select_reported_changes(transaction, opened)
-    head = (await changes.select_range(transaction)).head
+    head = await changes.select_head(transaction)
     seq = first_seq_after(max(head, opened.expected_seq, explained.highest_seq, *(each.seq for each in reported), 0))
     unexplained = {each.digest for each in reported} - explained.digests
     ended = await restoration.end_reported_secrets(transaction, sorted(unexplained))

@@ -13,6 +13,7 @@ from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.errors import Restored
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.restoration import Evidence, ReportedChange, Restoration
+from shared.contract.change import EPOCH_SIZE
 from shared.runtime.postgres.database import Connection, Row
 
 IS_RESTORED: Final = "EXISTS (SELECT FROM token_authority.restoration WHERE finished_at IS NULL) AS is_restored"
@@ -21,8 +22,11 @@ IS_RESTORED: Final = "EXISTS (SELECT FROM token_authority.restoration WHERE fini
 _COLUMNS: Final = "id, began_at, evidence, expected_seq, finished_at, finished_by, how"
 
 _BEGIN: Final = """
-    -- begin_restoration: open a restoration; no row if one is open
-    INSERT INTO token_authority.restoration (evidence, expected_seq) VALUES ($1::json, $2)
+    -- begin_restoration: open a restoration; no row if one is open, or if the log has a later epoch by now than the
+    -- change that was missing, because the restoration that this is about is finished
+    INSERT INTO token_authority.restoration (evidence, expected_seq)
+    SELECT $1::json, $2::bigint
+    WHERE $2 = 0 OR $2 / $3 >= (SELECT coalesce(max(seq), 0) / $3 FROM token_authority.change_log)
     ON CONFLICT DO NOTHING RETURNING id
 """
 _SELECT_OPEN: Final = f"""
@@ -52,11 +56,13 @@ _REVOKE_WORKING: Final = """
     RETURNING id
 """
 _INSERT_REPORTED: Final = """
-    -- insert_reported_changes: changes that the log lacks, and which service has reported them
+    -- insert_reported_changes: changes that the log lacks, and which service has reported them. What is older than the
+    -- log was deleted from it: guards keep changes for a shorter time than the log does.
     INSERT INTO token_authority.reported_change AS known (restoration_id, seq, change_id, digest, reported_by)
     SELECT $1, seq, change_id, digest, ARRAY[$5]
     FROM unnest($2::bigint[], $3::uuid[], $4::bytea[]) AS reported (seq, change_id, digest)
-    WHERE NOT EXISTS (SELECT FROM token_authority.change_log l WHERE l.seq = reported.seq AND l.id = reported.change_id)
+    WHERE seq > (SELECT coalesce(min(seq) - 1, 0) FROM token_authority.change_log)
+      AND NOT EXISTS (SELECT FROM token_authority.change_log l WHERE l.seq = reported.seq AND l.id = reported.change_id)
     ORDER BY seq, change_id
     ON CONFLICT (restoration_id, seq, change_id) DO UPDATE SET reported_by = known.reported_by || $5
     WHERE NOT known.reported_by @> ARRAY[$5]
@@ -75,9 +81,9 @@ def require_not_restored(row: Row) -> None:
 
 
 async def begin_restoration(connection: Connection, evidence: Evidence) -> bool:
-    """Open a restoration. Return false if one is open already."""
+    """Open a restoration. Return false if one is open, or the one that this is evidence of is finished."""
     encoded = msgspec.json.encode(evidence).decode()
-    return await connection.fetchrow(_BEGIN, encoded, evidence.expected_seq) is not None
+    return await connection.fetchrow(_BEGIN, encoded, evidence.expected_seq, EPOCH_SIZE) is not None
 
 
 async def select_open_restoration(connection: Connection) -> Restoration | None:
