@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from services.token_authority.domain.actor import SYSTEM
-from services.token_authority.domain.errors import Restored
+from services.token_authority.domain.errors import Restored, UnknownToken
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.selection import Selection
 from services.token_authority.tasks.receipts import Receipts
@@ -129,7 +129,7 @@ class World:
         limit_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self.lease_ms / 1000) + ANSWER_LIMIT_S
         done, _ = await asyncio.wait({task}, timeout=limit_s)
         error = task.exception() if done else None
-        assert error is None or isinstance(error, DatabaseUnavailable | Restored), error
+        assert error is None or isinstance(error, DatabaseUnavailable | Restored | UnknownToken), error
         effective = bool(done) and error is None and task.result()
         if not done and self.chance.random() < 0.5:
             task.cancel()
@@ -150,7 +150,8 @@ class World:
             revocation = await authority.revoker.revoke_held(ids[0], REASON, SYSTEM)
         else:
             bulk = await authority.revoker.revoke_selected(Selection(ids=ids), REASON, SYSTEM)
-            assert bulk.revocation, "no token was found"
+            if bulk.revocation is None:  # the database went back since they were found to be revoked
+                return False
             revocation = bulk.revocation
         return (await authority.confirmations.wait_until_effective(revocation.pending)).effective
 
