@@ -36,6 +36,7 @@ class Restored(Protocol):
 
     def running_guards(self) -> list[GuardNode]: ...
     def check_beside(self, guard: GuardNode, token: str) -> None: ...
+    def restart_authorities(self) -> None: ...
 
 
 class Excuse(NamedTuple):
@@ -89,6 +90,8 @@ class Restores:
         lost, went_back_at = world.server.back_up(), loop.time()
         knowledge = {guard.name: guard.applied for guard in world.running_guards()}
         world.server.go_back(backup)
+        if self._chance.random() < 0.5:
+            world.restart_authorities()
         world.published = min(world.published, world.server.head)
         self.count += 1
         world.faults += 1

@@ -235,8 +235,15 @@ class World:
         if authority.node.alive:
             authority.node.start(authority.trim())
 
+    def restart_authorities(self) -> None:
+        """Replace every authority by one that remembers nothing."""
+        for place in range(len(self.authorities)):
+            self._replace_authority(place)
+
     def _kill_an_authority(self) -> None:
-        place = self.chance.randrange(len(self.authorities))
+        self._replace_authority(self.chance.randrange(len(self.authorities)))
+
+    def _replace_authority(self, place: int) -> None:
         node = self.authorities[place].node
         node.kill()
         self.server.lose(node)
