@@ -1,7 +1,7 @@
 """Remove, one at a time, each mechanism that exact revocation depends on, and check that a test fails.
 
 Each mutant is a copy of the checkout with one text replaced. The simulation must find that the promise is broken. For
-mechanisms that it does not cover, the tests of faults, streams or the token watch must fail. The unchanged copy must
+mechanisms that it does not cover, the tests of faults or one of `TESTS` must fail. The unchanged copy must
 pass all of them. End with status 1 otherwise. A mutant whose tests fail for another reason, such as an error in the
 test, counts as not noticed.
 """
@@ -20,6 +20,10 @@ FAULTS = "tests/faults"
 STREAMS = "tests/api/test_streams.py"
 WATCH = "tests/unit/test_token_watch.py"
 GUARD = "tests/unit/test_guard.py"
+RESTORED = "tests/api/token_authority/test_restored_database.py"
+FINISH = "tests/api/token_authority/test_restoration_finish.py"
+TESTS = (STREAMS, WATCH, GUARD, RESTORED, FINISH)
+"""What finds mutants that neither the simulation nor the faults cover."""
 
 
 class Mutant(NamedTuple):
@@ -127,6 +131,7 @@ MUTANTS = (
         "services/token_authority/tasks/restoration.py",
         "if found >= expected:",
         "if True:",
+        RESTORED,
     ),
     Mutant(
         "tokens that are looked up during a restoration",
@@ -151,6 +156,7 @@ MUTANTS = (
         "services/token_authority/operations/restore.py",
         "ended = await restoration.end_reported_secrets(transaction, sorted(unexplained))",
         "ended: dict[str, list[str]] = {}",
+        FINISH,
     ),
     Mutant(
         "a guard that uses answers older than what it has applied",
@@ -164,12 +170,12 @@ MUTANTS = (
 
 FINDING = re.compile(
     r"AssertionError: (?:SIMULATION|FAULTS)_SEED=\d+:\s*(?:E\s+)?(?P<violation>.+)"
-    rf"|FAILED (?:{re.escape(STREAMS)}|{re.escape(WATCH)}|{re.escape(GUARD)})::(?P<test>\w+)"
+    rf"|FAILED (?:{'|'.join(map(re.escape, TESTS))})::(?P<test>\w+)"
 )
 
 
 def main() -> None:
-    for folder in (SIMULATION, FAULTS, STREAMS, WATCH, GUARD):
+    for folder in (SIMULATION, FAULTS, *TESTS):
         if not report("the code as it is", folder, run(None, folder), expected="passes"):
             sys.exit("The tests must pass without a mutation.")
     survivors = [

@@ -15,6 +15,8 @@ from shared.runtime.http.body import JSON, read_json, require_media_type
 from shared.runtime.http.endpoint import Response, endpoint
 from shared.runtime.http.json_response import json_response
 
+EXAMPLE_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+EXAMPLE_RECEIPT: Final = "693451729c6346a9b7dba7f665eacb6b8E2lBpFXx8OpAqe0KNSRdQ"
 _GUARD_ID: Final = re.compile(r"[0-9A-Za-z_-]{16,64}")
 
 
@@ -40,6 +42,7 @@ async def sync_guard(request: web.Request) -> web.Response:
     "`shared/contract/restoration.py` describes it.",
     tags=("guards",),
     body=ChangesReport,
+    body_example={"changes": [{"seq": 42, "digest": EXAMPLE_DIGEST, "receipt": EXAMPLE_RECEIPT}]},
     responses={204: Response(description="What the database lacks is stored, and considered when it is finished.")},
 )
 async def report_changes(request: web.Request) -> web.Response:
