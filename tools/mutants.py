@@ -134,6 +134,13 @@ MUTANTS = (
         RESTORED,
     ),
     Mutant(
+        "an early confirmation by a number alone",
+        "services/token_authority/tasks/confirmations.py",
+        "if any(change.change_id == applied.id and change.seq == applied.seq for change in self._pending):",
+        "if any(change.seq == applied.seq for change in self._pending):",
+        RESTORED,
+    ),
+    Mutant(
         "tokens that are looked up during a restoration",
         "services/token_authority/storage/restoration.py",
         'if row["is_restored"]:',

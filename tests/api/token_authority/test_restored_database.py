@@ -156,6 +156,30 @@ async def test_guard_with_another_change_under_its_number_proves_the_restore(
     assert is_restored(answer)
 
 
+async def test_guard_does_not_confirm_another_change_under_a_number_that_it_has_applied(
+    start: Start, database: ClonedDatabase
+) -> None:
+    """The backup has the lease of the guard, so the revocation waits for it."""
+    lease, guard_id = {"revocation_lease": 60}, "the-guard-in-the-backup"
+    async with start(**lease) as before:
+        await FakeGuard(before, guard_id).follow()
+    async with back_up(database) as backup:
+        async with start(**lease) as before:
+            await revoke_new_token(before)
+            guard = FakeGuard(before, guard_id)
+            await guard.follow()
+        await backup.restore()
+        async with start(**lease) as after:
+            path = f"/v1/tokens/{(await after.issue())['id']}/revoke"
+            revoking = asyncio.create_task(after.manage("POST", path, {"reason": "leaked"}))
+            while not await fetch(database.admin_url, "SELECT FROM token_authority.change_log"):
+                await asyncio.sleep(0.01)
+
+            answers = [await move_guard(after, guard, guard_id).sync(), await revoking]
+
+    assert all(map(is_restored, answers))
+
+
 async def test_guard_that_has_applied_what_the_log_has_proves_nothing(
     authority: Authority, database: ClonedDatabase
 ) -> None:
@@ -224,8 +248,8 @@ async def test_receipt_made_with_the_previous_key_is_valid_beside_the_new_one(
     assert is_restored(answer)
 
 
-def move_guard(authority: Authority, guard: FakeGuard) -> FakeGuard:
+def move_guard(authority: Authority, guard: FakeGuard, guard_id: str | None = None) -> FakeGuard:
     """Return a guard that has applied what `guard` has, and syncs with another process."""
-    moved = FakeGuard(authority)
+    moved = FakeGuard(authority, guard_id)
     moved.applied, moved.last = guard.applied, guard.last
     return moved
