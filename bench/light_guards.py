@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from bench.load import Connection
 from shared.contract.introspection import Grant
 from shared.contract.redis_names import CHANGES_CHANNEL
+from shared.contract.restoration import ChangesReport
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.guard.errors import GuardUnavailable
 from shared.guard.follower import Follower, SyncPace
@@ -80,6 +81,10 @@ class RawAuthority:
         body = await self._call("POST", f"/v1/guards/{guard_id}/sync", msgspec.json.encode(request))
         self._counts.syncs += 1
         return msgspec.json.decode(body, type=SyncAnswer)
+
+    async def report(self, guard_id: str, report: ChangesReport) -> None:
+        """Report applied changes. Raise `GuardUnavailable`."""
+        await self._call("POST", f"/v1/guards/{guard_id}/changes", msgspec.json.encode(report))
 
     async def release(self, guard_id: str) -> None:
         """Give the lease back. Raise `GuardUnavailable`."""

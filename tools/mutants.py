@@ -1,7 +1,7 @@
 """Remove, one at a time, each mechanism that exact revocation depends on, and check that a test fails.
 
 Each mutant is a copy of the checkout with one text replaced. The simulation must find that the promise is broken. For
-mechanisms that it does not cover, the tests of faults, streams or the token watch must fail. The unchanged copy must
+mechanisms that it does not cover, the tests of faults or one of `TESTS` must fail. The unchanged copy must
 pass all of them. End with status 1 otherwise. A mutant whose tests fail for another reason, such as an error in the
 test, counts as not noticed.
 """
@@ -19,6 +19,11 @@ SIMULATION = "tests/simulation"
 FAULTS = "tests/faults"
 STREAMS = "tests/api/test_streams.py"
 WATCH = "tests/unit/test_token_watch.py"
+GUARD = "tests/unit/test_guard.py"
+RESTORED = "tests/api/token_authority/test_restored_database.py"
+FINISH = "tests/api/token_authority/test_restoration_finish.py"
+TESTS = (STREAMS, WATCH, GUARD, RESTORED, FINISH)
+"""What finds mutants that neither the simulation nor the faults cover."""
 
 
 class Mutant(NamedTuple):
@@ -115,17 +120,69 @@ MUTANTS = (
         "if False:",
         STREAMS,
     ),
+    Mutant(
+        "a restore that receipts do not prove",
+        "services/token_authority/domain/change_log.py",
+        "return applied.seq > log_range.head or (applied.seq > log_range.floor and ids.get(applied.seq) != applied.id)",
+        "return False",
+    ),
+    Mutant(
+        "a process that forgets the newest change that it has seen",
+        "services/token_authority/tasks/restoration.py",
+        "if found >= expected:",
+        "if True:",
+        RESTORED,
+    ),
+    Mutant(
+        "an early confirmation by a number alone",
+        "services/token_authority/tasks/confirmations.py",
+        "if any(change.change_id == applied.id and change.seq == applied.seq for change in self._pending):",
+        "if any(change.seq == applied.seq for change in self._pending):",
+        RESTORED,
+    ),
+    Mutant(
+        "tokens that are looked up during a restoration",
+        "services/token_authority/storage/restoration.py",
+        'if row["is_restored"]:',
+        "if False:",
+    ),
+    Mutant(
+        "a log that starts again in the same epoch",
+        "shared/contract/change.py",
+        "return (epoch_of(seq) + 1) * EPOCH_SIZE",
+        "return seq + 1",
+    ),
+    Mutant(
+        "a restoration that is finished while guards may hold leases",
+        "services/token_authority/operations/restore.py",
+        "await sleep(revocation_bound_s(max(lease_s, longest_s)))",
+        "await sleep(0)",
+    ),
+    Mutant(
+        "reports of lost changes that end nothing",
+        "services/token_authority/operations/restore.py",
+        "ended = await restoration.end_reported_secrets(transaction, sorted(unexplained))",
+        "ended: dict[str, list[str]] = {}",
+        FINISH,
+    ),
+    Mutant(
+        "a guard that uses answers older than what it has applied",
+        "shared/guard/guard.py",
+        "if answer.grant is not None and answer.grant.as_of < applied:",
+        "if False:",
+        GUARD,
+    ),
 )
 
 
 FINDING = re.compile(
     r"AssertionError: (?:SIMULATION|FAULTS)_SEED=\d+:\s*(?:E\s+)?(?P<violation>.+)"
-    rf"|FAILED (?:{re.escape(STREAMS)}|{re.escape(WATCH)})::(?P<test>\w+)"
+    rf"|FAILED (?:{'|'.join(map(re.escape, TESTS))})::(?P<test>\w+)"
 )
 
 
 def main() -> None:
-    for folder in (SIMULATION, FAULTS, STREAMS, WATCH):
+    for folder in (SIMULATION, FAULTS, *TESTS):
         if not report("the code as it is", folder, run(None, folder), expected="passes"):
             sys.exit("The tests must pass without a mutation.")
     survivors = [

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from pollgate.doctor.finding import Examination
 from services.token_authority.domain.lease import Lease
 from services.token_authority.domain.signing_key import ROTATED_AFTER
-from services.token_authority.storage import changes, guards
+from services.token_authority.storage import guards, restoration
 from shared.runtime.postgres.database import Connection, Database
 
 RENEWAL_S: Final = 2.5
@@ -49,24 +49,38 @@ class AuditHead(NamedTuple):
 
 async def examine_stored(examination: Examination, database: Database, backed_up: AuditHead | None) -> None:
     """Add what is found in the authority's schema. `backed_up` is the audit head that was noted with a backup."""
-    await _examine_leases(examination, database)
+    if await _examine_restoration(examination, database):
+        await _examine_leases(examination, database)
     await _examine_publishing(examination, database)
     await _examine_keys(examination, database)
     await _examine_audit(examination, database, backed_up)
 
 
+async def _examine_restoration(examination: Examination, database: Database) -> bool:
+    """Add whether a restore of the database is unfinished. Return whether the database may be trusted."""
+    found = await restoration.select_open_restoration(database)
+    if found is None:
+        examination.ok("restore", "none is unfinished")
+        return True
+    examination.fail(
+        "restore",
+        f"the database was restored ({found.evidence.detail}), so no token is accepted",
+        "run `pollgate restore status`, then `pollgate restore finish`",
+    )
+    return False
+
+
 async def _examine_leases(examination: Examination, database: Database) -> None:
     """Wait until each guard has renewed its lease, or should have done so."""
-    before = {lease.guard: lease for lease in await guards.select_leases(database)}
+    before = {lease.guard: lease for lease in (await guards.select_leases(database)).leases}
     loop = asyncio.get_running_loop()
     until = loop.time() + RENEWAL_S
     while True:
         await asyncio.sleep(_LOOK_EVERY_S)
-        leases = await guards.select_leases(database)
+        leases, head = await guards.select_leases(database)
         idle = [lease for lease in leases if _is_idle(lease, before.get(lease.guard))]
         if not idle or loop.time() > until:
             break
-    head = (await changes.select_range(database)).head
     names = ", ".join(sorted({f"{lease.guard.client_id} {lease.guard.guard_id[:8]}" for lease in idle}))
     examination.judge(
         "leases",

@@ -19,6 +19,7 @@ from services.token_authority.app_keys import (
     INTROSPECTOR,
     REDIS,
     RELAY,
+    RESTORATION,
     REVOKER,
     SESSION_COOKIE,
     SESSIONS,
@@ -49,7 +50,9 @@ from services.token_authority.storage.schema import SCHEMA
 from services.token_authority.tasks.confirmations import Confirmations
 from services.token_authority.tasks.ended_tokens import EndedTokens
 from services.token_authority.tasks.old_sessions import OldSessions
+from services.token_authority.tasks.receipts import Receipts
 from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.restoration import RestorationWatch
 from services.token_authority.tasks.retention import Retention
 from services.token_authority.tasks.search_texts import SearchTexts
 from services.token_authority.tasks.signing import PURPOSE, Signer
@@ -88,7 +91,11 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.token_authority_issuer, has_start_page=True)
     _add_pages(app, settings)
-    add_health(app, required={"postgres": lambda: app[DATABASE].ping()}, reported={"redis": lambda: app[RELAY].ping()})
+    add_health(
+        app,
+        required={"postgres": lambda: app[DATABASE].ping(), "restoration": lambda: app[RESTORATION].check()},
+        reported={"redis": lambda: app[RELAY].ping()},
+    )
     add_metrics(app, settings.metrics_networks)
     open_requests.register(app[METRICS])
     app.cleanup_ctx.extend([_open_database, _open_redis, _follow_changes])
@@ -156,15 +163,21 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
         lambda: signer.oldest_key_age.total_seconds(),
         "livemax",
     )
-    confirmations = app[CONFIRMATIONS] = Confirmations(opened, metrics, clock=elapsed_s)
+    receipts = Receipts(settings.encryption_secrets)
+    watch = app[RESTORATION] = RestorationWatch(opened, receipts, metrics, clock=elapsed_s)
+    confirmations = app[CONFIRMATIONS] = Confirmations(opened, watch, metrics, clock=elapsed_s)
     async with AsyncExitStack() as stack:
-        relay = app[RELAY] = ChangeRelay(opened, app[REDIS], signer, metrics, issuer=settings.token_authority_issuer)
-        app[REVOKER] = Revoker(opened, relay, clock=elapsed_s)
-        app[CHANGES] = TokenChanges(opened, relay, clock=elapsed_s)
-        app[INTROSPECTOR] = Introspector(opened, relay)
+        relay = app[RELAY] = ChangeRelay(
+            opened, app[REDIS], signer, receipts, watch, metrics, issuer=settings.token_authority_issuer
+        )
+        app[REVOKER] = Revoker(opened, relay, watch, clock=elapsed_s)
+        app[CHANGES] = TokenChanges(opened, relay, watch, clock=elapsed_s)
+        app[INTROSPECTOR] = Introspector(opened, relay, watch)
         syncs = app[SYNCS] = Syncs(
             opened,
             confirmations,
+            receipts,
+            watch,
             lease_ms=settings.lease_ms,
             issuer=settings.token_authority_issuer,
             store_origin=settings.store_token_origin,
@@ -172,6 +185,7 @@ async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
         for name, run in {
             "signing keys": signer.run,
             "change relay": relay.run,
+            "restoration": watch.run,
             "confirmations": confirmations.run,
             "syncs": syncs.run,
             "retention": Retention(opened).run,

@@ -18,6 +18,7 @@ from services.token_authority.operations.token_changes import TokenChanges
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.tasks.confirmations import Confirmations
 from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.restoration import RestorationWatch
 from services.token_authority.tasks.signing import Signer
 from services.token_authority.tasks.sync import Syncs
 from shared.runtime.pages.cookies import SecretCookie
@@ -32,6 +33,7 @@ ATTEMPTS: Final = web.AppKey("attempts", Attempts)
 CREDENTIALS: Final = web.AppKey("credentials", Credentials)
 REDIS: Final = web.AppKey("redis", RedisClient)
 RELAY: Final = web.AppKey("relay", ChangeRelay)
+RESTORATION: Final = web.AppKey("restoration", RestorationWatch)
 REVOKER: Final = web.AppKey("revoker", Revoker)
 CHANGES: Final = web.AppKey("changes", TokenChanges)
 INTROSPECTOR: Final = web.AppKey("introspector", Introspector)

@@ -21,6 +21,12 @@ class AuthorityMetrics:
         self.guards = Gauge(
             "pollgate_guards", "Stored leases of guards", registry=registry, multiprocess_mode="mostrecent"
         )
+        self.restored = Gauge(
+            "pollgate_restored",
+            "1 while the database is restored and no token is accepted, else 0",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.tokens_expiring = Gauge(
             "pollgate_tokens_expiring",
             "Active tokens that expire within 7 and within 30 days, the same from every process: take the maximum",

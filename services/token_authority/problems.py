@@ -14,6 +14,7 @@ from services.token_authority.domain.errors import (
     NoRole,
     ProviderUnavailable,
     RequestRepeated,
+    Restored,
     RotationInUse,
     SecretAsId,
     SecretRefused,
@@ -31,10 +32,14 @@ from services.token_authority.domain.errors import (
     UnknownToken,
     Widening,
 )
+from shared.contract.restoration import RESTORED_SLUG
 from shared.runtime.http.problem import ErrorDetail, Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.pages.forms import ForgedForm
 from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
+
+RESTORED_RETRY_AFTER_S: Final = 5
+"""Someone has to act, so clients need not try again every second."""
 
 UNAUTHENTICATED: Final = ProblemType(
     "unauthenticated",
@@ -169,6 +174,17 @@ WIDENING: Final = ProblemType(
     remedy="Issue a new token, or create a new admin key, with the permissions that you need. `errors` names the field "
     "that would widen this one.",
 )
+RESTORED: Final = ProblemType(
+    RESTORED_SLUG,
+    503,
+    "Database restored",
+    meaning="The database of the token authority lacks changes that were made before: it was restored from a backup, "
+    "or a standby without the last commits has taken over. Revoked tokens and credentials would work again in it, so "
+    "the token authority accepts none until an operator has finished the restoration.",
+    remedy="An operator runs `pollgate restore status`, which says what was found, and `pollgate restore finish`. "
+    "Afterwards the same request works again. A change that was requested when this began may or may not have been "
+    "made: repeat it.",
+)
 UNSTORABLE: Final = ProblemType(
     "unstorable",
     422,
@@ -195,6 +211,7 @@ PROBLEM_TYPES: Final = (
     LAST_ADMINISTRATOR,
     FORGED_FORM,
     WIDENING,
+    RESTORED,
     UNSTORABLE,
 )
 """Every problem type of the authority."""
@@ -283,6 +300,12 @@ PROBLEMS: Final[ProblemTable] = {
     SignInRefused: lambda e: Problem(FORBIDDEN, f"You are not signed in: {e}. Sign in again."),
     ProviderUnavailable: lambda _: unavailable(
         "The identity provider does not answer, or not as expected; sign in with an admin key, or try again later."
+    ),
+    Restored: lambda _: Problem(
+        RESTORED,
+        "The database of the token authority was restored, so no token and no credential is accepted until an operator "
+        "has finished the restoration with `pollgate restore finish`.",
+        headers={"Retry-After": str(RESTORED_RETRY_AFTER_S)},
     ),
     UnstorableValue: lambda _: Problem(UNSTORABLE, "A value contains a character that cannot be stored."),
     DatabaseUnavailable: lambda _: unavailable("The database of the token authority is unavailable; try again."),

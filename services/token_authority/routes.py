@@ -27,10 +27,12 @@ from services.token_authority.handlers.access import (
     ISSUERS,
     READERS,
     SERVICES,
+    SERVICES_DURING_RESTORATION,
     TOKEN_HOLDER,
 )
 from services.token_authority.payloads.fields import EXAMPLE_TOKEN, EXAMPLE_TOKEN_ID
 from services.token_authority.problems import PROBLEM_TYPES
+from shared.contract.restoration import MAX_REPORT_BYTES
 from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import PUBLIC, Excess, Route
 
@@ -79,6 +81,13 @@ ROUTES: Final = (
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
     _FormRoute("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS, excess=Excess.WAIT),
     Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, SERVICES, logs_success=False),
+    Route(
+        "POST",
+        "/v1/guards/{guard_id}/changes",
+        guards.report_changes,
+        SERVICES_DURING_RESTORATION,
+        body_limit=MAX_REPORT_BYTES,
+    ),
     Route("DELETE", "/v1/guards/{guard_id}", guards.release_guard, SERVICES),
     Route("GET", "/.well-known/jwks.json", metadata.show_signing_keys, PUBLIC, excess=Excess.WAIT),
     Route("GET", "/.well-known/oauth-authorization-server", metadata.show_metadata, PUBLIC, excess=Excess.WAIT),

@@ -43,10 +43,14 @@ class TokenUse(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SyncRequest(msgspec.Struct, frozen=True):
-    """The state of a guard. It has applied every change up to and including `applied`; null if it has just started."""
+    """The state of a guard. It has applied every change up to and including `applied`; null if it has just started.
+
+    `last` is the newest change with a receipt that it has applied; an authority of the release before does not read it.
+    """
 
     applied: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None
     usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_ACCEPTED)] = []
+    last: Change | None = None
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +58,8 @@ class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     `resync` is true if the log cannot take the guard from `applied` to `head`. The answer then carries no changes: the
     guard drops everything it has cached, and has thereby applied `head`.
+
+    `last` is the newest change of the log, with its receipt. An authority of the release before does not send it.
 
     `afresh` is the name that `resync` had in the previous release. For one release the authority sends both with the
     same value, and a guard resets if either is true. So a guard of the previous release works with this authority, and
@@ -67,6 +73,7 @@ class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):
     afresh: bool | UnsetType = UNSET
     changes: list[Change]
     issuer: str
+    last: Change | None = None
 
     def __post_init__(self) -> None:
         """Raise `ValueError` if the answer has neither `resync` nor `afresh`."""

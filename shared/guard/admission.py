@@ -35,7 +35,7 @@ from shared.guard.usage import Usage
 from shared.runtime.http.address import network_of
 from shared.runtime.http.application import add_log_fields
 from shared.runtime.http.client_address import client_address
-from shared.runtime.http.problem import problem_response
+from shared.runtime.http.problem import problem_for, problem_response
 from shared.runtime.http.request_id import REQUEST_ID
 from shared.runtime.http.routes import match_route
 
@@ -152,7 +152,7 @@ async def _refuse(request: web.Request, error: GuardError, access: "TokenAccess"
         return shown
     route = match_route(request)
     table = {**GUARD_PROBLEMS, **route.problem_table} if route else GUARD_PROBLEMS
-    response = problem_response(table[type(error)](error), request.get(REQUEST_ID))
+    response = problem_response(problem_for(error, table), request.get(REQUEST_ID))
     wanted = challenge(error, request.app[GUARD_SETTINGS].resource_url)
     if wanted is not None:
         response.headers.setdefault("WWW-Authenticate", wanted)

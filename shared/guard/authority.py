@@ -10,9 +10,10 @@ import msgspec
 import structlog
 
 from shared.contract.introspection import Grant
+from shared.contract.restoration import RESTORED_SLUG, ChangesReport
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.guard.credential import Credential, KeyCredential, SecretCredential
-from shared.guard.errors import GuardUnavailable
+from shared.guard.errors import AuthorityRestored, GuardUnavailable
 from shared.guard.settings import GuardSettings
 from shared.runtime.traces.current import current_traces
 
@@ -68,6 +69,12 @@ class TokenAuthority:
             return msgspec.json.decode(answer, type=SyncAnswer)
         except (ValueError, RecursionError):
             raise GuardUnavailable(f"{self._url} sent an invalid sync answer") from None
+
+    async def report(self, guard_id: str, report: ChangesReport) -> None:
+        """Report changes that the guard has applied, and that the authority's database may lack."""
+        headers = {"Content-Type": "application/json"}
+        body = msgspec.json.encode(report)
+        await self._ask(self._syncs, "POST", f"/v1/guards/{guard_id}/changes", data=body, headers=headers)
 
     async def release(self, guard_id: str) -> None:
         """Give the lease back, so that no revocation waits for this guard."""
@@ -133,6 +140,8 @@ class TokenAuthority:
             if answer.status == 401:
                 self._issuer = None
                 raise GuardUnavailable(f"{self._url} refuses {self._credential.variables}")
+            if answer.status == 503 and _is_restored(await answer.read()):
+                raise AuthorityRestored(f"{self._url} has a restored database, and an operator has to finish that")
             if answer.status not in (200, 204):
                 raise GuardUnavailable(f"{self._url} answered {answer.status}")
             return await answer.read()
@@ -147,6 +156,18 @@ async def token_authority(settings: GuardSettings) -> AsyncGenerator[TokenAuthor
 
 class _Metadata(msgspec.Struct):
     issuer: str
+
+
+class _ProblemType(msgspec.Struct):
+    type: str = ""
+
+
+def _is_restored(body: bytes) -> bool:
+    """Return whether a problem says that the authority's database was restored."""
+    try:
+        return msgspec.json.decode(body, type=_ProblemType).type.endswith(f"/{RESTORED_SLUG}")
+    except (ValueError, RecursionError):
+        return False
 
 
 def _read_issuer(metadata: bytes, url: str) -> str:

@@ -98,3 +98,7 @@ class InsufficientScope(GuardError):
 
 class GuardUnavailable(GuardError):
     """The token cannot be checked at the moment, because the token authority does not answer."""
+
+
+class AuthorityRestored(GuardUnavailable):
+    """The token authority answers nothing, because its database was restored; an operator has to finish that."""

@@ -12,16 +12,22 @@ from typing import Final, Protocol
 import structlog
 from msgspec import Struct
 
-from shared.contract.change import Change
+from shared.contract.change import Change, epoch_of
+from shared.contract.restoration import MAX_CHANGES_REPORTED, ChangesReport
 from shared.contract.sync import SyncAnswer, SyncRequest
-from shared.guard.errors import GuardUnavailable
+from shared.guard.errors import AuthorityRestored, GuardUnavailable
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
 from shared.guard.metrics import GuardMetrics
 from shared.guard.usage import MAX_USES_PER_SYNC, Usage, Use
+from shared.runtime.process.recent_values import RecentValues
 
 SHORTEST_SYNC_LIMIT_S: Final = 0.25
 LAST_CALL_LIMIT_S: Final = 1.0
+REPORT_LIMIT_S: Final = 2.0
+CHANGES_KEPT_S: Final = 6 * 3600.0
+"""How long applied changes are kept, to report them if the authority's database is restored."""
+MAX_CHANGES_KEPT: Final = 50_000
 _SHORTEST_PAUSE: Final = 0.8
 """The shortest pause between two syncs without a change, as a share of the interval."""
 
@@ -29,9 +35,13 @@ _log = structlog.get_logger()
 
 
 class SyncTransport(Protocol):
-    """The calls to the authority that a follower needs. Both raise `GuardUnavailable`."""
+    """The calls to the authority that a follower needs. They raise `GuardUnavailable`.
+
+    `sync` and `release` raise `AuthorityRestored` while the authority's database is restored; `report` works then.
+    """
 
     async def sync(self, guard_id: str, request: SyncRequest) -> SyncAnswer: ...
+    async def report(self, guard_id: str, report: ChangesReport) -> None: ...
     async def release(self, guard_id: str) -> None: ...
 
 
@@ -72,9 +82,12 @@ class Follower:
         self._clock = clock
         self._pace = pace
         self._applied: int | None = None
+        self._last: Change | None = None
+        self._recent: RecentValues[Change] = RecentValues(MAX_CHANGES_KEPT, CHANGES_KEPT_S, clock)
+        self._has_reported = False
         self._newest_seen = 0
         self._lags_since: float | None = None
-        self._wanted = asyncio.Event()
+        self._wanted = guard.wants_sync
         self._interval_s = pace.first_interval_s
         self._uses_due_at = float("-inf")
         self._degraded_since: float | None = clock()
@@ -140,7 +153,10 @@ class Follower:
     async def _report_last_uses(self) -> None:
         """Send what is left of the usage. Ignore the answers: this guard no longer uses a lease."""
         while used := self._usage.take():
-            await self._authority.sync(self._guard_id, SyncRequest(self._applied, self._usage.to_report(used)))
+            await self._authority.sync(self._guard_id, self._request(used))
+
+    def _request(self, used: dict[str, Use]) -> SyncRequest:
+        return SyncRequest(self._applied, self._usage.to_report(used), self._last)
 
     def _pause_s(self) -> float:
         """Return 80 to 100 % of the interval, different for each guard."""
@@ -159,7 +175,7 @@ class Follower:
     async def _sync(self) -> bool:
         self._record_lease()
         used = self._take_uses()
-        request = SyncRequest(applied=self._applied, usage=self._usage.to_report(used))
+        request = self._request(used)
         asked_at = self._clock()
         try:
             async with asyncio.timeout(max(SHORTEST_SYNC_LIMIT_S, self._interval_s)):
@@ -169,17 +185,43 @@ class Follower:
             self._uses_due_at = asked_at
             self._metrics.sync_failures.inc()
             self._record_lease(str(error) or "no answer within the time limit")
+            if isinstance(error, AuthorityRestored):
+                await self._report_recent()
             return False
+        self._has_reported = False
         self._process_answer(answer, asked_at)
         self._metrics.sync_s.observe(self._clock() - asked_at)
         if self._applied != request.applied:
             self.request_sync()
         return True
 
+    async def _report_recent(self) -> None:
+        """Report the changes that this guard has applied, once per restoration of the authority's database."""
+        if self._has_reported:
+            return
+        recent = self._recent.list()
+        try:
+            for start in range(0, len(recent), MAX_CHANGES_REPORTED):
+                async with asyncio.timeout(REPORT_LIMIT_S):
+                    part = recent[start : start + MAX_CHANGES_REPORTED]
+                    await self._authority.report(self._guard_id, ChangesReport(part))
+        except (GuardUnavailable, TimeoutError) as error:
+            _log.warning(
+                "The applied changes could not be reported to the restored token authority; trying again",
+                guard_id=self._guard_id,
+                error=str(error) or "no answer within the time limit",
+            )
+        else:
+            self._has_reported = True
+            _log.info("Reported the applied changes to the restored token authority", changes=len(recent))
+
     def _process_answer(self, answer: SyncAnswer, asked_at: float) -> None:
         if answer.requires_reset:
             self._guard.reset(answer.head)
+            if epoch_of(answer.head) > epoch_of(self._applied or 0):
+                self._recent.clear()  # a restoration is finished, which has taken them into account
             self._applied = self._newest_seen = answer.head
+            self._last = answer.last if answer.last is not None and answer.last.receipt else None
         for change in answer.changes:
             self._apply(change)
         self._newest_seen = max(self._newest_seen, answer.head)
@@ -196,6 +238,9 @@ class Follower:
         if self._applied is not None and change.seq == self._applied + 1:
             self._guard.apply(change)
             self._applied = change.seq
+            if change.receipt:
+                self._last = change
+                self._recent.add(change)
 
     def _record_lag(self) -> None:
         lag = self._newest_seen - (self._applied or 0)

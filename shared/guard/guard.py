@@ -74,6 +74,9 @@ class Guard:
         self._listeners = Listeners(lease)
         self._introspections: dict[bytes, _Introspection] = {}
         self._sequence = 0
+        self._applied = 0
+        self.wants_sync = asyncio.Event()
+        """Set when something may have been missed. The follower then syncs, and clears it."""
 
     def recall(self, token: str) -> ValidToken | None:
         """Return what a cached token grants, in one look-up; `None` if `check` has to find out.
@@ -112,6 +115,7 @@ class Guard:
     def apply(self, change: Change) -> None:
         """Drop what is cached of the changed token, and reject introspection answers from before the change."""
         key = bytes.fromhex(change.digest)
+        self._applied = change.seq
         self._tombstones.add(key, change.seq)
         self._grants.drop(key)
         self._refusals.drop(key)
@@ -119,6 +123,7 @@ class Guard:
 
     def reset(self, head: int) -> None:
         """Drop everything: any token may have changed, up to and including the change `head`."""
+        self._applied = head
         self._tombstones.reset(head)
         self._grants.clear()
         self._refusals.clear()
@@ -229,8 +234,12 @@ class Guard:
             del self._introspections[key]
 
     async def _introspect_now(self, key: bytes, token: str) -> "_Answer":
-        asked_at, latest_change = self._clock(), self._tombstones.latest_change(key)
+        asked_at, latest_change, applied = self._clock(), self._tombstones.latest_change(key), self._applied
         answer = _Answer(await self._measure_introspection(token), asked_at)
+        if answer.grant is not None and answer.grant.as_of < applied:
+            # The authority lacks a change that this guard had applied when it asked: its database was restored.
+            self.wants_sync.set()
+            raise GuardUnavailable("the authority's change log went back")
         is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
         if self._is_current(key, answer) and not is_overtaken:
             self._remember(key, answer)

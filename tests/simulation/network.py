@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
-from shared.guard.errors import GuardUnavailable
+from services.token_authority.domain.errors import Restored
+from shared.guard.errors import AuthorityRestored, GuardUnavailable
 from shared.runtime.postgres.database import DatabaseUnavailable
 from tests.simulation.loop import Node
 
@@ -58,6 +59,8 @@ class Link:
             result = await server.start(handle())
         except (DatabaseUnavailable, GuardUnavailable) as raised:
             error = GuardUnavailable(str(raised))
+        except Restored as raised:
+            error = AuthorityRestored(str(raised))
         if back_s is None:
             return
         await asyncio.sleep(back_s)

@@ -13,7 +13,6 @@ import pytest
 
 from tests.simulation.loop import simulate
 from tests.simulation.world import World
-from tests.support.history import find_violations_of_promise
 
 SCHEDULES: Final = int(os.environ.get("SIMULATION_SCHEDULES", "2000"))
 FEW: Final = 50
@@ -51,19 +50,21 @@ def parts() -> list[Any]:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seeds", parts(), ids=str)
 def test_no_request_sent_after_effective_revocation_is_accepted(seeds: range) -> None:
-    requests = revocations = faults = 0
+    requests = revocations = faults = restores = 0
     for seed in seeds:
         try:
             world = run_schedule(seed)
         except Exception as error:
             raise AssertionError(f"SIMULATION_SEED={seed}: {error}") from error
-        found = find_violations_of_promise(world.history)
+        found = world.find_violations()
         assert not found, f"SIMULATION_SEED={seed}: " + "\n".join(found[:3])
         requests += len(world.history.requests)
         revocations += len(world.history.revocations)
         faults += world.faults
+        restores += world.restores.count
 
-    print(f"\n{len(seeds)} schedules: {requests} requests, {revocations} revocations, {faults} faults")
+    counts = f"{requests} requests, {revocations} revocations, {faults} faults, {restores} restores"
+    print(f"\n{len(seeds)} schedules: {counts}")
 
 
 def test_same_seed_gives_same_history() -> None:

@@ -10,9 +10,10 @@ from functools import partial
 from typing import Any, Final
 
 from services.token_authority.domain.actor import SYSTEM
+from services.token_authority.domain.errors import Restored, UnknownToken
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.selection import Selection
-from shared.contract.change import Change
+from services.token_authority.tasks.receipts import Receipts
 from shared.contract.sync import revocation_bound_s
 from shared.contract.token import digest
 from shared.guard.errors import GuardUnavailable, TokenInvalid
@@ -20,9 +21,11 @@ from shared.runtime.postgres.database import DatabaseUnavailable
 from tests.simulation.database import Server
 from tests.simulation.loop import Node
 from tests.simulation.network import Link
-from tests.simulation.nodes import AuthorityNode, GuardNode, Relay
-from tests.support.history import History, Outcome, Request, Revocation, create_history
+from tests.simulation.nodes import SECRET, AuthorityNode, GuardNode, Relay
+from tests.simulation.restores import Restores
+from tests.support.history import History, Outcome, Request, Revocation, create_history, find_violations_of_promise
 
+RECEIPTS: Final = Receipts([SECRET])
 ANSWER_LIMIT_S: Final = 3.0
 SETTLING_S: Final = 6.0
 REASON: Final = Reason("unneeded")
@@ -35,19 +38,20 @@ class World:
         self.chance = random.Random(seed)
         self.history = create_history()
         self.faults = 0
-        self._lease_ms = self.chance.choice([200, 300, 500])
+        self.lease_ms = self.chance.choice([200, 300, 500])
         self._wall_offset_s = 0.0
-        self._server = Server(self.chance, self._wall)
+        self.server = Server(self.chance, self._wall)
         self._hurry = asyncio.Event()
         self._relay = Relay(self._publish_soon)
-        self._published = 0
+        self.published = 0
         self._nodes_made = 0
         self.tokens = [_token(seed, number) for number in range(self.chance.randint(8, 14))]
         for number, token in enumerate(self.tokens):
-            self._server.add_token(f"tok_{number}", digest(token))
+            self.server.add_token(f"tok_{number}", digest(token))
         self.authorities = [self._new_authority() for _ in range(2)]
         self.guards = [self._new_guard() for _ in range(self.chance.randint(2, 3))]
         self._leaving: list[GuardNode] = []
+        self.restores = Restores(self)
 
     def any_authority(self) -> AuthorityNode:
         return self.chance.choice(self.authorities)
@@ -61,6 +65,7 @@ class World:
             *(self._use(end) for _ in range(2)),
             *(self._revoke_some(end) for _ in range(2)),
             self._break_things(end),
+            self.restores.run(end),
         )
         self._heal()
         await self._settle()
@@ -79,8 +84,12 @@ class World:
 
     async def _is_right(self, guard: GuardNode, number: int, token: str) -> bool:
         outcome = await self._check(guard, token, no_cache=False)
-        revoked = self._server.tokens[f"tok_{number}"]["revoked_at"] is not None
-        return outcome == ("refused" if revoked else "accepted")
+        return outcome == ("accepted" if self.server.works(f"tok_{number}") else "refused")
+
+    def find_violations(self) -> list[str]:
+        """Return one line for each request that breaks the promise."""
+        requests = [each for each in self.history.requests if not self.restores.excuse(each)]
+        return find_violations_of_promise(self.history._replace(requests=requests))
 
     async def _use(self, end: float) -> None:
         """Send requests in bursts, so that they join introspections in progress."""
@@ -88,7 +97,7 @@ class World:
         while loop.time() < end:
             token = self.chance.choice(self.tokens)
             for _ in range(self.chance.randint(1, 4)):
-                self._check_beside(self.chance.choice(self._running_guards()), token)
+                self.check_beside(self.chance.choice(self.running_guards()), token)
                 await asyncio.sleep(self.chance.expovariate(300))
             await asyncio.sleep(self.chance.expovariate(25))
 
@@ -114,12 +123,14 @@ class World:
         sent_at = loop.time()
         authority = self.any_authority()
         for token in tokens.values():
-            for guard in self._running_guards():
-                self._check_beside(guard, token)
+            for guard in self.running_guards():
+                self.check_beside(guard, token)
         task = authority.node.start(self._is_effective(authority, [f"tok_{number}" for number in tokens]))
-        limit_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self._lease_ms / 1000) + ANSWER_LIMIT_S
+        limit_s = 0.3 if self.chance.random() < 0.1 else revocation_bound_s(self.lease_ms / 1000) + ANSWER_LIMIT_S
         done, _ = await asyncio.wait({task}, timeout=limit_s)
-        effective = bool(done) and task.exception() is None and task.result()
+        error = task.exception() if done else None
+        assert error is None or isinstance(error, DatabaseUnavailable | Restored | UnknownToken), error
+        effective = bool(done) and error is None and task.result()
         if not done and self.chance.random() < 0.5:
             task.cancel()
         answered_at = loop.time()
@@ -130,8 +141,8 @@ class World:
         await asyncio.sleep(1e-6)
         for _ in range(2):
             for token in tokens.values():
-                for guard in self._running_guards():
-                    self._check_beside(guard, token)
+                for guard in self.running_guards():
+                    self.check_beside(guard, token)
             await asyncio.sleep(self.chance.expovariate(50))
 
     async def _is_effective(self, authority: AuthorityNode, ids: list[str]) -> bool:
@@ -139,14 +150,15 @@ class World:
             revocation = await authority.revoker.revoke_held(ids[0], REASON, SYSTEM)
         else:
             bulk = await authority.revoker.revoke_selected(Selection(ids=ids), REASON, SYSTEM)
-            assert bulk.revocation, "no token was found"
+            if bulk.revocation is None:  # the database went back since they were found to be revoked
+                return False
             revocation = bulk.revocation
         return (await authority.confirmations.wait_until_effective(revocation.pending)).effective
 
-    def _running_guards(self) -> list[GuardNode]:
+    def running_guards(self) -> list[GuardNode]:
         return [*self.guards, *self._leaving]
 
-    def _check_beside(self, guard: GuardNode, token: str) -> None:
+    def check_beside(self, guard: GuardNode, token: str) -> None:
         no_cache = self.chance.random() < 0.05
         asyncio.get_running_loop().create_task(self._check(guard, token, no_cache=no_cache), context=Context())
 
@@ -223,11 +235,18 @@ class World:
         if authority.node.alive:
             authority.node.start(authority.trim())
 
+    def restart_authorities(self) -> None:
+        """Replace every authority by one that remembers nothing."""
+        for place in range(len(self.authorities)):
+            self._replace_authority(place)
+
     def _kill_an_authority(self) -> None:
-        place = self.chance.randrange(len(self.authorities))
+        self._replace_authority(self.chance.randrange(len(self.authorities)))
+
+    def _replace_authority(self, place: int) -> None:
         node = self.authorities[place].node
         node.kill()
-        self._server.lose(node)
+        self.server.lose(node)
         self.authorities[place] = self._new_authority()
 
     def _cut_some(self) -> None:
@@ -242,7 +261,7 @@ class World:
 
     def _let_lease_expire(self) -> None:
         """Let a guard's lease expire and be removed; the guard gets a new one during revocations."""
-        guard, absence_s = self.chance.choice(self.guards), self._lease_ms / 1000 * self.chance.uniform(1.2, 2.5)
+        guard, absence_s = self.chance.choice(self.guards), self.lease_ms / 1000 * self.chance.uniform(1.2, 2.5)
         guard.syncs.cut = guard.pushes.cut = True
         self._schedule(absence_s, partial(setattr, guard.syncs, "cut", False))
         self._schedule(absence_s, self._slow_the_database)
@@ -251,8 +270,8 @@ class World:
         self._schedule(absence_s + 0.5, partial(setattr, guard.pushes, "cut", False))
 
     def _slow_the_database(self) -> None:
-        self._server.slow_s = self.chance.choice([0.01, 0.03])
-        self._schedule(self.chance.uniform(0.1, 0.4), partial(setattr, self._server, "slow_s", 0.0))
+        self.server.slow_s = self.chance.choice([0.01, 0.03])
+        self._schedule(self.chance.uniform(0.1, 0.4), partial(setattr, self.server, "slow_s", 0.0))
 
     def _slow_some(self) -> None:
         self._slow_down(self.chance.sample(self.chance.choice(self.guards).links, self.chance.randint(1, 3)))
@@ -268,7 +287,7 @@ class World:
             self._schedule(self.chance.uniform(0.2, 1.2), partial(setattr, link, "loss", 0.0))
 
     def _heal(self) -> None:
-        self._server.slow_s = 0.0
+        self.server.slow_s = 0.0
         for guard in self.guards:
             for link in guard.links:
                 link.cut, link.slow_s, link.loss = False, 0.0, 0.0
@@ -276,16 +295,16 @@ class World:
             node.resume()
 
     def _nodes(self) -> list[Node]:
-        return [*(each.node for each in self.authorities), *(each.node for each in self._running_guards())]
+        return [*(each.node for each in self.authorities), *(each.node for each in self.running_guards())]
 
     def _publish_soon(self) -> None:
         self._schedule(self.chance.expovariate(500), self._publish)
 
     def _publish(self) -> None:
         """Push new changes to each guard, as one push or several, sometimes twice."""
-        new = [row for row in self._server.log if row[0] > self._published]
-        self._published = max([self._published, *(seq for seq, _ in new)])
-        changes = [Change(seq, self._server.tokens[each]["digest"].hex()) for seq, each in new]
+        new = [row for row in self.server.log if row.seq > self.published]
+        self.published = max([self.published, *(row.seq for row in new)])
+        changes = [RECEIPTS.with_receipt(row) for row in new]
         for guard in self.guards:
             pushes = [changes] if self.chance.random() < 0.5 else [[change] for change in changes]
             for push in pushes * self.chance.choice([1, 1, 1, 2]):
@@ -297,8 +316,8 @@ class World:
     def _new_authority(self) -> AuthorityNode:
         """Start an authority. Some have a shorter lease than others, as during a rolling restart."""
         self._nodes_made += 1
-        lease_ms = self._lease_ms // self.chance.choice([1, 1, 1, 3])
-        return AuthorityNode(f"authority {self._nodes_made}", self._server, lease_ms, self._clock(), self._relay)
+        lease_ms = self.lease_ms // self.chance.choice([1, 1, 1, 3])
+        return AuthorityNode(f"authority {self._nodes_made}", self.server, lease_ms, self._clock(), self._relay)
 
     def _new_guard(self) -> GuardNode:
         self._nodes_made += 1

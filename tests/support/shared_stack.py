@@ -8,8 +8,10 @@ from pathlib import Path
 from tests.support.databases import SharedDatabase
 from tests.support.stack import Authority, Polls, run_token_authority
 
-PROTOCOL_TABLES = ("token_authority.change_log", "token_authority.guard_lease")
-"""A running guard has applied the log up to some change; without these rows it would be ahead of the authority."""
+LOG = "token_authority.change_log"
+"""The running authority has seen these rows; without them, it would take its database for restored."""
+LEASES = "token_authority.guard_lease"
+"""A running guard holds one."""
 WRONG_CREDENTIALS = 10_000
 """Per minute. Refusals of many tests come from one address."""
 
@@ -24,7 +26,7 @@ class SharedStack:
 
     async def reset(self) -> None:
         """Remove the rows of earlier tests; keep those that the services created at their start."""
-        await self.database.reset(except_for=PROTOCOL_TABLES if self.polls else ())
+        await self.database.reset(except_for=(LOG, LEASES) if self.polls else (LOG,))
 
 
 @asynccontextmanager

@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from shared.contract.change import Change
+from shared.contract.change import EPOCH_SIZE, Change
 from shared.contract.introspection import Grant
+from shared.contract.restoration import MAX_CHANGES_REPORTED, ChangesReport
 from shared.contract.scope import Scope
 from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.contract.token import digest, mint
-from shared.guard.errors import GuardUnavailable, TokenInvalid
+from shared.guard.errors import AuthorityRestored, GuardUnavailable, TokenInvalid
 from shared.guard.follower import Follower, SyncPace
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
@@ -37,29 +38,43 @@ class Log:
         self.requests: list[SyncRequest] = []
         self.released = False
         self.away = False
+        self.restored = False
+        self.first_seq = 1
+        self.introspected_head: int | None = None
+        self.reports: list[list[Change]] = []
+        self.refuses_reports = False
         self.before_answer: Callable[[], None] = lambda: None
         self.introspections = 0
         self.reset_fields: tuple[str, ...] = ("resync", "afresh")
 
     @property
     def head(self) -> int:
-        return len(self.changes)
+        return self.first_seq - 1 + len(self.changes)
 
     async def sync(self, _guard_id: str, request: SyncRequest) -> SyncAnswer:
         self.requests.append(request)
         if self.away:
             raise GuardUnavailable("away")
-        known = request.applied is not None and request.applied <= self.head
-        missing = self.changes[request.applied :] if known and request.applied is not None else []
+        if self.restored:
+            raise AuthorityRestored("restored")
+        known = request.applied is not None and self.first_seq - 1 <= request.applied <= self.head
+        missing = [each for each in self.changes if known and each.seq > (request.applied or 0)]
+        resets: Any = dict.fromkeys(self.reset_fields, not known)
         answer = SyncAnswer(
             head=self.head,
             lease_ms=round(LEASE_S * 1000),
             changes=list(missing),
             issuer="issuer",
-            **dict.fromkeys(self.reset_fields, not known),
+            last=self.changes[-1] if self.changes else None,
+            **resets,
         )
         self.before_answer()
         return answer
+
+    async def report(self, _guard_id: str, report: ChangesReport) -> None:
+        self.reports.append(list(report.changes))
+        if self.refuses_reports:
+            raise GuardUnavailable("away")
 
     async def release(self, _guard_id: str) -> None:
         if self.away:
@@ -68,9 +83,10 @@ class Log:
 
     async def introspect(self, token: str) -> Grant | None:
         self.introspections += 1
+        as_of = self.head if self.introspected_head is None else self.introspected_head
         if change_of(token, self.changes):
             return None
-        return Grant("tok_1", "sec_1", "site", "endpoint", (Scope.parse("polls:*:*"),), float("inf"), self.head)
+        return Grant("tok_1", "sec_1", "site", "endpoint", (Scope.parse("polls:*:*"),), float("inf"), as_of)
 
 
 def change_of(token: str, changes: list[Change]) -> bool:
@@ -390,3 +406,111 @@ async def test_stop_succeeds_while_authority_is_unavailable() -> None:
     await harness.follower.stop()
 
     assert not harness.lease.is_held
+
+
+def with_receipt(changed: Change) -> Change:
+    return Change(changed.seq, changed.digest, receipt=f"receipt of {changed.seq}")
+
+
+async def test_sync_sends_newest_applied_change_with_its_receipt() -> None:
+    harness = FollowerHarness()
+    harness.log.changes = [with_receipt(change(1))]
+    async with harness.run():
+        await harness.wait_until_settled()
+        assert harness.log.requests[-1].last == with_receipt(change(1))
+
+        harness.log.changes.append(with_receipt(change(2)))
+        harness.follower.apply_push([with_receipt(change(2))])
+        await harness.wait_until_settled()
+
+    assert harness.log.requests[0].last is None
+    assert harness.log.requests[-1].last == with_receipt(change(2))
+
+
+async def test_change_of_authority_without_receipts_is_applied_and_not_sent_back() -> None:
+    harness = FollowerHarness()
+    async with harness.run():
+        await harness.wait_until_settled()
+        harness.log.changes.append(change(1, TOKEN))
+        harness.follower.apply_push([change(1, TOKEN)])
+        await harness.wait_until_settled()
+
+        assert not await harness.is_accepted()
+    assert harness.log.requests[-1].last is None
+
+
+async def test_restored_authority_gets_the_applied_changes_once() -> None:
+    harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
+    async with harness.run():
+        await harness.wait_until_settled()
+        harness.log.changes = [with_receipt(change(seq)) for seq in range(1, MAX_CHANGES_REPORTED + 3)]
+        harness.follower.apply_push(harness.log.changes)
+        await harness.wait_until_settled()
+
+        harness.log.restored = True
+        harness.follower.request_sync()
+        failures = harness.read_metric("pollgate_guard_sync_failures_total") or 0
+        while (harness.read_metric("pollgate_guard_sync_failures_total") or 0) < failures + 3:
+            await asyncio.sleep(0.001)
+
+    assert [len(report) for report in harness.log.reports] == [MAX_CHANGES_REPORTED, 2]
+    assert [each for report in harness.log.reports for each in report] == harness.log.changes
+
+
+async def test_report_that_fails_is_sent_again() -> None:
+    harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
+    async with harness.run():
+        await harness.wait_until_settled()
+        harness.log.changes = [with_receipt(change(1))]
+        harness.follower.apply_push(harness.log.changes)
+        await harness.wait_until_settled()
+
+        harness.log.restored = harness.log.refuses_reports = True
+        harness.follower.request_sync()
+        while len(harness.log.reports) < 2:
+            await asyncio.sleep(0.001)
+        harness.log.refuses_reports = False
+        reports = len(harness.log.reports)
+        while len(harness.log.reports) == reports:
+            await asyncio.sleep(0.001)
+
+    assert all(report == [with_receipt(change(1))] for report in harness.log.reports)
+
+
+async def test_changes_of_an_earlier_epoch_are_not_reported_after_a_finished_restoration() -> None:
+    harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
+    async with harness.run():
+        await harness.wait_until_settled()
+        harness.log.changes = [with_receipt(change(1, TOKEN))]
+        harness.follower.apply_push(harness.log.changes)
+        await harness.wait_until_settled()
+
+        harness.log.first_seq = EPOCH_SIZE
+        harness.log.changes = [with_receipt(change(EPOCH_SIZE))]
+        harness.follower.request_sync()
+        await harness.wait_until_settled()
+        harness.log.restored = True
+        harness.follower.request_sync()
+        while not harness.log.reports and not harness.read_metric("pollgate_guard_sync_failures_total"):
+            await asyncio.sleep(0.001)
+        await harness.run_pending_tasks()
+
+    assert harness.log.reports == []
+    assert harness.log.requests[-1].applied == EPOCH_SIZE
+
+
+async def test_answer_older_than_the_applied_changes_is_not_used_and_causes_a_sync() -> None:
+    harness = FollowerHarness()
+    harness.log.changes = [change(1), change(2)]
+    async with harness.run():
+        await harness.wait_until_settled()
+        before = len(harness.log.requests)
+        harness.log.introspected_head = 1
+
+        with pytest.raises(GuardUnavailable, match="went back"):
+            await harness.guard.check(TOKEN)
+        await harness.run_pending_tasks()
+
+        assert len(harness.log.requests) == before + 1
+        harness.log.introspected_head = None
+        assert await harness.is_accepted()

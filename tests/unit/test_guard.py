@@ -45,6 +45,7 @@ class GuardHarness:
         self.introspections = 0
         self.is_away = False
         self.failure_takes_s = 0.0
+        self.during_introspection: Callable[[], None] = lambda: None
         self.gate = asyncio.Event()
         self.gate.set()
         self.time = 1000.0
@@ -73,6 +74,7 @@ class GuardHarness:
             raise GuardUnavailable("away")
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await self.gate.wait()
+        self.during_introspection()
         return answer
 
     async def wait_for_introspection(self) -> None:
@@ -235,15 +237,36 @@ async def test_answer_from_before_a_reset_is_not_used() -> None:
     assert await waiting
 
 
-async def test_answers_that_stay_older_than_a_change_raise_unavailable() -> None:
-    """An authority may read from a lagging replica of its database."""
-    harness = GuardHarness(grant(as_of=9))
-    harness.guard.apply(revocation(10))
+async def test_answers_that_are_overtaken_by_a_change_each_time_raise_unavailable() -> None:
+    harness = GuardHarness(*(grant(as_of=seq) for seq in range(MAX_ATTEMPTS)))
+    harness.during_introspection = lambda: harness.guard.apply(revocation(harness.introspections))
 
     with pytest.raises(GuardUnavailable):
         await harness.guard.check(TOKEN)
 
     assert harness.introspections == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("changed", [TOKEN, mint("pgt")], ids=["the same token", "another token"])
+async def test_answer_older_than_a_change_applied_before_raises_unavailable_and_asks_for_a_sync(changed: str) -> None:
+    """The database of the authority was restored, or it reads from a lagging replica of it."""
+    harness = GuardHarness(grant(as_of=9), grant(as_of=10))
+    harness.guard.apply(revocation(10, changed))
+
+    with pytest.raises(GuardUnavailable, match="went back"):
+        await harness.guard.check(TOKEN)
+
+    assert harness.guard.wants_sync.is_set()
+    await harness.guard.check(TOKEN)
+    assert harness.introspections == 2
+
+
+async def test_answer_older_than_the_head_of_a_reset_raises_unavailable() -> None:
+    harness = GuardHarness(grant(as_of=9))
+    harness.guard.reset(10)
+
+    with pytest.raises(GuardUnavailable, match="went back"):
+        await harness.guard.check(TOKEN)
 
 
 async def test_without_lease_every_check_is_introspected() -> None:

@@ -16,6 +16,7 @@ from services.polls.pages.manage_page import manage_page
 from shared.contract.presented_secret import trim_secret
 from shared.guard import GuardError, TokenAccess, TokenInvalid, TokenMissing
 from shared.guard.problems import GUARD_PROBLEMS
+from shared.runtime.http.problem import problem_for
 from shared.runtime.http.query import query_of
 from shared.runtime.pages.forms import read_form, require_form_token, require_same_origin
 
@@ -72,7 +73,7 @@ async def _show_refused_token(request: web.Request, error: GuardError) -> web.Re
     wanted = _next_page(request[FORM].raw("next"))
     if isinstance(error, TokenMissing):
         return _sign_in_page(request, wanted, status=422, error="Enter an access token.")
-    problem = GUARD_PROBLEMS[type(error)](error)
+    problem = problem_for(error, GUARD_PROBLEMS)
     status = problem.status or problem.kind.status
     if isinstance(error, TokenInvalid):
         return _sign_in_page(request, wanted, status=status, error=problem.detail)

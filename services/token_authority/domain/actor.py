@@ -4,14 +4,14 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-ActorKind = Literal["admin_key", "person", "service", "holder", "policy", "system"]
+ActorKind = Literal["admin_key", "person", "service", "holder", "policy", "operator", "system"]
 
 
 class Actor(Struct, frozen=True):
     """Who made a change, and from where.
 
-    `id` is that of the admin key, service or token, or the `sub` of the person at the identity provider. `address` and
-    `request_id` say where the request came from.
+    `id` is that of the admin key, service or token, the `sub` of the person at the identity provider, or the name
+    of the operator who used the database. `address` and `request_id` say where the request came from.
     """
 
     kind: ActorKind

@@ -139,3 +139,7 @@ class LastAdministrator(Exception):
 
 class NameTaken(Exception):
     """The name is already in use."""
+
+
+class Restored(Exception):
+    """The database was restored, so revoked tokens and credentials may work again in it; an operator has to finish."""

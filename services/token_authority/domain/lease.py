@@ -25,6 +25,13 @@ class Lease(NamedTuple):
     renewal: UUID
 
 
+class Leases(NamedTuple):
+    """Every stored lease, and the newest change of the log as of the same moment."""
+
+    leases: list[Lease]
+    head: int
+
+
 class Effect(Struct, frozen=True):
     """How far a change is effective. `confirmed` and `expired` count the guards that held a lease at its commit."""
 
@@ -38,14 +45,18 @@ class PendingChange:
     """A committed change and the guards that may not have applied it yet: those with a lease at its commit.
 
     A lease that is granted after the commit includes the change. `committed_at` is read after the commit, on the
-    caller's clock. `deadline`, on the same clock, is when the last of the leases has certainly expired.
+    caller's clock. `deadline`, on the same clock, is when the last of the leases has certainly expired. `change_id` is
+    the random id of the row, if this process has just appended it.
     """
 
-    def __init__(self, seq: int, leases: Iterable[Lease], committed_at: float) -> None:
+    def __init__(self, seq: int, leases: Iterable[Lease], committed_at: float, change_id: UUID | None = None) -> None:
         self.seq = seq
+        self.change_id = change_id
         self.committed_at = committed_at
         self.deadline = committed_at
         self._pending: set[GuardKey] = set()
+        self.is_lost = False
+        """Whether the database was restored, and may lack this change."""
         self.confirmed = 0
         self.expired = 0
         for lease in leases:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from services.token_authority.domain.change_log import UnpublishedChange
+from services.token_authority.domain.change_log import LoggedChange
 from services.token_authority.domain.lease import PendingChange
 
 
@@ -14,7 +14,7 @@ class Revoked(Struct, frozen=True):
 
     revoked_at: datetime
     seq: int
-    changes: Sequence[UnpublishedChange] = ()
+    changes: Sequence[LoggedChange] = ()
 
 
 class Revocation(Struct, frozen=True):

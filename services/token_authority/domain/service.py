@@ -59,6 +59,16 @@ class ServiceCredentials(NamedTuple):
     unused: list[bytes]
 
 
+class ServiceLookup(NamedTuple):
+    """What is known of a client id, `None` if no service that may authenticate has it.
+
+    If the database `is_restored`, a credential that was replaced may work in it again.
+    """
+
+    credentials: ServiceCredentials | None
+    is_restored: bool
+
+
 class NewService(NamedTuple):
     """A service with a new secret, unless it has a public key."""
 

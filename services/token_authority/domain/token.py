@@ -82,6 +82,13 @@ class TokenLookup(NamedTuple):
         return self.token.status(now) == "active" and self.secret.works(now)
 
 
+class TokensAsOf(NamedTuple):
+    """Tokens by the digest of the secret that found them, all read as of the change with this `seq`."""
+
+    by_digest: Mapping[bytes, TokenLookup]
+    as_of: int
+
+
 def fold(text: str) -> str:
     """Return `text` in the form that searches compare, which ignores case and the Unicode normal form."""
     return normalize("NFC", normalize("NFD", text).casefold())

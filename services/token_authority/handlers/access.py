@@ -1,5 +1,6 @@
 """Access rules of routes: an admin key, a service's credential, or none."""
 
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -61,9 +62,9 @@ ADMINS: Final = _admin_key_in("admin")
 """Admin keys that may change everything."""
 
 
-def _require_service(handler: Handler) -> Handler:
+def _require_service(handler: Handler, *, during_restoration: bool = False) -> Handler:
     async def wrapper(request: web.Request) -> web.StreamResponse:
-        service = await _authenticate_service(request)
+        service = await _authenticate_service(request, during_restoration=during_restoration)
         request[SERVICE] = service
         add_log_fields(request, client_id=service.client_id)
         return await handler(request)
@@ -71,19 +72,27 @@ def _require_service(handler: Handler) -> Handler:
     return wrapper
 
 
-async def _authenticate_service(request: web.Request) -> Service:
+async def _authenticate_service(request: web.Request, *, during_restoration: bool) -> Service:
     credentials = request.app[CREDENTIALS]
     try:
         presented = await service_credential(request)
     except (BadRequest, AmbiguousCredential) as refusal:
         await request.app[ATTEMPTS].record_unreadable_body(address_of(request), refusal)
     if isinstance(presented, ClientSecret):
-        return await credentials.authenticate_by_secret(presented, address_of(request))
-    return await credentials.authenticate_by_assertion(presented, address_of(request), request.path)
+        return await credentials.authenticate_by_secret(
+            presented, address_of(request), during_restoration=during_restoration
+        )
+    return await credentials.authenticate_by_assertion(
+        presented, address_of(request), request.path, during_restoration=during_restoration
+    )
 
 
 SERVICES: Final = Access(_require_service, ("service", "service_assertion"), problems=_TOO_MANY_WRONG)
 """Services, by client id and secret over HTTP Basic (RFC 6749 §2.3.1) or by a signed JWT (RFC 7523 §2.2)."""
+SERVICES_DURING_RESTORATION: Final = Access(
+    partial(_require_service, during_restoration=True), ("service", "service_assertion"), problems=_TOO_MANY_WRONG
+)
+"""Services, also while the database is restored and nothing else is accepted."""
 _UNREADABLE: Final = (BadRequest, BodyTooLarge, InvalidBody, UnsupportedCoding, UnsupportedMediaType)
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from services.token_authority.app_keys import ATTEMPTS, CHANGES, DATABASE
+from services.token_authority.app_keys import ATTEMPTS, CHANGES, INTROSPECTOR
 from services.token_authority.domain.errors import Unauthenticated
 from services.token_authority.domain.self_rotation import MAX_SECRETS_PER_DAY
 from services.token_authority.domain.token import TokenLookup
@@ -12,7 +12,6 @@ from services.token_authority.handlers.access import address_of, holder_of
 from services.token_authority.handlers.effect import effect_of, should_wait
 from services.token_authority.handlers.idempotency import IN_USE, REUSED, key_of
 from services.token_authority.handlers.presented_credential import bearer_of
-from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.payloads.idempotency import IdempotencyHeaders
 from services.token_authority.payloads.revocation import Waiting
 from services.token_authority.payloads.token_requests import RotateHeldToken
@@ -77,7 +76,7 @@ async def _find_held_token(request: web.Request) -> TokenLookup:
         await attempts.record_failure("access_token", address, Unauthenticated(flaw, "Bearer"))
     shown = digest(secret)
     async with attempts.lookup("access_token", address, shown):
-        found = await find_by_secret(request.app[DATABASE], secret)
+        found = await request.app[INTROSPECTOR].find_by_secret(secret)
     attempts.remember(shown, is_valid=found is not None)
     if found is None:
         await attempts.record_failure("access_token", address, refusal)

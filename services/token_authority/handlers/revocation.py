@@ -9,14 +9,13 @@ from typing import Final
 
 from aiohttp import web
 
-from services.token_authority.app_keys import ADMIN_KEY, ATTEMPTS, DATABASE, REVOKER
+from services.token_authority.app_keys import ADMIN_KEY, ATTEMPTS, INTROSPECTOR, REVOKER
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import Revocation
 from services.token_authority.handlers.access import address_of, administrator_of, holder_of
 from services.token_authority.handlers.effect import effect_of, should_wait
 from services.token_authority.handlers.presented_token import token_to_revoke, tokens_to_revoke
 from services.token_authority.handlers.tokens import UNKNOWN, token_id_of
-from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.operations.revocation import BULK_LIMIT_S
 from services.token_authority.payloads.fields import EXAMPLE_TOKEN_ID
 from services.token_authority.payloads.introspection import PresentedToken
@@ -105,7 +104,7 @@ async def revoke_presented_token(request: web.Request) -> web.Response:
     if not is_well_formed(secret, ACCESS_TOKEN):
         return json_response(NothingRevoked())
     async with request.app[ATTEMPTS].token_lookup(address_of(request)) as excess:
-        found = await find_by_secret(request.app[DATABASE], secret)
+        found = await request.app[INTROSPECTOR].find_by_secret(secret)
     if found is None or not found.secret.works(datetime.now(UTC)):
         await _count(request, excess, looked_up=1, known=0 if found is None else 1, revoked=0)
         return json_response(NothingRevoked())

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
-from services.token_authority.app_keys import ADMIN_KEY, DATABASE
+from services.token_authority.app_keys import ADMIN_KEY, DATABASE, INTROSPECTOR
 from services.token_authority.domain.errors import UnknownSecret
 from services.token_authority.domain.usage import Use
-from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.payloads.token_lookup import FindToken, FoundTokenPayload
 from services.token_authority.storage import usage
 from shared.runtime.http.application import add_log_fields
@@ -29,7 +28,7 @@ async def find_token(request: web.Request) -> web.Response:
     """Return 200 with the token that has this secret; 404 for one that the admin key may not see."""
     require_media_type(request, JSON)
     secret = read_json(await request.read(), FindToken).to_secret()
-    found = await find_by_secret(request.app[DATABASE], secret)
+    found = await request.app[INTROSPECTOR].find_by_secret(secret)
     if found is None or not request[ADMIN_KEY].sees(found.token):
         raise UnknownSecret
     add_log_fields(request, token_id=found.token.id)

@@ -28,7 +28,7 @@ async def bootstrap(
 ) -> None:
     """Create what is missing. Several processes may do this at the same time. Raise `SettingsError`."""
     credentials = parse_credentials(service_credentials)
-    async with audited_transaction(database) as transaction:
+    async with audited_transaction(database, during_restoration=True) as transaction:
         await sites.lock_bootstrap(transaction)
         entries: list[AuditEntry] = []
         if not await sites.select_sites(transaction):

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
-from services.token_authority.domain.errors import InvalidAssertion, Unauthenticated
-from services.token_authority.domain.service import Service, ServiceCredentials, is_client_id
+from services.token_authority.domain.errors import InvalidAssertion, Restored, Unauthenticated
+from services.token_authority.domain.service import Service, ServiceCredentials, ServiceLookup, is_client_id
 from services.token_authority.operations.attempts import CLIENT_ASSERTION, Attempts
 from services.token_authority.operations.client_assertion import Assertion, SignatureCheck, read_assertion
 from services.token_authority.operations.first_use import (
@@ -58,7 +58,8 @@ class ClientAssertion(NamedTuple):
 class Credentials:
     """Authenticates administrators and services. Create one instance per process.
 
-    Every method raises `Unauthenticated` or `TooManyAttempts` for a wrong credential.
+    Every method raises `Unauthenticated` or `TooManyAttempts` for a wrong credential, and `Restored` while the database
+    is restored, except `during_restoration`.
     """
 
     def __init__(self, database: Database, attempts: Attempts, issuer: str) -> None:
@@ -91,10 +92,20 @@ class Credentials:
             found = await select_admin_key_by_digest(self._database, shown, datetime.now(UTC))
         return None if found is None else found.key
 
-    async def _select_services(self, client_ids: Sequence[str]) -> Mapping[str, ServiceCredentials]:
+    async def _select_services(self, client_ids: Sequence[str]) -> Mapping[str, ServiceLookup]:
         return await select_services_to_authenticate(self._database, client_ids, datetime.now(UTC))
 
-    async def authenticate_by_secret(self, presented: ClientSecret, address: Address | None) -> Service:
+    async def _find_service(self, client_id: str, *, during_restoration: bool) -> ServiceCredentials | None:
+        found = await self._services.get(client_id)
+        if found is None:
+            return None
+        if found.is_restored and not during_restoration:
+            raise Restored
+        return found.credentials
+
+    async def authenticate_by_secret(
+        self, presented: ClientSecret, address: Address | None, *, during_restoration: bool = False
+    ) -> Service:
         """Return the service with this client id and secret."""
         client_id, secret = presented
         refusal = Unauthenticated("Unknown client id or wrong client secret.", *_SCHEMES)
@@ -102,19 +113,19 @@ class Credentials:
             self._attempts.require_kind("client_secret", part, CLIENT_SECRET, _SEND_SERVICE_CREDENTIAL, *_SCHEMES)
         if not is_client_id(client_id) or not is_well_formed(secret, CLIENT_SECRET):
             await self._attempts.record_failure("client_secret", address, refusal, client_id)
-        found = await self._services.get(client_id)
+        found = await self._find_service(client_id, during_restoration=during_restoration)
         shown, known = digest(secret), (found and found.digests) or [_UNMATCHED_DIGEST]
         matches = [hmac.compare_digest(shown, each) for each in known]
         if found is None or not any(matches):
             await self._attempts.record_failure("client_secret", address, refusal, client_id)
-        if shown in found.unused:
+        if shown in found.unused and not during_restoration:
             by = Actor("service", client_id, None if address is None else str(address))
             await record_first_use_of_service(self._database, client_id, shown, by, datetime.now(UTC))
             return await self.authenticate_by_secret(presented, address)
         return found.service
 
     async def authenticate_by_assertion(
-        self, presented: ClientAssertion, address: Address | None, path: str
+        self, presented: ClientAssertion, address: Address | None, path: str, *, during_restoration: bool = False
     ) -> Service:
         """Return the service that signed this assertion for the endpoint at `path`, and accept the assertion once."""
         self._attempts.require_kind(
@@ -124,7 +135,7 @@ class Credentials:
             assertion = self._read(presented, path)
         except InvalidAssertion as error:
             await self._attempts.record_failure("client_assertion", address, error)
-        service = await self._find_signer(assertion)
+        service = await self._find_signer(assertion, during_restoration=during_restoration)
         if service is None:
             refusal = Unauthenticated(
                 "Client assertion refused: the client id is unknown, the signature does not match its key, or the "
@@ -141,8 +152,8 @@ class Credentials:
             raise InvalidAssertion("the form field 'client_id' differs from its 'sub'")
         return assertion
 
-    async def _find_signer(self, assertion: Assertion) -> Service | None:
-        found = await self._services.get(assertion.client_id)
+    async def _find_signer(self, assertion: Assertion, *, during_restoration: bool) -> Service | None:
+        found = await self._find_service(assertion.client_id, during_restoration=during_restoration)
         if not self._signatures.is_valid(assertion, found.service.public_key if found else None) or found is None:
             return None
         jti_digest = hashlib.sha256(assertion.jti.encode()).digest()

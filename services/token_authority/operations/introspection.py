@@ -3,7 +3,7 @@
 The first use of a secret may end older ones. A use after its end is recorded as an alert and does not harm the token.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 from services.token_authority.domain.actor import Actor
@@ -14,32 +14,28 @@ from services.token_authority.storage import changes, secrets, tokens, usage
 from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.tokens import select_tokens_by_digests
 from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.restoration import RestorationWatch
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.runtime.postgres.batched_reads import BatchedReads
 from shared.runtime.postgres.database import Database
 
 
-async def find_by_secret(database: Database, secret: str) -> TokenLookup | None:
-    """Return the token with this secret, whether or not it works."""
-    (found,) = await _find_by_secrets(database, [secret])
-    return found
-
-
-async def _find_by_secrets(database: Database, texts: Sequence[str]) -> list[TokenLookup | None]:
-    """Return the token of each secret. Malformed secrets cost no query."""
-    digests = [digest(text) if is_well_formed(text, ACCESS_TOKEN) else None for text in texts]
-    wanted = {each for each in digests if each is not None}
-    found = await select_tokens_by_digests(database, wanted) if wanted else {}
-    return [found.get(each) if each is not None else None for each in digests]
-
-
 class Introspector:
-    """Introspects tokens for a service. Create one instance per process."""
+    """Introspects tokens for a service, and finds them for others. Create one instance per process.
 
-    def __init__(self, database: Database, relay: ChangeRelay) -> None:
+    Every method raises `Restored` if the database lacks changes.
+    """
+
+    def __init__(self, database: Database, relay: ChangeRelay, watch: RestorationWatch) -> None:
         self._database = database
         self._relay = relay
+        self._watch = watch
         self._tokens = BatchedReads(self._select_tokens)
+
+    async def find_by_secret(self, secret: str) -> TokenLookup | None:
+        """Return the token with this secret, whether or not it works."""
+        (found,) = await self._find_by_secrets([secret])
+        return found
 
     async def introspect_one(self, text: str, service: Service) -> TokenLookup | None:
         """Return what `introspect` does. Requests that arrive together share a statement."""
@@ -51,11 +47,21 @@ class Introspector:
 
         The first use of a secret is stored before this returns.
         """
-        found = await _find_by_secrets(self._database, texts)
+        found = await self._find_by_secrets(texts)
         return [await self._introspect(each, service) if each is not None else None for each in found]
 
-    async def _select_tokens(self, digests: Sequence[bytes]) -> dict[bytes, TokenLookup]:
-        return await select_tokens_by_digests(self._database, digests)
+    async def _find_by_secrets(self, texts: Sequence[str]) -> list[TokenLookup | None]:
+        """Return the token of each secret. Malformed secrets cost no query."""
+        digests = [digest(text) if is_well_formed(text, ACCESS_TOKEN) else None for text in texts]
+        wanted = {each for each in digests if each is not None}
+        found = await self._select_tokens(wanted) if wanted else {}
+        return [found.get(each) if each is not None else None for each in digests]
+
+    async def _select_tokens(self, digests: Collection[bytes]) -> Mapping[bytes, TokenLookup]:
+        expected = self._watch.newest
+        found = await select_tokens_by_digests(self._database, digests)
+        await self._watch.require_current(found.as_of, expected)
+        return found.by_digest
 
     async def _introspect(self, lookup: TokenLookup, service: Service) -> TokenLookup | None:
         if not service.sees(lookup.token.site_id):
@@ -67,7 +73,7 @@ class Introspector:
         if lookup.secret.first_used_at is not None:
             return lookup
         await self._record_first_use(lookup, now)
-        found = await select_tokens_by_digests(self._database, [lookup.secret.digest])
+        found = await self._select_tokens([lookup.secret.digest])
         again = found.get(lookup.secret.digest)
         return None if again is None else await self._introspect(again, service)
 
@@ -80,7 +86,9 @@ class Introspector:
             logged = []
             if ended:
                 await changes.lock_log(transaction)
+                expected = self._watch.newest
                 logged = await changes.append_changes(transaction, "rotated", token_id, ended)
+                await self._watch.require_appended(logged, expected)
         self._relay.push(logged)
 
     async def _record_refusal(self, lookup: TokenLookup, now: datetime) -> None:

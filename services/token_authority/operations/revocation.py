@@ -26,6 +26,7 @@ from services.token_authority.storage import changes, guards, tokens
 from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.selections import select_matching
 from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.restoration import RestorationWatch
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
 from shared.runtime.postgres.database import Database
 
@@ -40,9 +41,12 @@ class Revoker:
     Revoking does not depend on Redis: the relay publishes the change when Redis is available.
     """
 
-    def __init__(self, database: Database, relay: ChangeRelay, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, relay: ChangeRelay, watch: RestorationWatch, *, clock: Callable[[], float]
+    ) -> None:
         self._database = database
         self._relay = relay
+        self._watch = watch
         self._clock = clock
         self._batches = RevocationBatches(self._revoke_together)
 
@@ -103,15 +107,17 @@ class Revoker:
                 return {}
             await transaction.record(*(_entry(*each) for each in chosen))
             await changes.lock_log(transaction)
+            expected = self._watch.newest
             revoked = {
                 each.token_id: await changes.append_revocations(transaction, [each.token_id], each.by, each.why)
                 for each in chosen
             }
-            leases = await guards.select_leases(transaction)
+            await self._watch.require_appended(revoked[chosen[0].token_id].changes, expected)
+            leases = (await guards.select_leases(transaction)).leases
         self._relay.push([change for each in revoked.values() for change in each.changes])
         committed_at = self._clock()
         return {
-            token_id: Revocation(1, each.revoked_at, PendingChange(each.seq, leases, committed_at))
+            token_id: Revocation(1, each.revoked_at, PendingChange(each.seq, leases, committed_at, each.changes[-1].id))
             for token_id, each in revoked.items()
         }
 
@@ -129,18 +135,23 @@ class Revoker:
             for chunk in _chunks(alive):
                 await transaction.record(*(_entry(token_id, why, by) for token_id in chunk))
             await changes.lock_log(transaction)
+            expected = self._watch.newest
             revoked = [await changes.append_revocations(transaction, chunk, by, why) for chunk in _chunks(alive)]
-            leases = await guards.select_leases(transaction)
+            await self._watch.require_appended(revoked[0].changes, expected)
+            leases = (await guards.select_leases(transaction)).leases
         self._relay.push([change for each in revoked for change in each.changes])
         last = revoked[-1]
-        return Revocation(len(alive), last.revoked_at, PendingChange(last.seq, leases, self._clock()))
+        pending = PendingChange(last.seq, leases, self._clock(), last.changes[-1].id)
+        return Revocation(len(alive), last.revoked_at, pending)
 
     async def _find_revocation(self, token_ids: Sequence[str]) -> Revocation | None:
+        expected = self._watch.newest
         found = [await tokens.select_latest_revocation(self._database, chunk) for chunk in _chunks(token_ids)]
         latest = max((revoked for revoked in found if revoked), key=attrgetter("seq"), default=None)
         if latest is None:
             return None
-        leases = await guards.select_leases(self._database)
+        leases, head = await guards.select_leases(self._database)
+        await self._watch.require_current(head, expected)
         return Revocation(0, latest.revoked_at, PendingChange(latest.seq, leases, self._clock()))
 
     async def _select(self, selection: Selection) -> list[str]:

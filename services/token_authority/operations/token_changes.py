@@ -14,7 +14,7 @@ import msgspec
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.administrator import Administrator, Rights
 from services.token_authority.domain.audit import AuditEntry, audit_fields
-from services.token_authority.domain.change_log import UnpublishedChange
+from services.token_authority.domain.change_log import LoggedChange
 from services.token_authority.domain.errors import TokenEnded, Unauthenticated, UnknownToken
 from services.token_authority.domain.lease import Lease, PendingChange
 from services.token_authority.domain.secret import MintedSecret, Rotation, Secret
@@ -43,6 +43,7 @@ from services.token_authority.operations.rotation import replace_lost_secret, ro
 from services.token_authority.storage import changes, guards, secrets, tokens
 from services.token_authority.storage.audit import AuditedTransaction, audited_transaction, select_time_from_end
 from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.restoration import RestorationWatch
 from shared.runtime.postgres.database import Connection, Database
 
 
@@ -52,9 +53,12 @@ class TokenChanges:
     Every method raises `UnknownToken` if there is no such token, or the administrator may not see it.
     """
 
-    def __init__(self, database: Database, relay: ChangeRelay, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, relay: ChangeRelay, watch: RestorationWatch, *, clock: Callable[[], float]
+    ) -> None:
         self._database = database
         self._relay = relay
+        self._watch = watch
         self._clock = clock
 
     async def change(self, token_id: str, requested: TokenChange, by: Administrator) -> ChangedToken:
@@ -205,7 +209,7 @@ class TokenChanges:
 
     async def _log(
         self, transaction: Connection, kind: str | None, token_id: str, digests: Sequence[bytes] | None = None
-    ) -> "_LoggedChange | None":
+    ) -> "_PendingLog | None":
         if kind is None:
             return None
         if digests is None:
@@ -213,19 +217,22 @@ class TokenChanges:
         if not digests:  # every older secret ended so long ago that no guard has it in its cache
             return None
         await changes.lock_log(transaction)
+        expected = self._watch.newest
         logged = await changes.append_changes(transaction, kind, token_id, digests)
-        return _LoggedChange(logged, await guards.select_leases(transaction))
+        await self._watch.require_appended(logged, expected)
+        return _PendingLog(logged, (await guards.select_leases(transaction)).leases)
 
-    def _start_pending(self, logged: "_LoggedChange | None") -> PendingChange | None:
+    def _start_pending(self, logged: "_PendingLog | None") -> PendingChange | None:
         """Push the change and start waiting for it. Call this after the commit."""
         if logged is None:
             return None
         self._relay.push(logged.changes)
-        return PendingChange(logged.changes[-1].change.seq, logged.leases, self._clock())
+        last = logged.changes[-1]
+        return PendingChange(last.seq, logged.leases, self._clock(), last.id)
 
 
-class _LoggedChange(NamedTuple):
-    changes: list[UnpublishedChange]
+class _PendingLog(NamedTuple):
+    changes: list[LoggedChange]
     leases: list[Lease]
 
 
@@ -233,7 +240,7 @@ class _FinishedRotation(NamedTuple):
     token: Token
     minted: MintedSecret
     old_secrets_end_at: datetime | None
-    logged: _LoggedChange | None
+    logged: _PendingLog | None
 
 
 async def _select_cacheable(transaction: Connection, token_id: str) -> list[Secret]:

@@ -112,7 +112,7 @@ async def _ask(
         token=token,
         now=datetime.now(UTC),
         use=(await usage.select_use(database, [token.id])).get(token.id, Use()),
-        replicas=len(await guards.select_leases(database)),
+        replicas=len((await guards.select_leases(database)).leases),
         reasons=REASONS,
         form=request.get(FORM),
         errors=errors or {},

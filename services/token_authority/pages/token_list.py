@@ -8,12 +8,11 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from services.token_authority.app_keys import DATABASE, FORM, SESSION
+from services.token_authority.app_keys import DATABASE, FORM, INTROSPECTOR, SESSION
 from services.token_authority.domain.errors import InvalidValue
 from services.token_authority.domain.selection import Selection, StatusFilter, new_selection
 from services.token_authority.domain.token_page import Order, Page, SortKey
 from services.token_authority.handlers.cursor import read_cursor, write_cursor
-from services.token_authority.operations.introspection import find_by_secret
 from services.token_authority.pages import paths
 from services.token_authority.pages.page import page
 from services.token_authority.pages.token_form import errors_of
@@ -155,7 +154,7 @@ async def search_tokens(request: web.Request) -> web.Response:
 
 
 async def _show_token_of(request: web.Request, field: str, secret: str) -> web.Response:
-    found = await find_by_secret(request.app[DATABASE], trim_secret(secret))
+    found = await request.app[INTROSPECTOR].find_by_secret(trim_secret(secret))
     if found is None or not request[SESSION].rights.sees(found.token):
         error = InvalidValue((field,), "no token that you may see has this secret")
         return await _list_page(request, TokenFilters(), datetime.now(UTC), error=error)

@@ -17,7 +17,8 @@ from services.token_authority.payloads.revocation import EffectPayload
 class TokenPayload(Struct, frozen=True, kw_only=True):
     """A token with its counts, without its secret.
 
-    `*_by` is an admin key (`admin_key:adm_…`), a person (`person:…`), a `holder`, the `policy` or the `system`.
+    `*_by` is an admin key (`admin_key:adm_…`), a person (`person:…`), a `holder`, the `policy`, an
+    operator (`operator:…`) or the `system`.
     `rotated_secret_used_at`: when one of its secrets was last presented after its end, an alert. `last_used_address`
     and `last_used_user_agent`: from where it was used last, null if the service does not report it.
     """

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.admin_key import AdminKey
+from services.token_authority.storage.restoration import IS_RESTORED, require_not_restored
 from shared.contract.scope import Scope
 from shared.runtime.postgres.database import Connection, Row
 
@@ -15,11 +16,12 @@ _COLUMNS: Final = """
 """
 
 _SELECT_BY_DIGEST: Final = f"""
-    -- select_admin_key_by_digest: the admin key with this secret, if both work
-    SELECT {_COLUMNS}, s.first_used_at IS NOT NULL AS is_used
-    FROM token_authority.secret s JOIN token_authority.admin_key a ON a.id = s.holder_id
-    WHERE s.digest = $1 AND s.holder_kind = 'admin_key' AND NOT s.ended AND (s.ends_at IS NULL OR s.ends_at > $2)
-      AND a.revoked_at IS NULL
+    -- select_admin_key_by_digest: the admin key with this secret, if both work, and whether the database was restored
+    SELECT state.is_restored, {_COLUMNS}, s.first_used_at IS NOT NULL AS is_used
+    FROM (SELECT {IS_RESTORED}) AS state
+    LEFT JOIN (token_authority.secret s JOIN token_authority.admin_key a ON a.id = s.holder_id)
+      ON s.digest = $1 AND s.holder_kind = 'admin_key' AND NOT s.ended AND (s.ends_at IS NULL OR s.ends_at > $2)
+     AND a.revoked_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
     -- select_admin_key: one admin key
@@ -64,9 +66,10 @@ class AdminKeyLookup(NamedTuple):
 
 
 async def select_admin_key_by_digest(connection: Connection, digest: bytes, now: datetime) -> AdminKeyLookup | None:
-    """Return the admin key with this secret, if both work."""
-    row = await connection.fetchrow(_SELECT_BY_DIGEST, digest, now)
-    return AdminKeyLookup(_read_admin_key(row), row["is_used"]) if row else None
+    """Return the admin key with this secret, if both work. Raise `Restored`."""
+    (row,) = await connection.fetch(_SELECT_BY_DIGEST, digest, now)
+    require_not_restored(row)
+    return AdminKeyLookup(_read_admin_key(row), row["is_used"]) if row["id"] is not None else None
 
 
 async def select_admin_key(connection: Connection, key_id: str) -> AdminKey | None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit import AuditEntry, AuditSelection, records
+from services.token_authority.storage.restoration import IS_RESTORED, require_not_restored
 from shared.contract.audit import NO_HASH, AuditRecord, column_values, read_columns
 from shared.runtime.postgres.database import Connection, Database, Row, Transaction
 
@@ -16,12 +17,13 @@ _LOCK: Final = """
     -- lock_audit: lock the log until the transaction ends, so that each row follows the one before
     SELECT pg_advisory_xact_lock($1)
 """
-_SELECT_HEAD: Final = """
-    -- select_audit_head: the last row, and the current time
+_SELECT_HEAD: Final = f"""
+    -- select_audit_head: the last row, the current time, and whether the database was restored
     SELECT coalesce(max(seq), 0) AS seq, clock_timestamp() AS now,
-           (SELECT encode(hash, 'hex') FROM token_authority.audit_log ORDER BY seq DESC LIMIT 1) AS hash
+           (SELECT encode(hash, 'hex') FROM token_authority.audit_log ORDER BY seq DESC LIMIT 1) AS hash,
+           {IS_RESTORED}
     FROM token_authority.audit_log
-"""
+"""  # noqa: S608
 _SELECT_HEAD_SEQ: Final = """
     -- select_audit_head_seq: the number of the last row
     SELECT coalesce(max(seq), 0) AS seq FROM token_authority.audit_log
@@ -76,8 +78,9 @@ _SELECT_LATEST: Final = """
 class AuditedTransaction:
     """A transaction that only commits with a record of what it changed, or after `declare_unchanged`."""
 
-    def __init__(self, transaction: Transaction) -> None:
+    def __init__(self, transaction: Transaction, *, during_restoration: bool) -> None:
         self._transaction = transaction
+        self._during_restoration = during_restoration
         self.is_accounted_for = False
 
     async def fetch(self, query: str, *arguments: Any) -> list[Row]:
@@ -96,16 +99,22 @@ class AuditedTransaction:
         """Replace the time limit of each later statement, and of its wait for a lock."""
         await self._transaction.limit_statements(limit_s)
 
+    async def lock_audit_log(self) -> None:
+        """Lock the audit log until the transaction ends, before its first record."""
+        await self._transaction.execute(_LOCK, _AUDIT_LOCK)
+
     async def record(self, *entries: AuditEntry) -> None:
         """Append an entry for each change to the audit log, which is locked until the transaction ends.
 
-        Record before `changes.lock_log`, so that transactions take both locks in one order.
+        Record before `changes.lock_log`, so that transactions take both locks in one order. Raise `Restored`.
         """
         self.is_accounted_for = True
         if not entries:
             return
-        await self._transaction.execute(_LOCK, _AUDIT_LOCK)
+        await self.lock_audit_log()
         (head,) = await self._transaction.fetch(_SELECT_HEAD)
+        if not self._during_restoration:
+            require_not_restored(head)
         added = list(records(entries, (head["seq"], head["hash"] or NO_HASH), head["now"]))
         await self._transaction.execute(_INSERT, *map(list, zip(*map(column_values, added), strict=True)))
 
@@ -116,14 +125,15 @@ class AuditedTransaction:
 
 @asynccontextmanager
 async def audited_transaction(
-    database: Database, limit_s: float | None = None
+    database: Database, limit_s: float | None = None, *, during_restoration: bool = False
 ) -> AsyncGenerator[AuditedTransaction, None]:
     """Run the block in a transaction. Roll back and raise `RuntimeError` if the block records nothing.
 
-    Every operation and task that changes what an administrator can see does so in here.
+    Every operation and task that changes what an administrator can see does so in here. While the database is restored,
+    a record raises `Restored`, except `during_restoration`: at the start of a process, and to finish.
     """
     async with database.contended_transaction(limit_s) as transaction:
-        audited = AuditedTransaction(transaction)
+        audited = AuditedTransaction(transaction, during_restoration=during_restoration)
         yield audited
         if not audited.is_accounted_for:
             raise RuntimeError("this transaction has neither an audit record nor a declaration that nothing changed")

@@ -7,16 +7,18 @@ the lock. Locking is a statement of its own, so that the next statement sees eve
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.change_log import LogRange, UnpublishedChange
+from services.token_authority.domain.change_log import LoggedChange, LogRange
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import Revoked
-from shared.contract.change import Change
+from services.token_authority.storage.restoration import IS_RESTORED, require_not_restored
 from shared.runtime.postgres.database import Connection, Row
 
 _LOG_LOCK: Final = 0x6368616E  # "chan"
 _RELAY_LOCK: Final = 0x72656C61  # "rela"
+DIGEST_BYTES: Final = 32
 
 _LOCK: Final = """
     -- lock_log: lock the log until the transaction ends
@@ -50,9 +52,9 @@ _APPEND_REVOCATIONS: Final = """
     logged AS (
         INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
         SELECT seq, 'revoked', id, digest FROM numbered
-        RETURNING seq, digest, recorded_at
+        RETURNING seq, digest, id, recorded_at
     )
-    SELECT statement_timestamp() AS revoked_at, seq, encode(digest, 'hex') AS digest, recorded_at
+    SELECT statement_timestamp() AS revoked_at, seq, encode(digest, 'hex') AS digest, id, recorded_at
     FROM logged ORDER BY seq
 """
 _APPEND: Final = """
@@ -61,9 +63,9 @@ _APPEND: Final = """
         INSERT INTO token_authority.change_log (seq, kind, token_id, digest)
         SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) + place, $1, $2, digest
         FROM unnest($3::bytea[]) WITH ORDINALITY AS changed (digest, place)
-        RETURNING seq, digest, recorded_at
+        RETURNING seq, digest, id, recorded_at
     )
-    SELECT seq, encode(digest, 'hex') AS digest, recorded_at FROM logged ORDER BY seq
+    SELECT seq, encode(digest, 'hex') AS digest, id, recorded_at FROM logged ORDER BY seq
 """
 _APPEND_DISABLINGS: Final = """
     -- append_disablings: log that these tokens are disabled, each secret that may work under the next number; the
@@ -75,18 +77,38 @@ _APPEND_DISABLINGS: Final = """
     JOIN token_authority.secret s ON s.holder_kind = 'token' AND s.holder_id = disabled.id
      AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day')
 """
-_SELECT_RANGE: Final = """
-    -- select_range: the newest number, and the one before the oldest
-    SELECT coalesce(max(seq), 0) AS head, coalesce(min(seq) - 1, 0) AS floor FROM token_authority.change_log
+_DELETE_ALL: Final = """
+    -- delete_log: delete every change; the caller has locked the log
+    DELETE FROM token_authority.change_log
+"""
+_INSERT_EPOCH: Final = """
+    -- insert_epoch: the first row of an epoch, which is about no token
+    INSERT INTO token_authority.change_log (seq, kind, digest) VALUES ($1, 'restored', $2)
+"""
+_SELECT_RANGE: Final = f"""
+    -- select_range: the newest row, the number before the oldest one, and whether the database was restored
+    SELECT state.floor, state.is_restored, seq, encode(digest, 'hex') AS digest, id, recorded_at
+    FROM (
+        SELECT coalesce((SELECT min(seq) - 1 FROM token_authority.change_log), 0) AS floor, {IS_RESTORED}
+    ) AS state
+    LEFT JOIN LATERAL (SELECT * FROM token_authority.change_log ORDER BY seq DESC LIMIT 1) AS newest ON true
+"""  # noqa: S608
+_SELECT_HEAD: Final = """
+    -- select_head: the newest number
+    SELECT coalesce(max(seq), 0) AS head FROM token_authority.change_log
+"""
+_SELECT_IDS: Final = """
+    -- select_change_ids: the ids of some changes
+    SELECT seq, id FROM token_authority.change_log WHERE seq = ANY ($1)
 """
 _SELECT_AFTER: Final = """
     -- select_changes: the changes after a number, in order
-    SELECT seq, encode(digest, 'hex') AS digest
+    SELECT seq, encode(digest, 'hex') AS digest, id, recorded_at
     FROM token_authority.change_log WHERE seq > $1 ORDER BY seq
 """
 _SELECT_UNPUBLISHED: Final = """
     -- select_unpublished: the next changes to publish
-    SELECT seq, encode(digest, 'hex') AS digest, recorded_at
+    SELECT seq, encode(digest, 'hex') AS digest, id, recorded_at
     FROM token_authority.change_log WHERE published_at IS NULL ORDER BY seq LIMIT $1
 """
 _MARK_PUBLISHED: Final = """
@@ -94,10 +116,11 @@ _MARK_PUBLISHED: Final = """
     UPDATE token_authority.change_log SET published_at = clock_timestamp() WHERE seq = ANY ($1)
 """
 _TRIM: Final = """
-    -- trim_log: delete changes that every guard has applied and that were published, except the newest
+    -- trim_log: delete changes that every guard has applied and that were published, except the newest, and the last
+    -- one that the slowest guard has applied, which proves that the log has not gone back
     DELETE FROM token_authority.change_log
     WHERE seq <= (SELECT max(seq) FROM token_authority.change_log WHERE recorded_at < $1)
-      AND seq <= (SELECT coalesce(min(applied), 9223372036854775807) FROM token_authority.guard_lease)
+      AND seq < (SELECT coalesce(min(applied), 9223372036854775807) FROM token_authority.guard_lease)
       AND seq < (SELECT min(seq) FROM (
           SELECT max(seq) AS seq FROM token_authority.change_log
           UNION ALL SELECT min(seq) FROM token_authority.change_log WHERE published_at IS NULL
@@ -118,14 +141,14 @@ async def lock_log_shared(connection: Connection) -> None:
 async def append_revocations(connection: Connection, token_ids: list[str], by: Actor, why: Reason) -> Revoked:
     """Revoke the tokens, in this order, and log it. The caller has locked the log and the tokens."""
     rows = await connection.fetch(_APPEND_REVOCATIONS, token_ids, str(by), why.kind, why.text)
-    return Revoked(rows[0]["revoked_at"], rows[-1]["seq"], _read_unpublished(rows))
+    return Revoked(rows[0]["revoked_at"], rows[-1]["seq"], _read_changes(rows))
 
 
 async def append_changes(
     connection: Connection, kind: str, token_id: str, digests: Sequence[bytes]
-) -> list[UnpublishedChange]:
+) -> list[LoggedChange]:
     """Log a change to one or more secrets of a token. The caller has locked the log."""
-    return _read_unpublished(await connection.fetch(_APPEND, kind, token_id, digests))
+    return _read_changes(await connection.fetch(_APPEND, kind, token_id, digests))
 
 
 async def append_disablings(connection: Connection, token_ids: Sequence[str]) -> None:
@@ -133,15 +156,37 @@ async def append_disablings(connection: Connection, token_ids: Sequence[str]) ->
     await connection.execute(_APPEND_DISABLINGS, token_ids)
 
 
+async def restart_log(connection: Connection, seq: int) -> None:
+    """Replace the whole log by one row, with the first number of an epoch. The caller has locked the log.
+
+    Guards that have applied anything before drop their whole cache. The digest is that of no secret.
+    """
+    await connection.execute(_DELETE_ALL)
+    await connection.execute(_INSERT_EPOCH, seq, bytes(DIGEST_BYTES))
+
+
 async def select_range(connection: Connection) -> LogRange:
-    """Return the range of the log that is stored."""
+    """Return the range of the log that is stored. Raise `Restored`."""
     (row,) = await connection.fetch(_SELECT_RANGE)
-    return LogRange(int(row["head"]), int(row["floor"]))
+    require_not_restored(row)
+    newest = None if row["seq"] is None else _read_change(row)
+    return LogRange(0 if newest is None else newest.seq, row["floor"], newest)
 
 
-async def select_changes(connection: Connection, after: int) -> list[Change]:
+async def select_head(connection: Connection) -> int:
+    """Return the newest `seq`, or 0, also during a restoration."""
+    (row,) = await connection.fetch(_SELECT_HEAD)
+    return int(row["head"])
+
+
+async def select_change_ids(connection: Connection, seqs: Sequence[int]) -> dict[int, UUID]:
+    """Return the ids of those of these changes that the log has, by `seq`."""
+    return {row["seq"]: row["id"] for row in await connection.fetch(_SELECT_IDS, seqs)}
+
+
+async def select_changes(connection: Connection, after: int) -> list[LoggedChange]:
     """Return the changes after a `seq`, in order."""
-    return [Change(row["seq"], row["digest"]) for row in await connection.fetch(_SELECT_AFTER, after)]
+    return _read_changes(await connection.fetch(_SELECT_AFTER, after))
 
 
 async def try_lock_publishing(connection: Connection) -> bool:
@@ -150,9 +195,9 @@ async def try_lock_publishing(connection: Connection) -> bool:
     return bool(row["locked"])
 
 
-async def select_unpublished(connection: Connection, limit: int) -> list[UnpublishedChange]:
+async def select_unpublished(connection: Connection, limit: int) -> list[LoggedChange]:
     """Return the oldest changes that are not published yet, in order."""
-    return _read_unpublished(await connection.fetch(_SELECT_UNPUBLISHED, limit))
+    return _read_changes(await connection.fetch(_SELECT_UNPUBLISHED, limit))
 
 
 async def mark_published(connection: Connection, seqs: list[int]) -> None:
@@ -165,5 +210,9 @@ async def trim_log(connection: Connection, recorded_before: datetime) -> None:
     await connection.execute(_TRIM, recorded_before)
 
 
-def _read_unpublished(rows: Sequence[Row]) -> list[UnpublishedChange]:
-    return [UnpublishedChange(Change(row["seq"], row["digest"]), row["recorded_at"]) for row in rows]
+def _read_changes(rows: Sequence[Row]) -> list[LoggedChange]:
+    return [_read_change(row) for row in rows]
+
+
+def _read_change(row: Row) -> LoggedChange:
+    return LoggedChange(row["seq"], row["digest"], row["id"], row["recorded_at"])

@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Final
 
 from services.token_authority.domain.secret import Secret
-from services.token_authority.domain.service import Service, ServiceCredentials
+from services.token_authority.domain.service import Service, ServiceCredentials, ServiceLookup
+from services.token_authority.storage.restoration import IS_RESTORED
 from shared.runtime.postgres.database import Connection, Row
 
 _COLUMNS: Final = """
@@ -13,8 +14,9 @@ _COLUMNS: Final = """
 """
 
 _SELECT_WITH_DIGESTS: Final = f"""
-    -- select_service_to_authenticate: some enabled services, each with the digests of its secrets that work
-    SELECT {_COLUMNS}, ARRAY(
+    -- select_service_to_authenticate: some enabled services, each with the digests of its secrets that work, and
+    -- whether the database was restored
+    SELECT state.is_restored, {_COLUMNS}, ARRAY(
         SELECT s.digest FROM token_authority.secret s
         WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND NOT s.ended
           AND (s.ends_at IS NULL OR s.ends_at > $2)
@@ -22,7 +24,8 @@ _SELECT_WITH_DIGESTS: Final = f"""
         SELECT s.digest FROM token_authority.secret s
         WHERE s.holder_kind = 'service' AND s.holder_id = v.client_id AND s.first_used_at IS NULL
     ) AS unused
-    FROM token_authority.service v WHERE v.client_id = ANY ($1) AND v.disabled_at IS NULL
+    FROM (SELECT {IS_RESTORED}) AS state
+    LEFT JOIN token_authority.service v ON v.client_id = ANY ($1) AND v.disabled_at IS NULL
 """  # noqa: S608
 _SELECT: Final = f"""
     -- select_service: one service
@@ -68,10 +71,16 @@ _END_OTHERS_OF_ENVIRONMENT: Final = """
 
 async def select_services_to_authenticate(
     connection: Connection, client_ids: Sequence[str], now: datetime
-) -> dict[str, ServiceCredentials]:
-    """Return the services that exist and are not disabled, with the digests of their valid secrets, by client id."""
+) -> dict[str, ServiceLookup]:
+    """Return the services with these client ids that exist and are not disabled, with the digests of their secrets."""
     rows = await connection.fetch(_SELECT_WITH_DIGESTS, client_ids, now)
-    return {row["client_id"]: ServiceCredentials(_read_service(row), row["digests"], row["unused"]) for row in rows}
+    found = {
+        row["client_id"]: ServiceCredentials(_read_service(row), row["digests"], row["unused"])
+        for row in rows
+        if row["client_id"] is not None
+    }
+    is_restored: bool = rows[0]["is_restored"]
+    return {client_id: ServiceLookup(found.get(client_id), is_restored) for client_id in client_ids}
 
 
 async def select_service(connection: Connection, client_id: str) -> Service | None:

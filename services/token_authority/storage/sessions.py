@@ -5,23 +5,27 @@ from typing import Final
 
 from services.token_authority.domain.administrator import Rights
 from services.token_authority.domain.session import Session
+from services.token_authority.storage.restoration import IS_RESTORED, require_not_restored
 from shared.contract.scope import Scope
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.database import Connection, Row
 
-_SELECT: Final = """
-    -- select_session: the session with this secret, unless it is over, or the rights of its admin key are others now
-    SELECT s.id, s.admin_key_id, s.person_id, coalesce(a.name, s.person_name) AS name, s.person_group, s.issuer,
-           s.role, s.sites, s.scopes, s.created_at, s.last_seen_at
-    FROM token_authority.session s
-    LEFT JOIN token_authority.admin_key a ON a.id = s.admin_key_id
-    LEFT JOIN token_authority.secret k ON k.id = s.secret_id
-    WHERE s.digest = $1 AND s.last_seen_at > $3 AND s.created_at > $4
-      AND (s.admin_key_id IS NULL OR (
-          a.revoked_at IS NULL AND NOT k.ended AND (k.ends_at IS NULL OR k.ends_at > $2)
-          AND a.role = s.role AND a.sites IS NOT DISTINCT FROM s.sites AND a.scopes IS NOT DISTINCT FROM s.scopes
-      ))
-"""
+_SELECT: Final = f"""
+    -- select_session: the session with this secret, unless it is over, or the rights of its admin key are others
+    -- now; and whether the database was restored
+    SELECT state.is_restored, s.id, s.admin_key_id, s.person_id, coalesce(a.name, s.person_name) AS name,
+           s.person_group, s.issuer, s.role, s.sites, s.scopes, s.created_at, s.last_seen_at
+    FROM (SELECT {IS_RESTORED}) AS state
+    LEFT JOIN (
+        token_authority.session s
+        LEFT JOIN token_authority.admin_key a ON a.id = s.admin_key_id
+        LEFT JOIN token_authority.secret k ON k.id = s.secret_id
+    ) ON s.digest = $1 AND s.last_seen_at > $3 AND s.created_at > $4
+     AND (s.admin_key_id IS NULL OR (
+         a.revoked_at IS NULL AND NOT k.ended AND (k.ends_at IS NULL OR k.ends_at > $2)
+         AND a.role = s.role AND a.sites IS NOT DISTINCT FROM s.sites AND a.scopes IS NOT DISTINCT FROM s.scopes
+     ))
+"""  # noqa: S608
 _INSERT_BY_SECRET: Final = """
     -- insert_session_by_secret: a session of the admin key with this secret, if both work
     INSERT INTO token_authority.session (
@@ -74,6 +78,14 @@ _DELETE: Final = """
     -- delete_session: end a session; no row if it is over
     DELETE FROM token_authority.session WHERE id = $1 RETURNING id
 """
+_DELETE_ALL: Final = """
+    -- delete_sessions: end every session
+    DELETE FROM token_authority.session
+"""
+_DELETE_ALL_LINKS: Final = """
+    -- delete_links: remove every link
+    DELETE FROM token_authority.sign_in_link
+"""
 _DELETE_OLD: Final = """
     -- delete_old_sessions: remove sessions that are over
     DELETE FROM token_authority.session WHERE last_seen_at <= $1 OR created_at <= $2
@@ -85,9 +97,10 @@ _DELETE_OLD_LINKS: Final = """
 
 
 async def select_session(connection: Connection, digest: bytes, limits: SessionLimits, now: datetime) -> Session | None:
-    """Return the session with this secret, if it is not over."""
-    row = await connection.fetchrow(_SELECT, digest, now, now - limits.idle, now - limits.longest)
-    return _read_session(row) if row else None
+    """Return the session with this secret, if it is not over. Raise `Restored`."""
+    (row,) = await connection.fetch(_SELECT, digest, now, now - limits.idle, now - limits.longest)
+    require_not_restored(row)
+    return _read_session(row) if row["id"] is not None else None
 
 
 async def insert_session_by_secret(
@@ -146,6 +159,12 @@ async def delete_old_sessions(connection: Connection, limits: SessionLimits, now
     """Remove sessions that are over, and links that can no longer be used."""
     await connection.execute(_DELETE_OLD, now - limits.idle, now - limits.longest)
     await connection.execute(_DELETE_OLD_LINKS, now)
+
+
+async def delete_sessions(connection: Connection) -> None:
+    """End every session, and remove every sign-in link."""
+    await connection.execute(_DELETE_ALL)
+    await connection.execute(_DELETE_ALL_LINKS)
 
 
 def _read_session(row: Row) -> Session:

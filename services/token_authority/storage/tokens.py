@@ -8,7 +8,8 @@ import msgspec
 
 from services.token_authority.domain.revocation import Revoked
 from services.token_authority.domain.scope_index import index_keys
-from services.token_authority.domain.token import Token, TokenLookup, fold
+from services.token_authority.domain.token import Token, TokenLookup, TokensAsOf, fold
+from services.token_authority.storage.restoration import IS_RESTORED, require_not_restored
 from services.token_authority.storage.secrets import SECRET_COLUMNS, read_secret
 from shared.contract.scope import parse_scope
 from shared.runtime.postgres.database import Connection, Row
@@ -52,19 +53,23 @@ _UPDATE_OWNER: Final = """
     UPDATE token_authority.token_use SET owner = $2 WHERE token_id = $1 AND owner <> $2
 """
 _SELECT_BY_DIGESTS: Final = f"""
-    -- select_tokens_by_digests: secrets, their tokens, endpoints and the newest change, from one snapshot
-    SELECT {TOKEN_COLUMNS}, {SECRET_COLUMNS}, i.endpoint_id,
-           (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) AS as_of
-    FROM token_authority.secret s
-    JOIN token_authority.token t ON t.id = s.holder_id
-    JOIN token_authority.site i ON i.id = t.site_id
-    WHERE s.digest = ANY ($1) AND s.holder_kind = 'token'
+    -- select_tokens_by_digests: secrets, their tokens and endpoints, the newest change, and whether the database was
+    -- restored, from one snapshot
+    SELECT state.as_of, state.is_restored, {TOKEN_COLUMNS}, {SECRET_COLUMNS}, i.endpoint_id
+    FROM (SELECT (SELECT coalesce(max(seq), 0) FROM token_authority.change_log) AS as_of, {IS_RESTORED}) AS state
+    LEFT JOIN (
+        token_authority.secret s
+        JOIN token_authority.token t ON t.id = s.holder_id
+        JOIN token_authority.site i ON i.id = t.site_id
+    ) ON s.digest = ANY ($1) AND s.holder_kind = 'token'
 """  # noqa: S608
-_SELECT_IDS_BY_DIGESTS: Final = """
-    -- select_ids_by_digests: the token id of each known secret, and whether the secret works
-    SELECT holder_id, NOT ended AND (ends_at IS NULL OR ends_at > $2) AS works
-    FROM token_authority.secret WHERE digest = ANY ($1) AND holder_kind = 'token'
-"""
+_SELECT_IDS_BY_DIGESTS: Final = f"""
+    -- select_ids_by_digests: the token id of each known secret, whether the secret works, and whether the database was
+    -- restored
+    SELECT state.is_restored, s.holder_id, NOT s.ended AND (s.ends_at IS NULL OR s.ends_at > $2) AS works
+    FROM (SELECT {IS_RESTORED}) AS state
+    LEFT JOIN token_authority.secret s ON s.digest = ANY ($1) AND s.holder_kind = 'token'
+"""  # noqa: S608
 _LOCK_ALIVE: Final = """
     -- lock_alive: those of these tokens that are not revoked, locked until the transaction ends
     SELECT id FROM token_authority.token WHERE id = ANY ($1) AND revoked_at IS NULL ORDER BY id FOR UPDATE
@@ -124,19 +129,26 @@ async def update_token(connection: Connection, token: Token) -> None:
     await connection.execute(_UPDATE_OWNER, token.id, token.owner or "")
 
 
-async def select_tokens_by_digests(connection: Connection, digests: Collection[bytes]) -> dict[bytes, TokenLookup]:
-    """Return the tokens with these secrets, by digest. Unknown digests are left out."""
+async def select_tokens_by_digests(connection: Connection, digests: Collection[bytes]) -> TokensAsOf:
+    """Return the tokens with these secrets, by digest. Unknown digests are left out. Raise `Restored`."""
     rows = await connection.fetch(_SELECT_BY_DIGESTS, digests)
-    found = [TokenLookup(read_token(row), read_secret(row), row["endpoint_id"], row["as_of"]) for row in rows]
-    return {lookup.secret.digest: lookup for lookup in found}
+    require_not_restored(rows[0])
+    as_of: int = rows[0]["as_of"]
+    found = [
+        TokenLookup(read_token(row), read_secret(row), row["endpoint_id"], as_of)
+        for row in rows
+        if row["id"] is not None
+    ]
+    return TokensAsOf({lookup.secret.digest: lookup for lookup in found}, as_of)
 
 
 async def select_ids_by_digests(
     connection: Connection, digests: Sequence[bytes], now: datetime
 ) -> list[tuple[str, bool]]:
-    """Return for each known secret the id of its token and whether the secret works."""
+    """Return for each known secret the id of its token and whether the secret works. Raise `Restored`."""
     rows = await connection.fetch(_SELECT_IDS_BY_DIGESTS, digests, now)
-    return [(row["holder_id"], row["works"]) for row in rows]
+    require_not_restored(rows[0])
+    return [(row["holder_id"], row["works"]) for row in rows if row["holder_id"] is not None]
 
 
 async def lock_alive(connection: Connection, token_ids: list[str]) -> list[str]:

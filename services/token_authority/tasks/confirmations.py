@@ -11,9 +11,12 @@ from typing import Final
 
 import structlog
 
+from services.token_authority.domain.change_log import AppliedChange
+from services.token_authority.domain.errors import Restored
 from services.token_authority.domain.lease import Effect, GuardKey, LeaseWatch, PendingChange
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import guards
+from services.token_authority.tasks.restoration import RestorationWatch
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 IDLE_INTERVAL_S: Final = 0.5
@@ -28,23 +31,26 @@ _log = structlog.get_logger()
 class Confirmations:
     """Tracks which guards have confirmed which changes. Create one instance per process and supervise its `run()`."""
 
-    def __init__(self, database: Database, metrics: AuthorityMetrics, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, database: Database, watch: RestorationWatch, metrics: AuthorityMetrics, *, clock: Callable[[], float]
+    ) -> None:
         self._database = database
+        self._watch = watch
         self._metrics = metrics
         self._clock = clock
-        self._watch = LeaseWatch()
+        self._leases = LeaseWatch()
         self._pending: dict[PendingChange, asyncio.Event] = {}
         self._wake = asyncio.Event()
         self._interval_s = MIN_INTERVAL_S
         self._stopping = False
 
     async def wait_until_effective(self, change: PendingChange) -> Effect:
-        """Return when the change is effective, or when this process stops."""
+        """Return when the change is effective, or when this process stops. Raise `Restored`."""
         progress = self._pending[change] = asyncio.Event()
         self._interval_s = MIN_INTERVAL_S
         self._wake.set()
         try:
-            while not change.is_effective and not self._stopping:
+            while not (change.is_effective or self._stopping or change.is_lost):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(change.deadline - self._clock()):
                         await progress.wait()
@@ -52,6 +58,8 @@ class Confirmations:
                 change.advance_to(self._clock())
         finally:
             del self._pending[change]
+        if change.is_lost:
+            raise Restored
         waited_s = self._clock() - change.committed_at
         if change.is_effective:
             self._metrics.revocation_wait_s.observe(waited_s)
@@ -73,10 +81,13 @@ class Confirmations:
             if change.is_effective:
                 progress.set()
 
-    def confirm_early(self, guard: GuardKey, applied: int) -> None:
-        """Do the same as `confirm` before `applied` is checked against the log; ignore it beyond pending changes."""
-        if applied <= max((change.seq for change in self._pending), default=0):
-            self.confirm(guard, applied)
+    def confirm_early(self, guard: GuardKey, applied: AppliedChange) -> None:
+        """Do the same as `confirm` before the log is read, if the guard has applied a change that is pending here.
+
+        A number alone would not do: in a database that has gone back, another change may have it.
+        """
+        if any(change.change_id == applied.id and change.seq == applied.seq for change in self._pending):
+            self.confirm(guard, applied.seq)
 
     def stop_waiting(self) -> None:
         """Make every wait return with the current effect."""
@@ -88,8 +99,18 @@ class Confirmations:
         """Read the leases again and again until cancelled."""
         while True:
             await self._pause()
-            with contextlib.suppress(DatabaseUnavailable):
+            try:
                 await self._read_leases()
+            except DatabaseUnavailable:
+                pass  # the database has logged it
+            except Restored:
+                self._lose_pending()
+
+    def _lose_pending(self) -> None:
+        """End every wait: the database may lack the change, and the leases that it was waiting for."""
+        for change, progress in self._pending.items():
+            change.is_lost = True
+            progress.set()
 
     async def _pause(self) -> None:
         if not self._pending:
@@ -104,7 +125,9 @@ class Confirmations:
 
     async def _read_leases(self) -> None:
         pending = list(self._pending.items())  # these changes were committed before the leases are read
-        leases = await guards.select_leases(self._database)
+        expected = self._watch.newest
+        leases, head = await guards.select_leases(self._database)
+        await self._watch.require_current(head, expected)
         seen_at = self._clock()
         self._metrics.guards.set(len(leases))
         applied = {lease.guard: lease.applied for lease in leases}
@@ -112,7 +135,7 @@ class Confirmations:
             change.observe(applied)
             if change.is_effective:
                 progress.set()
-        for lease in self._watch.select_expired(leases, seen_at):
+        for lease in self._leases.select_expired(leases, seen_at):
             if await guards.remove_expired(self._database, lease):
                 _log.warning(
                     "guard lease expired: the guard has stopped or cannot reach the authority", **lease.guard._asdict()

@@ -9,6 +9,7 @@ import structlog
 
 from services.token_authority.domain.actor import POLICY
 from services.token_authority.domain.audit import AuditEntry, audit_fields
+from services.token_authority.domain.errors import Restored
 from services.token_authority.domain.token import Token
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import ended_tokens
@@ -41,7 +42,7 @@ class EndedTokens:
         """Remove ended tokens at an interval until cancelled."""
         while True:
             if self._days:
-                with contextlib.suppress(DatabaseUnavailable):
+                with contextlib.suppress(DatabaseUnavailable, Restored):
                     await self.purge(datetime.now(UTC))
             await asyncio.sleep(self._interval_s)
 

@@ -13,9 +13,11 @@ from typing import Final
 
 import msgspec
 
-from services.token_authority.domain.change_log import UnpublishedChange
+from services.token_authority.domain.change_log import LoggedChange
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import changes
+from services.token_authority.tasks.receipts import Receipts
+from services.token_authority.tasks.restoration import RestorationWatch
 from services.token_authority.tasks.signing import Signer
 from shared.contract.change import SET_AUDIENCE, SET_TYPE, Changes, PushClaims, PushedEvents
 from shared.contract.redis_names import CHANGES_CHANNEL
@@ -27,7 +29,7 @@ from shared.runtime.redis.errors import RedisUnavailable
 READ_EVERY_S: Final = 0.5
 """Between two reads of the log without a `wake()`: for changes of other processes and outages, and to mark some."""
 BATCH: Final = 200
-"""Changes per push, of about 130 bytes each."""
+"""Changes per push, of about 200 bytes each."""
 
 
 class ChangeRelay:
@@ -41,6 +43,8 @@ class ChangeRelay:
         database: Database,
         redis: RedisClient,
         signer: Signer,
+        receipts: Receipts,
+        watch: RestorationWatch,
         metrics: AuthorityMetrics,
         *,
         issuer: str,
@@ -48,10 +52,12 @@ class ChangeRelay:
         self._database = database
         self._redis = redis
         self._signer = signer
+        self._receipts = receipts
+        self._watch = watch
         self._metrics = metrics
         self._issuer = issuer
         self._awake = asyncio.Event()
-        self._committed: list[UnpublishedChange] = []
+        self._committed: list[LoggedChange] = []
         self._published: set[int] = set()
         """What is published and was not marked when the log was read last."""
         self._read_at = 0.0
@@ -62,9 +68,10 @@ class ChangeRelay:
             address=redis.address,
         )
 
-    def push(self, committed: Sequence[UnpublishedChange]) -> None:
+    def push(self, committed: Sequence[LoggedChange]) -> None:
         """Publish changes at once: this process has just committed them."""
         if committed:
+            self._watch.remember(committed)
             self._committed += committed
             self._awake.set()
 
@@ -99,11 +106,11 @@ class ChangeRelay:
         self._awake.clear()
 
     async def _publish_committed(self) -> None:
-        committed, self._committed = sorted(self._committed, key=lambda each: each.change.seq), []
+        committed, self._committed = sorted(self._committed, key=lambda each: each.seq), []
         for start in range(0, len(committed), BATCH):
             batch = committed[start : start + BATCH]
             await self._publish(batch)
-            self._published.update(each.change.seq for each in batch)
+            self._published.update(each.seq for each in batch)
 
     async def _publish_log(self) -> None:
         """Publish and mark what is in the log and not marked, every `READ_EVERY_S` or after `wake`."""
@@ -123,23 +130,23 @@ class ChangeRelay:
             if not batch:
                 self._note_published()  # another process may have published them
                 return 0
-            if new := [each for each in batch if each.change.seq not in published]:
+            if new := [each for each in batch if each.seq not in published]:
                 await self._publish(new)
-            await changes.mark_published(transaction, [row.change.seq for row in batch])
+            await changes.mark_published(transaction, [row.seq for row in batch])
         self._note_published()
         return len(batch)
 
-    async def _publish(self, batch: Sequence[UnpublishedChange]) -> None:
+    async def _publish(self, batch: Sequence[LoggedChange]) -> None:
         await self._redis.publish(CHANGES_CHANNEL, [self._sign(batch)])
 
-    def _sign(self, batch: Sequence[UnpublishedChange]) -> str:
+    def _sign(self, batch: Sequence[LoggedChange]) -> str:
         claims = PushClaims(
             iss=self._issuer,
             aud=SET_AUDIENCE,
             iat=int(time.time()),
             jti=secrets.token_hex(16),
             toe_ms=int(batch[0].recorded_at.timestamp() * 1000),
-            events=PushedEvents(Changes([row.change for row in batch])),
+            events=PushedEvents(Changes([self._receipts.with_receipt(row) for row in batch])),
         )
         return self._signer.sign(msgspec.to_builtins(claims), SET_TYPE)
 

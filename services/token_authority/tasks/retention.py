@@ -11,8 +11,9 @@ from services.token_authority.storage import changes, kept_findings, service_ass
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 
 INTERVAL_S: Final = 60.0
-CHANGES_KEPT: Final = timedelta(minutes=10)
-"""Lets a guard whose lease has expired continue from its place in the log instead of an empty cache."""
+CHANGES_KEPT: Final = timedelta(hours=7)
+"""Longer than guards keep changes: what a guard reports, and the log lacks, was never deleted from it. It also lets a
+guard whose lease has expired continue from its place in the log instead of an empty cache."""
 DAYS_KEPT: Final = timedelta(days=400)
 """A year of daily counts, and a month before it to compare with."""
 MAX_DAYS: Final = 10_000

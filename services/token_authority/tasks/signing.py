@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.token_authority.domain.actor import SYSTEM, Actor
 from services.token_authority.domain.audit import AuditEntry
+from services.token_authority.domain.errors import Restored
 from services.token_authority.domain.signing_key import KEPT, ROTATED_AFTER, KeyRotation, PublishedKey, SigningKey
 from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.storage.signing_keys import (
@@ -122,7 +123,7 @@ class Signer:
         """Read the keys at an interval, rotate an old one and delete retired ones, until cancelled."""
         while True:
             await asyncio.sleep(self._refresh_s)
-            with contextlib.suppress(DatabaseUnavailable):
+            with contextlib.suppress(DatabaseUnavailable, Restored):
                 keys = await self._select_or_create()
                 self._use(keys)
                 if keys[-1].age >= ROTATED_AFTER:
@@ -141,7 +142,7 @@ class Signer:
         keys = await select_signing_keys(self._database)
         if keys:
             return keys
-        async with audited_transaction(self._database) as transaction:
+        async with audited_transaction(self._database, during_restoration=True) as transaction:
             await lock_signing_keys(transaction)
             if await select_signing_keys(transaction):
                 transaction.declare_unchanged()

@@ -8,21 +8,32 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import msgspec
+import structlog
 
-from services.token_authority.domain.change_log import LogRange, is_contiguous
+from services.token_authority.domain.change_log import (
+    AppliedChange,
+    LogRange,
+    contradicts,
+    is_contiguous,
+)
 from services.token_authority.domain.lease import GuardKey
+from services.token_authority.domain.restoration import Evidence
 from services.token_authority.storage import changes, guards, usage
 from services.token_authority.tasks.confirmations import Confirmations
+from services.token_authority.tasks.receipts import Receipts
+from services.token_authority.tasks.restoration import RestorationWatch
 from shared.contract.change import Change
 from shared.contract.sync import MAX_CHANGES_PER_SYNC, SyncAnswer, SyncRequest, TokenUse
 from shared.contract.token import SECRET_PATTERN, SECRET_START
 from shared.runtime.http.address import read_address
 from shared.runtime.http.user_agent import shorten_user_agent
-from shared.runtime.postgres.database import Database
+from shared.runtime.postgres.database import Connection, Database
 from shared.runtime.process.redaction import redactor
 
 GATHERING_S: Final = 0.005
 """How long syncs are gathered while a change waits for other guards, whose confirmations come first."""
+_log = structlog.get_logger()
+
 _REDACT: Final = redactor(SECRET_PATTERN, SECRET_START)
 
 
@@ -33,6 +44,8 @@ class Syncs:
         self,
         database: Database,
         confirmations: Confirmations,
+        receipts: Receipts,
+        watch: RestorationWatch,
         *,
         lease_ms: int,
         issuer: str,
@@ -41,22 +54,25 @@ class Syncs:
         self._database = database
         self._store_origin = store_origin
         self._confirmations = confirmations
+        self._receipts = receipts
+        self._watch = watch
         self._lease_ms = lease_ms
         self._issuer = issuer
         self._waiting: list[_WaitingSync] = []
         self._has_waiting = asyncio.Event()
 
     async def sync(self, guard: GuardKey, request: SyncRequest, sites: Sequence[str] | None = None) -> SyncAnswer:
-        """Store the lease with what the guard has applied, and return the changes since then.
+        """Store the lease with what the guard has applied, and return the changes since then. Raise `Restored`.
 
         Count the reported uses of tokens of these sites, or of all tokens if `sites` is `None`.
         """
-        if request.applied is not None:
-            self._confirmations.confirm_early(guard, request.applied)
+        last = None if request.last is None else self._receipts.verify(request.last)
+        if last is not None:
+            self._confirmations.confirm_early(guard, last)
         if request.usage:
             await usage.add_uses(self._database, [self._with_valid_origin(use) for use in request.usage], sites)
             await usage.add_secret_uses(self._database, request.usage, sites)
-        waiting = _WaitingSync(guard, request.applied, asyncio.get_running_loop().create_future())
+        waiting = _WaitingSync(guard, request.applied, last, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._has_waiting.set()
         return await waiting.answer
@@ -85,9 +101,13 @@ class Syncs:
                     waiting.succeed(answer)
 
     async def _answer_batch(self, batch: "Sequence[_WaitingSync]") -> list[SyncAnswer]:
+        expected = self._watch.newest
         async with self._database.transaction() as transaction:
             await changes.lock_log_shared(transaction)
             log_range = await changes.select_range(transaction)
+            await self._watch.require_current(log_range.head, expected)
+            if evidence := await _find_evidence(transaction, batch, log_range):
+                await self._watch.refuse(evidence)
             places = [_place_in_log(waiting.applied, log_range) for waiting in batch]
             missing = [seq for seq in places if seq is not None and seq < log_range.head]
             found = await changes.select_changes(transaction, min(missing)) if missing else []
@@ -95,9 +115,11 @@ class Syncs:
             await guards.renew_leases(transaction, applied, self._lease_ms)
         for guard, seq in applied.items():
             self._confirmations.confirm(guard, seq)
-        return [self._answer(seq, log_range, found) for seq in places]
+        last = None if log_range.newest is None else self._receipts.with_receipt(log_range.newest)
+        sent = [self._receipts.with_receipt(change) for change in found]
+        return [self._answer(seq, log_range, sent, last) for seq in places]
 
-    def _answer(self, applied: int | None, log_range: LogRange, found: list[Change]) -> SyncAnswer:
+    def _answer(self, applied: int | None, log_range: LogRange, found: list[Change], last: Change | None) -> SyncAnswer:
         missing = [] if applied is None else [change for change in found if change.seq > applied]
         contiguous = is_contiguous(applied, log_range, missing)
         return SyncAnswer(
@@ -107,6 +129,7 @@ class Syncs:
             afresh=not contiguous,
             changes=missing if contiguous else [],
             issuer=self._issuer,
+            last=last,
         )
 
 
@@ -115,6 +138,7 @@ class _WaitingSync(NamedTuple):
 
     guard: GuardKey
     applied: int | None
+    last: AppliedChange | None
     answer: "asyncio.Future[SyncAnswer]"
 
     def succeed(self, answer: SyncAnswer) -> None:
@@ -124,6 +148,31 @@ class _WaitingSync(NamedTuple):
     def fail(self, error: Exception) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)
+
+
+async def _find_evidence(
+    transaction: Connection, batch: "Sequence[_WaitingSync]", log_range: LogRange
+) -> Evidence | None:
+    """Return why the log must have gone back, if a guard has applied a change that it lacks."""
+    newest = log_range.newest
+    proven = [(waiting.guard, waiting.last) for waiting in batch if waiting.last is not None]
+    ids = {} if newest is None else {newest.seq: newest.id}
+    older = [last.seq for _, last in proven if log_range.floor < last.seq < log_range.head]
+    if older:
+        ids |= await changes.select_change_ids(transaction, older)
+    for guard, last in proven:
+        if contradicts(last, log_range, ids):
+            detail = "a guard has applied a change that the log lacks"
+            return Evidence("guard", detail, last.seq, log_range.head, guard.client_id, guard.guard_id)
+    for waiting in batch:
+        if waiting.applied is not None and waiting.applied > log_range.head:
+            _log.warning(
+                "A guard reports a newer change than the log has, without a valid receipt; it starts again",
+                applied=waiting.applied,
+                head=log_range.head,
+                **waiting.guard._asdict(),
+            )
+    return None
 
 
 def _place_in_log(applied: int | None, log_range: LogRange) -> int | None:

@@ -12,6 +12,7 @@ import structlog
 
 from services.token_authority.domain.actor import POLICY
 from services.token_authority.domain.audit import AuditEntry
+from services.token_authority.domain.errors import Restored
 from services.token_authority.storage import changes, unused_tokens
 from services.token_authority.storage.audit import audited_transaction
 from services.token_authority.tasks.relay import ChangeRelay
@@ -40,7 +41,7 @@ class UnusedTokens:
         """Disable unused tokens at an interval until cancelled."""
         while True:
             if self._days:
-                with contextlib.suppress(DatabaseUnavailable):
+                with contextlib.suppress(DatabaseUnavailable, Restored):
                     await self.disable(datetime.now(UTC))
             await asyncio.sleep(self._interval_s)
 

@@ -42,7 +42,7 @@ class Encryptor:
 
     def __init__(self, secrets: Sequence[bytes], purpose: str) -> None:
         self._purpose = purpose
-        self._ciphers = [AESGCM(_derive_key(secret, purpose)) for secret in secrets]
+        self._ciphers = [AESGCM(derive_key(secret, purpose)) for secret in secrets]
 
     def encrypt(self, plain: bytes, name: str) -> Encrypted:
         """Encrypt data so that it can be decrypted only under the same name.
@@ -81,5 +81,5 @@ def read_secret(variable: str, text: str) -> bytes:
     return found[0]
 
 
-def _derive_key(secret: bytes, purpose: str) -> bytes:
+def derive_key(secret: bytes, purpose: str) -> bytes:
     return HKDF(algorithm=SHA256(), length=_KEY_BYTES, salt=None, info=purpose.encode()).derive(secret)

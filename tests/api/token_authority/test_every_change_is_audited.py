@@ -17,6 +17,7 @@ NO_CHANGE = {
     ("POST", "/oauth2/introspect"): "reads, and counts the use",
     ("POST", "/oauth2/introspect/batch"): "reads, and counts the use",
     ("POST", "/v1/guards/{guard_id}/sync"): "renews a lease, and counts the use",
+    ("POST", "/v1/guards/{guard_id}/changes"): "stores a report; what finishing makes of it has a record",
     ("DELETE", "/v1/guards/{guard_id}"): "releases a lease",
     ("POST", "/v1/sign-in-links"): "creates a link; the session that it starts has a record",
 }

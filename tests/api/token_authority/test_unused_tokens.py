@@ -10,7 +10,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from services.token_authority.metrics import AuthorityMetrics
+from services.token_authority.tasks.receipts import Receipts
 from services.token_authority.tasks.relay import ChangeRelay
+from services.token_authority.tasks.restoration import RestorationWatch
 from services.token_authority.tasks.retention import DAYS_KEPT, MAX_DAYS, Retention
 from services.token_authority.tasks.signing import PURPOSE, Signer
 from services.token_authority.tasks.unused_tokens import UnusedTokens
@@ -35,10 +37,13 @@ class Policy:
     """The policy task of one process, run on demand. Its own relay does not run; that of the authority does."""
 
     def __init__(self, database: Database, redis: RedisClient) -> None:
-        encryptor = Encryptor(read_secrets("X", KEY_ENCRYPTION_KEY), PURPOSE)
+        secret = read_secrets("X", KEY_ENCRYPTION_KEY)
+        encryptor = Encryptor(secret, PURPOSE)
         metrics = AuthorityMetrics(CollectorRegistry())
         signer = Signer(database, encryptor, clock=elapsed_s)
-        relay = ChangeRelay(database, redis, signer, metrics, issuer="x")
+        receipts = Receipts(secret)
+        watch = RestorationWatch(database, receipts, metrics, clock=elapsed_s)
+        relay = ChangeRelay(database, redis, signer, receipts, watch, metrics, issuer="x")
         self._unused = UnusedTokens(database, relay, days=DAYS)
         self.switched_off = UnusedTokens(database, relay, days=0, interval_s=0.01)
 
