@@ -27,6 +27,15 @@ class AuthorityMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.journal_failures = Counter(
+            "pollgate_journal_failures", "Failed attempts to append to the journal", registry=registry
+        )
+        self.journal_outage = Gauge(
+            "pollgate_journal_outage",
+            "1 while the journal cannot be written, else 0",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.unpublished = Gauge(
             "pollgate_changes_unpublished",
             "1 while changes wait to be published on Redis, else 0",
