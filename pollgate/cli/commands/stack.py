@@ -34,7 +34,7 @@ def up(
     folder
         Folder for the data, the admin key (admin.key) and the logs.
     """
-    with _require_extras("server,embedded"):
+    with require_extras("server,embedded"):
         from pollgate.stack.up import Ports, run_stack  # noqa: PLC0415
 
     asyncio.run(run_stack(folder.resolve(), Ports(polls=polls_port, token_authority=token_authority_port)))
@@ -47,7 +47,7 @@ def migrate() -> None:
     appended. The first is of a role that may create roles. The passwords of the other two become those of the
     services' roles.
     """
-    with _require_extras("server"):
+    with require_extras("server"):
         from pollgate.stack.migrate import migrate_from_environment  # noqa: PLC0415
 
     for line in asyncio.run(migrate_from_environment()):
@@ -81,7 +81,7 @@ def secrets(
     database
         Name of the database.
     """
-    with _require_extras("server"):
+    with require_extras("server"):
         from pollgate.stack.secrets import write_secret_files  # noqa: PLC0415
 
     for file in write_secret_files(folder, postgres=postgres, redis=redis, database=database):
@@ -89,7 +89,7 @@ def secrets(
 
 
 @contextmanager
-def _require_extras(extras: str) -> Generator[None, None, None]:
+def require_extras(extras: str) -> Generator[None, None, None]:
     """Raise `CliError` where an import in the block fails because these extras are not installed."""
     try:
         yield
