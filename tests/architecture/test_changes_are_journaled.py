@@ -10,6 +10,7 @@ from services.token_authority.app import build_app
 from services.token_authority.handlers.journaled_responses import JournaledResponses
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.runtime.http.routes import Route, list_routes
+from shared.runtime.process.environment import RotatableText
 
 AUTHORITY = Path(__file__).parents[2] / "services" / "token_authority"
 
@@ -25,8 +26,8 @@ def test_every_route_of_an_authority_with_a_journal_waits_for_it(monkeypatch: py
     monkeypatch.setattr(JournaledResponses, "wrap", note)
     app = build_app(
         TokenAuthoritySettings(
-            token_authority_database_url="postgresql://localhost/pollgate",
-            redis_url="redis://localhost",
+            token_authority_database_url=RotatableText("postgresql://localhost/pollgate"),
+            redis_url=RotatableText("redis://localhost"),
             service_credentials="",
             key_encryption_key="k" * 43,
             journal_file="journal.jsonl",

@@ -17,10 +17,9 @@ from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.storage import journal, restoration
 from services.token_authority.storage.audit import LogReadings, RequiredReading, audited_transaction
 from services.token_authority.tasks.journal_file import JournalFile
-from shared.runtime.http.health import Unready
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.process.environment import SettingsError
-from shared.runtime.process.outage import Outage
+from shared.runtime.process.outage import Outage, Unavailable
 
 READ_EVERY_S: Final = 1.0
 """Between two readings that no request wants, for changes of other processes."""
@@ -104,9 +103,9 @@ class Journal:
                 self._begin_outage(TimeoutError())
 
     async def check(self) -> None:
-        """Raise `Unready` if the journal cannot be written."""
+        """Raise `Unavailable` if the journal cannot be written."""
         if self._outage.is_ongoing:
-            raise Unready("the journal cannot be written; changes are in effect all the same")
+            raise Unavailable("the journal cannot be written; changes are in effect all the same")
 
     async def _read_log(self) -> None:
         """Append everything after the last record, or open a restoration if the log does not have that record."""
