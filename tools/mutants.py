@@ -22,7 +22,9 @@ WATCH = "tests/unit/test_token_watch.py"
 GUARD = "tests/unit/test_guard.py"
 RESTORED = "tests/api/token_authority/test_restored_database.py"
 FINISH = "tests/api/token_authority/test_restoration_finish.py"
-TESTS = (STREAMS, WATCH, GUARD, RESTORED, FINISH)
+JOURNAL = "tests/api/token_authority/test_journal.py"
+REAPPLICATION = "tests/api/token_authority/test_reapplication.py"
+TESTS = (STREAMS, WATCH, GUARD, RESTORED, FINISH, JOURNAL, REAPPLICATION)
 """What finds mutants that neither the simulation nor the faults cover."""
 
 
@@ -37,6 +39,34 @@ class Mutant(NamedTuple):
 
 
 MUTANTS = (
+    Mutant(
+        "responses do not wait for the journal",
+        "services/token_authority/tasks/journal.py",
+        "if number is None or number <= self._ended or self._outage.is_ongoing:",
+        "if True:",
+        seen_by=JOURNAL,
+    ),
+    Mutant(
+        "a change requires no reading of the log",
+        "services/token_authority/storage/audit.py",
+        "reading.note_end_of_transaction()",
+        "pass",
+        seen_by=JOURNAL,
+    ),
+    Mutant(
+        "a journal that is ahead proves nothing",
+        "services/token_authority/tasks/journal.py",
+        "await restoration.begin_restoration(transaction, evidence)",
+        "pass",
+        seen_by=JOURNAL,
+    ),
+    Mutant(
+        "gaps in journals are overlooked",
+        "services/token_authority/operations/reapplication.py",
+        "sorted(head.seq + 1 for head in unknown if head not in found)",
+        "[]",
+        seen_by=REAPPLICATION,
+    ),
     Mutant(
         "no tombstones",
         "shared/guard/tombstones.py",

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from pollgate.cli.commands import admin, audit, doctor, keys, open_pages, poll, service, site, stack, token
+from pollgate.cli.commands import admin, audit, doctor, keys, open_pages, poll, restore, service, site, stack, token
 from pollgate.cli.commands.completion import register_completion
 from pollgate.cli.errors import CliError, UsageError
 from pollgate.cli.output import escape
@@ -26,7 +26,7 @@ app = App(
     "  pollgate token create --help",
     version="0.1.0",
 )
-for group in (poll.app, token.app, site.app, admin.app, service.app, audit.app, keys.app):
+for group in (poll.app, token.app, site.app, admin.app, service.app, audit.app, keys.app, restore.app):
     app.command(group)
 for command, example in (
     (stack.up, "pollgate up --polls-port 8090 --token-authority-port 8091"),

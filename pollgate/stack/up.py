@@ -76,11 +76,12 @@ async def _start(stack: AsyncExitStack, processes: Processes, folder: Path, port
     authority = {
         "TOKEN_AUTHORITY_PORT": str(ports.token_authority),
         "TOKEN_AUTHORITY_ISSUER": authority_url,
-        "TOKEN_AUTHORITY_DATABASE_URL": postgres.url("token_authority", secrets.token_authority_database_password),
+        "TOKEN_AUTHORITY_DATABASE_URL": _authority_database_url(postgres, secrets),
         "REDIS_URL": f"redis://token-authority:{secrets.token_authority_redis_password}@{HOST}:{redis_port}",
         "SERVICE_CREDENTIALS": secrets.service_credentials,
         "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
         "ADMIN_KEY_FILE": str(folder / "admin.key"),
+        "JOURNAL_FILE": _journal(folder),
         "POLLS_URL": polls_url,
     }
     polls = {
@@ -108,6 +109,37 @@ def _doctor_environment(authority: Mapping[str, str], polls: Mapping[str, str]) 
     }
 
 
+@asynccontextmanager
+async def run_postgres_of(folder: Path) -> AsyncGenerator[dict[str, str], None]:
+    """Run the PostgreSQL of a stack that is stopped. Yield those settings of its authority that need no other server.
+
+    Raise `StackError`, also if the stack runs.
+    """
+    if not await asyncio.to_thread((folder / "secrets.json").exists):
+        raise StackError(f"there is no stack in {folder}; name the folder that `pollgate up` uses with --dir")
+    with _folder_lock(folder):
+        secrets = load_or_create(folder / "secrets.json")
+        postgres = await _start_postgres(folder, secrets)
+        try:
+            yield {
+                "TOKEN_AUTHORITY_DATABASE_URL": _authority_database_url(postgres, secrets),
+                "REDIS_URL": "redis://127.0.0.1",
+                "SERVICE_CREDENTIALS": secrets.service_credentials,
+                "KEY_ENCRYPTION_KEY": secrets.key_encryption_key,
+                "JOURNAL_FILE": _journal(folder),
+            }
+        finally:
+            await asyncio.to_thread(postgres.stop)
+
+
+def _authority_database_url(postgres: EmbeddedPostgres, secrets: StackSecrets) -> str:
+    return postgres.url("token_authority", secrets.token_authority_database_password)
+
+
+def _journal(folder: Path) -> str:
+    return str(folder / "journal" / "journal.jsonl")
+
+
 @contextmanager
 def _folder_lock(folder: Path) -> Generator[None, None, None]:
     try:
@@ -126,21 +158,25 @@ def _folder_lock(folder: Path) -> Generator[None, None, None]:
 @asynccontextmanager
 async def _postgres(folder: Path, secrets: StackSecrets) -> AsyncGenerator[EmbeddedPostgres, None]:
     started = time.monotonic()
-    if " " in str(folder):
-        raise StackError(
-            f"the embedded PostgreSQL cannot run in a path with a space: {folder}; choose another with --dir"
-        )
-    try:
-        postgres = await start_postgres(folder / "postgres", secrets.postgres_password)
-    except SubprocessError:
-        log = folder / "postgres" / "log"
-        raise StackError(f"PostgreSQL does not start: {_last_line(log)}") from None
+    postgres = await _start_postgres(folder, secrets)
     _print_line(f"PostgreSQL is up ({time.monotonic() - started:.1f} s)")
     try:
         yield postgres
     finally:
         _print_line("Stopping PostgreSQL")
         await asyncio.to_thread(postgres.stop)
+
+
+async def _start_postgres(folder: Path, secrets: StackSecrets) -> EmbeddedPostgres:
+    if " " in str(folder):
+        raise StackError(
+            f"the embedded PostgreSQL cannot run in a path with a space: {folder}; choose another with --dir"
+        )
+    try:
+        return await start_postgres(folder / "postgres", secrets.postgres_password)
+    except SubprocessError:
+        log = folder / "postgres" / "log"
+        raise StackError(f"PostgreSQL does not start: {_last_line(log)}") from None
 
 
 @asynccontextmanager
@@ -168,11 +204,13 @@ async def _service(
     environment = {**os.environ, **settings, "SHUTDOWN_GRACE_S": "0"}  # nothing could choose another replica
     processes.start(name, command, environment, folder / "logs" / f"{name}.log")
     try:
-        async with aiohttp.ClientSession(raise_for_status=True) as session:
+        async with aiohttp.ClientSession() as session:
 
             async def check_ready() -> None:
-                async with session.get(f"http://{HOST}:{port}/readyz"):
-                    pass
+                async with session.get(f"http://{HOST}:{port}/readyz") as answer:
+                    if "restoration" in (unready := await _find_unready(answer)):
+                        raise StackError(f"{unready['restoration']}, each with --dir {folder}")
+                    answer.raise_for_status()
 
             await _wait_until_ready(processes, name, port, folder, check_ready)
         _print_line(f"{name} is up on http://{HOST}:{port} ({time.monotonic() - started:.1f} s)")
@@ -195,6 +233,12 @@ async def _wait_until_ready(
         if processes.find_ended() or time.monotonic() > give_up:
             raise StackError(f"{name} does not start: {_last_line(folder / 'logs' / f'{name}.log')}")
         await asyncio.sleep(0.05)
+
+
+async def _find_unready(answer: aiohttp.ClientResponse) -> dict[str, str]:
+    """Return what `/readyz` says of each check that has failed."""
+    checks: dict[str, str] = (await answer.json())["checks"]
+    return {name: reason for name, reason in checks.items() if reason != "ok"}
 
 
 async def _succeeds(check: Callable[[], Awaitable[object]]) -> bool:

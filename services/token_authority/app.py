@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +17,8 @@ from services.token_authority.app_keys import (
     DATABASE,
     IDENTITY_PROVIDER,
     INTROSPECTOR,
+    JOURNAL,
+    METRICS_OF_AUTHORITY,
     REDIS,
     RELAY,
     RESTORATION,
@@ -29,6 +31,7 @@ from services.token_authority.app_keys import (
     SYNCS,
     TEMPLATES,
 )
+from services.token_authority.handlers.journaled_responses import JournaledResponses
 from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import AttemptMetrics, Attempts, Limits
 from services.token_authority.operations.audit_chain import ChainVerifier
@@ -49,6 +52,8 @@ from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage.schema import SCHEMA
 from services.token_authority.tasks.confirmations import Confirmations
 from services.token_authority.tasks.ended_tokens import EndedTokens
+from services.token_authority.tasks.journal import Journal
+from services.token_authority.tasks.journal_file import JournalFile
 from services.token_authority.tasks.old_sessions import OldSessions
 from services.token_authority.tasks.receipts import Receipts
 from services.token_authority.tasks.relay import ChangeRelay
@@ -65,10 +70,10 @@ from shared.runtime.crypto.encryption import Encryptor
 from shared.runtime.docs import add_docs
 from shared.runtime.http.application import ERROR_VIEW, create_application
 from shared.runtime.http.cors import add_cors, read_origins
-from shared.runtime.http.health import add_health
+from shared.runtime.http.health import Check, add_health
 from shared.runtime.http.metrics import METRICS, add_metrics
 from shared.runtime.http.open_requests import OpenRequestLimit
-from shared.runtime.http.routes import add_routes
+from shared.runtime.http.routes import ROUTE_WRAPPER, add_routes
 from shared.runtime.pages.cookies import SecretCookie, is_https
 from shared.runtime.pages.static_files import SHARED_STATIC, StaticFiles
 from shared.runtime.pages.templates import Templates
@@ -88,17 +93,25 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
     app = create_application(PROBLEMS, redactor(SECRET_PATTERN, SECRET_START), open_requests=open_requests)
     add_cors(app, read_origins(settings.cors_origins))
     app[SETTINGS] = settings
+    reported: dict[str, Check] = {"redis": lambda: app[RELAY].ping()}
+    if settings.journal_file:
+        app[ROUTE_WRAPPER] = JournaledResponses(app[ROUTE_WRAPPER])
+        reported["journal"] = lambda: app[JOURNAL].check()
     add_routes(app, ROUTES)
     add_docs(app, DOCUMENTATION, settings.token_authority_issuer, has_start_page=True)
     _add_pages(app, settings)
     add_health(
         app,
         required={"postgres": lambda: app[DATABASE].ping(), "restoration": lambda: app[RESTORATION].check()},
-        reported={"redis": lambda: app[RELAY].ping()},
+        reported=reported,
     )
     add_metrics(app, settings.metrics_networks)
     open_requests.register(app[METRICS])
-    app.cleanup_ctx.extend([_open_database, _open_redis, _follow_changes])
+    app[METRICS_OF_AUTHORITY] = AuthorityMetrics(app[METRICS])
+    app.cleanup_ctx.append(_open_database)
+    if settings.journal_file:
+        app.cleanup_ctx.append(_keep_journal)
+    app.cleanup_ctx.extend([_bootstrap, _open_redis, _follow_changes])
     if settings.oidc_issuer:
         app.cleanup_ctx.append(_open_provider)
     app.on_shutdown.append(_stop_waiting)
@@ -124,18 +137,38 @@ async def _open_database(app: web.Application) -> AsyncGenerator[None, None]:
         registry=app[METRICS],
     ) as opened:
         await retry_until_available(lambda: require_migrated(opened, SCHEMA))
-        await retry_until_available(
-            lambda: bootstrap(
-                opened,
-                site_name=settings.first_site_name,
-                admin_key_file=Path(settings.admin_key_file),
-                service_credentials=settings.service_credentials,
-                now=datetime.now(UTC),
-            )
-        )
         app[DATABASE] = opened
         app[CHAIN_VERIFIER] = ChainVerifier(opened)
         yield
+
+
+async def _keep_journal(app: web.Application) -> AsyncGenerator[None, None]:
+    settings = app[SETTINGS]
+    file = JournalFile(Path(settings.journal_file), timedelta(days=settings.journal_days))
+    journal = app[JOURNAL] = Journal(
+        app[DATABASE],
+        file,
+        app[METRICS_OF_AUTHORITY],
+        path=settings.journal_file,
+        kept=timedelta(days=settings.journal_days),
+    )
+    await retry_until_available(journal.start)
+    async with supervise(app, "journal", journal.run):
+        yield
+
+
+async def _bootstrap(app: web.Application) -> AsyncGenerator[None, None]:
+    settings = app[SETTINGS]
+    await retry_until_available(
+        lambda: bootstrap(
+            app[DATABASE],
+            site_name=settings.first_site_name,
+            admin_key_file=Path(settings.admin_key_file),
+            service_credentials=settings.service_credentials,
+            now=datetime.now(UTC),
+        )
+    )
+    yield
 
 
 async def _open_redis(app: web.Application) -> AsyncGenerator[None, None]:
@@ -154,7 +187,7 @@ async def _open_redis(app: web.Application) -> AsyncGenerator[None, None]:
 
 async def _follow_changes(app: web.Application) -> AsyncGenerator[None, None]:
     settings, opened = app[SETTINGS], app[DATABASE]
-    metrics = AuthorityMetrics(app[METRICS])
+    metrics = app[METRICS_OF_AUTHORITY]
     signer = app[SIGNER] = Signer(opened, Encryptor(settings.encryption_secrets, PURPOSE), clock=elapsed_s)
     await retry_until_available(signer.load)
     Readings(app[METRICS]).show(

@@ -7,6 +7,7 @@ from aiohttp import web
 from services.token_authority.domain.admin_key import AdminKey
 from services.token_authority.domain.service import Service
 from services.token_authority.domain.session import Session
+from services.token_authority.metrics import AuthorityMetrics
 from services.token_authority.operations.attempts import Attempts
 from services.token_authority.operations.audit_chain import ChainVerifier
 from services.token_authority.operations.credentials import Credentials
@@ -17,6 +18,7 @@ from services.token_authority.operations.sessions import Sessions
 from services.token_authority.operations.token_changes import TokenChanges
 from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.tasks.confirmations import Confirmations
+from services.token_authority.tasks.journal import Journal
 from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.restoration import RestorationWatch
 from services.token_authority.tasks.signing import Signer
@@ -37,6 +39,9 @@ RESTORATION: Final = web.AppKey("restoration", RestorationWatch)
 REVOKER: Final = web.AppKey("revoker", Revoker)
 CHANGES: Final = web.AppKey("changes", TokenChanges)
 INTROSPECTOR: Final = web.AppKey("introspector", Introspector)
+JOURNAL: Final = web.AppKey("journal", Journal)
+"""There is none unless `JOURNAL_FILE` is set."""
+METRICS_OF_AUTHORITY: Final = web.AppKey("metrics_of_authority", AuthorityMetrics)
 SYNCS: Final = web.AppKey("syncs", Syncs)
 SIGNER: Final = web.AppKey("signer", Signer)
 CONFIRMATIONS: Final = web.AppKey("confirmations", Confirmations)

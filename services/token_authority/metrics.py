@@ -27,6 +27,15 @@ class AuthorityMetrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self.journal_failures = Counter(
+            "pollgate_journal_failures", "Failed attempts to append to the journal", registry=registry
+        )
+        self.journal_outage = Gauge(
+            "pollgate_journal_outage",
+            "1 while the journal cannot be written, else 0",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.tokens_expiring = Gauge(
             "pollgate_tokens_expiring",
             "Active tokens that expire within 7 and within 30 days, the same from every process: take the maximum",

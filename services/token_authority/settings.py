@@ -70,6 +70,23 @@ class TokenAuthoritySettings(Struct, frozen=True, kw_only=True):
     admin_key_file: Annotated[
         str, Meta(description="file for the first admin key, in a folder that only this user can write to")
     ] = ".pollgate/admin.key"
+    journal_file: Annotated[
+        str,
+        Meta(
+            description="file to which every audit record is also written, in a folder that only this user can write "
+            "to, on another disk than the database; after a restore of the database, it says which tokens and keys "
+            "ended since the backup; empty for none"
+        ),
+    ] = ""
+    journal_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=36500,
+            description="days for which a full file of the journal is kept, longer than the oldest backup that you "
+            "would restore",
+        ),
+    ] = 400
     first_site_name: Annotated[str, Meta(description="name of the site that is created at the first start")] = "My site"
     max_token_lifetime_days: Annotated[
         int, Meta(ge=0, le=36500, description="maximum lifetime of a token in days; 0 for no limit")

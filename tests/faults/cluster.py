@@ -28,6 +28,15 @@ class Links(NamedTuple):
     authority: Proxy | None
 
 
+class Restores(NamedTuple):
+    """What an operator needs to restore the database: its URLs, the settings of the authority, and every journal."""
+
+    database: ClonedDatabase
+    settings: dict[str, str]
+    journals: list[Path]
+    folder: Path
+
+
 class Cluster(NamedTuple):
     """The processes, and the proxies between them by the name of the calling process."""
 
@@ -37,6 +46,7 @@ class Cluster(NamedTuple):
     redis: RedisServer
     links: dict[str, Links]
     admin_key: str
+    restores: Restores
 
     @property
     def services(self) -> list[ClusterProcess]:
@@ -67,7 +77,18 @@ async def run_cluster(folder: Path, output: Path) -> AsyncGenerator[Cluster, Non
             await _replica(stack, f"polls-{number}", links, database, redis, bases, output)
             for number in range(REPLICAS)
         ]
-        yield Cluster(authorities, replicas, postgres, redis, links, (folder / "admin.key").read_text().strip())
+        restores = Restores(
+            database,
+            {**authority_settings(database, redis.url, folder), "REVOCATION_LEASE": str(LEASE_S)},
+            [_journal(folder, authority.name) for authority in authorities],
+            folder,
+        )
+        admin_key = (folder / "admin.key").read_text().strip()
+        yield Cluster(authorities, replicas, postgres, redis, links, admin_key, restores)
+
+
+def _journal(folder: Path, name: str) -> Path:
+    return folder / f"journal of {name}" / "journal.jsonl"
 
 
 async def _authority(
@@ -83,7 +104,11 @@ async def _authority(
     to_redis = await stack.enter_async_context(run_proxy(redis.url))
     links[name] = Links(to_postgres, to_redis, None)
     proxied_database = database._replace(token_authority_url=to_postgres.url(database.token_authority_url))
-    settings = {**authority_settings(proxied_database, to_redis.url(), folder), "REVOCATION_LEASE": str(LEASE_S)}
+    settings = {
+        **authority_settings(proxied_database, to_redis.url(), folder),
+        "REVOCATION_LEASE": str(LEASE_S),
+        "JOURNAL_FILE": str(_journal(folder, name)),
+    }
     return await _start(stack, ServiceProcess(name, "token_authority", take_port(), settings, output))
 
 
@@ -101,7 +126,11 @@ async def _replica(
     to_authority = await stack.enter_async_context(run_proxy(*authorities))
     links[name] = Links(to_postgres, to_redis, to_authority)
     proxied_database = database._replace(polls_url=to_postgres.url(database.polls_url))
-    settings = polls_settings(proxied_database, to_redis.url(), to_authority.url())
+    settings = {
+        **polls_settings(proxied_database, to_redis.url(), to_authority.url()),
+        # After a restore, a guard starts again, and all revoked tokens of the load are new to it.
+        "UNKNOWN_TOKENS_PER_MINUTE": "100000",
+    }
     return await _start(stack, ServiceProcess(name, "polls", take_port(), settings, output))
 
 

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+from shared.runtime.process.clock import elapsed_s
 from tests.faults.cluster import Cluster
 from tests.faults.cluster_processes import ClusterProcess, PostgresServer
+from tests.faults.load import Load
+from tests.faults.restores import back_up, finish, restore
 from tests.support.proxy import Mode, Proxy
 
 Fault = Callable[[], Coroutine[None, None, bool]]
@@ -21,9 +24,10 @@ SHORTEST_STOP_S: Final = 1.0
 class Faults:
     """Inject faults, some of them at the same time. `longest_stop_s` is the longest duration of one in seconds."""
 
-    def __init__(self, cluster: Cluster, chance: random.Random, longest_stop_s: float) -> None:
+    def __init__(self, cluster: Cluster, load: Load, chance: random.Random, longest_stop_s: float) -> None:
         self.seen: Counter[str] = Counter()
         self._cluster = cluster
+        self._load = load
         self._chance = chance
         self._longest_stop_s = longest_stop_s
         self._busy: set[object] = set()
@@ -53,6 +57,7 @@ class Faults:
             "redis stopped": lambda: self._stop(cluster.redis),
             "postgres stopped": lambda: self._stop(cluster.postgres),
             "postgres killed": self._crash_postgres,
+            "backup restored": self._restore_backup,
             "authority ended": lambda: self._restart(self._chance.choice(cluster.authorities), gracefully=True),
             "authority killed": lambda: self._restart(self._chance.choice(cluster.authorities)),
             "authority stopped": lambda: self._stop(self._chance.choice(cluster.authorities)),
@@ -94,6 +99,22 @@ class Faults:
             if free:
                 await self._cluster.postgres.crash()
                 await asyncio.sleep(1)
+        return free
+
+    async def _restore_backup(self) -> bool:
+        """Back the database up, go on for a while, and restore the backup as docs/backup.md says."""
+        cluster = self._cluster
+        with self._claim(cluster.postgres, *cluster.authorities) as free:
+            if free:
+                backup = await back_up(cluster)
+                await asyncio.sleep(self._chance.uniform(1, self._longest_stop_s))
+                for authority in cluster.authorities:
+                    await authority.terminate()
+                self._load.lose(backup.began_at, elapsed_s())
+                await restore(cluster, backup)
+                for authority in cluster.authorities:
+                    await authority.restart()
+                await finish(cluster)
         return free
 
     async def _cut(self, mode: Mode, prefix: str, *targets: str) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 
 from shared.runtime.process.clock import elapsed_s
 from tests.faults.cluster_processes import ServiceProcess
-from tests.support.history import Outcome, Request, Revocation, create_history
+from tests.support.history import FOREVER, Outcome, Request, Revocation, create_history
 
 REQUEST_LIMIT_S: Final = 10.0
 REVOCATION_LIMIT_S: Final = 20.0
@@ -56,6 +56,8 @@ class Load:
         self._session = session
         self._chance = chance
         self._endpoint = ""
+        self._lost: list[tuple[float, float]] = []
+        self._issued: dict[str, tuple[float, float]] = {}
 
     async def prepare(self) -> None:
         """Find the site, and issue the first tokens."""
@@ -120,10 +122,28 @@ class Load:
     async def _use_one_by_one(self, tokens: Iterable[Token]) -> list[Request]:
         return [request for token in tokens for request in await self.use_everywhere([token])]
 
+    def lose(self, begin: float, end: float) -> None:
+        """Expect that tokens may be unknown that were issued from `begin` to `end`, because a backup is restored."""
+        self._lost.append((begin, end))
+        for token_id in self._issued:
+            self._forget_lost(token_id)
+
+    def _forget_lost(self, token_id: str) -> None:
+        """Forget a token that may be unknown. Then it may be refused from when it was issued."""
+        sent_at, answered_at = self._issued[token_id]
+        if any(sent_at < end and answered_at > begin for begin, end in self._lost):
+            self.alive.pop(token_id, None)
+            self.acknowledged.pop(token_id, None)
+            self.history.revocations.append(Revocation(token_id, "restore", sent_at, FOREVER, effective=False))
+
     async def _use(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             revoked = list(self.acknowledged.values())[-KEPT:]
-            token = self._chance.choice([*self.alive.values(), *revoked])
+            known = [*self.alive.values(), *revoked]
+            if not known:
+                await asyncio.sleep(OFTEN_S)
+                continue
+            token = self._chance.choice(known)
             replica = self._chance.choice(self._services.replicas)
             if token.is_narrow and self._chance.random() < 0.5:
                 self.history.beyond.append(await self._get(token, replica, "OTHER"))
@@ -134,12 +154,14 @@ class Load:
     async def _revoke(self, stop: asyncio.Event) -> None:
         """Revoke tokens, and use them at every replica before and after. Repeat revocations that are not effective."""
         while not stop.is_set():
-            count = self._chance.choice([1, 1, 1, 2])
+            count = min(self._chance.choice([1, 1, 1, 2]), len(self.alive))
             chosen = [self.alive.pop(each) for each in self._chance.sample(sorted(self.alive), count)]
             await self.use_everywhere(chosen)
             for _ in range(self._chance.randint(1, 3)):
                 if await self._end(chosen):
                     self.acknowledged.update((token.id, token) for token in chosen)
+                    for token in chosen:
+                        self._forget_lost(token.id)
                     break
             await self.use_everywhere(chosen)
             while len(self.alive) < KEPT and not stop.is_set():
@@ -163,13 +185,15 @@ class Load:
         return effective
 
     async def _issue(self) -> None:
-        scope = self._chance.choice(["polls:*:*", "polls:*:*", "polls:read:PLAT"])
+        scope, sent_at = self._chance.choice(["polls:*:*", "polls:*:*", "polls:read:PLAT"]), elapsed_s()
         made = await self._manage("POST", "/v1/tokens", {"name": "of the load", "scopes": [scope]})
         if made is None:
             await asyncio.sleep(0.1)
             return
         token = msgspec.convert(made, Token)
         self.alive[token.id] = token
+        self._issued[token.id] = (sent_at, elapsed_s())
+        self._forget_lost(token.id)
 
     async def _manage(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
         authority = self._chance.choice(self._services.authorities)

@@ -37,7 +37,7 @@ async def test_promise_holds_while_every_process_and_connection_fails(tmp_path: 
     ):
         load = Load(cluster, session, random.Random(SEED))
         await load.prepare()
-        faults = Faults(cluster, random.Random(SEED + 1), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
+        faults = Faults(cluster, load, random.Random(SEED + 1), longest_stop_s=15.0 if SECONDS >= LONG_S else 3.0)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(load.run(stop))

@@ -10,8 +10,9 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.restoration import Choice, Finished
-from services.token_authority.operations.restore import finish
+from services.token_authority.domain.journal import MergedJournals
+from services.token_authority.domain.restoration import Choice, Decision
+from services.token_authority.operations.restore import FinishedRestoration, LossesUnknown, finish
 from shared.runtime.postgres.database import DatabaseUnavailable
 from tests.simulation.database import Backup, Database, Server
 from tests.simulation.loop import Node
@@ -20,6 +21,7 @@ from tests.support.history import History, Request, Revocation
 
 CHOICES: Final[tuple[Choice, ...]] = ("accept-risk", "revoke-working-tokens")
 OPERATOR: Final = Actor("operator", "ada")
+NO_JOURNAL: Final = MergedJournals((), 0)
 BEGUN_BY_OPERATOR: Final = b'{"source": "operator", "detail": "restored"}'
 
 
@@ -120,7 +122,8 @@ class Restores:
         database, choice = Database(self._world.server), self._chance.choice(CHOICES)
         lease_s = self._world.lease_ms / 1000
         while True:
-            finishing = finish(database, choice, OPERATOR, "simulated", lease_s=lease_s)  # type: ignore[arg-type]
+            decision = Decision(choice, OPERATOR, "simulated")
+            finishing = finish(database, decision, journals=NO_JOURNAL, lease_s=lease_s)  # type: ignore[arg-type]
             if await Node("operator").start(_retryable(finishing)) is not None:
                 return
             await asyncio.sleep(0.05)
@@ -161,7 +164,9 @@ class Restores:
         return self._world.tokens[int(token_id.removeprefix("tok_"))][-6:]
 
 
-async def _retryable(finishing: Coroutine[Any, Any, Finished | None]) -> Finished | None:
+async def _retryable(
+    finishing: Coroutine[Any, Any, FinishedRestoration | LossesUnknown | None],
+) -> FinishedRestoration | LossesUnknown | None:
     try:
         return await finishing
     except DatabaseUnavailable:

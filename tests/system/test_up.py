@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from tests.support.pollgate_up import Runner
@@ -240,3 +241,33 @@ async def _answer_everything(port: int) -> AsyncGenerator[None, None]:
         yield
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_up_does_not_start_on_a_restored_database_until_the_restore_is_finished(runner: Runner) -> None:
+    token = _find(r"pgt_\w{38}", await runner.start())
+    token_id = _find(r"tok_\w+", (await runner.run("token", "list", "--json")).stdout)
+    data, backup = runner.folder / "postgres", runner.folder.with_name("backup")
+    await runner.stop(signal.SIGINT)
+    await asyncio.to_thread(subprocess.check_call, ["cp", "-a", str(data), str(backup)])
+    await runner.start()
+    await runner.run("token", "revoke", token_id, "--reason", "leaked")
+    await runner.stop(signal.SIGINT)
+    await asyncio.to_thread(subprocess.check_call, ["rm", "-r", str(data)])
+    await asyncio.to_thread(subprocess.check_call, ["cp", "-a", str(backup), str(data)])
+
+    refused = await runner.run("up")
+    shown = await runner.run("restore", "status", "--dir", str(runner.folder), "--json")
+    finished = await runner.run("restore", "finish", "--dir", str(runner.folder))
+    screen = await runner.start()
+
+    assert token not in screen
+    assert refused.returncode == 1
+    assert "the database was restored" in refused.stderr
+    assert "pollgate restore finish" in refused.stderr
+    assert (shown.returncode, json.loads(shown.stdout)["journal"]["lacking"]) == (3, 1)
+    assert finished.returncode == 0, finished.stderr
+    assert (await runner.run("token", "show", token_id, "--json")).stdout.count('"revoked"') == 1
+    while_running = await runner.run("restore", "status", "--dir", str(runner.folder))
+    assert "another `pollgate up` is using" in while_running.stderr

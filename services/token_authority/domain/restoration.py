@@ -6,6 +6,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from services.token_authority.domain.actor import Actor
+
 Source = Literal["guard", "process", "journal", "operator"]
 """Who knows of changes that the database lacks."""
 
@@ -19,6 +21,7 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     """Why the database must have been restored. It has no secrets, because it is stored, logged and shown.
 
     `expected_seq` is the highest number of a change that is known to have existed, `found_seq` the head of the log.
+    `audit_seq` and `audit_hash` are an audit record that is known to have existed.
     """
 
     source: Source
@@ -27,6 +30,8 @@ class Evidence(Struct, frozen=True, omit_defaults=True):
     found_seq: int = 0
     client_id: str | None = None
     guard_id: str | None = None
+    audit_seq: int = 0
+    audit_hash: str = ""
 
 
 class Restoration(Struct, frozen=True):
@@ -48,6 +53,14 @@ class ReportedChange(NamedTuple):
     change_id: UUID
     digest: bytes
     reported_by: tuple[str, ...] = ()
+
+
+class Decision(NamedTuple):
+    """How an operator finishes a restoration, and who: `how` is in words, for the audit log."""
+
+    choice: Choice
+    by: Actor
+    how: str
 
 
 class Explained(Struct, frozen=True):

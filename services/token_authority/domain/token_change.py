@@ -109,7 +109,7 @@ def apply_change(token: Token, requested: TokenChange, now: datetime) -> Applied
     require_alive(token, now)
     values = _validate(requested, now)
     by_duration = requested.lifetime is not UNSET and requested.lifetime.expires_in is not None
-    _require_no_widening(token, values, end_field="expires_in" if by_duration else "expires_at")
+    require_no_widening(token, values, end_field="expires_in" if by_duration else "expires_at")
     return AppliedChange(msgspec.structs.replace(token, **values), tuple(values))
 
 
@@ -165,7 +165,8 @@ def _validate_permissions(requested: TokenChange, now: datetime) -> dict[str, An
     return values
 
 
-def _require_no_widening(token: Token, values: Mapping[str, Any], *, end_field: str) -> None:
+def require_no_widening(token: Token, values: Mapping[str, Any], *, end_field: str) -> None:
+    """Raise `Widening` if one of these validated values allows more than the token does."""
     over = find_excess_scope(values.get("scopes", ()), token.scopes)
     if over is not None:
         raise Widening(("scopes",), f"'{over}' is beyond the scopes of the token; issue a new token instead")

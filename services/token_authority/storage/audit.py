@@ -1,7 +1,9 @@
 """The audit log in PostgreSQL: an append-only chain, in which each row contains the hash of the one before."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
 
@@ -75,6 +77,31 @@ _SELECT_LATEST: Final = """
 """
 
 
+class LogReadings:
+    """The readings of the audit log to its end that a task makes, counted from 1. Set `wanted` to have one begin."""
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.wanted = asyncio.Event()
+
+
+class RequiredReading:
+    """The reading of the audit log that has to end before a request is answered; `None` if it has changed nothing."""
+
+    def __init__(self, readings: LogReadings) -> None:
+        self._readings = readings
+        self.number: int | None = None
+
+    def note_end_of_transaction(self) -> None:
+        """Require the next reading to begin, which sees what has just been committed."""
+        self.number = self._readings.begun + 1
+        self._readings.wanted.set()
+
+
+REQUIRED_READING: Final[ContextVar[RequiredReading | None]] = ContextVar("required_reading", default=None)
+"""That of the current request, where the process keeps a journal."""
+
+
 class AuditedTransaction:
     """A transaction that only commits with a record of what it changed, or after `declare_unchanged`."""
 
@@ -137,6 +164,8 @@ async def audited_transaction(
         yield audited
         if not audited.is_accounted_for:
             raise RuntimeError("this transaction has neither an audit record nor a declaration that nothing changed")
+    if (reading := REQUIRED_READING.get()) is not None:
+        reading.note_end_of_transaction()
 
 
 async def select_head_seq(connection: Connection) -> int:

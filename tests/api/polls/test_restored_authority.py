@@ -8,6 +8,8 @@ import pytest
 from yarl import URL
 
 from services.token_authority.domain.actor import Actor
+from services.token_authority.domain.journal import MergedJournals
+from services.token_authority.domain.restoration import Decision
 from services.token_authority.operations import restore
 from shared.runtime.postgres.database import database as open_database
 from tests.support.backups import back_up
@@ -48,8 +50,8 @@ async def wait_for_restoration(database: ClonedDatabase) -> None:
 
 async def finish(database: ClonedDatabase) -> None:
     async with open_database(database.token_authority_url, size=2, statement_cache=0) as opened:
-        operator = Actor("operator", "ada")
-        assert await restore.finish(opened, "accept-risk", operator, "as a test does", lease_s=LEASE_S)
+        decision = Decision("accept-risk", Actor("operator", "ada"), "as a test does")
+        assert await restore.finish(opened, decision, journals=MergedJournals((), 0), lease_s=LEASE_S)
 
 
 async def test_token_revoked_after_the_backup_never_works_again(

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.restoration import Choice, Evidence, Explained, Finished
+from services.token_authority.domain.journal import MergedJournals
+from services.token_authority.domain.restoration import Choice, Decision, Evidence, Explained, Finished
 from services.token_authority.operations import restore
 from services.token_authority.storage import restoration as storage
 from services.token_authority.storage.audit import audited_transaction
@@ -23,6 +24,7 @@ from tests.support.stack import Answer, Authority
 pytestmark = pytest.mark.own_database
 
 OPERATOR = Actor("operator", "ada")
+NO_JOURNAL = MergedJournals((), 0)
 LEASE_S = 0.5
 
 
@@ -38,7 +40,10 @@ async def begin(database: ClonedDatabase, expected_seq: int = 0) -> None:
 
 async def finish(database: ClonedDatabase, choice: Choice = "accept-risk") -> Finished | None:
     async with open_database(database.token_authority_url, size=2, statement_cache=0) as opened:
-        return await restore.finish(opened, choice, OPERATOR, "as a test does", lease_s=LEASE_S)
+        decision = Decision(choice, OPERATOR, "as a test does")
+        done = await restore.finish(opened, decision, journals=NO_JOURNAL, lease_s=LEASE_S)
+    assert not isinstance(done, restore.LossesUnknown)
+    return None if done is None else done.finished
 
 
 async def retry(call: Any, *arguments: Any) -> Answer:
@@ -138,7 +143,8 @@ async def test_finish_waits_for_leases_that_the_database_may_lack(
         assert await fetch(database.admin_url, "SELECT FROM token_authority.restoration WHERE finished_at IS NULL")
 
     async with open_database(database.token_authority_url, size=2, statement_cache=0) as opened:
-        await restore.finish(opened, "accept-risk", OPERATOR, "as a test does", lease_s=LEASE_S, sleep=sleep)
+        decision = Decision("accept-risk", OPERATOR, "as a test does")
+        await restore.finish(opened, decision, journals=NO_JOURNAL, lease_s=LEASE_S, sleep=sleep)
 
     assert slept == [pytest.approx(2.04)]
     assert await fetch(database.admin_url, "SELECT FROM token_authority.guard_lease") == []
@@ -236,7 +242,8 @@ async def test_secret_whose_change_is_explained_is_not_ended(authority: Authorit
         restoration = await storage.lock_open_restoration(transaction)
         assert restoration is not None
         explained = Explained(frozenset({secret}), 2 * EPOCH_SIZE, {"records": 1})
-        finished = await restore.complete(transaction, restoration, "journal", OPERATOR, "by the journal", explained)
+        decision = Decision("journal", OPERATOR, "by the journal")
+        finished = await restore.complete(transaction, restoration, decision, explained)
 
     assert (finished.ended_secrets, finished.epoch_seq) == ({}, 3 * EPOCH_SIZE)
     assert (await retry(authority.introspect, issued["token"])).json["active"] is True

@@ -1,0 +1,90 @@
+"""The journal: the audit records that the authority also writes to a file beside its database.
+
+A line is a record of the audit log as the export writes it, so `pollgate audit verify` reads both. The last record of
+each reading of the log also says how far the change log was at that moment.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from services.token_authority.domain.audit_chain import EMPTY, Head
+from shared.contract.audit import AuditRecord
+from shared.contract.change import MAX_SEQ
+
+MAX_LINE: Final = 4 * 1024 * 1024
+"""Bytes of the longest line that is read; a record takes 300 to 1,000, and 200,000 at most."""
+
+
+class JournalRecord(AuditRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """A record of the audit log in a journal or an export.
+
+    `change_seq` is the head of the change log at a moment at which this was the last record of the audit log: every
+    change up to it was made by this record or an earlier one. An export does not have it.
+    """
+
+    change_seq: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None = None
+
+    @property
+    def head(self) -> Head:
+        """The `seq` and hash by which the record is known."""
+        return Head(self.seq, self.hash)
+
+    def compute_hash(self) -> str:
+        """Return the `hash` of the audit record, which does not cover `change_seq`."""
+        fields = {name: getattr(self, name) for name in AuditRecord.__struct_fields__}
+        return AuditRecord(**fields).compute_hash()
+
+
+def journal_record(record: AuditRecord) -> JournalRecord:
+    """Return a record of the audit log for the journal."""
+    return JournalRecord(**msgspec.structs.asdict(record))
+
+
+def write_line(record: JournalRecord) -> bytes:
+    """Return the record as a line."""
+    return _ENCODER.encode(record) + b"\n"
+
+
+def read_line(line: bytes) -> JournalRecord | None:
+    """Return the record in a line; `None` if there is none, or its hash is wrong."""
+    if len(line) > MAX_LINE:
+        return None
+    try:
+        record = _DECODER.decode(line)
+        return record if record.seq > 0 and record.hash == record.compute_hash() else None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError):
+        return None
+
+
+_ENCODER: Final = msgspec.json.Encoder()
+_DECODER: Final = msgspec.json.Decoder(JournalRecord)
+
+
+class MergedJournals(NamedTuple):
+    """The records of several journals, each once and in order, and the number of lines that are no record."""
+
+    records: tuple[JournalRecord, ...]
+    unreadable: int
+
+    @property
+    def head(self) -> Head:
+        """The newest record."""
+        return self.records[-1].head if self.records else EMPTY
+
+    @property
+    def change_seq(self) -> int:
+        """The last change that these records explain, 0 if they explain none."""
+        return max((record.change_seq or 0 for record in self.records), default=0)
+
+
+def merge(records: Iterable[JournalRecord], unreadable: int = 0) -> MergedJournals:
+    """Return the records of several journals as one."""
+    found: dict[Head, JournalRecord] = {}
+    for record in records:
+        known = found.get(record.head)
+        if known is None or (known.change_seq or 0) < (record.change_seq or 0):
+            found[record.head] = record
+    return MergedJournals(tuple(sorted(found.values(), key=lambda record: (record.at, record.seq))), unreadable)
