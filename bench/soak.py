@@ -38,11 +38,13 @@ from bench.stack import Running, Stack, start_stack
 from bench.tokens_data import add_held_tokens, fill
 from bench.tokens_pages import kinds_of_pages, sign_in
 from bench.tokens_requests import Calls, first_ids, kinds_of_requests
+from pollgate.client import ClientError
 from shared.contract.token import ACCESS_TOKEN, mint
 
 LEASE_S: Final = 5.0
 GUARDS: Final = 2
 POLLS: Final = 20
+AUTHORITY_CONNECTIONS: Final = 4
 SAMPLE_EVERY_S: Final = 5.0
 READS_PER_S: Final = 100.0
 RATES: Final = {
@@ -114,6 +116,7 @@ class Report(Struct, frozen=True):
     warm_up_minutes: float
     requests: dict[str, int]
     left_out: dict[str, int]
+    failed: dict[str, int]
     trends: Sequence[Trend]
 
     def text(self) -> str:
@@ -124,9 +127,19 @@ class Report(Struct, frozen=True):
         )
         sent = "; ".join(f"{count} {what}" for what, count in self.requests.items())
         missing = "; ".join(f"{count} {what}" for what, count in self.left_out.items()) or "none"
+        failed = "; ".join(f"{count} {what}" for what, count in self.failed.items()) or "none"
         head = ("what", "unit", "first", "last", "most", "slope")
         table = align_rows([head, *(trend.cells() for trend in self.trends)])
-        return "\n".join((conditions, f"sent: {sent}", f"left out, because of slow answers: {missing}", "", *table))
+        return "\n".join(
+            (
+                conditions,
+                f"sent: {sent}",
+                f"left out, because of slow answers: {missing}",
+                f"failed: {failed}",
+                "",
+                *table,
+            )
+        )
 
 
 @app.default
@@ -138,7 +151,7 @@ def main(
     limit_mb_per_hour: float = 30.0,
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Load the stack and show what grows. The exit status is 1 if the memory of a service certainly grows too fast.
+    """Load the stack and show what grows. The exit status is 1 if a request fails, or memory grows too fast.
 
     Parameters
     ----------
@@ -155,6 +168,8 @@ def main(
     """
     report = run(lambda folder: _measure(folder, minutes, tokens, held))
     print(msgspec.json.encode(report).decode() if as_json else report.text())
+    if report.failed:
+        sys.exit("bench: requests failed")
     growing = [
         trend.what
         for trend in report.trends
@@ -175,6 +190,8 @@ async def _measure(folder: Path, minutes: float, tokens: int, held: int) -> Repo
             clients = await _connect(opened, stack, running, secrets)
             report_progress(f"using each of {held} tokens once")
             await clients.read_each(secrets)
+            for _ in range(AUTHORITY_CONNECTIONS):  # only now: one without a request is closed after ten seconds
+                clients.authority.append(await opened.enter_async_context(connection_to(running.service.port)))
             report_progress(f"loading the stack for {minutes:g} minutes")
             sampler = Sampler(stack, running)
             samples = await _load(clients, sampler, minutes * 60)
@@ -192,6 +209,7 @@ async def _measure(folder: Path, minutes: float, tokens: int, held: int) -> Repo
         warm_up_s / 60,
         dict(clients.sent),
         dict(clients.left_out),
+        dict(clients.failed),
         [trend for trend in trends if trend.unit != "rows MB" or trend.last - trend.first > 0.1],
     )
 
@@ -204,6 +222,7 @@ class Clients:
     ) -> None:
         self.sent: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
         self.polls: list[Connection] = []
         self.authority: list[Connection] = []
         self.listed: list[Callable[[], str]] = []
@@ -295,7 +314,6 @@ async def _connect(opened: AsyncExitStack, stack: Stack, running: Running, secre
     clients.poll_ids = [await integrator.create_poll(f"SOAK{number}") for number in range(POLLS)]
     await integrator.create_poll("PLAT")
     clients.polls = [await opened.enter_async_context(connection_to(guard.port)) for guard in running.guards]
-    clients.authority = [await opened.enter_async_context(connection_to(running.service.port)) for _ in range(4)]
     return clients
 
 
@@ -320,8 +338,12 @@ async def _send(clients: Clients, what: str, rate: float, send: Callable[[], Awa
     due_at, under_way = time.monotonic(), set[asyncio.Task[None]]()
 
     async def send_one() -> None:
-        await send()
-        clients.sent[what] += 1
+        try:
+            await send()
+        except (BenchError, ClientError, OSError, EOFError, TimeoutError) as error:
+            clients.failed[f"{what}: {str(error) or type(error).__name__}"] += 1
+        else:
+            clients.sent[what] += 1
 
     async with asyncio.TaskGroup() as group:
         while due_at < until:
