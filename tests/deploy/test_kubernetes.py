@@ -18,7 +18,9 @@ from pollgate.stack.migrate import MigrateSettings, PollsDatabase, TokenAuthorit
 from services.polls.settings import PollsSettings
 from services.token_authority.settings import TokenAuthoritySettings
 from shared.contract.token import SECRET_PATTERN
+from shared.runtime.process.connections import DRAIN_LIMIT_S
 from shared.runtime.process.environment import read_settings
+from shared.runtime.process.stop import SHUTDOWN_GRACE_S
 from tests.support.kubernetes import MANIFESTS, Container, Document, Rendered, labels_of, name_of, render, selects
 
 pytestmark = pytest.mark.skipif(
@@ -38,8 +40,8 @@ SETTINGS: Final[dict[tuple[str, str], type[msgspec.Struct]]] = {
     ("polls", "wait-for-schema"): PollsDatabase,
     ("polls", "polls"): PollsSettings,
 }
-LONGEST_REQUEST_S: Final = 75
-"""An edit of a million ballots; the proxy of the compose stack waits as long."""
+FILES: Final = {"ADMIN_KEY_FILE", "JOURNAL_FILE"}
+"""Settings that are names of files, not files with settings."""
 COMMAND_LINE: Final = {"POLLGATE_ADMIN_KEY_FILE", "POLLS_API_URL"}
 """Variables of the command line, for `kubectl exec`."""
 
@@ -256,8 +258,8 @@ def test_servers_have_three_probes_of_which_liveness_asks_no_dependency(overlays
 def test_services_drain_within_the_grace_period(overlays: list[Rendered]) -> None:
     for _, each in all_containers(overlays):
         if is_ours(each) and "ports" in each.container:
-            wait = each.container["lifecycle"]["preStop"]["sleep"]["seconds"]
-            assert each.pod["terminationGracePeriodSeconds"] >= wait + LONGEST_REQUEST_S + 5, each.name
+            assert "lifecycle" not in each.container, each.name
+            assert each.pod["terminationGracePeriodSeconds"] >= SHUTDOWN_GRACE_S + DRAIN_LIMIT_S + 5, each.name
 
 
 def test_services_select_pods_and_ports_that_exist(overlays: list[Rendered]) -> None:
@@ -393,7 +395,7 @@ def test_settings_exist_and_are_complete_and_valid(overlays: list[Rendered]) -> 
         own = environment.keys() - COMMAND_LINE if each.container["name"] == "token-authority" else environment.keys()
         assert own <= known, each.name
         on_this_machine = {
-            name: str(file_of(rendered, each, value)) if name.endswith("_FILE") and name != "ADMIN_KEY_FILE" else value
+            name: str(file_of(rendered, each, value)) if name.endswith("_FILE") and name not in FILES else value
             for name, value in environment.items()
         }
         read_settings(kind, on_this_machine)
@@ -423,7 +425,7 @@ def referenced_keys(rendered: Rendered) -> dict[str, set[str]]:
     keys: dict[str, set[str]] = {}
     for each in rendered.containers():
         for name, value in rendered.environment_of(each.container).items():
-            if name.endswith("_FILE"):
+            if name.endswith("_FILE") and name != "JOURNAL_FILE":
                 secret, key = secret_key(each, value)
                 keys.setdefault(secret, set()).add(key)
         for argument in each.container.get("args", []):
@@ -442,6 +444,18 @@ def test_each_part_gets_only_the_secrets_that_it_reads(small: Rendered) -> None:
         if "secret" in volume
     }
     assert mounted == {(name, name) for name in ("postgres", "redis", "migrate", "token-authority", "polls")}
+
+
+def test_each_replica_of_the_token_authority_has_a_journal_on_a_volume_of_its_own(overlays: list[Rendered]) -> None:
+    for rendered in overlays:
+        authority = rendered.get("StatefulSet", "token-authority")
+        (container,) = authority["spec"]["template"]["spec"]["containers"]
+        journal = Path(rendered.environment_of(container)["JOURNAL_FILE"])
+        (claim,) = authority["spec"]["volumeClaimTemplates"]
+        (mount,) = [mount for mount in container["volumeMounts"] if mount["name"] == claim["metadata"]["name"]]
+        # A group can write to the root of a volume, so the journal is in a folder that the service creates.
+        assert journal.parent.parent == Path(mount["mountPath"])
+        assert authority["spec"]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Retain"
 
 
 def test_documented_commands_create_the_secrets_of_production(overlays: list[Rendered]) -> None:
