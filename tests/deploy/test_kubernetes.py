@@ -232,7 +232,7 @@ def test_containers_have_requests_limits_and_a_fixed_image(overlays: list[Render
 
 def test_memory_limits_are_those_of_compose(small: Rendered) -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    spelled = {"256m": "256Mi", "512m": "512Mi", "1g": "1Gi"}
+    spelled = {"256m": "256Mi", "512m": "512Mi", "1g": "1Gi", "1536m": "1536Mi"}
     limits = {
         each.container["name"]: each.container["resources"]["limits"]["memory"]
         for each in small.containers()

@@ -57,7 +57,7 @@ async def test_wait_beyond_its_time_says_what_was_waited_for(empty_database: Clo
     ("environ", "expected"),
     [
         ({}, "POLLS_DATABASE_URL is not set"),
-        ({"POLLS_DATABASE_URL": "postgresql://polls:s3cret@db:99999999/x"}, "cannot be read as a URL"),
+        ({"POLLS_DATABASE_URL": "postgresql://polls:s3cret@db:99999999/x"}, "a port is a number from 1 to 65535"),
     ],
 )
 async def test_wait_without_usable_url_ends_at_once(environ: dict[str, str], expected: str) -> None:

@@ -429,6 +429,8 @@ REQUESTS: Final[list[tuple[int, str, Callable[[Services], Awaitable[Answer]]]]] 
     (503, "unavailable", unavailable),
     (503, "unavailable", unavailable_under_the_contract),
 ]
+LIMIT_OF_OPEN_ROUTES: Final = "too-many-requests"
+"""Only the token authority limits requests without a credential: at polls, an office that votes is one address."""
 WITH_CHALLENGE: Final = {
     "unauthorized",
     "token-missing",
@@ -466,10 +468,10 @@ async def test_request_returns_documented_problem(
     assert ("Retry-After" in answer.headers) is (slug in WITH_RETRY_AFTER)
 
 
-def test_overview_has_every_problem_type_except_internal() -> None:
+def test_overview_has_every_problem_type_that_polls_reports_except_internal() -> None:
     requested = {slug for _, slug, _ in REQUESTS}
 
-    assert requested == {kind.slug for kind in PROBLEM_TYPES} - {"internal"}
+    assert requested == {kind.slug for kind in PROBLEM_TYPES} - {"internal", LIMIT_OF_OPEN_ROUTES}
 
 
 def test_only_contract_problems_have_another_status_than_their_type() -> None:
