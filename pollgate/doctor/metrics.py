@@ -11,6 +11,12 @@ _BUSY_SHARE: Final = 0.9
 
 def examine_authority_metrics(examination: Examination, metrics: Metrics) -> None:
     """Add what the metrics of the token authority say."""
+    if any(metrics.values("pollgate_journal_outage")):
+        examination.fail(
+            "journal",
+            "cannot be written",
+            "free or repair its disk, and look at the log; until then a restore may bring back what is revoked",
+        )
     _examine_common(examination, metrics)
 
 

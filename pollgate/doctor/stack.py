@@ -31,6 +31,7 @@ class DoctorSettings(Struct, frozen=True):
     polls_api_url: str = ""
     polls_port: int = 8080
     token_authority_database_url: str = ""
+    journal_file: str = ""
     polls_database_url: str = ""
     redis_url: str = ""
 
@@ -82,7 +83,8 @@ async def examine_stack(
         _examine_database("PostgreSQL of polls", "POLLS_DATABASE_URL", settings.polls_database_url, examine_polls),
         _examine_redis(settings),
     )
-    return [finding for group in groups for finding in group] + examine_disks(folders)
+    journal = {"journal": Path(settings.journal_file).parent} if settings.journal_file else {}
+    return [finding for group in groups for finding in group] + examine_disks({**folders, **journal})
 
 
 async def _examine_redis(settings: DoctorSettings) -> list[Finding]:
