@@ -162,6 +162,7 @@ async def test_up_after_sigkill_stops_the_processes_left_running(runner: Runner)
 
 async def test_up_and_commands_with_errors_exit_1_with_one_line(runner: Runner, tmp_path: Path) -> None:
     with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier test may still end
         taken.bind(("127.0.0.1", runner.ports[0]))
         taken.listen()
         port_taken = await runner.run("up")
