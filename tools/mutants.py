@@ -202,6 +202,20 @@ MUTANTS = (
         "if False:",
         GUARD,
     ),
+    Mutant(
+        "a guard that trusts an answer for a changed token without a later sync",
+        "shared/guard/guard.py",
+        "if answer.grant is not None and self._tombstones.latest_change(key):",
+        "if False:",
+        GUARD,
+    ),
+    Mutant(
+        "syncs compare only the newest change of a guard",
+        "services/token_authority/tasks/sync.py",
+        "proven = [change for change in (*verified, last) if change is not None]",
+        "proven = [last] if last is not None and verified is not None else []",
+        RESTORED,
+    ),
 )
 
 

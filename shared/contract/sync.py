@@ -15,6 +15,8 @@ MAX_USES_ACCEPTED: Final = 500
 """Uses that the authority accepts per sync. A guard sends fewer, so that the longest ones fit into 64 KiB."""
 MAX_CHANGES_PER_SYNC: Final = 5000
 """If a guard lacks more changes than this, the authority answers with `resync`."""
+MAX_UNCONFIRMED: Final = 200
+"""A guard that has applied as many pushed changes since its last successful sync waits for the next one."""
 MAX_COUNT: Final = 2**31
 CLOCK_RATE_MARGIN: Final = 0.02
 """The fraction of a lease by which the authority waits longer than the guard uses it: clock rates may differ by it."""
@@ -45,12 +47,16 @@ class TokenUse(msgspec.Struct, frozen=True, omit_defaults=True):
 class SyncRequest(msgspec.Struct, frozen=True):
     """The state of a guard. It has applied every change up to and including `applied`; null if it has just started.
 
-    `last` is the newest change with a receipt that it has applied; an authority of the release before does not read it.
+    `last` is the newest change with a receipt that it has applied. `unconfirmed` has every change that it has applied
+    since its last successful sync, and before them the newest one that this sync has confirmed. The authority compares
+    each with its log: a log that was restored may count on with other changes under the same numbers, and `last` alone
+    would not show it. An authority of the release before reads neither.
     """
 
     applied: Annotated[int, Meta(ge=0, le=MAX_SEQ)] | None
     usage: Annotated[list[TokenUse], Meta(max_length=MAX_USES_ACCEPTED)] = []
     last: Change | None = None
+    unconfirmed: Annotated[list[Change], Meta(max_length=MAX_UNCONFIRMED)] = []
 
 
 class SyncAnswer(msgspec.Struct, frozen=True, kw_only=True):

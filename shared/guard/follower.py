@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from shared.contract.change import Change, epoch_of
 from shared.contract.restoration import MAX_CHANGES_REPORTED, ChangesReport
-from shared.contract.sync import SyncAnswer, SyncRequest
+from shared.contract.sync import MAX_UNCONFIRMED, SyncAnswer, SyncRequest
 from shared.guard.errors import AuthorityRestored, GuardUnavailable
 from shared.guard.guard import Guard
 from shared.guard.lease import Lease
@@ -83,6 +83,8 @@ class Follower:
         self._pace = pace
         self._applied: int | None = None
         self._last: Change | None = None
+        self._unconfirmed: list[Change] = []
+        """The newest change that a sync has confirmed, and those that were pushed and applied since."""
         self._recent: RecentValues[Change] = RecentValues(MAX_CHANGES_KEPT, CHANGES_KEPT_S, clock)
         self._has_reported = False
         self._newest_seen = 0
@@ -100,7 +102,8 @@ class Follower:
         before = self._applied
         for change in changes:
             self._newest_seen = max(self._newest_seen, change.seq)
-            self._apply(change)
+            if len(self._unconfirmed) < MAX_UNCONFIRMED and self._apply(change) and change.receipt:
+                self._unconfirmed.append(change)
         self._record_lag()
         if self._applied != before or self._newest_seen > (self._applied or 0):
             self.request_sync()
@@ -156,7 +159,7 @@ class Follower:
             await self._authority.sync(self._guard_id, self._request(used))
 
     def _request(self, used: dict[str, Use]) -> SyncRequest:
-        return SyncRequest(self._applied, self._usage.to_report(used), self._last)
+        return SyncRequest(self._applied, self._usage.to_report(used), self._last, self._unconfirmed.copy())
 
     def _pause_s(self) -> float:
         """Return 80 to 100 % of the interval, different for each guard."""
@@ -189,7 +192,7 @@ class Follower:
                 await self._report_recent()
             return False
         self._has_reported = False
-        self._process_answer(answer, asked_at)
+        self._process_answer(answer, request.unconfirmed, asked_at)
         self._metrics.sync_s.observe(self._clock() - asked_at)
         if self._applied != request.applied:
             self.request_sync()
@@ -215,15 +218,20 @@ class Follower:
             self._has_reported = True
             _log.info("Reported the applied changes to the restored token authority", changes=len(recent))
 
-    def _process_answer(self, answer: SyncAnswer, asked_at: float) -> None:
+    def _process_answer(self, answer: SyncAnswer, sent: Sequence[Change], asked_at: float) -> None:
+        """Apply the answer to a sync that was sent at `asked_at` with these unconfirmed changes."""
+        confirmed, pushed_since = list(sent[-1:]), self._unconfirmed[len(sent) :]
         if answer.requires_reset:
             self._guard.reset(answer.head)
             if epoch_of(answer.head) > epoch_of(self._applied or 0):
                 self._recent.clear()  # a restoration is finished, which has taken them into account
             self._applied = self._newest_seen = answer.head
             self._last = answer.last if answer.last is not None and answer.last.receipt else None
+            confirmed, pushed_since = [] if self._last is None else [self._last], []
         for change in answer.changes:
-            self._apply(change)
+            if self._apply(change) and change.receipt:
+                confirmed = [change]
+        self._unconfirmed = confirmed + pushed_since
         self._newest_seen = max(self._newest_seen, answer.head)
         self._record_lag()
         if self._applied is None or self._applied < answer.head:
@@ -234,13 +242,16 @@ class Follower:
         self._lease.renew(asked_at, self.lease_s)
         self._record_lease()
 
-    def _apply(self, change: Change) -> None:
-        if self._applied is not None and change.seq == self._applied + 1:
-            self._guard.apply(change)
-            self._applied = change.seq
-            if change.receipt:
-                self._last = change
-                self._recent.add(change)
+    def _apply(self, change: Change) -> bool:
+        """Apply a change if it is the next one. Return whether it was."""
+        if self._applied is None or change.seq != self._applied + 1:
+            return False
+        self._guard.apply(change)
+        self._applied = change.seq
+        if change.receipt:
+            self._last = change
+            self._recent.add(change)
+        return True
 
     def _record_lag(self) -> None:
         lag = self._newest_seen - (self._applied or 0)

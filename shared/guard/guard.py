@@ -31,6 +31,8 @@ MAX_GRANTS: Final = 1_000_000
 MAX_REFUSALS: Final = 10_000
 REVALIDATION_INTERVAL_S: Final = 1.0
 """A token is introspected for `no_cache` at most once in this time."""
+CONFIRMATION_LIMIT_S: Final = 1.0
+"""How long the first introspection of a changed token waits for a sync after it."""
 MAX_ATTEMPTS: Final = 4
 """How many answers a request waits for if each is older than a change of its token."""
 
@@ -240,10 +242,23 @@ class Guard:
             # The authority lacks a change that this guard had applied when it asked: its database was restored.
             self.wants_sync.set()
             raise GuardUnavailable("the authority's change log went back")
+        if answer.grant is not None and self._tombstones.latest_change(key):
+            await self._require_confirmed_log()
         is_overtaken = answer.grant is None and self._tombstones.latest_change(key) != latest_change
         if self._is_current(key, answer) and not is_overtaken:
             self._remember(key, answer)
         return answer
+
+    async def _require_confirmed_log(self) -> None:
+        """Wait for a sync that is sent from now on: it proves that the log has every change that this guard knows.
+
+        The number in an answer proves that only for a log that was not restored. A restored one counts on from an
+        earlier number, so that other changes get the numbers of those that it lacks.
+        """
+        answered_at = self._clock()
+        self.wants_sync.set()
+        if not await self._lease.is_confirmed_since(answered_at, CONFIRMATION_LIMIT_S):
+            raise GuardUnavailable("no sync has confirmed the changes of this token")
 
     async def _measure_introspection(self, token: str) -> Grant | None:
         started, result = self._clock(), "failed"

@@ -41,6 +41,20 @@ class Lease:
             return self.is_held
         return True
 
+    async def is_confirmed_since(self, at: float, limit_s: float) -> bool:
+        """Wait for up to `limit_s` seconds for a renewal by a sync that was sent at `at` or later.
+
+        Return whether there was one.
+        """
+        try:
+            async with asyncio.timeout(limit_s):
+                while self.confirmed_at < at:
+                    self._renewed.clear()
+                    await self._renewed.wait()
+        except TimeoutError:
+            return self.confirmed_at >= at
+        return True
+
     def renew(self, asked_at: float, length_s: float) -> None:
         """Renew the lease for `length_s` seconds from `asked_at`, the time at which the sync was sent."""
         self.confirmed_at = max(self.confirmed_at, asked_at)

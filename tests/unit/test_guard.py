@@ -225,6 +225,32 @@ async def test_answer_from_after_a_change_is_used_without_another_introspection(
     assert harness.introspections == 1
 
 
+async def test_answer_for_a_changed_token_is_used_only_after_a_later_sync() -> None:
+    """A restored log may have given the number of the change to another one."""
+    harness = GuardHarness(grant(as_of=1))
+    harness.guard.apply(revocation(1))
+    harness.time += 1
+
+    checking = asyncio.create_task(harness.guard.check(TOKEN))
+    await asyncio.wait_for(harness.guard.wants_sync.wait(), 1)
+    harness.lease.renew(harness.time - 0.5, 3600.0)
+    await asyncio.sleep(0)
+    is_used_early = checking.done()
+    harness.renew(3600.0)
+
+    assert not is_used_early
+    assert (await checking).grant.token_id == "tok_1"
+
+
+async def test_answer_for_a_changed_token_without_a_later_sync_raises_unavailable() -> None:
+    harness = GuardHarness(grant(as_of=1))
+    harness.guard.apply(revocation(1))
+    harness.time += 1
+
+    with pytest.raises(GuardUnavailable, match="no sync has confirmed"):
+        await harness.guard.check(TOKEN)
+
+
 async def test_answer_from_before_a_reset_is_not_used() -> None:
     harness = GuardHarness(grant(as_of=8), None)
     harness.gate.clear()

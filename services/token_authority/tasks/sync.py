@@ -72,7 +72,9 @@ class Syncs:
         if request.usage:
             await usage.add_uses(self._database, [self._with_valid_origin(use) for use in request.usage], sites)
             await usage.add_secret_uses(self._database, request.usage, sites)
-        waiting = _WaitingSync(guard, request.applied, last, asyncio.get_running_loop().create_future())
+        verified = [self._receipts.verify(change) for change in request.unconfirmed]
+        proven = [change for change in (*verified, last) if change is not None]
+        waiting = _WaitingSync(guard, request.applied, proven, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._has_waiting.set()
         return await waiting.answer
@@ -138,7 +140,7 @@ class _WaitingSync(NamedTuple):
 
     guard: GuardKey
     applied: int | None
-    last: AppliedChange | None
+    proven: list[AppliedChange]
     answer: "asyncio.Future[SyncAnswer]"
 
     def succeed(self, answer: SyncAnswer) -> None:
@@ -155,15 +157,15 @@ async def _find_evidence(
 ) -> Evidence | None:
     """Return why the log must have gone back, if a guard has applied a change that it lacks."""
     newest = log_range.newest
-    proven = [(waiting.guard, waiting.last) for waiting in batch if waiting.last is not None]
+    proven = [(waiting.guard, change) for waiting in batch for change in waiting.proven]
     ids = {} if newest is None else {newest.seq: newest.id}
-    older = [last.seq for _, last in proven if log_range.floor < last.seq < log_range.head]
+    older = [change.seq for _, change in proven if log_range.floor < change.seq < log_range.head]
     if older:
         ids |= await changes.select_change_ids(transaction, older)
-    for guard, last in proven:
-        if contradicts(last, log_range, ids):
+    for guard, change in proven:
+        if contradicts(change, log_range, ids):
             detail = "a guard has applied a change that the log lacks"
-            return Evidence("guard", detail, last.seq, log_range.head, guard.client_id, guard.guard_id)
+            return Evidence("guard", detail, change.seq, log_range.head, guard.client_id, guard.guard_id)
     for waiting in batch:
         if waiting.applied is not None and waiting.applied > log_range.head:
             _log.warning(

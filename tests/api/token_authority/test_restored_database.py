@@ -156,6 +156,28 @@ async def test_guard_with_another_change_under_its_number_proves_the_restore(
     assert is_restored(answer)
 
 
+async def test_guard_that_has_applied_a_push_of_the_restored_log_after_its_own_proves_the_restore(
+    start: Start, database: ClonedDatabase
+) -> None:
+    async with start():
+        pass
+    async with back_up(database) as backup:
+        async with start() as before:
+            await revoke_new_token(before)
+            guard = FakeGuard(before)
+            await guard.follow()
+        await backup.restore()
+        async with start() as after:
+            for _ in range(2):
+                await revoke_new_token(after)
+            newest = (await FakeGuard(after).sync()).json["last"]
+            applied = {"applied": newest["seq"], "last": newest, "unconfirmed": [guard.last, newest]}
+
+            answer = await move_guard(after, guard).send(applied)
+
+    assert is_restored(answer)
+
+
 async def test_guard_does_not_confirm_another_change_under_a_number_that_it_has_applied(
     start: Start, database: ClonedDatabase
 ) -> None:
