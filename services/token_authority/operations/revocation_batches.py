@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import Revocation
+from services.token_authority.storage.audit import REQUIRED_READING, note_change
 from shared.runtime.postgres.database import DatabaseUnavailable
 from shared.runtime.process.logs import CURRENT_REQUEST_ID
 
@@ -47,10 +48,14 @@ class RevocationBatches:
         self._waiting.append(_WaitingRevocation(request, result))
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
-        return await result
+        try:
+            return await result
+        finally:
+            note_change()  # the transaction has ended in another task
 
     async def _run(self) -> None:
         CURRENT_REQUEST_ID.set(None)  # its log lines belong to none of the requests
+        REQUIRED_READING.set(None)  # nor do its transactions
         try:
             while batch := self._take():
                 await self._carry_out(batch)

@@ -102,6 +102,12 @@ REQUIRED_READING: Final[ContextVar[RequiredReading | None]] = ContextVar("requir
 """That of the current request, where the process keeps a journal."""
 
 
+def note_change() -> None:
+    """Let the current request be answered only when the journal has what was committed until now."""
+    if (reading := REQUIRED_READING.get()) is not None:
+        reading.note_end_of_transaction()
+
+
 class AuditedTransaction:
     """A transaction that only commits with a record of what it changed, or after `declare_unchanged`."""
 
@@ -164,8 +170,7 @@ async def audited_transaction(
         yield audited
         if not audited.is_accounted_for:
             raise RuntimeError("this transaction has neither an audit record nor a declaration that nothing changed")
-    if (reading := REQUIRED_READING.get()) is not None:
-        reading.note_end_of_transaction()
+    note_change()
 
 
 async def select_head_seq(connection: Connection) -> int:

@@ -89,6 +89,20 @@ async def test_journal_has_every_change_when_its_request_is_answered(
             assert added == change.actions
 
 
+@pytest.mark.usefixtures("lazy_journal")
+async def test_journal_has_each_of_many_concurrent_revocations_when_it_is_answered(
+    authority: Authority, journal: Path
+) -> None:
+    """Those that arrive together share a transaction, which another request may have begun."""
+    tokens = [(await authority.issue())["id"] for _ in range(20)]
+
+    async def revoke(token_id: str) -> bool:
+        await authority.revoke(token_id)
+        return ("token.revoke", f"token:{token_id}") in {(record.action, record.subject) for record in read(journal)}
+
+    assert await asyncio.gather(*map(revoke, tokens)) == [True] * 20
+
+
 async def test_journal_has_the_records_of_the_audit_log_without_secrets(authority: Authority, journal: Path) -> None:
     token = await authority.issue()
     await authority.revoke(token["id"])
