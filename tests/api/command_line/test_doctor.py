@@ -130,6 +130,26 @@ async def test_doctor_with_abandoned_lease_warns_and_exits_1_if_strict(
     assert "polls abandone" in found["finding"]
 
 
+@pytest.mark.own_database
+async def test_doctor_of_restored_database_says_what_was_found_and_how_to_finish(
+    integrator: CommandLine, database: ClonedDatabase
+) -> None:
+    connection = await asyncpg.connect(database.admin_url)
+    await connection.execute(
+        "INSERT INTO token_authority.restoration (evidence, expected_seq) "
+        """VALUES ('{"source": "operator", "detail": "restored the dump of Monday"}', 0)"""
+    )
+    await connection.close()
+
+    result = await integrator("doctor", "--json")
+
+    found = _findings(result)[AUTHORITY_DATABASE, "restore"]
+    assert (result.status, found["state"]) == (1, "problem")
+    assert "restored the dump of Monday" in found["finding"]
+    assert "pollgate restore finish" in found["advice"]
+    assert _states(result)[AUTHORITY, "readiness"] == "problem"
+
+
 async def test_doctor_compares_the_audit_head_of_a_backup(integrator: CommandLine, authority: Authority) -> None:
     head = await _audit_head(authority)
     same = await integrator("doctor", "--json", "--audit-head", head)
