@@ -64,14 +64,15 @@ async def test_open_stream_is_shown_with_its_limit_and_counted_with_the_time_unt
 
 
 async def test_guard_shows_its_lease_cache_and_introspections(polls: Polls) -> None:
-    assert (await polls.v1("GET", "/polls")).status == 200
-    assert (await polls.with_token("pgt_" + 38 * "0").v1("GET", "/polls")).status == 401
-
     async with asyncio.timeout(10):
         shown = await scrape(polls)
         while not (shown.value("pollgate_guard_subscribed") and shown.value("pollgate_guard_lease_held")):
             await asyncio.sleep(0.05)
             shown = await scrape(polls)
+
+    assert (await polls.v1("GET", "/polls")).status == 200
+    assert (await polls.with_token("pgt_" + 38 * "0").v1("GET", "/polls")).status == 401
+    shown = await scrape(polls)
 
     assert 0 < shown.value("pollgate_guard_lease_remaining_seconds") <= 5
     assert shown.value("pollgate_guard_lag_seconds") == 0
