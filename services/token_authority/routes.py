@@ -33,6 +33,7 @@ from services.token_authority.handlers.access import (
 from services.token_authority.payloads.fields import EXAMPLE_TOKEN, EXAMPLE_TOKEN_ID
 from services.token_authority.problems import PROBLEM_TYPES
 from shared.contract.restoration import MAX_REPORT_BYTES
+from shared.contract.sync import MAX_SYNC_BYTES
 from shared.runtime.docs import Documentation, Variable
 from shared.runtime.http.routes import PUBLIC, Excess, Route
 
@@ -80,7 +81,14 @@ ROUTES: Final = (
     _FormRoute("POST", "/oauth2/introspect", introspection.introspect, SERVICES),
     Route("POST", "/oauth2/introspect/batch", introspection.introspect_many, SERVICES, reports_oauth_errors=True),
     _FormRoute("POST", "/oauth2/revoke", revocation.revoke_presented_token, ANONYMOUS, excess=Excess.WAIT),
-    Route("POST", "/v1/guards/{guard_id}/sync", guards.sync_guard, SERVICES, logs_success=False),
+    Route(
+        "POST",
+        "/v1/guards/{guard_id}/sync",
+        guards.sync_guard,
+        SERVICES,
+        body_limit=MAX_SYNC_BYTES,
+        logs_success=False,
+    ),
     Route(
         "POST",
         "/v1/guards/{guard_id}/changes",

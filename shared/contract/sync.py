@@ -17,6 +17,8 @@ MAX_CHANGES_PER_SYNC: Final = 5000
 """If a guard lacks more changes than this, the authority answers with `resync`."""
 MAX_UNCONFIRMED: Final = 200
 """A guard that has applied as many pushed changes since its last successful sync waits for the next one."""
+MAX_SYNC_BYTES: Final = 128 * 1024
+"""Enough for the uses and the unconfirmed changes of one sync, each of the greatest length."""
 MAX_COUNT: Final = 2**31
 CLOCK_RATE_MARGIN: Final = 0.02
 """The fraction of a lease by which the authority waits longer than the guard uses it: clock rates may differ by it."""

@@ -102,7 +102,8 @@ class Follower:
         before = self._applied
         for change in changes:
             self._newest_seen = max(self._newest_seen, change.seq)
-            if len(self._unconfirmed) < MAX_UNCONFIRMED and self._apply(change) and change.receipt:
+            # One place is left for the newest change that the next sync confirms.
+            if len(self._unconfirmed) < MAX_UNCONFIRMED - 1 and self._apply(change) and change.receipt:
                 self._unconfirmed.append(change)
         self._record_lag()
         if self._applied != before or self._newest_seen > (self._applied or 0):

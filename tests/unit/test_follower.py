@@ -13,7 +13,7 @@ from shared.contract.change import EPOCH_SIZE, Change
 from shared.contract.introspection import Grant
 from shared.contract.restoration import MAX_CHANGES_REPORTED, ChangesReport
 from shared.contract.scope import Scope
-from shared.contract.sync import SyncAnswer, SyncRequest
+from shared.contract.sync import MAX_UNCONFIRMED, SyncAnswer, SyncRequest
 from shared.contract.token import digest, mint
 from shared.guard.errors import AuthorityRestored, GuardUnavailable, TokenInvalid
 from shared.guard.follower import Follower, SyncPace
@@ -425,6 +425,21 @@ async def test_sync_sends_newest_applied_change_with_its_receipt() -> None:
 
     assert harness.log.requests[0].last is None
     assert harness.log.requests[-1].last == with_receipt(change(2))
+
+
+async def test_sync_sends_no_more_unconfirmed_changes_than_the_authority_accepts() -> None:
+    harness = FollowerHarness()
+    async with harness.run():
+        await harness.wait_until_settled()
+        harness.log.changes = [with_receipt(change(seq)) for seq in range(1, MAX_UNCONFIRMED + 50)]
+
+        harness.follower.apply_push(harness.log.changes)
+        harness.log.before_answer = lambda: harness.follower.apply_push(harness.log.changes)
+        await harness.wait_until_settled()
+
+    sent = [len(request.unconfirmed) for request in harness.log.requests]
+    assert 1 < max(sent) <= MAX_UNCONFIRMED
+    assert harness.log.requests[-1].applied == MAX_UNCONFIRMED + 49
 
 
 async def test_change_of_authority_without_receipts_is_applied_and_not_sent_back() -> None:

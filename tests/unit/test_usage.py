@@ -3,8 +3,8 @@
 import msgspec
 from aiohttp.test_utils import make_mocked_request
 
-from shared.contract.change import MAX_SEQ
-from shared.contract.sync import MAX_COUNT, SyncRequest, TokenUse
+from shared.contract.change import MAX_RECEIPT_LENGTH, MAX_SEQ, Change
+from shared.contract.sync import MAX_COUNT, MAX_SYNC_BYTES, MAX_UNCONFIRMED, SyncRequest, TokenUse
 from shared.contract.token import mint
 from shared.guard.origin import Origins
 from shared.guard.usage import MAX_SECRETS, MAX_USES_PER_SYNC, Usage
@@ -89,6 +89,10 @@ def test_longest_report_fits_into_request_body_limit() -> None:
     body = msgspec.json.encode(SyncRequest(MAX_SEQ, [use] * MAX_USES_PER_SYNC))
 
     assert len(body) < MAX_BODY_BYTES
+
+    longest = Change(MAX_SEQ, "f" * 64, receipt="x" * MAX_RECEIPT_LENGTH)
+    full = SyncRequest(MAX_SEQ, [use] * MAX_USES_PER_SYNC, longest, [longest] * MAX_UNCONFIRMED)
+    assert len(msgspec.json.encode(full)) < MAX_SYNC_BYTES
 
 
 def test_origin_is_that_of_the_last_use_through_trusted_proxies() -> None:
