@@ -29,6 +29,7 @@ _ADMIN_USER: Final = f"user {ADMIN} on >{ADMIN_PASSWORD} allkeys allchannels +@a
 _SENTINEL_PASSWORD: Final = secrets.token_hex(16)
 SENTINEL_USER: Final = f"user default off\nuser services on >{_SENTINEL_PASSWORD} -@all +@connection +sentinel|master"
 """The users of Sentinels that let clients only ask for the master."""
+_NEVER_DOWN_S: Final = 60.0
 _START_LIMIT_S: Final = 30.0
 SLOTS: Final = 16384
 
@@ -301,6 +302,9 @@ async def run_redis_cluster(
     async with AsyncExitStack() as stack:
         await _start(stack, *setup.nodes)
         await _join(setup)
+        if not replicas:  # a slow machine must not cost a link: what is published meanwhile does not cross it
+            for each in masters:
+                await each.call("CONFIG", "SET", "cluster-node-timeout", round(_NEVER_DOWN_S * 1000))
         yield setup
 
 
@@ -315,9 +319,7 @@ async def _join(setup: ClusterSetup) -> None:
     for node in setup.nodes[1:]:
         await node.call("CLUSTER", "MEET", HOST, first.port, bus)
     async with asyncio.timeout(_START_LIMIT_S):
-        for node in setup.nodes:
-            while len(await node.call("CLUSTER", "NODES")) < len(setup.nodes):
-                await asyncio.sleep(0.05)
+        await _wait_for_links(setup.nodes)
         for master, replica in zip(setup.masters, setup.replicas, strict=False):
             await _replicate(replica, await master.call("CLUSTER", "MYID"))
         for replica in setup.replicas:
@@ -325,6 +327,19 @@ async def _join(setup: ClusterSetup) -> None:
                 while (await client.info("replication")).get("master_link_status") != "up":
                     await asyncio.sleep(0.05)
     await setup.wait_until_ok(setup.nodes)
+
+
+async def _wait_for_links(nodes: list[RedisNode]) -> None:
+    """Wait until each node has links to all others."""
+    for node in nodes:
+        while not _is_linked(await node.call("CLUSTER", "NODES"), len(nodes)):
+            await asyncio.sleep(0.05)
+
+
+def _is_linked(nodes: str, count: int) -> bool:
+    """Return whether the node with this answer to CLUSTER NODES has links to `count` nodes, itself included."""
+    lines = nodes.splitlines()
+    return len(lines) == count and all(" connected" in each and "handshake" not in each for each in lines)
 
 
 async def _find_masters(node: RedisNode) -> set[int]:
