@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar
 from typing import Any, Final, TypeVar
 
+from shared.runtime.traces.current import Traces, use_traces
+
 T = TypeVar("T")
 
 NODE: Final[ContextVar["Node"]] = ContextVar("node")
@@ -84,6 +86,16 @@ class _Selector:
         return []
 
 
+class _TracesOfNodes(Traces):
+    """Traces nothing, and keeps what several requests share in the node that began it."""
+
+    def batch_context(self) -> Context:
+        context = super().batch_context()
+        if (node := NODE.get(None)) is not None:
+            context.run(NODE.set, node)
+        return context
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """A deterministic event loop with virtual time."""
 
@@ -130,7 +142,8 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end, then cancel every other task."""
     loop = VirtualLoop()
     try:
-        return loop.run_until_complete(main)
+        with use_traces(_TracesOfNodes()):
+            return loop.run_until_complete(main)
     finally:
         while rest := asyncio.all_tasks(loop):
             for task in rest:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from shared.runtime.postgres.batched_writes import MAX_WRITES, BatchedWrites
+from shared.runtime.postgres.batched_writes import MAX_WRITES, BatchedWrites, write_each
 from shared.runtime.postgres.database import Connection, Database, DatabaseUnavailable, UnstorableValue
 
 
@@ -19,7 +19,7 @@ class Ledger:
         self.written: list[str] = []
         self.may_write = asyncio.Event()
         self.may_write.set()
-        self.writes = BatchedWrites[str, str, str](cast(Database, self), self.write)
+        self.writes = BatchedWrites[str, str, str](write_each(cast(Database, self), self.write))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Any, None]:

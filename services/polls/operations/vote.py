@@ -31,7 +31,7 @@ from services.polls.storage.poll_reads import PollReads
 from services.polls.tasks.poll_feed import PollFeed
 from shared.contract.scope import Action
 from shared.guard import Caller
-from shared.runtime.postgres.batched_writes import BatchedWrites
+from shared.runtime.postgres.batched_writes import BatchedWrites, write_each
 from shared.runtime.postgres.database import Connection, Database
 
 MAX_ATTEMPTS: Final = 5
@@ -79,7 +79,7 @@ class Votes:
         self._semaphores = semaphores
         self._feed = feed
         self._addresses = addresses
-        self._casts: BatchedWrites[UUID, _Cast, CastResult | None] = BatchedWrites(database, _write)
+        self._casts: BatchedWrites[UUID, _Cast, CastResult | None] = BatchedWrites(write_each(database, _write))
 
     async def load_voter(self, caller: Caller, poll_id: UUID, participant: str, *actions: Action) -> Voter:
         """Return the participant of a poll, if the caller may do all the actions there.

@@ -1,6 +1,7 @@
 """Revoke tokens: update them and append to the change log in one transaction, then push the changes.
 
-Single revocations that arrive together share a transaction (`revocation_batches.py`).
+Single revocations that arrive together share a transaction: each waits for two locks and for syncs, reads all leases,
+and waits for a commit to disk.
 
 The tokens are locked before the log, in the order of their ids. So the log is locked briefly, and two revocations of
 the same tokens cannot deadlock.
@@ -9,7 +10,7 @@ the same tokens cannot deadlock.
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -21,18 +22,29 @@ from services.token_authority.domain.lease import PendingChange
 from services.token_authority.domain.reason import Reason
 from services.token_authority.domain.revocation import BulkRevocation, Revocation
 from services.token_authority.domain.selection import Selection
-from services.token_authority.operations.revocation_batches import RevocationBatches, RevocationRequest
 from services.token_authority.storage import changes, guards, tokens
-from services.token_authority.storage.audit import audited_transaction
+from services.token_authority.storage.audit import audited_transaction, note_change
 from services.token_authority.storage.selections import select_matching
 from services.token_authority.tasks.relay import ChangeRelay
 from services.token_authority.tasks.restoration import RestorationWatch
 from shared.contract.token import ACCESS_TOKEN, digest, is_well_formed
+from shared.runtime.postgres.batched_writes import BatchedWrites, Write
 from shared.runtime.postgres.database import Database
 
 CHUNK: Final = 500
 """Tokens per statement: few enough for the time limit of a statement, on a busy database too."""
 BULK_LIMIT_S: Final = 30.0
+
+
+class _Request(NamedTuple):
+    """One token to revoke."""
+
+    token_id: str
+    why: Reason
+    by: Actor
+
+
+_Waiting: TypeAlias = Write[_Request, Revocation | None]
 
 
 class Revoker:
@@ -48,7 +60,7 @@ class Revoker:
         self._relay = relay
         self._watch = watch
         self._clock = clock
-        self._batches = RevocationBatches(self._revoke_together)
+        self._together: BatchedWrites[None, _Request, Revocation | None] = BatchedWrites(self._carry_out)
 
     async def revoke(self, token_id: str, why: Reason, by: Administrator) -> Revocation:
         """Revoke a token as an administrator. Return the earlier revocation if there is one. Raise `UnknownToken`."""
@@ -63,8 +75,11 @@ class Revoker:
 
         Raise `UnknownToken`.
         """
-        request = RevocationRequest(token_id, why, by)
-        revocation = await self._batches.revoke(request) or await self._find_revocation([token_id])
+        try:
+            revoked = await self._together.put(None, _Request(token_id, why, by))
+        finally:
+            note_change()  # by the transaction of another task
+        revocation = revoked or await self._find_revocation([token_id])
         if revocation is None:
             raise UnknownToken(token_id)
         return revocation
@@ -97,7 +112,13 @@ class Revoker:
         revocation = await self._revoke(list(ids), why, by) if ids else None
         return revocation.tokens if revocation else 0, len(found)
 
-    async def _revoke_together(self, requests: Sequence[RevocationRequest]) -> dict[str, Revocation]:
+    async def _carry_out(self, batch: "Sequence[_Waiting]") -> "list[tuple[_Waiting, Revocation | None]]":
+        """Revoke the tokens of single requests together. The first request for a token revokes it."""
+        first = {each.value.token_id: each.value for each in reversed(batch)}
+        revoked = await self._revoke_together(list(reversed(first.values())))
+        return [(each, revoked.pop(each.value.token_id, None)) for each in batch]
+
+    async def _revoke_together(self, requests: "Sequence[_Request]") -> dict[str, Revocation]:
         """Revoke each of these tokens that works, in one transaction. Each has its own place in the change log."""
         async with audited_transaction(self._database) as transaction:
             alive = {*await tokens.lock_alive(transaction, sorted(each.token_id for each in requests))}

@@ -1,18 +1,17 @@
 """Revocations that arrive together share a transaction, and each has its own result, record and place in the log."""
 
 import asyncio
-from typing import Any
 
-import pytest
-
-from services.token_authority.domain.actor import Actor
-from services.token_authority.domain.reason import Reason
-from services.token_authority.operations.revocation_batches import MAX_TOGETHER, RevocationBatches, RevocationRequest
+from tests.support.databases import ClonedDatabase
 from tests.support.guards import FakeGuard
+from tests.support.postgres import fetch, hold_rows, wait_for_blocked
 from tests.support.stack import Answer, Authority
 
 COUNT = 12
-BY, WHY = Actor("admin_key", "adm_1", None), Reason("unneeded")
+TRANSACTIONS = """
+    SELECT count(*) AS revocations FROM token_authority.audit_log WHERE action = 'token.revoke'
+    GROUP BY xmin::text ORDER BY min(seq)
+"""
 
 
 async def revoke(authority: Authority, token_id: str, text: str) -> Answer:
@@ -66,55 +65,19 @@ async def test_unknown_token_among_others_returns_404_and_the_others_are_revoked
     assert [answer.status for answer in answers] == [200, 200, 200, 404]
 
 
-async def test_revocations_that_arrive_meanwhile_are_carried_out_together() -> None:
-    begun, go_on = asyncio.Event(), asyncio.Event()
-    batches: list[int] = []
+async def test_revocations_that_arrive_during_another_share_the_next_transaction(
+    authority: Authority, database: ClonedDatabase
+) -> None:
+    ids = [(await authority.issue())["id"] for _ in range(COUNT)]
 
-    async def carry_out(requests: Any) -> dict[str, Any]:
-        batches.append(len(requests))
-        begun.set()
-        await go_on.wait()
-        return {}
+    async with asyncio.TaskGroup() as tasks, hold_rows(database, "token_authority.token", waiting=1):
+        tasks.create_task(revoke(authority, ids[0], "x"))
+        await wait_for_blocked(database, 1)
+        for each in ids[1:]:
+            tasks.create_task(revoke(authority, each, "x"))
+        await asyncio.sleep(0.2)
 
-    revocations = RevocationBatches(carry_out)
-    first = asyncio.create_task(revocations.revoke(RevocationRequest("tok_first", WHY, BY)))
-    await begun.wait()
-    others = [
-        asyncio.create_task(revocations.revoke(RevocationRequest(f"tok_{number}", WHY, BY)))
-        for number in range(MAX_TOGETHER + 2)
-    ]
-    await asyncio.sleep(0)
-    others[0].cancel()
-    await asyncio.sleep(0)
-    go_on.set()
-    await asyncio.gather(first, *others, return_exceptions=True)
-
-    assert batches == [1, MAX_TOGETHER, 1]
-
-
-async def test_revocation_that_fails_alone_does_not_fail_the_others() -> None:
-    class Flawed(Exception):
-        pass
-
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def carry_out(requests: Any) -> dict[str, Any]:
-        begun.set()
-        await go_on.wait()
-        if any(each.token_id == "tok_bad" for each in requests):
-            raise Flawed
-        return {each.token_id: each.token_id for each in requests}
-
-    revocations = RevocationBatches(carry_out)
-    ids = ["tok_first", "tok_good", "tok_bad", "tok_fine"]
-    tasks = [asyncio.create_task(revocations.revoke(RevocationRequest("tok_first", WHY, BY)))]
-    await begun.wait()
-    tasks += [asyncio.create_task(revocations.revoke(RevocationRequest(each, WHY, BY))) for each in ids[1:]]
-    await asyncio.sleep(0)
-    go_on.set()
-    results: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
-
-    assert [results[0], results[1], results[3]] == ["tok_first", "tok_good", "tok_fine"]
-    assert isinstance(results[2], Flawed)
-    with pytest.raises(Flawed):
-        await revocations.revoke(RevocationRequest("tok_bad", WHY, BY))
+    transactions = [row["revocations"] for row in await fetch(database.admin_url, TRANSACTIONS)]
+    assert transactions[0] == 1
+    assert sum(transactions) == COUNT
+    assert len(transactions) < COUNT / 2
