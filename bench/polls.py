@@ -3,15 +3,16 @@
 1. `fast`: reading polls, creating them, casting ballots and introspection, each compared with a bare server.
 2. `guard`: reading one poll with its token in the guard's cache, compared with the same handler without a guard.
 3. `cached`: looking a cached token up, with a million tokens in the cache.
-4. `revocation`: the answer to a revocation with four guards, and its processor time.
-5. `workers`: two workers compared with one.
-6. `start`: from the launch of a service until it is ready.
-7. `listing`: a list of 50 polls with their results, compared with one poll.
-8. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
-9. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
-   undisturbed client. Exactly the accepted ballots must be counted.
-10. `voting`: thousands of browsers that vote by one shared link within a minute.
-11. `bodies`: reading the worst bodies of the permitted size, in both services.
+4. `memory`: what a process keeps for each secret in use, changed token, address and connection.
+5. `revocation`: the answer to a revocation with four guards, and its processor time.
+6. `workers`: two workers compared with one.
+7. `start`: from the launch of a service until it is ready.
+8. `listing`: a list of 50 polls with their results, compared with one poll.
+9. `large`: the results of a poll with a million ballots, compared with one with a hundred; and edits of all ballots.
+10. `contest`: 32 clients that vote at once, with four processes that are killed one after the other, compared with one
+    undisturbed client. Exactly the accepted ballots must be counted.
+11. `voting`: thousands of browsers that vote by one shared link within a minute.
+12. `bodies`: reading the worst bodies of the permitted size, in both services.
 
 The services run as processes of their own on an embedded PostgreSQL and Redis. The exit status is 1 if a limit is
 missed.
@@ -35,6 +36,7 @@ from bench.cached_tokens import cached_figures
 from bench.contest import contest_figures
 from bench.errors import BenchError
 from bench.fast_path import fast_figures
+from bench.memory import memory_figures
 from bench.processes import revocation_figures, start_figures, worker_figures
 from bench.reading import guard_figures, large_figures, listing_figures
 from bench.report import Figure, Report, describe_machine, median_figures, report_progress, run
@@ -48,7 +50,18 @@ STARTS: Final = 3
 and data lie in memory."""
 
 Part = Literal[
-    "fast", "guard", "cached", "revocation", "workers", "start", "listing", "large", "contest", "voting", "bodies"
+    "fast",
+    "guard",
+    "cached",
+    "memory",
+    "revocation",
+    "workers",
+    "start",
+    "listing",
+    "large",
+    "contest",
+    "voting",
+    "bodies",
 ]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
@@ -142,6 +155,7 @@ async def _figures(part: Part, stack: Stack, running: Running, plan: Plan) -> li
             lambda rounds: guard_figures(stack, running, rounds, plan.least_guarded), rounds
         ),
         "cached": lambda: asyncio.to_thread(cached_figures),
+        "memory": memory_figures,
         "revocation": lambda: revocation_figures(stack),
         "workers": lambda: worker_figures(stack, running, rounds),
         "start": lambda: start_figures(stack, running),

@@ -33,7 +33,7 @@ BRIEF_WAIT_S: Final = 0.25
 MAX_WAITING: Final = 2000
 """Requests that wait in one process. Further ones are handled or refused at once."""
 MAX_ADDRESSES: Final = 10_000
-"""Addresses that a process remembers, about 150 bytes each. The one that has gone unseen for longest goes first."""
+"""Addresses that a process remembers, about 230 bytes each. The one that has gone unseen for longest goes first."""
 WINDOW_S: Final = 60.0
 _ROUNDING_S: Final = 1e-6
 
