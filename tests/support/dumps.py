@@ -10,13 +10,12 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import asyncpg
-import msgspec
 import pytest
 
+from tests.support.command_line import CommandResult
 from tests.support.databases import ClonedDatabase, clone_database
 
 
@@ -51,18 +50,6 @@ class Backups:
         )
         _, error = await process.communicate()
         assert process.returncode == 0, error.decode(errors="replace")
-
-
-class CommandResult(NamedTuple):
-    """What a command has printed, and its exit status."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return msgspec.json.decode(self.out)
 
 
 async def run_restore_command(settings: Mapping[str, str], *words: str, stdin: str = "") -> CommandResult:

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.support.stack import KEY_ENCRYPTION_KEY, Answer, Authority, run_token
 
 pytestmark = pytest.mark.own_database
 
+NO_SETTINGS: Final[Mapping[str, Any]] = {}
 OTHER_KEY = "b3RoZXIga2V5IG9mIGEgdGVzdCwgMzIgYnl0ZXMhISE"
 
 
@@ -119,16 +120,8 @@ async def test_revocation_that_waits_while_the_database_is_restored_returns_503_
 async def test_guard_with_a_newer_change_than_the_log_proves_the_restore(
     start: Start, database: ClonedDatabase
 ) -> None:
-    async with start():
-        pass
-    async with back_up(database) as backup:
-        async with start() as before:
-            await revoke_new_token(before)
-            guard = FakeGuard(before)
-            await guard.follow()
-        await backup.restore()
-        async with start() as after:
-            answer = await move_guard(after, guard).sync()
+    async with lose_change(start, database) as (_, guard):
+        answer = await guard.sync()
 
     assert is_restored(answer)
     (row,) = await select_restorations(database)
@@ -139,19 +132,11 @@ async def test_guard_with_a_newer_change_than_the_log_proves_the_restore(
 async def test_guard_with_another_change_under_its_number_proves_the_restore(
     start: Start, database: ClonedDatabase, revoked_since: int
 ) -> None:
-    async with start():
-        pass
-    async with back_up(database) as backup:
-        async with start() as before:
-            await revoke_new_token(before)
-            guard = FakeGuard(before)
-            await guard.follow()
-        await backup.restore()
-        async with start() as after:
-            for _ in range(revoked_since):
-                await revoke_new_token(after)
+    async with lose_change(start, database) as (authority, guard):
+        for _ in range(revoked_since):
+            await revoke_new_token(authority)
 
-            answer = await move_guard(after, guard).sync()
+        answer = await guard.sync()
 
     assert is_restored(answer)
 
@@ -159,21 +144,13 @@ async def test_guard_with_another_change_under_its_number_proves_the_restore(
 async def test_guard_that_has_applied_a_push_of_the_restored_log_after_its_own_proves_the_restore(
     start: Start, database: ClonedDatabase
 ) -> None:
-    async with start():
-        pass
-    async with back_up(database) as backup:
-        async with start() as before:
-            await revoke_new_token(before)
-            guard = FakeGuard(before)
-            await guard.follow()
-        await backup.restore()
-        async with start() as after:
-            for _ in range(2):
-                await revoke_new_token(after)
-            newest = (await FakeGuard(after).sync()).json["last"]
-            applied = {"applied": newest["seq"], "last": newest, "unconfirmed": [guard.last, newest]}
+    async with lose_change(start, database) as (authority, guard):
+        for _ in range(2):
+            await revoke_new_token(authority)
+        newest = (await FakeGuard(authority).sync()).json["last"]
+        applied = {"applied": newest["seq"], "last": newest, "unconfirmed": [guard.last, newest]}
 
-            answer = await move_guard(after, guard).send(applied)
+        answer = await guard.send(applied)
 
     assert is_restored(answer)
 
@@ -185,19 +162,13 @@ async def test_guard_does_not_confirm_another_change_under_a_number_that_it_has_
     lease, guard_id = {"revocation_lease": 60}, "the-guard-in-the-backup"
     async with start(**lease) as before:
         await FakeGuard(before, guard_id).follow()
-    async with back_up(database) as backup:
-        async with start(**lease) as before:
-            await revoke_new_token(before)
-            guard = FakeGuard(before, guard_id)
-            await guard.follow()
-        await backup.restore()
-        async with start(**lease) as after:
-            path = f"/v1/tokens/{(await after.issue())['id']}/revoke"
-            revoking = asyncio.create_task(after.manage("POST", path, {"reason": "leaked"}))
-            while not await fetch(database.admin_url, "SELECT FROM token_authority.change_log"):
-                await asyncio.sleep(0.01)
+    async with lose_change(start, database, lease, lease, guard_id) as (authority, guard):
+        path = f"/v1/tokens/{(await authority.issue())['id']}/revoke"
+        revoking = asyncio.create_task(authority.manage("POST", path, {"reason": "leaked"}))
+        while not await fetch(database.admin_url, "SELECT FROM token_authority.change_log"):
+            await asyncio.sleep(0.01)
 
-            answers = [await move_guard(after, guard, guard_id).sync(), await revoking]
+        answers = [await guard.sync(), await revoking]
 
     assert all(map(is_restored, answers))
 
@@ -256,21 +227,36 @@ async def test_guard_of_the_previous_release_ahead_of_the_log_starts_again(
 async def test_receipt_made_with_the_previous_key_is_valid_beside_the_new_one(
     start: Start, database: ClonedDatabase
 ) -> None:
-    async with start(key_encryption_key=OTHER_KEY):
-        pass
-    async with back_up(database) as backup:
-        async with start(key_encryption_key=OTHER_KEY) as before:
-            await revoke_new_token(before)
-            guard = FakeGuard(before)
-            await guard.follow()
-        await backup.restore()
-        async with start(key_encryption_key=f"{KEY_ENCRYPTION_KEY} {OTHER_KEY}") as after:
-            answer = await move_guard(after, guard).sync()
+    keys_before = {"key_encryption_key": OTHER_KEY}
+    keys_after = {"key_encryption_key": f"{KEY_ENCRYPTION_KEY} {OTHER_KEY}"}
+    async with lose_change(start, database, keys_before, keys_after) as (_, guard):
+        answer = await guard.sync()
 
     assert is_restored(answer)
 
 
-def move_guard(authority: Authority, guard: FakeGuard, guard_id: str | None = None) -> FakeGuard:
+@asynccontextmanager
+async def lose_change(
+    start: Start,
+    database: ClonedDatabase,
+    settings_before: Mapping[str, Any] = NO_SETTINGS,
+    settings_after: Mapping[str, Any] = NO_SETTINGS,
+    guard_id: str | None = None,
+) -> AsyncGenerator[tuple[Authority, FakeGuard], None]:
+    """Run an authority whose restored database lacks the change that a guard has applied. Yield both."""
+    async with start(**settings_before):
+        pass
+    async with back_up(database) as backup:
+        async with start(**settings_before) as before:
+            await revoke_new_token(before)
+            guard = FakeGuard(before, guard_id)
+            await guard.follow()
+        await backup.restore()
+        async with start(**settings_after) as authority:
+            yield authority, move_guard(authority, guard, guard_id)
+
+
+def move_guard(authority: Authority, guard: FakeGuard, guard_id: str | None) -> FakeGuard:
     """Return a guard that has applied what `guard` has, and syncs with another process."""
     moved = FakeGuard(authority, guard_id)
     moved.applied, moved.last = guard.applied, guard.last
