@@ -55,20 +55,29 @@ def median_figures(runs: Sequence[Sequence[Figure]]) -> list[Figure]:
     return [replace(each[0], value=median(figure.value for figure in each)) for each in zip(*runs, strict=True)]
 
 
-class Report(Struct, frozen=True):
-    """The result of a run, and the versions and machine that it was measured on."""
+class Conditions(Struct, frozen=True):
+    """The machine and the versions that a run was measured on."""
 
     machine: str
     cores: int
     python: str
     postgres: str
     redis: str
+
+    @property
+    def conditions(self) -> str:
+        """The machine and the versions in words."""
+        return f"{self.machine}, {self.cores} cores; Python {self.python}; {self.postgres}; {self.redis}"
+
+
+class Report(Conditions, frozen=True):
+    """The result of a run."""
+
     figures: Sequence[Figure]
 
     def text(self) -> str:
         """Return a line about the conditions, and the table."""
-        conditions = f"{self.machine}, {self.cores} cores; Python {self.python}; {self.postgres}; {self.redis}"
-        return "\n".join((conditions, "", *align_rows([_HEAD, *(figure.cells() for figure in self.figures)])))
+        return "\n".join((self.conditions, "", *align_rows([_HEAD, *(figure.cells() for figure in self.figures)])))
 
 
 def align_rows(rows: Sequence[tuple[str, ...]]) -> list[str]:

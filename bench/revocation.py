@@ -30,7 +30,7 @@ from msgspec import Struct
 
 from bench.errors import BenchError
 from bench.load import ACCEPTED, REFUSED, Connection, connect
-from bench.report import align_rows, describe_machine, report_progress, run
+from bench.report import Conditions, align_rows, describe_machine, report_progress, run
 from bench.stack import Running, Stack, start_stack
 from pollgate.client import Guards, IssuedToken
 
@@ -76,14 +76,9 @@ class Row(Struct, frozen=True):
     first_refusal_ms: Spread
 
 
-class Report(Struct, frozen=True):
-    """The result of a run, and the versions and machine that it was measured on."""
+class Report(Conditions, frozen=True):
+    """The result of a run, and what it was measured on."""
 
-    machine: str
-    cores: int
-    python: str
-    postgres: str
-    redis: str
     lease_s: float
     load_rate: float
     rows: Sequence[Row]
@@ -91,8 +86,8 @@ class Report(Struct, frozen=True):
     def text(self) -> str:
         """Return a line about the conditions, and the table."""
         conditions = (
-            f"{self.machine}, {self.cores} cores; Python {self.python}; {self.postgres}; {self.redis}; "
-            f"lease {self.lease_s:g} s; n revocations per pass; load {self.load_rate:g} reads/s over all guards; "
+            f"{self.conditions}; lease {self.lease_s:g} s; n revocations per pass; "
+            f"load {self.load_rate:g} reads/s over all guards; "
             "times in ms"
         )
         return "\n".join((conditions, "", *align_rows([_HEAD, *map(_cells, self.rows)])))

@@ -26,7 +26,7 @@ from bench.errors import BenchError
 from bench.light_guards import GuardsOrder, GuardsReport
 from bench.load import connection_to
 from bench.processes import busy_s_by_thread
-from bench.report import align_rows, describe_machine, report_progress, run
+from bench.report import Conditions, align_rows, describe_machine, report_progress, run
 from bench.revocation import Spread
 from bench.stack import Running, Stack, start_stack
 from bench.tokens_data import fill
@@ -95,23 +95,15 @@ class Row(Struct, frozen=True, kw_only=True):
         )
 
 
-class Report(Struct, frozen=True):
+class Report(Conditions, frozen=True):
     """The result of a run, and what it was measured on."""
 
-    machine: str
-    cores: int
-    python: str
-    postgres: str
-    redis: str
     workers: int
     rows: Sequence[Row]
 
     def text(self) -> str:
         """Return a line about the conditions, and the table."""
-        conditions = (
-            f"{self.machine}, {self.cores} cores; Python {self.python}; {self.postgres}; {self.redis}; "
-            f"{self.workers} workers of the authority; lease {LEASE_S:g} s; times in ms"
-        )
+        conditions = f"{self.conditions}; {self.workers} workers of the authority; lease {LEASE_S:g} s; times in ms"
         return "\n".join((conditions, "", *align_rows([_HEAD, *(row.cells() for row in self.rows)])))
 
 

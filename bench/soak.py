@@ -13,6 +13,7 @@ Memory moves in steps, so over ten minutes a slope of a few MB per hour means no
 import asyncio
 import math
 import os
+import platform
 import random
 import sys
 import time
@@ -32,7 +33,7 @@ from msgspec import Struct
 
 from bench.errors import BenchError
 from bench.load import Connection, connection_to
-from bench.report import align_rows, describe_machine, report_progress, run
+from bench.report import Conditions, align_rows, describe_machine, report_progress, run
 from bench.site import OPTIONS, Integrator, create_full_token
 from bench.stack import Running, Stack, start_stack
 from bench.tokens_data import add_held_tokens, fill
@@ -104,13 +105,9 @@ def regression(samples: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return slope, math.sqrt(residual / (count - 2) / spread)
 
 
-class Report(Struct, frozen=True):
+class Report(Conditions, frozen=True):
     """The result of a run, and what it was measured on."""
 
-    machine: str
-    cores: int
-    postgres: str
-    redis: str
     tokens: int
     minutes: float
     warm_up_minutes: float
@@ -122,7 +119,7 @@ class Report(Struct, frozen=True):
     def text(self) -> str:
         """Return the conditions, the requests and the table."""
         conditions = (
-            f"{self.machine}, {self.cores} cores; {self.postgres}; {self.redis}; {self.tokens} tokens; "
+            f"{self.conditions}; {self.tokens} tokens; "
             f"{self.minutes:g} minutes, the first {self.warm_up_minutes:g} not measured; slope per hour"
         )
         sent = "; ".join(f"{count} {what}" for what, count in self.requests.items())
@@ -202,6 +199,7 @@ async def _measure(folder: Path, minutes: float, tokens: int, held: int) -> Repo
     return Report(
         describe_machine(),
         os.cpu_count() or 0,
+        platform.python_version(),
         postgres,
         redis,
         tokens,
