@@ -6,14 +6,18 @@
 import asyncio
 import gc
 import os
+import secrets
 import socket
 import sys
 import tracemalloc
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import IPv4Address
 from typing import Any, Final
+from uuid import uuid4
 
+import msgspec
 import psutil
 import uvloop
 from aiohttp import web
@@ -21,6 +25,10 @@ from aiohttp.test_utils import make_mocked_request
 
 from bench.errors import BenchError
 from bench.report import Figure
+from services.token_authority.domain.change_log import LoggedChange
+from services.token_authority.tasks.restoration import KEPT_S, MAX_KEPT
+from shared.contract.change import Change
+from shared.guard.follower import CHANGES_KEPT_S, MAX_CHANGES_KEPT
 from shared.guard.origin import Origin
 from shared.guard.tombstones import MAX_TOMBSTONES, Tombstones
 from shared.guard.usage import MAX_SECRETS, Usage
@@ -29,11 +37,13 @@ from shared.runtime.http.open_requests import MAX_ADDRESSES, OpenRequestLimit
 from shared.runtime.http.routes import Excess
 from shared.runtime.process.clock import elapsed_s
 from shared.runtime.process.connection_limits import ConnectionLimits
+from shared.runtime.process.recent_values import RecentValues
 from shared.runtime.process.serve import listen
 from shared.runtime.redis.rate_limit import MAX_KEYS, MEMORY_PARTS
 from shared.runtime.redis.rate_window import BoundedMemory
 
 CONNECTIONS: Final = 1000
+_RECEIPT_LENGTH: Final = 54
 _HOST: Final = "127.0.0.1"
 _REQUEST: Final = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 _BROWSER: Final = (
@@ -50,6 +60,8 @@ async def memory_figures() -> list[Figure]:
         "use of a secret, by a program": (partial(_count_uses, "curl/8.5.0"), MAX_SECRETS),
         "use of a secret, by a browser": (partial(_count_uses, _BROWSER), MAX_SECRETS),
         "changed token (tombstone)": (_add_tombstones, MAX_TOMBSTONES),
+        "change that a guard keeps": (_keep_changes, MAX_CHANGES_KEPT),
+        "change that the authority keeps": (_keep_own_changes, MAX_KEPT),
         "count of a rate limit": (_count_requests, MAX_KEYS),
         "address on open routes": (_count_addresses, MAX_ADDRESSES),
     }
@@ -86,6 +98,22 @@ async def _add_tombstones() -> Tombstones:
     for number in range(MAX_TOMBSTONES):
         tombstones.add(os.urandom(32), 2**32 + number)
     return tombstones
+
+
+async def _keep_changes() -> RecentValues[Change]:
+    """Keep changes as they arrive, in JSON."""
+    kept = RecentValues[Change](MAX_CHANGES_KEPT, CHANGES_KEPT_S, elapsed_s)
+    for number in range(MAX_CHANGES_KEPT):
+        sent = Change(2**32 + number, secrets.token_hex(32), receipt=secrets.token_hex(_RECEIPT_LENGTH // 2))
+        kept.add(msgspec.json.decode(msgspec.json.encode(sent), type=Change))
+    return kept
+
+
+async def _keep_own_changes() -> RecentValues[LoggedChange]:
+    kept, now = RecentValues[LoggedChange](MAX_KEPT, KEPT_S, elapsed_s), datetime.now(UTC)
+    for number in range(MAX_KEPT):
+        kept.add(LoggedChange(2**32 + number, secrets.token_hex(32), uuid4(), now + timedelta(seconds=number)))
+    return kept
 
 
 async def _count_requests() -> BoundedMemory:
