@@ -38,7 +38,7 @@ from bench.site import OPTIONS, Integrator, create_full_token
 from bench.stack import Running, Stack, start_stack
 from bench.tokens_data import add_held_tokens, fill
 from bench.tokens_pages import kinds_of_pages, sign_in
-from bench.tokens_requests import Calls, first_ids, kinds_of_requests
+from bench.tokens_requests import Calls, RequestFailed, first_ids, kinds_of_requests
 from pollgate.client import ClientError
 from shared.contract.token import ACCESS_TOKEN, mint
 
@@ -338,6 +338,9 @@ async def _send(clients: Clients, what: str, rate: float, send: Callable[[], Awa
     async def send_one() -> None:
         try:
             await send()
+        except RequestFailed as error:
+            clients.failed[f"{what}: {error.reason}"] += 1
+            report_progress(str(error))
         except (BenchError, ClientError, OSError, EOFError, TimeoutError) as error:
             clients.failed[f"{what}: {str(error) or type(error).__name__}"] += 1
         else:

@@ -26,6 +26,14 @@ Draw = Callable[[], str]
 DrawQuery = Callable[[], Mapping[str, str]]
 
 
+class RequestFailed(BenchError):
+    """A request that did not succeed. `reason` is the same for all that fail in the same way."""
+
+    def __init__(self, what: str, status: int, detail: str) -> None:
+        self.reason = f"{status}: {detail}"
+        super().__init__(f"{what} returned {self.reason}")
+
+
 class Calls:
     """Sends requests as an administrator."""
 
@@ -39,7 +47,7 @@ class Calls:
             content = await response.read()
         elapsed_ms = (time.perf_counter() - sent_at) * 1000
         if response.status >= 300:
-            raise BenchError(f"{method} {path} returned {response.status}: {content[:200]!r}")
+            raise RequestFailed(f"{method} {path}", response.status, _detail(content))
         return content, elapsed_ms
 
     async def get(self, path: str, query: Mapping[str, str]) -> Any:
@@ -80,6 +88,18 @@ async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[RequestKin
             )
         )
     return kinds
+
+
+class _Problem(msgspec.Struct):
+    detail: str = ""
+
+
+def _detail(content: bytes) -> str:
+    """Return what a problem says, or the beginning of another response."""
+    try:
+        return msgspec.json.decode(content, type=_Problem).detail
+    except msgspec.MsgspecError:
+        return repr(content[:200])
 
 
 async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: Mapping[str, str]) -> list[RequestKind]:

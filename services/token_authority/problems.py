@@ -36,7 +36,7 @@ from shared.contract.restoration import RESTORED_SLUG
 from shared.runtime.http.problem import ErrorDetail, Problem, ProblemTable, unavailable
 from shared.runtime.http.problem_types import BAD_REQUEST, INVALID_BODY, RUNTIME_PROBLEM_TYPES, ProblemType
 from shared.runtime.pages.forms import ForgedForm
-from shared.runtime.postgres.database import DatabaseUnavailable, UnstorableValue
+from shared.runtime.postgres.database import DatabaseUnavailable, StatementTimeout, UnstorableValue
 
 RESTORED_RETRY_AFTER_S: Final = 5
 """Someone has to act, so clients need not try again every second."""
@@ -308,5 +308,9 @@ PROBLEMS: Final[ProblemTable] = {
         headers={"Retry-After": str(RESTORED_RETRY_AFTER_S)},
     ),
     UnstorableValue: lambda _: Problem(UNSTORABLE, "A value contains a character that cannot be stored."),
+    StatementTimeout: lambda _: unavailable(
+        "The database of the token authority took too long; try again, or ask for less, such as a search with more "
+        "conditions."
+    ),
     DatabaseUnavailable: lambda _: unavailable("The database of the token authority is unavailable; try again."),
 }

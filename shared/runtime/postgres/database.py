@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from shared.runtime.postgres.connector import Connector, reason_of
-from shared.runtime.postgres.query_metrics import QueryMetrics
+from shared.runtime.postgres.query_metrics import QueryMetrics, name_of
 from shared.runtime.process.environment import RotatableText
 from shared.runtime.process.metrics import Readings
 from shared.runtime.traces.current import current_traces
@@ -41,6 +41,10 @@ class DatabaseUnavailable(Exception):
 
 class LockTimeout(DatabaseUnavailable):
     """Another transaction held a lock for longer than this one waits."""
+
+
+class StatementTimeout(DatabaseUnavailable):
+    """PostgreSQL canceled a statement that took longer than it may. The message has the statement's name."""
 
 
 class UnstorableValue(Exception):
@@ -398,6 +402,10 @@ class _MeasuredConnection:
             return await result
         except asyncpg.LockNotAvailableError as error:
             raise LockTimeout(str(error)) from None
+        except asyncpg.QueryCanceledError as error:
+            name = name_of(query)
+            _log.warning("a statement took longer than it may", statement=name, error=reason_of(error))
+            raise StatementTimeout(f"{name}: {reason_of(error)}") from None
         except _WRONG_SERVERS:
             self._hold.is_wrong_server = True
             raise

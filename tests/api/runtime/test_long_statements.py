@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from shared.runtime.postgres.database import Connection, Database, DatabaseUnavailable
+from shared.runtime.postgres.database import Connection, Database, StatementTimeout
 from shared.runtime.postgres.database import database as opened_database
 from tests.support.databases import ClonedDatabase
 
@@ -18,9 +18,14 @@ async def open_database(database: ClonedDatabase) -> AsyncGenerator[Database, No
         yield it
 
 
-async def test_long_statement_with_default_limit_is_cancelled(open_database: Database) -> None:
-    with pytest.raises(DatabaseUnavailable):
+async def test_long_statement_with_default_limit_is_canceled_and_logged_by_its_name(
+    open_database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(StatementTimeout, match="sleep: canceling statement due to statement timeout"):
         await open_database.execute(SLEEP)
+
+    assert any("took longer than it may" in str(record.msg) and "sleep" in str(record.msg) for record in caplog.records)
+    assert not any("unavailable" in str(record.msg) for record in caplog.records)
 
 
 async def test_long_statement_with_longer_limit_succeeds(open_database: Database) -> None:
@@ -34,7 +39,7 @@ async def test_limit_can_be_that_of_each_later_statement_of_a_transaction(open_d
 
 
 async def test_limit_of_a_transaction_is_not_that_of_its_statements(open_database: Database) -> None:
-    with pytest.raises(DatabaseUnavailable):
+    with pytest.raises(StatementTimeout):
         async with open_database.transaction(5.0) as transaction:
             await transaction.execute(SLEEP)
 
