@@ -134,7 +134,8 @@ _ENSURE_SCHEMA: Final = """
 # A statement is cancelled on the server before its client gives up (`STATEMENT_LIMIT_S`). So a statement that was
 # reported as failed has no effect later, and connections do not queue up for a lock. No parallel workers: starting them
 # takes longer than the queries of a service. No JIT, which is for long queries: asyncpg would switch it off and on for
-# a session, which a pooler may give to another client meanwhile.
+# a session, which a pooler may give to another client meanwhile. Enough memory for the rows that a search finds: beyond
+# it, PostgreSQL only remembers their pages, and computes the expression of the index for each row in them again.
 _ROLE_SETTINGS: Final = {
     "statement_timeout": "900ms",
     "lock_timeout": "800ms",
@@ -142,6 +143,7 @@ _ROLE_SETTINGS: Final = {
     "client_connection_check_interval": "1s",
     "max_parallel_workers_per_gather": "0",
     "jit": "off",
+    "work_mem": "32MB",
 }
 
 
