@@ -5,6 +5,7 @@ each reading of the log also says how far the change log was at that moment.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -81,10 +82,19 @@ class MergedJournals(NamedTuple):
 
 
 def merge(records: Iterable[JournalRecord], unreadable: int = 0) -> MergedJournals:
-    """Return the records of several journals as one."""
+    """Return the records of several journals as one.
+
+    Each comes after those before it in its log, also if the clock was set back meanwhile. Records of logs that went
+    different ways after a restore are ordered by time.
+    """
     found: dict[Head, JournalRecord] = {}
     for record in records:
         known = found.get(record.head)
         if known is None or (known.change_seq or 0) < (record.change_seq or 0):
             found[record.head] = record
-    return MergedJournals(tuple(sorted(found.values(), key=lambda record: (record.at, record.seq))), unreadable)
+    times: dict[Head, datetime] = {}
+    for record in sorted(found.values(), key=lambda record: record.seq):
+        before = Head(record.seq - 1, record.previous)
+        times[record.head] = max(record.at, times.get(before, record.at))
+    ordered = sorted(found.values(), key=lambda record: (times[record.head], record.seq))
+    return MergedJournals(tuple(ordered), unreadable)

@@ -206,14 +206,16 @@ def narrow_admin_key(key: AdminKey, recorded: Mapping[str, Any]) -> AdminKey:
 
 
 def narrow_service(service: Service, recorded: Mapping[str, Any]) -> Service:
-    """Return the service with the recorded sites if they are fewer, and without a public key that was replaced.
+    """Return the service with those of its sites that it had at last, and without a public key that was replaced.
 
-    The key that replaced it is not set: a forged record would let its author be the service.
+    A site that it got is not added, and the key that replaced another one is not set: a forged record would let its
+    author be the service.
     """
     sites = recorded.get("sites")
     is_list = isinstance(sites, list) and bool(sites) and all(isinstance(each, str) for each in sites)
-    if isinstance(sites, list) and is_list and (service.sites is None or {*sites} <= {*service.sites}):
-        service = msgspec.structs.replace(service, sites=tuple(dict.fromkeys(sites)))
+    if isinstance(sites, list) and is_list:
+        kept = tuple(each for each in dict.fromkeys(sites) if service.sees(each))
+        service = msgspec.structs.replace(service, sites=kept)
     if "public_key" in recorded and recorded["public_key"] != service.public_key:
         service = msgspec.structs.replace(service, public_key=None)
     return service

@@ -31,11 +31,20 @@ _HOLDER_KINDS: Final[dict[str, HolderKind]] = {"token": "token", "admin_key": "a
 
 class Lacking(NamedTuple):
     """The records of journals that the audit log lacks, in order. `gaps` are the numbers of those whose predecessor is
-    in neither.
+    in neither. `is_of_another_log`: one is the first of an audit log that began with another record than this one.
     """
 
     records: Sequence[JournalRecord]
     gaps: Sequence[int]
+    is_of_another_log: bool = False
+
+    @property
+    def change_seq(self) -> int:
+        """The last lost change that these records explain, 0 if they explain none.
+
+        Records that the audit log has explain none: the log may have got them after the restore, with the same numbers.
+        """
+        return max((record.change_seq or 0 for record in self.records), default=0)
 
 
 async def find_lacking(connection: Connection, journals: MergedJournals) -> Lacking:
@@ -46,7 +55,8 @@ async def find_lacking(connection: Connection, journals: MergedJournals) -> Lack
     before = [Head(record.seq - 1, record.previous) for record in lacking]
     unknown = [head for head in before if head not in heads and head != EMPTY]
     found = await journal.select_known(connection, unknown)
-    return Lacking(lacking, sorted(head.seq + 1 for head in unknown if head not in found))
+    gaps = sorted(head.seq + 1 for head in unknown if head not in found)
+    return Lacking(lacking, gaps, EMPTY in before and await journal.select_audit_head(connection) != EMPTY)
 
 
 async def reapply(connection: Connection, lacking: Lacking, journals: MergedJournals, seq: int) -> Reapplied:

@@ -34,6 +34,7 @@ LOST: Final = Reason("other", "the database was restored and may lack the end of
 MAX_EPOCHS_AHEAD: Final = 1000
 """By how many epochs a journal may be ahead of the database. There are two million, one per restoration."""
 _WRONG_NUMBER: Final = "a journal has a number of a change that cannot be right, so it was changed; leave that file out"
+_WRONG_LOG: Final = "a journal is of another database, whose audit log began differently; leave that file out"
 NOTHING_EXPLAINED: Final = Explained()
 
 
@@ -75,14 +76,14 @@ async def finish(
         reported = await restoration.select_reported_changes(transaction, opened)
         lacking = await find_lacking(transaction, journals)
         head = await changes.select_head(transaction)
-        unknown = _find_unknown(opened, reported, journals, lacking, head)
-        is_wrong = journals.change_seq > head + MAX_EPOCHS_AHEAD * EPOCH_SIZE
-        if is_wrong or (unknown and decision.choice == "journal"):
+        wrong = _find_wrong(journals, lacking, head)
+        unknown = wrong or _find_unknown(opened, reported, journals, lacking)
+        if wrong or (unknown and decision.choice == "journal"):
             transaction.declare_unchanged()
-            return LossesUnknown([_WRONG_NUMBER] if is_wrong else unknown)
+            return LossesUnknown(unknown)
         seq = _find_first_seq(opened, reported, max(head, journals.change_seq))
         reapplied = await reapply(transaction, lacking, journals, seq)
-        explained = Explained(_explain(reported, journals), journals.change_seq, _summarize(reapplied))
+        explained = Explained(_explain(reported, lacking), journals.change_seq, _summarize(reapplied))
         return FinishedRestoration(await complete(transaction, opened, decision, explained), reapplied)
 
 
@@ -112,9 +113,9 @@ def _find_first_seq(opened: Restoration, reported: Sequence[ReportedChange], hig
     return first_seq_after(max(highest_seq, opened.expected_seq, *(each.seq for each in reported), 0))
 
 
-def _explain(reported: Sequence[ReportedChange], journals: MergedJournals) -> frozenset[bytes]:
+def _explain(reported: Sequence[ReportedChange], lacking: Lacking) -> frozenset[bytes]:
     """Return the secrets whose reported changes were all made by records of the journals."""
-    later = {each.digest for each in reported if each.seq > journals.change_seq}
+    later = {each.digest for each in reported if each.seq > lacking.change_seq}
     return frozenset(each.digest for each in reported) - later
 
 
@@ -129,23 +130,31 @@ def _summarize(reapplied: Reapplied) -> dict[str, object]:
     }
 
 
+def _find_wrong(journals: MergedJournals, lacking: Lacking, head: int) -> list[str]:
+    """Return in words why a journal must not be used, whatever the choice."""
+    wrong = [_WRONG_LOG] if lacking.is_of_another_log else []
+    return wrong + [_WRONG_NUMBER] * (journals.change_seq > head + MAX_EPOCHS_AHEAD * EPOCH_SIZE)
+
+
 def _find_unknown(
-    opened: Restoration,
-    reported: Sequence[ReportedChange],
-    journals: MergedJournals,
-    lacking: Lacking,
-    head: int,
+    opened: Restoration, reported: Sequence[ReportedChange], journals: MergedJournals, lacking: Lacking
 ) -> list[str]:
     """Return in words what is known to have happened after the backup and is not in the journals."""
     if not journals.records:
         return ["there is no journal"]
     reasons = [f"the audit records before record {seq} are missing" for seq in lacking.gaps]
+    if not lacking.records:
+        reasons.append(
+            "the journals have no audit record that the database lacks, so they may have begun after the restore"
+        )
     proven = Head(opened.evidence.audit_seq, opened.evidence.audit_hash)
     if proven.seq and proven not in {record.head for record in journals.records}:
         reasons.append(f"no journal has audit record {proven.seq}, which is known to have existed")
-    highest, explained = max([opened.expected_seq, *(each.seq for each in reported)]), max(head, journals.change_seq)
-    if highest > explained:
-        reasons.append(f"there were changes up to number {highest}, and the journals have those up to {explained}")
+    highest = max([opened.expected_seq, *(each.seq for each in reported)])
+    if highest > lacking.change_seq:
+        reasons.append(
+            f"there were changes up to number {highest}, and the journals have those up to {lacking.change_seq}"
+        )
     return reasons
 
 

@@ -6,15 +6,24 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pollgate.stack.restore import ChoiceRequired, FinishReport, create_admin_key, finish_restoration, show_status
+from pollgate.stack.restore import (
+    ChoiceRequired,
+    FinishReport,
+    begin,
+    create_admin_key,
+    finish_restoration,
+    show_status,
+)
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit import AuditEntry, records
+from services.token_authority.domain.audit_chain import EMPTY
 from services.token_authority.domain.journal import journal_record, write_line
 from services.token_authority.domain.restoration import Decision
 from services.token_authority.tasks.journal_file import read_journals
 from tests.support.client_keys import ClientKey
 from tests.support.databases import ClonedDatabase
 from tests.support.dumps import Backups, create_backups
+from tests.support.guards import FakeGuard
 from tests.support.processes import authority_settings
 from tests.support.stack import Authority, run_token_authority
 
@@ -321,6 +330,62 @@ async def test_journal_with_a_gap_requires_a_choice(drill: Drill) -> None:
         report = await drill.finish(restored, Decision("revoke-working-tokens", OPERATOR, "revoked"))
 
     assert report.reapplied.applied == {"tokens revoked": [token["id"]]}
+
+
+async def test_journal_that_began_after_the_restore_requires_a_choice(drill: Drill) -> None:
+    async with drill.run(drill.database) as authority:
+        token = await authority.issue()
+        dump = await drill.back_up()
+        await authority.revoke(token["id"])
+    drill.journal.unlink()
+
+    async with drill.restore(dump) as restored:
+        async with drill.run(restored) as authority:
+            await authority.issue()
+        drill.use_settings(restored)
+        await begin("restored on another server", "a test")
+        with pytest.raises(ChoiceRequired, match="the journals have no audit record that the database lacks"):
+            await drill.finish(restored)
+
+
+async def test_changes_that_were_made_after_the_restore_explain_none_from_before(drill: Drill) -> None:
+    async with drill.run(drill.database) as authority:
+        lost, other = await authority.issue(), await authority.issue()
+        dump = await drill.back_up()
+        await authority.revoke(lost["id"])
+        guard = FakeGuard(authority)
+        await guard.follow()
+    drill.journal.unlink()
+
+    async with drill.restore(dump) as restored:
+        async with drill.run(restored) as authority:
+            await authority.revoke(other["id"])
+            late = FakeGuard(authority)
+            late.applied, late.last = guard.applied, guard.last
+            assert (await late.sync()).status == 503
+            assert (await late.report(late.last)).status == 204
+        with pytest.raises(ChoiceRequired, match="there were changes up to number 1"):
+            await drill.finish(restored)
+        report = await drill.finish(restored, Decision("accept-risk", OPERATOR, "as a test does"))
+
+    assert list(report.ended_secrets) == [lost["id"]]
+
+
+async def test_journal_of_another_database_requires_a_choice(drill: Drill, tmp_path: Path) -> None:
+    async with drill.run(drill.database) as authority:
+        token = await authority.issue()
+        dump = await drill.back_up()
+        await authority.revoke(token["id"])
+    another = tmp_path / "another.jsonl"
+    entries = [AuditEntry(OPERATOR, "token.revoke", f"token:tok_{number}") for number in range(3)]
+    made = [journal_record(each) for each in records(entries, EMPTY, datetime.now(UTC))]
+    another.write_bytes(b"".join(map(write_line, made)))
+
+    async with drill.restore(dump) as restored:
+        drill.use_settings(restored, own_journal=False)
+        await begin("restored", "a test")
+        with pytest.raises(ChoiceRequired, match="of another database"):
+            await drill.finish(restored, BY_JOURNAL, another, own_journal=False)
 
 
 async def test_forged_journal_widens_nothing(drill: Drill) -> None:
