@@ -191,6 +191,8 @@ class Follower:
             self._record_lease(str(error) or "no answer within the time limit")
             if isinstance(error, AuthorityRestored):
                 await self._report_recent()
+            else:
+                self._has_reported = False  # the database may be restored once more, and then lacks the report too
             return False
         self._has_reported = False
         self._process_answer(answer, request.unconfirmed, asked_at)
@@ -200,7 +202,7 @@ class Follower:
         return True
 
     async def _report_recent(self) -> None:
-        """Report the changes that this guard has applied, once per restoration of the authority's database."""
+        """Report the changes that this guard has applied, once until the authority answers otherwise."""
         if self._has_reported:
             return
         recent = self._recent.list()

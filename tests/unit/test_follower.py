@@ -472,6 +472,30 @@ async def test_restored_authority_gets_the_applied_changes_once() -> None:
     assert [each for report in harness.log.reports for each in report] == harness.log.changes
 
 
+async def test_changes_are_reported_again_if_the_database_is_restored_twice() -> None:
+    harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
+    async with harness.run():
+        await harness.wait_until_settled()
+        harness.log.changes = [with_receipt(change(1))]
+        harness.follower.apply_push(harness.log.changes)
+        await harness.wait_until_settled()
+
+        harness.log.restored = True
+        harness.follower.request_sync()
+        async with asyncio.timeout(5):
+            while not harness.log.reports:
+                await asyncio.sleep(0.001)
+            harness.log.away = True
+            requests = len(harness.log.requests)
+            while len(harness.log.requests) < requests + 2:
+                await asyncio.sleep(0.001)
+            harness.log.away = False
+            while len(harness.log.reports) < 2:
+                await asyncio.sleep(0.001)
+
+    assert harness.log.reports == [[with_receipt(change(1))]] * 2
+
+
 async def test_report_that_fails_is_sent_again() -> None:
     harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
     async with harness.run():

@@ -7,7 +7,7 @@ import msgspec
 
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit import AuditEntry, records
-from services.token_authority.domain.audit_chain import EMPTY
+from services.token_authority.domain.audit_chain import EMPTY, Head
 from services.token_authority.domain.journal import JournalRecord, journal_record, merge
 from services.token_authority.domain.reapplication import collect_losses, narrow_service
 from services.token_authority.domain.service import Service
@@ -21,7 +21,7 @@ def chain(*actions: tuple[str, datetime]) -> list[JournalRecord]:
     """Return a record of the token for each action, one after the other."""
     found: list[AuditRecord] = []
     for action, at in actions:
-        after = (found[-1].seq, found[-1].hash) if found else tuple(EMPTY)
+        after = Head(found[-1].seq, found[-1].hash) if found else EMPTY
         found += records([AuditEntry(Actor("admin_key", "adm_1"), action, TOKEN)], after, at)
     return [journal_record(each) for each in found]
 
