@@ -35,12 +35,15 @@ _TRY_LOCK: Final = """
 _APPEND_REVOCATIONS: Final = """
     -- append_revocations: revoke these tokens, and log each of their secrets under the next number; the caller has
     -- locked the log. A guard with a slow clock may have an ended secret in its cache, so those are logged for a day.
+    -- The newest one is logged in any case: after a restore, a token may have none that works.
     WITH head AS (SELECT coalesce(max(seq), 0) AS seq FROM token_authority.change_log),
     numbered AS (
         SELECT ended.id, s.digest, head.seq + row_number() OVER (ORDER BY place, s.created_at) AS seq
         FROM unnest($1::text[]) WITH ORDINALITY AS ended (id, place)
         JOIN token_authority.secret s ON s.holder_kind = 'token' AND s.holder_id = ended.id
-         AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day'),
+         AND (s.ends_at IS NULL OR s.ends_at > statement_timestamp() - interval '1 day' OR s.created_at = (
+             SELECT max(created_at) FROM token_authority.secret WHERE holder_kind = 'token' AND holder_id = ended.id
+         )),
         head
     ),
     ended AS (

@@ -247,3 +247,32 @@ async def test_secret_whose_change_is_explained_is_not_ended(authority: Authorit
 
     assert (finished.ended_secrets, finished.epoch_seq) == ({}, 3 * EPOCH_SIZE)
     assert (await retry(authority.introspect, issued["token"])).json["active"] is True
+
+
+async def test_token_whose_only_secret_ended_long_ago_can_be_revoked_also_with_others(
+    authority: Authority, database: ClonedDatabase, subtests: pytest.Subtests
+) -> None:
+    *tokens, working = [await authority.issue() for _ in range(5)]
+    await begin(database)
+    insert = """
+        INSERT INTO token_authority.reported_change (restoration_id, seq, change_id, digest, reported_by)
+        SELECT id, $2, gen_random_uuid(), $1, '{polls}' FROM token_authority.restoration
+    """
+    for number, token in enumerate(tokens, 9):
+        await fetch(database.admin_url, insert, digest(token["token"]), number)
+    await finish(database)
+    await fetch(database.admin_url, "UPDATE token_authority.secret SET ends_at = ends_at - interval '2 days'")
+    alone, selected, narrowed, disabled = (f"/v1/tokens/{token['id']}" for token in tokens)
+
+    requests = {
+        "revoke": ("POST", f"{alone}/revoke", {"reason": "leaked"}),
+        "revoke selected": ("POST", "/v1/tokens/revoke", {"reason": "leaked", "ids": [tokens[1]["id"], working["id"]]}),
+        "narrow": ("PATCH", narrowed, {"rate_limit": 5}),
+        "disable": ("POST", f"{disabled}/disable", {}),
+    }
+    for name, request in requests.items():
+        with subtests.test(name):
+            answer = await authority.manage(*request)
+            assert answer.status == 200
+    shown = [(await authority.manage("GET", path)).json["status"] for path in (alone, selected)]
+    assert shown == ["revoked", "revoked"]
