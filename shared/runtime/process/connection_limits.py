@@ -22,6 +22,8 @@ from shared.runtime.process.recent_keys import RecentKeys
 
 RESERVED_FILES: Final = 200
 """File descriptors that connections leave: for PostgreSQL, Redis, other services, files and the event loop."""
+MAX_LOOKS: Final = 100
+"""How many connections with requests are looked at to find an idle one."""
 WARNED_S: Final = 60.0
 MAX_WARNED: Final = 1000
 """A warning is repeated after this many seconds, and for up to this many addresses."""
@@ -91,6 +93,8 @@ class OpenConnections:
         self._by_address: dict[str, int] = {}
         self._without_request: dict[LimitedConnection, None] = {}
         """Connections on which no complete request has arrived, the oldest one first."""
+        self._with_request: dict[LimitedConnection, None] = {}
+        """The others, in the order of their last requests."""
         self._warned = RecentKeys(MAX_WARNED, WARNED_S, elapsed_s)
         self._gauge = Gauge("pollgate_connections", "Open connections", registry=registry, multiprocess_mode="livesum")
         self._closed = Counter(
@@ -103,7 +107,8 @@ class OpenConnections:
     def admit(self, connection: "LimitedConnection", address: str) -> bool:
         """Count a new connection. Return false if it has to be closed.
 
-        If too many are open, close the oldest one on which no request has arrived instead.
+        If too many are open, close another one instead: the oldest one on which no request has arrived, or else the one
+        that is idle for longest.
         """
         limit = self._limits.per_address
         if limit is not None and self._by_address.get(address, 0) >= limit:
@@ -111,10 +116,10 @@ class OpenConnections:
             return False
         if self._open >= self._limits.total:
             self.note_closed("total", address)
-            oldest = next(iter(self._without_request), None)
-            if oldest is None:
+            other = next(iter(self._without_request), None) or self._find_idle()
+            if other is None:
                 return False
-            oldest.abort()
+            other.abort()
         self._open += 1
         self._by_address[address] = self._by_address.get(address, 0) + 1
         self._without_request[connection] = None
@@ -124,15 +129,27 @@ class OpenConnections:
     def note_request(self, connection: "LimitedConnection") -> None:
         """Remember that a request has arrived."""
         self._without_request.pop(connection, None)
+        self._with_request.pop(connection, None)
+        self._with_request[connection] = None
 
     def remove(self, connection: "LimitedConnection", address: str) -> None:
         """Stop counting an admitted connection."""
         self._without_request.pop(connection, None)
+        self._with_request.pop(connection, None)
         self._open -= 1
         self._by_address[address] -= 1
         if not self._by_address[address]:
             del self._by_address[address]
         self._gauge.set(self._open)
+
+    def _find_idle(self) -> "LimitedConnection | None":
+        """Return the connection that is idle for longest; `None` if a request runs on each that was looked at."""
+        for _ in range(min(MAX_LOOKS, len(self._with_request))):
+            connection = next(iter(self._with_request))
+            if connection.is_idle:
+                return connection
+            self.note_request(connection)  # it still runs, as a stream does
+        return None
 
     def note_closed(self, why: str, address: str) -> None:
         """Count a connection that is closed because of a limit, and log it once per minute and address."""
@@ -184,13 +201,19 @@ class LimitedConnection(RequestHandler):
         super().data_received(data)
         if self._request_count != requests:
             self._is_receiving = False
-            if self._header_timer is not None:
-                self._stop_header_timer()
+            self._stop_header_timer()
+            if self._is_admitted:
                 self._connections.note_request(self)
         elif data and self._awaits_request():
             self._is_receiving = True
             if self._header_timer is None:
                 self._start_header_timer()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request has arrived, in part or whole, since the last response was sent."""
+        is_sent = self.transport is None or not self.transport.get_write_buffer_size()
+        return self._awaits_request() and not self._is_receiving and not self._messages and is_sent
 
     def abort(self) -> None:
         """Close the connection at once, and leave the place to another one."""

@@ -21,6 +21,7 @@ HOST: Final = "127.0.0.1"
 SLOW: Final = 30.0
 """A limit that no test reaches."""
 GET: Final = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+UNFINISHED: Final = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\na"
 
 
 class Client(NamedTuple):
@@ -32,6 +33,12 @@ class Client(NamedTuple):
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
         await self.writer.drain()
+
+    async def begin_request(self) -> None:
+        """Send a part of a request, and wait until the server has read its headers."""
+        await self.send(UNFINISHED)
+        async with asyncio.timeout(10):
+            assert (await self.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
 
     async def status(self) -> int:
         """Read one response, and return its status."""
@@ -61,14 +68,14 @@ class Server:
         self._port = port
         self._clients = clients
 
-    async def connect(self) -> Client:
-        reader, writer = await asyncio.open_connection(HOST, self._port)
+    async def connect(self, address: str = HOST) -> Client:
+        reader, writer = await asyncio.open_connection(HOST, self._port, local_addr=(address, 0))
         self._clients.callback(writer.close)
         return Client(reader, writer)
 
-    async def connect_and_ask(self) -> Client:
-        """Return a connection that has had a response."""
-        client = await self.connect()
+    async def connect_and_ask(self, address: str = HOST) -> Client:
+        """Return a connection from this address that has had a response."""
+        client = await self.connect(address)
         await client.send(GET)
         assert await client.status() == 200
         return client
@@ -153,7 +160,7 @@ async def test_connection_that_is_idle_after_a_request_stays_open() -> None:
 async def test_slow_body_is_not_taken_for_slow_headers() -> None:
     async with run_server(ConnectionLimits(header_limit_s=0.2)) as server:
         client = await server.connect()
-        await client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        await client.begin_request()
         silent = await server.connect()
         await silent.is_closed()
         await client.send(b"b")
@@ -200,12 +207,48 @@ async def test_new_connection_takes_the_place_of_the_oldest_without_a_request() 
     assert statuses == [200] * 3
 
 
-async def test_connection_beyond_total_is_closed_if_all_others_are_used() -> None:
+async def test_new_connection_takes_the_place_of_the_one_that_is_idle_for_longest() -> None:
+    async with run_server(ConnectionLimits(header_limit_s=SLOW, total=3, per_address=None)) as server:
+        idle, later, busy = [await server.connect_and_ask() for _ in range(3)]
+        await busy.begin_request()
+        await idle.send(GET)
+        assert await idle.status() == 200
+        newest = await server.connect_and_ask()
+        ended = await later.is_closed()
+        await busy.send(b"b")
+        for client in (idle, newest):
+            await client.send(GET)
+        statuses = [await client.status() for client in (idle, busy, newest)]
+
+    assert ended
+    assert statuses == [200] * 3
+
+
+async def test_idle_connections_of_many_addresses_keep_no_other_one_out() -> None:
+    async with run_server(ConnectionLimits(header_limit_s=SLOW, total=8, per_address=1)) as server:
+        for number in range(2, 10):
+            await server.connect_and_ask(f"127.0.0.{number}")
+        statuses = []
+        for _ in range(3):
+            client = await server.connect_and_ask()
+            await client.send(GET)
+            statuses.append(await client.status())
+            client.writer.close()
+            async with asyncio.timeout(10):
+                while server.open_connections() == 8:
+                    await asyncio.sleep(0.01)
+
+    assert statuses == [200] * 3
+
+
+async def test_connection_beyond_total_is_closed_if_requests_run_on_all_others() -> None:
     async with run_server(ConnectionLimits(header_limit_s=SLOW, total=2, per_address=None)) as server:
-        used = [await server.connect_and_ask() for _ in range(2)]
+        used = [await server.connect() for _ in range(2)]
+        for client in used:
+            await client.begin_request()
         closed = await (await server.connect()).is_closed()
         for client in used:
-            await client.send(GET)
+            await client.send(b"b")
         statuses = [await client.status() for client in used]
 
     assert closed
