@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from datetime import datetime
+from itertools import islice
 from os import environ
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from pollgate.stack.errors import StackError
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit_chain import Head
 from services.token_authority.domain.errors import Restored
-from services.token_authority.domain.journal import MergedJournals
+from services.token_authority.domain.journal import JournalRecord, MergedJournals, merge, select_farthest
 from services.token_authority.domain.reapplication import Reapplied
 from services.token_authority.domain.restoration import Choice, Decision, Evidence
 from services.token_authority.operations.restore import (
@@ -30,7 +31,7 @@ from services.token_authority.settings import TokenAuthoritySettings
 from services.token_authority.storage import journal, restoration
 from services.token_authority.storage.reapplication import has_working_admin
 from services.token_authority.storage.schema import SCHEMA
-from services.token_authority.tasks.journal_file import list_files, read_journals
+from services.token_authority.tasks.journal_file import list_files, read_lines
 from shared.runtime.postgres.database import Database, DatabaseUnavailable, database
 from shared.runtime.postgres.migrations import NotMigrated, require_migrated
 from shared.runtime.process.environment import SettingsError, read_settings
@@ -84,7 +85,7 @@ class FinishReport(Struct, frozen=True):
 async def show_status(journal_files: Sequence[Path], folder: Path | None = None) -> RestoreStatus:
     """Return what is known. Raise `StackError`."""
     async with _open(folder) as (settings, opened):
-        journals = _read(settings, journal_files)
+        journals = await _read(opened, settings, journal_files)
         found = await restoration.select_open_restoration(opened)
         reported = await restoration.select_reported_changes(opened, found) if found else []
         counts: dict[str, int] = {}
@@ -115,7 +116,7 @@ async def finish_restoration(
     Raise `ChoiceRequired` or `StackError`.
     """
     async with _open(folder) as (settings, opened):
-        journals = _read(settings, journal_files)
+        journals = await _read(opened, settings, journal_files)
         await _open_if_proven(opened, journals)
         done = await finish(opened, decision, journals=journals, lease_s=settings.revocation_lease)
         has_admin_key = await has_working_admin(opened)
@@ -165,11 +166,25 @@ def _files(settings: TokenAuthoritySettings, given: Sequence[Path]) -> list[Path
     return [*(file for file in configured if list_files(file)), *given]
 
 
-def _read(settings: TokenAuthoritySettings, given: Sequence[Path]) -> MergedJournals:
+async def _read(opened: Database, settings: TokenAuthoritySettings, given: Sequence[Path]) -> MergedJournals:
+    """Return the records that the audit log lacks, and of the others those that say how far the journals reach.
+
+    Journals have the records of years, and a container may have little memory.
+    """
+    lacking: list[JournalRecord] = []
+    farthest: list[JournalRecord] = []
+    unreadable = count = 0
+    lines = read_lines(_files(settings, given))
     try:
-        return read_journals(_files(settings, given))
+        while chunk := list(islice(lines, journal.CHUNK)):
+            records = [record for record in chunk if record is not None]
+            count, unreadable = count + len(records), unreadable + chunk.count(None)
+            known = await journal.select_known(opened, [record.head for record in records])
+            lacking += [record for record in records if record.head not in known]
+            farthest = select_farthest([*farthest, *(record for record in records if record.head in known)])
     except OSError as error:
         raise StackError(f"cannot read a journal: {error.strerror}: {error.filename}") from None
+    return merge([*farthest, *lacking], unreadable, count)
 
 
 async def _open_if_proven(opened: Database, journals: MergedJournals) -> None:
@@ -194,7 +209,7 @@ async def _describe(
     files = [part for file in _files(settings, given) for part in list_files(file) or [file]]
     return JournalStatus(
         [str(file) for file in files],
-        len(journals.records),
+        journals.lines,
         journals.unreadable,
         journals.head.seq,
         journals.records[-1].at if journals.records else None,

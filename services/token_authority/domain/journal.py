@@ -65,10 +65,14 @@ _DECODER: Final = msgspec.json.Decoder(JournalRecord)
 
 
 class MergedJournals(NamedTuple):
-    """The records of several journals, each once and in order, and the number of lines that are no record."""
+    """The records of several journals, each once and in order, and the number of lines that are no record.
+
+    `lines` is the number of lines that are one, with those that have been left out.
+    """
 
     records: tuple[JournalRecord, ...]
     unreadable: int
+    lines: int = 0
 
     @property
     def head(self) -> Head:
@@ -81,7 +85,20 @@ class MergedJournals(NamedTuple):
         return max((record.change_seq or 0 for record in self.records), default=0)
 
 
-def merge(records: Iterable[JournalRecord], unreadable: int = 0) -> MergedJournals:
+def select_farthest(records: Iterable[JournalRecord]) -> list[JournalRecord]:
+    """Return the newest of these records, and the one that explains the last change."""
+    found = list(records)
+    return (
+        [
+            max(found, key=lambda record: (record.at, record.seq)),
+            max(found, key=lambda record: record.change_seq or 0),
+        ]
+        if found
+        else []
+    )
+
+
+def merge(records: Iterable[JournalRecord], unreadable: int = 0, lines: int = 0) -> MergedJournals:
     """Return the records of several journals as one.
 
     Each comes after those before it in its log, also if the clock was set back meanwhile. Records of logs that went
@@ -97,4 +114,4 @@ def merge(records: Iterable[JournalRecord], unreadable: int = 0) -> MergedJourna
         before = Head(record.seq - 1, record.previous)
         times[record.head] = max(record.at, times.get(before, record.at))
     ordered = sorted(found.values(), key=lambda record: (times[record.head], record.seq))
-    return MergedJournals(tuple(ordered), unreadable)
+    return MergedJournals(tuple(ordered), unreadable, lines or len(ordered))

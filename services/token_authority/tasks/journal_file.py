@@ -166,23 +166,23 @@ def list_files(file: Path) -> list[Path]:
     return [*renamed, file] if file.exists() else renamed
 
 
+def read_lines(files: Iterable[Path]) -> Iterator[JournalRecord | None]:
+    """Yield each line of journals and exports, with the renamed files of each; `None` if it is no record.
+
+    Raise `OSError`.
+    """
+    for file in files:
+        for part in list_files(file) or [file]:
+            with part.open("rb") as lines:
+                for line in lines:
+                    if line.strip():
+                        yield read_line(line)
+
+
 def read_journals(files: Iterable[Path]) -> MergedJournals:
     """Return the records of journals and exports, with the renamed files of each. Raise `OSError`."""
-    unreadable = 0
-
-    def read() -> Iterator[JournalRecord]:
-        nonlocal unreadable
-        for file in files:
-            for part in list_files(file) or [file]:
-                with part.open("rb") as lines:
-                    for line in lines:
-                        record = read_line(line)
-                        if record is not None:
-                            yield record
-                        elif line.strip():
-                            unreadable += 1
-
-    return merge(read())._replace(unreadable=unreadable)
+    lines = list(read_lines(files))
+    return merge(filter(None, lines), lines.count(None))
 
 
 class _Line(NamedTuple):
