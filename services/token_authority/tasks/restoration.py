@@ -104,7 +104,7 @@ class RestorationWatch:
         found = await restoration.select_open_restoration(self._database)
         if found is not None:
             raise Unavailable(
-                f"the database was restored ({found.evidence.detail}), so no token is accepted; {_WHAT_TO_DO}"
+                f"the database was restored ({_public_reason(found.evidence)}), so no token is accepted; {_WHAT_TO_DO}"
             )
 
     async def run(self) -> None:
@@ -133,6 +133,11 @@ class RestorationWatch:
         committed = [ReportedChange(c.seq, c.id, bytes.fromhex(c.digest)) for c in self._committed.list()]
         if committed:
             await restoration.insert_reported_changes(self._database, found, OWN_REPORTS, committed)
+
+
+def _public_reason(evidence: Evidence) -> str:
+    """Return how the restore is known, for anyone. Who has said so, and in which words, is for the log."""
+    return "an operator says so" if evidence.source == "operator" else evidence.detail
 
 
 def _log_begin(found: Restoration) -> None:

@@ -1,5 +1,6 @@
 """`pollgate restore`: the commands after a restore of the token authority's database."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,9 @@ async def test_restoration_that_an_operator_begins_is_finished_by_a_choice(
     during = await command_line("restore", "status", "--json")
     again = await command_line("restore", "begin", "--reason", "a drill")
     refused = await authority.introspect(token["token"])
+    async with asyncio.timeout(5):
+        while (ready := await authority("GET", "/readyz")).status != 503:
+            await asyncio.sleep(0.05)
     by_journal = await command_line("restore", "finish")
     finished = await command_line("restore", "finish", "--accept-risk", "Ada", "--by", "Bo", stdin=SENTENCE)
     after = await command_line("restore", "status")
@@ -52,6 +56,7 @@ async def test_restoration_that_an_operator_begins_is_finished_by_a_choice(
     assert during.json["evidence"]["detail"] == "Ada: a drill"
     assert "already" in again.out
     assert refused.status == 503
+    assert ready.json["checks"]["restoration"].startswith("the database was restored (an operator says so)")
     assert by_journal.status == 4
     assert "there is no journal" in by_journal.err
     assert "--revoke-working-tokens" in by_journal.err
