@@ -18,7 +18,13 @@ from pollgate.stack.errors import StackError
 from services.token_authority.domain.actor import Actor
 from services.token_authority.domain.audit_chain import Head
 from services.token_authority.domain.errors import Restored
-from services.token_authority.domain.journal import JournalRecord, MergedJournals, merge, select_farthest
+from services.token_authority.domain.journal import (
+    JournalRecord,
+    MergedJournals,
+    Unreadable,
+    merge,
+    select_farthest,
+)
 from services.token_authority.domain.reapplication import Reapplied
 from services.token_authority.domain.restoration import Choice, Decision, Evidence
 from services.token_authority.operations.restore import (
@@ -171,20 +177,21 @@ async def _read(opened: Database, settings: TokenAuthoritySettings, given: Seque
 
     Journals have the records of years, and a container may have little memory.
     """
-    lacking: list[JournalRecord] = []
+    kept: list[JournalRecord | Unreadable] = []
     farthest: list[JournalRecord] = []
-    unreadable = count = 0
+    left_out = 0
     lines = read_lines(_files(settings, given))
     try:
         while chunk := list(islice(lines, journal.CHUNK)):
-            records = [record for record in chunk if record is not None]
-            count, unreadable = count + len(records), unreadable + chunk.count(None)
-            known = await journal.select_known(opened, [record.head for record in records])
-            lacking += [record for record in records if record.head not in known]
-            farthest = select_farthest([*farthest, *(record for record in records if record.head in known)])
+            heads = [line.head for line in chunk if isinstance(line, JournalRecord)]
+            known = await journal.select_known(opened, heads)
+            others = [line for line in chunk if isinstance(line, JournalRecord) and line.head in known]
+            kept += [line for line in chunk if isinstance(line, Unreadable) or line.head not in known]
+            left_out += len(others)
+            farthest = select_farthest([*farthest, *others])
     except OSError as error:
         raise StackError(f"cannot read a journal: {error.strerror}: {error.filename}") from None
-    return merge([*farthest, *lacking], unreadable, count)
+    return merge([*farthest, *kept], left_out - len({record.head for record in farthest}))
 
 
 async def _open_if_proven(opened: Database, journals: MergedJournals) -> None:
@@ -209,7 +216,7 @@ async def _describe(
     files = [part for file in _files(settings, given) for part in list_files(file) or [file]]
     return JournalStatus(
         [str(file) for file in files],
-        journals.lines,
+        journals.read,
         journals.unreadable,
         journals.head.seq,
         journals.records[-1].at if journals.records else None,

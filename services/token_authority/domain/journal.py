@@ -6,6 +6,7 @@ each reading of the log also says how far the change log was at that moment.
 
 from collections.abc import Iterable
 from datetime import datetime
+from enum import Enum
 from typing import Annotated, Final, NamedTuple
 
 import msgspec
@@ -64,15 +65,24 @@ _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(JournalRecord)
 
 
+class Unreadable(Enum):
+    """A line that is no record; `END` is a whole one at the end of a journal, so that a record may be missing there."""
+
+    LINE = "line"
+    END = "end"
+
+
 class MergedJournals(NamedTuple):
     """The records of several journals, each once and in order, and the number of lines that are no record.
 
-    `lines` is the number of lines that are one, with those that have been left out.
+    `read` is the number of records, with those that were left out. `has_unreadable_end`: one of the journals ends with
+    a whole line that is none.
     """
 
     records: tuple[JournalRecord, ...]
     unreadable: int
-    lines: int = 0
+    read: int = 0
+    has_unreadable_end: bool = False
 
     @property
     def head(self) -> Head:
@@ -86,26 +96,25 @@ class MergedJournals(NamedTuple):
 
 
 def select_farthest(records: Iterable[JournalRecord]) -> list[JournalRecord]:
-    """Return the newest of these records, and the one that explains the last change."""
+    """Return the newest of these records, and the one that explains the last change; nothing if there are none."""
     found = list(records)
-    return (
-        [
-            max(found, key=lambda record: (record.at, record.seq)),
-            max(found, key=lambda record: record.change_seq or 0),
-        ]
-        if found
-        else []
-    )
+    newest = max(found, key=lambda record: (record.at, record.seq), default=None)
+    explaining = max(found, key=lambda record: record.change_seq or 0, default=None)
+    return [record for record in (newest, explaining) if record is not None]
 
 
-def merge(records: Iterable[JournalRecord], unreadable: int = 0, lines: int = 0) -> MergedJournals:
-    """Return the records of several journals as one.
+def merge(lines: Iterable[JournalRecord | Unreadable], left_out: int = 0) -> MergedJournals:
+    """Return the records of several journals as one; `left_out` is the number of those that are not among `lines`.
 
     Each comes after those before it in its log, also if the clock was set back meanwhile. Records of logs that went
     different ways after a restore are ordered by time.
     """
     found: dict[Head, JournalRecord] = {}
-    for record in records:
+    unreadable: list[Unreadable] = []
+    for record in lines:
+        if isinstance(record, Unreadable):
+            unreadable.append(record)
+            continue
         known = found.get(record.head)
         if known is None or (known.change_seq or 0) < (record.change_seq or 0):
             found[record.head] = record
@@ -114,4 +123,4 @@ def merge(records: Iterable[JournalRecord], unreadable: int = 0, lines: int = 0)
         before = Head(record.seq - 1, record.previous)
         times[record.head] = max(record.at, times.get(before, record.at))
     ordered = sorted(found.values(), key=lambda record: (times[record.head], record.seq))
-    return MergedJournals(tuple(ordered), unreadable, lines or len(ordered))
+    return MergedJournals(tuple(ordered), len(unreadable), len(ordered) + left_out, Unreadable.END in unreadable)

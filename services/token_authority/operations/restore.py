@@ -147,6 +147,8 @@ def _find_unknown(
         reasons.append(
             "the journals have no audit record that the database lacks, so they may have begun after the restore"
         )
+    if journals.has_unreadable_end:
+        reasons.append("the end of a journal cannot be read, so its last records may be missing")
     proven = Head(opened.evidence.audit_seq, opened.evidence.audit_hash)
     if proven.seq and proven not in {record.head for record in journals.records}:
         reasons.append(f"no journal has audit record {proven.seq}, which is known to have existed")

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from services.token_authority.domain.audit_chain import Head
-from services.token_authority.domain.journal import JournalRecord, MergedJournals, merge, read_line, write_line
+from services.token_authority.domain.journal import (
+    JournalRecord,
+    MergedJournals,
+    Unreadable,
+    merge,
+    read_line,
+    write_line,
+)
 from shared.runtime.process.private_file import require_safe_folder
 
 MAX_BYTES: Final = 64 * 1024 * 1024
@@ -166,23 +173,24 @@ def list_files(file: Path) -> list[Path]:
     return [*renamed, file] if file.exists() else renamed
 
 
-def read_lines(files: Iterable[Path]) -> Iterator[JournalRecord | None]:
-    """Yield each line of journals and exports, with the renamed files of each; `None` if it is no record.
-
-    Raise `OSError`.
-    """
+def read_lines(files: Iterable[Path]) -> Iterator[JournalRecord | Unreadable]:
+    """Yield each line of journals and exports, with the renamed files of each. Raise `OSError`."""
     for file in files:
+        last: bytes | None = None
         for part in list_files(file) or [file]:
             with part.open("rb") as lines:
-                for line in lines:
-                    if line.strip():
-                        yield read_line(line)
+                for line in filter(bytes.strip, lines):
+                    if last is not None:
+                        yield read_line(last) or Unreadable.LINE
+                    last = line
+        if last is not None:
+            # A crash cuts a line off. A whole line at the end that is no record was one.
+            yield read_line(last) or (Unreadable.END if last.endswith(b"\n") else Unreadable.LINE)
 
 
 def read_journals(files: Iterable[Path]) -> MergedJournals:
     """Return the records of journals and exports, with the renamed files of each. Raise `OSError`."""
-    lines = list(read_lines(files))
-    return merge(filter(None, lines), lines.count(None))
+    return merge(list(read_lines(files)))
 
 
 class _Line(NamedTuple):

@@ -388,6 +388,35 @@ async def test_journal_of_another_database_requires_a_choice(drill: Drill, tmp_p
             await drill.finish(restored, BY_JOURNAL, another, own_journal=False)
 
 
+async def test_journal_whose_end_cannot_be_read_requires_a_choice(drill: Drill) -> None:
+    async with drill.run(drill.database) as authority:
+        tokens = [await authority.issue() for _ in range(2)]
+        dump = await drill.back_up()
+        for token in tokens:
+            await authority.revoke(token["id"])
+    lines = drill.journal.read_bytes().splitlines(keepends=True)
+    drill.journal.write_bytes(b"".join([*lines[:-1], b"\0" * 100 + b"\n"]))
+
+    async with drill.restore(dump) as restored:
+        with pytest.raises(ChoiceRequired, match="the end of a journal cannot be read"):
+            await drill.finish(restored)
+
+
+async def test_line_that_a_crash_has_cut_off_requires_no_choice(drill: Drill) -> None:
+    async with drill.run(drill.database) as authority:
+        token = await authority.issue()
+        dump = await drill.back_up()
+        await authority.revoke(token["id"])
+    with drill.journal.open("ab") as file:
+        file.write(b'{"seq":')
+
+    async with drill.restore(dump) as restored:
+        report = await drill.finish(restored)
+
+    assert report.reapplied.applied == {"tokens revoked": [token["id"]]}
+    assert report.reapplied.unreadable_lines == 1
+
+
 async def test_forged_journal_widens_nothing(drill: Drill) -> None:
     async with drill.run(drill.database) as authority:
         token = await authority.issue("polls:read:PLAT", allow_query=False, rate_limit=5, allowed_ips=["10.0.0.0/8"])
