@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from multidict import istr
 
 from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.large_requests import LargeRequests, TooManyLargeRequests
 from shared.runtime.http.large_responses import LargeResponses, TooManyLargeResponses
 from shared.runtime.http.open_requests import OpenRequestLimit, TooManyOpenRequests
 from shared.runtime.http.problem import (
@@ -69,6 +70,7 @@ class UnsupportedCoding(Exception):
 
 _PROBLEMS: Final[ProblemTable] = {
     BodyTooLarge: lambda e: Problem(REQUEST_ENTITY_TOO_LARGE, str(e)),
+    TooManyLargeRequests: lambda _: unavailable("Too many large bodies are being received at the moment; try again."),
     TooManyLargeResponses: lambda _: unavailable("Too many large responses are being sent at the moment; try again."),
     TooManyOpenRequests: lambda e: Problem(TOO_MANY_REQUESTS, str(e), headers={hdrs.RETRY_AFTER: str(e.retry_after_s)}),
     UnsupportedCoding: lambda e: Problem(UNSUPPORTED_MEDIA_TYPE, str(e), headers={"Accept-Encoding": "identity"}),
@@ -138,6 +140,7 @@ class _Frame(RouteWrapper):
         self._hooks = hooks
         self._body_limit_s = body_limit_s
         self._open_requests = open_requests
+        self._large_requests = LargeRequests()
         self._large_responses = LargeResponses()
 
     def wrap(self, route: Route, handler: Handler) -> Handler:
@@ -191,8 +194,9 @@ class _Frame(RouteWrapper):
 
     def _limit(self, route: Route, handler: Handler) -> Handler:
         """Return a handler that reads the body and then limits the time until the response."""
-        limits, body_limit, body_limit_s, limit_s = (
+        limits, large_requests, body_limit, body_limit_s, limit_s = (
             self._limits,
+            self._large_requests,
             route.body_limit,
             self._body_limit_s,
             route.time_limit_s,
@@ -200,7 +204,7 @@ class _Frame(RouteWrapper):
 
         async def handle_in_time(request: web.Request) -> web.StreamResponse:
             if request.can_read_body:
-                await _read_body(request, body_limit, body_limit_s)
+                await _read_body(request, body_limit, body_limit_s, large_requests)
             task = limits.start(limit_s)
             try:
                 return await handler(request)
@@ -254,7 +258,7 @@ async def _finish_error(request: web.Request, response: web.StreamResponse, reda
 _LIMITS: Final = web.AppKey("time_limits", TimeLimits)
 
 
-async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
+async def _read_body(request: web.Request, limit: int, limit_s: float, large_requests: LargeRequests) -> None:
     """Read at most `limit` bytes and one chunk, also without a Content-Length header."""
     request._client_max_size = limit  # aiohttp has a limit per application, but none per route
     try:
@@ -263,8 +267,9 @@ async def _read_body(request: web.Request, limit: int, limit_s: float) -> None:
         if request.content.is_eof():  # the body has arrived
             body = await request.read()
         else:
-            async with asyncio.timeout(limit_s):
-                body = await request.read()
+            with large_requests.receive(request, limit):
+                async with asyncio.timeout(limit_s):
+                    body = await request.read()
         if body:
             _require_no_coding(request)
     except web.HTTPRequestEntityTooLarge:
