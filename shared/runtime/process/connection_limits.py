@@ -212,8 +212,13 @@ class LimitedConnection(RequestHandler):
     @property
     def is_idle(self) -> bool:
         """Whether no request has arrived, in part or whole, since the last response was sent."""
+        return self.awaits_next_request and not self._is_receiving
+
+    @property
+    def awaits_next_request(self) -> bool:
+        """Whether no request runs or waits, and the last response is sent. Part of another request may have arrived."""
         is_sent = self.transport is None or not self.transport.get_write_buffer_size()
-        return self._awaits_request() and not self._is_receiving and not self._messages and is_sent
+        return self._awaits_request() and not self._messages and is_sent
 
     def abort(self) -> None:
         """Close the connection at once, and leave the place to another one."""

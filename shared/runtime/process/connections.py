@@ -50,10 +50,8 @@ class _Connection(LimitedConnection):
 
     def close_if_idle(self, silence_s: float) -> None:
         """Close the connection if no request runs, and `silence_s` after a request has arrived or was responded to."""
-        is_waiting = self._waiter is not None and not self._waiter.done() and not self._messages
-        is_sent = self.transport is None or not self.transport.get_write_buffer_size()
         silent_since = max(self._received_at, self._next_keepalive_close_time - KEEPALIVE_S)
-        if is_waiting and is_sent and self._loop.time() - silent_since >= silence_s:
+        if self.awaits_next_request and self._loop.time() - silent_since >= silence_s:
             self.force_close()
 
     def handle_error(
