@@ -1,8 +1,9 @@
 """The drill: back up under load, revoke, restore, finish. Nothing works again that had ended when that was answered."""
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -204,7 +205,7 @@ def settings(database: ClonedDatabase, redis_url: str, tmp_path: Path) -> dict[s
 
 
 class Drill:
-    """A drill up to the moment at which the authority has started on the restored database."""
+    """A drill up to the moment at which the authority may start on the restored database."""
 
     def __init__(self, stack: Stack, load: Load, created: Drilled, settings: dict[str, str]) -> None:
         self.stack = stack
@@ -235,9 +236,12 @@ async def drill(
     folder: Path,
     output: Path,
     *,
+    has_journal: bool = True,
     guards_survive: bool = True,
 ) -> AsyncGenerator[Drill, None]:
-    """Back up under load, change tokens, restore, and start the authority on the restored database."""
+    """Back up under load, change tokens, restore, and yield before the authority starts on the restored database."""
+    if not has_journal:
+        settings = {**settings, "JOURNAL_FILE": ""}
     backups = await create_backups(postgres_url, folder)
     async with run_stack(settings, database, redis_url, folder, output) as stack:
         created = await create_all(stack)
@@ -267,6 +271,17 @@ async def drill(
         print(f"{len(load.uses)} requests, {sum(use.status == 200 for use in load.uses)} accepted", flush=True)
 
 
+StartDrill = Callable[..., AbstractAsyncContextManager[Drill]]
+
+
+@pytest.fixture
+def start_drill(
+    settings: dict[str, str], database: ClonedDatabase, redis_url: str, postgres_url: str, tmp_path: Path, output: Path
+) -> StartDrill:
+    """Return `drill`, for which only its options are left to choose."""
+    return partial(drill, settings, database, redis_url, postgres_url, tmp_path, output)
+
+
 async def start(drilled: Drill) -> None:
     """Start the authority on the restored database."""
     drilled.stack.authority.start()
@@ -274,14 +289,9 @@ async def start(drilled: Drill) -> None:
 
 
 async def test_restored_database_with_journal_accepts_nothing_that_had_ended(
-    settings: dict[str, str],
-    database: ClonedDatabase,
-    redis_url: str,
-    postgres_url: str,
-    tmp_path: Path,
-    output: Path,
+    start_drill: StartDrill,
 ) -> None:
-    async with drill(settings, database, redis_url, postgres_url, tmp_path, output) as drilled:
+    async with start_drill() as drilled:
         await start(drilled)
         in_mode = [await drilled.introspect(name) for name in ("kept", "revoked")]
         admin = (await drilled.stack.admin.manage("GET", "/v1/tokens")).status
@@ -312,15 +322,9 @@ async def test_restored_database_with_journal_accepts_nothing_that_had_ended(
 
 @pytest.mark.slow
 async def test_restored_database_without_journal_is_noticed_by_guards_and_requires_a_choice(
-    settings: dict[str, str],
-    database: ClonedDatabase,
-    redis_url: str,
-    postgres_url: str,
-    tmp_path: Path,
-    output: Path,
+    start_drill: StartDrill,
 ) -> None:
-    settings = {**settings, "JOURNAL_FILE": ""}
-    async with drill(settings, database, redis_url, postgres_url, tmp_path, output) as drilled:
+    async with start_drill(has_journal=False) as drilled:
         await start(drilled)
         await wait_until_restored(drilled.settings, reported=4)
         by_journal = await run_restore_command(drilled.settings, "finish")
@@ -348,15 +352,9 @@ async def test_restored_database_without_journal_is_noticed_by_guards_and_requir
 
 @pytest.mark.slow
 async def test_restored_database_that_nothing_can_notice_requires_begin_and_a_choice(
-    settings: dict[str, str],
-    database: ClonedDatabase,
-    redis_url: str,
-    postgres_url: str,
-    tmp_path: Path,
-    output: Path,
+    start_drill: StartDrill,
 ) -> None:
-    settings = {**settings, "JOURNAL_FILE": ""}
-    async with drill(settings, database, redis_url, postgres_url, tmp_path, output, guards_survive=False) as drilled:
+    async with start_drill(has_journal=False, guards_survive=False) as drilled:
         before = await run_restore_command(drilled.settings, "status")
         begun = await run_restore_command(drilled.settings, "begin", "--reason", "the drill")
         await start(drilled)
