@@ -9,7 +9,7 @@ import asyncpg
 
 from shared.runtime.process.clock import elapsed_s
 from tests.faults.cluster import Cluster
-from tests.support.databases import url_to
+from tests.support.databases import close_database, url_to
 from tests.support.dumps import create_backups, run_restore_command
 
 FORMER: Final = "former"
@@ -46,10 +46,7 @@ async def restore(cluster: Cluster, backup: Backup) -> None:
         await connection.execute(f"CREATE DATABASE {RESTORED} TEMPLATE template0")
         backups = await create_backups(admin_url, cluster.restores.folder)
         await backups.load(backup.file, url_to(admin_url, RESTORED))
-        await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
-        )
+        await close_database(connection, name)
         await connection.execute(f"ALTER DATABASE {name} RENAME TO {FORMER}")
         await connection.execute(f"ALTER DATABASE {RESTORED} RENAME TO {name}")
     finally:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from tests.support.databases import ClonedDatabase, drop_database, url_to
+from tests.support.databases import ClonedDatabase, close_database, drop_database, url_to
 
 
 class Backup:
@@ -37,10 +37,7 @@ async def back_up(database: ClonedDatabase) -> AsyncGenerator[Backup, None]:
     original = urlsplit(database.admin_url).path.removeprefix("/")
     connection = await asyncpg.connect(url_to(database.admin_url, "postgres"))
     try:
-        await connection.execute(f"ALTER DATABASE {original} ALLOW_CONNECTIONS false")
-        await connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", original
-        )
+        await close_database(connection, original)
         await connection.execute(f"CREATE DATABASE {name} TEMPLATE {original}")
         await connection.execute(f"ALTER DATABASE {original} ALLOW_CONNECTIONS true")
     finally:

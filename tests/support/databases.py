@@ -57,6 +57,12 @@ async def drop_database(admin_url: str, name: str) -> None:
     await _execute(admin_url, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
+async def close_database(connection: "asyncpg.Connection", name: str) -> None:
+    """Let nobody connect to a database, and end the connections that there are."""
+    await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
+
+
 @asynccontextmanager
 async def clone_database(admin_url: str, template: str | None) -> AsyncGenerator[ClonedDatabase, None]:
     """Create a database for the duration of the block: a clone of the template, or an empty one for `None`."""
