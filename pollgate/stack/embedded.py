@@ -79,5 +79,6 @@ def free_port() -> int:
 @contextlib.contextmanager
 def temporary_redis(folder: Path) -> Generator[str, None, None]:
     """Run a Redis for the duration of the block; yield its URL."""
-    with ValkeyServer(data_dir=folder) as server:
+    # Its own search for a port begins at the same one in each process, so that two would choose the same.
+    with ValkeyServer(port=free_port(), data_dir=folder) as server:
         yield server.connection_url
