@@ -68,6 +68,13 @@ MUTANTS = (
         seen_by=REAPPLICATION,
     ),
     Mutant(
+        "changes after a restore explain those that it lost",
+        "services/token_authority/operations/restore.py",
+        "if highest > lacking.change_seq:",
+        "if highest > journals.change_seq:",
+        seen_by=REAPPLICATION,
+    ),
+    Mutant(
         "no tombstones",
         "shared/guard/tombstones.py",
         "return as_of >= self._floor and self._changed_at.get(digest, 0) <= as_of",
@@ -102,8 +109,8 @@ MUTANTS = (
     Mutant(
         "pushes applied across gaps",
         "shared/guard/follower.py",
-        "if self._applied is not None and change.seq == self._applied + 1:",
-        "if self._applied is not None and change.seq > self._applied:",
+        "if self._applied is None or change.seq != self._applied + 1:",
+        "if self._applied is None or change.seq <= self._applied:",
     ),
     Mutant(
         "a sync that confirms changes when it sends them",
