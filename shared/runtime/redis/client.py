@@ -33,6 +33,8 @@ CALL_LIMIT_S: Final = 2.0
 """How long a call may take, with looking up the server and connecting to it."""
 PING_LIMIT_S: Final = 0.8
 """Less than the time limit of a health check."""
+MAX_CALLS: Final = 50
+"""Calls of one process at a time; further ones wait. Each has a connection, of which redis-py opens 100 per server."""
 LOOK_UP_EVERY_S: Final = 3.0
 """Between two look-ups of the current master, or of the nodes of a cluster."""
 MAX_CONNECTIONS: Final = 1000
@@ -48,6 +50,7 @@ class RedisClient:
     def __init__(self, servers: "_Servers", address: RedisAddress) -> None:
         self._servers = servers
         self._is_tls = address.is_tls
+        self._places = asyncio.Semaphore(MAX_CALLS)
         self.address = str(address)
 
     @property
@@ -106,7 +109,7 @@ class RedisClient:
 
     async def _limit(self, call: Callable[[], Awaitable[T]], limit_s: float = CALL_LIMIT_S) -> T:
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s), self._places:
                 return await call()
         except CALL_ERRORS as error:
             raise self.explain(error) from None
