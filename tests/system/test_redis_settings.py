@@ -157,6 +157,7 @@ async def test_cluster_that_refuses_is_explained(tmp_path: Path, subtests: pytes
         ("redis://redis?sock=1", "has an unknown option; known are db, "),
         ("redis://u:1?s3cret=2@redis", "has an unknown option; known are db, "),
         ("redis://u:1/s3cret@redis", "has no number of a database"),
+        ("redis://u:1#s3cret@redis", "percent-encode"),
         ("redis://redis?socket_timeout=s3cret", "Invalid value for 'socket_timeout'"),
         ("redis+sentinel://a:1,b:s3cret/m", "cannot be read as a URL"),
     ],

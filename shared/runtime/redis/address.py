@@ -72,6 +72,9 @@ def read_redis_url(url: str) -> RedisAddress:
     `redis+cluster://[user:password@]host[:port][,host[:port]]…`, or `rediss+cluster://…`. After `?`, all take the
     options of redis-py's connections, and Sentinels `sentinel_username` and `sentinel_password`.
     """
+    if "#" in url:  # what follows it would be ignored
+        encode = "percent-encode all characters but letters and digits in its user and password"
+        raise SettingsError(f"{_NAME} cannot be read as a URL; {encode}")
     first, hosts = _split_hosts(url)
     scheme = _SCHEMES.get(first.scheme)
     if scheme is None:
