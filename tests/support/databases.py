@@ -58,7 +58,7 @@ async def drop_database(admin_url: str, name: str) -> None:
 
 
 async def close_database(connection: "asyncpg.Connection", name: str) -> None:
-    """Let nobody connect to a database, and end the connections that there are."""
+    """Refuse new connections to a database, and end those that there are."""
     await connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     await connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name)
 

@@ -6,6 +6,7 @@ import re
 import secrets
 import ssl
 from collections import deque
+from dataclasses import replace
 from typing import Any, Final
 
 import asyncpg
@@ -81,14 +82,18 @@ class Connector:
                 await asyncio.sleep(PASSWORD_RETRY_S)
 
     async def _connect_now(self, options: dict[str, Any]) -> "asyncpg.Connection":
-        """Connect by the URL as it is now, or by the last one that worked if its servers are the same."""
+        """Connect by the URL as it is now, or with the user and password of the last one that worked.
+
+        These are sent to no other servers than that one had, and only as the URL says now, such as over TLS.
+        """
         url, before = self._read(), self._working
+        former = replace(url, user=before.user, password=before.password)
         try:
             connection = await self._connect_to_any(url, options)
         except PasswordRefused:
-            if url == before or (url.addresses, url.database) != (before.addresses, before.database):
+            if url == former or (url.addresses, url.database) != (before.addresses, before.database):
                 raise
-            connection = await self._connect_to_any(before, options)
+            connection = await self._connect_to_any(former, options)
             _log.warning("the new password in the file of the database URL is refused; the one before is used")
             return connection
         self._working = url

@@ -74,7 +74,8 @@ def read_database_url(text: str, name: str = "the database URL") -> DatabaseUrl:
     if not text.startswith(("postgresql://", "postgres://")):
         raise SettingsError(f"{name} is wrong: it has to begin with postgresql://")
     parts = _URL.fullmatch(text)
-    if parts is None:
+    has_user_in_query = parts is not None and parts["user"] is None and "@" in (parts["query"] or "")
+    if parts is None or has_user_in_query:
         encode = "percent-encode all characters but letters and digits in its user and password"
         raise SettingsError(f"{name} cannot be read as a URL; {encode}")
     options = _read_query(parts["query"] or "", name)

@@ -18,6 +18,7 @@ from pollgate.stack.errors import StackError
 from pollgate.stack.migrate import migrate_all
 from shared.runtime.postgres.database import Database, DatabaseUnavailable
 from shared.runtime.postgres.database import database as open_database
+from shared.runtime.process.environment import RotatableText
 from tests.support.databases import role_passwords
 from tests.support.ports import take_port
 from tests.support.postgres import fetch
@@ -249,6 +250,19 @@ async def test_connections_to_a_server_that_became_read_only_are_replaced(pair: 
         assert len(failures) == 1
         assert "read-only transaction" in failures[0]
         assert not pids & await _pids(opened)
+
+
+async def test_previous_password_is_used_with_the_new_options_of_the_url(pair: Pair, tmp_path: Path) -> None:
+    url, file = pair.url(pair.primary.address), tmp_path / "url"
+    file.touch(mode=0o600)
+    file.write_text(url)
+    async with open_database(RotatableText(url, file), size=2, statement_cache=100) as opened:
+        file.write_text(url.replace(SUPERUSER_PASSWORD, "not-yet") + "?application_name=renamed")
+        await opened.replace_connections()
+
+        (row,) = await opened.fetch("-- name: of the connection\nSELECT current_setting('application_name') AS name")
+
+    assert row["name"] == "renamed"
 
 
 async def _writes(opened: Database, failures: list[str]) -> bool:
