@@ -50,7 +50,7 @@ def test_url_with_encoded_credentials_is_decoded() -> None:
     [
         ("postgresql://polls:s3cret/1@db:5432/pollgate", "percent-encode all characters but letters and digits"),
         ("postgresql://polls:s3cret#1@db:5432/pollgate", "percent-encode all characters but letters and digits"),
-        ("postgresql://polls:s3cret?1@db:5432/pollgate", "question mark, write name=value"),
+        ("postgresql://polls:s3cret?1@db:5432/pollgate", "percent-encode all characters but letters and digits"),
         ("postgresql://polls:s3cret@1@db:5432/pollgate", "percent-encode all characters but letters and digits"),
         ("postgresql://polls:12345?x=1@db:5432/pollgate", "percent-encode all characters but letters and digits"),
         ("mysql://polls:s3cret@db/pollgate", "it has to begin with postgresql://"),
