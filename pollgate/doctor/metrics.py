@@ -26,7 +26,7 @@ def examine_polls_metrics(examination: Examination, metrics: Metrics) -> None:
     examination.judge(
         "lease",
         "held" if held and all(held) else "not held: every token is introspected",
-        "start the token authority, or correct TOKEN_AUTHORITY_URL; the log of the service says why a sync fails",
+        "its readiness and its log say why: start the token authority, or correct what they name",
         fails=not (held and all(held)),
     )
     lag = max(metrics.values("pollgate_guard_lag_changes"), default=0)

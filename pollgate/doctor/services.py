@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pollgate.doctor.certificates import examine_certificate
 from pollgate.doctor.clocks import Stopwatch, examine_clock
 from pollgate.doctor.finding import Examination, Finding
+from shared.runtime.http.network_errors import explain
 from shared.runtime.process.environment import split_url
 
 LIMIT_S: Final = 5.0
@@ -94,6 +95,7 @@ class _Replica:
         self._host = parts.netloc.rpartition("@")[2]
         self._server_name = parts.hostname if parts.scheme == "https" else None
         self._part = f"{service.name} at {address}" if is_one_of_many else service.name
+        self._start_it = f"start it, or correct {service.variable}"
 
     async def examine(self, examine_metrics: Callable[[Examination, Metrics], None]) -> list[Finding]:
         """Return the findings about this address."""
@@ -102,8 +104,7 @@ class _Replica:
             await self._examine_readiness(examination)
             await self._examine_metrics(examination, examine_metrics)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = str(error) or "no answer in time"
-            examination.fail("answers", f"{self._base}: {reason}", f"start it, or correct {self._service.variable}")
+            examination.fail("answers", f"{self._base}: {explain(error)}", self._start_it)
         return examination.findings
 
     async def _examine_readiness(self, examination: Examination) -> None:
@@ -112,11 +113,14 @@ class _Replica:
         try:
             document = msgspec.json.decode(body, type=_Readiness)
         except msgspec.MsgspecError:
-            examination.fail(
-                "answers",
-                f"{self._base}/readyz answered {status}, but not as {self._service.name} does",
-                f"correct {self._service.variable}, or look at the proxy at this address",
-            )
+            if detail := _read_detail(body):
+                examination.fail("answers", f"{self._base}/readyz answered {status}: {detail}", self._start_it)
+            else:
+                examination.fail(
+                    "answers",
+                    f"{self._base}/readyz answered {status}, but not as {self._service.name} does",
+                    f"correct {self._service.variable}, or look at the proxy at this address",
+                )
             return
         examination.ok("answers", self._base)
         failing = [f"{name}: {reason}" for name, reason in document.checks.items() if reason != "ok"]
@@ -156,3 +160,15 @@ class _Replica:
 class _Readiness(msgspec.Struct):
     status: str
     checks: dict[str, str]
+
+
+class _Problem(msgspec.Struct):
+    detail: str = ""
+
+
+def _read_detail(body: bytes) -> str:
+    """Return what a problem says (RFC 9457), such as that of the stack's proxy if no process answers; else nothing."""
+    try:
+        return msgspec.json.decode(body, type=_Problem).detail
+    except msgspec.MsgspecError:
+        return ""

@@ -15,6 +15,7 @@ from shared.contract.sync import SyncAnswer, SyncRequest
 from shared.guard.credential import Credential, KeyCredential, SecretCredential
 from shared.guard.errors import AuthorityRestored, GuardUnavailable
 from shared.guard.settings import GuardSettings
+from shared.runtime.http.network_errors import explain
 from shared.runtime.traces.current import current_traces
 
 CALL_LIMIT_S: Final = 1.0
@@ -114,7 +115,7 @@ class TokenAuthority:
                 # The authority closes idle connections when it restarts; one retry uses a new connection.
                 return await self._send_once(session, method, path, **options)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise GuardUnavailable(f"{self._url} does not answer: {type(error).__name__}") from None
+            raise GuardUnavailable(f"{self._url} does not answer: {explain(error)}") from None
 
     async def _send_once(
         self,

@@ -3,6 +3,7 @@
 from ipaddress import IPv4Address, IPv6Address
 
 from shared.contract.scope import Action, Path, Scope
+from shared.runtime.process.outage import Unavailable
 
 
 class GuardError(Exception):
@@ -96,7 +97,7 @@ class InsufficientScope(GuardError):
         super().__init__(str(self.needed))
 
 
-class GuardUnavailable(GuardError):
+class GuardUnavailable(GuardError, Unavailable):
     """The token cannot be checked at the moment, because the token authority does not answer."""
 
 

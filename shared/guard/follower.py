@@ -31,6 +31,8 @@ MAX_CHANGES_KEPT: Final = 50_000
 _SHORTEST_PAUSE: Final = 0.8
 """The shortest pause between two syncs without a change, as a share of the interval."""
 
+_NO_SYNC: Final = "no sync with the token authority has granted a lease"
+
 _log = structlog.get_logger()
 
 
@@ -94,6 +96,7 @@ class Follower:
         self._uses_due_at = float("-inf")
         self._degraded_since: float | None = clock()
         self._degraded_is_logged = False
+        self._failure = _NO_SYNC
         self.lease_s: float | None = None
         self.issuer: str | None = None
 
@@ -119,9 +122,9 @@ class Follower:
         return 0.0 if self._lags_since is None else self._clock() - self._lags_since
 
     async def ping(self) -> None:
-        """Raise `ConnectionError` if the guard has no lease."""
+        """Raise `GuardUnavailable` with the failure of the last sync if the guard has no lease."""
         if not self._lease.is_held:
-            raise ConnectionError("this guard has no lease")
+            raise GuardUnavailable(self._failure)
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -188,13 +191,15 @@ class Follower:
             self._usage.put_back(used)
             self._uses_due_at = asked_at
             self._metrics.sync_failures.inc()
-            self._record_lease(str(error) or "no answer within the time limit")
+            self._failure = str(error) or "no answer within the time limit"
+            self._record_lease(self._failure)
             if isinstance(error, AuthorityRestored):
                 await self._report_recent()
             else:
                 self._has_reported = False  # the database may be restored once more, and then lacks the report too
             return False
         self._has_reported = False
+        self._failure = _NO_SYNC
         self._process_answer(answer, request.unconfirmed, asked_at)
         self._metrics.sync_s.observe(self._clock() - asked_at)
         if self._applied != request.applied:

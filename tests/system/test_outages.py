@@ -90,6 +90,21 @@ async def test_postgresql_outage_returns_503_in_time_and_services_recover(stack:
     await _wait_until(stack, 200)
 
 
+async def test_readyz_says_what_cannot_be_reached_and_why(stack: Stack) -> None:
+    at = f"http://127.0.0.1:{stack.introspection.port}"
+    stack.introspection.set_mode("refuse")
+    for check in ("lease", "token_authority"):
+        await _wait_until_check_is(stack.polls, check, f"{at} does not answer: the server closed the connection")
+    stack.introspection.set_mode("ok")
+    await _wait_until_check_is(stack.polls, "lease", "ok")
+
+    stack.postgres.set_mode("refuse")
+
+    for service in (stack.polls, stack.authority):
+        await _wait_until_check_is(service, "postgres", f"PostgreSQL at 127.0.0.1:{stack.postgres.port}: ")
+    await _wait_until_check_is(stack.polls, "lease", f"{at} answered 503")
+
+
 async def test_connection_closed_by_server_returns_503_and_is_replaced(stack: Stack, database: ClonedDatabase) -> None:
     stack.postgres.set_mode("no end")
     name = database.admin_url.partition("?")[0].rpartition("/")[2]
@@ -226,9 +241,9 @@ async def _count_published(pubsub: PubSub, digests: set[str], until: int) -> lis
     return seqs
 
 
-async def _wait_until_check_is(polls: Polls, name: str, state: str) -> None:
+async def _wait_until_check_is(service: Polls | Authority, name: str, state: str) -> None:
     async with asyncio.timeout(10):
-        while not (await polls("GET", "/readyz")).json["checks"][name].startswith(state):
+        while not (await service("GET", "/readyz")).json["checks"][name].startswith(state):
             await asyncio.sleep(0.02)
 
 

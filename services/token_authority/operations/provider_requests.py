@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from services.token_authority.domain.errors import ProviderUnavailable
+from shared.runtime.http.network_errors import explain
 
 REQUEST_LIMIT_S: Final = 5.0
 MAX_RESPONSE_BYTES: Final = 1024 * 1024
@@ -61,7 +62,7 @@ class ProviderRequests:
                         raise self.unavailable(f"{urlsplit(url).path} answered more than {MAX_RESPONSE_BYTES} bytes")
                 return ProviderResponse(response.status, bytes(body))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self.unavailable(f"{urlsplit(url).path} does not answer: {type(error).__name__}") from None
+            raise self.unavailable(f"{urlsplit(url).path} does not answer: {explain(error)}") from None
 
     def read(self, response: ProviderResponse, kind: type[T], what: str) -> T:
         """Return the body as this type. Raise `ProviderUnavailable` with the name of `what` cannot be read."""

@@ -18,6 +18,7 @@ from shared.runtime.postgres.connector import Connector, reason_of
 from shared.runtime.postgres.query_metrics import QueryMetrics, name_of
 from shared.runtime.process.environment import RotatableText
 from shared.runtime.process.metrics import Readings
+from shared.runtime.process.outage import Unavailable
 from shared.runtime.traces.current import current_traces
 
 STATEMENT_LIMIT_S: Final = 1.0
@@ -35,7 +36,7 @@ Row = Mapping[str, Any]
 T = TypeVar("T")
 
 
-class DatabaseUnavailable(Exception):
+class DatabaseUnavailable(Unavailable):
     """PostgreSQL did not respond, or not in time. The message has the address and the reason."""
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import asyncpg
 import msgspec
 import pytest
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpServer
 
 from tests.support.command_line import CommandLine, CommandResult
 from tests.support.databases import ClonedDatabase
@@ -77,8 +79,25 @@ async def test_doctor_with_stopped_service_exits_1_and_names_the_address(
 
     assert result.status == 1
     assert _findings(result)[POLLS, "answers"]["advice"] == "start it, or correct POLLS_REPLICAS_URL"
-    assert f"http://{HOST}:1: " in _findings(result)[POLLS, "answers"]["finding"]
+    assert _findings(result)[POLLS, "answers"]["finding"] == f"http://{HOST}:1: the connection was refused"
     assert _states(result)[AUTHORITY, "readiness"] == "ok"
+
+
+async def test_doctor_repeats_what_a_proxy_without_a_replica_says(
+    integrator: CommandLine, aiohttp_server: AiohttpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        body = '{"type": "/docs/problems/unavailable", "detail": "No replica of the service answers; try again."}'
+        return web.Response(status=503, text=body, content_type="application/problem+json")
+
+    app = web.Application()
+    app.router.add_get("/readyz", refuse)
+    monkeypatch.setenv("TOKEN_AUTHORITY_URL", str((await aiohttp_server(app)).make_url("")))
+
+    found = _findings(await integrator("doctor", "--json"))[AUTHORITY, "answers"]
+
+    assert found["finding"].endswith("/readyz answered 503: No replica of the service answers; try again.")
+    assert found["advice"] == "start it, or correct TOKEN_AUTHORITY_URL"
 
 
 async def test_doctor_without_postgresql_reports_the_address_but_not_the_password(

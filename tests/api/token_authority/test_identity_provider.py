@@ -461,7 +461,7 @@ async def test_provider_that_becomes_unavailable_logs_neither_code_nor_secret(fl
 async def test_provider_without_listener_is_unavailable(flow: Flow) -> None:
     issuer = f"http://127.0.0.1:{take_port()}"
 
-    with pytest.raises(ProviderUnavailable, match="does not answer: ClientConnectorError"):
+    with pytest.raises(ProviderUnavailable, match="does not answer: the connection was refused"):
         await flow.connect(issuer=issuer).authorization_url(ATTEMPT)
 
 
@@ -470,7 +470,7 @@ async def test_provider_that_does_not_respond_is_unavailable_after_five_seconds(
     flow.provider.is_silent = True
     started_at = time.monotonic()
 
-    with pytest.raises(ProviderUnavailable, match=r"does not answer: .*Timeout"):
+    with pytest.raises(ProviderUnavailable, match="does not answer: no answer in time"):
         await flow.connect().authorization_url(ATTEMPT)
 
     assert 4 < time.monotonic() - started_at < 15
