@@ -11,4 +11,10 @@ Repeatable = Annotated[list[str], Parameter(negative="")]
 
 def command_group(name: str, help_text: str) -> App:
     """Return an empty group of commands. Its help is plain text."""
-    return App(name=name, help=help_text, help_format="plaintext", default_parameter=Parameter(show_default=False))
+    return App(
+        name=name,
+        help=help_text,
+        help_epilogue=f"pollgate {name} COMMAND --help describes a command.",
+        help_format="plaintext",
+        default_parameter=Parameter(show_default=False),
+    )
