@@ -43,6 +43,8 @@ from shared.runtime.postgres.migrations import NotMigrated, require_migrated
 from shared.runtime.process.environment import SettingsError, read_settings
 
 _POOL_SIZE: Final = 2
+_DATABASE_URL: Final = ("TOKEN_AUTHORITY_DATABASE_URL", "TOKEN_AUTHORITY_DATABASE_URL_FILE")
+_OR_FOLDER: Final = "; or stop `pollgate up`, and name its folder with --dir"
 
 
 class ChoiceRequired(Exception):
@@ -159,7 +161,8 @@ async def _open(folder: Path | None) -> AsyncGenerator[tuple[TokenAuthoritySetti
                 await require_migrated(opened, SCHEMA)
                 yield settings, opened
         except SettingsError as error:
-            raise StackError(str(error)) from None
+            has_database = any(name in variables for name in _DATABASE_URL)
+            raise StackError(str(error) if has_database else f"{error}{_OR_FOLDER}") from None
         except NotMigrated as error:
             raise StackError(f"{error}: a backup of an earlier release has to be migrated before") from None
         except DatabaseUnavailable as error:

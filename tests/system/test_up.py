@@ -260,6 +260,7 @@ async def test_up_does_not_start_on_a_restored_database_until_the_restore_is_fin
 
     refused = await runner.run("up")
     shown = await runner.run("restore", "status", "--dir", str(runner.folder), "--json")
+    in_words = await runner.run("restore", "status", "--dir", str(runner.folder))
     finished = await runner.run("restore", "finish", "--dir", str(runner.folder))
     screen = await runner.start()
 
@@ -268,6 +269,7 @@ async def test_up_does_not_start_on_a_restored_database_until_the_restore_is_fin
     assert "the database was restored" in refused.stderr
     assert "pollgate restore finish" in refused.stderr
     assert (shown.returncode, json.loads(shown.stdout)["journal"]["lacking"]) == (3, 1)
+    assert in_words.stdout.endswith(f"\nNext: pollgate restore finish --dir {runner.folder}\n")
     assert finished.returncode == 0, finished.stderr
     assert (await runner.run("token", "show", token_id, "--json")).stdout.count('"revoked"') == 1
     while_running = await runner.run("restore", "status", "--dir", str(runner.folder))

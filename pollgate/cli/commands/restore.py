@@ -6,6 +6,7 @@ functions: the command line is also installed without the packages of the servic
 
 import asyncio
 import getpass
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -30,8 +31,8 @@ CONFIRMATION: Final = "revoked tokens may work again"
 app = command_group(
     "restore",
     "Look at a restored database of the token authority, and bring it back into service.\n\n"
-    "Works with the database, with the settings of the token authority. With Compose, put\n"
-    "`docker compose exec token-authority` before the command.",
+    "Works with the database, with the settings of the token authority. With Compose, put "
+    "`docker compose exec token-authority` before the command; with `pollgate up`, stop it and add --dir .pollgate.",
 )
 
 Journals = Annotated[
@@ -65,7 +66,7 @@ def status(*, journal: Journals = None, folder: Folder = None, as_json: Json = F
         from pollgate.stack.restore import show_status  # noqa: PLC0415
 
     found = asyncio.run(show_status(_paths(journal), _resolve(folder)))
-    print_json(found) if as_json else _print_status(found)
+    print_json(found) if as_json else _print_status(found, folder)
     if found.is_open or found.journal.lacking:
         sys.exit(RESTORED_STATUS)
 
@@ -88,9 +89,9 @@ def begin(*, reason: str, by: By = None, folder: Folder = None) -> None:
     if not reason.strip():
         raise UsageError("--reason must say what was restored")
     if asyncio.run(begin_restoration(reason, by or _user(), _resolve(folder))):
-        print("No token and no credential is accepted from now on. Next: pollgate restore finish")
+        print(f"No token and no credential is accepted from now on. {_next(folder)}")
     else:
-        print("This is in effect already; see `pollgate restore status`. Next: pollgate restore finish")
+        print(f"This is in effect already; see `pollgate restore status`. {_next(folder)}")
 
 
 @app.command(
@@ -204,7 +205,11 @@ def _user() -> str:
         return "unnamed user"
 
 
-def _print_status(found: "RestoreStatus") -> None:
+def _next(folder: Path | None) -> str:
+    return "Next: pollgate restore finish" + (f" --dir {shlex.quote(str(folder))}" if folder is not None else "")
+
+
+def _print_status(found: "RestoreStatus", folder: Path | None) -> None:
     journals = found.journal
     evidence = found.evidence
     state = "not restored"
@@ -227,7 +232,7 @@ def _print_status(found: "RestoreStatus") -> None:
         ]
     )
     if found.is_open or journals.lacking:
-        print("\nNext: pollgate restore finish")
+        print(f"\n{_next(folder)}")
 
 
 def _journal_fields(found: "RestoreStatus") -> Iterator[tuple[str, str]]:

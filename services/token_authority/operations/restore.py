@@ -140,6 +140,8 @@ def _find_unknown(
     opened: Restoration, reported: Sequence[ReportedChange], journals: MergedJournals, lacking: Lacking
 ) -> list[str]:
     """Return in words what is known to have happened after the backup and is not in the journals."""
+    if not journals.records and journals.unreadable:
+        return [f"none of the {journals.unreadable} lines of the journals is an audit record"]
     if not journals.records:
         return ["there is no journal"]
     reasons = [f"the audit records before record {seq} are missing" for seq in lacking.gaps]

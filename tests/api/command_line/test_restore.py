@@ -32,8 +32,10 @@ def authority_settings_of_commands(
 
 @pytest.mark.usefixtures("authority_settings_of_commands")
 async def test_restoration_that_an_operator_begins_is_finished_by_a_choice(
-    authority: Authority, command_line: CommandLine
+    authority: Authority, command_line: CommandLine, tmp_path: Path
 ) -> None:
+    not_a_journal = tmp_path / "notes.txt"
+    not_a_journal.write_text("restored the dump\nof 3 June\n")
     token = await authority.issue()
     before = await command_line("restore", "status")
     nothing = await command_line("restore", "finish")
@@ -46,6 +48,7 @@ async def test_restoration_that_an_operator_begins_is_finished_by_a_choice(
         while (ready := await authority("GET", "/readyz")).status != 503:
             await asyncio.sleep(0.05)
     by_journal = await command_line("restore", "finish")
+    by_other_file = await command_line("restore", "finish", "--journal", str(not_a_journal))
     finished = await command_line("restore", "finish", "--accept-risk", "Ada", "--by", "Bo", stdin=SENTENCE)
     after = await command_line("restore", "status")
 
@@ -60,6 +63,8 @@ async def test_restoration_that_an_operator_begins_is_finished_by_a_choice(
     assert by_journal.status == 4
     assert "there is no journal" in by_journal.err
     assert "--revoke-working-tokens" in by_journal.err
+    assert by_other_file.status == 4
+    assert "none of the 2 lines of the journals is an audit record" in by_other_file.err
     assert finished.status == 0, finished.err
     assert after.status == 0
     assert (await authority.introspect(token["token"])).json["active"]
@@ -120,4 +125,6 @@ async def test_command_without_settings_or_server_says_what_is_missing(
     assert str(tmp_path / "missing") in missing_file.err
     assert "127.0.0.1:1" in unreachable.err
     assert "TOKEN_AUTHORITY_DATABASE_URL" in unset.err
+    assert "--dir" in unset.err
+    assert "--dir" not in missing_file.err + unreachable.err
     assert "of-a-test" not in unreachable.err
