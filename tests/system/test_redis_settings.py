@@ -103,6 +103,7 @@ async def test_server_that_cannot_be_reached_is_explained(tmp_path: Path) -> Non
     assert silent.startswith(f"Redis at {HOST}:{node.port} does not answer in time; ")
     assert refused.startswith(f"Redis at {HOST}:{node.port} refuses the connection; ")
     assert unknown.startswith("Redis at redis.invalid:6379 cannot be reached: ")
+    assert unknown.endswith("; start it, or correct REDIS_URL or the network")
 
 
 @pytest.mark.slow

@@ -127,7 +127,10 @@ async def test_tls_to_a_port_without_it_is_explained(tls: Tls, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda tls: "ssl_ca_certs=/nowhere", "the file of ssl_ca_certs in the Redis URL cannot be read"),
+        (
+            lambda tls: "ssl_ca_certs=/nowhere",
+            "in REDIS_URL cannot be read: No such file or directory: /nowhere",
+        ),
         (lambda tls: f"ssl_ca_certs={tls.client.key}", "the options ssl_ca_certs cannot be used"),
         (lambda tls: "ssl_cert_reqs=perhaps", "the options ssl_cert_reqs cannot be used"),
         (lambda tls: f"ssl_certfile={tls.client.file}&ssl_keyfile={tls.server.key}", "cannot be used"),

@@ -32,7 +32,7 @@ _OPTIONS: Final = (
     *(*_FILES, "ssl_ca_data", "ssl_cert_reqs", "ssl_check_hostname", "ssl_min_version", "ssl_ciphers"),
 )
 """Those of redis-py that an operator can use for every kind."""
-_NAME: Final = "the Redis URL"
+_NAME: Final = "REDIS_URL"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -162,7 +162,9 @@ def _require_usable_tls(address: RedisAddress) -> None:
             try:
                 Path(options[name]).read_bytes()
             except OSError as error:
-                raise SettingsError(f"the file of {name} in {_NAME} cannot be read: {error.strerror}") from None
+                raise SettingsError(
+                    f"the file of {name} in {_NAME} cannot be read: {error.strerror}: {options[name]}"
+                ) from None
     try:
         RedisSSLContext(**{name.removeprefix("ssl_"): value for name, value in options.items()}).get()
     except (RedisError, OSError, ValueError):

@@ -150,7 +150,7 @@ def _explain_os_error(error: BaseException, server: Server) -> str:
     if said or isinstance(error, TimeoutError):
         return said
     strerror = getattr(error, "strerror", None)
-    return f"cannot be reached: {_quote(strerror)}; correct REDIS_URL, or repair the network" if strerror else ""
+    return f"cannot be reached: {_quote(strerror)}; start it, or correct REDIS_URL or the network" if strerror else ""
 
 
 def _explain_silence(_error: BaseException, server: Server) -> str:
