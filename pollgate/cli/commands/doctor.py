@@ -44,7 +44,7 @@ def doctor(
         from pollgate.doctor.stack import examine_stack  # noqa: PLC0415
         from shared.runtime.process.environment import SettingsError  # noqa: PLC0415
 
-    head = AuditHead(*read_head(audit_head, "--audit-head")) if audit_head else None
+    head = AuditHead(*read_head(audit_head, "--audit-head")) if audit_head is not None else None
     folder = Path(os.environ.get("POLLGATE_DIR", ".pollgate"))
     try:
         environ = {**read_environment(folder), **os.environ}

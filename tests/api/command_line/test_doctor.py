@@ -180,10 +180,11 @@ async def test_doctor_compares_the_audit_head_of_a_backup(integrator: CommandLin
 
 
 async def test_doctor_with_malformed_audit_head_exits_2_and_shows_the_form(integrator: CommandLine) -> None:
-    result = await integrator("doctor", "--audit-head", "12")
+    for head in ("12", ""):  # an empty one is what `cat` prints of a file that is missing
+        result = await integrator("doctor", "--audit-head", head)
 
-    assert result.status == 2
-    assert result.err == "pollgate: --audit-head takes SEQ:HASH, as `pollgate audit verify` printed it\n"
+        assert result.status == 2
+        assert result.err == "pollgate: --audit-head takes SEQ:HASH, as `pollgate audit verify` printed it\n"
 
 
 async def test_doctor_with_certificate_that_ends_tomorrow_reports_a_problem(
