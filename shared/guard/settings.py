@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from shared.runtime.crypto.jwt_keys import FIT_KEYS, PrivateKey, UnfitKey, read_private_key
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
-from shared.runtime.process.environment import RotatableText, SettingsError, read_settings
+from shared.runtime.process.environment import RotatableText, SettingsError, read_settings, split_url
 from shared.runtime.redis.address import require_redis_url
 
 
@@ -56,6 +56,7 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` unless there is exactly one usable credential, and URL and origins can be read."""
+        _require_plain_url(self.token_authority_url)
         require_redis_url(self.redis_url)
         if bool(self.introspection_client_secret) == bool(self.introspection_private_key):
             raise SettingsError(
@@ -78,6 +79,15 @@ class GuardSettings(Struct, frozen=True, kw_only=True):
             return read_private_key(self.introspection_private_key)
         except UnfitKey as error:
             raise SettingsError(f"INTROSPECTION_PRIVATE_KEY is wrong: {error}; use {FIT_KEYS}") from None
+
+
+def _require_plain_url(url: str) -> None:
+    """Raise `SettingsError` unless this is a URL that may be shown: messages and `/readyz` name it."""
+    parts = split_url(url, "TOKEN_AUTHORITY_URL")
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise SettingsError(
+            "TOKEN_AUTHORITY_URL is wrong: give http:// or https:// and a host, without a user and a password"
+        )
 
 
 def guard_settings() -> GuardSettings:

@@ -112,6 +112,14 @@ def test_private_key_is_read_from_its_file(tmp_path: Path, kind: Kind) -> None:
     assert read_settings(PollsSettings, environ).signing_key is not None
 
 
+@pytest.mark.parametrize("url", ["http://polls:s3cret@authority", "authority:8081", "ftp://authority", "http://"])
+def test_url_of_authority_that_cannot_be_used_or_shown_is_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match="TOKEN_AUTHORITY_URL is wrong: give http") as error:
+        read_settings(PollsSettings, {**GOOD, "TOKEN_AUTHORITY_URL": url})
+
+    assert "s3cret" not in str(error.value)
+
+
 @pytest.mark.parametrize("password", ["s3cret/1", "s3cret#1", "s3cret?1", "[s3cret", "s3cret\u2100"])
 def test_error_for_an_invalid_url_does_not_contain_the_url(password: str) -> None:
     with pytest.raises(SettingsError, match="cannot be read as a URL; percent-encode") as fault:
