@@ -95,6 +95,7 @@ def build_app(
             "lease": lambda: app[FOLLOWER].ping(),
             "token_authority": lambda: app[AUTHORITY].ping(),
         },
+        networks=settings.metrics_networks,
     )
     add_metrics(app, settings.metrics_networks)
     app[SETTINGS] = settings

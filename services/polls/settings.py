@@ -8,7 +8,7 @@ from msgspec import Meta
 from shared.guard import GuardSettings
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secret
 from shared.runtime.http.cors import read_origins
-from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
+from shared.runtime.http.operator_networks import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
 from shared.runtime.process.connection_limits import MAX_CONNECTIONS, MaxConnections

@@ -104,6 +104,7 @@ def build_app(settings: TokenAuthoritySettings) -> web.Application:
         app,
         required={"postgres": lambda: app[DATABASE].ping(), "restoration": lambda: app[RESTORATION].check()},
         reported=reported,
+        networks=settings.metrics_networks,
     )
     add_metrics(app, settings.metrics_networks)
     open_requests.register(app[METRICS])

@@ -11,7 +11,7 @@ from services.token_authority.sign_in_settings import read_group_rights, require
 from shared.runtime.crypto.encryption import HOW_TO_MAKE_ONE, read_secrets
 from shared.runtime.http.client_address import ProxyHops
 from shared.runtime.http.cors import CorsOrigins, read_origins
-from shared.runtime.http.metrics import PRIVATE_NETWORKS, MetricsNetworks, read_networks
+from shared.runtime.http.operator_networks import PRIVATE_NETWORKS, MetricsNetworks, read_networks
 from shared.runtime.pages.session_limits import SessionLimits
 from shared.runtime.postgres.url import read_database_url
 from shared.runtime.process.connection_limits import MAX_CONNECTIONS, MaxConnections

@@ -4,7 +4,7 @@ from typing import Final
 
 import pytest
 
-from shared.runtime.http.metrics import read_networks
+from shared.runtime.http.operator_networks import read_networks
 from shared.runtime.process.environment import SettingsError
 from tests.support.databases import ClonedDatabase
 from tests.support.stack import Authority, Caller, Polls, run_polls_service

@@ -8,6 +8,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from shared.runtime.http import health
 from shared.runtime.http.health import add_health
+from shared.runtime.process.outage import Unavailable
 
 
 async def test_concurrent_requests_run_a_check_once(
@@ -46,3 +47,19 @@ async def test_failing_required_check_returns_503_and_failing_reported_check_200
 
         assert answer.status == status
         assert set((await answer.json())["checks"].values()) == {"ok", "ConnectionError"}
+
+
+async def test_reason_is_shown_to_the_networks_of_operators_only(aiohttp_client: AiohttpClient) -> None:
+    async def fails() -> None:
+        raise Unavailable("PostgreSQL at db.internal:5432: Connection refused")
+
+    app = web.Application()
+    add_health(app, required={"postgres": fails}, reported={})
+    client = await aiohttp_client(app)
+
+    inside = await client.get("/readyz", headers={"X-Forwarded-For": "10.0.0.1"})
+    outside = await client.get("/readyz", headers={"X-Forwarded-For": "203.0.113.7"})
+
+    assert (inside.status, outside.status) == (503, 503)
+    assert "db.internal" in (await inside.json())["checks"]["postgres"]
+    assert await outside.json() == {"status": "unready", "checks": {"postgres": "failed"}}

@@ -147,7 +147,8 @@ def _find_unknown(
     reasons = [f"the audit records before record {seq} are missing" for seq in lacking.gaps]
     if not lacking.records:
         reasons.append(
-            "the journals have no audit record that the database lacks, so they may have begun after the restore"
+            "the journals have no audit record that the database lacks, so they may have begun after the restore, or "
+            "nothing happened after the backup"
         )
     if journals.has_unreadable_end:
         reasons.append("the end of a journal cannot be read, so its last records may be missing")

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.operator_networks import PRIVATE_NETWORKS, is_from, read_networks
 from shared.runtime.http.routes import PUBLIC, Excess, Route, add_routes
 from shared.runtime.process.outage import Unavailable
 from shared.runtime.process.stop import STOPPING
@@ -19,13 +20,18 @@ CHECK_LIMIT_S: Final = 1.0
 KEPT_S: Final = 0.5
 
 
-def add_health(app: web.Application, required: Mapping[str, Check], reported: Mapping[str, Check]) -> None:
+def add_health(
+    app: web.Application,
+    required: Mapping[str, Check],
+    reported: Mapping[str, Check],
+    networks: str = PRIVATE_NETWORKS,
+) -> None:
     """Mount both routes. `/readyz` is 503 if a `required` check fails; a failing `reported` check is only shown.
 
-    While the process stops, it is 503 without a check, with the status `stopping`.
+    While the process stops, it is 503 without a check, with the status `stopping`. Only the response to these networks
+    says why a check has failed, because the reason has the address of another server.
     """
-
-    checks = _Checks({**required, **reported})
+    checks, allowed = _Checks({**required, **reported}), read_networks(networks)
 
     async def livez(_request: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -35,7 +41,8 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
             return _show({"status": "stopping", "checks": {}}, status=503)
         results = await checks.results()
         ready = all(results[name] == "ok" for name in required)
-        document = {"status": "ready" if ready else "unready", "checks": results}
+        shown = results if is_from(request, allowed) else _without_reasons(results)
+        document = {"status": "ready" if ready else "unready", "checks": shown}
         return _show(document, status=200 if ready else 503)
 
     add_routes(
@@ -53,6 +60,10 @@ def add_health(app: web.Application, required: Mapping[str, Check], reported: Ma
             for path, handler in {"/livez": livez, "/readyz": readyz}.items()
         ],
     )
+
+
+def _without_reasons(results: Mapping[str, str]) -> dict[str, str]:
+    return {name: result if result == "ok" else "failed" for name, result in results.items()}
 
 
 def _show(document: Mapping[str, object], status: int) -> web.Response:

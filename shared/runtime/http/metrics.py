@@ -3,41 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Annotated, Final
+from typing import Final
 
 from aiohttp import web
-from msgspec import Meta
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from shared.runtime.http.address import read_address
 from shared.runtime.http.application import add_log_fields
-from shared.runtime.http.client_address import FORWARDED_FOR
 from shared.runtime.http.endpoint import Endpoint
+from shared.runtime.http.operator_networks import PRIVATE_NETWORKS, is_from, read_networks
 from shared.runtime.http.request_metrics import REQUEST_METRICS
 from shared.runtime.http.routes import PUBLIC, Excess, Route, add_routes
-from shared.runtime.process.environment import SettingsError
 from shared.runtime.process.metrics import MetricsRegistry, is_one_of_several, register_process_metrics
 
 METRICS: Final = web.AppKey("metrics", MetricsRegistry)
 TEXT_FORMAT: Final = "text/plain; version=0.0.4; charset=utf-8"
 UPDATE_EVERY_S: Final = 1.0
 """How old the metrics of a worker may be in a scrape that another one answers."""
-
-PRIVATE_NETWORKS: Final = (
-    "127.0.0.0/8, ::1, 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, fc00::/7, fe80::/10"
-)
-MetricsNetworks = Annotated[
-    str,
-    Meta(
-        description="networks that may read /metrics, separated by commas, or 'none': the address of the connection "
-        "and every address in X-Forwarded-For has to be in one of them"
-    ),
-]
-"""The setting `METRICS_NETWORKS`."""
-
-Network = IPv4Network | IPv6Network
 
 
 def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
@@ -59,7 +41,7 @@ def add_metrics(app: web.Application, networks: str = PRIVATE_NETWORKS) -> None:
 
     async def show(request: web.Request) -> web.Response:
         """Return the text format in any case: prometheus-client's handler fails on malformed Accept headers."""
-        if not _is_from(request, allowed):
+        if not is_from(request, allowed):
             add_log_fields(request, refused="an address is outside METRICS_NETWORKS")
             raise web.HTTPNotFound
         if shown is not registry:
@@ -86,21 +68,3 @@ async def _update_regularly(app: web.Application) -> AsyncGenerator[None, None]:
         with suppress(asyncio.CancelledError):
             await task
         app[METRICS].update()
-
-
-def read_networks(text: str) -> tuple[Network, ...]:
-    """Read the setting `METRICS_NETWORKS`. Raise `SettingsError`."""
-    try:
-        return () if text.strip() == "none" else tuple(ip_network(each.strip()) for each in text.split(","))
-    except ValueError:
-        raise SettingsError(
-            "METRICS_NETWORKS is wrong: expected 'none', or IP networks separated by commas, such as 10.0.0.0/8"
-        ) from None
-
-
-def _is_from(request: web.Request, networks: tuple[Network, ...]) -> bool:
-    """Return whether every address that the request names is in one of the networks."""
-    forwarded = ",".join(request.headers.getall(FORWARDED_FOR, ()))
-    named = [request.remote or "", *(forwarded.split(",") if FORWARDED_FOR in request.headers else ())]
-    addresses = [read_address(each) for each in named]
-    return all(address is not None and any(address in network for network in networks) for address in addresses)
