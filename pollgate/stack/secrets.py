@@ -104,6 +104,11 @@ def redis_users(stack_secrets: StackSecrets) -> str:
     )
 
 
+def has_secrets(folder: Path) -> bool:
+    """Return whether `write_secret_files` has created the secrets of this folder before."""
+    return _secrets_file(folder).exists()
+
+
 def write_secret_files(
     folder: Path, *, postgres: str, redis: str, database: str, with_admin_key: bool = False
 ) -> list[Path]:
@@ -112,7 +117,7 @@ def write_secret_files(
     `with_admin_key` creates the first admin key too, for a token authority whose replicas share no file. Raise
     `StackError`.
     """
-    stack_secrets = load_or_create(folder / "migrate" / "stack.json")
+    stack_secrets = load_or_create(_secrets_file(folder))
     admin_url = f"postgresql://postgres:{stack_secrets.postgres_password}@{postgres}/{database}"
     authority_url = (
         f"postgresql://token_authority:{stack_secrets.token_authority_database_password}@{postgres}/{database}"
@@ -143,6 +148,10 @@ def write_secret_files(
     for name, text in read_by_others.items():
         write_secret_file(folder / name, text, mode=0o444)
     return [folder / name for name in (*private, *read_by_others)]
+
+
+def _secrets_file(folder: Path) -> Path:
+    return folder / "migrate" / "stack.json"
 
 
 def _read_or_mint_admin_key(file: Path) -> str:

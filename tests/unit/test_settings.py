@@ -128,6 +128,11 @@ def test_error_for_an_invalid_url_does_not_contain_the_url(password: str) -> Non
     assert "s3cret" not in str(fault.value)
 
 
+def test_error_for_a_port_that_is_too_large_says_so() -> None:
+    with pytest.raises(SettingsError, match="a port is a number from 1 to 65535"):
+        read_redis_url("redis://polls:s3cret@redis:99999/0")
+
+
 @pytest.mark.parametrize("lease", ["0", "-1", "0.4", "60.1", "1e9", "nan", "inf", "5s", "true"])
 def test_lease_outside_its_range_is_refused(lease: str) -> None:
     environ = {**GOOD, **AUTHORITY}

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from pollgate.stack.errors import StackError
-from pollgate.stack.secrets import load_or_create, write_secret_files
+from pollgate.stack.secrets import has_secrets, load_or_create, write_secret_files
 from shared.contract.token import ADMIN_KEY, is_well_formed
 from shared.runtime.crypto.encryption import read_secret
 
@@ -50,7 +50,9 @@ def test_damaged_secrets_file_is_refused_and_unchanged(tmp_path: Path, text: str
 
 @pytest.mark.parametrize("own", ["token-authority/key_encryption_key", "polls/participant_key"])
 def test_secret_files_give_each_key_to_one_service(tmp_path: Path, own: str) -> None:
+    assert not has_secrets(tmp_path)
     write_secret_files(tmp_path, postgres="p", redis="r", database="d")
+    assert has_secrets(tmp_path)
 
     key = (tmp_path / own).read_text()
     holders = {file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file() and key in file.read_text()}

@@ -106,8 +106,11 @@ def secrets(
         Also create the first admin key, for ADMIN_KEY_FILE, so that all replicas of the token authority know it.
     """
     with require_extras("server"):
-        from pollgate.stack.secrets import write_secret_files  # noqa: PLC0415
+        from pollgate.stack.secrets import has_secrets, write_secret_files  # noqa: PLC0415
 
+    are_kept = has_secrets(folder)
     files = write_secret_files(folder, postgres=postgres, redis=redis, database=database, with_admin_key=admin_key)
     for file in files:
         print(f"wrote {file}")
+    if are_kept:
+        print("The secrets are those of before; none was changed.")

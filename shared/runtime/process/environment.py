@@ -5,6 +5,7 @@ secrets. An empty variable counts as not set. A renamed variable keeps its forme
 A secret that may change while the process runs is a `RotatableText`.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar, get_type_hints
@@ -114,9 +115,16 @@ def split_url(url: str, name: str) -> SplitResult:
         parts = urlsplit(url)
         _require_valid_port(parts)
     except ValueError:
+        port = _PORT.search(url)
+        if port and int(port[1]) > MAX_PORT:
+            raise SettingsError(f"{name} is wrong: a port is a number from 1 to {MAX_PORT}") from None
         encode = "percent-encode all characters but letters and digits in its user and password"
         raise SettingsError(f"{name} cannot be read as a URL; {encode}") from None
     return parts
+
+
+_PORT: Final = re.compile(r"@[^@/?#]*:([0-9]{1,20})(?:[/?#]|$)")
+"""A number as port in a URL with a user or a password."""
 
 
 def _require_valid_port(parts: SplitResult) -> None:
