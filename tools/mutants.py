@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SIMULATION = "tests/simulation"
-FAULTS = "tests/faults"
+FAULTS = "tests/faults/test_promise_under_faults.py"
 STREAMS = "tests/api/test_streams.py"
 WATCH = "tests/unit/test_token_watch.py"
 GUARD = "tests/unit/test_guard.py"
