@@ -74,9 +74,9 @@ _SELECT_DAYS: Final = """
 """
 _TRIM_DAYS: Final = """
     -- trim_days: delete some of the daily counts before this day, oldest first
-    DELETE FROM token_authority.token_day d
-    USING (SELECT token_id, day FROM token_authority.token_day WHERE day < $1 ORDER BY day LIMIT $2) old
-    WHERE d.token_id = old.token_id AND d.day = old.day
+    DELETE FROM token_authority.token_day WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM token_authority.token_day WHERE day < $1 ORDER BY day LIMIT $2
+    ))
 """
 
 
