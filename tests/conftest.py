@@ -36,6 +36,9 @@ from tests.support.stack import Authority, Polls, run_polls_service, run_token_a
 from tests.support.time_limit import limit_time
 
 REDIS_DATABASES: Final = 16
+FULL_COLLECTION_AFTER_TEST: Final = 10
+FULL_COLLECTION_WITHIN_TEST: Final = 200
+"""How many collections of the second generation make a full one due."""
 _CLEANUP = pytest.StashKey[ExitStack]()
 _LOG = pytest.StashKey[TextIO]()
 
@@ -89,14 +92,42 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that start processes: they take longest, and would keep one test process busy at the end."""
-    items.sort(key=lambda item: "system" not in item.path.parts)
+    """Begin with the tests that start processes: they take longest, and would keep one test process busy at the end.
+
+    Spread the modules of page tests evenly over the others, so that browsers seldom compute at the same time: the
+    services would miss their time limits.
+    """
+    places: dict[Path, float] = {}
+    for part in ("system", "pages", ""):
+        of_part = [item for item in items if _part_of(item) == part]
+        for index, item in enumerate(of_part):
+            places.setdefault(item.path, index / len(of_part))
+    items.sort(key=lambda item: (_part_of(item) != "system", places[item.path]))
+
+
+def _part_of(item: pytest.Item) -> str:
+    """Return `system`, `pages`, or an empty text for all other tests."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    return folder if folder in ("system", "pages") else ""
 
 
 def pytest_collection_finish() -> None:
-    """Exclude the collected tests from garbage collection: they live as long as the process."""
+    """Exclude the collected tests from garbage collection: they live as long as the process.
+
+    A full collection of the rest takes a second while browsers keep the processors busy. Services that run in this
+    process would miss a time limit, so it waits for the end of a test, and interrupts only one that makes much garbage.
+    """
     gc.collect()
     gc.freeze()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, FULL_COLLECTION_WITHIN_TEST)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Collect garbage if a full collection is due."""
+    if gc.get_count()[2] >= FULL_COLLECTION_AFTER_TEST:
+        gc.collect()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
