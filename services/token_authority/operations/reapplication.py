@@ -101,7 +101,8 @@ class _Reapplication:
     async def apply(self, found: Sequence[Losses]) -> None:
         await self._revoke_tokens(losses for losses in found if losses.kind == "token")
         for losses in found:
-            if losses.is_created:
+            # The settings create a service again, by the name that it had before.
+            if losses.is_created and losses.kind != "service":
                 self.lost.append(losses.subject)
             elif losses.kind in _HOLDER_KINDS:
                 await self._apply_to_holder(_HOLDER_KINDS[losses.kind], losses)
@@ -130,7 +131,7 @@ class _Reapplication:
     async def _apply_to_holder(self, kind: HolderKind, losses: Losses) -> None:
         is_found = await _APPLY[kind](self, losses)
         if not is_found:
-            self.not_applied["unknown"].append(losses.subject)
+            (self.lost if losses.is_created else self.not_applied["unknown"]).append(losses.subject)
             return
         ended = await reapplication.end_secrets(self._connection, kind, losses.id, losses.ended_secrets)
         for rotation in losses.rotations:

@@ -20,6 +20,7 @@ from services.token_authority.domain.audit_chain import EMPTY
 from services.token_authority.domain.journal import journal_record, write_line
 from services.token_authority.domain.restoration import Decision
 from services.token_authority.tasks.journal_file import read_journals
+from shared.contract.token import CLIENT_SECRET, mint
 from tests.support.client_keys import ClientKey
 from tests.support.databases import ClonedDatabase
 from tests.support.dumps import Backups, create_backups
@@ -75,9 +76,9 @@ class Drill:
         self._settings = settings
         self._patch = patch
 
-    def run(self, database: ClonedDatabase) -> Any:
+    def run(self, database: ClonedDatabase, **settings: Any) -> Any:
         """Run the authority on a database during the block."""
-        return run_token_authority(database, self._redis_url, self._folder, **self._settings)
+        return run_token_authority(database, self._redis_url, self._folder, **self._settings, **settings)
 
     async def back_up(self) -> Path:
         """Back the database up."""
@@ -249,6 +250,25 @@ async def test_admin_keys_and_services_that_ended_or_narrowed_do_so_again(drill:
     assert services["signing"]["public_key"] is None
     assert report.reapplied.applied["public keys removed"] == ["signing"]
     assert {*report.reapplied.lost_secrets} == {f"admin_key:{keys['rotated']['id']}", "service:rotated"}
+
+
+async def test_service_that_its_setting_creates_again_is_disabled_again(drill: Drill) -> None:
+    secret = mint(CLIENT_SECRET)
+    with_service = {"service_credentials": f"added:{secret}"}
+    async with drill.run(drill.database) as authority:
+        dump = await drill.back_up()
+    async with drill.run(drill.database, **with_service) as authority:
+        await change(authority, "POST", "/v1/services/added/disable")
+
+    async with drill.restore(dump) as restored:
+        async with drill.run(restored, **with_service):
+            report = await drill.finish(restored)
+        async with drill.run(restored, **with_service) as authority:
+            answer = await authority.introspect("x", "added", secret)
+
+    assert report.reapplied.applied["services disabled"] == ["added"]
+    assert report.reapplied.lost == []
+    assert answer.status == 401
 
 
 async def test_last_admin_key_that_was_rotated_is_replaced_by_one_in_a_new_file(drill: Drill, tmp_path: Path) -> None:
