@@ -22,7 +22,7 @@ from shared.runtime.postgres.migrations import (
     require_migrated,
 )
 from shared.runtime.postgres.url import read_database_url
-from shared.runtime.process.environment import SettingsError, read_settings
+from shared.runtime.process.environment import RotatableText, SettingsError, read_settings
 
 SCHEMAS: Final = (TOKEN_AUTHORITY, POLLS)
 SCHEMA_CHECK_INTERVAL_S: Final = 2.0
@@ -31,13 +31,13 @@ SCHEMA_CHECK_INTERVAL_S: Final = 2.0
 class TokenAuthorityDatabase(Struct, frozen=True):
     """The environment variable for waiting until the token authority's schema is migrated."""
 
-    token_authority_database_url: str
+    token_authority_database_url: RotatableText
 
 
 class PollsDatabase(Struct, frozen=True):
     """The environment variable for waiting until polls' schema is migrated."""
 
-    polls_database_url: str
+    polls_database_url: RotatableText
 
 
 class MigrateSettings(Struct, frozen=True):
@@ -83,13 +83,13 @@ async def wait_until_migrated(service: str, timeout_s: float, report: Callable[[
         raise StackError(str(error)) from None
 
 
-def _schema_and_url(service: str) -> tuple[Schema, str]:
+def _schema_and_url(service: str) -> tuple[Schema, RotatableText]:
     if service == "polls":
         return POLLS, read_settings(PollsDatabase, environ).polls_database_url
     return TOKEN_AUTHORITY, read_settings(TokenAuthorityDatabase, environ).token_authority_database_url
 
 
-async def _reason_to_wait(schema: Schema, url: str) -> str:
+async def _reason_to_wait(schema: Schema, url: RotatableText) -> str:
     """Return why the service cannot start yet; an empty text if it can."""
     try:
         async with database(url, size=1, statement_cache=0, timeout_s=SCHEMA_CHECK_INTERVAL_S) as opened:

@@ -52,6 +52,7 @@ async def test_start_without_database_fails_without_the_password(redis_url: str)
 
     assert ended.returncode == 1
     assert "cannot connect to PostgreSQL at 127.0.0.1:1, tried for 10 s: Connection refused" in ended.stderr
+    assert "correct POLLS_DATABASE_URL." in ended.stderr
     assert "hush" not in ended.stderr
     assert "Traceback" not in ended.stderr
 

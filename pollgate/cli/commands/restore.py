@@ -131,7 +131,7 @@ def finish(
 
     choice, how = _choose(revoke_working_tokens, accept_risk)
     decision = Decision(choice, Actor("operator", by or _user()), how)
-    print("Waiting for a lease, until no service uses what it knew before…", file=sys.stderr)
+    print("This takes as long as a lease, until no service uses what it knew before…", file=sys.stderr)
     try:
         report = asyncio.run(finish_restoration(_paths(journal), decision, _resolve(folder)))
     except ChoiceRequired as error:

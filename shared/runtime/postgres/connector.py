@@ -61,6 +61,11 @@ class Connector:
         self._statement_cache = statement_cache
 
     @property
+    def setting(self) -> str:
+        """The variable that has the URL, for messages; words for it if there is none."""
+        return self._text.name or "the database URL"
+
+    @property
     def address(self) -> str:
         """The addresses in the URL, for messages."""
         return self._url.address

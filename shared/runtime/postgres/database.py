@@ -449,7 +449,7 @@ async def database(
             if loop.time() > deadline:
                 raise DatabaseUnavailable(
                     f"cannot connect to PostgreSQL at {connector.address}, tried for {timeout_s:.0f} s: "
-                    f"{reason_of(error)}. Start it, or correct the database URL."
+                    f"{reason_of(error)}. Start it, or correct {connector.setting}."
                 ) from None
             await asyncio.sleep(0.25)
     opened = Database(pool, connector, size, QueryMetrics(registry))

@@ -39,12 +39,14 @@ class FormerName(NamedTuple):
 class RotatableText:
     """The text of a setting that may change while the process runs, such as a URL with a password.
 
-    If `NAME_FILE` has set the field, `read()` reads the file again. Call it whenever the text is used.
+    If `NAME_FILE` has set the field, `read()` reads the file again. Call it whenever the text is used. `name` is the
+    variable that has set it, for messages; it is empty if there is none.
     """
 
-    __slots__ = ("_file", "_is_readable", "_text")
+    __slots__ = ("_file", "_is_readable", "_text", "name")
 
-    def __init__(self, text: str, file: Path | None = None) -> None:
+    def __init__(self, text: str, file: Path | None = None, name: str = "") -> None:
+        self.name = name
         self._text = text
         self._file = file
         self._is_readable = True
@@ -90,7 +92,8 @@ def read_settings(kind: type[S], environ: Mapping[str, str]) -> S:
                 )
             continue
         if types[field.name] is RotatableText:
-            values[field.name] = RotatableText(text, _file_of(variable, environ))
+            file = _file_of(variable, environ)
+            values[field.name] = RotatableText(text, file, f"{variable}_FILE" if file else variable)
             continue
         try:
             values[field.name] = msgspec.convert(text, field.type, strict=False)
