@@ -49,6 +49,7 @@ _REQUEST: Final = b"GET / HTTP/1.1\r\nHost: bench\r\n\r\n"
 _BROWSER: Final = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36 Edg/131.0.0"
 )
+_RESPONSE: Final = web.Response()
 
 Fill = Callable[[], Awaitable[Any]]
 """Return an object with everything that is to be measured."""
@@ -184,8 +185,6 @@ def _copy(text: str) -> str:
     """Return a string of its own, as each request has one."""
     return text.encode().decode()
 
-
-_RESPONSE: Final = web.Response()
 
 if __name__ == "__main__":
     print(uvloop.run(_measure_connection()))

@@ -12,6 +12,7 @@ import msgspec
 
 from bench.errors import BenchError
 from bench.tokens_data import ABSENT, FREQUENT, OWNERS, RARE, SITES, selector, workspace
+from pollgate.client.problems import read_problem
 from services.token_authority.domain.review import FINDING_KINDS
 from services.token_authority.domain.selection import StatusFilter
 
@@ -47,7 +48,8 @@ class Calls:
             content = await response.read()
         elapsed_ms = (time.perf_counter() - sent_at) * 1000
         if response.status >= 300:
-            raise RequestFailed(f"{method} {path}", response.status, _detail(content))
+            detail = read_problem(content).detail or repr(content[:200])
+            raise RequestFailed(f"{method} {path}", response.status, detail)
         return content, elapsed_ms
 
     async def get(self, path: str, query: Mapping[str, str]) -> Any:
@@ -88,18 +90,6 @@ async def kinds_of_requests(calls: Calls, rng: random.Random) -> list[RequestKin
             )
         )
     return kinds
-
-
-class _Problem(msgspec.Struct):
-    detail: str = ""
-
-
-def _detail(content: bytes) -> str:
-    """Return what a problem says, or the beginning of another response."""
-    try:
-        return msgspec.json.decode(content, type=_Problem).detail
-    except msgspec.MsgspecError:
-        return repr(content[:200])
 
 
 async def _pages(calls: Calls, rng: random.Random, name: str, path: str, query: Mapping[str, str]) -> list[RequestKind]:

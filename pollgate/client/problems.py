@@ -50,6 +50,14 @@ class Problem(msgspec.Struct):
     request_id: str | None = None
 
 
+def read_problem(content: bytes) -> Problem:
+    """Return the problem document of a response (RFC 9457); an empty one if the body is none."""
+    try:
+        return msgspec.json.decode(content, type=Problem)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return Problem()
+
+
 def problem_error(
     status: int,
     headers: Mapping[str, str],
@@ -62,10 +70,7 @@ def problem_error(
     path: str,
 ) -> ClientError:
     """Return the exception for a response with a status of 400 or more."""
-    try:
-        problem = msgspec.json.decode(content, type=Problem)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        problem = Problem()
+    problem = read_problem(content)
     slug = problem.type.rpartition("/")[2]
     errors = [_field_error(each, arguments, words) for each in problem.errors]
     detail = _detail(slug, problem.detail, errors)

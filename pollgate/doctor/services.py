@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from pollgate.client.problems import read_problem
 from pollgate.doctor.certificates import examine_certificate
 from pollgate.doctor.clocks import Stopwatch, examine_clock
 from pollgate.doctor.finding import Examination, Finding
@@ -113,7 +114,7 @@ class _Replica:
         try:
             document = msgspec.json.decode(body, type=_Readiness)
         except msgspec.MsgspecError:
-            if detail := _read_detail(body):
+            if detail := read_problem(body).detail:  # such as that of the stack's proxy if no process answers
                 examination.fail("answers", f"{self._base}/readyz answered {status}: {detail}", self._start_it)
             else:
                 examination.fail(
@@ -160,15 +161,3 @@ class _Replica:
 class _Readiness(msgspec.Struct):
     status: str
     checks: dict[str, str]
-
-
-class _Problem(msgspec.Struct):
-    detail: str = ""
-
-
-def _read_detail(body: bytes) -> str:
-    """Return what a problem says (RFC 9457), such as that of the stack's proxy if no process answers; else nothing."""
-    try:
-        return msgspec.json.decode(body, type=_Problem).detail
-    except msgspec.MsgspecError:
-        return ""

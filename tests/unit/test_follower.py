@@ -130,6 +130,13 @@ class FollowerHarness:
                 await asyncio.sleep(0)
         await self.run_pending_tasks()
 
+    async def apply(self, changes: list[Change]) -> None:
+        """Replace the log by these changes, push them, and wait until the follower has confirmed them."""
+        await self.wait_until_settled()
+        self.log.changes = changes
+        self.follower.apply_push(changes)
+        await self.wait_until_settled()
+
     async def run_pending_tasks(self) -> None:
         for _ in range(20):
             await asyncio.sleep(0)
@@ -457,10 +464,7 @@ async def test_change_of_authority_without_receipts_is_applied_and_not_sent_back
 async def test_restored_authority_gets_the_applied_changes_once() -> None:
     harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
     async with harness.run():
-        await harness.wait_until_settled()
-        harness.log.changes = [with_receipt(change(seq)) for seq in range(1, MAX_CHANGES_REPORTED + 3)]
-        harness.follower.apply_push(harness.log.changes)
-        await harness.wait_until_settled()
+        await harness.apply([with_receipt(change(seq)) for seq in range(1, MAX_CHANGES_REPORTED + 3)])
 
         harness.log.restored = True
         harness.follower.request_sync()
@@ -475,10 +479,7 @@ async def test_restored_authority_gets_the_applied_changes_once() -> None:
 async def test_changes_are_reported_again_if_the_database_is_restored_twice() -> None:
     harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
     async with harness.run():
-        await harness.wait_until_settled()
-        harness.log.changes = [with_receipt(change(1))]
-        harness.follower.apply_push(harness.log.changes)
-        await harness.wait_until_settled()
+        await harness.apply([with_receipt(change(1))])
 
         harness.log.restored = True
         harness.follower.request_sync()
@@ -499,10 +500,7 @@ async def test_changes_are_reported_again_if_the_database_is_restored_twice() ->
 async def test_report_that_fails_is_sent_again() -> None:
     harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
     async with harness.run():
-        await harness.wait_until_settled()
-        harness.log.changes = [with_receipt(change(1))]
-        harness.follower.apply_push(harness.log.changes)
-        await harness.wait_until_settled()
+        await harness.apply([with_receipt(change(1))])
 
         harness.log.restored = harness.log.refuses_reports = True
         harness.follower.request_sync()
@@ -519,10 +517,7 @@ async def test_report_that_fails_is_sent_again() -> None:
 async def test_changes_of_an_earlier_epoch_are_not_reported_after_a_finished_restoration() -> None:
     harness = FollowerHarness(first_interval_s=0.001, retry_s=0.001)
     async with harness.run():
-        await harness.wait_until_settled()
-        harness.log.changes = [with_receipt(change(1, TOKEN))]
-        harness.follower.apply_push(harness.log.changes)
-        await harness.wait_until_settled()
+        await harness.apply([with_receipt(change(1, TOKEN))])
 
         harness.log.first_seq = EPOCH_SIZE
         harness.log.changes = [with_receipt(change(EPOCH_SIZE))]
