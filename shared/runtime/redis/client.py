@@ -23,7 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.runtime.process.environment import RotatableText, SettingsError
 from shared.runtime.redis.address import Credentials, RedisAddress, format_host, read_redis_url, require_redis_url
-from shared.runtime.redis.errors import CALL_ERRORS, REDIS_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
+from shared.runtime.redis.errors import CALL_ERRORS, MasterUnknown, RedisUnavailable, Server, explain
 from shared.runtime.redis.sentinel import SENTINEL_LIMIT_S, Sentinels
 from shared.runtime.traces.current import current_traces
 
@@ -91,13 +91,13 @@ class RedisClient:
     async def pubsub(self) -> AsyncGenerator[PubSub, None]:
         """Yield redis-py's object for subscriptions, connected to a server where all messages arrive.
 
-        The errors of redis-py that are raised in the block become `RedisUnavailable`.
+        The errors that are raised in the block and may be those of a call to Redis become `RedisUnavailable`.
         """
         try:
             pubsub = await self._limit(self._servers.open_pubsub)
             async with pubsub:
                 yield pubsub
-        except REDIS_ERRORS as error:
+        except CALL_ERRORS as error:
             raise self.explain(error) from None
 
     def require_current(self, pubsub: PubSub) -> None:

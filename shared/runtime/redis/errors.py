@@ -28,8 +28,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared.runtime.process.outage import Unavailable
 from shared.runtime.redis.address import format_host
 
-REDIS_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError)
-CALL_ERRORS: Final = (*REDIS_ERRORS, RuntimeError)
+CALL_ERRORS: Final = (RedisError, RedisClusterException, OSError, TimeoutError, RuntimeError)
 """What a call to Redis raises. uvloop raises `RuntimeError` if a connection was closed while it is used."""
 
 MAX_ANSWER: Final = 200
